@@ -78,6 +78,14 @@ CHOSEN: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
         ],
         (22, 29),
     ),
+    "a width that wraps": (
+        [
+            {"op": "conv", "kernel": 5, "stride": 2, "padding": 2, "mode": ["zero", "circular"], "out": 4},
+            {"op": "maxpool", "kernel": 3, "stride": 2, "padding": 1},
+            {"op": "conv", "kernel": 3, "stride": [2, 1], "padding": 1, "mode": ["reflect", "circular"]},
+        ],
+        (40, 30),
+    ),
     "larger than the image on one axis": ([{"op": "conv", "kernel": [3, 9], "padding": [1, 4]}] * 3, (40, 21)),
     "parted on both axes": (
         [

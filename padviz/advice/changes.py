@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -15,7 +15,7 @@ from padviz.geometry.balance.even_pads import with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import schemes_of
+from padviz.network.rewrites import schemes_of, wrapped
 from padviz.network.sizes import sizes_of_each
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
@@ -49,10 +49,11 @@ def balanced_sizes(today: Case) -> Iterator[Change]:
 
 
 def larger_image(today: Case) -> Iterator[Change]:
-    """Enlarge the image by whole phases: its rims are as wide, so that they are a smaller part of it."""
-    periods = [growth(today.network, axis) for axis in (0, 1)]
-    steps = [grows[0] * -(-LARGER // grows[0]) if grows else 0 for grows in periods]
-    if all(steps) and not today.network.fixed:
+    """Enlarge the image by whole phases, on the axes that do not wrap: its rims are as wide, and less of it."""
+    axes = [axis for axis, around in enumerate(wrapped(today.network)) if not around]
+    periods = {axis: growth(today.network, axis) for axis in axes}
+    steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
+    if periods and all(steps[axis] for axis in axes) and not today.network.fixed:
         yield _sized("larger", today, Case(today.network, (today.size[0] + steps[0], today.size[1] + steps[1])))
 
 
@@ -93,7 +94,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
 def schemes(today: Case) -> Iterator[Change]:
     """Change the padding scheme of every convolution, or of one axis."""
     if today.network.pads:
-        for scheme in TRIED:
+        for scheme in _kept(today, TRIED):
             edit = _edits(scheme, today.network.source)
             yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme)
 
@@ -105,10 +106,19 @@ def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
     near = [case for suggestion, case in today.near if (suggestion.macs_ratio or suggestion.work) <= most]
     for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
         resized = _sized("size", today, case).edit[:1]
-        for scheme in OTHER:
+        for scheme in _kept(today, [mode for mode in OTHER if mode not in WRAPPING]):
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
             edit = *resized, *_edits(scheme, today.network.source)[:1]
             yield Change("both", what, edit, "fine-tune", case, scheme)
+
+
+def _kept(today: Case, schemes: Sequence[str]) -> list[str]:
+    """Keep an axis that wraps as it is: its ends meet, whatever the other is padded by."""
+    around = wrapped(today.network)
+    if not any(around):
+        return [*schemes]
+    others = [] if all(around) else [mode for mode in OTHER if mode not in WRAPPING]
+    return ["/".join(WRAPPING[0] if meets else mode for meets in around) for mode in others]
 
 
 def wraps(padding: str | None) -> bool:

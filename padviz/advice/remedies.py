@@ -30,6 +30,7 @@ from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
+from padviz.network.rewrites import with_padding, wrapped
 from padviz.network.targets import names_of, upto, weighing
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
@@ -41,7 +42,8 @@ LESS = 0.1  # of the starved pixels that a larger image must spare
 class Judged(msgspec.Struct, frozen=True):
     """A network at a size, under a scheme: how evenly its windows read, and what share its pixels get.
 
-    `macs` are None where channels are not known.
+    `macs` are None where channels are not known. `jumps` counts the layers whose units jump in phase where
+    an axis wraps.
 
     >>> import padviz
     >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
@@ -53,6 +55,7 @@ class Judged(msgspec.Struct, frozen=True):
     uneven_convolutions: int
     uneven_pools: int
     remainders: int
+    jumps: int
     share: FairShare | None
     share_reason: str | None
     rim: Rim | None
@@ -151,13 +154,14 @@ def outcome(today: Case, counts: CountMap) -> Outcome:
 
 
 def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
-    """Judge the map of a network at a size, under any padding scheme, whose fair shares are known."""
+    """Judge the map of a network at a size whose fair shares are known."""
     rows, (starved, overused) = case.ledger, counts.rims or (None, None)
     return Judged(
         size=[*counts.size],
         uneven_convolutions=len(rows.uneven_convolutions),
         uneven_pools=len(rows.uneven_pools),
         remainders=len(rows.remainders),
+        jumps=len(rows.jumps),
         share=share,
         share_reason=counts.share_reason,
         rim=starved,
@@ -206,7 +210,8 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
     case = change.case
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads)
-        after = judged(case, counts, None if counts.share_reason else counts.shares.figures)
+        padded = Case(with_padding(case.network, change.padding), case.size, case.macs) if change.padding else case
+        after = judged(padded, counts, None if counts.share_reason else counts.shares.figures)
     except PadvizError as error:
         return Attempt(change, error)  # as reflect on small maps
     ratio = after.macs / before.macs if after.macs and before.macs else None
@@ -218,17 +223,17 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
 
 
 def helps(kind: str, before: Judged, after: Judged) -> bool:
-    """Tell whether fewer convolutions are uneven or, for a size, have remainders; or fewer pixels get an unfair share.
+    """Tell whether fewer convolutions are uneven; for a size, fewer remainders or jumps; or fewer pixels unfair shares.
 
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
     leaves windows uneven must not starve more pixels, or leave more remainders, for those that it makes even.
-    Where every pixel is starved, it is the spread of the shares that must halve.
+    Where every pixel is starved, it is the spread of the shares that must halve. A scheme helps by its shares alone.
     """
-    if after.uneven_convolutions != before.uneven_convolutions:
+    if kind != "padding" and after.uneven_convolutions != before.uneven_convolutions:
         cured = not after.uneven_convolutions or not (worse(before, after) or after.remainders > before.remainders)
         return after.uneven_convolutions < before.uneven_convolutions and cured
     if kind == "size":
-        return after.remainders < before.remainders
+        return after.remainders < before.remainders or after.jumps < before.jumps
     if kind == "larger":
         return not after.low and after.unfair < before.unfair * (1 - LESS)
     if before.low:
@@ -262,6 +267,7 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
     if worse(before, after):
         return "more pixels are starved or overused"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
+    idle = idle and after.jumps == before.jumps
     return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None
 
 
@@ -269,8 +275,8 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     """Rank what helps: what needs least of a trained network, then what leaves least unfair, then what costs least.
 
     The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
-    does. Schemes that wrap around come last of those that need as much: they suit few images. What has a price comes
-    last of all.
+    does. Schemes that make an image wrap come last of those that need as much: they suit few images. What has a price
+    comes last of all.
     """
     remedy = attempt.remedy
     if remedy is None:
@@ -278,7 +284,8 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    left = after.uneven_convolutions, after.remainders > 0, wraps(remedy.padding), harsh, away, unfair
+    joins = wraps(remedy.padding) and not any(wrapped(attempt.change.case.network))
+    left = joins, after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, unfair
     return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 
 

@@ -8,7 +8,9 @@ from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
+from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField
+from padviz.network.rewrites import wrapped
 from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
@@ -73,15 +75,19 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
     return f"{'; '.join(parts)}."
 
 
-def symmetry(uneven: list[str], field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
-    """Write which convolutions read their padding unevenly, and how far the sampling grid is off the image's centre."""
+def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
+    """Write which convolutions read their padding unevenly, which axes wrap, and where the sampling grid lies."""
+    uneven, around = [row.layer for row in case.uneven], wrapped(case.network)
     if uneven:
         named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
         many = f"{len(uneven)} convolutions read their" if len(uneven) > 1 else "1 convolution reads its"
         windows = f"{many} padding unevenly ({named})"
+    elif all(around):
+        windows = "No convolution reads its padding unevenly"
     else:
         windows = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
-    return f"{windows}; {grid_place(field, whole)}."
+    grid = [] if all(around) else [grid_place(field, whole)]
+    return f"{'; '.join([windows, *seams_in_words(case.network, case.size), *grid])}."
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:

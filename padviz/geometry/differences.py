@@ -59,7 +59,7 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
     """List the figures of each window, of every axis."""
     figures = {}
     for layer, windows in windows_of(network, size):
-        rows = [axis_padding(op, n) for op, n in windows]
+        rows = [axis_padding(*laid) for laid in windows]
         figures[layer.name] = {
             "kind": (layer.kind,) * len(rows),
             "kernel": tuple(row.kernel for row in rows),

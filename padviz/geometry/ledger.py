@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,10 +13,18 @@ from padviz.axis.operations import CACHED, Window, place
 from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.network.layer import CONVOLUTIONS, Kind, Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import padded_windows
+from padviz.network.rewrites import padded_windows, wrapped
 from padviz.network.sizes import resolve_each
 
 EndPads = tuple[int, int]
+
+
+class Laid(NamedTuple):
+    """A window over the rows of one axis; whether that axis wraps, so that its ends meet."""
+
+    window: Window
+    rows: int
+    wraps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,8 @@ class AxisPadding:
     `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder` are
     real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
     `overhang` rows beyond the declared padding that ceil rounding reads.
+
+    Where the axis `wraps`, its padding is the far side, and no side of it reads more than the other.
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", 224).layers[0].height
@@ -42,11 +53,17 @@ class AxisPadding:
     remainder: int
     skipped: int
     overhang: int
+    wraps: bool = False
 
     @property
     def uneven(self) -> bool:
         """Whether one side's padding is read more than the other's; overhang is read after."""
-        return self.consumed[0] != self.consumed[1] + self.overhang
+        return not self.wraps and self.consumed[0] != self.consumed[1] + self.overhang
+
+    @property
+    def jumps(self) -> bool:
+        """Whether the last unit of an axis that wraps lies nearer to the first, or further off, than a stride."""
+        return self.wraps and self.output * self.stride != self.input
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,11 @@ class LayerPadding(AlongAxes[AxisPadding]):
     def has_remainder(self) -> bool:
         """Whether it leaves rows or columns at the far edge unread."""
         return any(row.remainder > 0 for row in self.axes.values())
+
+    @property
+    def jumps(self) -> bool:
+        """Whether its units jump in phase where an axis wraps."""
+        return any(row.jumps for row in self.axes.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +147,11 @@ class Ledger:
         """The layers that leave rows or columns unread, which a balanced network may."""
         return tuple(layer for layer in self.layers if layer.has_remainder)
 
+    @property
+    def jumps(self) -> tuple[LayerPadding, ...]:
+        """The layers whose units jump in phase where an axis wraps: its size is no multiple of the strides."""
+        return tuple(layer for layer in self.layers if layer.jumps)
+
 
 def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
@@ -136,17 +163,19 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     pixels = network.at(size)
     rows = [
         LayerPadding(
-            layer.name, layer.kind, dict(zip(network.axes, (axis_padding(op, n) for op, n in windows), strict=True))
+            layer.name, layer.kind, dict(zip(network.axes, (axis_padding(*laid) for laid in windows), strict=True))
         )
         for layer, windows in windows_of(network, pixels)
-        if any(op.stride > 1 or any(place(op, n)[:2]) for op, n in windows)
+        if any(laid.window.stride > 1 or any(place(laid.window, laid.rows)[:2]) for laid in windows)
     ]
     return Ledger(network.name, pixels, tuple(rows))
 
 
 @lru_cache(CACHED)
-def axis_padding(window: Window, n: int) -> AxisPadding:
+def axis_padding(window: Window, n: int, wraps: bool = False) -> AxisPadding:
     """Mark the rows that the taps of one window over `n` rows read, and count them.
+
+    Where the axis wraps and whole strides go round, rows behind the last tap are skipped as those between others are.
 
     >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
     (1, 0)
@@ -159,25 +188,25 @@ def axis_padding(window: Window, n: int) -> AxisPadding:
         read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
     real = read[before : before + n]
     missed = int(n - np.count_nonzero(real))
-    remainder = int(np.argmax(real[::-1])) if real.any() else n
+    remainder = 0 if wraps and m * window.stride == n else int(np.argmax(real[::-1])) if real.any() else n
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
-    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang)
+    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, wraps)
 
 
-def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[tuple[Window, int]]]]:
-    """List the convolutions and pools, each with its window and input rows on every axis.
+def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[Laid]]]:
+    """List the convolutions and pools, each with its window and input rows on every axis, and which axes wrap.
 
     >>> import padviz
     >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
-    >>> layer.name, [(window.kernel, n) for window, n in sides]
+    >>> layer.name, [(window.kernel, n) for window, n, _ in sides]
     ('features.2', [(2, 64), (2, 96)])
     """
-    axes = resolve_each(network, size)
+    axes, wraps = resolve_each(network, size), wrapped(network)
     layer_windows = []
     for layer in padded_windows(network):
         entering = [axis.sizes[layer.inputs[0]] for axis in axes]
         ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
-        layer_windows.append((layer, list(zip(ops, entering, strict=True))))
+        layer_windows.append((layer, list(map(Laid, ops, entering, wraps))))
     return layer_windows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
@@ -16,6 +16,7 @@ from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import ENDS, Network, Size
+from padviz.network.rewrites import wrapped
 from padviz.network.sizes import is_square, resolve, resolve_each
 
 
@@ -31,6 +32,7 @@ class AxisField:
 
     `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels.
     In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
+    An image that wraps has no centre, and no offset on that axis.
 
     >>> import padviz
     >>> field = padviz.fields("resnet18", 224)[0].height
@@ -136,7 +138,9 @@ def grid_in_words(row: ReceptiveField) -> str:
     pairs = zip(row.axes, row.offsets, strict=True)
     px = "samples" if len(row.axes) == 1 else "px"
     words = [f"{axis} {offset:+g} {px}" for axis, offset in pairs if offset is not None]
-    return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or "none: each unit sees the whole image"
+    whole = any(axis.whole for axis in row.axes.values())
+    none = "none: each unit sees the whole image" if whole else "none: an image that wraps has no centre"
+    return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or none
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, ...]]:
@@ -172,7 +176,8 @@ def reaches_of(network: Network, axis: int, size: Size) -> tuple[Reach, ...]:
 
 def _fields(reaches: Sequence[Reach], network: Network, axis: int, size: Size) -> list[AxisField]:
     n, sizes = size[axis], resolve(network, axis, size[axis]).sizes
-    return [_field(reach, n, units) for reach, units in zip(reaches, sizes, strict=True)]
+    fields = [_field(reach, n, units) for reach, units in zip(reaches, sizes, strict=True)]
+    return [replace(field, offset=None) for field in fields] if wrapped(network)[axis] else fields
 
 
 def _field(reach: Reach, n: int, units: int) -> AxisField:

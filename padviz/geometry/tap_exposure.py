@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Window, place
+from padviz.axis.padding_modes import SCHEMES
 from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.network.layer import CONVOLUTIONS, Kind
 from padviz.network.network import Network
@@ -53,8 +54,8 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     pixels = network.at(size)
     exposures = []
     for layer, windows in windows_of(network, pixels):
-        reads = [np.array(tap_reads(op, n)) for op, n in windows]
-        rows = [axis_padding(op, n) for op, n in windows]
+        reads = [np.array(tap_reads(*laid)) for laid in windows]
+        rows = [axis_padding(*laid) for laid in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
         imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
         grid = reduce(np.multiply.outer, reads)
@@ -62,13 +63,15 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     return tuple(exposures)
 
 
-def tap_reads(window: Window, n: int) -> list[int]:
-    """Count the units that read a real row with each tap.
+def tap_reads(window: Window, n: int, wraps: bool = False) -> list[int]:
+    """Count the units that read a real row with each tap; where the axis wraps, its padding is real.
 
     >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
     [3, 4, 4]
     """
     before, _, m = place(window, n)
+    if wraps and SCHEMES[window.mode].wraps:
+        return [m] * window.kernel
     reads = []
     for tap in range(window.kernel):
         first = tap * window.dilation - before

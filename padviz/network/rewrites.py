@@ -217,6 +217,28 @@ def padded_windows(network: Network) -> tuple[Layer, ...]:
     return tuple(with_pads_before(network, layer) for layer in network.layers if layer.kind in WINDOWS)
 
 
+@lru_cache(64)
+def wrapped(network: Network) -> tuple[bool, ...]:
+    """Tell which axes wrap: something pads there, and all that does reads the far side; a pool's padding aside.
+
+    >>> import padviz
+    >>> from padviz.network.rewrites import with_padding
+    >>> wrapped(with_padding(padviz.load("resnet18"), "zero/circular"))
+    (False, True)
+    """
+    padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
+    modes = [{op.mode for op in ops if isinstance(op, Window) and _pads(op)} for ops in _by_axis(network, padding)]
+    return tuple(bool(used) and all(SCHEMES[mode].wraps for mode in used) for used in modes)
+
+
+def _by_axis(network: Network, layers: list[Layer]) -> list[list[Op | None]]:
+    return [[layer.ops[axis] for layer in layers] for axis in range(len(network.axes))]
+
+
+def _pads(window: Window) -> bool:
+    return window.extent > 1 if isinstance(window.padding, str) else max(window.padding) > 0
+
+
 def same_mode(pad: Layer, reader: Layer) -> bool:
     """Tell whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
     pairs = zip(pad.ops, reader.ops, strict=True)

@@ -110,13 +110,16 @@ def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, dict[str, An
 
 
 def _pads(padding: str | None) -> str:
-    """Name how much a scheme pads: those that say only what padding reads pad alike, at one size.
+    """Name what a ledger sees of a scheme at one size: how much it pads, and which axes wrap.
 
-    >>> _pads("zero/circular") == _pads("reflect"), _pads("zero/valid"), _pads(None)
-    (True, 'zero/valid', 'declared')
+    >>> _pads("zero/partial") == _pads("reflect"), _pads("zero/circular"), _pads("zero/valid"), _pads(None)
+    (True, 'as much, circular on 1', 'zero/valid', 'declared')
     """
     schemes = schemes_of(padding) if padding else ()
-    return padding or "declared" if not schemes or any(SCHEMES[name].resizes for name in schemes) else "as much"
+    if padding is None or any(SCHEMES[name].resizes for name in schemes):
+        return padding or "declared"
+    wraps = [f", {name} on {axis}" for axis, name in enumerate(schemes) if SCHEMES[name].wraps]
+    return "".join(["as much", *wraps])
 
 
 def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:

@@ -19,6 +19,8 @@ MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person woul
 class BalancedSizes:
     """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
 
+    On an axis that wraps every size is balanced; at those without remainders its ends meet without a jump in phase.
+
     Examples
     --------
     >>> import padviz

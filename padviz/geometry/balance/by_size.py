@@ -11,7 +11,7 @@ from padviz.axis.operations import Op, Window, placement, sized
 from padviz.axis.padding_modes import fits as padding_fits
 from padviz.geometry.ledger import axis_padding
 from padviz.network.network import Network
-from padviz.network.rewrites import padded_windows
+from padviz.network.rewrites import padded_windows, wrapped
 from padviz.network.sizes import check_known
 
 Rows = NDArray[np.int64]
@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 
 class Verdict(NamedTuple):
-    """Flags of each size: the network takes it; no layer is uneven; none has a remainder.
+    """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps where an axis wraps.
 
     `odd` has the sizes at which a layer reads an odd number of padded rows; layers that are alike stand there once.
     """
@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """Flags of each size of one window's input: it reads evenly, leaves no remainder, reads an odd number of pads."""
+    """Flags of each size of one window's input: it reads evenly; it leaves no remainder; its pads read are odd."""
 
     even: Flags
     whole: Flags
@@ -47,10 +47,11 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
     """
     rows, runs = _rows_of(network, axis, sizes)
     readings: dict[tuple[Window, int], tuple[str, _Reading]] = {}
+    wraps = wrapped(network)[axis]
     for layer in padded_windows(network):
         window, n = layer.ops[axis], rows[layer.inputs[0]]
         if isinstance(window, Window) and (window, id(n)) not in readings:
-            readings[window, id(n)] = layer.name, _reading(window, n)
+            readings[window, id(n)] = layer.name, _reading(window, n, wraps)
     all_of = [np.ones(sizes.shape, dtype=bool)]
     even = np.logical_and.reduce(all_of + [reading.even for _, reading in readings.values()])
     whole = np.logical_and.reduce(all_of + [reading.whole for _, reading in readings.values()])
@@ -92,13 +93,13 @@ def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64]
     return np.where(fits, leaving, 1), fits
 
 
-def _reading(window: Window, n: Rows) -> _Reading:
+def _reading(window: Window, n: Rows, wraps: bool) -> _Reading:
     """Look at one window at each size of its input.
 
     Evenness and remainders depend only on the padding, on the rows left over, and, for few units, on their number: one
     size of each such class is looked at. Sizes that leave no unit are called even and whole.
     """
-    even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n)
+    even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n) & (not wraps)
     taken = np.flatnonzero(placement(window, n).n_out >= 1)
     if not taken.size:
         return _Reading(even, whole, odd)
@@ -111,9 +112,9 @@ def _reading(window: Window, n: Rows) -> _Reading:
         low = np.min(part)
         classes = classes * (np.max(part) - low + 1) + part - low
     _, first, kind = np.unique(classes, return_index=True, return_inverse=True)
-    rows = [axis_padding(window, int(n[i])) for i in first]
+    rows = [axis_padding(window, int(n[i]), wraps) for i in first]
     even[taken] = np.array([not row.uneven for row in rows])[kind]
-    whole[taken] = np.array([not row.remainder for row in rows])[kind]
+    whole[taken] = np.array([not (row.remainder or row.jumps) for row in rows])[kind]
     return _Reading(even, whole, odd)
 
 

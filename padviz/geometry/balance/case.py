@@ -16,7 +16,8 @@ from padviz.network.network import Network, Size
 class Case:
     """A network at a size, as (height, width) in pixels; what its geometry says is worked out once.
 
-    Padding schemes are no part of it: they change what padded rows read, not how many there are.
+    The padding that it has is part of it: schemes do not change how many padded rows are read, but where it wraps none
+    of them is uneven.
 
     >>> import padviz
     >>> case = Case(padviz.load("resnet50"), (224, 224))
@@ -45,8 +46,10 @@ class Case:
 
     @cached_property
     def near_padding(self) -> tuple[NearPadding, ...]:
-        """How far padding reaches into each target."""
-        return tuple(each for each in near_padding(self.network, self.size) if each.layer in self.network.targets)
+        """How far padding reaches into each target; what wraps is none."""
+        return tuple(
+            each for each in near_padding(self.network, self.size, around=True) if each.layer in self.network.targets
+        )
 
     @cached_property
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:

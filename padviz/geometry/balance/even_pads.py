@@ -28,10 +28,10 @@ def with_even_pads(today: Case) -> Evened | None:
     """
     layers, pads = list(today.network.layers), {}
     for each in today.uneven:
-        totals = [total(row) for row in each.axes.values()]
-        if any(rows % 2 for rows in totals):
+        height, width = (_halved(row) for row in each.axes.values())
+        if height is None or width is None:
             continue
-        at, pads[each.layer] = today.network.index[each.layer], (totals[0] // 2, totals[1] // 2)
+        at, pads[each.layer] = today.network.index[each.layer], (height, width)
         layers[at] = replace(layers[at], ops=tuple(map(_padded, layers[at].ops, pads[each.layer])))
     changed = Case(replace(today.network, layers=tuple(layers)), today.size) if pads else today
     return Evened(changed, pads) if pads and len(changed.uneven) <= len(today.uneven) - len(pads) else None
@@ -64,6 +64,12 @@ def cannot(today: Case) -> list[str]:
 def total(row: AxisPadding) -> int:
     """Count the rows of padding that a window consumes in all."""
     return sum(row.consumed) + row.overhang
+
+
+def _halved(row: AxisPadding) -> int | None:
+    """Halve the rows that a window consumes; where the axis wraps it keeps its pads. None where they are odd."""
+    rows = sum(row.declared) if row.wraps else total(row)
+    return None if rows % 2 or (row.wraps and row.declared[0] != row.declared[1]) else rows // 2
 
 
 def _padded(op: Op | None, pad: int) -> Op | None:

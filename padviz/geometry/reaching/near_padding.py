@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.touching import touched_on
 from padviz.network.network import Network
+from padviz.network.rewrites import wrapped
 from padviz.network.sizes import on_each, sizes_of
 
 BeforeAfter = tuple[int, int]  # rows, or columns, of units or pixels
@@ -37,15 +39,19 @@ class NearPadding(AlongAxes[BeforeAfter]):
     barrier: Barrier | None = None
 
 
-def near_padding(network: Network, size: int | Sequence[int] | None = None) -> tuple[NearPadding, ...]:
+def near_padding(
+    network: Network, size: int | Sequence[int] | None = None, around: bool = False
+) -> tuple[NearPadding, ...]:
     """Find how far padding reaches into every layer: its units that read past an end of it, or of one before it.
+
+    With `around`, an axis that wraps has no end: only what its pools pad is padding.
 
     >>> import padviz
     >>> near_padding(padviz.load("vgg16"), 512)[-1].height
     (3, 3)
     """
     pixels = network.at(size)
-    touched = zip(*on_each(_touched_on, network, pixels), strict=True)
+    touched = zip(*on_each(partial(_touched_on, around=around), network, pixels), strict=True)
     barriers = zip(*(_barriers(network, axis) for axis in range(len(pixels))), strict=True)
     rows = zip(network.layers, touched, barriers, strict=True)
     return tuple(
@@ -54,10 +60,11 @@ def near_padding(network: Network, size: int | Sequence[int] | None = None) -> t
     )[1:]
 
 
-def _touched_on(network: Network, axis: int, n: int) -> list[BeforeAfter]:
+def _touched_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
     """Count the units of every layer that padding touches from either end, on one axis."""
     sizes = sizes_of(network, axis, n)
-    ends = [(before.depth, after.depth) for (before, after), _ in touched_on(network, axis, sizes)]
+    touched = touched_on(network, axis, sizes, around and wrapped(network)[axis])
+    ends = [(before.depth, after.depth) for (before, after), _ in touched]
     return [(min(before, m), min(after, m)) for (before, after), m in zip(ends, sizes, strict=True)]
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.receptive_interval import is_wavy, rate_of, real_rows_of, rows_of
 from padviz.network.layer import Layer
 from padviz.network.network import Network
@@ -45,8 +46,8 @@ class Touched(NamedTuple):
 
 
 @lru_cache(64)
-def touched_on(network: Network, axis: int, sizes: tuple[int, ...]) -> tuple[Touched, ...]:
-    """Find the units of every layer that padding touches.
+def touched_on(network: Network, axis: int, sizes: tuple[int, ...], around: bool = False) -> tuple[Touched, ...]:
+    """Find the units of every layer that padding touches: with `around`, rows of the far side are no padding.
 
     >>> import padviz
     >>> from padviz.network.sizes import sizes_of
@@ -62,7 +63,7 @@ def touched_on(network: Network, axis: int, sizes: tuple[int, ...]) -> tuple[Tou
         elif isinstance(op, Adaptive) or any(before.whole for before in entering):
             touched.append(_whole(op, entering, sizes[layer.inputs[0]], sizes[i]))
         else:
-            touched.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i]))
+            touched.append(_through(layer, axis, entering, sizes[layer.inputs[0]], sizes[i], around))
     return tuple(touched)
 
 
@@ -73,11 +74,12 @@ def _whole(op: Op | None, entering: Sequence[Touched], n: int, m: int) -> Touche
     return Touched((Side(m), Side(m)) if hit else (Side(), Side()), whole=True)
 
 
-def _through(layer: Layer, axis: int, entering: Sequence[Touched], n: int, m: int) -> Touched:
+def _through(layer: Layer, axis: int, entering: Sequence[Touched], n: int, m: int, around: bool) -> Touched:
     """Pass through a layer: its branches, and then its operation."""
     op = layer.ops[axis]
     before, after = (_joined([touched.sides[end] for touched in entering]) for end in (0, 1))
-    if op is None:
+    unseen = around and isinstance(op, Window) and SCHEMES[op.mode].wraps and not before.depth and not after.depth
+    if op is None or unseen:
         return Touched((before, after))
     return Touched((_passed(op, n, m, 0, before), _passed(op, n, m, 1, after)))
 

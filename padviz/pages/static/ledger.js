@@ -43,13 +43,15 @@ export function lines(root, row) {
       ...axes.map(([, axis]) => make("td", {}, String(cells(axis)[i]))),
     ),
   );
+  const around = ["height", "width"].filter((axis) => row[axis].wraps),
+    wraps = around.length ? `; ${around.join(" and ")} ${around.length > 1 ? "wrap" : "wraps"}` : "";
   const head = make("tr", {}, make("td", {}), ...axes.map(([name]) => make("th", { scope: "col" }, name)));
   root.replaceChildren(
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)),
     make(
       "p",
       { class: "soft" },
-      `It reads its padding ${row.uneven ? "unevenly" : "evenly"}${unread(row) ? ", and leaves rows or columns unread" : ""}.`,
+      `It reads its padding ${row.uneven ? "unevenly" : "evenly"}${unread(row) ? ", and leaves rows or columns unread" : ""}${wraps}.`,
     ),
   );
 }

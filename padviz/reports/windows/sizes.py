@@ -10,6 +10,7 @@ from padviz.geometry.balance.balanced_sizes import BalancedSizes
 from padviz.geometry.balance.nearest import odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network
+from padviz.network.rewrites import wrapped
 from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
@@ -39,6 +40,7 @@ def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> li
         *_ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1),
         *(_why_none(network, lo, hi) if not sizes.balanced else []),
         *_priced(priced),
+        *_around(network, sizes.axis),
         *_ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1),
     ]
 
@@ -48,6 +50,17 @@ def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> lis
     untold = "too few sizes to tell" if len(sizes) in range(1, TELLING) else "none that holds in the whole range"
     rule = rule or untold
     return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule), ("sizes", _runs(sizes))]
+
+
+def _around(network: Network, axis: str) -> list[tuple[str, str]]:
+    """Say, where an axis wraps, what sizes without remainders have before others."""
+    axes = network.axes if axis == "both" else (axis,)
+    around = [name for name, wraps in zip(network.axes, wrapped(network), strict=True) if wraps and name in axes]
+    if not around:
+        return []
+    where = "without remainders no window jumps in phase where the ends meet"
+    alone = "" if len(around) == len(axes) else "; each axis alone has more"
+    return [("wraps", f"{' and '.join(around)}: at sizes {where}{alone}")]
 
 
 def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:

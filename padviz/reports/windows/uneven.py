@@ -9,9 +9,11 @@ from padviz.errors import SizeError
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
+from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
 from padviz.network.baked import declared
 from padviz.network.network import ENDS, Network, Size
+from padviz.network.rewrites import wrapped
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
@@ -82,7 +84,7 @@ SCREEN = (
 )
 SHEET = (
     "layer kind convolution axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after remainder skipped overhang offset"
+    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps offset"
 )
 
 
@@ -196,6 +198,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
+    lines += [f"{words[0].upper()}{words[1:]}." for words in seams_in_words(network, ledger.size)]
     lines += [*grid(network, ledger.size), _cure(network, ledger)]
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
@@ -220,7 +223,7 @@ def grid(network: Network, size: Size) -> list[str]:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
         return []
-    names = [name for name in names_of(None, network) if name in rows]
+    names = [] if all(wrapped(network)) else [name for name in names_of(None, network) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)

@@ -1,0 +1,228 @@
+"""An axis that wraps has no border: nothing on it is uneven, and only what sees where its ends meet has a seam.
+
+The oracle is PyTorch: a module that treats all rows alike turns what it makes when its image is turned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import padviz
+from padviz.advice.remedies import changes
+from padviz.advice.verdict import audit
+from padviz.errors import PadvizError
+from padviz.geometry.balance.case import Case
+from padviz.geometry.ledger import ledger
+from padviz.geometry.reaching.lattice import lattice_on
+from padviz.geometry.reaching.near_padding import near_padding
+from padviz.geometry.reaching.seams import seams, seams_in_words
+from padviz.network.network import Network
+from padviz.network.rewrites import with_padding, wrapped
+from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import zoo
+from tests import naive
+from tests.strategies import networks
+
+Size = tuple[int, int]
+
+
+def conv(kernel: int, stride: int = 1, padding: int | None = None, dilation: int = 1) -> nn.Conv2d:
+    pads = dilation * (kernel - 1) // 2 if padding is None else padding
+    return nn.Conv2d(1, 1, kernel, stride, pads, dilation, padding_mode="circular", bias=False)
+
+
+class Even(nn.Module):
+    """A convolution of an even kernel, whose pads are not the same on both sides, or are more than go round."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.pads, self.conv = (before, after, before, after), nn.Conv2d(1, 1, 4, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(nn.functional.pad(x, self.pads, mode="circular"))
+
+
+MODULES: dict[str, tuple[nn.Module, ...]] = {
+    "one": (conv(3),),
+    "strided": (conv(7, 2), conv(3, 2)),
+    "1 x 1 strided": (conv(3), conv(1, 2)),
+    "dilated": (conv(3, dilation=3), conv(3, 2)),
+    "pools that tile": (conv(3), nn.MaxPool2d(2), conv(5)),
+    "pools that pad": (conv(3), nn.MaxPool2d(3, 2, 1)),
+    "pools that overlap": (conv(3), nn.MaxPool2d(3, 2)),
+    "too few pads": (conv(5, padding=1),),
+    "too many pads": (conv(3, padding=2),),
+    "pads of two sizes": (Even(1, 2), conv(3, 2)),
+    "pads of two sizes, too many": (Even(2, 2),),
+    "transposed, side by side": (conv(3, 2), nn.ConvTranspose2d(1, 1, 2, 2, bias=False), conv(3)),
+    "transposed, overlapping": (conv(3, 2), nn.ConvTranspose2d(1, 1, 4, 2, 1, bias=False), conv(3)),
+    "nearest": (conv(3, 2), nn.Upsample(scale_factor=2, mode="nearest"), conv(3)),
+    "linear": (conv(3, 2), nn.Upsample(scale_factor=2, mode="bilinear"), conv(3)),
+    "a valid convolution": (conv(3), conv(3, padding=0)),
+}
+
+
+@pytest.mark.parametrize("size", [(24, 32), (25, 32), (26, 36), (40, 33)])
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, size: Size) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(*MODULES[name]).double().eval()
+    network = padviz.load(model, size=size)
+    assert wrapped(network) == (True, True)
+    seamless = [not seam.jumps and not seam.ends for seam in seams(network, size)]
+    image = torch.rand(1, 1, *size, dtype=torch.float64)
+    made = model(image)
+    for axis in (0, 1):
+        step = lattice_on(network, axis, size[axis])
+        units = step.step / step.strides[-1]
+        other = model(image.roll(step.step, 2 + axis))
+        assert seamless[axis] == torch.allclose(other, made.roll(int(units), 2 + axis), rtol=0, atol=1e-12)
+
+
+@st.composite
+def wrapping(draw: Any) -> tuple[list[dict[str, Any]], Size]:
+    """A network whose ends meet without a seam on both axes, and a size of whole strides."""
+    steps: list[dict[str, Any]] = []
+    total = [1, 1]
+    for i in range(draw(st.integers(1, 4))):
+        kernel = [draw(st.integers(1, 5)) for _ in range(2)]
+        dilation = [draw(st.integers(1, 2)) for _ in range(2)]
+        stride = [draw(st.integers(1, 2)) for _ in range(2)]
+        pads = []
+        for k, d in zip(kernel, dilation, strict=True):
+            before = draw(st.integers(0, d * (k - 1)))
+            pads.append([before, d * (k - 1) - before])
+        shape = {"kernel": kernel, "dilation": dilation, "stride": stride, "padding": pads}
+        steps.append({"op": "conv", "name": f"l{i}", **shape})
+        if draw(st.booleans()):
+            steps.append({"op": "maxpool", "name": f"p{i}", "kernel": 2, "stride": 2})
+            stride = [2 * each for each in stride]
+        total = [a * b for a, b in zip(total, stride, strict=True)]
+    turns = [draw(st.integers(9, 13)) for _ in range(2)]
+    assume(max(a * b for a, b in zip(total, turns, strict=True)) < 200)
+    return steps, (total[0] * turns[0], total[1] * turns[1])
+
+
+@given(wrapping())
+@settings(max_examples=40, deadline=None)
+def test_where_ends_meet_without_a_seam_usage_turns_with_the_image(made: tuple[list[dict[str, Any]], Size]) -> None:
+    steps, size = made
+    network = with_padding(parse({"layers": steps}, "net"), "circular")
+    if not all(wrapped(network)):
+        return  # nothing pads
+    assert [(seam.jumps, seam.ends) for seam in seams(network, size)] == [((), ())] * 2
+    rows = ledger(network, size)
+    assert (rows.balanced, rows.remainders, rows.jumps) == (True, (), ())
+    told = [{**step, "mode": "circular"} if step["op"] == "conv" else step for step in steps]
+    counts = naive.usage(told, size, list(network.targets))
+    down, across = (lattice_on(network, axis, size[axis]).step for axis in (0, 1))
+    assert counts == [row[across:] + row[:across] for row in counts[down:] + counts[:down]]
+    assert not any(any(ends) for ends in near_padding(network, size, around=True)[-1].axes.values())
+
+
+@given(network=networks(), scheme=st.sampled_from(["circular", "zero/circular", "circular/reflect"]))
+@settings(deadline=None)
+def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) -> None:
+    steps, size = network
+    net = parse({"layers": steps}, "net")
+    try:
+        padded = with_padding(net, scheme)
+        rows, before = padviz.uneven(padded, size).layers, padviz.uneven(with_padding(net, "zero"), size).layers
+    except PadvizError:
+        return
+    around = dict(zip(("height", "width"), wrapped(padded), strict=True))
+    for row, other in zip(rows, before, strict=True):
+        for axis, read in row.axes.items():
+            assert read.wraps == around[axis]
+            assert not (read.wraps and read.uneven)
+            plain = replace(read, wraps=False, remainder=0, skipped=read.skipped + read.remainder)
+            twin = other.axes[axis]
+            assert plain == replace(twin, remainder=0, skipped=twin.skipped + twin.remainder)
+            if not read.wraps:
+                assert read == twin
+
+
+@pytest.mark.parametrize("name", zoo())
+def test_a_zoo_network_that_wraps_has_no_uneven_window_and_is_offered_no_balanced_size(name: str) -> None:
+    network = with_padding(padviz.load(name), "circular")
+    if not network.pads or network.fixed:
+        return
+    case = Case(network, (320, 320))
+    assert case.ledger.balanced
+    offered = {change.kind for change in changes(case)} - {"size", "crop"}
+    assert offered == set()  # no larger image, scheme, pads, pools
+    assert padviz.sizes(network, "320:420").rule == "every size"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("resnet18", (224, 256)), ("mobilenet_v2", (192, 160)), ("vgg11", (96, 64))]
+)
+def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size(name: str, size: Size) -> None:
+    found = audit(with_padding(padviz.load(name), "circular"), size)
+    assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
+    assert found.offset == [None, None]
+    assert found.symmetry.startswith("No convolution reads its padding unevenly; height and width wrap")
+    assert ("maxpool keeps a border of its own" in found.symmetry) == (name == "resnet18")
+    assert found.padding.startswith("All" if name == "resnet18" else "No unit")
+
+
+def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:
+    found = audit(with_padding(padviz.load("resnet18"), "circular"), (230, 250))
+    assert "jump in phase" in found.symmetry
+    assert [each.outcome.size for each in found.remedies] == [[224, 224], [256, 256]]
+    assert found.outcome.jumps > 0
+    for each in found.remedies:
+        assert (each.kind, each.outcome.jumps, each.price) == ("size", 0, None)
+        assert [n % 32 for n in each.outcome.size] == [0, 0]
+
+
+def test_one_axis_that_wraps_is_left_as_it_is() -> None:
+    found = audit(with_padding(padviz.load("resnet50"), "zero/circular"), (224, 448))
+    assert len(found.uneven_convolutions) == 4
+    assert {each.outcome.size[1] for each in found.remedies} == {448}
+    assert {each.padding for each in found.remedies if each.padding} >= {"reflect/circular", "partial/circular"}
+    assert all(each.padding.endswith("/circular") for each in found.remedies if each.padding)
+    assert {each.outcome.uneven_convolutions for each in found.remedies if each.kind == "both"} == {0}
+    balanced = next(each for each in found.remedies if each.kind == "size")
+    assert balanced.outcome.size == [225, 448]
+    assert found.offset == [-15.5, None]
+
+
+def test_only_what_pads_by_the_far_side_alone_wraps() -> None:
+    def net(*modes: Any) -> Network:
+        steps = [
+            {"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode} for i, mode in enumerate(modes)
+        ]
+        return parse({"layers": steps}, "net")
+
+    assert wrapped(net("circular", "circular")) == (True, True)
+    assert wrapped(net("circular", "zero")) == (False, False)
+    assert wrapped(net("circular", ["zero", "circular"])) == (False, True)
+    assert wrapped(net("reflect")) == (False, False)
+    assert wrapped(padviz.load("unet")) == (False, False)
+    assert seams_in_words(net("circular", ["zero", "circular"]), (9, 12)) == ["the width wraps"]
+
+
+def test_pads_of_what_wraps_are_not_shared_out() -> None:
+    """One axis consumes an even number of rows unevenly, the other wraps and keeps its pads."""
+    step = {"op": "conv", "name": "a", "kernel": 3, "padding": [[0, 2], [1, 1]], "mode": ["zero", "circular"]}
+    found = {change.kind: change for change in changes(Case(parse({"layers": [step]}, "net"), (9, 12)))}
+    assert found["pads"].edit[1:] == ("a: padding=(1, 1)",)
+    assert not found["pads"].case.uneven
+
+
+def test_taps_of_what_wraps_read_real_pixels_alike() -> None:
+    wrapped_taps, zeros = (
+        padviz.taps("resnet18", (224, 96), padding=scheme, layer=["conv1", "maxpool"])
+        for scheme in ("circular", "zero")
+    )
+    assert {*wrapped_taps[0].grid.ravel().tolist()} == {112 * 48}
+    assert wrapped_taps[0].imbalance == {"height": 0, "width": 0}
+    assert (wrapped_taps[1].grid == zeros[1].grid).all()
