@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterable, Iterator
 from types import CodeType, TracebackType
@@ -20,7 +21,8 @@ class PadvizError(Exception):
     where : str
         The file or layer it is about.
     hint : str
-        The next step; an option that it asks for stands in backticks, which the command line makes "--option".
+        The next step; an option that it asks for stands in backticks, which the command line makes "--option". Python
+        says what is of `padviz.load` as a call of it.
     option : str
         The option it is about, in place of `where`.
 
@@ -37,7 +39,8 @@ class PadvizError(Exception):
         self.option = option
         at = where or option
         parts = (f"{at}: " if at else "", what, f"; {hint}" if hint else "")
-        super().__init__("".join(map(_short, map(printable, parts))))
+        self.line = "".join(map(_short, map(printable, parts)))  # as the command line takes it
+        super().__init__(in_python(self.line))
 
 
 class Ended(BaseException):
@@ -118,6 +121,29 @@ def nearest(name: str, names: Iterable[str], most: int = 3) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+LOADING = re.compile(r"`(neutral)` ([^\s,;]+)|`(shape)` ([^\s,;=]+)=([\w.]+)")
+
+
+def in_python(line: str) -> str:
+    """Spell what the command line's --neutral, --shape and --input say as what `padviz.load` takes.
+
+    >>> in_python("fails; `shape` t=1 gives it a number")
+    'fails; padviz.load(network, shape={"t": 1}) gives it a number'
+    >>> in_python("no rule; `neutral` a.B treats it as elementwise, `layer` c stops before it")
+    'no rule; padviz.load(network, neutral=["a.B"]) treats it as elementwise, `layer` c stops before it'
+    """
+    return LOADING.sub(_loading, line)
+
+
+def _loading(match: re.Match[str]) -> str:
+    option, name, value = match[1] or match[3], match[2] or match[4], match[5]
+    if option == "neutral":
+        return f'padviz.load(network, neutral=["{name}"])'
+    sides = [side if side.isdecimal() else f'"{side}"' for side in value.split("x")]
+    shape = f"({', '.join(sides)})" if len(sides) > 1 else value
+    return f'padviz.load(network, shape={{"{name}": {shape}}})'
 
 
 def printable(text: object) -> str:

@@ -12,6 +12,7 @@ from padviz.api.results.description import Description
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
 from padviz.network.network import Network
+from padviz.sources import Read
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import as_reading
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
 
 
-class Loaded(Network):
-    """A network that a notebook shows as the table of its layers.
+class Loaded(Read):
+    """A network that all functions take, with the inputs that it was loaded with; a notebook shows its layers.
 
     >>> load("vgg11")
     <Network vgg11, 13 layers, 224 x 224>
@@ -38,7 +39,7 @@ class Loaded(Network):
 def load(
     source: str | Path | Network | nn.Module,
     size: int | Sequence[int] | None = None,
-    neutral: Iterable[str] = (),
+    neutral: str | Iterable[str] = (),
     shape: Mapping[str, Any] | None = None,
     input_: str | None = None,
 ) -> Network:
@@ -50,7 +51,7 @@ def load(
         A module may be named, as in "torchvision.models:resnet50".
     size : int or (height, width), optional
         What a foreign network is laid out at where it leaves its input open, in pixels.
-    neutral : iterable of str
+    neutral : str or iterable of str
         Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
         may be among them.
     shape : mapping, optional
@@ -62,7 +63,8 @@ def load(
     Returns
     -------
     Network
-        For all other functions; a notebook shows its layers.
+        For all other functions, those of trained networks and `repad` among them: they read the weights, as it was
+        loaded. A notebook shows its layers.
 
     Raises
     ------
@@ -73,10 +75,26 @@ def load(
     --------
     >>> load("resnet18").targets
     ('layer4.1',)
+
+    What a module takes beside the image is said once, for whatever is asked of it:
+
+    >>> from torch import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.conv = nn.Conv2d(3, 4, 3, padding=1)
+    ...     def forward(self, image, timestep):
+    ...         return self.conv(image) * timestep
+    >>> net = load(Net(), 32, shape={"timestep": 1})
+    >>> import padviz
+    >>> padviz.uneven(net).balanced, padviz.repad(net, "reflect").repadded.changed
+    (True, ('conv',))
     """
-    network = loaded(source, size, as_reading(neutral, shape, input_))
+    reading = as_reading(neutral, shape, input_)
+    network = loaded(source, size, reading)
     shown = object.__new__(Loaded)
-    vars(shown).update(vars(network))
+    kept = {} if isinstance(network, Network) and network is source else {"origin": source, "reading": reading}
+    vars(shown).update(vars(network) | kept)
     return shown
 
 

@@ -35,7 +35,8 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     command = command or (context.command if context else None)
     known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
     named = isinstance(error, PadvizError) and error.option and not error.where
-    text = str(error) if known is None else _known_only(str(error), known)
+    line = error.line if isinstance(error, PadvizError) else error
+    text = line if known is None else _known_only(line, known)
     name, _, rest = text.partition(":")
     option, dashes = name.replace("_", "-"), ""
     if named and (known is None or option in known):

@@ -33,7 +33,7 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "compare": {("model", "")},  # a list of networks
     "diff": {("", "other")},  # MODEL_B
     "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
-    "repad": {("", name) for name in ("share", *sorted(LOADING))},
+    "repad": {("", "share")},
     "responses": {("no_shuffled", "shuffled")},
     "tiles": {("for_", ""), ("chunk", ""), ("verify", ""), ("weights", "")},  # chunks, verify_tiles
     "usage": {("scale", "")},  # of plot()

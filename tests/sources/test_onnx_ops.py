@@ -385,7 +385,9 @@ def test_detection_heads_are_listed(tmp_path: Path) -> None:
 
 def test_an_unknown_operation_names_itself_and_two_ways_out(tmp_path: Path) -> None:
     path = saved(model_of("a = Conv (x, w3x3)\n b = Foo (a)\n y = Conv (b, w3x3)", 13), tmp_path)
-    message = "b: node b: the operation Foo .opset 13. is not known; `neutral` Foo treats .* `layer` a stops before it"
+    message = (
+        "b: node b: the operation Foo .opset 13. is not known; .*neutral=..Foo... treats .* `layer` a stops before it"
+    )
     with pytest.raises(padviz.PadvizError, match=message):
         padviz.usage(path, 32)
     assert padviz.usage(path, 32, layer="a").max == 9

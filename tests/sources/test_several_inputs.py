@@ -59,7 +59,7 @@ def test_one_input_is_the_image_and_the_others_are_constants(shapes: dict[str, A
 
 
 def test_an_input_that_is_missing_is_asked_for() -> None:
-    with pytest.raises(padviz.PadvizError, match=r"missing 2 .*; `shape` timestep=1x3xHxW, or a number as timestep=1"):
+    with pytest.raises(padviz.PadvizError, match=r"missing 2 .*; padviz.load\(.*shape=.\"timestep\": 1.\) gives"):
         padviz.load(Denoising(), 16)
     with pytest.raises(padviz.PadvizError, match=r"no input 'times'.*timestep"):
         padviz.load(Denoising(), 16, shape={"times": 1})
@@ -100,7 +100,7 @@ def test_commands_take_inputs_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     asked = ["uneven", "two_inputs_net:Net", "--size", "32"]
     assert run(*asked, "--shape", "other=1x3xHxW", "--shape", "t=2").exit_code == 0
     assert "--shape: 'other=y' is no input; write NAME=1x3xHxW" in run(*asked, "--shape", "other=y").stderr
-    assert "; --shape other=1x3xHxW, or a number as other=1" in run(*asked).stderr
+    assert "; --shape other=1 gives it a number, --shape other=1x3xHxW a tensor" in run(*asked).stderr
 
 
 ADDED = """

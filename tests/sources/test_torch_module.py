@@ -244,7 +244,10 @@ def test_a_model_of_elsewhere_is_so_for_the_reason_named(name: str) -> None:
     if name in list_models(module=torchvision.models.video):
         assert padviz.load(f"torchvision.models.video:{name}").axes == ("depth", "height", "width")
         return
-    with pytest.raises(padviz.PadvizError, match=r"missing 1 required .*; `shape` image2=1x3xHxW, or a number"):
+    with pytest.raises(
+        padviz.PadvizError,
+        match=r"missing 1 required .*shape=.\"image2\": 1.\) gives",
+    ):
         padviz.load(f"torchvision.models.optical_flow:{name}")
 
 

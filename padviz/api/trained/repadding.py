@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Network
-from padviz.sources import MODULE
-from padviz.sources.tracing.reading import as_reading
+from padviz.sources import MODULE, Read
+from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,21 +30,18 @@ def repad(
 
 @overload
 def repad(
-    network: str | Path,
+    network: str | Path | Network,
     padding: str | None = None,
     size: int | Sequence[int] | None = None,
     only: str | Iterable[str] = (),
     *,
     except_: str | Iterable[str] = (),
     even: bool = False,
-    neutral: Iterable[str] = (),
-    shape: Mapping[str, Any] | None = None,
-    input_: str | None = None,
 ) -> Repadded: ...
 
 
 def repad(
-    network: nn.Module | str | Path,
+    network: nn.Module | str | Path | Network,
     padding: str | None = None,
     size: int | Sequence[int] | None = None,
     only: str | Iterable[str] = (),
@@ -52,9 +49,6 @@ def repad(
     except_: str | Iterable[str] = (),
     even: bool = False,
     share: bool = True,
-    neutral: Iterable[str] = (),
-    shape: Mapping[str, Any] | None = None,
-    input_: str | None = None,
 ) -> nn.Module | Repadded:
     """Make convolutions pad by another scheme: a copy of a PyTorch module, or an ONNX file to be saved.
 
@@ -63,7 +57,7 @@ def repad(
 
     Parameters
     ----------
-    network : torch.nn.Module, or the path of an ONNX file
+    network : torch.nn.Module, or the path of an ONNX file; or what `padviz.load` made of either
         Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded. Weights that
         lie beside an ONNX file are not opened.
     padding : str, optional
@@ -79,8 +73,6 @@ def repad(
         into pools.
     share : bool
         Whether a copy of a module has the very parameters of the module, or copies of them. Buffers are copied.
-    neutral, shape, input_
-        As for `padviz.load`, of an ONNX file.
 
     Returns
     -------
@@ -118,10 +110,12 @@ def repad(
     """
     from padviz.repadding.onnx.file import check_options, repad_file
 
-    layers, without = _names(only), _names(except_)
+    layers, without, reading = _names(only), _names(except_), AS_IT_IS
     check_options(padding, even, layers + without)
+    if isinstance(network, Read) and network.origin is not None:
+        size, reading = network.size if size is None else size, network.reading
+        network = network.origin
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
-        reading = as_reading(neutral, shape, input_)
         return repad_file(network, padding, size, layers, without, even=even, reading=reading)
     from padviz.repadding.torch_module import repad
 
@@ -130,10 +124,10 @@ def repad(
         raise OptionError(
             "is for ONNX files", option=option, hint="name a `padding`, and the layers to change with `only`"
         )
-    return repad(_module(network), padding, layers, size=size, share=share)
+    return repad(_module(network), padding, layers, size=size, share=share, reading=reading)
 
 
-def _module(network: nn.Module | str | Path) -> nn.Module:
+def _module(network: nn.Module | str | Path | Network) -> nn.Module:
     """Make the module that a name means."""
     if not isinstance(network, str | Path | Network):
         return network

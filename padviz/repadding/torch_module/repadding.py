@@ -25,6 +25,7 @@ from padviz.repadding.torch_module.classes import base_of, change
 from padviz.repadding.torch_module.owners import owner_of, shields, unseen, ways_of
 from padviz.repadding.verify import same
 from padviz.sources.torch.load import load_module
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 NEAR = 1e-12
 SHOWN = 3  # layers in a warning
@@ -53,6 +54,7 @@ def repad(
     *,
     size: int | Sequence[int] | None = None,
     share: bool = True,
+    reading: Reading = AS_IT_IS,
 ) -> nn.Module:
     """Copy a PyTorch module so that its convolutions pad by another scheme: `padviz.repad`, of a module.
 
@@ -75,7 +77,7 @@ def repad(
     module = copied(module, share, where)
     names = [layers] if isinstance(layers, str) else [*(layers or ())]
     try:
-        network = load_module(module, size=None if size is None else as_size(size))
+        network = load_module(module, reading, None if size is None else as_size(size))
         planned = plan(network, padding, size, _layers_of(network, names))
     except (OptionError, UnknownName):
         raise
@@ -83,7 +85,7 @@ def repad(
         if size is not None:
             raise
         return _by_code(module, padding, names, str(error))
-    return _by_plan(module, planned, padding, names)
+    return _by_plan(module, planned, padding, names, reading)
 
 
 def refuse(module: nn.Module, where: str) -> None:
@@ -137,14 +139,14 @@ def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
     return layers
 
 
-def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str]) -> nn.Module:
+def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str], reading: Reading) -> nn.Module:
     """Change the module as planned, read it once more, and hold it against the law."""
     ways = ways_of(planned, module)
     planned = planned.leaving(ways.refused)
     rest = _rest(module, planned, padding, names)
     hows = rest | ways.hows
     apply(module, hows)
-    done = load_module(module, size=planned.size, alone=True)
+    done = load_module(module, reading, planned.size, alone=True)
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not rest:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")

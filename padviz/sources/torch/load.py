@@ -360,7 +360,7 @@ def _way_out(module: nn.Module, given: Collection[str]) -> str:
     ]
     others = [name for name in needed if name not in given] if "" not in given else needed[1:]
     if others:
-        return f"`shape` {others[0]}=1x3xHxW, or a number as {others[0]}=1, gives it another input"
+        return f"`shape` {others[0]}=1 gives it a number, `shape` {others[0]}=1x3xHxW a tensor"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     return "it must take one image; try another size, or a module that wraps it"

@@ -93,10 +93,11 @@ def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tupl
 
 
 def as_reading(
-    neutral: Iterable[str] = (), shape: Mapping[str, Any] | None = None, input_: str | None = None
+    neutral: str | Iterable[str] = (), shape: Mapping[str, Any] | None = None, input_: str | None = None
 ) -> Reading:
     """Take what a person says of how to read a network; see `padviz.load`."""
-    return Reading((*sorted(checked_neutral(neutral)),), input_ or "", {**(shape or {})})
+    ops = [neutral] if isinstance(neutral, str) else neutral
+    return Reading((*sorted(checked_neutral(ops)),), input_ or "", {**(shape or {})})
 
 
 def moves(op: str) -> bool:

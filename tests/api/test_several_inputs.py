@@ -1,0 +1,150 @@
+"""A module with two inputs: what the error of each public function advises works, in that function."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import padviz
+
+SIZE = (40, 64)
+
+
+class Two(nn.Module):
+    """A module that takes an image, and something beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 1)
+
+    def forward(self, image: Tensor, timestep: Tensor | float) -> Tensor:
+        made: Tensor = self.last(self.conv(image) * timestep)
+        return made
+
+
+class Mask(Two):
+    """A module that takes a second map beside the image, and reads its shape."""
+
+    def forward(self, image: Tensor, mask: Any) -> Tensor:  # type: ignore[override]
+        assert mask.shape[1:] == image.shape[1:]
+        made: Tensor = self.last(self.conv(image + mask))
+        return made
+
+
+ANSWERED: dict[str, Callable[[Any], Any]] = {
+    "audit": lambda net: padviz.audit(net, SIZE),
+    "chunks": lambda net: padviz.chunks(net, 16),
+    "compare": lambda net: padviz.compare(net, SIZE, ["zero", "reflect"]),
+    "convert": lambda net: padviz.convert(net, SIZE),
+    "costs": lambda net: padviz.costs(net, SIZE),
+    "coverage": lambda net: padviz.coverage(net, SIZE),
+    "diff": lambda net: padviz.diff(net, "vgg11", SIZE),
+    "explore": lambda net: padviz.explore(net, [SIZE], padding=["zero"]),
+    "fields": lambda net: padviz.fields(net, SIZE),
+    "filters": lambda net: padviz.filters(net, SIZE),
+    "layers": lambda net: padviz.layers(net, SIZE),
+    "load": lambda net: padviz.load(net, SIZE),
+    "repad": lambda net: padviz.repad(net, "reflect", SIZE),
+    "rings": lambda net: padviz.rings("gt.json", "pred.json", net, SIZE, rings=1),
+    "sizes": lambda net: padviz.sizes(net, "30:60"),
+    "taps": lambda net: padviz.taps(net, SIZE),
+    "tiles": lambda net: padviz.tiles(net, SIZE, 16),
+    "uneven": lambda net: padviz.uneven(net, SIZE),
+    "usage": lambda net: padviz.usage(net, SIZE),
+}
+RUN: dict[str, Callable[[Any], Any]] = {  # which asks for one image
+    "detect": lambda net: padviz.detect(net, size=SIZE),
+    "responses": lambda net: padviz.responses(net, SIZE),
+    "seen": lambda net: padviz.seen(net, noise=True, size=SIZE, patch=8, grid=5),
+    "trial": lambda net: padviz.trial(net, noise=True, trained_at=SIZE),
+    "verify_tiles": lambda net: padviz.verify_tiles(net, SIZE),
+}
+ELSEWHERE = {"export", "kernel", "networks", "read_counts", "tiled"}  # that take no module, or call it themselves
+
+
+def test_every_public_function_that_takes_a_network_is_here() -> None:
+    public = {name for name in padviz.__all__ if inspect.isfunction(getattr(padviz, name))}
+    assert public == {*ANSWERED, *RUN, *ELSEWHERE}
+
+
+def advice(ask: Callable[[Any], Any], module: nn.Module) -> list[str]:
+    """What the error says to call."""
+    with pytest.raises(padviz.PadvizError, match="missing 1 required positional argument") as error:
+        ask(module)
+    found = re.findall(r"padviz\.load\(network, .*?\}\)", str(error.value))
+    assert len(found) == 2
+    return found
+
+
+@pytest.fixture
+def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objects and detections of two pictures."""
+    monkeypatch.chdir(tmp_path)
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 9, 8], "id": 1, "area": 72, "iscrowd": 0}]
+    images = [{"id": 1, "width": SIZE[1], "height": SIZE[0], "file_name": "a.png"}]
+    truth = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]}
+    Path("gt.json").write_text(json.dumps(truth))
+    Path("pred.json").write_text(json.dumps([{**boxes[0], "score": 0.9}]))
+
+
+@pytest.mark.usefixtures("scenes")
+@pytest.mark.parametrize(("module", "which"), [(Two, 0), (Mask, 1)], ids=["a number", "a tensor"])
+@pytest.mark.parametrize("name", [name for name in ANSWERED if name not in ("chunks", "load")])
+def test_what_the_error_advises_works(name: str, module: type[nn.Module], which: int) -> None:
+    torch.manual_seed(0)
+    network = module().eval()
+    said = advice(ANSWERED[name], network)
+    loaded = eval(said[which], {"padviz": padviz, "network": network})
+    assert ANSWERED[name](loaded) is not None
+
+
+def test_a_signal_is_asked_for_chunks_in_the_same_way() -> None:
+    class Speech(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 2, 5, 2, 2)
+
+        def forward(self, sound: Tensor, timestep: float) -> Tensor:
+            made: Tensor = self.conv(sound) * timestep
+            return made
+
+    loaded = eval(advice(ANSWERED["chunks"], Speech().eval())[0], {"padviz": padviz, "network": Speech().eval()})
+    assert padviz.chunks(loaded, 16) is not None
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
+    network = Two().eval()
+    loaded = eval(advice(RUN[name], network)[0], {"padviz": padviz, "network": network})
+    with pytest.raises(padviz.PadvizError, match="is followed, and not run; a module that wraps it and takes one"):
+        RUN[name](loaded)
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network
+
+        def forward(self, image: Tensor) -> Tensor:
+            made: Tensor = self.inner(image, 1)
+            return made
+
+    if name == "responses":
+        assert padviz.responses(Wrapped().eval(), SIZE, n=2) is not None
+
+
+def test_a_repadded_module_of_two_inputs_uses_its_pixels_as_asked() -> None:
+    network = Two().eval()
+    loaded = padviz.load(network, SIZE, shape={"timestep": 2})
+    wrapped = padviz.repad(loaded, "reflect")
+    assert isinstance(wrapped, nn.Module)
+    again = padviz.load(wrapped, SIZE, shape={"timestep": 2})
+    assert (padviz.usage(again, SIZE).counts == padviz.usage(loaded, SIZE, padding="reflect").counts).all()
+    assert padviz.filters(padviz.load(loaded))[0].layer == "conv"
