@@ -140,6 +140,9 @@ class Reading(TorchFunctionMode):
         """What is left out of the gradient is read; half of it, so that what is added with and without it stays."""
         return (x + x.detach()) / 2
 
+    def on_numpy(self, x: Tensor) -> Any:
+        return x.detach().numpy()
+
     def on_softmax(self, x: Tensor, dim: int = -1, *rest: Any, **options: Any) -> Tensor:
         """Attention that is nearly even, so that no weight falls to zero but those that a mask hides."""
         hidden = x.detach() < MASKED
