@@ -99,7 +99,7 @@ def _reading(window: Window, n: Rows, wraps: bool) -> _Reading:
     Evenness and remainders depend only on the padding, on the rows left over, and, for few units, on their number: one
     size of each such class is looked at. Sizes that leave no unit are called even and whole.
     """
-    even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n) & (not wraps)
+    even, whole, odd = np.ones(n.shape, bool), np.ones(n.shape, bool), reads_odd(window, n)
     taken = np.flatnonzero(placement(window, n).n_out >= 1)
     if not taken.size:
         return _Reading(even, whole, odd)
