@@ -1,4 +1,4 @@
-"""Does mirror padding help a small detector near the border? A controlled experiment, beside the deck's own table.
+"""Does mirror padding help a small detector near the border? Beside what the slides on Mind the Pad say of theirs.
 
     python experiments/detector.py mnist_5k.csv.gz [--seeds 3] [--tasks "stride 4"] [--arms "zero;reflect"] [-o PNG]
 
@@ -28,7 +28,10 @@ from padviz.scoring.scenes import Scenes
 
 RINGS = (8, 16)  # px: ends of the outer rings
 IOUS = (0.2, 0.5, 0.75)
-DECK = {"zero": (80.24, 49.58, 3.7), "mirror": (83.20, 57.0, 8.44)}  # AP at these, %
+SLIDES = {"zero": (80.24, 49.58, 3.7), "mirror": (83.20, 57.0, 8.44)}  # AP at these, %
+ABOUT = (
+    "seeds; means with their 95 % intervals. The slides are those on *Mind the Pad*, with figures as they state them."
+)
 MARKS = "<!-- detector -->\n", "<!-- /detector -->"
 
 
@@ -70,7 +73,7 @@ def export(path: Path, folder: Path, extent: Extent) -> None:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """The results as Markdown, with the deck's beside."""
+    """The results as Markdown, with those of the slides beside."""
     rings = [f"AP .5, outer {RINGS[0]} px", f"{RINGS[0]} to {RINGS[1]} px", "inside"]
     heads = ["detector", "padding", *(f"AP {iou:g}".replace("0.", ".") for iou in IOUS), *rings]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'--:|' * (len(heads) - 2)}"]
@@ -78,7 +81,7 @@ def table(runs: Sequence[Run]) -> str:
         figures = zip(*(run.ap + run.rings for run in own), strict=True)
         lines.append(f"| {task} | {arm} | {' | '.join(_spread(*interval(each)) for each in figures)} |")
     lines += [
-        f"| the deck's SSD | {name} | {' | '.join(f'{v:.1f}' for v in aps)} | | | |" for name, aps in DECK.items()
+        f"| SSD of the slides | {name} | {' | '.join(f'{v:.1f}' for v in aps)} | | | |" for name, aps in SLIDES.items()
     ]
     return "\n".join(lines)
 
@@ -174,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = [found[task.name, arm.name, seed] for task, arm, seed in every]
     print(table(runs))
     if asked.page:
-        renew(asked.page, f"{table(runs)}\n\n{asked.seeds} seeds; means with their 95 % intervals.")
+        renew(asked.page, f"{table(runs)}\n\n{asked.seeds} {ABOUT}")
     if asked.coco:
         export(asked.digits, asked.coco, extent)
     if asked.output:

@@ -14,13 +14,14 @@ from padviz.scoring.precision import average_precision
 from padviz.scoring.scenes import Scenes
 
 RESAMPLES = 300  # of the images, of which intervals of 95 % are
+FEW = 20  # objects, below which resampled images tell too little
 NONE = -1  # no ring
 
 
 class Estimate(NamedTuple):
     """A figure, and the interval of 95 % that resampled images give.
 
-    All are None where nothing was counted, and the interval where all is in one image.
+    All are None where nothing was counted, and the interval where few objects were, or all in one image.
     """
 
     value: float | None
@@ -80,12 +81,13 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
 
 
 def unsure(values: NDArray[Any], by_image: NDArray[Any]) -> NDArray[Any]:
-    """Leave the figure alone, and none of its resamples, where fewer than two images have what it is of.
+    """Leave the figure alone, and none of its resamples, where few objects are counted, or all in one image.
 
-    >>> unsure(np.ones(3), np.array([0, 7])), unsure(np.ones(3), np.array([1, 7]))
-    (array([ 1., nan, nan]), array([1., 1., 1.]))
+    >>> [unsure(np.ones(2), np.array(of)).tolist() for of in ((0, 70), (10, 9), (10, 10))]
+    [[1.0, nan], [1.0, nan], [1.0, 1.0]]
     """
-    return values if (by_image > 0).sum() > 1 else np.where(np.arange(len(values)) > 0, np.nan, values)
+    sure = (by_image > 0).sum() > 1 and by_image.sum() >= FEW
+    return values if sure else np.where(np.arange(len(values)) > 0, np.nan, values)
 
 
 @dataclass(frozen=True, eq=False)

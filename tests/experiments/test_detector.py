@@ -47,7 +47,7 @@ def test_two_arms_are_trained_and_make_a_table(
     assert [(run.task, run.arm) for run in runs] == [("stride 4, rim unseen", arm) for arm in ("zero", "reflect")]
     assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
     said = capsys.readouterr().out
-    assert "| the deck's SSD | mirror | 83.2 | 57.0 | 8.4 | | | |" in said
+    assert "| SSD of the slides | mirror | 83.2 | 57.0 | 8.4 | | | |" in said
     assert page.read_text().startswith("before\n<!-- detector -->\n| detector | padding |")
     assert page.read_text().endswith("\n<!-- /detector -->\nafter\n")
     assert (tmp_path / "d.png").stat().st_size > 20_000

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.errors import OptionError
+from padviz.reports.trained.rings import compared
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings.detected import COCO, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen
@@ -163,6 +164,21 @@ def test_what_lies_in_one_image_alone_has_no_interval() -> None:
     apart = rings_of(some).recall_apart
     assert apart.value is not None
     assert (apart.low, apart.high) == (None, None)
+
+
+def test_what_is_of_few_objects_has_no_interval_and_no_side_of_them_is_compared() -> None:
+    found = rings_of(scenes(0, images=12))
+    parts = [(ring.objects, ring.recall) for ring in found.rings] + [
+        (side.objects, side.recall) for side in found.sides.values()
+    ]
+    assert {count < 20 for count, _ in parts} == {True, False}
+    for count, recall in parts:
+        assert recall.value is not None
+        assert (recall.low is None) == (count < 20)
+    few = {name for name, side in found.sides.items() if side.objects < 20}
+    for pair, apart in found.sides_apart.items():
+        assert (apart.low is None) == bool(few & {*pair.split("_")})
+        assert any(pair.replace("_", " minus ") in line for line in compared(found)) == (apart.low is not None)
 
 
 def test_places_have_the_aspect_of_the_images() -> None:

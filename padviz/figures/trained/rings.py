@@ -15,7 +15,7 @@ from padviz.figures.layout import Box, page, text_width
 from padviz.scoring.rings.bands import Bands
 from padviz.scoring.rings.detected import Rings
 from padviz.scoring.rings.parts import Places
-from padviz.scoring.scored import Estimate
+from padviz.scoring.scored import FEW, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,6 @@ WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels of figures, fair s
 LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around it
 BAR, ITS_TICKS = 12, 40  # screen pixels of the scale of colours, and right of it
 ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
-FEW = 20  # objects, below which a cell is hatched
 STEP = 0.1  # at multiples of which the colours of places end
 COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}

@@ -12,12 +12,12 @@ from padviz.reports.tables import by
 from padviz.scoring.rings.bands import Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.rings.parts import LARGE, SMALL, Places
-from padviz.scoring.scored import Estimate, Part, measurable
+from padviz.scoring.scored import FEW, Estimate, Part, measurable
 
 LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
 INTERVALS = "In brackets 95 % intervals, over images."
 UNSURE = "no interval"
-ONE = "No interval: images are drawn anew for it, and one has what this is of."
+ONE = f"No interval: images are drawn anew for it, and this is of one, or of fewer than {FEW} objects."
 CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
 BETWEEN_SIDES = "What is as near to two sides is of none."
 SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
@@ -32,7 +32,7 @@ def report_of(scored: Rings | Bands, files: Sequence[str] = ()) -> Report:
         return _of_bands(scored, files)
     first = Lines((*scored.doubts, *findings(scored), *compared(scored), *geometry(scored), CAUSE))
     screen = [
-        [Heading(about(scored)), first, Table(_columns(scored), scored.rings), Lines((*LEGEND, *intervals(scored)))],
+        [Heading(about(scored)), first, Table(_columns(scored), scored.rings), Lines((*LEGEND, *about_rings(scored)))],
         _by_side(scored),
         [Heading("AP by overlap"), Table(_overlaps(scored), scored.rings)],
         [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings, SIZES)],
@@ -52,7 +52,7 @@ def _of_bands(bands: Bands, files: Sequence[str]) -> Report:
     counted = _counted(bands)
     columns = [_place(bands), Column("count", counted), Column("figure", NAMES[bands.figure], percents)]
     first = Lines((*findings(bands), *compared(bands), CAUSE))
-    screen = [Heading(about(bands)), first, Table(columns, bands.rings), Lines(intervals(bands))]
+    screen = [Heading(about(bands)), first, Table(columns, bands.rings), Lines(about_rings(bands))]
     return Report("rings", plain(bands), [screen, _by_side(bands)], sheet_of(bands), files=files)
 
 
@@ -133,9 +133,16 @@ def _some(count: int, what: str) -> str:
     return f"{count:,} {what.removesuffix('s') if count == 1 else what}"
 
 
+def about_rings(scored: Rings | Bands) -> list[str]:
+    """Say from where to where rings are measured, what intervals are, and why there is none where there is none."""
+    unit = "in % of half the shorter side" if scored.of == "share" else "in pixels"
+    what = "pixels" if _counted(scored) == "pixels" else "centres of objects"
+    return [f"From the border: the distance of {what} from the nearest one, {unit}.", *intervals(scored)]
+
+
 def intervals(scored: Rings | Bands) -> list[str]:
     """Say what intervals are, and why there is none where there is none."""
-    figures = [_of(ring)[1] for ring in scored.rings]
+    figures = [_of(each)[1] for each in (*scored.rings, *scored.sides.values())]
     known = [figure for figure in figures if figure.value is not None]
     some = [INTERVALS] * any(figure.low is not None for figure in known)
     return some + [ONE] * any(figure.low is None for figure in known)
@@ -330,10 +337,10 @@ def _figures(scored: Rings | Bands) -> tuple[str, list[Estimate]]:
 
 
 def compared(scored: Rings | Bands) -> list[str]:
-    """Compare the outermost ring with the innermost, and opposite sides of it, as uneven padding would have them."""
+    """Compare the outermost ring with the innermost, and opposite sides of it if both have an interval."""
     name = "recall" if isinstance(scored, Rings) else NAMES[scored.figure]
     lines = [words] if (words := between_rings(scored)) else []
-    for pair, of in scored.sides_apart.items():
+    for pair, of in ((pair, of) for pair, of in scored.sides_apart.items() if of.low is not None):
         lines.append(f"Outermost ring, {pair.replace('_', ' minus ')}: {apart(name, of)}.")
     return lines
 
