@@ -340,7 +340,7 @@ class Flipped(nn.Sequential):
 
 def test_a_module_that_cannot_be_counted_is_changed_by_its_code_too() -> None:
     module = Flipped(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
-    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*flip is not known"):
+    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*flip mirrors rows or columns"):
         mine = padviz.repad(module, "symmetric")
     assert mine.repadded.changed == ("0", "1")  # type: ignore[union-attr]
 
