@@ -57,8 +57,8 @@ class Reading(TorchFunctionMode):
         kwargs = kwargs or {}
         name = (func.__self__.__name__ if getattr(func, "__name__", "") == "__get__" else func.__name__).strip("_")
         first = args[0] if args and isinstance(args[0], Tensor) else None
-        if first is not None and name == "float":
-            return first.double()
+        if first is not None and name == "float" and first.ndim == 3 and not first.is_floating_point():
+            return first.double()  # a grid of places, as optical flow has
         if first is None or not first.requires_grad:
             return func(*args, **kwargs)
         if first.ndim == 4:
