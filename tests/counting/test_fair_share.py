@@ -103,7 +103,7 @@ def pattern_of(counts: Any) -> Any:
 
 
 def middle(made: Any, size: tuple[int, int], period: tuple[int, int], scheme: str | None = None) -> Any:
-    """A period of counts from the middle of a map that is larger by six periods or more; None where it does not repeat."""
+    """A period of counts from the middle of a map that is six periods larger or more; None where it does not repeat."""
     large = tuple(n + each * max(-(-160 // each), 6) for n, each in zip(size, period, strict=True))
     counts = padviz.usage(made, large, scheme).counts
     down, across = (n // 2 // each * each for n, each in zip(large, period, strict=True))
