@@ -33,6 +33,10 @@ class Tiles(Result["Plan"]):
         torch-em, bioimageio, rastervision, terratorch and tiatoolbox read beyond the image other pixels than the
         network's padding, so that units near its border differ.
 
+        For monai and toolbelt the arguments fit images of the plan's size alone, for the others those that are as long
+        modulo the lattice. For monai the image, and what the model returns, must be float32: half precision has no
+        1e-10, the weight of what a tile gets wrong.
+
         Raises
         ------
         OptionError

@@ -5,7 +5,7 @@ Every recipe was read in the library's code; those that are called exact are run
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, NamedTuple
@@ -38,6 +38,12 @@ class Handover:
     call: str
     exact: Exact
     words: str
+
+    def only(self, sizes: str) -> Handover:
+        """Say, in words and in the call, for which images alone it is exact; nothing where that is all."""
+        if not sizes or self.exact == "nowhere":
+            return self
+        return replace(self, words=f"{self.words}; {sizes}", call=f"# {sizes}\n{self.call}")
 
 
 class _Side(NamedTuple):
@@ -86,7 +92,8 @@ def handover(plan: Plan, library: str) -> Handover:
         raise OptionError(
             f"{library} cuts images of two axes", option="for", hint="leave it out, and iterate over the plan"
         )
-    recipe = LIBRARIES[library](plan, [_side(plan, axis) for axis in (0, 1)])
+    sides = [_side(plan, axis) for axis in (0, 1)]
+    recipe = LIBRARIES[library](plan, sides)
     recipe = replace(recipe, call="\n".join((*IMPORTS.get(library, ()), recipe.call)))
     if plan.ignored:
         layer, why = plan.ignored[0]
@@ -94,7 +101,26 @@ def handover(plan: Plan, library: str) -> Handover:
     if plan.level is not None:
         words = f"not exact: tiles see {100 * plan.level:g} % of the paths of each unit"
         return replace(recipe, exact="nowhere", words=words)
-    return recipe
+    return recipe.only(_sizes(library, sides))
+
+
+def _sizes(library: str, sides: list[_Side]) -> str:
+    """Say for images of which sizes a call is right; nothing where it is for all, or names the size itself.
+
+    MONAI and pytorch-toolbelt fit their step to one size, and TorchIO has no overlap on an axis with one tile. The
+    others repeat one tile, which is as long as the image modulo the lattice.
+    """
+    if library in WEIGHTS or (library == "torchio" and any(side.tile == side.image for side in sides)):
+        return f"for images of {_by(side.image for side in sides)} only: plan again for each size"
+    if library == "python" or all(side.lattice == 1 for side in sides):
+        return ""
+    ends = dict.fromkeys((side.lattice, side.image % side.lattice) for side in sides)
+    axes = ("height and width",) if len(ends) == 1 else ("height", "width")
+    each = (
+        f"{axis} {f'{rest} more than ' if rest else ''}a multiple of {n}"
+        for axis, (n, rest) in zip(axes, ends, strict=True)
+    )
+    return f"for images of {' and '.join(each)} only"
 
 
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
@@ -128,7 +154,7 @@ def _side(plan: Plan, axis: int) -> _Side:
 
 
 def _python(plan: Plan, sides: list[_Side]) -> Handover:
-    image, tile = (" x ".join(map(str, size)) for size in (plan.image, plan.tile))
+    image, tile = _by(plan.image), _by(plan.tile)
     call = (
         f"plan = padviz.tiles(model, {plan.image}, {plan.tile})\n"
         "out = padviz.tiled(model, image, plan)  # or by hand:\n"
@@ -160,13 +186,29 @@ def _monai(plan: Plan, sides: list[_Side]) -> Handover:
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
     ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
-    lines = [f"rows, cols = (torch.full((n,), {EPSILON['monai']:g}) for n in {plan.tile})"]
-    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1  # what a tile gets right has weight"]
-    lines += ["out = sliding_window_inference(  # overlap is half a pixel short: MONAI rounds down"]
-    lines += [f"    image, {plan.tile}, 1, model, overlap={overlaps},"]
+    made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
+    lines = [*_spacing(sides, steps), f"rows, cols = (torch.full((n,), {EPSILON['monai']:g}) for n in {plan.tile})"]
+    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1"]
+    lines += [f"out = sliding_window_inference(  # in float32: in float16 a weight of {EPSILON['monai']:g} is 0"]
+    lines += [f"    image.float(), {plan.tile}, 1, lambda tile: {made},"]
+    lines += [f"    overlap={overlaps},  # half a pixel short: MONAI rounds down"]
     lines += ['    mode="constant", roi_weight_map=torch.outer(rows, cols))']
     call = "\n".join(lines)
     return Handover("monai", arguments, call, *_everywhere(_dense(plan, sides, "MONAI") or _spaced(sides)))
+
+
+def _spacing(sides: list[_Side], steps: list[int]) -> list[str]:
+    """Say what of a tile has weight, how far tiles are apart, and why that is less than in the plan."""
+    right = _by(side.right.stop - side.right.start for side in sides)
+    planned, apart = _by(side.step for side in sides), _by(steps)
+    said = [f"# {right} px of a tile are right and get weight 1; tiles start {apart} px apart"]
+    if apart == planned:
+        return said
+    return [f"{said[0]},", f"# not {planned} as in the plan: at the image's end two wrong tiles would be averaged"]
+
+
+def _by(lengths: Iterable[int]) -> str:
+    return " x ".join(map(str, lengths))
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Handover:
@@ -207,7 +249,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Handover:
     why = _dense(plan, sides, "pytorch-toolbelt")
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
-        why = f"no step fits the image; pad it to {' x '.join(map(str, wanted))}"
+        why = f"no step fits the image; pad it to {_by(wanted)}"
     ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
     call = (
         f"rows, cols = (numpy.full(n, {EPSILON['toolbelt']:g}) for n in {plan.tile})\n"
@@ -228,7 +270,7 @@ def _spaced(sides: list[_Side]) -> str:
     if all(_weighed_step(side) for side in sides):
         return ""
     wanted = [side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides]
-    return f"the last tile would lie too near; pad the image to {' x '.join(map(str, wanted))}"
+    return f"the last tile would lie too near; pad the image to {_by(wanted)}"
 
 
 def _dense(plan: Plan, sides: list[_Side], library: str) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 import padviz
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import Plan, plan_tiles
+from padviz.network.targets import upto
 from tests.cutting.test_plan import UNet, seeded
 
 MODEL = seeded(UNet(1))
@@ -70,6 +71,59 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     assert apart(given, whole) < 1e-5
     plain = inferers.sliding_window_inference(image, plan.tile, 1, model, overlap=recipe.arguments["overlap"])
     assert apart(plain, whole) > 0.01  # without weights
+
+
+def test_a_call_for_monai_is_of_one_size_and_says_so() -> None:
+    inferers = pytest.importorskip("monai.inferers")
+    image, made = torch.rand(1, 1, 200, 212, generator=torch.Generator().manual_seed(0)), {}
+    for size in ((332, 404), (200, 212)):
+        plan = plan_tiles(padviz.load(MODEL, size=size), size, (96, 96))
+        recipe, sizes = handover(plan, "monai"), f"for images of {size[0]} x {size[1]} only: plan again for each size"
+        assert recipe.words == f"exact; {sizes}"
+        assert recipe.call.startswith(f"# {sizes}\n")
+        made[size] = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
+    assert apart(made[200, 212], model(image)) < 1e-5
+    assert apart(made[332, 404], model(image)) > 0.01
+
+
+def test_the_call_for_monai_joins_what_is_right_and_how_far_tiles_are_apart() -> None:
+    network = padviz.load("unet_padded")
+    call, same = (handover(plan_tiles(network, (n, 1024), (512, 512)), "monai").call for n in (4096, 1024))
+    spacing = "# 324 x 324 px of a tile are right and get weight 1; tiles start 304 x 320 px apart,"
+    assert f"{spacing}\n# not 320 x 320 as in the plan: at the image's end two wrong tiles would be averaged\n" in call
+    assert "tiles start 320 x 320 px apart\n" in same
+    assert "as in the plan" not in same
+
+
+def test_the_call_for_monai_is_exact_in_half_precision() -> None:
+    pytest.importorskip("monai.inferers")
+    plan, image, _ = planned("pushed back")
+    half = image.half()
+    out = run(handover(plan, "monai"), image=half, model=lambda tile: model(tile).half())["out"]
+    assert apart(out, model(half)) < 1e-3  # what rounding to half precision takes
+
+
+def test_calls_that_repeat_one_tile_are_right_for_all_sizes_of_the_lattice() -> None:
+    plan, *_ = planned("fits")
+    recipe = handover(plan, "realesrgan")
+    assert recipe.words == "exact; for images of height and width a multiple of 4 only"
+    for size in ((96, 340), (332, 60), (52, 48)):
+        image = torch.rand(1, 1, *size, dtype=torch.float64)
+        assert apart(enhanced(image, **recipe.arguments), model(image)) < 1e-12
+    flat = plan_tiles(upto(padviz.load("vgg11"), ("features.0",)), (900, 700), (512, 512))
+    assert handover(flat, "realesrgan").words == handover(flat, "torchio").words == "exact"
+
+
+def test_each_library_names_the_sizes_that_its_call_is_for() -> None:
+    plan = plan_tiles(padviz.load(seeded(Pooled()), size=(101, 130)), (101, 130), (41, 40))
+    ends = "for images of height 1 more than a multiple of 2 and width a multiple of 2 only"
+    for library in ("realesrgan", "torch-em", "bioimageio", "rastervision"):
+        recipe = handover(plan, library)
+        assert recipe.words.endswith(f"; {ends}"), library
+        assert recipe.call.startswith(f"# {ends}\n"), library
+    column = plan_tiles(padviz.load("unet_padded"), (1024, 512), (512, 512))
+    assert handover(column, "torchio").words == "exact; for images of 1024 x 512 only: plan again for each size"
+    assert "only" not in handover(column, "sahi").words
 
 
 @pytest.mark.parametrize("spelt", [lambda fraction: fraction, lambda fraction: round(fraction, 3)])
