@@ -131,6 +131,8 @@ def in_python(line: str) -> str:
 
     >>> in_python("fails; `shape` t=1 gives it a number")
     'fails; padviz.load(network, shape={"t": 1}) gives it a number'
+    >>> in_python("`shape` t=1x makes it a vector")
+    'padviz.load(network, shape={"t": (1,)}) makes it a vector'
     >>> in_python("no rule; `neutral` a.B treats it as elementwise, `layer` c stops before it")
     'no rule; padviz.load(network, neutral=["a.B"]) treats it as elementwise, `layer` c stops before it'
     """
@@ -141,8 +143,8 @@ def _loading(match: re.Match[str]) -> str:
     option, name, value = match[1] or match[3], match[2] or match[4], match[5]
     if option == "neutral":
         return f'padviz.load(network, neutral=["{name}"])'
-    sides = [side if side.isdecimal() else f'"{side}"' for side in value.split("x")]
-    shape = f"({', '.join(sides)})" if len(sides) > 1 else value
+    sides = [side if side.isdecimal() else f'"{side}"' for side in value.split("x") if side]
+    shape = f"({', '.join(sides)}{',' * (len(sides) == 1)})" if "x" in value else value
     return f'padviz.load(network, shape={{"{name}": {shape}}})'
 
 

@@ -67,6 +67,24 @@ def test_an_input_that_is_missing_is_asked_for() -> None:
         padviz.load("resnet18", 16, shape={"timestep": 1})
 
 
+class Stepped(Alone):
+    """One moved by a batch of time steps, of which the first counts."""
+
+    def forward(self, sample: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]
+        return self.b(self.a(sample)) * t[:1, None, None, None]
+
+
+def test_a_module_that_fails_with_a_number_is_told_of_a_vector() -> None:
+    says = r"not subscriptable; that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives it as"
+    with pytest.raises(padviz.PadvizError, match=says):
+        padviz.load(Stepped(), 16, shape={"t": 1})
+    network = padviz.load(Stepped(), 16, shape={"t": (1,)})
+    for size in SIZES:
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Alone(), size))
+    with pytest.raises(padviz.PadvizError, match="it was given t beside the image; try another shape of these"):
+        padviz.load(Stepped(), 16, shape={"t": (3, 5)})
+
+
 def test_no_value_of_another_input_decides() -> None:
     class Deciding(nn.Module):
         def __init__(self) -> None:

@@ -13,7 +13,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from typing import Any
@@ -288,7 +288,7 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
         if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
             raise DescriptionError(SCRIPTED, where=at) from None
         what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        raise DescriptionError(what, where=at, hint=_way_out(module, {into, *others})) from None
+        raise DescriptionError(what, where=at, hint=_way_out(module, into, others)) from None
     outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     return tracer.arranger
@@ -352,15 +352,21 @@ def quiet() -> Iterator[None]:
         raise Ended
 
 
-def _way_out(module: nn.Module, given: Collection[str]) -> str:
+def _way_out(module: nn.Module, into: str, others: Mapping[str, Any]) -> str:
+    """Say what to try with a module whose forward fails on an image, and on what it was given beside it."""
     needed = [
         name
         for name, one in parameters_of(module.forward).items()
         if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
     ]
-    others = [name for name in needed if name not in given] if "" not in given else needed[1:]
+    missing = [name for name in needed if name not in (into, *others)] if into else needed[1:]
+    if missing:
+        return f"`shape` {missing[0]}=1 gives it a number, `shape` {missing[0]}=1x3xHxW a tensor"
+    for name, value in others.items():
+        if not isinstance(value, Tensor):
+            return f"that is with {name}={value}, a number: `shape` {name}=1x gives it as a vector"
     if others:
-        return f"`shape` {others[0]}=1 gives it a number, `shape` {others[0]}=1x3xHxW a tensor"
+        return f"it was given {' and '.join(others)} beside the image; try another shape of these, or another size"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
     return "it must take one image; try another size, or a module that wraps it"
