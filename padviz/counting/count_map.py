@@ -83,6 +83,15 @@ class CountMap:
         counts.flags.writeable = False  # all who ask are given the same
         return counts
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Give NumPy the counts.
+
+        >>> import padviz
+        >>> np.asarray(padviz.usage("resnet18", (32, 48))).shape
+        (32, 48)
+        """
+        return np.array(self.counts, dtype, copy=copy)
+
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
         """Look up counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
 

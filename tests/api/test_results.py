@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
@@ -117,6 +118,15 @@ def _closed() -> Iterator[None]:
     pyplot.close("all")  # which other tests left open
     yield
     pyplot.close("all")
+
+
+@pytest.mark.parametrize("size", [(32, 48), (40, 33)])
+def test_numpy_takes_the_counts_of_a_map(size: tuple[int, int]) -> None:
+    counts = padviz.usage("resnet18", size)
+    for each in (counts, counts.value):
+        np.testing.assert_array_equal(np.asarray(each), counts.counts)
+        assert np.asarray(each, float).dtype == float
+    assert not hasattr(padviz.uneven("resnet18", size), "__array__")
 
 
 @pytest.mark.usefixtures("_closed")

@@ -46,6 +46,11 @@ class Result(Generic[Value]):
     _film: Callable[[Path], None] | None = None
     _pictured: bool = False  # in a notebook
 
+    @property
+    def __array__(self) -> Any:
+        """What gives NumPy the counts, if it is a map."""
+        return self.value.__array__  # type: ignore[attr-defined]
+
     def to_rows(self) -> list[dict[str, Any]]:
         """List the rows as dicts of plain values; the keys are those of the command's CSV."""
         from padviz.reports.documents import plain
