@@ -235,6 +235,13 @@ def test_github_annotations() -> None:
     assert escaped("50%,:") == "50%25,:"
 
 
+@pytest.mark.parametrize("size", ["225", "193x257"])
+def test_what_is_balanced_is_told_no_other_size(size: str) -> None:
+    said = run("uneven", "resnet50", "--size", size).stdout
+    assert "Balanced: none of the 21" in said
+    assert "alanced size" not in said
+
+
 def test_balanced_sizes_with_remainders_are_said_and_where_there_is_none_why() -> None:
     text = run("uneven", "vgg16", "--size", "225").stdout
     assert re.search(r"Nearest balanced sizes: 224 \([^)]*\), 256 \(", text)
@@ -246,8 +253,8 @@ def test_balanced_sizes_with_remainders_are_said_and_where_there_is_none_why() -
             "near: c reads an odd number of padded rows at each, which no pads can halve.",
         ),
         ((3, 1, "[[2, 0], [2, 0]]", ""), "No balanced size is near."),
-        ((3, 1, "1", 'fixed = ["height", "width"]'), "No other balanced size is near."),
-        ((1, 3, "0", 'fixed = ["height", "width"]'), "No other balanced size is near."),
+        ((3, 2, "[[1, 0], [1, 0]]", 'fixed = ["height", "width"]'), "No balanced size is near."),
+        ((2, 2, "0", 'fixed = ["height", "width"]'), "No other balanced size is near."),
     ):
         Path("net.toml").write_text(conv.format(*shape))
         assert says in " ".join(run("uneven", "net.toml").stdout.split())

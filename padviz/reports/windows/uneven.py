@@ -199,7 +199,9 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
         names = [layer.layer for layer in ledger.remainders]
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
     lines += [f"{words[0].upper()}{words[1:]}." for words in seams_in_words(network, ledger.size)]
-    lines += [*grid(network, ledger.size), _cure(network, ledger)]
+    lines += grid(network, ledger.size)
+    if not ledger.balanced or ledger.remainders or ledger.jumps:  # else this size is such a one
+        lines.append(_cure(network, ledger))
     if reported := _reported(network):
         line = "Reported for training and testing at 224 and 225: ImageNet top-1 {at_224:.2f} % and {at_225:.2f} %"
         lines.append(line.format(**reported) + f" ({SOURCE}).")
