@@ -107,7 +107,8 @@ class Remedy(msgspec.Struct, frozen=True):
     """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
 
     `price` says what speaks against it, where that keeps it behind all others: it costs more than 1.2 times the
-    multiply-adds, it leaves more pixels starved or overused, or it only has fewer stride remainders.
+    multiply-adds, it leaves more pixels starved or overused, its layers still jump in phase where an axis wraps, or it
+    only has fewer stride remainders.
 
     Examples
     --------
@@ -225,7 +226,8 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
 def helps(kind: str, before: Judged, after: Judged) -> bool:
     """Tell whether fewer convolutions are uneven; for a size, fewer remainders or jumps; or fewer pixels unfair shares.
 
-    A larger image has fewer pixels near its border whatever the network does: a size must do more than that. What
+    A larger image has fewer pixels near its border whatever the network does: a size must do more than that, and where
+    hardly a pixel gets an unfair share there is nothing to spare. What
     leaves windows uneven must not starve more pixels, or leave more remainders, for those that it makes even.
     Where every pixel is starved, it is the spread of the shares that must halve. A scheme helps by its shares alone.
     """
@@ -235,7 +237,7 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
     if kind == "size":
         return after.remainders < before.remainders or after.jumps < before.jumps
     if kind == "larger":
-        return not after.low and after.unfair < before.unfair * (1 - LESS)
+        return not after.low and before.unfair > GAIN and after.unfair < before.unfair * (1 - LESS)
     if before.low:
         return after.spread < before.spread / 2
     return after.unfair < before.unfair - GAIN
@@ -266,8 +268,10 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
         return f"costs {ratio:.2f}x the multiply-adds"
     if worse(before, after):
         return "more pixels are starved or overused"
+    if before.jumps and after.jumps:
+        return f"{after.jumps} layer{'s jump' if after.jumps > 1 else ' jumps'} in phase still"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
-    idle = idle and after.jumps == before.jumps
+    idle = idle and not before.jumps
     return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None
 
 

@@ -328,6 +328,13 @@ def test_that_no_even_size_is_near_is_said() -> None:
     assert cannot(Case(never, (9, 9)))[0] == "No balanced size is near: a reads an odd number of padded rows at each."
 
 
+@pytest.mark.parametrize("size", [(96, 96), (80, 130)])
+def test_no_larger_image_is_asked_for_where_hardly_a_pixel_is_starved(size: tuple[int, int]) -> None:
+    one = network({"op": "conv", "name": "a", "kernel": 3, "padding": 1})
+    assert 0 < outcome_of(one, size).unfair < 0.0005  # at corners
+    assert remedies(one, size) == ()
+
+
 def test_a_size_that_only_drops_fewer_rows_comes_last() -> None:
     found = remedies(padviz.load("vgg19"), 225)
     assert found[0].kind == "padding"

@@ -5,6 +5,7 @@ The oracle is PyTorch: a module that treats all rows alike turns what it makes w
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -171,6 +172,21 @@ def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size(name: str
     assert found.symmetry.startswith("No convolution reads its padding unevenly; height and width wrap")
     assert ("maxpool keeps a border of its own" in found.symmetry) == (name == "resnet18")
     assert found.padding.startswith("All" if name == "resnet18" else "No unit")
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet18", (256, 500)), ("resnet50", (224, 332))])
+def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so(name: str, size: Size) -> None:
+    found = audit(with_padding(padviz.load(name), "zero/circular"), size)
+    jumps = [each.outcome.jumps for each in found.remedies]
+    assert 0 in jumps
+    assert "larger" in [each.kind for each in found.remedies if each.outcome.jumps]
+    assert jumps[: jumps.count(0)] == [0] * jumps.count(0)
+    for each in found.remedies:
+        if each.kind == "larger":
+            assert each.price == f"{each.outcome.jumps} layers jump in phase still"
+    reason = f"jump in phase, as {size[1]} is no multiple of 32;"
+    assert re.search(r"where the ends meet, maxpool .*, and (\S+) and \d+ more jump in phase, as", found.symmetry)
+    assert reason in found.symmetry
 
 
 def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:

@@ -107,14 +107,14 @@ def _shows(network: Network, size: Size, seam: Seam) -> str:
     """Say where it shows that an axis wraps."""
     axis = network.axes.index(seam.axis)
     parts = []
+    if seam.ends:
+        keep = "keeps a border of its own" if len(seam.ends) == 1 else "keep borders of their own"
+        parts.append(f"{_named(seam.ends)} {keep}")
     if seam.jumps:
         step = lattice_on(network, axis, size[axis]).step
         why = f", as {size[axis]} is no multiple of {step}" if size[axis] % step else ""
         parts.append(f"{_named(seam.jumps)} jump{'s' if len(seam.jumps) == 1 else ''} in phase{why}")
-    if seam.ends:
-        keep = "keeps a border of its own" if len(seam.ends) == 1 else "keep borders of their own"
-        parts.append(f"{_named(seam.ends)} {keep}")
-    return f"; where the ends meet, {' and '.join(parts)}" if parts else ""
+    return f"; where the ends meet, {', and '.join(parts)}" if parts else ""
 
 
 def _named(names: tuple[str, ...]) -> str:
