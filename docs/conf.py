@@ -21,6 +21,7 @@ myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 smartquotes = False  # which make one dash of the two before an option
+strip_signature_backslash = True  # which lets an argument as input_ keep its underscore in lists of parameters
 html_theme = "furo"
 html_title = f"padviz {version}"
 html_extra_path = ["resnet50.html"]
