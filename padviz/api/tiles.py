@@ -123,33 +123,34 @@ def chunks(
     padding: str | None = None,
     ignore_norms: bool = False,
 ) -> Chunks:
-    """Find what chunks of a stream of samples must read again, so that each makes what the whole signal would.
+    """Find what chunks of a stream must read again, so that each makes the units that the whole signal would.
 
     Parameters
     ----------
     network, layer, padding, ignore_norms
         As for `tiles`; its input has one axis.
     chunk : int
-        New samples of each chunk.
+        New input samples of each chunk.
     size : int, optional
-        Samples of the signal, which matter modulo the lattice; the network's own by default.
+        Input samples of the signal, which matter modulo the lattice; the network's own by default.
 
     Returns
     -------
     Chunks
-        `.context` samples are read again, `.look_ahead` samples come after what is made, and `.heads` says which units
-        of each map to drop.
+        Each chunk reads the last `.again` input samples before it again, and `.new` ones; the newest `.look_ahead` are
+        only looked at. `.heads` says which units to drop of what a layer makes of a chunk: of the first chunk none in
+        front, of the last none behind.
 
     Raises
     ------
     PadvizError
-        For an image, for samples that are no whole number of steps, and where nothing is exact.
+        For an image, for input samples that are no whole number of steps, and where nothing is exact.
 
     Examples
     --------
     >>> from torch import nn
     >>> found = chunks(nn.Conv1d(1, 1, 5, padding=2), 64)
-    >>> found.read, found.context, found.look_ahead, found.heads[0].drop_first
+    >>> found.read, found.again, found.look_ahead, found.heads[0].drop_first
     (68, 4, 2, 2)
     """
     from padviz.cutting.chunks import chunks_of

@@ -61,7 +61,7 @@ TABLE = {  # in the order in which help lists them
     "dilation": Word("Step between taps.", click.IntRange(1, 31), shown="N"),
     "pixel": Word("Show how often each tap reads this pixel.", PixelType()),
     "axis": Word("Squares, or one side.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"),
-    "chunk": Word("New samples of each chunk of a stream.", click.IntRange(1), shown="N"),
+    "chunk": Word("New input samples of each chunk of a stream.", click.IntRange(1), shown="N"),
     "tile": Word("Largest tile that fits into memory.", SizeType("N|HxW")),
     "object": Word("Largest object to detect, in pixels.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for monai, torchio, ...", NameType("LIB")),

@@ -25,41 +25,41 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """Chunks of which each brings `new` samples, and reads the last `context` samples before them again.
+    """Chunks of which each brings `new` input samples, and reads the last `again` input samples before them again.
 
-    An output comes `look_ahead` samples after those that it stands for. Of the first chunk nothing is dropped in
-    front, and of the last nothing behind.
+    A unit of the output comes `look_ahead` input samples after those that it stands for. Of the first chunk no units
+    are dropped in front, and of the last none behind.
 
     >>> from torch import nn
     >>> import padviz
     >>> chunks_of(padviz.load(nn.Conv1d(1, 1, 5, padding=2)), 64)
-    Chunks(new=64, context=4, look_ahead=2, heads=(Kept(layer='conv', drop_first=2, units=64, drop_last=2),))
+    Chunks(new=64, again=4, look_ahead=2, heads=(Kept(layer='conv', drop_first=2, units=64, drop_last=2),))
     """
 
     new: int
-    context: int
+    again: int
     look_ahead: int
     heads: tuple[Kept, ...]
 
     @property
     def read(self) -> int:
-        """The samples that a chunk reads."""
-        return self.context + self.new
+        """The input samples that a chunk reads."""
+        return self.again + self.new
 
 
 def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
-    """Find what chunks of so many new samples must read again, so that what they keep is as it is in the whole signal.
+    """Find what chunks of so many new input samples read again, so that what they keep is as in the whole signal.
 
     Raises
     ------
     OptionError
-        For samples that are no whole number of steps of the lattice, or where a layer lets nothing be exact.
+        For input samples that are no whole number of steps of the lattice, or where a layer lets nothing be exact.
     """
     check_signal(network)
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]
     step = contexts[0].lattice
     if new % step:
-        what = f"{new} samples are no whole number of steps of {step}, after which all strides are in phase again"
+        what = f"{new} input samples are no whole number of steps of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
     wanted = [int(new / context.stride) for context in contexts]
 
@@ -76,7 +76,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 
 
 def _least(enough: Callable[[int], bool], new: int, step: int, where: str) -> int:
-    """Find the least samples to read, a step at a time, and then within the last step."""
+    """Find the least input samples to read, a step at a time, and then within the last step."""
     high = -(-new // step) * step
     while not enough(high):
         high += step

@@ -85,8 +85,8 @@ class Network:
 
     @property
     def px(self) -> str:
-        """What sentences call its input's positions: those of a signal are samples."""
-        return "samples" if len(self.size) == 1 else "px"
+        """What sentences call its input's positions: those of a signal are input samples."""
+        return "input samples" if len(self.size) == 1 else "px"
 
     @cached_property
     def index(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -73,12 +74,19 @@ def test_fields_and_ledger_have_the_axes_that_there_are() -> None:
 
 def test_tiles_say_what_chunks_read_again() -> None:
     text = said("tiles", TCN, "--chunk", "64")
-    assert "14 samples of context before and 0 samples after" in text
-    assert "Chunks read 78 samples: the last 14 that were read before, and 64 new; look-ahead 0 samples." in text
-    assert "drop 14 units in front and 0 behind, and keep 64" in text
+    assert "Each chunk reads 78 input samples: the last 14 before it again, and 64 new; no look-ahead." in text
+    assert (
+        "makes of each chunk, drop the first 14 and the last 0, and keep the 64 between. Drop none in front of" in text
+    )
+    assert "context" not in text
+    assert "14 input samples of context before and 0 input samples after" in said("tiles", TCN)
     chunks = facts("tiles", DECODER, "--chunk", "16", "--size", "40")["chunks"]
-    assert (chunks["new"], chunks["read"] - chunks["context"]) == (16, 16)
+    assert (chunks["new"], chunks["read"] - chunks["again"]) == (16, 16)
     assert chunks["heads"][0]["units"] == 128
+    played = chunks["heads"][0]["drop_first"] + chunks["heads"][0]["units"]  # of the 8 of each input sample
+    assert chunks["look_ahead"] == ceil((27 * 8 - played) / 8) == 7
+    ahead = "Each chunk reads 27 input samples: the last 11 before it again, and 16 new; the newest 7 are look-ahead."
+    assert ahead in said("tiles", DECODER, "--chunk", "16", "--size", "40")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,7 @@ def test_tiles_say_what_chunks_read_again() -> None:
         (f"compare {VIDEO} --size 9,17", "CausalVideo: maps are 2-D"),
         ("usage vgg11 --size 2x3x4", "vgg11: 2 x 3 x 4 has 3 numbers, and the input has 2: height, width; use HxW"),
         (f"fields {TCN} --size 3x400", "3 x 400 has 2 numbers, and the input has 1: length; use one number"),
-        (f"tiles {TCN} --size 400 --tile 9", "--tile: 9 samples are too few: a tile needs 15 to keep anything"),
+        (f"tiles {TCN} --size 400 --tile 9", "--tile: 9 input samples are too few: a tile needs 15 to keep anything"),
         ("tiles vgg11 --chunk 9", "vgg11: its input has height x width, and chunks are of signals; use --tile"),
         (f"tiles {TCN} --size 400 --tile 99 --for monai", "monai cuts images of two axes"),
         (f"tiles {VIDEO} --size 90 --tile 40 -o plan.png", "plans are drawn of images"),

@@ -116,10 +116,10 @@ def test_a_stream_of_chunks_makes_the_whole(make, channels, sizes) -> None:
         whole, streamed = module(signal), stream(module, signal, chunks)
         assert streamed.shape == whole.shape
         assert (whole - streamed).abs().max() < 1e-12 * whole.abs().max()
-    if chunks.context:
+    if chunks.again:
         per_sample = whole.shape[-1] // signal.shape[-1]
         heads = tuple(head._replace(drop_first=max(0, head.drop_first - per_sample)) for head in chunks.heads)
-        assert differs(module, signal, replace(chunks, context=chunks.context - 1, heads=heads), whole)
+        assert differs(module, signal, replace(chunks, again=chunks.again - 1, heads=heads), whole)
 
 
 def differs(module: nn.Module, signal: torch.Tensor, chunks: Chunks, whole: torch.Tensor) -> bool:
@@ -142,7 +142,7 @@ def stream(module: nn.Module, signal: torch.Tensor, chunks: Chunks) -> torch.Ten
 
 
 def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:
-    with pytest.raises(PadvizError, match=r"100 samples are no whole number of steps of 8.*use `chunk` 96"):
+    with pytest.raises(PadvizError, match=r"100 input samples are no whole number of steps of 8.*use `chunk` 96"):
         chunks_of(padviz.load(SIGNALS["codec's encoder"][0](), 160), 100)
     with pytest.raises(PadvizError, match="its input has height x width, and chunks are of signals"):
         chunks_of(padviz.load("vgg11"), 32)

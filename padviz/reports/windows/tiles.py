@@ -73,12 +73,13 @@ def report_of(
         facts["chunks"] = {"read": more.chunks.read, **plain(more.chunks)}
     facts["sizes"] = [size._asdict() for size in more.sizes]
     facts["ignored"] = [{"layer": layer, "why": why} for layer, why in more.ignored]
-    pixels = "samples" if len(network.axes) == 1 else "pixels"
-    first = Lines(
-        (answer(network, contexts, plan), *ignoring(more.ignored), *ways_out(contexts), *chunked(more.chunks), *shown)
-    )
-    about = Lines((f"before, after: {pixels} around what a tile keeps; % of the paths come from within so many.",))
-    screen: list[Sequence[Block]] = [[Heading(network.title), first, table, about]]
+    pixels = "input samples" if len(network.axes) == 1 else "pixels"
+    answers = chunked(more.chunks) if more.chunks and not plan else [answer(network, contexts, plan)]
+    more_chunks = chunked(more.chunks) if plan else ()
+    first = Lines((*answers, *ignoring(more.ignored), *ways_out(contexts), *more_chunks, *shown))
+    rounded = ", each rounded up" if more.chunks else ""
+    about = f"before, after: {pixels} around what a tile keeps{rounded}; % of the paths come from within so many."
+    screen: list[Sequence[Block]] = [[Heading(network.title), first, table, Lines((about,))]]
     if more.sizes or more.image:
         screen.append([Heading(_listing(more)), Table(SIZES, more.sizes)])
     if recipe:
@@ -153,7 +154,7 @@ def plan_in_words(plan: Plan) -> str:
     """Say what tiles keep, how many there are, and what they cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
-    pixels = "samples" if len(plan.image) == 1 else "pixels"
+    pixels = "input samples" if len(plan.image) == 1 else "pixels"
     tiles = f"tiles of {by(plan.tile)} keep {by(steps)}"
     return f"{tiles}; {by(counts)} tiles; {plan.cost:.2f} times the {pixels}."
 
@@ -193,17 +194,19 @@ def chunked(chunks: Chunks | None) -> Iterator[str]:
     """Say what chunks of a stream read, and what is exact of what is made of them."""
     if chunks is None:
         return
-    samples = f"the last {chunks.context} that were read before, and {chunks.new} new"
-    yield f"Chunks read {chunks.read} samples: {samples}; look-ahead {chunks.look_ahead} samples."
+    again = f"the last {chunks.again} before it again, and {chunks.new} new"
+    ahead = f"the newest {chunks.look_ahead} are look-ahead" if chunks.look_ahead else "no look-ahead"
+    yield f"Each chunk reads {chunks.read} input samples: {again}; {ahead}."
     for head in chunks.heads:
-        drop = f"drop {head.drop_first} units in front and {head.drop_last} behind, and keep {head.units}"
-        yield f"Of what {head.layer} makes of one, {drop}; of the first chunk none in front, of the last none behind."
+        drop = f"drop the first {head.drop_first} and the last {head.drop_last}, and keep the {head.units} between"
+        ends = "Drop none in front of the first chunk, and none behind the last."
+        yield f"Of the units that layer {head.layer} makes of each chunk, {drop}. {ends}"
 
 
 def comparison(verified: Verified) -> str:
     """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
     holds = "Verified" if verified.holds else "Not exact"
-    px = "samples" if len(verified.image) == 1 else "px"
+    px = "input samples" if len(verified.image) == 1 else "px"
     where = f"checked at {by(verified.image)} {px} of noise in {verified.tiles} tiles of {by(verified.tile)}"
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
