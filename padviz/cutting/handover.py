@@ -318,14 +318,24 @@ def _terratorch(plan: Plan, sides: list[_Side]) -> Handover:
     stride = (crop - 2 * halo) // sides[0].lattice * sides[0].lattice
     call = f"tiled_inference(model, image, crop={crop}, stride={stride}, delta={halo}, blend_overlaps=False)"
     arguments = {"crop": crop, "stride": stride, "delta": halo, "blend_overlaps": False}
-    return Handover("terratorch", arguments, call, *_rim(sides, "TerraTorch", "mirrored pixels"))
+    off = any((side.image - crop) % side.lattice for side in sides)
+    exact = _off_lattice(sides) if off else _rim(sides, "TerraTorch", "mirrored pixels")
+    return Handover("terratorch", arguments, call, *exact)
 
 
 def _tiatoolbox(plan: Plan, sides: list[_Side]) -> Handover:
     core = tuple(side.core for side in sides)
     arguments = {"patch_input_shape": plan.tile, "patch_output_shape": core, "stride_shape": core}
     call = f"IOSegmentorConfig(patch_input_shape={plan.tile}, patch_output_shape={core}, stride_shape={core}, ...)"
-    return Handover("tiatoolbox", arguments, call, *_rim(sides, "TIAToolbox", "empty pixels"))
+    off = any((side.tile - side.core) % (2 * side.lattice) for side in sides)
+    exact = _off_lattice(sides) if off else _rim(sides, "TIAToolbox", "empty pixels")
+    return Handover("tiatoolbox", arguments, call, *exact)
+
+
+def _off_lattice(sides: list[_Side]) -> tuple[Exact, str]:
+    """Say to which size to pad the image where a library would start tiles off the lattice."""
+    wanted = _by(ceil(side.image / side.lattice) * side.lattice for side in sides)
+    return _everywhere(f"its tiles would start off the lattice; pad the image to {wanted}")
 
 
 def _sahi(plan: Plan, sides: list[_Side]) -> Handover:

@@ -126,6 +126,19 @@ def test_each_library_names_the_sizes_that_its_call_is_for() -> None:
     assert "only" not in handover(column, "sahi").words
 
 
+@pytest.mark.parametrize("library", ["terratorch", "tiatoolbox"])
+def test_a_tile_that_a_library_would_start_off_the_lattice_is_not_called_exact(library: str) -> None:
+    pooled = seeded(Pooled()).float()
+    image = torch.rand(1, 1, 101, 130, generator=torch.Generator().manual_seed(0))
+    last = pooled(image[..., 101 - 40 :, :])  # of 40 rows, which end with the image
+    assert apart(last[..., 8:-8, :].detach(), pooled(image)[..., 101 - 32 : -8, :].detach()) > 0.01
+    recipe = handover(plan_tiles(padviz.load(pooled, size=(101, 130)), (101, 130), (41, 40)), library)
+    assert recipe.exact == "nowhere"
+    assert recipe.words == "not exact: its tiles would start off the lattice; pad the image to 102 x 130"
+    even = plan_tiles(padviz.load(pooled, size=(102, 130)), (102, 130), (41, 40))
+    assert handover(even, library).exact == "inside"
+
+
 @pytest.mark.parametrize("spelt", [lambda fraction: fraction, lambda fraction: round(fraction, 3)])
 def test_monai_leaves_the_lattice_where_the_overlap_is_the_fraction_itself(spelt: Any) -> None:
     inferers = pytest.importorskip("monai.inferers")
