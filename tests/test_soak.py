@@ -55,6 +55,7 @@ def test_every_command_and_option_is_tried_on_a_line_that_is_right(
     assert sorted(options - tried) == []
     for line in lines:
         beside.lay_out(whole=True)
+        Path("a.png").unlink(missing_ok=True)  # which the line before drew, and which is no photograph
         result = CliRunner(**APART).invoke(cli, line.split())
         assert result.exit_code == ("--check" in line and "repad" not in line), f"{line}: {result.output}"
 
