@@ -5,8 +5,6 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,7 @@ from padviz.cli import cli
 from tests.cli.test_cli import APART
 from tests.floors import FLOORS
 from tests.links import broken
-from tests.pages.browser import CHROMIUM, browsing
 from tests.snippets import REFERENCE, Shown, agrees, fenced, prepare, said, shown
-from tests.sweeps import SLOW
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {str(path.relative_to(DOCS)): path for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")])}
@@ -30,17 +26,6 @@ ALONE = {name: text for name, text in TEXTS.items() if name not in REFERENCE}
 PYTHON = [pytest.param(name, block, id=name) for name, text in ALONE.items() for block in fenced(text, "python")]
 CHECKED = doctest.NORMALIZE_WHITESPACE
 WIDE = 88  # characters of code that fit a page of the site beside its two bars
-
-# What sticks out of the text of a page where nothing that scrolls holds it.
-STICKING_OUT = """() => {
-  const text = document.querySelector("article");
-  const right = document.querySelector(".content").getBoundingClientRect().right;
-  const scrolls = (element) => getComputedStyle(element).overflowX !== "visible";
-  const held = (element) => element !== text && (scrolls(element) || held(element.parentElement));
-  return [...text.querySelectorAll("*")]
-    .filter((element) => element.getBoundingClientRect().right > right + 1 && !held(element.parentElement))
-    .map((element) => element.outerHTML.slice(0, 80));
-}"""
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -106,21 +91,6 @@ def test_code_is_no_wider_than_a_page() -> None:
     for name, text in TEXTS.items():
         lines = "".join(re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)).split("\n")
         assert [line for line in lines if len(line) > WIDE] == [], name
-
-
-@SLOW
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_a_phone_scrolls_no_page_sideways(tmp_path: Path) -> None:
-    pytest.importorskip("furo", reason="the extra padviz[docs] is not installed")
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    subprocess.run([sys.executable, str(DOCS / "build.py"), str(tmp_path)], check=True)
-    site = tmp_path / "html"
-    assert broken(site) == []
-    with browsing() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        for path in [path for path in sorted(site.rglob("*.html")) if path.name != "resnet50.html"]:
-            page.goto(path.as_uri())
-            assert (path.name, page.evaluate(STICKING_OUT)) == (path.name, [])
 
 
 def test_pages_speak_of_commands_and_names_that_there_are() -> None:

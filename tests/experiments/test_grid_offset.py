@@ -45,7 +45,7 @@ def test_the_network_is_as_described_and_its_offsets_are_padvizs(experiment: Mod
         assert sum(each.numel() for each in net.parameters()) == 39_790
         assert net(torch.zeros(2, 1, arm.size, arm.size)).shape == (2, 10)
         offsets = padviz.fields(net, arm.size)[-1].offsets
-        assert offsets == ((-3.5, -3.5) if arm.offset is None else (arm.offset, arm.offset))
+        assert offsets == (arm.offset, arm.offset)
 
 
 def test_d_is_that_of_padviz_filters(experiment: ModuleType) -> None:
