@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
+from padviz.errors import DescriptionError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
@@ -53,8 +55,10 @@ def larger_image(today: Case) -> Iterator[Change]:
     axes = [axis for axis, around in enumerate(wrapped(today.network)) if not around]
     periods = {axis: growth(today.network, axis) for axis in axes}
     steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
-    if periods and all(steps[axis] for axis in axes) and not today.network.fixed:
-        yield _sized("larger", today, Case(today.network, (today.size[0] + steps[0], today.size[1] + steps[1])))
+    if periods and all(steps[axis] for axis in axes):
+        size = today.size[0] + steps[0], today.size[1] + steps[1]
+        with suppress(SizeError, DescriptionError):  # where it takes no larger image
+            yield _sized("larger", today, Case(today.network.at(size), size))
 
 
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
@@ -87,7 +91,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
     if any(new > old for new, old in zip(near, size, strict=True)):
         edit = resize, f"or {crop} of larger images"
     anew = f"export the file anew at {height} x {width}, or with an open input size"
-    fixed = any(near[axis] != size[axis] for axis in network.declared)
+    fixed = any(own not in (0, n) for own, n in zip(network.declared, near, strict=False))
     return (anew, *edit) if fixed else edit
 
 

@@ -184,7 +184,8 @@ def remedies(
     ['225x225 + reflect', '225x225 + partial']
     """
     heads = weighing(heads, layer, network)
-    today = Case(upto(network, names_of(layer, network)), network.at(size))
+    network, pixels = network.at(size), network.pixels(size)
+    today = Case(upto(network, names_of(layer, network)), pixels)
     before = outcome(today, usage(today.network, today.size, heads=heads))
     return tuple(tried.remedy for tried in attempts(today, before, heads) if tried.remedy)
 

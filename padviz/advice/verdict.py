@@ -138,11 +138,12 @@ def examine(
     >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
     ['today', 'replicate padding', 'symmetric padding']
     """
-    from padviz.network.baked import assumed, notes_at
+    from padviz.network.declared import notes_on
 
     check_image(network)
+    network, pixels = network.at(size), network.pixels(size)
     heads, targets = weighing(heads, layer, network), names_of(layer, network)
-    network, pixels = upto(network, targets), network.at(size)
+    network = upto(network, targets)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = outcome(today, counts)
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
@@ -172,10 +173,7 @@ def examine(
             *cannot(today),
             *(_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy),
         ],
-        notes=[
-            *notes_at(network, pixels),
-            *([assumption] if size is None and (assumption := assumed(network)) else []),
-        ],
+        notes=[*notes_on(network, asked=size is not None)],
     )
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 

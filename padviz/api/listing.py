@@ -93,8 +93,8 @@ def load(
     reading = as_reading(neutral, shape, input_)
     network = loaded(source, size, reading)
     shown = object.__new__(Loaded)
-    kept = {} if isinstance(network, Network) and network is source else {"origin": source, "reading": reading}
-    vars(shown).update(vars(network) | kept)
+    origin, reading = (source.origin, source.reading) if isinstance(source, Read) else (source, reading)
+    vars(shown).update(vars(network) | {"origin": origin, "reading": reading})
     return shown
 
 

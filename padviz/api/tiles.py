@@ -110,7 +110,7 @@ def tiles(
         whole, image = asked(network, size, padding, same)
     kept = upto(whole, names_of(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
-    plan = plan_tiles(kept, image, kept.at(tile), object_, without, level)
+    plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
     return Tiles(plan, plan, partial(_report, plan), partial(_draw, plan))
 
 

@@ -122,12 +122,12 @@ def sizes(
     >>> [*balanced], balanced.rule
     ([225, 257, 289], '32*i + 1')
     """
-    from padviz.geometry.balance.balanced_sizes import balanced_sizes, only_of
+    from padviz.geometry.balance.balanced_sizes import balanced_sizes
     from padviz.reports.windows.sizes import report_of
 
     wanted, _ = asked(network, None, padding, same, layer)
     sides = sorted(_sides(size))
-    balanced = only_of(balanced_sizes(wanted, sides[0], sides[-1], axis), sides)
+    balanced = balanced_sizes(wanted, sides[0], sides[-1], axis, {*sides})
     return Result(balanced, balanced.balanced, partial(report_of, wanted, balanced))
 
 

@@ -75,10 +75,6 @@ def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str | None, sa
 
     sizes = asked["size"]
     pairs = [(_loaded(name, size, same), size) for name in asked["model"] for size in sizes]
-    if len(sizes) > 1:
-        for network, _ in pairs[:1]:
-            if not isinstance(network, PadvizError):
-                options.warn_if_baked(network)
     for network, _ in pairs:
         if not isinstance(network, PadvizError) and asked["layer"] == (None,):
             options.say_heads(network, None, heads)

@@ -33,5 +33,4 @@ def command(
     if output is not None:
         checked_output(output, (".toml",), overwrite)
     network = options.load_as(model, size, same)
-    options.warn_if_baked(network)
-    put(rewritten(network, padding, network.at(size)), output, overwrite)
+    put(rewritten(network, padding, network.pixels(size)), output, overwrite)

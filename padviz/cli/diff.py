@@ -35,5 +35,5 @@ def command(
     if model_b is None and not (same or padding):
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
     first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same, padding)
-    pixels = first.at(size)
+    pixels = first.pixels(size)
     to.show(layers.diff(first, second, pixels, same, differences(first, second, pixels), check))

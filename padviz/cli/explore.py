@@ -52,7 +52,7 @@ def command(
       padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
     """
     from padviz.network.rewrites import check_image
-    from padviz.pages.explorer import explorer, laid_out, ordered
+    from padviz.pages.explorer import at_each, explorer, ordered
     from padviz.reports import tables
 
     if serve:
@@ -67,7 +67,7 @@ def command(
     start = sizes[0] if sizes else network.size
     options.say_heads(network, layer, heads)
     offered = ordered(start, sizes if len(sizes) > 1 else None)
-    networks = laid_out(offered, start, network, lambda other: options.load_as(model, other, same))
+    networks = at_each(network, offered)
     page = explorer(networks, offered.index(start), paddings or None, layer, heads)
     path = output or default_path("explore", [network.name], sizes or [start], ".html")
     page.save(path)

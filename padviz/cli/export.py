@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from padviz.cli import offering, options
 from padviz.cli.showing import output_to
 from padviz.cli.value_types import KEPT, Names, Pixels, listed
 from padviz.cli.vocabulary import PLURALS, Command, given, read
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.exports.batch import Outcome
@@ -61,9 +61,6 @@ def command(
     os.environ["PYTHONWARNINGS"] = ",".join([*unsaid, UNSAID])
     lists |= {"sizes": sizes, "paddings": tuple(padding or KEPT for padding in lists["paddings"])}
     asked: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
-    for model in models:
-        if model.lower().endswith(".onnx"):
-            _warn_of_sizes(model, sizes)
     look: dict[str, Any] = {
         "format_": listed(format_),
         "bare": bare,
@@ -77,15 +74,6 @@ def command(
     with _progress() as on_outcome:
         outcomes = export(models, output, **look, jobs=jobs or -1, on_outcome=on_outcome, **asked)
     _report(outcomes, Path(output))
-
-
-def _warn_of_sizes(model: str, sizes: tuple[Pixels, ...]) -> None:
-    """Warn of a sweep, of one size, or of one that is assumed; what cannot be loaded is told of when it is made."""
-    with suppress(PadvizError):
-        if len(sizes) > 1:
-            options.warn_if_baked(options.load_as(model, sized=False))
-        else:
-            options.load_as(model, sizes[0] if sizes else None)
 
 
 def _checked_folder(folder: str) -> None:

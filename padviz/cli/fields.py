@@ -36,7 +36,7 @@ def command(model: str, size: Pixels | None, padding: str | None, same: bool, la
     from padviz.reports.windows.layers import fields
 
     network = options.load_as(model, size, same, padding)
-    pixels = network.at(size)
+    pixels = network.pixels(size)
     wanted = options.known_layers(network, layers)
     followed = cut(network, layers)
     rows = [row for row in receptive_fields(followed, pixels) if row.layer in wanted]

@@ -29,5 +29,5 @@ def command(model: str, size: Pixels | None, padding: str | None, same: bool, la
     from padviz.reports.windows import layers as reports
 
     network = options.load_as(model, size, same, padding, layers)
-    pixels = network.at(size)
+    pixels = network.pixels(size)
     to.show(reports.layers(network, pixels, layer_rows(network, pixels), costs(network, pixels)))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SAID = "padviz.said"
 KEPT = "padviz.kept"
+LOADED = "padviz.loaded"
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -78,24 +79,18 @@ def load_as(
     same: bool = False,
     padding: str | None = None,
     layers: tuple[str, ...] = (),
-    sized: bool = True,
 ) -> Network:
-    """Load the network that MODEL names, laid out at `size` where it leaves that open, as options ask for it.
-
-    Where figures are of a size, `sized`, and none is named, what an open file is taken to have is said.
-    """
+    """Load the network that MODEL names, read at `size`, as options ask for it; a command loads each once."""
     from padviz.network.rewrites import as_asked, with_same
     from padviz.sources import load, shadowing
 
     if line := shadowing(model):
         say_once(line)
-    network = load(model, size, reading())
-    network = with_same(network) if same else network
-    warn_if_baked(network, network.at(size))
-    network = as_asked(network, layers, padding)
-    if size is None and sized:
-        warn_if_assumed(network)
-    return network
+    loaded: dict[str, Network] = click.get_current_context().meta.setdefault(LOADED, {})
+    network = loaded[model].at(size) if model in loaded and size else load(model, size, reading())
+    loaded.setdefault(model, network)
+    keep_notes(network, size)
+    return as_asked(with_same(network) if same else network, layers, padding)
 
 
 def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
@@ -106,9 +101,7 @@ def read_trained(model: str, size: Size | None = None, weights: str | None = Non
     if line := shadowing(model):
         say_once(line)
     loaded = read(model, size, weights, reading())
-    warn_if_baked(loaded.network, loaded.size)
-    if size is None:
-        warn_if_assumed(loaded.network, sized_by)
+    keep_notes(loaded.network, size, sized_by)
     return loaded
 
 
@@ -156,25 +149,16 @@ def say_once(line: str) -> None:
         say(line)
 
 
-def warn_if_baked(network: Network, size: Size | None = None) -> None:
-    """Say on stderr what was skipped, or where another size, or a sweep, shows a file and not its original."""
-    from padviz.network.baked import notes_at
+def keep_notes(network: Network, size: Size | None, sized_by: str = "size") -> None:
+    """Keep what must be known of an answer until there is one: a refusal is one line."""
+    from padviz.network.declared import notes_on
 
-    for note in notes_at(network, size):
-        say_once(f"{network.name}: {note}")
-
-
-def warn_if_assumed(network: Network, sized_by: str = "size") -> None:
-    """Keep what an answer rests on: a file leaves the size of its input open, and none was asked for."""
-    from padviz.network.baked import assumed
-
-    if assumption := assumed(network, sized_by):
-        kept = click.get_current_context().meta.setdefault(KEPT, [])
-        kept.append(spelled(f"{network.name}: {assumption}"))
+    kept = click.get_current_context().meta.setdefault(KEPT, [])
+    kept += [spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)]
 
 
 def say_kept() -> None:
-    """Say on stderr what was kept for an answer: a refusal is one line."""
+    """Say on stderr what was kept for an answer."""
     for line in click.get_current_context().meta.pop(KEPT, []):
         say_once(line)
 

@@ -42,9 +42,7 @@ def command(
     if even and only + except_:
         raise OptionError("takes all uneven windows", where="--even", hint="leave --only and --except out")
     repadded = repad_file(model, padding, size, only, except_, even=even, reading=options.reading())
-    options.warn_if_baked(repadded.source, repadded.plan.size)
-    if size is None:
-        options.warn_if_assumed(repadded.source)
+    options.keep_notes(repadded.source, size)
     if to.path is None:
         options.say("nothing is written; -o FILE.onnx says where to")
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from padviz.cli import options
+from padviz.cli.progress import progress
 from padviz.cli.showing import To, reported
 from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
@@ -32,20 +33,14 @@ def command(
     Example:
       padviz sizes resnet50 --size 64:1024
     """
-    from padviz.geometry.balance.balanced_sizes import balanced_sizes, only_of
-    from padviz.network.baked import declared
-    from padviz.reports.tables import pixels
+    from padviz.geometry.balance.balanced_sizes import balanced_sizes
     from padviz.reports.windows.sizes import report_of
 
     sides = _sides(sizes)
     network = _read(model, sizes, same, padding, layers)
-    options.warn_if_baked(network)
-    if network.fixed:
-        axes = " and ".join(network.axes[i] for i in network.fixed)
-        options.say(f"{network.name}: its {axes} cannot vary, so only {pixels(network.size)} fits")
-    if declaration := declared(network):
-        options.say(f"{network.name}: {declaration}")
-    to.show(report_of(network, only_of(balanced_sizes(network, sides[0], sides[-1], axis), sides)))
+    with progress("reading at each size") as on_read:
+        sizes_found = balanced_sizes(network, sides[0], sides[-1], axis, {*sides}, on_read)
+    to.show(report_of(network, sizes_found))
 
 
 def _sides(sizes: tuple[Pixels, ...]) -> list[int]:
@@ -62,4 +57,4 @@ def _read(model: str, sizes: tuple[Pixels, ...], same: bool, padding: str | None
     for size in dict.fromkeys(sizes[:1] + sizes[-1:]):
         with suppress(PadvizError):
             return options.load_as(model, size, same, padding, layers)
-    return options.load_as(model, None, same, padding, layers, sized=False)
+    return options.load_as(model, None, same, padding, layers)

@@ -32,7 +32,7 @@ def command(model: str, size: Pixels | None, padding: str | None, same: bool, la
     from padviz.reports.windows.taps import report_of
 
     network = options.load_as(model, size, same, padding)
-    pixels = network.at(size)
+    pixels = network.pixels(size)
     wanted = options.known_layers(network, layers)
     rows = tap_exposure(cut(network, layers), pixels)
     rows = tuple(row for row in rows if row.layer in wanted and (layers or row.grid.size > 1))

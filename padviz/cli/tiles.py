@@ -72,9 +72,9 @@ def command(
     with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
         whole = trained.network if trained else options.load_as(model, size, same, padding)
-    network, image = upto(whole, names_of(layers or None, whole)), whole.at(size)
+    network, image = upto(whole, names_of(layers or None, whole)), whole.pixels(size)
     without = globals_of(network) if ignore_norms else frozenset()
-    plan = plan_tiles(network, image, network.at(tile), object_ or 0, without, level) if tile else None
+    plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)
     graded = graded_heads(network, image, contexts, LEVELS)
     recipe = handover(plan, for_) if plan and for_ else None

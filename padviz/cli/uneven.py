@@ -52,9 +52,6 @@ def command(
         what = "a picture holds one network at one size"
         raise OptionError(what, where="-o", hint="padviz export MODEL... --what uneven makes one of each")
     read = [(model, size, options.load_as(model, size, same, padding)) for model in models for size in sizes or (None,)]
-    if len(sizes) > 1:
-        for _, _, network in read[:: len(sizes)]:
-            options.warn_if_baked(network)
     parts = [(model, size, cut(network, layers)) for model, size, network in read]
     results = [(model, network, ledger(network, size)) for model, size, network in parts]
     _, network, first_ledger = results[0]

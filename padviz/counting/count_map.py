@@ -24,7 +24,7 @@ from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints, value_at
 from padviz.errors import SizeError
-from padviz.network.baked import notes_at
+from padviz.network.declared import notes_on
 from padviz.network.network import Network, Size
 from padviz.version import SCHEMAS
 
@@ -125,7 +125,7 @@ class CountMap:
     @property
     def notes(self) -> tuple[str, ...]:
         """What to know of the map, in whole sentences: where an exported file holds numbers made for another size."""
-        return notes_at(self.network, self.size)
+        return tuple(notes_on(self.network))
 
     @property
     def tiled(self) -> bool:

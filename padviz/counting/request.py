@@ -66,7 +66,7 @@ def prepare_request(
         raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
     shares = weighing(heads, layer, network) == "share"
     padding = canonical(padding)
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     targets = names_of(layer, network)
     pruned = upto(network, targets)
     walked = as_map(with_padding(pruned, padding))

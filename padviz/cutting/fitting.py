@@ -34,7 +34,7 @@ def _fitting(load: Callable[[], Network], size: Size) -> Size | None:
     """Find the next size whose strides end as those of the network's own size do; None where it is not known."""
     try:
         network = load()
-        size = network.at(size)
+        size = network.pixels(size)
         steps = [lattice_on(network, axis, n).step for axis, n in enumerate(network.size)]
     except PadvizError:
         return None

@@ -25,6 +25,7 @@ from padviz.figures.canvas import PLAIN, Asked, asking, save
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.maps.bare import write_bare, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
+from padviz.network.network import Network
 from padviz.reports.counts import write_counts
 from padviz.version import __version__
 
@@ -125,7 +126,10 @@ def fingerprint(item: Item, look: Look) -> str:
     >>> fingerprint(one, Look()) == fingerprint(one, Look()) != fingerprint(other, Look())
     True
     """
-    networks = [(net.name, net.title, net.size, net.layers, net.targets) for net in item.networks]
+    networks = [
+        (net.name, net.title, net.size, net.layers, net.targets) if isinstance(net, Network) else net.line
+        for net in item.networks
+    ]
     lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
     whole = repr((__version__, item.what, networks, lists, tuple(look)))
     return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]

@@ -17,8 +17,9 @@ from unicodedata import normalize
 from msgspec import structs
 
 from padviz.axis.padding_modes import RUNNING_ON
-from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
+from padviz.network.declared import notes_on
 from padviz.network.network import FILES, Network, Size, as_size, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
@@ -44,7 +45,10 @@ class Weighed:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One picture of an export. A map has one value in each tuple; None stands for what the network itself says.
+    """One picture of an export.
+
+    A map has one value in each tuple, and a comparison a network for each of its sizes; None stands for what the
+    network itself says.
 
     `trained` says where the weights are, for what is made of them. `refused` is why a foreign network cannot be read at
     that size: the item fails, and the others are made.
@@ -52,7 +56,7 @@ class Item:
 
     name: str
     what: str
-    networks: tuple[Network, ...] = ()
+    networks: tuple[Network | PadvizError, ...] = ()
     sizes: tuple[Size | None, ...] = (None,)
     paddings: tuple[str | None, ...] = (None,)
     layers: tuple[str | None, ...] = (None,)
@@ -61,6 +65,14 @@ class Item:
     illustrated: Illustrated | None = None
     trained: Weighed | None = None
     refused: PadvizError | None = None
+
+    @property
+    def network(self) -> Network:
+        """The first network that could be read."""
+        for network in self.networks:
+            if isinstance(network, Network):
+                return network
+        raise self.refused or next(error for error in self.networks if isinstance(error, PadvizError))
 
 
 def expand(
@@ -218,13 +230,22 @@ def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
 
 def _comparison(wanted: Comparison, find: Find) -> Item:
     sizes = _sizes(wanted.sizes)
-    networks = tuple(find(model, sizes[0]) for model in wanted.models)
+    networks = tuple(_or_refused(find, model, size) for model in wanted.models for size in sizes)
     layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
-    lists = networks, tuple(sizes), tuple(_paddings(wanted.paddings)), layers
-    if sum(len(values) > 1 for values in lists) != 1:
+    lists = tuple(sizes), tuple(_paddings(wanted.paddings)), layers
+    if sum(len(values) > 1 for values in (wanted.models, *lists)) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
-    return Item(_named([wanted.name]), "compare", *lists, tuple(wanted.models), scale=wanted.scale)
+    return Item(_named([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
+
+
+def _or_refused(find: Find, model: str, size: Size | None) -> Network | PadvizError:
+    try:
+        return find(model, size)
+    except (OptionError, UnknownName):
+        raise
+    except PadvizError as error:
+        return error
 
 
 def _illustration(wanted: Illustrated) -> Item:
@@ -233,8 +254,8 @@ def _illustration(wanted: Illustrated) -> Item:
 
 
 def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
-    """Load networks, each once; one that leaves its size open is laid out at the first size asked for."""
-    loaded: dict[tuple[str, Size | None], Network] = {}
+    """Load networks, each once, and read them at each size that is asked for."""
+    loaded: dict[str, Network] = {}
     noted: set[str] = set()
 
     def find(model: str, size: Size | None) -> Network:
@@ -247,15 +268,16 @@ def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callab
         noted.add(source)
         if line and on_note:
             on_note(line)
-        own = (path and not model.lower().endswith(".toml")) or ":" in model
-        key = os.path.realpath(source) if path else model, size if own else None  # others are read anew at each size
+        key = os.path.realpath(source) if path else model
+        key += "" if size else " at its own size"
         if key not in loaded:
             network = load(source, size, reading)
             loaded[key] = network if network.title else replace(network, title=network.name)
-            if on_note:
-                for note in network.notes:
-                    on_note(f"{network.name}: {note}")
-        return loaded[key]
+        network = loaded[key].at(size)
+        if on_note:
+            for note in notes_on(network, size is not None):
+                on_note(f"{network.name}: {note}")
+        return network
 
     return find
 

@@ -18,6 +18,7 @@ from padviz.exports.manifest import DECLARED, Side
 from padviz.files.opened import read_file
 from padviz.geometry.ledger import Ledger
 from padviz.geometry.reaching.along_axes import NAMES
+from padviz.network.network import Network
 from padviz.reports.documents import plain
 from padviz.version import SCHEMAS
 
@@ -113,11 +114,11 @@ for _ in range(DEEPEST):  # deeper ones could not be written again
 
 def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
     """List the networks, the sizes and the paddings of an item, for its record and for filters."""
-    networks = [net.name for net in item.networks]
+    networks = [*dict.fromkeys(net.name for net in item.networks if isinstance(net, Network))]
     if item.illustrated:
         side = item.illustrated.size
         return networks, [[side, side]], [*item.illustrated.paddings] or ["zero"]
-    at = [size or net.size for net in item.networks[:1] for size in item.sizes]
+    at = [size or item.network.size for size in item.sizes] if item.networks else []
     return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import to_builtins
@@ -61,18 +60,18 @@ def rendered(item: Item) -> Rendered:
 
 
 def _usage(item: Item) -> Rendered:
-    counts = usage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
+    counts = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     return Rendered(maps.usage(counts).facts, lambda cmap: heatmap(counts, cmap), counts)
 
 
 def _coverage(item: Item) -> Rendered:
-    counts = coverage(item.networks[0], item.sizes[0], item.paddings[0], item.layers[0])
+    counts = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
     return Rendered(figures, lambda cmap: heatmap(counts, cmap), counts)
 
 
 def _uneven(item: Item) -> Rendered:
-    network, windows = item.networks[0], ledger(item.networks[0], item.sizes[0])
+    network, windows = item.network, ledger(item.network, item.sizes[0])
     return Rendered(
         {"uneven": len(windows.uneven), "windows": len(windows.layers), **ledger_facts(windows)},
         lambda cmap: ledger_bars.padding(windows, network.title),
@@ -80,7 +79,7 @@ def _uneven(item: Item) -> Rendered:
 
 
 def _taps(item: Item) -> Rendered:
-    network, size = item.networks[0], item.sizes[0] or item.networks[0].size
+    network, size = item.network, item.sizes[0] or item.network.size
     wanted = item.layers[0] and network.find(item.layers[0]).name
     rows = [row for row in tap_exposure(network, size) if row.layer == wanted or (not wanted and row.grid.size > 1)]
     if not rows:
@@ -124,15 +123,17 @@ def _responses(item: Item) -> Rendered:
     paddings = [padding for padding in item.paddings if padding]
     settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std}
     measured = responses(trained, None, paddings, inputs.inputs, inputs.n, **settings).value
-    measured = measured.only([item.networks[0].find(item.layers[0]).name]) if item.layers[0] else measured
+    measured = measured.only([item.network.find(item.layers[0]).name]) if item.layers[0] else measured
     return Rendered(report_of(measured).facts, lambda cmap: drawn(measured, cmap))
 
 
 def _compare(item: Item) -> Rendered:
-    lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
+    lists = {"model": item.models, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
     varies = next(name for name, values in lists.items() if len(values) > 1)
-    labels = [_label(value) for value in lists[varies]]
-    labelled = [*zip(labels, usages(product(*lists.values())), strict=True)]
+    labels = [_label(value) for value in (item.networks if varies == "model" else lists[varies])]
+    sized = zip(item.networks, item.sizes * len(item.models), strict=True)
+    choices = [(*pair, padding, layer) for pair in sized for padding in item.paddings for layer in item.layers]
+    labelled = [*zip(labels, usages(choices), strict=True)]
     return Rendered(
         maps.compare(labelled, varies).facts, lambda cmap: panels.compared(labelled, varies, item.scale, cmap)
     )

@@ -70,7 +70,7 @@ def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
     >>> costs(padviz.load("mobilenet_v2"), 225).macs
     343479744
     """
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     sizes = sizes_of_each(network, pixels)
     layer_costs = []
     for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):

@@ -160,7 +160,7 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     >>> ledger(padviz.load("resnet18"), 225).balanced
     True
     """
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     rows = [
         LayerPadding(
             layer.name, layer.kind, dict(zip(network.axes, (axis_padding(*laid) for laid in windows), strict=True))

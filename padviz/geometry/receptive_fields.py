@@ -77,7 +77,7 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
     >>> receptive_fields(padviz.load("vgg16"), 224)[-1].height.size
     212
     """
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     reaches = [reaches_of(network, axis, pixels) for axis in range(len(pixels))]
     fields = [_fields(reach, network, axis, pixels) for axis, reach in enumerate(reaches)]
     rows = []

@@ -51,7 +51,7 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     >>> tap_exposure(padviz.load("resnet18"), 224)[-5].units
     49
     """
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     exposures = []
     for layer, windows in windows_of(network, pixels):
         reads = [np.array(tap_reads(*laid)) for laid in windows]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from operator import index
 
 from padviz.axis.operations import Window, first_beyond
-from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
 from padviz.network.layer import Layer
 
 Size = tuple[int, ...]  # on each axis
@@ -30,11 +30,11 @@ MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
 class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
-    Without targets there are several last maps, and one must be chosen. `size` has a number for each of its `axes`. On
-    those in `fixed` (0: the first) it takes its own size only; on those in `declared` a file says its input's size,
-    which may be exported anew. `notes` are sentences on what to know of it, as what was skipped, `assumptions` those on
-    what is not known at other sizes than its own, and `gone` says of names behind such a cut why no layer is called so.
-    `aliases` are further names of layers: those that an ONNX file has for the tensors that they make.
+    Without targets there are several last maps, and one must be chosen. `size` has a number for each of its `axes`: a
+    description holds at others too, but for its axes in `fixed` (0: the first); a module or a file was read at that
+    size, and `again` reads it at another. `declared` is the size that a file gives its image, 0 where it gives none.
+    `notes` are sentences on what to know of it, as what was skipped, and `gone` says of names behind such a cut why no
+    layer is called so. `aliases` are further names of layers: those that an ONNX file has for the tensors they make.
 
     Examples
     --------
@@ -51,11 +51,11 @@ class Network:
     source: str = ""
     size: Size = (224, 224)
     fixed: tuple[int, ...] = ()
-    declared: tuple[int, ...] = ()
+    declared: Size = ()
     notes: tuple[str, ...] = ()
-    assumptions: tuple[str, ...] = ()
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    again: Callable[[Size], Network] | None = None
 
     def __post_init__(self) -> None:
         """Fill in what layers leave out, and refuse, before anything is made of it, more taps than any network has."""
@@ -93,9 +93,40 @@ class Network:
         """Position of each layer by name."""
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
-    def at(self, size: int | Sequence[int] | None) -> Size:
-        """Choose the size asked for, or the network's own where none is."""
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "again": self.again and partial(_lost, self.name, self.size)}  # a module stays behind
+
+    def pixels(self, size: int | Sequence[int] | None) -> Size:
+        """Write out the size asked for, on each axis; the network's own where none is."""
         return self.size if size is None else on_axes(as_size(size), self.axes, self.name)
+
+    def at(self, size: int | Sequence[int] | None) -> Network:
+        """Read the network at a size: a description is itself, a module or a file is traced there.
+
+        Raises
+        ------
+        SizeError
+            Where the network does not take that size.
+
+        >>> import padviz
+        >>> net = padviz.load("vgg11")
+        >>> net.at(64) is net
+        True
+        """
+        pixels = self.pixels(size)
+        if self.again is not None and pixels != self.size:
+            return self.again(pixels)
+        for axis in self.fixed:
+            if pixels[axis] != self.size[axis]:
+                what = f"its {self.axes[axis]} cannot be {pixels[axis]}: the description holds at {in_words(self.size)}"
+                own = "x".join(map(str, self.size))
+                raise SizeError(what, where=self.name, hint=f"use `size` {own}, or convert the network at that size")
+        return self
+
+    def then(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
+        """Read what a rewrite makes of it at another size: the network as it is there, rewritten."""
+        again = self.again
+        return None if again is None else lambda size: rewrite(again(size))
 
     @property
     def pads(self) -> bool:
@@ -134,6 +165,11 @@ class Network:
             lists = f"padviz layers {model} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
+
+
+def _lost(name: str, size: Size, other: Size) -> Network:
+    what = f"was read at {in_words(size)} and sent on, and cannot be read at {in_words(other)} here"
+    raise SizeError(what, where=name, hint="load it again")
 
 
 class Alike(tuple[int, ...]):

@@ -11,7 +11,7 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
-from padviz.network.network import AXES, Network, Size
+from padviz.network.network import AXES, Network
 from padviz.network.targets import cut
 
 
@@ -61,8 +61,8 @@ def as_map(network: Network) -> Network:
         hint = "uneven, sizes, taps, fields, layers and tiles answer axis by axis"
         raise DescriptionError(what, where=network.name, hint=hint)
     layers = tuple(replace(layer, ops=(None, *layer.ops)) for layer in network.layers)
-    fixed, declared = (tuple(axis + 1 for axis in axes) for axes in (network.fixed, network.declared))
-    return replace(network, layers=layers, size=(1, *network.size), fixed=fixed, declared=declared)
+    fixed = tuple(axis + 1 for axis in network.fixed)
+    return replace(network, layers=layers, size=(1, *network.size), fixed=fixed, declared=(), again=None)
 
 
 def with_padding(network: Network, padding: str | None) -> Network:
@@ -91,11 +91,14 @@ def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None
     part = cut(network, layers)
     if padding is None:
         return part
-    return replace(with_padding(part, padding), title=f"{part.title}, {padding_in_words(padding, 'padding')}")
+    title = f"{part.title}, {padding_in_words(padding, 'padding')}"
+    again = network.then(lambda other: as_asked(other, layers, padding))
+    return replace(with_padding(part, padding), title=title, again=again)
 
 
 @lru_cache(64)
 def _repadded(network: Network, padding: str) -> Network:
+    again = network.then(lambda other: _repadded(other, padding))
     network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
         if layer.kind == "pad" and any(map(_alone, layer.ops, schemes)):
@@ -105,7 +108,7 @@ def _repadded(network: Network, padding: str) -> Network:
                 where=network.name,
                 hint="give the padding to the convolution that follows it",
             )
-    return replace(network, layers=tuple(padded_layer(layer, padding) for layer in network.layers))
+    return replace(network, layers=tuple(padded_layer(layer, padding) for layer in network.layers), again=again)
 
 
 def _alone(pad: Op | None, scheme: str) -> bool:
@@ -181,7 +184,7 @@ def with_pads_joined(network: Network) -> Network:
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
-    return replace(network, layers=tuple(layers)) if done else network
+    return replace(network, layers=tuple(layers), again=network.then(with_pads_joined)) if done else network
 
 
 def joined_to(pad: Layer, reader: Layer) -> Layer | None:
@@ -268,7 +271,7 @@ def with_zeros(network: Network) -> Network:
     """
 
     layers = tuple(_map_windows(layer, _zeros) for layer in network.layers)
-    return _known_by_layers(network.name, layers, network.targets, network.size, network.fixed)
+    return _known_by_layers(network.name, layers, network.targets, len(network.axes))
 
 
 @lru_cache(CACHED)
@@ -277,11 +280,9 @@ def _zeros(window: Window) -> Window:
 
 
 @lru_cache(64)
-def _known_by_layers(
-    name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], size: Size, fixed: tuple[int, ...]
-) -> Network:
+def _known_by_layers(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
     """Share one network among all that have the same layers, which caches know it by."""
-    return Network(name, layers, targets, size=size, fixed=fixed)
+    return Network(name, layers, targets, size=(1,) * axes)
 
 
 @lru_cache(64)
@@ -298,7 +299,8 @@ def with_mean_pooling(network: Network) -> Network:
             return replace(layer, ops=tuple(map(_averaged, layer.ops)))
         return layer
 
-    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+    layers = tuple(rewrite(layer) for layer in network.layers)
+    return replace(network, layers=layers, again=network.then(with_mean_pooling))
 
 
 @lru_cache(64)
@@ -316,7 +318,8 @@ def with_same(network: Network) -> Network:
     def rewrite(layer: Layer) -> Layer:
         return _map_windows(layer, convention) if layer.kind in WINDOWS else layer
 
-    return replace(network, layers=tuple(rewrite(layer) for layer in network.layers))
+    layers = tuple(rewrite(layer) for layer in network.layers)
+    return replace(network, layers=layers, again=network.then(with_same))
 
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew

@@ -50,7 +50,6 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     >>> sizes_of(padviz.load("vgg11"), 0, 64)[-1]
     2
     """
-    check_size(network, axis, n)
     sizes = [n]
     for layer in network.layers[1:]:
         if layer.kind == "unknown":
@@ -88,14 +87,6 @@ def apply_to_layer(
         raise SizeError(error.what, where=where, hint=hint) from None
 
 
-def check_size(network: Network, axis: int, n: int) -> None:
-    """Refuse a size that a network does not take, because its own is built in."""
-    if axis in network.fixed and n != network.size[axis]:
-        what = f"its {network.axes[axis]} cannot be {n}: its size is built in"
-        own = "x".join(map(str, network.size))
-        raise SizeError(what, where=network.name, hint=f"use `size` {own}, or read it anew at that size")
-
-
 def check_known(network: Network, layer: Layer) -> None:
     """Refuse a layer of which nobody knows what it does."""
     if layer.kind == "unknown":
@@ -121,13 +112,13 @@ def on_each(what: Callable[[Network, int, int], T], network: Network, size: Size
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Tell whether every layer does the same on all axes, and none has a size of its own.
+    """Tell whether every layer does the same on all axes.
 
     >>> import padviz
     >>> is_square(padviz.load("vgg11"))
     True
     """
-    return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
+    return all(len({*layer.ops}) == 1 for layer in network.layers)
 
 
 def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:

@@ -25,7 +25,8 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that what is known of it stays known
-    return replace(network, layers=only(network.layers, sorted(wanted)), targets=names)
+    again = network.then(lambda other: upto(other, targets))
+    return replace(network, layers=only(network.layers, sorted(wanted)), targets=names, again=again)
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:
@@ -33,7 +34,8 @@ def cut(network: Network, layers: tuple[str, ...]) -> Network:
     if not layers:
         return network
     part = upto(network, layers)
-    return replace(part, title=f"{network.title}{PART}{', '.join(part.targets)}")
+    title = f"{network.title}{PART}{', '.join(part.targets)}"
+    return replace(part, title=title, again=network.then(lambda other: cut(other, layers)))
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -105,16 +105,13 @@ def explore(
     (4, True)
     """
 
-    def laid(other: Size | None) -> Network:
-        loaded = load(network, other)
-        return with_same(loaded) if same else loaded
-
     sizes = [as_size(entry) for entry in size] if isinstance(size, list) else None
-    first = laid(sizes[0] if sizes else None if size is None else as_size(size))  # type: ignore[arg-type]
+    read = load(network, sizes[0] if sizes else size)  # type: ignore[arg-type]
+    first = with_same(read) if same else read
     check_image(first)
-    start = sizes[0] if sizes else first.at(size)  # type: ignore[arg-type]
+    start = sizes[0] if sizes else first.pixels(size)  # type: ignore[arg-type]
     offered = ordered(start, sizes)
-    networks = laid_out(offered, start, first, laid)
+    networks = at_each(first, offered)
     schemes = [padding] if isinstance(padding, str) else padding
     return explorer(networks, offered.index(start), schemes, layer, heads)
 
@@ -130,14 +127,12 @@ def ordered(start: Size, sizes: Sequence[Size] | None) -> list[Size]:
     )
 
 
-def laid_out(
-    offered: Sequence[Size], start: Size, first: Network, again: Callable[[Size], Network]
-) -> list[tuple[Size, Network | PadvizError]]:
-    """Lay the network out at each size, or put why it cannot be in its place; `first` is as it is at the one shown."""
+def at_each(network: Network, sizes: Sequence[Size]) -> list[tuple[Size, Network | PadvizError]]:
+    """Read the network at each size, or say why it cannot be."""
     networks: list[tuple[Size, Network | PadvizError]] = []
-    for size in offered:
+    for size in sizes:
         try:
-            networks.append((size, first if size == start else again(size)))
+            networks.append((size, network.at(size)))
         except PadvizError as error:
             networks.append((size, error))
     return networks

@@ -103,7 +103,8 @@ def plan(
     """
     check_image(network)
     padding = checked(padding)
-    joined, at = with_pads_joined(network), network.at(size)
+    network, at = network.at(size), network.pixels(size)
+    joined = with_pads_joined(network)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
     selected = _selected(network, joined, layers, without)
     changes, left, pads = [], [], 0

@@ -47,8 +47,8 @@ def check(plan: Plan, network: Network) -> list[CountMap]:
 
 
 def open_axes(network: Network) -> tuple[int, ...]:
-    """List the axes, 0 for height and 1 for width, of which neither a file nor a layer says the size."""
-    return tuple(axis for axis in (0, 1) if axis not in network.declared and axis not in network.fixed)
+    """List the axes, 0 for height and 1 for width, of which neither a file nor a description says the size."""
+    return tuple(axis for axis in (0, 1) if not any(network.declared[axis : axis + 1]) and axis not in network.fixed)
 
 
 def larger_size(plan: Plan) -> Size | None:

@@ -46,12 +46,9 @@ def load(
     >>> load("resnet18").targets
     ('layer4.1',)
     """
-    pixels = None if size is None else as_size(size)
     if isinstance(source, Network):
-        return source
-    network = _loaded(source, reading, pixels)
-    network.at(pixels)
-    return network
+        return source.at(size)
+    return _loaded(source, reading, None if size is None else as_size(size)).at(size)
 
 
 def _loaded(source: str | Path | nn.Module, reading: Reading, pixels: Size | None) -> Network:
@@ -157,4 +154,4 @@ def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] 
     (299, 299)
     """
     network = load(source, size)
-    return network, network.at(size)
+    return network, network.pixels(size)

@@ -115,9 +115,6 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     32
     """
     grows, sizes = growth(network, axis), sizes_of(network, axis, n)
-    if axis in network.fixed:
-        what = f"its {('height', 'width')[axis]} is built in, so nothing says how it goes on"
-        raise NoInterior(what, where=network.name)
     if grows is None:
         raise NoInterior("its branches advance at different rates", where=network.name)
     if grows[0] > MOST_PERIOD:

@@ -107,7 +107,7 @@ def coverage_tilings(network: Network, axis: int, n: int, targets: tuple[int, ..
 def _tilings(network: Network, axis: int, n: int, targets: tuple[int, ...], *, back: bool) -> tuple[Tiling, ...]:
     sizes, grows = sizes_of(network, axis, n), growth(network, axis)
     ends = (0,) if back else (0, *targets)
-    if grows is None or axis in network.fixed or grows[0] > n:  # no room for a period between the borders
+    if grows is None or grows[0] > n:  # no room for a period between the borders
         return tuple(Tiling(sizes[i]) for i in ends)
     axes, join = _Axis(network, axis, sizes, grows), StableRows.intersect
     if back:

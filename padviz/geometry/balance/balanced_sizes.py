@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from padviz.errors import OptionError, SizeError
-from padviz.geometry.balance.by_size import Flags, verdict_on
+from padviz.geometry.balance.by_size import Flags, confirmed, expected, verdict_on
 from padviz.network.network import LARGEST, Network
 from padviz.network.sizes import is_square
 
+MOST_READ = 20  # times that a network is read for one list
 MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
 
 
@@ -19,7 +20,9 @@ MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person woul
 class BalancedSizes:
     """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
 
-    On an axis that wraps every size is balanced; at those without remainders its ends meet without a jump in phase.
+    A module or a file is read at each size that is listed, at most at `MOST_READ`; `unread` counts those that its
+    windows let one expect, and that were not read. On an axis that wraps every
+    size is balanced; at those without remainders its ends meet without a jump in phase.
 
     Examples
     --------
@@ -35,10 +38,21 @@ class BalancedSizes:
     balanced_without_remainder: tuple[int, ...]
     rule: str | None
     rule_without_remainder: str | None
+    unread: int = 0
 
 
-def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "both") -> BalancedSizes:
+def balanced_sizes(
+    network: Network,
+    lo: int = 64,
+    hi: int = 1024,
+    axis: str = "both",
+    among: Container[int] | None = None,
+    on_read: Callable[[int, int], None] | None = None,
+) -> BalancedSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
+
+    Sizes that are not `among` the wanted ones are left out; the rules are of all. `on_read` is called with how many
+    sizes were read, of how many.
 
     >>> import padviz
     >>> balanced_sizes(padviz.load("resnet50"), 200, 300).balanced
@@ -50,7 +64,8 @@ def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "
         raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(choices)}")
     sizes = np.arange(lo, hi + 1)
     wanted = range(len(network.axes)) if axis == "both" else [network.axes.index(axis)]
-    verdicts = [verdict_on(network, at, sizes) for at in wanted[: 1 if is_square(network) else None]]
+    guess = expected(network)
+    verdicts = [verdict_on(guess, at, sizes) for at in wanted[: 1 if is_square(guess) else None]]
     runs, even, whole = (
         np.logical_and.reduce(flags) for flags in zip(*(verdict[:3] for verdict in verdicts), strict=True)
     )
@@ -59,8 +74,16 @@ def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "
     balanced = (runs & even, runs & even & whole)
     first = int(np.argmax(runs))  # a rule starts where the network does
     since = f", from {lo + first}" if first else ""
-    every, without_remainder = (tuple(sizes[flags].tolist()) for flags in balanced)
+    every, without_remainder = (
+        tuple(n for n in sizes[flags].tolist() if among is None or n in among) for flags in balanced
+    )
     rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in balanced)
+    unread = 0
+    if network.again is not None:
+        held, tried = _read(network, every, wanted, on_read)
+        rule, strict_rule = (rule, strict_rule) if held == tried else (None, None)
+        unread = len(every) - len(tried)
+        every, without_remainder = (tuple(n for n in each if n in held) for each in (every, without_remainder))
     return BalancedSizes(
         network.name,
         (lo, hi),
@@ -69,19 +92,33 @@ def balanced_sizes(network: Network, lo: int = 64, hi: int = 1024, axis: str = "
         without_remainder,
         rule and rule + since,
         strict_rule and strict_rule + since,
+        unread,
     )
 
 
-def only_of(sizes: BalancedSizes, wanted: Iterable[int]) -> BalancedSizes:
-    """Keep those balanced sizes that are wanted; the rules are of all.
+def _read(
+    network: Network, sizes: Sequence[int], axes: Sequence[int], on_read: Callable[[int, int], None] | None
+) -> tuple[set[int], set[int]]:
+    """Read a network at those sizes that are nearest to its own: which are balanced, of which.
 
-    >>> import padviz
-    >>> only_of(balanced_sizes(padviz.load("resnet18"), 190, 230), [193, 200]).balanced
-    (193,)
+    Where all axes are treated alike, one reading at a x b confirms a and b.
     """
-    known = {*wanted}
-    even, strict = (tuple(n for n in each if n in known) for each in (sizes.balanced, sizes.balanced_without_remainder))
-    return replace(sizes, balanced=even, balanced_without_remainder=strict)
+    ahead = sorted(sizes, key=lambda n: abs(n - network.size[axes[0]]))
+    held, tried, reads = set[int](), set[int](), 0
+    pairs = len(axes) == 2 == len(network.axes) and is_square(expected(network))
+    while ahead and reads < MOST_READ:
+        some = ahead[:2] if pairs and len(ahead) > 1 else ahead[:1] * 2
+        size = tuple(some) if pairs else tuple(some[0] if i in axes else n for i, n in enumerate(network.size))
+        there, reads = confirmed(network, size, axes), reads + 1
+        if len({*some}) > 1 and (there is None or not is_square(expected(there))):
+            pairs = False  # each by itself
+            continue
+        held |= {*some} if there is not None else set()
+        tried |= {*some}
+        ahead = [n for n in ahead if n not in tried]
+        if on_read:
+            on_read(len(tried), len(sizes))
+    return held, tried
 
 
 def rule_of(even: Flags, lo: int) -> str | None:

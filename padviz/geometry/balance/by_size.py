@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import Op, Window, placement, sized
 from padviz.axis.padding_modes import fits as padding_fits
+from padviz.errors import PadvizError
 from padviz.geometry.ledger import axis_padding
-from padviz.network.network import Network
-from padviz.network.rewrites import padded_windows, wrapped
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import padded_windows, with_pads_joined, with_same, wrapped
 from padviz.network.sizes import check_known
 
 Rows = NDArray[np.int64]
@@ -28,6 +30,26 @@ class Verdict(NamedTuple):
     even: Flags
     whole: Flags
     odd: dict[str, Flags]
+
+
+def expected(network: Network) -> Network:
+    """Guess what a network that was read at one size does at others: to be confirmed by reading it there.
+
+    Strided windows that pad one side more than the other pad as SAME does.
+    """
+    ops = [op for layer in padded_windows(network) for op in layer.ops if isinstance(op, Window) and op.stride > 1]
+    lopsided = any(not isinstance(op.padding, str) and op.padding[0] != op.padding[1] for op in ops)
+    return with_same(with_pads_joined(network)) if network.again and lopsided else network
+
+
+def confirmed(network: Network, size: Size, axes: Sequence[int]) -> Network | None:
+    """Read a network at a size, if it takes that and no layer is uneven there on those axes."""
+    try:
+        there = network.at(size)
+        verdicts = [verdict_on(there, axis, np.array([size[axis]])) for axis in axes]
+    except PadvizError:
+        return None
+    return there if all(verdict.runs[0] and verdict.even[0] for verdict in verdicts) else None
 
 
 class _Reading(NamedTuple):
@@ -61,7 +83,7 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
 def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flags]:
     """Count every layer's rows at each size, and tell which sizes the network takes; equal arrays are one array."""
     rows, same = [sizes], {sizes.tobytes(): sizes}
-    runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
+    runs = np.ones(sizes.shape, dtype=bool)
     known: dict[tuple[Op, int, int], tuple[Rows, Flags]] = {}
     for layer in network.layers[1:]:
         check_known(network, layer)

@@ -55,4 +55,4 @@ class Case:
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:
         """The balanced sizes next below and above, each with the network at it."""
         found = nearest_balanced(self.network, self.size, self.macs)
-        return tuple((each, Case(self.network, each.size, each.macs)) for each in found if each)
+        return tuple((each, Case(self.network.at(each.size), each.size, each.macs)) for each in found if each)

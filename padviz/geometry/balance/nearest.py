@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.geometry.balance.by_size import Flags, verdict_on
+from padviz.geometry.balance.by_size import Flags, confirmed, expected, verdict_on
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import on_each, sizes_of_each
 
+MOST_TRIED = 3  # sizes on each side, at which a module or a file is read
 REACH = 1024  # how far from the size asked about a balanced one is looked for
 
 
@@ -46,6 +47,8 @@ def nearest_balanced(
 
     `macs` are the multiply-adds at `size`, where they are counted already.
 
+    A module or a file is read at what is found, and the next is tried where it is uneven there.
+
     Sizes without remainders come first. None is below half of the size or above twice, unless none between is balanced.
 
     >>> import padviz
@@ -55,19 +58,25 @@ def nearest_balanced(
     >>> [found and found.size for found in nearest_balanced(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    sides = on_each(_options, network, size)
+    sides = on_each(_options, expected(network), size)
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     before: _Work | None = None
     for below in (True, False):
-        chosen = [side.here if side.stays and not move else side.below if below else side.above for side in sides]
-        if all(chosen):
-            there = tuple(each.n for each in chosen if each)
-            remainder = any(each.remainder for each in chosen if each)
-            before = before or _work(network, size, macs)
-            found.append(_suggested(there, _work(network, there), before, remainder))
-        else:
-            found.append(None)
+        suggestion = None
+        for k in range(MOST_TRIED):
+            ranked = [[side.here] if side.stays and not move else side.below if below else side.above for side in sides]
+            if not all(ranked) or k >= max(map(len, ranked)):
+                break
+            chosen = [each[min(k, len(each) - 1)] for each in ranked]
+            there = tuple(each.n for each in chosen)
+            read = confirmed(network, there, range(len(there))) if network.again else network
+            if read is not None:
+                before = before or _work(network, size, macs)
+                remainder = any(each.remainder for each in chosen)
+                suggestion = _suggested(there, _work(read, there), before, remainder)
+                break
+        found.append(suggestion)
     return found[0], found[1]
 
 
@@ -81,6 +90,8 @@ def odd_window(network: Network, size: Size) -> str | None:
     >>> odd_window(parse({"layers": steps}, "never"), (9, 9))
     'c'
     """
+    if network.again is not None:
+        return None  # what its windows do at other sizes is not known
     found: list[str] = []
     for axis, n in enumerate(size):
         runs, even, _, odd = verdict_on(network, axis, _around(n))
@@ -97,12 +108,12 @@ class _Option(NamedTuple):
 
 
 class _Options(NamedTuple):
-    """What one side may be: as it is, smaller, larger."""
+    """What one side may be: as it is, smaller, larger; the nearest first."""
 
     here: _Option
     stays: bool
-    below: _Option | None
-    above: _Option | None
+    below: list[_Option]
+    above: list[_Option]
 
 
 def _options(network: Network, axis: int, n: int) -> _Options:
@@ -115,12 +126,9 @@ def _options(network: Network, axis: int, n: int) -> _Options:
         even &= near
     best = (even & verdict.whole, even)
 
-    def nearest(where: Flags) -> _Option | None:
-        for flags in best:
-            if (flags & where).any():
-                there = int(min(sizes[flags & where], key=lambda each: abs(each - n)))
-                return _Option(there, not verdict.whole[there - sizes[0]])
-        return None
+    def nearest(where: Flags) -> list[_Option]:
+        ranked = [n_ for flags in best for n_ in sorted(sizes[flags & where].tolist(), key=lambda each: abs(each - n))]
+        return [_Option(there, not verdict.whole[there - sizes[0]]) for there in dict.fromkeys(ranked)][:MOST_TRIED]
 
     here = n - int(sizes[0])
     stays = best[0][here] or (best[1][here] and not best[0].any())

@@ -50,7 +50,7 @@ def near_padding(
     >>> near_padding(padviz.load("vgg16"), 512)[-1].height
     (3, 3)
     """
-    pixels = network.at(size)
+    network, pixels = network.at(size), network.pixels(size)
     touched = zip(*on_each(partial(_touched_on, around=around), network, pixels), strict=True)
     barriers = zip(*(_barriers(network, axis) for axis in range(len(pixels))), strict=True)
     rows = zip(network.layers, touched, barriers, strict=True)

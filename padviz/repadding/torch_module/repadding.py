@@ -146,7 +146,7 @@ def _by_plan(module: nn.Module, planned: Plan, padding: str, names: Sequence[str
     rest = _rest(module, planned, padding, names)
     hows = rest | ways.hows
     apply(module, hows)
-    done = load_module(module, reading, planned.size, alone=True)
+    done = load_module(module, reading, planned.size)
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not rest:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")

@@ -38,6 +38,7 @@ def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> li
     return [
         ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
         *_ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1),
+        *([("not read", f"{sizes.unread} more that its windows let one expect")] if sizes.unread else []),
         *(_why_none(network, lo, hi) if not sizes.balanced else []),
         *_priced(priced),
         *_around(network, sizes.axis),

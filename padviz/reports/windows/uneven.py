@@ -11,7 +11,7 @@ from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
-from padviz.network.baked import declared
+from padviz.network.declared import declared
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import wrapped
 from padviz.network.targets import PART, names_of

@@ -110,7 +110,7 @@ def rings_of(
     recall_apart = estimate(scored.share(scored.rings == 0) - scored.share(scored.rings == len(found) - 1))
     of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
     sides = sides_of(scored, abs(recall_apart.value or 0))
-    geometry = beside(scored, len(found), network, network.at(size)) if network else None
+    geometry = beside(scored, len(found), network.at(size), network.pixels(size)) if network else None
     unit, places = "share" if share else "px", places_of(scored)
     return Rings(unit, *of_all, tuple(found), recall_apart, apart, *sides, places, geometry)
 

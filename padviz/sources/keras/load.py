@@ -6,7 +6,6 @@ No weight is read, and nothing of what a file holds is run: a layer whose code i
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.model import Malformed, Model, model_of
 from padviz.sources.keras.run import Image, image_of, trace
-from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 USUAL = 224  # pixels of a side that a model leaves open
@@ -27,7 +26,7 @@ EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
 def load_keras(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load a .keras file; see `padviz.load`.
 
-    `size` is what the image is laid out at where the file leaves its height or its width open.
+    It is read at `size`: by default at what the file declares, or at the usual size where it leaves an axis open.
 
     Raises
     ------
@@ -73,15 +72,12 @@ def _parsed(content: str | bytes, where: str) -> Model:
 
 def _laid_out(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
     image = _image(model, where, reading)
-    height, width = (own or given for own, given in zip(image.size, size or (USUAL, USUAL), strict=True))
     try:
-        pixels = as_size((height, width))
+        pixels = as_size(size or tuple(n or USUAL for n in image.size))
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
-    network = general(
-        partial(trace, model, where, frozenset(reading.neutral), image), pixels, About(name, source=where)
-    )
-    return replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
+    follow = partial(trace, model, where, frozenset(reading.neutral), image)
+    return Foreign(follow, name, where, image.size).at(pixels)
 
 
 def _image(model: Model, where: str, reading: Reading) -> Image:

@@ -14,7 +14,6 @@ from padviz.sources.keras.model import Malformed, Model, Ref, Step
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
-from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 MOST_CALLS = 5_000  # those of models inside of others included
@@ -52,14 +51,10 @@ def _all_steps(model: Model) -> Iterator[Step]:
             yield from _all_steps(step.model)
 
 
-def trace(
-    model: Model, where: str, neutral: frozenset[str], image: Image, size: Size, probes: Probes | None = None
-) -> Trace:
+def trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
     """Lay a model out for an image of a size."""
-    run = _Run(Arranger(Trace(where, size, probes)), where, neutral)
+    run = _Run(Arranger(Trace(where, size)), where, neutral)
     laid = run.arranger.trace
-    if laid.turns:
-        laid.turns.active = False  # a model turns nowhere
     sides = [*map(whole, laid.axes, size)]
     sides.insert(2 if image.channels_last else 0, plain(image.channels))
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))

@@ -19,7 +19,7 @@ Proto = Any
 
 
 class Beside:
-    """The inputs beside the image, laid out at a size; `follow_size` tells whether the shape of one depends on that."""
+    """The inputs beside the image, laid out at a size."""
 
     def __init__(self, model: Model, reading: Reading, size: Size) -> None:
         self.where, self.reading, self.size = model.where, reading, size
@@ -28,7 +28,6 @@ class Beside:
         named = {dim.dim_param: at for at, dim in enumerate(image.proto.type.tensor_type.shape.dim) if dim.dim_param}
         self.sides = {name: sizes[at] for name, at in named.items() if at in sizes}
         self.open = self.sides | {name: image.shape[at] or 1 for name, at in named.items() if at not in sizes}
-        self.follow_size = False
         self.constants = {name: self._constant(name, proto) for name, proto in model.further.items()}
 
     def _constant(self, name: str, proto: Proto) -> Constant:
@@ -37,7 +36,6 @@ class Beside:
             shape = None if declared is None or None in declared else declared
             return Constant(None if shape is None else tuple(plain(n or 0) for n in shape))
         given = self.reading.shapes[name]
-        self.follow_size |= isinstance(given, tuple) and any(isinstance(n, str) for n in given)
         value = sized(name, given, self.size, self.where)
         if not isinstance(value, tuple):
             return self._number(name, proto, value, declared)
@@ -53,7 +51,6 @@ class Beside:
         kind = proto.type.tensor_type
         if not kind.HasField("shape"):
             return None
-        self.follow_size |= any(dim.dim_param in self.sides for dim in kind.shape.dim)
         return [dim.dim_value if dim.dim_value > 0 else self.open.get(dim.dim_param) for dim in kind.shape.dim]
 
     def _number(self, name: str, proto: Proto, value: float, declared: list[int | None] | None) -> Constant:

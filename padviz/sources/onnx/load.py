@@ -7,14 +7,13 @@ Shapes that a file declares for what is inside of it are not trusted.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from padviz.errors import DescriptionError, OptionError, printable
-from padviz.network.network import AXES, Network, Size, as_size, in_words, on_axes
+from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.model import Model, open_model
 from padviz.sources.onnx.run import Graph
-from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
@@ -23,7 +22,7 @@ USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open,
 def load_onnx(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load an ONNX file; see `padviz.load`.
 
-    `size` is what the image is laid out at where the file leaves an axis of it open.
+    It is read at `size`: by default at what the file declares, or at the usual size where it leaves an axis open.
 
     Raises
     ------
@@ -37,18 +36,9 @@ def laid_out(model: Model, reading: Reading = AS_IT_IS, size: Size | None = None
     """Lay out the network of a model, as `load_onnx` gives it; the model stays as it is."""
     image, where = model.image, model.where
     axes = len(image.size)
-    asked = on_axes(size, AXES[axes], where) if size else (USUAL[axes],) * axes
+    own = tuple(n or USUAL[axes] for n in image.size)
     try:
-        pixels = as_size(tuple(own or given for own, given in zip(image.size, asked, strict=True)))
+        pixels = as_size(on_axes(size, AXES[axes], where) if size else own)
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
-    network = general(Graph(model, reading).trace, pixels, About(printable(Path(where).stem), source=where))
-    network = replace(network, declared=tuple(axis for axis, n in enumerate(image.size) if n))
-    return _with_size_doubted(network) if size is None and 0 in image.size else network
-
-
-def _with_size_doubted(network: Network) -> Network:
-    """Add to what cannot be followed that it may be due to the size taken, which the file leaves open."""
-    doubt = f", and `size` may say another size than {in_words(network.size)}, which the file leaves open"
-    layers = (replace(layer, note=layer.note + doubt) if layer.note else layer for layer in network.layers)
-    return replace(network, layers=tuple(layers))
+    return Foreign(Graph(model, reading).trace, printable(Path(where).stem), where, image.size).at(pixels)

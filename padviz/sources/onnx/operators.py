@@ -21,7 +21,6 @@ from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting.contracting import along
-from padviz.sources.tracing.sizes.rows import Tracked
 
 Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
@@ -140,7 +139,7 @@ def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
 def pad(node: Node) -> Result:
     x = node.arranger.settled(node.tensor(0))
     rank = len(x.known)
-    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.rows_in(1)
+    amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
     named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
     axes = [from_front(int(axis), rank) for axis in named]
     mode = MODES.get(node.text("mode", "constant"))
@@ -150,8 +149,7 @@ def pad(node: Node) -> Result:
     dims = list(x.known)
     for i, axis in enumerate(axes):
         before, after = amounts[i], amounts[len(axes) + i]
-        moves = isinstance(before, Tracked) or isinstance(after, Tracked)
-        role = _own_role(node.arranger, x, axis, rank) if moves or before or after else ""
+        role = _own_role(node.arranger, x, axis, rank) if before or after else ""
         if role:
             ops[role] = Window(1, padding=(before, after), mode=mode)
         elif before or after:
@@ -159,8 +157,7 @@ def pad(node: Node) -> Result:
     if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
         return replace(x, dims=tuple(dims))  # channels alone
     every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
-    still = not any(isinstance(n, Tracked) for n in every)
-    kind: Kind = "crop" if still and max(every) <= 0 and min(every) < 0 else "pad"
+    kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
     return node.lay(kind, replace(x, dims=tuple(dims)), ops)
 
 
@@ -203,9 +200,7 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
     arrays = node.arrays(at)
     scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
-    sizes = node.rows_in(3) if len(arrays) > 1 and at == 2 else []
-    if scales and node.over(at) is not None and node.trace.turns is not None:
-        node.trace.turns.lost = True
+    sizes = node.ints(3) if len(arrays) > 1 and at == 2 else []
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("asks for no size, or for two")
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":

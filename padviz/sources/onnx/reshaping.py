@@ -9,9 +9,9 @@ from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Op, Window, pads_at
+from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
-from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
+from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
@@ -29,10 +29,7 @@ from padviz.sources.tracing.axis_labels import (
     whole,
 )
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.sizes.rows import Tracked, bare, cropped, over_of
 from padviz.sources.tracing.slices_as_padding import as_pad
-
-OPEN_END = (1 << 31) - 1  # what exporters write for "to the end", or more
 
 
 def transpose(node: Node) -> Value:
@@ -114,37 +111,13 @@ def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
     return node.lay("resize", node.arranger.settled(replace(x, dims=kept)), ops)
 
 
-def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window | None:
-    """Find the crop that a slice is, with the one before it that is not laid out yet."""
-    n = arranger.trace.rows(x.at, arranger.trace.axes[role])
-    step = 1 if rows.step is None else rows.step
-    if step < 1:
-        return None
-    before = arranger.ends.get((x.at, role, dict(x.cuts)[role])) if role in dict(x.cuts) else Window(1)
-    if before is None or before.stride > 1 or isinstance(before.padding, str):
-        return None
-    first, last = before.padding
-    window = cropped(rows.start, rows.stop, step, n + first + last)
-    front, back = pads_at(window, None)
-    return replace(window, padding=(first + front, last + back))
-
-
 def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
     """Slice one dimension; of height or width it is pending, since it may be part of padding written out."""
     dim = x.known[axis]
-    size, ends = size_of(dim), rows
-    rows = slice(*map(bare, (rows.start, rows.stop, rows.step)))
-    if (
-        not isinstance(ends.stop, Tracked)
-        and rows.start in (0, None)
-        and rows.step in (1, None)
-        and (rows.stop is None or rows.stop >= OPEN_END)
-    ):
-        return x
+    size = size_of(dim)
     taken = range(size)[rows]
     role = axis_of(dim)
-    window = _window(node.arranger, x, role, ends) if role and isinstance(x, Map) else None
-    if taken == range(size) and (window is None or not any(isinstance(n, Tracked) for n in window.padding)):
+    if taken == range(size):
         return x
     if isinstance(x, Map) and image_at(dim) is not None:
         return of_batch(x, axis, taken) or Constant((*x.known[:axis], plain(len(taken)), *x.known[axis + 1 :]))
@@ -154,8 +127,6 @@ def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
         raise Stuck("takes a slice of mixed or split dimensions")
     before = dict(x.cuts).get(role, range(size))
     cuts = {**dict(x.cuts), role: before[rows]}
-    if window is not None:
-        node.arranger.ends[x.at, role, cuts[role]] = window
     dims = (*x.known[:axis], whole(role, len(taken)), *x.known[axis + 1 :])
     return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
 
@@ -168,9 +139,7 @@ def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
 
 def slice_(node: Node) -> Value:
     x = node.tensor(0)
-    given = [np.array([*node.rows_in(i), None], dtype=object)[:-1] for i in range(1, len(node.read))]
-    ends = [end if len(end) else None for end in given]
-    for axis, rows in sliced(node.attrs, ends, len(x.known)).items():
+    for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
         x = cut(node, whole_image(node.arranger, x, axis), axis, rows)
     if any(size_of(dim) == 0 for dim in x.known):
         raise Stuck("takes an empty slice")
@@ -232,26 +201,11 @@ def shape(node: Node) -> Value:
     x = node.tensor(0)
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
     sizes = shape_of(x.known)[part]
-    over = _sizes_everywhere(node, x)
-    return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64), over=None if over is None else over[:, part])
-
-
-def _sizes_everywhere(node: Node, x: Value) -> Array | None:
-    """Find the shape of a map at all sizes, a row for each; None for a constant, or where one size is asked for."""
-    if (turns := node.trace.turns) is None or not isinstance(x, Map):
-        if turns and node.arranger.beside:
-            turns.lost = True
-        return None
-    x = node.arranger.settled(x) if x.cuts else x
-    sizes = [over_of(node.arranger.rows(x, dim)) for dim in x.known]
-    return np.stack(np.broadcast_arrays(*sizes, turns.first)[:-1], 1)
+    return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64))
 
 
 def size(node: Node) -> Value:
-    x = node.tensor(0)
-    over = _sizes_everywhere(node, x)
-    shape = np.array(prod(shape_of(x.known)), dtype=np.int64)
-    return Constant((), array=shape, over=None if over is None else over.prod(1))
+    return Constant((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
 
 
 def filled(node: Node) -> Value:

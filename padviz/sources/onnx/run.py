@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
 from padviz.sources.onnx.beside import Beside
-from padviz.sources.onnx.constants.everywhere import folded_everywhere
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, title
@@ -20,7 +18,6 @@ from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.reading import Reading
-from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 NAMES = {  # of attributes, by their AttributeProto.AttributeType
@@ -55,13 +52,11 @@ class Graph:
         self.nodes = needed(model.graph)
         self.attrs: dict[int, tuple[Proto, dict[str, Any]]] = {}  # with the node, so that its id stays its own
 
-    def trace(self, size: Size, probes: Probes | None) -> Trace:
+    def trace(self, size: Size) -> Trace:
         """Lay the graph out for an image of a size."""
         image, beside = self.model.image, Beside(self.model, self.reading, size)
-        laid, neutral = Trace(self.where, size, probes), frozenset(self.reading.neutral)
-        run = _Run(self, GraphArranger(laid, neutral=neutral, batch=image.shape[0] or 1, beside=beside.follow_size))
-        if run.arranger.trace.turns:
-            run.arranger.trace.turns.active = False  # a graph turns nowhere but at an If
+        laid, neutral = Trace(self.where, size), frozenset(self.reading.neutral)
+        run = _Run(self, GraphArranger(laid, neutral=neutral, batch=image.shape[0] or 1))
         sides = [*map(whole, run.arranger.trace.axes, size)]
         sides.insert(2 if image.channels_last else 0, plain(image.channels))
         scope: Scope = ChainMap({image.name: Map((plain(image.shape[0] or 1), *sides), 0)}, self.constants)
@@ -149,7 +144,6 @@ class _Run:
         decides = node.tensor(0)
         if not isinstance(decides, Constant) or decides.array is None or decides.array.size != 1:
             return None
-        self.arranger.turn(bool(decides.array.item()), decides.over)
         graph = node.required("then_branch" if decides.array.item() else "else_branch")
         inside: Scope = ChainMap({value.name: constant(value, self.graph.folder) for value in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
@@ -214,8 +208,7 @@ def folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
         attrs = completed(node.op, node.attrs, node.outputs)
         results = fold(node.op, attrs, arrays)
         if results is not None:
-            overs = folded_everywhere(node.op, attrs, read, results)
-            return [replace(known(x), over=over) for x, over in zip(results, overs, strict=True)]
+            return [*map(known, results)]
     try:
         shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:

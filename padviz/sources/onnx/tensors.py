@@ -8,7 +8,6 @@ from typing import Any
 
 from padviz.axis.operations import Op, Same, Window
 from padviz.network.layer import Channels
-from padviz.sources.onnx.constants.everywhere import LOST
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
@@ -17,7 +16,6 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
 )
 from padviz.sources.tracing.calls import GraphCall
-from padviz.sources.tracing.sizes.rows import tracked
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
@@ -31,25 +29,11 @@ NOTHING = ["NOTSET", "VALID", ""]
 
 @dataclass
 class GraphArranger(Arranger):
-    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images.
-
-    Constants are `beside` the image if their shapes follow its size.
-    """
+    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images."""
 
     neutral: frozenset[str] = frozenset()
     batch: int = 1
-    beside: bool = False
     budget: Budget = field(default_factory=Budget)
-
-    def turn(self, outcome: bool, over: Any) -> None:
-        """Keep what was decided by the size of the image."""
-        turns = self.trace.turns
-        if turns is not None and over is LOST:
-            turns.lost = True
-        elif turns is not None and over is not None:
-            turns.active = True
-            turns.kept(outcome, over.reshape(-1))
-            turns.active = False
 
 
 @dataclass(eq=False, kw_only=True)
@@ -131,24 +115,6 @@ class Node(GraphCall):
     def ints(self, i: int) -> list[int]:
         """Read an input as Python ints; nothing where it is missing or empty."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
-
-    def rows_in(self, i: int) -> list[Any]:
-        """Read an input as Python ints, with what they are at other sizes; nothing where it is missing or empty."""
-        ints, turns = self.ints(i), self.trace.turns
-        over = self.over(i) if ints else None
-        if over is None or turns is None:
-            return [*ints]
-        if over is LOST:
-            turns.lost = True
-            return [*ints]
-        columns = over.reshape(len(over), -1).T
-        pairs = zip(ints, columns, strict=True)
-        return [n if (column == n).all() else tracked(n, column, turns) for n, column in pairs]
-
-    def over(self, i: int) -> Any:
-        """Look up what an input, a constant, is at all sizes; None where it does not depend on them."""
-        x = self.tensor(i)
-        return x.over if isinstance(x, Constant) else None
 
     def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
         """Make the window of a convolution or a pool on its i-th spatial axis."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from padviz.network.network import Network, Size, as_size
 from padviz.sources.programs.calling import NUMBERS, arguments, named, number, operation, value_of
 from padviz.sources.programs.reading import Malformed, Program, program_in
 from padviz.sources.torch.load import trace
-from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
@@ -93,12 +92,10 @@ def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | Non
         Naming the file, and the operation where there is one.
     """
     where, program = str(path), program_in(path, reading)
-    sides = zip(program.size, size or program.exported_at, strict=True)
-    height, width = (own or given for own, given in sides)
     module = Followed(program).eval()
     follow = partial(trace, module, where, Reading(reading.neutral), program.channels)
-    network = general(follow, as_size((height, width)), About(printable(Path(path).stem), source=where))
-    return replace(network, declared=tuple(axis for axis, n in enumerate(program.size) if n))
+    network = Foreign(follow, printable(Path(path).stem), where, program.size)
+    return network.at(as_size(size or program.exported_at))
 
 
 def _path(node: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from padviz.sources.torch.arguments import tensors_in, without_data
-from padviz.sources.tracing.sizes.rows import Tracked
 
 MOST_KEPT = 1 << 22  # numbers: as many has a mask of windows in an image of 1000 pixels a side
 MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
@@ -94,13 +93,6 @@ def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
         return index
     read(index)
     return int(index)
-
-
-def is_sized(value: Any) -> bool:
-    """Tell whether there are numbers made of the image's size among arguments."""
-    if isinstance(value, list | tuple):
-        return any(map(is_sized, value))
-    return isinstance(value, Tracked) or (isinstance(value, dict) and is_sized([*value.values()]))
 
 
 def found(op: str, args: Any, kwargs: Any) -> Any:

@@ -30,9 +30,8 @@ from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Halted, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
-from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
-from padviz.sources.tracing.sizes.rows import Probes, following
 from padviz.sources.tracing.trace import Trace
 
 SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names none
@@ -49,8 +48,6 @@ def load_module(
     source: nn.Module | str,
     reading: Reading = AS_IT_IS,
     size: Size | None = None,
-    *,
-    alone: bool = False,
 ) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
@@ -62,9 +59,7 @@ def load_module(
     reading : Reading
         Unknown functions to treat as elementwise, and what inputs are.
     size : (height, width), optional
-        Where the forward is followed; the network holds for others too, as far as the module does.
-    alone : bool
-        Whether it is enough if the network holds at this size, which takes less time.
+        Where the forward is followed; `.at` of the network follows it at another size.
 
     Raises
     ------
@@ -79,11 +74,11 @@ def load_module(
     module = named(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
     where = source if isinstance(source, str) else name
-    return network_of(module, name, where, reading, size, alone)
+    return network_of(module, name, where, reading, size)
 
 
 def network_of(
-    module: Any, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None, alone: bool = False
+    module: Any, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None
 ) -> Network:  # fmt: skip
     """Follow a module to a network called `name`; `where` is what errors name, and others as in `load_module`."""
     module = _inner(module)
@@ -99,8 +94,7 @@ def network_of(
         for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
             for channels in exported[:1] if exported else channels_of(module, axes):
                 try:
-                    tracer = partial(trace, empty, where, reading, channels)
-                    return general(tracer, pixels, About(name, source=where), alone=alone)
+                    return Foreign(partial(trace, empty, where, reading, channels), name, where).at(pixels)
                 except PadvizError as error:
                     failures.append(error)
     raise failures[0]
@@ -249,18 +243,17 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 
 def trace(
-    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, probes: Probes | None = None,
-    watch: Watch = nullcontext,
-) -> Trace:  # fmt: skip
+    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext
+) -> Trace:
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
 
     Positions beside tokens are followed where these are taken away again.
     """
     given = module, reading, channels, watch
-    laid = Trace(where, size, probes)
+    laid = Trace(where, size)
     arranger = _traced(laid, *given, tokens=True)
     if arranger.put and not arranger.taken:
-        laid = Trace(where, size, probes)
+        laid = Trace(where, size)
         _traced(laid, *given, tokens=False)
     return laid
 
@@ -276,7 +269,7 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
     for tensor in others.values():
         tracer.constant(tensor)
     try:
-        with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer), following():
+        with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer):
             out = module(**{into: image, **others}) if into else module(image)
     except Halted:
         return tracer.arranger

@@ -16,7 +16,7 @@ from padviz.sources.torch.arguments import op_of, tensors_in
 Layers = frozenset[int]
 NONE: Layers = frozenset()
 IMAGE: Layers = frozenset({0})
-SIZED, WITHOUT, UNREAD = -1, -2, -3  # beside layers: made of the image's size; of what has no data; of no weights
+WITHOUT, UNREAD = -1, -2  # beside layers: made of what has no data; of no weights
 CONSTANTS = frozenset((
     "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
     "new_ones", "new_empty", "new_empty_strided", "new_full", "new_tensor",
@@ -40,7 +40,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.add(tensor, NONE)
 
     def of(self, tensor: Tensor) -> Layers:
-        """Find the layers that the memory of a tensor was made of, with SIZED and WITHOUT."""
+        """Find the layers that the memory of a tensor was made of, with WITHOUT."""
         at = place(tensor)
         if not tensor.is_meta:
             return self.layers.get(at or 0, NONE)  # what has data was made of no image, unless one was written to it

@@ -15,13 +15,12 @@ from torch.overrides import TorchFunctionMode
 from padviz.network.graph import ancestors
 from padviz.sources.torch.arguments import Refused, hollow, op_of, recurrent, tensors_in, without_data
 from padviz.sources.torch.call import Call, Values
-from padviz.sources.torch.data import MOVERS, NEW, READS, found, is_sized, made, unread_of, with_numbers
-from padviz.sources.torch.memory import CONSTANTS, SIZED, UNREAD, WITHOUT, Layers, Memory, place
+from padviz.sources.torch.data import MOVERS, NEW, READS, found, made, unread_of, with_numbers
+from padviz.sources.torch.memory import CONSTANTS, UNREAD, WITHOUT, Layers, Memory, place
 from padviz.sources.torch.modules import Modules
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import plain, shape_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.sizes.rows import bare
 from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
@@ -58,36 +57,13 @@ class Tracer(TorchFunctionMode):
             self.memory.add(tensor, frozenset({UNREAD}))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, turns = kwargs or {}, self.arranger.trace.turns
-        if turns is None or not turns.active:
-            return self._called(func, args, kwargs)
-        turns.active = False  # the code that runs from here on is not the forward's own
-        try:
-            out = self._called(func, args, kwargs)
-            return self._sizes(op_of(func), args, kwargs, out)
-        finally:
-            turns.active = True
-
-    def _sizes(self, op: str, args: Any, kwargs: Any, out: Any) -> Any:
-        """Give the shape of a map what it is at other sizes; leave all else as it is."""
-        known = self.values.get(id(args[0])) if op in ("shape", "size") and args else None
-        if known is None or known[1].dims is None:
-            return out
-        sizes = [self.arranger.rows(known[1], dim) for dim in known[1].dims]
-        if [*map(bare, sizes)] != [*args[0].shape]:
-            return out
-        if isinstance(out, int):
-            return sizes[args[1] if len(args) > 1 else kwargs["dim"]]
-        return torch.Size(sizes)
-
-    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
-        op = op_of(func)
+        op, kwargs = op_of(func), kwargs or {}
         if op == "copy" and id(args[0]) in self.parts:
             return self._placed(*args[:2])
         args = self._plain(func, op, args)
         if op not in NEW and op not in MOVERS and len({tensor.device for tensor in tensors_in((args, kwargs))}) > 1:
             with self._copied((args, kwargs)) as (args, kwargs):
-                return self._called(func, args, kwargs)
+                return self.__torch_function__(func, (), args, kwargs)
         if self.scripted:
             return func(*args, **kwargs)
         read = args[0] if op in SHAPED else (args, kwargs)
@@ -128,7 +104,7 @@ class Tracer(TorchFunctionMode):
     def _placed(self, part: Tensor, new: Any) -> Tensor:
         """Write to a part of a constant, by its place in the whole."""
         _, whole, index = self.parts[id(part)]
-        self._called(Tensor.__setitem__, (whole, index, new), {})
+        self.__torch_function__(Tensor.__setitem__, (), (whole, index, new))
         return part
 
     def _run(self, func: Any, op: str, args: Any, kwargs: Any) -> tuple[Any, bool]:
@@ -139,11 +115,7 @@ class Tracer(TorchFunctionMode):
             return returned, False
         if (one := found(op, args, kwargs)) is not None:
             return one, True
-        out = made(func, op, args, kwargs)
-        if is_sized((args, kwargs)):
-            for tensor in tensors_in(out):
-                self.memory.add(tensor, frozenset({SIZED}))
-        return out, False
+        return made(func, op, args, kwargs), False
 
     @contextmanager
     def _copied(self, given: Any) -> Iterator[Any]:
@@ -179,14 +151,12 @@ class Tracer(TorchFunctionMode):
         return tensor
 
     def _read(self, op: str, tensor: Tensor) -> None:
-        """Take account of plain numbers that are made of a tensor: those of the size may be others at other sizes."""
-        turns, made_of = self.arranger.trace.turns, self.memory.of(tensor)
+        """Take account of plain numbers that are made of a tensor."""
+        made_of = self.memory.of(tensor)
         if id(tensor) in self.values or max(made_of, default=-1) >= 0:
             self._halt(op, tensor)
         if WITHOUT in made_of or tensor.is_meta:
             raise Refused(f"{op} {WEIGHTS}")
-        if turns is not None:
-            turns.lost |= SIZED in made_of
 
     def _halt(self, op: str, tensor: Tensor) -> None:
         """End a forward that goes on by the values of a map: that is a head if all convolutions have run."""
@@ -239,7 +209,7 @@ class Tracer(TorchFunctionMode):
     def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
         """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
         for tensor in tensors_in(read):
-            if id(tensor) not in self.values and (layers := self.memory.of(tensor) - {SIZED, UNREAD, WITHOUT}):
+            if id(tensor) not in self.values and (layers := self.memory.of(tensor) - {UNREAD, WITHOUT}):
                 yield tensor, layers
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:

@@ -27,8 +27,7 @@ from padviz.sources.tracing.axis_labels import (
 )  # fmt: skip
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting.mixing import without_pad
-from padviz.sources.tracing.sizes.rows import clipped, cropped
-from padviz.sources.tracing.slices_as_padding import rolled
+from padviz.sources.tracing.slices_as_padding import cropped, rolled
 
 ROWS = "picks rows or columns"
 
@@ -251,7 +250,7 @@ def _crop(call: Call, value: Map, dim: Dim, rows: slice) -> dict[str, Op]:
         return {}
     if not (role := axis_of(dim)):
         raise Stuck("picks positions")
-    return {role: cropped(rows.start, rows.stop, rows.step or 1, call.arranger.rows(value, dim))}
+    return {role: cropped(rows, size_of(dim))}
 
 
 def _whole_index(index: Any, ndim: int) -> list[Any]:
@@ -296,7 +295,7 @@ def _placed(call: Call, input: Any, index: Any, source: Map) -> Map:
         dim = next(read, None)
         if not isinstance(item, slice) or item.step not in (None, 1) or dim is None:
             raise Stuck("writes some rows or columns only")
-        first, last = clipped(item.start or 0, n), n if item.stop is None else clipped(item.stop, n)
+        first, last, _ = item.indices(n)
         dims.append(dim)
         if positions(dim) and (first, last) != (0, n):
             if (role := axis_of(dim)) is None or size_of(dim) != last - first:

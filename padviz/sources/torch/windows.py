@@ -222,7 +222,7 @@ def _in_runs(call: Call, value: Map, window: Window) -> Map:
     *dims, line = value.known
     if window != Window(window.kernel, window.kernel) or is_mixed(line) or has_parts(value.known):
         raise Stuck("pools flattened positions, not by runs of all of them")
-    if call.arranger.rows(value, line) % window.kernel:
+    if size_of(line) % window.kernel:
         raise Stuck("pools runs of positions, and leaves some out")
     return replace(value, dims=(*dims, in_runs(line, window.kernel)))
 
@@ -354,7 +354,7 @@ def fold(
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
-        n = call.trace.rows(value.at, call.trace.axes[role])
+        n = call.trace.sizes[value.at][call.trace.axes[role]]
         more = wanted + 2 * pads - (n - 1) * step - apart * (kernel - 1) - 1
         if not 0 <= more < step:
             raise Stuck("puts windows back into an image of another size")

@@ -14,7 +14,6 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
     Atom,
-    Dim,
     Dims,
     alone,
     axis_of,
@@ -126,14 +125,10 @@ class Head(Value):
 
 @dataclass(frozen=True, slots=True)
 class Constant(Value):
-    """Numbers: in an `array` where they are few, or else by what works them out `later`.
-
-    `over` is what they are at all sizes, where they depend on the image's.
-    """
+    """Numbers: in an `array` where they are few, or else by what works them out `later`."""
 
     array: Any = None
     later: Any = None
-    over: Any = None
 
 
 def picked(x: V, axis: int, dims: Dims, which: object) -> V:
@@ -184,16 +179,6 @@ class Arranger:
     taken: bool = False
     crops: dict[Any, int] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
-    ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size
-
-    def rows(self, x: Value, dim: Dim) -> Any:
-        """Measure how large a dimension is, with what it would be for images of other sizes."""
-        size: Any = 1
-        for atom in dim:
-            own = atom.is_axis and isinstance(x, Map) and atom.axis not in dict(x.cuts)
-            own = own and self.trace.sizes[x.at][self.trace.axes[atom.axis]] == atom.size
-            size *= self.trace.rows(x.at, self.trace.axes[atom.axis]) if own else atom.size
-        return size
 
     def seen(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
@@ -249,8 +234,7 @@ class Arranger:
                 if rows.step < 1:
                     raise Stuck("reverses the order of rows or columns")
                 n = self.trace.sizes[layer][self.trace.axes[role]]
-                plainly = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
-                ops[self.trace.axes[role]] = self.ends.get((layer, role, rows), plainly)
+                ops[self.trace.axes[role]] = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
             self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
         return self.crops[key]
 

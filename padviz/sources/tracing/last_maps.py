@@ -1,16 +1,46 @@
-"""The last spatial feature maps of a trace."""
+"""What a trace ends with: its last spatial feature maps, and the heads and vectors behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import NamedTuple
 
-from padviz.axis.operations import Window
+from padviz.axis.operations import Op, Window
+from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError
-from padviz.network.graph import ancestors, only
+from padviz.network.graph import ancestors
 from padviz.network.layer import Layer
 from padviz.network.network import Size
-from padviz.sources.tracing.sizes.unify import Cut, Traced
 from padviz.sources.tracing.trace import Trace
+
+
+class Cut(NamedTuple):
+    """A head that a network is cut before: its name, what it does, and the names of what was made of it.
+
+    It is `first` if it reads a map, and not other heads alone.
+    """
+
+    name: str
+    why: str
+    behind: tuple[str, ...] = ()
+    first: bool = True
+
+
+class Traced(NamedTuple):
+    """A graph at one size: its layers, its last feature maps by name, and the heads that were cut off.
+
+    `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
+    `grids` are the last maps at whose positions attention looks.
+    """
+
+    layers: tuple[Layer, ...]
+    lasts: tuple[str, ...]
+    cuts: tuple[Cut, ...]
+    aliases: Mapping[str, str]
+    vectors: Mapping[str, tuple[str, ...]]
+    grids: tuple[str, ...]
 
 
 def finish(trace: Trace) -> Traced:
@@ -24,20 +54,58 @@ def finish(trace: Trace) -> Traced:
     live = ancestors(trace.layers, ends)
     targets = _targets(trace, live)
     after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
-    kept = sorted(ancestors(trace.layers, [*targets, *after]) | {0})
-    place = {i: k for k, i in enumerate(kept)}
+    wanted = ancestors(trace.layers, [*targets, *after]) | {0}
+    layers: list[Layer] = []
+    place: dict[int, int] = {}
+    for i in sorted(wanted):
+        layer = trace.layers[i]
+        if _is_idle(layer) and i not in targets:
+            place[i] = place[layer.inputs[0]]
+            continue
+        inputs = tuple(place[j] for j in layer.inputs)
+        place[i] = len(layers)
+        like, ops = _going_on(trace, i, wanted)
+        layers.append(replace(layer, inputs=inputs, like=None if like is None else place[like], ops=ops))
+    names = {i: layers[at].name for i, at in place.items()}
     attended = {_before_pooling(trace, i) for i in trace.attending.maps}
     return Traced(
-        layers=only(trace.layers, kept),
-        sizes=tuple(trace.sizes[i] for i in kept),
-        lasts=tuple(place[i] for i in targets),
+        layers=tuple(layers),
+        lasts=tuple(names[i] for i in targets),
         cuts=cuts,
-        aliases={name: place[i] for name, i in trace.tensors.items() if i in place},
+        aliases={name: names[i] for name, i in trace.tensors.items() if i in names},
         vectors=_vectors(trace, place),
-        grids=tuple(trace.layers[i].name for i in targets if i in attended),
-        moving={place[i]: ops for i, ops in trace.moving.items() if i in place},
-        turns=trace.turns,
+        grids=tuple(names[i] for i in targets if i in attended),
     )
+
+
+def _is_idle(layer: Layer) -> bool:
+    """Tell whether a layer is a pad or a crop of no rows."""
+    return layer.kind in ("pad", "crop") and all(
+        op is None or (isinstance(op, Window) and (op.kernel, op.stride, op.padding) == (1, 1, (0, 0)))
+        for op in layer.ops
+    )
+
+
+def _going_on(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, tuple[Op | None, ...]]:
+    """Say how a resize to a number of rows goes on on an endless axis: the layer that it follows, and its operations.
+
+    It follows the first layer of that size; without one it is a resize by the ratio of the rows.
+    """
+    layer = trace.layers[at]
+    axes = [axis for axis, op in enumerate(layer.ops) if isinstance(op, Resize) and op.size is not None]
+    if not axes:
+        return layer.like, layer.ops
+    for i in sorted(kept):
+        if i < at and not trace.pooled[i] and all(trace.sizes[i][axis] == trace.sizes[at][axis] for axis in axes):
+            return i, tuple(_sized_by(op, None) for op in layer.ops)
+    if trace.pooled[layer.inputs[0]]:
+        return None, layer.ops
+    rows = zip(layer.ops, trace.sizes[layer.inputs[0]], trace.sizes[at], strict=True)
+    return None, tuple(_sized_by(op, Fraction(m, n)) for op, n, m in rows)
+
+
+def _sized_by(op: Op | None, scale: Fraction | None) -> Op | None:
+    return replace(op, size=None, scale=scale) if isinstance(op, Resize) and op.size is not None else op
 
 
 def _targets(trace: Trace, live: Collection[int]) -> list[int]:

@@ -70,3 +70,13 @@ def rolled(arranger: Arranger, name: str, layer: int, shifts: Sequence[int]) -> 
         at = arranger.crops[base, moved] = arranger.trace.add(name, "roll", (base,), ops)
         arranger.rolls[at] = base, moved
     return arranger.crops[base, moved]
+
+
+def cropped(rows: slice, n: int) -> Window:
+    """Make the crop that a slice takes of `n` rows, as Python reads its ends.
+
+    >>> cropped(slice(1, -2), 8).padding, cropped(slice(None, 20), 8).padding
+    ((-1, -2), (0, 0))
+    """
+    first, last, step = rows.indices(n)
+    return Window(1, step, padding=(-first, max(last, first) - n))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.axis.resize import Resize
@@ -17,11 +15,10 @@ from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Size, in_words
 from padviz.sources.tracing.axis_labels import ROLES
 from padviz.sources.tracing.reading import moves
-from padviz.sources.tracing.sizes.everywhere import Each, Ops, leaving
-from padviz.sources.tracing.sizes.rows import Probes, Turns, parted, tracked
 
 Step = Literal["product", "softmax", "attention"]
 Maps = frozenset[int]
+Ops = tuple[Op | None, ...]  # on each axis
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
@@ -49,7 +46,7 @@ class Trace:
     ('gate', (1,), (6, 7))
     """
 
-    def __init__(self, where: str, size: Size, probes: Probes | None = None) -> None:
+    def __init__(self, where: str, size: Size) -> None:
         self.where = where
         self.axes = {role: axis for axis, role in enumerate(ROLES[-len(size) :])}
         self.layers = [Layer("input", "input", (), self.still)]
@@ -66,9 +63,6 @@ class Trace:
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
         self.asking: dict[int, int] = {}
-        self.moving: dict[int, Ops] = {}
-        self.turns = Turns(np.full(probes.axes[0].shape, -1)) if probes else None
-        self._rows: list[Each] = [probes.axes] if probes else []
 
     @property
     def still(self) -> Ops:
@@ -83,19 +77,6 @@ class Trace:
             yield
         finally:
             self.origin = before
-
-    def rows(self, at: int, axis: int) -> Any:
-        """Count the rows of a layer on an axis, with how many there would be at other sizes."""
-        if self.turns is None:
-            return self.sizes[at][axis]
-        for i in range(len(self._rows), at + 1):
-            layer, over = self.layers[i], self.moving.get(i, self.still)
-            counts = []
-            for along, (own, moved) in enumerate(zip(layer.ops, over, strict=True)):
-                like = None if layer.like is None else self._rows[layer.like][along]
-                counts.append(leaving(moved or own, self._rows[layer.inputs[0]][along], like))
-            self._rows.append(tuple(counts))
-        return tracked(self.sizes[at][axis], self._rows[at][axis], self.turns)
 
     def swapped(self, at: int) -> None:
         """Remember that a layer has width before height."""
@@ -127,10 +108,7 @@ class Trace:
             return unknown
         if kind == "global":
             ops = [Adaptive(1)] * len(self.axes)
-        parts = [parted(op) for op in ops or self.still]
-        ops, moving = (tuple(column) for column in zip(*parts, strict=True))
-        if self.turns and any(moving):
-            self.moving[len(self.layers)] = moving
+        ops = tuple(ops or self.still)
         entering = self.sizes[inputs[0]]
         for other in inputs[1:]:
             if self.sizes[other] != entering:

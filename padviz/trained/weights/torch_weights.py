@@ -50,7 +50,7 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     module = copied(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
-    pixels = network.at(size)
+    pixels = network.pixels(size)
     calls = _calls(module, where, reading, pixels)
     held = Unrun(where, ONE) if reading.options else module
     return Trained(network, pixels, held, where, *calls.kernels(network), tuple(untold), calls.trained_on)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.sources.tracing.sizes.rows import Tracked, bare
-
 Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
@@ -75,8 +73,7 @@ def integers(array: Array | None) -> list[int]:
     """Read a small constant as Python ints; nothing for one that is missing."""
     numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
     try:
-        ints: list[Any] = [n if isinstance(n, Tracked) else int(n) for n in numbers]
-        return ints
+        return [int(n) for n in numbers]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
         raise Malformed("it has an input that is no whole numbers") from None
 
@@ -104,7 +101,7 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
     axes, steps = range(len(starts)) if axes is None else axes, steps or [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
         raise Malformed("it has other numbers of starts, ends, axes and steps")
-    if 0 in map(bare, steps):
+    if 0 in steps:
         raise Malformed("it slices by steps of 0")
     rows = {from_front(axis, rank): slice(*ends) for axis, *ends in zip(axes, starts, ends, steps, strict=True)}
     if len(rows) < len(axes):

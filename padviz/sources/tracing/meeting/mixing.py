@@ -6,13 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-import numpy as np
-
 from padviz.axis.operations import Blocks, Op, Window
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
 from padviz.sources.tracing.axis_labels import Atom, Dim, has_runs, positions, rejoined, without_tokens
-from padviz.sources.tracing.sizes.rows import bare, over_of
 from padviz.sources.tracing.slices_as_padding import rolled
 from padviz.sources.tracing.trace import Trace
 
@@ -120,15 +117,14 @@ def without_pad(trace: Trace, layer: int, crops: Mapping[str, Op]) -> int | None
 
 
 def _undone(trace: Trace, layer: int, axis: int, crop: Op | None) -> bool:
-    """Tell whether a crop leaves, on one axis and at all sizes, what was there before windows were padded."""
+    """Tell whether a crop leaves, on one axis, what was there before windows were padded."""
     made = trace.layers[layer]
     pad, block = trace.layers[made.inputs[0]], made.ops[axis]
     before = pad.inputs[0] if pad.kind == "pad" else made.inputs[0]
     rows = pad.ops[axis] if pad.kind == "pad" else None
     crop = Window(1) if crop is None else crop
-    if not isinstance(crop, Window) or crop.stride > 1 or isinstance(crop.padding, str) or bare(crop.padding[0]):
+    if not isinstance(crop, Window) or crop.stride > 1 or isinstance(crop.padding, str) or crop.padding[0]:
         return False
     zeros = not isinstance(rows, Window) or (rows.mode, rows.padding[0]) == ("zero", 0)
     local = block is None or (isinstance(block, Blocks) and block.is_local)
-    left, own = (over_of(n) for n in (trace.rows(layer, axis) + crop.padding[1], trace.rows(before, axis)))
-    return zeros and local and np.array_equal(left, own)
+    return zeros and local and trace.sizes[layer][axis] + crop.padding[1] == trace.sizes[before][axis]
