@@ -100,7 +100,7 @@ def test_a_run_prints_its_seed_and_its_table_and_fails_if_anything_did(tmp_path:
     code = """
 import sys
 from tests.soak import __main__ as soak
-soak.FUZZED, soak.RESIZED = {"counts files": 30}, {}
+soak.FUZZED = {"counts files": 30}
 soak.DISTURBED = {"signals": 1}
 soak.processes.WAYS = {"signals": lambda rng: sys.argv[1]}
 raise SystemExit(soak.main())

@@ -26,9 +26,9 @@ SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
 def turned_network(network: Network) -> Network:
     """The network of turned images."""
     layers = tuple(replace(layer, ops=layer.ops[::-1]) for layer in network.layers)
-    fixed, declared = (tuple(sorted(1 - axis for axis in each)) for each in (network.fixed, network.declared))
+    fixed = tuple(sorted(1 - axis for axis in network.fixed))
     height, width = network.size
-    return replace(network, layers=layers, size=(width, height), fixed=fixed, declared=declared)
+    return replace(network, layers=layers, size=(width, height), fixed=fixed, declared=network.declared[::-1])
 
 
 def turned_text(text: str) -> str:

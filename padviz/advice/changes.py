@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from padviz.axis.operations import Window
@@ -179,7 +179,7 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), (rows, cols)))
         edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
-    cut = replace(network, layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
+    cut = network.here(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))
 
 

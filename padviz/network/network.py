@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import index
+from typing import Any
 
 from padviz.axis.operations import Window, first_beyond
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
@@ -94,7 +95,7 @@ class Network:
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     def __getstate__(self) -> dict[str, object]:
-        return {**vars(self), "again": self.again and partial(_lost, self.name, self.size)}  # a module stays behind
+        return vars(self.here())  # a module stays behind
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
         """Write out the size asked for, on each axis; the network's own where none is."""
@@ -122,6 +123,10 @@ class Network:
                 own = "x".join(map(str, self.size))
                 raise SizeError(what, where=self.name, hint=f"use `size` {own}, or convert the network at that size")
         return self
+
+    def here(self, **changes: Any) -> Network:
+        """Change it at its own size alone: it is not read at another one any more."""
+        return replace(self, again=self.again and partial(_refuse, self.name, self.size), **changes)
 
     def then(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
         """Read what a rewrite makes of it at another size: the network as it is there, rewritten."""
@@ -167,9 +172,8 @@ class Network:
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
-def _lost(name: str, size: Size, other: Size) -> Network:
-    what = f"was read at {in_words(size)} and sent on, and cannot be read at {in_words(other)} here"
-    raise SizeError(what, where=name, hint="load it again")
+def _refuse(name: str, size: Size, other: Size) -> Network:
+    raise SizeError(f"is known at {in_words(size)}, not at {in_words(other)}", where=name, hint="load it at that size")
 
 
 class Alike(tuple[int, ...]):

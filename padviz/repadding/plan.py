@@ -67,6 +67,11 @@ class Plan:
     pads: int = 0
     whole: bool = False
 
+    def at(self, size: Size) -> Plan:
+        """Plan the same changes at another size."""
+        before = self.before.at(size)
+        return replace(self, before=before, after=_changed(before, self.changes), size=size)
+
     def leaving(self, why: Mapping[str, str]) -> Plan:
         """Drop from the plan the layers that cannot be changed after all, by name and with the reason.
 
@@ -202,8 +207,19 @@ def _fills(op: Op | None, n: int, n_out: int) -> bool:
 
 def _changed(network: Network, changes: Iterable[Change]) -> Network:
     """Put the layers as they are to become into the network."""
-    after = {change.name: change.after for change in changes}
-    return replace(network, layers=tuple(after.get(layer.name, layer) for layer in network.layers))
+    known = {change.name: change for change in changes}
+    return network.here(layers=tuple(_as_planned(layer, known.get(layer.name)) for layer in network.layers))
+
+
+def _as_planned(layer: Layer, change: Change | None) -> Layer:
+    """Change a layer as it was changed at another size: where its pads are others, what they read is changed alone."""
+    if change is None or layer == change.before:
+        return change.after if change else layer
+    pairs = zip(layer.ops, change.after.ops, strict=True)
+    ops = (
+        replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op for op, new in pairs
+    )
+    return replace(layer, ops=tuple(ops))
 
 
 def _selected(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:

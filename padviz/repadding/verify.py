@@ -51,6 +51,14 @@ def open_axes(network: Network) -> tuple[int, ...]:
     return tuple(axis for axis in (0, 1) if not any(network.declared[axis : axis + 1]) and axis not in network.fixed)
 
 
+def wider(plan: Plan) -> Plan | None:
+    """Plan the same at a larger size, to verify there too; None where none is open, or strides become pools."""
+    larger = None if any(change.pooled for change in plan.changes) else larger_size(plan)
+    with suppress(PadvizError):
+        return plan.at(larger) if larger else None
+    return None
+
+
 def larger_size(plan: Plan) -> Size | None:
     """Choose a size to verify at, too: half as large again where it is open, or the next at which the network runs.
 

@@ -162,14 +162,14 @@ def test_what_is_named_twice_is_judged_once() -> None:
     assert result.stdout.endswith("\n\nfile  one.png\n")
 
 
-def test_the_size_of_a_file_that_leaves_it_open_is_told_to_be_assumed() -> None:
+def test_the_size_of_a_file_that_leaves_it_open_is_said() -> None:
     result = run("audit", plain())
-    says = "the file leaves its input size open, 224 x 224 is assumed; {} says another"
+    says = "the file leaves its input size open; this is at 224 x 224, {} says another"
     assert result.stderr == f"padviz: net: {says.format('--size')}\n"
     noted = json.loads(run("audit", "net.onnx", "--format", "json").stdout)["results"][0]["notes"]
     assert noted == [says.format("`size`")]
-    assert "assumed" not in run("audit", "net.onnx", "--size", "64").stderr
-    assert padviz.load("net.onnx").declared == ()
+    assert "open" not in run("audit", "net.onnx", "--size", "64").stderr
+    assert padviz.load("net.onnx").declared == (0, 0)
 
 
 def test_json_has_the_figures_of_python() -> None:

@@ -158,43 +158,6 @@ def test_an_unknown_operation_is_passed_by_the_layer_before_it() -> None:
     assert run("diff", "net.onnx", "--size", "32", "--same", *neutral).exit_code == 0
 
 
-def baked() -> str:
-    return saved(
-        [conv("a", "image", pads=[0, 0, 1, 1], strides=[2, 2]), conv("b", "a", pads=[0, 0, 1, 1], strides=[2, 2])],
-        ["b"],
-    )
-
-
-SWEEPS = [
-    ["sizes", "--size", "20:40"],
-    ["uneven", "--size", "40", "--size", "41"],
-    ["compare", "--size", "40,50"],
-    ["export", "--size", "40:50:5", "-o", "out", "--jobs", "1"],
-]
-
-
-@pytest.mark.parametrize("command", SWEEPS, ids=lambda command: command[0])
-def test_sweeps_warn_where_padding_is_baked_in(command: list[str]) -> None:
-    result = run(command[0], baked(), *command[1:])
-    assert result.exit_code == 0, result.output
-    assert result.stderr.startswith("padviz: net: a and 1 more resize or pad by fixed numbers")
-    assert result.stderr.count("\n") == 1
-    assert run(command[0], plain(), *command[1:]).stderr == ""
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["uneven", "--size", "40"],
-        ["compare", "--size", "40", "--padding", "zero,reflect"],
-        ["export", "--size", "40", "-o", "out", "--jobs", "1"],
-    ],
-    ids=lambda command: command[0],
-)
-def test_the_size_that_is_baked_in_does_not_warn(command: list[str]) -> None:
-    assert run(command[0], baked(), *command[1:]).stderr == ""
-
-
 def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_for() -> None:
     saved([conv("a", "image")], ["a"], "fixed.onnx", (30, 50))
     assert padviz.load("fixed.onnx").size == (30, 50)

@@ -302,12 +302,12 @@ def test_a_check_that_fails_says_why(command: str) -> None:
 @pytest.mark.parametrize(
     "command", ["audit", "uneven", "usage", "explore", "taps", "coverage", "fields", "layers", "tiles"]
 )
-def test_a_size_that_is_assumed_is_said(command: str) -> None:
+def test_a_size_that_nobody_named_is_said(command: str) -> None:
     path = plain()
-    says = "padviz: net: the file leaves its input size open, 224 x 224 is assumed; --size says another\n"
+    says = "padviz: net: the file leaves its input size open; this is at 224 x 224, --size says another\n"
     assert run(command, path).stderr.startswith(says)
-    assert "assumed" not in run(command, path, "--size", "64").stderr
-    assert "assumed" not in run(command, "vgg11").stderr
+    assert "open" not in run(command, path, "--size", "64").stderr
+    assert "open" not in run(command, "vgg11").stderr
 
 
 @pytest.mark.parametrize(
@@ -321,18 +321,18 @@ def test_a_size_that_is_assumed_is_said(command: str) -> None:
         ("export --what uneven -o maps", "size"),
     ],
 )
-def test_a_size_that_is_assumed_is_said_where_a_file_is_run_or_made(command: str, sized_by: str) -> None:
+def test_a_size_that_nobody_named_is_said_where_a_file_is_run_or_made(command: str, sized_by: str) -> None:
     name, *options = command.split()
-    says = f"padviz: net: the file leaves its input size open, 224 x 224 is assumed; --{sized_by} says another\n"
+    says = f"padviz: net: the file leaves its input size open; this is at 224 x 224, --{sized_by} says another\n"
     result = run(name, plain(), *options)
     assert (result.exit_code, result.stderr.count(says)) == (0, 1)
     more = ["--overwrite"] if name == "repad" else []
-    assert "assumed" not in run(name, "net.onnx", f"--{sized_by}", "96", *options, *more).stderr
+    assert "open" not in run(name, "net.onnx", f"--{sized_by}", "96", *options, *more).stderr
     assert run(name, "net.onnx", *options, "--no-such").stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["filters --layer lost", "repad --padding nonsense", "responses --layer lost -n 2"])
-def test_a_refusal_says_nothing_of_an_assumed_size(command: str) -> None:
+def test_a_refusal_says_nothing_of_a_size_that_nobody_named(command: str) -> None:
     name, *options = command.split()
     result = run(name, plain(), *options)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -253,8 +253,6 @@ def test_balanced_sizes_with_remainders_are_said_and_where_there_is_none_why() -
             "near: c reads an odd number of padded rows at each, which no pads can halve.",
         ),
         ((3, 1, "[[2, 0], [2, 0]]", ""), "No balanced size is near."),
-        ((3, 2, "[[1, 0], [1, 0]]", 'fixed = ["height", "width"]'), "No balanced size is near."),
-        ((2, 2, "0", 'fixed = ["height", "width"]'), "No other balanced size is near."),
     ):
         Path("net.toml").write_text(conv.format(*shape))
         assert says in " ".join(run("uneven", "net.toml").stdout.split())

@@ -123,14 +123,6 @@ def test_files_read_what_usage_says_of_the_scheme(
     np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_a_file_with_factors_of_its_size_is_fixed_to_it(at: int, tmp_path: Path) -> None:
-    wanted = ("a map of one column", "a row that is padded above and below")[at]
-    name, opset, body = next(each for each in MORE if each[0] == wanted)
-    path = saved(name, opset, body, tmp_path)
-    assert repad_file(path, ("symmetric/partial", "partial")[at]).network.fixed == (0, 1)
-
-
 def test_partial_convolution_of_one_unit_is_left_alone_and_all_else_changed(tmp_path: Path) -> None:
     body = """a = Conv <pads = [1, 1, 1, 1], strides = [2, 3]> (x, w3x3)
  b = Conv <pads = [0, 1, 0, 1], strides = [3, 3]> (a, w3x3)

@@ -26,15 +26,13 @@ FUZZED = {
     "kept scores": 1_000,
     "command lines": 3_000,
 }
-RESIZED = {"modules at other sizes": 3_000}
-CHUNKS = dict.fromkeys(FUZZED, 1000) | dict.fromkeys(RESIZED, 100)
+CHUNKS = dict.fromkeys(FUZZED, 1000)
 DISTURBED = {"kills": 100, "signals": 300, "pairs of exports": 40}
 
 
 def fuzzed(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
     """The tally of some mutants, from a process of their own, which may break."""
-    judge = "tests.soak.resized" if kind in RESIZED else "tests.soak.fuzz"
-    command = [sys.executable, "-m", judge, kind, seed, str(first), str(count)]
+    command = [sys.executable, "-m", "tests.soak.fuzz", kind, seed, str(first), str(count)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return dict(json.loads(run.stdout.splitlines()[-1]))
@@ -55,7 +53,7 @@ def main() -> int:
     seed, scale = os.environ.get("SEED") or str(time.time_ns() % 10**6), float(os.environ.get("SOAK") or 1)
     print(f"SEED={seed} SOAK={scale:g}", flush=True)
     end = time.monotonic() + 60 * MINUTES
-    planned = {kind: max(1, int(n * scale)) for kind, n in {**DISTURBED, **RESIZED, **FUZZED}.items()}
+    planned = {kind: max(1, int(n * scale)) for kind, n in {**DISTURBED, **FUZZED}.items()}
     tallies = {kind: Counter[str]() for kind in planned}
     failures: list[str] = []
 

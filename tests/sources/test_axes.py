@@ -38,7 +38,7 @@ def seen(
 def test_paths_of_a_signal_are_where_gradients_are(make, channels, size) -> None:
     module = positive(make)
     counts = padviz.usage(module, size)
-    assert (counts.network.axes, counts.network.fixed) == (("length",), ())
+    assert counts.network.axes == ("length",)
     np.testing.assert_array_equal(counts.counts[0] > 0, seen(module, channels, (size,)))
     units = module(torch.rand(1, channels, size, dtype=torch.double)).shape[-1]
     assert counts.target.shape == [1, units]
@@ -55,7 +55,7 @@ def test_units_of_a_volume_see_what_gradients_see(make, channels, sizes) -> None
     module = positive(make)
     for size in sizes:
         network = padviz.load(module, size)
-        assert (network.axes, network.fixed) == (("depth", "height", "width"), ())
+        assert network.axes == ("depth", "height", "width")
         units = module(torch.rand((1, channels, *size), dtype=torch.double)).shape[2:]
         name = network.targets[0]
         assert layer_rows(network, size)[-1][-1] == [*units]
@@ -171,7 +171,7 @@ def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, chann
     signal = torch.zeros(1, channels, sizes[0])
     torch.onnx.export(module, (signal,), path, dynamo=False, input_names=["x"], dynamic_axes=open_axes)
     network = padviz.load(path, sizes[0])
-    assert (network.axes, network.declared) == (("length",), ())
+    assert (network.axes, network.declared) == (("length",), (0,))
     for size in sizes:
         own, its = padviz.usage(module, size), padviz.usage(network, size)
         np.testing.assert_array_equal(own.counts > 0, its.counts > 0)
@@ -186,7 +186,7 @@ def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, chann
     path, module = tmp_path / "net.onnx", make().eval()
     torch.onnx.export(module, (torch.zeros(1, channels, *sizes[0]),), path, dynamo=False, input_names=["x"])
     network = padviz.load(path)
-    assert (network.axes, network.size, network.declared) == (("depth", "height", "width"), sizes[0], (0, 1, 2))
+    assert (network.axes, network.size, network.declared) == (("depth", "height", "width"), sizes[0], sizes[0])
     own, its = (padviz.fields(one, sizes[0])[-1] for one in (module, network))
     assert own.axes == its.axes
     assert padviz.costs(module, sizes[0]).macs == padviz.costs(network, sizes[0]).macs

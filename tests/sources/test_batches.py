@@ -136,7 +136,7 @@ def test_optical_flow_reads_what_its_gradients_say(
     monkeypatch: pytest.MonkeyPatch, mask: bool, size: tuple[int, int]
 ) -> None:
     module = Flow(mask)
-    network = padviz.load(module, size=(48, 64))
+    network = padviz.load(module, size=size)
     monkeypatch.setattr(Tensor, "float", Tensor.double)  # its grid is of float32, and the gradients are not
     monkeypatch.setattr(functional, "relu", lambda x, inplace=False: functional.softsign(x))  # which hides nothing
     check_supports(module, network, size)

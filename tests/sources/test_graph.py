@@ -1,4 +1,4 @@
-"""Traces, where a network ends, and what explains the difference between traces at several sizes."""
+"""Traces, and where a network ends."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from fractions import Fraction
 import pytest
 
 import padviz
-from padviz.axis.operations import Fit, Transposed, Window, place
+from padviz.axis.operations import Transposed, Window
 from padviz.axis.resize import Resize
-from padviz.errors import DescriptionError, PadvizError, SizeError
+from padviz.errors import DescriptionError, SizeError
 from padviz.network.network import Network, Size
 from padviz.sources.toml.build import parse
-from padviz.sources.tracing.general import About, general
+from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.last_maps import finish
-from padviz.sources.tracing.sizes.rows import Probes
 from padviz.sources.tracing.trace import Trace
 
 Tracer = Callable[[Size], Trace]
 
 
 def traced(lay: Callable[[Trace, Size], int | list[int]], size: Size = (64, 64)) -> Network:
-    def tracer(at: Size, probes: Probes | None) -> Trace:
-        trace = Trace("net", at, probes)
+    def tracer(at: Size) -> Trace:
+        trace = Trace("net", at)
         ends = lay(trace, at)
         trace.ends.update([ends] if isinstance(ends, int) else ends)
         return trace
 
-    return general(tracer, size, About("net"))
+    return Foreign(tracer, "net").at(size)
 
 
 def conv(trace: Trace, name: str, at: int, kernel: int = 3, stride: int = 1, pad: int = 1) -> int:
@@ -147,53 +146,6 @@ def test_what_is_not_known_in_a_head_is_no_error() -> None:
     assert traced(lay).targets == ("last",)
 
 
-def same_pads(n: int, stride: int, lower: bool = False) -> tuple[int, int]:
-    before, after, _ = place(Window(3, stride, padding="same_upper"), n)
-    return (after, before) if lower else (before, after)
-
-
-@pytest.mark.parametrize("lower", [False, True])
-@pytest.mark.parametrize("apart", [False, True])
-def test_padding_that_depends_on_the_size_is_same(apart: bool, lower: bool) -> None:
-    def lay(trace: Trace, size: Size) -> int:
-        at = 0
-        for name in "abc":
-            pads = [same_pads(n, 2, lower) for n in trace.sizes[at]]
-            if apart:
-                at = trace.add(f"pad_{name}", "pad", (at,), [Window(1, padding=each) for each in pads])
-                pads = [(0, 0), (0, 0)]
-            at = trace.add(name, "conv", (at,), [Window(3, 2, padding=each) for each in pads])
-        return at
-
-    net = traced(lay)
-    assert not net.fixed
-    assert [layer.name for layer in net.layers] == ["input", "a", "b", "c"]
-    assert all(layer.ops[0].padding == ("same_lower" if lower else "same_upper") for layer in net.layers[1:])
-
-
-def test_padding_that_nothing_explains_fixes_the_size() -> None:
-    def lay(trace: Trace, size: Size) -> int:
-        return trace.add("c", "conv", (0,), (Window(3), Window(3, padding=(size[1] % 7 - 1, 0))))
-
-    net = traced(lay)
-    assert net.fixed == (1,)
-    assert padviz.usage(net, (65, 64)).size == (65, 64)
-    with pytest.raises(SizeError, match="net: its width cannot be 65: its size is built in; use `size` 64x64"):
-        padviz.usage(net, (64, 65))
-    assert padviz.sizes(net, "32:96", axis="width").balanced == (64,)
-
-
-def test_a_graph_that_works_at_one_size_only_is_fixed_and_one_that_never_does_is_an_error() -> None:
-    def lay(trace: Trace, size: Size) -> int:
-        if size != (64, 64):
-            raise SizeError("its shape is built in")
-        return conv(trace, "c", 0)
-
-    assert traced(lay).fixed == (0, 1)
-    with pytest.raises(PadvizError, match="built in"):
-        traced(lay, (32, 32))
-
-
 def test_a_resize_follows_a_layer_or_a_scale() -> None:
     def lay(trace: Trace, size: Size) -> int:
         skip = conv(trace, "skip", 0, stride=2)
@@ -211,7 +163,7 @@ def test_a_resize_follows_a_layer_or_a_scale() -> None:
     assert (double.like, double.ops) == (None, (Resize(scale=Fraction(2)), Resize(scale=Fraction(3))))
 
 
-def test_a_crop_fits_a_layer_and_idle_pads_and_crops_are_left_out() -> None:
+def test_idle_pads_and_crops_are_left_out() -> None:
     def lay(trace: Trace, size: Size) -> int:
         at = trace.add("nothing", "pad", (0,), (Window(1), Window(1)))
         small = conv(trace, "small", at, stride=2)
@@ -220,34 +172,11 @@ def test_a_crop_fits_a_layer_and_idle_pads_and_crops_are_left_out() -> None:
         return trace.merge("m", "add", (0, trace.add("crop", "crop", (up,), crops)))
 
     net = traced(lay)
-    crop = net.find("crop")
-    assert (crop.ops[0], crop.like) == (Fit(), 0)
     assert "nothing" not in net.index
-    assert padviz.usage(net, (33, 35)).size == (33, 35)
+    assert "crop" not in net.index
+    assert net.at((33, 35)).find("crop").ops[0] == Window(1, padding=(0, -1))
 
 
 def test_finish_needs_a_map() -> None:
     with pytest.raises(DescriptionError, match="no output is made of a spatial layer"):
         finish(Trace("net", (4, 4)))
-
-
-def test_padding_that_differs_in_deep_layers_only_is_seen() -> None:
-    def lay(trace: Trace, size: Size) -> int:
-        at = 0
-        for i in range(5):
-            pads = [max((-(-n // 2) - 1) * 2 + 3 - n, 0) for n in trace.sizes[at]]
-            windows = [Window(3, 2, padding=(total // 2, total - total // 2)) for total in pads]
-            at = trace.add(f"c{i}", "conv", (at,), windows)
-        return at
-
-    net = traced(lay, (224, 224))
-    assert not net.fixed
-    assert all(op.padding == "same_upper" for layer in net.layers[1:] for op in layer.ops if isinstance(op, Window))
-
-
-def test_a_graph_that_is_another_one_at_other_heights_is_fixed() -> None:
-    def lay(trace: Trace, size: Size) -> int:
-        conv = trace.add("c", "conv", (0,), (Window(3), Window(3)))
-        return conv if size[0] % 2 else trace.add("p", "maxpool", (conv,), (Window(2, 2), Window(2, 2)))
-
-    assert traced(lay, (32, 32)).fixed == (0,)

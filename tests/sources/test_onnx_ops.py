@@ -18,7 +18,6 @@ from onnx import helper, numpy_helper, parser
 import padviz
 from padviz.axis.operations import Window
 from padviz.errors import PadvizError
-from padviz.network.baked import baked
 from padviz.network.targets import last_maps
 from tests.onnx_oracle import session_of
 
@@ -83,9 +82,16 @@ def test_each_operation_reads_what_onnxruntime_reads(name: str, opset: str, body
     model = model_of(body, int(version))
     net = padviz.load(saved(model, tmp_path), size=(6, 8))
     assert not [layer.note for layer in net.layers if layer.note]
-    for size in [(6, 8)] if net.fixed else [(6, 8), (8, 10)]:
+    sizes = 0
+    for size in [(6, 8), (8, 10)]:
+        try:
+            expected = bright_pixels(model, size)
+        except Exception:  # what holds its size in numbers
+            continue
         counts = padviz.usage(net, size).counts * int(channels or 1)
-        np.testing.assert_array_equal(counts, bright_pixels(model, size), err_msg=str(size))
+        np.testing.assert_array_equal(counts, expected, err_msg=str(size))
+        sizes += 1
+    assert sizes
 
 
 @pytest.mark.parametrize(("name", "opset", "body"), MEANS, ids=[each[0] for each in MEANS])
@@ -394,28 +400,18 @@ def test_an_unknown_operation_names_itself_and_two_ways_out(tmp_path: Path) -> N
     assert padviz.usage(padviz.load(path, neutral=["Foo"]), 32).max == 81
 
 
-def test_a_reshape_that_is_built_in_fixes_the_size_but_a_head_does_not(tmp_path: Path) -> None:
+def test_a_reshape_to_numbers_fails_at_other_sizes_but_a_head_does_not(tmp_path: Path) -> None:
     body = "a = Conv (x, w3x3)\n s = Constant <value_ints = [1, 1, 1, 4, 6]> ()\n b = Reshape (a, s)\n "
     back = "t = Constant <value_ints = [1, 1, 4, 6]> ()\n c = Reshape (b, t)\n y = Conv (c, w3x3)"
     net = padviz.load(saved(model_of(body + back, 13), tmp_path), size=(6, 8))
-    assert net.fixed == (0, 1)
-    with pytest.raises(padviz.PadvizError, match="its height cannot be 7: its size is built in; use `size` 6x8"):
+    with pytest.raises(padviz.PadvizError, match="node b: Reshape"):
         padviz.usage(net, (7, 8))
     head = "s = Constant <value_ints = [1, 24]> ()\n b = Reshape (a, s)\n y = Gemm <transB = 1> (b, f)"
     model = model_of("a = Conv (x, w3x3)\n " + head, 13)
     model.graph.initializer.append(numpy_helper.from_array(np.ones((5, 24), dtype=np.float32), "f"))
     net = padviz.load(saved(model, tmp_path), size=(6, 8))
-    assert (net.fixed, net.targets) == ((), ("a",))
-
-
-def test_padding_that_was_worked_out_for_one_size_shows(tmp_path: Path) -> None:
-    body = """a = Conv <strides = [2, 2], pads = [0, 0, 1, 1]> (x, w3x3)
- p = Constant <value_ints = [0, 0, 0, 0, 0, 0, 1, 1]> ()\n b = Pad (a, p)
- c = MaxPool <kernel_shape = [3, 3], strides = [2, 2]> (b)
- d = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (c, w3x3)\n y = Conv <pads = [0, 0, 1, 1]> (d, w2x2)"""
-    assert baked(padviz.load(saved(model_of(body, 13), tmp_path))) == ("a", "c")
-    rule = model_of('y = Conv <auto_pad = "SAME_UPPER", strides = [2, 2]> (x, w3x3)', 13)
-    assert baked(padviz.load(saved(rule, tmp_path))) == ()
+    assert net.targets == ("a",)
+    assert padviz.usage(net, 9).max == 9
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -70,18 +70,9 @@ def test_what_a_forward_makes_of_small_constants_is_followed(name: str) -> None:
     module = Deciding(DECIDED[name])
     before = {key: value.clone() for key, value in module.state_dict().items()}
     network = padviz.load(module)
-    assert (network.fixed, network.assumptions) == ((), ())
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     for size in SIZES:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Deciding(DECIDED[name]), size))
-
-
-def test_what_is_made_of_the_size_in_a_tensor_is_said_to_be_assumed() -> None:
-    half = Deciding(lambda module, x: x[:, :, : int(torch.tensor(x.shape[2]).div(2).floor().item())])
-    network = padviz.load(half)
-    assert network.fixed or "makes of its size what cannot be followed" in network.assumptions[0]
-    for size in SIZES:
-        np.testing.assert_array_equal(padviz.usage(half, size).counts, counted(half, size))
 
 
 def filled(x: Tensor) -> Tensor:
@@ -213,7 +204,6 @@ class Padding(nn.Module):
 
 
 @pytest.mark.parametrize("size", [(24, 31), (26, 32), (31, 33)], ids=str)
-def test_padding_by_tensors_follows_the_size_or_is_fixed_to_it(size: tuple[int, int]) -> None:
+def test_padding_by_tensors_follows_the_size(size: tuple[int, int]) -> None:
     network = padviz.load(Padding(), (24, 31))
-    network = padviz.load(Padding(), size) if network.fixed else network
     np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Padding(), size))

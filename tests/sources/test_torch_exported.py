@@ -55,13 +55,11 @@ def test_an_exported_program_counts_as_its_module(name: str, decomposed: bool) -
     assert network.size == (64, 96)
     np.testing.assert_array_equal(padviz.usage(program).counts, padviz.usage(module, (64, 96)).counts)
     guarded = hasattr(program, "_guards_fn")  # which older versions of PyTorch leave out: any size is followed there
-    assert network.fixed == ((0, 1) if guarded else ())
     if not guarded:
         return
-    with pytest.raises(PadvizError, match=r"64|96"):
-        padviz.usage(network, (96, 96))
-    with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
-        padviz.usage(program, (96, 96))
+    for each in (network, program):
+        with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
+            padviz.usage(each, (96, 96))
 
 
 @pytest.mark.parametrize("decomposed", [False, True])

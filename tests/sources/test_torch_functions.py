@@ -162,7 +162,6 @@ def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
     plain, there = (load_module(After(lambda x, f=f: functional.max_pool2d(f(x), 3)), size=(24, 32)) for f in (
         lambda x: x, BACK[name]))  # fmt: skip
     assert there.layers == plain.layers
-    assert not there.fixed
 
 
 def test_windows_of_two_maps_are_joined_as_the_maps_are() -> None:
@@ -242,7 +241,10 @@ def test_a_map_must_be_as_large_as_its_tensor(monkeypatch: pytest.MonkeyPatch) -
         (lambda x: functional.lp_pool2d(x, 2, 3, 2), "avgpool", Window(3, 2), Window(3, 2)),
         (lambda x: functional.max_pool2d(x, 3, 1, 1, 2), "maxpool", *[Window(3, 1, 2, (1, 1))] * 2),
         (lambda x: functional.unfold(x, 3, padding=1), "conv", *[Window(3, padding=(1, 1))] * 2),
-        (lambda x: functional.interpolate(x, size=(9, 9), mode="bicubic"), "resize", *[Resize(9, cubic=True)] * 2),
+        (
+            lambda x: functional.interpolate(x, size=(9, 9), mode="bicubic"), "resize",
+            Resize(scale=Fraction(9, 24), cubic=True), Resize(scale=Fraction(9, 32), cubic=True),
+        ),
         (attended, "resize", Resize(), Resize()),
         (
             lambda x: functional.scaled_dot_product_attention(*[x.flatten(2).mT] * 3).mT.reshape(x.shape),
@@ -265,12 +267,6 @@ def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
     assert [layer.name for layer in network.layers] == ["input", "0", "1"]
     assert network.layers[1].ops[0] == Window(3, padding=(1, 1), mode="reflect")
     assert network.layers[2].ops[0] == Window(1, padding=(2, 2), mode="reflect")
-
-
-def test_sizes_that_decide_what_is_done_fix_the_network() -> None:
-    network = load_module(After(lambda x: functional.max_pool2d(x, 2) if x.shape[2] % 2 else x), size=(24, 32))
-    assert network.fixed == (0,)
-    assert load_module(After(lambda x: x[:, :, : x.shape[2] // 3]), size=(24, 32)).fixed == (0,)
 
 
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
@@ -543,5 +539,5 @@ def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
             pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
             return padded_conv2d(x, self.weight, stride=7, pads=pads, schemes=("partial", "partial"))
 
-    assert padviz.load(Same(), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding="same_upper", mode="partial")
+    assert padviz.load(Same(), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding=(2, 2), mode="partial")
     assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}

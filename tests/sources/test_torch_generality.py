@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +95,6 @@ SAMES = [
 def test_padding_worked_out_by_hand_holds_at_all_sizes(shapes: tuple[tuple[int, int, int], ...]) -> None:
     module = Same(*shapes)
     network = padviz.load(module)
-    assert network.fixed == ()
     for size in [(n, n + 7) for n in range(33, 60)] + [(31, 224), (224, 224), (101, 99)]:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
 
@@ -117,7 +115,6 @@ class Fitted(nn.Module):
 
 def test_a_pad_that_is_same_along_columns_alone_still_fits_rows() -> None:
     network = padviz.load(Fitted())
-    assert network.fixed == ()
     for size in [(24, 25), (25, 24)]:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Fitted(), size))
 
@@ -131,15 +128,18 @@ class Clamp(nn.Module):
         return self.b(functional.adaptive_avg_pool2d(self.a(x), max(x.shape[-1] // 4, 3)))
 
 
-@pytest.mark.parametrize("size", [100, 32, (100, 101), (224, 100)])
-def test_a_fixed_axis_is_fixed_for_squares_too(size: Any, tmp_path: Path) -> None:
-    network = padviz.load(Clamp())
-    assert network.fixed == (1,)
+def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_path: Path) -> None:
+    network = padviz.load(Clamp(), 64)
     (tmp_path / "net.toml").write_text(to_toml(network))
-    for each in (network, tmp_path / "net.toml"):
-        with pytest.raises(PadvizError, match="its width cannot be"):
-            padviz.usage(each, size)
-    assert padviz.usage(network, (100, 224)).max > 0
+    says = "# Read at 64 x 64, and fixed to it: at 96 x 96 adaptive_avg_pool2d is otherwise."
+    assert to_toml(network).startswith(says)
+    assert padviz.usage(tmp_path / "net.toml").max == padviz.usage(network).max
+    with pytest.raises(PadvizError, match="its height cannot be 100: the description holds at 64 x 64"):
+        padviz.usage(tmp_path / "net.toml", 100)
+    assert padviz.usage(network, 100).max > 0
+    plain = to_toml(padviz.load(nn.Sequential(conv(padding=1)), 64))
+    assert plain.startswith("# Read at 64 x 64; the layers were the same at 65 x 65, 66 x 66, ")
+    assert "fixed" not in plain
 
 
 BRANCHING = """
@@ -199,10 +199,10 @@ def test_a_size_that_a_module_refuses_fails_alone(branching: str) -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_sizes_says_that_an_axis_is_fixed(branching: str) -> None:
-    result = run("sizes", branching, "--size", "32:70")
-    assert result.exit_code == 0
-    assert "cannot vary, so only 32 fits" in result.stderr
+def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
+    found = padviz.sizes(padviz.load(branching, 64), "32:70")
+    assert (found.balanced[0], found.rule) == (41, None)
+    assert found.balanced == tuple(n for n in range(41, 71) if padviz.uneven(branching, n).balanced)
 
 
 @pytest.mark.parametrize("name", ["Leaving", "Failing"])

@@ -33,7 +33,7 @@ def with_even_pads(today: Case) -> Evened | None:
             continue
         at, pads[each.layer] = today.network.index[each.layer], (height, width)
         layers[at] = replace(layers[at], ops=tuple(map(_padded, layers[at].ops, pads[each.layer])))
-    changed = Case(replace(today.network, layers=tuple(layers)), today.size) if pads else today
+    changed = Case(today.network.here(layers=tuple(layers)), today.size) if pads else today
     return Evened(changed, pads) if pads and len(changed.uneven) <= len(today.uneven) - len(pads) else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from padviz.counting.count_map import CountMap
@@ -129,6 +129,7 @@ def read(path: str | Path, size: Size | None = None, reading: Reading = AS_IT_IS
 def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_IS) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
+    wider = verify.wider(plan)  # of the file as it is, which is edited in place
     done = edit(model, network, plan)
     check_useful(done)
     try:
@@ -138,11 +139,12 @@ def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
     reread = laid_out(parse_model(content, model.where, reading), reading, done.size)
     maps = tuple(verify.check(done, reread))
-    larger = verify.larger_size(done)
-    if larger:
-        verify.check(replace(done, size=larger), laid_out(parse_model(content, model.where, reading), reading, larger))
-    verified = (done.size, larger) if larger else (done.size,)
-    return Repadded(Path(model.where), network, done, reread, content, beside, maps, verified)
+    verified = [done.size]
+    if wider:
+        wider = wider.leaving({left.layer: left.why for left in done.left})
+        verify.check(wider, reread.at(wider.size))
+        verified.append(wider.size)
+    return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
 
 
 def check_useful(done: Plan) -> None:

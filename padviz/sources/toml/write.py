@@ -10,11 +10,11 @@ from typing import Any
 
 from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
-from padviz.errors import DescriptionError
+from padviz.errors import DescriptionError, PadvizError, printable
 from padviz.network.layer import MERGES, POOLS, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import with_padding
-from padviz.network.sizes import check_known
+from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
 from padviz.sources.toml.build import AXES, parse
 from padviz.sources.toml.channels import written
@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
     "odd": "end", "step": 1, "first": 0,
 }  # fmt: skip
+OTHERS = (1, 2, 3, 32, 101)  # pixels beyond a size, at which a network is read, too
 RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
 ALONE: dict[str, Op] = {  # what leaves an axis as it is, where the other is cut, padded or resized alone
     "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
@@ -63,22 +64,58 @@ def to_toml(network: Network) -> str:
         raise DescriptionError(what, where=network.name)
     for layer in network.layers:
         check_known(network, layer)
+    comment, fixed = _held(network)
     network = replace(network, layers=tuple(map(_filled, network.layers)))
     head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
-    if network.fixed:
-        head["fixed"] = [AXES[axis] for axis in network.fixed]
+    if fixed:
+        head["fixed"] = [AXES[axis] for axis in fixed]
     channel_keys = list(written(network))
     steps = [
         _step(network, at) | channel_keys[at] | _geometry(network, network.layers[at])
         for at in range(1, len(network.layers))
     ]
-    lines = [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
+    lines = [*comment, *(f"{key} = {_text(value)}" for key, value in head.items() if value != "")]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
     text = "\n".join(lines)
-    _check(network, text)
+    _check(replace(network, fixed=fixed), text)
     return text
+
+
+def _held(network: Network) -> tuple[list[str], tuple[int, ...]]:
+    """Say in comments at which sizes a description was found to hold, and list the axes that it is fixed on.
+
+    A module or a file is read at some other sizes, too: where it does something else there, the description holds at
+    its own size alone.
+    """
+    if network.again is None:
+        return [], network.fixed
+    own, held = in_words(network.size), list[str]()
+    for more in OTHERS:
+        size = tuple(n + more for n in network.size)
+        if (why := _differing(network, size)) is not None:
+            where = f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(why)}."
+            return [where], tuple(range(len(network.axes)))
+        held.append(in_words(size))
+    return [f"# Read at {own}; the layers were the same at {', '.join(held)}."], ()
+
+
+def _differing(network: Network, size: Size) -> str | None:
+    """Say what is not the same at another size; None where all is, or where neither runs there."""
+    try:
+        sizes_of_each(network, size)
+        runs = True
+    except PadvizError:
+        runs = False
+    try:
+        there = network.at(size)
+    except PadvizError:
+        return "it does not run" if runs else None
+    if not runs or len(there.layers) != len(network.layers):
+        return "it has other layers"
+    pairs = zip(network.layers, there.layers, strict=True)
+    return next((f"{mine.name} is otherwise" for mine, other in pairs if mine != other), None)
 
 
 def _filled(layer: Layer) -> Layer:
