@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.sources.tracing.last_maps import Cut, Traced, finish
 from padviz.sources.tracing.trace import Trace
 
@@ -64,7 +64,9 @@ class Foreign:
 
 def _notes(traced: Traced, size: Size) -> tuple[str, ...]:
     grids = (f"counting stops at {name}, the grid of patches before attention" for name in traced.grids)
-    return (*_cut_notes(traced.cuts, traced.lasts), *grids)
+    first = f"the image is resized from {in_words(size)} to {in_words(traced.resized or ())} inside"
+    resized = (first,) if traced.resized not in (None, size) else ()
+    return (*resized, *_cut_notes(traced.cuts, traced.lasts), *grids)
 
 
 def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:

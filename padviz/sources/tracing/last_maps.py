@@ -32,7 +32,8 @@ class Traced(NamedTuple):
     """A graph at one size: its layers, its last feature maps by name, and the heads that were cut off.
 
     `aliases` are other names of layers, and `vectors` names of what is no map, with the maps that it is made of.
-    `grids` are the last maps at whose positions attention looks.
+    `grids` are the last maps at whose positions attention looks, and `resized` is the size that the image is given
+    before all else.
     """
 
     layers: tuple[Layer, ...]
@@ -41,6 +42,7 @@ class Traced(NamedTuple):
     aliases: Mapping[str, str]
     vectors: Mapping[str, tuple[str, ...]]
     grids: tuple[str, ...]
+    resized: Size | None = None
 
 
 def finish(trace: Trace) -> Traced:
@@ -75,6 +77,9 @@ def finish(trace: Trace) -> Traced:
         aliases={name: names[i] for name, i in trace.tensors.items() if i in names},
         vectors=_vectors(trace, place),
         grids=tuple(names[i] for i in targets if i in attended),
+        resized=next(
+            (trace.sizes[i] for i in place if trace.layers[i].kind == "resize" and 0 in trace.layers[i].inputs), None
+        ),
     )
 
 
