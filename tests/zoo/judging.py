@@ -34,7 +34,8 @@ def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int =
     try:
         network = padviz.load(build().eval(), size=sizes[0])
         seconds = time.process_time() - start
-        held = {_hold(build, _at(network, build, size), size, channels) for size in sizes}
+        taken = [size for size in sizes if size == sizes[0] or _takes(build, size, channels)]
+        held = {_hold(build, network.at(size), size, channels) for size in taken}
     except padviz.PadvizError as error:
         return Judgement("refused", str(error), time.process_time() - start)
     worst = next(each for each in ("wrong", "not judged", "support", "counts") if any(v == each for v, _ in held))
@@ -42,15 +43,14 @@ def judge(build: Callable[[], nn.Module], sizes: Sequence[Size], channels: int =
     return Judgement(worst, words, seconds)
 
 
-def _at(network: padviz.Network, build: Callable[[], nn.Module], size: Size) -> padviz.Network:
-    """The network itself, or read anew at a size, where it says that its size is built in."""
+def _takes(build: Callable[[], nn.Module], size: Size, channels: int) -> bool:
+    """Whether the module itself takes images of a size."""
     try:
-        padviz.usage(network, size=size)
-    except padviz.PadvizError as error:
-        if "built in" not in str(error):
-            raise
-        return padviz.load(build().eval(), size=size)
-    return network
+        with torch.no_grad():
+            build().eval()(torch.zeros((1, channels, *size)))
+    except Exception:
+        return False
+    return True
 
 
 def _hold(build: Callable[[], nn.Module], network: padviz.Network, size: Size, channels: int) -> tuple[str, str]:
