@@ -14,7 +14,6 @@ from padviz.network.rewrites import wrapped
 from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
-CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
 NAMED = 8  # layers of a sentence, which are what the reader came for
 INTERIOR = "the weight of an interior pixel"
 
@@ -102,7 +101,7 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     if field.parts_at:
         return f"the sampling grid is not defined: branches have different centres, first at {field.parts_at}"
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
-    off = [(abs(n), words[n > 0]) for n, words in axes if n is not None and abs(n) >= CENTRED]
+    off = [(abs(n), words[n > 0]) for n, words in axes if n]
     if not off:
         seen = any(n is not None for n in field.offsets)
         return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"
