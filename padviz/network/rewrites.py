@@ -69,8 +69,8 @@ def with_padding(network: Network, padding: str | None) -> Network:
     """Pad every convolution by a scheme, or by one for each axis; None leaves the network as it is.
 
     The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
-    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
-    padding whatever the scheme. Transposed convolutions and crops stay as they are.
+    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pools keep their
+    padding, and a pad that only pools read. Transposed convolutions and crops stay as they are.
 
     >>> import padviz
     >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
@@ -98,14 +98,17 @@ def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None
 def _repadded(network: Network, padding: str) -> Network:
     network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
-        if layer.kind == "pad" and any(map(_alone, layer.ops, schemes)):
+        if layer.kind == "pad" and layer.name not in network.pool_pads and any(map(_alone, layer.ops, schemes)):
             what = "partial convolution needs padding that belongs to a convolution"
             raise PadvizError(
                 f"{what}, and {layer.name} pads on its own",
                 where=network.name,
                 hint="give the padding to the convolution that follows it",
             )
-    return replace(network, layers=tuple(padded_layer(layer, padding) for layer in network.layers))
+    kinds: list[Kind] = ["maxpool" if layer.name in network.pool_pads else layer.kind for layer in network.layers]
+    return replace(
+        network, layers=tuple(padded_layer(*each, padding) for each in zip(network.layers, kinds, strict=True))
+    )
 
 
 def _alone(pad: Op | None, scheme: str) -> bool:
@@ -250,10 +253,10 @@ def same_mode(pad: Layer, reader: Layer) -> bool:
     )
 
 
-def padded_layer(layer: Layer, padding: str) -> Layer:
-    """Rewrite one layer as `with_padding` does."""
+def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
+    """Rewrite one layer, or a pool's pad as the pool would be, as `with_padding` does."""
     schemes = schemes_of(padding, len(layer.ops))
-    ops = tuple(_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
+    ops = tuple(_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
     return layer if ops == layer.ops else replace(layer, ops=ops)
 
 

@@ -90,18 +90,19 @@ def test_the_branches_of_a_u_net_agree(name: str) -> None:
     assert "the sampling grid is centred on the image" in audit(network, network.size).symmetry
 
 
-def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_named() -> None:
+def test_where_branches_are_centred_differently_the_layer_is_named(tmp_path: Path) -> None:
     steps = [
         '{op = "conv", name = "a", kernel = 3, padding = [[2, 0], [1, 1]]}',
         '{op = "conv", name = "b", kernel = 3, padding = 1, from = "input"}',
         '{op = "add", name = "sum", from = ["a", "b"]}',
         '{op = "conv", name = "out", kernel = 1}',
     ]
-    Path("apart.toml").write_text(f"layers = [{', '.join(steps)}]")
-    row = padviz.fields("apart.toml", 57)[-1]
+    path = tmp_path / "apart.toml"
+    path.write_text(f"layers = [{', '.join(steps)}]")
+    row = padviz.fields(str(path), 57)[-1]
     assert row.offsets == (None, 0)
     assert grid_in_words(row) == "not defined: branches have different centres, first at sum"
-    screen = " ".join(run("uneven", "apart.toml", "--size", "57").stdout.split())
+    screen = " ".join(run("uneven", str(path), "--size", "57").stdout.split())
     assert "Sampling-grid offset of out: not defined: branches have different centres, first at sum." in screen
 
 
