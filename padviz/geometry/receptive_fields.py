@@ -16,7 +16,7 @@ from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import ENDS, Network, Size
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import is_square, resolve, resolve_each
 
 
@@ -32,7 +32,7 @@ class AxisField:
 
     `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels.
     In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
-    An image that wraps has no centre, and no offset on that axis.
+    Circular padding has no centre, and so no offset on that axis.
 
     >>> import padviz
     >>> field = padviz.fields("resnet18", 224)[0].height
@@ -156,7 +156,7 @@ def grid_in_words(row: ReceptiveField) -> str:
     px = "samples" if len(row.axes) == 1 else "px"
     words = [f"{axis} {offset:+g} {px}" for axis, offset in pairs if offset is not None]
     whole = any(axis.whole for axis in row.axes.values())
-    none = "none: each unit sees the whole image" if whole else "none: an image that wraps has no centre"
+    none = "none: each unit sees the whole image" if whole else "none: circular padding has no centre"
     return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or none
 
 
@@ -196,7 +196,7 @@ def _fields(
 ) -> list[AxisField]:
     n, sizes = size[axis], resolve(network, axis, size[axis]).sizes
     fields = [_field(reach, n, units, at) for reach, units, at in zip(reaches, sizes, parts, strict=True)]
-    return [replace(field, offset=None) for field in fields] if wrapped(network)[axis] else fields
+    return [replace(field, offset=None) for field in fields] if circular_axes(network)[axis] else fields
 
 
 def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:

@@ -221,12 +221,12 @@ def padded_windows(network: Network) -> tuple[Layer, ...]:
 
 
 @lru_cache(64)
-def wrapped(network: Network) -> tuple[bool, ...]:
-    """Tell which axes wrap: something pads there, and all that does reads the far side; a pool's padding aside.
+def circular_axes(network: Network) -> tuple[bool, ...]:
+    """Tell which axes are padded circularly: something pads there, and all that does reads the far side; pools aside.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
-    >>> wrapped(with_padding(padviz.load("resnet18"), "zero/circular"))
+    >>> circular_axes(with_padding(padviz.load("resnet18"), "zero/circular"))
     (False, True)
     """
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]

@@ -40,6 +40,7 @@ class Axis(Struct, forbid_unknown_fields=True):
     remainder: int
     skipped: int
     overhang: int
+    circular: bool
     wraps: bool
     offset: float | None
 
