@@ -160,7 +160,7 @@ def test_uneven(asked: list[str]) -> None:
         for key in ("declared", "consumed"):
             assert [int(row[f"{key}_before"]), int(row[f"{key}_after"])] == found[key]
         reads = found["consumed"][0], found["consumed"][1] + found["overhang"]
-        assert row["uneven"] == str(int(reads[0] != reads[1] and not found["wraps"]))
+        assert row["uneven"] == str(int(reads[0] != reads[1] and not found["circular"]))
         assert row["offset"] == ("" if found["offset"] is None else str(found["offset"]))
         assert (row["kind"], row["convolution"]) == (layer["kind"], str(int(layer["convolution"])))
         same = layer["height"] == {**layer["width"], "offset": layer["height"]["offset"]}

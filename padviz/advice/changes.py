@@ -17,7 +17,7 @@ from padviz.geometry.balance.even_pads import with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import schemes_of, wrapped
+from padviz.network.rewrites import circular_axes, schemes_of
 from padviz.network.sizes import sizes_of_each
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
@@ -51,8 +51,8 @@ def balanced_sizes(today: Case) -> Iterator[Change]:
 
 
 def larger_image(today: Case) -> Iterator[Change]:
-    """Enlarge the image by whole phases, on the axes that do not wrap: its rims are as wide, and less of it."""
-    axes = [axis for axis, around in enumerate(wrapped(today.network)) if not around]
+    """Enlarge the image by whole phases, on the axes that are not circular: its rims are as wide, and less of it."""
+    axes = [axis for axis, around in enumerate(circular_axes(today.network)) if not around]
     periods = {axis: growth(today.network, axis) for axis in axes}
     steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
     if periods and all(steps[axis] for axis in axes):
@@ -117,8 +117,8 @@ def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
 
 
 def _kept(today: Case, schemes: Sequence[str]) -> list[str]:
-    """Keep an axis that wraps as it is: its ends meet, whatever the other is padded by."""
-    around = wrapped(today.network)
+    """Keep an axis that is padded circularly as it is: its ends meet, whatever the other is padded by."""
+    around = circular_axes(today.network)
     if not any(around):
         return [*schemes]
     others = [] if all(around) else [mode for mode in OTHER if mode not in WRAPPING]
@@ -136,9 +136,7 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
     command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
     edit = (command, module) if is_file else (module, command)
-    height, width = (SCHEMES[mode].wraps for mode in schemes_of(scheme))
-    where = "it wraps" if height and width else "the height wraps" if height else "the width wraps"
-    meets = (f"{where} around: for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
+    meets = ("for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
     return (*edit, f'anew: padviz.nn.PaddedConv2d(..., scheme="{scheme}")', *meets)
 
 

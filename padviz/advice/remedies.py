@@ -30,7 +30,7 @@ from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
-from padviz.network.rewrites import with_padding, wrapped
+from padviz.network.rewrites import circular_axes, with_padding
 from padviz.network.targets import names_of, upto, weighing
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
@@ -289,7 +289,7 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    joins = wraps(remedy.padding) and not any(wrapped(attempt.change.case.network))
+    joins = wraps(remedy.padding) and not any(circular_axes(attempt.change.case.network))
     left = joins, after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, unfair
     return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
 

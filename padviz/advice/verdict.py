@@ -19,7 +19,7 @@ from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import check_image, wrapped
+from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import names_of, upto, weighing
 
 DRAWN = 3  # remedies in a picture
@@ -149,7 +149,7 @@ def examine(
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
-    reads = near is None or reach.why is not None or any(map(any, near.axes.values())) or any(wrapped(network))
+    reads = near is None or reach.why is not None or any(map(any, near.axes.values())) or any(circular_axes(network))
     audit = Audit(
         network=network.name,
         title=network.title,

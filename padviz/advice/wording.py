@@ -6,15 +6,15 @@ from padviz.advice.remedies import Outcome
 from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
+from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
-CENTRED = 1.0  # pixels that a sampling grid may be off the image's centre and be called centred
 NAMED = 8  # layers of a sentence, which are what the reader came for
 INTERIOR = "the weight of an interior pixel"
 
@@ -77,7 +77,7 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
 
 def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
     """Write which convolutions read their padding unevenly, which axes wrap, and where the sampling grid lies."""
-    uneven, around = [row.layer for row in case.uneven], wrapped(case.network)
+    uneven, around = [row.layer for row in case.uneven], circular_axes(case.network)
     if uneven:
         named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
         many = f"{len(uneven)} convolutions read their" if len(uneven) > 1 else "1 convolution reads its"
@@ -87,7 +87,8 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads:
     else:
         windows = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
     grid = [] if all(around) else [grid_place(field, whole)]
-    return f"{'; '.join([windows, *seams_in_words(case.network, case.size), *grid])}."
+    before = [said] if (said := padded_before(case.network)) else []
+    return f"{'; '.join([windows, *before, *seams_in_words(case.network, case.size), *grid])}."
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
@@ -102,7 +103,7 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     if field.parts_at:
         return f"the sampling grid is not defined: branches have different centres, first at {field.parts_at}"
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
-    off = [(abs(n), words[n > 0]) for n, words in axes if n is not None and abs(n) >= CENTRED]
+    off = [(abs(n), words[n > 0]) for n, words in axes if n]
     if not off:
         seen = any(n is not None for n in field.offsets)
         return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"

@@ -22,9 +22,10 @@ from padviz.cli.vocabulary import Command, given, model
 def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
     """Work out the receptive field of every layer of MODEL: size, effective stride, effective padding, centre.
 
-    Sizes are the union over branches. Where branches are not centred alike, padding, centre and offset are left empty
-    and the layer where they part is named. The grid offset is the mean centre of a layer's units minus the image's. In
-    a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
+    Sizes are the union over branches. Padding and centre are left empty where units are not evenly apart, as upsampled
+    ones are; where branches are centred differently, so is the offset, and the layer where they meet is named. The
+    grid offset is the mean centre of a layer's units minus the image's. In a controlled experiment the filters of
+    strided convolutions were skewed where it is not 0, to the other side.
 
     \b
     Example:

@@ -11,19 +11,21 @@ import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
 from padviz.geometry.reaching.along_axes import AlongAxes
-from padviz.network.layer import CONVOLUTIONS, Kind, Layer
+from padviz.geometry.reaching.seams import wraps
+from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import padded_windows, wrapped
+from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import resolve_each
 
 EndPads = tuple[int, int]
 
 
 class Laid(NamedTuple):
-    """A window over the rows of one axis; whether that axis wraps, so that its ends meet."""
+    """A window over the rows of one axis; whether that is padded circularly, and whether it wraps: its ends meet."""
 
     window: Window
     rows: int
+    circular: bool = False
     wraps: bool = False
 
 
@@ -35,7 +37,8 @@ class AxisPadding:
     real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
     `overhang` rows beyond the declared padding that ceil rounding reads.
 
-    Where the axis `wraps`, its padding is the far side, and no side of it reads more than the other.
+    On a `circular` axis padding is the far side, and no side of it reads more than the other. It `wraps` if besides
+    nothing else breaks the circle: then usage is periodic along it.
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", 224).layers[0].height
@@ -53,17 +56,18 @@ class AxisPadding:
     remainder: int
     skipped: int
     overhang: int
+    circular: bool = False
     wraps: bool = False
 
     @property
     def uneven(self) -> bool:
         """Whether one side's padding is read more than the other's; overhang is read after."""
-        return not self.wraps and self.consumed[0] != self.consumed[1] + self.overhang
+        return not self.circular and self.consumed[0] != self.consumed[1] + self.overhang
 
     @property
     def jumps(self) -> bool:
-        """Whether the last unit of an axis that wraps lies nearer to the first, or further off, than a stride."""
-        return self.wraps and self.output * self.stride != self.input
+        """Whether the last unit of a circular axis lies nearer to the first, or further off, than a stride."""
+        return self.circular and self.output * self.stride != self.input
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class LayerPadding(AlongAxes[AxisPadding]):
 
     @property
     def jumps(self) -> bool:
-        """Whether its units jump in phase where an axis wraps."""
+        """Whether its units jump in phase where the ends of a circular axis meet."""
         return any(row.jumps for row in self.axes.values())
 
 
@@ -149,7 +153,7 @@ class Ledger:
 
     @property
     def jumps(self) -> tuple[LayerPadding, ...]:
-        """The layers whose units jump in phase where an axis wraps: its size is no multiple of the strides."""
+        """The layers whose units jump in phase on a circular axis: its size is no multiple of the strides."""
         return tuple(layer for layer in self.layers if layer.jumps)
 
 
@@ -171,11 +175,29 @@ def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
     return Ledger(network.name, pixels, tuple(rows))
 
 
+def padded_before(network: Network) -> str:
+    """Say whose padding in the ledger is, in part, that of pads before them, or nothing.
+
+    >>> from torch import nn
+    >>> import padviz
+    >>> padded_before(padviz.load(nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2))))
+    'rows that are padded before 1 are counted as its padding'
+    """
+    joined = zip(padded_windows(network), (each for each in network.layers if each.kind in WINDOWS), strict=True)
+    names = [layer.name for layer, own in joined if layer.ops != own.ops]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"rows that are padded before {names[0]}{more} are counted as {'their' if more else 'its'} padding"
+        if names
+        else ""
+    )
+
+
 @lru_cache(CACHED)
-def axis_padding(window: Window, n: int, wraps: bool = False) -> AxisPadding:
+def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = False) -> AxisPadding:
     """Mark the rows that the taps of one window over `n` rows read, and count them.
 
-    Where the axis wraps and whole strides go round, rows behind the last tap are skipped as those between others are.
+    On a circular axis of whole strides, rows behind the last tap are skipped as those between others are.
 
     >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
     (1, 0)
@@ -188,25 +210,25 @@ def axis_padding(window: Window, n: int, wraps: bool = False) -> AxisPadding:
         read[first : first + (m - 1) * window.stride + 1 : window.stride] = True
     real = read[before : before + n]
     missed = int(n - np.count_nonzero(real))
-    remainder = 0 if wraps and m * window.stride == n else int(np.argmax(real[::-1])) if real.any() else n
+    remainder = 0 if circular and m * window.stride == n else int(np.argmax(real[::-1])) if real.any() else n
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
-    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, wraps)
+    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular, wraps)
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[Laid]]]:
-    """List the convolutions and pools, each with its window and input rows on every axis, and which axes wrap.
+    """List the convolutions and pools, each with its window on every axis, over how many rows.
 
     >>> import padviz
     >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
-    >>> layer.name, [(window.kernel, n) for window, n, _ in sides]
+    >>> layer.name, [(window.kernel, n) for window, n, *_ in sides]
     ('features.2', [(2, 64), (2, 96)])
     """
-    axes, wraps = resolve_each(network, size), wrapped(network)
+    axes, around, wrapping = resolve_each(network, size), circular_axes(network), wraps(network, size)
     layer_windows = []
     for layer in padded_windows(network):
         entering = [axis.sizes[layer.inputs[0]] for axis in axes]
         ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
-        layer_windows.append((layer, list(map(Laid, ops, entering, wraps))))
+        layer_windows.append((layer, list(map(Laid, ops, entering, around, wrapping))))
     return layer_windows

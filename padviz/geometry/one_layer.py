@@ -107,7 +107,7 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     extent = dilation * (kernel - 1) + 1
     pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
     declared = Window(kernel, stride, dilation, pads)
-    layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), scheme)
+    layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), "conv", scheme)
     height, width = (op for op in layer.ops if isinstance(op, Window))
     return height, width
 

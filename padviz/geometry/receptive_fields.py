@@ -16,7 +16,7 @@ from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import ENDS, Network, Size
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import is_square, resolve, resolve_each
 
 
@@ -32,7 +32,7 @@ class AxisField:
 
     `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels.
     In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
-    An image that wraps has no centre, and no offset on that axis.
+    Circular padding has no centre, and so no offset on that axis.
 
     >>> import padviz
     >>> field = padviz.fields("resnet18", 224)[0].height
@@ -50,7 +50,9 @@ class AxisField:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField(AlongAxes[AxisField]):
-    """The field of a layer on each axis; `parts_at` is the layer from which on its centres disagree.
+    """The field of a layer on each axis; `parts_at` is the merge whose branches are centred differently.
+
+    The branches of a U-Net agree: the units of an upsampled one are off by turns to both sides, and on average not.
 
     Examples
     --------
@@ -79,14 +81,29 @@ def receptive_fields(network: Network, size: int | Sequence[int] | None = None) 
     """
     network, pixels = network.at(size), network.pixels(size)
     reaches = [reaches_of(network, axis, pixels) for axis in range(len(pixels))]
-    fields = [_fields(reach, network, axis, pixels) for axis, reach in enumerate(reaches)]
+    parts = [_parts(network, reach) for reach in reaches]
+    fields = [
+        _fields(reach, apart, network, axis, pixels)
+        for axis, (reach, apart) in enumerate(zip(reaches, parts, strict=True))
+    ]
     rows = []
     for i, layer in enumerate(network.layers[1:], start=1):
-        parts = (reach[i].parts_at for reach in reaches)
-        parts_at = min(filter(None, parts), key=network.index.__getitem__, default=None)
+        parts_at = min((at for apart in parts if (at := apart[i]) is not None), default=None)
         axes = {name: own[i] for name, own in zip(network.axes, fields, strict=True)}
-        rows.append(ReceptiveField(layer.name, layer.kind, axes, parts_at))
+        where = None if parts_at is None else network.layers[parts_at].name
+        rows.append(ReceptiveField(layer.name, layer.kind, axes, where))
     return tuple(rows)
+
+
+def _parts(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
+    """Find for each layer the first merge before it, or itself, whose branches are centred differently."""
+    parts: list[int | None] = [None]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering = [reaches[j] for j in layer.inputs]
+        apart = len(entering) > 1 and not reaches[i].whole and len({reach.line for reach in entering}) > 1
+        before = [at for j in layer.inputs if (at := parts[j]) is not None]
+        parts.append(min(before, default=i if apart else None))
+    return parts
 
 
 def around_units(network: Network, axis: int, size: Size) -> list[BeforeAfter | None]:
@@ -139,7 +156,7 @@ def grid_in_words(row: ReceptiveField) -> str:
     px = "samples" if len(row.axes) == 1 else "px"
     words = [f"{axis} {offset:+g} {px}" for axis, offset in pairs if offset is not None]
     whole = any(axis.whole for axis in row.axes.values())
-    none = "none: each unit sees the whole image" if whole else "none: an image that wraps has no centre"
+    none = "none: each unit sees the whole image" if whole else "none: circular padding has no centre"
     return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or none
 
 
@@ -174,18 +191,21 @@ def reaches_of(network: Network, axis: int, size: Size) -> tuple[Reach, ...]:
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
 
 
-def _fields(reaches: Sequence[Reach], network: Network, axis: int, size: Size) -> list[AxisField]:
+def _fields(
+    reaches: Sequence[Reach], parts: Sequence[int | None], network: Network, axis: int, size: Size
+) -> list[AxisField]:
     n, sizes = size[axis], resolve(network, axis, size[axis]).sizes
-    fields = [_field(reach, n, units) for reach, units in zip(reaches, sizes, strict=True)]
-    return [replace(field, offset=None) for field in fields] if wrapped(network)[axis] else fields
+    fields = [_field(reach, n, units, at) for reach, units, at in zip(reaches, sizes, parts, strict=True)]
+    return [replace(field, offset=None) for field in fields] if circular_axes(network)[axis] else fields
 
 
-def _field(reach: Reach, n: int, units: int) -> AxisField:
+def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:
     if reach.whole:
         return AxisField(n, None, None, None, whole=True)
     stride = None if reach.uneven_strides else reach.stride
-    low, high = reach.of(0)
-    if reach.parts_at is not None or stride is None:
+    if parts_at is not None or stride is None:
         return AxisField(reach.size, stride, None, None)
-    centre = Fraction(low + high, 2)
-    return AxisField(reach.size, stride, -low, centre, centre + stride * (units - 1) / 2 - Fraction(n - 1, 2))
+    offset = reach.mean_centre(units) - Fraction(n - 1, 2)
+    low, high = reach.of(0)
+    padding, centre = (-low, Fraction(low + high, 2)) if reach.on_the_line(units) else (None, None)
+    return AxisField(reach.size, stride, padding, centre, offset)

@@ -54,7 +54,7 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     network, pixels = network.at(size), network.pixels(size)
     exposures = []
     for layer, windows in windows_of(network, pixels):
-        reads = [np.array(tap_reads(*laid)) for laid in windows]
+        reads = [np.array(tap_reads(*laid[:3])) for laid in windows]
         rows = [axis_padding(*laid) for laid in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
         imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
@@ -63,14 +63,14 @@ def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> t
     return tuple(exposures)
 
 
-def tap_reads(window: Window, n: int, wraps: bool = False) -> list[int]:
-    """Count the units that read a real row with each tap; where the axis wraps, its padding is real.
+def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
+    """Count the units that read a real row with each tap; where the axis is circular, its padding is real.
 
     >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
     [3, 4, 4]
     """
     before, _, m = place(window, n)
-    if wraps and SCHEMES[window.mode].wraps:
+    if circular and SCHEMES[window.mode].wraps:
         return [m] * window.kernel
     reads = []
     for tap in range(window.kernel):

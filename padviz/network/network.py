@@ -12,7 +12,7 @@ from typing import Any
 
 from padviz.axis.operations import Window, first_beyond
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
-from padviz.network.layer import Layer
+from padviz.network.layer import POOLS, Layer
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -141,8 +141,24 @@ class Network:
         >>> padviz.load("vgg11").pads, padviz.load("unet").pads
         (True, False)
         """
-        ops = (op for layer in self.layers if layer.kind in ("conv", "pad") for op in layer.ops)
-        return any(isinstance(op, Window) and op.padding != (0, 0) for op in ops)
+        padding = (layer for layer in self.layers if layer.kind in ("conv", "pad") and layer.name not in self.pool_pads)
+        return any(isinstance(op, Window) and op.padding != (0, 0) for layer in padding for op in layer.ops)
+
+    @cached_property
+    def pool_pads(self) -> frozenset[str]:
+        """Names of the pads whose rows only pools read, through elementwise layers or none: schemes leave them alone.
+
+        >>> import padviz
+        >>> padviz.load("vgg11").pool_pads
+        frozenset()
+        """
+        readers: list[set[str]] = [set() for _ in self.layers]
+        for i, layer in reversed([*enumerate(self.layers)]):
+            passing = layer.kind == "pad" or not any(layer.ops)
+            for j in layer.inputs:
+                readers[j] |= readers[i] if passing else {layer.kind}
+        pads = zip(self.layers, readers, strict=True)
+        return frozenset(layer.name for layer, kinds in pads if layer.kind == "pad" and kinds and kinds <= POOLS)
 
     @property
     def gates(self) -> tuple[str, ...]:

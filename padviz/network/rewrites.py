@@ -69,8 +69,8 @@ def with_padding(network: Network, padding: str | None) -> Network:
     """Pad every convolution by a scheme, or by one for each axis; None leaves the network as it is.
 
     The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
-    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pooling ignores its
-    padding whatever the scheme. Transposed convolutions and crops stay as they are.
+    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pools keep their
+    padding, and a pad that only pools read. Transposed convolutions and crops stay as they are.
 
     >>> import padviz
     >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
@@ -101,14 +101,16 @@ def _repadded(network: Network, padding: str) -> Network:
     again = network.then(lambda other: _repadded(other, padding))
     network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
-        if layer.kind == "pad" and any(map(_alone, layer.ops, schemes)):
+        if layer.kind == "pad" and layer.name not in network.pool_pads and any(map(_alone, layer.ops, schemes)):
             what = "partial convolution needs padding that belongs to a convolution"
             raise PadvizError(
                 f"{what}, and {layer.name} pads on its own",
                 where=network.name,
                 hint="give the padding to the convolution that follows it",
             )
-    return replace(network, layers=tuple(padded_layer(layer, padding) for layer in network.layers), again=again)
+    kinds: list[Kind] = ["maxpool" if layer.name in network.pool_pads else layer.kind for layer in network.layers]
+    layers = tuple(padded_layer(*each, padding) for each in zip(network.layers, kinds, strict=True))
+    return replace(network, layers=layers, again=again)
 
 
 def _alone(pad: Op | None, scheme: str) -> bool:
@@ -221,12 +223,12 @@ def padded_windows(network: Network) -> tuple[Layer, ...]:
 
 
 @lru_cache(64)
-def wrapped(network: Network) -> tuple[bool, ...]:
-    """Tell which axes wrap: something pads there, and all that does reads the far side; a pool's padding aside.
+def circular_axes(network: Network) -> tuple[bool, ...]:
+    """Tell which axes are padded circularly: something pads there, and all that does reads the far side; pools aside.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
-    >>> wrapped(with_padding(padviz.load("resnet18"), "zero/circular"))
+    >>> circular_axes(with_padding(padviz.load("resnet18"), "zero/circular"))
     (False, True)
     """
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
@@ -253,10 +255,10 @@ def same_mode(pad: Layer, reader: Layer) -> bool:
     )
 
 
-def padded_layer(layer: Layer, padding: str) -> Layer:
-    """Rewrite one layer as `with_padding` does."""
+def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
+    """Rewrite one layer, or a pool's pad as the pool would be, as `with_padding` does."""
     schemes = schemes_of(padding, len(layer.ops))
-    ops = tuple(_padded(op, layer.kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
+    ops = tuple(_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
     return layer if ops == layer.ops else replace(layer, ops=ops)
 
 

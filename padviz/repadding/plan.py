@@ -114,10 +114,10 @@ def plan(
     selected = _selected(network, joined, layers, without)
     changes, left, pads = [], [], 0
     for i, layer in enumerate(joined.layers):
-        if i not in selected:
+        if i not in selected or layer.name in joined.pool_pads:
             continue
         entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
-        after = padded_layer(layer, padding)
+        after = padded_layer(layer, layer.kind, padding)
         if any(_fills(op, n, sizes[axis][i]) for axis, (op, n) in enumerate(zip(layer.ops, entering, strict=True))):
             left.append(Left(layer.name, "it fills up to the size of another map, with zeros"))
         elif layer.kind not in ("conv", "pad") or not any(map(adds, layer.ops)):

@@ -40,6 +40,7 @@ class Axis(Struct, forbid_unknown_fields=True):
     remainder: int
     skipped: int
     overhang: int
+    circular: bool
     wraps: bool
     offset: float | None
 
@@ -338,9 +339,9 @@ def test_fields() -> None:
     assert table.splitlines()[-1].split() == ["features.30", "maxpool", "212", "32", "90", "15.5", "0"]
     found = json.loads(run("fields", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
     assert found["layers"][0]["height"] == {
-        "size": 204, "stride": 1.0, "padding": None, "centre": None, "offset": None, "whole": False
+        "size": 204, "stride": 1.0, "padding": None, "centre": None, "offset": 0.0, "whole": False
     }  # fmt: skip
-    assert found["layers"][0]["parts_at"] == "up4.up"
+    assert found["layers"][0]["parts_at"] is None
     assert Path("fields.svg").read_text().startswith("<?xml")
     Path("net.toml").write_text('layers = [{op = "conv", name = "c", kernel = [3, 5]}, {op = "global", name = "g"}]')
     rows = rows_of(run("fields", "net.toml", "--size", "20", "--format", "csv").stdout)

@@ -7,10 +7,13 @@ import io
 import json
 import tomllib
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from torch import nn
 
 import padviz
+from padviz.advice.verdict import audit
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.build import parse
@@ -56,14 +59,51 @@ def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
     assert (near.height.offset < 0) == (size % 8 != 1)
 
 
-def test_where_branches_are_centred_differently_there_is_none_and_the_layer_is_named() -> None:
-    row = padviz.fields("unet", 572)[-1]
-    assert row.offsets == (None, None)
-    assert grid_in_words(row) == "not defined: branches have different centres, first at up4.up"
-    assert grid_offsets(padviz.load("unet"), (572, 572))[row.layer] == (None, None)
-    screen = " ".join(run("uneven", "unet", "--size", "572").stdout.split())
-    assert "Sampling-grid offset of out: not defined: branches have different centres, first at up4.up." in screen
-    assert "predicts" not in screen
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(3, 8, 3, 2, 1),),
+        (nn.Conv2d(3, 16, 3, 1, 1), nn.PixelShuffle(2)),
+        (nn.Conv2d(3, 16, 3, 2, 1), nn.PixelShuffle(2), nn.Conv2d(4, 3, 3, 1, 1)),
+        (nn.MaxPool2d(2), nn.Upsample(scale_factor=2)),
+        (nn.MaxPool2d(2), nn.Upsample(scale_factor=3, mode="bilinear"), nn.Conv2d(3, 3, 3, 2, 1)),
+    ],
+)
+@pytest.mark.parametrize("size", [64, 67])
+def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn.Module, ...], size: int) -> None:
+    network = padviz.load(nn.Sequential(*layers), size=size)
+    reach, row = reaches_of(network, 0, (size, size))[-1], padviz.fields(network, size)[-1]
+    units = resolve_each(network, (size, size))[0].sizes[-1]
+    mean = Fraction(sum(sum(reach.of(unit)) for unit in range(units)), 2 * units)
+    assert row.height.offset == mean - Fraction(size - 1, 2)
+    assert row.parts_at is None
+    off = float(row.height.offset)
+    place = f"{abs(off):g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
+    assert f"the sampling grid is centred {place}" in audit(network, size).symmetry
+
+
+@pytest.mark.parametrize("name", ["unet", "unet_padded"])
+def test_the_branches_of_a_u_net_agree(name: str) -> None:
+    network = padviz.load(name)
+    row = padviz.fields(network, network.size)[-1]
+    assert (row.offsets, row.parts_at) == ((0, 0), None)
+    assert "the sampling grid is centred on the image" in audit(network, network.size).symmetry
+
+
+def test_where_branches_are_centred_differently_the_layer_is_named(tmp_path: Path) -> None:
+    steps = [
+        '{op = "conv", name = "a", kernel = 3, padding = [[2, 0], [1, 1]]}',
+        '{op = "conv", name = "b", kernel = 3, padding = 1, from = "input"}',
+        '{op = "add", name = "sum", from = ["a", "b"]}',
+        '{op = "conv", name = "out", kernel = 1}',
+    ]
+    path = tmp_path / "apart.toml"
+    path.write_text(f"layers = [{', '.join(steps)}]")
+    row = padviz.fields(str(path), 57)[-1]
+    assert row.offsets == (None, 0)
+    assert grid_in_words(row) == "not defined: branches have different centres, first at sum"
+    screen = " ".join(run("uneven", str(path), "--size", "57").stdout.split())
+    assert "Sampling-grid offset of out: not defined: branches have different centres, first at sum." in screen
 
 
 def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

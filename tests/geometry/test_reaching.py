@@ -37,8 +37,8 @@ def check(reaches: tuple[Reach, ...], net: padviz.Network, fields: naive.Fields)
         assert [reach.of(unit) for unit in range(m)] == [(min(each), max(each)) for each in seen]
         assert reach.size == max(max(each) - min(each) + 1 for each in seen)
         centres = [Fraction(min(each) + max(each), 2) for each in seen]
-        if reach.parts_at is None:
-            assert centres == [centres[0] + unit * reach.stride for unit in range(m)]
+        assert reach.on_the_line(m) == (centres == [centres[0] + unit * reach.stride for unit in range(m)])
+        assert reach.mean_centre(m) == sum(centres) / m
 
 
 @pytest.mark.parametrize("scales", [None, LONG], ids=["short", "long"])

@@ -5,10 +5,10 @@ The oracle is PyTorch: a module that treats all rows alike turns what it makes w
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -23,9 +23,10 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.lattice import lattice_on
 from padviz.geometry.reaching.near_padding import near_padding
-from padviz.geometry.reaching.seams import seams, seams_in_words
+from padviz.geometry.reaching.seams import seams_in_words, wraps
 from padviz.network.network import Network
-from padviz.network.rewrites import with_padding, wrapped
+from padviz.network.rewrites import circular_axes, with_padding
+from padviz.reports.windows.uneven import verdict
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
@@ -76,8 +77,8 @@ def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, s
     torch.manual_seed(0)
     model = nn.Sequential(*MODULES[name]).double().eval()
     network = padviz.load(model, size=size)
-    assert wrapped(network) == (True, True)
-    seamless = [not seam.jumps and not seam.ends for seam in seams(network, size)]
+    assert circular_axes(network) == (True, True)
+    seamless = wraps(network, size)
     image = torch.rand(1, 1, *size, dtype=torch.float64)
     made = model(image)
     for axis in (0, 1):
@@ -116,9 +117,9 @@ def wrapping(draw: Any) -> tuple[list[dict[str, Any]], Size]:
 def test_where_ends_meet_without_a_seam_usage_turns_with_the_image(made: tuple[list[dict[str, Any]], Size]) -> None:
     steps, size = made
     network = with_padding(parse({"layers": steps}, "net"), "circular")
-    if not all(wrapped(network)):
+    if not all(circular_axes(network)):
         return  # nothing pads
-    assert [(seam.jumps, seam.ends) for seam in seams(network, size)] == [((), ())] * 2
+    assert wraps(network, size) == (True, True)
     rows = ledger(network, size)
     assert (rows.balanced, rows.remainders, rows.jumps) == (True, (), ())
     told = [{**step, "mode": "circular"} if step["op"] == "conv" else step for step in steps]
@@ -138,15 +139,15 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
         rows, before = padviz.uneven(padded, size).layers, padviz.uneven(with_padding(net, "zero"), size).layers
     except PadvizError:
         return
-    around = dict(zip(("height", "width"), wrapped(padded), strict=True))
+    around = dict(zip(("height", "width"), circular_axes(padded), strict=True))
     for row, other in zip(rows, before, strict=True):
         for axis, read in row.axes.items():
-            assert read.wraps == around[axis]
-            assert not (read.wraps and read.uneven)
-            plain = replace(read, wraps=False, remainder=0, skipped=read.skipped + read.remainder)
+            assert read.circular == around[axis]
+            assert not (read.circular and read.uneven)
+            plain = replace(read, circular=False, wraps=False, remainder=0, skipped=read.skipped + read.remainder)
             twin = other.axes[axis]
             assert plain == replace(twin, remainder=0, skipped=twin.skipped + twin.remainder)
-            if not read.wraps:
+            if not read.circular:
                 assert read == twin
 
 
@@ -169,8 +170,9 @@ def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size(name: str
     found = audit(with_padding(padviz.load(name), "circular"), size)
     assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
     assert found.offset == [None, None]
-    assert found.symmetry.startswith("No convolution reads its padding unevenly; height and width wrap")
-    assert ("maxpool keeps a border of its own" in found.symmetry) == (name == "resnet18")
+    assert found.symmetry.startswith("No convolution reads its padding unevenly; height and width ")
+    broken = "are padded circularly, but maxpool breaks the circle." if name == "resnet18" else "wrap."
+    assert found.symmetry.endswith(broken)
     assert found.padding.startswith("All" if name == "resnet18" else "No unit")
 
 
@@ -184,14 +186,13 @@ def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so(name: str, 
     for each in found.remedies:
         if each.kind == "larger":
             assert each.price == f"{each.outcome.jumps} layers jump in phase still"
-    reason = f"jump in phase, as {size[1]} is no multiple of 32;"
-    assert re.search(r"where the ends meet, maxpool .*, and (\S+) and \d+ more jump in phase, as", found.symmetry)
-    assert reason in found.symmetry
+    broken = f"the width is padded circularly, but maxpool breaks the circle, as {size[1]} is no multiple of 32;"
+    assert broken in found.symmetry
 
 
 def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:
     found = audit(with_padding(padviz.load("resnet18"), "circular"), (230, 250))
-    assert "jump in phase" in found.symmetry
+    assert "breaks the circle, as 230 is no multiple of 32" in found.symmetry
     assert [each.outcome.size for each in found.remedies] == [[224, 224], [256, 256]]
     assert found.outcome.jumps > 0
     for each in found.remedies:
@@ -218,12 +219,44 @@ def test_only_what_pads_by_the_far_side_alone_wraps() -> None:
         ]
         return parse({"layers": steps}, "net")
 
-    assert wrapped(net("circular", "circular")) == (True, True)
-    assert wrapped(net("circular", "zero")) == (False, False)
-    assert wrapped(net("circular", ["zero", "circular"])) == (False, True)
-    assert wrapped(net("reflect")) == (False, False)
-    assert wrapped(padviz.load("unet")) == (False, False)
+    assert circular_axes(net("circular", "circular")) == (True, True)
+    assert circular_axes(net("circular", "zero")) == (False, False)
+    assert circular_axes(net("circular", ["zero", "circular"])) == (False, True)
+    assert circular_axes(net("reflect")) == (False, False)
+    assert circular_axes(padviz.load("unet")) == (False, False)
     assert seams_in_words(net("circular", ["zero", "circular"]), (9, 12)) == ["the width wraps"]
+
+
+class Net(nn.Module):
+    """A U-Net for panoramas: circular pads and upsampling; zeros, or a crop, mend a skip where sizes differ."""
+
+    def __init__(self, zeros: bool) -> None:
+        super().__init__()
+        self.zeros = zeros
+        self.down, self.inner, self.up = conv(3), conv(3), conv(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.down(x)
+        y = self.inner(nn.functional.avg_pool2d(skip, 2))
+        y = self.inner(nn.functional.avg_pool2d(y, 2))
+        for size in (x.shape[-1] // 2, x.shape[-1]):
+            y = nn.functional.interpolate(nn.functional.pad(y, (1, 1, 1, 1), mode="circular"), scale_factor=2.0)
+            y = y[..., 2:-2, 2:-2]
+            if self.zeros and y.shape[-1] != size:
+                y = nn.functional.pad(y, (0, size - y.shape[-1]))
+        return self.up(y + skip[..., : y.shape[-1]])
+
+
+@pytest.mark.parametrize("zeros", [True, False])
+@pytest.mark.parametrize(("width", "meet"), [(88, True), (90, False), (92, True), (93, False)])
+def test_an_axis_is_said_to_wrap_where_usage_is_periodic_along_it(width: int, meet: bool, zeros: bool) -> None:
+    size = 32, width
+    network = padviz.load(Net(zeros).eval(), size=size)
+    counts = padviz.usage(network, size).counts
+    assert bool((np.roll(counts, 4, 1) == counts).all()) == meet
+    assert wraps(network, size)[1] == meet
+    said = " ".join([audit(network, size).symmetry, *verdict(network, ledger(network, size))])
+    assert ("width wrap" in said) == meet
 
 
 def test_pads_of_what_wraps_are_not_shared_out() -> None:

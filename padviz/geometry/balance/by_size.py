@@ -13,7 +13,7 @@ from padviz.axis.padding_modes import fits as padding_fits
 from padviz.errors import PadvizError
 from padviz.geometry.ledger import axis_padding
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import padded_windows, with_pads_joined, with_same, wrapped
+from padviz.network.rewrites import circular_axes, padded_windows, with_pads_joined, with_same
 from padviz.network.sizes import check_known
 
 Rows = NDArray[np.int64]
@@ -69,7 +69,7 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
     """
     rows, runs = _rows_of(network, axis, sizes)
     readings: dict[tuple[Window, int], tuple[str, _Reading]] = {}
-    wraps = wrapped(network)[axis]
+    wraps = circular_axes(network)[axis]
     for layer in padded_windows(network):
         window, n = layer.ops[axis], rows[layer.inputs[0]]
         if isinstance(window, Window) and (window, id(n)) not in readings:

@@ -67,9 +67,9 @@ def total(row: AxisPadding) -> int:
 
 
 def _halved(row: AxisPadding) -> int | None:
-    """Halve the rows that a window consumes; where the axis wraps it keeps its pads. None where they are odd."""
-    rows = sum(row.declared) if row.wraps else total(row)
-    return None if rows % 2 or (row.wraps and row.declared[0] != row.declared[1]) else rows // 2
+    """Halve the rows that a window consumes; where the axis is circular it keeps its pads. None where they are odd."""
+    rows = sum(row.declared) if row.circular else total(row)
+    return None if rows % 2 or (row.circular and row.declared[0] != row.declared[1]) else rows // 2
 
 
 def _padded(op: Op | None, pad: int) -> Op | None:

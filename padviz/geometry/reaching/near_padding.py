@@ -10,7 +10,7 @@ from typing import NamedTuple
 from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.touching import touched_on
 from padviz.network.network import Network
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import on_each, sizes_of
 
 BeforeAfter = tuple[int, int]  # rows, or columns, of units or pixels
@@ -63,7 +63,7 @@ def near_padding(
 def _touched_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
     """Count the units of every layer that padding touches from either end, on one axis."""
     sizes = sizes_of(network, axis, n)
-    touched = touched_on(network, axis, sizes, around and wrapped(network)[axis])
+    touched = touched_on(network, axis, sizes, around and circular_axes(network)[axis])
     ends = [(before.depth, after.depth) for (before, after), _ in touched]
     return [(min(before, m), min(after, m)) for (before, after), m in zip(ends, sizes, strict=True)]
 

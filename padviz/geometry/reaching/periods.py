@@ -10,7 +10,7 @@ import numpy as np
 
 from padviz.axis.operations import Adaptive, Blocks, Op
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
-from padviz.geometry.reaching.reach import Interval, Reach, parted, whole
+from padviz.geometry.reaching.reach import Interval, Reach, whole
 from padviz.network.network import Network
 
 MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer
@@ -35,9 +35,9 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
         if any(reach.whole for reach in entering) or isinstance(op, Adaptive):
             reached: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
         elif op is None:
-            reached = _merged(entering, sizes[i], layer.name)
+            reached = _merged(entering, sizes[i])
         else:
-            reached = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i], layer.name)
+            reached = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i])
         kept += len(reached.seen) if reached else 0
         if reached is None or kept > MOST_KEPT:
             return None
@@ -45,7 +45,7 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
     return tuple(reaches)
 
 
-def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None:
+def _through(op: Op, entering: Reach, n: int, m: int) -> Reach | None:
     """Pull the reach of the `m` units of `op` through it, which reads a layer of `n`."""
     rate = rate_of(op, n, m)
     if not rate:
@@ -65,12 +65,10 @@ def _through(op: Op, entering: Reach, n: int, m: int, name: str) -> Reach | None
         for unit in range(period):
             first, last = rows_of(op, n, m, unit)
             seen.append((entering.of(first)[0], entering.of(last)[1]))
-    stride = entering.stride * rate
-    parts_at = entering.parts_at or (None if _centred_alike(seen[:m], stride) else name)
-    return _repeating(seen, stride, m, parts_at, wavy=entering.wavy or is_wavy(op))
+    return _repeating(seen, entering.stride * rate, m, wavy=entering.wavy or is_wavy(op))
 
 
-def _merged(reaches: Sequence[Reach], m: int, name: str) -> Reach | None:
+def _merged(reaches: Sequence[Reach], m: int) -> Reach | None:
     """Unite the reaches of branches, where all advance alike."""
     period = lcm(*(len(reach.seen) for reach in reaches))
     stride = reaches[0].stride
@@ -78,18 +76,10 @@ def _merged(reaches: Sequence[Reach], m: int, name: str) -> Reach | None:
         return None
     both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
     seen = [(min(low for low, _ in intervals), max(high for _, high in intervals)) for intervals in both]
-    centred = all(len({low + high for low, high in intervals}) == 1 for intervals in both[:m])
-    parts_at = parted(reaches) or (None if centred else name)
-    return _repeating(seen, stride, m, parts_at, wavy=any(reach.wavy for reach in reaches))
+    return _repeating(seen, stride, m, wavy=any(reach.wavy for reach in reaches))
 
 
-def _centred_alike(seen: Sequence[Interval], stride: Fraction) -> bool:
-    """Tell whether the centres of units are evenly apart."""
-    first, (rows, units) = sum(seen[0]), stride.as_integer_ratio()
-    return all((low + high - first) * units == 2 * unit * rows for unit, (low, high) in enumerate(seen))
-
-
-def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, parts_at: str | None, *, wavy: bool) -> Reach:
+def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, *, wavy: bool) -> Reach:
     """Make a reach with the most rows that a unit of a map of `m` sees."""
     size = max(high - low + 1 for low, high in seen[:m])
-    return Reach(seen, stride, size, parts_at, wavy=wavy)
+    return Reach(seen, stride, size, wavy=wavy)

@@ -8,7 +8,6 @@ the first which units are asked for, for either end, and from the first to the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from padviz.axis.operations import Adaptive, taps_of
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.errors import SizeError
-from padviz.geometry.reaching.reach import Reach, parted, whole
+from padviz.geometry.reaching.reach import Reach, whole
 from padviz.network.network import Network
 
 MOST_UNITS = 1 << 23  # of all layers together
@@ -75,8 +74,7 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
         branches = [_through(net, i, j, needed, seen[j]) for j in layer.inputs]
         lows, highs = zip(*branches, strict=True)
         seen.append((np.minimum.reduce(lows), np.maximum.reduce(highs)))
-        parts_at = parted(entering) or (None if _centred_alike(net, i, needed[i], branches) else layer.name)
-        reaches.append(replace(_reach(net, i, needed[i], seen[i]), parts_at=parts_at))
+        reaches.append(_reach(net, i, needed[i], seen[i]))
     return tuple(reaches)
 
 
@@ -153,22 +151,9 @@ def _through(net: AxisNetwork, i: int, j: int, needed: Sequence[Ends], seen: End
     return low.min(axis=0), high.max(axis=0)
 
 
-def _own(net: AxisNetwork, i: int, needed: Ends, seen: Ends) -> Ends:
+def _reach(net: AxisNetwork, i: int, needed: Ends, seen: Ends) -> Reach:
     """Keep of the units needed those of the map itself."""
     low, high = (rows[np.searchsorted(units, 0) :][: net.sizes[i]] for units, rows in zip(needed, seen, strict=True))
-    return low, high
-
-
-def _centred_alike(net: AxisNetwork, i: int, needed: Ends, branches: Sequence[Ends]) -> bool:
-    """Tell whether in each unit of the map branches share a centre, and the centres of units are evenly apart."""
-    rows, units = net.slopes[i].rate.as_integer_ratio()
-    sums = [np.add(*_own(net, i, needed, branch)) for branch in branches]
-    even = sums[0][0] * units + 2 * np.arange(net.sizes[i]).astype(object) * rows
-    return not net.slopes[i].uneven and all((ends.astype(object) * units == even).all() for ends in sums)
-
-
-def _reach(net: AxisNetwork, i: int, needed: Ends, seen: Ends) -> Reach:
-    low, high = _own(net, i, needed, seen)
     slope = net.slopes[i]
     size = int((high - low).max()) + 1
     return Reach(np.stack([low, high], 1), slope.rate, size, uneven_strides=slope.uneven)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Interval = tuple[int, int]
@@ -28,7 +29,6 @@ class Reach:
     seen: Sequence[Any] | NDArray[Any]
     stride: Fraction
     size: int
-    parts_at: str | None = None
     whole: bool = False
     uneven_strides: bool = False
     wavy: bool = False
@@ -40,10 +40,28 @@ class Reach:
         advance = int(turns * len(self.seen) * self.stride)
         return low + advance, high + advance
 
+    def mean_centre(self, m: int) -> Fraction:
+        """Return the mean centre of the first `m` units.
 
-def parted(reaches: Sequence[Reach]) -> str | None:
-    """Find the first layer at which any of them is no longer centred; None where all are."""
-    return next((reach.parts_at for reach in reaches if reach.parts_at), None)
+        >>> Reach([(0, 1), (0, 1)], Fraction(1), 2).mean_centre(5)  # .5, .5, 2.5, 2.5, 4.5
+        Fraction(21, 10)
+        """
+        turns, rest = divmod(m, len(self.seen))
+        ends = int(np.sum(self.seen[:rest])) + (turns and turns * int(np.sum(self.seen)))
+        further = turns * (turns - 1) * len(self.seen) + 2 * turns * rest
+        return (ends + further * len(self.seen) * self.stride) / Fraction(2 * m)
+
+    @property
+    def line(self) -> tuple[Fraction, Fraction]:
+        """The straight line that the centres follow: rows for each unit, and where it is at unit 0."""
+        period = len(self.seen)
+        return self.stride, self.mean_centre(period) - self.stride * (period - 1) / 2
+
+    def on_the_line(self, m: int) -> bool:
+        """Tell whether the centres of the first `m` units are evenly apart, as those of upsampled ones are not."""
+        ends = np.sum(self.seen[:m], axis=1).astype(object)
+        rows, units = self.stride.as_integer_ratio()
+        return bool(((ends - ends[0]) * units == 2 * np.arange(len(ends)) * rows).all())
 
 
 def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
@@ -54,4 +72,4 @@ def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
     """
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
-    return Reach([(low, high)], Fraction(0), image, parted(reaches), whole=True)
+    return Reach([(low, high)], Fraction(0), image, whole=True)

@@ -1,121 +1,101 @@
-"""Seams: the layers that tell where the ends of an axis meet, although it wraps."""
+"""Whether the ends of an axis meet: whether the network turns what it makes with an image that is turned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Window
-from padviz.axis.receptive_interval import rate_of
 from padviz.engine.apply import apply
-from padviz.engine.axis_map import AxisMap
+from padviz.errors import SizeError
 from padviz.geometry.reaching.lattice import lattice_on
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_pads_joined, wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import resolve
 
-PRIMES = 1_000_003, 2_147_483_629  # of numbers that no two rows have in common
+PRIME = 2_147_483_629  # numbers below it, and products of two, fit into int64
+FACTORS = 1_000_003, 998_244_353
 
 
-class Seam(NamedTuple):
-    """An axis that wraps: the layers whose units jump in phase where its ends meet, and those that still end there."""
+def wraps(network: Network, size: Size) -> tuple[bool, ...]:
+    """Tell which axes wrap at a size: they are padded circularly, and every target turns with the image.
 
-    axis: str
-    jumps: tuple[str, ...]
-    ends: tuple[str, ...]
-
-
-def seams(network: Network, size: Size) -> list[Seam]:
-    """Find, on each axis that wraps, the layers that do not turn with an image that is turned by whole strides.
-
-    Where there are none, every unit treats the two ends as it treats any two rows.
+    Usage is periodic along such an axis, by the total stride.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
-    >>> seams(with_padding(padviz.load("resnet18"), "zero/circular"), (224, 224))
-    [Seam(axis='width', jumps=(), ends=('maxpool',))]
+    >>> net = with_padding(padviz.load("vgg11"), "zero/circular")
+    >>> wraps(net, (64, 64)), wraps(net, (64, 70))
+    ((False, True), (False, False))
     """
-    network, found = with_pads_joined(network), []
-    for axis, wraps in enumerate(wrapped(network)):
-        if wraps:
-            seen = [*_seen(network, axis, size[axis])]
-            jumps, ends = (tuple(name for name, jumping in seen if jumping == wanted) for wanted in (True, False))
-            found.append(Seam(network.axes[axis], jumps, ends))
-    return found
+    circular = enumerate(zip(circular_axes(network), size, strict=True))
+    return tuple(around and break_on(network, axis, n) is None for axis, (around, n) in circular)
 
 
-def _seen(network: Network, axis: int, n: int) -> Iterator[tuple[str, bool]]:
-    """Yield each layer that sees where the ends meet, and whether its units jump there; none where pads stay alone."""
-    sizes, maps = resolve(network, axis, n)
-    rows = [op for layer in network.layers if layer.kind == "pad" and isinstance(op := layer.ops[axis], Window)]
-    if any(op.padding != (0, 0) for op in rows):
-        return
-    for i, layer in enumerate(network.layers):
-        op, axis_map = layer.ops[axis], maps[i]
-        if op is None or axis_map is None or isinstance(op, Adaptive):
-            continue
-        entering = sizes[layer.inputs[0]]
-        if not turns(op, axis_map):
-            yield layer.name, isinstance(op, Window) and sizes[i] * op.stride != entering
+@lru_cache(64)
+def break_on(network: Network, axis: int, n: int) -> str | None:
+    """Name the layer at which the circle breaks, of an axis of `n` rows; None where every target turns.
 
-
-def turns(op: Op, axis_map: AxisMap) -> bool:
-    """Tell whether what an operation makes turns with its input, by all of whole strides.
-
-    >>> from padviz.axis.build import axis_map
-    >>> window = Window(3, stride=2, padding=(1, 1), mode="circular")
-    >>> [turns(window, axis_map(window, n)) for n in (8, 9)]
-    [True, False]
+    An image of arbitrary numbers, and the same turned by a total stride, go through all layers; branches are added with
+    factors of their own, lest they mend each other. Layers between, such as pads and crops, need not turn.
     """
-    n, m = axis_map.n_in, axis_map.n_out
-    rate = rate_of(op, n, m)
-    turn = op.size if isinstance(op, Blocks) and op.is_local else 1
-    rows, units = rate.numerator * turn, rate.denominator * turn
-    if n % rows or m % units or n // rows != m // units:
-        return False
-    image = (np.arange(1, n + 1) * PRIMES[0] ** 2 % PRIMES[1])[None, :, None]
-    one, other = (apply(axis_map, np.roll(image, by, axis=1), 1) for by in (0, rows))
-    return np.array_equal(np.roll(one, units, axis=1), other)
+    maps = resolve(network, axis, n).maps
+    try:
+        lattice = lattice_on(network, axis, n)
+    except SizeError:  # it comes to the same phase too late to look
+        return network.targets[-1]
+    image = np.arange(1, n + 1) * FACTORS[0] % PRIME
+    image = image * image % PRIME
+    made = [np.stack([image, np.roll(image, lattice.step)], 1)[None]]
+    turned = [True]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        axis_map, branches = maps[i], [made[j] for j in layer.inputs]
+        if axis_map is not None:
+            both = apply(axis_map, branches[0], 1) % PRIME
+        elif len(branches) == 1:
+            both = branches[0]
+        else:
+            factors = [pow(FACTORS[1], k + 1, PRIME) for k in range(len(branches))]
+            both = np.stack([branch * k % PRIME for branch, k in zip(branches, factors, strict=True)]).sum(0) % PRIME
+        made.append(both)
+        units = lattice.step / lattice.strides[i]
+        whole = units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1])
+        turned.append(bool(whole))
+    at = next((i for name in network.targets if not turned[i := network.index[name]]), None)
+    while at is not None and (before := [j for j in network.layers[at].inputs if not turned[j]]):
+        at = before[0]
+    return None if at is None else network.layers[at].name
 
 
 def seams_in_words(network: Network, size: Size) -> list[str]:
-    """Say which axes wrap, and where it shows; axes that are alike together.
+    """Say which axes wrap, and of others that are padded circularly where the circle breaks; like axes together.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
     >>> seams_in_words(with_padding(padviz.load("resnet18"), "circular"), (224, 224))
-    ['height and width wrap; where the ends meet, maxpool keeps a border of its own']
+    ['height and width are padded circularly, but maxpool breaks the circle']
+    >>> seams_in_words(with_padding(padviz.load("vgg11"), "zero/circular"), (64, 64))
+    ['the width wraps']
     """
     said: dict[str, list[str]] = {}
-    for seam in seams(network, size):
-        said.setdefault(_shows(network, size, seam), []).append(seam.axis)
-    return [f"{_wrap(axes)}{shows}" for shows, axes in said.items()]
+    for axis, (around, n) in enumerate(zip(circular_axes(network), size, strict=True)):
+        if around:
+            said.setdefault(_broken(network, axis, n), []).append(network.axes[axis])
+    words = []
+    for broken, names in said.items():
+        several = len(names) > 1
+        subject = f"{', '.join(names[:-1])} and {names[-1]}" if several else f"the {names[0]}"
+        circular = f"{'are' if several else 'is'} padded circularly, but {broken}"
+        words.append(f"{subject} {circular if broken else 'wrap' if several else 'wraps'}")
+    return words
 
 
-def _wrap(names: list[str]) -> str:
-    """Say that axes wrap.
-
-    >>> _wrap(["width"]), _wrap(["height", "width"])
-    ('the width wraps', 'height and width wrap')
-    """
-    return f"the {names[0]} wraps" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} wrap"
-
-
-def _shows(network: Network, size: Size, seam: Seam) -> str:
-    """Say where it shows that an axis wraps."""
-    axis = network.axes.index(seam.axis)
-    parts = []
-    if seam.ends:
-        keep = "keeps a border of its own" if len(seam.ends) == 1 else "keep borders of their own"
-        parts.append(f"{_named(seam.ends)} {keep}")
-    if seam.jumps:
-        step = lattice_on(network, axis, size[axis]).step
-        why = f", as {size[axis]} is no multiple of {step}" if size[axis] % step else ""
-        parts.append(f"{_named(seam.jumps)} jump{'s' if len(seam.jumps) == 1 else ''} in phase{why}")
-    return f"; where the ends meet, {', and '.join(parts)}" if parts else ""
-
-
-def _named(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+def _broken(network: Network, axis: int, n: int) -> str:
+    layer = break_on(network, axis, n)
+    if layer is None:
+        return ""
+    try:
+        step = lattice_on(network, axis, n).step
+    except SizeError:
+        step = 1
+    return f"{layer} breaks the circle" + (f", as {n} is no multiple of {step}" if n % step else "")

@@ -10,7 +10,7 @@ from padviz.geometry.balance.balanced_sizes import BalancedSizes
 from padviz.geometry.balance.nearest import odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
@@ -54,14 +54,14 @@ def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> lis
 
 
 def _around(network: Network, axis: str) -> list[tuple[str, str]]:
-    """Say, where an axis wraps, what sizes without remainders have before others."""
+    """Say, where an axis is circular, what sizes without remainders have before others."""
     axes = network.axes if axis == "both" else (axis,)
-    around = [name for name, wraps in zip(network.axes, wrapped(network), strict=True) if wraps and name in axes]
+    around = [name for name, meets in zip(network.axes, circular_axes(network), strict=True) if meets and name in axes]
     if not around:
         return []
     where = "without remainders no window jumps in phase where the ends meet"
     alone = "" if len(around) == len(axes) else "; each axis alone has more"
-    return [("wraps", f"{' and '.join(around)}: at sizes {where}{alone}")]
+    return [("circular", f"{' and '.join(around)}: at sizes {where}{alone}")]
 
 
 def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:

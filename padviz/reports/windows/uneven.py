@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from padviz.errors import SizeError
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
-from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, padded_before
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
 from padviz.network.declared import declared
 from padviz.network.network import ENDS, Network, Size
-from padviz.network.rewrites import wrapped
+from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
@@ -198,7 +198,8 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
-    lines += [f"{words[0].upper()}{words[1:]}." for words in seams_in_words(network, ledger.size)]
+    said = [padded_before(network), *seams_in_words(network, ledger.size)]
+    lines += [f"{words[0].upper()}{words[1:]}." for words in said if words]
     lines += grid(network, ledger.size)
     if not ledger.balanced or ledger.remainders or ledger.jumps:  # else this size is such a one
         lines.append(_cure(network, ledger))
@@ -225,7 +226,7 @@ def grid(network: Network, size: Size) -> list[str]:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
         return []
-    names = [] if all(wrapped(network)) else [name for name in names_of(None, network) if name in rows]
+    names = [] if all(circular_axes(network)) else [name for name in names_of(None, network) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)
