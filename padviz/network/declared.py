@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from padviz.network.network import FILES, Network, in_words
+from padviz.network.network import FILES, Network, Size, in_words
 
 
 def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> Iterator[str]:
@@ -23,9 +23,10 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
         yield f"the file leaves its input size open; this is at {in_words(network.size)}, `{sized_by}` says another"
 
 
-def declared(network: Network) -> str:
-    """Say, in a clause, that a file gives its image another size than the network was read at; "" where it does not."""
-    own = tuple(given or n for given, n in zip(network.declared, network.size, strict=False))
-    if own == network.size[: len(own)]:
+def declared(network: Network, size: Size | None = None) -> str:
+    """Say, in a clause, that a file gives its image another size than this, by default that at which it was read."""
+    size = size or network.size
+    own = tuple(given or n for given, n in zip(network.declared, size, strict=False))
+    if own == size[: len(own)]:
         return ""
-    return f"the file declares an input of {in_words(own)}, and must be exported anew for {in_words(network.size)}"
+    return f"the file declares an input of {in_words(own)}, and must be exported anew for {in_words(size)}"

@@ -112,13 +112,13 @@ def on_each(what: Callable[[Network, int, int], T], network: Network, size: Size
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Tell whether every layer does the same on all axes.
+    """Tell whether every layer does the same on all axes, and none has a size of its own.
 
     >>> import padviz
     >>> is_square(padviz.load("vgg11"))
     True
     """
-    return all(len({*layer.ops}) == 1 for layer in network.layers)
+    return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
 
 
 def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:

@@ -38,10 +38,10 @@ def test_so_does_a_detector_with_three_heads() -> None:
 
     path = exported(Path(), size=(640, 640), opened=False)
     screen = screen_of(str(path), "yolo-old, 640 x 640, to /detect/Concat, /detect/Concat_1,", "--heads", "share")
-    assert "No balanced size is near: /p4/p4.0/conv/Conv reads an odd number of padded rows" in screen
+    assert "No balanced size is near." in screen
     without = run("audit", str(path))
     assert without.exit_code == 0
-    assert without.stderr.endswith("have the same weight; --heads sum adds them, --layer names some\n")
+    assert "have the same weight; --heads sum adds them, --layer names some\n" in without.stderr
 
 
 def test_so_does_a_real_text_detector() -> None:

@@ -365,13 +365,13 @@ def test_mutated_files_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Pa
 def test_an_error_of_our_own_is_not_blamed_on_the_file(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Neither of what an operation does, nor of what makes one network of several traces."""
+    """Neither of what an operation does, nor of what makes a network of a trace."""
 
     def wrong(*args: Any) -> None:
         raise kind("ours")
 
     (tmp_path / "net.onnx").write_bytes(conv_model().SerializeToString())
-    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.general", wrong), ("load.Graph", wrong)):
+    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.Foreign", wrong), ("load.Graph", wrong)):
         with monkeypatch.context() as patch:
             patch.setattr(f"padviz.sources.onnx.{name}", put)
             with pytest.raises(kind, match="ours"):

@@ -88,7 +88,12 @@ def test_each_operation_reads_what_onnxruntime_reads(name: str, opset: str, body
             expected = bright_pixels(model, size)
         except Exception:  # what holds its size in numbers
             continue
-        counts = padviz.usage(net, size).counts * int(channels or 1)
+        try:
+            counts = padviz.usage(net, size).counts * int(channels or 1)
+        except padviz.PadvizError as error:  # rows in an order that is padding at one size alone
+            if size == (6, 8) or "in an order that no padding has" not in str(error):
+                raise
+            continue
         np.testing.assert_array_equal(counts, expected, err_msg=str(size))
         sizes += 1
     assert sizes
@@ -136,13 +141,12 @@ def test_channels_last_shows_in_the_number_of_channels(channels: int, tmp_path: 
     np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=channels))
 
 
-def test_a_size_in_the_file_comes_before_the_one_asked_for(tmp_path: Path) -> None:
+def test_a_size_in_the_file_is_the_default(tmp_path: Path) -> None:
     model = model_of("y = Conv (x, w3x3)", 13)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 48
     path = saved(model, tmp_path)
     assert padviz.load(path).size == (48, 224)
-    assert padviz.load(path, size=(10, 20)).size == (48, 20)
-    assert padviz.usage(path, (10, 20)).size == (10, 20)
+    assert padviz.load(path, size=(10, 20)).size == padviz.usage(path, (10, 20)).size == (10, 20)
 
 
 def test_a_slice_that_is_read_twice_is_laid_once(tmp_path: Path) -> None:
@@ -175,11 +179,9 @@ PADS_OF_SAME = """n = Shape (x)
  y = Conv <strides = [2, 2]> (q, w3x3)"""
 
 
-def test_padding_computed_from_the_shape_is_same(tmp_path: Path) -> None:
+def test_padding_computed_from_the_shape_is_followed_at_each_size(tmp_path: Path) -> None:
     model = model_of(PADS_OF_SAME, 13)
     net = padviz.load(saved(model, tmp_path), size=(9, 8))
-    assert net.layers[1].ops[0] == Window(3, 2, padding="same_upper")
-    assert len(net.layers) == 2
     for size in ((9, 8), (6, 7)):
         np.testing.assert_array_equal(padviz.usage(net, size).counts, bright_pixels(model, size))
 
@@ -404,7 +406,7 @@ def test_a_reshape_to_numbers_fails_at_other_sizes_but_a_head_does_not(tmp_path:
     body = "a = Conv (x, w3x3)\n s = Constant <value_ints = [1, 1, 1, 4, 6]> ()\n b = Reshape (a, s)\n "
     back = "t = Constant <value_ints = [1, 1, 4, 6]> ()\n c = Reshape (b, t)\n y = Conv (c, w3x3)"
     net = padviz.load(saved(model_of(body + back, 13), tmp_path), size=(6, 8))
-    with pytest.raises(padviz.PadvizError, match="node b: Reshape"):
+    with pytest.raises(padviz.PadvizError, match=r"node y: Conv .* reads what was flattened"):
         padviz.usage(net, (7, 8))
     head = "s = Constant <value_ints = [1, 24]> ()\n b = Reshape (a, s)\n y = Gemm <transB = 1> (b, f)"
     model = model_of("a = Conv (x, w3x3)\n " + head, 13)

@@ -464,8 +464,7 @@ def test_networks_that_do_not_react_are_refused() -> None:
 def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
     fixed = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(4 * 12 * 12, 3))
     found = padviz.trial(fixed, noise=True, n=2, trained_at=24)
-    assert {row.kind for row in found.changes} == {"padding"}
-    assert any(note.startswith("no balanced size near 24 x 24") for note in found.notes)
+    assert {row.size for row in found.changes if row.kind == "size"} == {(23, 23)}  # which makes as many numbers
     free = padviz.trial(classifier(), noise=True, n=2, trained_at=24)
     assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [(25, 25)] * 2
     paddings = [row.padding for row in free.changes if row.kind == "padding"]

@@ -83,7 +83,7 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
 def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flags]:
     """Count every layer's rows at each size, and tell which sizes the network takes; equal arrays are one array."""
     rows, same = [sizes], {sizes.tobytes(): sizes}
-    runs = np.ones(sizes.shape, dtype=bool)
+    runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
     known: dict[tuple[Op, int, int], tuple[Rows, Flags]] = {}
     for layer in network.layers[1:]:
         check_known(network, layer)

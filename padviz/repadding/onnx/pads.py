@@ -68,7 +68,7 @@ class Pads:
         """Find the rows that are added at every size; None where they follow from one that the file leaves open."""
         axis = ROLES.index(role)
         op = ops[axis]
-        if axis in self.network.fixed and axis not in self.network.declared and not stored:
+        if not stored and not self.network.declared[axis]:
             return None
         return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
 

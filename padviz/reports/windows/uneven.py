@@ -259,7 +259,7 @@ def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
         )
     unknown = costs(network, size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
-    anew = f" But {declaration}." if (declaration := declared(network)) else ""
+    anew = f" But {declaration}." if (declaration := declared(network, near[-1].size)) else ""
     return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
 
 
