@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from padviz.cutting.plan import Span, exact_contexts, longest_run
-from padviz.cutting.right_units import Cut, right_units
+from padviz.cutting.plan import exact_contexts
+from padviz.cutting.right_units import Cut, longest_run, right_units
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
-from padviz.network.network import LARGEST, Network
+from padviz.network.network import Network
 from padviz.network.rewrites import check_signal
 
 
@@ -62,41 +61,31 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
         what = f"{new} input samples are no whole number of steps of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
     wanted = [int(new / context.stride) for context in contexts]
+    refused: list[SizeError] = []
+
+    def spans(read: int) -> list[tuple[int, int, int]]:
+        """Find the units (first, last + 1) of each head that are right in an inner chunk, and how many there are."""
+        try:
+            units = right_units(network, 0, Cut(network.size[0], None, read), without)
+        except SizeError as error:
+            refused.append(error)
+            return [(0, 0, 0)] * len(contexts)
+        flags = [units[network.index[context.layer]].right for context in contexts]
+        return [(*longest_run(right), len(right)) for right in flags]
 
     def enough(read: int) -> bool:
-        spans = _right(network, read, step, without)
-        return all(last - first >= n for (first, last, _), n in zip(spans, wanted, strict=True))
+        return all(last - first >= n for (first, last, _), n in zip(spans(read), wanted, strict=True))
 
-    read = _least(enough, new, step, network.name)
-    spans = zip(network.targets, _right(network, read, step, without), wanted, strict=True)
-    heads = tuple(Kept(name, last - n, n, m - last) for name, (_, last, m), n in spans)
-    around = around_units(network, 0, network.size)
-    ahead = [around[network.index[context.layer]] or (0, context.after) for context in contexts]
+    around = max(context.before + context.after for context in contexts)
+    read = next((n for n in range(new, new + 2 * (around + 2 * step), step) if enough(n)), None)
+    if read is None:
+        what = f"no chunk is known to be right: {refused[0].what if refused else 'strides jump in phase'}"
+        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+    read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
+    heads = tuple(
+        Kept(context.layer, last - n, n, m - last)
+        for context, (_, last, m), n in zip(contexts, spans(read), wanted, strict=True)
+    )
+    centred = around_units(network, 0, network.size)
+    ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)
-
-
-def _least(enough: Callable[[int], bool], new: int, step: int, where: str) -> int:
-    """Find the least input samples to read, a step at a time, and then within the last step."""
-    high = -(-new // step) * step
-    while not enough(high):
-        high += step
-        if high > LARGEST:
-            raise SizeError("no chunk is right: it needs more context than a signal has", where=where)
-    low = max(new, high - step)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return high
-
-
-def _right(network: Network, read: int, step: int, without: frozenset[str]) -> list[tuple[int, int, int]]:
-    """Find the units (first, last + 1) of each target that are right far from the ends, and how many there are."""
-    before = -(-read // step) * step
-    cut = Cut(network.size[0] % step + 3 * before, before, read)
-    try:
-        units = right_units(network, 0, cut, without)
-    except SizeError:
-        return [(0, 0, 0)] * len(network.targets)
-    flags = [units[network.index[name]].right for name in network.targets]
-    spans: list[Span] = [longest_run(right) for right in flags]
-    return [(*span, len(right)) for span, right in zip(spans, flags, strict=True)]
