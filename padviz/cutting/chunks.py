@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from padviz.cutting.context import Context
 from padviz.cutting.plan import exact_contexts
-from padviz.cutting.right_units import Cut, longest_run, right_units
+from padviz.cutting.right_units import Cut, longest_run, right_units, run_at
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
 from padviz.network.rewrites import check_signal
+from padviz.network.sizes import sizes_of
 
 
 class Kept(NamedTuple):
@@ -49,6 +52,8 @@ class Chunks:
 def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
     """Find what chunks of so many new input samples read again, so that what they keep is as in the whole signal.
 
+    What is kept is checked in the first chunk, in those inside, and in the shortest that may be the last.
+
     Raises
     ------
     OptionError
@@ -60,32 +65,43 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     if new % step:
         what = f"{new} input samples are no whole number of steps of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
-    wanted = [int(new / context.stride) for context in contexts]
     refused: list[SizeError] = []
 
-    def spans(read: int) -> list[tuple[int, int, int]]:
-        """Find the units (first, last + 1) of each head that are right in an inner chunk, and how many there are."""
+    def enough(read: int) -> bool:
         try:
-            units = right_units(network, 0, Cut(network.size[0], None, read), without)
+            return _kept(network, contexts, new, read, without) is not None
         except SizeError as error:
             refused.append(error)
-            return [(0, 0, 0)] * len(contexts)
-        flags = [units[network.index[context.layer]].right for context in contexts]
-        return [(*longest_run(right), len(right)) for right in flags]
-
-    def enough(read: int) -> bool:
-        return all(last - first >= n for (first, last, _), n in zip(spans(read), wanted, strict=True))
+            return False
 
     around = max(context.before + context.after for context in contexts)
-    read = next((n for n in range(new, new + 2 * (around + 2 * step), step) if enough(n)), None)
+    read = next((n for n in range(new, new + 3 * (around + 3 * step), step) if enough(n)), None)
     if read is None:
-        what = f"no chunk is known to be right: {refused[0].what if refused else 'strides jump in phase'}"
-        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+        what = refused[0].what if refused else "padding at the signal's ends reads further than a chunk does"
+        raise SizeError(f"no chunk is known to be right: {what}", where=network.name, hint="name an earlier `layer`")
     read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
-    heads = tuple(
-        Kept(context.layer, last - n, n, m - last)
-        for context, (_, last, m), n in zip(contexts, spans(read), wanted, strict=True)
-    )
+    heads = _kept(network, contexts, new, read, without)
+    assert heads
     centred = around_units(network, 0, network.size)
     ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)
+
+
+def _kept(
+    network: Network, contexts: Sequence[Context], new: int, read: int, without: frozenset[str]
+) -> tuple[Kept, ...] | None:
+    """Find the units that chunks keep: right in the first, in inner ones and in the last, however short."""
+    size, step, heads = network.size[0], contexts[0].lattice, []
+    long, last = size + -(-2 * read // step) * step, read - new + 1
+    last += (size - last) % step
+    inner, first = (right_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
+    for context in contexts:
+        i, n = network.index[context.layer], int(new / context.stride)
+        begin, end = longest_run(inner[i].right)
+        if end - begin < n or run_at(first[i].right, 0)[1] < end:
+            return None
+        heads.append(Kept(context.layer, end - n, n, len(inner[i].right) - end))
+        left = sizes_of(network, 0, long)[i] - int((long - last) / context.stride) - (end - n)  # units of the last
+        if left > 0 and not right_units(network, 0, Cut(long, long - last, last), without)[i].right[-left:].all():
+            return None
+    return tuple(heads)

@@ -262,23 +262,24 @@ class _Axis:
         if most >= self.n:
             sizes = self._sizes(self.n)
             return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
-        refused: SizeError | None = None
         length = most - (most - self.n) % self.step
-        for least in range(length, self.n, self.step) if length > 0 else ():
+        lengths = range(length if length > 0 else length + self.step, self.n, self.step)
+        refused: list[SizeError] = []
+        for least in lengths:
             try:
                 line = self.lay(least, objects)
             except SizeError as error:
-                refused = refused or error
+                refused.append(error)
                 continue
             if line and least == length:
                 return line
             if line:
                 break
         else:
-            if refused:
-                what = f"no tile smaller than the image is right: {refused.what}"
-                raise SizeError(what, where=refused.where, hint=refused.hint)
             least = self.n
+        if refused and len(refused) == len(lengths):
+            what = f"no tile smaller than the image is right: {refused[0].what}"
+            raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
         what = f"{most} {self.network.px} are too few: a tile needs {least} to keep anything that is right"
         raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
 
@@ -313,7 +314,8 @@ class _Axis:
         least, refused = read // self.step * self.step + (self.n % self.step or self.step), None
         for length in range(least, 2 * least + 3 * self.step, self.step):
             try:
-                if apart := self._apart(self._inner(length)[0], 0):
+                apart = self._apart(self._inner(length)[0], 0)
+                if apart and replace(self, n=length + 2 * apart).lay(length, 0):
                     return length, apart
             except SizeError as error:
                 refused = error
