@@ -44,12 +44,14 @@ class Context:
     barrier: Barrier | None = None
 
 
-def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> list[Context]:
+def context_on(
+    network: Network, axis: int, n: int, without: frozenset[str] = frozenset(), rest: int | None = None
+) -> list[Context]:
     """Find the context of every target of a network on one axis, for images of `n` rows.
 
     It is measured on an inner tile, of which at least half is right: what is wrong then lies at its ends. The layers in
     `without` count as if each position were by itself there. What else lets nothing be exact is named as the barrier,
-    and left out.
+    and left out. Tiles are as long as the image modulo the lattice, or have that `rest`.
 
     >>> import padviz
     >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
@@ -58,7 +60,7 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     lattice, targets = lattice_on(network, axis, n), [network.index[name] for name in network.targets]
     barriers: dict[int, Barrier] = {}
     refused: SizeError | None = None
-    for length in _lengths(network, axis, n, lattice):
+    for length in _lengths(network, axis, n, lattice, n % lattice.step if rest is None else rest):
         try:
             units = right_units(network, axis, Cut(n, None, length), without)
         except SizeError as error:
@@ -86,14 +88,15 @@ def contexts_of(network: Network, size: Size, without: frozenset[str] = frozense
     return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
 
 
-def _lengths(network: Network, axis: int, n: int, lattice: Lattice) -> Iterator[int]:
+def _lengths(network: Network, axis: int, n: int, lattice: Lattice, rest: int) -> Iterator[int]:
     """List lengths of tiles that may be half right, each about twice the one before, and that of the image itself."""
     pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
     periods = max(1, min(2 * pixels // lattice.step + 1, LARGEST // lattice.step - 1))
-    while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
+    while (length := periods * lattice.step + rest) <= LARGEST:
         yield length
         periods *= 2
-    yield n  # which a network takes that takes no other
+    if rest == n % lattice.step:
+        yield n  # which a network takes that takes no other
 
 
 def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[str]) -> dict[int, Barrier]:
