@@ -97,11 +97,13 @@ def _kept(
     inner, first = (right_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
     for context in contexts:
         i, n = network.index[context.layer], int(new / context.stride)
-        begin, end = longest_run(inner[i].right)
-        if end - begin < n or run_at(first[i].right, 0)[1] < end:
+        begin, end = longest_run(inner[i].from_(0))
+        if end - begin < n or run_at(first[i].from_(0), 0)[1] < end:
             return None
         heads.append(Kept(context.layer, end - n, n, len(inner[i].right) - end))
-        left = sizes_of(network, 0, long)[i] - int((long - last) / context.stride) - (end - n)  # units of the last
-        if left > 0 and not right_units(network, 0, Cut(long, long - last, last), without)[i].right[-left:].all():
+        start = (long - last) / context.stride
+        left = sizes_of(network, 0, long)[i] - int(start) - (end - n)  # units that the last chunk keeps
+        cut = Cut(long, long - last, last)
+        if left > 0 and not right_units(network, 0, cut, without)[i].from_(start)[-left:].all():
             return None
     return tuple(heads)

@@ -180,8 +180,8 @@ def _differs(plan: Plan, axis: int, recipe: Handover, side: _Side) -> bool:
     for start, stop in reads:
         units = right_units(plan.network, axis, Cut(n, start, stop - start), frozenset(dict(plan.ignored)))
         for name in plan.heads:
-            right = units[plan.network.index[name]].right
             scale = int(side.scale or 1)
+            right = units[plan.network.index[name]].from_(start * scale)
             first, last = (before if start else 0, stop - start - (after if stop < n else 0))
             if not right[first * scale : last * scale].all():
                 return True

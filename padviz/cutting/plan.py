@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import pairwise
 from math import ceil, prod
 from typing import NamedTuple, overload
 
@@ -98,33 +98,15 @@ class Plan(Sequence[Tile]):
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
         places = np.unravel_index(range(len(self))[at], [len(line.starts) for line in self.lines])
-        return _tile(self.heads, [_on_axis(line, int(k)) for line, k in zip(self.lines, places, strict=True)])
-
-    def __iter__(self) -> Iterator[Tile]:
-        along = ([_on_axis(line, k) for k in range(len(line.starts))] for line in self.lines)
-        heads = self.heads
-        return (_tile(heads, axes) for axes in product(*along))
-
-
-class _OnAxis(NamedTuple):
-    """A tile on one axis: what it reads, and of each head what it keeps and takes."""
-
-    read: slice
-    heads: list[tuple[slice, slice]]
-
-
-def _on_axis(line: Line, k: int) -> _OnAxis:
-    spans = [(keeps[k], offsets[k]) for keeps, offsets in zip(line.keeps, line.offsets, strict=True)]
-    heads = [(slice(first, last), slice(first - offset, last - offset)) for (first, last), offset in spans]
-    return _OnAxis(slice(line.starts[k], line.starts[k] + line.length), heads)
-
-
-def _tile(names: Sequence[str], axes: Sequence[_OnAxis]) -> Tile:
-    heads = {}
-    for h, name in enumerate(names):
-        keep, take = zip(*(axis.heads[h] for axis in axes), strict=True)
-        heads[name] = keep, take
-    return Tile(tuple(axis.read for axis in axes), *heads[names[0]], heads)
+        axes = [(line, int(k)) for line, k in zip(self.lines, places, strict=True)]
+        heads = {}
+        for h, name in enumerate(self.heads):
+            keep = tuple(slice(*line.keeps[h][k]) for line, k in axes)
+            offsets = [line.offsets[h][k] for line, k in axes]
+            take = tuple(slice(kept.start - n, kept.stop - n) for kept, n in zip(keep, offsets, strict=True))
+            heads[name] = keep, take
+        read = tuple(slice(line.starts[k], line.starts[k] + line.length) for line, k in axes)
+        return Tile(read, *heads[self.heads[0]], heads)
 
 
 def plan_tiles(
@@ -311,7 +293,8 @@ class _Axis:
     def smallest(self) -> tuple[int, int]:
         """Find the least length of a tile that keeps a period of the lattice, and how far apart such tiles start."""
         read = max(context.before + context.after for context in self.contexts)
-        least, refused = read // self.step * self.step + (self.n % self.step or self.step), None
+        least = read // self.step * self.step + (self.n % self.step or self.step)
+        refused = SizeError("no tile is known to be right", where=self.network.name, hint="name an earlier `layer`")
         for length in range(least, 2 * least + 3 * self.step, self.step):
             try:
                 apart = self._apart(self._inner(length)[0], 0)
@@ -319,7 +302,6 @@ class _Axis:
                     return length, apart
             except SizeError as error:
                 refused = error
-        assert refused
         raise refused
 
     def _apart(self, inner: Sequence[Flags], objects: int) -> int:
@@ -332,10 +314,7 @@ class _Axis:
         """Find the units of each head that are right in an inner tile, and the first and last start of such tiles."""
         if self.graded:
             return self._units(None, length), (Fraction(1), self.n - length - Fraction(1))
-        strides, sizes = (
-            lattice_on(self.network, self.axis, self.n).strides,
-            sizes_of(self.network, self.axis, self.n),
-        )
+        strides, sizes = lattice_on(self.network, self.axis, self.n).strides, sizes_of(self.network, self.axis, self.n)
         units = right_units(self.network, self.axis, Cut(self.n, None, length), self.without)
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):
@@ -343,13 +322,15 @@ class _Axis:
                 j = layer.inputs[0]
                 low = max(low, -own.rows[0] * strides[j])
                 high = min(high, (sizes[j] - 1 - own.rows[1]) * strides[j])
-        return [units[i].right for i in self._heads], (low, high)
+        return [units[i].from_(0) for i in self._heads], (low, high)
 
     def _units(self, start: int | None, length: int) -> list[Flags]:
         """Find the units of each head that are right in a tile, or far enough from its borders inside the image."""
         if not self.graded:
             units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
-            return [units[i].right for i in self._heads]
+            return [
+                units[i].from_((start or 0) / own.stride) for i, own in zip(self._heads, self.contexts, strict=True)
+            ]
         flags = [np.ones(m, dtype=bool) for m in self._sizes(length)]
         for context, right in zip(self.contexts, flags, strict=True):
             lost = (length - len(right) * context.stride) / 2  # pixels that the map does not stand for, on each side

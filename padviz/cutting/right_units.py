@@ -40,6 +40,10 @@ class Units(NamedTuple):
     barrier: Barrier | None = None
     rows: tuple[int, int] | None = None
 
+    def from_(self, first: Fraction | int) -> NDArray[np.bool_]:
+        """Tell which units are right if the first of them is taken for unit `first` of the whole image."""
+        return self.right & (self.offset is None or self.offset == first)
+
 
 class Cut(NamedTuple):
     """A tile on one axis: `length` rows of an image of `image` rows, from `start` on.

@@ -440,3 +440,14 @@ def test_tiles_leave_no_steps_behind_and_modules_take_tensors() -> None:
         tiled(module, np.ones((1, 1, 24, 24)), plan)
     with pytest.raises(OptionError, match="out of order; give the model, an array or tensor, and the plan"):
         tiled(module, plan, torch.ones(1, 1, 24, 24))
+
+
+def test_an_audit_says_which_units_depend_on_padding_behind_a_norm() -> None:
+    depends = "1 (instance norm) makes every position depend on all."
+    padding = {}
+    for pads in ((0, 0), (1, 0), (0, 1)):
+        first, last = (nn.Conv2d(1, 1, 3, padding=pad) for pad in pads)
+        padding[pads] = padviz.audit(nn.Sequential(first, nn.InstanceNorm2d(1), last), 32).padding
+    assert padding[0, 0] == f"No unit of 2 reads padding; {depends}"
+    assert padding[1, 0] == f"Every unit depends on padding: {depends}"
+    assert padding[0, 1] == f"Of 30 x 30 units of 2 the inner 28 x 28 depend on no padding; {depends}"
