@@ -227,6 +227,5 @@ def test_drawn_plans_are_exact(first: int) -> None:
 
 @SLOW
 def test_thousands_of_drawn_plans_are_exact() -> None:
-    found = Counter(check(seed) for seed in range(1000, 5000))
-    print(found)
-    assert found["tiles"] + found["chunks"] > 2500
+    found = Counter(check(seed) for seed in range(1000, 4600))
+    assert found["tiles"] + found["chunks"] >= 3000, found
