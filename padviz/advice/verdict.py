@@ -16,11 +16,12 @@ from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
+from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image, circular_axes
-from padviz.network.targets import names_of, upto, weighing
+from padviz.network.targets import names_of, returned, upto, weighing
 
 DRAWN = 3  # remedies in a picture
 
@@ -143,13 +144,13 @@ def examine(
     check_image(network)
     network, pixels = network.at(size), network.pixels(size)
     heads, targets = weighing(heads, layer, network), names_of(layer, network)
-    network = upto(network, targets)
+    ends, network = upto(network, returned(layer, network)), upto(network, targets)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = outcome(today, counts)
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
-    reads = near is None or reach.why is not None or any(map(any, near.axes.values())) or any(circular_axes(network))
+    reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -159,7 +160,7 @@ def examine(
         verdict=verdict(figures, stands, reads),
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(today, field, reach.why, reads),
-        padding=padding(today, near, reach.field, reach.why),
+        padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],

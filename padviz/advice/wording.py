@@ -7,7 +7,6 @@ from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
-from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField
@@ -115,16 +114,24 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     return f"the sampling grid is centred {sides} the image's centre"
 
 
-def padding(case: Case, near: NearPadding | None, field: list[int] | None, whole: str | None) -> str:
+def padding(
+    case: Case,
+    near: NearPadding | None,
+    field: list[int] | None,
+    whole: str | None,
+    around: tuple[BeforeAfter, ...] | None,
+) -> str:
     """Write which units of the target depend on padding, and what context tiles of an image need."""
-    if near is None or whole:
-        return f"Every unit depends on padding: {whole or 'the target is the image'}."
+    if near is None:
+        return f"Which units depend on padding is not counted: {whole or 'the target is the image'}."
+    if near.everywhere:
+        return f"Every unit depends on padding: {whole}."
     (top, bottom), (left, right) = sides = near.axes["height"], near.axes["width"]
     at = case.network.index[near.layer]
     units = [sizes[at] for sizes in sizes_of_each(case.network, case.size)]
     where = f"{units[0]} x {units[1]} units of {near.layer}"
-    seen = f"the receptive field is {field[0]} x {field[1]} px" if field else ""
-    tiles = context(context_of(case.network, case.size))
+    seen = f"the receptive field is {field[0]} x {field[1]} px" if field else whole or ""
+    tiles = context(around)
     if not any(map(any, sides)):
         return f"No unit of {near.layer} reads padding; {seen}{tiles}."
     if any(sum(pair) >= n for pair, n in zip(sides, units, strict=True)):

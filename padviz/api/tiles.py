@@ -104,11 +104,11 @@ def tiles(
     """
     from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.plan import globals_of, plan_tiles
-    from padviz.network.targets import names_of, upto
+    from padviz.network.targets import returned, upto
 
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
         whole, image = asked(network, size, padding, same)
-    kept = upto(whole, names_of(layer, whole))
+    kept = upto(whole, returned(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
     return Tiles(plan, plan, partial(_report, plan), partial(_draw, plan))
@@ -155,10 +155,10 @@ def chunks(
     """
     from padviz.cutting.chunks import chunks_of
     from padviz.cutting.plan import globals_of
-    from padviz.network.targets import names_of, upto
+    from padviz.network.targets import returned, upto
 
     whole, samples = asked(network, size, padding)
-    kept = replace(upto(whole, names_of(layer, whole)), size=samples)
+    kept = replace(upto(whole, returned(layer, whole)), size=samples)
     return chunks_of(kept, chunk, globals_of(kept) if ignore_norms else frozenset())
 
 
@@ -227,13 +227,13 @@ def verify_tiles(
     from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.plan import globals_of
     from padviz.cutting.verify import verify
-    from padviz.network.targets import names_of, upto
+    from padviz.network.targets import returned, upto
     from padviz.trained.sessions.heads import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained
 
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
-    kept = upto(trained.network, names_of(layer, trained.network))
+    kept = upto(trained.network, returned(layer, trained.network))
     without = globals_of(kept) if ignore_norms else frozenset()
     *better, run = head_maps(trained, kept)
     for maps in better:

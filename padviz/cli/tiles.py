@@ -59,7 +59,7 @@ def command(
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
     from padviz.figures.windows import tiles as figures
-    from padviz.network.targets import names_of, upto
+    from padviz.network.targets import returned, upto
     from padviz.reports.windows.tiles import Planned, report_of, words_of
     from padviz.sources import load
 
@@ -72,7 +72,7 @@ def command(
     with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
         whole = trained.network if trained else options.load_as(model, size, same, padding)
-    network, image = upto(whole, names_of(layers or None, whole)), whole.pixels(size)
+    network, image = upto(whole, returned(layers or None, whole)), whole.pixels(size)
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from padviz.cutting.plan import Span, exact_contexts, longest_run
-from padviz.cutting.right_units import Cut, right_units
+from padviz.cutting.context import Context
+from padviz.cutting.plan import exact_contexts
+from padviz.cutting.right_units import Cut, longest_run, right_units, run_at
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
-from padviz.network.network import LARGEST, Network
+from padviz.network.network import Network
 from padviz.network.rewrites import check_signal
+from padviz.network.sizes import sizes_of
 
 
 class Kept(NamedTuple):
@@ -50,6 +52,8 @@ class Chunks:
 def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
     """Find what chunks of so many new input samples read again, so that what they keep is as in the whole signal.
 
+    What is kept is checked in the first chunk, in those inside, and in the shortest that may be the last.
+
     Raises
     ------
     OptionError
@@ -61,42 +65,45 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     if new % step:
         what = f"{new} input samples are no whole number of steps of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
-    wanted = [int(new / context.stride) for context in contexts]
+    refused: list[SizeError] = []
 
     def enough(read: int) -> bool:
-        spans = _right(network, read, step, without)
-        return all(last - first >= n for (first, last, _), n in zip(spans, wanted, strict=True))
+        try:
+            return _kept(network, contexts, new, read, without) is not None
+        except SizeError as error:
+            refused.append(error)
+            return False
 
-    read = _least(enough, new, step, network.name)
-    spans = zip(network.targets, _right(network, read, step, without), wanted, strict=True)
-    heads = tuple(Kept(name, last - n, n, m - last) for name, (_, last, m), n in spans)
-    around = around_units(network, 0, network.size)
-    ahead = [around[network.index[context.layer]] or (0, context.after) for context in contexts]
+    around = max(context.before + context.after for context in contexts)
+    read = next((n for n in range(new, new + 3 * (around + 3 * step), step) if enough(n)), None)
+    if read is None:
+        what = refused[0].what if refused else "padding at the signal's ends reads further than a chunk does"
+        raise SizeError(f"no chunk is known to be right: {what}", where=network.name, hint="name an earlier `layer`")
+    read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
+    heads = _kept(network, contexts, new, read, without)
+    assert heads
+    centred = around_units(network, 0, network.size)
+    ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)
 
 
-def _least(enough: Callable[[int], bool], new: int, step: int, where: str) -> int:
-    """Find the least input samples to read, a step at a time, and then within the last step."""
-    high = -(-new // step) * step
-    while not enough(high):
-        high += step
-        if high > LARGEST:
-            raise SizeError("no chunk is right: it needs more context than a signal has", where=where)
-    low = max(new, high - step)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return high
-
-
-def _right(network: Network, read: int, step: int, without: frozenset[str]) -> list[tuple[int, int, int]]:
-    """Find the units (first, last + 1) of each target that are right far from the ends, and how many there are."""
-    before = -(-read // step) * step
-    cut = Cut(network.size[0] % step + 3 * before, before, read)
-    try:
-        units = right_units(network, 0, cut, without)
-    except SizeError:
-        return [(0, 0, 0)] * len(network.targets)
-    flags = [units[network.index[name]].right for name in network.targets]
-    spans: list[Span] = [longest_run(right) for right in flags]
-    return [(*span, len(right)) for span, right in zip(spans, flags, strict=True)]
+def _kept(
+    network: Network, contexts: Sequence[Context], new: int, read: int, without: frozenset[str]
+) -> tuple[Kept, ...] | None:
+    """Find the units that chunks keep: right in the first, in inner ones and in the last, however short."""
+    size, step, heads = network.size[0], contexts[0].lattice, []
+    long, last = size + -(-2 * read // step) * step, read - new + 1
+    last += (size - last) % step
+    inner, first = (right_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
+    for context in contexts:
+        i, n = network.index[context.layer], int(new / context.stride)
+        begin, end = longest_run(inner[i].from_(0))
+        if end - begin < n or run_at(first[i].from_(0), 0)[1] < end:
+            return None
+        heads.append(Kept(context.layer, end - n, n, len(inner[i].right) - end))
+        start = (long - last) / context.stride
+        left = sizes_of(network, 0, long)[i] - int(start) - (end - n)  # units that the last chunk keeps
+        cut = Cut(long, long - last, last)
+        if left > 0 and not right_units(network, 0, cut, without)[i].from_(start)[-left:].all():
+            return None
+    return tuple(heads)

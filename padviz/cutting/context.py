@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 
 from padviz.counting.usage import usage
-from padviz.cutting.right_units import Cut, Units, right_units
+from padviz.cutting.right_units import Cut, Units, longest_run, right_units
 from padviz.errors import SizeError
 from padviz.geometry.reaching.lattice import Lattice, in_pixels, lattice_on, pixels_around
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
@@ -44,11 +44,14 @@ class Context:
     barrier: Barrier | None = None
 
 
-def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> list[Context]:
-    """Find the context of every target of a network on one axis, for images as long as `n` modulo the lattice.
+def context_on(
+    network: Network, axis: int, n: int, without: frozenset[str] = frozenset(), rest: int | None = None
+) -> list[Context]:
+    """Find the context of every target of a network on one axis, for images of `n` rows.
 
-    The layers in `without` count as if each position were by itself there. What else lets nothing be exact is named as
-    the barrier, and left out.
+    It is measured on an inner tile, of which at least half is right: what is wrong then lies at its ends. The layers in
+    `without` count as if each position were by itself there. What else lets nothing be exact is named as the barrier,
+    and left out. Tiles are as long as the image modulo the lattice, or have that `rest`.
 
     >>> import padviz
     >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
@@ -56,17 +59,28 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     """
     lattice, targets = lattice_on(network, axis, n), [network.index[name] for name in network.targets]
     barriers: dict[int, Barrier] = {}
-    periods, units = _likely_periods(network, axis, n, lattice), None
-    while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
-        cut = Cut((3 * periods + 1) * lattice.step + n % lattice.step, periods * lattice.step, length)
-        units, periods = _units(network, axis, cut, without), 2 * periods
-        while units and (ahead := _ahead(units, targets, without)):
+    refused: SizeError | None = None
+    for length in _lengths(network, axis, n, lattice, n % lattice.step if rest is None else rest):
+        try:
+            units = right_units(network, axis, Cut(n, None, length), without)
+        except SizeError as error:
+            refused = error
+            continue
+        while ahead := _ahead(units, targets, without):
             barriers = ahead | barriers
             without |= {barrier.layer for barrier in ahead.values()} | _whole(network, axis)
-            units = _units(network, axis, cut, without)
-        if units and all(units[i].right.any() for i in targets):
-            return [_context(network, i, units[i], length, lattice, barriers.get(i)) for i in targets]
-    raise _nowhere(network, units, targets)
+            units = right_units(network, axis, Cut(n, None, length), without)
+        if barrier := next((units[i].barrier for i in targets if units[i].barrier), None):
+            what = f"no tiles are exact: {barrier.layer} ({barrier.why})"  # which cannot be left out
+            raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+        runs = [longest_run(units[i].right) for i in targets]
+        if all(2 * (last - first) >= len(units[i].right) for (first, last), i in zip(runs, targets, strict=True)):
+            found = zip(targets, runs, strict=True)
+            return [_context(network, i, run, units[i], length, lattice, barriers.get(i)) for i, run in found]
+    if refused:
+        raise SizeError(f"no tile is known to be right: {refused.what}", where=refused.where, hint=refused.hint)
+    what = f"no tile of up to {LARGEST} {network.px} is right: it needs more context"
+    raise SizeError(what, where=network.name, hint="name an earlier `layer`")
 
 
 def contexts_of(network: Network, size: Size, without: frozenset[str] = frozenset()) -> tuple[tuple[Context, ...], ...]:
@@ -74,18 +88,15 @@ def contexts_of(network: Network, size: Size, without: frozenset[str] = frozense
     return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
 
 
-def _likely_periods(network: Network, axis: int, n: int, lattice: Lattice) -> int:
-    """Count the periods of the lattice in a tile that has units right, if all is local."""
+def _lengths(network: Network, axis: int, n: int, lattice: Lattice, rest: int) -> Iterator[int]:
+    """List lengths of tiles that may be half right, each about twice the one before, and that of the image itself."""
     pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
-    return max(1, min(pixels // lattice.step + 1, LARGEST // lattice.step - 1))
-
-
-def _units(network: Network, axis: int, cut: Cut, without: frozenset[str]) -> list[Units] | None:
-    """Find the units of every layer in a tile that are right; None where the network does not take it."""
-    try:
-        return right_units(network, axis, cut, without)
-    except SizeError:
-        return None
+    periods = max(1, min(2 * pixels // lattice.step + 1, LARGEST // lattice.step - 1))
+    while (length := periods * lattice.step + rest) <= LARGEST:
+        yield length
+        periods *= 2
+    if rest == n % lattice.step:
+        yield n  # which a network takes that takes no other
 
 
 def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[str]) -> dict[int, Barrier]:
@@ -98,23 +109,14 @@ def _whole(network: Network, axis: int) -> frozenset[str]:
     return frozenset(layer.name for layer in network.layers if layer.whole(axis))
 
 
-def _context(network: Network, i: int, units: Units, length: int, lattice: Lattice, barrier: Barrier | None) -> Context:
+def _context(
+    network: Network, i: int, run: BeforeAfter, units: Units, length: int, lattice: Lattice, barrier: Barrier | None
+) -> Context:
     """Count the units at the ends of a tile's map that are not right, and the pixels that they stand for."""
-    where, m, stride = np.flatnonzero(units.right), len(units.right), lattice.strides[i]
-    ends = int(where[0]), int(m - 1 - where[-1])
+    m, stride = len(units.right), lattice.strides[i]
+    ends = run[0], m - run[1]
     before, after = (in_pixels(end, stride, length, m) for end in ends)
     return Context(network.layers[i].name, before, after, ends, lattice.step, stride, barrier)
-
-
-def _nowhere(network: Network, units: Sequence[Units] | None, targets: Sequence[int]) -> SizeError:
-    """Say why no tile has a unit right."""
-    hint = "name an earlier `layer`"
-    barrier = next((units[i].barrier for i in targets if units[i].barrier), None) if units else None
-    if barrier:  # which cannot be left out: units lie nowhere behind it
-        return SizeError(f"no tiles are exact: {barrier.layer} ({barrier.why})", where=network.name, hint=hint)
-    i = next((i for i in targets if units and not units[i].right.any()), targets[-1])
-    what = "no tile of any size is right: it needs more context than an image has"
-    return SizeError(what, where=f"{network.name}, {network.layers[i].name}", hint=hint)
 
 
 def graded_on(network: Network, axis: int, n: int, context: Context, levels: Sequence[float]) -> list[BeforeAfter]:

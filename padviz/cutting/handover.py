@@ -14,10 +14,12 @@ import numpy as np
 
 from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan
-from padviz.errors import OptionError
+from padviz.cutting.right_units import Cut, right_units
+from padviz.errors import OptionError, SizeError
 
 MERGED = "boxes are merged; objects see the context that they need"
 WEIGHTS = {"monai": "roi_weight_map", "toolbelt": "weight"}
+REPEATED = ("realesrgan", "torch-em", "bioimageio", "rastervision", "terratorch", "tiatoolbox")  # one tile, everywhere
 Exact = Literal["everywhere", "inside", "nowhere"]
 EPSILON = {"monai": 1e-10, "toolbelt": 1e-7}  # toolbelt takes sums of weights below 2.2e-16 for none
 
@@ -92,8 +94,14 @@ def handover(plan: Plan, library: str) -> Handover:
         raise OptionError(
             f"{library} cuts images of two axes", option="for", hint="leave it out, and iterate over the plan"
         )
-    sides = [_side(plan, axis) for axis in (0, 1)]
+    try:
+        sides = [_side(plan, axis, library) for axis in (0, 1)]
+    except SizeError as error:
+        raise OptionError(f"{library} repeats one tile: {error.what}", option="for", hint="use python") from None
     recipe = LIBRARIES[library](plan, sides)
+    if recipe.exact == "everywhere" and any(_differs(plan, axis, recipe, side) for axis, side in enumerate(sides)):
+        words = "not exact: its tiles keep units that differ from those of the whole image; use python"
+        recipe = replace(recipe, exact="nowhere", words=words)
     recipe = replace(recipe, call="\n".join((*IMPORTS.get(library, ()), recipe.call)))
     if plan.ignored:
         layer, why = plan.ignored[0]
@@ -138,19 +146,46 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
         return recipe.arguments
     ends = [np.full(n, EPSILON[recipe.library]) for n in plan.tile]
     for axis, end in enumerate(ends):
-        end[_side(plan, axis).right] = 1
+        end[_side(plan, axis, recipe.library).right] = 1
     return {**recipe.arguments, WEIGHTS[recipe.library]: np.outer(*ends)}
 
 
-def _side(plan: Plan, axis: int) -> _Side:
+def _side(plan: Plan, axis: int, library: str) -> _Side:
     line, contexts = plan.lines[axis], [pair[axis] for pair in plan.contexts]
     lattice = contexts[0].lattice
-    even = [] if plan.level else context_on(plan.network, axis, line.length // lattice * lattice or lattice)
+    repeats = library in REPEATED and plan.level is None and not plan.ignored
+    even = context_on(plan.network, axis, line.image, rest=0) if repeats else []
     context = max(max(head.before, head.after) for head in (*contexts, *even))
     scales = {line.keeps[h][-1][1] / line.image for h in range(len(contexts))}
     core = slice(max(head.before for head in contexts), line.length - max(head.after for head in contexts))
     step = line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length
     return _Side(line.image, line.length, step, lattice, context, core, scales.pop() if len(scales) == 1 else None)
+
+
+def _differs(plan: Plan, axis: int, recipe: Handover, side: _Side) -> bool:
+    """Tell whether a tile as a library lays it keeps units that are not right in that very tile."""
+    n, length, given = side.image, side.tile, recipe.arguments
+    before, after = side.right.start, length - side.right.stop
+    if recipe.library == "realesrgan":
+        before = after = halo = given["tile_pad"]
+        reads = [(max(0, k - halo), min(n, k + given["tile"] + halo)) for k in range(0, n, given["tile"])]
+    elif recipe.library in ("monai", "torchio", "toolbelt"):
+        if recipe.library == "torchio":
+            before = after = given["patch_overlap"][axis] // 2
+        step = int(length * (1 - given["overlap"][axis])) if recipe.library == "monai" else length - 2 * before
+        step = given["tile_step"][axis] if recipe.library == "toolbelt" else step
+        reads = [(k, k + length) for k in (*range(0, n - length, step), n - length)]
+    else:
+        return False  # a plan, each tile of which was checked, or boxes
+    for start, stop in reads:
+        units = right_units(plan.network, axis, Cut(n, start, stop - start), frozenset(dict(plan.ignored)))
+        for name in plan.heads:
+            scale = int(side.scale or 1)
+            right = units[plan.network.index[name]].from_(start * scale)
+            first, last = (before if start else 0, stop - start - (after if stop < n else 0))
+            if not right[first * scale : last * scale].all():
+                return True
+    return False
 
 
 def _python(plan: Plan, sides: list[_Side]) -> Handover:

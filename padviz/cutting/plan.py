@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import pairwise
 from math import ceil, prod
 from typing import NamedTuple, overload
 
@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import Context, all_graded, contexts_of
-from padviz.cutting.right_units import Cut, right_units
+from padviz.cutting.right_units import Cut, longest_run, right_units, run_at
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.reaching.lattice import lattice_on
-from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels, of tile sizes that are told
 Slices = tuple[slice, ...]  # on each axis
 Span = tuple[int, int]
+Flags = NDArray[np.bool_]
 
 
 class Tile(NamedTuple):
@@ -98,33 +98,15 @@ class Plan(Sequence[Tile]):
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
         places = np.unravel_index(range(len(self))[at], [len(line.starts) for line in self.lines])
-        return _tile(self.heads, [_on_axis(line, int(k)) for line, k in zip(self.lines, places, strict=True)])
-
-    def __iter__(self) -> Iterator[Tile]:
-        along = ([_on_axis(line, k) for k in range(len(line.starts))] for line in self.lines)
-        heads = self.heads
-        return (_tile(heads, axes) for axes in product(*along))
-
-
-class _OnAxis(NamedTuple):
-    """A tile on one axis: what it reads, and of each head what it keeps and takes."""
-
-    read: slice
-    heads: list[tuple[slice, slice]]
-
-
-def _on_axis(line: Line, k: int) -> _OnAxis:
-    spans = [(keeps[k], offsets[k]) for keeps, offsets in zip(line.keeps, line.offsets, strict=True)]
-    heads = [(slice(first, last), slice(first - offset, last - offset)) for (first, last), offset in spans]
-    return _OnAxis(slice(line.starts[k], line.starts[k] + line.length), heads)
-
-
-def _tile(names: Sequence[str], axes: Sequence[_OnAxis]) -> Tile:
-    heads = {}
-    for h, name in enumerate(names):
-        keep, take = zip(*(axis.heads[h] for axis in axes), strict=True)
-        heads[name] = keep, take
-    return Tile(tuple(axis.read for axis in axes), *heads[names[0]], heads)
+        axes = [(line, int(k)) for line, k in zip(self.lines, places, strict=True)]
+        heads = {}
+        for h, name in enumerate(self.heads):
+            keep = tuple(slice(*line.keeps[h][k]) for line, k in axes)
+            offsets = [line.offsets[h][k] for line, k in axes]
+            take = tuple(slice(kept.start - n, kept.stop - n) for kept, n in zip(keep, offsets, strict=True))
+            heads[name] = keep, take
+        read = tuple(slice(line.starts[k], line.starts[k] + line.length) for line, k in axes)
+        return Tile(read, *heads[self.heads[0]], heads)
 
 
 def plan_tiles(
@@ -143,13 +125,10 @@ def plan_tiles(
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
     contexts = exact_contexts(network, image, without)
-    axes = range(len(image))
-    graded: list[tuple[BeforeAfter, ...]] = [() for _ in axes]
     if level is not None:
         contexts = tuple(_at_level(network, image, pair, level) for pair in contexts)
-        graded = [tuple((pair[axis].before, pair[axis].after) for pair in contexts) for axis in axes]
-    ends = [_Ends(network, axis, image[axis], without, graded[axis]) for axis in axes]
-    lines = tuple(_line(each, most, objects) for each, most in zip(ends, tile, strict=True))
+    axes = _axes(network, image, contexts, without, level is not None)
+    lines = tuple(axis.plan(most, objects) for axis, most in zip(axes, tile, strict=True))
     tile = tuple(line.length for line in lines)
     return Plan(network, image, tile, contexts, lines, level, ignored_of(network, without))
 
@@ -194,9 +173,9 @@ def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozen
     >>> plan.image, plan.tile, len(plan)
     ((240, 240), (208, 208), 9)
     """
-    contexts = exact_contexts(network, size, without)
-    lengths = [_smallest(network, axis, n, [own[axis] for own in contexts], without) for axis, n in enumerate(size)]
-    image, tile = zip(*lengths, strict=True)
+    axes = _axes(network, size, exact_contexts(network, size, without), without)
+    tile, apart = zip(*(axis.smallest() for axis in axes), strict=True)
+    image = tuple(n + 2 * k for n, k in zip(tile, apart, strict=True))
     return plan_tiles(network, image, tile, without=without)
 
 
@@ -231,18 +210,6 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
     return sizes
 
 
-def _smallest(
-    network: Network, axis: int, n: int, contexts: Sequence[Context], without: frozenset[str]
-) -> tuple[int, int]:
-    """Find the least length of a tile that keeps a period of the lattice, and of an image of three of them."""
-    step, strides = contexts[0].lattice, [context.stride for context in contexts]
-    read = max(context.before + context.after for context in contexts)
-    tile = read // step * step + (n % step or step)
-    while not (advance := _advance(_Ends(network, axis, tile + 2 * step, without), tile, step, strides, 0)):
-        tile += step
-    return tile + 2 * advance, tile
-
-
 def globals_of(network: Network) -> frozenset[str]:
     """Name the layers at which each position depends on all, or on the far side.
 
@@ -253,86 +220,136 @@ def globals_of(network: Network) -> frozenset[str]:
     return frozenset(layer.name for layer in network.layers if any(map(layer.whole, range(len(layer.ops)))))
 
 
-def _line(ends: _Ends, most: int, objects: int) -> Line:
-    """Lay tiles along one axis, each as far on as the one before it is right."""
-    network, axis, n = ends.network, ends.axis, ends.n
-    sizes = [sizes_of(network, axis, n)[network.index[name]] for name in network.targets]
-    if most >= n:
-        return Line(n, n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
-    step, strides = lattice_on(network, axis, n)
-    length = most - (most - n) % step
-    apart = [strides[network.index[name]] for name in network.targets]
-    advance = _advance(ends, length, step, apart, objects)
-    if not advance:
-        least = next((m for m in range(length + step, n, step) if _advance(ends, m, step, apart, objects)), n)
-        what = f"{most} {network.px} are too few: a tile needs {least} to keep anything that is right"
-        raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
-    starts = [0]
-    while starts[-1] < n - length:
-        starts.append(min(starts[-1] + advance, n - length))
-    shifts = tuple(tuple(int(start / stride) for start in starts) for stride in apart)
-    spans = [ends.of(start, length) for start in starts[:2]] + [ends.of(n - length, length)]
-    keeps = tuple(_kept([heads[h] for heads in spans], shifts[h], sizes[h]) for h in range(len(sizes)))
-    return Line(n, length, tuple(starts), keeps, shifts)
+@dataclass(frozen=True)
+class _Axis:
+    """A network on one axis of an image of `n` rows, and the context of each head there.
 
-
-class _Ends(NamedTuple):
-    """A network on one axis, with an image of `n` rows: what tiles of it have right, or what lies within `graded`."""
+    With `graded`, units are kept that lie that context away from a tile's border, and not those that are right.
+    """
 
     network: Network
     axis: int
     n: int
     without: frozenset[str]
-    graded: tuple[BeforeAfter, ...] = ()
+    contexts: Sequence[Context]
+    graded: bool
 
-    def of(self, start: int, length: int) -> list[Span]:
-        """Find the units (first, last + 1) of each head that are right in a tile; (0, 0) where it is too small."""
-        try:
-            if self.graded:
-                return self._within(start, length)
+    @property
+    def step(self) -> int:
+        """The pixels on whose multiples tiles start."""
+        return self.contexts[0].lattice
+
+    def plan(self, most: int, objects: int) -> Line:
+        """Lay tiles of at most so many pixels; refuse too few, with the least that are enough."""
+        if most >= self.n:
+            sizes = self._sizes(self.n)
+            return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
+        length = most - (most - self.n) % self.step
+        lengths = range(length if length > 0 else length + self.step, self.n, self.step)
+        refused: list[SizeError] = []
+        for least in lengths:
+            try:
+                line = self.lay(least, objects)
+            except SizeError as error:
+                refused.append(error)
+                continue
+            if line and least == length:
+                return line
+            if line:
+                break
+        else:
+            least = self.n
+        if refused and len(refused) == len(lengths):
+            what = f"no tile smaller than the image is right: {refused[0].what}"
+            raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
+        what = f"{most} {self.network.px} are too few: a tile needs {least} to keep anything that is right"
+        raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
+
+    def lay(self, length: int, objects: int) -> Line | None:
+        """Lay tiles of one length, each as far on as inner tiles are right; None where any keeps too little.
+
+        What each keeps is right in that very tile, in a row with the last unit that the tile before it has right.
+        """
+        inner, alike = self._inner(length)
+        starts = [*range(0, self.n - length, self._apart(inner, objects) or self.n), self.n - length]
+        tiles = [inner if alike[0] <= start <= alike[1] else self._units(start, length) for start in starts]
+        keeps, offsets = [], []
+        for h, (context, m) in enumerate(zip(self.contexts, self._sizes(self.n), strict=True)):
+            shifts = [int(start / context.stride) for start in starts]
+            end, cuts = 0, [0]
+            for start, shift, tile in zip(starts, shifts, tiles, strict=True):
+                first, last = (unit + shift for unit in run_at(tile[h], end - shift))
+                if first > end or last <= end or (start and (end - first) * context.stride < objects):
+                    return None
+                if start:  # where two have the same units right, each keeps those nearer to its middle
+                    cuts.append(max(ceil(Fraction(end + first, 2)), cuts[-1] + 1))
+                end = last
+            if end != m:
+                return None
+            keeps.append(tuple(pairwise((*cuts, m))))
+            offsets.append(tuple(shifts))
+        return Line(self.n, length, tuple(starts), tuple(keeps), tuple(offsets))
+
+    def smallest(self) -> tuple[int, int]:
+        """Find the least length of a tile that keeps a period of the lattice, and how far apart such tiles start."""
+        read = max(context.before + context.after for context in self.contexts)
+        least = read // self.step * self.step + (self.n % self.step or self.step)
+        refused = SizeError("no tile is known to be right", where=self.network.name, hint="name an earlier `layer`")
+        for length in range(least, 2 * least + 3 * self.step, self.step):
+            try:
+                apart = self._apart(self._inner(length)[0], 0)
+                if apart and replace(self, n=length + 2 * apart).lay(length, 0):
+                    return length, apart
+            except SizeError as error:
+                refused = error
+        raise refused
+
+    def _apart(self, inner: Sequence[Flags], objects: int) -> int:
+        """Count how many pixels further on the next inner tile may start; 0 where they keep less than a period."""
+        spans = [(context.stride, *longest_run(right)) for context, right in zip(self.contexts, inner, strict=True)]
+        room = min((last - first) * stride for stride, first, last in spans)
+        return max(0, int((room - objects) // self.step) * self.step)
+
+    def _inner(self, length: int) -> tuple[list[Flags], tuple[Fraction, Fraction]]:
+        """Find the units of each head that are right in an inner tile, and the first and last start of such tiles."""
+        if self.graded:
+            return self._units(None, length), (Fraction(1), self.n - length - Fraction(1))
+        strides, sizes = lattice_on(self.network, self.axis, self.n).strides, sizes_of(self.network, self.axis, self.n)
+        units = right_units(self.network, self.axis, Cut(self.n, None, length), self.without)
+        low, high = Fraction(0), Fraction(self.n - length)
+        for layer, own in zip(self.network.layers, units, strict=True):
+            if own.rows:
+                j = layer.inputs[0]
+                low = max(low, -own.rows[0] * strides[j])
+                high = min(high, (sizes[j] - 1 - own.rows[1]) * strides[j])
+        return [units[i].from_(0) for i in self._heads], (low, high)
+
+    def _units(self, start: int | None, length: int) -> list[Flags]:
+        """Find the units of each head that are right in a tile, or far enough from its borders inside the image."""
+        if not self.graded:
             units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
-        except SizeError:
-            return [(0, 0)] * len(self.network.targets)
-        return [longest_run(units[self.network.index[name]].right) for name in self.network.targets]
+            return [
+                units[i].from_((start or 0) / own.stride) for i, own in zip(self._heads, self.contexts, strict=True)
+            ]
+        flags = [np.ones(m, dtype=bool) for m in self._sizes(length)]
+        for context, right in zip(self.contexts, flags, strict=True):
+            lost = (length - len(right) * context.stride) / 2  # pixels that the map does not stand for, on each side
+            first, last = (max(0, ceil((side - lost) / context.stride)) for side in (context.before, context.after))
+            right[: 0 if start == 0 else first] = False
+            right[len(right) if start is not None and start + length == self.n else max(0, len(right) - last) :] = False
+        return flags
 
-    def _within(self, start: int, length: int) -> list[Span]:
-        """Find the units of each head that are as far from a border of the tile as its graded context."""
-        strides, units = lattice_on(self.network, self.axis, length).strides, []
-        sizes = sizes_of(self.network, self.axis, length)
-        for name, (before, after) in zip(self.network.targets, self.graded, strict=True):
-            stride, m = strides[self.network.index[name]], sizes[self.network.index[name]]
-            lost = (length - m * stride) / 2  # pixels that the map does not stand for, on each side
-            first = 0 if start == 0 else max(0, ceil((before - lost) / stride))
-            last = 0 if start + length == self.n else max(0, ceil((after - lost) / stride))
-            units.append((first, max(first, m - last)))
-        return units
+    @property
+    def _heads(self) -> list[int]:
+        return [self.network.index[context.layer] for context in self.contexts]
 
-
-def longest_run(flags: NDArray[np.bool_]) -> Span:
-    """Find the first and the last + 1 of the longest run of flags that are set."""
-    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False)).reshape(-1, 2)
-    if not len(edges):
-        return 0, 0
-    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist()
-    return first, last
+    def _sizes(self, n: int) -> list[int]:
+        sizes = sizes_of(self.network, self.axis, n)
+        return [sizes[i] for i in self._heads]
 
 
-def _advance(ends: _Ends, length: int, step: int, strides: Sequence[Fraction], objects: int) -> int:
-    """Count how many pixels further on the next tile may start: 0 where tiles of that length keep too little."""
-    inner, first = ends.of(min(step, ends.n - length), length), ends.of(0, length)
-    if any(begin for begin, _ in first):
-        return 0
-    pairs = zip(first, inner, strides, strict=True)  # the inner one may be the last, which is right up to its end
-    room = min((min(one[1], other[1]) - other[0]) * stride for one, other, stride in pairs)
-    return max(0, int((room - objects) // step) * step)
-
-
-def _kept(spans: Sequence[Span], shifts: Sequence[int], m: int) -> tuple[Span, ...]:
-    """Part the `m` units among tiles: where two have the same ones right, each keeps those nearer to its middle.
-
-    `spans` are what the first tile has right, what each further one has, and what the last one has.
-    """
-    kinds = [0, *[1] * (len(shifts) - 2), 2] if len(shifts) > 1 else [0]
-    whole = [(spans[kind][0] + shift, spans[kind][1] + shift) for kind, shift in zip(kinds, shifts, strict=True)]
-    cuts = [0, *(ceil(Fraction(a[1] + b[0], 2)) for a, b in pairwise(whole)), m]
-    return tuple(pairwise(cuts))
+def _axes(
+    network: Network, image: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str], graded: bool = False
+) -> list[_Axis]:
+    own = zip(*contexts, strict=True)
+    return [_Axis(network, i, n, without, each, graded) for i, (n, each) in enumerate(zip(image, own, strict=True))]

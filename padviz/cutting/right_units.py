@@ -7,6 +7,7 @@ holds whatever rule chooses the padding: a fixed pad, SAME, ceil, a crop that fo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -30,48 +31,74 @@ class Units(NamedTuple):
     """The units of a layer in a tile: unit j is unit j + `offset` of the whole image, right where `right[j]` is set.
 
     Where no unit can be right, `barrier` says which layer makes that so. Without an offset, units lie nowhere: a vector
-    that global pooling made, and that is left out.
+    that global pooling made, and that is left out. `rows` are the first and the last row that they look at, padding
+    included, of what the layer reads of the whole image.
     """
 
     offset: int | None
     right: NDArray[np.bool_]
     barrier: Barrier | None = None
+    rows: tuple[int, int] | None = None
+
+    def from_(self, first: Fraction | int) -> NDArray[np.bool_]:
+        """Tell which units are right if the first of them is taken for unit `first` of the whole image."""
+        return self.right & (self.offset is None or self.offset == first)
 
 
 class Cut(NamedTuple):
-    """A tile on one axis: `length` rows of an image of `image` rows, from `start` on."""
+    """A tile on one axis: `length` rows of an image of `image` rows, from `start` on.
+
+    Without a start it is an inner tile: so far from both ends of the image that nothing in it looks past them.
+    """
 
     image: int
-    start: int
+    start: int | None
     length: int
 
 
-def right_units(network: Network, axis: int, cut: Cut, without: frozenset[str] = frozenset()) -> list[Units]:
-    """Say which units of every layer are right in a tile; layers named in `without` count as if they were local.
+def right_units(
+    network: Network, axis: int, cut: Cut, without: frozenset[str] = frozenset(), tile: Network | None = None
+) -> list[Units]:
+    """Find which units of every layer are right in a tile; layers named in `without` count as if they were local.
+
+    `tile` is the network as it was read at the tile's size, where that is another one than at the image's.
 
     >>> import padviz
     >>> unit = right_units(padviz.load("vgg11"), 0, Cut(512, 128, 256))[1]
     >>> unit.offset, unit.right.shape, np.flatnonzero(~unit.right).tolist()
     (128, (256,), [0, 255])
     """
-    if cut.length == cut.image:
-        return [Units(0, np.ones(m, dtype=bool)) for m in sizes_of(network, axis, cut.image)]
-    here, there = sizes_of(network, axis, cut.length), sizes_of(network, axis, cut.image)
-    units = [Units(cut.start, np.ones(cut.length, dtype=bool))]
+    tile = tile or network
+    here, there = sizes_of(tile, axis, cut.length), sizes_of(network, axis, cut.image)
+    if cut.start == 0 and cut.length == cut.image:
+        return [Units(0, np.ones(m, dtype=bool)) for m in there]
+    units = [Units(cut.start or 0, np.ones(cut.length, dtype=bool))]
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering = _merged(layer, [units[j] for j in layer.inputs], here[i])
-        why = "" if layer.name in without else layer.whole(axis) or _wraps(layer.ops[axis], there[layer.inputs[0]])
+        op, entering = layer.ops[axis], _merged(layer, [units[j] for j in layer.inputs], here[i])
+        why = "" if layer.name in without else layer.whole(axis) or _wraps(op, there[layer.inputs[0]])
+        why = why or _another(layer, tile.layers[i], axis)
         if entering.barrier is None and why:
             entering = _none(here[i], Barrier(layer.name, why))
-        if entering.barrier or layer.ops[axis] is None:
+        if entering.barrier or op is None:
             units.append(entering)
-            continue
-        if entering.offset is None or (layer.name in without and isinstance(layer.ops[axis], Adaptive)):
+        elif entering.offset is None or (layer.name in without and isinstance(op, Adaptive)):
             units.append(Units(None, np.ones(here[i], dtype=bool)))
-            continue
-        j = layer.inputs[0]
-        units.append(_through(layer, axis, entering, (here[j], here[i]), (there[j], there[i])))
+        else:
+            j, own = layer.inputs[0], tile.layers[i].ops[axis]
+            through = _Pair(op, there[j], there[i], inner=cut.start is None), _Pair(own or op, here[j], here[i])
+            units.append(_through(layer.name, entering, *through))
     return units
+
+
+def _another(layer: Layer, own: Layer, axis: int) -> str:
+    """Say so where a layer of the network at the tile's size is not the one at the image's, but for its pads."""
+    if layer is own:
+        return ""
+    first, other = (
+        (each.kind, each.inputs, each.everywhere, replace(op, padding=(0, 0)) if isinstance(op, Window) else op)
+        for each, op in ((layer, layer.ops[axis]), (own, own.ops[axis]))
+    )
+    return "" if first == other else "another layer at the tile's size"
 
 
 def _wraps(op: Op | None, n: int) -> str:
@@ -97,43 +124,56 @@ def _merged(layer: Layer, branches: list[Units], m: int) -> Units:
     return Units(offsets.pop() if offsets else None, np.logical_and.reduce([branch.right for branch in branches]))
 
 
-def _through(layer: Layer, axis: int, entering: Units, here: tuple[int, int], there: tuple[int, int]) -> Units:
-    """Follow units through an operation with (rows read, rows made) `here` in the tile and `there` in the image."""
-    op = layer.ops[axis]
-    assert op is not None
+class _Pair(NamedTuple):
+    """An operation, and the rows that it reads and makes; of an `inner` tile's image it never reads past an end."""
+
+    op: Op
+    n: int
+    m: int
+    inner: bool = False
+
+
+def _through(name: str, entering: Units, there: _Pair, here: _Pair) -> Units:
+    """Follow units through an operation as it is in the image, `there`, and in the tile, `here`."""
     assert entering.offset is not None
-    if isinstance(op, Adaptive):  # with as many outputs as rows it reads each row alone
-        same = here[0] == here[1] and there[0] == there[1]
-        return entering if same else _none(here[1], Barrier(layer.name, "adaptive pooling"))
-    offset = _offset(op, entering.offset, here, there)
+    if isinstance(here.op, Adaptive):  # with as many outputs as rows it reads each row alone
+        same = here.n == here.m and there.n == there.m
+        return entering if same else _none(here.m, Barrier(name, "adaptive pooling"))
+    offset = _offset(entering.offset, here, there)
     if offset is None:
-        return _none(here[1], Barrier(layer.name, _why(op)))
-    units = np.arange(here[1])
-    rows, reads = real_rows_of(op, *here, units)
-    sources = _sources(op, here[0], rows)
-    true_sources = _sources(op, there[0], real_rows_of(op, *there, units + offset)[0])
-    inside, truly = sources >= 0, true_sources >= 0
+        return _none(here.m, Barrier(name, _why(here.op)))
+    units = np.arange(here.m)
+    rows, reads = real_rows_of(here.op, here.n, here.m, units)
+    true_rows = real_rows_of(there.op, there.n, there.m, units + offset)[0]
+    sources = _sources(here.op, here.n, rows)
+    true_sources = true_rows if there.inner else _sources(there.op, there.n, true_rows)
+    inside, truly = sources >= 0, np.full(rows.shape, True) if there.inner else true_sources >= 0
     kept = inside & truly & (sources + entering.offset == true_sources) & entering.right[np.where(inside, sources, 0)]
     right: NDArray[np.bool_] = (kept | (~inside & ~truly) | ~reads).all(axis=0)
-    return Units(offset, right & (units + offset < there[1]) & (units + offset >= 0))
+    if not there.inner:
+        right &= (units + offset < there.m) & (units + offset >= 0)
+    return Units(offset, right, rows=(int(true_rows.min()), int(true_rows.max())))
 
 
-def _offset(op: Op, offset: int, here: tuple[int, int], there: tuple[int, int]) -> int | None:
+def _offset(offset: int, here: _Pair, there: _Pair) -> int | None:
     """Find how far units lie from those of the tile in the whole image; None where they lie between its units."""
+    op, own = there.op, here.op
     if isinstance(op, Transposed):
         return offset * op.stride
     if isinstance(op, Fit):
-        return offset + fit_shift(there[0], there[1], op.odd) - fit_shift(here[0], here[1], op.odd)
+        return offset + fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
     if isinstance(op, Blocks):
         return None if offset % op.size else offset
     if isinstance(op, Window):
-        moved, off = divmod(offset + place(op, there[0]).before - place(op, here[0]).before, op.stride)
+        assert isinstance(own, Window)
+        moved, off = divmod(offset + place(op, there.n).before - place(own, here.n).before, op.stride)
         return None if off else moved
     assert isinstance(op, Resize)
-    ratio = ratio_of(op, *here)
-    if not ratio or ratio != ratio_of(op, *there):
+    assert isinstance(own, Resize)
+    ratio = ratio_of(own, here.n, here.m)
+    if not ratio or ratio != ratio_of(op, there.n, there.m):
         return None
-    exact: Fraction = (offset + origin_of(op, *here) - origin_of(op, *there)) / ratio
+    exact: Fraction = (offset + origin_of(own, here.n, here.m) - origin_of(op, there.n, there.m)) / ratio
     return int(exact) if exact.denominator == 1 else None
 
 
@@ -160,3 +200,23 @@ def _sources(op: Op, n: int, rows: Rows) -> Rows:
     (a, b), (c, d) = folded
     moved = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
     return np.where((moved < 0) | (moved >= n), -1, moved)  # rows that ceil rounding reads beyond the padding
+
+
+def run_at(right: NDArray[np.bool_], unit: int) -> tuple[int, int]:
+    """Find the first and the last + 1 of the right units in a row around one; none behind it where it is wrong.
+
+    >>> right = np.array([True, False, True, True, False])
+    >>> run_at(right, 3), run_at(right, 1)
+    ((2, 4), (1, 1))
+    """
+    wrong = np.flatnonzero(~right)
+    k = int(np.searchsorted(wrong, unit))
+    last = int(wrong[k]) if k < len(wrong) else len(right)
+    return min(int(wrong[k - 1]) + 1 if k else 0, last) if last > unit else last, last
+
+
+def longest_run(right: NDArray[np.bool_]) -> tuple[int, int]:
+    """Find the first and the last + 1 of the most right units in a row."""
+    edges = np.flatnonzero(np.diff(right, prepend=False, append=False)).reshape(-1, 2)
+    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])].tolist() if len(edges) else (0, 0)
+    return first, last

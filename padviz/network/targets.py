@@ -54,6 +54,28 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 
+def returned(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+    """Choose as `names_of` does, with what depends on all positions behind the network's own targets in their place.
+
+    >>> import padviz
+    >>> from torch import nn
+    >>> network = padviz.load(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8)))
+    >>> names_of(None, network), returned(None, network)
+    (('0',), ('1',))
+    """
+    names = names_of(layers, network)
+    if layers is not None:
+        return names
+    behind: dict[str, list[str]] = {name: [] for name in names}
+    for name in last_maps(network):
+        layer = network.find(name)
+        while layer.everywhere and layer.kind == "identity" and layer.name not in behind:
+            layer = network.layers[layer.inputs[0]]
+        if layer.name in behind:
+            behind[layer.name].append(name)
+    return tuple(end for name, ends in behind.items() for end in ends or [name])
+
+
 def weighing(heads: str | None, layers: object, network: Network) -> str:
     """Say how several targets count: as asked for, or all last maps alike where neither they nor a layer is named.
 

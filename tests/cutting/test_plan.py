@@ -333,6 +333,61 @@ def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Modu
     assert [each.units for each in context_on(network, 0, 96)] == [(2, 2)]
 
 
+@pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
+def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, keeps: int) -> None:
+    module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
+    plan = padviz.tiles(module, 128, tile).value
+    assert {b - a for a, b in plan.lines[0].keeps[0][1:-2]} == {keeps}
+    with pytest.raises(OptionError, match="24 px are too few: a tile needs 25"):
+        padviz.tiles(module, 128, 24)
+
+
+def test_strides_before_a_dilated_window_are_planned_or_refused() -> None:
+    module = seeded(nn.Sequential(conv(1, 1, 3, 2), conv(1, 1, 3, 2), conv(1, 1, 3, 1, 6)))
+    with pytest.raises(OptionError, match="52 px are too few: a tile needs 56"):
+        padviz.tiles(module, 256, 52)
+    whole, together, _ = whole_and_tiled(module, (256, 256), (56, 64))
+    assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("norm", "why"),
+    [
+        (nn.InstanceNorm2d(8), "instance norm"),
+        (nn.GroupNorm(2, 8), "group norm"),
+        (nn.BatchNorm2d(8, track_running_stats=False), "batch norm"),
+    ],
+)
+def test_what_a_network_returns_is_judged_and_not_its_last_map_alone(norm: nn.Module, why: str) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), norm)
+    for cut in (lambda: padviz.tiles(module, 96, 48), lambda: padviz.verify_tiles(module, 96)):
+        with pytest.raises(OptionError, match=rf"no tiles are exact: 1 \({why}\)"):
+            cut()
+    assert not padviz.verify_tiles(module, 96, ignore_norms=True).holds
+    assert padviz.tiles(module, 96, 48, layer="0").value.contexts[0][0].before == 1
+
+
+class Multiple(nn.Module):
+    """Pads to a multiple of four, and cuts off what it padded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 2, 4, 4), nn.ConvTranspose2d(2, 1, 4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        padded = nn.functional.pad(x, (0, -width % 4, 0, -height % 4))
+        return self.up(self.down(padded))[..., :height, :width]
+
+
+def test_a_network_that_takes_no_other_size_is_refused_for_that() -> None:
+    network = padviz.load(Multiple(), size=(97, 97))
+    assert [own.units for own in context_on(network, 0, 97)] == [(0, 1)]
+    if network.fixed:
+        with pytest.raises(SizeError, match="no tile smaller than the image is right: its height cannot be 49"):
+            plan_tiles(network, (97, 97), (50, 50))
+
+
 @pytest.mark.parametrize("corners", [Corners(), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)])
 def test_a_resize_from_corner_to_corner_is_named_and_tiles_do_differ_there(corners: nn.Module) -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), corners, nn.Conv2d(2, 1, 3, padding=1)))
@@ -385,3 +440,14 @@ def test_tiles_leave_no_steps_behind_and_modules_take_tensors() -> None:
         tiled(module, np.ones((1, 1, 24, 24)), plan)
     with pytest.raises(OptionError, match="out of order; give the model, an array or tensor, and the plan"):
         tiled(module, plan, torch.ones(1, 1, 24, 24))
+
+
+def test_an_audit_says_which_units_depend_on_padding_behind_a_norm() -> None:
+    depends = "1 (instance norm) makes every position depend on all."
+    padding = {}
+    for pads in ((0, 0), (1, 0), (0, 1)):
+        first, last = (nn.Conv2d(1, 1, 3, padding=pad) for pad in pads)
+        padding[pads] = padviz.audit(nn.Sequential(first, nn.InstanceNorm2d(1), last), 32).padding
+    assert padding[0, 0] == f"No unit of 2 reads padding; {depends}"
+    assert padding[1, 0] == f"Every unit depends on padding: {depends}"
+    assert padding[0, 1] == f"Of 30 x 30 units of 2 the inner 28 x 28 depend on no padding; {depends}"

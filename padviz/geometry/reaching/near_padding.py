@@ -27,7 +27,8 @@ class Barrier(NamedTuple):
 class NearPadding(AlongAxes[BeforeAfter]):
     """How many units padding touches next to the two ends of each axis of a layer's map.
 
-    Behind the layer that `barrier` names, and why, each position depends on all.
+    Behind the layer that `barrier` names, and why, each position depends on all: `everywhere` on padding, too, where
+    what that layer reads is touched.
 
     >>> import padviz
     >>> near_padding(padviz.load("vgg11"), 224)[0].width
@@ -37,6 +38,7 @@ class NearPadding(AlongAxes[BeforeAfter]):
     layer: str
     axes: Mapping[str, BeforeAfter] = field(hash=False)
     barrier: Barrier | None = None
+    everywhere: bool = False
 
 
 def near_padding(
@@ -52,12 +54,16 @@ def near_padding(
     """
     network, pixels = network.at(size), network.pixels(size)
     touched = zip(*on_each(partial(_touched_on, around=around), network, pixels), strict=True)
-    barriers = zip(*(_barriers(network, axis) for axis in range(len(pixels))), strict=True)
-    rows = zip(network.layers, touched, barriers, strict=True)
-    return tuple(
-        NearPadding(layer.name, dict(zip(network.axes, ends, strict=True)), next(filter(None, stops), None))
-        for layer, ends, stops in rows
-    )[1:]
+    rows: list[NearPadding] = []
+    for layer, ends in zip(network.layers, touched, strict=True):
+        axes, before = dict(zip(network.axes, ends, strict=True)), [rows[j] for j in layer.inputs]
+        barrier = next((row.barrier for row in before if row.barrier), None)
+        everywhere = any(row.everywhere for row in before)
+        if why := next(filter(None, map(layer.whole, range(len(pixels)))), ""):
+            barrier = barrier or Barrier(layer.name, why)
+            everywhere |= any(any(side) for row in before for side in row.axes.values())
+        rows.append(NearPadding(layer.name, axes, barrier, everywhere))
+    return tuple(rows[1:])
 
 
 def _touched_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
@@ -66,13 +72,3 @@ def _touched_on(network: Network, axis: int, n: int, around: bool) -> list[Befor
     touched = touched_on(network, axis, sizes, around and circular_axes(network)[axis])
     ends = [(before.depth, after.depth) for (before, after), _ in touched]
     return [(min(before, m), min(after, m)) for (before, after), m in zip(ends, sizes, strict=True)]
-
-
-def _barriers(network: Network, axis: int) -> list[Barrier | None]:
-    """Find for every layer the first before it, or itself, that makes each position depend on all."""
-    barriers: list[Barrier | None] = [None]
-    for layer in network.layers[1:]:
-        why = layer.whole(axis)
-        before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
-        barriers.append(before or (Barrier(layer.name, why) if why else None))
-    return barriers
