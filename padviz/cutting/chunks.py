@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from padviz.cutting.context import Context
 from padviz.cutting.plan import exact_contexts
-from padviz.cutting.right_units import Cut, longest_run, right_units, run_at
+from padviz.cutting.right_units import Cut, longest_run, read_at_tile, right_units, run_at
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
@@ -82,6 +82,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
     heads = _kept(network, contexts, new, read, without)
     assert heads
+    read_at_tile(network, (read,))
     centred = around_units(network, 0, network.size)
     ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import Context, all_graded, contexts_of
-from padviz.cutting.right_units import Cut, longest_run, right_units, run_at
-from padviz.errors import OptionError, SizeError
+from padviz.cutting.right_units import Cut, Units, longest_run, read_at_tile, right_units, run_at
+from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.lattice import lattice_on
 from padviz.network.network import Network, Size
 from padviz.network.sizes import sizes_of
@@ -124,10 +125,14 @@ def plan_tiles(
     OptionError
         Where a layer lets no context be exact, naming it; or where tiles are too small, with the least that are not.
     """
+    network = network.at(image)
     contexts = exact_contexts(network, image, without)
     if level is not None:
         contexts = tuple(_at_level(network, image, pair, level) for pair in contexts)
-    axes = _axes(network, image, contexts, without, level is not None)
+    steps = [context.lattice for context in contexts[0]]
+    tile = tuple(n if most >= n else most - (most - n) % step for n, most, step in zip(image, tile, steps, strict=True))
+    own = read_at_tile(network, tile) if min(tile) > 0 else None
+    axes = _axes(network, image, contexts, without, level is not None, own)
     lines = tuple(axis.plan(most, objects) for axis, most in zip(axes, tile, strict=True))
     tile = tuple(line.length for line in lines)
     return Plan(network, image, tile, contexts, lines, level, ignored_of(network, without))
@@ -173,10 +178,15 @@ def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozen
     >>> plan.image, plan.tile, len(plan)
     ((240, 240), (208, 208), 9)
     """
-    axes = _axes(network, size, exact_contexts(network, size, without), without)
-    tile, apart = zip(*(axis.smallest() for axis in axes), strict=True)
-    image = tuple(n + 2 * k for n, k in zip(tile, apart, strict=True))
-    return plan_tiles(network, image, tile, without=without)
+    lengths, apart = _smallest(network, size, exact_contexts(network, size, without), without)
+    return plan_tiles(network, tuple(n + 2 * k for n, k in zip(lengths, apart, strict=True)), lengths, without=without)
+
+
+def _smallest(
+    network: Network, size: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str]
+) -> tuple[Size, Size]:
+    tile, apart = zip(*(axis.smallest() for axis in _axes(network, size, contexts, without)), strict=True)
+    return tile, apart
 
 
 class TileSize(NamedTuple):
@@ -194,19 +204,22 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
     >>> [row.tile for row in tile_sizes(padviz.load("unet_padded"), (512, 512))]
     [(208, 208), (384, 384), (656, 656), (1056, 1056), (1824, 1824)]
     """
-    plan = smallest_plan(network, size, without)
-    step = [pair.lattice for pair in plan.contexts[0]]
-    lost = [line.length - line.starts[1] for line in plan.lines]  # of any tile: one period more keeps one period more
+    contexts = exact_contexts(network, size, without)
+    least, apart = _smallest(network, size, contexts, without)
+    step = [pair.lattice for pair in contexts[0]]
+    lost = [n - k for n, k in zip(least, apart, strict=True)]  # of any tile: one period more keeps one period more
     sizes = []
     for times in (None, *COSTS):
         periods = [
             max(0, ceil((n * (1 - 1 / times ** (1 / len(size))) ** -1 - m) / s)) if times else 0
-            for n, m, s in zip(lost, plan.tile, step, strict=True)
+            for n, m, s in zip(lost, least, step, strict=True)
         ]
-        tile = tuple(m + k * s for m, k, s in zip(plan.tile, periods, step, strict=True))
+        tile = tuple(m + k * s for m, k, s in zip(least, periods, step, strict=True))
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
-        sizes += [row] if row not in sizes else []
+        with suppress(PadvizError):  # where it does something else in such a tile
+            read_at_tile(network, tile)
+            sizes += [row] if row not in sizes else []
     return sizes
 
 
@@ -224,7 +237,8 @@ def globals_of(network: Network) -> frozenset[str]:
 class _Axis:
     """A network on one axis of an image of `n` rows, and the context of each head there.
 
-    With `graded`, units are kept that lie that context away from a tile's border, and not those that are right.
+    With `graded`, units are kept that lie that context away from a tile's border, and not those that are right. `tile`
+    is the network as it was read at a tile's size.
     """
 
     network: Network
@@ -233,6 +247,7 @@ class _Axis:
     without: frozenset[str]
     contexts: Sequence[Context]
     graded: bool
+    tile: Network | None = None
 
     @property
     def step(self) -> int:
@@ -315,7 +330,7 @@ class _Axis:
         if self.graded:
             return self._units(None, length), (Fraction(1), self.n - length - Fraction(1))
         strides, sizes = lattice_on(self.network, self.axis, self.n).strides, sizes_of(self.network, self.axis, self.n)
-        units = right_units(self.network, self.axis, Cut(self.n, None, length), self.without)
+        units = self._right(None, length)
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):
             if own.rows:
@@ -327,7 +342,7 @@ class _Axis:
     def _units(self, start: int | None, length: int) -> list[Flags]:
         """Find the units of each head that are right in a tile, or far enough from its borders inside the image."""
         if not self.graded:
-            units = right_units(self.network, self.axis, Cut(self.n, start, length), self.without)
+            units = self._right(start, length)
             return [
                 units[i].from_((start or 0) / own.stride) for i, own in zip(self._heads, self.contexts, strict=True)
             ]
@@ -339,6 +354,10 @@ class _Axis:
             right[len(right) if start is not None and start + length == self.n else max(0, len(right) - last) :] = False
         return flags
 
+    def _right(self, start: int | None, length: int) -> list[Units]:
+        own = self.tile if self.tile and self.tile.size[self.axis] == length else None
+        return right_units(self.network, self.axis, Cut(self.n, start, length), self.without, own)
+
     @property
     def _heads(self) -> list[int]:
         return [self.network.index[context.layer] for context in self.contexts]
@@ -349,7 +368,8 @@ class _Axis:
 
 
 def _axes(
-    network: Network, image: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str], graded: bool = False
-) -> list[_Axis]:
-    own = zip(*contexts, strict=True)
-    return [_Axis(network, i, n, without, each, graded) for i, (n, each) in enumerate(zip(image, own, strict=True))]
+    network: Network, image: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str],
+    graded: bool = False, tile: Network | None = None,
+) -> list[_Axis]:  # fmt: skip
+    pairs = enumerate(zip(image, zip(*contexts, strict=True), strict=True))
+    return [_Axis(network, i, n, without, own, graded, tile) for i, (n, own) in pairs]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +19,11 @@ from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
+from padviz.errors import OptionError, PadvizError
 from padviz.geometry.reaching.lattice import wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.layer import Layer
-from padviz.network.network import Network
+from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import sizes_of
 
 Rows = NDArray[Any]
@@ -76,7 +78,6 @@ def right_units(
     for i, layer in enumerate(network.layers[1:], start=1):
         op, entering = layer.ops[axis], _merged(layer, [units[j] for j in layer.inputs], here[i])
         why = "" if layer.name in without else layer.whole(axis) or _wraps(op, there[layer.inputs[0]])
-        why = why or _another(layer, tile.layers[i], axis)
         if entering.barrier is None and why:
             entering = _none(here[i], Barrier(layer.name, why))
         if entering.barrier or op is None:
@@ -90,15 +91,33 @@ def right_units(
     return units
 
 
-def _another(layer: Layer, own: Layer, axis: int) -> str:
-    """Say so where a layer of the network at the tile's size is not the one at the image's, but for its pads."""
-    if layer is own:
-        return ""
-    first, other = (
-        (each.kind, each.inputs, each.everywhere, replace(op, padding=(0, 0)) if isinstance(op, Window) else op)
-        for each, op in ((layer, layer.ops[axis]), (own, own.ops[axis]))
-    )
-    return "" if first == other else "another layer at the tile's size"
+def read_at_tile(network: Network, size: Size) -> Network | None:
+    """Read a network at the size of a tile, which must make of it what it makes of the image, but for pads.
+
+    None for a description, which is the same at each size.
+
+    Raises
+    ------
+    OptionError
+        Where it does not take the tile, or naming the first layer that is another one there.
+    """
+    if network.again is None:
+        return None
+    try:
+        own = network.at(size)
+    except PadvizError as error:
+        what = f"a tile of {in_words(size)} cannot be read: {error.what}"
+        raise OptionError(what, option="tile", where=error.where, hint="try another `tile`") from None
+    for layer, other in zip_longest(network.layers, own.layers):
+        if layer is None or other is None or _without_pads(layer) != _without_pads(other):
+            what = f"{(layer or other).name} is another layer in a tile of {in_words(size)}"
+            raise OptionError(what, option="tile", where=network.name, hint="try another `tile`")
+    return own
+
+
+def _without_pads(layer: Layer) -> tuple[Any, ...]:
+    ops = tuple(replace(op, padding=(0, 0)) if isinstance(op, Window) else op for op in layer.ops)
+    return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
 
 
 def _wraps(op: Op | None, n: int) -> str:

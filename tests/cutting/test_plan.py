@@ -451,3 +451,28 @@ def test_an_audit_says_which_units_depend_on_padding_behind_a_norm() -> None:
     assert padding[0, 0] == f"No unit of 2 reads padding; {depends}"
     assert padding[1, 0] == f"Every unit depends on padding: {depends}"
     assert padding[0, 1] == f"Of 30 x 30 units of 2 the inner 28 x 28 depend on no padding; {depends}"
+
+
+class ByTheSize(nn.Module):
+    """One convolution more in images of more than 100 rows, after a pad to a multiple of 4 that is cut off again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        y = self.a(functional.pad(x, (0, -width % 4, 0, -height % 4)))
+        return (self.b(y) if height > 100 else self.b(self.b(y)))[..., :height, :width]
+
+
+def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
+    with pytest.raises(padviz.PadvizError, match="b_2 is another layer in a tile of 96 x 96; try another `tile`"):
+        padviz.tiles(ByTheSize(), 256, 96)
+    module = ByTheSize().double().eval()
+    plan, image = padviz.tiles(module, 255, 127), torch.rand(1, 3, 255, 255, dtype=torch.float64)
+    with torch.no_grad():
+        whole, out = module(image), torch.full((1, 4, 255, 255), torch.nan, dtype=torch.float64)
+        for tile in plan:
+            out[(..., *tile.keep)] = module(image[(..., *tile.read)])[(..., *tile.take)]
+    assert (whole - out).abs().max() < 1e-12
