@@ -51,7 +51,6 @@ GROUPS = {  # by what they are for, in the order of help
     "List": {
         "networks": "The networks that padviz knows by name.",
         "layers": "Every spatial layer of a network, with its sizes.",
-        "completion": "A script that completes all this in your shell.",
     },
     "Many": {
         "export": "Many maps in one go: pictures, counts, index, gallery.",
