@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened, read_file
 from padviz.scoring.reading.tables import read_rows
-from padviz.scoring.scenes import Boxes, Scenes, boxes
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_BYTES = 1 << 24  # of a label file
 LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
 SIZES = "image width height"  # columns of a table of sizes
-MOST_SIDE = 1 << 24
 TURNED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 ORIENTATION = 274
 
