@@ -117,6 +117,17 @@ def test_a_byte_order_mark_is_passed_over() -> None:
     assert run(*ASKED).stdout == as_usual
 
 
+def test_more_classes_than_can_be_scored_are_one_line() -> None:
+    gt, pred = as_coco(scenes(0, images=2))
+    gt["categories"] = [{"id": k, "name": f"c{k}"} for k in range(6000)]
+    gt["annotations"] = [{**gt["annotations"][0], "id": k, "category_id": k} for k in range(6000)]
+    Path("gt.json").write_text(json.dumps(gt))
+    Path("pred.json").write_text(json.dumps([{**pred[0], "bbox": gt["annotations"][0]["bbox"]}]))
+    result = run(*ASKED)
+    assert result.exit_code == 2
+    assert result.stderr == "padviz: gt.json: has objects of 6,000 classes, and 5,000 can be scored; merge some\n"
+
+
 @pytest.mark.parametrize("around", ["{}", '{{"info": {}'])
 @pytest.mark.parametrize("name", ["gt.json", "pred.json"])
 def test_a_million_brackets_are_one_line(name: str, around: str) -> None:

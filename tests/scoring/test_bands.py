@@ -180,9 +180,9 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
 
 def test_one_image_has_figures_without_intervals() -> None:
     classified(n=60)
-    for name in ("gt", "pred"):
-        rows = [row.split(",", 1) for row in Path(f"{name}.csv").read_text().splitlines()]
-        Path(f"{name}.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    rows = [row.split(",", 1) for row in Path("gt.csv").read_text().splitlines()]
+    Path("gt.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    Path("pred.csv").write_text("image,label\n0.png,cat")
     masks(n=1)
     for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
         found = padviz.rings(gt, pred, rings=2).value
@@ -219,6 +219,14 @@ def scaled(folder: str, by: int) -> str:
             "pred.csv: has no label of 1.png, nor of 3 more; it has",
         ),
         ("Path('pred.csv').write_text('image,label')", "pred.csv: has no rows"),
+        (
+            "Path('pred.csv').write_text('image,label\\n0.png,a\\n0.png,b')",
+            "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or leave it out",
+        ),
+        (
+            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,9,1,1e308,3')",
+            "gt.csv: row 2 lies outside",
+        ),
         (
             "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,b,1,2,3')",
             "gt.csv: row 2 has no number",
