@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import padviz
-from padviz.scoring.reading.masks import _counts, _depths
+from padviz.scoring.reading.masks import _counts, read_masks
 from tests.cli.test_cli import run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -59,7 +60,8 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
     for k in range(n):
         true = rng.integers(0, 2, shape).astype(np.uint8)
         made = true.copy()
-        outer = _depths(shape, False) < wrong
+        outer = np.ones(shape, bool)
+        outer[wrong:-wrong, wrong:-wrong] = False
         made[outer] = 1 - true[outer]
         true[5:9, 5:9] = 255
         for name, labels in (("gt", true), ("pred", made)):
@@ -93,6 +95,18 @@ def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
                 expected[2, ring[at], found[at]] += 1
             expected[0, ring[at], there[at]] += there[at] == found[at]
     assert (counts == expected).all()
+
+
+def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks((1200, 1500), n=1, wrong=99)
+    tracemalloc.start()
+    whole = read_masks("gt", "pred", (8, 16), False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 9 * 1200 * 1500 + 150 * 2**18, peak / 1200 / 1500
+    monkeypatch.setattr(padviz.scoring.reading.masks, "STRIP", 3001)
+    for one, other in zip(whole[:3], read_masks("gt", "pred", (8, 16), False)[:3], strict=True):
+        assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 SIDES = ("left", "top", "right", "bottom")

@@ -26,9 +26,9 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     """
     there, made = _objects(objects, labels), read_rows(labels, LABELS.split())
     taken = {row[0]: row[1] for row in made}
-    for image, label in made:
-        if label != taken[image]:
-            _refuse(labels, f"has two labels of {image}: {label!r} and {taken[image]!r}")
+    for name, label in made:
+        if label != taken[name]:
+            _refuse(labels, f"has two labels of {name}: {label!r} and {taken[name]!r}")
     numbers = np.empty((len(there), 4))
     for k, row in enumerate(there):
         if row[0] not in taken:
