@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from padviz.errors import OptionError, PadvizError, let_through
+from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
@@ -142,10 +142,8 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     except MemoryError:
         return Outcome(item.name, "failed", "there is not enough memory for a map of this size")
     except OSError as error:
-        let_through(error)
         return Outcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
     except Exception as error:  # one item must not end the others
-        let_through(error)
         return Outcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
     return Outcome(item.name, "made")
 

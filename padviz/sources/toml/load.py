@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, UnknownName, let_through, nearest, printable
+from padviz.errors import DescriptionError, UnknownName, nearest, printable
 from padviz.files.opened import read_file
 from padviz.network.network import Network
 from padviz.sources.toml.build import DEEPEST, _one_line, parse
@@ -83,6 +83,5 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
             raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        let_through(error)
         what = f"is not valid TOML: {_one_line(error)}"
         raise DescriptionError(what, where=str(path), hint="mend it there") from None

@@ -10,7 +10,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-from padviz.errors import DescriptionError, let_through
+from padviz.errors import DescriptionError
 from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Size
@@ -75,7 +75,6 @@ def _stored(path: Path) -> dict[str, list[Array]]:
         with h5py.File(io.BytesIO(content), "r") as file:
             return dict(_layers(file, h5py, "", [len(content)]))
     except Exception as error:  # of HDF5, which has many
-        let_through(error)
         line = " ".join(str(error).split())[:120]
         raise DescriptionError(f"has weights that cannot be read ({line})", where=str(path)) from None
 
