@@ -54,7 +54,12 @@ def load_config(name_or_path: str | Path) -> Network:
     if called:
         return read_network(CONFIGS / "networks" / f"{called}.toml", called)
     lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
+    if re.fullmatch(r"[a-z]\w*(\.\w+)+", text) and not text.endswith((".onnx", ".keras", ".pt2")):
+        hint = f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
+        raise UnknownName(f"no network is called {text!r}", hint=hint)
     near = nearest(text.lower(), zoo())
+    if not near or re.match("(yolo|vit|swin|detr|unet|deeplab)", text.lower()):
+        near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
     hint = f"{near} {lists}" if near else lists
     raise UnknownName(f"no network is called {text!r}", hint=hint)
 
