@@ -8,7 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from padviz import forking
 from padviz.errors import PadvizError
 from padviz.version import __version__
 
@@ -74,6 +73,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME_OF])
-
-
-forking.register()

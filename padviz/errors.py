@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import signal
-from collections.abc import Iterable, Iterator
-from types import CodeType, TracebackType
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
 LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
 
@@ -66,45 +64,6 @@ class OptionError(PadvizError):
 
 class UnknownName(PadvizError):
     """A network or layer name that does not exist; the hint lists the nearest ones."""
-
-
-def let_through(error: BaseException) -> None:
-    """Raise again what other people's code only happened to be interrupted by: padviz's errors, and the caller's.
-
-    The caller's are Ctrl-C, what a handler of a signal raised, such as that of an alarm, and what was thrown into the
-    code from outside, such as a cancellation: an exception that is no error, raised where nothing says `raise`.
-    """
-    ours = isinstance(error, PadvizError | KeyboardInterrupt | Ended)
-    if ours or _of_handler(error) or (not isinstance(error, Exception | SystemExit) and _thrown_in(error)):
-        raise error
-
-
-def _of_handler(error: BaseException) -> bool:
-    """Whether a handler of a signal raised it."""
-    handlers = {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number)))}
-    return any(trace.tb_frame.f_code in handlers for trace in _traces(error))
-
-
-def _thrown_in(error: BaseException) -> bool:
-    """Whether it came from outside of the code that it ended."""
-    import dis
-
-    *_, last = _traces(error)
-    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] not in ("RAISE_VARARGS", "RERAISE")
-
-
-def _traces(error: BaseException) -> Iterator[TracebackType]:
-    trace = error.__traceback__
-    while trace:
-        yield trace
-        trace = trace.tb_next
-
-
-def _code_of(handler: Any) -> CodeType | None:
-    """Find the code of what is called where a signal comes."""
-    handler = getattr(handler, "func", handler)  # of a partial
-    called = handler if hasattr(handler, "__code__") else vars(type(handler)).get("__call__")
-    return getattr(called, "__code__", None)
 
 
 def nearest(name: str, names: Iterable[str], most: int = 3) -> str:

@@ -39,7 +39,7 @@ WALK = {
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
-ASIDE = {"explore", "export", "convert", "completion"}  # which make pages, folders, descriptions and scripts
+ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
 NETWORK = "parted on both axes"
 
 

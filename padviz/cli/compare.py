@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import offering, options
+from padviz.cli import options
 from padviz.cli.naming import default_path
 from padviz.cli.showing import To, drawing
-from padviz.cli.value_types import KEPT, Names, Pixels
+from padviz.cli.value_types import KEPT, Names, Pixels, complete_model
 from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError, PadvizError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="compare", cls=Command)
-@click.argument("model", required=False, shell_complete=offering.models)
+@click.argument("model", required=False, shell_complete=complete_model)
 @read
 @given("models sizes paddings same layers heads scale cmap")
 @drawing("compare")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from padviz.cli import offering, options
+from padviz.cli import options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import Pixels
+from padviz.cli.value_types import Pixels, complete_model
 from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError
 
 
 @click.command(name="diff", cls=Command)
-@click.argument("model_a", shell_complete=offering.models)
-@click.argument("model_b", required=False, shell_complete=offering.models)
+@click.argument("model_a", shell_complete=complete_model)
+@click.argument("model_b", required=False, shell_complete=complete_model)
 @read
 @given("size padding same check")
 @reported("diff")

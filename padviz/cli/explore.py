@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import offering, options
+from padviz.cli import options
 from padviz.cli.naming import default_path
 from padviz.cli.showing import checked_output, output_to
-from padviz.cli.value_types import KEPT, Pixels
+from padviz.cli.value_types import KEPT, Pixels, complete_model
 from padviz.cli.vocabulary import READING, Command, given, read
 from padviz.errors import OptionError
 
@@ -22,7 +22,7 @@ SUFFIXES = (".html", ".htm")
 
 
 @click.command(name="explore", cls=Command)
-@click.argument("model", required=False, shell_complete=offering.models)
+@click.argument("model", required=False, shell_complete=complete_model)
 @read
 @given("sizes paddings same layer heads overwrite open serve")
 @output_to(SUFFIXES)

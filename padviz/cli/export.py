@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import offering, options
+from padviz.cli import options
 from padviz.cli.showing import output_to
-from padviz.cli.value_types import KEPT, Names, Pixels, listed
+from padviz.cli.value_types import KEPT, Names, Pixels, complete_model, listed
 from padviz.cli.vocabulary import PLURALS, Command, given, read
 from padviz.errors import OptionError
 
@@ -25,7 +25,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 
 
 @click.command(name="export", cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=offering.models)
+@click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=complete_model)
 @read
 @given("sizes paddings layers what jobs bare allow-modules cmap dpi width theme")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")

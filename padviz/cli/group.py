@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -51,7 +52,6 @@ GROUPS = {  # by what they are for, in the order of help
     "List": {
         "networks": "The networks that padviz knows by name.",
         "layers": "Every spatial layer of a network, with its sizes.",
-        "completion": "A script that completes all this in your shell.",
     },
     "Many": {
         "export": "Many maps in one go: pictures, counts, index, gallery.",
@@ -72,6 +72,13 @@ MOVED = {
     "--image": "--size",
     "--output": "-o for a file, --layer for a map",
     "--margin": "padviz tiles MODEL",
+}
+
+OTHERS = {  # what other programs have
+    "--json": "use --format json",
+    "-V": "use --version",
+    "--overlap": "padviz tiles works out what tiles must overlap: leave it out",
+    "-q": "add 2>/dev/null: words go to stderr",
 }
 
 
@@ -226,12 +233,18 @@ def _unknown(error: click.NoSuchOption) -> str:
     names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = nearest(name.lstrip("-"), names, 1).replace("mean ", "mean --")
-    hint = f"use {MOVED[name]}" if name in MOVED else near or f"{path} --help lists them"
+    hint = f"use {MOVED[name]}" if name in MOVED else OTHERS.get(name) or near or f"{path} --help lists them"
     return f"no option {name}; {hint}"
 
 
 def _sentence(error: click.ClickException) -> str:
     """Put the message on one line, in the style of padviz's own."""
+    if extra := re.fullmatch(r"Got unexpected extra argument \((.+)\)", error.message):
+        if extra[1].isdecimal():
+            size = f"{extra[1]}x{extra[1]}"
+            return f"--size: got a second value, {extra[1]}; write {size} for a size, or 224,225 for several"
+        if isinstance(error, click.UsageError) and error.ctx and error.ctx.info_name == "compare":
+            return f"got a second network, {extra[1]}; write --model {extra[1]}"
     line = " ".join(error.format_message().split()).rstrip(".")
     return line[:1].lower() + line[1:]
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from padviz.cli import offering, options
+from padviz.cli import options
 from padviz.cli.showing import To, reported
-from padviz.cli.value_types import Pixels
+from padviz.cli.value_types import Pixels, complete_model
 from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError
 
 
 @click.command(name="rings", cls=Command)
-@click.argument("model", required=False, shell_complete=offering.models)
+@click.argument("model", required=False, shell_complete=complete_model)
 @read
 @given("gt pred image-sizes size rings px iou by-class seed")
 @reported("rings", draws=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli import offering
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -18,6 +18,47 @@ if TYPE_CHECKING:
 Pixels = tuple[int, ...]  # height and width
 Names = tuple[str, ...]
 KEPT = "declared"  # in --padding: the padding that a network has
+PLAIN = re.compile(r"[\w.@+:=,/-]+")  # a shell puts a completion on the line unquoted, so others could run a command
+
+
+def completions(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(before + name) for name in names if name.startswith(typed) and PLAIN.fullmatch(name)]
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Offer the names of the zoo, or leave it to the shell to complete a file."""
+    return completions(zoo(ctx), typed) or click.Path().shell_complete(ctx, param, typed)
+
+
+def schemes(ctx: click.Context) -> Iterable[str]:
+    from padviz.axis.padding_modes import SCHEMES
+
+    return SCHEMES
+
+
+def colour_maps(ctx: click.Context) -> Iterable[str]:
+    from padviz.figures.colours import colour_maps
+
+    return colour_maps()
+
+
+def zoo(ctx: click.Context) -> Iterable[str]:
+    from padviz.sources.toml.load import zoo
+
+    return zoo()
+
+
+def layers(ctx: click.Context) -> Iterable[str]:
+    """List the layers of the first network on the line; no module is loaded, as its code would run."""
+    from padviz.sources import MODULE, load
+
+    for model in (ctx.params.get("model"), *(ctx.params.get("models") or ()), *ctx.args):
+        if model and not MODULE.fullmatch(model):
+            with suppress(PadvizError):
+                return load(model).index
+    return ()
 
 
 class Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -46,7 +87,7 @@ class NameType(Type):
         self.known = known
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return offering.items(self.known(ctx), incomplete) if self.known else []
+        return completions(self.known(ctx), incomplete) if self.known else []
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
@@ -84,8 +125,8 @@ class SchemeType(NameType):
         return KEPT if value in (KEPT, "trained") else canonical(str(value)) or KEPT
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        height, typed = offering.after_last("/", incomplete)
-        return offering.items(offering.schemes(ctx), typed, height)
+        height, slash, typed = incomplete.rpartition("/")
+        return completions(schemes(ctx), typed, height + slash)
 
 
 class SizeType(NameType):
@@ -111,8 +152,8 @@ class SeveralType(Type):
         return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        before, typed = offering.after_last(",", incomplete)
-        return offering.items([item.value for item in self.one.shell_complete(ctx, param, typed)], typed, before)
+        before, comma, typed = incomplete.rpartition(",")
+        return completions([item.value for item in self.one.shell_complete(ctx, param, typed)], typed, before + comma)
 
 
 class NumbersType(Type):
@@ -131,13 +172,10 @@ class NumbersType(Type):
             raise OptionError(what, where=spelling(param), hint=self.hint) from None
 
 
-class PathType(Type):
+class PathType(click.Path):
     """A path to write to."""
 
     name = "FILE"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return offering.paths("file", incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if "\0" in str(value):
@@ -151,7 +189,7 @@ class FolderType(Type):
     name = "FOLDER"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return offering.paths("dir", incomplete)
+        return click.Path(file_okay=False).shell_complete(ctx, param, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not Path(value).is_dir():

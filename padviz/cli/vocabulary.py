@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from padviz.cli import offering
 from padviz.cli.value_types import (
     KEPT,
     FolderType,
@@ -24,6 +23,10 @@ from padviz.cli.value_types import (
     ShapeType,
     SizeType,
     UnitType,
+    colour_maps,
+    complete_model,
+    layers,
+    zoo,
 )
 from padviz.errors import OptionError
 
@@ -51,11 +54,11 @@ TABLE = {  # in the order in which help lists them
     "size": Word("Input size in pixels.", SizeType("N|HxW"), "sizes"),
     "padding": Word("Padding scheme, as reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad as TensorFlow's and Keras's SAME."),
-    "layer": Word("Layer to count to, or to look at.", NameType("NAME", offering.layers), "layers"),
+    "layer": Word("Layer to count to, or to look at.", NameType("NAME", layers), "layers"),
     "heads": Word("Weigh several last maps alike, or add them.", click.Choice(["share", "sum"])),
     "unit": Word("One unit of the target, or R0:R1,C0:C1.", UnitType()),
     "pooling": Word("Weigh the taps of pools.", click.Choice(["count", "mean"]), default="count"),
-    "model": Word("Networks to compare.", NameType("MODEL", offering.zoo), "models"),
+    "model": Word("Networks to compare.", NameType("MODEL", zoo), "models"),
     "kernel": Word("Rows and columns of taps.", click.IntRange(1, 31), shown="N"),
     "stride": Word("Step between windows.", click.IntRange(1, 31), shown="N"),
     "dilation": Word("Step between taps.", click.IntRange(1, 31), shown="N"),
@@ -75,8 +78,8 @@ TABLE = {  # in the order in which help lists them
     "iou": Word("Overlaps at which AP is told.", NumbersType("use .2,.5,.75")),
     "image-sizes": Word("Images of YOLO's labels, or their sizes.", NameType("FOLDER|CSV")),
     "by-class": Word("Score each class by itself, too."),
-    "only": Word("Change these layers only.", NameType("NAME", offering.layers), "only"),
-    "except": Word("Leave these layers as they are.", NameType("NAME", offering.layers), "except_"),
+    "only": Word("Change these layers only.", NameType("NAME", layers), "only"),
+    "except": Word("Leave these layers as they are.", NameType("NAME", layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),
     "all": Word("List even windows too."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
@@ -102,7 +105,7 @@ TABLE = {  # in the order in which help lists them
     "seed": Word("Seed of what is random.", click.IntRange(0), shown="N", default=0),
     "jobs": Word("Processes; one for each core by default.", click.IntRange(1, 1024), shown="N"),
     "scale": Word("What colours show.", click.Choice(["share", "counts", "each"])),
-    "cmap": Word("Colour map of matplotlib's.", NameType("NAME", offering.colour_maps)),
+    "cmap": Word("Colour map of matplotlib's.", NameType("NAME", colour_maps)),
     "dpi": Word("Resolution of the picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
     "theme": Word("Black on white, or white on black.", click.Choice(["light", "dark"])),
@@ -242,15 +245,15 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
 
 def model(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL, and how to read it."""
-    return click.argument("model", shell_complete=offering.models)(read(command))
+    return click.argument("model", shell_complete=complete_model)(read(command))
 
 
 def models(command: Callable[..., None]) -> Callable[..., None]:
     """Add one or more arguments MODEL, and how to read them."""
-    several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=offering.models)
+    several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
     return several(read(command))
 
 
 def trained(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL of a network with weights that is run, and how to read it."""
-    return click.argument("model", shell_complete=offering.models)(reading("neutral")(given("weights")(command)))
+    return click.argument("model", shell_complete=complete_model)(reading("neutral")(given("weights")(command)))

@@ -14,10 +14,13 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from padviz.errors import OptionError, PadvizError, let_through
+from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
@@ -31,6 +34,7 @@ from padviz.version import __version__
 
 FORMATS = ("png", "npz", "json")
 THUMB = 200  # screen pixels of the longer side
+KILLED = "its process was killed; it may need more memory than there is"
 WORDED = ("uneven", "taps")  # of whose pictures nothing could be read so small: the gallery writes their lines out
 
 
@@ -69,13 +73,25 @@ def run(
     """
     _checked(look)
     _prepare(folder)
-    todo = []
+    todo = {}
     for item in items:
         of = fingerprint(item, look)
         if _is_finished(item.name, of, folder):
             yield Outcome(item.name, "kept")
         else:
-            todo.append((item, of))
+            todo[item.name] = item, of
+
+    def made(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[Outcome]:
+        ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}
+        batch = 1 if len(some) < 50 else "auto"
+        with _ctrl_c_held():
+            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch, **ending)(
+                delayed(make)(item, of, folder.absolute(), look) for item, of in some
+            )
+        for outcome in outcomes:
+            del todo[outcome.name]
+            yield outcome
+
     try:
         if todo:
             with warnings.catch_warnings(record=True) as caught:  # with paths of joblib's, as where a disk is full
@@ -85,12 +101,30 @@ def run(
                 why = " ".join(str(caught[0].message).split()).partition(". ")[0]
                 on_note(f"pictures are made one after another, since no processes can be started ({why})")
             jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
-            batch = 1 if len(todo) < 50 else "auto"
-            ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}
-            parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch, **ending)
-            yield from parallel(delayed(make)(item, of, folder.absolute(), look) for item, of in todo)
+            try:
+                yield from made([*todo.values()], jobs)
+            except BrokenExecutor:  # a process was killed: alone, each item shows whether it was the reason
+                for item, of in [*todo.values()]:
+                    try:
+                        yield from made([(item, of)], 2)
+                    except BrokenExecutor:
+                        yield Outcome(item.name, "failed", KILLED)
     finally:
         sweep(folder)  # the workers may have been ended
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Hold SIGINT back: processes that are started here inherit that, and leave Ctrl-C to the exporter."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else joblib starts it, and Python 3.11 lets SIGINT through after that
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
@@ -109,10 +143,8 @@ def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     except MemoryError:
         return Outcome(item.name, "failed", "there is not enough memory for a map of this size")
     except OSError as error:
-        let_through(error)
         return Outcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
     except Exception as error:  # one item must not end the others
-        let_through(error)
         return Outcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
     return Outcome(item.name, "made")
 
@@ -174,14 +206,9 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
 
 
 def _end_with(exporter: int) -> None:
-    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on.
-
-    Ctrl-C, which a terminal sends to children too, is the exporter's alone.
-    """
+    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid == exporter:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_watch, args=(exporter,), daemon=True).start()
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from padviz.errors import DescriptionError, let_through
+from padviz.errors import DescriptionError
 
 
 @contextmanager
@@ -33,7 +33,6 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint=hint) from None
     except (OSError, ValueError) as error:  # a path that no file system takes is a ValueError
-        let_through(error)
         reason = getattr(error, "strerror", None) or error
         raise DescriptionError(f"cannot be read ({reason})", where=where, hint=hint) from None
 

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import DescriptionError, OptionError, let_through, printable
+from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.atomic import aside
 from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, stored_arrays
@@ -80,7 +80,6 @@ class Unfinished:
             try:
                 values = self._own(file)
             except (*BROKEN, MemoryError) as error:
-                let_through(error)
                 what = f"is no unfinished sweep that can be read ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
         if values is None:

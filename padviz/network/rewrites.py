@@ -14,6 +14,14 @@ from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
 from padviz.network.targets import cut
 
+ELSEWHERE = {  # what other libraries call a scheme, and what to type here
+    "mirror": "use reflect, or symmetric, which repeats the outermost row",
+    "edge": "use replicate",
+    "same": "use `same`",
+    "constant": "use zero",
+    "wrap": "use circular",
+}
+
 
 def check_image(network: Network) -> None:
     """Refuse a signal and a volume where only an image will do.
@@ -129,7 +137,8 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
         near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
         each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, as zero/circular" if axes == 2 else ""
         hint = f"use {', '.join(SCHEMES)}{each}"
-        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=f"{near} {hint}".strip())
+        hint = ELSEWHERE.get(padding.lower()) or f"{near} {hint}".strip()
+        raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
     return tuple(parts) if len(parts) == axes else (parts[0],) * axes
 
 

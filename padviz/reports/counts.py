@@ -15,7 +15,7 @@ from padviz.counting.count_map import CountMap, machine_memory
 from padviz.counting.walking.tiling import positions
 from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
-from padviz.errors import DescriptionError, OptionError, let_through
+from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import aside
 from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
@@ -107,8 +107,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
     with opened(path, KIND) as file:
         try:
             core, *index = _parts(file)
-        except (*BROKEN, MemoryError) as error:
-            let_through(error)
+        except (*BROKEN, MemoryError):
             raise foreign from None
         down, across = positions(index[0], rows, "rows"), positions(index[1], cols, "columns")
         try:

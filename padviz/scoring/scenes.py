@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[Any]
+MOST_SIDE = 1 << 24  # pixels of an image
 
 
 @dataclass(frozen=True, eq=False)

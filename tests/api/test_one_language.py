@@ -9,8 +9,7 @@ import click
 import pytest
 
 import padviz
-from padviz.cli.group import COMMANDS as ALL
-from padviz.cli.group import cli
+from padviz.cli.group import COMMANDS, cli
 from padviz.cli.vocabulary import parameter
 
 TERMINAL = {
@@ -26,7 +25,6 @@ TERMINAL = {
     "cmap",
     "no_picture",
 }  # a result saves itself; plot() takes a cmap
-COMMANDS = [name for name in ALL if name != "completion"]  # which is of a shell
 LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)

@@ -75,6 +75,18 @@ MISTAKES = {
     "gt.pop('images')": "gt.json: is not COCO's instances, as JSON (",
     "gt['images'].clear()": "gt.json: has no images; give the path of COCO's instances",
     "gt['images'][0]['width'] = 0": "gt.json: image 0 has no pixels",
+    "gt['images'][0]['width'] = 10**30": "gt.json: image 0 is wider or higher than 16,777,216 px",
+    "gt['images'][1]['id'] = 0": "gt.json: 2 images have the id 0; correct it, or leave it out",
+    "gt['categories'][1]['id'] = 1": "gt.json: 2 categories have the id 1; correct it, or leave it out",
+    "gt['annotations'][4]['bbox'][2] = 1e308": "gt.json: annotation 5 of image ",
+    "pred[1]['bbox'][0] = -1e308": "pred.json: detection 1, of image ",
+    "gt['annotations'][4]['iscrowd'] = 'no'": "gt.json: is not COCO's instances, as JSON (",
+}
+TAKEN = {
+    "[row.update(iscrowd=bool(row['iscrowd'])) for row in gt['annotations']]",
+    "[row.update(iscrowd=float(row['iscrowd'])) for row in gt['annotations']]",
+    "[row.update(image_id=float(row['image_id'])) for row in gt['annotations'] + pred]",
+    "[row.update(width=float(row['width']), height=float(row['height'])) for row in gt['images']]",
 }
 
 
@@ -86,6 +98,44 @@ def test_files_that_make_no_sense_are_one_line(change: str) -> None:
     assert result.stderr.startswith(f"padviz: {MISTAKES[change]}")
     assert result.stderr.count("\n") == 1
     assert not Path("rings.json").exists()
+
+
+@pytest.mark.parametrize("change", sorted(TAKEN))
+def test_numbers_are_read_as_pandas_writes_them(change: str) -> None:
+    coco_files(scenes(0, images=6))
+    as_usual = run(*ASKED).stdout
+    changed(change)
+    result = run(*ASKED)
+    assert (result.exit_code, result.stdout) == (0, as_usual), result.stderr
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    coco_files(scenes(0, images=4))
+    as_usual = run(*ASKED).stdout
+    for name in ("gt.json", "pred.json"):
+        Path(name).write_bytes(b"\xef\xbb\xbf" + Path(name).read_bytes())
+    assert run(*ASKED).stdout == as_usual
+
+
+def test_more_classes_than_can_be_scored_are_one_line() -> None:
+    gt, pred = as_coco(scenes(0, images=2))
+    gt["categories"] = [{"id": k, "name": f"c{k}"} for k in range(6000)]
+    gt["annotations"] = [{**gt["annotations"][0], "id": k, "category_id": k} for k in range(6000)]
+    Path("gt.json").write_text(json.dumps(gt))
+    Path("pred.json").write_text(json.dumps([{**pred[0], "bbox": gt["annotations"][0]["bbox"]}]))
+    result = run(*ASKED)
+    assert result.exit_code == 2
+    assert result.stderr == "padviz: gt.json: has objects of 6,000 classes, and 5,000 can be scored; merge some\n"
+
+
+@pytest.mark.parametrize("around", ["{}", '{{"info": {}'])
+@pytest.mark.parametrize("name", ["gt.json", "pred.json"])
+def test_a_million_brackets_are_one_line(name: str, around: str) -> None:
+    coco_files(scenes(0, images=4))
+    Path(name).write_text(around.format("[" * 1_000_000))
+    result = run(*ASKED)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"padviz: {name}: is not COCO's ")
 
 
 @pytest.mark.parametrize(

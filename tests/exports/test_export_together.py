@@ -11,11 +11,15 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import padviz
+from padviz.exports import batch
+from padviz.exports.batch import Outcome, make
+from padviz.exports.items import Item
 from padviz.files.atomic import LOCK, MARK, PREFIX, alone, aside, staged, sweep
 from tests.cli.test_cli import ONE, run
 from tests.sweeps import REST, SLOW
@@ -214,6 +218,34 @@ def session(leader: int) -> list[int]:
 
 
 ENDINGS = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
+
+
+@SLOW
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
+    process = started("export", "vgg11", "resnet18", "--size", "64:512:8", "--jobs", "4", "-o", "out")
+    while len(session(process.pid)) < 4 and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(0.1)  # Python loads, and its handlers are not set yet
+    os.killpg(process.pid, signal.SIGINT)
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("padviz: interrupted\n", 130)
+
+
+def make_or_die(item: Item, *args: Any) -> Outcome:
+    """What the kernel does to a process where memory is short."""
+    if item.sizes[0] == (64, 64):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make(item, *args)
+
+
+@SLOW
+def test_a_worker_that_is_killed_fails_its_item_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "make", make_or_die)
+    done = run("export", "vgg11", "--size", "32,64,96,128", "--jobs", "2", "-o", "out")
+    assert done.exit_code == 3
+    assert "padviz: vgg11-64-usage: its process was killed; it may need more memory than there is\n" in done.stderr
+    assert {*indexed()} == {f"vgg11-{n}-usage" for n in (32, 96, 128)}
+    assert hidden() == []
 
 
 @SLOW

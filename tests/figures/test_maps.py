@@ -17,7 +17,7 @@ import padviz
 from padviz.counting.coverage import coverages
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
-from padviz.figures.canvas import png
+from padviz.figures.canvas import DPI, png
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
 from padviz.figures.maps.scales import scientific
@@ -260,3 +260,9 @@ def test_ticks_are_the_first_the_quarters_and_the_last() -> None:
     assert along.ticks(20, labels_across=True) == [0]
     assert replace(along, n=1, pieces=(range(1),)).ticks(50, labels_across=True) == [0]
     assert View(along, along).cells == (224, 224)
+
+
+@pytest.mark.parametrize("size", [(30_000, 33), (33, 30_000)])
+def test_panels_of_long_maps_fit_a_page(size: tuple[int, int]) -> None:
+    figure = padviz.compare(["resnet50"], size, padding=["zero", "reflect"]).plot().figure
+    assert max(figure.get_size_inches()) * DPI < 2000

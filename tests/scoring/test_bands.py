@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import padviz
-from padviz.scoring.reading.masks import _counts, _depths
+from padviz.scoring.reading.masks import _counts, read_masks
 from tests.cli.test_cli import run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -59,7 +60,8 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
     for k in range(n):
         true = rng.integers(0, 2, shape).astype(np.uint8)
         made = true.copy()
-        outer = _depths(shape, False) < wrong
+        outer = np.ones(shape, bool)
+        outer[wrong:-wrong, wrong:-wrong] = False
         made[outer] = 1 - true[outer]
         true[5:9, 5:9] = 255
         for name, labels in (("gt", true), ("pred", made)):
@@ -93,6 +95,18 @@ def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
                 expected[2, ring[at], found[at]] += 1
             expected[0, ring[at], there[at]] += there[at] == found[at]
     assert (counts == expected).all()
+
+
+def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks((1200, 1500), n=1, wrong=99)
+    tracemalloc.start()
+    whole = read_masks("gt", "pred", (8, 16), False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 9 * 1200 * 1500 + 150 * 2**18, peak / 1200 / 1500
+    monkeypatch.setattr(padviz.scoring.reading.masks, "STRIP", 3001)
+    for one, other in zip(whole[:3], read_masks("gt", "pred", (8, 16), False)[:3], strict=True):
+        assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
 SIDES = ("left", "top", "right", "bottom")
@@ -180,9 +194,9 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
 
 def test_one_image_has_figures_without_intervals() -> None:
     classified(n=60)
-    for name in ("gt", "pred"):
-        rows = [row.split(",", 1) for row in Path(f"{name}.csv").read_text().splitlines()]
-        Path(f"{name}.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    rows = [row.split(",", 1) for row in Path("gt.csv").read_text().splitlines()]
+    Path("gt.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    Path("pred.csv").write_text("image,label\n0.png,cat")
     masks(n=1)
     for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
         found = padviz.rings(gt, pred, rings=2).value
@@ -219,6 +233,14 @@ def scaled(folder: str, by: int) -> str:
             "pred.csv: has no label of 1.png, nor of 3 more; it has",
         ),
         ("Path('pred.csv').write_text('image,label')", "pred.csv: has no rows"),
+        (
+            "Path('pred.csv').write_text('image,label\\n0.png,a\\n0.png,b')",
+            "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or leave it out",
+        ),
+        (
+            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,9,1,1e308,3')",
+            "gt.csv: row 2 lies outside",
+        ),
         (
             "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,b,1,2,3')",
             "gt.csv: row 2 has no number",

@@ -48,7 +48,6 @@ diff net.toml net.onnx --size 12 --padding reflect --same --format json -o a.jso
 layers net.toml --same --size 12x8 --padding reflect -o a.csv --overwrite
 layers net.onnx --layer a --format json
 networks --format json
-completion zsh
 networks -o a.md --overwrite
 convert net.toml -o b.toml --overwrite
 convert net.onnx --size 12 --same --padding valid -o b.toml --overwrite

@@ -97,6 +97,13 @@ def _retargeted(target: str, **arg: Any) -> Any:
     return change
 
 
+def _computed(target: str, *args: dict[str, Any]) -> Any:
+    def change(graph: dict[str, Any]) -> None:
+        graph["nodes"][0] |= {"target": target, "inputs": [{"name": "x", "arg": arg, "kind": 1} for arg in args]}
+
+    return change
+
+
 def _enlarged(graph: dict[str, Any]) -> None:
     graph["tensor_values"]["input"]["sizes"][1] = {"as_int": 1 << 40}
 
@@ -107,6 +114,10 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "file": (_retargeted("torch.ops.aten.from_file.default", as_string="x"), "is no operation on tensors"),
     "dunder": (_retargeted("torch.ops.aten.__class__.mro"), "is no operation of PyTorch's own"),
     "own": (_retargeted("torch.ops.mine.mystery.default"), r"torch\.ops\.mine\.mystery\.default: is no operation"),
+    "text": (_computed("_operator.mod", {"as_string": "%9d"}, {"as_int": 5}), "is for numbers"),
+    "repeated": (_computed("_operator.mul", {"as_string": "no"}, {"as_int": 9}), "is for numbers"),
+    "list": (_computed("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "is for numbers"),
+    "not a number": (_computed("_operator.mul", {"as_int": "no"}, {"as_int": 9}), "is no number"),
     "huge": (_enlarged, "too large"),
     "nodes": (lambda graph: graph.pop("nodes"), "makes no sense"),
     "reads": (lambda graph: graph["nodes"].pop(0), "its forward fails"),

@@ -91,7 +91,32 @@ def _chunked(file: Any) -> None:
     file.create_dataset("layers/kind_0/vars/0", (1 << 20, 1 << 20), chunks=(16, 16), dtype="f4")
 
 
-@pytest.mark.parametrize("spoil", [_linked, _chunked])
+def _text(file: Any) -> None:
+    del file["layers/kind_0/vars/0"]
+    file["layers/kind_0/vars/0"] = "text"
+
+
+def _empty(file: Any) -> None:
+    del file["layers/kind_0/vars/0"]
+    file["layers/kind_0/vars/0"] = h5py.Empty("f4")
+
+
+def _many_links(file: Any) -> None:
+    numbers = file.create_dataset("layers/kind_0/vars/1000", data=np.ones(1 << 20, "f4"))
+    for k in range(20):
+        file[f"layers/kind_0/vars/{1001 + k}"] = numbers
+
+
+def _many_groups(file: Any) -> None:
+    group = file["layers/kind_0"]
+    for _ in range(6):
+        outer = file.create_group(f"layers/x{len(file['layers'])}/layers")
+        for k in range(20):
+            outer[f"{k}"] = group
+        group = outer.parent
+
+
+@pytest.mark.parametrize("spoil", [_linked, _chunked, _text, _empty, _many_links, _many_groups])
 def test_weights_that_lie_elsewhere_or_are_packed_are_refused(spoil: Any, tmp_path: Path) -> None:
     with pytest.raises(PadvizError, match=r"net\.keras: has weights that cannot be read") as error:
         padviz.filters(weighed(tmp_path / "net.keras", spoil=spoil))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 NUMBERED = 7  # rows and columns of a grid, at most, whose shares are written into its cells
+LONGEST = 10  # times its width that a panel is high at most, or its height that it is wide
 LABEL, LEAST = 34, 90  # screen pixels above a panel, and of one at least, so that its label has room
 BAR, TICKS = 13, 100
 
@@ -113,12 +114,18 @@ def scale_for(maps: Sequence[CountMap]) -> str:
 
 def _views(maps: Sequence[CountMap]) -> list[View]:
     """Choose what to draw of each map, on a panel about as wide as they will have."""
-    _, wide = grid(len(maps), max(count_map.shape[1] / count_map.shape[0] for count_map in maps), (0, LABEL))
-    return views_of(maps, [wide * max(1.0, tall / across) for tall, across in (count_map.shape for count_map in maps)])
+    aspects = [_bounded(across / tall) for tall, across in (count_map.shape for count_map in maps)]
+    _, wide = grid(len(maps), max(aspects), (0, LABEL))
+    return views_of(maps, [wide * max(1.0, 1 / aspect) for aspect in aspects])
 
 
 def _aspect(view: View) -> float:
-    return view.positions[1] / view.positions[0]
+    return _bounded(view.positions[1] / view.positions[0])
+
+
+def _bounded(aspect: float) -> float:
+    """Draw longer maps shorter than they are: a panel of 33 x 1,000,000 pixels would take all memory."""
+    return min(max(aspect, 1 / LONGEST), LONGEST)
 
 
 def _panel(name: str, count_map: CountMap, scale: str, view: View, most: int | float | None) -> Panel:

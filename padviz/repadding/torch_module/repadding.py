@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from padviz.axis.operations import Op, Window, pads_at
 from padviz.counting.usage import usage
-from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, let_through, nearest
+from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import schemes_of, with_pads_joined
@@ -119,7 +119,6 @@ def copied(module: nn.Module, share: bool, where: str) -> nn.Module:
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
-        let_through(error)
         raise DescriptionError(f"cannot be copied: {type(error).__name__}: {error}", where=where) from None
 
 

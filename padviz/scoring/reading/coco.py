@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,12 +16,14 @@ from msgspec import Struct
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
 from padviz.scoring.reading.doubts import ASKED
-from padviz.scoring.scenes import Boxes, Scenes, boxes
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"
 Id = int | str
 Corners = tuple[float, float, float, float]
+FARTHEST = 2 * MOST_SIDE  # px, of a box: sums and products of larger ones overflow
+BOM = b"\xef\xbb\xbf"
 NAN = re.compile(rb"\b(NaN|Infinity)\b")
 
 
@@ -46,7 +49,7 @@ class Annotation(Struct):
     category_id: Id
     bbox: Corners
     id: Id = ""
-    iscrowd: int = 0
+    iscrowd: int | bool = 0
     area: float | None = None
 
 
@@ -86,9 +89,16 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     if not instances.images:
         raise DescriptionError("has no images", where=str(objects), hint=f"give the path of {INSTANCES}")
     pictures = sorted(instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id))
+    for picture in pictures:
+        if min(picture.width, picture.height) < 1:
+            _refuse(objects, f"image {picture.id} has no pixels")
+        if max(picture.width, picture.height) > MOST_SIDE:
+            _refuse(objects, f"image {picture.id} is wider or higher than {MOST_SIDE:,} px")
     sizes = np.array([(picture.height, picture.width) for picture in pictures])
-    if (sizes < 1).any():
-        _refuse(objects, f"image {pictures[int(np.argmax((sizes < 1).any(axis=1)))].id} has no pixels")
+    for kind, rows in (("images", instances.images), ("categories", instances.categories)):
+        ((id_, times),) = Counter(row.id for row in rows).most_common(1) or [("", 1)]
+        if times > 1:
+            _refuse(objects, f"{times:,} {kind} have the id {id_!r}")
     images = {picture.id: k for k, picture in enumerate(pictures)}
     categories = {category.id: k for k, category in enumerate(instances.categories)}
     names = tuple(category.name or str(category.id) for category in instances.categories)
@@ -101,9 +111,11 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
 
 def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
     """Read a file of JSON, and say where it is not of its kind."""
-    data = read_file(path, kind, MOST_BYTES)
+    data = read_file(path, kind, MOST_BYTES).removeprefix(BOM)
     try:
-        return msgspec.json.decode(data, type=type_)
+        return msgspec.json.decode(data, type=type_, strict=False)  # pandas writes an id as 64.0
+    except RecursionError:
+        raise DescriptionError(f"is not {kind}", where=str(path), hint=f"give the path of {kind}") from None
     except msgspec.DecodeError as error:
         _refuse_nan(data, path)
         what = str(error).replace("Object missing", "misses").replace("`", "")
@@ -115,7 +127,7 @@ def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
 def _opening(path: str | Path, kind: str) -> bytes:
     """Read what a file of JSON begins with: a list "[", an object "{"."""
     with opened(path, kind) as file:
-        return file.read(1 << 10).lstrip()[:1]
+        return file.read(1 << 10).removeprefix(BOM).lstrip()[:1]
 
 
 def _refuse_nan(data: bytes, path: str | Path) -> None:
@@ -143,7 +155,7 @@ def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str
 def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | Path) -> Boxes:
     found = boxes(*_places(rows, images, categories, path), [row.bbox for row in rows], [row.score for row in rows])
     for wrong, what in (
-        (~np.isfinite(found.box).all(axis=1), "has a box that is no number"),
+        ((abs(found.box) > FARTHEST).any(axis=1), "has a box that no image can hold"),
         ((found.box[:, 2:] < 0).any(axis=1), "has a box of negative size"),
         (~np.isfinite(found.score), "has a score that is no number"),
     ):
@@ -182,7 +194,7 @@ def _outside(boxes: Boxes, sizes: Any) -> Any:
 def _check_objects(there: Boxes, sizes: Any, rows: Sequence[Annotation], path: str | Path) -> None:
     """Refuse an object without area, or outside of its image."""
     for wrong, what in (
-        (~np.isfinite(there.box).all(axis=1), "has a box that is no number"),
+        ((abs(there.box) > FARTHEST).any(axis=1), "has a box that no image can hold"),
         ((there.box[:, 2:] <= 0).any(axis=1), "has a box without area"),
         (_outside(there, sizes), "lies outside"),
     ):

@@ -14,6 +14,7 @@ from padviz.scoring.scenes import Boxes, Scenes
 TOUCHED, HALF = 0.1, 0.5  # overlaps of any detection and any object
 FEW = 0.1  # of the objects, overlapped by half, that are doubted
 ALIKE = 0.1  # of the detections that overlap an object by half, of its class
+MOST_CLASSES = 5000
 ASKED = "are boxes x, y, width, height in pixels?"
 
 
@@ -27,6 +28,10 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     """
     if scenes.objects.crowd.all():
         raise DescriptionError("has no objects", where=str(objects), hint="give a file that has some")
+    classes = len(np.unique(scenes.objects.category))
+    if classes > MOST_CLASSES:
+        what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
+        raise DescriptionError(what, where=str(objects), hint="merge some")
     if not len(scenes.detections):
         raise DescriptionError("has no detections", where=str(detections), hint="give a file that has some")
     matches = match(_of_one(scenes.objects), _of_one(scenes.detections), [TOUCHED, HALF])

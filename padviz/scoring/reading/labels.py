@@ -10,6 +10,7 @@ import numpy as np
 from padviz.errors import DescriptionError, OptionError
 from padviz.scoring.reading.tables import read_rows
 from padviz.scoring.rings.bands import Labelled
+from padviz.scoring.scenes import MOST_SIDE
 
 OBJECTS, LABELS = "image label x y image_width image_height", "image label"
 MEANING = ", in px: the middle of an object, and the size of its image"
@@ -25,6 +26,9 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     """
     there, made = _objects(objects, labels), read_rows(labels, LABELS.split())
     taken = {row[0]: row[1] for row in made}
+    for name, label in made:
+        if label != taken[name]:
+            _refuse(labels, f"has two labels of {name}: {label!r} and {taken[name]!r}")
     numbers = np.empty((len(there), 4))
     for k, row in enumerate(there):
         if row[0] not in taken:
@@ -36,7 +40,8 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
         except ValueError:
             _refuse(objects, f"row {k + 2} has no number where one belongs")
     x, y, width, height = numbers.T
-    outside = ~((x >= 0) & (y >= 0) & (x <= width) & (y <= height) & (np.minimum(width, height) > 0))
+    sides = np.minimum(width, height) > 0, np.maximum(width, height) < MOST_SIDE
+    outside = ~np.all([x >= 0, y >= 0, x <= width, y <= height, *sides], axis=0)
     if outside.any():
         _refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
     if {row[1] for row in there}.isdisjoint(row[1] for row in made):

@@ -17,6 +17,7 @@ from padviz.scoring.rings.parts import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 CLASSES = 256  # at most; the last counts for nothing
+STRIP = 1 << 18  # pixels
 FLAT = ("1", "L", "P")
 
 
@@ -37,14 +38,23 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
     rings, sides, sizes, cells = [], [], [], np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
         other = Path(made) / path.name
-        there, found = _labels(path), _labels(other)
+        try:
+            there, found = _labels(path), _labels(other)
+        except MemoryError:
+            raise DescriptionError(
+                "is too large for the memory", where=str(path), hint="scale both maps down"
+            ) from None
         if there.shape != found.shape:
             what = f"is {found.shape[0]} x {found.shape[1]}, and {path.name} of the true ones is"
             raise DescriptionError(f"{what} {there.shape[0]} x {there.shape[1]}", where=str(other), hint="scale it")
-        ring, side, cell = _regions(there.shape, tuple(ends), share)
-        rings.append(_counts(there, found, ring, len(ends) + 1).astype(np.uint32))
-        sides.append(_counts(there, found, side, len(SIDES) + 1).astype(np.uint32))
-        cells += _counts(there, found, cell, GRID**2)
+        ring, side, cell = np.zeros((3, len(ends) + 1, VOID), int), np.zeros((3, len(SIDES) + 1, VOID), int), cells
+        step = max(1, STRIP // there.shape[1])  # regions take 100 bytes a pixel while they are computed
+        for top in range(0, len(there), step):
+            regions = _regions(top, min(top + step, len(there)), there.shape, tuple(ends), share)
+            for region, counted in zip(regions, (ring, side, cell), strict=True):
+                counted += _counts(there[top : top + step], found[top : top + step], region, counted.shape[1])
+        rings.append(ring.astype(np.uint32))
+        sides.append(side.astype(np.uint32))
         sizes.append(there.shape)
     _check_classes(cells.sum(axis=1), true, made)
     height, width = np.mean(sizes, axis=0).tolist()
@@ -66,14 +76,18 @@ def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path
         raise DescriptionError(what, where=str(made), hint=hint)
 
 
-@lru_cache(maxsize=8)
-def _regions(shape: tuple[int, ...], ends: tuple[float, ...], share: bool) -> tuple[NDArray[Any], ...]:
-    """Tell the ring of each pixel, its side if it is in the outermost one, and its cell."""
-    ring = np.searchsorted(ends, _depths(shape, share), side="right")
-    rows, columns = np.indices(shape) + 0.5
-    margins = np.stack([columns, rows, shape[1] - columns, shape[0] - rows])
-    side = np.where(ring == 0, nearest_side(margins), len(SIDES))
-    return ring, side, cells_of(np.stack([columns / shape[1], rows / shape[0]]))
+@lru_cache(maxsize=64)
+def _regions(
+    top: int, bottom: int, shape: tuple[int, ...], ends: tuple[float, ...], share: bool
+) -> tuple[NDArray[np.uint8], ...]:
+    """Find the ring of each pixel in these rows, its side if it is in the outermost ring, and its cell."""
+    height, width = shape
+    rows, columns = np.meshgrid(np.arange(top, bottom) + 0.5, np.arange(width) + 0.5, indexing="ij")
+    margins = np.stack([columns, rows, width - columns, height - rows])
+    depth = margins.min(axis=0) / (min(shape) / 2 if share else 1)
+    ring = np.searchsorted(ends, depth, side="right").astype(np.uint8)
+    side = np.where(ring == 0, nearest_side(margins), len(SIDES)).astype(np.uint8)
+    return ring, side, cells_of(np.stack([columns / width, rows / height])).astype(np.uint8)
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
@@ -86,22 +100,15 @@ def _labels(path: Path) -> NDArray[np.uint8]:
             if picture.mode not in FLAT:
                 what = f"has colours ({picture.mode}), not numbers of classes"
                 raise DescriptionError(what, where=str(path), hint="write one channel of 8 bits, or a palette")
-            return np.asarray(picture).astype(np.uint8)
+            return np.asarray(picture).astype(np.uint8, copy=False)
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
             raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
-
-
-def _depths(shape: tuple[int, ...], share: bool) -> NDArray[Any]:
-    """Measure how far the middle of each pixel is from the nearest border."""
-    rows, columns = (np.minimum(np.arange(n) + 0.5, n - np.arange(n) - 0.5) for n in shape)
-    depths: NDArray[Any] = np.minimum(rows[:, None], columns[None]) / (min(shape) / 2 if share else 1)
-    return depths
 
 
 def _counts(there: NDArray[np.uint8], found: NDArray[np.uint8], region: NDArray[Any], n: int) -> NDArray[np.int64]:
     """Count pixels by region and class: alike, true and made, (3, regions, classes)."""
     counted = there != VOID
-    place, shape = region[counted] * CLASSES, (n, CLASSES)
+    place, shape = region[counted].astype(np.int64) * CLASSES, (n, CLASSES)
     true, made = place + there[counted], place + found[counted]
     parts = (true[true == made], true, made)
     return np.stack([np.bincount(part, minlength=n * CLASSES).reshape(shape)[:, :VOID] for part in parts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened, read_file
 from padviz.scoring.reading.tables import read_rows
-from padviz.scoring.scenes import Boxes, Scenes, boxes
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_BYTES = 1 << 24  # of a label file
 LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
+LAST_CLASS = 1 << 20
 SIZES = "image width height"  # columns of a table of sizes
-MOST_SIDE = 1 << 24
 TURNED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 ORIENTATION = 274
 
@@ -40,6 +41,10 @@ def sizes_in(folder: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
     pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise DescriptionError("has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}")
+    for one, other in pairwise(pictures):
+        if one.stem == other.stem:
+            what = f"{one.name} and {other.name} have the same labels"
+            raise DescriptionError(what, where=str(folder), hint="leave one out")
     return {path.stem: k for k, path in enumerate(pictures)}, np.array([size_of(path) for path in pictures])
 
 
@@ -126,7 +131,7 @@ def _wrong(row: list[float], columns: int) -> str:
         score = ": a score behind each box, too" if columns == 6 else ""
         score = ": with a score, as detections are; are `gt` and `pred` swapped?" if len(row) == columns + 1 else score
         return f"has {len(row)} numbers, not {columns}{score}"
-    if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or max(row[1:5]) > 2:
+    if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or row[0] > LAST_CLASS or max(row[1:5]) > 2:
         return "is no box in shares of the image"
     if row[3] < 0 or row[4] < 0 or (columns == 5 and min(row[3:5]) == 0):
         return "has a box without area"

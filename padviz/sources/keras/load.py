@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, OptionError, let_through, printable
+from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.model import Malformed, Model, model_of
@@ -42,7 +42,6 @@ def load_model(model: Any, reading: Reading = AS_IT_IS, size: Size | None = None
     try:
         content = model.to_json()
     except Exception as error:
-        let_through(error)
         line = " ".join(str(error).split())[:200]
         raise DescriptionError(f"does not say how it is built: {line}", where=where, hint=EXPORT) from None
     return _laid_out(_parsed(content, where), where, where, reading, size)

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, let_through
+from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
@@ -143,8 +143,7 @@ def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Mode
 
     try:
         proto = onnx.load_model_from_string(content)
-    except (DecodeError, ValueError, MemoryError) as error:
-        let_through(error)
+    except (DecodeError, ValueError, MemoryError):
         raise DescriptionError("is not an ONNX file, or only a part of one", where=where) from None
     if not proto.graph.node:
         raise DescriptionError("is not an ONNX file, or has no nodes", where=where)

@@ -68,6 +68,13 @@ def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[An
     return args, kwargs
 
 
+def compute(target: str, values: Sequence[Any]) -> Any:
+    """Compute with sizes; of text or lists, arithmetic could make any length."""
+    if not all(isinstance(value, int | float) for value in values):
+        raise Malformed("is for numbers")
+    return number(NUMBERS[target](*values))
+
+
 def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
     """Read one argument: a number, a tensor that is known, or a list of them."""
     ((kind, value),) = arg.items()
@@ -88,6 +95,8 @@ def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
 
 
 def number(value: Any) -> Any:
+    if not isinstance(value, int | float):
+        raise Malformed("is no number")
     if isinstance(value, int) and abs(value) > MOST_NUMBER:
         raise Malformed("counts too far")
     return value
@@ -98,7 +107,8 @@ def _numbers(values: Sequence[Any]) -> list[Any]:
 
 
 PLAIN: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("as_int", "as_float", "as_bool", "as_string"), number),
+    **dict.fromkeys(("as_int", "as_float", "as_bool"), number),
+    "as_string": str,
     **dict.fromkeys(("as_ints", "as_floats", "as_bools"), _numbers),
     "as_device": lambda value: torch.device("meta"),
     "as_layout": lambda value: torch.strided,

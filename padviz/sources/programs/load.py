@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from padviz.errors import printable
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.programs.calling import NUMBERS, arguments, named, number, operation, value_of
+from padviz.sources.programs.calling import NUMBERS, arguments, compute, named, operation, value_of
 from padviz.sources.programs.reading import Malformed, Program, program_in
 from padviz.sources.torch.load import trace
 from padviz.sources.tracing.foreign import Foreign
@@ -72,7 +72,7 @@ class Followed(nn.Module):
         target = str(node["target"])
         given = [(str(arg["name"]), value_of(arg["arg"], known)) for arg in node["inputs"]]
         if target in NUMBERS:
-            return number(NUMBERS[target](*(value for _, value in given)))
+            return compute(target, [value for _, value in given])
         op = operation(target)
         if op is None:
             return None

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from padviz.errors import DescriptionError, UnknownName, let_through, nearest, printable
+from padviz.errors import DescriptionError, UnknownName, nearest, printable
 from padviz.files.opened import read_file
 from padviz.network.network import Network
 from padviz.sources.toml.build import DEEPEST, _one_line, parse
@@ -54,7 +54,12 @@ def load_config(name_or_path: str | Path) -> Network:
     if called:
         return read_network(CONFIGS / "networks" / f"{called}.toml", called)
     lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
+    if re.fullmatch(r"[a-z]\w*(\.\w+)+", text) and not text.endswith((".onnx", ".keras", ".pt2")):
+        hint = f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
+        raise UnknownName(f"no network is called {text!r}", hint=hint)
     near = nearest(text.lower(), zoo())
+    if not near or re.match("(yolo|vit|swin|detr|unet|deeplab)", text.lower()):
+        near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
     hint = f"{near} {lists}" if near else lists
     raise UnknownName(f"no network is called {text!r}", hint=hint)
 
@@ -83,6 +88,5 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
             raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        let_through(error)
         what = f"is not valid TOML: {_one_line(error)}"
         raise DescriptionError(what, where=str(path), hint="mend it there") from None

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, let_through, nearest
+from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import kept_of
@@ -138,8 +138,9 @@ def _imported(home: str, source: str) -> Any:
             return importlib.import_module(home)
     except ModuleNotFoundError as error:
         raise UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?") from None
-    except BaseException as error:
-        let_through(error)
+    except PadvizError:
+        raise
+    except (Exception, SystemExit) as error:
         raise DescriptionError(f"cannot be imported: {line_of(error)}", where=source) from None
     finally:
         with suppress(ValueError):  # the code may have set paths of its own
@@ -171,8 +172,9 @@ def call_factory(
     try:
         with quiet():
             return factory(**options)
-    except BaseException as error:
-        let_through(error)
+    except PadvizError:
+        raise
+    except (Exception, SystemExit) as error:
         what = f"cannot be made: {line_of(error)}"
         raise DescriptionError(what, where=source, hint=hint) from None
 
@@ -197,8 +199,9 @@ def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.
     try:
         memo |= {id(tensor): of(tensor) for tensor in tensors}
         return copy.deepcopy(module, memo).eval()
-    except BaseException as error:
-        let_through(error)
+    except PadvizError:
+        raise
+    except (Exception, SystemExit) as error:
         hint = "a module with lazy layers must have run once"
         raise DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint) from None
 
@@ -273,8 +276,9 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
             out = module(**{into: image, **others}) if into else module(image)
     except Halted:
         return tracer.arranger
-    except BaseException as error:
-        let_through(error)
+    except PadvizError:
+        raise
+    except (Exception, SystemExit) as error:
         if error is tracer.failed:
             raise
         at = ", ".join(filter(None, (where, tracer.modules.path)))

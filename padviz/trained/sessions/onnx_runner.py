@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import DescriptionError, OptionError, SizeError, let_through, nearest, printable
+from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import numbers
 from padviz.sources.onnx.model import Constants, Model
@@ -114,7 +114,6 @@ class OnnxRunner:
         try:
             values: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
         except Exception as error:
-            let_through(error)
             shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
             failure = f"cannot be run on {shape}: {line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
@@ -162,7 +161,6 @@ def session(model: Proto, where: str) -> Any:
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        let_through(error)
         raise DescriptionError(f"onnxruntime does not take it: {line_of(error)}", where=where) from None
 
 
@@ -186,8 +184,7 @@ def inferred(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> 
         read.type.tensor_type.shape.dim[i].dim_value = n
     try:
         values = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
-    except Exception as error:  # of onnx, which has many; running it says more
-        let_through(error)
+    except Exception:  # of onnx, which has many; running it says more
         return None
     known = {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
     shapes = [known.get(tensor, ()) for tensor in tensors]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError, PadvizError, let_through
+from padviz.errors import OptionError, PadvizError
 from padviz.files.opened import opened
 from padviz.network.network import Size
 
@@ -47,8 +47,7 @@ def opened_picture(path: str | Path) -> Any:
             raise
         except Image.DecompressionBombError:
             raise OptionError(f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down") from None
-        except Exception as error:  # of Pillow, which has many
-            let_through(error)
+        except Exception:  # of Pillow, which has many
             raise OptionError("is no picture that can be read", where=where, hint=f"use {KIND}") from None
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, OptionError, let_through, nearest, printable
+from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.load import line_of, quiet
@@ -117,8 +117,9 @@ class TorchRunner:
                 for mode in outer:
                     stack.enter_context(mode)
                 return self.module(read)
+        except PadvizError:
+            raise
         except Exception as error:
-            let_through(error)
             what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
             raise DescriptionError(what, where=self.where, hint="try another `size`") from None
 

@@ -10,7 +10,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-from padviz.errors import DescriptionError, let_through
+from padviz.errors import DescriptionError
 from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Size
@@ -21,6 +21,7 @@ from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unru
 
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
+GROUP = 64  # bytes that a group takes in a file, at least
 DEEPEST = 40  # groups inside of one another
 DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
 Array = np.ndarray[Any, Any]
@@ -72,9 +73,8 @@ def _stored(path: Path) -> dict[str, list[Array]]:
         content = _content(archive, str(path))
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            return dict(_layers(file, h5py, "", len(content)))
+            return dict(_layers(file, h5py, "", [len(content)]))
     except Exception as error:  # of HDF5, which has many
-        let_through(error)
         line = " ".join(str(error).split())[:120]
         raise DescriptionError(f"has weights that cannot be read ({line})", where=str(path)) from None
 
@@ -88,25 +88,29 @@ def _content(archive: ZipFile, where: str) -> bytes:
         raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
 
 
-def _layers(group: Any, h5py: Any, path: str, most: int, depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
-    """List the numbers of all layers in a group; links to elsewhere are not followed."""
+def _layers(group: Any, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
+    """List the numbers of all layers in a group; links to elsewhere are not followed.
+
+    `left` has the bytes that may still be read: with links, a small file could hold any number of groups and numbers.
+    """
+    _spend(left, GROUP)
     if depth > DEEPEST:
         raise ValueError("groups are nested too deeply")
     kept = _hard(group, "vars", h5py)
     name = "" if kept is None else str(kept.attrs.get("name", ""))
     own = f"{path}{name}" if depth else ""
     if kept is not None and depth:
-        yield own, [_numbers(kept[key], most) for key in sorted(kept, key=lambda key: (len(key), key))]
+        yield own, [_numbers(kept[key], left) for key in sorted(kept, key=lambda key: (len(key), key))]
     for part in ("layers", "layer"):
         if (inner := _hard(group, part, h5py)) is None:
             continue
         inside = f"{own}/" if own else ""
         if part == "layer":  # of a wrapper, which is called for it
-            yield own, next((numbers for _, numbers in _layers(inner, h5py, "", most, depth + 1)), [])
+            yield own, next((numbers for _, numbers in _layers(inner, h5py, "", left, depth + 1)), [])
             continue
         for key in inner:
             if (child := _hard(inner, key, h5py)) is not None:
-                yield from _layers(child, h5py, inside, most, depth + 1)
+                yield from _layers(child, h5py, inside, left, depth + 1)
 
 
 def _hard(group: Any, name: str, h5py: Any) -> Any:
@@ -114,11 +118,18 @@ def _hard(group: Any, name: str, h5py: Any) -> Any:
     return group[name] if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group) else None
 
 
-def _numbers(dataset: Any, most: int) -> Array:
-    if dataset.chunks or dataset.external or dataset.is_virtual or dataset.nbytes > most:
+def _numbers(dataset: Any, left: list[int]) -> Array:
+    plain = dataset.dtype.kind in "fiub" and dataset.shape is not None
+    if not plain or dataset.chunks or dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} is kept as Keras keeps none")
-    numbers: Array = dataset[()]
-    return numbers
+    _spend(left, dataset.nbytes)
+    return np.asarray(dataset[()])
+
+
+def _spend(left: list[int], size: int) -> None:
+    left[0] -= size
+    if left[0] < 0:
+        raise ValueError("they are more than the file is large")
 
 
 def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:

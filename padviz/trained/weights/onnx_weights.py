@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.errors import let_through, printable
+from padviz.errors import printable
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants import external
@@ -127,7 +127,6 @@ class _Store:
         except external.Unread as error:
             raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
         except Exception as error:  # of onnx, which has many
-            let_through(error)
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
         return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
 

@@ -88,5 +88,6 @@ def read(
     if isinstance(source, str | Path):
         described = where.lower().endswith(".toml") or where in zoo()
         what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
-        raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=HINT)
+        hint = f"name an .onnx file, or torchvision.models:{where} with `weights`" if where in zoo() else HINT
+        raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
     raise UnknownName(f"{source!r} is no network with weights", hint=HINT)

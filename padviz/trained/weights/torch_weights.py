@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, let_through, printable
+from padviz.errors import DescriptionError, OptionError, PadvizError, printable
 from padviz.files.opened import opened
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
@@ -137,7 +137,6 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         tensors: Mapping[Any, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        let_through(error)
         what = f"is no .safetensors file, or only a part of one{_line(error)}"
         raise DescriptionError(what, where=str(path)) from None
     return tensors
@@ -156,7 +155,6 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
             what = "is no file of PyTorch's, or only a part of one"
         raise DescriptionError(what, where=str(path), hint=hint) from None
     except Exception as error:  # of files that are damaged, or archives of code
-        let_through(error)
         hint = "save the module's state_dict(), or use .safetensors"
         what = "is a TorchScript archive, whose code padviz does not run"
         if "TorchScript" not in str(error):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import PadvizError, let_through
+from padviz.errors import PadvizError
 from padviz.files.opened import opened
 from padviz.sources.onnx.constants.folding import Malformed
 
@@ -79,7 +79,6 @@ def numbers(tensor: Proto) -> NDArray[Any]:
     try:
         return np.asarray(numpy_helper.to_array(tensor))
     except Exception as error:  # of onnx, which has many
-        let_through(error)
         raise Malformed(str(error)) from None
 
 
@@ -155,7 +154,6 @@ def _read_from(folder: Path, name: str, start: int, length: int) -> bytes:
     except PadvizError as error:
         raise Unread(f"should be in {name!r} beside the model ({error.what})") from None
     except (OSError, OverflowError, ValueError) as error:
-        let_through(error)
         raise Unread(f"cannot be read of {name!r} ({error})") from None
 
 
