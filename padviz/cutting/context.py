@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -12,7 +12,7 @@ import numpy as np
 from padviz.counting.usage import usage
 from padviz.cutting.right_units import Cut, Units, longest_run, right_units
 from padviz.errors import SizeError
-from padviz.geometry.reaching.lattice import Lattice, in_pixels, lattice_on, pixels_around
+from padviz.geometry.reaching.lattice import Lattice, barrier_elsewhere, in_pixels, lattice_on, pixels_around
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
@@ -85,7 +85,9 @@ def context_on(
 
 def contexts_of(network: Network, size: Size, without: frozenset[str] = frozenset()) -> tuple[tuple[Context, ...], ...]:
     """Find the context of every target on each axis."""
-    return tuple(zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True))
+    found = zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True)
+    barrier = barrier_elsewhere(network, size)
+    return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in own) for own in found)
 
 
 def _lengths(network: Network, axis: int, n: int, lattice: Lattice, rest: int) -> Iterator[int]:

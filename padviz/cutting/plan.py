@@ -130,8 +130,10 @@ def plan_tiles(
     if level is not None:
         contexts = tuple(_at_level(network, image, pair, level) for pair in contexts)
     steps = [context.lattice for context in contexts[0]]
-    tile = tuple(n if most >= n else most - (most - n) % step for n, most, step in zip(image, tile, steps, strict=True))
-    own = read_at_tile(network, tile) if min(tile) > 0 else None
+    sides = zip(image, tile, steps, strict=True)
+    lengths = tuple(n if most >= n else most - (most - n) % step for n, most, step in sides)
+    own = read_at_tile(network, lengths, tuple(steps)) if min(lengths) > 0 else None
+    tile = own.size if own else tile
     axes = _axes(network, image, contexts, without, level is not None, own)
     lines = tuple(axis.plan(most, objects) for axis, most in zip(axes, tile, strict=True))
     tile = tuple(line.length for line in lines)
@@ -218,8 +220,8 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         with suppress(PadvizError):  # where it does something else in such a tile
-            read_at_tile(network, tile)
-            sizes += [row] if row not in sizes else []
+            own = read_at_tile(network, tile, tuple(step))
+            sizes += [row] if row not in sizes and (own is None or own.size == tile) else []
     return sizes
 
 

@@ -7,9 +7,7 @@ holds whatever rule chooses the padding: a fixed pad, SAME, ceil, a crop that fo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +17,12 @@ from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.padding_modes import fold
 from padviz.axis.receptive_interval import real_rows_of
 from padviz.axis.resize import Resize, origin_of, ratio_of
-from padviz.errors import OptionError, PadvizError
-from padviz.geometry.reaching.lattice import wraps
+from padviz.errors import OptionError
+from padviz.geometry.reaching.lattice import ALIKE, wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.layer import Layer
-from padviz.network.network import Network, Size, in_words
-from padviz.network.sizes import sizes_of
+from padviz.network.network import Network, Size
+from padviz.network.sizes import another_at, sizes_of
 
 Rows = NDArray[Any]
 
@@ -91,10 +89,11 @@ def right_units(
     return units
 
 
-def read_at_tile(network: Network, size: Size) -> Network | None:
+def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
     """Read a network at the size of a tile, which must make of it what it makes of the image, but for pads.
 
-    None for a description, which is the same at each size.
+    Where it does not, tiles some steps smaller are tried, since networks pad images to multiples of their own. None for
+    a description, which is the same at each size.
 
     Raises
     ------
@@ -103,21 +102,14 @@ def read_at_tile(network: Network, size: Size) -> Network | None:
     """
     if network.again is None:
         return None
-    try:
-        own = network.at(size)
-    except PadvizError as error:
-        what = f"a tile of {in_words(size)} cannot be read: {error.what}"
-        raise OptionError(what, option="tile", where=error.where, hint="try another `tile`") from None
-    for layer, other in zip_longest(network.layers, own.layers):
-        if layer is None or other is None or _without_pads(layer) != _without_pads(other):
-            what = f"{(layer or other).name} is another layer in a tile of {in_words(size)}"
-            raise OptionError(what, option="tile", where=network.name, hint="try another `tile`")
-    return own
-
-
-def _without_pads(layer: Layer) -> tuple[Any, ...]:
-    ops = tuple(replace(op, padding=(0, 0)) if isinstance(op, Window) else op for op in layer.ops)
-    return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
+    first = another_at(network, size)
+    if first is None:
+        return network.at(size)
+    for k in range(1, ALIKE // min(steps) + 1):
+        smaller = tuple(n - k * step for n, step in zip(size, steps, strict=True))
+        if min(smaller) > 0 and another_at(network, smaller) is None:
+            return network.at(smaller)
+    raise OptionError(first[1], option="tile", where=first[0], hint="try another `tile`")
 
 
 def _wraps(op: Op | None, n: int) -> str:

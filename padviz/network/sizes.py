@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from itertools import zip_longest
 from typing import NamedTuple
 
 from padviz.axis.build import axis_map
-from padviz.axis.operations import Op, out_size
+from padviz.axis.operations import Op, Window, out_size
 from padviz.engine.axis_map import AxisMap
-from padviz.errors import DescriptionError, SizeError
+from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network.graph import T
 from padviz.network.layer import Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 
 
 class Resolved(NamedTuple):
@@ -59,6 +61,30 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
             _agree(network, layer, axis, sizes)
         sizes.append(sizes[layer.inputs[0]] if n_out is None else n_out)
     return tuple(sizes)
+
+
+def another_at(network: Network, size: Size) -> tuple[str, str] | None:
+    """Name the first layer that is another one at a size, its pads aside, and say what is there; None if all are alike.
+
+    >>> import padviz
+    >>> another_at(padviz.load("vgg11"), (64, 64)) is None
+    True
+    """
+    try:
+        there = network.at(size)
+    except PadvizError as error:
+        return error.where or network.name, f"cannot be read at {in_words(size)}: {error.what}"
+    for layer, other in zip_longest(network.layers, there.layers):
+        if layer is None or other is None or _without_pads(layer) != _without_pads(other):
+            names = [each.name if each else "the end" for each in (layer, other)]
+            what = "is another" if names[0] == names[1] else f"has {names[1]} in its place"
+            return f"{network.name}, {names[0]}", f"it {what} at {in_words(size)}"
+    return None
+
+
+def _without_pads(layer: Layer) -> tuple[object, ...]:
+    ops = tuple(replace(op, padding=(0, 0)) if isinstance(op, Window) else op for op in layer.ops)
+    return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
 
 
 def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:

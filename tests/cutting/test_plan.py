@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torchvision import models
 
 import padviz
@@ -467,8 +468,9 @@ class ByTheSize(nn.Module):
 
 
 def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
-    with pytest.raises(padviz.PadvizError, match="b_2 is another layer in a tile of 96 x 96; try another `tile`"):
+    with pytest.raises(padviz.PadvizError, match="slice: it has b_2 in its place at 96 x 96; try another"):
         padviz.tiles(ByTheSize(), 256, 96)
+    assert padviz.tiles(ByTheSize(), 256, 126).value.tile == (124, 124)  # a multiple of 4, as the image
     module = ByTheSize().double().eval()
     plan, image = padviz.tiles(module, 255, 127), torch.rand(1, 3, 255, 255, dtype=torch.float64)
     with torch.no_grad():

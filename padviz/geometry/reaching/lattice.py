@@ -10,13 +10,14 @@ from padviz.axis.operations import Adaptive, Blocks, Op, Window, place
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
-from padviz.geometry.reaching.near_padding import BeforeAfter
+from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.touching import touched_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.sizes import on_each, sizes_of
+from padviz.network.sizes import another_at, on_each, sizes_of
 
 MOST_LATTICE = 1 << 16
+ALIKE = 64  # pixels, of which networks pad images to parts
 
 
 class Lattice(NamedTuple):
@@ -93,10 +94,21 @@ def context_of(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
     """
     try:
         found = on_each(_context_on, network, size)
+        if not all(found) or barrier_elsewhere(network, size):
+            return None
     except SizeError:
         return None
     known = tuple(pixels for pixels in found if pixels)
     return known if len(known) == len(found) else None
+
+
+def barrier_elsewhere(network: Network, size: Size) -> Barrier | None:
+    """Name the first layer of a module or a file that is another one in a larger image; None if none is."""
+    if network.again is None:
+        return None
+    larger = tuple(n + lcm(lattice_on(network, axis, n).step, ALIKE) for axis, n in enumerate(size))
+    why = another_at(network, larger)
+    return Barrier(*why) if why else None
 
 
 def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
