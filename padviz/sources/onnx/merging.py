@@ -17,7 +17,7 @@ from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
-from padviz.sources.tracing.calls import Result, join, side_by_side, together
+from padviz.sources.tracing.calls import Result, join, side_by_side, together, with_kernel
 from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.reweighing import may_reweigh, partial
@@ -161,12 +161,13 @@ def matmul(node: Node) -> Value:
     return product(node, a, b, (first, second, out))
 
 
-def gemm(node: Node) -> Value:
+def gemm(node: Node) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     a = node.tensor(0)
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
-    return product(node, a, node.tensor(1), (first, second, "ij"))
+    b, bias = node.tensor(1), node.optional(2)
+    return with_kernel(node, lambda: product(node, a, b, (first, second, "ij")), None, bias)
 
 
 def einsum(node: Node) -> Value:
@@ -180,7 +181,7 @@ def einsum(node: Node) -> Value:
 def attention(node: Node) -> Value:
     """Attend in one node: the query's positions see all of the value's."""
     looks = node.arranger.settled(node.tensor(0))
-    value = node.read[2] if len(node.read) > 2 and node.read[2] is not None else looks
+    value = node.optional(2) or looks
     seen = node.arranger.settled(value) if isinstance(value, Map) else looks
     if not isinstance(looks, Map):
         raise Stuck("lacks a map")

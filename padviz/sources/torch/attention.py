@@ -61,9 +61,7 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
-    value = call.of(input)
-    if value is None:
-        raise Stuck("has weights that are made of a map")
+    value = call.map(input)
     return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
 
 

@@ -154,10 +154,11 @@ class Call(calls.Call):
     def handled(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.given
         try:
-            inspect.signature(handler).bind(self, *args, **kwargs)
+            given = inspect.signature(handler).bind(self, *args, **kwargs).arguments
         except TypeError:
             raise Stuck("is called in a way that padviz does not follow") from None
-        return handler(self, *args, **kwargs)
+        kernel, bias = self.of(given.get("weight")), self.of(given.get("bias"))
+        return calls.with_kernel(self, lambda: handler(self, *args, **kwargs), kernel, bias)
 
     def without_positions(self) -> Result:
         """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""

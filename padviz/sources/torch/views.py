@@ -202,13 +202,15 @@ def slice_(call: Call, input: Any, dim: int = 0, start: Any = None, end: Any = N
 
 
 def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
-    return picked(call.map(input), dim % input.ndim, (plain(call.out.shape[dim]),), id(call.out))
+    return getitem(call, input, (*[slice(None)] * (dim % input.ndim), index))
 
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
     """Pick or slice channels; slice rows and columns, of which none at all may be left."""
-    value = call.map(input)
-    return _sliced(call, value, _whole_index(index, input.ndim)) if call.out.numel() else replace(value, dims=None)
+    value, items = call.map(input), _whole_index(index, input.ndim)
+    if any(map(call.of, items)):
+        raise Stuck("picks channels by the values of a map")
+    return _sliced(call, value, items) if call.out.numel() else replace(value, dims=None)
 
 
 def _sliced(call: Call, value: Map, items: Sequence[Any]) -> Result:

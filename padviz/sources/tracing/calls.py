@@ -208,6 +208,19 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     return trace.merge(call.name("merge"), kind, layers)
 
 
+def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
+    """Lay a convolution; gate it by a kernel that is computed from the image, and add such a bias."""
+    computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
+    made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
+    if not all(call.trace.pooled[at] for at, *_ in made):
+        raise Stuck("has a kernel that is made of a map")
+    result = lay()
+    for at, name, kind in made:
+        if isinstance(result, Map):
+            result = Map(result.known, call.trace.merge(name, kind, [result.at, at]))
+    return result
+
+
 def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool = False) -> Map:
     """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
     values = call.arranger.in_step(values)
@@ -295,10 +308,13 @@ class GraphCall(Call):
 
     def tensor(self, i: int) -> Value:
         """Read an input that must be there."""
-        x = self.read[i] if i < len(self.read) else None
+        x = self.optional(i)
         if x is None:
             raise Stuck("lacks an input")
         return x
+
+    def optional(self, i: int) -> Value | None:
+        return self.read[i] if i < len(self.read) else None
 
     def image(self, x: Value) -> tuple[Map, list[str]]:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
