@@ -11,14 +11,14 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import Malformed, axes_of
+from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
 from padviz.sources.tracing.calls import Result, join, side_by_side, together, with_kernel
-from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over, running
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -32,7 +32,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     def run(node: Node) -> Value:
         maps = node.maps
         if not maps:
-            return Constant(node.lined_up([]))
+            return Constant(None if any(x.dims is None for x in node.given) else node.lined_up([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
         away = node.op == "Sub" and any(node.trace.pooled[x.at] for x in maps)  # a mean: a normalisation
@@ -224,6 +224,7 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     "Concat": concat,
+    "CumSum": lambda node: running(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
     "Einsum": einsum,
     "Gemm": gemm,
 }

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Op, Window, pads_at
+from padviz.axis.operations import Adaptive, Op, Window, pads_at
 from padviz.axis.resize import Resize
+from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
+from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
+    BINS,
+    Atom,
+    Dim,
     Dims,
     alone,
     axis_of,
@@ -224,7 +230,24 @@ def _run_of(rows: Sequence[int]) -> range | None:
 
 
 def gather_nd(node: Node) -> Value:
-    """Make a head of positions picked one by one, as an adaptive pool before a head is written."""
+    """Gather the windows of an adaptive pool, whose rows are bins beside their window; make a head of all else."""
+    x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
+    with suppress(Unread):
+        table = worked_out(at, node.arranger.budget) if isinstance(at, Constant) else None
+        if table is None or table.ndim != 2 * len(axes) + 1 or [*map(axis_of, x.known[: len(axes)])] != axes:
+            return node.head()
+        ops: dict[str, Op] = {}
+        dims: list[Dim] = []
+        for i, role in enumerate(axes):
+            n, (out, bins) = size_of(x.known[i]), table.shape[2 * i : 2 * i + 2]
+            first, last = np.arange(out) * n // out, -(-np.arange(1, out + 1) * n // out)
+            rows = np.minimum(first[:, None] + np.arange((last - first).max()), n - 1)
+            shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
+            if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
+                return node.head()
+            ops[role] = Adaptive(out)
+            dims += [whole(role, out), (Atom(BINS, "place", bins),)]
+        return replace(node.lay("adaptive", node.arranger.settled(x), ops), dims=(*dims, *x.known[len(axes) :]))
     return node.head()
 
 

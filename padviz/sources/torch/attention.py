@@ -23,10 +23,10 @@ from padviz.sources.tracing.meeting.masks import MASKED
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     """Reduce to a mean, sum, maximum ... over some dimensions."""
     value = call.of(input)
-    dim = options.get("dim", options.get("axis", next((arg for arg in args if not isinstance(arg, str)), None)))
+    dim = options.get("dim", options.get("axis", next((arg for arg in args if not isinstance(arg, str | bool)), None)))
     if value is None or hasattr(dim, "shape"):
         return pick(call)  # torch.max(a, b)
-    if call.op in ("norm", "std", "var"):
+    if call.op == "norm":
         dim = options.get("dim", args[-1] if args and isinstance(args[-1], tuple | list) else dim)
     if call.op == "linalg_vector_norm":  # its order comes first
         dim = options.get("dim", args[1] if len(args) > 1 else None)
@@ -47,6 +47,10 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         raise Stuck("joins one half of the rows or columns with the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.settled(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
+
+
+def running(call: Call, input: Any, dim: int, **options: Any) -> Result:
+    return contracting.running(call.map(input), dim)
 
 
 def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:

@@ -145,10 +145,15 @@ class Call(calls.Call):
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
         spatial = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if positions(to)] for read in padded]
-        if [size_of(dim) for dim in dims if positions(dim)] not in spatial or any(
-            size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
+        if (
+            len(dims) != len(shape)
+            or [size_of(dim) for dim in dims if positions(dim)] not in spatial
+            or any(
+                size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
+            )
         ):
-            raise Stuck("makes a larger map of those that it reads")
+            made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))
+            raise Stuck(f"makes {made} of {known}, so it is not elementwise")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def handled(self, handler: Callable[..., Result]) -> Result:

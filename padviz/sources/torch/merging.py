@@ -72,10 +72,10 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
     return pointwise(call) if value else call.broken("overwrites a map")
 
 
-def embedding(call: Call, input: Any, weight: Any, *args: Any, **options: Any) -> Result:
-    """Look up a vector for each position, as a codebook is read."""
+def embedding(call: Call, input: Any, weight: Any = None, *args: Any, **options: Any) -> Result:
+    """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = call.map(input)
-    return indices.part_of((*indices.known, plain(weight.shape[1])), id(call.out))
+    return indices.part_of((*indices.known, plain(call.out.shape[-1])), id(call.out))
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:

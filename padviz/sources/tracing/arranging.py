@@ -9,10 +9,11 @@ from itertools import product
 from math import prod
 from typing import Any, TypeVar, cast
 
-from padviz.axis.operations import Adaptive, Op, Window
+from padviz.axis.operations import Adaptive, Op, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
+    BINS,
     Atom,
     Dim,
     Dims,
@@ -140,6 +141,8 @@ def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Pick some of the channels along a dimension, which `dims` take the place of."""
     if is_batch(x.known[axis]):
         raise Stuck("picks some of a batch of several maps")
+    if x.known[axis] and x.known[axis][0].axis == BINS:
+        return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
     if positions(x.known[axis]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
@@ -309,9 +312,9 @@ class Arranger:
         if stray or self.tells_apart(x.at, absent):
             kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
-        roles = [role or absent.pop(0 if len(roles) == len(self.trace.axes) else -1) for role in roles]
-        sizes = [self.trace.sizes[x.at][self.trace.axes[role]] for role in roles]
-        return replace(x, dims=(*dims, *map(whole, roles, sizes))), roles
+        roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
+        sizes = dict(zip(self.trace.axes, self.trace.sizes[x.at], strict=True))
+        return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else () for role in roles))), roles
 
     def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
         """Tell whether a layer has several rows, or columns, as the roles say."""
@@ -321,7 +324,12 @@ class Arranger:
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None,
         channels: Channels | None = None,
     ) -> Map:  # fmt: skip
-        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`."""
+        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`.
+
+        Of role "" is a single position along an axis that the image lacks, as a depth of one is.
+        """
+        if (beyond := ops.get("")) and out_size(beyond, 1) != 1:
+            raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
             self.trace.swapped(layer)

@@ -321,9 +321,10 @@ class GraphCall(Call):
         x = self.arranger.settled(x)
         if not isinstance(x, Map):
             raise Stuck("reads a flattened map as an image")
-        if not 3 <= len(x.known) <= 2 + max(2, len(self.trace.axes)):
+        if not 3 <= len(x.known) <= 5:
             raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
+        fits = len(x.known) <= 2 + len(self.trace.axes)
+        vector = fits and self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
             x = self._unfolded(x)
         return self.arranger.image(x, 2)
