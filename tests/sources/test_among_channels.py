@@ -29,8 +29,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "each row": lambda x: by_rows(x).transpose(1, 2),
     "each column": lambda x: by_rows(x.mT).transpose(1, 2).mT,
     "along channels": along_channels,
-    "one frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(4, 4, 1, 3, 3).to(x), None, 1, (0, 1, 1))[:, :, 0],
-    "a padded frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(4, 4, 3, 3, 3).to(x), padding=1).squeeze(2),
+    "one frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 1, 3, 3).to(x))[:, :, 0],
+    "a padded frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 3, 3, 3).to(x), padding=1).squeeze(2),
     "a frame enlarged": lambda x: functional.interpolate(x[:, :, None], scale_factor=(1, 2, 2))[:, :, 0],
     "pooled with channels": lambda x: functional.avg_pool2d(x.transpose(1, 2), (2, 3), (2, 2)).transpose(1, 2),
     "resized with channels": lambda x: functional.interpolate(x.permute(0, 3, 1, 2), (9, 4), mode="bilinear").permute(
@@ -53,7 +53,7 @@ def test_one_frame_is_read_alike_by_a_module_and_its_file(tmp_path: Path) -> Non
     module = After(lambda x: functional.max_pool3d(FUNCTIONS["a padded frame"](x)[:, :, None], (1, 2, 2))[:, :, 0])
     torch.onnx.export(module, (torch.rand(1, 3, 12, 16),), path := tmp_path / "net.onnx", dynamo=False)
     assert (padviz.usage(path, size=(12, 16)).counts == padviz.usage(module, size=(12, 16)).counts).all()
-    several = After(lambda x: functional.conv3d(x[:, :, None], torch.rand(4, 4, 1, 1, 1).to(x), padding=1)[:, :, 1])
+    several = After(lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 1, 1, 1).to(x), padding=1)[:, :, 1])
     with pytest.raises(padviz.PadvizError, match="makes several positions of one along an axis that the image lacks"):
         padviz.usage(several, size=24)
 

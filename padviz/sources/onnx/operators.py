@@ -257,9 +257,9 @@ def norm(node: Node) -> Result:
     if not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
     activated = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    if isinstance(activated, Map) and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
-        return node.norm(activated, why)
-    return activated
+    if not isinstance(activated, Map) or activated.dims is None:
+        return activated
+    return node.norm(activated, why, [activated.dims[i] for i in over(node, len(activated.dims))])
 
 
 def _images(node: Node, rank: int) -> Sequence[int]:

@@ -68,7 +68,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
     **dict.fromkeys(RECURRENT, mixing.recurrence),
-    "group_norm": merge.norm,
+    "group_norm": merge.group_norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
     **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], mixing.ordered),
@@ -112,7 +112,7 @@ WHOLE = {
     mixing.reduce, mixing.along, mixing.running, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, mixing.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
-    merge.norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
+    merge.group_norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 
 

@@ -147,20 +147,24 @@ def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     return layer.inputs[0], range(first, first + n * op.stride, op.stride)
 
 
-def norm(call: Call, *args: Any, over_positions: bool = True, **options: Any) -> Result:
-    """Normalise each image, by itself or by groups of its channels."""
+def _normed(call: Call, first: int | None) -> Map:
+    """Normalise over the dimensions from one on; over none of them, as running statistics do."""
     activated = pointwise(call)
-    return call.norm(activated, call.op.replace("_", " ")) if over_positions else activated
+    over = () if first is None or call.pooled(activated) else activated.known[first:]
+    return call.norm(activated, call.op.replace("_", " "), over)
+
+
+def group_norm(call: Call, *args: Any, **options: Any) -> Result:
+    return _normed(call, 1)
 
 
 def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
-    """Normalise over positions, unless it uses running statistics."""
-    return norm(call, over_positions=_given(args, options, 5, "use_input_stats", True))
+    return _normed(call, 2 if _given(args, options, 5, "use_input_stats", True) else None)
 
 
 def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
     """Normalise over positions where it has no running statistics."""
-    return norm(call, over_positions=_given(args, options, 5, "training", False))
+    return _normed(call, 0 if _given(args, options, 5, "training", False) else None)
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
@@ -169,9 +173,7 @@ def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
 
 
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
-    """Normalise over positions, if they are among the last dimensions that it takes together."""
-    value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    return norm(call, over_positions=bool(value and positions(*value.known[-n:])))
+    return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
 
 
 def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:

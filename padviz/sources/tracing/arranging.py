@@ -187,6 +187,9 @@ class Arranger:
     taken: bool = False
     crops: dict[Any, int] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
+    by_blocks: dict[tuple[int, tuple[int, ...]], int] = field(
+        default_factory=dict
+    )  # norms over these, and what they read
     ends: dict[tuple[int, str, range], Window] = field(default_factory=dict)  # of cuts that depend on the size
 
     def rows(self, x: Value, dim: Dim) -> Any:
@@ -260,6 +263,7 @@ class Arranger:
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
         """Make every block of positions, so many along each axis, one: as many crops, joined."""
         block = tuple(blocks.get(role, 1) for role in self.trace.axes)
+        layer = self.by_blocks.get((layer, block), layer)
         if prod(block) > MOST_PARTS:
             raise Stuck(f"makes {prod(block)} maps of one")
         if (layer, block) not in self.crops:

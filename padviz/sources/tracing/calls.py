@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
@@ -88,9 +89,17 @@ class Call(ABC):
         """Make an operation that is not known an error once a target depends on it."""
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
-    def norm(self, x: Map, why: str) -> Map:
-        """Make each position of a map depend on all, though paths pass a normalisation by."""
-        return replace(x, layer=self.trace.normalise(self.name("norm"), x.at, why))
+    def norm(self, x: Map, why: str, over: Iterable[Dim]) -> Map:
+        """Make each position of a map depend on all, though paths pass a normalisation by.
+
+        One over the places of blocks alone leaves each block by itself once that is one position.
+        """
+        lost = [atom for atom in positions(*over) if atom.size > 1]
+        layer = self.trace.normalise(self.name("norm"), x.at, why) if lost else x.at
+        if lost and all(atom.part == "inner" for atom in lost):
+            blocks = tuple(prod(atom.size for atom in lost if atom.axis == role) for role in self.trace.axes)
+            self.arranger.by_blocks[layer, blocks] = x.at
+        return replace(x, layer=layer)
 
     def broken(self, why: str) -> Map:
         """Make what cannot be followed an error once a target depends on it."""
