@@ -43,8 +43,7 @@ def merged(kind: Kind) -> Callable[[Call], Result]:
 
     def run(call: Call) -> Result:
         away = call.op == "Subtract" and any(call.trace.pooled[x.at] for x in call.maps)  # a mean: a normalisation
-        joined = together(call, "multiply" if away else kind, call.maps, once=any(x.acted for x in call.maps))
-        return joined
+        return together(call, "multiply" if away else kind, call.maps)
 
     return run
 

@@ -11,7 +11,6 @@ from math import ceil, prod
 import numpy as np
 
 from padviz.axis.operations import Adaptive, Op, Window, pads_at
-from padviz.axis.resize import Resize
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.constants.stored import worked_out
@@ -21,20 +20,17 @@ from padviz.sources.tracing.axis_labels import (
     BINS,
     Atom,
     Dim,
-    Dims,
-    alone,
     axis_of,
     broadcast,
     has_parts,
     image_at,
     plain,
     positions,
-    ranked,
     shape_of,
     size_of,
     whole,
 )
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, copied
 from padviz.sources.tracing.sizes.rows import Tracked, bare, cropped, over_of
 from padviz.sources.tracing.slices_as_padding import as_pad
 
@@ -92,7 +88,7 @@ def unsqueeze(node: Node) -> Value:
 
 def expand(node: Node) -> Value:
     x = node.tensor(0)
-    return _copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
+    return copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
 
 
 def tile(node: Node) -> Value:
@@ -101,23 +97,7 @@ def tile(node: Node) -> Value:
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
     sizes = [size_of(dim) * n for dim, n in zip(x.known, times, strict=True)]
-    return _copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
-
-
-def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
-    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
-    if dims is None:
-        raise Stuck("copies a tensor to a shape that does not fit")
-    before = ranked(x.known, len(dims))
-    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
-    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
-    if any(size_of(old) > 1 for old, _ in changed) or not all(atom.is_axis for atom in grown):
-        raise Stuck("repeats what has more than one row")
-    if not grown or not isinstance(x, Map):
-        return replace(x, dims=dims)
-    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
-    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
-    return node.lay("resize", node.arranger.settled(replace(x, dims=kept)), ops)
+    return copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
 
 
 def _window(arranger: GraphArranger, x: Map, role: str, rows: slice) -> Window | None:

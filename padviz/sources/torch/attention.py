@@ -14,7 +14,7 @@ from padviz.sources.torch.data import WHY
 from padviz.sources.torch.merging import hidden, pick, pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
-from padviz.sources.tracing.calls import Result, join
+from padviz.sources.tracing.calls import Result, distinct, join
 from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.contracting import Letters, contract, met
 from padviz.sources.tracing.meeting.masks import MASKED
@@ -117,9 +117,7 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
 
     def times(values: Sequence[Map]) -> int:
         vectors = [value for value, _ in read if call.pooled(value)]
-        every = [*values, *vectors]
-        alike = len({call.arranger.seen(value) for value in every}) == 1  # x times itself is an activation
-        return max(value.at for value in every) if alike else join(call, "multiply", [value.at for value in every])
+        return join(call, "multiply", [value.at for value in distinct(call, [*values, *vectors])])
 
     return call.shaped(contract(call, maps, out, times))
 

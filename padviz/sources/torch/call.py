@@ -144,13 +144,8 @@ class Call(calls.Call):
             for own, dim in zip(read, dims, strict=True)
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
-        spatial = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if positions(to)] for read in padded]
-        if (
-            len(dims) != len(shape)
-            or [size_of(dim) for dim in dims if positions(dim)] not in spatial
-            or any(
-                size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
-            )
+        if len(dims) != len(shape) or any(
+            size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
         ):
             made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
@@ -181,8 +176,9 @@ class Call(calls.Call):
             ops = [Resize(n) for n in self.out.shape[2:]]
             dims = (*map(plain, self.out.shape[:2]), *map(whole, self.trace.axes, self.out.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
-        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1:
-            return self.broken("reads a flattened or pooled map as an image")
+        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
+            self.values[id(self.tensors[0])] = self.tensors[0], self.unfolded(value)
+            return None  # each position sees all that the vector was made of
         return Map(None, at)
 
     def unmix(self) -> None:

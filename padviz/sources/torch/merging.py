@@ -48,14 +48,12 @@ def hidden(call: Call, scores: Map, mask: Tensor, hides: Callable[[Tensor], Tens
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
     """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
-    seen = {call.arranger.seen(value) for value in call.maps}
-    same = len(seen) == 1  # and so is what a map's mean over channels leaves
-    return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add", call.maps)
+    return together(call, "multiply" if len(call.spatial) < len(call.maps) else "add", call.maps)
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
-    """Pick each position from one of several maps, or between them; of one map alone it is an activation."""
-    return together(call, "add", list({call.arranger.seen(value): value for value in call.maps}.values()))
+    """Pick each position from one of several maps, or between them."""
+    return together(call, "add", call.maps)
 
 
 def masked_fill(call: Call, input: Any, mask: Any, value: Any) -> Result:
@@ -131,7 +129,9 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
         rows += own
         whole |= {at: replace(value, layer=at)} if value else {}
     laid = {tuple(tuple(atom.kind for atom in positions(own)) for own in value.known) for value in call.spatial}
-    if len(whole) > 1 or len(laid) > 1:  # rows beside columns of one map are no rows of its own
+    if len(laid) > 1:
+        raise Stuck("puts rows beside columns, as coordinate attention does")
+    if len(whole) > 1:
         raise Stuck("puts maps beside each other")
     return as_pad(call.arranger, call.name("pad"), next(iter(whole.values())), role, rows)
 

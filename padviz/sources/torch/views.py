@@ -9,7 +9,6 @@ from typing import Any
 
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.call import Call
-from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
     Dim,
@@ -21,11 +20,12 @@ from padviz.sources.tracing.axis_labels import (
     is_positions,
     plain,
     positions,
+    ranked,
     size_of,
     tokens_of,
     whole,
 )  # fmt: skip
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, copied
 from padviz.sources.tracing.meeting.mixing import without_pad
 from padviz.sources.tracing.sizes.rows import clipped, cropped
 from padviz.sources.tracing.slices_as_padding import rolled
@@ -185,7 +185,9 @@ def _listed(numbers: Any) -> list[Any]:
 
 
 def expand(call: Call, input: Any, *sizes: Any, **options: Any) -> Result:
-    return pointwise(call)
+    value, shape = call.map(input), call.out.shape
+    before = ranked(value.known, len(shape))
+    return copied(call, value, tuple(d if size_of(d) == n else plain(n) for d, n in zip(before, shape, strict=True)))
 
 
 def select(call: Call, input: Any, dim: int, index: Any) -> Result:

@@ -88,7 +88,7 @@ def _asking(call: Call, value: Map, axes: int) -> Map | None:
     sizes = [atom.size for atom in own if atom and atom.part == "inner" and atom.step == 1]
     if tuple(sizes) != call.out.shape[-axes:] or has_positions(value.known[-axes - 1]):
         return None
-    layer = call.broken("convolves inside of windows").at
+    layer = call.broken("convolves inside of windows, each padded by itself").at
     call.trace.asking[layer] = value.at
     return call.shaped(replace(value, layer=layer, part=()))
 

@@ -306,8 +306,10 @@ class Arranger:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
         x = self.settled(x)
         dims, within = x.known[:first], x.known[first:]
-        if not isinstance(x, Map) or any(map(has_positions, dims)):
+        if not isinstance(x, Map) or any(map(has_positions, dims[1:])):
             raise Stuck("reads height or width as channels")
+        if any(map(has_positions, dims)):
+            raise Stuck("reads parts of an image as a batch")
         if any(atom.looked for atom in positions(*x.known)):
             raise Stuck("reads as an image what attention looks at")
         roles = [axis_of(dim) for dim in within]

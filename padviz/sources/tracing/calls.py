@@ -14,6 +14,7 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head
 from padviz.sources.tracing.axis_labels import (
     Dim,
     Dims,
+    alone,
     axis_of,
     broadcast,
     has_looked,
@@ -21,8 +22,10 @@ from padviz.sources.tracing.axis_labels import (
     has_positions,
     is_flattened,
     positions,
+    ranked,
     regrouped,
     shape_of,
+    size_of,
     whole,
 )
 from padviz.sources.tracing.trace import Step, Trace
@@ -120,6 +123,13 @@ class Call(ABC):
         self.trace.pooled[layer] &= not self.windowed
         return Map(None, layer)
 
+    def unfolded(self, x: Map) -> Map:
+        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
+        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
+        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
+        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
+
     def stuck(self, why: str, flattened: bool) -> Value:
         """Give up on a call: a head begins where each position of what was flattened is taken alone."""
         if flattened and self.pointwise:
@@ -161,24 +171,29 @@ def _spoilt(call: Call, layers: Sequence[int], spoilt: Sequence[int]) -> Value:
     return Map(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
 
 
-def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) -> Map:
-    """Join maps elementwise: one passes; of the same channels of a layer it is an activation; others merge.
+def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
+    """Join maps elementwise: one passes, and others merge.
 
-    What is the same is multiplied by itself, as in x * sigmoid(x), or counted `once`.
+    What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
     """
     arranger = call.arranger
     if len(values) > 1:
         values = [arranger.settled(x) if x.cuts else x for x in values]
     if (scores := _scores(values)) is not None:
         return replace(scores[0], dims=call.lined_up(scores), acted=True)
-    alike = len({arranger.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
-    values = values if alike else arranger.in_step(values)
+    if len({arranger.seen(x) for x in values}) > 1:
+        values = arranger.in_step(values)
     dims = call.lined_up(values)
-    if alike:
-        last = max(values, key=lambda x: x.at)
+    last, *others = distinct(call, values)
+    if not others:
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
-    layer = join(call, kind, [x.at for x in values])
+    layer = join(call, kind, [last.at, *(x.at for x in others)])
     return Map(arranger.sized(dims, layer), layer, by=max(x.by for x in values))
+
+
+def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
+    """Drop all but one of the maps that are made of the same channels of one layer."""
+    return [*{call.arranger.seen(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
 
 
 def _scores(values: Sequence[Map]) -> list[Map] | None:
@@ -239,6 +254,24 @@ def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool
     layer = join(call, "concat", [x.at for x in values])
     whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
     return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+
+
+def copied(call: Call, x: Value, dims: Dims | None) -> Value:
+    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
+    if dims is None:
+        raise Stuck("copies a tensor to a shape that does not fit")
+    before = ranked(x.known, len(dims))
+    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
+    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
+    if any(size_of(old) > 1 and not all(atom.is_plain for atom in old) for old, _ in changed) or not all(
+        atom.is_axis for atom in grown
+    ):
+        raise Stuck("repeats what has more than one row")
+    if not grown or not isinstance(x, Map):
+        return replace(x, dims=dims)
+    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
+    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
+    return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
 
 
 @dataclass(eq=False)
@@ -335,15 +368,8 @@ class GraphCall(Call):
         fits = len(x.known) <= 2 + len(self.trace.axes)
         vector = fits and self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
-            x = self._unfolded(x)
+            x = self.unfolded(x)
         return self.arranger.image(x, 2)
-
-    def _unfolded(self, x: Map) -> Map:
-        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
-        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
-        layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
-        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def lay(
         self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None
