@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +29,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "each row": lambda x: by_rows(x).transpose(1, 2),
     "each column": lambda x: by_rows(x.mT).transpose(1, 2).mT,
     "along channels": along_channels,
+    "one frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 1, 3, 3).to(x))[:, :, 0],
+    "a padded frame": lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 3, 3, 3).to(x), padding=1).squeeze(2),
+    "a frame enlarged": lambda x: functional.interpolate(x[:, :, None], scale_factor=(1, 2, 2))[:, :, 0],
     "pooled with channels": lambda x: functional.avg_pool2d(x.transpose(1, 2), (2, 3), (2, 2)).transpose(1, 2),
     "resized with channels": lambda x: functional.interpolate(x.permute(0, 3, 1, 2), (9, 4), mode="bilinear").permute(
         0, 2, 3, 1
@@ -43,6 +47,15 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_windows_along_channels_read_what_their_gradients_say(name: str, size: tuple[int, int]) -> None:
     module = After(FUNCTIONS[name])
     check_supports(module, padviz.load(module, size=size), size)
+
+
+def test_one_frame_is_read_alike_by_a_module_and_its_file(tmp_path: Path) -> None:
+    module = After(lambda x: functional.max_pool3d(FUNCTIONS["a padded frame"](x)[:, :, None], (1, 2, 2))[:, :, 0])
+    torch.onnx.export(module, (torch.rand(1, 3, 12, 16),), path := tmp_path / "net.onnx", dynamo=False)
+    assert (padviz.usage(path, size=(12, 16)).counts == padviz.usage(module, size=(12, 16)).counts).all()
+    several = After(lambda x: functional.conv3d(x[:, :, None], torch.rand(8, 8, 1, 1, 1).to(x), padding=1)[:, :, 1])
+    with pytest.raises(padviz.PadvizError, match="makes several positions of one along an axis that the image lacks"):
+        padviz.usage(several, size=24)
 
 
 def test_rows_that_are_mixed_as_channels_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +60,43 @@ def test_networks_see_and_count_what_their_own_forwards_do(name: str, size: tupl
     check_supports(module, network, size)
     expected, _ = count(module.double(), size, counting=Attending())
     np.testing.assert_array_equal(padviz.usage(network, size).counts, expected)
+
+
+def merged_patches(x: Tensor) -> Tensor:
+    """Blocks of 2 x 2 positions as channels, as Swin merges them: (n, rows, columns, channels)."""
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).flatten(3)
+
+
+MERGED: dict[str, Callable[[Tensor], Tensor]] = {
+    "flat": lambda x: functional.layer_norm(merged_patches(x), [32]),
+    "as a block": lambda x: functional.layer_norm(merged_patches(x).unflatten(3, (2, 2, 8)), [2, 2, 8]).flatten(3),
+    "groups": lambda x: functional.group_norm(merged_patches(x).flatten(0, 2), 4).view(merged_patches(x).shape),
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_a_norm_over_places_of_a_block_leaves_each_block_alone(name: str, tmp_path: Path) -> None:
+    module = After(lambda x: functional.linear(MERGED[name](x), torch.rand(5, 32).to(x)).permute(0, 3, 1, 2))
+    network = padviz.load(module, size=(24, 32))
+    check_supports(module, network, (24, 32))
+    padviz.tiles(network, 96, 48)
+    module, image = module.float(), torch.rand(1, 3, 24, 32)
+    torch.onnx.export(module, (image,), path := tmp_path / "net.onnx", opset_version=17, dynamo=False)
+    assert not any(layer.everywhere for layer in padviz.load(path, size=(24, 32)).layers)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: whole(functional.layer_norm(windows(x).movedim(1, -1), [4, 4, 8]).movedim(-1, 1)),
+        lambda x: functional.layer_norm(merged_patches(x), [x.shape[3] // 2, 32]).permute(0, 3, 1, 2),
+    ],
+    ids=["put back", "over columns too"],
+)
+def test_a_norm_over_blocks_that_are_put_back_is_not_local(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(padviz.PadvizError, match=r"no tiles are exact: layer_norm \(layer norm\)"):
+        padviz.tiles(After(lambda x: functional.avg_pool2d(function(x), 1, 2)), 96, 48)
 
 
 def test_rolled_windows_are_blocks_of_which_the_first_has_fewer_rows() -> None:

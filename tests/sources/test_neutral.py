@@ -30,6 +30,7 @@ MOVING = [
     "adaptive_avg_pool1d", "grid_sample", "grid_sampler_2d", "deform_conv2d", "roi_align", "nms", "sort", "topk",
     "cumsum", "fft_fft2", "lstm", "gru", "as_strided", "tril", "diagonal", "im2col",
     "cdist", "linalg_inv", "matrix_exp", "foreach_add", "cholesky_solve", "kron", "logsumexp",
+    "quantile", "cosine_similarity", "histc", "aminmax", "renorm", "std_mean", "own.SumPositions",
 ]  # fmt: skip
 STAYING = [
     "Foo", "own.Mystery", "Erf", "Gelu", "lgamma", "erfinv", "i0", "sinc", "heaviside", "frac",
@@ -77,6 +78,28 @@ def test_neutral_is_neither_hinted_nor_taken_for_a_function_that_moves_positions
     assert "neutral=" not in str(error.value)
     with pytest.raises(padviz.PadvizError, match="neutral: 'rot90' moves positions or joins them"):
         padviz.load(Turned(), neutral=["rot90"])
+
+
+class Apart(nn.Module):
+    """What a function makes of a map beside another one."""
+
+    def __init__(self, op: str) -> None:
+        super().__init__()
+        self.conv, self.op = nn.Conv2d(3, 4, 3), op
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        functions = {"mse_loss": lambda: torch.nn.functional.mse_loss(y, y.sin()), "diagflat": y.diagflat}
+        return functions.get(self.op, lambda: getattr(torch, self.op)(y, 1))()
+
+
+@pytest.mark.parametrize("op", ["mse_loss", "frobenius_norm", "diagflat", "norm_except_dim"])
+def test_what_makes_another_shape_is_not_elementwise(op: str) -> None:
+    module = Apart(op)
+    with pytest.raises(
+        padviz.PadvizError, match=f"{op} makes .* of 1 x 4 x 30 x 30, so it is not elementwise; `layer`"
+    ):
+        padviz.usage(padviz.load(module, size=32, neutral=[op]))
 
 
 def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:

@@ -129,6 +129,16 @@ def test_what_the_old_exporter_writes_counts_as_the_model(name: str, tmp_path: P
 
 
 @SINCE_2_5
+@pytest.mark.parametrize("rows", [4, 7, (None, 4), (5, 11)], ids=str)
+def test_an_adaptive_pool_is_read_as_the_new_exporter_writes_it(rows: Any, tmp_path: Path) -> None:
+    pool, first, last = torch.nn.AdaptiveAvgPool2d(rows), torch.nn.Conv2d(1, 4, 3), torch.nn.Conv2d(4, 4, 3, padding=1)
+    module = torch.nn.Sequential(first, pool, last).eval()
+    image = torch.zeros(1, 1, 26, 32)
+    torch.onnx.export(module, (image,), path := tmp_path / "net.onnx", dynamo=True, verbose=False, external_data=False)
+    assert (padviz.usage(path, size=(26, 32)).counts == padviz.usage(module, size=(26, 32)).counts).all()
+
+
+@SINCE_2_5
 @pytest.mark.parametrize(
     "name",
     sampled(

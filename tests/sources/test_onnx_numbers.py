@@ -127,8 +127,8 @@ def test_a_recurrence_over_flattened_rows_sees_all_of_them(op: str, tmp_path: Pa
 
 def test_a_recurrence_along_columns_of_each_row_leaves_rows_apart(tmp_path: Path) -> None:
     body = """a = Conv (x, f1x1x2)\n t = Transpose <perm = [3, 0, 2, 1]> (a)\n s = Constant <value_ints = [12, 8, 2]> ()
- r = Reshape (t, s)\n y = RNN <hidden_size = 3> (r, W, R)"""
-    model = given(model_of(body, 13), W=np.ones((1, 3, 2)), R=np.ones((1, 3, 3)))
+ r = Reshape (t, s)\n y = RNN <hidden_size = 3, direction = "bidirectional"> (r, W, R)"""
+    model = given(model_of(body, 13), W=np.ones((2, 3, 2)), R=np.ones((2, 3, 3)))
     counts = padviz.usage(saved(model, tmp_path), (8, 12), unit=(2, 5)).counts
     np.testing.assert_array_equal(counts, np.arange(8)[:, None] == np.full(12, 2))
 

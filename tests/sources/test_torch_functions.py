@@ -356,8 +356,28 @@ def test_an_unknown_function_can_be_called_neutral() -> None:
 
 
 def test_an_unknown_function_in_a_head_is_no_error() -> None:
-    network = padviz.load(After(lambda x: torch.cumsum(x.mean((2, 3)), 1)))
+    network = padviz.load(After(lambda x: torch.histc(x.mean((2, 3)), 4)))
     assert network.targets == ("conv",)
+
+
+def test_sums_along_channels_are_elementwise_and_those_along_rows_are_refused() -> None:
+    plain = padviz.usage(load_module(After(lambda x: functional.conv2d(x, ONES)), size=(24, 32))).counts
+    summed = load_module(After(lambda x: functional.conv2d(torch.cumsum(x, 1), ONES)), size=(24, 32))
+    assert (padviz.usage(summed).counts == plain).all()
+    module = After(lambda x: torch.cumsum(x, 2))
+    with pytest.raises(padviz.PadvizError, match=r"cumsum sums up rows or columns.*; `layer` conv stops"):
+        padviz.usage(load_module(module, size=(24, 32)))
+
+
+def test_reductions_that_return_several_are_read() -> None:
+    centred = load_module(After(lambda x: x - torch.std_mean(x, (2, 3), keepdim=True)[1]), size=(24, 32))
+    assert centred.gates == ("sub",)
+    assert load_module(After(lambda x: x / (torch.aminmax(x).max + 1)), size=(24, 32)).gates == ("div",)
+
+
+def test_classes_that_are_picked_are_elementwise() -> None:
+    classes = After(lambda x: functional.one_hot(x.argmax(1), 5).permute(0, 3, 1, 2).to(x.dtype))
+    assert load_module(classes, size=(24, 32)).targets == ("conv",)
 
 
 def test_maps_that_a_module_returns_are_its_last_maps() -> None:

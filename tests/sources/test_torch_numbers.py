@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,40 @@ def test_two_slices_of_one_layer_count_as_two_layers_do(halves: str, joined: str
 def test_an_activation_of_one_map_counts_once(joined: Any) -> None:
     module = Joined(lambda y: (y[:, :4], y), lambda a, b: joined(a, b), 1)
     assert padviz.usage(module, 12).max == 81
+
+
+WRITTEN = {
+    "GELU": lambda y: 0.5 * y * (1 + torch.tanh(0.8 * (y + 0.044715 * y**3))),
+    "Snake": lambda y: y + torch.sin(y) ** 2,
+    "Mish": lambda y: y * torch.tanh(torch.log(1 + torch.exp(y))),
+    "PReLU": lambda y: torch.relu(y) - 0.1 * torch.relu(-y),
+    "picked": lambda y: torch.where(y > 0, y, 0.1 * y),
+    "twice": lambda y: y + y,
+    "layer norm": lambda y: (
+        (y - y.mean(1, keepdim=True)) / (y - y.mean(1, keepdim=True)).square().mean(1, keepdim=True)
+    ),
+    "einsum": lambda y: torch.einsum("nchw,nchw->nchw", y, y.exp()),
+}
+
+
+class Residual(nn.Module):
+    def __init__(self, acts: Any) -> None:
+        super().__init__()
+        self.a, self.b, self.acts = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), acts
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return y + self.b(self.acts(y))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_function_of_one_map_counts_it_once_in_every_format(name: str, tmp_path: Path) -> None:
+    module, image = Residual(WRITTEN[name]).eval(), torch.rand(1, 1, 12, 12)
+    torch.onnx.export(module, (image,), tmp_path / "net.onnx", opset_version=13, dynamo=False)
+    torch.export.save(torch.export.export(module, (image,)), tmp_path / "net.pt2")
+    for source in (module, tmp_path / "net.onnx", tmp_path / "net.pt2"):
+        assert padviz.usage(source, 12).max == 9 + 81
 
 
 def test_a_gated_linear_unit_is_a_product_of_two_slices() -> None:

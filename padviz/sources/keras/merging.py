@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from padviz.network.layer import Kind
@@ -10,7 +10,7 @@ from padviz.sources.keras.activations import WHY, activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import has_positions, plain, positions, size_of
+from padviz.sources.tracing.axis_labels import Dim, plain, positions, size_of
 from padviz.sources.tracing.calls import Result, side_by_side, together
 from padviz.sources.tracing.meeting.contracting import along, linear, over
 from padviz.sources.tracing.meeting.mixing import mixed
@@ -43,8 +43,7 @@ def merged(kind: Kind) -> Callable[[Call], Result]:
 
     def run(call: Call) -> Result:
         away = call.op == "Subtract" and any(call.trace.pooled[x.at] for x in call.maps)  # a mean: a normalisation
-        joined = together(call, "multiply" if away else kind, call.maps, once=any(x.acted for x in call.maps))
-        return joined
+        return together(call, "multiply" if away else kind, call.maps)
 
     return run
 
@@ -76,10 +75,9 @@ def group_norm(call: Call) -> Result:
     return _normalised(call, x, x.known, "group norm")
 
 
-def _normalised(call: Call, x: Value, over: object, why: str) -> Result:
+def _normalised(call: Call, x: Value, over: Iterable[Dim], why: str) -> Result:
     acted = x.activated(x.dims)
-    spread = isinstance(over, list | tuple) and any(map(has_positions, over))
-    return call.norm(acted, why) if spread and isinstance(acted, Map) else acted
+    return call.norm(acted, why, over) if isinstance(acted, Map) else acted
 
 
 def dense(call: Call) -> Result:

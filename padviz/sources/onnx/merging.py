@@ -11,14 +11,14 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import Malformed, axes_of
+from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
-from padviz.sources.tracing.calls import Result, join, side_by_side, together
-from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over
+from padviz.sources.tracing.calls import Result, distinct, join, side_by_side, together, with_kernel
+from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over, running
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
@@ -32,11 +32,11 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     def run(node: Node) -> Value:
         maps = node.maps
         if not maps:
-            return Constant(node.lined_up([]))
+            return Constant(None if any(x.dims is None for x in node.given) else node.lined_up([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
         away = node.op == "Sub" and any(node.trace.pooled[x.at] for x in maps)  # a mean: a normalisation
-        joined = _masked(node, together(node, "multiply" if away else kind, maps, once=any(x.acted for x in maps)))
+        joined = _masked(node, together(node, "multiply" if away else kind, maps))
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
@@ -120,7 +120,9 @@ def _along_positions(node: Node, axis: int) -> Value:
         return node.head()
     role = axis_of(maps[0].known[axis])
     bases = {(part.at, tuple(cut for cut in part.cuts if cut[0] != role)) for part in maps}
-    if not role or len(bases) > 1 or any(axis_of(part.known[axis]) != role for part in maps):
+    if role and any(axis_of(part.known[axis]) != role for part in maps):
+        raise Stuck("puts rows beside columns, as coordinate attention does")
+    if not role or len(bases) > 1:
         raise Stuck("joins different maps along their height or width")
     rows: list[Row] = []
     for part in node.given:
@@ -144,7 +146,7 @@ def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Let
         return linear(node, x, own, out, sizes, part=node.title)
 
     def times(values: Sequence[Map]) -> int:
-        return join(node, "multiply", [x.at for x in values])
+        return join(node, "multiply", [x.at for x in distinct(node, values)])
 
     terms = [(x, letters) for x, letters in ((a, first), (b, second)) if isinstance(x, Map)]
     return contract(node, terms, out, times)
@@ -161,12 +163,13 @@ def matmul(node: Node) -> Value:
     return product(node, a, b, (first, second, out))
 
 
-def gemm(node: Node) -> Value:
+def gemm(node: Node) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     a = node.tensor(0)
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
-    return product(node, a, node.tensor(1), (first, second, "ij"))
+    b, bias = node.tensor(1), node.optional(2)
+    return with_kernel(node, lambda: product(node, a, b, (first, second, "ij")), None, bias)
 
 
 def einsum(node: Node) -> Value:
@@ -180,7 +183,7 @@ def einsum(node: Node) -> Value:
 def attention(node: Node) -> Value:
     """Attend in one node: the query's positions see all of the value's."""
     looks = node.arranger.settled(node.tensor(0))
-    value = node.read[2] if len(node.read) > 2 and node.read[2] is not None else looks
+    value = node.optional(2) or looks
     seen = node.arranger.settled(value) if isinstance(value, Map) else looks
     if not isinstance(looks, Map):
         raise Stuck("lacks a map")
@@ -198,6 +201,8 @@ def recurrent(node: Node) -> Sequence[Value]:
     rows, along = (
         whole_axes([atom for atom in dim if atom.size > 1 and not atom.is_plain]) for dim in (features, steps)
     )
+    if along and len(ways) == 0:
+        raise Stuck("sees what comes before each position alone")
     lines = node.arranger.pooled_over(node.name("line"), x.at, rows) if rows else x.at
     layer = node.arranger.pooled_over(node.name("global"), lines, along) if along else lines
     last = Map((ways, batch, hidden), layer)
@@ -223,6 +228,7 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     "Concat": concat,
+    "CumSum": lambda node: running(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
     "Einsum": einsum,
     "Gemm": gemm,
 }

@@ -19,7 +19,7 @@ from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, with_kernel
 from padviz.sources.tracing.meeting.contracting import along
 
 Function = Callable[[Node], Result]
@@ -73,7 +73,8 @@ def conv(node: Node) -> Result:
     x, roles = node.image(node.tensor(0))
     kernel = node.numbers("kernel_shape", shape[2:])
     channels = node.channels(x, shape, int(node.attrs.get("group", 1)))
-    return node.lay("conv", x, node.windows(kernel, roles), shape[0] if shape else 1, channels)
+    ops, out = node.windows(kernel, roles), shape[0] if shape else 1
+    return with_kernel(node, lambda: node.lay("conv", x, ops, out, channels), node.weight, node.optional(2))
 
 
 def transposed(node: Node) -> Result:
@@ -88,7 +89,8 @@ def transposed(node: Node) -> Result:
     }
     groups = int(node.attrs.get("group", 1))
     channels = node.channels(x, shape, groups, transposed=True)
-    return node.lay("convtranspose", x, ops, shape[1] * groups, channels)
+    out = shape[1] * groups
+    return with_kernel(node, lambda: node.lay("convtranspose", x, ops, out, channels), node.weight, node.optional(2))
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
@@ -250,9 +252,9 @@ def norm(node: Node) -> Result:
     if not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
     activated = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    if isinstance(activated, Map) and x.dims and any(has_positions(x.dims[i]) for i in over(node, len(x.dims))):
-        return node.norm(activated, why)
-    return activated
+    if not isinstance(activated, Map) or activated.dims is None:
+        return activated
+    return node.norm(activated, why, [activated.dims[i] for i in over(node, len(activated.dims))])
 
 
 def _images(node: Node, rank: int) -> Sequence[int]:

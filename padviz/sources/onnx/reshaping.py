@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Op
-from padviz.axis.resize import Resize
+from padviz.axis.operations import Adaptive, Op
+from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
+from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
-    Dims,
-    alone,
+    BINS,
+    Atom,
+    Dim,
     axis_of,
     broadcast,
     has_parts,
     image_at,
     plain,
     positions,
-    ranked,
     shape_of,
     size_of,
     whole,
 )
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, copied
 from padviz.sources.tracing.slices_as_padding import as_pad
 
 
@@ -83,7 +85,7 @@ def unsqueeze(node: Node) -> Value:
 
 def expand(node: Node) -> Value:
     x = node.tensor(0)
-    return _copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
+    return copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
 
 
 def tile(node: Node) -> Value:
@@ -92,23 +94,7 @@ def tile(node: Node) -> Value:
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
     sizes = [size_of(dim) * n for dim, n in zip(x.known, times, strict=True)]
-    return _copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
-
-
-def _copied(node: Node, x: Value, dims: Dims | None) -> Value:
-    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
-    if dims is None:
-        raise Stuck("copies a tensor to a shape that does not fit")
-    before = ranked(x.known, len(dims))
-    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
-    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
-    if any(size_of(old) > 1 for old, _ in changed) or not all(atom.is_axis for atom in grown):
-        raise Stuck("repeats what has more than one row")
-    if not grown or not isinstance(x, Map):
-        return replace(x, dims=dims)
-    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
-    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
-    return node.lay("resize", node.arranger.settled(replace(x, dims=kept)), ops)
+    return copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
 
 
 def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
@@ -193,7 +179,24 @@ def _run_of(rows: Sequence[int]) -> range | None:
 
 
 def gather_nd(node: Node) -> Value:
-    """Make a head of positions picked one by one, as an adaptive pool before a head is written."""
+    """Gather the windows of an adaptive pool, whose rows are bins beside their window; make a head of all else."""
+    x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
+    with suppress(Unread):
+        table = worked_out(at, node.arranger.budget) if isinstance(at, Constant) else None
+        if table is None or table.ndim != 2 * len(axes) + 1 or [*map(axis_of, x.known[: len(axes)])] != axes:
+            return node.head()
+        ops: dict[str, Op] = {}
+        dims: list[Dim] = []
+        for i, role in enumerate(axes):
+            n, (out, bins) = size_of(x.known[i]), table.shape[2 * i : 2 * i + 2]
+            first, last = np.arange(out) * n // out, -(-np.arange(1, out + 1) * n // out)
+            rows = np.minimum(first[:, None] + np.arange((last - first).max()), n - 1)
+            shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
+            if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
+                return node.head()
+            ops[role] = Adaptive(out)
+            dims += [whole(role, out), (Atom(BINS, "place", bins),)]
+        return replace(node.lay("adaptive", node.arranger.settled(x), ops), dims=(*dims, *x.known[len(axes) :]))
     return node.head()
 
 

@@ -14,7 +14,7 @@ from padviz.sources.torch.data import WHY
 from padviz.sources.torch.merging import hidden, pick, pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
-from padviz.sources.tracing.calls import Result, join
+from padviz.sources.tracing.calls import Result, distinct, join
 from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.contracting import Letters, contract, met
 from padviz.sources.tracing.meeting.masks import MASKED
@@ -23,10 +23,10 @@ from padviz.sources.tracing.meeting.masks import MASKED
 def reduce(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     """Reduce to a mean, sum, maximum ... over some dimensions."""
     value = call.of(input)
-    dim = options.get("dim", options.get("axis", next((arg for arg in args if not isinstance(arg, str)), None)))
+    dim = options.get("dim", options.get("axis", next((arg for arg in args if not isinstance(arg, str | bool)), None)))
     if value is None or hasattr(dim, "shape"):
         return pick(call)  # torch.max(a, b)
-    if call.op in ("norm", "std", "var"):
+    if call.op == "norm":
         dim = options.get("dim", args[-1] if args and isinstance(args[-1], tuple | list) else dim)
     if call.op == "linalg_vector_norm":  # its order comes first
         dim = options.get("dim", args[1] if len(args) > 1 else None)
@@ -49,6 +49,10 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
     return call.shaped(replace(value, layer=halves))  # a product of two slices
 
 
+def running(call: Call, input: Any, dim: int, **options: Any) -> Result:
+    return contracting.running(call.map(input), dim)
+
+
 def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     """Order channels, each position alone; the order of positions is a matter of their values."""
     given = args[1:] if call.op in ("topk", "kthvalue") else args
@@ -61,9 +65,7 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
-    value = call.of(input)
-    if value is None:
-        raise Stuck("has weights that are made of a map")
+    value = call.map(input)
     return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
 
 
@@ -115,9 +117,7 @@ def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result
 
     def times(values: Sequence[Map]) -> int:
         vectors = [value for value, _ in read if call.pooled(value)]
-        every = [*values, *vectors]
-        alike = len({call.arranger.seen(value) for value in every}) == 1  # x times itself is an activation
-        return max(value.at for value in every) if alike else join(call, "multiply", [value.at for value in every])
+        return join(call, "multiply", [value.at for value in distinct(call, [*values, *vectors])])
 
     return call.shaped(contract(call, maps, out, times))
 

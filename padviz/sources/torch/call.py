@@ -144,20 +144,21 @@ class Call(calls.Call):
             for own, dim in zip(read, dims, strict=True)
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
-        spatial = [[size_of(dim) for dim, to in zip(read, dims, strict=True) if positions(to)] for read in padded]
-        if [size_of(dim) for dim in dims if positions(dim)] not in spatial or any(
+        if len(dims) != len(shape) or any(
             size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
         ):
-            raise Stuck("makes a larger map of those that it reads")
+            made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))
+            raise Stuck(f"makes {made} of {known}, so it is not elementwise")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def handled(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.given
         try:
-            inspect.signature(handler).bind(self, *args, **kwargs)
+            given = inspect.signature(handler).bind(self, *args, **kwargs).arguments
         except TypeError:
             raise Stuck("is called in a way that padviz does not follow") from None
-        return handler(self, *args, **kwargs)
+        kernel, bias = self.of(given.get("weight")), self.of(given.get("bias"))
+        return calls.with_kernel(self, lambda: handler(self, *args, **kwargs), kernel, bias)
 
     def without_positions(self) -> Result:
         """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""
@@ -175,8 +176,9 @@ class Call(calls.Call):
             ops = [Resize(n) for n in self.out.shape[2:]]
             dims = (*map(plain, self.out.shape[:2]), *map(whole, self.trace.axes, self.out.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
-        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1:
-            return self.broken("reads a flattened or pooled map as an image")
+        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
+            self.values[id(self.tensors[0])] = self.tensors[0], self.unfolded(value)
+            return None  # each position sees all that the vector was made of
         return Map(None, at)
 
     def unmix(self) -> None:

@@ -37,7 +37,7 @@ PICKS = (
 )  # fmt: skip
 REDUCTIONS = (
     "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "linalg_vector_norm", "logsumexp", "prod",
-    "median", "argmax", "argmin", "nanmean", "all", "any",
+    "median", "argmax", "argmin", "nanmean", "all", "any", "nansum", "count_nonzero", "aminmax", "std_mean", "var_mean",
 )  # fmt: skip
 
 TABLE: Mapping[str, Handler] = {
@@ -47,7 +47,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(PICKS, merge.pick),
     **dict.fromkeys(REDUCTIONS, mixing.reduce),
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),
-    **dict.fromkeys(["view", "reshape", "flatten", "unflatten", "view_as", "reshape_as"], views.view),
+    **dict.fromkeys(["view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"], views.view),
     **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], views.split),
     **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], views.transpose),
     **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
@@ -68,7 +68,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
     **dict.fromkeys(RECURRENT, mixing.recurrence),
-    "group_norm": merge.norm,
+    "group_norm": merge.group_norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
     **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], mixing.ordered),
@@ -78,7 +78,8 @@ TABLE: Mapping[str, Handler] = {
     "conv1d": windows.conv1d,
     "convolution": windows.convolution,
     "einsum": mixing.einsum,
-    "embedding": merge.embedding,
+    **dict.fromkeys(["embedding", "one_hot"], merge.embedding),
+    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], mixing.running),
     "flip": views.flip,
     "fold": windows.fold,
     "grid_sample": mixing.grid_sample,
@@ -108,10 +109,10 @@ TABLE: Mapping[str, Handler] = {
 }
 WHOLE = {
     merge.add, merge.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
-    mixing.reduce, mixing.along, mixing.linear, mixing.matmul,
+    mixing.reduce, mixing.along, mixing.running, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, mixing.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
-    merge.norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
+    merge.group_norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 
 

@@ -48,14 +48,12 @@ def hidden(call: Call, scores: Map, mask: Tensor, hides: Callable[[Tensor], Tens
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
     """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
-    seen = {call.arranger.seen(value) for value in call.maps}
-    same = len(seen) == 1  # and so is what a map's mean over channels leaves
-    return together(call, "multiply" if same or len(call.spatial) < len(call.maps) else "add", call.maps)
+    return together(call, "multiply" if len(call.spatial) < len(call.maps) else "add", call.maps)
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
-    """Pick each position from one of several maps, or between them; of one map alone it is an activation."""
-    return together(call, "add", list({call.arranger.seen(value): value for value in call.maps}.values()))
+    """Pick each position from one of several maps, or between them."""
+    return together(call, "add", call.maps)
 
 
 def masked_fill(call: Call, input: Any, mask: Any, value: Any) -> Result:
@@ -72,10 +70,10 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
     return pointwise(call) if value else call.broken("overwrites a map")
 
 
-def embedding(call: Call, input: Any, weight: Any, *args: Any, **options: Any) -> Result:
-    """Look up a vector for each position, as a codebook is read."""
+def embedding(call: Call, input: Any, weight: Any = None, *args: Any, **options: Any) -> Result:
+    """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = call.map(input)
-    return indices.part_of((*indices.known, plain(weight.shape[1])), id(call.out))
+    return indices.part_of((*indices.known, plain(call.out.shape[-1])), id(call.out))
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:
@@ -131,7 +129,9 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
         rows += own
         whole |= {at: replace(value, layer=at)} if value else {}
     laid = {tuple(tuple(atom.kind for atom in positions(own)) for own in value.known) for value in call.spatial}
-    if len(whole) > 1 or len(laid) > 1:  # rows beside columns of one map are no rows of its own
+    if len(laid) > 1:
+        raise Stuck("puts rows beside columns, as coordinate attention does")
+    if len(whole) > 1:
         raise Stuck("puts maps beside each other")
     return as_pad(call.arranger, call.name("pad"), next(iter(whole.values())), role, rows)
 
@@ -147,20 +147,24 @@ def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     return layer.inputs[0], range(first, first + n * op.stride, op.stride)
 
 
-def norm(call: Call, *args: Any, over_positions: bool = True, **options: Any) -> Result:
-    """Normalise each image, by itself or by groups of its channels."""
+def _normed(call: Call, first: int | None) -> Map:
+    """Normalise over the dimensions from one on; over none of them, as running statistics do."""
     activated = pointwise(call)
-    return call.norm(activated, call.op.replace("_", " ")) if over_positions else activated
+    over = () if first is None or call.pooled(activated) else activated.known[first:]
+    return call.norm(activated, call.op.replace("_", " "), over)
+
+
+def group_norm(call: Call, *args: Any, **options: Any) -> Result:
+    return _normed(call, 1)
 
 
 def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
-    """Normalise over positions, unless it uses running statistics."""
-    return norm(call, over_positions=_given(args, options, 5, "use_input_stats", True))
+    return _normed(call, 2 if _given(args, options, 5, "use_input_stats", True) else None)
 
 
 def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
     """Normalise over positions where it has no running statistics."""
-    return norm(call, over_positions=_given(args, options, 5, "training", False))
+    return _normed(call, 0 if _given(args, options, 5, "training", False) else None)
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
@@ -169,9 +173,7 @@ def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
 
 
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
-    """Normalise over positions, if they are among the last dimensions that it takes together."""
-    value, n = call.of(input), 1 if isinstance(normalized_shape, int) else len(normalized_shape)
-    return norm(call, over_positions=bool(value and positions(*value.known[-n:])))
+    return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
 
 
 def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch.call import Call
-from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
     Dim,
@@ -21,11 +20,12 @@ from padviz.sources.tracing.axis_labels import (
     is_positions,
     plain,
     positions,
+    ranked,
     size_of,
     tokens_of,
     whole,
 )  # fmt: skip
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, copied
 from padviz.sources.tracing.meeting.mixing import without_pad
 from padviz.sources.tracing.slices_as_padding import cropped, rolled
 
@@ -184,7 +184,9 @@ def _listed(numbers: Any) -> list[Any]:
 
 
 def expand(call: Call, input: Any, *sizes: Any, **options: Any) -> Result:
-    return pointwise(call)
+    value, shape = call.map(input), call.out.shape
+    before = ranked(value.known, len(shape))
+    return copied(call, value, tuple(d if size_of(d) == n else plain(n) for d, n in zip(before, shape, strict=True)))
 
 
 def select(call: Call, input: Any, dim: int, index: Any) -> Result:
@@ -201,13 +203,15 @@ def slice_(call: Call, input: Any, dim: int = 0, start: Any = None, end: Any = N
 
 
 def index_select(call: Call, input: Any, dim: int, index: Any) -> Result:
-    return picked(call.map(input), dim % input.ndim, (plain(call.out.shape[dim]),), id(call.out))
+    return getitem(call, input, (*[slice(None)] * (dim % input.ndim), index))
 
 
 def getitem(call: Call, input: Any, index: Any) -> Result:
     """Pick or slice channels; slice rows and columns, of which none at all may be left."""
-    value = call.map(input)
-    return _sliced(call, value, _whole_index(index, input.ndim)) if call.out.numel() else replace(value, dims=None)
+    value, items = call.map(input), _whole_index(index, input.ndim)
+    if any(map(call.of, items)):
+        raise Stuck("picks channels by the values of a map")
+    return _sliced(call, value, items) if call.out.numel() else replace(value, dims=None)
 
 
 def _sliced(call: Call, value: Map, items: Sequence[Any]) -> Result:

@@ -88,7 +88,7 @@ def _asking(call: Call, value: Map, axes: int) -> Map | None:
     sizes = [atom.size for atom in own if atom and atom.part == "inner" and atom.step == 1]
     if tuple(sizes) != call.out.shape[-axes:] or has_positions(value.known[-axes - 1]):
         return None
-    layer = call.broken("convolves inside of windows").at
+    layer = call.broken("convolves inside of windows, each padded by itself").at
     call.trace.asking[layer] = value.at
     return call.shaped(replace(value, layer=layer, part=()))
 
@@ -122,8 +122,6 @@ def conv(
     taps = laid(weight.shape[2:], stride, padding, dilation, axes=axes)
     if taps == [Window(1)] * 2 and (value := call.of(input)) and not is_image(value.known, axes):
         return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
-    if call.of(weight) in call.spatial:
-        raise Stuck("has a kernel that is made of a map")
     if (asking := _asking(call, call.map(input), axes)) is not None:
         return asking
     if (among := _among(call, "conv", input, taps, groups == weight.shape[0] == input.shape[-axes - 1])) is not None:
@@ -148,8 +146,6 @@ def padded_conv2d(
 ) -> Result:  # fmt: skip
     """Convolve as `padviz.nn` does, which says what its padding reads."""
     value, roles = call.image(input)
-    if call.of(weight) in call.spatial:
-        raise Stuck("has a kernel that is made of a map")
     windows = laid(weight.shape[-2:], stride, 0, dilation)
     ops = {
         role: replace(window, padding=rows, mode=scheme)

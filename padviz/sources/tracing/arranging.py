@@ -9,10 +9,11 @@ from itertools import product
 from math import prod
 from typing import Any, TypeVar, cast
 
-from padviz.axis.operations import Adaptive, Op, Window
+from padviz.axis.operations import Adaptive, Op, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
+    BINS,
     Atom,
     Dims,
     alone,
@@ -135,6 +136,8 @@ def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Pick some of the channels along a dimension, which `dims` take the place of."""
     if is_batch(x.known[axis]):
         raise Stuck("picks some of a batch of several maps")
+    if x.known[axis] and x.known[axis][0].axis == BINS:
+        return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
     if positions(x.known[axis]) or alone(x.known[axis]):
         raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
@@ -179,6 +182,9 @@ class Arranger:
     taken: bool = False
     crops: dict[Any, int] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
+    by_blocks: dict[tuple[int, tuple[int, ...]], int] = field(
+        default_factory=dict
+    )  # norms over these, and what they read
 
     def seen(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
@@ -241,6 +247,7 @@ class Arranger:
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
         """Make every block of positions, so many along each axis, one: as many crops, joined."""
         block = tuple(blocks.get(role, 1) for role in self.trace.axes)
+        layer = self.by_blocks.get((layer, block), layer)
         if prod(block) > MOST_PARTS:
             raise Stuck(f"makes {prod(block)} maps of one")
         if (layer, block) not in self.crops:
@@ -283,8 +290,10 @@ class Arranger:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
         x = self.settled(x)
         dims, within = x.known[:first], x.known[first:]
-        if not isinstance(x, Map) or any(map(has_positions, dims)):
+        if not isinstance(x, Map) or any(map(has_positions, dims[1:])):
             raise Stuck("reads height or width as channels")
+        if any(map(has_positions, dims)):
+            raise Stuck("reads parts of an image as a batch")
         if any(atom.looked for atom in positions(*x.known)):
             raise Stuck("reads as an image what attention looks at")
         roles = [axis_of(dim) for dim in within]
@@ -293,9 +302,9 @@ class Arranger:
         if stray or self.tells_apart(x.at, absent):
             kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
             raise kind("reads mixed height, width and channels as an image")
-        roles = [role or absent.pop(0 if len(roles) == len(self.trace.axes) else -1) for role in roles]
-        sizes = [self.trace.sizes[x.at][self.trace.axes[role]] for role in roles]
-        return replace(x, dims=(*dims, *map(whole, roles, sizes))), roles
+        roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
+        sizes = dict(zip(self.trace.axes, self.trace.sizes[x.at], strict=True))
+        return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else () for role in roles))), roles
 
     def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
         """Tell whether a layer has several rows, or columns, as the roles say."""
@@ -305,7 +314,12 @@ class Arranger:
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None,
         channels: Channels | None = None,
     ) -> Map:  # fmt: skip
-        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`."""
+        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`.
+
+        Of role "" is a single position along an axis that the image lacks, as a depth of one is.
+        """
+        if (beyond := ops.get("")) and out_size(beyond, 1) != 1:
+            raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
             self.trace.swapped(layer)

@@ -12,6 +12,7 @@ from math import prod
 from typing import Literal
 
 Part = Literal["whole", "inner", "place", "tokens", "tokens behind", "runs"]
+BINS = "bins"  # the axis of what the windows of an adaptive pool had, each of which counts all of its window
 ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 

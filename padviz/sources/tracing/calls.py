@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
@@ -13,6 +14,7 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head
 from padviz.sources.tracing.axis_labels import (
     Dim,
     Dims,
+    alone,
     axis_of,
     broadcast,
     has_looked,
@@ -20,8 +22,10 @@ from padviz.sources.tracing.axis_labels import (
     has_positions,
     is_flattened,
     positions,
+    ranked,
     regrouped,
     shape_of,
+    size_of,
     whole,
 )
 from padviz.sources.tracing.trace import Step, Trace
@@ -88,9 +92,17 @@ class Call(ABC):
         """Make an operation that is not known an error once a target depends on it."""
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
-    def norm(self, x: Map, why: str) -> Map:
-        """Make each position of a map depend on all, though paths pass a normalisation by."""
-        return replace(x, layer=self.trace.normalise(self.name("norm"), x.at, why))
+    def norm(self, x: Map, why: str, over: Iterable[Dim]) -> Map:
+        """Make each position of a map depend on all, though paths pass a normalisation by.
+
+        One over the places of blocks alone leaves each block by itself once that is one position.
+        """
+        lost = [atom for atom in positions(*over) if atom.size > 1]
+        layer = self.trace.normalise(self.name("norm"), x.at, why) if lost else x.at
+        if lost and all(atom.part == "inner" for atom in lost):
+            blocks = tuple(prod(atom.size for atom in lost if atom.axis == role) for role in self.trace.axes)
+            self.arranger.by_blocks[layer, blocks] = x.at
+        return replace(x, layer=layer)
 
     def broken(self, why: str) -> Map:
         """Make what cannot be followed an error once a target depends on it."""
@@ -110,6 +122,13 @@ class Call(ABC):
         """Hold what a layer makes; an image that is made of a vector would be a map."""
         self.trace.pooled[layer] &= not self.windowed
         return Map(None, layer)
+
+    def unfolded(self, x: Map) -> Map:
+        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
+        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
+        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
+        layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
+        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def stuck(self, why: str, flattened: bool) -> Value:
         """Give up on a call: a head begins where each position of what was flattened is taken alone."""
@@ -152,24 +171,29 @@ def _spoilt(call: Call, layers: Sequence[int], spoilt: Sequence[int]) -> Value:
     return Map(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
 
 
-def together(call: Call, kind: Kind, values: Sequence[Map], once: bool = False) -> Map:
-    """Join maps elementwise: one passes; of the same channels of a layer it is an activation; others merge.
+def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
+    """Join maps elementwise: one passes, and others merge.
 
-    What is the same is multiplied by itself, as in x * sigmoid(x), or counted `once`.
+    What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
     """
     arranger = call.arranger
     if len(values) > 1:
         values = [arranger.settled(x) if x.cuts else x for x in values]
     if (scores := _scores(values)) is not None:
         return replace(scores[0], dims=call.lined_up(scores), acted=True)
-    alike = len({arranger.seen(x) for x in values}) == 1 and (once or kind == "multiply" or len(values) == 1)
-    values = values if alike else arranger.in_step(values)
+    if len({arranger.seen(x) for x in values}) > 1:
+        values = arranger.in_step(values)
     dims = call.lined_up(values)
-    if alike:
-        last = max(values, key=lambda x: x.at)
+    last, *others = distinct(call, values)
+    if not others:
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
-    layer = join(call, kind, [x.at for x in values])
+    layer = join(call, kind, [last.at, *(x.at for x in others)])
     return Map(arranger.sized(dims, layer), layer, by=max(x.by for x in values))
+
+
+def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
+    """Drop all but one of the maps that are made of the same channels of one layer."""
+    return [*{call.arranger.seen(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
 
 
 def _scores(values: Sequence[Map]) -> list[Map] | None:
@@ -208,6 +232,19 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     return trace.merge(call.name("merge"), kind, layers)
 
 
+def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
+    """Lay a convolution; gate it by a kernel that is computed from the image, and add such a bias."""
+    computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
+    made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
+    if not all(call.trace.pooled[at] for at, *_ in made):
+        raise Stuck("has a kernel that is made of a map")
+    result = lay()
+    for at, name, kind in made:
+        if isinstance(result, Map):
+            result = Map(result.known, call.trace.merge(name, kind, [result.at, at]))
+    return result
+
+
 def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool = False) -> Map:
     """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
     values = call.arranger.in_step(values)
@@ -217,6 +254,24 @@ def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool
     layer = join(call, "concat", [x.at for x in values])
     whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
     return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+
+
+def copied(call: Call, x: Value, dims: Dims | None) -> Value:
+    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
+    if dims is None:
+        raise Stuck("copies a tensor to a shape that does not fit")
+    before = ranked(x.known, len(dims))
+    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
+    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
+    if any(size_of(old) > 1 and not all(atom.is_plain for atom in old) for old, _ in changed) or not all(
+        atom.is_axis for atom in grown
+    ):
+        raise Stuck("repeats what has more than one row")
+    if not grown or not isinstance(x, Map):
+        return replace(x, dims=dims)
+    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
+    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
+    return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
 
 
 @dataclass(eq=False)
@@ -295,29 +350,26 @@ class GraphCall(Call):
 
     def tensor(self, i: int) -> Value:
         """Read an input that must be there."""
-        x = self.read[i] if i < len(self.read) else None
+        x = self.optional(i)
         if x is None:
             raise Stuck("lacks an input")
         return x
+
+    def optional(self, i: int) -> Value | None:
+        return self.read[i] if i < len(self.read) else None
 
     def image(self, x: Value) -> tuple[Map, list[str]]:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
         x = self.arranger.settled(x)
         if not isinstance(x, Map):
             raise Stuck("reads a flattened map as an image")
-        if not 3 <= len(x.known) <= 2 + max(2, len(self.trace.axes)):
+        if not 3 <= len(x.known) <= 5:
             raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        vector = self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
+        fits = len(x.known) <= 2 + len(self.trace.axes)
+        vector = fits and self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
         if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
-            x = self._unfolded(x)
+            x = self.unfolded(x)
         return self.arranger.image(x, 2)
-
-    def _unfolded(self, x: Map) -> Map:
-        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
-        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
-        layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
-        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def lay(
         self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None

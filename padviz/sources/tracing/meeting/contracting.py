@@ -197,6 +197,13 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     return Map(dims, call.arranger.pooled_over(call.name(), x.at, whole_axes(lost)))
 
 
+def running(x: Value, axis: int) -> Value:
+    """Sum channels up, each position alone."""
+    if has_positions(x.known[axis]):
+        raise Stuck("sums up rows or columns, so that each position sees those before it alone")
+    return x.activated(x.known)
+
+
 def _single(dim: Dim) -> Dim:
     """Make what a reduction leaves of a dimension that it keeps."""
     atoms = positions(dim)
