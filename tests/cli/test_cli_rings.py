@@ -219,7 +219,7 @@ def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str
     assert run(*ASKED).stderr == ""
 
 
-def one_sided(share: float, images: int = 120) -> None:
+def one_sided(share: float, images: int = 200) -> None:
     """Write files of a detector that misses so many of what is nearest to the right border."""
     made, rng = scenes(5, images=images, noise=0, false=0, seen=lambda depth: 0.9), np.random.default_rng(0)
     box = made.detections.box

@@ -122,8 +122,8 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
     wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
     return (
         f"D's sign went with the offset, larger weights away from it, on {right} of {len(axes)} axes; it is {sign} on "
-        f"{same} of them, so 'always {sign}' explains {more}; on the axes where the offset turns, it is wrong on {wrong} "
-        f"of {len(turned)}"
+        f"{same} of them, so 'always {sign}' explains {more}; where the offset turns, it is wrong on {wrong} of "
+        f"{len(turned)}"
     )
 
 
