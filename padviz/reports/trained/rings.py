@@ -354,7 +354,8 @@ def _both_ends(names: Sequence[str], known: Known) -> str:
     for name in names:
         outer, inner = (percent(figure.value or 0) for figure in known[name][:2])
         named = f"{_within(name)} " if len(names) > 1 else ""
-        words.append(f"{named}{outer} in the outermost ring, {inner} in the innermost")
+        where = (" in the outermost ring", " in the innermost") if not words else ("", "")
+        words.append(f"{named}{outer}{where[0]}, {inner}{where[1]}")
     return "; ".join(words)
 
 
