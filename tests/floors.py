@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "engine"),
+    ("errors", "version", "engine", "intervals"),
     ("files", "axis"),
     ("network",),
     ("sources", "counting", "geometry", "nn"),

@@ -54,8 +54,8 @@ def rings(
     image_sizes : str or Path, optional
         The folder of the images, whose sizes YOLO's labels need, or a CSV of them: image, width, height.
     rings : int
-        How many, each as wide as the others: the first reaches from the border to 1 / rings of half the shorter side;
-        4 by default.
+        How many, each half as deep as the next, so that those at the border are thin: 4 by default, to 1/8, 1/4, 1/2
+        and all of half the shorter side. One of fewer than 20 objects is joined with its neighbour.
     px : sequence of float, optional
         Their inner ends in pixels, in place of `rings`.
     iou : sequence of float, optional
@@ -109,10 +109,10 @@ def rings(
     scenes, asked = read_scenes(gt, pred, image_sizes, kind), (count, pixels, iou or (0.5, 0.75), seed)
     doubts = doubts_of(scenes, gt, pred)
     loaded, at = (None, None) if network is None else load_at(network, size)
-    scored = replace(detected.rings_of(scenes, *asked, loaded, at), doubts=doubts)
+    scored = replace(detected.rings_of(scenes, *asked, loaded, at), doubts=doubts, notes=scenes.notes)
     check_filled([ring.objects for ring in scored.rings], pixels, "object")
     if by_class:
-        scored = replace(scored, classes=detected.by_class(scenes, *asked))
+        scored = replace(scored, classes=detected.by_class(scored, scenes, seed))
     return Result(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
 
 

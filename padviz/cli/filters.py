@@ -27,7 +27,8 @@ def command(model: str, weights: str | None, size: Pixels | None, layers: Names,
     whose --weights are given. D is the mean skew of its output channels: how much larger the absolute weights of a
     filter's second half are than those of its first, over the sum of all. In networks that were trained to test it,
     the sign of D went with the offset of the sampling grid from the image's centre. A network tests that only where
-    offsets of both signs occur.
+    offsets of both signs occur: in one pretrained network it went with it on 28 of 34 axes, but D is positive on 34 of
+    34, so "always positive" explains more, and where offsets turn, the offset is wrong on 6 of 6.
 
     \b
     Example:

@@ -23,8 +23,8 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
 
     Seen is the root mean square change of the output over crops. Spearman's rank correlation sets it against usage
     under the patch, and, as the yardstick, against the plain distance to the border. Edge over inside is the mean of
-    the outermost places over that of the middle half. Intervals are of 95 %, over pictures. Ctrl-C saves what is done;
-    `--resume` continues from it.
+    the outermost places over that of the middle half. Intervals are of 95 %, over pictures; below 10 there are none.
+    Ctrl-C saves what is done; `--resume` continues from it.
 
     \b
     Example:

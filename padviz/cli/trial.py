@@ -30,8 +30,9 @@ def command(
 
     The table has the share of crops whose best class a classifier keeps, and the mean KL divergence; for other outputs
     their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the yardstick.
-    Intervals are of 95 %, over pictures. A size is made by a larger or smaller crop of the same scene, and by
-    resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and --padding name.
+    Intervals are of 95 %, over pictures; below 10 there are none. A size is made by a larger or smaller crop of the
+    same scene, and by resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and
+    --padding name.
 
     \b
     Example:

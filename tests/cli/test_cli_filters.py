@@ -161,7 +161,10 @@ def test_how_often_d_went_with_the_offset_is_said_where_both_signs_occur() -> No
         " ".join(run("filters", f"leaning_net:{name}", "--size", "64").stdout.split()) for name in ("one", "both")
     )
     assert one.endswith("Off-centre grids: all offsets lie on one side: nothing is tested.")
-    line = "Off-centre grids: D's sign went with the offset, larger weights away from it, on 1 of 3 axes."
+    line = (
+        "Off-centre grids: D's sign went with the offset, larger weights away from it, on 1 of 3 axes; it is "
+        "positive on 3 of them, so 'always positive' explains more; where the offset turns, it is wrong on 0 of 1."
+    )
     assert both.endswith(line)
     found = json.loads(run("filters", "leaning_net:one", "--size", "64", "--format", "json").stdout)
     assert (found["off_centre"], found["went_with"]) == (2, None)

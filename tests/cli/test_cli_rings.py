@@ -33,7 +33,7 @@ def test_the_first_sentence_answers() -> None:
     assert "Outermost minus innermost: recall -" in words
     assert "Position need not be why" in words
     coco_files(scenes(1, images=100))
-    assert "Recall does not differ measurably" in " ".join(run(*ASKED).stdout.split())
+    assert "Recall and AP do not differ measurably: recall " in " ".join(run(*ASKED).stdout.split())
     assert "there is one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
 
 
@@ -62,13 +62,9 @@ MISTAKES = {
     "pred.clear()": "pred.json: has no detections; give a file that has some",
     "gt['annotations'].clear()": "gt.json: has no objects; give a file that has some",
     "[row.update(image_id=row['image_id'] + 900) for row in pred[:5]]": "pred.json: image_id 90",
-    "pred[2]['bbox'][:2] = [500, 5]": "pred.json: detection 2, of image ",
     "[row.update(bbox=[n / 128 for n in row['bbox']]) for row in pred]": "pred.json: ",
     "pred[3]['image_id'] = 77": "pred.json: image_id 77 is not among those of the objects, which are as 0; correct it",
     "gt['annotations'][2]['category_id'] = 9": "gt.json: category_id 9 is not among those of the objects, which",
-    "gt['annotations'][4]['bbox'][2] = 0": "gt.json: annotation 5 of image ",
-    "gt['annotations'][4]['bbox'][0] = 500": "gt.json: annotation 5 of image ",
-    "pred[1]['bbox'][3] = -2": "pred.json: detection 1, of image ",
     "pred[1]['score'] = nan": "pred.json: detection 1, of image ",
     "pred[1]['bbox'].pop()": "pred.json: is not COCO's results, as JSON (",
     "del pred[0]['score']": "pred.json: is not COCO's results, as JSON (",
@@ -88,6 +84,29 @@ TAKEN = {
     "[row.update(image_id=float(row['image_id'])) for row in gt['annotations'] + pred]",
     "[row.update(width=float(row['width']), height=float(row['height'])) for row in gt['images']]",
 }
+
+
+LEFT_OUT = {
+    "pred[2]['bbox'][:2] = [500, 5]": "pred.json: 1 detection left out",
+    "pred[1]['bbox'][3] = -2": "pred.json: 1 detection left out",
+    "gt['annotations'][4]['bbox'][2] = 0": "gt.json: 1 object left out",
+    "gt['annotations'][4]['bbox'][0] = gt['annotations'][5]['bbox'][1] = 500": "gt.json: 2 objects left out",
+}
+
+
+@pytest.mark.parametrize("change", LEFT_OUT)
+def test_a_box_without_area_or_outside_is_left_out_with_a_note(change: str) -> None:
+    changed(change)
+    result = run(*ASKED, "--rings", "1", "--format", "json")
+    note = f"{LEFT_OUT[change]}: a box without area, or outside of its image"
+    assert (result.exit_code, result.stderr) == (0, f"padviz: {note}\n")
+    assert json.loads(result.stdout)["notes"] == [note]
+
+
+def test_a_file_of_which_every_box_is_left_out_is_one_line() -> None:
+    changed("[row['bbox'].__setitem__(0, 900) for row in pred]")
+    line = "padviz: pred.json: has no detections inside of images; are boxes x, y, width, height in pixels?\n"
+    assert run(*ASKED).stderr == line
 
 
 @pytest.mark.parametrize("change", MISTAKES)
@@ -152,7 +171,7 @@ def test_a_million_brackets_are_one_line(name: str, around: str) -> None:
             "--gt gt.json --pred pred.json --px 8,500",
             "--px: no object is in the innermost of 3 rings, from 500 px; use 8",
         ),
-        ("--gt gt.json --pred pred.json --rings 64", "--rings: no object is in the "),
+        ("--gt gt.json --pred pred.json --rings 64", "invalid value for '--rings': 64 is not in the range 1<=x<=12"),
         ("--gt pred.json --pred gt.json", "--gt: --gt and --pred look swapped: pred.json is a list"),
         ("--gt gt.json --pred pred.json --iou 2", "--iou: 2 is no overlap; use .2,.5,.75"),
     ],
@@ -204,20 +223,19 @@ def test_tables_fit_80_columns() -> None:
 def test_a_picture_is_titled_by_what_is_found() -> None:
     """And its grid is shaped as the images are, with cells of few objects hatched, and no bar where no interval is."""
     figures = {}
-    for name, images in (("many", 100), ("one", 1)):
-        coco_files(scenes(1, images=images, each=20, seen=seen))
+    for name, images, each in (("many", 100, 20), ("one", 1, 120)):
+        coco_files(scenes(1, images=images, each=each, seen=seen))
         figures[name] = padviz.rings("gt.json", "pred.json", "vgg11", (96, 128), rings=2).plot().figure
     for figure in figures.values():
         box = figure.axes[2].get_window_extent()
         assert box.width / box.height == pytest.approx(128 / 96, rel=0.01)
     many, one = ([text.get_text() for text in figure.texts] for figure in figures.values())
-    outer, _ = padviz.rings("gt.json", "pred.json", rings=2)
-    assert one[0].startswith(f"Recall: {100 * outer.recall.value:.1f} % in the outermost ring, ")
-    assert many[0].startswith("Recall: ")
-    assert many[1].startswith("100 images, 2,000 objects, ")
-    assert "whiskers are 95 % intervals" in many[1]
-    assert "no interval" in one[2]
-    assert "no interval" not in many[2]
+    assert one[0] == "Too little to compare: the outermost or the innermost ring has fewer than 20 objects or 10 images"
+    assert many[0].startswith("Recall and AP are lower near the border: recall ")
+    about = next(text for text in many if text.startswith("100 images, 2,000 objects, "))
+    assert "whiskers are 95 % intervals" in about
+    assert any("no interval" in text for text in one)
+    assert not any("no interval" in text for text in many)
     assert any(text.startswith("fair share, vgg11 at 96 x 128") for text in many)
     assert any(text.startswith("Spearman with finding: +") for text in many)
     assert [axes.get_ylim()[1] for axes in figures["many"].axes[:2]] == pytest.approx([102, 1.05], abs=0.1)
@@ -251,7 +269,7 @@ def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str
     assert run(*ASKED).stderr == ""
 
 
-def one_sided(share: float, images: int = 120) -> None:
+def one_sided(share: float, images: int = 200) -> None:
     """Write files of a detector that misses so many of what is nearest to the right border."""
     made, rng = scenes(5, images=images, noise=0, false=0, seen=lambda depth: 0.9), np.random.default_rng(0)
     box = made.detections.box

@@ -39,8 +39,22 @@ from tests.trained.test_trying import classifier
 judge = classifier()
 """
 PHOTOS = ("--images", "photos")
-TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "8", "--mean", ".5", "--std", ".1")
-SEEN = ("seen", "judge_net:judge", "--size", "24x32", *PHOTOS, "-n", "4", "--patch", "6", "--grid", "5", "--mean", ".5")
+TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "16", "--mean", ".5", "--std", ".1")
+SEEN = (
+    "seen",
+    "judge_net:judge",
+    "--size",
+    "24x32",
+    *PHOTOS,
+    "-n",
+    "12",
+    "--patch",
+    "6",
+    "--grid",
+    "5",
+    "--mean",
+    ".5",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +64,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("lost_net.py").write_text(NET + LOST)  # by its own name: a module is imported once
     Path("judge_net.py").write_text(JUDGE)  # apart: processes that are started know no tests
     plain("net.onnx")
-    folder(Path("photos"))
+    folder(Path("photos"), 12)
 
 
 def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
@@ -61,22 +75,23 @@ def test_all_formats_of_a_trial_state_the_same_numbers() -> None:
     answer, title = shown.stdout.splitlines()[0], shown.stdout.splitlines()[2]
     assert answer == found["answer"]
     assert answer.startswith("Of 4 changes, ")
-    assert title == "judge, 24 x 24; 8 crops of 6 pictures in photos; against it as trained"
-    assert (found["schema_version"], found["count"], found["pictures"], found["files"]) == (1, 8, 6, [])
+    assert title == "judge, 24 x 24; 16 crops of 12 pictures in photos; against it as trained"
+    assert (found["schema_version"], found["count"], found["pictures"], found["files"]) == (2, 16, 12, [])
     assert [row["change"] for row in found["rows"]] == ["shift", "size", "size", "padding", "padding"]
     table = [*csv.DictReader(io.StringIO(run(*options, "--format", "csv").stdout))]
     marked = run(*options, "--format", "markdown").stdout
     for row, flat in zip(found["rows"], table, strict=True):
-        for name in ("kept", "kl", "against_shift"):
-            ends = row[name] or {"mean": None, "low": None, "high": None}
+        row |= {f"{name}_against_shift": ends for name, ends in row["against_shift"].items()}
+        for name in ("kept", "kl", "kept_against_shift", "kl_against_shift"):
+            ends = row.get(name) or {"value": None, "low": None, "high": None}
             cells = [flat[name], flat[f"{name}_low"], flat[f"{name}_high"]]
-            assert [float(cell) if cell else None for cell in cells] == [ends["mean"], ends["low"], ends["high"]]
-        kept = "{mean:.0%} ({low:.0%} to {high:.0%}".format(**row["kept"]).replace("%", "")
+            assert [float(cell) if cell else None for cell in cells] == [ends["value"], ends["low"], ends["high"]]
+        kept = "{value:.0%} ({low:.0%} to {high:.0%}".format(**row["kept"]).replace("%", "")
         assert re.sub(r"^(\d+)", r"\1 %", kept) in shown.stdout
         assert re.sub(r"^(\d+)", r"\1 %", kept) in marked
         if row["against_shift"]:
-            ends = {name: round(100 * end) for name, end in row["against_shift"].items()}
-            cell = "{mean:+d} ({low:+d} to {high:+d})".format(**ends)
+            ends = {name: round(100 * end) for name, end in row["against_shift"]["kept"].items()}
+            cell = "{value:+d} ({low:+d} to {high:+d})".format(**ends)
             assert cell in shown.stdout
             assert cell in marked
         assert flat["needs"] == (row["needs"] or "")
@@ -97,7 +112,7 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
     for remedy in audited["remedies"]:
         tryable = remedy["kind"] in ("size", "larger", "padding")
         row = rows.get((remedy["padding"], *remedy["outcome"]["size"])) if tryable else None
-        cell = f"{100 * row['mean']:.1f} %" if row else ""
+        cell = f"{100 * row['value']:.1f} %" if row else ""
         line = next(line for line in marked.splitlines() if line.startswith(f"| {remedy['what']} |"))
         assert line.split(" | ")[6] == cell
         assert (
@@ -106,7 +121,7 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
         kept += bool(row)
     assert kept >= 3
     shift = next(row["kept"] for row in tried["rows"] if row["change"] == "shift")
-    assert f"top-1 kept: answers kept as it is (64 crops; {100 * shift['mean']:.1f} % under a shift by one pixel)" in (
+    assert f"top-1 kept: answers kept as it is (64 crops; {100 * shift['value']:.1f} % under a shift by one pixel)" in (
         " ".join(shown.stdout.split())
     )
 
@@ -131,7 +146,8 @@ def test_a_single_change_is_the_answer() -> None:
         r"Of 2 changes, 25 px by (one more row|resizing) harms least: it keeps the top-1 on ", found["answer"]
     )
     line = run(*TRIAL, "--padding", "reflect").stdout.splitlines()[0]
-    pattern = r"reflect padding keeps the top-1 on \d+ % of 8 crops \(\d+ to \d+\); a shift by one pixel on \d+ %\."
+    kept = r"reflect padding keeps the top-1 on \d+ % of 16 crops \(\d+ to \d+\), KL [\d.e-]+; "
+    pattern = rf"{kept}a shift by one pixel on \d+ %, KL [\d.e-]+\."
     assert re.fullmatch(pattern, line)
 
 
@@ -143,7 +159,7 @@ def test_all_formats_of_what_is_seen_state_the_same_numbers() -> None:
     assert answer == found["answer"]
     assert answer.startswith("Geometry ")
     for key, name in (("by_usage", "Spearman with usage"), ("gain", "usage's minus distance's")):
-        cell = "{mean:.2f} ({low:.2f} to {high:.2f})".format(**found[key])
+        cell = "{value:.2f} ({low:.2f} to {high:.2f})".format(**found[key])
         assert re.search(rf"{name} +{re.escape(cell)}", shown.stdout)
         assert cell in run(*SEEN, "--format", "markdown").stdout
     assert re.search(rf"edge over inside .* {found['edge']['usage']:.2f}", shown.stdout)
@@ -285,7 +301,7 @@ MAIN = "import runpy; runpy.run_module('padviz', run_name='__main__')"
 
 def test_pictures_fit_their_page() -> None:
     from padviz.figures.trained import seeing, trials
-    from padviz.trained.trying.intervals import Estimate
+    from padviz.intervals import Estimate
     from padviz.trained.trying.seen import Seen
     from padviz.trained.trying.trial import Trial, TrialRow
 

@@ -10,8 +10,8 @@ from matplotlib.collections import LineCollection
 
 from padviz.figures.canvas import new_figure
 from padviz.figures.trained import detection, responses, trials
+from padviz.intervals import Estimate
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
-from padviz.trained.trying.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped
 from tests.figures.made_up import detected

@@ -205,7 +205,7 @@ def test_one_image_has_figures_without_intervals() -> None:
             assert (figure.low, figure.high) == (None, None)
         result = run("rings", "--gt", gt, "--pred", pred, "--rings", "2", "-o", f"{gt}.png")
         assert "(no interval)" in result.stdout
-        assert "No interval: images are drawn anew for it" in result.stdout
+        assert "No interval: fewer than 20 objects, or 10 images." in result.stdout
         assert "95 % intervals" not in result.stdout
         assert Path(f"{gt}.png").stat().st_size > 5000
 
@@ -296,13 +296,13 @@ def test_columns_that_look_like_boxes_are_refused_by_name() -> None:
 
 
 def test_a_side_that_is_wrong_stands_out_of_masks_and_labels() -> None:
-    classified(wrong_outside=False)
+    classified(wrong_outside=False, n=900)
     labels = rows_of("pred.csv")
     left = {row["image"] for row in rows_of("gt.csv") if float(row["x"]) < 12}
     lines = [f"{row['image']},{'dog' if row['image'] in left else row['label']}" for row in labels]
     Path("pred.csv").write_text("\n".join(["image,label", *lines]))
-    masks(n=8, wrong=0)
-    for k in range(8):
+    masks(n=12, wrong=0)
+    for k in range(12):
         pred = np.asarray(Image.open(f"pred/{k}.png")).copy()
         pred[-4:] = 0
         Image.fromarray(pred).save(f"pred/{k}.png")

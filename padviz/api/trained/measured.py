@@ -139,6 +139,8 @@ def filters(
     D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
     by itself, and those that folding makes vanish are left out. In networks that were trained to test it, the sign of D
     went with the offset of the sampling grid from the image's centre, larger weights away from it, not with the zeros.
+    In one pretrained network it went with it on 28 of 34 axes, but D is positive on 34 of 34: "always positive"
+    explains more, and where offsets turn, the offset is wrong on 6 of 6.
     Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
 
     Examples

@@ -81,8 +81,8 @@ def trial(
 
     Notes
     -----
-    Intervals are of 95 %, by a bootstrap over pictures. A picture is scaled such that 8/7 of the frame, or all that the
-    changes need, covers it (256 px of 224, as networks are usually tested), and never enlarged.
+    Intervals are of 95 %, over pictures; below 10 there are none. A picture is scaled such that 8/7 of the frame, or
+    all that the changes need, covers it (256 px of 224, as networks are usually tested), and never enlarged.
 
     Examples
     --------
@@ -158,7 +158,8 @@ def seen(
 
     Notes
     -----
-    Intervals are of 95 %, by a bootstrap over pictures. The output is that of the first classes, or the first map.
+    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of correlations are
+    corrected for the noise that few pictures have. The output is that of the first classes, or the first map.
 
     Examples
     --------

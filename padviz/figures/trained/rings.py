@@ -12,10 +12,10 @@ import numpy as np
 from padviz.figures.canvas import DPI, SMALL, axes_at
 from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.figures.layout import Box, page, text_width
+from padviz.intervals import FEW, Estimate
 from padviz.scoring.rings.bands import Bands
 from padviz.scoring.rings.detected import Rings
 from padviz.scoring.rings.parts import Places
-from padviz.scoring.scored import FEW, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -46,7 +46,7 @@ def beside(found: Seen) -> Figure:
         figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1])).ax.tick_params(labelsize=SMALL)
 
     title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
-    title += f": the edge is seen at {100 * found.edge.mean:.0f} % of the inside"
+    title += f": the edge is seen at {100 * (found.edge.value or 0):.0f} % of the inside"
     title += f", counts say {100 * found.edge_usage:.0f} %"
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
     line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"

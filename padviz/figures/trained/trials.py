@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened
 from padviz.figures.colours import UNEVEN
 from padviz.figures.layout import Box, page, text_width
-from padviz.trained.trying.intervals import Estimate
+from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plot(trial: Trial, ax: Axes | None = None) -> Axes:
         return dots(trial).axes[0]
     yardstick = trial.shift.main
     if yardstick is not None:
-        ax.axvline(100 * yardstick.mean, color=YARDSTICK, lw=1.2)
+        ax.axvline(100 * (yardstick.value or 0), color=YARDSTICK, lw=1.2)
         if yardstick.low is not None and yardstick.high is not None:
             ax.axvspan(100 * yardstick.low, 100 * yardstick.high, color=YARDSTICK, alpha=0.15, lw=0)
     for i, row in enumerate(trial.changes):
@@ -69,7 +69,7 @@ def plot(trial: Trial, ax: Axes | None = None) -> Axes:
             )
             continue
         ax.errorbar(
-            100 * row.main.mean,
+            100 * (row.main.value or 0),
             i,
             xerr=_ends(row.main),
             fmt="o",
@@ -93,6 +93,6 @@ def plot(trial: Trial, ax: Axes | None = None) -> Axes:
 
 def _ends(value: Estimate) -> list[list[float]] | None:
     """Measure how far the interval reaches to each side, in percent."""
-    if value.low is None or value.high is None:
+    if value.value is None or value.low is None or value.high is None:
         return None
-    return [[100 * (value.mean - value.low)], [100 * (value.high - value.mean)]]
+    return [[100 * (value.value - value.low)], [100 * (value.high - value.value)]]

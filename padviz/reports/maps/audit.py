@@ -152,7 +152,7 @@ def _legend(table: Table, tried: Trial | None) -> str:
     meanings = dict(LEGEND)
     if tried and tried.shift.main:
         what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
-        yardstick = f"{percent(tried.shift.main.mean)} under a shift by one pixel"
+        yardstick = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
         meanings[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
     return "; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled) + "."
 
@@ -253,7 +253,7 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str | None:
     for row in tried.changes:
         same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
         if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
-            return percent(row.main.mean)
+            return percent(row.main.value or 0)
     return None
 
 

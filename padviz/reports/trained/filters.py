@@ -105,11 +105,26 @@ def _summary(mean_filters: MeanFilters) -> list[str]:
             mean = sum(axis.skew for axis in axes) / len(axes)
             positive = sum(axis.skew > 0 for axis in axes)
             sentences.append(f"{name}: D {mean:+z.3f}, above 0 on {positive} of {len(axes)} axes.")
-    if off := len(mean_filters.off_centre):
+    if mean_filters.off_centre:
         right = mean_filters.went_with
-        went = f"D's sign went with the offset, larger weights away from it, on {right} of {off} axes"
-        sentences.append(f"Off-centre grids: {ONE_SIDE if right is None else went}.")
+        sentences.append(f"Off-centre grids: {ONE_SIDE if right is None else _went_with(mean_filters, right)}.")
     return sentences
+
+
+def _went_with(mean_filters: MeanFilters, right: int) -> str:
+    """Set how often D went with the offset beside how often it has one sign, and ask the axes where offsets turn."""
+    axes = mean_filters.off_centre
+    positive, negative = (sum(sign * axis.skew > 0 for axis in axes) for sign in (1, -1))
+    sign, same = ("positive", positive) if positive >= negative else ("negative", negative)
+    more = "more" if same > right else "as much" if same == right else "less"
+    before = [axis for axis in axes if (axis.offset or 0) < 0]
+    turned = min((before, [axis for axis in axes if axis not in before]), key=len)
+    wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
+    return (
+        f"D's sign went with the offset, larger weights away from it, on {right} of {len(axes)} axes; it is {sign} on "
+        f"{same} of them, so 'always {sign}' explains {more}; where the offset turns, it is wrong on {wrong} of "
+        f"{len(turned)}"
+    )
 
 
 def _notes(mean_filters: MeanFilters) -> list[str]:

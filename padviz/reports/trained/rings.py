@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from padviz.counting.shares.summary import percent
+from padviz.intervals import FEW, IMAGES, Estimate, measurable
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import by
 from padviz.scoring.rings.bands import Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.rings.parts import LARGE, SMALL, Places
-from padviz.scoring.scored import FEW, Estimate, Part, measurable
+from padviz.scoring.scored import Part
 
 LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
 INTERVALS = "In brackets 95 % intervals, over images."
 UNSURE = "no interval"
-ONE = f"No interval: images are drawn anew for it, and this is of one, or of fewer than {FEW} objects."
+NONE = f"No interval: fewer than {FEW} objects, or {IMAGES} images."
+JOINED = f"Each is half as deep as the next; those of fewer than {FEW} objects are joined."
 CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
 BETWEEN_SIDES = "What is as near to two sides is of none."
 SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
 LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}
-NOTHING = Estimate(None, None, None)
 
 
 def report_of(scored: Rings | Bands, files: Sequence[str] = ()) -> Report:
     """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
     if isinstance(scored, Bands):
         return _of_bands(scored, files)
-    first = Lines((*scored.doubts, *findings(scored), *compared(scored), *geometry(scored), CAUSE))
+    first = Lines((*scored.doubts, *findings(scored), *compared(scored), *geometry(scored), CAUSE, *scored.notes))
     screen = [
         [Heading(about(scored)), first, Table(_columns(scored), scored.rings), Lines((*LEGEND, *about_rings(scored)))],
         _by_side(scored),
@@ -137,7 +138,8 @@ def about_rings(scored: Rings | Bands) -> list[str]:
     """Say from where to where rings are measured, what intervals are, and why there is none where there is none."""
     unit = "in % of half the shorter side" if scored.of == "share" else "in pixels"
     what = "pixels" if _counted(scored) == "pixels" else "centres of objects"
-    return [f"From the border: the distance of {what} from the nearest one, {unit}.", *intervals(scored)]
+    joined = [JOINED] * (scored.of == "share" and what != "pixels")
+    return [f"From the border: the distance of {what} from the nearest one, {unit}.", *joined, *intervals(scored)]
 
 
 def intervals(scored: Rings | Bands) -> list[str]:
@@ -145,7 +147,7 @@ def intervals(scored: Rings | Bands) -> list[str]:
     figures = [_of(each)[1] for each in (*scored.rings, *scored.sides.values())]
     known = [figure for figure in figures if figure.value is not None]
     some = [INTERVALS] * any(figure.low is not None for figure in known)
-    return some + [ONE] * any(figure.low is None for figure in known)
+    return some + [NONE] * any(figure.low is None for figure in known)
 
 
 def _columns(scored: Rings) -> list[Column]:
@@ -305,17 +307,56 @@ def _range(figures: Sequence[Estimate]) -> str:
 
 
 def finding(scored: Rings | Bands) -> str:
-    """Say what the outermost ring has, and what the innermost."""
+    """Say which figures differ between the outermost ring and the innermost, and which do not."""
     name, figures = _figures(scored)
-    outer, inner = figures[0].value, figures[-1].value
-    if len(figures) == 1 and outer is not None:
+    if len(figures) == 1 and figures[0].value is not None:
         return f"{name}: {_percent(scored, 0)}; there is one ring, so nothing to compare."
-    if outer is None or inner is None:
-        where = "outermost" if outer is None else "innermost"
+    if None in (figures[0].value, figures[-1].value):
+        where = "outermost" if figures[0].value is None else "innermost"
         return f"Nothing to compare: nothing is in the {where} ring."
-    same = by_chance(scored.apart if isinstance(scored, Bands) else scored.recall_apart)
-    words = f"{_percent(scored, 0)} in the outermost ring, {_percent(scored, -1)} in the innermost"
-    return f"{name} does not differ measurably: {words}." if same else f"{name}: {words}."
+    known: dict[str, tuple[Estimate, Estimate, Estimate]] = {}
+    known[name] = (figures[0], figures[-1], scored.apart if isinstance(scored, Bands) else scored.recall_apart)
+    if isinstance(scored, Rings):
+        known["AP"] = (scored.rings[0].ap["mean"], scored.rings[-1].ap["mean"], scored.ap_apart["mean"])
+    if any(apart.low is None for *_, apart in known.values()):
+        few = f"fewer than {FEW} {_counted(scored)} or {IMAGES} images"
+        return f"Too little to compare: the outermost or the innermost ring has {few}."
+    lower = [name for name, (*_, apart) in known.items() if measurable(apart) and (apart.value or 0) < 0]
+    higher = [name for name, (*_, apart) in known.items() if measurable(apart) and (apart.value or 0) > 0]
+    same = [name for name in known if name not in lower + higher]
+    parts = [_differ(names, word, known) for names, word in ((lower, "lower"), (higher, "higher")) if names]
+    if same:
+        verb = "does" if len(same) == 1 else "do"
+        parts.append(f"{_listed(same)} {verb} not differ measurably: {_both_ends(same, known)}.")
+    return " ".join(parts)
+
+
+Known = Mapping[str, tuple[Estimate, Estimate, Estimate]]  # by name: the outermost ring's, the innermost's, apart
+
+
+def _differ(names: Sequence[str], word: str, known: Known) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    return f"{_listed(names)} {verb} {word} near the border: {_both_ends(names, known)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """List names: the first with a capital, the others as they stand within a sentence."""
+    return " and ".join([names[0], *map(_within, names[1:])])
+
+
+def _within(name: str) -> str:
+    return name if name in ("AP", "IoU") else name.lower()
+
+
+def _both_ends(names: Sequence[str], known: Known) -> str:
+    """Write the figures of the outermost and the innermost ring."""
+    words: list[str] = []
+    for name in names:
+        outer, inner = (percent(figure.value or 0) for figure in known[name][:2])
+        named = f"{_within(name)} " if len(names) > 1 else ""
+        where = (" in the outermost ring", " in the innermost") if not words else ("", "")
+        words.append(f"{named}{outer}{where[0]}, {inner}{where[1]}")
+    return "; ".join(words)
 
 
 def _percent(scored: Rings | Bands, k: int) -> str:

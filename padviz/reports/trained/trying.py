@@ -57,10 +57,11 @@ def _row(row: TrialRow) -> dict[str, Any]:
 
 def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, Any]:
     """Lay a change out for CSV: a column for each figure and each end of its interval."""
-    figures = {name: row.figures.get(name) for name in names} | {"against_shift": row.against_shift}
+    figures = {name: row.figures.get(name) for name in names}
+    figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}
     cells = {"change": row.kind, "size": pixels(row.size), **picked(row, "how padding needs note")}
     for name, value in figures.items():
-        cells |= {name: value and value.mean, f"{name}_low": value and value.low, f"{name}_high": value and value.high}
+        cells |= {name: value and value.value, f"{name}_low": value and value.low, f"{name}_high": value and value.high}
     return cells
 
 

@@ -15,8 +15,7 @@ from msgspec import Struct
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
-from padviz.scoring.reading.doubts import ASKED
-from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes, usable
 
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"
@@ -103,10 +102,10 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     categories = {category.id: k for k, category in enumerate(instances.categories)}
     names = tuple(category.name or str(category.id) for category in instances.categories)
     there = _objects(instances.annotations, images, categories, objects)
-    _check_objects(there, sizes, instances.annotations, objects)
     found = _found(results, images, categories, detections)
-    _check_inside(found, sizes, results, detections)
-    return Scenes(sizes, names, there, found)
+    there, left = usable(there, sizes, str(objects), "object")
+    found, more = usable(found, sizes, str(detections), "detection")
+    return Scenes(sizes, names, there, found, (*left, *more))
 
 
 def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
@@ -148,6 +147,9 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
 def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str | Path) -> Boxes:
     corners = [row.bbox for row in rows]
     areas = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in rows]
+    if wrong := [row for row in rows if not all(abs(n) <= FARTHEST for n in row.bbox)]:
+        what = f"annotation {wrong[0].id} of image {wrong[0].image_id} has a box that no image can hold"
+        _refuse(path, f"{what}: {[*wrong[0].bbox]}")
     crowd = [bool(row.iscrowd) for row in rows]
     return boxes(*_places(rows, images, categories, path), corners, 0.0, crowd, areas)
 
@@ -155,8 +157,7 @@ def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str
 def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | Path) -> Boxes:
     found = boxes(*_places(rows, images, categories, path), [row.bbox for row in rows], [row.score for row in rows])
     for wrong, what in (
-        ((abs(found.box) > FARTHEST).any(axis=1), "has a box that no image can hold"),
-        ((found.box[:, 2:] < 0).any(axis=1), "has a box of negative size"),
+        (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box that no image can hold"),
         (~np.isfinite(found.score), "has a score that is no number"),
     ):
         if wrong.any():
@@ -175,32 +176,6 @@ def _places(rows: Sequence[Any], images: Any, categories: Any, path: str | Path)
             as_ = f", which are as {next(iter(known))!r}" if known else ""
             _refuse(path, f"{name} {wrong[0]!r}{others} is not among those of the objects{as_}")
     return of_image, of_category
-
-
-def _check_inside(found: Boxes, sizes: Any, rows: Sequence[Detection], path: str | Path) -> None:
-    """Refuse detections outside of their images."""
-    outside = np.flatnonzero(_outside(found, sizes))
-    if len(outside):
-        row, more = rows[outside[0]], f", as {len(outside) - 1:,} more do" if len(outside) > 1 else ""
-        what = f"detection {outside[0]}, of image {row.image_id}, lies outside it: {[*row.bbox]}{more}"
-        raise DescriptionError(what, where=str(path), hint=f"leave it out; {ASKED}")
-
-
-def _outside(boxes: Boxes, sizes: Any) -> Any:
-    size = sizes[boxes.image][:, ::-1]
-    return ((boxes.box[:, :2] >= size) | (boxes.box[:, :2] + boxes.box[:, 2:] <= 0)).any(axis=1)
-
-
-def _check_objects(there: Boxes, sizes: Any, rows: Sequence[Annotation], path: str | Path) -> None:
-    """Refuse an object without area, or outside of its image."""
-    for wrong, what in (
-        ((abs(there.box) > FARTHEST).any(axis=1), "has a box that no image can hold"),
-        ((there.box[:, 2:] <= 0).any(axis=1), "has a box without area"),
-        (_outside(there, sizes), "lies outside"),
-    ):
-        if wrong.any():
-            row = rows[int(np.argmax(wrong))]
-            _refuse(path, f"annotation {row.id} of image {row.image_id} {what}: {[*row.bbox]}")
 
 
 def _refuse(path: str | Path, what: str) -> NoReturn:

@@ -26,14 +26,18 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     DescriptionError
         Where there is no object, no detection, or none that overlaps any object.
     """
-    if scenes.objects.crowd.all():
-        raise DescriptionError("has no objects", where=str(objects), hint="give a file that has some")
     classes = len(np.unique(scenes.objects.category))
     if classes > MOST_CLASSES:
         what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
         raise DescriptionError(what, where=str(objects), hint="merge some")
-    if not len(scenes.detections):
-        raise DescriptionError("has no detections", where=str(detections), hint="give a file that has some")
+    for none, what, where in (
+        (scenes.objects.crowd.all(), "objects", objects),
+        (not len(scenes.detections), "detections", detections),
+    ):
+        if none:
+            left = any(note.startswith(f"{where}:") for note in scenes.notes)
+            hint = ASKED if left else "give a file that has some"
+            raise DescriptionError(f"has no {what}{' inside of images' * left}", where=str(where), hint=hint)
     matches = match(_of_one(scenes.objects), _of_one(scenes.detections), [TOUCHED, HALF])
     touched, found = matches.found
     if (touched == FREE).all():

@@ -63,8 +63,8 @@ def read_bands(
     if kind == "labels":
         from padviz.scoring.reading.labels import read_labels
 
-        return labelled_bands(read_labels(objects, made), rings, pixels, seed)
+        return labelled_bands(read_labels(objects, made), rings, pixels)
     from padviz.scoring.reading.masks import read_masks
 
-    masks = read_masks(objects, made, ends_of(rings, pixels)[0], share=not pixels)
+    masks = read_masks(objects, made, ends_of(rings, pixels), share=not pixels)
     return masked_bands(masks, rings, pixels, seed)

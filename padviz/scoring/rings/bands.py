@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.scoring.rings.ends import ends_of
-from padviz.scoring.rings.parts import GRID, OPPOSITE, SIDES, Cells, Standout, cells_of, nearest_side, shares, standout
-from padviz.scoring.scored import Estimate, estimate, ratio, resamples, unsure
+from padviz.intervals import Estimate, Measured, apart, mirrored, resampled, share
+from padviz.scoring.rings.ends import ends_of, joined, spans
+from padviz.scoring.rings.parts import GRID, SIDES, Cells, Standout, cells_of, nearest_side, opposite, shares, standout
+from padviz.scoring.scored import enough, ratio
 
 VOID = 255  # the label of pixels that count for nothing
 Figure = Literal["accuracy", "iou"]
@@ -89,42 +90,45 @@ class Masks(NamedTuple):
     aspect: float
 
 
-def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float], seed: int = 0) -> Bands:
+def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> Bands:
     """Work out a classifier's accuracy in each ring."""
-    (ends, bounds), margins = ends_of(rings, pixels), labelled.margins
+    ends, margins = ends_of(rings, pixels), labelled.margins
     width, height = size = margins[:2] + margins[2:]
     depth = margins.min(axis=0) / (1 if pixels else np.minimum(width, height) / 2)
+    if not pixels:
+        ends = joined(ends, depth)
     ring, side = np.searchsorted(ends, depth, side="right"), nearest_side(margins)
-    weights = resamples(labelled.images, seed).astype(float)
 
-    def figures(of: NDArray[np.bool_]) -> tuple[int, NDArray[Any]]:
+    def figure(of: NDArray[np.bool_]) -> tuple[int, Measured]:
         right, all_ = (np.bincount(labelled.image[at], minlength=labelled.images) for at in (of & labelled.right, of))
-        return int(all_.sum()), unsure(ratio(weights @ right, weights @ all_), all_)
+        return int(of.sum()), share(right, all_)
 
-    found = [figures(ring == k) for k in range(len(bounds))]
-    sides = [figures((ring == 0) & (side == k)) for k in range(len(SIDES))]
+    found = [figure(ring == k) for k in range(len(ends) + 1)]
     cell = cells_of(margins[:2] / size)
     right, all_ = (np.bincount(cell[at], minlength=GRID**2) for at in (labelled.right, cell >= 0))
     places = Spots(all_.reshape(GRID, GRID).tolist(), shares(right, all_), float(width.mean() / height.mean()))
-    return _bands("accuracy", labelled.images, bounds, found, sides, places)
+    bounds = spans(ends, not pixels)
+    return _bands(
+        "accuracy", labelled.images, bounds, found, lambda at: figure((ring == 0) & np.isin(side, at)), places
+    )
 
 
 def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int = 0) -> Bands:
     """Work out a segmenter's intersection over union in each ring, the mean over the classes that are there."""
-    _, bounds = ends_of(rings, pixels)
-    images = len(masks.rings.true)
-    weights = resamples(images, seed).astype(float)
+    bounds, images = spans(ends_of(rings, pixels), not pixels), len(masks.rings.true)
+    weights = resampled(images, seed).astype(float)
 
-    def figures(counts: Counts, k: int) -> tuple[int, NDArray[Any]]:
-        there = counts.true[:, k].sum(axis=1)
-        return int(there.sum()), unsure(overlap(*(weights @ each[:, k] for each in counts)), there)
+    def figure(counts: Counts, at: Sequence[int]) -> tuple[int, Measured]:
+        some = [each[:, at].sum(axis=1) for each in counts]
+        there = some[1].sum(axis=1)
+        return int(there.sum()), mirrored(overlap(*(weights @ each for each in some)), enough(there), "share")
 
-    found = [figures(masks.rings, k) for k in range(len(bounds))]
-    sides = [figures(masks.sides, k) for k in range(len(SIDES))]
+    found = [figure(masks.rings, [k]) for k in range(len(bounds))]
     there = masks.cells.true.sum(axis=-1)
-    share = [None if np.isnan(each) else float(each) for each in overlap(*masks.cells)]
-    cells = [share[k : k + GRID] for k in range(0, GRID**2, GRID)]
-    return _bands("iou", images, bounds, found, sides, Spots(there.reshape(GRID, GRID).tolist(), cells, masks.aspect))
+    values = [None if np.isnan(each) else float(each) for each in overlap(*masks.cells)]
+    cells = [values[k : k + GRID] for k in range(0, GRID**2, GRID)]
+    places = Spots(there.reshape(GRID, GRID).tolist(), cells, masks.aspect)
+    return _bands("iou", images, bounds, found, lambda at: figure(masks.sides, at), places)
 
 
 def overlap(alike: NDArray[Any], true: NDArray[Any], made: NDArray[Any]) -> NDArray[Any]:
@@ -138,15 +142,17 @@ def overlap(alike: NDArray[Any], true: NDArray[Any], made: NDArray[Any]) -> NDAr
     return ratio(share.sum(axis=1), (union > 0).sum(axis=1))
 
 
-Found = Sequence[tuple[int, NDArray[Any]]]  # of each region: how many, and the figure in each resample
-
-
 def _bands(
-    figure: Figure, images: int, bounds: Sequence[tuple[float, float | None]], found: Found, sides: Found, places: Spots
-) -> Bands:
-    rings = tuple(Band(*ends, count, estimate(each, 0)) for ends, (count, each) in zip(bounds, found, strict=True))
-    apart, of = estimate(found[0][1] - found[-1][1]), dict(zip(SIDES, sides, strict=True))
-    sides_apart = {f"{a}_{b}": estimate(of[a][1] - of[b][1]) for a, b in OPPOSITE}
-    by_side = {name: Side(count, estimate(each, 0)) for name, (count, each) in of.items()}
-    odd = standout([each for _, each in sides], abs(apart.value or 0))
-    return Bands(figure, "share" if bounds[-1][1] else "px", images, rings, apart, by_side, sides_apart, odd, places)
+    figure: Figure, images: int, bounds: Sequence[tuple[float, float | None]], found: Sequence[tuple[int, Measured]],
+    sides: Callable[[Sequence[int]], tuple[int, Measured]], places: Spots,
+) -> Bands:  # fmt: skip
+    rings = tuple(Band(*ends, count, each.figure) for ends, (count, each) in zip(bounds, found, strict=True))
+    difference = apart(found[0][1], found[-1][1])
+    by_side = {name: Side(count, each.figure) for k, name in enumerate(SIDES) for count, each in [sides([k])]}
+
+    def of(at: Sequence[int]) -> Measured:
+        return sides(at)[1]
+
+    odd = standout(of, abs(difference.value or 0))
+    unit = "share" if bounds[-1][1] else "px"
+    return Bands(figure, unit, images, rings, difference, by_side, opposite(of), odd, places)

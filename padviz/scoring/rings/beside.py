@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from padviz.counting.coverage import coverage
 from padviz.counting.usage import usage
+from padviz.intervals import Estimate, mirrored
 from padviz.network.network import Network, Size
 from padviz.network.targets import weighing
-from padviz.scoring.scored import Estimate, Scored, estimate, unsure
+from padviz.scoring.scored import Scored, enough
 
 
 class Beside(NamedTuple):
@@ -41,7 +42,7 @@ def beside(scored: Scored, rings: int, network: Network, size: Size) -> Beside:
     fair, padding = (
         [_mean(values[(scored.rings == ring) & scored.real]) for ring in range(rings)] for values in (shares, padded)
     )
-    return Beside(network.name, [*size], fair, padding, estimate(correlations(scored, shares)))
+    return Beside(network.name, [*size], fair, padding, _correlation(scored, shares))
 
 
 def at_centres(scored: Scored, values: NDArray[Any]) -> NDArray[Any]:
@@ -60,8 +61,8 @@ def _mean(values: NDArray[Any]) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def correlations(scored: Scored, values: NDArray[Any]) -> NDArray[Any]:
-    """Correlate the ranks of the objects' values with whether each is found, (resamples,).
+def _correlation(scored: Scored, values: NDArray[Any]) -> Estimate:
+    """Correlate the ranks of the objects' values with whether each is found.
 
     Ranks are those among all objects, in each resample, too.
     """
@@ -75,4 +76,4 @@ def correlations(scored: Scored, values: NDArray[Any]) -> NDArray[Any]:
     n, x, y, xx, yy, xy = (scored.weights @ by_image).T
     with np.errstate(invalid="ignore", divide="ignore"):
         together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-    return unsure(together, by_image[:, 0])
+    return mirrored(together, enough(by_image[:, 0]), "correlation").figure

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
+from padviz.intervals import Estimate, Measured, apart, mirrored, resampled
 from padviz.network.network import Network, Size
 from padviz.scoring.matching import match
 from padviz.scoring.rings.beside import Beside, beside
-from padviz.scoring.rings.ends import ends_of
+from padviz.scoring.rings.ends import ends_of, joined, spans
 from padviz.scoring.rings.parts import Places, Standout, places_of, sides_of, sizes_of
 from padviz.scoring.scenes import Boxes, Scenes, chosen
-from padviz.scoring.scored import Estimate, Part, Scored, estimate, resamples
+from padviz.scoring.scored import Part, Scored, enough
 
 COCO = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())  # over which AP is the mean
 FOUND = 0.5  # of the union, from which an object counts as found
@@ -48,7 +49,8 @@ class Rings:
     the outermost ring by the side that is nearest, and `sides_apart` the recall on the left minus that on the right,
     and at the top minus that at the bottom; `standout` names sides where it is unlike that at all others. `places` has
     the recall by where in the image centres are, `beside` what the geometry of a network says there, and `classes` the
-    rings of each class, where they were asked for. `doubts` are questions about files of which hardly a box matches.
+    rings of each class, where they were asked for. `doubts` are questions about files of which hardly a box matches,
+    and `notes` say which boxes were left out.
     """
 
     of: str
@@ -66,6 +68,7 @@ class Rings:
     beside: Beside | None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def depths(boxes: Boxes, sizes: NDArray[Any], share: bool) -> NDArray[Any]:
@@ -88,57 +91,65 @@ def rings_of(
 ) -> Rings:  # fmt: skip
     """Score the detections of each ring by its own objects: what another ring has is ignored, neither found nor false.
 
-    A detection is of the ring of the object that it finds, or else of the one that it lies in. Detections find objects
-    once, in all rings together, so none takes an object for one of another ring.
+    Each ring is half as deep as the next, and one of fewer than 20 objects is joined with its neighbour; ends in pixels
+    stay as they are. A detection is of the ring of the object that it finds, or else of the one that it lies in.
+    Detections find objects once, in all rings together, so none takes an object for one of another ring.
     """
     if wrong := [t for t in ious if not 0 < t <= 1]:
         raise OptionError(f"{wrong[0]:g} is no overlap", option="iou", hint="use .2,.5,.75")
-    ends, spans = ends_of(rings, pixels)
-    thresholds = sorted({*ious, *COCO})
-    share = not pixels
-    scored = Scored(
-        scenes,
-        match(scenes.objects, scenes.detections, thresholds),
-        np.searchsorted(ends, depths(scenes.objects, scenes.sizes, share), side="right"),
-        np.searchsorted(ends, depths(scenes.detections, scenes.sizes, share), side="right"),
-        resamples(len(scenes.sizes), seed),
-        thresholds.index(FOUND),
-    )
-    precisions = [_by_threshold(scored, ring, thresholds, ious) for ring in range(len(ends) + 1)]
-    found = [_ring(scored, k, *span, precisions[k]) for k, span in enumerate(spans)]
-    apart = {name: estimate(precisions[0][name] - precisions[-1][name]) for name in precisions[0]}
-    recall_apart = estimate(scored.share(scored.rings == 0) - scored.share(scored.rings == len(found) - 1))
+    share, ends, deep = not pixels, ends_of(rings, pixels), depths(scenes.objects, scenes.sizes, not pixels)
+    if share:
+        ends = joined(ends, deep[~scenes.objects.crowd])
+    scored = _scored(scenes, ends, share, ious, seed)
+    each = [_measured(scored, k, ious) for k in range(len(ends) + 1)]
+    apart_of = {name: apart(each[0][name], each[-1][name]) for name in each[0]}
+    recall_apart = apart_of.pop("recall")
+    found = tuple(_ring(scored, k, *span, each[k]) for k, span in enumerate(spans(ends, share)))
     of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
     sides = sides_of(scored, abs(recall_apart.value or 0))
     geometry = beside(scored, len(found), network.at(size), network.pixels(size)) if network else None
     unit, places = "share" if share else "px", places_of(scored)
-    return Rings(unit, *of_all, tuple(found), recall_apart, apart, *sides, places, geometry)
+    return Rings(unit, *of_all, found, recall_apart, apart_of, *sides, places, geometry)
 
 
-def by_class(
-    scenes: Scenes, rings: int = 4, pixels: Sequence[float] = (), ious: Sequence[float] = (0.5, 0.75), seed: int = 0
-) -> dict[str, tuple[Ring, ...]]:
+def by_class(whole: Rings, scenes: Scenes, seed: int = 0) -> dict[str, tuple[Ring, ...]]:
     """Score the rings of each class that has objects, by its name."""
-    classes = {}
+    ends, share, classes = [ring.first for ring in whole.rings[1:]], whole.of == "share", {}
     for k, name in enumerate(scenes.categories):
         objects, detections = (chosen(boxes, boxes.category == k) for boxes in (scenes.objects, scenes.detections))
         if len(objects):
             of_one = Scenes(scenes.sizes, scenes.categories, objects, detections)
-            classes[name] = rings_of(of_one, rings, pixels, ious, seed).rings
+            scored = _scored(of_one, ends, share, whole.ious, seed)
+            rings = enumerate(spans(ends, share))
+            classes[name] = tuple(_ring(scored, n, *span, _measured(scored, n, whole.ious)) for n, span in rings)
     return classes
 
 
-def _ring(scored: Scored, k: int, first: float, last: float | None, precisions: dict[str, NDArray[Any]]) -> Ring:
+def _scored(scenes: Scenes, ends: Sequence[float], share: bool, ious: Sequence[float], seed: int) -> Scored:
+    thresholds = sorted({*ious, *COCO})
+    return Scored(
+        scenes,
+        match(scenes.objects, scenes.detections, thresholds),
+        np.searchsorted(ends, depths(scenes.objects, scenes.sizes, share), side="right"),
+        np.searchsorted(ends, depths(scenes.detections, scenes.sizes, share), side="right"),
+        resampled(len(scenes.sizes), seed),
+        thresholds.index(FOUND),
+    )
+
+
+def _measured(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measured]:
+    """Measure the recall of a ring, and its average precision at each threshold and over all of COCO's."""
+    values = {t: scored.precision(k, n) for n, t in enumerate(sorted({*ious, *COCO}))}
+    figures = {f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}
+    figures["mean"] = np.mean([values[t] for t in COCO], axis=0)
+    images = enough(scored.by_image((scored.rings == k) & scored.real))
+    aps = {name: mirrored(each, images, "share") for name, each in figures.items()}
+    return {"recall": scored.share(scored.rings == k), **aps}
+
+
+def _ring(scored: Scored, k: int, first: float, last: float | None, measured: dict[str, Measured]) -> Ring:
     inside = scored.rings == k
-    objects, recall = scored.part(inside)
-    aps = {name: estimate(values, 0) for name, values in precisions.items()}
-    uncut, sizes = sizes_of(scored, inside)
-    return Ring(first, last, objects, recall, aps, uncut, sizes)
-
-
-def _by_threshold(
-    scored: Scored, ring: int, thresholds: Sequence[float], ious: Sequence[float]
-) -> dict[str, NDArray[Any]]:
-    values = {t: scored.precision(ring, k) for k, t in enumerate(thresholds)}
-    mean = np.mean([values[t] for t in COCO], axis=0)
-    return {**{f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}, "mean": mean}
+    aps = {name: each.figure for name, each in measured.items() if name != "recall"}
+    return Ring(
+        first, last, int((inside & scored.real).sum()), measured["recall"].figure, aps, *sizes_of(scored, inside)
+    )

@@ -4,26 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.errors import OptionError
+from padviz.intervals import FEW
+
+MOST = 12  # rings, of which the outermost is a thousandth as wide as the innermost
 
 
-def ends_of(rings: int, pixels: Sequence[float]) -> tuple[list[float], list[tuple[float, float | None]]]:
-    """List the inner ends of rings, and the first and last of each.
+def ends_of(rings: int, pixels: Sequence[float]) -> list[float]:
+    """List the inner ends of rings: as given in pixels, or each half as deep as the next, as shares of half a side.
 
-    >>> ends_of(2, []), ends_of(0, [16])
-    (([0.5], [(0.0, 0.5), (0.5, 1.0)]), ([16.0], [(0.0, 16.0), (16.0, None)]))
+    >>> ends_of(4, []), ends_of(0, [16])
+    ([0.125, 0.25, 0.5], [16.0])
     """
-    if rings < 1 and not pixels:
-        raise OptionError(f"{rings} rings are none", option="rings", hint="use 4")
+    if not 1 <= rings <= MOST and not pixels:
+        raise OptionError(f"{rings}: must be 1 to {MOST}", option="rings", hint="use 4")
     if wrong := [end for end in pixels if not 0 < end < np.inf]:
         raise OptionError(f"{wrong[0]:g} px is no end of a ring", option="px", hint="use 16,32,64")
     if any(a >= b for a, b in pairwise(pixels)):
         raise OptionError("the ends of rings do not grow", option="px", hint="use 16,32,64")
-    ends = [*map(float, pixels)] if pixels else [k / rings for k in range(1, rings)]
-    return ends, [*zip([0.0, *ends], [*ends, None if pixels else 1.0], strict=True)]
+    return [*map(float, pixels)] if pixels else [0.5**k for k in range(rings - 1, 0, -1)]
+
+
+def spans(ends: Sequence[float], share: bool) -> list[tuple[float, float | None]]:
+    """List where each ring begins and ends.
+
+    >>> spans([0.5], True), spans([16.0], False)
+    ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 16.0), (16.0, None)])
+    """
+    return [*zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)]
+
+
+def joined(ends: Sequence[float], depths: NDArray[Any]) -> list[float]:
+    """Join a ring of fewer than 20 objects with the next one inwards, and the innermost with the one around it.
+
+    >>> joined([0.25, 0.5, 0.75], np.repeat([0.1, 0.4, 0.6, 0.9], [19, 1, 70, 19]))
+    [0.5]
+    """
+    kept: list[float] = []
+    for end in ends:
+        if np.count_nonzero((depths >= (kept or [0])[-1]) & (depths < end)) >= FEW:
+            kept.append(end)
+    while kept and np.count_nonzero(depths >= kept[-1]) < FEW:
+        kept.pop()
+    return kept
 
 
 def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> None:

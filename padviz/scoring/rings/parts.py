@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.scoring.scored import Estimate, Part, Scored, estimate, measurable
+from padviz.intervals import Estimate, Measured, apart, measurable
+from padviz.scoring.scored import Part, Scored
 
 SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
 GRID = 6  # cells a side
@@ -77,32 +78,32 @@ def margins(scored: Scored) -> NDArray[Any]:
 
 
 class Standout(NamedTuple):
-    """Sides at which the outermost ring has another figure than at all others, and the former's mean minus theirs."""
+    """Sides at which the outermost ring has another figure than at all others, and the former's minus theirs."""
 
     sides: tuple[str, ...]
     apart: Estimate
 
 
-def standout(figures: Sequence[NDArray[Any]], least: float) -> Standout | None:
-    """Find one or two sides, of figures (sides, resamples), that lie apart from all others, by more than `least`.
+Of = Callable[[Sequence[int]], Measured]  # the figure of some sides together
+
+
+def standout(of: Of, least: float) -> Standout | None:
+    """Find one or two sides that differ from all others by more than `least`.
 
     Each of them is measurably apart from each of the others: no side is named by chance.
-
-    >>> low, high = np.linspace(0.3, 0.4, 9), np.linspace(0.8, 0.9, 9)
-    >>> standout([low, high, high, high], 0.1).sides, standout([low, high, high, high], 0.6)
-    (('left',), None)
     """
-    values = np.array([each[0] for each in figures])
-    if np.isnan(values).any():
+    figures = [of([k]) for k in range(len(SIDES))]
+    values = [each.figure.value for each in figures if each.figure.value is not None]
+    if len(values) < len(SIDES):
         return None
     order = np.argsort(values, kind="stable")
-    cut = int(np.argmax(np.diff(values[order]))) + 1
+    cut = int(np.argmax(np.diff(np.array(values)[order]))) + 1
     odd, others = sorted((sorted(order[:cut].tolist()), sorted(order[cut:].tolist())), key=len)
-    apart = estimate(np.mean([figures[k] for k in odd], axis=0) - np.mean([figures[k] for k in others], axis=0))
-    sure = all(measurable(estimate(figures[a] - figures[b])) for a, b in product(odd, others))
-    if not sure or abs(apart.value or 0) <= least:
+    sure = all(measurable(apart(figures[a], figures[b])) for a, b in product(odd, others))
+    difference = apart(of(odd), of(others))
+    if not sure or abs(difference.value or 0) <= least:
         return None
-    return Standout(tuple(SIDES[k] for k in odd), apart)
+    return Standout(tuple(SIDES[k] for k in odd), difference)
 
 
 def sides_of(scored: Scored, least: float) -> tuple[dict[str, Part], dict[str, Estimate], Standout | None]:
@@ -113,11 +114,18 @@ def sides_of(scored: Scored, least: float) -> tuple[dict[str, Part], dict[str, E
     """
     box = scored.scenes.objects.box.T
     half = np.stack([box[2], box[3], box[2], box[3]]) / 2
-    nearest = nearest_side(margins(scored) + half)
-    of = {name: (scored.rings == 0) & (nearest == k) for k, name in enumerate(SIDES)}
-    found = {name: scored.share(which) for name, which in of.items()}
-    apart = {f"{a}_{b}": estimate(found[a] - found[b]) for a, b in OPPOSITE}
-    return {name: scored.part(which) for name, which in of.items()}, apart, standout([*found.values()], least)
+    nearest, outermost = nearest_side(margins(scored) + half), scored.rings == 0
+
+    def of(sides: Sequence[int]) -> Measured:
+        return scored.share(outermost & np.isin(nearest, sides))
+
+    parts = {name: scored.part(outermost & (nearest == k)) for k, name in enumerate(SIDES)}
+    return parts, opposite(of), standout(of, least)
+
+
+def opposite(of: Of) -> dict[str, Estimate]:
+    """Subtract the right side from the left one, and the bottom from the top."""
+    return {f"{a}_{b}": apart(of([SIDES.index(a)]), of([SIDES.index(b)])) for a, b in OPPOSITE}
 
 
 def nearest_side(margins: NDArray[Any]) -> NDArray[np.int64]:

@@ -9,7 +9,6 @@ from padviz.files.unfinished import Keeping, Unfinished, keeping
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.trying.crops import Frame, crops_of
-from padviz.trained.trying.intervals import one_picture
 from padviz.trained.trying.seen import (
     Looking,
     Seen,
@@ -20,6 +19,7 @@ from padviz.trained.trying.seen import (
     places_of,
     usage_at,
 )
+from padviz.trained.trying.trial import few_pictures
 from padviz.trained.trying.tried import Pictures, Progress, added_up
 from padviz.trained.weights.trained_network import Trained
 
@@ -56,5 +56,5 @@ def look(
         *by_place,
         *figures[1:],
         edge_of(by_place[0]),
-        (*trained.notes, *crops.notes, *one_picture(of)),
+        (*trained.notes, *crops.notes, *few_pictures(of.tolist())),
     )

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
+from padviz.intervals import Estimate, halved, resampled
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Kept, Runner, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, Frame
-from padviz.trained.trying.intervals import Estimate, resampled_pictures, within
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]  # (places, 2): top and left of each, in pixels
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
+LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
 DIGITS = 12  # to which means are told apart, so that those of equal counts tie
 
 
@@ -36,7 +37,7 @@ class Seen:
     --------
     >>> flat, none = np.ones((5, 5)), Estimate(0.5, 0.4, 0.6)
     >>> about = ("net", "net", (40, 40), "photos", 16, 16, "output", 8, (0, 8, 16, 24, 32), (0, 8, 16, 24, 32))
-    >>> Seen(*about, flat, flat, flat, none, none, none, none, 1.0).edge.mean
+    >>> Seen(*about, flat, flat, flat, none, none, none, none, 1.0).edge.value
     0.5
     """
 
@@ -184,12 +185,18 @@ def ranks(values: Array) -> Array:
 def rank_correlation(one: Array, other: Array) -> float:
     """Correlate two maps by ranks, after Spearman; 0 where one is flat.
 
-    >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0]))
+    >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])).__round__(9)
     1.0
     """
-    first, second = (ranked - ranked.mean() for ranked in (ranks(one), ranks(other)))
-    norm = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / norm) if norm else 0.0
+    return float(_centred(one) @ _centred(other))
+
+
+def _centred(values: Array) -> Array:
+    """Rank values about 0, with a norm of 1: two such lists of ranks multiply to Spearman's correlation."""
+    ranked = ranks(values) - (values.size + 1) / 2
+    norm = np.linalg.norm(ranked)
+    centred: Array = ranked / norm if norm else ranked
+    return centred
 
 
 def estimates(
@@ -197,18 +204,31 @@ def estimates(
 ) -> tuple[Array, Estimate, Estimate, Estimate, Estimate]:
     """Map what is seen, correlate its ranks with usage and distance, subtract these, and divide edge by inside.
 
-    `squares` is of shape (crops, places). Intervals are of maps over pictures that are drawn anew.
+    `squares` is of shape (crops, places). Intervals are of random halves of the pictures.
     """
+    _, at = np.unique(pictures, return_inverse=True)
+    count = int(at.max()) + 1
+    sums = np.zeros((count, squares.shape[1]))
+    np.add.at(sums, at, squares)
 
-    def figures(squares: Array) -> tuple[float, ...]:
-        seen = np.sqrt(squares).reshape(usage.shape)
-        by_usage, by_distance = rank_correlation(seen, usage), rank_correlation(seen, distance)
-        return by_usage, by_distance, by_usage - by_distance, edge_of(seen)
+    def maps(drawn: Array) -> Array:
+        means: Array = np.sqrt(drawn @ sums / np.maximum(drawn @ np.bincount(at), 1)[:, None])
+        return means
 
-    whole = squares.mean(0)
-    drawn = np.array([figures(drawn_squares) for drawn_squares in resampled_pictures(squares, pictures)]).reshape(-1, 4)
-    intervals = [within(mean, drawn[:, i]) for i, mean in enumerate(figures(whole))]
-    return np.sqrt(whole).reshape(usage.shape), intervals[0], intervals[1], intervals[2], intervals[3]
+    drawn = resampled(count).astype(float)
+    own, one, other = maps(drawn), maps(drawn[1:]), maps(1 - drawn[1:])
+    ranked = np.array([[_centred(seen) for seen in half] for half in (one, other)])
+    agreement = float((ranked[0] * ranked[1]).sum(1).mean())
+    whole, by = _centred(own[0]), [_centred(usage), _centred(distance)]
+    found = [
+        halved(float(whole @ each), ranked @ each, count, agreement, fisher)
+        for each, fisher in ((by[0], True), (by[1], True), (by[0] - by[1], False))
+    ]
+    whole_edge = edge_of(own[0].reshape(usage.shape))
+    edges = np.array([[edge_of(seen.reshape(usage.shape)) for seen in half] for half in (one, other)])
+    of_log = halved(float(np.log(max(whole_edge, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
+    edge = Estimate(whole_edge, *(None if end is None else float(np.exp(end)) for end in of_log[1:]))
+    return own[0].reshape(usage.shape), found[0], found[1], found[2], edge
 
 
 def check_reacts(squares: Array, grid: int, where: str) -> None:

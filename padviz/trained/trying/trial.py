@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName
+from padviz.intervals import IMAGES, Estimate, mean, share
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, Frame, room_for
-from padviz.trained.trying.intervals import Estimate, estimate, one_picture
 
 Array = NDArray[np.float64]
 What = Literal["shift", "size", "padding"]
@@ -55,10 +55,11 @@ class TrialRow:
     Of scores of classes they are `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from
     the answers as trained, in nats; of other outputs `relative`, the change over the output's norm, its root mean
     square over crops, and `correlation`.
-    `against_shift` is the first of them minus that of a shift by one pixel, crop by crop. Where `note` says why, there
+    `against_shift` is each of them minus that of a shift by one pixel, crop by crop. Where `note` says why, there
     are none. `size` is what it ran at: `how` says whether by a larger or smaller "crop" of the scene or by a "resize".
-    `needs` is what follows from the interval: "fine-tune" where the change is worse than the shift, "today's weights"
-    where it loses at most twice what the shift loses, "more pictures" where neither is settled.
+    `needs` follows from the intervals of kept answers and of the divergence, or of the relative change: "fine-tune"
+    where one of them is worse than the shift's, "today's weights" where each loses at most twice what the shift loses,
+    "more pictures" where neither is settled, a difference has no width, or all crops have one class.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class TrialRow:
     padding: str | None
     trained_at: Size
     figures: dict[str, Estimate]
-    against_shift: Estimate | None = None
+    against_shift: dict[str, Estimate] = field(default_factory=dict)
     needs: Needs | None = None
     note: str = ""
 
@@ -101,7 +102,7 @@ class Trial:
     --------
     >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
     >>> found = Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift,))
-    >>> found.shift.main.mean, found.changes
+    >>> found.shift.main.value, found.changes
     (0.86, ())
     """
 
@@ -212,6 +213,15 @@ class Trying:
             return
         self.kept[at].append(comparing.of_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
+    @property
+    def one_class(self) -> int | None:
+        """The class of all crops as trained; None where they have several, or there is one crop, or a map."""
+        if not self.before or len(self.pictures) < 2:
+            return None
+        scores = np.concatenate(self.before)
+        best = comparing.probabilities(scores, comparing.kind_of(scores)).argmax(1)
+        return int(best[0]) if (best == best[0]).all() else None
+
     def figures(self, at: int) -> Figures | str:
         """Work out what was measured of a variant, by crop; or say why there is nothing."""
         if at in self.left:
@@ -229,40 +239,52 @@ class Trying:
 def rows_of(trying: Trying) -> Iterator[TrialRow]:
     """Yield a row for each variant that was run, of which the first is the yardstick."""
     pictures = np.array(trying.pictures)
-    yardstick: Array | None = None
+    shift: Figures = {}
     for i, variant in enumerate(trying.variants):
         about = variant.kind, variant.runner.size, variant.how, variant.padding, trying.own.size
         figures = trying.figures(i)
         if isinstance(figures, str):
             yield TrialRow(*about, {}, note=figures)
             continue
-        estimates = {name: estimate(values, pictures, name == "kept") for name, values in figures.items()}
-        main = next(iter(figures.values()))
+        estimates = {name: _estimate(name, values, pictures) for name, values in figures.items()}
         if variant.kind == "shift":
-            yardstick = main
-        if variant.kind == "shift" or yardstick is None:
+            shift = figures
+        if variant.kind == "shift" or not shift:
             yield TrialRow(*about, estimates)
             continue
-        against = estimate(main - yardstick, pictures)
-        yield TrialRow(*about, estimates, against, needs_of(against, yardstick, "kept" in figures))
+        against = {name: mean(values - shift[name], pictures).figure for name, values in figures.items()}
+        losses = {name: float(values.mean()) for name, values in shift.items()}
+        needs = "more pictures" if trying.one_class is not None else needs_of(against, losses)
+        yield TrialRow(*about, estimates, against, needs)
 
 
-def needs_of(against: Estimate, yardstick: Array, kept: bool) -> Needs | None:
-    """Tell what follows from a difference to the yardstick, of which more is better if it is `kept` answers.
+def _estimate(name: str, values: Array, pictures: NDArray[np.int64]) -> Estimate:
+    if name != "kept":
+        return mean(values, pictures).figure
+    _, at = np.unique(pictures, return_inverse=True)
+    return share(np.bincount(at, values), np.bincount(at), least=0).figure
 
-    >>> shift = np.array([0.9])
-    >>> [needs_of(Estimate(0, low, high), shift, True) for low, high in ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1))]
-    ['fine-tune', "today's weights", 'more pictures']
+
+def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Needs:
+    """Decide by what is lost beyond the shift: kept answers, divergence or relative change.
+
+    >>> ends = ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1), (0.0, 0.0))
+    >>> [needs_of({"kept": Estimate(0, *each)}, {"kept": 0.9}) for each in ends]
+    ['fine-tune', "today's weights", 'more pictures', 'more pictures']
     """
-    if against.low is None or against.high is None:
-        return None
-    loss = 1 - yardstick.mean() if kept else yardstick.mean()
-    least, most = (
-        (-against.high, -against.low) if kept else (against.low, against.high)
-    )  # that it loses beyond the shift
-    if least > 0:
-        return "fine-tune"
-    return "today's weights" if most <= loss + ROUNDING else "more pictures"
+    settled = True
+    for name in ("kept", "kl", "relative"):
+        if name not in against:
+            continue
+        _, low, high = against[name]
+        if low is None or high is None or low == high:
+            settled = False
+            continue
+        least, most, loss = (-high, -low, 1 - shift[name]) if name == "kept" else (low, high, shift[name])
+        if least > 0:
+            return "fine-tune"
+        settled &= most <= loss + ROUNDING
+    return "today's weights" if settled else "more pictures"
 
 
 def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
@@ -271,16 +293,24 @@ def room_of(own: Runner, variants: Sequence[Variant]) -> Frame:
 
 
 def doubts(trying: Trying, shift: TrialRow) -> Iterator[str]:
-    """Note what makes the figures doubtful: one picture, a yardstick that is lost, or answers all alike."""
-    yield from one_picture(np.array(trying.pictures))
-    if shift.main and (shift.main.mean < LEAST_KEPT if "kept" in shift.figures else shift.main.mean > MOST_MOVED):
+    """Note what makes the figures doubtful: few pictures, a yardstick that is lost, or answers all alike."""
+    yield from few_pictures(trying.pictures)
+    value = shift.main.value if shift.main else None
+    if value is not None and (value < LEAST_KEPT if "kept" in shift.figures else value > MOST_MOVED):
         yield "a shift by one pixel changes most of the output already: use images that the network was trained for"
-    if not trying.before:
-        return
-    scores = np.concatenate(trying.before).reshape(len(trying.pictures), -1)
-    best = scores.argmax(1)
-    if len(best) > 1 and scores.shape[1] > 1 and (best == best[0]).all():
-        yield f"all {len(best)} crops have class {best[0]} as trained: that it is kept says little"
+    if trying.one_class is not None:
+        yield f"all {len(trying.pictures)} crops have class {trying.one_class} as trained: use more pictures"
+
+
+def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
+    """Note that there are too few pictures for intervals.
+
+    >>> few_pictures([0, 0, 1]), few_pictures(range(10))
+    (('2 pictures are too few for intervals; use 10 or more',), ())
+    """
+    count = len({*pictures})
+    are = "picture is" if count == 1 else "pictures are"
+    return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)
 
 
 def _all_outputs(runner: Runner, images: Images) -> dict[str, Array]:

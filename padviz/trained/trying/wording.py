@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from padviz.trained.trying.intervals import Estimate
+from padviz.intervals import Estimate
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 
@@ -17,19 +17,32 @@ def answer(tried: Trial) -> str:
     >>> answer(Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift, size)))[:66]
     '225 px by one more row keeps the top-1 on 67 % of 64 crops (58 to '
     """
-    known = [(row, row.main) for row in tried.changes if row.main is not None]
-    yardstick = tried.shift.main
-    if not known or yardstick is None:
+    known = [row for row in tried.changes if row.main is not None]
+    if not known or tried.shift.main is None:
         return "None of the changes has an output that can be compared with that of the network as trained."
-    known.sort(key=lambda change: change[1].mean if tried.kind == "map" else -change[1].mean)
-    (best, first), (worst, last) = known[0], known[-1]
+    known.sort(key=_harm)
+    best, worst = known[0], known[-1]
     verb, by = ("keeps the top-1", " on") if tried.kind == "classes" else ("changes the output", " by")
     of = f" of {crops(tried)}" if tried.kind == "classes" else f" of its norm, in the mean over {crops(tried)}"
-    shift = f"; a shift by one pixel{by} {percent(yardstick.mean)}"
+    shift = f"; a shift by one pixel{by} {_figures(tried.shift, '', interval=False)}"
     if len(known) == 1:
-        return f"{best.name} {verb}{by} {percent(first.mean)}{of}{span(first)}{shift}."
-    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {percent(first.mean)}{of}{span(first)}"
-    return f"{more}; {worst.name} harms most:{by} {percent(last.mean)}{span(last)}{shift}."
+        return f"{best.name} {verb}{by} {_figures(best, of)}{shift}."
+    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {_figures(best, of)}"
+    return f"{more}; {worst.name} harms most:{by} {_figures(worst, '')}{shift}."
+
+
+def _harm(row: TrialRow) -> tuple[float, ...]:
+    """Order changes by the answers lost, then by divergence, or by how far the output moves."""
+    found = {name: figure.value or 0 for name, figure in row.figures.items()}
+    return (-found["kept"], found.get("kl", 0)) if "kept" in found else (found["relative"],)
+
+
+def _figures(row: TrialRow, of: str, interval: bool = True) -> str:
+    """Write the main figure of a change, its interval, and the divergence."""
+    figure, kl = row.main, row.figures.get("kl")
+    assert figure is not None
+    diverges = f", KL {cell('kl', kl)}" if kl else ""
+    return f"{percent(figure.value or 0)}{of}{span(figure) if interval else ''}{diverges}"
 
 
 def needs(tried: Trial) -> list[str]:
@@ -51,20 +64,22 @@ def explained(seen_map: Seen) -> str:
     """
     by, gain, edge = seen_map.by_usage, seen_map.gain, seen_map.edge
     verbs = ((0.8, "explains the order"), (0.5, "explains a part of the order"), (-0.5, "hardly explains the order"))
-    verb = next((verb for least, verb in verbs if by.mean >= least), "has the order reversed")
-    more = _beside(gain, 0, "more than", "no more than", "less than")
-    rim = _beside(edge, seen_map.edge_usage, "better than counts say", "as well as counts say", "worse than counts say")
+    verb = next((verb for least, verb in verbs if (by.value or 0) >= least), "has the order reversed")
+    more = _beside(gain, 0, "more than ", "no more than ", "less than ", "beside ")
+    words = "better than counts say, at ", "as well as counts say, at ", "worse than counts say, at ", "at "
+    rim = _beside(edge, seen_map.edge_usage, *words)
     return (
-        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {by.mean:.2f}{ends(by)} with usage, {more} "
-        f"the {seen_map.by_distance.mean:.2f} of the plain distance to the border; it sees the edge {rim}, at "
-        f"{edge.mean:.2f}{ends(edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
+        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {with_ends(by)} with usage, {more}"
+        f"the {seen_map.by_distance.value:.2f} of the plain distance to the border; it sees the edge {rim}"
+        f"{with_ends(edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
     )
 
 
-def _beside(value: Estimate, mark: float, above: str, same: str, below: str) -> str:
-    """Choose the word that fits: the interval lies above the mark, around it, or below."""
-    low, high = (value.mean if end is None else end for end in (value.low, value.high))
-    return above if low > mark else below if high < mark else same
+def _beside(value: Estimate, mark: float, above: str, same: str, below: str, unknown: str) -> str:
+    """Choose the word that fits: the interval lies above the mark, around it, or below; or there is none."""
+    if value.low is None or value.high is None:
+        return unknown
+    return above if value.low > mark else below if value.high < mark else same
 
 
 def ends(value: Estimate) -> str:
@@ -82,19 +97,21 @@ def cell(name: str, value: Estimate | None) -> str | None:
     >>> cell("kept", Estimate(0.67, 0.58, 0.75)), cell("kl", Estimate(0.5166, 0.3, 0.79))
     ('67 % (58 to 75)', '0.52')
     """
-    if value is None:
+    if value is None or value.value is None:
         return None
-    return f"{percent(value.mean)}{span(value)}" if name in ("kept", "relative") else f"{value.mean:.2f}"
+    if name in ("kept", "relative"):
+        return f"{percent(value.value)}{span(value)}"
+    return f"{value.value:.2f}" if name == "correlation" or value.value >= 0.1 else f"{value.value:.2g}"
 
 
 def against(row: TrialRow) -> str | None:
     """Write the difference from the yardstick in points of percent, with its interval.
 
     >>> size = {"kept": Estimate(0.67, 0.58, 0.75)}
-    >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, Estimate(-0.19, -0.27, -0.11)))
+    >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, {"kept": Estimate(-0.19, -0.27, -0.11)}))
     '-19 (-27 to -11)'
     """
-    difference = row.against_shift
+    difference = next(iter(row.against_shift.values()), None)
     if difference is None:
         return None
     mean, *interval = (f"{round(100 * end):+,d}" for end in difference if end is not None)
@@ -114,7 +131,7 @@ def span(value: Estimate) -> str:
     """Write the interval of a share in parentheses, if there is one."""
     if value.low is None or value.high is None:
         return ""
-    if max(value.mean, value.high) >= LARGE:
+    if max(value.value or 0, value.high) >= LARGE:
         return f" ({value.low:,.1f}x to {value.high:,.0f}x)"
     return f" ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
@@ -125,4 +142,4 @@ def with_ends(value: Estimate) -> str:
     >>> with_ends(Estimate(0.926, 0.9, 0.95))
     '0.93 (0.90 to 0.95)'
     """
-    return f"{value.mean:.2f}{ends(value)}"
+    return f"{value.value:.2f}{ends(value)}"
