@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -59,7 +59,10 @@ def _loaded(source: str | Path | nn.Module, reading: Reading, pixels: Size | Non
             return load_model(source, reading, pixels)
         if is_module(source):
             return _from_torch(source, reading, pixels)
-        raise UnknownName(f"{source!r} is no network", hint="use a name of the zoo, or the path of a TOML file")
+        hint = "give the module itself, or a name of the zoo, or the path of a file"
+        if isinstance(source, Mapping):
+            hint = "these are weights: give the module, after module.load_state_dict(...)"
+        raise UnknownName(f"an object of type {type(source).__name__} is no network", hint=hint)
     if isinstance(source, str) and MODULE.fullmatch(source):
         return _from_torch(source, reading, pixels)
     return _from_name(source, reading, pixels)

@@ -479,7 +479,7 @@ BAD = {
     ("resnet50", "plain.pth"): "weights: 'plain.pth' goes with a PyTorch module; name one as package.module:attribute",
     ("plain.pth", None): "plain.pth: holds weights without the network; name the code that makes the module, as",
     ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
-    (3, None): "3 is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
+    (3, None): "an object of type int is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
 }
 
 

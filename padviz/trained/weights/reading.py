@@ -90,4 +90,4 @@ def read(
         what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
         hint = f"name an .onnx file, or torchvision.models:{where} with `weights`" if where in zoo() else HINT
         raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
-    raise UnknownName(f"{source!r} is no network with weights", hint=HINT)
+    raise UnknownName(f"an object of type {type(source).__name__} is no network with weights", hint=HINT)
