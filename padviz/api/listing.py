@@ -50,7 +50,7 @@ def load(
     source : str, Path, torch.nn.Module, keras.Model or Network
         A module may be named, as in "torchvision.models:resnet50".
     size : int or (height, width), optional
-        What a foreign network is laid out at where it leaves its input open, in pixels.
+        Where a module or a file is read, in pixels; what it declares by default. `.at(size)` reads it at another size.
     neutral : str or iterable of str
         Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
         may be among them.
