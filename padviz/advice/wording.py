@@ -107,9 +107,8 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
         seen = any(n is not None for n in field.offsets)
         return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"
     if len({n for n, _ in off}) == 1:
-        return (
-            f"the sampling grid is centred {off[0][0]:.3g} px {' and '.join(word for _, word in off)} the image's centre"
-        )
+        where = " and ".join(word for _, word in off)
+        return f"the sampling grid is centred {off[0][0]:.3g} px {where} the image's centre"
     sides = " and ".join(f"{n:.3g} px {word}" for n, word in off)
     return f"the sampling grid is centred {sides} the image's centre"
 
