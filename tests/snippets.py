@@ -71,7 +71,7 @@ def prepare(command: str) -> None:
         conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3], padding="same")
         written(Path("model.keras"), sequential([image(33, 33, 3), conv]))
     if "--images photos" in command:
-        folder(Path("photos"), 3, 260, 280)
+        folder(Path("photos"), 10, 260, 280)
 
 
 def said(stderr: str) -> list[str]:

@@ -73,7 +73,7 @@ TABLE = {  # in the order in which help lists them
     "verify": Word("Run it whole and tiled, and compare."),
     "gt": Word("Objects: COCO's instances, or YOLO's labels.", NameType("FILE"), required=True),
     "pred": Word("Detections: COCO's results, or YOLO's labels.", NameType("FILE"), required=True),
-    "rings": Word("Rings, each half as deep as the next; 4 by default.", click.IntRange(1, 12), shown="N"),
+    "rings": Word("Rings, each half as deep as the next.", click.IntRange(1, 12), shown="N"),
     "px": Word("Inner ends of rings in pixels, as 16,32.", NumbersType("use 16,32,64")),
     "iou": Word("Overlaps at which AP is told.", NumbersType("use .2,.5,.75")),
     "image-sizes": Word("Images of YOLO's labels, or their sizes.", NameType("FOLDER|CSV")),

@@ -137,7 +137,7 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
         near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
         each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, as zero/circular" if axes == 2 else ""
         hint = f"use {', '.join(SCHEMES)}{each}"
-        hint = ELSEWHERE.get(padding.lower()) or f"{near} {hint}".strip()
+        hint = ELSEWHERE.get(str(padding).lower()) or f"{near} {hint}".strip()
         raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
     return tuple(parts) if len(parts) == axes else (parts[0],) * axes
 

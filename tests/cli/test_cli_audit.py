@@ -175,7 +175,7 @@ def test_the_size_of_a_file_that_leaves_it_open_is_said() -> None:
 def test_json_has_the_figures_of_python() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)
     (entry,) = found["results"]
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     best = padviz.audit("resnet18", 224).remedies[0]
     assert entry["remedies"][0]["edit"] == best.edit
     assert best.edit[0] == "Resize((225, 225))"

@@ -193,9 +193,7 @@ def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
 NET_WITH = ("filtered_net:net", "--weights")
 MISTAKES = {
     ("filtered_net:pointwise",): "filtered_net:pointwise: has no convolution of several taps whose weights are there; ",
-    (
-        "resnet50",
-    ): "resnet50: a description has no weights; name an .onnx file, or package.module:attribute and its --w",
+    ("resnet50",): "resnet50: a description has no weights; name an .onnx file",
     (*NET_WITH, "none.pth"): "none.pth: no such file; give the path of a .safetensors or .pth file",
     (*NET_WITH, "bad.pth"): "bad.pth: is no file of PyTorch's, or only a part of one",
     (*NET_WITH, "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save the mod",

@@ -179,7 +179,7 @@ BAD: list[tuple[list[str], str]] = [
     (["resnet18", "--padding", "reflect"], "resnet18: is not an ONNX file; export it to .onnx; in Python, "),
     (["resnet18", "--even"], "resnet18: is not an ONNX file; export it to .onnx\n"),
     (["net.onnx"], "--padding: none is named; say what padding is to read, as --padding reflect, or --even"),
-    (["net.onnx", "--padding", "mirror"], "--padding: 'mirror' is not a padding scheme; use zero, "),
+    (["net.onnx", "--padding", "mirror"], "--padding: 'mirror' is not a padding scheme; use reflect"),
     (["net.onnx", "--padding", "valid"], "--padding: 'valid' is another amount of padding, which changes the size "),
     (["net.onnx", "--padding", "zero/full"], "--padding: 'full' is another amount of padding"),
     (["net.onnx", "--padding", "partial"], "net: nothing can be changed: a: partial convolution needs sizes that are "),

@@ -286,7 +286,7 @@ MISTAKES = {
     ("responses", f"{NETS}linear"): "run_net:linear",
     ("responses", f"{NETS}pooled", "--size", "32"): "run_net:pooled: no output is made of a spatial layer; ",
     ("responses", "resnet50"): "resnet50: a description has no weights; ",
-    ("responses", "net.onnx", "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use zero",
+    ("responses", "net.onnx", "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use reflect",
     ("responses", "net.onnx", "--padding", "valid"): "--padding: 'valid' is another amount of padding",
     ("responses", "net.onnx", "--inputs", "pictures"): "--inputs: 'pictures' is no folder; use noise, blank, or a fol",
     ("responses", "net.onnx", "--inputs", "empty"): "--inputs: 'empty' has no pictures; those are .png .jpg",

@@ -189,7 +189,7 @@ def test_a_plan_is_drawn_beside_what_is_printed() -> None:
         ("--size 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
         ("--size 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
         ("--weights DEFAULT", "--weights: goes with --verify; add it, or leave out the weights"),
-        ("--verify", "unet_padded: a description has no weights; name an .onnx file, or package.module:attribute"),
+        ("--verify", "unet_padded: a description has no weights; name an .onnx file"),
         ("--size 64 --tile 32", "--tile: 32 px are too few: a tile needs 64 .*; use --tile 64 or more"),
         ("--size 0", "--size: '0' is not a size; use pixels from 1"),
     ],

@@ -197,7 +197,7 @@ MISTAKES = {
     ("trial", "net.onnx", *PHOTOS, "--trained-at", "32", "--size", "99"): "--images: no picture in 'photos' has 99 x 9",
     ("trial", "net.onnx", *PHOTOS, "--trained-at", "32", "--size", "32"): "--size: 32 x 32 is what it was trained at",
     ("trial", "fixed.onnx", *PHOTOS, "--size", "33"): "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
-    ("trial", "net.onnx", *PHOTOS, "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use zero",
+    ("trial", "net.onnx", *PHOTOS, "--padding", "mirror"): "--padding: 'mirror' is not a padding scheme; use reflect",
     (
         "trial",
         "net.onnx",

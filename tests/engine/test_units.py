@@ -217,7 +217,7 @@ def test_branches_that_end_elsewhere_are_ignored() -> None:
 
 
 def test_partial_with_a_pad_that_no_convolution_owns_is_refused() -> None:
-    steps = [{"op": "pad", "name": "p", "padding": 1}, {"op": "maxpool", "name": "m", "kernel": 3, "stride": 1}]
+    steps = [{"op": "pad", "name": "p", "padding": 1}, {"op": "add", "name": "m", "from": ["p", "p"]}]
     net = parse({"layers": steps}, "own")
     with pytest.raises(PadvizError, match=r"own: partial convolution .* p pads on its own"):
         padviz.usage(net, 9, padding="partial")

@@ -279,12 +279,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda x: deform_conv2d(x, torch.zeros(1, 18, *x.shape[2:]), ONES, padding=1),
         "function deform_conv2d is not known",
     ),
-    "back": (
-        lambda x: functional.conv2d(
-            functional.linear(x.flatten(1), torch.ones(128, 8 * 24 * 32, device="meta")).view(1, 8, 4, 4), ONES
-        ),
-        "reads a flattened or pooled map as an image",
-    ),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
     "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
     "rows in another order": (
@@ -346,7 +340,7 @@ def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
 
 def test_columns_among_rows_are_no_padding() -> None:
     network = load_module(After(lambda x: torch.cat([x, x.mT, x], 2)), size=(32, 32))
-    with pytest.raises(padviz.PadvizError, match="cat puts maps beside each other"):
+    with pytest.raises(padviz.PadvizError, match="cat puts rows beside columns"):
         padviz.usage(network)
 
 

@@ -466,7 +466,7 @@ BAD = {
     ): "weights: weighed_net:pretrained has no weights called 'V9'; use DEFAULT, or a .pth",
     ("weighed_net:named", None): "weighed_net:named: makes a module with random weights; use `weights` DEFAULT, or",
     ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
-    ("resnet50", None): "resnet50: a description has no weights; name an .onnx file, or package.module:attribute and",
+    ("resnet50", None): "resnet50: a description has no weights; name an .onnx file",
     ("net.toml", None): "net.toml: a description has no weights; name an .onnx file, or",
     (
         "weighed_net",
@@ -479,7 +479,10 @@ BAD = {
     ("resnet50", "plain.pth"): "weights: 'plain.pth' goes with a PyTorch module; name one as package.module:attribute",
     ("plain.pth", None): "plain.pth: holds weights without the network; name the code that makes the module, as",
     ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
-    (3, None): "an object of type int is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
+    (
+        3,
+        None,
+    ): "an object of type int is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
 }
 
 
@@ -496,7 +499,7 @@ def test_what_cannot_be_read_gets_one_line(source: Any, weights: str | None) -> 
 
 def test_weights_that_the_image_makes_are_told() -> None:
     found = read(OfTheImage(), (32, 32))
-    assert found.unread == {"conv": "its weights are calculated from the image"}
+    assert found.unread == {"conv": "its weights are none of a convolution's"}
     assert not found.kernels
 
 

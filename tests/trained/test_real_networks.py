@@ -103,7 +103,7 @@ def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops(cro
     assert (rows["partial"].needs, rows[225].needs) == ("fine-tune", "fine-tune")
 
 
-@pytest.mark.parametrize(("grid", "crops"), [(5, 6), pytest.param(11, 13, marks=REST)])
+@pytest.mark.parametrize(("grid", "crops"), [pytest.param(11, 13, marks=SLOW)])
 def test_mobilenet_v2_sees_its_rim_better_than_counts_say(grid: int, crops: int) -> None:
     weights = real_weights("mobilenet_v2-b0353104.pth")
     found = padviz.seen("torchvision.models:mobilenet_v2", photographs(), grid=grid, n=crops, weights=weights)

@@ -89,7 +89,7 @@ def trial(
     >>> import padviz, torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
     >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
-    >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].mean > 0.5
+    >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].value > 0.5
     ('map', ['a shift by one pixel', 'circular padding'], True)
     """
     from padviz.figures.trained import trials

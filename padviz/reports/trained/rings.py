@@ -245,12 +245,7 @@ def geometry(scored: Rings) -> list[str]:
 
 
 def where(ring: Ring | Band, of: str) -> str:
-    """Say where a ring lies.
-
-    >>> nothing = Part(0, NOTHING)
-    >>> where(Ring(0.25, 0.5, 0, NOTHING, {}, nothing, {}), "share")
-    '25 to 50 %'
-    """
+    """Write where a ring lies."""
     if of == "share":
         return f"{100 * ring.first:.3g} to {100 * (ring.last or 1):.3g} %"
     return f"from {ring.first:g} px" if ring.last is None else f"{ring.first:g} to {ring.last:g} px"

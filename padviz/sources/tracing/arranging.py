@@ -318,7 +318,7 @@ class Arranger:
 
         Of role "" is a single position along an axis that the image lacks, as a depth of one is.
         """
-        if (beyond := ops.get("")) and out_size(beyond, 1) != 1:
+        if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
