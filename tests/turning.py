@@ -77,7 +77,7 @@ def settled_audit(found: dict[str, Any]) -> dict[str, Any]:
     found["order"] = [each["what"] for each in found["remedies"] if "/" not in each["what"]]
     found["remedies"] = {each["what"]: each for each in found["remedies"]}
     for sentence in ("border", "symmetry", "padding"):  # whose numbers are told in the order of the axes
-        found[sentence] = sorted(re.findall(r"\d+(?:\.\d+)?", found[sentence]))
+        found[sentence] = "; ".join(sorted(re.findall(r"\d+(?:\.\d+)?", found[sentence])))
     if found["reach"]["why"]:
         found["reach"]["why"] = found["grid"] = "stands"
     return found

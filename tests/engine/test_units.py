@@ -221,7 +221,7 @@ def test_partial_with_a_pad_that_no_convolution_owns_is_refused() -> None:
     net = parse({"layers": steps}, "own")
     with pytest.raises(PadvizError, match=r"own: partial convolution .* p pads on its own"):
         padviz.usage(net, 9, padding="partial")
-    assert padviz.usage(net, 9, padding="valid").target.shape == [7, 7]
+    assert padviz.usage(net, 9, padding="valid").target.shape == [9, 9]
 
 
 def test_rational_counts_beyond_floats_are_refused() -> None:

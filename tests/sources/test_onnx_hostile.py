@@ -155,7 +155,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
             "b = Squeeze <axes = [1]> (a)\ny = Conv (b, w3x3)",
             11,
         ),
-        "node a: AveragePool .opset 11. reads a tensor of 5 dimensions as an image",
+        "node a: AveragePool .opset 11. makes several positions of one",
     ),
     "absurd kernel": (lambda: conv_model(kernel_shape=[10**9, 3]), "y: its kernel of 10+ is not from 1 to 4096"),
     "few pads": (lambda: conv_model(pads=[1]), "node y: Conv makes no sense"),

@@ -482,7 +482,7 @@ BAD = {
     (
         3,
         None,
-    ): "an object of type int is no network with weights; name an .onnx file, or package.module:attribute and its `weights`",
+    ): "an object of type int is no network with weights; name an .onnx file",
 }
 
 
