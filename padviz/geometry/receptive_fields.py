@@ -143,6 +143,26 @@ def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, 
         return {}
 
 
+def offsets_added(network: Network, rows: Sequence[ReceptiveField]) -> dict[str, tuple[float | None, ...]]:
+    """Find how far each layer moves the sampling grid from that of its first input, in input pixels.
+
+    >>> import padviz
+    >>> net = padviz.load("resnet50")
+    >>> offsets_added(net, receptive_fields(net, 224))["layer4.0.conv2"]
+    (-8.0, -8.0)
+    """
+    offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | {row.layer: row.offsets for row in rows}
+    first = {layer.name: network.layers[layer.inputs[0]].name for layer in network.layers if layer.inputs}
+    return {
+        name: tuple(
+            None if own is None or before is None else own - before
+            for own, before in zip(offsets[name], offsets[source], strict=True)
+        )
+        for name, source in first.items()
+        if name in offsets
+    }
+
+
 def grid_in_words(row: ReceptiveField) -> str:
     """Say the grid offset of a layer in a few words, or why it has none.
 

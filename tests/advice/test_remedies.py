@@ -20,7 +20,7 @@ import padviz
 from padviz.advice import remedies as remedies_of
 from padviz.advice import verdict as verdict_of
 from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
-from padviz.advice.remedies import NEEDS, Attempt, Remedy, _rank, changes, helps, remedies, worse
+from padviz.advice.remedies import NEEDS, Attempt, Remedy, _rank, changes, helps, remedies
 from padviz.advice.verdict import audit, examine
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import cropped_outputs
-from padviz.advice.remedies import GAIN, Outcome, helps, worse
+from padviz.advice.remedies import GAIN, Outcome, helps
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import FOVEATED, border
