@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from padviz.advice.changes import NEEDS
 from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import NOTHING, accuracy, advice, border, fits, padding, symmetry, verdict
@@ -18,7 +19,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
-from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, offsets_added, receptive_fields
+from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import names_of, returned, upto, weighing
@@ -49,7 +50,7 @@ class Audit(msgspec.Struct, frozen=True):
     `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
     their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it;
     `advice` what to do first, and `accuracy` what that says of a trained network, and the command that measures it.
-    `best` is the first remedy, or "nothing to do" where the network is even, centred and its rim narrow.
+    `best` is what helps without training, or "nothing to do"; what is first with training leads `remedies`.
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
     `offset_by` has what each layer on the longest way to it adds, the largest first.
@@ -159,7 +160,6 @@ def examine(
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    fine = fits(figures, stands, field, reads)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -170,9 +170,9 @@ def examine(
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(today, field, reach.why, reads),
         padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
-        advice=advice(fine, reads, remedies),
+        advice=advice(fits(figures, stands, field, reads), reads, remedies),
         accuracy=accuracy(network, reads),
-        best=NOTHING if fine else remedies[0].what if remedies else "none that was tried",
+        best=remedies[0].what if remedies and remedies[0].needs == NEEDS[0] and not remedies[0].price else NOTHING,
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
@@ -194,7 +194,7 @@ def examine(
 
 def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[float | None]]:
     """Find what each layer on the longest way to the target adds to its grid offset, the largest first."""
-    added = offsets_added(network, receptive_fields(network, size))
+    moves = grid_moves(network, size)
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
@@ -202,8 +202,9 @@ def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[floa
     while network.layers[at].inputs:
         way.append(network.layers[at].name)
         at = max(network.layers[at].inputs, key=depths.__getitem__)
-    moved = {name: [*added[name]] for name in way if any(added.get(name, ()))}
-    return dict(sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1])))
+    moved = {name: [moves[name, axis][1] for axis in network.axes] for name in way}
+    largest = sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
+    return {name: by for name, by in largest if any(by)}
 
 
 def _crop(tried: Attempt) -> str:

@@ -132,8 +132,8 @@ def accuracy(network: Network, reads: bool) -> str:
     if not reads:
         return f"No padding is read; what else the rim costs is measured by {command}."
     return (
-        "Fewer paths are no loss of accuracy yet: three trained networks reacted to the rim .63 to .98 as much as to "
-        f"the inside, where counts are .19 to .46. Yours: {command}."
+        "Fewer paths need not cost accuracy: three trained networks reacted to rims .63 to .98 as much as to the "
+        f"inside, at counts of .19 to .46. Yours: {command}."
     )
 
 

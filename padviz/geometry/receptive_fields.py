@@ -143,23 +143,21 @@ def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, 
         return {}
 
 
-def offsets_added(network: Network, rows: Sequence[ReceptiveField]) -> dict[str, tuple[float | None, ...]]:
-    """Find how far each layer moves the sampling grid from that of its first input, in input pixels.
+def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """Find the grid offset of every layer and axis, and how much of it the layer adds to that of its first input.
 
     >>> import padviz
-    >>> net = padviz.load("resnet50")
-    >>> offsets_added(net, receptive_fields(net, 224))["layer4.0.conv2"]
-    (-8.0, -8.0)
+    >>> grid_moves(padviz.load("resnet50"), (224, 224))["layer4.0.conv2", "height"]
+    (-15.5, -8.0)
     """
-    offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | {row.layer: row.offsets for row in rows}
-    first = {layer.name: network.layers[layer.inputs[0]].name for layer in network.layers if layer.inputs}
+    offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | grid_offsets(network, size)
     return {
-        name: tuple(
-            None if own is None or before is None else own - before
-            for own, before in zip(offsets[name], offsets[source], strict=True)
+        (layer.name, axis): (own, None if own is None or before is None else own - before)
+        for layer in network.layers
+        if layer.inputs and layer.name in offsets
+        for axis, own, before in zip(
+            network.axes, offsets[layer.name], offsets[network.layers[layer.inputs[0]].name], strict=True
         )
-        for name, source in first.items()
-        if name in offsets
     }
 
 

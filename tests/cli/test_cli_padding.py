@@ -43,6 +43,7 @@ class Axis(Struct, forbid_unknown_fields=True):
     circular: bool
     wraps: bool
     offset: float | None
+    offset_added: float | None
 
 
 class Layer(Struct, forbid_unknown_fields=True):
@@ -156,7 +157,7 @@ def test_uneven_csv_markdown_and_files() -> None:
         "axis": "height",
         "uneven": "1", "input": "224", "output": "112", "kernel": "7", "stride": "2", "dilation": "1",
         "declared_before": "3", "declared_after": "3", "consumed_before": "3", "consumed_after": "2",
-        "remainder": "0", "skipped": "0", "overhang": "0", "wraps": "0", "offset": "-0.5",
+        "remainder": "0", "skipped": "0", "overhang": "0", "wraps": "0", "offset": "-0.5", "offset_added": "-0.5",
     }  # fmt: skip
     result = run("uneven", "resnet18", "--size", "224", "--format", "markdown", "-o", "report.md")
     assert (result.exit_code, result.stdout) == (0, "")

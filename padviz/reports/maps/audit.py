@@ -23,7 +23,7 @@ SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each 
 NAMED = 4  # layers of a line
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = "Without training, no change was shown to help; a network's own audit has what was measured of each."
+SEVERALLY = "nothing: no change was shown to help without training; else: with training."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
@@ -67,9 +67,17 @@ SEVERAL = (
     *JUDGED[:2],
     replace(OVERUSED, spare=1),
     replace(RIM, spare=2),  # of which the verdict speaks
-    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else row.of.best),
+    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
+
+
+def _best(audit: Audit) -> str:
+    """Write the best remedy, and what is best with training where nothing helps without."""
+    first = next((each for each in audit.remedies if not each.price), None)
+    if first is None or audit.best == first.what:
+        return audit.best
+    return f"nothing, else {first.what.removesuffix(' padding')}"
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
@@ -81,7 +89,7 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, file
         facts["trial"] = trial_facts(tried)
     rows = [_rows(audit) for audit in audits]
     first = audits[0]
-    screen: list[Block] = [Table(SEVERAL, [own[0] for own in rows]), Lines([SEVERALLY])]
+    screen: list[Block] = [Table(SEVERAL, [own[0] for own in rows], SEVERALLY)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
     sheet = Table(SHEET, [row for own in rows for row in own])
@@ -142,11 +150,11 @@ def _group(remedy: Remedy) -> str:
 
 
 def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
-    """Yield the first of each kind, and what has a price only where nothing of its kind has none."""
-    left, free = dict(SHOWN), {remedy.kind for remedy in remedies if not remedy.price}
+    """Yield the first of each kind, and what has a price only where nothing has none."""
+    left, free = dict(SHOWN), any(not remedy.price for remedy in remedies)
     for remedy in remedies:
         left[remedy.kind] = left.get(remedy.kind, 1) - 1
-        if left[remedy.kind] >= 0 and not (remedy.price and remedy.kind in free):
+        if left[remedy.kind] >= 0 and not (remedy.price and free):
             yield remedy
 
 
