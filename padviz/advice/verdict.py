@@ -10,7 +10,7 @@ import msgspec
 from padviz.advice.changes import NEEDS
 from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
-from padviz.advice.wording import NOTHING, accuracy, advice, border, fits, padding, symmetry, verdict
+from padviz.advice.wording import NOTHING, UNTRAINED, accuracy, advice, border, fits, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
@@ -50,7 +50,7 @@ class Audit(msgspec.Struct, frozen=True):
     `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
     their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it;
     `advice` what to do first, and `accuracy` what that says of a trained network, and the command that measures it.
-    `best` is what helps without training, or "nothing to do"; what is first with training leads `remedies`.
+    `best` is "nothing to do", what helps without training, or "nothing without training": `remedies` has what needs it.
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
     `offset_by` has what each layer on the longest way to it adds, the largest first.
@@ -160,6 +160,8 @@ def examine(
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
+    free = next((remedy.what for remedy in remedies if remedy.needs == NEEDS[0] and not remedy.price), None)
+    fine = fits(figures, stands, field, reads)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -170,9 +172,9 @@ def examine(
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(today, field, reach.why, reads),
         padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
-        advice=advice(fits(figures, stands, field, reads), reads, remedies),
+        advice=advice(fine, reads, remedies),
         accuracy=accuracy(network, reads),
-        best=remedies[0].what if remedies and remedies[0].needs == NEEDS[0] and not remedies[0].price else NOTHING,
+        best=NOTHING if fine else free or UNTRAINED,
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],

@@ -20,7 +20,7 @@ from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
 NAMED = 8  # layers of a sentence, which are what the reader came for
-NOTHING = "nothing to do"
+NOTHING, UNTRAINED = "nothing to do", "nothing without training"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
 TRAINING = {"fine-tune": "fine-tuning", "retrain": "training anew"}
 INTERIOR = "the weight of an interior pixel"

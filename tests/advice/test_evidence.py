@@ -74,3 +74,14 @@ def test_what_nobody_tried_stands_behind_its_measured_parts() -> None:
             if part and len(change.parts) > 1:
                 assert rank((part,), change.needs) < rank(change.parts, change.needs)
     assert set(TRIED) > set(EVIDENCE) - {MORE, LESS, FOUR, "pooled strides"}
+
+
+def test_the_answer_to_which_padding_has_the_same_figures() -> None:
+    page = (DOCS.parent / "howto" / "which-padding.md").read_text()
+    for scheme in ("circular", "symmetric", "reflect", "partial"):
+        row = EVIDENCE[scheme]
+        assert row.as_is is not None
+        assert row.epoch is not None
+        ap = [", ".join(f"{each:+.1f}" for each in heads) for heads in (row.detector, row.unseen)]
+        cells = " | ".join([f"{row.as_is[0]:+.1f}", f"{row.epoch[0]:+.1f}", *ap])
+        assert re.search(rf"^\| `{scheme}`.* \| {re.escape(cells)} \|$", page, re.MULTILINE)

@@ -163,7 +163,7 @@ def test_uneven_csv_markdown_and_files() -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
-    assert "| maxpool | maxpool (pool) | 3/2/1 |  | 112 |" in report
+    assert "| maxpool | maxpool (pool) | 3/2/1 |  | 1+1 |" in report
     assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import Judged, Outcome, Remedy
 from padviz.advice.verdict import Audit
+from padviz.advice.wording import UNTRAINED
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
@@ -75,9 +76,7 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 def _best(audit: Audit) -> str:
     """Write the best remedy, and what is best with training where nothing helps without."""
     first = next((each for each in audit.remedies if not each.price), None)
-    if first is None or audit.best == first.what:
-        return audit.best
-    return f"nothing, else {first.what.removesuffix(' padding')}"
+    return f"nothing, else {first.what.removesuffix(' padding')}" if first and audit.best == UNTRAINED else audit.best
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
@@ -272,7 +271,7 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str:
 
 def _moved(by: list[float | None]) -> str:
     """Write by how many pixels a layer moves the grid, once where both axes agree."""
-    return " / ".join(dict.fromkeys("?" if n is None else f"{n:+g}" for n in by)) + " px"
+    return " / ".join(dict.fromkeys("?" if n is None else f"{n:+.3g}" for n in by)) + " px"
 
 
 def _share(value: float) -> str:
