@@ -8,21 +8,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from padviz.advice.evidence import POOLED, size_parts
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
 from padviz.errors import DescriptionError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import with_even_pads
+from padviz.geometry.balance.nearest import Suggestion
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import circular_axes, schemes_of
+from padviz.network.rewrites import circular_axes, schemes_of, with_padding
 from padviz.network.sizes import sizes_of_each
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
 OTHER = MODES[1:]  # than zeros
 TRIED = (*OTHER, *(f"zero/{mode}" for mode in WRAPPING), *(f"{mode}/zero" for mode in WRAPPING))
+SHRINK = 0.15  # of a side, at most
 LARGER = 32  # pixels, or a period of the strides, that an image of the same phase gains
 Needs = Literal["today's weights", "fine-tune", "retrain"]
 NEEDS: tuple[Needs, ...] = get_args(Needs)
@@ -34,7 +37,7 @@ class Change:
 
     `needs` says what it takes of a trained network: it works with today's weights where every window reads what it
     read, asks for fine-tuning where windows read otherwise or the sampling grid moves, and for training anew where the
-    graph is another.
+    graph is another. `parts` are the rows of the table of evidence that it is made of, None what nobody tried.
     """
 
     kind: Literal["size", "larger", "padding", "both", "pads", "pool", "crop"]
@@ -43,15 +46,23 @@ class Change:
     needs: Needs
     case: Case
     padding: str | None = None
+    parts: tuple[str | None, ...] = ()
 
 
 def balanced_sizes(today: Case) -> Iterator[Change]:
     """Change the size to the next balanced ones, below and above."""
-    return (_sized("size", today, case) for _, case in today.near)
+    return (_sized("size", today, case) for _, case in _near(today))
+
+
+def _near(today: Case) -> list[tuple[Suggestion, Case]]:
+    kept = (1 - SHRINK) * today.size[0], (1 - SHRINK) * today.size[1]
+    return [each for each in today.near if all(n >= least for n, least in zip(each[1].size, kept, strict=True))]
 
 
 def larger_image(today: Case) -> Iterator[Change]:
     """Enlarge the image by whole phases, on the axes that are not circular: its rims are as wide, and less of it."""
+    if not today.network.pads:
+        return
     axes = [axis for axis, around in enumerate(circular_axes(today.network)) if not around]
     periods = {axis: growth(today.network, axis) for axis in axes}
     steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
@@ -64,7 +75,10 @@ def larger_image(today: Case) -> Iterator[Change]:
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
     sizes = today.size, near.size
     needs: Needs = "today's weights" if keeps_phase(today.network, *sizes) else "fine-tune"
-    return Change(kind, f"{near.size[0]} x {near.size[1]} px", _resized(today.network, *sizes), needs, near)
+    steps = {m - n for n, m in zip(*sizes, strict=True)} - {0}
+    parts = size_parts(steps) if needs == "fine-tune" else ()
+    what = f"{near.size[0]} x {near.size[1]} px"
+    return Change(kind, what, _resized(today.network, *sizes), needs, near, parts=parts)
 
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
@@ -98,22 +112,34 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
 def schemes(today: Case) -> Iterator[Change]:
     """Change the padding scheme of every convolution, or of one axis."""
     if today.network.pads:
+        own = _own(today)
         for scheme in _kept(today, TRIED):
             edit = _edits(scheme, today.network.source)
-            yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme)
+            yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme, _parts(scheme) + own)
+
+
+def _own(today: Case) -> tuple[None, ...]:
+    """Mark that all was measured of networks that were trained with zeros."""
+    return () if with_padding(today.network, "zero").layers == today.network.layers else (None,)
+
+
+def _parts(scheme: str) -> tuple[str | None, ...]:
+    """List a scheme, and None where it is not that of both axes."""
+    modes = dict.fromkeys(schemes_of(scheme))
+    return tuple(mode for mode in modes if mode != "zero") + (None,) * (len(modes) > 1)
 
 
 def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
     """Combine the nearest balanced size of at most so many times the multiply-adds with each scheme, if uneven."""
     if not today.network.pads or not today.uneven:
         return
-    near = [case for suggestion, case in today.near if (suggestion.macs_ratio or suggestion.work) <= most]
+    near = [case for suggestion, case in _near(today) if (suggestion.macs_ratio or suggestion.work) <= most]
     for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
-        resized = _sized("size", today, case).edit[:1]
+        resized = _sized("size", today, case)
         for scheme in _kept(today, [mode for mode in OTHER if mode not in WRAPPING]):
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
-            edit = *resized, *_edits(scheme, today.network.source)[:1]
-            yield Change("both", what, edit, "fine-tune", case, scheme)
+            edit = *resized.edit[:1], *_edits(scheme, today.network.source)[:1]
+            yield Change("both", what, edit, "fine-tune", case, scheme, resized.parts + _parts(scheme))
 
 
 def _kept(today: Case, schemes: Sequence[str]) -> list[str]:
@@ -162,7 +188,7 @@ def pooled_strides(today: Case) -> Iterator[Change]:
         moved = [layer.name.removesuffix(".pool") for layer in _new(today.network, changed)]
         edit = tuple(f"{name}: stride=1, then nn.AvgPool2d(2)" for name in moved)
         what = f"pool {_counted(len(moved), 'stride')}"
-        yield Change("pool", what, edit, "retrain", Case(changed, today.size))
+        yield Change("pool", what, edit, "retrain", Case(changed, today.size), parts=(POOLED,))
 
 
 def cropped_outputs(today: Case) -> Iterator[Change]:

@@ -10,6 +10,7 @@ from math import inf, log2
 
 import msgspec
 
+from padviz.advice import evidence
 from padviz.advice.changes import (
     NEEDS,
     Change,
@@ -21,7 +22,6 @@ from padviz.advice.changes import (
     larger_image,
     pooled_strides,
     schemes,
-    wraps,
 )
 from padviz.advice.standing import APART
 from padviz.counting.count_map import CountMap
@@ -30,13 +30,13 @@ from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
-from padviz.network.rewrites import circular_axes, with_padding
+from padviz.network.rewrites import with_padding
 from padviz.network.targets import names_of, upto, weighing
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
 COSTLY = 1.2  # times the multiply-adds: a size that costs more never stands first
-LESS = 0.1  # of the starved pixels that a larger image must spare
+LESS = 0.1  # of the unfair pixels that a larger image must spare, or any change where every pixel is starved
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -106,16 +106,17 @@ class Outcome(Judged, frozen=True):
 class Remedy(msgspec.Struct, frozen=True):
     """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
 
-    `price` says what speaks against it, where that keeps it behind all others: it costs more than 1.2 times the
-    multiply-adds, it leaves more pixels starved or overused, its layers still jump in phase where an axis wraps, or it
-    only has fewer stride remainders.
+    `as_is` and `trained` are what was measured of it elsewhere, in points: without training, and the worst with the
+    training that it needs; None where nobody measured that. `price` says what speaks against it, where that keeps it
+    behind all others: it costs more than 1.2 times the multiply-adds, its layers still jump in phase where an axis
+    wraps, or it only has fewer stride remainders.
 
     Examples
     --------
     >>> import padviz
     >>> best = remedies(padviz.load("resnet50"), 224)[0]
-    >>> best.what, best.needs
-    ('225x225 + reflect', 'fine-tune')
+    >>> best.what, best.needs, best.as_is, best.trained
+    ('partial padding', 'fine-tune', -19.1, -2.0)
     """
 
     kind: str
@@ -126,6 +127,8 @@ class Remedy(msgspec.Struct, frozen=True):
     padding: str | None
     macs_ratio: float | None
     price: str | None
+    as_is: float | None = None
+    trained: float | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def remedies(
 
     >>> import padviz
     >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
-    ['225x225 + reflect', '225x225 + partial']
+    ['partial padding', '225 x 225 px']
     """
     heads = weighing(heads, layer, network)
     network, pixels = network.at(size), network.pixels(size)
@@ -197,7 +200,7 @@ def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> 
     >>> today = Case(padviz.load("resnet18"), (224, 224))
     >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
     >>> tried[0].change.what, tried[0].after.uneven_convolutions
-    ('225x225 + reflect', 0)
+    ('partial padding', 4)
     """
     tried: list[Attempt] = []
     rank = partial(_rank, before=before)
@@ -220,33 +223,34 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
     if not helps(change.kind, before, after):
         return Attempt(change, after)
     what = change.kind, change.what, [*change.edit], change.needs
-    remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio))
+    known = evidence.of(change.parts)
+    points = (known.as_is and known.as_is[0], known.after(change.needs)) if known else (None, None)
+    remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio), *points)
     return Attempt(change, after, remedy, counts)
 
 
 def helps(kind: str, before: Judged, after: Judged) -> bool:
     """Tell whether fewer convolutions are uneven; for a size, fewer remainders or jumps; or fewer pixels unfair shares.
 
+    Nothing helps that leaves more pixels starved or overused. A scheme helps by its shares alone, also at another size.
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that, and where
-    hardly a pixel gets an unfair share there is nothing to spare. What
-    leaves windows uneven must not starve more pixels, or leave more remainders, for those that it makes even.
-    Where every pixel is starved, it is the spread of the shares that must halve. A scheme helps by its shares alone.
+    hardly a pixel gets an unfair share there is nothing to spare. What leaves windows uneven must not leave more
+    remainders for those that it makes even. Where every pixel is starved, a tenth must be so no longer, or if none is,
+    the spread of the shares must halve.
     """
-    if kind != "padding" and after.uneven_convolutions != before.uneven_convolutions:
-        cured = not after.uneven_convolutions or not (worse(before, after) or after.remainders > before.remainders)
+    if after.unfair > before.unfair:
+        return False
+    if kind not in ("padding", "both") and after.uneven_convolutions != before.uneven_convolutions:
+        cured = not after.uneven_convolutions or after.remainders <= before.remainders
         return after.uneven_convolutions < before.uneven_convolutions and cured
     if kind == "size":
         return after.remainders < before.remainders or after.jumps < before.jumps
+    spared = after.unfair < before.unfair * (1 - LESS)
     if kind == "larger":
-        return not after.low and before.unfair > GAIN and after.unfair < before.unfair * (1 - LESS)
+        return not after.low and before.unfair > GAIN and spared
     if before.low:
-        return after.spread < before.spread / 2
+        return after.spread < before.spread / 2 if after.low else spared
     return after.unfair < before.unfair - GAIN
-
-
-def worse(before: Judged, after: Judged) -> bool:
-    """Tell whether more pixels get too little or too much."""
-    return not before.low and after.unfair > before.unfair + GAIN
 
 
 def changes(today: Case) -> Iterator[Change]:
@@ -267,8 +271,6 @@ def changes(today: Case) -> Iterator[Change]:
 def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -> str | None:
     if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
-    if worse(before, after):
-        return "more pixels are starved or overused"
     if before.jumps and after.jumps:
         return f"{after.jumps} layer{'s jump' if after.jumps > 1 else ' jumps'} in phase still"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions
@@ -277,11 +279,10 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
 
 
 def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
-    """Rank what helps: what needs least of a trained network, then what leaves least unfair, then what costs least.
+    """Rank what helps: what needs least of a trained network, then by evidence, and only then by geometry.
 
-    The nearest of balanced sizes comes first: a larger image has fewer pixels near its border whatever the network
-    does. Schemes that make an image wrap come last of those that need as much: they suit few images. What has a price
-    comes last of all.
+    Of what was measured alike, what leaves fewest windows uneven comes first, then no stride remainder, no pixel above
+    four times its share, the nearest size, fewest unfair pixels. What has a price comes last of all.
     """
     remedy = attempt.remedy
     if remedy is None:
@@ -289,9 +290,9 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
     harsh, unfair = _unfairness(before, after)
-    joins = wraps(remedy.padding) and not any(circular_axes(attempt.change.case.network))
-    left = joins, after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, unfair
-    return False, remedy.price is not None, NEEDS.index(remedy.needs), *left, remedy.macs_ratio or 1.0
+    needed = remedy.price is not None, NEEDS.index(remedy.needs), *evidence.rank(attempt.change.parts, remedy.needs)
+    left = after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, unfair
+    return False, *needed, *left, remedy.macs_ratio or 1.0
 
 
 def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from padviz.advice.changes import NEEDS
 from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
-from padviz.advice.wording import border, padding, symmetry, verdict
+from padviz.advice.wording import NOTHING, UNTRAINED, accuracy, advice, border, fits, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
@@ -18,7 +19,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
-from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, receptive_fields
+from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import names_of, returned, upto, weighing
@@ -47,9 +48,12 @@ class Audit(msgspec.Struct, frozen=True):
     """The verdict in a few words and three sentences, the figures that it stands on, and the remedies, best first.
 
     `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
-    their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it.
+    their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it;
+    `advice` what to do first, and `accuracy` what that says of a trained network, and the command that measures it.
+    `best` is "nothing to do", what helps without training, or "nothing without training": `remedies` has what needs it.
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
+    `offset_by` has what each layer on the longest way to it adds, the largest first.
 
     Examples
     --------
@@ -68,12 +72,16 @@ class Audit(msgspec.Struct, frozen=True):
     border: str
     symmetry: str
     padding: str
+    advice: str
+    accuracy: str
+    best: str
     standing: Standing | None
     uneven_convolutions: list[str]
     uneven_pools: list[str]
     remainders: list[str]
     reach: Reach
     offset: list[float | None]
+    offset_by: dict[str, list[float | None]]
     grid: str
     outcome: Outcome
     remedies: list[Remedy]
@@ -137,7 +145,7 @@ def examine(
 
     >>> import padviz
     >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
-    ['today', 'replicate padding', 'symmetric padding']
+    ['today', 'partial padding', 'circular padding']
     """
     from padviz.network.declared import notes_on
 
@@ -151,6 +159,9 @@ def examine(
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
+    remedies = [attempt.remedy for attempt in tried if attempt.remedy]
+    free = next((remedy.what for remedy in remedies if remedy.needs == NEEDS[0] and not remedy.price), None)
+    fine = fits(figures, stands, field, reads)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -161,15 +172,19 @@ def examine(
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(today, field, reach.why, reads),
         padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
+        advice=advice(fine, reads, remedies),
+        accuracy=accuracy(network, reads),
+        best=NOTHING if fine else free or UNTRAINED,
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
         remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
+        offset_by=_offset_by(network, pixels, reach.layer) if field else {},
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
-        remedies=[attempt.remedy for attempt in tried if attempt.remedy],
+        remedies=remedies,
         cannot=[
             *cannot(today),
             *(_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy),
@@ -177,6 +192,21 @@ def examine(
         notes=[*notes_on(network, asked=size is not None)],
     )
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
+
+
+def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[float | None]]:
+    """Find what each layer on the longest way to the target adds to its grid offset, the largest first."""
+    moves = grid_moves(network, size)
+    depths: list[int] = []
+    for layer in network.layers:
+        depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
+    at, way = network.index[target], []
+    while network.layers[at].inputs:
+        way.append(network.layers[at].name)
+        at = max(network.layers[at].inputs, key=depths.__getitem__)
+    moved = {name: [moves[name, axis][1] for axis in network.axes] for name in way}
+    largest = sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
+    return {name: by for name, by in largest if any(by)}
 
 
 def _crop(tried: Attempt) -> str:

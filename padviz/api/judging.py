@@ -53,9 +53,9 @@ def audit(
     Returns
     -------
     Result of a `padviz.advice.verdict.Audit`
-        With `.verdict`, the sentences `.border`, `.symmetry` and `.padding`, and `.remedies`, those that help; first
-        what works with today's weights, then what helps most: what each is, how it is made, what it needs of a trained
-        network, and its outcome.
+        With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
+        first what works with today's weights, then by what was measured: what each is, how it is made, what it needs of
+        a trained network, and its outcome.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def audit(
     >>> judged.verdict
     'lopsided, narrow rim'
     >>> best = judged.remedies[0]
-    >>> best.what, best.edit, best.outcome.uneven_convolutions
-    ('225x225 + reflect', ['Resize((225, 225))', 'padviz.repad(module, "reflect")'], 0)
+    >>> judged.best, best.what, best.edit[0], best.as_is, best.trained
+    ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
     """
     from padviz.advice.verdict import DRAWN, audit, examine
     from padviz.reports.maps.audit import report_of

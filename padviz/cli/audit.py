@@ -40,11 +40,11 @@ def command(
     band next to a side whose lines are starved: lopsided where opposite rims differ by more than 4 px and a quarter,
     narrow or wide in the outer quartiles of 69 known networks (24 px and 60 px, mean of the four sides).
 
-    Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those: fewer uneven
-    windows, no stride remainder, no pixel above four times its share, the nearest size, fewer starved or overused
-    pixels. What has a price comes last: more than 1.2x multiply-adds, or more starved pixels. Geometry is counted
-    exactly; what a remedy does to a trained network is tried with --images, as padviz trial does by itself. Several
-    models or sizes make a table.
+    Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those, evidence ranks
+    first: what was measured to cost least once trained, what nobody tried last. Then geometry: fewer uneven windows,
+    no stride remainder, fewer starved or overused pixels. What costs more than 1.2x multiply-adds comes last. What a
+    remedy does to your network is tried with --images, as padviz trial does by itself. Several models or sizes make a
+    table.
 
     \b
     Example:

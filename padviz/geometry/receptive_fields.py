@@ -143,6 +143,24 @@ def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, 
         return {}
 
 
+def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """Find the grid offset of every layer and axis, and how much of it the layer adds to that of its first input.
+
+    >>> import padviz
+    >>> grid_moves(padviz.load("resnet50"), (224, 224))["layer4.0.conv2", "height"]
+    (-15.5, -8.0)
+    """
+    offsets = {network.layers[0].name: (0.0,) * len(network.axes)} | grid_offsets(network, size)
+    return {
+        (layer.name, axis): (own, None if own is None or before is None else own - before)
+        for layer in network.layers
+        if layer.inputs and layer.name in offsets
+        for axis, own, before in zip(
+            network.axes, offsets[layer.name], offsets[network.layers[layer.inputs[0]].name], strict=True
+        )
+    }
+
+
 def grid_in_words(row: ReceptiveField) -> str:
     """Say the grid offset of a layer in a few words, or why it has none.
 

@@ -185,7 +185,7 @@ def _groups(audit: Audit) -> list[int]:
     >>> import padviz
     >>> judged = padviz.audit("resnet50", 224)
     >>> [(judged.remedies[at].what, judged.remedies[at].needs) for at in _groups(judged)]
-    [('225x225 + reflect', 'fine-tune'), ('pool 7 strides', 'retrain'), ('256 x 256 px', "today's weights")]
+    [('partial padding', 'fine-tune'), ('pool 7 strides', 'retrain'), ('256 x 256 px', "today's weights")]
     """
     first: dict[str, int] = {}
     for at, remedy in enumerate(audit.remedies):

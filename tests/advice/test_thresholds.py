@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import cropped_outputs
-from padviz.advice.remedies import GAIN, Outcome, helps, worse
+from padviz.advice.remedies import GAIN, Outcome, helps
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import FOVEATED, border
@@ -150,8 +150,7 @@ def test_a_gain_as_small_as_is_asked_for_is_none() -> None:
     assert not helps("padding", judged(GAIN), judged())
     assert helps("padding", judged(2 * GAIN), judged())
     assert helps("padding", judged(GAIN, GAIN), judged())
-    assert not worse(judged(), judged(GAIN))
-    assert worse(judged(), judged(0.0, 2 * GAIN))
+    assert not helps("padding", judged(0.5), judged(0.0, 0.5))
 
 
 def test_a_larger_image_must_spare_a_tenth() -> None:
@@ -183,7 +182,8 @@ def test_where_all_shares_are_low_their_spread_must_halve() -> None:
     assert low.low
     assert not helps("padding", low, judged(1.0, least=0.08, most=0.32))
     assert helps("padding", low, judged(1.0, least=0.09, most=0.32))
-    assert not worse(low, judged(1.0, 1.0))
+    assert not helps("padding", low, judged(0.0, 0.9))
+    assert helps("padding", low, judged(0.0, 0.89))
 
 
 @AXES

@@ -43,6 +43,7 @@ class Axis(Struct, forbid_unknown_fields=True):
     circular: bool
     wraps: bool
     offset: float | None
+    offset_added: float | None
 
 
 class Layer(Struct, forbid_unknown_fields=True):
@@ -156,13 +157,13 @@ def test_uneven_csv_markdown_and_files() -> None:
         "axis": "height",
         "uneven": "1", "input": "224", "output": "112", "kernel": "7", "stride": "2", "dilation": "1",
         "declared_before": "3", "declared_after": "3", "consumed_before": "3", "consumed_after": "2",
-        "remainder": "0", "skipped": "0", "overhang": "0", "wraps": "0", "offset": "-0.5",
+        "remainder": "0", "skipped": "0", "overhang": "0", "wraps": "0", "offset": "-0.5", "offset_added": "-0.5",
     }  # fmt: skip
     result = run("uneven", "resnet18", "--size", "224", "--format", "markdown", "-o", "report.md")
     assert (result.exit_code, result.stdout) == (0, "")
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
-    assert "| maxpool | maxpool (pool) | 3/2/1 |  | 112 |" in report
+    assert "| maxpool | maxpool (pool) | 3/2/1 |  | 1+1 |" in report
     assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report

@@ -14,7 +14,7 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
-from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
+from padviz.geometry.receptive_fields import grid_in_words, grid_moves, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
@@ -129,3 +129,14 @@ def test_fields_uneven_and_audit_say_it() -> None:
     assert "sampling grid is centred 15.5" in " ".join(run("audit", "resnet18", "--size", "224").stdout.split())
     screen = " ".join(run("uneven", "ssd300_vgg16").stdout.split())
     assert "Sampling-grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("resnet50", (224, 225)), ("inception_v3", (224, 224)), ("vgg11", (64, 64))]
+)
+def test_what_layers_add_sums_up_to_the_offset(name: str, size: tuple[int, int]) -> None:
+    found = audit(padviz.load(name), size)
+    for axis in range(2):
+        assert sum(by[axis] or 0 for by in found.offset_by.values()) == found.offset[axis]
+    moves = grid_moves(padviz.load(name).at(size), size)
+    assert all([moves[layer, axis][1] for axis in ("height", "width")] == by for layer, by in found.offset_by.items())

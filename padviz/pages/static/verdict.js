@@ -1,11 +1,17 @@
-// The verdict at a size: in a few words and three sentences, and the best remedy of each group with its map.
+// The verdict at a size: in a few words and five sentences, and the best remedy of each group with its map.
 
 import { percent } from "./numbers.js";
 import { make } from "./paint.js";
 import { set, state } from "./state.js";
 
-// What a remedy needs of a trained network, and what speaks against it.
-export const needs = (remedy) => [remedy.needs, remedy.price].filter(Boolean).join("; ");
+const points = (n, how) => (n === null ? "" : `${n > 0 ? "+" : ""}${n.toFixed(1)} points ${how}`);
+
+// What was measured of a remedy elsewhere.
+const measured = ({ as_is, trained }) =>
+  [points(as_is, "as is"), points(trained, "at worst once trained")].filter(Boolean).join(", ") || "not measured";
+
+// What a remedy needs of a trained network, what was measured of it, and what speaks against it.
+export const needs = (remedy) => [remedy.needs, measured(remedy), remedy.price].filter(Boolean).join("; ");
 
 // A text whose numbers keep their units beside them.
 const tight = (text = "") => text.replace(/(\d) (%|px|x)/g, "$1\u00a0$2");
@@ -14,7 +20,7 @@ export class Verdict {
   constructor(book) {
     this.book = book;
     this.finding = document.getElementById("finding");
-    for (const name of ["border", "symmetry", "padding", "groups", "all", "more"])
+    for (const name of ["border", "advice", "accuracy", "symmetry", "padding", "groups", "all", "more"])
       this[name] = document.querySelector(`#verdict [data-part="${name}"]`);
     const wide = matchMedia("(min-width: 901px)"); // as in the style
     const fold = () => (this.more.open = wide.matches);
@@ -28,12 +34,13 @@ export class Verdict {
       remedies = audit.remedies ?? [];
     this.finding.textContent = `at ${this.book.sizes[state.asize].join(" × ")} px: ${audit.verdict ?? "no audit"}`;
     this.border.textContent = tight(audit.reason ?? audit.border);
+    this.advice.textContent = tight(audit.advice);
+    this.accuracy.textContent = audit.accuracy ?? "";
     this.symmetry.textContent = tight(audit.symmetry);
     this.padding.textContent = tight(audit.padding);
     const focused = this.groups.contains(document.activeElement) && document.activeElement.dataset.remedy;
     this.groups.replaceChildren(
       ...(audit.groups ?? []).map((at) => this.remedy(remedies[at], at, audit.outcome)),
-      ...(remedies.length || audit.reason ? [] : [make("li", {}, "No remedy that was tried helps.")]),
     );
     if (focused) this.groups.querySelector(`[data-remedy="${focused}"]`)?.focus();
     this.all.textContent = `all ${remedies.length} remedies, and how each is made`;

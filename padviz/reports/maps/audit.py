@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from padviz.advice.measured import AS_IS
-from padviz.advice.remedies import Judged, Outcome, Remedy, worse
+from padviz.advice.changes import wraps
+from padviz.advice.remedies import Judged, Outcome, Remedy
 from padviz.advice.verdict import Audit
+from padviz.advice.wording import UNTRAINED
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
@@ -19,14 +20,15 @@ from padviz.reports.tables import by, pixels, some_names
 if TYPE_CHECKING:
     from padviz.trained.trying.trial import Trial
 
-SHOWN = {"both": 2, "padding": 2, "size": 2}  # remedies of a kind on a screen, which has all others
+SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each other
 NAMED = 4  # layers of a line
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
+SEVERALLY = "nothing: no change was shown to help without training; else: with training."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
-    "elsewhere": "points of a small network's accuracy, blank if not tried (yours: --images FOLDER)",
+    "measured": "points of small networks, as is and at worst once trained (yours: --images FOLDER)",
 }
 
 
@@ -56,7 +58,8 @@ def _remedy(key: str) -> Any:
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
 UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
-REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, Column("macs", show="{:.2f}x", of=_remedy("macs_ratio")))
+MACS = Column("macs", show="{:.2f}x", of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0))
+REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
 NEEDS = Column("needs", of=_remedy("needs"))
 SEVERAL = (
     Column("network", of=lambda row: row.of.network),
@@ -65,9 +68,15 @@ SEVERAL = (
     *JUDGED[:2],
     replace(OVERUSED, spare=1),
     replace(RIM, spare=2),  # of which the verdict speaks
-    Column("best", "best remedy", of=_remedy("what")),
+    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
+
+
+def _best(audit: Audit) -> str:
+    """Write the best remedy, and what is best with training where nothing helps without."""
+    first = next((each for each in audit.remedies if not each.price), None)
+    return f"nothing, else {first.what.removesuffix(' padding')}" if first and audit.best == UNTRAINED else audit.best
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
@@ -78,9 +87,8 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, file
 
         facts["trial"] = trial_facts(tried)
     rows = [_rows(audit) for audit in audits]
-    best = [own[0]._replace(remedy=own[1].remedy if own[1:] else None) for own in rows]
     first = audits[0]
-    screen: list[Block] = [Table(SEVERAL, best)]
+    screen: list[Block] = [Table(SEVERAL, [own[0] for own in rows], SEVERALLY)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
     sheet = Table(SHEET, [row for own in rows for row in own])
@@ -99,10 +107,13 @@ def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
     """Lay out all of one network, on one screen."""
     title = f"{audit.title}, {by(audit.size)}, to {some_names(audit.target, NAMED)}"
     title += f", {_plain(audit.outcome)} multiply-adds" if audit.outcome.macs else ""
-    answer = [("Border", audit.border), ("Symmetry", audit.symmetry), ("Padding", audit.padding)]
-    blocks: list[Block] = [Heading(title), Facts([*answer, *_figures(audit)])]
-    helped = _compared(audit, tried) if audit.remedies else [Lines(["No remedy that was tried helps."])]
+    blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
+    helped = _compared(audit, tried) if audit.remedies else []
     return [*blocks, *helped, Lines(audit.cannot)]
+
+
+def _sentences(audit: Audit) -> list[tuple[str, str]]:
+    return [(key.capitalize(), getattr(audit, key)) for key in ("border", "symmetry", "padding", "advice", "accuracy")]
 
 
 def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
@@ -114,7 +125,7 @@ def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
         return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
     heading = Heading(f"{audit.title}, {by(audit.size)}: {audit.verdict}")
-    sentences = Facts(("", sentence) for sentence in (audit.border, audit.symmetry, audit.padding))
+    sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), _rows(audit))
     return [heading, sentences, table, Lines(audit.cannot)]
 
@@ -138,11 +149,11 @@ def _group(remedy: Remedy) -> str:
 
 
 def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
-    """Yield the first of each kind, and what has a price only where nothing of its kind has none."""
-    left, free = dict(SHOWN), {remedy.kind for remedy in remedies if not remedy.price}
+    """Yield the first of each kind, and what has a price only where nothing has none."""
+    left, free = dict(SHOWN), any(not remedy.price for remedy in remedies)
     for remedy in remedies:
         left[remedy.kind] = left.get(remedy.kind, 1) - 1
-        if left[remedy.kind] >= 0 and not (remedy.price and remedy.kind in free):
+        if left[remedy.kind] >= 0 and not (remedy.price and free):
             yield remedy
 
 
@@ -154,17 +165,25 @@ def _legend(table: Table, tried: Trial | None) -> str:
         what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
         yardstick = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
         meanings[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
-    return "; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled) + "."
+    rows = [row for row in table.rows if row.outcome]
+    said = ["; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled)]
+    said += ["circular padding suits images that wrap"] * any(row.remedy and wraps(row.remedy.padding) for row in rows)
+    said += ["fair shares: see Border"] * any(row.outcome.share is None for row in rows)
+    said += ["macs: unknown where a layer does not say its channels"] * any(not row.outcome.macs for row in rows)
+    return f"{'; '.join(filter(None, said))}."
 
 
 def _measured_column(tried: Trial | None) -> Column:
     """Make the column of what was measured of a remedy, or of its like."""
-    return Column(_last(tried), of=lambda row: row.remedy and _measured(row.remedy, tried))
+    nothing = "0, 0" if tried is None else "100.0 %" if tried.kind == "classes" else "0.0 %"
+    return Column(
+        _last(tried), of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing)
+    )
 
 
 def _last(tried: Trial | None) -> str:
     """Name the column of what was measured."""
-    return "elsewhere" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
+    return "measured" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
 def _edited(before: Outcome, listed: list[Remedy]) -> list[str]:
@@ -210,8 +229,6 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
     after, remarks = remedy.outcome, []
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
         remarks.append(remedy.price)
-    if worse(before, after) and not (remedy.price or "").startswith("more"):
-        remarks.append("more pixels are starved or overused")
     if after.remainders > before.remainders:
         remarks.append(f"leaves {after.remainders} stride remainder{'s' if after.remainders > 1 else ''}")
     return remarks
@@ -220,13 +237,16 @@ def _besides(before: Outcome, remedy: Remedy) -> list[str]:
 def _figures(audit: Audit) -> list[tuple[str, Any]]:
     """List the figures that the verdict stands on."""
     share = audit.outcome.share
-    facts: list[tuple[str, Any]] = [("weights kept", _as_it_is(audit.remedies))] if audit.remedies else []
+    facts: list[tuple[str, Any]] = []
     if share:
         corners = [
             _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None
         ]
         at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
         facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
+    if audit.offset_by:
+        moved = [f"{name} {_moved(by)}" for name, by in audit.offset_by.items()]
+        facts.append(("grid moved", some_names(moved, NAMED)))
     if audit.uneven_pools:
         facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
     if audit.remainders:
@@ -235,26 +255,23 @@ def _figures(audit: Audit) -> list[tuple[str, Any]]:
     return facts
 
 
-def _as_it_is(remedies: list[Remedy]) -> str:
-    """Say what works with today's weights."""
-    first = next((remedy for remedy in remedies if remedy.needs == "today's weights"), None)
-    if first is None or first.outcome.share is None:
-        return "nothing that was tried works with today's weights"
-    times = f" at {first.macs_ratio:.2f}x multiply-adds" if first.macs_ratio and first.macs_ratio != 1 else ""
-    return f"{first.what}{times} leaves {percent(first.outcome.share.starved)} starved"
-
-
-def _measured(remedy: Remedy, tried: Trial | None) -> str | None:
+def _measured(remedy: Remedy, tried: Trial | None) -> str:
     """Find what a remedy did to this trained network, or to another one."""
     if tried is None:
-        lost = AS_IS.get(remedy.padding or "") if remedy.kind == "padding" else None
-        return f"{lost:+.1f}" if lost else None
+        points = (remedy.as_is, remedy.trained)
+        known = any(n is not None for n in points)
+        return ", ".join("-" if n is None else f"{n:+.1f}" for n in points) if known else "not measured"
     size = (remedy.outcome.size[0], remedy.outcome.size[1])
     for row in tried.changes:
         same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
         if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
             return percent(row.main.value or 0)
-    return None
+    return "not tried"
+
+
+def _moved(by: list[float | None]) -> str:
+    """Write by how many pixels a layer moves the grid, once where both axes agree."""
+    return " / ".join(dict.fromkeys("?" if n is None else f"{n:+.3g}" for n in by)) + " px"
 
 
 def _share(value: float) -> str:

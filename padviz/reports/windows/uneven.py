@@ -10,7 +10,7 @@ from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_wi
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, padded_before
 from padviz.geometry.reaching.seams import seams_in_words
-from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, receptive_fields
+from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.declared import declared
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
@@ -38,6 +38,7 @@ class Reads(NamedTuple):
     axis: str
     row: AxisPadding
     sides: tuple[str, str]
+    moved: float | None = None  # pixels that it adds to the grid offset
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -74,17 +75,17 @@ SCREEN = (
     kind(lambda reads: reads.layer),
     Column("shape", "k/s/d", of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}"),
     Column("axis"),
-    _of("input"),
     _of("declared", "pads", show=_pair),
     _of("consumed", "used", show=_pair),
     _of("remainder", "rest", show=lambda rows: rows or None),
     _of("skipped", "skip", show=lambda rows: rows or None),
     _of("overhang", "over", show=lambda rows: rows or None),
+    Column("moved", "grid", show="{:+g}"),
     Column("words", "reads"),
 )
 SHEET = (
     "layer kind convolution axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps offset"
+    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps offset offset_added"
 )
 
 
@@ -121,12 +122,11 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
 
 
 def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
-    """Add the grid offset of each layer to a ledger, and the nearest balanced sizes."""
-    facts, offsets = ledger_facts(ledger), grid_offsets(network, ledger.size)
-    unknown = [None] * len(network.axes)
+    """Add the grid offset of each layer to a ledger, what of it the layer adds, and the nearest balanced sizes."""
+    facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
     for layer in facts["layers"]:
-        for axis, offset in zip(network.axes, offsets.get(layer["layer"], unknown), strict=True):
-            layer[axis]["offset"] = offset
+        for axis in network.axes:
+            layer[axis]["offset"], layer[axis]["offset_added"] = moves.get((layer["layer"], axis), (None, None))
     below, above = nearest_balanced(network, ledger.size)
     odd = odd_window(network, ledger.size) if below is above is None else None
     facts["nearest_balanced"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
@@ -143,20 +143,26 @@ def _table(rows: Sequence[dict[str, Any]], networks: Sequence[Network]) -> Table
 
 def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
     """Yield a row for each window and axis."""
-    offsets = grid_offsets(network, ledger.size)
+    moves = grid_moves(network, ledger.size)
     head = {"network": ledger.network, **dict(zip(network.axes, ledger.size, strict=True))}
     for layer in listed:
-        own_offsets = offsets.get(layer.layer, [None] * len(network.axes))
-        for (axis, row), offset in zip(layer.axes.items(), own_offsets, strict=True):
-            own = {"axis": axis, "offset": offset, "uneven": row.uneven}
+        for axis, row in layer.axes.items():
+            offset, added = moves.get((layer.layer, axis), (None, None))
+            own = {"axis": axis, "offset": offset, "offset_added": added, "uneven": row.uneven}
             yield {**head, **picked(layer, "layer kind convolution"), **flat(row), **own}
 
 
 def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
     marks = () if all(layer.convolution for layer in listed) else (POOL,)
-    rows = [row for layer in listed for row in reads_of(layer, every)]
-    table = Table(SCREEN, rows, marked=lambda reads: reads.row.uneven)
+    moves = grid_moves(network, ledger.size)
+    rows = [
+        row._replace(moved=moves.get((layer.layer, row.axis or network.axes[0]), (None, None))[1])
+        for layer in listed
+        for row in reads_of(layer, every)
+    ]
+    legend = "grid: px that the layer adds to the sampling-grid offset."
+    table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
 
 

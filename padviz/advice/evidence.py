@@ -1,0 +1,77 @@
+"""What was measured of each change, in points: geometry is counted exactly, accuracy has to be tried.
+
+The network is the small one of `make experiment`, trained with zeros at 32 px, against zeros treated alike; the
+detector is that of `make experiment-detector`, trained from scratch under each padding, in points of AP .5 against
+zeros. Both pad 3 x 3 windows by one pixel, where replicate is symmetric padding. docs/evidence/limits.md shows all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
+Points = tuple[float, float] | None  # a mean, and its 95 % interval to either side; nan where none was worked out
+nan = float("nan")
+
+
+class Evidence(NamedTuple):
+    """A change as it is, with batch-norm statistics anew, after 1 and 3 epochs, trained anew, and in detectors.
+
+    `detector` has the strides 4, 16 and 32, as far as they were trained; `unseen` has 4 and 16, where training had no
+    object near the rim and the test had.
+    """
+
+    as_is: Points = None
+    batch_norm: Points = None
+    epoch: Points = None
+    epochs: Points = None
+    anew: Points = None
+    detector: tuple[float, ...] = ()
+    unseen: tuple[float, ...] = ()
+    source: str = "experiment, detector"
+
+    def after(self, needs: str) -> float | None:
+        """Return the worst figure of a change that was made as it needs: as it is, fine-tuned or trained anew."""
+        if needs == "today's weights":
+            return self.as_is and self.as_is[0]
+        network = self.epoch if needs == "fine-tune" else self.anew
+        return min([*self.detector, *(network or ())[:1]], default=None)
+
+
+_SYMMETRIC = Evidence((-8.0, 0.6), (-5.1, 1.1), (-2.7, 0.4), (-1.8, 1.6), None, (-6.5,), (15.9,))
+EVIDENCE = {
+    LESS: Evidence((-4.7, 1.9), (-2.3, nan), (-0.3, nan), source="experiment"),
+    "partial": Evidence((-19.1, 5.9), (-11.5, 8.9), (-1.6, 1.4), None, None, (-2.0, -1.1), (0.7, 0.7)),
+    MORE: Evidence((-30.3, 31.3), (-19.2, 14.2), (-3.1, 0.9), (-1.5, 2.2), (-1.5, nan), (0.4,), (2.3,)),
+    "circular": Evidence((-4.5, 4.4), (-1.1, 0.4), (0.4, 0.9), (1.3, 1.3), (4.9, nan), (-3.9,), (21.0,)),
+    "symmetric": _SYMMETRIC,
+    "replicate": _SYMMETRIC,
+    "reflect": Evidence((-12.7, 1.0), (-5.4, 1.8), (-2.8, 0.9), None, (-1.1, nan), (-5.1, -4.4, -7.0), (16.2, 5.7)),
+    FOUR: Evidence((-13.0, 14.5), (-5.1, nan), (-1.0, nan), source="experiment"),
+    POOLED: Evidence(anew=(0.2, nan), source="experiment"),
+}
+
+
+def size_parts(steps: set[int]) -> tuple[str | None, ...]:
+    """Name what was measured of a size that moves the grid by so many pixels; None of others."""
+    (step,) = steps if len(steps) == 1 else (0,)
+    measured = {1: MORE, -1: LESS, 4: FOUR}.get(step)
+    return (measured,) if measured else (MORE, None)
+
+
+def of(parts: Sequence[str | None]) -> Evidence | None:
+    """Find what was measured of a change by its parts; None of a combination, which nobody tried."""
+    return EVIDENCE.get(parts[0] or "") if len(parts) == 1 else None
+
+
+def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
+    """Rank a change by the worst that was measured of it; what nobody tried stands behind what was.
+
+    >>> rank(("partial",), "fine-tune") < rank((MORE,), "fine-tune") < rank((MORE, "partial"), "fine-tune")
+    True
+    """
+    known = [EVIDENCE[part].after(needs) for part in parts if part in EVIDENCE]
+    worst = min([points for points in known if points is not None], default=-inf)
+    return of(parts) is None, -worst
