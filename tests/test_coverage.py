@@ -1,6 +1,6 @@
 """Intervals of 95 % hold the truth that data was made with: in 93 to 97 % of cases, as far as runs can show.
 
-A few runs go with the others; all 2,000 are slow. `python -m tests.test_coverage 2000` prints what they hold.
+A few runs go with the others; `make soak` makes 2,000. `python -m tests.test_coverage 2000` prints what they hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from padviz.intervals import Estimate, mean, share
 from padviz.scoring.rings.detected import rings_of
 from padviz.trained.trying.seen import edge_of, estimates, rank_correlation
 from tests.scoring.made import scenes
-from tests.sweeps import SLOW
+from tests.sweeps import REST
 
 Held = Iterator[tuple[str, Estimate, float]]
 
@@ -97,7 +97,7 @@ def held(room: Callable[[int], Held], runs: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("room", [trial, seen, rings])
-@pytest.mark.parametrize("runs", [60, pytest.param(2000, marks=SLOW)])
+@pytest.mark.parametrize("runs", [60, pytest.param(2000, marks=REST)])
 def test_intervals_hold_the_truth(room: Callable[[int], Held], runs: int) -> None:
     chance = 3 * (0.05 * 0.95 / runs) ** 0.5
     for name, share_held in held(room, runs).items():

@@ -11,7 +11,7 @@ import pytest
 from padviz.reports.trained.rings import findings
 from padviz.scoring.rings.detected import Rings, rings_of
 from padviz.scoring.scenes import Scenes, boxes
-from tests.sweeps import SLOW
+from tests.sweeps import REST
 
 SIZE = np.array([480, 640])
 BLIND = {
@@ -75,7 +75,7 @@ def test_a_fair_detector_is_called_fair(kind: str) -> None:
     assert first_line(rings_of(detector(1, **FAIR[kind]))).startswith("Recall and AP do not differ measurably: ")
 
 
-@SLOW
+@REST
 def test_fair_detectors_are_seldom_called_unfair() -> None:
     """Two figures are compared, and four sides: 5 % each, some together."""
     lines = [first_line(rings_of(detector(seed, images=60))) for seed in range(200)]

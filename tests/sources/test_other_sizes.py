@@ -16,6 +16,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from tests.resized import judged
+from tests.sweeps import REST, SLOW
 from tests.torch_oracle import conv, counted
 
 
@@ -114,8 +115,8 @@ def test_random_modules_are_right_at_every_size(seed: int) -> None:
     assert said.count("right") > 20
 
 
-@pytest.mark.slow
-def test_thousands_of_random_modules_are_right_at_every_size() -> None:
-    said = [line for number in range(3_000) for line in judged(Random(f"many/{number}"))]
+@pytest.mark.parametrize("modules", [pytest.param(300, marks=SLOW), pytest.param(3000, marks=REST)])
+def test_many_random_modules_are_right_at_every_size(modules: int) -> None:
+    said = [line for number in range(modules) for line in judged(Random(f"many/{number}"))]
     assert {*said} <= {"right", "refused"}, [line for line in said if line not in ("right", "refused")][:9]
     assert said.count("right") > said.count("refused")
