@@ -75,6 +75,14 @@ class Resized(nn.Module):
         return x
 
 
+def nearest(x: Tensor, size: Size) -> Tensor:
+    """Resize; by exact numbers where gradients are taken, since PyTorch's of 32 bits miss a row now and then."""
+    if not x.requires_grad:
+        return functional.interpolate(x, size=size)
+    rows, cols = (torch.arange(m) * n // m for n, m in zip(x.shape[2:], size, strict=True))
+    return x[:, :, rows][..., cols]
+
+
 def conv(net: Resized, rng: Random, **options: Any) -> Step:
     k, s = rng.randint(1, 5), rng.choice((1, 1, 2, 3, 4))
     made = net.layer(nn.Conv2d(1, 1, k, s, rng.randint(0, k // 2), rng.choice((1, 1, 2)), bias=False))
@@ -184,14 +192,14 @@ def resized(net: Resized, rng: Random) -> Step:
     def run(x: Tensor, kept: list[Tensor]) -> Tensor:
         h, w = x.shape[2:]
         if how == "scale":
-            return functional.interpolate(x, scale_factor=float(s))
+            return nearest(x, (h * s, w * s))
         sizes = {
             "times": (h * s, w * s),
             "share": (max(h // s, 1), max(w // s, 1)),
             "least": (max(h, 9), max(w, 9)),
             "one less": (2 * h - 1, 2 * w - 1),
         }
-        return functional.interpolate(x, size=sizes[how])
+        return nearest(x, sizes[how])
 
     return run
 
@@ -211,7 +219,7 @@ def skip(net: Resized, rng: Random) -> Step:
             dh, dw = h - x.shape[2], w - x.shape[3]
             return functional.pad(x, (front(dw), dw - front(dw), front(dh), dh - front(dh)))
         if how == "resize":
-            return functional.interpolate(x, size=(h, w))
+            return nearest(x, (h, w))
         top, left = ((x.shape[2] - h) // 2, (x.shape[3] - w) // 2) if how == "centre" else (0, 0)
         return x[:, :, top : top + h, left : left + w]
 
