@@ -164,7 +164,7 @@ def test_uneven_csv_markdown_and_files() -> None:
     report = Path("report.md").read_text()
     assert report.startswith("### ResNet-18, 224 x 224\n\n| layer | kind |")
     assert "| maxpool | maxpool (pool) | 3/2/1 |  | 1+1 |" in report
-    assert "| conv1 | conv | 7/2/1 |  | 224 | 3+3 | 3+2 |" in report
+    assert "| conv1 | conv | 7/2/1 |  | 3+3 | 3+2 |" in report
     assert "exists" in run("uneven", "resnet18", "-o", "report.md").stderr
     assert Path("report.md").read_text() == report
     assert run("uneven", "resnet18", "-o", "report.md", "--overwrite").exit_code == 0

@@ -78,7 +78,7 @@ def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn
     assert row.height.offset == mean - Fraction(size - 1, 2)
     assert row.parts_at is None
     off = float(row.height.offset)
-    place = f"{abs(off):g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
+    place = f"{abs(off):.3g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
     assert f"the sampling grid is centred {place}" in audit(network, size).symmetry
 
 
