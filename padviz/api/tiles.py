@@ -30,10 +30,7 @@ class Tiles(Result["Plan"]):
     def for_(self, library: str) -> dict[str, Any]:
         """Make the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
 
-        torch-em, bioimageio, rastervision, terratorch and tiatoolbox read beyond the image other pixels than the
-        network's padding, so that units near its border differ.
-
-        For monai and toolbelt the arguments fit images of the plan's size alone, for the others those that are as long
+        For monai and toolbelt the arguments fit images of the plan's size alone, for torchio those that are as long
         modulo the lattice. For monai the image, and what the model returns, must be float32: half precision has no
         1e-10, the weight of what a tile gets wrong.
 

@@ -1,4 +1,4 @@
-"""The printed calls, run in the libraries that they are for, and what goes wrong without their recipes."""
+"""The printed calls, run in the libraries that they are for, and what goes wrong without them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from padviz.network.targets import upto
 from tests.cutting.test_plan import UNet, seeded
 
 MODEL = seeded(UNet(1))
-SIZES = {"fits": ((200, 212), (84, 96)), "pushed back": ((332, 404), (97, 120)), "square": ((256, 256), (128, 128))}
+SIZES = {
+    "fits": ((200, 212), (84, 96)),
+    "pushed back": ((332, 404), (97, 120)),
+    "square": ((256, 256), (128, 128)),
+    "a row of tiles": ((96, 308), (96, 84)),
+}
 WHOLE: dict[str, Any] = {}
 
 
@@ -65,7 +70,7 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "monai")
     out = run(recipe, image=image, model=model)["out"]
-    assert recipe.exact == "everywhere"
+    assert recipe.exact
     assert apart(out, whole) < 1e-5
     given = inferers.sliding_window_inference(image, predictor=model, **keywords(plan, "monai"))
     assert apart(given, whole) < 1e-5
@@ -103,40 +108,15 @@ def test_the_call_for_monai_is_exact_in_half_precision() -> None:
     assert apart(out, model(half)) < 1e-3  # what rounding to half precision takes
 
 
-def test_calls_that_repeat_one_tile_are_right_for_all_sizes_of_the_lattice() -> None:
-    plan, *_ = planned("fits")
-    recipe = handover(plan, "realesrgan")
+def test_the_call_for_torchio_is_exact_for_the_sizes_that_it_names() -> None:
+    pytest.importorskip("torchio")
+    recipe = handover(planned("fits")[0], "torchio")
     assert recipe.words == "exact; for images of height and width a multiple of 4 only"
-    for size in ((96, 340), (332, 60), (52, 48)):
+    for size in ((96, 340), (332, 100), (88, 104), (260, 128)):
         image = torch.rand(1, 1, *size, dtype=torch.float64)
-        assert apart(enhanced(image, **recipe.arguments), model(image)) < 1e-12
+        assert apart(joined(recipe, image), model(image)) < 1e-5
     flat = plan_tiles(upto(padviz.load("vgg11"), ("features.0",)), (900, 700), (512, 512))
-    assert handover(flat, "realesrgan").words == handover(flat, "torchio").words == "exact"
-
-
-def test_each_library_names_the_sizes_that_its_call_is_for() -> None:
-    plan = plan_tiles(padviz.load(seeded(Pooled()), size=(101, 130)), (101, 130), (41, 40))
-    ends = "for images of height 1 more than a multiple of 2 and width a multiple of 2 only"
-    for library in ("realesrgan", "torch-em", "bioimageio", "rastervision"):
-        recipe = handover(plan, library)
-        assert recipe.words.endswith(f"; {ends}"), library
-        assert recipe.call.startswith(f"# {ends}\n"), library
-    column = plan_tiles(padviz.load("unet_padded"), (1024, 512), (512, 512))
-    assert handover(column, "torchio").words == "exact; for images of 1024 x 512 only: plan again for each size"
-    assert "only" not in handover(column, "sahi").words
-
-
-@pytest.mark.parametrize("library", ["terratorch", "tiatoolbox"])
-def test_a_tile_that_a_library_would_start_off_the_lattice_is_not_called_exact(library: str) -> None:
-    pooled = seeded(Pooled()).float()
-    image = torch.rand(1, 1, 101, 130, generator=torch.Generator().manual_seed(0))
-    last = pooled(image[..., 101 - 40 :, :])  # of 40 rows, which end with the image
-    assert apart(last[..., 8:-8, :].detach(), pooled(image)[..., 101 - 32 : -8, :].detach()) > 0.01
-    recipe = handover(plan_tiles(padviz.load(pooled, size=(101, 130)), (101, 130), (41, 40)), library)
-    assert recipe.exact == "nowhere"
-    assert recipe.words == "not exact: its tiles would start off the lattice; pad the image to 102 x 130"
-    even = plan_tiles(padviz.load(pooled, size=(102, 130)), (102, 130), (41, 40))
-    assert handover(even, library).exact == "inside"
+    assert handover(flat, "torchio").words == "exact"
 
 
 @pytest.mark.parametrize("spelt", [lambda fraction: fraction, lambda fraction: round(fraction, 3)])
@@ -166,7 +146,7 @@ def test_monai_pushes_the_last_tile_off_the_lattice_where_tiles_do_not_fit() -> 
     pooled, size = seeded(Pooled()), (101, 101)
     plan = plan_tiles(padviz.load(pooled, size=size), size, (40, 40))
     recipe, image = handover(plan, "monai"), torch.rand(1, 1, *size, dtype=torch.float64)
-    assert (plan.tile, recipe.exact) == ((39, 39), "everywhere")
+    assert (plan.tile, recipe.exact) == ((39, 39), True)
     names = {"image": image, "model": lambda tile: pooled(tile.double())}
     whole, window = pooled(image), inferers.sliding_window_inference
     assert apart(run(recipe, **names)["out"], whole) < 1e-5
@@ -175,18 +155,25 @@ def test_monai_pushes_the_last_tile_off_the_lattice_where_tiles_do_not_fit() -> 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_torchio_makes_the_whole_of_tiles(name: str) -> None:
-    torchio = pytest.importorskip("torchio")
+    pytest.importorskip("torchio")
     plan, image, whole = planned(name)
     recipe = handover(plan, "torchio")
-    if recipe.exact != "everywhere":
+    if not recipe.exact:
         assert "pad the image to an even size" in recipe.words
         return
+    assert apart(joined(recipe, image), whole) < 1e-5
+
+
+def joined(recipe: Handover, image: Any) -> Any:
+    """What TorchIO makes of the model's tiles of an image."""
+    import torchio
+
     subject = torchio.Subject(image=torchio.ScalarImage(tensor=image[0].unsqueeze(-1)))
     names = run(recipe, subject=subject)
     for batch in torch.utils.data.DataLoader(names["sampler"], batch_size=2):
         tiles = model(batch["image"]["data"][..., 0]).unsqueeze(-1)
         names["aggregator"].add_batch(tiles, batch[torchio.LOCATION])
-    assert apart(names["aggregator"].get_output_tensor()[..., 0][None], whole) < 1e-5
+    return names["aggregator"].get_output_tensor()[..., 0][None]
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -195,43 +182,105 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     plan, image, whole = planned(name)
     recipe = handover(plan, "toolbelt")
     slicer = run(recipe)["slicer"]
-    if recipe.exact == "everywhere":
+    if recipe.exact:
         assert (slicer.weight == tiles.ImageSlicer(**keywords(plan, "toolbelt")).weight).all()
     merger = tiles.TileMerger(slicer.target_shape, 2, slicer.weight, dtype=torch.float64)
     for part, crop in zip(slicer.split(image[0].permute(1, 2, 0).numpy()), slicer.crops, strict=True):
         merger.integrate_batch(model(torch.from_numpy(np.moveaxis(part, -1, 0))[None]), [crop])
     merged = slicer.crop_to_orignal_size(np.moveaxis(merger.merge().numpy(), 0, -1))
     difference = apart(torch.from_numpy(np.moveaxis(merged, -1, 0))[None], whole)
-    if recipe.exact == "everywhere":
+    if recipe.exact:
         assert difference < 1e-5
     else:
         assert "no step fits the image; pad it to" in recipe.words
         assert difference > 1e-3
 
 
-def enhanced(image: Any, tile: int, tile_pad: int) -> Any:
-    """What Real-ESRGAN's tiler makes: cores of `tile` pixels from the corner on, with `tile_pad` around them."""
-    out = torch.zeros(1, 2, *image.shape[2:], dtype=torch.float64)
-    height, width = image.shape[2:]
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            ends = min(top + tile, height), min(left + tile, width)
-            first = max(top - tile_pad, 0), max(left - tile_pad, 0)
-            last = min(ends[0] + tile_pad, height), min(ends[1] + tile_pad, width)
-            made = model(image[..., first[0] : last[0], first[1] : last[1]])
-            rows = slice(top - first[0], ends[0] - first[0])
-            out[..., top : ends[0], left : ends[1]] = made[..., rows, left - first[1] : ends[1] - first[1]]
-    return out
+BOX = (90, 30, 110, 40)  # left, top, right, bottom
+
+
+def scene(name: str) -> tuple[Plan, Any]:
+    """A plan for objects of 20 px, and an image with a white box."""
+    size, tile = SIZES[name]
+    image = np.zeros((*size, 3), np.uint8)
+    image[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255
+    return plan_tiles(padviz.load(MODEL, size=size), size, tile, objects=20), image
+
+
+def found(tile: Any) -> Any:
+    """The box around what is white, (1, 4), or nothing, (0, 4)."""
+    rows, cols = np.nonzero(tile[..., 0])
+    return np.array([[cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]] if len(rows) else np.zeros((0, 4)))
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_tiler_of_realesrgan_makes_the_whole_of_tiles(name: str) -> None:
-    plan, image, whole = planned(name)
-    recipe = handover(plan, "realesrgan")
-    assert recipe.exact == "everywhere"
-    assert apart(enhanced(image, **recipe.arguments), whole) < 1e-12
-    less = {**recipe.arguments, "tile_pad": recipe.arguments["tile_pad"] - 4}
-    assert apart(enhanced(image, **less), whole) > 1e-9
+def test_supervision_reads_the_tiles_of_a_plan(name: str) -> None:
+    supervision = pytest.importorskip("supervision")
+    plan, image = scene(name)
+    shapes = []
+
+    def callback(tile: Any) -> Any:
+        shapes.append(tile.shape[:2])
+        boxes = found(tile)
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])  # what is cut off scores less
+        return supervision.Detections(boxes, confidence=areas, class_id=np.zeros(len(boxes), int))
+
+    slicer = run(handover(plan, "supervision"), callback=callback)["slicer"]
+    boxes = slicer(image).xyxy
+    assert shapes == [plan.tile] * len(plan)
+    starts = slicer._generate_offset(image.shape[1::-1], slicer.slice_wh, slicer.overlap_wh)[:, 1::-1]
+    assert [tuple(start) for start in starts] == [tuple(side.start for side in tile.read) for tile in plan]
+    assert BOX in [tuple(box) for box in boxes]
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sahi_reads_the_tiles_of_a_plan(name: str) -> None:
+    prediction, base = pytest.importorskip("sahi.prediction"), pytest.importorskip("sahi.models.base")
+    plan, image = scene(name)
+    starts = []
+
+    class Detector(base.DetectionModel):  # type: ignore[misc]
+        def load_model(self) -> None:
+            pass
+
+        def perform_inference(self, image: Any) -> None:
+            self.shape, self.boxes = image.shape[:2], found(image)
+
+        def _create_object_prediction_list_from_original_predictions(
+            self, shift_amount_list: Any, full_shape_list: Any
+        ) -> None:
+            shift, full = (np.ravel(n).tolist() for n in (shift_amount_list, full_shape_list))
+            starts.append(((shift[1], shift[0]), self.shape))
+            places = {"shift_amount": shift, "full_shape": full}
+            made = [prediction.ObjectPrediction(box, 0, "box", score=1.0, **places) for box in self.boxes.tolist()]
+            self._object_prediction_list_per_image = [made]
+
+    result = run(handover(plan, "sahi"), image=image, model=Detector())["result"]
+    tiles = [(tuple(side.start for side in tile.read), plan.tile) for tile in plan]
+    assert starts[: len(tiles)] == tiles
+    assert BOX in [tuple(box.bbox.to_xyxy()) for box in result.object_prediction_list]
+
+
+def test_the_ratios_for_sahi_are_whole_pixels() -> None:
+    slicing = pytest.importorskip("sahi.slicing")
+    network = padviz.load(MODEL, size=(404, 404))
+    for most in range(96, 404, 12):
+        plan = plan_tiles(network, (404, 404), (most, most))
+        boxes = slicing.get_slice_bboxes(*plan.image, **handover(plan, "sahi").arguments)
+        assert [box[:2] for box in boxes] == [[side.start for side in reversed(tile.read)] for tile in plan]
+
+
+@pytest.mark.parametrize(("layer", "options"), [("0", {"level": 0.99}), ("1", {"ignore_norms": True})])
+def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options: dict[str, Any]) -> None:
+    module = seeded(nn.Sequential(nn.Conv2d(1, 2, 9, padding=4), nn.InstanceNorm2d(2)))
+    plan = padviz.tiles(module, 96, 48, layer=layer, **options)
+    for library in ("python", "monai", "torchio", "toolbelt", "sahi", "supervision"):
+        recipe = handover(plan.value, library)
+        assert not recipe.exact
+        assert recipe.call.startswith(f"# {recipe.words}\n")
+        assert recipe.words.startswith("not exact: ")
+    asked = handover(plan.value, "python").arguments
+    assert padviz.tiles(module, layer=layer, **asked).value.lines == plan.value.lines
 
 
 @pytest.mark.parametrize("library", ["nnunet", "cellpose", "diffusers", "comfyui"])
@@ -248,7 +297,7 @@ def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_gi
     assert weights.shape == (512, 512)
     assert (weights[94:418, 94:418] == 1).all()
     assert (weights == 1).sum() == 324 * 324
-    with pytest.raises(padviz.PadvizError, match="sahi is not exact: boxes are merged"):
+    with pytest.raises(padviz.PadvizError, match="sahi is not exact: boxes of all tiles are merged"):
         plan.for_("sahi")
     with pytest.raises(padviz.PadvizError, match="monai is not exact: tiles see 99 %"):
         padviz.tiles("unet_padded", 1024, 512, level=0.99).for_("monai")

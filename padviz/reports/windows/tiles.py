@@ -81,19 +81,20 @@ def report_of(
     about = f"before, after: {pixels} around what a tile keeps{rounded}; % of the paths come from within so many."
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, Lines((about,))]]
     if more.sizes or more.image:
-        screen.append([Heading(_listing(more)), Table(SIZES, more.sizes)])
+        screen.append([Heading(_listing(network, more)), Table(SIZES, more.sizes)])
     if recipe:
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=more.files)
 
 
-def _listing(more: Planned) -> str:
+def _listing(network: Network, more: Planned) -> str:
     """Say what tile sizes are of."""
     if not more.image:
         return "Tile sizes"
+    image = f"an image of {_named(network.axes, more.image)}"
     if not more.sizes:
-        return f"No tile is smaller than an image of {by(more.image)}: run it whole."
-    return f"Tile sizes for an image of {by(more.image)}: --tile plans one"
+        return f"No tile is smaller than {image}: run it whole."
+    return f"Tile sizes for {image}: --tile plans one"
 
 
 def _graded(ends_of: Sequence[Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
@@ -150,13 +151,18 @@ def needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan |
     return f"{sides[0].upper()}{sides[1:]}; {start}"
 
 
+def _named(axes: Sequence[str], size: Sequence[int]) -> str:
+    return " x ".join(f"{axis} {n}" for axis, n in zip(axes, size, strict=True))
+
+
 def plan_in_words(plan: Plan) -> str:
     """Say what tiles keep, how many there are, and what they cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
     pixels = "input samples" if len(plan.image) == 1 else "pixels"
     tiles = f"tiles of {by(plan.tile)} keep {by(steps)}"
-    return f"{tiles}; {by(counts)} tiles; {plan.cost:.2f} times the {pixels}."
+    image = _named(plan.network.axes, plan.image)
+    return f"{tiles}; {by(counts)} tiles cover {image}; {plan.cost:.2f} times the {pixels}."
 
 
 def words_of(plan: Plan) -> list[str]:
