@@ -116,7 +116,6 @@ TABLE = {  # in the order in which help lists them
     "overwrite": Word("Replace the file of -o."),
     "no-picture": Word("Print the figures, and draw nothing."),
     "open": Word("Show it in a browser."),
-    "serve": Word("Show pages of files that are dropped on one."),
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
     "allow-modules": Word("Run the code that a manifest names."),

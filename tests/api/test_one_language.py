@@ -20,7 +20,6 @@ TERMINAL = {
     "o",
     "overwrite",
     "open_",
-    "serve",
     "check",
     "cmap",
     "no_picture",
