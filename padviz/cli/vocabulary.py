@@ -109,7 +109,6 @@ TABLE = {  # in the order in which help lists them
     "dpi": Word("Resolution of the picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
     "theme": Word("Black on white, or white on black.", click.Choice(["light", "dark"])),
-    "bare": Word("Heat maps alone, a pixel for a pixel."),
     "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
     "output": Word("Write {}.", PathType()),

@@ -51,7 +51,7 @@ networks --format json
 networks -o a.md --overwrite
 convert net.toml -o b.toml --overwrite
 convert net.onnx --size 12 --same --padding valid -o b.toml --overwrite
-export net.toml --size 8:12:2 --what usage,coverage --bare -o out --jobs 1 --format json,png
+export net.toml --size 8:12:2 --what usage,coverage -o out --jobs 1 --format json,png
 trial net.onnx --trained-at 16 --noise -n 3 --size 17 --padding zero/circular --mean .5 --std .2 -o a.png --overwrite
 trial net.onnx --trained-at 12x16 --images . -n 2 --seed 1 --format csv
 rings --gt gt.json --pred pred.json --rings 3 --iou .2,.5 --format csv --seed 1 -o a.csv --overwrite
