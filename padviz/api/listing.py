@@ -105,7 +105,9 @@ def layers(
     same: bool = False,
     layer: str | Iterable[str] | None = None,
 ) -> Result[tuple[Layer, ...]]:
-    """List every layer: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
+    """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
+
+    The picture is that of `fields`.
 
     Parameters
     ----------
@@ -126,13 +128,13 @@ def layers(
     >>> layers("vgg11", 64).to_rows()[0]["output"]
     '64'
     """
-    from padviz.geometry.costs import costs
-    from padviz.network.listing import layer_rows
+    from padviz.figures.windows import field_boxes
     from padviz.reports.windows import layers as reports
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = wanted.layers[1:]
-    return Result(rows, rows, lambda: reports.layers(wanted, pixels, layer_rows(wanted, pixels), costs(wanted, pixels)))
+    draw = partial(field_boxes.fields_of, wanted, pixels)
+    return Result(rows, rows, partial(reports.layers, wanted, pixels), draw)
 
 
 def costs(

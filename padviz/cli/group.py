@@ -34,7 +34,6 @@ GROUPS = {  # by what they are for, in the order of help
         "kernel": "One layer on a small image, cell by cell.",
         "taps": "How often each tap of a window reads a real pixel.",
         "coverage": "What share of each unit's paths starts at real pixels.",
-        "fields": "Receptive field and grid offset of every layer.",
     },
     "Trained": {
         "filters": "Mean filters of a trained network, and their skew.",
@@ -51,7 +50,7 @@ GROUPS = {  # by what they are for, in the order of help
     },
     "List": {
         "networks": "The networks that padviz knows by name.",
-        "layers": "Every spatial layer of a network, with its sizes.",
+        "layers": "Every layer: sizes, cost, receptive field, grid offset.",
     },
     "Many": {
         "export": "Many maps in one go: pictures, counts, index, gallery.",

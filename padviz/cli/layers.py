@@ -13,21 +13,25 @@ from padviz.cli.vocabulary import Command, given, model
 @click.command(name="layers", cls=Command)
 @model
 @given("size padding same layers")
-@reported("layers")
+@reported("layers", draws=True)
 def command(model: str, size: Pixels | None, padding: str | None, same: bool, layers: Names, to: To) -> None:
-    """List the layers of MODEL: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
+    """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
     channels a convolution makes, they are not known.
 
-    \b
+    A receptive field is the union over branches. The grid offset is the mean centre of a layer's units minus the
+    image's; it is empty where branches are centred differently, and the layer where they meet is named. CSV and JSON
+    also have effective stride and padding, and the centre. -o FILE.png draws the fields of the centre and corner units.
+
+    
     Example:
       padviz layers resnet50 --size 224
     """
-    from padviz.geometry.costs import costs
-    from padviz.network.listing import layer_rows
+    from padviz.figures.windows import field_boxes
     from padviz.reports.windows import layers as reports
 
     network = options.load_as(model, size, same, padding, layers)
     pixels = network.pixels(size)
-    to.show(reports.layers(network, pixels, layer_rows(network, pixels), costs(network, pixels)))
+    report = reports.layers(network, pixels, to.files)
+    to.show(report, lambda: field_boxes.fields_of(network, pixels))

@@ -538,12 +538,13 @@ def test_layers_lists_geometry() -> None:
     rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
     assert rows[0] == {
         "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
-        "input": "240 x 320", "output": "120 x 160", "macs": "180633600",
+        "input": "240 x 320", "output": "120 x 160", "macs": "180633600", "field_size": "7", "field_stride": "2",
+        "field_padding": "3", "field_centre": "0", "field_offset": "-0.5", "parts_at": "",
     }  # fmt: skip
     assert rows[-1]["layer"] == "layer4.2"
     assert rows[-1]["kernel"] == ""
     table = run("layers", "mobilenet_v1").stdout
-    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584\n", table)
+    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584 ", table)
     assert "Multiply-adds (macs): 567,716,352; convolutions alone, without" in table
     found = json.loads(run("layers", "inception_v3", "--format", "json").stdout)
     assert (found["macs"], found["macs_unknown"]) == (padviz.costs("inception_v3").macs, None)

@@ -268,7 +268,7 @@ OTHERS = [
     (["usage", "nope"], "did you mean unet.*; padviz networks lists the zoo|did you mean .* padviz networks lists"),
     (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
     (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
     (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]
 

@@ -132,7 +132,7 @@ def test_an_export_reads_sizes_as_commands_do(spelling: list[str]) -> None:
     assert len([*Path("more").glob("vgg11-*-zero+circular-usage.json")]) == 3
 
 
-@pytest.mark.parametrize("command", ["usage", "taps", "fields", "layers", "coverage", "convert", "tiles", "filters"])
+@pytest.mark.parametrize("command", ["usage", "taps", "layers", "coverage", "convert", "tiles", "filters"])
 @pytest.mark.parametrize("given", [["--size", "64,96"], ["--size", "64:96"], ["--size", "64", "--size", "96"]])
 def test_commands_that_take_one_size_say_so(command: str, given: list[str]) -> None:
     number = 33 if ":" in given[1] else 2
@@ -167,7 +167,7 @@ def test_an_image_of_which_one_side_is_asked_for_is_refused() -> None:
 # every command that reads a network
 
 
-@pytest.mark.parametrize("command", ["audit", "uneven", "taps", "fields", "layers", "tiles"])
+@pytest.mark.parametrize("command", ["audit", "uneven", "taps", "layers", "tiles"])
 def test_a_scheme_changes_what_is_read(command: str) -> None:
     plain, other = (run(command, "vgg11", "--size", "192", *more) for more in ([], ["--padding", "valid"]))
     assert (plain.exit_code, other.exit_code) == (0, 0)
@@ -299,9 +299,7 @@ def test_a_check_that_fails_says_why(command: str) -> None:
 # sizes that a file leaves open
 
 
-@pytest.mark.parametrize(
-    "command", ["audit", "uneven", "usage", "explore", "taps", "coverage", "fields", "layers", "tiles"]
-)
+@pytest.mark.parametrize("command", ["audit", "uneven", "usage", "explore", "taps", "coverage", "layers", "tiles"])
 def test_a_size_that_nobody_named_is_said(command: str) -> None:
     path = plain()
     says = "padviz: net: the file leaves its input size open; this is at 224 x 224, --size says another\n"
@@ -432,7 +430,6 @@ def test_a_picture_that_is_asked_for_is_drawn_beside_any_format() -> None:
         "audit resnet18 mobilenet_v2 --size 224",
         "filters net.onnx --size 65x96",
         "layers vgg11",
-        "fields vgg11",
         "uneven resnet18",
     ],
 )

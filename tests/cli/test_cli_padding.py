@@ -331,21 +331,21 @@ def test_taps() -> None:
     assert [row["layer"] for row in rows] == ["layer2.0.downsample.0"]
 
 
-# fields
+# layers
 
 
-def test_fields() -> None:
-    table = run("fields", "vgg16", "--size", "224").stdout
-    assert table.splitlines()[-1].split() == ["features.30", "maxpool", "212", "32", "90", "15.5", "0"]
-    found = json.loads(run("fields", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
-    assert found["layers"][0]["height"] == {
+def test_layers_have_receptive_fields() -> None:
+    table = run("layers", "vgg16", "--size", "224").stdout
+    assert re.split(" {2,}| (?=[0-9])", table.splitlines()[-3])[-2:] == ["212", "0"]
+    found = json.loads(run("layers", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
+    assert found["layers"][-1]["field"]["height"] == {
         "size": 204, "stride": 1.0, "padding": None, "centre": None, "offset": 0.0, "whole": False
     }  # fmt: skip
-    assert found["layers"][0]["parts_at"] is None
+    assert found["layers"][-1]["parts_at"] is None
     assert Path("fields.svg").read_text().startswith("<?xml")
     Path("net.toml").write_text('layers = [{op = "conv", name = "c", kernel = [3, 5]}, {op = "global", name = "g"}]')
-    rows = rows_of(run("fields", "net.toml", "--size", "20", "--format", "csv").stdout)
-    assert [row["size"] for row in rows] == ["3 x 5", "whole input"]
+    rows = rows_of(run("layers", "net.toml", "--size", "20", "--format", "csv").stdout)
+    assert [row["field_size"] for row in rows] == ["3 x 5", "whole input"]
 
 
 # coverage
@@ -417,8 +417,8 @@ def test_diff() -> None:
         (["taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
         (["sizes", "vgg19", "--size", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
         (["taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
-        (["fields", "vgg19", "--layer", "x"], ["'x'"]),
-        (["fields", "vgg19", "--size", "3"], ["features"]),
+        (["layers", "vgg19", "--layer", "x"], ["'x'"]),
+        (["layers", "vgg19", "--size", "3"], ["features"]),
         (["coverage", "vgg19", "--layer", "x"], ["'x'"]),
         (["coverage", "vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
         (["diff", "vgg19"], ["MODEL_B", "--same"]),
@@ -453,7 +453,7 @@ def terminal(width: int, *args: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["uneven", "taps", "fields", "layers"])
+@pytest.mark.parametrize("command", ["uneven", "taps", "layers"])
 def test_tables_fit_the_terminal(command: str, width: int) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(width, command, "resnet50"))
     sentences = ("Nearest", "Reported", "Rows", "Uneven", "Multiply")

@@ -29,8 +29,7 @@ taps net.onnx --size 12 --layer a --same -o a.png --overwrite
 coverage net.toml --size 12 --same --layer a --padding partial --pooling mean --format json -o a.npz --overwrite
 coverage net.toml --size 12 --cmap plasma -o a.png --overwrite
 coverage net.toml --size 12 --no-picture
-fields net.toml --size 12 --layer b --padding full --same
-fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
+layers net.onnx --size 12 --layer a --format json -o a.png --overwrite
 tiles vgg11 --size 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
 tiles vgg11 --size 512 --tile 480 --level .999 --layer features.3
 tiles net.onnx --size 12x15 --verify --layer a
