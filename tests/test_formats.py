@@ -193,8 +193,9 @@ def test_coverage(asked: list[str]) -> None:
 
 
 def test_taps(asked: list[str]) -> None:
-    table, sheet = said("taps", asked), rows_of(said("taps", asked, format_="csv"))
-    layers = json.loads(said("taps", asked, format_="json"))["layers"]
+    asked = [*asked, "--taps"]
+    table, sheet = said("uneven", asked), rows_of(said("uneven", asked, format_="csv"))
+    layers = json.loads(said("uneven", asked, format_="json"))["layers"]
     for row, found in zip(sheet, layers, strict=True):
         grid = [each for reads in found["grid"] for each in reads]
         shape = [len(found["grid"]), len(found["grid"][0])]

@@ -194,7 +194,7 @@ def test_compiled_kernels_are_kept_where_they_can_be_and_work_where_not(folder: 
 
 
 @pytest.mark.parametrize("model", ["vgg11", "torchvision.models:vgg11"])
-@pytest.mark.parametrize("command", ["usage", "uneven", "sizes", "taps", "coverage", "layers", "convert"])
+@pytest.mark.parametrize("command", ["usage", "uneven", "sizes", "coverage", "layers", "convert"])
 def test_a_command_loads_its_network_once(
     command: str, model: str, elsewhere: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

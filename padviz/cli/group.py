@@ -32,7 +32,6 @@ GROUPS = {  # by what they are for, in the order of help
         "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
         "explore": "A page to play with: maps, layers, the audit.",
         "kernel": "One layer on a small image, cell by cell.",
-        "taps": "How often each tap of a window reads a real pixel.",
         "coverage": "What share of each unit's paths starts at real pixels.",
     },
     "Trained": {

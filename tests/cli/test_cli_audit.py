@@ -267,7 +267,6 @@ OTHERS = [
     (["sizes", "vgg11", "--size", "64,65x"], "--size: '65x' is not a size; use pixels from 1"),
     (["usage", "nope"], "did you mean unet.*; padviz networks lists the zoo|did you mean .* padviz networks lists"),
     (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
     (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
     (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]

@@ -104,7 +104,7 @@ def test_tiles_say_what_chunks_read_again() -> None:
         (f"tiles {TCN} --size 400 --tile 99 --for monai", "monai cuts images of two axes"),
         (f"tiles {VIDEO} --size 90 --tile 40 -o plan.png", "plans are drawn of images"),
         (f"layers {VIDEO} -o fields.png", "fields are drawn"),
-        (f"taps {VIDEO} -o taps.png", "taps are drawn"),
+        (f"uneven --taps {VIDEO} -o taps.png", "taps are drawn"),
         (f"tiles {TCN} --size 400 --tile 99 -o plan.png", "plans are drawn of images, and the input has 1 axis"),
         ("kernel --size 2x3x4", "--size: 2 x 3 x 4 has 3 numbers, and the input has 2"),
         ("sizes vgg11 --size 2x3x4", "--size: 2x3x4 is not square"),

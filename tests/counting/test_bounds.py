@@ -91,7 +91,7 @@ def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["usage", "coverage", "uneven", "taps", "layers", "diff --same"],
+    ["usage", "coverage", "uneven", "uneven --taps", "layers", "diff --same"],
 )
 def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
@@ -99,7 +99,7 @@ def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_pat
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers"])
+@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "uneven --taps", "layers"])
 def test_a_period_of_one_resize_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
     run = limited(name, "finer.toml", "--size", "224", *options, folder=tmp_path)

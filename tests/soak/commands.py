@@ -24,8 +24,8 @@ uneven resnet18 net.toml --size 32 --format github --check
 uneven net.toml net.onnx --size 12 --padding reflect --layer a --same --all --check convolutions -o a.csv --overwrite
 sizes net.toml --padding reflect --size 8:64 --axis height --same
 sizes net.onnx --size 16 --layer a --format json -o a.json --overwrite
-taps net.toml --size 12 --padding reflect --format csv
-taps net.onnx --size 12 --layer a --same -o a.png --overwrite
+uneven net.toml --taps --size 12 --padding reflect --format csv
+uneven net.onnx --taps --size 12 --layer a --same -o a.png --overwrite
 coverage net.toml --size 12 --same --layer a --padding partial --pooling mean --format json -o a.npz --overwrite
 coverage net.toml --size 12 --cmap plasma -o a.png --overwrite
 coverage net.toml --size 12 --no-picture
