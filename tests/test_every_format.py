@@ -31,7 +31,7 @@ WALK = {
     "audit": "net.toml", "compare": "net.toml --padding zero,symmetric", "coverage": "net.toml",
     "detect": "seeing.onnx --size 48x64 --padding trained,circular",
     "diff": "vgg11 vgg13 --size 64", "filters": "model.onnx --size 32x48",
-    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
+    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "layers ": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --size 9:60",

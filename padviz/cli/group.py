@@ -48,8 +48,7 @@ GROUPS = {  # by what they are for, in the order of help
         "tiles": "What tiles must read so that no seam shows, and a plan.",
     },
     "List": {
-        "networks": "The networks that padviz knows by name.",
-        "layers": "Every layer: sizes, cost, receptive field, grid offset.",
+        "layers": "Every layer of a network; without MODEL, the zoo.",
     },
     "Many": {
         "export": "Many maps in one go: pictures, counts, index, gallery.",
@@ -257,7 +256,7 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can be changed?
 
-    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX, .keras or .pt2 file or of a TOML
+    MODEL is a name from the zoo (`padviz layers` lists them), the path of an ONNX, .keras or .pt2 file or of a TOML
     description, or a PyTorch module as package.module:attribute.
 
     N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end

@@ -82,7 +82,7 @@ TABLE = {  # in the order in which help lists them
     "except": Word("Leave these layers as they are.", NameType("NAME", layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),
     "all": Word("List even windows too."),
-    "taps": Word("Count the units that read a real pixel with each tap."),
+    "taps": Word("Count what each tap of a window reads."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
     "images": Word("Photographs like those of the training.", FolderType()),
     "inputs": Word("What to run it on.", NameType("noise|blank|FOLDER"), default="noise"),

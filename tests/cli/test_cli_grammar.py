@@ -454,7 +454,7 @@ def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare
 
 
 def test_the_table_of_the_zoo_fits_a_terminal() -> None:
-    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["networks"]).stdout
+    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["layers"]).stdout
     lines = [line.rstrip() for line in screen.splitlines()]
     assert max(map(len, lines)) <= WIDTH
     assert len(lines) <= len(zoo()) + 3  # none is folded

@@ -46,8 +46,8 @@ diff net.toml vgg11 --size 32 --check --format github
 diff net.toml net.onnx --size 12 --padding reflect --same --format json -o a.json --overwrite
 layers net.toml --same --size 12x8 --padding reflect -o a.csv --overwrite
 layers net.onnx --layer a --format json
-networks --format json
-networks -o a.md --overwrite
+layers --format json
+layers -o a.md --overwrite
 convert net.toml -o b.toml --overwrite
 convert net.onnx --size 12 --same --padding valid -o b.toml --overwrite
 export net.toml --size 8:12:2 --what usage,coverage -o out --jobs 1 --format json,png
