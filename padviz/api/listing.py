@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from padviz.api.results.description import Description
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
 from padviz.network.network import Network
-from padviz.sources import Read
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import as_reading
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
 
 
-class Loaded(Read):
-    """A network that all functions take, with the inputs that it was loaded with; a notebook shows its layers.
+class Loaded(Network):
+    """A network that a notebook shows as its layers.
 
     >>> load("vgg11")
     <Network vgg11, 13 layers, 224 x 224>
@@ -92,9 +92,10 @@ def load(
     """
     reading = as_reading(neutral, shape, input_)
     network = loaded(source, size, reading)
-    shown = object.__new__(Loaded)
-    origin, reading = (source.origin, source.reading) if isinstance(source, Read) else (source, reading)
-    vars(shown).update(vars(network) | {"origin": origin, "reading": reading})
+    shown = Loaded(**{each.name: getattr(network, each.name) for each in fields(network) if each.init})
+    known = source if isinstance(source, Network) else None
+    object.__setattr__(shown, "origin", known.origin if known else source)
+    object.__setattr__(shown, "reading", known.reading if known else reading)
     return shown
 
 
