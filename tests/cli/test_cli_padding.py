@@ -322,7 +322,7 @@ def test_taps() -> None:
     with Image.open("taps.png") as picture:
         picture.verify()
     table = run("uneven", "--taps", "resnet18").stdout
-    assert "+7.69%" in table
+    assert "+7.69 %" in table
     assert "maxpool*" in table
     assert "* a pool " in table
     assert "a pool" not in run("uneven", "--taps", "resnet18", "--layer", "conv1").stdout
@@ -470,7 +470,7 @@ def test_figures_are_never_cut(command: list[str]) -> None:
 
     def figures(width: int) -> list[str]:
         text = terminal(width, command[0], "densenet201", *command[1:], "--size", "641x383")
-        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+%", re.sub(r"\x1b\[[0-9;]*m", "", text))
+        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", re.sub(r"\x1b\[[0-9;]*m", "", text))
 
     assert figures(60) == figures(200)
     assert len(figures(60)) > 50

@@ -70,7 +70,7 @@ def test_taps_print_height_before_width() -> None:
     (row,) = json.loads(run(*options, "--format", "json").stdout)["layers"]
     height, width = row["imbalance"]["height"], row["imbalance"]["width"]
     assert height != width
-    assert f"{height:+.2%} x {width:+.2%}" in run(*options).stdout
+    assert f"{100 * height:+.2f} % x {100 * width:+.2f} %" in run(*options).stdout
     assert re.search("Imbalance, height x width", " ".join(run("uneven", "--help").stdout.split()))
 
 
