@@ -2,7 +2,7 @@
 
 __version__ = "0.2.0"
 SCHEMAS = {  # by the command that prints it, or by the file
-    "audit": 4, "compare": 2, "costs": 1, "coverage": 1, "detect": 1, "diff": 1, "fields": 1, "filters": 1,
-    "kernel": 1, "layers": 1, "networks": 1, "repad": 2, "responses": 1, "rings": 2, "seen": 2, "sizes": 2, "taps": 2,
+    "audit": 4, "compare": 2, "costs": 1, "coverage": 1, "detect": 1, "diff": 1, "filters": 1,
+    "kernel": 1, "layers": 2, "networks": 1, "repad": 2, "responses": 1, "rings": 2, "seen": 2, "sizes": 2, "taps": 2,
     "tiles": 2, "trial": 2, "uneven": 2, "usage": 4, "explorer": 4, "export": 4,
 }  # fmt: skip

@@ -30,12 +30,12 @@ from tests.trained.test_trying import folder
 WALK = {
     "audit": "net.toml", "compare": "net.toml --padding zero,symmetric", "coverage": "net.toml",
     "detect": "seeing.onnx --size 48x64 --padding trained,circular",
-    "diff": "vgg11 vgg13 --size 64", "fields": "net.toml", "filters": "model.onnx --size 32x48",
-    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "networks": "",
+    "diff": "vgg11 vgg13 --size 64", "filters": "model.onnx --size 32x48",
+    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "layers ": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
     "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --size 9:60",
-    "taps": "net.toml", "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
+    "uneven --taps": "net.toml", "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip

@@ -193,8 +193,9 @@ def test_coverage(asked: list[str]) -> None:
 
 
 def test_taps(asked: list[str]) -> None:
-    table, sheet = said("taps", asked), rows_of(said("taps", asked, format_="csv"))
-    layers = json.loads(said("taps", asked, format_="json"))["layers"]
+    asked = [*asked, "--taps"]
+    table, sheet = said("uneven", asked), rows_of(said("uneven", asked, format_="csv"))
+    layers = json.loads(said("uneven", asked, format_="json"))["layers"]
     for row, found in zip(sheet, layers, strict=True):
         grid = [each for reads in found["grid"] for each in reads]
         shape = [len(found["grid"]), len(found["grid"][0])]
@@ -207,30 +208,23 @@ def test_taps(asked: list[str]) -> None:
         all_state(numbers(line(table, row["layer"]).partition(" ")[2]), [*counted, *imbalance])
 
 
-def test_fields_and_layers(asked: list[str]) -> None:
-    for command, left_out in (("fields", ""), ("layers", "0")):
-        table, sheet = said(command, asked), rows_of(said(command, asked, format_="csv"))
-        layers = json.loads(said(command, asked, format_="json"))["layers"]
-        for row, found in zip(sheet, layers, strict=True):
-            cells = [cell for key, cell in row.items() if key != "layer" and cell != left_out]
-            if command == "layers":
-                assert row["macs"] == ("" if found["macs"] is None else str(found["macs"]))
-                pairs = {key: each for key, each in found.items() if isinstance(each, list)}
-            else:
-                keys = ("size", "stride", "padding", "centre", "offset")
-                pairs = {key: [found[axis][key] for axis in ("height", "width")] for key in keys}
-            for key, pair in pairs.items():
-                tall, wide = ("+".join(map(str, each)) if isinstance(each, list) else _short(each) for each in pair)
-                assert row[key].strip() == (tall if tall == wide else f"{tall} x {wide}").strip()
-            assert [*map(_bare, line(table, row["layer"]).split())] == _joined(command, row, cells)
-
-
-def _joined(command: str, row: dict[str, str], cells: list[str]) -> list[str]:
-    """The words of a line of the table, from those of CSV: the table has kernel, stride and dilation in one cell."""
-    if command == "layers" and row["kernel"]:
-        shape = "/".join(row[key] for key in ("kernel", "stride", "dilation"))
-        cells = [row["kind"], shape, *cells[4:]]
-    return [_bare(word) for cell in cells for word in cell.split()]
+def test_layers(asked: list[str]) -> None:
+    table, sheet = said("layers", asked), rows_of(said("layers", asked, format_="csv"))
+    layers = json.loads(said("layers", asked, format_="json"))["layers"]
+    for row, found in zip(sheet, layers, strict=True):
+        assert row["macs"] == ("" if found["macs"] is None else str(found["macs"]))
+        pairs = {key: each for key, each in found.items() if isinstance(each, list)}
+        for key in ("size", "stride", "padding", "centre", "offset"):
+            pairs[f"field_{key}"] = [found["field"][axis][key] for axis in ("height", "width")]
+        for key, pair in pairs.items():
+            tall, wide = ("+".join(map(str, each)) if isinstance(each, list) else _short(each) for each in pair)
+            assert row[key].strip() == (tall if tall == wide else f"{tall} x {wide}").strip()
+        shape = "/".join(row[key] for key in ("kernel", "stride", "dilation")) if row["kernel"] else ""
+        macs = row["macs"].removeprefix("0") if row["macs"] == "0" else row["macs"]
+        shown = [row["kind"], shape, *(row[key] for key in ("padding", "input", "output")), macs]
+        shown += [row[key] for key in ("field_size", "field_offset", "parts_at")]
+        words = [_bare(word) for cell in shown for word in cell.split()]
+        assert [*map(_bare, line(table, row["layer"]).split())] == words
 
 
 def _bare(word: str) -> str:

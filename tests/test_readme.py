@@ -68,7 +68,7 @@ def test_every_command_that_help_lists_is_named_and_run() -> None:
         run("--help").stdout.partition("\nJudge:\n")[2].partition("\nPadding schemes:")[0],
         re.MULTILINE,
     )
-    assert {"usage", "convert", "networks"} < {*listed}
+    assert {"usage", "convert", "layers"} < {*listed}
     assert sorted(each.split()[0] for each in NAMED) == sorted(listed)
     ran = [*COMMANDS, *(each for each in NAMED if each not in WITH_MORE), *(command for command, _ in SHOWN)]
     assert {each.split()[0] for each in ran} == {*listed}

@@ -23,7 +23,7 @@ SEED = os.environ.get("SEED", "1")
 SIGNALS = 10
 # They need a browser, a module, what is not known, a signal, or folders of labels.
 UNTRIED = {
-    *("--open", "--serve", "--weights", "--allow-modules", "--images", "--image-sizes"),
+    *("--open", "--weights", "--allow-modules", "--images", "--image-sizes"),
     *("--neutral", "--input", "--shape", "--chunk"),
     *("--dpi", "--width", "--theme"),  # which tests/figures/test_written.py tries
 }

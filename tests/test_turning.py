@@ -175,8 +175,7 @@ COMMANDS = {
     "audit": "MODEL --size SIZE",
     "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
     "tiles": "MODEL --size SIZE",
-    "taps": "MODEL --size SIZE",
-    "fields": "MODEL --size SIZE",
+    "uneven --taps": "MODEL --size SIZE",
     "layers": "MODEL --size SIZE",
     "diff": "MODEL --size SIZE --same",
 }
@@ -217,7 +216,7 @@ def test_any_turned_network_turns_what_a_command_says(command: str, network: Any
 @pytest.mark.parametrize("name", CHOSEN)
 def test_tables_of_a_turned_network_are_turned(name: str) -> None:
     with pair_of(*CHOSEN[name]) as pair:
-        for command in ("uneven", "taps", "fields", "layers", "diff"):
+        for command in ("uneven", "uneven --taps", "layers", "diff"):
             lying, standing = pair.said(f"{command} {COMMANDS[command]}")
             assert lines(turned_text, lying) == lines(str, standing)
         lying, standing = pair.said(f"uneven {COMMANDS['uneven']} --format markdown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from padviz.api.results.description import Description
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
 from padviz.network.network import Network
-from padviz.sources import Read
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import as_reading
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
 
 
-class Loaded(Read):
-    """A network that all functions take, with the inputs that it was loaded with; a notebook shows its layers.
+class Loaded(Network):
+    """A network that a notebook shows as its layers.
 
     >>> load("vgg11")
     <Network vgg11, 13 layers, 224 x 224>
@@ -92,9 +92,10 @@ def load(
     """
     reading = as_reading(neutral, shape, input_)
     network = loaded(source, size, reading)
-    shown = object.__new__(Loaded)
-    origin, reading = (source.origin, source.reading) if isinstance(source, Read) else (source, reading)
-    vars(shown).update(vars(network) | {"origin": origin, "reading": reading})
+    shown = Loaded(**{each.name: getattr(network, each.name) for each in fields(network) if each.init})
+    known = source if isinstance(source, Network) else None
+    object.__setattr__(shown, "origin", known.origin if known else source)
+    object.__setattr__(shown, "reading", known.reading if known else reading)
     return shown
 
 
@@ -105,7 +106,9 @@ def layers(
     same: bool = False,
     layer: str | Iterable[str] | None = None,
 ) -> Result[tuple[Layer, ...]]:
-    """List every layer: name, kind, kernel, stride, dilation, padding, input and output size, multiply-adds.
+    """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
+
+    The picture is that of `fields`.
 
     Parameters
     ----------
@@ -126,13 +129,13 @@ def layers(
     >>> layers("vgg11", 64).to_rows()[0]["output"]
     '64'
     """
-    from padviz.geometry.costs import costs
-    from padviz.network.listing import layer_rows
+    from padviz.figures.windows import field_boxes
     from padviz.reports.windows import layers as reports
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = wanted.layers[1:]
-    return Result(rows, rows, lambda: reports.layers(wanted, pixels, layer_rows(wanted, pixels), costs(wanted, pixels)))
+    draw = partial(field_boxes.fields_of, wanted, pixels)
+    return Result(rows, rows, partial(reports.layers, wanted, pixels), draw)
 
 
 def costs(

@@ -280,5 +280,4 @@ def kernel(
     if pixel is not None:
         layers[0].taps(*pixel)
     draw = partial(kernel_cells.kernels, layers, pixel)
-    film = partial(kernel_cells.film, layers, None)
-    return Result(layers, layers, partial(report_of, layers, pixel, ()), draw, _film=film, _pictured=True)
+    return Result(layers, layers, partial(report_of, layers, pixel, ()), draw, _pictured=True)

@@ -13,7 +13,6 @@ from padviz.errors import OptionError
 from padviz.network.network import Network, sizes_in
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from torch import nn
 
     from padviz.geometry.balance.balanced_sizes import BalancedSizes
@@ -228,7 +227,7 @@ def fields(
 
     Notes
     -----
-    A size is the union over all branches: the extent of `usage` from a single inner unit.
+    `padviz layers` prints them. A size is the union over all branches: the extent of `usage` from a single inner unit.
     Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
 
     Examples
@@ -237,17 +236,12 @@ def fields(
     >>> last.height.size, int(last.height.stride), last.height.padding
     (212, 32, 90)
     """
-    from padviz.geometry.receptive_fields import fields_of_units, receptive_fields
-    from padviz.reports.windows.layers import fields
+    from padviz.figures.windows import field_boxes
+    from padviz.geometry.receptive_fields import receptive_fields
+    from padviz.reports.windows import layers as reports
 
     wanted, pixels = asked(network, size, padding, same, layer)
-    only = {wanted.find(name).name for name in names(layer)} or {*wanted.index}
-    rows = tuple(row for row in receptive_fields(wanted, pixels) if row.layer in only)
-
-    def draw() -> Figure:
-        from padviz.figures.windows import field_boxes
-
-        units = {name: fields_of_units(wanted, pixels, name) for name in names(layer) or wanted.targets}
-        return field_boxes.fields(units, pixels, wanted.title)
-
-    return Result(rows, rows, partial(fields, rows, wanted, pixels), draw)
+    only = {wanted.find(name).name for name in names(layer)}
+    rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
+    draw = partial(field_boxes.fields_of, wanted, pixels)
+    return Result(rows, rows, partial(reports.layers, wanted, pixels, (), only), draw)

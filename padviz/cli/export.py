@@ -27,7 +27,7 @@ UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an expo
 @click.command(name="export", cls=Command)
 @click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=complete_model)
 @read
-@given("sizes paddings layers what jobs bare allow-modules cmap dpi width theme")
+@given("sizes paddings layers what jobs allow-modules cmap dpi width theme")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
 @output_to(shown="DIR", required=True)
 def command(
@@ -35,7 +35,6 @@ def command(
     sizes: tuple[Pixels, ...],
     jobs: int | None,
     format_: str,
-    bare: bool,
     allow_modules: bool,
     cmap: str | None,
     dpi: int | None,
@@ -63,7 +62,6 @@ def command(
     asked: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
     look: dict[str, Any] = {
         "format_": listed(format_),
-        "bare": bare,
         "cmap": cmap,
         "dpi": dpi,
         "width": width,

@@ -32,9 +32,7 @@ GROUPS = {  # by what they are for, in the order of help
         "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
         "explore": "A page to play with: maps, layers, the audit.",
         "kernel": "One layer on a small image, cell by cell.",
-        "taps": "How often each tap of a window reads a real pixel.",
         "coverage": "What share of each unit's paths starts at real pixels.",
-        "fields": "Receptive field and grid offset of every layer.",
     },
     "Trained": {
         "filters": "Mean filters of a trained network, and their skew.",
@@ -50,8 +48,7 @@ GROUPS = {  # by what they are for, in the order of help
         "tiles": "What tiles must read so that no seam shows, and a plan.",
     },
     "List": {
-        "networks": "The networks that padviz knows by name.",
-        "layers": "Every spatial layer of a network, with its sizes.",
+        "layers": "Every layer of a network; without MODEL, the zoo.",
     },
     "Many": {
         "export": "Many maps in one go: pictures, counts, index, gallery.",
@@ -259,7 +256,7 @@ def _sentence(error: click.ClickException) -> str:
 def cli(ctx: click.Context) -> None:
     """How much of an image's border does a network neglect, and what can be changed?
 
-    MODEL is a name from the zoo (see `padviz networks`), the path of an ONNX, .keras or .pt2 file or of a TOML
+    MODEL is a name from the zoo (`padviz layers` lists them), the path of an ONNX, .keras or .pt2 file or of a TOML
     description, or a PyTorch module as package.module:attribute.
 
     N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 from padviz.cli.showing import To, reported
@@ -16,7 +14,7 @@ SIZE = 7, 7
 
 @click.command(name="kernel", cls=Command)
 @given("size paddings kernel stride dilation pixel cmap", kernel=3, stride=1, dilation=1)
-@reported("kernel", draws=True, films=True)
+@reported("kernel", draws=True)
 def command(
     size: Pixels | None,
     paddings: tuple[str | None, ...],
@@ -29,14 +27,12 @@ def command(
 ) -> None:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
-    The image has 7 x 7 pixels, and up to 16 x 16 with --size; the padding is zero by default. -o FILE.gif steps
-    through the windows, one after the other.
+    The image has 7 x 7 pixels, and up to 16 x 16 with --size; the padding is zero by default.
 
     \b
     Example:
       padviz kernel --padding symmetric,reflect --size 5
       padviz kernel --padding partial --pixel 0,0
-      padviz kernel --stride 2 -o kernel.gif
     """
     from padviz.figures.windows import kernel_cells
     from padviz.geometry.one_layer import MOST, illustrate
@@ -50,5 +46,4 @@ def command(
     layers = [illustrate(kernel, stride, dilation, size, scheme or "zero") for scheme in paddings or (None,)]
     if pixel is not None:
         layers[0].taps(*pixel)
-    film = partial(kernel_cells.film, layers, cmap)
-    to.show(report_of(layers, pixel, to.files), lambda: kernel_cells.kernels(layers, pixel, cmap), film)
+    to.show(report_of(layers, pixel, to.files), lambda: kernel_cells.kernels(layers, pixel, cmap))

@@ -15,7 +15,7 @@ from padviz.cli import options
 from padviz.cli.value_types import PathType
 from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
-from padviz.reports.report import FILMS, PICTURES, SUFFIXES, formats_of
+from padviz.reports.report import PICTURES, SUFFIXES, formats_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,16 +65,12 @@ class To:
             raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
         return self if chosen else replace(self, format=known[suffix])
 
-    def show(
-        self, report: Report, draw: Callable[[], Figure] | None = None, film: Callable[[Path], None] | None = None
-    ) -> None:
+    def show(self, report: Report, draw: Callable[[], Figure] | None = None) -> None:
         """Draw what -o asks for, print or write the report, and end with its exit code."""
         from padviz.reports.rendering import to_text
 
         text = to_text(replace(report, files=self.files) if self.beside else report, self.format)
-        if self.path is not None and film and self.path.suffix.lower() in FILMS:
-            film(self.path)
-        elif self.path is not None and self.beside and draw:
+        if self.path is not None and self.beside and draw:
             from padviz.figures.canvas import save
 
             save(draw(), self.path)
@@ -124,15 +120,12 @@ def drawing(name: str, others: tuple[str, ...] = ()) -> Decorator:
     return decorate
 
 
-def reported(
-    name: str, draws: bool = False, *, films: bool = False, suffixes: tuple[str, ...] | None = None
-) -> Decorator:
+def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:
     """Add the options of a command that reports, and hand them on as one value, `to`.
 
-    -o takes a text, and a picture of what it draws, or an animated one of what it `films`; or those `suffixes`, where
-    it names what is made beside the report.
+    -o takes a text, and a picture of what it draws; or those `suffixes`, where it names what is made beside the report.
     """
-    formats, pictures = formats_of(name), (PICTURES if draws else ()) + (FILMS if films else ())
+    formats, pictures = formats_of(name), PICTURES if draws else ()
     texts = tuple(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
     format_ = option("format", type=click.Choice(formats), default="table", metavar=None)
 

@@ -26,7 +26,7 @@ from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
 from padviz.figures.canvas import PLAIN, Asked, asking, save
 from padviz.figures.colours import CMAP, colour_map
-from padviz.figures.maps.bare import write_bare, write_thumbnail
+from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts
@@ -47,10 +47,9 @@ class Outcome(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How pictures are made: which files, whether bare, matplotlib's name of the colours, how large, which theme."""
+    """How pictures are made: which files, matplotlib's name of the colours, how large, which theme."""
 
     formats: tuple[str, ...] = ("png",)
-    bare: bool = False
     cmap: str | None = None
     asked: Asked = PLAIN
 
@@ -239,16 +238,13 @@ def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str
     if "png" in look.formats:
         counts, picture = rendering.counts, f"{item.name}.png"
         files.append(picture)
-        if counts is not None and look.bare:
-            write_bare(counts, stage / picture, look.cmap)
-        else:
-            save(rendering.picture(look.cmap), stage / picture)
+        save(rendering.picture(look.cmap), stage / picture)
         if item.what in WORDED:
             return files
         (stage / THUMBS).mkdir(exist_ok=True)
         files.append(f"{THUMBS}/{picture}")
         if counts is not None:
-            write_bare(counts, stage / files[-1], look.cmap, THUMB)
+            write_map_thumbnail(counts, stage / files[-1], THUMB, look.cmap)
         else:
             write_thumbnail(stage / picture, stage / files[-1], THUMB)
     return files

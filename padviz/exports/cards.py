@@ -106,7 +106,7 @@ def _ledger(ledger: Ledger) -> Figures:
 
 
 def _taps(taps: Any) -> Figures:
-    return [("layers", len(taps.layers)), ("imbalance, most", f"{max(map(_imbalance, taps.layers)):.2%}")]
+    return [("layers", len(taps.layers)), ("imbalance, most", percent(max(map(_imbalance, taps.layers)), 2))]
 
 
 def _skews(filters: Any) -> Figures:

@@ -12,7 +12,7 @@ from padviz.exports.cards import MAPS
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
-from padviz.figures.canvas import PLAIN, asking
+from padviz.figures.canvas import asking
 from padviz.sources.tracing.reading import Reading, as_reading
 
 
@@ -25,7 +25,6 @@ def export(
     layer: Sequence[str] = (),
     what: Sequence[str] = (),
     format_: Sequence[str] = ("png",),
-    bare: bool = False,
     cmap: str | None = None,
     dpi: int | None = None,
     width: int | None = None,
@@ -50,8 +49,6 @@ def export(
         Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
     format_ : sequence of "png", "npz", "json"
         Files of each item. Its figures are always written, as JSON.
-    bare : bool
-        Heat maps alone, one image pixel for each input pixel.
     cmap, dpi, width, theme
         As for `padviz.usage(...).save`: colours, and resolution or width in pixels, light or dark.
     jobs : int, optional
@@ -87,7 +84,7 @@ def export(
     lists = {key: values for key, values in named.items() if values}
     title, items = _named(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
     with asking(dpi, width, theme) as asked:
-        look = Look(tuple(format_), bare, cmap, asked)
+        look = Look(tuple(format_), cmap, asked)
     _sensible(items, look)
     check_index(Path(folder))
     outcomes: list[Outcome] = []
@@ -108,17 +105,9 @@ def export(
 
 def _sensible(items: Sequence[Item], look: Look) -> None:
     """Refuse what would be left out without a word."""
-    if look.bare and look.asked != PLAIN:
-        name = "theme" if look.asked.theme != PLAIN.theme else "dpi" if look.asked.dpi else "width"
-        raise OptionError("bare maps are as large as the input", option=name, hint="leave it out, or `bare`")
-    if any(item.what in MAPS for item in items):
-        if look.bare and "png" not in look.formats:
-            raise OptionError("bare maps are pictures", option="bare", hint="add png to `format`, or leave it out")
-    elif look.bare or "npz" in look.formats:
-        option, what = ("bare", "bare pictures") if look.bare else ("format", "npz files")
-        raise OptionError(
-            f"{what} are made of maps: usage and coverage", option=option, hint="leave it out, or ask for maps"
-        )
+    if "npz" in look.formats and not any(item.what in MAPS for item in items):
+        what = "npz files are made of maps: usage and coverage"
+        raise OptionError(what, option="format", hint="leave it out, or ask for maps")
 
 
 def _named(

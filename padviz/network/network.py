@@ -36,6 +36,8 @@ class Network:
     size, and `again` reads it at another. `declared` is the size that a file gives its image, 0 where it gives none.
     `notes` are sentences on what to know of it, as what was skipped, and `gone` says of names behind such a cut why no
     layer is called so. `aliases` are further names of layers: those that an ONNX file has for the tensors they make.
+    `origin` is what a person named, and `reading` how it was read: weights are read from there again. What `replace`
+    makes of a network has neither, since its weights are not those of the origin.
 
     Examples
     --------
@@ -57,6 +59,8 @@ class Network:
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
     again: Callable[[Size], Network] | None = None
+    origin: Any = field(default=None, init=False)
+    reading: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Fill in what layers leave out, and refuse, before anything is made of it, more taps than any network has."""

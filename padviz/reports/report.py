@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}
 PICTURES = (".png", ".svg", ".pdf")
-FILMS = (".gif",)
 COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail

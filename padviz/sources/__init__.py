@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 
 MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and what it is called with
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
-
-
-class Read(Network):
-    """A network that keeps what it was read from, and how: weights are read from there again.
-
-    >>> load("resnet18").title, Read.origin
-    ('ResNet-18', None)
-    """
-
-    origin: ClassVar[Any] = None
-    reading: ClassVar[Reading] = AS_IT_IS
 
 
 def load(

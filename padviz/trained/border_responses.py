@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_once, middle, middle_weights
@@ -167,8 +168,8 @@ def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str
         scale = scales.get(response.layer)
         if scale and np.isfinite(scale) and (share := response.square / len(response.rows) / scale**2) > CONSTANT:
             return (
-                f"{response.layer} hardly reacts to the inputs: {min(share, 1):.1%} of its mean square is there for "
-                "their mean colour alone; E is then that of biases: check `mean` and `std`"
+                f"{response.layer} hardly reacts to the inputs: {percent(min(share, 1))} of its mean square is there "
+                "for their mean colour alone; E is then that of biases: check `mean` and `std`"
             )
     return ""
 

@@ -20,7 +20,6 @@ TERMINAL = {
     "o",
     "overwrite",
     "open_",
-    "serve",
     "check",
     "cmap",
     "no_picture",
@@ -34,6 +33,7 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "repad": {("", "share")},
     "responses": {("no_shuffled", "shuffled")},
     "tiles": {("for_", ""), ("chunk", ""), ("verify", ""), ("weights", "")},  # chunks, verify_tiles
+    "uneven": {("taps", "")},  # padviz.taps
     "usage": {("scale", "")},  # of plot()
 }
 DEFAULTS = {"size", "padding", "layer", "only", "except_", "jobs", "object_"}  # none, written otherwise

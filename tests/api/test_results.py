@@ -62,7 +62,7 @@ RESULTS: dict[str, Made] = {
     "rings": lambda: padviz.rings(*made_files()),
     "seen": lambda: padviz.seen(net(), size=16, patch=4, grid=5, **NOISE),
 }
-PLAIN = ("sizes", "layers", "costs", "networks", "diff")
+PLAIN = ("sizes", "costs", "networks", "diff")
 
 
 @pytest.fixture(scope="module", params=RESULTS)

@@ -208,7 +208,7 @@ def test_overwrite() -> None:
     ("args", "says"),
     [
         (["resnt50"], ["'resnt50'", "did you mean resnet50"]),
-        (["zzzz"], ["'zzzz'", "padviz networks"]),
+        (["zzzz"], ["'zzzz'", "padviz layers lists the zoo"]),
         ([], ["missing argument 'MODEL'", "padviz usage --help"]),
         (["vgg19", "--sise", "3"], ["--sise", "--size"]),
         (["no.toml"], ["no.toml", "no such file"]),
@@ -518,32 +518,37 @@ def test_an_interrupted_write_leaves_nothing() -> None:
     assert os.listdir() == []
 
 
-# networks, layers, help
+# layers, help
 
 
-def test_networks_lists_the_zoo() -> None:
-    table = run("networks").stdout
+def test_layers_without_a_model_lists_the_zoo() -> None:
+    table = run("layers").stdout
     assert all(name in table for name in zoo())
-    rows = list(csv.DictReader(io.StringIO(run("networks", "--format", "csv").stdout)))
+    rows = list(csv.DictReader(io.StringIO(run("layers", "--format", "csv").stdout)))
     assert [row["name"] for row in rows] == zoo()
     assert len(rows) >= 27
-    listed = json.loads(run("networks", "--format", "json").stdout)
+    listed = json.loads(run("layers", "--format", "json").stdout)
     assert listed["schema_version"] == 1
     assert listed["networks"][0] == {
         "name": "alexnet", "title": "AlexNet", "size": "224x224", "layers": 8, "source": "torchvision.models.alexnet"
     }  # fmt: skip
 
 
+def test_layers_with_options_need_a_model() -> None:
+    assert "missing argument 'MODEL'" in told("layers", "--size", "64")
+
+
 def test_layers_lists_geometry() -> None:
     rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
     assert rows[0] == {
         "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
-        "input": "240 x 320", "output": "120 x 160", "macs": "180633600",
+        "input": "240 x 320", "output": "120 x 160", "macs": "180633600", "field_size": "7", "field_stride": "2",
+        "field_padding": "3", "field_centre": "0", "field_offset": "-0.5", "parts_at": "",
     }  # fmt: skip
     assert rows[-1]["layer"] == "layer4.2"
     assert rows[-1]["kernel"] == ""
     table = run("layers", "mobilenet_v1").stdout
-    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584\n", table)
+    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584 ", table)
     assert "Multiply-adds (macs): 567,716,352; convolutions alone, without" in table
     found = json.loads(run("layers", "inception_v3", "--format", "json").stdout)
     assert (found["macs"], found["macs_unknown"]) == (padviz.costs("inception_v3").macs, None)

@@ -278,10 +278,9 @@ OTHERS = [
     (["usage", "vgg11", "--cmap="], "--cmap: '' names nothing; give it a name, or leave it out"),
     (["sizes", "vgg11", "--size", "1000001"], "--size: '1000001' is not a size; use pixels from 1 to 1000000"),
     (["sizes", "vgg11", "--size", "64,65x"], "--size: '65x' is not a size; use pixels from 1"),
-    (["usage", "nope"], "did you mean unet.*; padviz networks lists the zoo|did you mean .* padviz networks lists"),
+    (["usage", "nope"], "did you mean unet.*; padviz layers lists the zoo|did you mean .* padviz layers lists"),
     (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["taps", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["fields", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
+    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
     (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]
 

@@ -59,10 +59,10 @@ def test_a_signal_is_drawn_as_a_line(tmp_path: Path) -> None:
 
 
 def test_fields_and_ledger_have_the_axes_that_there_are() -> None:
-    layers = facts("fields", TCN, "--size", "400")["layers"]
-    assert layers[-1]["length"]["size"] == 15
-    assert (layers[-1]["length"]["before"], layers[-1]["length"]["after"]) == (14, 0)
-    assert "after is its look-ahead" in said("fields", TCN)
+    layers = facts("layers", TCN, "--size", "400")["layers"]
+    assert layers[-1]["field"]["length"]["size"] == 15
+    assert (layers[-1]["field"]["length"]["before"], layers[-1]["field"]["length"]["after"]) == (14, 0)
+    assert "after is its look-ahead" in said("layers", TCN)
     ledger = facts("uneven", VIDEO, "--size", "9x10x12", "--all")["results"][0]
     assert ledger["size"] == [9, 10, 12]
     assert ledger["layers"][0]["depth"]["consumed"] == [2, 0]
@@ -98,13 +98,13 @@ def test_tiles_say_what_chunks_read_again() -> None:
         (f"explore {TCN}", "Tcn: its input has length, and this is done on images, of height x width"),
         (f"compare {VIDEO} --size 9,17", "CausalVideo: maps are 2-D"),
         ("usage vgg11 --size 2x3x4", "vgg11: 2 x 3 x 4 has 3 numbers, and the input has 2: height, width; use HxW"),
-        (f"fields {TCN} --size 3x400", "3 x 400 has 2 numbers, and the input has 1: length; use one number"),
+        (f"layers {TCN} --size 3x400", "3 x 400 has 2 numbers, and the input has 1: length; use one number"),
         (f"tiles {TCN} --size 400 --tile 9", "--tile: 9 input samples are too few: a tile needs 15 to keep anything"),
         ("tiles vgg11 --chunk 9", "vgg11: its input has height x width, and chunks are of signals; use --tile"),
         (f"tiles {TCN} --size 400 --tile 99 --for monai", "monai cuts images of two axes"),
         (f"tiles {VIDEO} --size 90 --tile 40 -o plan.png", "plans are drawn of images"),
-        (f"fields {VIDEO} -o fields.png", "fields are drawn"),
-        (f"taps {VIDEO} -o taps.png", "taps are drawn"),
+        (f"layers {VIDEO} -o fields.png", "fields are drawn"),
+        (f"uneven --taps {VIDEO} -o taps.png", "taps are drawn"),
         (f"tiles {TCN} --size 400 --tile 99 -o plan.png", "plans are drawn of images, and the input has 1 axis"),
         ("kernel --size 2x3x4", "--size: 2 x 3 x 4 has 3 numbers, and the input has 2"),
         ("sizes vgg11 --size 2x3x4", "--size: 2x3x4 is not square"),

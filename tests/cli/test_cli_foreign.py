@@ -68,9 +68,8 @@ COMMANDS = [
     ["usage", "--size", "40"],
     ["uneven", "--size", "40", "--size", "41"],
     ["sizes", "--size", "20:40"],
-    ["taps", "--size", "40"],
+    ["uneven", "--taps", "--size", "40"],
     ["coverage", "--size", "40"],
-    ["fields", "--size", "40"],
     ["layers", "--size", "40"],
     ["diff", "--size", "40", "--same"],
     ["convert", "--size", "40"],
@@ -127,7 +126,7 @@ def test_several_last_maps_are_listed_and_chosen() -> None:
     both = run("usage", "net.onnx", "--layer", "big", "--layer", "small", "--size", "32", "--format", "json")
     alone = [padviz.usage("net.onnx", 32, layer=name).max for name in ("big", "small")]
     assert json.loads(both.stdout)["max"] == sum(alone)
-    for command in ("uneven", "taps", "fields", "layers"):
+    for command in ("uneven", "layers"):
         assert run(command, "net.onnx", "--size", "32").exit_code == 0
     assert run("sizes", "net.onnx", "--size", "30:40").exit_code == 0
     maps = json.loads(run("coverage", "net.onnx", "--size", "32", "--format", "json").stdout)["layers"]
@@ -139,7 +138,7 @@ def mystery() -> str:
     return saved([conv("a", "image"), strange, conv("b", "m")], ["b"])
 
 
-@pytest.mark.parametrize("command", ["usage", "uneven", "taps", "fields", "layers", "coverage", "convert"])
+@pytest.mark.parametrize("command", ["usage", "uneven", "layers", "coverage", "convert"])
 def test_an_unknown_operation_names_its_node_and_the_ways_out(command: str) -> None:
     line = told(command, mystery(), "--size", "32")
     for text in ("strange", "own.Mystery", "opset 1", "--neutral own.Mystery"):

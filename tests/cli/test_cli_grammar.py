@@ -132,7 +132,7 @@ def test_an_export_reads_sizes_as_commands_do(spelling: list[str]) -> None:
     assert len([*Path("more").glob("vgg11-*-zero+circular-usage.json")]) == 3
 
 
-@pytest.mark.parametrize("command", ["usage", "taps", "fields", "layers", "coverage", "convert", "tiles", "filters"])
+@pytest.mark.parametrize("command", ["usage", "layers", "coverage", "convert", "tiles", "filters"])
 @pytest.mark.parametrize("given", [["--size", "64,96"], ["--size", "64:96"], ["--size", "64", "--size", "96"]])
 def test_commands_that_take_one_size_say_so(command: str, given: list[str]) -> None:
     number = 33 if ":" in given[1] else 2
@@ -152,7 +152,7 @@ def test_several_layers_and_schemes_are_listed_or_repeated() -> None:
     assert "has an empty value; leave out a comma" in told("usage", "vgg11", "--layer", "features.3,")
 
 
-@pytest.mark.parametrize("command", ["usage", "audit", "coverage", "layers", "taps"])
+@pytest.mark.parametrize("command", ["usage", "audit", "coverage", "layers"])
 def test_a_scheme_for_each_axis_is_read_as_names_of_files_have_it(command: str) -> None:
     said = [run(command, "vgg11", "--size", "64", "--padding", f"zero{between}circular").stdout for between in "/+"]
     assert said[0] == said[1] != ""
@@ -167,7 +167,7 @@ def test_an_image_of_which_one_side_is_asked_for_is_refused() -> None:
 # every command that reads a network
 
 
-@pytest.mark.parametrize("command", ["audit", "uneven", "taps", "fields", "layers", "tiles"])
+@pytest.mark.parametrize("command", ["audit", "uneven", "layers", "tiles"])
 def test_a_scheme_changes_what_is_read(command: str) -> None:
     plain, other = (run(command, "vgg11", "--size", "192", *more) for more in ([], ["--padding", "valid"]))
     assert (plain.exit_code, other.exit_code) == (0, 0)
@@ -299,9 +299,7 @@ def test_a_check_that_fails_says_why(command: str) -> None:
 # sizes that a file leaves open
 
 
-@pytest.mark.parametrize(
-    "command", ["audit", "uneven", "usage", "explore", "taps", "coverage", "fields", "layers", "tiles"]
-)
+@pytest.mark.parametrize("command", ["audit", "uneven", "usage", "explore", "coverage", "layers", "tiles"])
 def test_a_size_that_nobody_named_is_said(command: str) -> None:
     path = plain()
     says = "padviz: net: the file leaves its input size open; this is at 224 x 224, --size says another\n"
@@ -432,7 +430,6 @@ def test_a_picture_that_is_asked_for_is_drawn_beside_any_format() -> None:
         "audit resnet18 mobilenet_v2 --size 224",
         "filters net.onnx --size 65x96",
         "layers vgg11",
-        "fields vgg11",
         "uneven resnet18",
     ],
 )
@@ -457,7 +454,7 @@ def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare
 
 
 def test_the_table_of_the_zoo_fits_a_terminal() -> None:
-    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["networks"]).stdout
+    screen = CliRunner(**APART, env={"COLUMNS": str(WIDTH)}).invoke(cli, ["layers"]).stdout
     lines = [line.rstrip() for line in screen.splitlines()]
     assert max(map(len, lines)) <= WIDTH
     assert len(lines) <= len(zoo()) + 3  # none is folded

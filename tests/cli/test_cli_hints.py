@@ -21,15 +21,13 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "coverage": lambda model: ["coverage", model],
     "uneven": lambda model: ["uneven", model],
     "sizes": lambda model: ["sizes", model, "--size", "7:9"],
-    "taps": lambda model: ["taps", model],
-    "fields": lambda model: ["fields", model],
     "layers": lambda model: ["layers", model],
     "compare": lambda model: ["compare", "--model", f"{model},vgg11"],
     "export": lambda model: ["export", model, "-o", "out", "--jobs", "1"],
     "diff": lambda model: ["diff", model, "--same"],
     "convert": lambda model: ["convert", model],
 }
-CUT = ("uneven", "sizes", "taps", "fields", "layers")
+CUT = ("uneven", "sizes", "layers")
 HEADS = """
 size = 16
 target = []

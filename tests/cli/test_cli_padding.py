@@ -310,7 +310,7 @@ def test_sizes() -> None:
 
 
 def test_taps() -> None:
-    result = run("taps", "resnet18", "--size", "224", "-o", "taps.png", "--format", "json")
+    result = run("uneven", "--taps", "resnet18", "--size", "224", "-o", "taps.png", "--format", "json")
     found = json.loads(result.stdout)
     layers = {layer["layer"]: layer for layer in found["layers"]}
     last = layers["layer4.0.conv1"]
@@ -322,31 +322,31 @@ def test_taps() -> None:
     assert found["files"] == ["taps.png"]
     with Image.open("taps.png") as picture:
         picture.verify()
-    table = run("taps", "resnet18").stdout
-    assert "+7.69%" in table
+    table = run("uneven", "--taps", "resnet18").stdout
+    assert "+7.69 %" in table
     assert "maxpool*" in table
     assert "* a pool " in table
-    assert "a pool" not in run("taps", "resnet18", "--layer", "conv1").stdout
+    assert "a pool" not in run("uneven", "--taps", "resnet18", "--layer", "conv1").stdout
     assert "uneven" in table
-    rows = rows_of(run("taps", "resnet18", "--layer", "layer2.0.downsample.0", "--format", "csv").stdout)
+    rows = rows_of(run("uneven", "--taps", "resnet18", "--layer", "layer2.0.downsample.0", "--format", "csv").stdout)
     assert [row["layer"] for row in rows] == ["layer2.0.downsample.0"]
 
 
-# fields
+# layers
 
 
-def test_fields() -> None:
-    table = run("fields", "vgg16", "--size", "224").stdout
-    assert table.splitlines()[-1].split() == ["features.30", "maxpool", "212", "32", "90", "15.5", "0"]
-    found = json.loads(run("fields", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
-    assert found["layers"][0]["height"] == {
+def test_layers_have_receptive_fields() -> None:
+    table = run("layers", "vgg16", "--size", "224").stdout
+    assert re.split(" {2,}| (?=[0-9])", table.splitlines()[-3])[-2:] == ["212", "0"]
+    found = json.loads(run("layers", "unet", "--layer", "out", "-o", "fields.svg", "--format", "json").stdout)
+    assert found["layers"][-1]["field"]["height"] == {
         "size": 204, "stride": 1.0, "padding": None, "centre": None, "offset": 0.0, "whole": False
     }  # fmt: skip
-    assert found["layers"][0]["parts_at"] is None
+    assert found["layers"][-1]["parts_at"] is None
     assert Path("fields.svg").read_text().startswith("<?xml")
     Path("net.toml").write_text('layers = [{op = "conv", name = "c", kernel = [3, 5]}, {op = "global", name = "g"}]')
-    rows = rows_of(run("fields", "net.toml", "--size", "20", "--format", "csv").stdout)
-    assert [row["size"] for row in rows] == ["3 x 5", "whole input"]
+    rows = rows_of(run("layers", "net.toml", "--size", "20", "--format", "csv").stdout)
+    assert [row["field_size"] for row in rows] == ["3 x 5", "whole input"]
 
 
 # coverage
@@ -414,12 +414,14 @@ def test_diff() -> None:
         (["sizes", "vgg19", "--size", "9:3"], ["--size: '9:3' is an empty range"]),
         (["sizes", "vgg19", "--size", "0:3"], ["--size: '0:3' is not a size"]),
         (["sizes", "vgg19", "--axis", "depth"], ["--axis"]),
-        (["taps", "vgg19", "--layer", "features.99"], ["'features.99'"]),
-        (["taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
+        (["uneven", "--taps", "vgg19", "--layer", "features.99"], ["'features.99'"]),
+        (["uneven", "--taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
         (["sizes", "vgg19", "--size", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
-        (["taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
-        (["fields", "vgg19", "--layer", "x"], ["'x'"]),
-        (["fields", "vgg19", "--size", "3"], ["features"]),
+        (["uneven", "--taps", "vgg19", "--all"], ["--taps", "one network at one size", "leave out --all"]),
+        (["uneven", "--taps", "vgg19", "vgg11"], ["--taps", "one network at one size"]),
+        (["uneven", "--taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
+        (["layers", "vgg19", "--layer", "x"], ["'x'"]),
+        (["layers", "vgg19", "--size", "3"], ["features"]),
         (["coverage", "vgg19", "--layer", "x"], ["'x'"]),
         (["coverage", "vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
         (["diff", "vgg19"], ["MODEL_B", "--same"]),
@@ -454,22 +456,22 @@ def terminal(width: int, *args: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("command", ["uneven", "taps", "fields", "layers"])
-def test_tables_fit_the_terminal(command: str, width: int) -> None:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(width, command, "resnet50"))
+@pytest.mark.parametrize("command", [["uneven"], ["uneven", "--taps"], ["layers"]])
+def test_tables_fit_the_terminal(command: list[str], width: int) -> None:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", terminal(width, *command, "resnet50"))
     sentences = ("Nearest", "Reported", "Rows", "Uneven", "Multiply")
     wide = [line for line in text.splitlines() if len(line) > width and not line.startswith(sentences)]
     assert not wide
     assert "layer4.0.conv2" in text  # names stay whole
 
 
-@pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"]])
+@pytest.mark.parametrize("command", [["layers"], ["uneven", "--taps"], ["uneven", "--all"]])
 def test_figures_are_never_cut(command: list[str]) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
 
     def figures(width: int) -> list[str]:
         text = terminal(width, command[0], "densenet201", *command[1:], "--size", "641x383")
-        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+%", re.sub(r"\x1b\[[0-9;]*m", "", text))
+        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", re.sub(r"\x1b\[[0-9;]*m", "", text))
 
     assert figures(60) == figures(200)
     assert len(figures(60)) > 50

@@ -66,12 +66,12 @@ def test_a_folder_that_is_a_file_is_called_one() -> None:
 
 
 def test_taps_print_height_before_width() -> None:
-    options = ["taps", "resnet18", "--size", "225x224", "--layer", "layer4.0.conv1"]
+    options = ["uneven", "--taps", "resnet18", "--size", "225x224", "--layer", "layer4.0.conv1"]
     (row,) = json.loads(run(*options, "--format", "json").stdout)["layers"]
     height, width = row["imbalance"]["height"], row["imbalance"]["width"]
     assert height != width
-    assert f"{height:+.2%} x {width:+.2%}" in run(*options).stdout
-    assert re.search("Imbalance, height x width", " ".join(run("taps", "--help").stdout.split()))
+    assert f"{100 * height:+.2f} % x {100 * width:+.2f} %" in run(*options).stdout
+    assert re.search("Imbalance, height x width", " ".join(run("uneven", "--help").stdout.split()))
 
 
 def test_sizes_say_which_window_is_never_even() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def limited(*args: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["usage", "coverage", "uneven", "taps", "layers", "fields", "diff --same"],
+    ["usage", "coverage", "uneven", "uneven --taps", "layers", "diff --same"],
 )
 def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
@@ -98,7 +99,7 @@ def test_a_period_of_a_hundred_million_units_costs_nothing(command: str, tmp_pat
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "taps", "layers", "fields"])
+@pytest.mark.parametrize("command", ["usage", "coverage", "uneven", "uneven --taps", "layers"])
 def test_a_period_of_one_resize_costs_nothing(command: str, tmp_path: Path) -> None:
     name, *options = command.split()
     run = limited(name, "finer.toml", "--size", "224", *options, folder=tmp_path)
@@ -110,11 +111,14 @@ def test_near_padding_follows_no_unit_that_no_padding_touches(tmp_path: Path) ->
     assert max(near_padding(padviz.load(tmp_path / "net.toml"), 1_000_000)[-1].height) < 10
 
 
-def test_maps_with_too_many_units_to_follow_are_refused_by_name(tmp_path: Path) -> None:
-    run = limited("fields", "net.toml", "--size", "1000000", folder=tmp_path)
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith("padviz: net, r3: its receptive fields do not repeat in a map of 2370191 units")
-    assert len(run.stderr.splitlines()) == 1
+def test_layers_whose_units_are_too_many_to_follow_have_no_field(tmp_path: Path) -> None:
+    run = limited("layers", "net.toml", "--size", "1000000", "--format", "json", folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert {layer["field"] for layer in json.loads(run.stdout)["layers"]} == {None}
+    with pytest.raises(
+        padviz.PadvizError, match="net, r3: its receptive fields do not repeat in a map of 2370191 units"
+    ):
+        padviz.fields(tmp_path / "net.toml", 1_000_000)
 
 
 def test_a_resize_to_a_row_that_looks_at_one_row_alone_ends() -> None:

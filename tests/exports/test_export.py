@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -128,16 +127,6 @@ def test_pictures_are_as_large_and_as_dark_as_asked_for() -> None:
     assert dark[0, 0].max() < 50 < 230 < light[0, 0].min()
     padviz.usage("vgg11", 64).save("one.png", width=600, theme="dark")
     assert (pixels("one.png") == dark).all()
-
-
-def test_bare_maps_have_one_image_pixel_for_each_input_pixel() -> None:
-    exported("resnet18", "--size", "64x96", "--bare", "--cmap", "viridis")
-    counts = padviz.usage("resnet18", (64, 96))
-    with Image.open("out/resnet18-64x96-usage.png") as picture:
-        assert picture.size == (96, 64)
-        drawn = np.asarray(picture.convert("RGB"))
-    expected = colormaps["viridis"](counts.counts / counts.max, bytes=True)[..., :3]
-    assert (drawn == expected).all()
 
 
 def test_what_is_finished_is_kept_and_what_changed_is_made_again() -> None:
@@ -256,7 +245,7 @@ def test_closed_streams_are_no_error() -> None:
 def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def prints(**lists: list[str]) -> set[str]:
         items = expand(Manifest(maps=[Maps(["vgg11", "vgg13"], [64, 65], **lists)]))
-        return {batch.fingerprint(item, look) for item in items for look in (batch.Look(), batch.Look(bare=True))}
+        return {batch.fingerprint(item, look) for item in items for look in (batch.Look(), batch.Look(cmap="viridis"))}
 
     first = prints()
     assert len(first) == 8
@@ -341,22 +330,13 @@ BAD = [
         "uneven and taps are of the padding as declared",
     ),
     (
-        ("vgg11", "--bare", "--theme", "dark", "-o", "out"),
-        "--theme: bare maps are as large as the input; leave it out, or --bare",
-    ),
-    (
         ("vgg11", "--dpi", "90", "--width", "600", "-o", "out"),
         "--width: says how large a picture is, as --dpi does; leave one of them out",
-    ),
-    (
-        ("vgg11", "--what", "uneven", "--bare", "-o", "out"),
-        "--bare: bare pictures are made of maps: usage and coverage",
     ),
     (
         ("vgg11", "--what", "taps", "--format", "npz", "-o", "out"),
         "--format: npz files are made of maps: usage and coverage",
     ),
-    (("vgg11", "--bare", "--format", "npz", "-o", "out"), "--bare: bare maps are pictures"),
     (("vgg11", "--layer", "features.99", "-o", "out"), "no layer is called 'features.99'"),
     (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
     (("lost.toml", "-o", "out"), "lost.toml"),

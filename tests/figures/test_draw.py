@@ -19,8 +19,8 @@ from padviz.cutting.plan import globals_of, plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.canvas import png
 from padviz.figures.maps import panels
-from padviz.figures.maps.bare import write_bare, write_thumbnail
 from padviz.figures.maps.heatmap import heatmap
+from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
 from padviz.figures.windows import field_boxes, kernel_cells, ledger_bars
 from padviz.figures.windows.tiles import of, tiles
 from padviz.geometry.one_layer import illustrate
@@ -51,11 +51,6 @@ def test_plot_and_notebook(engine: str) -> None:
     with Image.open(io.BytesIO(b64decode(counts._repr_html_().split("base64,")[1].split('"')[0]))) as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 400
-
-
-def test_a_bare_picture_larger_than_a_file_should_be_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(padviz.PadvizError, match=r"65536 x 65536 pixels is larger .* `bare`"):
-        write_bare(padviz.usage("vgg11", 65536).value, tmp_path / "bare.png")
 
 
 def test_names_are_text_and_not_formulas() -> None:
@@ -189,16 +184,16 @@ def said(figure: Figure) -> str:
     return " ".join(text.get_text() for text in texts(figure))
 
 
-def test_bare_maps_and_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
+def test_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
     counts = padviz.usage("vgg11", (90, 301)).value
-    for most, expected in ((None, (301, 90)), (200, (151, 45)), (1000, (301, 90))):
-        write_bare(counts, tmp_path / "bare.png", most=most)
-        with Image.open(tmp_path / "bare.png") as picture:
+    for most, expected in ((200, (151, 45)), (1000, (301, 90))):
+        write_map_thumbnail(counts, tmp_path / "map.png", most)
+        with Image.open(tmp_path / "map.png") as picture:
             assert picture.size == expected
     share = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
-    write_bare(share, tmp_path / "share.png")
+    write_map_thumbnail(share, tmp_path / "share.png", 100)
     with Image.open(tmp_path / "share.png") as picture:
         assert (np.asarray(picture) == colormaps["plasma"](share.share(), bytes=True)[..., :3]).all()
-    write_thumbnail(tmp_path / "bare.png", tmp_path / "thumb.png", 100)
+    write_thumbnail(tmp_path / "map.png", tmp_path / "thumb.png", 100)
     with Image.open(tmp_path / "thumb.png") as picture:
         assert picture.size == (100, 30)

@@ -1,11 +1,8 @@
-"""Pictures as files: how large, in which theme, with text that is text, the same bytes each time; and films."""
+"""Pictures as files: how large, in which theme, with text that is text, the same bytes each time."""
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
 from pathlib import Path
-from string import ascii_letters
 
 import numpy as np
 import pytest
@@ -15,8 +12,6 @@ from PIL import Image
 import padviz
 from padviz.cli.group import cli
 from padviz.figures.canvas import asking, png, save
-from padviz.figures.windows import kernel_cells
-from padviz.geometry.one_layer import Illustration, illustrate
 
 SIZES = [(32, 48), (65, 40)]
 
@@ -84,37 +79,3 @@ def test_commands_take_the_same_words(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert not (tmp_path / "b.png").exists()
     assert len(png(padviz.uneven("resnet18", 64)._draw())) > 1000  # nothing is asked for from here on
-
-
-@pytest.mark.parametrize("scheme", ["zero", "reflect", "partial", "zero/circular", "valid"])
-@pytest.mark.parametrize("shape", [(3, 1, 1, (4, 6)), (3, 2, 1, (7, 5)), (2, 1, 2, (5, 8))])
-def test_windows_step_by_step_add_up_to_all_uses(scheme: str, shape: tuple[int, int, int, tuple[int, int]]) -> None:
-    layer = illustrate(*shape, scheme)
-    steps = [*kernel_cells.windows_of(layer)]
-    assert steps[-1].uses == layer.uses
-    if scheme == "partial":
-        return
-    for before, after in pairwise(steps):
-        added = [b - a for rows in zip(before.uses, after.uses, strict=True) for a, b in zip(*rows, strict=True)]
-        assert added == [letters_of(layer, *shape[:3], *after.at)[letter] for letter in ascii_letters[: len(added)]]
-
-
-def letters_of(layer: Illustration, kernel: int, stride: int, dilation: int, *at: int) -> Counter[str]:
-    """What a window reads, as the padded image has it in letters."""
-    down, across = (range(i * stride, i * stride + kernel * dilation, dilation) for i in at)
-    return Counter(layer.padded[row][col] for row in down for col in across)
-
-
-@pytest.mark.parametrize("size", [(5, 6), (6, 4)])
-def test_a_film_has_a_picture_for_each_window(size: tuple[int, int], tmp_path: Path) -> None:
-    path = tmp_path / "kernel.gif"
-    padviz.kernel(stride=2, size=size, padding=["zero", "reflect"]).save(path, width=300)
-    with Image.open(path) as film:
-        assert film.n_frames == -(-size[0] // 2) * -(-size[1] // 2)
-        assert film.size[0] == 300
-        assert film.info["loop"] == 0
-        frames = []
-        for k in range(film.n_frames):
-            film.seek(k)
-            frames.append(np.asarray(film.convert("RGB")))
-    assert all((a != b).any() for a, b in pairwise(frames))

@@ -114,12 +114,12 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
     assert [*grid_offsets(network, (989, 989))] == ["c", "r"]
 
 
-def test_fields_uneven_and_audit_say_it() -> None:
-    table = run("fields", "mobilenet_v2", "--size", "224").stdout
-    assert table.splitlines()[2].split()[-2:] == ["centre", "offset"]
-    assert table.splitlines()[-1].split()[-2:] == ["0", "-15.5"]
-    layers = json.loads(run("fields", "mobilenet_v2", "--size", "224x225", "--format", "json").stdout)["layers"]
-    assert (layers[-1]["height"]["offset"], layers[-1]["width"]["offset"]) == (-15.5, 0)
+def test_layers_uneven_and_audit_say_it() -> None:
+    table = run("layers", "mobilenet_v2", "--size", "224").stdout
+    assert table.splitlines()[2].split()[-2:] == ["field", "offset"]
+    assert table.splitlines()[-3].split()[-1] == "-15.5"
+    layers = json.loads(run("layers", "mobilenet_v2", "--size", "224x225", "--format", "json").stdout)["layers"]
+    assert [layers[-1]["field"][axis]["offset"] for axis in ("height", "width")] == [-15.5, 0]
     (found,) = json.loads(run("uneven", "resnet50", "--size", "224", "--format", "json").stdout)["results"]
     assert [layer["height"]["offset"] for layer in found["layers"][:2]] == [-0.5, -1.5]
     rows = [*csv.DictReader(io.StringIO(run("uneven", "resnet50", "--size", "224", "--format", "csv").stdout))]

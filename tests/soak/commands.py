@@ -24,13 +24,12 @@ uneven resnet18 net.toml --size 32 --format github --check
 uneven net.toml net.onnx --size 12 --padding reflect --layer a --same --all --check convolutions -o a.csv --overwrite
 sizes net.toml --padding reflect --size 8:64 --axis height --same
 sizes net.onnx --size 16 --layer a --format json -o a.json --overwrite
-taps net.toml --size 12 --padding reflect --format csv
-taps net.onnx --size 12 --layer a --same -o a.png --overwrite
+uneven net.toml --taps --size 12 --padding reflect --format csv
+uneven net.onnx --taps --size 12 --layer a --same -o a.png --overwrite
 coverage net.toml --size 12 --same --layer a --padding partial --pooling mean --format json -o a.npz --overwrite
 coverage net.toml --size 12 --cmap plasma -o a.png --overwrite
 coverage net.toml --size 12 --no-picture
-fields net.toml --size 12 --layer b --padding full --same
-fields net.onnx --size 12 --layer a --format json -o a.png --overwrite
+layers net.onnx --size 12 --layer a --format json -o a.png --overwrite
 tiles vgg11 --size 512 --tile 480 --object 8 --layer features.3 --for python --format json -o a.json --overwrite
 tiles vgg11 --size 512 --tile 480 --level .999 --layer features.3
 tiles net.onnx --size 12x15 --verify --layer a
@@ -47,11 +46,11 @@ diff net.toml vgg11 --size 32 --check --format github
 diff net.toml net.onnx --size 12 --padding reflect --same --format json -o a.json --overwrite
 layers net.toml --same --size 12x8 --padding reflect -o a.csv --overwrite
 layers net.onnx --layer a --format json
-networks --format json
-networks -o a.md --overwrite
+layers --format json
+layers -o a.md --overwrite
 convert net.toml -o b.toml --overwrite
 convert net.onnx --size 12 --same --padding valid -o b.toml --overwrite
-export net.toml --size 8:12:2 --what usage,coverage --bare -o out --jobs 1 --format json,png
+export net.toml --size 8:12:2 --what usage,coverage -o out --jobs 1 --format json,png
 trial net.onnx --trained-at 16 --noise -n 3 --size 17 --padding zero/circular --mean .5 --std .2 -o a.png --overwrite
 trial net.onnx --trained-at 12x16 --images . -n 2 --seed 1 --format csv
 rings --gt gt.json --pred pred.json --rings 3 --iou .2,.5 --format csv --seed 1 -o a.csv --overwrite

@@ -137,7 +137,7 @@ def test_what_a_window_reads_again_is_no_head_of_a_file(tmp_path: Path) -> None:
 
 
 COMMANDS = {
-    "layers": [], "uneven": [], "taps": [], "fields": [], "sizes": ["--size", "64:96"], "convert": ["-o", "net.toml"],
+    "layers": [], "uneven": [], "sizes": ["--size", "64:96"], "convert": ["-o", "net.toml"],
     "usage": ["--layer", "/detect/Concat_1"], "coverage": ["--layer", "/detect/Concat_1", "-o", "map.npz"],
     "compare": ["--layer", "/detect/Concat,/detect/Concat_2"], "diff": [],
     "export": ["--layer", "/detect/Concat", "-o", "out"], "audit": ["--layer", "/detect/Concat_1"],

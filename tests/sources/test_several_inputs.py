@@ -233,7 +233,7 @@ def test_programs_and_keras_files_name_their_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["usage --no-picture", "uneven", "audit", "layers", "fields", "sizes", "filters", "repad --padding reflect"],
+    ["usage --no-picture", "uneven", "audit", "layers", "sizes", "filters", "repad --padding reflect"],
 )
 def test_commands_take_the_inputs_of_a_file(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

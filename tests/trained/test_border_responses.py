@@ -389,7 +389,7 @@ def test_the_verdict_stands_on_the_means() -> None:
 @pytest.mark.parametrize(("mean", "std", "warned"), [((0.5,), (0.3,), False), ((0.5,), (255.0,), True)])
 def test_a_convolution_that_hardly_reacts_to_the_images_is_told(mean: Any, std: Any, warned: bool) -> None:
     notes = padviz.responses(Scaled().eval(), 32, n=4, mean=mean, std=std).notes
-    said = [note for note in notes if note.startswith("first hardly reacts to the inputs: 100.0% of its mean square")]
+    said = [note for note in notes if note.startswith("first hardly reacts to the inputs: 100.0 % of its mean square")]
     assert (len(said), len(notes)) == (warned, warned)
     assert padviz.responses(Scaled().eval(), 32, inputs="blank", n=4, mean=mean, std=std).notes == ()
 

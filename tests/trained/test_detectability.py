@@ -288,7 +288,7 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert np.isnan(own.values[0]).all()
     assert np.isfinite(own.values[1:]).all()
     assert not own.hidden[0].any()
-    assert found.notes == ("the network makes NaN at 20.0% of the positions",)
+    assert found.notes == ("the network makes NaN at 20.0 % of the positions",)
     everywhere = Spots()
     nn.init.constant_(everywhere.conv.bias, torch.nan)
     with pytest.raises(PadvizError, match="Spots: the network makes NaN wherever the stimulus is"):
@@ -302,7 +302,7 @@ def test_maps_that_do_not_react_or_are_saturated_are_told() -> None:
         return "".join(doubts([PositionMap("zero", grid, threshold, background=empty)]))
 
     assert told(0.3, 0.5, 0.7) == told(0.3, 0.5, background=0.3) == told(0.2, np.inf, threshold=True) == ""
-    assert told(0, 0.5, 1) == "zero: 67% of the scores are saturated: they tell little apart"
+    assert told(0, 0.5, 1) == "zero: 67 % of the scores are saturated: they tell little apart"
     assert told(0.3, 0.3, background=0.3).startswith("zero: the output hardly depends on what is shown")
     assert told(np.inf, np.inf, background=0.3, threshold=True).startswith("zero: no contrast that was tried changes")
 
@@ -390,7 +390,7 @@ def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score
 
 @pytest.mark.parametrize(("scores", "mapped"), [
     ([0.2] * 4, ""), ([0.8] * 4, ""), ([0.199] * 4, "even at full contrast the median score is 0.2: "),
-    ([0.0, 0.4, 0.6, 1.0], ""), ([0.0, 0.4, 1.0, 1.0], "75% of the scores are all or none at a contrast of 1: "),
+    ([0.0, 0.4, 0.6, 1.0], ""), ([0.0, 0.4, 1.0, 1.0], "75 % of the scores are all or none at a contrast of 1: "),
 ])  # fmt: skip
 def test_scores_are_graded_from_a_median_of_a_fifth_to_four_fifths(scores: list[float], mapped: str) -> None:
     found = _ungraded({1.0: np.array(scores)}, 1.0) if np.median(scores) <= 0.5 else _ungraded(

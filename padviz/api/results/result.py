@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from padviz.errors import DescriptionError, OptionError
-from padviz.reports.report import COUNTS, FILMS, PICTURES, SUFFIXES, Report
+from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,6 @@ class Result(Generic[Value]):
     _reported: Callable[[], Report]
     _draw: Callable[..., Figure] | None = None
     _axes: Callable[..., Axes] | None = None
-    _film: Callable[[Path], None] | None = None
     _pictured: bool = False  # in a notebook
 
     @property
@@ -103,14 +102,8 @@ class Result(Generic[Value]):
 
             with asking(dpi, width, theme):
                 save(self._draw(), path)
-        elif suffix in FILMS and self._film:
-            from padviz.figures.canvas import asking
-
-            with asking(dpi, width, theme):
-                self._film(path)
         else:
-            drawn = (*(PICTURES if self._draw else ()), *(FILMS if self._film else ()))
-            known = dict.fromkeys((*TEXTS, *counted, *drawn))
+            known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._draw else ())))
             raise OptionError(
                 f"{suffix or 'no suffix'} is not written here", where=str(path), hint=f"use {' '.join(known)}"
             )

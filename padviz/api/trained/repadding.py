@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Network
-from padviz.sources import MODULE, Read
+from padviz.sources import MODULE
 from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def repad(
 
     layers, without, reading = _names(only), _names(except_), AS_IT_IS
     check_options(padding, even, layers + without)
-    if isinstance(network, Read) and network.origin is not None:
+    if isinstance(network, Network) and network.origin is not None:
         size, reading = network.size if size is None else size, network.reading
         network = network.origin
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):

@@ -28,7 +28,12 @@ def shares_of(core: Core, rows: Tiling, cols: Tiling, pattern: Core) -> Shares:
 
 
 class ProductShares(Shares):
-    """Those of a map that is a product: the share at row y and column x is the one of y times the one of x."""
+    """Those of a map that is a product: the share at row y and column x is the one of y times the one of x.
+
+    >>> import padviz
+    >>> isinstance(padviz.usage("vgg11", 64).shares, ProductShares)
+    True
+    """
 
     core: Product
     interior: Product

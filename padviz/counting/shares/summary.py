@@ -188,10 +188,10 @@ def unit_text(unit: list[int] | list[list[int]]) -> str:
     return ",".join(str(span) if isinstance(span, int) else f"{span[0]}:{span[1]}" for span in unit)
 
 
-def percent(share: float) -> str:
-    """Write a share of something to one digit.
+def percent(share: float, digits: int = 1, sign: str = "") -> str:
+    """Write a share in percent; with `sign` "+", a difference.
 
-    >>> percent(0.4512)
-    '45.1 %'
+    >>> percent(0.4512), percent(0.4512, 0), percent(0.0769, 2, "+")
+    ('45.1 %', '45 %', '+7.69 %')
     """
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:{sign}.{digits}f} %"

@@ -140,7 +140,7 @@ def _label(score_map: PositionMap) -> str:
     name = score_map.padding or "as trained"
     if score_map.least is None or score_map.most is None:
         return f"{name}\n{'NaN everywhere' if score_map.lost == 1 else 'no contrast is enough'}"
-    spots = "no blind spots known" if score_map.blind is None else f"{score_map.blind:.1%} blind spots"
+    spots = "no blind spots known" if score_map.blind is None else f"{percent(score_map.blind)} blind spots"
     return f"{name}\n{score_map.least:.3g} to {score_map.most:.3g}, {spots}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import SMALL, axes_at, shortened
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.layout import Box, grid, page, ticks
@@ -46,8 +47,8 @@ def beside(found: Seen) -> Figure:
         figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1])).ax.tick_params(labelsize=SMALL)
 
     title = f"{shortened(found.title, 44)}, {found.size[0]} × {found.size[1]}"
-    title += f": the edge is seen at {100 * (found.edge.value or 0):.0f} % of the inside"
-    title += f", counts say {100 * found.edge_usage:.0f} %"
+    title += f": the edge is seen at {percent(found.edge.value or 0, 0)} of the inside"
+    title += f", counts say {percent(found.edge_usage, 0)}"
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
     line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
     return page(title, [line], boxes, columns, Box(BAR, size[1], bar, right=RIGHT))

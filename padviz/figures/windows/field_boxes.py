@@ -10,7 +10,8 @@ from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shortened, text_at
 from padviz.figures.layout import Box, grid, page, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
-from padviz.network.network import Size
+from padviz.geometry.receptive_fields import fields_of_units
+from padviz.network.network import Network, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,13 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     heading += f", and in the corner {_padding(first['top left'], size)}"
     line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
     return page(heading, [line], boxes, columns, _key(units) if len(units) > 1 else None)
+
+
+def fields_of(network: Network, size: Size) -> Figure:
+    """Draw the receptive fields of the last layers of a network."""
+    check_axes(size, "fields")
+    units = {name: fields_of_units(network, size, name) for name in network.targets}
+    return fields(units, size, network.title)
 
 
 def _windows(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Window]:

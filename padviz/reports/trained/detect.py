@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from padviz.counting.shares.summary import percent
 from padviz.errors import printable
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Facts, Report, Table, columns
@@ -85,7 +86,7 @@ def figures(scores: Detectability) -> Table:
         "no contrast tried is enough": _unseen,
         "NaN": lambda score_map: _share(score_map.lost),
         "sd": lambda score_map: score_map.sd,
-        "blind spots": lambda score_map: "-" if score_map.blind is None else f"{score_map.blind:.1%}",
+        "blind spots": lambda score_map: "-" if score_map.blind is None else percent(score_map.blind),
         **{f"{side} minus inside": partial(_edge, side) for side in scores.maps[0].edges._fields},
         f"explained by position mod {every}": lambda score_map: score_map.phase.explained,
         "the same, by chance": lambda score_map: score_map.phase.chance,
@@ -108,7 +109,7 @@ def _edge(side: str, score_map: PositionMap) -> float | None:
 
 
 def _share(share: float) -> str | None:
-    return f"{share:.1%}" if share else None
+    return percent(share) if share else None
 
 
 def _unseen(score_map: PositionMap) -> str | None:

@@ -185,7 +185,7 @@ def counted(part: Part) -> str | None:
         return None
     if part.objects == 1:
         return f"1 object, {'found' if part.recall.value else 'missed'}"
-    return f"{100 * part.recall.value:.1f} % of {part.objects:,}"
+    return f"{percent(part.recall.value)} of {part.objects:,}"
 
 
 def _beside(scored: Rings) -> list[Column]:
@@ -271,7 +271,7 @@ def percents(figure: Estimate) -> str | None:
     if figure.value is None:
         return None
     scaled = Estimate(*(None if each is None else 100 * each for each in figure))
-    return f"{scaled.value:.1f} % ({between(scaled, '{:.1f}', '–')})"
+    return f"{percent(figure.value)} ({between(scaled, '{:.1f}', '–')})"
 
 
 def findings(scored: Rings | Bands) -> list[str]:

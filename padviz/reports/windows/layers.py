@@ -1,15 +1,18 @@
-"""The reports of `layers`, `networks`, `fields` and `diff`, which list what a network is made of."""
+"""The reports of `layers`, `networks` and `diff`, which list what a network is made of."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
+from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs
+from padviz.geometry.costs import costs as counted_costs
 from padviz.geometry.differences import Difference
-from padviz.geometry.receptive_fields import ReceptiveField, around_units
+from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
+from padviz.network.listing import layer_rows
 from padviz.network.network import Network, Size
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Finding, Heading, Level, Lines, Report, Table, columns
@@ -32,18 +35,59 @@ def _shape(row: Row) -> str | None:
     return row["kernel"] and "/".join(str(_both(row, key)) for key in ("kernel", "stride", "dilation"))
 
 
+def _field(key: str, heading: str = "", spare: int = 0) -> Column:
+    """Make the column of a figure of receptive fields, h x w, or once where they are alike."""
+
+    def of(row: Row) -> str | None:
+        field: ReceptiveField | None = row["receptive"]
+        if field is None:
+            return None
+        wholes = [key == "size" and axis.whole for axis in field.axes.values()]
+        values = [getattr(axis, key) for axis in field.axes.values()]
+        return once("whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True))
+
+    return Column(f"field_{key}", heading, of=of, spare=spare)
+
+
+def _number(value: Fraction | int | None) -> str:
+    return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
+
+
 HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
-SHEET = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
+GEOMETRY = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
+PARTS = Column("parts_at", "branches part at", spare=3)
+SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
 LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
+LISTED += (_field("size", "field", spare=1), _field("offset", "offset", spare=2), PARTS)
+AROUND = columns("before after")
+LOOK_AHEAD = "before, after: samples that a unit sees around those that it stands for; after is its look-ahead."
 
 
-def layers(network: Network, size: Size, rows: Sequence[tuple[Any, ...]], costs: Costs) -> Report:
-    """Report the layers of a network, as `layer_rows` lists them, and what they cost."""
-    keys = [column.key for column in SHEET]
-    listed = [dict(zip(keys, (*row, cost.macs), strict=True)) for row, cost in zip(rows, costs.layers, strict=True)]
-    facts = {"network": network.name, "size": [*size], "macs": costs.macs, "macs_unknown": costs.unknown}
-    screen = [Heading(f"{network.title}, {by(size)}"), Table(LISTED, listed), Lines((f"{_total(costs)}.",))]
-    return Report("layers", {**facts, "layers": listed}, [screen], Table(SHEET, listed))
+def layers(network: Network, size: Size, files: Sequence[str] = (), only: Collection[str] = ()) -> Report:
+    """Report the layers of a network, or `only` some: geometry, multiply-adds, receptive field and grid offset."""
+    counted, signal = counted_costs(network, size), len(size) == 1
+    try:
+        fields: Sequence[ReceptiveField | None] = receptive_fields(network, size)
+    except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
+        fields = [None] * len(counted.layers)
+    around = around_units(network, 0, size)[1:] if signal and None not in fields else [None] * len(fields)
+    listed: list[Row] = []
+    facts: list[Row] = []
+    keys = [column.key for column in GEOMETRY]
+    for row, cost, field, ends in zip(layer_rows(network, size), counted.layers, fields, around, strict=True):
+        if only and row[0] not in only:
+            continue
+        figures: Row = dict(zip(keys, (*row, cost.macs), strict=True))
+        before, after = ends or (None, None)
+        sides: Row = {"before": before, "after": after} if signal else {}
+        listed.append({**figures, **sides, "receptive": field, "parts_at": field and field.parts_at})
+        axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
+        facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
+    more = AROUND if signal else ()
+    about = Lines((f"{_total(counted)}.", *([LOOK_AHEAD] if signal else ())))
+    screen = [Heading(f"{network.title}, {by(size)}"), Table((*LISTED, *more), listed), about]
+    whole = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    return Report("layers", {**whole, "layers": facts}, [screen], Table((*SHEET, *more), listed), files=files)
 
 
 def _total(costs: Costs) -> str:
@@ -95,55 +139,6 @@ def _side(size: str) -> str:
     """
     height, width = size.split("x")
     return height if height == width else size
-
-
-def _field(key: str) -> Column:
-    """Make the column of a figure of receptive fields, on both axes."""
-
-    def of(row: ReceptiveField) -> str:
-        values = [getattr(axis, key) for axis in row.axes.values()]
-        wholes = [key == "size" and axis.whole for axis in row.axes.values()]
-        texts = ["whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True)]
-        return once(texts)
-
-    return Column(key, of=of)
-
-
-def _number(value: Fraction | int | None) -> str:
-    return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
-
-
-PARTS = Column("parts_at", "branches part at")
-FIELDS = (*HEAD, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
-
-
-def fields(rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str] = ()) -> Report:
-    """Report the receptive fields of some layers of a network."""
-    facts = {"network": network.name, "size": [*size], "layers": plain(rows)}
-    if len(size) == 1:
-        return _fields_of_signal(facts, rows, network, size, files)
-    screen = [Heading(f"{network.title}, {by(size)}, in input pixels"), Table(FIELDS, rows)]
-    return Report("fields", facts, [screen], files=files)
-
-
-def _fields_of_signal(
-    facts: dict[str, Any], rows: Sequence[ReceptiveField], network: Network, size: Size, files: Sequence[str]
-) -> Report:
-    """Report what units see of a signal before and after the samples that they stand for, too."""
-    around = dict(zip(network.index, around_units(network, 0, size), strict=True))
-    for layer in facts["layers"]:
-        ends = around[layer["layer"]] or (None, None)
-        layer["length"] |= {"before": ends[0], "after": ends[1]}
-    sides = [
-        Column("before", of=lambda row: (around[row.layer] or (None, None))[0]),
-        Column("after", of=lambda row: (around[row.layer] or (None, None))[1]),
-    ]
-    heading = Heading(f"{network.title}, {by(size)}, in input samples")
-    about = Lines(
-        ("before, after: samples that a unit sees around those that it stands for; after is its look-ahead.",)
-    )
-    table = Table((*FIELDS[:4], *sides, *FIELDS[4:]), rows)
-    return Report("fields", facts, [[heading, table, about]], files=files)
 
 
 DIFFERENCES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from padviz.counting.shares.summary import percent
 from padviz.geometry.tap_exposure import TapExposure
 from padviz.network.network import ENDS, Network, Size
 from padviz.reports.documents import picked
@@ -53,5 +54,5 @@ def tap_facts(row: TapExposure) -> dict[str, Any]:
 
 
 def _imbalance(row: TapExposure) -> str:
-    both = once(f"{share:+.2%}" for share in row.imbalance.values())
+    both = once(percent(share, 2, "+") for share in row.imbalance.values())
     return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"

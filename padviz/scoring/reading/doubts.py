@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.scenes import Boxes, Scenes
@@ -44,12 +45,12 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
         raise DescriptionError("no detection overlaps an object", where=str(detections), hint=ASKED)
     share, hits = float(np.mean(np.isin(np.arange(len(scenes.objects)), found))), found != FREE
     if share < FEW:
-        return (f"{detections}: detections overlap {100 * share:.1f} % of the objects by half: {ASKED}",)
+        return (f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",)
     made, true = scenes.detections.category[matches.detections[hits]], scenes.objects.category[found[hits]]
     alike = float(np.mean(made == true))
     if alike >= ALIKE:
         return ()
-    words = f"{100 * alike:.1f} % of the detections that overlap an object are of its class"
+    words = f"{percent(alike)} of the detections that overlap an object are of its class"
     return (f"{detections}: {words}: are classes counted as those of {objects}?",)
 
 

@@ -53,7 +53,7 @@ def load_config(name_or_path: str | Path) -> Network:
     called = {_plain(name): name for name in zoo()}.get(_plain(text))
     if called:
         return read_network(CONFIGS / "networks" / f"{called}.toml", called)
-    lists = "padviz networks lists the zoo; a file of your own ends in .onnx or .toml"
+    lists = "padviz layers lists the zoo; a file of your own ends in .onnx or .toml"
     if re.fullmatch(r"[a-z]\w*(\.\w+)+", text) and not text.endswith((".onnx", ".keras", ".pt2")):
         hint = f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
         raise UnknownName(f"no network is called {text!r}", hint=hint)

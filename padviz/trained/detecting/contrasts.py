@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.trained.detecting.detectability import DECIDED, LITTLE, SATURATED
 from padviz.trained.detecting.question import Question
@@ -90,7 +91,7 @@ def _ungraded(tried: dict[float, Array], best: float) -> str:
             ends = f"from {GRADED[0]} to {GRADED[1]} between contrasts of {first:.3g} and {last:.3g}"
             return f"the scores are all or none, their median goes {ends}: {mapped}"
     if saturated > MANY:
-        return f"{saturated:.0%} of the scores are all or none at a contrast of {best:.3g}: {mapped}"
+        return f"{percent(saturated, 0)} of the scores are all or none at a contrast of {best:.3g}: {mapped}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from padviz.counting.shares.summary import percent
 from padviz.trained.detecting.detectability import DECIDED, LITTLE, PositionMap
 
 MANY = 0.5  # the share of saturated scores that is told
@@ -21,7 +22,7 @@ def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
 def _of_map(score_map: PositionMap) -> Iterator[str]:
     """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation."""
     if score_map.lost:
-        yield f"the network makes NaN at {score_map.lost:.1%} of the positions"
+        yield f"the network makes NaN at {percent(score_map.lost)} of the positions"
     if score_map.lost == 1:
         return
     if not score_map.reacts:
@@ -29,7 +30,7 @@ def _of_map(score_map: PositionMap) -> Iterator[str]:
     elif score_map.without is not None and score_map.without >= DECIDED and not score_map.below:
         yield f"the background is seen without a stimulus: its median score is {score_map.without:.3g}"
     elif score_map.saturated > MANY:
-        yield f"{score_map.saturated:.0%} of the scores are saturated: they tell little apart"
+        yield f"{percent(score_map.saturated, 0)} of the scores are saturated: they tell little apart"
 
 
 def _unmoved(score_map: PositionMap) -> str:

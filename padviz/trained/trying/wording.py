@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from padviz.counting.shares.summary import percent
 from padviz.intervals import Estimate
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
@@ -42,7 +43,7 @@ def _figures(row: TrialRow, of: str, interval: bool = True) -> str:
     figure, kl = row.main, row.figures.get("kl")
     assert figure is not None
     diverges = f", KL {cell('kl', kl)}" if kl else ""
-    return f"{percent(figure.value or 0)}{of}{span(figure) if interval else ''}{diverges}"
+    return f"{moved(figure.value or 0)}{of}{span(figure) if interval else ''}{diverges}"
 
 
 def needs(tried: Trial) -> list[str]:
@@ -100,7 +101,7 @@ def cell(name: str, value: Estimate | None) -> str | None:
     if value is None or value.value is None:
         return None
     if name in ("kept", "relative"):
-        return f"{percent(value.value)}{span(value)}"
+        return f"{moved(value.value)}{span(value)}"
     return f"{value.value:.2f}" if name == "correlation" or value.value >= 0.1 else f"{value.value:.2g}"
 
 
@@ -118,13 +119,13 @@ def against(row: TrialRow) -> str | None:
     return f"{mean} ({' to '.join(interval)})" if interval else mean
 
 
-def percent(value: float) -> str:
+def moved(value: float) -> str:
     """Write a share in percent; a large one as a multiple.
 
-    >>> percent(0.8461), percent(1234.5)
+    >>> moved(0.8461), moved(1234.5)
     ('85 %', '1,234x')
     """
-    return f"{value:.0%}".replace("%", " %") if value < LARGE else f"{value:,.0f}x"
+    return percent(value, 0) if value < LARGE else f"{value:,.0f}x"
 
 
 def span(value: Estimate) -> str:

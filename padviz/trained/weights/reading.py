@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, OptionError, UnknownName
-from padviz.network.network import Size, as_size
-from padviz.sources import MODULE, Read, is_module
+from padviz.network.network import Network, Size, as_size
+from padviz.sources import MODULE, is_module
 from padviz.sources.elsewhere import format_of, refusal
 from padviz.sources.toml.load import zoo
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
@@ -22,13 +22,13 @@ HINT = "name an .onnx file, or package.module:attribute and its `weights`"
 
 
 def as_trained(
-    network: str | Path | nn.Module | Read | Trained, size: int | Sequence[int] | None, weights: str | Path | None
+    network: str | Path | nn.Module | Network | Trained, size: int | Sequence[int] | None, weights: str | Path | None
 ) -> Trained:
     """Read what a person names, with its weights; what was read already stays as it is."""
     if isinstance(network, Trained):
         return network
     pixels = None if size is None else as_size(size)
-    if isinstance(network, Read) and network.origin is not None:
+    if isinstance(network, Network) and network.origin is not None:
         return read(network.origin, pixels or network.size, weights, network.reading)
     return read(network, pixels, weights)  # type: ignore[arg-type]  # refused
 
