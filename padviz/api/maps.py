@@ -167,7 +167,7 @@ def compare(
     same, heads
         As for `usage`.
     scale : "share", "counts" or "each", optional
-        What colours show: fair shares, the largest count of all, or of each map.
+        Quantity to colour by: fair share, or counts over the largest of all maps, or of each.
 
     Returns
     -------

@@ -30,7 +30,7 @@ def command(
     to: To,
     **settings: Any,
 ) -> None:
-    """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw them.
+    """Count the paths from every input pixel of MODEL to its last feature map, exactly, and draw its fair share.
 
     \b
     Example:

@@ -105,7 +105,7 @@ TABLE = {  # in the order in which help lists them
     "bgr": Word("Feed blue, green, red."),
     "seed": Word("Seed of what is random.", click.IntRange(0), shown="N", default=0),
     "jobs": Word("Processes; one for each core by default.", click.IntRange(1, 1024), shown="N"),
-    "scale": Word("What colours show.", click.Choice(["share", "counts", "each"])),
+    "scale": Word("Quantity to colour by; fair share by default.", click.Choice(["share", "counts", "each"])),
     "cmap": Word("Colour map of matplotlib's.", NameType("NAME", colour_maps)),
     "dpi": Word("Resolution of the picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the picture in pixels.", click.IntRange(20, 20_000), shown="PX"),

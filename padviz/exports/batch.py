@@ -26,6 +26,7 @@ from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
 from padviz.figures.canvas import PLAIN, Asked, asking, save
 from padviz.figures.colours import CMAP, colour_map
+from padviz.figures.maps.scales import scale_of
 from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.network.network import Network
@@ -225,8 +226,10 @@ def _checked(look: Look) -> None:
 
 
 def _figures_of(rendering: Rendered, look: Look) -> Mapping[str, Any]:
-    """Take the figures of an item, and of a map the colours that it is drawn in."""
-    return {**rendering.figures, "cmap": look.cmap or CMAP} if rendering.counts is not None else rendering.figures
+    """Take the figures of an item, and of a map the colours of its thumbnail."""
+    if rendering.counts is None:
+        return rendering.figures
+    return {**rendering.figures, "cmap": look.cmap or scale_of(rendering.counts).own}
 
 
 def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str]:

@@ -45,10 +45,12 @@ def card(record: Record) -> dict[str, Any]:
 
 
 def _bar(record: Record, summary: Summary) -> dict[str, Any] | None:
-    """List the colours of a map, from the lowest on, and what the highest stands for."""
+    """List the colours of a map, from the lowest on, and what they stand for."""
     stops = hex_stops(str(record.figures.get("cmap")))
-    most = "1" if record.what == "coverage" else f"{_short(summary.max)} paths"
-    return {"colours": stops, "most": most} if stops else None
+    most = (
+        ["1"] if record.what == "coverage" else ["1 fair", "2+"] if summary.share else [f"{_short(summary.max)} paths"]
+    )
+    return {"colours": stops, "labels": ["0", *most]} if stops else None
 
 
 def _short(count: float) -> str:

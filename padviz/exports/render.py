@@ -61,7 +61,8 @@ def rendered(item: Item) -> Rendered:
 
 def _usage(item: Item) -> Rendered:
     counts = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
-    return Rendered(maps.usage(counts).facts, lambda cmap: heatmap(counts, cmap), counts)
+    scale = None if counts.share_reason else "share"  # the same for all items
+    return Rendered(maps.usage(counts).facts, lambda cmap: heatmap(counts, cmap, scale), counts)
 
 
 def _coverage(item: Item) -> Rendered:

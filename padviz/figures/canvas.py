@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +86,16 @@ def new_figure(width: int, height: int) -> Figure:
 
     size = width / DPI, height / DPI
     if _SHOWN.get() and (pyplot := _pyplot()):
-        made: Figure = pyplot.figure(figsize=size, dpi=SCREEN, layout="none")
+        made: Figure = pyplot.figure(figsize=size, dpi=_resolution(size[0], SCREEN), layout="none")
         return made
-    figure = Figure(figsize=size, dpi=DPI)
+    figure = Figure(figsize=size, dpi=_resolution(size[0], DPI))
     FigureCanvasAgg(figure)
     return figure
+
+
+def _resolution(inches: float, otherwise: float) -> float:
+    asked = _ASKED.get()
+    return (asked.width + 0.01) / inches if asked.width else asked.dpi or otherwise
 
 
 @contextmanager
@@ -147,7 +152,8 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     if kind == "png":
         from PIL.Image import fromarray
 
-        fromarray(pixels_of(figure)).save(buffer, "png", compress_level=2)
+        dpi = _resolution(figure.get_size_inches()[0], figure.dpi)
+        fromarray(pixels_of(figure)).save(buffer, "png", compress_level=2, dpi=(dpi, dpi))
         return buffer.getvalue()
     from matplotlib import rc_context
 
@@ -171,12 +177,9 @@ def _look(figure: Figure) -> Iterator[None]:
 
 def wear(figure: Figure) -> Callable[[], None]:
     """Give a figure the resolution and the theme that are asked for; what is returned takes them off."""
-    asked, before = _ASKED.get(), figure.dpi
-    if asked.width:
-        figure.dpi = (asked.width + 0.01) / figure.get_size_inches()[0]
-    elif asked.dpi:
-        figure.dpi = asked.dpi
-    turn_back = dark.turn(figure) if asked.theme == "dark" else None
+    before = figure.dpi
+    figure.dpi = _resolution(figure.get_size_inches()[0], before)
+    turn_back = dark.turn(figure) if _ASKED.get().theme == "dark" else None
 
     def undo() -> None:
         figure.dpi = before
@@ -194,13 +197,6 @@ def shortened(text: str, most: int = 60) -> str:
     """
     plain = printable(text)
     return (plain if len(plain) <= most else plain[: most - 1] + "…").replace("$", "\\$")
-
-
-def sampling(values: NDArray[np.float64], pixels: float) -> Literal["nearest", "antialiased"]:
-    """How matplotlib should draw values so wide on so many screen pixels: crisp, or smooth where cells would alias."""
-    cells = values.shape[1]
-    each = pixels / cells
-    return "nearest" if abs(each - round(each)) < 0.001 or each > 3 else "antialiased"
 
 
 def screen_size(figure: Figure) -> tuple[int, int]:

@@ -190,10 +190,17 @@ def test_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
         write_map_thumbnail(counts, tmp_path / "map.png", most)
         with Image.open(tmp_path / "map.png") as picture:
             assert picture.size == expected
-    share = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
-    write_map_thumbnail(share, tmp_path / "share.png", 100)
-    with Image.open(tmp_path / "share.png") as picture:
-        assert (np.asarray(picture) == colormaps["plasma"](share.share(), bytes=True)[..., :3]).all()
     write_thumbnail(tmp_path / "map.png", tmp_path / "thumb.png", 100)
     with Image.open(tmp_path / "thumb.png") as picture:
         assert picture.size == (100, 30)
+
+
+def test_thumbnails_show_fair_shares_up_to_2_whatever_is_in_them(tmp_path: Path) -> None:
+    cover = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
+    one_unit = padviz.usage("vgg11", 64, unit=(0, 0)).value
+    maps = [(padviz.usage("resnet18", size).value, "PuOr", 2) for size in (32, (300, 500))]
+    for counts, cmap, most in [*maps, (cover, "plasma", 1), (one_unit, "plasma", 1)]:
+        values = counts.relative() if counts is one_unit else counts.share()
+        write_map_thumbnail(counts, tmp_path / "map.png", 1000)
+        with Image.open(tmp_path / "map.png") as picture:
+            assert (np.asarray(picture) == colormaps[cmap](values / most, bytes=True)[..., :3]).all()

@@ -21,7 +21,7 @@ from padviz.figures.canvas import DPI, png
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
 from padviz.figures.maps.scales import scientific
-from padviz.figures.maps.views import Along, View, block_of, smooth, view_of, views_of, words_of
+from padviz.figures.maps.views import Along, View, block_of, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.figures.kinds import clipped, texts
 
@@ -32,37 +32,38 @@ def said(figure: Figure) -> str:
     return " ".join(text.get_text() for text in texts(figure))
 
 
-def test_the_picture_has_counts_and_fair_shares_and_says_what_they_are() -> None:
+def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
     counts = padviz.usage("vgg19", (200, 300), padding="reflect").value
     figure = heatmap(counts)
     words = said(figure)
     for part in ("VGG-19, 200 × 300: the outer", "less than half", "reflect padding", "features.36 (6 × 9)"):
         assert part in words
-    for part in (f"counts; 100% is {scientific(counts.max)} paths", "fair share: 1 is", "starved", "fair"):
+    for part in ("fair share: 1 is", "starved", "row (pixels)", "row 100", "col 150"):
         assert part in words
-    for part in ("row (pixels)", "row 100", "col 150"):
-        assert part in words
-    images = [image for ax in figure.axes for image in ax.images]
-    assert [image.get_cmap().name for image in images] == ["plasma", "PuOr"]
-    assert [(image.norm.vmin, image.norm.vmax) for image in images] == [(0, 1), (0, 2)]
-    assert (np.asarray(images[0].get_array()) == counts.relative()).all()
-    assert (np.asarray(images[1].get_array()) == counts.share()).all()
+    shown, bar = figure.axes
+    (image,) = shown.images
+    assert (image.get_cmap().name, image.norm.vmin, image.norm.vmax) == ("PuOr", 0, 2)
+    assert bar.get_ylim() == (0, 2)
+    assert (np.asarray(image.get_array()) == counts.share()).all()
 
 
-@pytest.mark.parametrize("scale", ["counts", "share"])
-def test_one_of_them_is_drawn_alone(scale: str) -> None:
-    counts = padviz.usage("vgg19", 64).value
-    figure = heatmap(counts, "viridis", scale)
+@pytest.mark.parametrize(("network", "size"), [("vgg19", 64), ("resnet50", 96), ("resnet50", (70, 500))])
+def test_counts_are_drawn_on_request_as_they_are(network: str, size: int) -> None:
+    counts = padviz.usage(network, size).value
+    figure = heatmap(counts, scale="counts")
+    assert f"counts; 100% is {scientific(counts.max)} paths" in said(figure)
+    assert "starved" not in said(figure)
+    (image,) = (image for ax in figure.axes for image in ax.images)
+    assert (image.get_cmap().name, image.norm.vmin, image.norm.vmax) == ("plasma", 0, 1)
+    assert (np.asarray(image.get_array()) == counts.relative()).all()
+
+
+def test_counts_are_drawn_where_there_are_no_fair_shares_and_the_picture_says_why() -> None:
+    counts = padviz.usage("vgg19", 64, unit=(1, 1)).value
+    figure = heatmap(counts, "viridis")
     (image,) = (image for ax in figure.axes for image in ax.images)
     assert image.get_cmap().name == "viridis"
-    assert ("all starved, the most" in said(figure)) == (scale == "share")
-
-
-def test_counts_stand_alone_where_there_are_no_fair_shares_and_the_picture_says_why() -> None:
-    counts = padviz.usage("vgg19", 64, unit=(1, 1)).value
-    figure = heatmap(counts)
-    assert sum(len(ax.images) for ax in figure.axes) == 1
-    assert "counts alone: vgg19: only usage by all units of a layer has fair shares" in said(figure)
+    assert "no pixel has a fair share: vgg19: only usage by all units of a layer has fair shares" in said(figure)
 
 
 def test_titles_say_what_is_found() -> None:
@@ -79,15 +80,18 @@ def test_titles_say_what_is_found() -> None:
 @pytest.mark.parametrize("sides", [(64, 64), (64, 96), (96, 64)])
 def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple[int, int]) -> None:
     counts = padviz.usage("resnet50", (sides[0] // 2, sides[1] // 2)).value
-    share = heatmap(counts).axes[2].images[0]
+    share = heatmap(counts).axes[0].images[0]
     values = counts.share()
     assert (share.norm.vmin, share.norm.vmax) == (values.min(), values.max())
     assert type(share.norm).__name__ == "LogNorm"
+    asked = heatmap(counts, scale="share")
+    assert "colours run over" not in said(asked)
+    assert (asked.axes[0].images[0].norm.vmin, asked.axes[0].images[0].norm.vmax) == (0, 2)
 
 
 def test_rims_are_marked_where_they_end() -> None:
     counts = padviz.usage("resnet50", (224, 320)).value
-    ax = heatmap(counts).axes[2]
+    ax = heatmap(counts).axes[0]
     rim = counts.rims[0]  # type: ignore[index]
     lines = sorted(
         float(np.ravel(line.get_ydata())[0]) for line in ax.lines if len(set(np.ravel(line.get_ydata()))) == 1
@@ -121,18 +125,6 @@ def test_large_maps_are_drawn_as_means() -> None:
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert shown.shape == (400, 400)
     assert shown[3, 5] == pytest.approx(counts.share()[6:8, 10:12].mean())
-
-
-def test_counts_over_a_pattern_of_strides_are_means_over_it() -> None:
-    """Each pixel has the mean of the period around it, or of the nearest whole one: no plaid, and no pixel lost."""
-    counts = padviz.usage("resnet18", (96, 160)).value
-    view = smooth(view_of(counts, 440), counts)
-    values, period, plain = view.values(counts, share=False), 32, counts.relative()
-    for row, col in [(0, 0), (5, 90), (40, 159), (95, 17), (60, 61)]:
-        top, left = (min(max(at - period // 2, 0), n - period) for at, n in zip((row, col), (96, 160), strict=True))
-        assert values[row, col] == pytest.approx(plain[top : top + period, left : left + period].mean())
-    assert "averaged over 32 × 32 px" in said(heatmap(counts))
-    assert smooth(view_of(padviz.usage("vgg11", 96).value, 440), padviz.usage("vgg11", 96).value).down.period == 1
 
 
 BROKEN = [
@@ -185,6 +177,22 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
     assert weights.sum(1).round(9).tolist() == [
         float(cell in {c for c, _, _ in windows}) for cell in range(along.cells)
     ]
+
+
+@pytest.mark.parametrize("name", ["unet_padded", "vgg11", "resnet50"])
+def test_axes_have_breaks_from_2000_positions_on(name: str) -> None:
+    for size, broken in ((512, False), (1999, False), (2500, True)):
+        assert view_of(padviz.usage(name, size).value, 560).broken == broken
+
+
+@pytest.mark.parametrize(("name", "size"), BROKEN)
+def test_both_ends_of_each_break_are_labelled(name: str, size: tuple[int, int]) -> None:
+    counts = padviz.usage(name, size).value
+    ax, view = heatmap(counts).axes[0], view_of(counts, 560)
+    for along, axis in ((view.across, ax.xaxis), (view.down, ax.yaxis)):
+        if along.broken:
+            labels = [int(label.get_text()) for label in axis.get_ticklabels()]
+            assert labels == [end for piece in along.pieces for end in (piece[0], piece[-1])]
 
 
 PARTS = [(700, 32, 1), (1024, 32, 2), (2048, 32, 4), (3000, 32, 4), (20_000, 32, 32), (4000, 7, 7), (760, 11, 1)]

@@ -27,8 +27,15 @@ def test_a_picture_is_as_large_as_asked_for(size: tuple[int, int], tmp_path: Pat
         with Image.open(path) as picture:
             assert picture.size[0] == expected
             assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
+            assert picture.info["dpi"][0] == pytest.approx(130 * picture.size[0] / width, rel=0.01)
     figure = found.plot(width=300).figure
     assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(300, 1e-3)
+
+
+def test_cells_of_less_than_a_pixel_are_averaged_also_in_a_small_picture() -> None:
+    with asking(width=300):
+        (image,) = padviz.usage("resnet18", 512)._draw().axes[0].images
+    assert image.get_interpolation() == "antialiased"
 
 
 def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path: Path) -> None:

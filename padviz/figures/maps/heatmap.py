@@ -1,23 +1,21 @@
-"""A map as a picture: counts beside fair shares, with the profiles along the centre lines and the rims."""
+"""A map as a picture: fair shares, or counts, with profiles along the centre lines and the rim."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Rim, Target, percent, unit_text
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, sampling, shortened, text_at
+from padviz.counting.shares.summary import Target, percent, unit_text
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
 from padviz.figures.colours import ink
 from padviz.figures.layout import Box, page
 from padviz.figures.maps import signal
 from padviz.figures.maps.profiles import profile
-from padviz.figures.maps.scales import COUNTS, Scale, all_starved, colour_bar, scientific, share_scale
-from padviz.figures.maps.views import View, put_breaks, put_ticks, smooth, view_of, words_of
+from padviz.figures.maps.scales import COUNTS, Scale, all_starved, colour_bar, scale_of, scientific, share_scale
+from padviz.figures.maps.views import View, put_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 
@@ -25,36 +23,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NUMBERED = 16  # maps up to this many rows and columns have their counts written in the cells
-ALONE, PAIRED, STACKED, LEAST = 560, 440, 900, 100  # screen pixels of the longer side, about; of the shorter, at least
+NUMBERED = 16  # maps up to this many rows and columns have their values written in the cells
+LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, about, also of a long map; of the other
+LONG = 1.7  # times the shorter side, from where on a map is long
 PROFILE, GAP, BAR = 54, 8, 13
 LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
-WIDE = 1.7  # width over height, from where on maps stand below one another
 
 
-@dataclass(frozen=True)
-class Part:
-    """One map of a picture: values up to 1 or 2, and what their colours stand for."""
+class Part(NamedTuple):
+    """The cells that are drawn of a map, and what their colours stand for."""
 
     counts: CountMap
     view: View
     scale: Scale
     values: NDArray[np.float64]
 
-    @property
-    def rim(self) -> Rim | None:
-        """The rim that is marked: the starved one, or the overused one where there is none."""
-        rims = [rim for rim in self.counts.rims or () if any(rim.depths)] if self.scale.colours_diverge else []
-        return rims[0] if rims else None
-
 
 def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> Figure:
-    """Draw a map: counts and fair shares, or one of them alone as the `scale` says, "counts" or "share".
+    """Draw a map: fair shares where it has them, with profiles along the centre lines and the rim.
+
+    The `scale` "share" is the same for all maps, even where no pixel gets half of its fair share.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Counts are over the largest; fair shares are 1 where a pixel gets what it would far from all borders.
+        Fair shares are 1 where a pixel gets what it would far from all borders; counts are over the largest.
 
     Raises
     ------
@@ -63,31 +56,49 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     """
     title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
-        return signal.line(counts, scale or "counts", title, lines[0])
-    scales = [scale] if scale else ["counts"] if counts.share_reason else ["counts", "share"]
-    longest, view = STACKED, view_of(counts, STACKED)
-    if max(view.positions) < WIDE * min(view.positions):
-        longest = PAIRED if len(scales) > 1 else ALONE
-        view = view_of(counts, longest)
-    wide = view.positions[1] >= WIDE * view.positions[0]
-    boxes = []
-    for i, name in enumerate(scales):
-        part = _part(counts, view, name)
-        boxes.append(_box(part, cmap if name == "counts" or len(scales) == 1 else None, longest, named=i == 0 or wide))
-    return page(title, [*lines, *words_of([view])], boxes, 1 if wide else None)
+        return signal.line(counts, scale or _first(counts), title, lines[0])
+    longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
+    part = _part(counts, longest, scale)
+    high, wide = _size(part.view, longest)
+
+    def draw(figure: Figure, x: float, y: float) -> None:
+        main = axes_at(figure, x, y, wide, high)
+        image = _image(main, part, cmap)
+        place = "pixels" if counts.full is None else "units"
+        text_at(figure, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
+        text_at(figure, x - LEFT + 7, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
+        _mark(main, part)
+        _profiles(figure, part, (x, y), (wide, high))
+        colour_bar(figure, image, part.scale, axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
+
+    right = GAP + PROFILE + GAP + BAR + (RIGHT if part.scale.share else PERCENT)
+    box = Box(wide, high, draw, _label(part), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
+    return page(title, [*lines, *words_of([part.view])], [box])
 
 
-def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str = "counts") -> Axes:
+def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None) -> Axes:
     """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
-    part = _part(counts, view_of(counts, 2 * ALONE), scale)
+    part = _part(counts, 2 * LONGEST, scale)
     image = _image(ax, part, cmap)
     ax.set_aspect("equal")
     colour_bar(ax.figure, image, part.scale, beside=ax)
     title, lines = caption(counts, scale)
     ax.set_title("\n".join([title, *lines]), fontsize=MEDIUM, wrap=True)
     return ax
+
+
+def _first(counts: CountMap) -> str:
+    return "counts" if counts.share_reason else "share"
+
+
+def _part(counts: CountMap, longest: float, scale: str | None) -> Part:
+    view, share = view_of(counts, longest), (scale or _first(counts)) == "share"
+    values = view.values(counts, share or counts.full is not None)
+    if share:
+        return Part(counts, view, scale_of(counts) if scale else share_scale(counts, values), values)
+    return Part(counts, view, COUNTS, values if counts.full is not None else values / (np.nanmax(values) or 1.0))
 
 
 def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]:
@@ -103,8 +114,8 @@ def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]
     if counts.pooling == "mean":
         line += " · mean pooling"
     if counts.full is None and counts.share_reason:
-        return title, [line, f"counts alone: {shortened(counts.share_reason, 200)}"]
-    if scale != "counts" and all_starved(counts):
+        return title, [line, f"counts, since no pixel has a fair share: {shortened(counts.share_reason, 200)}"]
+    if scale is None and all_starved(counts):
         why = "no pixel gets half of what it would get far from all borders: colours run over the range there is"
         return title, [line, why]
     return title, [line]
@@ -157,15 +168,6 @@ def _of(target: Target, axes: int) -> str:
     return f"{shortened(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
 
 
-def _part(counts: CountMap, view: View, scale: str) -> Part:
-    if counts.full is not None or scale == "share":
-        values = view.values(counts, share=True)
-        return Part(counts, view, share_scale(counts, values), values)
-    view = smooth(view, counts)
-    values = view.values(counts, share=False)
-    return Part(counts, view, COUNTS, values / (np.nanmax(values) or 1.0))
-
-
 def _label(part: Part) -> str:
     """Say what the colours of a map stand for."""
     if part.counts.full is not None:
@@ -175,34 +177,7 @@ def _label(part: Part) -> str:
     if part.scale.share:
         return "fair share: 1 is what a pixel gets far from all borders"
     weighted = "" if part.counts.pooling == "count" and isinstance(part.counts.max, int) else "weighted "
-    periods = [along.period for along in (part.view.down, part.view.across)]
-    if max(periods) > 1:
-        return f"counts, averaged over {periods[0]} × {periods[1]} px (the strides repeat so); 100% is the largest"
     return f"counts; 100% is {scientific(part.counts.max)} {weighted}paths"
-
-
-def _box(part: Part, cmap: str | None, longest: float, named: bool) -> Box:
-    """Lay out a map: its profiles above it and on its right, then its bar."""
-    high, wide = _size(part.view, longest)
-    right = GAP + PROFILE + GAP + BAR + (RIGHT if part.scale.share else PERCENT)
-    draw = partial(_draw, part, cmap, (wide, high), named)
-    return Box(wide, high, draw, _label(part), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
-
-
-def _draw(
-    part: Part, cmap: str | None, size: tuple[float, float], named: bool, fig: Figure, x: float, y: float
-) -> None:
-    wide, high = size
-    main = axes_at(fig, x, y, wide, high)
-    image = _image(main, part, cmap)
-    if named:
-        place = "pixels" if part.counts.full is None else "units"
-        text_at(fig, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
-        text_at(fig, x - LEFT + 7, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
-    _mark(main, part)
-    _profiles(fig, part, (x, y), size)
-    bar = axes_at(fig, x + wide + GAP + PROFILE + GAP, y, BAR, high)
-    colour_bar(fig, image, part.scale, bar)
 
 
 def _size(view: View, longest: float) -> Size:
@@ -220,16 +195,7 @@ def _size(view: View, longest: float) -> Size:
 
 def _image(ax: Axes, part: Part, cmap: str | None) -> Any:
     """Draw the cells of a map; the axes count cells from 0 on, and the ticks say which positions they are."""
-    values = part.values
-    image = ax.imshow(
-        values,
-        cmap=part.scale.colours(cmap),
-        norm=part.scale.norm(),
-        aspect="auto",
-        interpolation=sampling(values, ax.bbox.width),
-    )
-    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
-    put_breaks(ax, part.view)
+    image = put_cells(ax, part.values, part.view, cmap=part.scale.colours(cmap), norm=part.scale.norm())
     put_ticks(ax, part.view)
     if max(part.counts.shape) <= NUMBERED:
         _write_numbers(ax, part, image)
@@ -251,10 +217,11 @@ def _write_numbers(ax: Axes, part: Part, image: Any) -> None:
 
 
 def _mark(ax: Axes, part: Part) -> None:
-    """Mark the rim: a line where it ends on each side, with its depth in pixels."""
-    rim, (height, width) = part.rim, part.counts.shape
-    if rim is None:
+    """Mark where the starved rim, or else the overused one, ends on each side, with its depth in pixels."""
+    rims = [rim for rim in part.counts.rims or () if any(rim.depths)] if part.scale.colours_diverge else []
+    if not rims:
         return
+    rim, (height, width) = rims[0], part.counts.shape
     rows, cols = part.values.shape
     look: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": (0, (4, 3))}
     text: dict[str, Any] = {"fontsize": SMALL, "color": "black"}
@@ -281,18 +248,14 @@ def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tup
     above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
     profile(figure, part.values[view.down.cell(row)], part.scale, above, upright=True)
     profile(figure, part.values[:, view.across.cell(col)], part.scale, beside, upright=False)
-    words = _means_in_words("row", row, view.down.block, view.down.period)
-    text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ {words}")
-    words = _means_in_words("col", col, view.across.block, view.across.period)
-    text_at(figure, x + wide + GAP, y + high + 38, f"▴ {words}")
+    text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(row, view.down.block)}")
+    text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(col, view.across.block)}")
 
 
-def _means_in_words(what: str, at: int, block: int, period: int) -> str:
-    """Name the positions of a profile.
+def _positions(at: int, block: int) -> str:
+    """Write which positions a profile is of.
 
-    >>> _means_in_words("row", 3, 1, 1), _means_in_words("row", 5, 4, 1)
-    ('row 3', 'rows 4–7')
+    >>> _positions(3, 1), _positions(5, 4)
+    (' 3', 's 4–7')
     """
-    if block > 1:
-        return f"{what}s {at // block * block}–{(at // block + 1) * block - 1}"
-    return f"{what} {at}" + (" ± " + str(period // 2) if period > 1 else "")
+    return f" {at}" if block == 1 else f"s {at // block * block}–{(at // block + 1) * block - 1}"

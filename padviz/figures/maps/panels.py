@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
-from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, sampling, short_name, shortened
+from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, short_name, shortened
 from padviz.figures.colours import POOLED, UNEVEN, ink
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrapped
 from padviz.figures.maps.heatmap import fairness, found
 from padviz.figures.maps.scales import COUNTS, FAIR, Scale, colour_bar, scientific
-from padviz.figures.maps.views import View, put_breaks, views_of, words_of
+from padviz.figures.maps.views import View, put_cells, views_of, words_of
 from padviz.geometry.tap_exposure import TapExposure
 from padviz.network.rewrites import padding_in_words
 
@@ -216,13 +216,8 @@ def _draw(
         why = "\n".join(wrapped(panel.values, SMALL, max(wide, LEAST) - 12)).replace("$", "\\$")
         ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
         return
-    smooth = sampling(panel.values, ax.bbox.width)
-    image = ax.imshow(panel.values, aspect="auto", interpolation=smooth, **look)
-    images.append(image)
-    _percent(ax, panel.values, image)
-    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
-    if panel.view:
-        put_breaks(ax, panel.view)
+    images.append(put_cells(ax, panel.values, panel.view, **look))
+    _percent(ax, panel.values, images[-1])
 
 
 def _percent(ax: Axes, values: NDArray[np.float64], image: Any) -> None:

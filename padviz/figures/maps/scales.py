@@ -36,10 +36,14 @@ class Scale:
         """Whether colours tell what is below 1 from what is above."""
         return self.share and not self.least
 
+    @property
+    def own(self) -> str:
+        """The name of its colours."""
+        return SHARES if self.colours_diverge else ALL_STARVED if self.least else CMAP
+
     def colours(self, cmap: str | None) -> Any:
         """Find matplotlib's colour map of that name, or its own."""
-        own = SHARES if self.colours_diverge else ALL_STARVED if self.least else CMAP
-        return colour_map(cmap or own).with_extremes(bad=UNREAD)
+        return colour_map(cmap or self.own).with_extremes(bad=UNREAD)
 
     def norm(self) -> Any:
         """Make matplotlib's norm."""
@@ -49,6 +53,11 @@ class Scale:
 
 
 COUNTS, FAIR = Scale(), Scale(CLIPPED, share=True)
+
+
+def scale_of(counts: CountMap) -> Scale:
+    """Choose the scale on which maps are alike, whatever is in them: that of shares, where a map has them."""
+    return FAIR if counts.share_reason is None else COUNTS
 
 
 def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:

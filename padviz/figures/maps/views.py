@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,12 @@ LEAST = 100  # cells of the longer axis, at least, that means leave
 NARROW = 12  # screen pixels of a border that is seen
 REACH, LEAST_REACH = 4, 48  # times the border that a piece shows, and positions of it at least
 GAP = 0.03  # of all cells, that a break is wide
-PLAID = 1.02  # times the smallest count of an interior pixel, from where on the pattern of strides is seen
+BROKEN = 2000  # positions of an axis, from where on it may have breaks
 
 
 @dataclass(frozen=True)
 class Along:
     """What is drawn of one axis of `n` positions: pieces of it, in cells that each stand for `block` positions.
-
-    With a `period`, a cell has the mean over so many positions around it.
 
     >>> Along(65536, (range(64), range(32736, 32800), range(65472, 65536))).cells
     204
@@ -40,7 +39,6 @@ class Along:
     n: int
     pieces: tuple[range, ...]
     block: int = 1
-    period: int = 1
 
     @cached_property
     def cells(self) -> int:
@@ -60,7 +58,7 @@ class Along:
     @property
     def plain(self) -> bool:
         """Whether each position is a cell of its own."""
-        return not self.broken and self.block == self.period == 1
+        return not self.broken and self.block == 1
 
     @property
     def _lengths(self) -> list[int]:
@@ -97,15 +95,11 @@ class Along:
         for piece, start, length in zip(self.pieces, self._starts, self._lengths, strict=True):
             for k in range(length):
                 first = piece.start + k * self.block
-                last = min(first + self.block, piece.stop)
-                if self.period > 1:
-                    first = min(max(first - self.period // 2, piece.start), piece.stop - self.period)
-                    last = first + self.period
-                yield start + k, first, last
+                yield start + k, first, min(first + self.block, piece.stop)
 
     def weights(self, tiling: Tiling) -> NDArray[np.float64]:
         """Weigh each row of the core in each cell, shape (cells, kept)."""
-        if not self.broken and self.period == 1:
+        if not self.broken:
             return tiling.weights(self.block)
         weights = np.zeros((self.cells, tiling.kept))
         for cell, first, last in self.windows():
@@ -113,24 +107,24 @@ class Along:
         return weights
 
     def ticks(self, pixels: float, labels_across: bool) -> list[int]:
-        """Choose the positions of ticks: the first, quarters and the last, where there is room."""
-        last = self.n - 1
+        """Choose the positions of ticks, as room allows: the ends of all pieces, or quarters."""
+
+        def room(*positions: int) -> float:
+            high = 1.4 * SMALL * DPI / 72
+            return sum(text_width(f"{at}", SMALL) + 10 if labels_across else high for at in positions)
+
+        last, each = self.n - 1, pixels / self.cells
+        if self.broken:  # labels are within their piece
+            wide = all(
+                (self.at(piece[-1]) - self.at(piece[0])) * each >= room(piece[0], piece[-1]) for piece in self.pieces
+            )
+            return [end for piece in self.pieces for end in (piece[0], piece[-1])] if wide else [0, last]
         quarters = [0, self.n // 4, self.n // 2, 3 * self.n // 4, last]
-        ends = [end for piece in self.pieces for end in (piece.start, piece.stop - 1)]
-        starts = [*(piece.start for piece in self.pieces), last]
-        for chosen in (ends, starts, [0, last]) if self.broken else (quarters, quarters[::2], [0, last]):
-            shown = [at for at in dict.fromkeys(chosen) if not np.isnan(self.at(at))]
-            spots = [(self.at(at) + 0.5) / self.cells * pixels for at in shown]
-            room = [_room(at, labels_across) for at in shown]
-            apart = zip(spots, spots[1:], room, room[1:], strict=False)
-            if all(after - before >= (a + b) / 2 for before, after, a, b in apart):
+        for chosen in (quarters, quarters[::2], [0, last]):
+            shown = [*dict.fromkeys(chosen)]
+            if all((self.at(b) - self.at(a)) * each >= room(a, b) / 2 for a, b in pairwise(shown)):
                 return shown
         return [0]
-
-
-def _room(position: int, across: bool) -> float:
-    """Measure the room of a tick's label, in screen pixels."""
-    return text_width(f"{position}", SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
 
 
 @dataclass(frozen=True)
@@ -192,25 +186,11 @@ def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
     return [view_of(count_map, wide, (0, 0)) for count_map, wide in zip(maps, pixels, strict=True)]
 
 
-def smooth(view: View, counts: CountMap) -> View:
-    """Average a view over the pattern of strides, where that would be seen as plaid."""
-    if counts.share_reason or counts.shares.ripple < PLAID:
-        return view
-    both = zip((view.down, view.across), counts.shares.period, strict=True)
-    return View(*(_over(along, period) for along, period in both))
-
-
-def _over(along: Along, period: int) -> Along:
-    if along.block % period == 0 or min(map(len, along.pieces)) < 2 * period:
-        return along
-    return replace(along, period=period) if along.block == 1 else along
-
-
 def _along(tiling: Tiling, border: int, zoom: float, pixels: float) -> Along:
     n = tiling.n
     reach = max(REACH * border, LEAST_REACH)
-    if border and border * zoom < NARROW and n >= 6 * reach:
-        block = ceil(3 * reach * CRISP / pixels)
+    if border and border * zoom < NARROW and n >= max(BROKEN, 6 * reach):
+        block = block_of(tiling, ceil(3 * reach * CRISP / pixels))
         reach = ceil(reach / block) * block
         middle = (n - reach) // 2
         return Along(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
@@ -246,20 +226,26 @@ def block_of(tiling: Tiling, least: int) -> int:
     return next((part for part in parts if part >= least), parts[-1])
 
 
-def put_ticks(ax: Axes, view: View, axes: Sequence[str] = ("x", "y")) -> None:
-    """Mark the first, the last and the positions between on axes whose data are cells."""
-    for name, along, axis, pixels in (
-        ("x", view.across, ax.xaxis, ax.bbox.width),
-        ("y", view.down, ax.yaxis, ax.bbox.height),
-    ):
-        shown = along.ticks(pixels / ax.figure.dpi * DPI, name == "x") if name in axes else []
+def put_ticks(ax: Axes, view: View) -> None:
+    """Mark positions on axes whose data are cells; labels at breaks are aligned so that they leave them free."""
+    screen = DPI / ax.figure.dpi
+    for along, axis, pixels in ((view.across, ax.xaxis, ax.bbox.width), (view.down, ax.yaxis, ax.bbox.height)):
+        shown = along.ticks(pixels * screen, axis is ax.xaxis)
         axis.set_ticks([along.at(at) for at in shown], [str(at) for at in shown])
+        for k, label in enumerate(axis.get_ticklabels() if along.broken else ()):
+            label.set(**({"ha": ("left", "right")[k % 2]} if axis is ax.xaxis else {"va": ("top", "bottom")[k % 2]}))
     ax.tick_params(labelsize=SMALL)
 
 
-def put_breaks(ax: Axes, view: View, **look: Any) -> None:
-    """Clear the cells of breaks."""
-    for first, last in view.across.breaks:
-        ax.axvspan(first, last, color="white", lw=0, zorder=3, **look)
-    for first, last in view.down.breaks:
-        ax.axhspan(first, last, color="white", lw=0, zorder=3, **look)
+def put_cells(ax: Axes, values: NDArray[np.float64], view: View | None, **look: Any) -> Any:
+    """Draw cells, crisp where each has whole screen pixels, and leave breaks free."""
+    each = ax.bbox.width / values.shape[1]
+    crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
+    image = ax.imshow(values, aspect="auto", interpolation="nearest" if crisp else "antialiased", **look)
+    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
+    if view:
+        for first, last in view.across.breaks:
+            ax.axvspan(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
+        for first, last in view.down.breaks:
+            ax.axhspan(first, last, color="white", lw=1, zorder=3)
+    return image
