@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,12 +34,10 @@ class Mutant(NamedTuple):
         return f"{self.path.relative_to(ROOT)}:{self.node.lineno}: {ast.unparse(self.node)} -> {self.now}"
 
     def text(self) -> str:
-        """The module with the change: ast counts columns in bytes."""
-        lines = self.path.read_bytes().splitlines(keepends=True)
+        lines = self.path.read_bytes().splitlines(keepends=True)  # in which ast counts columns
         first, last = self.node.lineno - 1, (self.node.end_lineno or 0) - 1
-        before = b"".join(lines[:first]) + lines[first][: self.node.col_offset]
-        after = lines[last][self.node.end_col_offset :] + b"".join(lines[last + 1 :])
-        return (before + self.now.encode() + after).decode()
+        before, after = lines[first][: self.node.col_offset], lines[last][self.node.end_col_offset :]
+        return b"".join([*lines[:first], before, self.now.encode(), after, *lines[last + 1 :]]).decode()
 
 
 def changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
@@ -83,13 +82,14 @@ def killer(mutant: Mutant, copy: Path) -> str:
     (copy / place).write_text(mutant.text())
     try:
         for tests in (own, LAWS):
-            run = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:benchmark", *tests]
+            run = [sys.executable, "-m", "pytest", "-xqrfE", "-p", "no:benchmark", *tests]
             try:
                 done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, check=False, timeout=600)
             except subprocess.TimeoutExpired:  # a mutant may go on for ever
                 return "time"
-            if done.returncode:
-                return next((each for each in done.stdout.decode().splitlines() if each.startswith("FAILED")), "error")
+            if done.returncode:  # and where nothing has failed, pytest could not run
+                words = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode(), re.MULTILINE)
+                return words[0] if words else sys.exit(done.stdout.decode() + done.stderr.decode())
         return ""
     finally:
         shutil.copy(mutant.path, copy / place)
@@ -101,8 +101,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    paths = [path for room in asked.rooms or ["."] for path in sorted((ROOT / "padviz" / room).rglob("*.py"))]
-    found = [mutant for path in paths for mutant in mutants(path)]
+    folders = [ROOT / "padviz" / room for room in asked.rooms or ["."]]
+    found = [mutant for each in folders for path in sorted(each.rglob("*.py")) for mutant in mutants(path)]
     drawn = Random(asked.seed).sample(found, min(asked.n, len(found)))
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "padviz"
@@ -111,8 +111,8 @@ def main() -> None:
         for each in drawn:
             by = killer(each, copy)
             print(f"killed by {by}: {each}" if by else f"SURVIVES: {each}", flush=True)
-            survivors += [] if by else [each]
-    sys.exit("\n".join(["These survive:", *map(str, survivors)]) if survivors else 0)
+            survivors += [] if by else [str(each)]
+    sys.exit("\n".join(survivors) or 0)
 
 
 if __name__ == "__main__":
