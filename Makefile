@@ -5,7 +5,7 @@ export MPLBACKEND := Agg
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
+.PHONY: demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
 
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
@@ -15,6 +15,10 @@ demo: .venv/.installed
 
 test: .venv/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
+
+# One room alone, with its doctests: `make test-cutting` runs tests/cutting, `make test-laws` runs tests/test_laws.py.
+test-%: .venv/.tools .venv/.chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(or $(wildcard tests/$* tests/test_$*.py padviz/$*),$(error no tests of $*))
 
 # Kills and signals, the experiment, and what takes long while others stand for it: CI runs them after the rest.
 test-slow: .venv/.tools .venv/.docs .venv/.chromium
@@ -41,9 +45,16 @@ check: .venv/.tools
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-checked $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 
+# Runs the networks that others stand for, and each law on ten times as many examples as `make test`.
 soak: .venv/.tools
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m sweep
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=many $(BIN)/python -m pytest $(PARALLEL) -m 'sweep or hypothesis'
 	$(BIN)/python -m tests.soak
+
+# Changes padviz in N places, one at a time, and lists those that no test sees: each takes as long as its room's tests.
+N := 100
+SEED := 1
+mutants: .venv/.tools
+	$(BIN)/python -m tests.mutants -n $(N) --seed $(SEED)
 
 # The site, in docs/_build/html. A warning is an error, and so is a link to what is not there.
 docs: .venv/.docs

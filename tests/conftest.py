@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("here"), derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "here")
+from tests.sweeps import MANY
+
+settings.register_profile("few", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("many", settings.get_profile("few"), max_examples=1000)
+settings.register_profile("ci", settings.get_profile("few"), derandomize=True, print_blob=True)
+settings.load_profile("many" if MANY else "ci" if os.environ.get("CI") else "few")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `nohup make test &`: children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -40,15 +40,14 @@ WALK = {
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
+MAKES_A_PICTURE = ("usage", "compare", "coverage", "detect", "repad")  # -o names what is made beside
 NETWORK = "parted on both axes"
 
 
-@pytest.fixture(params=WALK)
-def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A command line, and what it reads."""
-    monkeypatch.chdir(tmp_path)
+def prepared(command: str) -> list[str]:
+    """A command line, whose files are written where it is run."""
     steps, size = CHOSEN[NETWORK]
-    line = WALK[request.param]
+    line = WALK[command]
     if "net.toml" in line:
         Path("net.toml").write_text(to_toml(laid(steps, size)))
     if "model.onnx" in line:
@@ -59,24 +58,27 @@ def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
         coco_files(scenes(0, images=12))
     if "photos" in line:
         folder(Path("photos"), 3, 260, 280)
-    return [*request.param.split(), *line.split()]
+    return [command, *line.split()]
 
 
-@pytest.fixture
-def report(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Report:
-    """What the command reports."""
+@pytest.fixture(scope="module", params=WALK)
+def report(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
+    """What a command reports, which runs once for all tests here."""
     caught: list[Report] = []
 
     def catching(report: Report, format_: str) -> str:
         caught.append(report)
         return to_text(report, format_)
 
-    monkeypatch.delenv("COLUMNS", raising=False)  # as the command that runs has none
-    monkeypatch.setattr("padviz.reports.rendering.to_text", catching)
-    result = run(*asked)
-    assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"{to_text(caught[0], 'table')}\n"
-    return caught[0]
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(tmp_path_factory.mktemp(request.param))
+        here.delenv("COLUMNS", raising=False)  # as the command that runs has none
+        with here.context() as inside:
+            inside.setattr("padviz.reports.rendering.to_text", catching)
+            result = run(*prepared(request.param))
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{to_text(caught[0], 'table')}\n"
+        yield caught[0]
 
 
 def test_the_walk_has_all_commands() -> None:
@@ -197,13 +199,13 @@ def test_paper_has_the_numbers_of_the_screen(report: Report) -> None:
     assert report.paper or said - paper == set()
 
 
-def test_texts_are_written_as_they_are_printed(asked: list[str]) -> None:
-    if asked[0] in ("usage", "compare", "detect", "repad") or asked[:2] == ["coverage", "net.toml"]:
-        return  # -o names what is made beside
-    for format_ in ("json", "csv", "markdown"):
-        name = f"x{SUFFIXES[format_]}"
-        assert run(*asked, "-o", name).exit_code == 0
-        assert Path(name).read_text() == run(*asked, "--format", format_).stdout
+@pytest.mark.parametrize("command", [each for each in WALK if each not in MAKES_A_PICTURE])
+def test_texts_are_written_as_they_are_printed(command: str, elsewhere: None) -> None:
+    """Each format by a third of the commands: what writes it is one."""
+    format_ = ("json", "csv", "markdown")[[*WALK].index(command) % 3]
+    asked, name = prepared(command), f"x{SUFFIXES[format_]}"
+    assert run(*asked, "-o", name).exit_code == 0
+    assert Path(name).read_text() == run(*asked, "--format", format_).stdout
 
 
 def test_a_name_is_no_markup_in_a_notebook() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import padviz
@@ -24,6 +24,7 @@ from padviz.sources.toml.build import parse
 from tests import naive
 from tests.dense import dense
 from tests.strategies import networks
+from tests.sweeps import examples
 
 ENGINES = ["numpy", "numba"]
 PADS = st.tuples(st.integers(0, 4), st.integers(0, 4))
@@ -56,7 +57,7 @@ def test_counts_are_the_naive_counts(engine: str, network: Any) -> None:
 
 
 @given(network=networks(most=4))
-@settings(max_examples=25)
+@examples(10)
 def test_counts_are_the_paths_followed_one_by_one(network: Any) -> None:
     steps, size = network
     net = parse({"layers": steps}, "random")
@@ -203,7 +204,7 @@ def test_even_padding_mirrors(kernels: list[int], mode: str, n: int) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @given(depth=st.integers(15, 60), kernel=st.sampled_from([3, 5, 7]), mode=st.sampled_from(MODES[:-1]))
-@settings(max_examples=15)
+@examples(15)
 def test_deep_networks_stay_exact(engine: str, depth: int, kernel: int, mode: str) -> None:
     """Residual stacks far beyond 64 bits, in limbs, against Python ints."""
     steps: list[dict[str, Any]] = [{"op": "conv", "name": "s", "kernel": 3, "stride": 2, "padding": 1, "mode": mode}]
@@ -268,7 +269,7 @@ def test_a_scheme_for_each_axis_is_the_naive_one(network: Any, height: str, widt
 
 
 @given(a=st.sampled_from(MODES[:5]), b=st.sampled_from(MODES[:5]))
-@settings(max_examples=25)
+@examples(10)
 def test_a_chain_has_rows_as_under_one_scheme_and_columns_as_under_the_other(a: str, b: str) -> None:
     """A chain's map is an outer product: crossed schemes times each other are the pure ones times each other."""
     first, second, crossed, across = (

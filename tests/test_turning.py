@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
@@ -35,6 +35,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.strategies import networks
+from tests.sweeps import every_third, examples, thirds
 from tests.turning import settled, settled_audit, turned, turned_network, turned_text
 
 CHOSEN: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
@@ -180,7 +181,6 @@ COMMANDS = {
     "diff": "MODEL --size SIZE --same",
 }
 DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect -o OUT.png --overwrite"}
-EXAMPLES = 10
 WITHOUT_CSV = ("usage", "audit")
 
 
@@ -198,8 +198,7 @@ def agree(pair: Pair, command: str) -> None:
         assert [[*column] for column in zip(*lying_counts, strict=True)] == standing_counts
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *DRAWN])
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize(("name", "command"), thirds(CHOSEN, [*COMMANDS, *DRAWN]))
 def test_a_turned_network_turns_what_a_command_says(name: str, command: str) -> None:
     with pair_of(*CHOSEN[name]) as pair:
         agree(pair, command)
@@ -207,13 +206,13 @@ def test_a_turned_network_turns_what_a_command_says(name: str, command: str) -> 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @given(network=networks(most=4))
-@settings(max_examples=EXAMPLES)
+@examples(3)
 def test_any_turned_network_turns_what_a_command_says(command: str, network: Any) -> None:
     with pair_of(*network) as pair:
         agree(pair, command)
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", every_third(CHOSEN))
 def test_tables_of_a_turned_network_are_turned(name: str) -> None:
     with pair_of(*CHOSEN[name]) as pair:
         for command in ("uneven", "uneven --taps", "layers", "diff"):
@@ -258,7 +257,7 @@ def bars(figure: Any) -> list[list[tuple[float, ...]]]:
     return [[(*each.get_xy(), each.get_width(), each.get_height()) for each in ax.patches] for ax in figure.axes]
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", every_third(CHOSEN))
 def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     steps, size = CHOSEN[name]
     network = laid(steps, size)
@@ -296,7 +295,7 @@ class Opened(Shelf):
         return value
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", every_third(CHOSEN))
 def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("padviz.pages.payload.Shelf", Opened)
     steps, size = CHOSEN[name]
@@ -314,7 +313,7 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
     assert settled(turned(found[0])) == settled(found[1])
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", every_third(CHOSEN))
 def test_an_export_of_a_turned_network_is_turned(name: str) -> None:
     with pair_of(*CHOSEN[name]) as pair:
         pair.said("export MODEL --size SIZE --what usage,coverage,uneven,taps --format json --jobs 1 -o OUT")

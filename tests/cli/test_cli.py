@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from PIL import Image
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
@@ -63,17 +61,6 @@ def told(*args: str) -> str:
 # usage: success
 
 
-def test_usage_writes_a_picture_and_prints_its_figures() -> None:
-    result = run("usage", "vgg19", "--size", "512")
-    assert result.exit_code == 0
-    assert result.stderr == ""
-    for text in ("vgg19, 512 x 512", "features.36, 16 x 16", "1,853,020,188,851,841", "vgg19-512-usage.png"):
-        assert text in result.stdout
-    with Image.open("vgg19-512-usage.png") as picture:
-        picture.verify()
-    assert run("usage", "vgg19", "--size", "512").exit_code == 0  # a default-named picture is redrawn
-
-
 @pytest.mark.parametrize(
     ("size", "says"),
     [
@@ -88,13 +75,6 @@ def test_usage_says_how_it_counted(size: str, says: str) -> None:
     assert says in result.stdout
     found = json.loads(run("usage", "resnet50", "--size", size, "--format", "json").stdout)
     assert found["method"] == says.split("(")[1][:-1]
-
-
-def test_default_names_say_size_and_mode() -> None:
-    assert run("usage", "resnet18", "--size", "64x96", "--padding", "reflect").exit_code == 0
-    Path("net.toml").write_text(ONE)
-    assert run("usage", "net.toml", "--size", "9").exit_code == 0
-    assert sorted(os.listdir()) == ["net-9-usage.png", "net.toml", "resnet18-64x96-reflect-usage.png"]
 
 
 def test_a_scheme_for_each_axis() -> None:
@@ -152,7 +132,7 @@ def test_usage_json_has_exact_integers() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-@pytest.mark.parametrize(("model", "padding"), [("vgg19", None), ("resnet152", None), ("resnet18", "partial")])
+@pytest.mark.parametrize(("model", "padding"), [("resnet152", None), ("resnet18", "partial")])
 def test_counts_are_read_back_exactly(suffix: str, model: str, padding: str | None) -> None:
     options = ["--padding", padding] if padding else []
     assert run("usage", model, "--size", "64x48", "-o", f"counts{suffix}", *options).exit_code == 0
@@ -164,11 +144,10 @@ def test_counts_are_read_back_exactly(suffix: str, model: str, padding: str | No
         assert np.load("counts.npy", allow_pickle=False).dtype != object
 
 
-@pytest.mark.parametrize("model", ["vgg19", "resnet152"])
-def test_csv_has_every_digit(model: str) -> None:
-    assert run("usage", model, "--size", "64", "-o", "counts.csv").exit_code == 0
+def test_csv_has_every_digit() -> None:
+    assert run("usage", "resnet152", "--size", "64", "-o", "counts.csv").exit_code == 0
     rows = [[int(cell) for cell in row] for row in csv.reader(io.StringIO(Path("counts.csv").read_text()))]
-    assert rows == padviz.usage(model, 64).counts.tolist()
+    assert rows == padviz.usage("resnet152", 64).counts.tolist()
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
@@ -329,21 +308,13 @@ HOSTILE = {
 }
 
 
-COUNTED = ("deep counts",)  # what is fine where nothing is counted
-ASKED = [("usage", name) for name in HOSTILE] + [("layers", name) for name in HOSTILE if name not in COUNTED]
-
-
-@pytest.mark.parametrize(("command", "name"), ASKED)
-def test_hostile_descriptions_are_refused(command: str, name: str) -> None:
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_descriptions_are_refused(name: str) -> None:
     text, says = HOSTILE[name]
     Path("bad.toml").write_text(text)
-    assert says in told(command, "bad.toml")
-
-
-@pytest.mark.parametrize("name", COUNTED)
-def test_what_is_hostile_to_counting_alone_is_listed(name: str) -> None:
-    Path("bad.toml").write_text(HOSTILE[name][0])
-    assert run("layers", "bad.toml").exit_code == 0
+    assert says in told("usage", "bad.toml")
+    if name == "deep counts":  # which is fine where nothing is counted
+        assert run("layers", "bad.toml").exit_code == 0
 
 
 def test_hostile_paths_are_refused() -> None:
@@ -482,29 +453,6 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("map.npz").read_text() == "keep me"
 
 
-def test_an_interrupt_that_python_would_only_print_is_one() -> None:
-    code = """
-import os, signal, sys, weakref, padviz.counting.usage
-class Anything:
-    pass
-def interrupted(reference):
-    os.kill(os.getpid(), signal.SIGINT)
-def usage(*args, **options):
-    anything = Anything()
-    reference = weakref.ref(anything, interrupted)
-    del anything
-    for _ in range(10**9):
-        pass
-    print("went on")
-padviz.counting.usage.usage = usage
-from padviz.__main__ import main
-sys.argv[1:] = ["usage", "vgg11"]
-main()
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout, run.stderr.strip()) == (130, "", "padviz: interrupted")
-
-
 def test_an_interrupted_write_leaves_nothing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -538,27 +486,6 @@ def test_layers_with_options_need_a_model() -> None:
     assert "missing argument 'MODEL'" in told("layers", "--size", "64")
 
 
-def test_layers_lists_geometry() -> None:
-    rows = list(csv.DictReader(io.StringIO(run("layers", "resnet50", "--size", "240x320", "--format", "csv").stdout)))
-    assert rows[0] == {
-        "layer": "conv1", "kind": "conv", "kernel": "7", "stride": "2", "dilation": "1", "padding": "3+3",
-        "input": "240 x 320", "output": "120 x 160", "macs": "180633600", "field_size": "7", "field_stride": "2",
-        "field_padding": "3", "field_centre": "0", "field_offset": "-0.5", "parts_at": "",
-    }  # fmt: skip
-    assert rows[-1]["layer"] == "layer4.2"
-    assert rows[-1]["kernel"] == ""
-    table = run("layers", "mobilenet_v1").stdout
-    assert re.search(r"conv_dw_13 +conv +3/1/1 +1\+1 +7 +7 +451,584 ", table)
-    assert "Multiply-adds (macs): 567,716,352; convolutions alone, without" in table
-    found = json.loads(run("layers", "inception_v3", "--format", "json").stdout)
-    assert (found["macs"], found["macs_unknown"]) == (padviz.costs("inception_v3").macs, None)
-    listed = found["layers"]
-    assert sum(layer["macs"] for layer in listed) == found["macs"]
-    seven = next(layer for layer in listed if layer["layer"] == "Mixed_6b.branch7x7_2.conv")
-    assert (seven["kernel"], seven["padding"]) == ([1, 7], [[0, 0], [3, 3]])
-    assert "did you mean" in told("layers", "vgg20")
-
-
 @pytest.mark.parametrize("command", sampled(COMMANDS, "", "export seen"))
 def test_help_ends_with_an_example_that_runs(command: str) -> None:
     text = run(command, "--help").stdout
@@ -586,11 +513,6 @@ def test_help_names_every_padding_scheme() -> None:
     for text in (run("--help").stdout, told("usage", "vgg11", "--padding", "x")):
         assert all(scheme in text for scheme in SCHEMES)
     assert "usage" in run().stdout
-
-
-def test_module_runs() -> None:
-    done = subprocess.run([sys.executable, "-m", "padviz", "--version"], capture_output=True, text=True, check=True)
-    assert padviz.__version__ in done.stdout
 
 
 @pytest.mark.parametrize("asked", [["layers", "vgg11"], ["--help"], ["usage", "--help"]])

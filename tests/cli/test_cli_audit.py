@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 import padviz
 from padviz.cli import cli
@@ -17,8 +16,7 @@ from tests.cli.test_cli_foreign import plain
 from tests.wheels import real_file
 
 SCREENS = [
-    ("resnet50", "224"), ("mobilenet_v2", "224"), ("unet_padded", "500"), ("unet", "572"), ("ssd300_vgg16", "300"),
-    ("inception_v3", "299"), ("vgg19", "224"), ("resnet50", "65536"),
+    ("unet", "572"), ("ssd300_vgg16", "300"), ("resnet50", "65536")
 ]  # fmt: skip
 
 
@@ -61,33 +59,6 @@ def screen_of(model: str, title: str, *options: str) -> str:
     return " ".join(result.stdout.split())
 
 
-def test_the_screen_answers_in_five_sentences_and_says_what_to_change() -> None:
-    screen = " ".join(run("audit", "resnet50", "--size", "224").stdout.split())
-    assert "Border Lopsided rim: the outer 14 px above and left and 34 px below and right get less" in screen
-    assert "45.1 % of this image; narrow, which is good: 22 % of 69 known networks have a narrower rim." in screen
-    assert "Symmetry 4 convolutions read their padding unevenly (conv1, layer2.0.conv2, layer3.0.conv2," in screen
-    assert "the sampling grid is centred 15.5 px above and left of the image's centre." in screen
-    padding = (
-        "Padding All 7 x 7 units of layer4.2 depend on padding; the receptive field is 427 x 427 px, beyond the image"
-    )
-    assert f"{padding}; tiles need 224 px of context." in screen
-    assert "Without training, nothing: what was measured cost a small network 4.5 to 30.3 points as is." in screen
-    assert "leaves 10.3 % starved, 3.3 % overused (-19.1 as is, -2.0 at worst once trained)." in screen
-    assert "Yours: padviz seen model.onnx --images FOLDER. fair shares" in screen
-    assert "grid moved layer4.0.conv2 -8 px, layer3.0.conv2 -4 px, layer2.0.conv2 -2 px, maxpool -1 px and 1" in screen
-    assert (
-        "today 4 45.1 % 0.0 % 14, 34 1.00x 0, 0 fine-tune 1 partial padding 4 10.3 % 3.3 % 0, 13 1.00x -19.1" in screen
-    )
-    assert (
-        "3 circular padding 0 0.0 % 0.0 % 0 1.00x -4.5, -3.9 4 225x225 + partial 0 0.0 % 11.4 % 0 1.13x not" in screen
-    )
-    assert "retrain 5 pool 7 strides 0 44.8 % 0.0 % 23, 25 1.57x -, +0.2 uneven" in screen
-    assert '1, 3 padviz.repad(module, "SCHEME") or padviz repad model.onnx --padding SCHEME -o' in screen
-    assert '4 Resize((225, 225)) and padviz.repad(module, "partial") 5' in screen
-    assert "5 stride=1, then nn.AvgPool2d(2): conv1, layer2.0.conv2, layer2.0.downsample.0," in screen
-    assert "At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number." in screen
-
-
 def test_what_speaks_against_a_remedy_is_said_and_it_comes_last() -> None:
     prices = [each.price for each in padviz.audit("vgg19", 225).remedies]
     free = prices.count(None)
@@ -98,24 +69,11 @@ def test_what_speaks_against_a_remedy_is_said_and_it_comes_last() -> None:
     assert "whole image; only has fewer stride remainders |" in rows
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet50", "224"), ("mobilenet_v2", "224"), ("googlenet", "224")])
-def test_what_the_screen_leaves_out_is_counted(name: str, size: str) -> None:
-    screen = run("audit", name, "--size", size).stdout
+def test_what_the_screen_leaves_out_is_counted() -> None:
+    screen = run("audit", "resnet50", "--size", "224").stdout
     listed = {int(i) for i in re.findall(r"^  ? ?(\d+) \S", screen, re.MULTILINE)}
-    left = len(padviz.audit(name, int(size)).remedies) - max(listed)
+    left = len(padviz.audit("resnet50", 224).remedies) - max(listed)
     assert re.findall(r"^And (\d+) further remedies: --format json$", screen, re.MULTILINE) == [str(left)]
-
-
-def test_shares_too_small_to_tell_have_one_precision() -> None:
-    screen = " ".join(run("audit", "resnet50", "--size", "33").stdout.split())
-    least, most = re.search(r"fair shares (\S+) to (\S+) ", screen).groups()  # type: ignore[union-attr]
-    assert float(least) <= float(most)
-    assert len(least) <= 6
-
-
-def test_every_uneven_convolution_of_mobilenet_is_named() -> None:
-    screen = " ".join(run("audit", "mobilenet_v2").stdout.split())
-    assert "features.7.conv.1.0, features.14.conv.1.0); the sampling grid" in screen
 
 
 def test_what_pads_nothing_is_offered_nothing_and_told_why() -> None:
@@ -182,38 +140,6 @@ def test_the_size_of_a_file_that_leaves_it_open_is_said() -> None:
     assert padviz.load("net.onnx").declared == (0, 0)
 
 
-def test_json_has_the_figures_of_python() -> None:
-    found = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)
-    (entry,) = found["results"]
-    assert found["schema_version"] == 4
-    best = padviz.audit("resnet18", 224).remedies[0]
-    assert entry["remedies"][0]["edit"] == best.edit
-    assert (
-        (entry["remedies"][0]["as_is"], entry["remedies"][0]["trained"]) == (best.as_is, best.trained) == (-19.1, -2.0)
-    )
-    assert (entry["best"], entry["advice"]) == ("nothing without training", padviz.audit("resnet18", 224).advice)
-    assert entry["remedies"][0]["outcome"]["share"]["starved"] == best.outcome.share.starved
-    assert entry["uneven_convolutions"][0] == "conv1"
-
-
-def test_markdown_is_printed_and_written_alike() -> None:
-    asked = ["audit", "vgg11", "resnet18", "--size", "64", "--format", "markdown"]
-    printed = run(*asked)
-    assert (run(*asked, "-o", "report.md").exit_code, run(*asked, "-o", "report.md").exit_code) == (0, 2)
-    assert Path("report.md").read_text() == printed.stdout
-    assert printed.stdout.count("### ") == 2
-    assert "| today |" in printed.stdout
-
-
-def test_a_picture_shows_today_beside_the_remedies() -> None:
-    assert run("audit", "resnet18", "--size", "96", "-o", "report.png").exit_code == 0
-    with Image.open("report.png") as picture:
-        picture.load()
-        assert picture.width > 800
-    assert run("audit", "resnet18", "--size", "96", "-o", "report.json").exit_code == 0
-    assert json.loads(Path("report.json").read_text())["results"][0]["network"] == "resnet18"
-
-
 def test_a_layer_is_judged_alone() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--layer", "layer1.1", "--format", "json").stdout)
     assert found["results"][0]["target"] == ["layer1.1"]
@@ -221,29 +147,20 @@ def test_a_layer_is_judged_alone() -> None:
 
 
 REFUSED = [
-    (["vgg1"], "no network is called 'vgg1'"),
-    (["vgg11", "--size", "0"], "--size: '0' is not a size"),
-    (
-        ["vgg11", "--size", "1000001"],
-        "--size: '1000001' is not a size; use pixels from 1 to 1000000, as 224, 240x320 or 64:448:16",
-    ),
     (["vgg11", "--size", "224;225"], "--size: '224;225' is not a size"),
     (["vgg11", "--heads"], "'--heads' requires an argument; see padviz audit --help"),
     (["."], r"\.: is a folder, not a network; name a .onnx or .toml file in it"),
     (["vgg11", "--neutral", ""], "--neutral: '' names nothing; give it a name, or leave it out"),
     (["unet", "--size", "64", "--size", "65"], "unet, .*64|its height is"),
     (["vgg11", "--size", "3"], "its height is 3|the input's height is 3"),
-    (["vgg11", "--layer", "nope"], "no layer is called 'nope'"),
     (["vgg11", "resnet18", "-o", "a.png"], "-o: a picture holds one network at one size"),
     (["vgg11", "-o", "a.npz"], "-o: 'a.npz' ends in .npz, which is not written here; use .txt .json"),
     (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
-    (["vgg11", "-o", "no/such.md"], "folder 'no' does not exist"),
     (["vgg11", "--format", "github"], "'github' is not one of"),
     (["vgg11", "--heads", "all"], "'all' is not one of 'share', 'sum'; see padviz audit --help"),
     (["vgg11", "--scale", "share"], "no option --scale; did you mean --same"),
     (["vgg11", "--layer", ""], "--layer: '' names nothing"),
     (["vgg11", "-o", "."], "-o: '.' has no suffix"),
-    (["vgg11", "--size", "64x"], "--size: '64x' is not a size"),
     ([], "missing argument"),
 ]
 
@@ -262,9 +179,6 @@ OTHERS = [
     ),
     (["compare", "vgg11", "--size", "64,96", "--scale", "x"], "'x' is not one of 'share', 'counts', 'each'"),
     (["compare", "vgg11", "--size", "64,96", "--heads", "x"], "'x' is not one of 'share', 'sum'"),
-    (["compare", "vgg11", "--padding", "zero,zero/"], "--padding: 'zero/' is not a padding scheme; use zero"),
-    (["usage", "vgg11", "--padding", "zero/zero/zero"], "'zero/zero/zero' is not a padding scheme"),
-    (["usage", "vgg11", "--padding", "/"], "--padding: '/' is not a padding scheme"),
     (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
     (
         ["uneven", "vgg11", "--check=rigid"],
@@ -276,24 +190,15 @@ OTHERS = [
         "no layer is called 'features'.*padviz layers MODEL lists them|did you mean",
     ),
     (["usage", "vgg11", "--cmap="], "--cmap: '' names nothing; give it a name, or leave it out"),
-    (["sizes", "vgg11", "--size", "1000001"], "--size: '1000001' is not a size; use pixels from 1 to 1000000"),
     (["sizes", "vgg11", "--size", "64,65x"], "--size: '65x' is not a size; use pixels from 1"),
     (["usage", "nope"], "did you mean unet.*; padviz layers lists the zoo|did you mean .* padviz layers lists"),
     (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-    (["layers", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
 ]
 
 
 @pytest.mark.parametrize(("args", "says"), OTHERS)
 def test_bad_values_of_what_came_with_it_are_one_line_too(args: list[str], says: str) -> None:
     assert re.search(says, told(*args))
-
-
-def test_the_next_steps_work() -> None:
-    assert run("usage", "vgg11", "--size", "64", "--unit", "0,0", "--scale", "counts").exit_code == 0
-    assert run("usage", "vgg11", "--size", "64", "--padding", "zero/circular").exit_code == 0
-    assert run("audit", "vgg11", "--size", "64", "-o", "vgg11-64-usage.png", "--overwrite").exit_code == 0
 
 
 def test_remedies_that_share_a_line_have_one_command_whatever_the_scheme() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from typing import Any
@@ -68,26 +66,6 @@ def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
     assert "cannot run" in run("compare", "resnet18", "--padding", "zero,valid").stdout
 
 
-def test_a_scheme_for_each_axis_is_compared_once() -> None:
-    found = compared("vgg11", "--size", "64x96", "--padding", "zero,zero/circular,zero/zero")
-    assert found["values"] == ["zero", "zero/circular"]
-    assert [each["padding"] for each in found["results"]] == ["zero", "zero/circular"]
-
-
-def test_sizes_depths_and_networks() -> None:
-    sizes = compared("resnet50", "--size", "64,128x96,224")["results"]
-    assert [each["size"] for each in sizes] == [[64, 64], [128, 96], [224, 224]]
-    assert sizes[0]["marginalised"] > sizes[2]["marginalised"]
-    depths = compared("vgg19", "--size", "224", "--layer", "features.9,features.18,features.36")["results"]
-    assert [each["target"]["layer"] for each in depths] == ["features.9", "features.18", "features.36"]
-    assert depths[0]["marginalised"] < depths[1]["marginalised"] < depths[2]["marginalised"]
-    result = run("compare", "--model", "vgg11,vgg19,alexnet", "--size", "32", "--format", "csv")
-    assert drawn("--model", "vgg11,vgg19,alexnet", "--size", "32") == "vgg11-vgg19-alexnet-32-compare.png"
-    rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert [row["model"] for row in rows] == ["vgg11", "vgg19", "alexnet"]
-    assert "cannot run: alexnet" in rows[2]["note"]
-
-
 def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
     def caption(models: list[str], varies: str) -> str:
         figure = panels.compared([(model, padviz.usage(model, 64).value) for model in models], varies)
@@ -134,16 +112,3 @@ def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
     for text in says:
         assert text in line
     assert os.listdir() == []
-
-
-def test_another_comparison_does_not_overwrite_the_first() -> None:
-    names = [
-        drawn("vgg11", "--size", "64,96"),
-        drawn("vgg11", "--size", "64", "--padding", "zero,zero/circular"),
-        drawn("vgg11", "--size", ",".join(map(str, range(32, 96, 2)))),
-        drawn("vgg11", "--size", ",".join(map(str, range(32, 94, 2)))),
-    ]
-    assert names[:2] == ["vgg11-64-96-compare.png", "vgg11-64-zero-zero+circular-compare.png"]
-    assert names[2] != names[3]
-    assert max(len(name) for name in names) < 150
-    assert sorted(os.listdir()) == sorted(names)

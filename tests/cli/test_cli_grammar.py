@@ -299,7 +299,7 @@ def test_a_check_that_fails_says_why(command: str) -> None:
 # sizes that a file leaves open
 
 
-@pytest.mark.parametrize("command", ["audit", "uneven", "usage", "explore", "coverage", "layers", "tiles"])
+@pytest.mark.parametrize("command", ["audit", "usage", "layers", "tiles"])
 def test_a_size_that_nobody_named_is_said(command: str) -> None:
     path = plain()
     says = "padviz: net: the file leaves its input size open; this is at 224 x 224, --size says another\n"
@@ -398,7 +398,7 @@ def test_without_o_only_commands_whose_job_is_a_picture_write_one(line: str) -> 
     [
         (line, more)
         for line in DRAWN
-        for more in (["--format", "json"], ["--format", "csv"], ["--no-picture"], ["-o", "counts.npz"])
+        for more in (["--format", "csv"], ["--no-picture"], ["-o", "counts.npz"])
         if not line.startswith("explore") and (more[0] != "-o" or line.startswith(("usage", "coverage")))
     ],
 )

@@ -76,17 +76,6 @@ def test_the_corner_pixel() -> None:
     assert illustrate(3, 1, 1, (9, 9), "zero").padded[1][1] == "0"  # numbers, where there are too few letters
 
 
-def test_text_is_aligned() -> None:
-    result = run("kernel", "--size", "5", "--padding", "symmetric,partial", "--pixel", "0,0")
-    assert (result.exit_code, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert lines[0] == "symmetric: 3 x 3 kernel, stride 1, dilation 1"
-    assert lines[2] == "padded image     uses of each pixel    reads of pixel 0,0 by each tap"
-    assert lines[3] == "a a b c d e e    9 9 9 9 9             4 2 0"
-    assert "25/4 35/4 15/2 35/4 25/4" in result.stdout
-    assert "3/2 9/4   0" in result.stdout
-
-
 def test_picture() -> None:
     result = run("kernel", "--kernel", "5", "--padding", "replicate,partial", "--pixel", "3,3", "-o", "kernel.png")
     assert result.exit_code == 0

@@ -12,17 +12,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
 import padviz
-from padviz.cli import cli
 from padviz.counting.usage import usage as count
 from padviz.errors import SizeError
 from padviz.network.network import Network
 from padviz.repadding import verify
 from padviz.repadding.plan import plan
-from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
 from tests.repadding.test_onnx_file import SIZE as BUILT_IN
 from tests.repadding.test_onnx_file import chain, one_dimensional
@@ -76,12 +74,6 @@ def test_what_differs_at_the_larger_size_is_refused(monkeypatch: pytest.MonkeyPa
     assert "is not what was planned" in told("repad", "net.onnx", "--padding", "reflect", "--size", SIZE)
 
 
-def test_the_screen_fits_80_columns() -> None:
-    result = CliRunner(**APART, env={"COLUMNS": "80"}).invoke(cli, ["repad", "net.onnx", "--padding", "reflect"])
-    assert result.exit_code == 0
-    assert max(map(len, result.stdout.splitlines())) <= 80
-
-
 def test_json_says_what_was_changed_and_has_the_figures_of_usage() -> None:
     run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "-o", "out.onnx")
     found = json.loads(run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE, "--format", "json").stdout)
@@ -108,39 +100,6 @@ def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("padviz.reports.maps.repad.usage", usage)
     assert run("repad", "net.onnx", "--padding", "reflect", "--size", SIZE).exit_code == 0
     assert len(counted) == 5  # what was asked for and what was made, at two sizes, and what was before
-
-
-def test_the_table_has_the_figures_of_json() -> None:
-    body = "a = Conv <pads = [0, 0, 3, 1], strides = [2, 1]> (x, w4x2)\n y = Conv <pads = [0, 2, 0, 0]> (a, w1x5)"
-    onnx.save(model_of(body, 17), "far.onnx")
-    words = ["repad", "far.onnx", "--padding", "reflect/zero", "--size", "24x14"]
-    found = json.loads(run(*words, "--format", "json").stdout)
-    rows = dict(map(_row, run(*words).stdout.splitlines()))
-    for at, side in enumerate(("before", "after")):
-        share = found[side]["share"]
-        wanted = {
-            "starved": f"{100 * share['starved']:.1f} %",
-            "least share": f"{share['least']:.3g}",
-            "largest share": f"{share['most']:.3g}",
-            "first corner": f"{share['corners']['top_left']:.3g}",
-            "last corner": f"{share['corners']['bottom_right']:.3g}",
-            "skew of shares, height": f"{share['skew']['height']:+.3f}",
-            "skew of shares, width": f"{share['skew']['width']:+.3f}",
-        }
-        assert len({*wanted.values()}) > 5
-        assert {name: rows[name][at] for name in wanted} == wanted
-
-
-def _row(line: str) -> tuple[str, list[str]]:
-    """The name of a table's row, and its cells."""
-    name, *cells = [cell.strip() for cell in line.split("  ") if cell.strip()] or [""]
-    return name, cells
-
-
-def test_without_a_file_to_write_only_the_report_is_made() -> None:
-    result = run("repad", "net.onnx", "--padding", "reflect", "--size", "64")
-    assert (result.exit_code, os.listdir()) == (0, ["net.onnx"])
-    assert result.stderr == "padviz: nothing is written; -o FILE.onnx says where to\n"
 
 
 def test_where_all_pads_so_already_the_report_says_so_and_the_file_is_written() -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import re
 from pathlib import Path
 
 import pytest
 
 import padviz
-from padviz.version import SCHEMAS
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, saved
 
@@ -21,21 +17,6 @@ TEXTS = [["uneven", "resnet18"], ["sizes", "resnet18"], ["diff", "vgg11", "vgg13
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.mark.parametrize("args", TEXTS)
-def test_the_suffix_says_the_format(args: list[str]) -> None:
-    for suffix in ("json", "csv", "txt"):
-        assert run(*args, "-o", f"x.{suffix}").exit_code == 0
-    assert json.loads(Path("x.json").read_text())["schema_version"] == SCHEMAS[args[0]]
-    assert len({len(row) for row in csv.reader(Path("x.csv").read_text().splitlines())}) == 1
-    assert Path("x.txt").read_text().rstrip() == run(*args).stdout.rstrip()
-
-
-@pytest.mark.parametrize("args", TEXTS)
-def test_markdown_is_a_suffix(args: list[str]) -> None:
-    assert run(*args, "-o", "x.md").exit_code == 0
-    assert Path("x.md").read_text() == run(*args, "--format", "markdown").stdout
 
 
 def test_annotations_are_written_to_a_text() -> None:
@@ -63,15 +44,6 @@ def test_a_format_that_says_another_is_refused(args: list[str]) -> None:
 def test_a_folder_that_is_a_file_is_called_one() -> None:
     Path("afile").write_text("")
     assert "-o: 'afile' is a file, not a folder; choose another" in told("usage", "vgg11", "-o", "afile/x.png")
-
-
-def test_taps_print_height_before_width() -> None:
-    options = ["uneven", "--taps", "resnet18", "--size", "225x224", "--layer", "layer4.0.conv1"]
-    (row,) = json.loads(run(*options, "--format", "json").stdout)["layers"]
-    height, width = row["imbalance"]["height"], row["imbalance"]["width"]
-    assert height != width
-    assert f"{100 * height:+.2f} % x {100 * width:+.2f} %" in run(*options).stdout
-    assert re.search("Imbalance, height x width", " ".join(run("uneven", "--help").stdout.split()))
 
 
 def test_sizes_say_which_window_is_never_even() -> None:

@@ -36,15 +36,6 @@ def test_the_first_sentence_answers(command: str, answer: str) -> None:
     assert answer in " ".join(run("tiles", *command.split()).stdout.split())
 
 
-def test_json_has_the_plan_that_python_has() -> None:
-    facts = json.loads(run("tiles", "unet_padded", "--size", "1024", "--tile", "512", "--format", "json").stdout)
-    plan = padviz.tiles("unet_padded", 1024, 512)
-    assert facts["plan"]["tiles"] == len(plan) == 9
-    assert facts["plan"]["starts"] == {"height": [*plan.lines[0].starts], "width": [*plan.lines[1].starts]}
-    assert [facts["contexts"][0][axis]["before"] for axis in ("height", "width")] == [94, 94]
-    assert [facts["contexts"][0]["width"][f"{side}_99"] for side in ("before", "after")] == [56, 56]
-
-
 def test_norms_are_ignored_where_that_is_asked_for() -> None:
     asked = ["tiles", "efficientnet_b0", "--size", "2048", "--tile", "1024"]
     assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*asked).stderr
@@ -160,12 +151,6 @@ def test_the_arguments_of_python_are_called_as_they_are_there() -> None:
     assert recipe["exact"] is True
     assert padviz.tiles("unet_padded", **recipe["arguments"]).image == (1024, 1024)
     assert json.loads(run(*asked, "--for", "sahi").stdout)["recipe"]["exact"] is False
-
-
-def test_a_file_is_written_in_each_format() -> None:
-    for suffix in ("txt", "json", "csv", "md"):
-        assert run("tiles", "unet", "-o", f"plan.{suffix}").exit_code == 0
-        assert "92" in Path(f"plan.{suffix}").read_text()
 
 
 def test_a_plan_is_drawn_beside_what_is_printed() -> None:

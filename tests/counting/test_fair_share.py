@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
@@ -24,7 +24,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
-from tests.sweeps import DEEPER, REST, sampled
+from tests.sweeps import REST, every_third, examples
 
 REFERENCE = [  # network, size, scheme, starved, overused, least, most, first and last corner
     ("vgg19", 224, None, 0.276, 0, 0.0038, 1, 0.0038, 0.0038),
@@ -63,7 +63,7 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
     told: Compared = Counter()
 
     @given(network=networks(most=5))
-    @settings(max_examples=120, deadline=None, database=None)
+    @examples(30)
     def compared(network: Any) -> None:
         steps, size = network
         made = parse({"layers": steps}, "random")
@@ -86,8 +86,7 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
             assert getattr(found, figure) == pytest.approx(float(expected[figure]), rel=1e-12), figure
 
     compared()
-    assert told[True] > 25
-    assert told[True] > 2 * told[False]
+    assert told[True] > max(5, told[False])
 
 
 def alike(found: Any, expected: Any) -> bool:
@@ -117,7 +116,7 @@ def middle(made: Any, size: tuple[int, int], period: tuple[int, int], scheme: st
 
 
 @given(network=networks(), scheme=st.sampled_from([None, *SCHEMES]))
-@settings(max_examples=200)
+@examples(40)
 def test_the_interior_is_the_middle_of_a_far_larger_map(network: Any, scheme: str | None) -> None:
     steps, size = network
     made = parse({"layers": steps}, "random")
@@ -195,7 +194,7 @@ def dividing(draw: Any) -> tuple[list[dict[str, Any]], tuple[int, int]]:
 
 
 @given(network=dividing())
-@settings(max_examples=150)
+@examples(40)
 def test_under_circular_padding_every_share_is_one_where_every_size_divides(network: Any) -> None:
     steps, size = network
     counts = padviz.usage(parse({"layers": steps}, "ring"), size, "circular")
@@ -219,7 +218,7 @@ def dense_shares(made: Any, size: tuple[int, int]) -> Any:
 
 
 @given(network=networks(most=4))
-@settings(max_examples=60)
+@examples(15)
 def test_shares_near_both_borders_are_those_of_any_image_one_period_larger(network: Any) -> None:
     steps, small = network
     made = parse({"layers": steps}, "random")
@@ -251,7 +250,7 @@ def test_shares_near_both_borders_are_those_of_an_image_one_period_larger(name: 
     assert (here[:64, -64:] == there[:64, -64:]).all()
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
+@pytest.mark.parametrize("name", every_third(zoo()))
 def test_the_whole_zoo_has_shares_or_says_why_not(name: str) -> None:
     for size in (224, 225, (320, 512)):
         for scheme in (None, *SCHEMES):
@@ -275,7 +274,7 @@ WAYS = (None, *SCHEMES, "zero/partial", "partial/reflect")
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
-        *((name, LAID[1:3] if name == "resnet101" else LAID[2:3]) for name in zoo()),
+        *((name, LAID[1:3] if name == "resnet101" else LAID[2:3]) for name in zoo()[::3]),
         *(pytest.param(name, LAID, marks=REST) for name in zoo()),
     ],
 )

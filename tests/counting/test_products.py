@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
@@ -20,6 +20,7 @@ from padviz.engine import core
 from padviz.engine.product import Product
 from padviz.errors import PadvizError
 from padviz.sources.toml.build import parse
+from tests.sweeps import examples
 
 SCHEMES = (None, "zero", "valid", "full", "replicate", "reflect", "symmetric", "circular", "partial", "zero/circular")
 
@@ -103,7 +104,7 @@ def assert_shares_alike(one: CountMap, other: CountMap) -> None:
     engine=st.sampled_from(["numpy", "numba"]),
     in_parts=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@examples(10)
 def test_a_product_has_the_counts_and_the_figures_of_the_dense_walk(
     steps: Any, size: tuple[int, int], scheme: str | None, pooling: str, engine: str, in_parts: bool
 ) -> None:
@@ -151,7 +152,7 @@ def test_a_large_product_is_never_there_as_a_whole() -> None:
     scheme=st.sampled_from(SCHEMES),
     engine=st.sampled_from(["numpy", "numba"]),
 )
-@settings(max_examples=25, deadline=None)
+@examples(10)
 def test_coverage_of_a_chain_is_that_of_the_dense_walk(
     steps: Any, size: tuple[int, int], scheme: str | None, engine: str
 ) -> None:

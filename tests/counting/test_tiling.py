@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.dense import dense as matrix_of
 from tests.strategies import networks
-from tests.sweeps import DEEPER, SLOW, sampled
+from tests.sweeps import SLOW, every_third, examples, thirds
 
 FAR = 100_000  # rows, more than any core
 SHORT = {
@@ -100,10 +100,9 @@ def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
     return tiling.kept, tiling.period
 
 
-@pytest.mark.parametrize("scheme", [None, *SCHEMES])
-@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
+@pytest.mark.parametrize(("name", "scheme"), thirds(zoo(), [None, *SCHEMES]))
 @given(data=st.data())
-@settings(max_examples=2)
+@examples(2)
 def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
     core, period = core_of(name, scheme)
     if not core:  # branches that valid and full take apart: refused, and tested as such
@@ -117,7 +116,7 @@ def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) 
     assert compare(padviz.load(name), size, scheme, pooling) == {"tiled"}
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), DEEPER))
+@pytest.mark.parametrize("name", every_third(zoo()))
 def test_sizes_of_every_remainder_are_tiled_alike(name: str) -> None:
     core, period = core_of(name, None)
     network = padviz.load(name)
@@ -137,7 +136,7 @@ def test_random_networks_are_tiled_right() -> None:
         size=st.tuples(st.integers(20, 120), st.integers(3, 60)),
         pooling=st.sampled_from(["count", "mean"]),
     )
-    @settings(max_examples=100)
+    @examples(25)
     def compared(network: Any, size: tuple[int, int], pooling: str) -> None:
         steps, _ = network
         try:
@@ -146,7 +145,7 @@ def test_random_networks_are_tiled_right() -> None:
             methods.append("refused")
 
     compared()
-    assert methods.count("tiled") >= 25
+    assert methods.count("tiled") >= 4
 
 
 @given(

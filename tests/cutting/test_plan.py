@@ -22,7 +22,7 @@ from padviz.cutting.running import tiled
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.network.targets import last_maps, upto
 from tests.cutting.test_right_units import Net, steps
-from tests.sweeps import SLOW
+from tests.sweeps import SLOW, examples
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -182,7 +182,9 @@ def test_awkward_images_and_the_smallest_tiles_are_exact(size: tuple[int, int], 
             assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
 
 
-def check_that_random_networks_are_cut(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
+@given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
+@settings(examples(15), phases=[Phase.explicit, Phase.generate])
+def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
     model, image = Net(laid), torch.rand(1, 1, n, 1, **DOUBLE)
     try:
         network = padviz.load(model, size=(n, 1))
@@ -193,23 +195,6 @@ def check_that_random_networks_are_cut(laid: list[tuple[Any, ...]], n: int, tile
     together = tiled(model, image, plan)
     assert together.shape == whole.shape
     assert torch.allclose(together, whole, rtol=1e-12, atol=0), (laid, n, tile, plan)
-
-
-CUT = given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
-GENERATED = settings(deadline=None, max_examples=60, phases=[Phase.explicit, Phase.generate])
-
-
-@CUT
-@GENERATED
-def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
-    check_that_random_networks_are_cut(laid, n, tile)
-
-
-@SLOW
-@CUT
-@settings(GENERATED, max_examples=300)
-def test_many_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
-    check_that_random_networks_are_cut(laid, n, tile)
 
 
 def test_every_unit_is_kept_once_and_every_pixel_is_read() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -17,6 +17,7 @@ from padviz.cutting.context import context_on
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import PadvizError
 from padviz.geometry.reaching.lattice import context_of, lattice_on
+from tests.sweeps import examples
 
 MODES = {"zero": "constant", "replicate": "replicate", "reflect": "reflect"}
 
@@ -85,7 +86,7 @@ class Net(nn.Module):
 
 
 @given(laid=steps(), extra=st.integers(0, 70), at=st.integers(0, 4), periods=st.integers(1, 8))
-@settings(deadline=None, max_examples=150)
+@examples(40)
 def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(
     laid: list[tuple[Any, ...]], extra: int, at: int, periods: int
 ) -> None:
@@ -115,7 +116,7 @@ def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(
 
 
 @given(laid=steps(), n=st.integers(60, 140))
-@settings(deadline=None, max_examples=150)
+@examples(40)
 def test_context_from_one_walk_is_that_of_every_unit_looked_at(laid: list[tuple[Any, ...]], n: int) -> None:
     try:
         network = padviz.load(Net(laid), size=(n, n))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
@@ -39,6 +39,7 @@ from padviz.reports.tables import readable
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import CONFIGS, zoo
 from tests.dense import dense
+from tests.sweeps import examples
 
 counts = st.integers(0, 2**150)
 
@@ -131,7 +132,7 @@ def test_a_sum_of_more_rows_than_limbs_hold_is_taken_in_parts() -> None:
 
 
 @given(kernel=st.integers(128, 300), stride=st.integers(1, 2), depth=st.integers(1, 2))
-@settings(max_examples=20)
+@examples(10)
 def test_a_map_that_grows_counts_by_more_than_limbs_hold_is_taken_in_parts(
     kernel: int, stride: int, depth: int
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -24,6 +24,7 @@ from padviz.figures.maps.scales import scientific
 from padviz.figures.maps.views import Along, View, block_of, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.figures.kinds import clipped, texts
+from tests.sweeps import examples
 
 ONE = parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}], "title": "One 3x3"}, "one")
 
@@ -158,7 +159,7 @@ def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: 
 
 
 @given(st.data())
-@settings(max_examples=60)
+@examples(15)
 def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObject) -> None:
     block = data.draw(st.integers(1, 5))
     reach = block * data.draw(st.integers(1, 9))

@@ -13,7 +13,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,7 +26,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
 from tests.sources.test_onnx_exports import exported
-from tests.sweeps import DEEPER, sampled
+from tests.sweeps import DEEPER, examples, sampled
 
 NOT_TORCHVISIONS = {"mobilenet_v1", "unet", "unet_padded"}
 ZOO = [name for name in zoo() if name not in NOT_TORCHVISIONS]
@@ -217,7 +217,7 @@ def upsampling(draw: Any) -> tuple[int, nn.Module]:
 
 @given(drawn=upsampling(), size=st.tuples(st.integers(17, 24), st.integers(17, 24)))
 @example(drawn=(3, nn.Sequential(nn.ConvTranspose2d(3, 8, 2, 2), nn.Conv2d(8, 4, 3)).to("meta")), size=(20, 20))
-@settings(max_examples=60, deadline=None)
+@examples(15)
 def test_networks_cost_what_pytorch_counts_wherever_a_transposed_convolution_stands(
     drawn: tuple[int, nn.Module], size: tuple[int, int]
 ) -> None:

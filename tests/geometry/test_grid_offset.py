@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +11,7 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
-from padviz.geometry.receptive_fields import grid_in_words, grid_moves, grid_offsets, reaches_of
+from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
@@ -112,31 +109,3 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
     network = described([steps])
     assert grid_offsets(network, (9989, 9989)) == {}
     assert [*grid_offsets(network, (989, 989))] == ["c", "r"]
-
-
-def test_layers_uneven_and_audit_say_it() -> None:
-    table = run("layers", "mobilenet_v2", "--size", "224").stdout
-    assert table.splitlines()[2].split()[-2:] == ["field", "offset"]
-    assert table.splitlines()[-3].split()[-1] == "-15.5"
-    layers = json.loads(run("layers", "mobilenet_v2", "--size", "224x225", "--format", "json").stdout)["layers"]
-    assert [layers[-1]["field"][axis]["offset"] for axis in ("height", "width")] == [-15.5, 0]
-    (found,) = json.loads(run("uneven", "resnet50", "--size", "224", "--format", "json").stdout)["results"]
-    assert [layer["height"]["offset"] for layer in found["layers"][:2]] == [-0.5, -1.5]
-    rows = [*csv.DictReader(io.StringIO(run("uneven", "resnet50", "--size", "224", "--format", "csv").stdout))]
-    assert {row["offset"] for row in rows if row["layer"] == "layer4.0.conv2"} == {"-15.5"}
-    (entry,) = json.loads(run("audit", "resnet18", "--size", "224", "--format", "json").stdout)["results"]
-    assert (entry["offset"], entry["grid"]) == ([-15.5, -15.5], "height -15.5 px, width -15.5 px")
-    assert "sampling grid is centred 15.5" in " ".join(run("audit", "resnet18", "--size", "224").stdout.split())
-    screen = " ".join(run("uneven", "ssd300_vgg16").stdout.split())
-    assert "Sampling-grid offset of backbone.extra.4.2, the last of 6 maps: height -14 px, width -14 px." in screen
-
-
-@pytest.mark.parametrize(
-    ("name", "size"), [("resnet50", (224, 225)), ("inception_v3", (224, 224)), ("vgg11", (64, 64))]
-)
-def test_what_layers_add_sums_up_to_the_offset(name: str, size: tuple[int, int]) -> None:
-    found = audit(padviz.load(name), size)
-    for axis in range(2):
-        assert sum(by[axis] or 0 for by in found.offset_by.values()) == found.offset[axis]
-    moves = grid_moves(padviz.load(name).at(size), size)
-    assert all([moves[layer, axis][1] for axis in ("height", "width")] == by for layer, by in found.offset_by.items())

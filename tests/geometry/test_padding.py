@@ -28,7 +28,7 @@ from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.flat import flat_steps
 from tests.strategies import networks
-from tests.sweeps import DEEPER, sampled
+from tests.sweeps import ALIKE, sampled
 
 SIZES = [(64, 64), (65, 65), (96, 128), (97, 130), (224, 224), (225, 225), (240, 320), (299, 301)]
 SIZES += [(n, n) for n in range(300, 316)] + [(n, 600 - n) for n in range(256, 272, 2)]
@@ -76,7 +76,7 @@ def test_resnet50_at_224_and_225() -> None:
     assert (shortcut.height.skipped, shortcut.height.remainder) == (27, 1)
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
     for size in SIZES:
         expected = [brute(name, axis, n) for axis, n in enumerate(size)]
@@ -122,7 +122,7 @@ def test_windows_of_every_shape(window: Window, n: int) -> None:
     assert tap_reads(window, n) == reads
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name: str) -> None:
     for n in (224, 225, 257, 300, 321):
         if brute(name, 0, n) is None:
@@ -138,7 +138,7 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
 # even sizes
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", f"{DEEPER} deeplabv3_resnet50 ssd300_vgg16"))
+@pytest.mark.parametrize("name", sampled(zoo(), "", f"{ALIKE} deeplabv3_resnet50 ssd300_vgg16"))
 def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
     even, strict = {}, {}
     for axis, word in enumerate(("height", "width")):
@@ -233,7 +233,7 @@ def test_the_nearest_balanced_sizes_are_balanced_and_nearest(size: tuple[int, in
     assert below.work < 1 < above.work
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_suggestions_drop_nothing_first_and_stay_near(name: str) -> None:
     """Against the brute force: the nearest size of the best class, from half to twice the size while any is even."""
     network = padviz.load(name)
@@ -309,7 +309,7 @@ def test_no_even_size_is_said() -> None:
 # tap exposure
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
     for size in ((300, 300), (321, 352)):
         expected = [brute(name, axis, n) for axis, n in enumerate(size)]
@@ -347,7 +347,7 @@ def test_published_fields(name: str, size: int, stride: int, padding: int) -> No
     assert last.parts_at is None
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_fields_are_what_an_impulse_sees(name: str) -> None:
     """The extent of usage from single inner units, on an image that is long enough."""
     net = padviz.load(name)
@@ -400,7 +400,7 @@ def test_where_branches_part() -> None:
 # coverage
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", DEEPER))
+@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_coverage_and_usage_are_adjoint(name: str) -> None:
     net = padviz.load(name)
     for padding in (None, "replicate", "circular"):

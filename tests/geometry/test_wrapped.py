@@ -31,6 +31,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.strategies import networks
+from tests.sweeps import every_third, examples
 
 Size = tuple[int, int]
 
@@ -113,7 +114,7 @@ def wrapping(draw: Any) -> tuple[list[dict[str, Any]], Size]:
 
 
 @given(wrapping())
-@settings(max_examples=40, deadline=None)
+@examples(10)
 def test_where_ends_meet_without_a_seam_usage_turns_with_the_image(made: tuple[list[dict[str, Any]], Size]) -> None:
     steps, size = made
     network = with_padding(parse({"layers": steps}, "net"), "circular")
@@ -151,7 +152,7 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
                 assert read == twin
 
 
-@pytest.mark.parametrize("name", zoo())
+@pytest.mark.parametrize("name", every_third(zoo()))
 def test_a_zoo_network_that_wraps_has_no_uneven_window_and_is_offered_no_balanced_size(name: str) -> None:
     network = with_padding(padviz.load(name), "circular")
     if not network.pads or network.fixed:

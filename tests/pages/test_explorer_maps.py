@@ -17,7 +17,7 @@ from tests.pages.browser import after, drawn, expect, opened, point, read, readi
 from tests.sweeps import SLOW
 
 
-@pytest.mark.parametrize(("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect"), ((224, 224), "circular")])
+@pytest.mark.parametrize(("size", "padding"), [((224, 224), "zero"), ((120, 160), "reflect")])
 def test_the_read_out_is_the_exact_count_and_the_share(page: Any, size: tuple[int, int], padding: str) -> None:
     after(page, lambda: page.select_option("#panel-a [data-part=size]", label=f"{size[0]} × {size[1]}"))
     after(page, lambda: page.select_option("#panel-a [data-part=padding]", label=padding))

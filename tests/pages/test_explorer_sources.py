@@ -12,7 +12,6 @@ import pytest
 from msgspec import to_builtins
 
 import padviz
-from tests.cli.test_cli import run
 
 torch = pytest.importorskip("torch")
 
@@ -73,19 +72,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return branching_net.Net()
 
 
-@pytest.mark.parametrize("shown", SIZES)
+@pytest.mark.parametrize("shown", SIZES[1:3])
 def test_a_module_that_branches_on_its_size_is_followed_at_each(module: Any, shown: Any) -> None:
     page = padviz.explore(module, [shown, *SIZES], padding=["zero", "reflect"])
     is_of(facts_of(page.html), module, SIZES, ["zero", "reflect"], shown)
-
-
-@pytest.mark.parametrize("shown", SIZES[1:3])
-def test_the_command_follows_it_at_each_size(module: Any, shown: Any) -> None:
-    sizes = ",".join(f"{height}x{width}" for height, width in SIZES)
-    at = f"{shown[0]}x{shown[1]}"
-    made = run("explore", "branching_net:Net", "--size", f"{at},{sizes}", "--padding", "zero", "-o", "page.html")
-    assert made.exit_code == 0, made.stderr
-    is_of(facts_of(Path("page.html").read_text()), module, SIZES, ["zero"], shown)
 
 
 @pytest.mark.parametrize("refused", [(32, 30), (64, 50)])

@@ -15,6 +15,7 @@ from padviz.errors import PadvizError
 from padviz.repadding.onnx.file import repad_file
 from tests.onnx_oracle import image_of, session_of
 from tests.sources.test_onnx_ops import GRAPHS, bright_pixels, model_of
+from tests.sweeps import thirds
 
 SIZE = (6, 8)
 MORE = [  # title, opset, nodes: what padding looks like in files, beyond the graphs that the importer is tested with
@@ -90,8 +91,7 @@ CANNOT = {  # the schemes that change nothing in a file, and the reason
 }
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize(("name", "opset", "body"), CASES, ids=[each[0] for each in CASES])
+@pytest.mark.parametrize(("name", "opset", "body", "scheme"), thirds(CASES, SCHEMES))
 def test_files_read_what_usage_says_of_the_scheme(
     name: str, opset: str, body: str, scheme: str, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sweeps import SLOW
+from tests.sweeps import SLOW, thirds
 
 torch = pytest.importorskip("torch")
 import torch.nn.functional as functional  # noqa: E402
@@ -99,8 +99,9 @@ def test_a_pad_before_a_pool_stays(scheme: str) -> None:
         assert padviz.repad(module, scheme, size=(21, 30)).repadded.changed == ("0",)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "googlenet"])
-@pytest.mark.parametrize("scheme", ["symmetric", "partial", "zero/circular"])
+@pytest.mark.parametrize(
+    ("name", "scheme"), thirds(["resnet18", "mobilenet_v2", "googlenet"], ["symmetric", "partial", "zero/circular"])
+)
 def test_the_law_holds_on_networks_of_torchvision(name: str, scheme: str) -> None:
     models = pytest.importorskip("torchvision.models")
     options = {"init_weights": False} if name == "googlenet" else {}
@@ -132,7 +133,7 @@ def by_hand(input: Tensor, pads: list[tuple[int, int]], scheme: str) -> Tensor:
 
 
 @pytest.mark.parametrize("scheme", NUMPY)
-@pytest.mark.parametrize("figures", [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 2, 2), (7, 2, 3, 1), (4, 1, 3, 1)])
+@pytest.mark.parametrize("figures", [(5, 2, 2, 1), (3, 1, 2, 2), (4, 1, 3, 1)])
 def test_outputs_are_those_of_padding_by_hand(scheme: str, figures: tuple[int, int, int, int]) -> None:
     kernel, stride, pad, dilation = figures
     conv = nn.Conv2d(3, 4, kernel, stride, pad, dilation)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import padviz
 from padviz.scoring.reading.masks import _counts, read_masks
 from tests.cli.test_cli import run
+from tests.sweeps import examples
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -80,7 +81,7 @@ def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> Non
 
 
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 4))
-@settings(deadline=None, max_examples=25)
+@examples(10)
 def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 9)), int(rng.integers(1, 9)))

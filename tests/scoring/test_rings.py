@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
@@ -20,6 +20,7 @@ from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings.detected import COCO, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen
 from tests.scoring.made import as_coco, perfect, scenes
+from tests.sweeps import examples
 
 FILES = {
     "perfect": perfect(scenes(0)),
@@ -70,7 +71,7 @@ NOISY = {"50": 0.4904, "75": 0.113, "mean": 0.1979}  # as pycocotools has them, 
 
 
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 6))
-@settings(deadline=None, max_examples=15)
+@examples(15)
 def test_a_perfect_detector_has_one_in_every_ring(seed: int, rings: int) -> None:
     for ring in rings_of(perfect(scenes(seed, images=10, false=0, noise=0, crowd=0.1)), rings).rings:
         if ring.objects:
@@ -103,7 +104,7 @@ def test_no_detection_takes_an_object_for_one_of_another_ring() -> None:
 
 
 @given(seed=st.integers(0, 1000), rings=st.integers(1, 5))
-@settings(deadline=None, max_examples=15)
+@examples(15)
 def test_each_object_and_each_find_is_of_one_ring(seed: int, rings: int) -> None:
     made = scenes(seed, images=8, crowd=0.1)
     scored = rings_of(made, rings)
@@ -114,7 +115,7 @@ def test_each_object_and_each_find_is_of_one_ring(seed: int, rings: int) -> None
 
 
 @given(seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=10)
+@examples(10)
 def test_images_turned_over_and_enlarged_have_the_same_rings(seed: int) -> None:
     made = scenes(seed, images=8)
 
@@ -180,7 +181,7 @@ def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is
 
 
 @given(seed=st.integers(0, 1000), images=st.integers(1, 20), rings=st.integers(1, 12))
-@settings(deadline=None, max_examples=15)
+@examples(15)
 def test_rings_of_few_objects_are_joined(seed: int, images: int, rings: int) -> None:
     made = scenes(seed, images=images, each=6)
     found = rings_of(made, rings)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from padviz.sources.tracing.axis_labels import Dims, plain, reshaped, shape_of, whole
+from tests.sweeps import examples
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
 
@@ -28,7 +29,7 @@ def rows_of(dims: Dims, axis: str) -> np.ndarray:
     return rows.reshape(shape_of(dims))
 
 
-@settings(max_examples=600)
+@examples(40)
 @given(SIZES, st.data())
 def test_labels_say_which_row_and_column_each_place_is_of(size: tuple[int, int, int], data: st.DataObject) -> None:
     """However a tensor is transposed and reshaped, as long as its reshapes are not refused."""

@@ -22,6 +22,7 @@ from padviz.axis.operations import Window
 from padviz.sources.onnx.constants.external import BITS
 from padviz.sources.onnx.operators import OPS
 from tests.sources.test_onnx_ops import GRAPHS, model_of
+from tests.sweeps import examples
 from tests.wheels import real_file
 
 RUN = r"""
@@ -356,7 +357,7 @@ def is_told_in_a_line(data: bytes, path: Path) -> None:
 
 
 @given(data=mutated())
-@settings(max_examples=400, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(60), deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mutated_files_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Path) -> None:
     is_told_in_a_line(data, tmp_path / "mutated.onnx")
 
@@ -452,7 +453,7 @@ KEYS += [
 
 
 @given(data=warped())
-@settings(max_examples=200, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(40), deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_that_make_no_sense_raise_nothing_but_padviz_errors(data: bytes, tmp_path: Path) -> None:
     is_told_in_a_line(data, tmp_path / "warped.onnx")
 

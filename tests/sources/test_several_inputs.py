@@ -231,10 +231,7 @@ def test_programs_and_keras_files_name_their_image(tmp_path: Path) -> None:
             padviz.load(net, shape={second: (1, 1, 16, 16)})
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["usage --no-picture", "uneven", "audit", "layers", "sizes", "filters", "repad --padding reflect"],
-)
+@pytest.mark.parametrize("command", ["layers", "sizes", "filters", "repad --padding reflect"])
 def test_commands_take_the_inputs_of_a_file(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(two_images(ADDED), "two.onnx")

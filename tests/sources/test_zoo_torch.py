@@ -9,7 +9,7 @@ import padviz
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
 from padviz.sources.toml.load import zoo
-from tests.sweeps import DEEPER, sampled
+from tests.sweeps import DEEPER, sampled, thirds
 from tests.torch_oracle import OnesConv, model_of, paths
 
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
@@ -50,8 +50,9 @@ def test_ssd_refuses_the_small_sizes_that_torchvision_refuses(size: tuple[int, i
         padviz.usage(network, size)
 
 
-@pytest.mark.parametrize("scheme", ["reflect", "replicate", "circular"])
-@pytest.mark.parametrize("name", ["vgg19", "resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    ("name", "scheme"), thirds(["vgg19", "resnet18", "mobilenet_v2"], ["reflect", "replicate", "circular"])
+)
 def test_padding_schemes_are_pytorchs(name: str, scheme: str) -> None:
     model = model_of(name)
     for module in model.modules():

@@ -6,13 +6,14 @@ import pytest
 from torch import Tensor, nn
 
 import padviz
+from tests.sweeps import every_third
 from tests.zoo import judging
 from tests.zoo.building import Entry, build, entries, load_library
 
 HERE = [each for each in entries() if each.quick]
 
 
-@pytest.mark.parametrize("entry", HERE, ids=lambda each: f"{each.library}-{each.name}")
+@pytest.mark.parametrize("entry", every_third(HERE), ids=lambda each: f"{each.library}-{each.name}")
 def test_networks_are_read_as_their_gradients_say(entry: Entry) -> None:
     load_library(entry)
     one = judging.judge(lambda: build(entry), entry.sizes)

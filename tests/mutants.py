@@ -1,0 +1,119 @@
+"""Mutants that tests must kill: each is padviz with another comparison, constant or axis, or a branch never taken.
+
+`python -m tests.mutants -n 20 --seed 1 [ROOM...]` runs in a copy the tests of each one's room, then the laws of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+LAWS = [f"tests/test_{name}.py" for name in ("laws", "cases", "formats", "every_format", "turning")]
+SWAPPED = {"<": "<=", ">": ">=", "==": "!=", "is": "is not", "in": "not in"}
+OTHER = {"height": "width", "top": "left", "bottom": "right", "rows": "cols", "row": "col", "before": "after"}
+OTHER, SWAPPED = ({**pairs, **{there: here for here, there in pairs.items()}} for pairs in (OTHER, SWAPPED))
+
+
+class Mutant(NamedTuple):
+    path: Path
+    node: ast.expr
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.node.lineno}: {ast.unparse(self.node)} -> {self.now}"
+
+    def text(self) -> str:
+        lines = self.path.read_bytes().splitlines(keepends=True)  # in which ast counts columns
+        first, last = self.node.lineno - 1, (self.node.end_lineno or 0) - 1
+        before, after = lines[first][: self.node.col_offset], lines[last][self.node.end_col_offset :]
+        return b"".join([*lines[:first], before, self.now.encode(), after, *lines[last + 1 :]]).decode()
+
+
+def changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """What can be changed at a node, and into what."""
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test):
+            yield test, "False"
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            sign = ast.unparse(ast.Compare(ast.Name("a"), [op], [ast.Name("b")]))[2:-2]
+            yield node, f"({ast.unparse(left)} {SWAPPED[sign]} {ast.unparse(right)})"
+        case ast.Subscript(slice=ast.Constant(value=0 | 1 as at) as index) if type(at) is int:
+            yield index, str(1 - at)
+        case ast.Attribute(value=value, attr=name) if name in OTHER:
+            yield node, f"{ast.unparse(value)}.{OTHER[name]}"
+        case ast.Constant(value=bool() as value):
+            yield node, str(not value)
+        case ast.Constant(value=int() as value):
+            yield node, f"({value + 1})"
+
+
+def mutants(path: Path) -> list[Mutant]:
+    """All mutants of a module; types are not run, and f-strings have no places before Python 3.12."""
+    nodes = [*ast.walk(ast.parse(path.read_text()))]
+    kept = [getattr(node, name, None) for node in nodes for name in ("annotation", "returns")]
+    kept += [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    aside = {id(part) for each in kept if each for part in ast.walk(each)}
+    return [
+        Mutant(path, where, now)
+        for node in nodes
+        if id(node) not in aside
+        for where, now in changes(node)
+        if ast.unparse(where) not in ("TYPE_CHECKING", now)
+    ]
+
+
+def killer(mutant: Mutant, copy: Path) -> str:
+    """The tests that fail of it, or none."""
+    place = mutant.path.relative_to(ROOT)
+    room = place.parts[1].removesuffix(".py")
+    own = [name for name in (f"tests/{room}", f"tests/test_{room}.py", str(place)) if (ROOT / name).exists()]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+    (copy / place).write_text(mutant.text())
+    try:
+        for tests in (own, LAWS):
+            run = [sys.executable, "-m", "pytest", "-xqrfE", "-p", "no:benchmark", *tests]
+            try:
+                done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, check=False, timeout=600)
+            except subprocess.TimeoutExpired:  # a mutant may go on for ever
+                return "time"
+            if done.returncode:  # and where nothing has failed, pytest could not run
+                words = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode(), re.MULTILINE)
+                return words[0] if words else sys.exit(done.stdout.decode() + done.stderr.decode())
+        return ""
+    finally:
+        shutil.copy(mutant.path, copy / place)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rooms", nargs="*", help="as cutting, or sources/onnx: all where none is named")
+    parser.add_argument("-n", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    folders = [ROOT / "padviz" / room for room in asked.rooms or ["."]]
+    found = [mutant for each in folders for path in sorted(each.rglob("*.py")) for mutant in mutants(path)]
+    drawn = Random(asked.seed).sample(found, min(asked.n, len(found)))
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "padviz"
+        shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__", "dist"))
+        survivors = []
+        for each in drawn:
+            by = killer(each, copy)
+            print(f"killed by {by}: {each}" if by else f"SURVIVES: {each}", flush=True)
+            survivors += [] if by else [str(each)]
+    sys.exit("\n".join(survivors) or 0)
+
+
+if __name__ == "__main__":
+    main()
