@@ -453,6 +453,29 @@ def test_a_failed_write_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("map.npz").read_text() == "keep me"
 
 
+def test_an_interrupt_that_python_would_only_print_is_one() -> None:
+    code = """
+import os, signal, sys, weakref, padviz.counting.usage
+class Anything:
+    pass
+def interrupted(reference):
+    os.kill(os.getpid(), signal.SIGINT)
+def usage(*args, **options):
+    anything = Anything()
+    reference = weakref.ref(anything, interrupted)
+    del anything
+    for _ in range(10**9):
+        pass
+    print("went on")
+padviz.counting.usage.usage = usage
+from padviz.__main__ import main
+sys.argv[1:] = ["usage", "vgg11"]
+main()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr.strip()) == (130, "", "padviz: interrupted")
+
+
 def test_an_interrupted_write_leaves_nothing() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

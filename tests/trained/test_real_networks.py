@@ -98,7 +98,7 @@ def test_what_changes_do_to_mobilenet_v2_is_what_was_measured_on_other_crops(cro
         assert kept.high is not None
         assert kept.low <= KEPT[name] <= kept.high, name
         assert crops < 130 or kept.high - kept.low < 0.35, name
-    means = [rows[name].figures["kl"].mean for name in ("shift", 225, "partial")]
+    means = [rows[name].figures["kl"].value for name in ("shift", 225, "partial")]
     assert means[0] < means[1] / 4 < means[2] / 16
     assert (rows["partial"].needs, rows[225].needs) == ("fine-tune", "fine-tune")
 

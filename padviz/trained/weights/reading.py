@@ -11,7 +11,7 @@ from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
 from padviz.sources import MODULE, is_module
 from padviz.sources.elsewhere import format_of, refusal
-from padviz.sources.toml.load import zoo
+from padviz.sources.toml.load import load_config, zoo
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Trained
 
@@ -88,6 +88,8 @@ def read(
     if isinstance(source, str | Path):
         described = where.lower().endswith(".toml") or where in zoo()
         what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
-        hint = f"name an .onnx file, or torchvision.models:{where} with `weights`" if where in zoo() else HINT
+        origin = load_config(where).source if where in zoo() else ""
+        home, _, name = origin.rpartition(".")
+        hint = f"name an .onnx file, or {home}:{name} with `weights`" if home.startswith("torchvision.") else HINT
         raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
     raise UnknownName(f"an object of type {type(source).__name__} is no network with weights", hint=HINT)
