@@ -164,11 +164,16 @@ def test_uneven(asked: list[str]) -> None:
         assert row["uneven"] == str(int(reads[0] != reads[1] and not found["circular"]))
         assert row["offset"] == ("" if found["offset"] is None else str(found["offset"]))
         assert (row["kind"], row["convolution"]) == (layer["kind"], str(int(layer["convolution"])))
-        same = layer["height"] == {**layer["width"], "offset": layer["height"]["offset"]}
+        same = layer["height"] == {
+            **layer["width"],
+            **{key: layer["height"][key] for key in ("offset", "offset_added")},
+        }
         shape = f"{found['kernel']}/{found['stride']}/{found['dilation']}"
         pads = ("+".join(map(str, found[key])) for key in ("declared", "consumed"))
         lost = [str(found[key]) for key in ("remainder", "skipped", "overhang") if found[key]]
-        cells = [shape, *([] if same else [row["axis"]]), str(found["input"]), *pads, *lost]
+        added = [layer[axis]["offset_added"] for axis in (("height", "width") if same else (row["axis"],))]
+        moved = "/".join(dict.fromkeys(f"{each:+.3g}" for each in added if each is not None))
+        cells = [shape, *([] if same else [row["axis"]]), *pads, *lost, *([moved] if moved else [])]
         for text in (table, marked.replace("|", " ")):
             (own,) = [
                 each

@@ -38,7 +38,7 @@ class Reads(NamedTuple):
     axis: str
     row: AxisPadding
     sides: tuple[str, str]
-    moved: float | None = None  # pixels that it adds to the grid offset
+    moved: str | None = None  # pixels that it adds to the grid offset
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -80,7 +80,7 @@ SCREEN = (
     _of("remainder", "rest", show=lambda rows: rows or None),
     _of("skipped", "skip", show=lambda rows: rows or None),
     _of("overhang", "over", show=lambda rows: rows or None),
-    Column("moved", "grid", show="{:+g}"),
+    Column("moved", "grid"),
     Column("words", "reads"),
 )
 SHEET = (
@@ -155,12 +155,14 @@ def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> 
 def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
     marks = () if all(layer.convolution for layer in listed) else (POOL,)
-    moves = grid_moves(network, ledger.size)
-    rows = [
-        row._replace(moved=moves.get((layer.layer, row.axis or network.axes[0]), (None, None))[1])
-        for layer in listed
-        for row in reads_of(layer, every)
-    ]
+    moves, rows = grid_moves(network, ledger.size), []
+    for layer in listed:
+        for row in reads_of(layer, every):
+            added = [
+                moves.get((layer.layer, axis), (None, None))[1] for axis in ([row.axis] if row.axis else layer.axes)
+            ]
+            moved = "/".join(dict.fromkeys(f"{n:+.3g}" for n in added if n is not None))
+            rows.append(row._replace(moved=moved or None))
     legend = "grid: px that the layer adds to the sampling-grid offset."
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
