@@ -58,7 +58,7 @@ def prepared(command: str) -> list[str]:
         coco_files(scenes(0, images=12))
     if "photos" in line:
         folder(Path("photos"), 3, 260, 280)
-    return [command, *line.split()]
+    return [*command.split(), *line.split()]
 
 
 @pytest.fixture(scope="module", params=WALK)

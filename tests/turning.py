@@ -19,7 +19,7 @@ PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs th
 EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
 DEPTHS = r"\d+(?:, \d+)?"
-FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*"
+FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*(?: %)?"
 SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
 
 
@@ -55,6 +55,8 @@ def turned(value: Any, key: str = "") -> Any:
     """What padviz said, as JSON, of the turned image."""
     if key == "standing":
         return value  # its width is that of a rim
+    if key == "offset_by":
+        return {layer: pair[::-1] for layer, pair in value.items()}
     if isinstance(value, dict):
         return {KEYS.get(name) or turned_text(name): turned(each, name) for name, each in value.items()}
     if isinstance(value, list):

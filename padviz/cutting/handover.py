@@ -292,7 +292,8 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
     call = (
         "from sahi.predict import get_sliced_prediction\n"
         f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n"
-        f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})  # half a pixel more: sahi rounds down"
+        "    # half a pixel more than the overlap: sahi rounds down\n"
+        f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
     )
     return arguments, call, MERGED
 
@@ -311,7 +312,7 @@ LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Recipe]] = {
     "sahi": _sahi,
     "supervision": _supervision,
 }
-MERGED = "boxes of all tiles are merged; with --object N any object of up to N px is whole in one tile"
+MERGED = "boxes of all tiles are merged; --object N keeps boxes of up to N px whole"
 BLENDED = "tiles are blended, and start off the lattice"
 REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": "norms and attention see the tile alone"}
 REASONS |= {"comfyui": REASONS["diffusers"]}

@@ -105,7 +105,7 @@ def test_several_make_a_row_each() -> None:
         ["resnet18", "224", "lopsided, typical rim"],
         ["resnet18", "225", "symmetric, narrow rim"],
     ]
-    assert [row[-1] for row in rows] == ["nothing to do", *["nothing, else partial"] * 2, "nothing to do"]
+    assert [row[-1] for row in rows] == ["nothing to do", *["none, else partial"] * 2, "nothing to do"]
 
 
 def test_sizes_of_rows_are_height_by_width() -> None:

@@ -25,7 +25,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_layers_ends_with_the_sum() -> None:
     assert run("layers", "told.toml").stdout.endswith(f"Multiply-adds (macs): 7,776; {COUNTED}.\n")
-    assert re.search(r"layer1\.0 +add +56 +56\n", run("layers", "resnet50").stdout)
+    assert re.search(r"layer1\.0 +add +56 +56 +19 +-1\.5\n", run("layers", "resnet50").stdout)
     unknown = run("layers", "silent.toml").stdout
     assert unknown.endswith("Multiply-adds (macs): not known, since a does not say its channels.\n")
     assert "macs\n" not in unknown.partition("Multiply")[0]

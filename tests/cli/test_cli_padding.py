@@ -253,14 +253,14 @@ def terminal(width: int, *args: str, **environment: str) -> str:
     return text.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("command", [["layers"], ["taps"], ["uneven", "--all"]])
+@pytest.mark.parametrize("command", [["layers"], ["uneven", "--taps"], ["uneven", "--all"]])
 def test_figures_are_never_cut(command: list[str]) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
 
     def figures(width: int) -> list[str]:
         asked = [command[0], "densenet201", *command[1:], "--size", "641x383"]
         text = CliRunner(**APART, env={"COLUMNS": str(width)}).invoke(cli, asked).stdout
-        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+%", text)
+        return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", text)
 
     assert figures(60) == figures(200)
     assert len(figures(60)) > 50

@@ -70,4 +70,4 @@ def test_a_file_with_a_fixed_input_is_exported_anew() -> None:
     path = saved(nodes, ["a"], "fixed.onnx", (224, 224))
     assert padviz.load(path).declared == (224, 224)
     screen = " ".join(run("audit", path).stdout.split())
-    assert "export the file anew at 225 x 225, or with an open input size; Resize((225, 225))" in screen
+    assert "export the file anew at 223 x 223, or with an open input size; CenterCrop(223)" in screen

@@ -328,4 +328,4 @@ def test_figures_of_thresholds_are_of_the_positions_that_are_seen() -> None:
     about = ("net", "net", (32, 32), "rings", (8, 8), 1.0, "y", 0, (0,), (0, 8, 16, 24))
     rows = dict(map(tuple, figures(Detectability(*about, (some,))).values))
     assert rows["contrast needed, median where enough"] == pytest.approx(0.3)
-    assert (rows["no contrast tried is enough"], rows["NaN"], rows["blind spots"]) == ("25.0%", "25.0%", "33.3%")
+    assert (rows["no contrast tried is enough"], rows["NaN"], rows["blind spots"]) == ("25.0 %", "25.0 %", "33.3 %")

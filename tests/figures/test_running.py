@@ -33,7 +33,7 @@ def test_blind_spots_are_outlined() -> None:
     (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
     columns = len(found.lefts)
     assert len(lines.get_segments()) == 2 * columns + 2  # around the first row
-    assert "0.1 to 0.8, 5.0% blind spots" in ax.get_title()
+    assert "0.1 to 0.8, 5.0 % blind spots" in ax.get_title()
 
 
 @pytest.mark.parametrize(("threshold", "most"), [(False, 1.0), (True, 0.8)])

@@ -24,7 +24,7 @@ SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each 
 NAMED = 4  # layers of a line
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = "nothing: no change was shown to help without training; else: with training."
+SEVERALLY = "none: no change was shown to help without training; else: with training."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
@@ -76,7 +76,7 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 def _best(audit: Audit) -> str:
     """Write the best remedy, and what is best with training where nothing helps without."""
     first = next((each for each in audit.remedies if not each.price), None)
-    return f"nothing, else {first.what.removesuffix(' padding')}" if first and audit.best == UNTRAINED else audit.best
+    return f"none, else {first.what.removesuffix(' padding')}" if first and audit.best == UNTRAINED else audit.best
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
