@@ -31,7 +31,7 @@ def test_layers_ends_with_the_sum() -> None:
     assert "macs\n" not in unknown.partition("Multiply")[0]
     found = json.loads(run("layers", "silent.toml", "--format", "json").stdout)
     assert (found["macs"], found["macs_unknown"], found["layers"][0]["macs"]) == (None, "a", None)
-    assert run("layers", "silent.toml", "--format", "csv").stdout.endswith("12,6,\n")
+    assert run("layers", "silent.toml", "--format", "csv").stdout.endswith("\na,conv,3,2,1,1+1,12,6,,3,2,1,0,-0.5,\n")
     full = json.loads(run("layers", "vgg11", "--padding", "full", "--format", "json").stdout)["macs"]
     assert full > padviz.costs("vgg11").macs
 

@@ -377,8 +377,8 @@ DRAWN = {
     "explore vgg11 --size 32,64 --padding zero": "vgg11-32-64-zero-explore.html",
     "detect net.onnx --size 40 --height 8 --step 16": "net-40-height_8-step_16-detect.png",
 }
-UNDRAWN = """audit vgg11 --size 32|uneven vgg11|sizes vgg11 --size 64:70|diff vgg11 vgg13|kernel --size 5|uneven vgg11 --taps
-layers vgg11|layers|convert vgg11|tiles vgg11 --size 64|filters net.onnx --size 32
+UNDRAWN = """audit vgg11 --size 32|uneven vgg11|sizes vgg11 --size 64:70|diff vgg11 vgg13|kernel --size 5
+uneven vgg11 --taps|layers vgg11|layers|convert vgg11|tiles vgg11 --size 64|filters net.onnx --size 32
 responses net.onnx --size 64 -n 2|repad net.onnx --padding reflect --size 32""".replace("\n", "|").split("|")
 
 
