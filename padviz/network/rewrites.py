@@ -14,6 +14,7 @@ from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
 from padviz.network.targets import cut
 
+AXIS_BY_AXIS = "uneven, sizes, layers and tiles answer axis by axis"
 ELSEWHERE = {  # what other libraries call a scheme, and what to type here
     "mirror": "use reflect, or symmetric, which repeats the outermost row",
     "edge": "use replicate",
@@ -31,8 +32,7 @@ def check_image(network: Network) -> None:
     """
     if len(network.axes) != 2:
         what = f"its input has {' x '.join(network.axes)}, and this is done on images, of height x width"
-        hint = "uneven, sizes, taps, fields, layers and tiles answer axis by axis"
-        raise DescriptionError(what, where=network.name, hint=hint)
+        raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
 
 
 def check_signal(network: Network) -> None:
@@ -66,8 +66,7 @@ def as_map(network: Network) -> Network:
         return network
     if len(network.axes) > 2:
         what = f"maps are 2-D, and its input has {' x '.join(network.axes)}"
-        hint = "uneven, sizes, taps, fields, layers and tiles answer axis by axis"
-        raise DescriptionError(what, where=network.name, hint=hint)
+        raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
     layers = tuple(replace(layer, ops=(None, *layer.ops)) for layer in network.layers)
     fixed = tuple(axis + 1 for axis in network.fixed)
     return replace(network, layers=layers, size=(1, *network.size), fixed=fixed, declared=(), again=None)

@@ -76,9 +76,9 @@ def another_at(network: Network, size: Size) -> tuple[str, str] | None:
         return error.where or network.name, f"cannot be read at {in_words(size)}: {error.what}"
     for layer, other in zip_longest(network.layers, there.layers):
         if layer is None or other is None or _without_pads(layer) != _without_pads(other):
-            names = [each.name if each else "the end" for each in (layer, other)]
-            what = "is another" if names[0] == names[1] else f"has {names[1]} in its place"
-            return f"{network.name}, {names[0]}", f"it {what} at {in_words(size)}"
+            what = f"has {other.name} in its place" if other else "is not there"
+            what = "is another" if layer and other and layer.name == other.name else what
+            return f"{network.name}, {layer.name if layer else 'the end'}", f"it {what} at {in_words(size)}"
     return None
 
 
