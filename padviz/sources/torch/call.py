@@ -9,14 +9,15 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import tensors_in
-from padviz.sources.torch.modules import Modules
+from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import (
@@ -32,7 +33,6 @@ from padviz.sources.tracing.axis_labels import (
 )
 from padviz.sources.tracing.calls import Result
 
-Values = dict[int, tuple[Tensor, Map]]  # what tensors hold, by their ids; they are kept, so that no id is used twice
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 
 
@@ -53,6 +53,58 @@ RESIZES = frozenset(("interpolate", "upsample", *named(*(f"upsample_{mode}" for 
 WINDOWED = {n: images | RESIZES | {"pixel_shuffle", "unfold"} for n, images in IMAGES.items()}
 
 
+class Modules:
+    """While active, a stack of the modules that run, with their paths in `root`; others are of the one that calls them.
+
+    `left` is called with each module that ends, what it read and what it returned. One whose forward fails stays on the
+    stack, to tell where that was, unless it is `always` taken off.
+    """
+
+    def __init__(self, root: nn.Module, left: Callable[..., None] | None = None, always: bool = False) -> None:
+        self.names = {module: name for name, module in root.named_modules()}
+        self.stack = [("", root)]
+        self.left, self.always = left, always
+        self.entered = {root}
+
+    @property
+    def path(self) -> str:
+        """The path of the innermost module."""
+        return self.stack[-1][0]
+
+    @property
+    def kind(self) -> str:
+        """The name of its class."""
+        return type(self.stack[-1][1]).__name__
+
+    def left_out(self) -> str:
+        """Name the first convolution that has not run; nothing if all have."""
+        return next(
+            (
+                name
+                for module, name in self.names.items()
+                if isinstance(module, nn.modules.conv._ConvNd) and module not in self.entered
+            ),
+            "",
+        )
+
+    def __enter__(self) -> None:
+        leaving = hooks.register_module_forward_hook(self._leaving, always_call=self.always)
+        self.handles = [hooks.register_module_forward_pre_hook(self._entering), leaving]
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _entering(self, module: nn.Module, args: Any) -> None:
+        self.entered.add(module)
+        self.stack.append((self.names.get(module, self.path), module))
+
+    def _leaving(self, module: nn.Module, args: Any, out: Any) -> None:
+        if self.left:
+            self.left(module, args, out)
+        self.stack.pop()
+
+
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
@@ -64,13 +116,13 @@ class Call(calls.Call):
         self,
         arranger: Arranger,
         modules: Modules,
-        values: Values,
+        memory: Memory,
         numbers: Callable[[Tensor], Tensor | None],
         op: str,
         args: Any,
         out: Any,
     ) -> None:
-        self.arranger, self.modules, self.values, self.numbers = arranger, modules, values, numbers
+        self.arranger, self.modules, self.memory, self.numbers = arranger, modules, memory, numbers
         self.op = op
         self.windowed = op in WINDOWED[len(arranger.trace.axes)]
         self.out = out
@@ -88,7 +140,7 @@ class Call(calls.Call):
 
     def of(self, tensor: Any) -> Map | None:
         """Look up what a tensor holds; None for a constant."""
-        return self.values.get(id(tensor), (None, None))[1]
+        return self.memory.value(tensor)
 
     def map(self, tensor: Any) -> Map:
         """Look up what a tensor holds, which must be a map."""
@@ -177,7 +229,7 @@ class Call(calls.Call):
             dims = (*map(plain, self.out.shape[:2]), *map(whole, self.trace.axes, self.out.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
-            self.values[id(self.tensors[0])] = self.tensors[0], self.unfolded(value)
+            self.memory.hold(self.tensors[0]).value = self.unfolded(value)
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
@@ -193,7 +245,7 @@ class Call(calls.Call):
         for tensor in self.tensors:
             value = self.of(tensor)
             if value and value.dims is not None and not self.pooled(value):
-                self.values[id(tensor)] = tensor, change(value)
+                self.memory.hold(tensor).value = change(value)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
     def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:

@@ -27,24 +27,11 @@ UNIQUE = ("unique", "unique2", "unique_consecutive", "unique_dim")
 OPS = frozenset(("argwhere", "getitem", "masked_select", "nms", "nonzero", "where", *UNIQUE))
 
 
-def kept_of(root: nn.Module) -> Iterator[Tensor]:
-    """Yield the tensors of a module that keep their data: small ones, but for weights and statistics."""
+def constants_of(root: nn.Module) -> Iterator[Tensor]:
+    """Yield the tensors of a module that are no weights and no statistics."""
     for module in root.modules():
         held = {} if isinstance(module, _NormBase) else {**vars(module), **module._buffers}
-        for value in held.values():
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.numel() <= MOST_KEPT:
-                yield value
-
-
-def unread_of(root: nn.Module) -> Iterator[Tensor]:
-    """Yield the tensors of an emptied module that have lost their data, but for weights and statistics."""
-    for module in root.modules():
-        held = {} if isinstance(module, _NormBase) else {**vars(module), **module._buffers}
-        yield from (
-            value
-            for value in held.values()
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.is_meta
-        )
+        yield from (one for one in held.values() if isinstance(one, Tensor) and not isinstance(one, nn.Parameter))
 
 
 def made(func: Any, op: str, args: Any, kwargs: Any) -> Any:

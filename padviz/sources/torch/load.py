@@ -25,9 +25,9 @@ from torch.nn.modules.conv import _ConvNd
 from padviz.errors import DescriptionError, Ended, PadvizError, UnknownName, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.arguments import hollow
-from padviz.sources.torch.data import kept_of
+from padviz.sources.torch.data import MOST_KEPT, constants_of
 from padviz.sources.torch.functions import lower
-from padviz.sources.torch.tracer import SCRIPTED, Halted, Tracer
+from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.foreign import Foreign
@@ -186,8 +186,8 @@ def line_of(error: BaseException) -> str:
 
 def emptied(module: nn.Module, where: str) -> nn.Module:
     """Copy a module in evaluation mode; no tensor but small constants has data. The module itself is left alone."""
-    kept = {id(tensor) for tensor in kept_of(module)}
-    return copied(module, where, lambda tensor: tensor.detach().clone() if id(tensor) in kept else _empty(tensor))
+    kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
+    return copied(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
 
 
 def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -195,6 +195,7 @@ def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.
     tensors = [*module.parameters(), *module.buffers()]
     values = [value for inner in module.modules() for value in vars(inner).values()]
     tensors += [value for value in values if isinstance(value, Tensor)]
+    # deepcopy's memo has copies by the ids of what they are copies of
     memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
     try:
         memo |= {id(tensor): of(tensor) for tensor in tensors}
@@ -267,20 +268,21 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
     tracer.arranger.tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
+    tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
     into, others = _beside(module, where, reading, image)
     for tensor in others.values():
-        tracer.constant(tensor)
+        if isinstance(tensor, Tensor):
+            tracer.memory.add(tensor, unread=True)
     try:
         with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer):
             out = module(**{into: image, **others}) if into else module(image)
-    except Halted:
+    except Stopped as end:
+        if end.error:
+            raise end.error from None
         return tracer.arranger
     except PadvizError:
         raise
     except (Exception, SystemExit) as error:
-        if error is tracer.failed:
-            raise
         at = ", ".join(filter(None, (where, tracer.modules.path)))
         if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
             raise DescriptionError(SCRIPTED, where=at) from None

@@ -1,58 +1,114 @@
-"""Which memory was made of maps, seen below everything that calls PyTorch: compiled code cannot hide it."""
+"""What the tensors of a forward hold, and what their memory was made of, whoever calls PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakValueDictionary
 
-import torch
-from torch import Tensor
-from torch._C import _functorch, _storage_id  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch._C import DisableTorchFunction, _functorch, _has_storage, _storage_id  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from padviz.sources.torch.arguments import op_of, tensors_in
+from padviz.sources.torch.data import constants_of
+from padviz.sources.tracing.arranging import Map
 
 Layers = frozenset[int]
 NONE: Layers = frozenset()
 IMAGE: Layers = frozenset({0})
-WITHOUT, UNREAD = -1, -2  # beside layers: made of what has no data; of no weights
 CONSTANTS = frozenset((
     "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
     "new_ones", "new_empty", "new_empty_strided", "new_full", "new_tensor",
 ))  # fmt: skip  # what reads a map's shape alone
-EARLIER: WeakValueDictionary[int, Tensor] = WeakValueDictionary()  # constants of earlier forwards, as caches keep them
+EARLIER = WeakTensorKeyDictionary()  # constants of earlier forwards, as caches keep them
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """What a tensor holds: a map, or a constant that is a part of another or a copy of it without data."""
+
+    value: Map | None = None
+    part: tuple[Tensor, Any] | None = None  # the whole, and its index there
+    copy_of: Tensor | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Storage:
+    """The memory of one or more tensors: the layers that it was made of, whether also of constants without data.
+
+    `why` says what happened to it where nothing is known of it any more.
+    """
+
+    layers: Layers = NONE
+    unread: bool = False
+    tensors: list[Tensor] = field(default_factory=list)  # all that lie in it; kept, so that no memory is used twice
+    followed: bool = False  # whether maps in it are known
+    why: str = ""
 
 
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, keeps account of which layers the memory of each tensor was made of, whoever calls PyTorch.
+    """While active, sees every call below all that calls PyTorch, so that compiled code cannot hide one.
 
-    Constants are made of none, as are the tensors that were there before, `known`. Memory that nobody saw being made,
-    as by another thread, counts as made of the image. `written` collects the memory that was written to in place.
+    Tensors are keys by identity, as in PyTorch's optimizers. `written` is the memory that was written to in place.
     """
 
-    def __init__(self, known: Iterable[Tensor]) -> None:
+    def __init__(self, root: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.layers: dict[int, Layers] = {}
-        self.written: set[int | None] = set()
-        self._kept: list[tuple[Tensor, int]] = []  # so that no memory is used twice
-        for tensor in known:
-            self.add(tensor, NONE)
+        self.held: dict[Tensor, Held] = {}
+        self.storages: dict[int, Storage] = {}
+        self.written: set[Storage] = set()
+        for module in root.modules():
+            with suppress(RecursionError):  # of what contains itself
+                for tensor in tensors_in(vars(module)):
+                    self.add(tensor)
+        for tensor in constants_of(root):
+            if tensor.is_meta:
+                self.add(tensor, unread=True)
 
-    def of(self, tensor: Tensor) -> Layers:
-        """Find the layers that the memory of a tensor was made of, with WITHOUT."""
-        at = place(tensor)
-        if not tensor.is_meta:
-            return self.layers.get(at or 0, NONE)  # what has data was made of no image, unless one was written to it
-        if at not in self.layers and EARLIER.get(id(tensor)) is tensor:
-            return NONE
-        return self.layers.get(at or 0, IMAGE)
+    def of(self, tensor: Tensor) -> Storage:
+        """Find the memory of a tensor; what nobody saw being made, as by another thread, counts as made of the image.
 
-    def add(self, tensor: Tensor, layers: Layers, anew: bool = False) -> None:
-        """Remember that the memory of a tensor is made of these layers too, or, `anew`, of these alone."""
-        if (tensor.is_meta or layers) and (at := place(tensor)):
-            self._kept.append((tensor, at))
-            self.layers[at] = layers if anew else self.layers.get(at, NONE) | layers
+        What has data was made of no image, unless one was written to it.
+        """
+        if storage := self.storages.get(place(tensor)):
+            return storage
+        return Storage(IMAGE if tensor.is_meta and tensor not in EARLIER else NONE)
+
+    def add(self, tensor: Tensor, layers: Layers = NONE, unread: bool = False) -> None:
+        """Remember that the memory of a tensor was made of these layers, too."""
+        if (tensor.is_meta or layers or unread) and (at := place(tensor)):
+            storage = self.storages.setdefault(at, Storage())
+            storage.tensors.append(tensor)
+            storage.layers |= layers
+            storage.unread |= unread
+
+    def value(self, tensor: Any) -> Map | None:
+        """Look up the map that a tensor holds; None for a constant."""
+        held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
+        return held.value if held else None
+
+    def learn(self, tensor: Tensor, value: Map) -> None:
+        """Remember the map that a tensor holds."""
+        if not (storage := self.of(tensor)).followed:
+            storage.layers, storage.unread = NONE, False
+        self.add(tensor, frozenset({value.at}))
+        self.of(tensor).followed = True
+        self.hold(tensor).value = value
+
+    def hold(self, tensor: Tensor) -> Held:
+        return self.held.setdefault(tensor, Held())
+
+    def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
+        """Forget what all tensors hold in a memory that a call wrote to, which may have `returned` one of them."""
+        storage.followed = False
+        for tensor in storage.tensors:
+            if self.value(tensor):
+                self.held[tensor].value = None
+                if tensor is not returned:
+                    storage.why = f"{op} changes a part of a tensor in place"  # and what shares its data with it
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -61,35 +117,32 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        with torch._C.DisableTorchFunction():
-            given = NONE
-            if op_of(func) not in CONSTANTS:
-                given = given.union(*map(self.of, tensors_in((args, kwargs))))
+        with DisableTorchFunction():
+            read = [] if op_of(func) in CONSTANTS else [*map(self.of, tensors_in((args, kwargs)))]
+            layers, unread = NONE.union(*(one.layers for one in read)), any(one.unread for one in read)
             for tensor in tensors_in(out):
-                self.add(tensor, given)
+                self.add(tensor, layers, unread)
             if func._schema.is_mutable:
                 for tensor in _written(func._schema, args, kwargs):
-                    self.add(tensor, given)
-                    self.written.add(place(tensor))
+                    self.add(tensor, layers, unread)
+                    self.written.add(self.of(tensor))
         return out
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
-        EARLIER.update({id(tensor): tensor for tensor, at in self._kept if max(self.layers[at], default=-1) < 0})
+        for storage in self.storages.values():
+            if not storage.layers:
+                EARLIER.update(dict.fromkeys(storage.tensors))
 
 
-def place(tensor: Tensor) -> int | None:
-    """Tell the memory of tensors apart, by a number; what torch.func wraps has the memory inside, some have none."""
+def place(tensor: Tensor) -> int:
+    """Tell the memory of tensors apart, by a number; what torch.func wraps has the memory inside, some have none: 0."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
-    return _storage_id(tensor) if torch._C._has_storage(tensor) else None
+    return _storage_id(tensor) if _has_storage(tensor) else 0
 
 
 def _written(schema: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
     """Yield the tensors that a call writes to in place."""
-    for argument, value in zip(schema.arguments, args, strict=False):
-        if argument.is_write:
-            yield from tensors_in(value)
-    for argument in schema.arguments:
-        if argument.is_write and argument.name in kwargs:
-            yield from tensors_in(kwargs[argument.name])
+    given = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
+    yield from tensors_in([given.get(argument.name) for argument in schema.arguments if argument.is_write])

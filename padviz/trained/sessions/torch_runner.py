@@ -18,8 +18,8 @@ from torch.overrides import TorchFunctionMode
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
+from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import line_of, quiet
-from padviz.sources.torch.modules import Modules
 from padviz.trained.sessions.running import (
     LINES,
     Images,

@@ -228,30 +228,30 @@ class _Calls(TorchFunctionMode):
         super().__init__()
         self.weights: dict[str, tuple[Tensor, int]] = {}
         self.normed: set[str] = set()
-        self.outputs: dict[int, tuple[Tensor, str]] = {}  # with the tensors, so that no id is used twice
+        self.outputs: dict[Tensor, str] = {}
         self.of_image: dict[str, Tensor | None] = {}  # the biases of the convolutions that read the image itself
         self.trained_on: TrainedOn | None = None
 
     def watch(self, tracer: Tracer) -> _Calls:
-        self.tracer, self.image = tracer, next(iter(tracer.values))
+        self.tracer, self.image = tracer, next(iter(tracer.memory.held))
         return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out, op = func(*args, **kwargs), op_of(func)
-        if op in CALLS and (value := self.tracer.values.get(id(out))):
-            name = self.tracer.arranger.trace.layers[value[1].at].name
+        if op in CALLS and (value := self.tracer.memory.value(out)):
+            name = self.tracer.arranger.trace.layers[value.at].name
             self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
-            self.outputs[id(out)] = out, name
-            if op == "conv2d" and id(_argument(args, kwargs, 0, "input", None)) == self.image:
+            self.outputs[out] = name
+            if op == "conv2d" and _argument(args, kwargs, 0, "input", None) is self.image:
                 self.of_image[name] = _argument(args, kwargs, 2, "bias", None)
-        elif op == "batch_norm" and (convolution := self.outputs.get(id(_argument(args, kwargs, 0, "input", None)))):
-            self.normed.add(convolution[1])
+        elif op == "batch_norm" and (convolution := self.outputs.get(_argument(args, kwargs, 0, "input", None))):
+            self.normed.add(convolution)
             at = 3 if func is torch.batch_norm else 1
             running = (
                 _argument(args, kwargs, at + i, f"running_{name}", None) for i, name in enumerate(("mean", "var"))
             )
-            self.trained_on = self.trained_on or self._told(convolution[1], *running)
+            self.trained_on = self.trained_on or self._told(convolution, *running)
         return out
 
     def _told(self, layer: str, mean: Tensor | None, variance: Tensor | None) -> TrainedOn | None:
