@@ -13,7 +13,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
 from typing import Any
@@ -118,30 +118,25 @@ def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
     target, before = _imported(home, source), ""
     for part in path.split("."):
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
-            target, given = make(_given(target, given), source), []
+            target, given = make(partial(target, *given), source), []
         if not hasattr(target, part):
             hint = nearest(part, dir(target))
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
-    return target if isinstance(target, nn.Module) or not callable(target) else make(_given(target, given), source)
-
-
-def _given(factory: Any, given: Sequence[str]) -> Any:
-    return partial(factory, *given) if given else factory
+    done = isinstance(target, nn.Module) or not callable(target)
+    return target if done else make(partial(target, *given), source)
 
 
 def _imported(home: str, source: str) -> Any:
+    def failed(error: BaseException) -> PadvizError:
+        if isinstance(error, ModuleNotFoundError):
+            return UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?")
+        return DescriptionError(f"cannot be imported: {line_of(error)}", where=source)
+
     here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere
     sys.path.insert(0, here)
     try:
-        with quiet():
-            return importlib.import_module(home)
-    except ModuleNotFoundError as error:
-        raise UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?") from None
-    except PadvizError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise DescriptionError(f"cannot be imported: {line_of(error)}", where=source) from None
+        return called(lambda: importlib.import_module(home), failed)
     finally:
         with suppress(ValueError):  # the code may have set paths of its own
             sys.path.remove(here)
@@ -168,15 +163,25 @@ def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
 def call_factory(
     factory: Any, source: str, options: Mapping[str, Any], hint: str = "name a function that needs no arguments"
 ) -> Any:
-    """Call a factory with such options, as far as they are its own."""
+    """Call a factory with options."""
+    return called(
+        lambda: factory(**options),
+        lambda error: DescriptionError(f"cannot be made: {line_of(error)}", where=source, hint=hint),
+    )
+
+
+def called(code: Callable[[], Any], failed: Callable[[BaseException], PadvizError]) -> Any:
+    """Run code of others, and raise what `failed` makes of its errors: the one place where all of them are caught.
+
+    Ctrl-C and the like pass, and so does what padviz itself raises inside of it.
+    """
     try:
         with quiet():
-            return factory(**options)
+            return code()
     except PadvizError:
         raise
     except (Exception, SystemExit) as error:
-        what = f"cannot be made: {line_of(error)}"
-        raise DescriptionError(what, where=source, hint=hint) from None
+        raise failed(error) from None
 
 
 def line_of(error: BaseException) -> str:
@@ -192,19 +197,19 @@ def emptied(module: nn.Module, where: str) -> nn.Module:
 
 def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
     """Copy a module in evaluation mode, with `of` a tensor where the module has that."""
-    tensors = [*module.parameters(), *module.buffers()]
     values = [value for inner in module.modules() for value in vars(inner).values()]
-    tensors += [value for value in values if isinstance(value, Tensor)]
-    # deepcopy's memo has copies by the ids of what they are copies of
-    memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
-    try:
-        memo |= {id(tensor): of(tensor) for tensor in tensors}
-        return copy.deepcopy(module, memo).eval()
-    except PadvizError:
-        raise
-    except (Exception, SystemExit) as error:
-        hint = "a module with lazy layers must have run once"
-        raise DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint) from None
+    tensors = {*module.parameters(), *module.buffers(), *(value for value in values if isinstance(value, Tensor))}
+
+    def copied() -> nn.Module:
+        # the memo of deepcopy has what becomes of objects by their ids
+        memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
+        return copy.deepcopy(module, memo | {id(tensor): of(tensor) for tensor in tensors}).eval()
+
+    hint = "a module with lazy layers must have run once"
+    made: nn.Module = called(
+        copied, lambda error: DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint)
+    )
+    return made
 
 
 def _empty(tensor: Tensor) -> Tensor:
@@ -273,22 +278,24 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
     for tensor in others.values():
         if isinstance(tensor, Tensor):
             tracer.memory.add(tensor, unread=True)
+
+    def forward() -> Any:
+        with torch.no_grad(), tracer.modules, tracer.memory, tracer, watch(tracer):
+            return module(**{into: image, **others}) if into else module(image)
+
+    def failed(error: BaseException) -> PadvizError:
+        at = ", ".join(filter(None, (where, tracer.modules.path)))
+        if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
+            return DescriptionError(SCRIPTED, where=at)
+        what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
+        return DescriptionError(what, where=at, hint=_way_out(module, into, others))
+
     try:
-        with torch.no_grad(), quiet(), tracer.modules, tracer.memory, tracer, watch(tracer):
-            out = module(**{into: image, **others}) if into else module(image)
+        outputs = tracer.outputs(called(forward, failed))
     except Stopped as end:
         if end.error:
             raise end.error from None
         return tracer.arranger
-    except PadvizError:
-        raise
-    except (Exception, SystemExit) as error:
-        at = ", ".join(filter(None, (where, tracer.modules.path)))
-        if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
-            raise DescriptionError(SCRIPTED, where=at) from None
-        what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        raise DescriptionError(what, where=at, hint=_way_out(module, into, others)) from None
-    outputs = tracer.outputs(out)
     laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     return tracer.arranger
 
@@ -312,14 +319,10 @@ def _as_output(laid: Trace, value: Map) -> int:
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
         return laid.add("flatten", "global", (at,))
-    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
+    read = any(at in other.inputs for i, other in enumerate(laid.layers) if i not in laid.heads)
+    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not read:
         return at
     return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
-
-
-def _goes_on(laid: Trace, at: int) -> bool:
-    """Tell whether anything but a head reads a layer."""
-    return any(at in layer.inputs for i, layer in enumerate(laid.layers) if i not in laid.heads)
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
+from padviz.errors import DescriptionError, OptionError, nearest, printable
 from padviz.network.network import Size
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.load import line_of, quiet
+from padviz.sources.torch.load import called, line_of
 from padviz.trained.sessions.running import (
     LINES,
     Images,
@@ -111,17 +111,18 @@ class TorchRunner:
 
     def _run(self, images: NDArray[np.floating[Any]], *modes: AbstractContextManager[Any]) -> Any:
         read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
-        try:
+
+        def forward() -> Any:
             with ExitStack() as stack:
-                outer: list[AbstractContextManager[Any]] = [torch.no_grad(), quiet(), self.within(), *modes]
-                for mode in outer:
+                for mode in (torch.no_grad(), self.within(), *modes):
                     stack.enter_context(mode)
                 return self.module(read)
-        except PadvizError:
-            raise
-        except Exception as error:
+
+        def failed(error: BaseException) -> DescriptionError:
             what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
-            raise DescriptionError(what, where=self.where, hint="try another `size`") from None
+            return DescriptionError(what, where=self.where, hint="try another `size`")
+
+        return called(forward, failed)
 
 
 class _AllRan(BaseException):
