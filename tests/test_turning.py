@@ -265,7 +265,7 @@ def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     maps = [
         [
             *drawn(heatmap(padviz.usage(net, at))),
-            *drawn(panels.compared([("a", padviz.usage(net, at).value)], "padding")),
+            *drawn(panels.compared([("a", padviz.usage(net, at))], "padding")),
             *drawn(heatmap(coverage(net, at))),
             *drawn(panels.taps(tap_exposure(net, at), "taps")),
         ]

@@ -44,7 +44,8 @@ class Reach(msgspec.Struct, frozen=True):
     exceeds: bool
 
 
-class Audit(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Audit:
     """The verdict in a few words and three sentences, the figures that it stands on, and the remedies, best first.
 
     `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from padviz.advice.remedies import Remedy
+from padviz.advice.verdict import DRAWN, Audit, examine, to_try
+from padviz.advice.verdict import audit as audited
 from padviz.api.results.asked import asked
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
@@ -15,8 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from padviz.advice.verdict import Audit
     from padviz.trained.trying.trial import Trial
+
+
+class AuditResult(Result[Remedy], Audit):
+    """An audit: `.verdict`, the sentences and figures behind it, and `.remedies`, which are its rows."""
 
 
 def audit(
@@ -29,7 +36,7 @@ def audit(
     heads: str | None = None,
     images: str | Path | None = None,
     weights: str | Path | None = None,
-) -> Result[Audit]:
+) -> AuditResult:
     """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
 
     Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
@@ -52,7 +59,7 @@ def audit(
 
     Returns
     -------
-    Result of a `padviz.advice.verdict.Audit`
+    AuditResult
         With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
         first what works with today's weights, then by what was measured: what each is, how it is made, what it needs of
         a trained network, and its outcome.
@@ -76,27 +83,28 @@ def audit(
     >>> judged.best, best.what, best.edit[0], best.as_is, best.trained
     ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
     """
-    from padviz.advice.verdict import DRAWN, audit, examine
     from padviz.reports.maps.audit import report_of
 
     if weights and not images:
         raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
     wanted, _ = asked(network, size, padding, same)
-    judged = audit(wanted, size, layer, heads)
+    judged = audited(wanted, size, layer, heads)
     tried = _tried(network, weights, judged, images) if images else None
+    draw = partial(_drawn, wanted, size, layer, heads)
+    return AuditResult.made_of(judged, judged.remedies, partial(report_of, [judged], tried), draw, pictured=True)
 
-    def draw(cmap: str | None = None) -> Figure:
-        from padviz.figures.maps import panels
 
-        return panels.compared(examine(wanted, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
+def _drawn(
+    network: Network, size: Any, layer: str | Sequence[str] | None, heads: str | None, cmap: str | None = None
+) -> Figure:
+    from padviz.figures.maps import panels
 
-    return Result(judged, judged.remedies, lambda: report_of([judged], tried), draw, _pictured=True)
+    return panels.compared(examine(network, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
 
 
 def _tried(network: Any, weights: str | Path | None, audit: Audit, images: str | Path) -> Trial:
     """Try the sizes and schemes among the remedies on a trained network."""
-    from padviz.advice.verdict import to_try
     from padviz.api.trained.trying import trial
 
     sizes, schemes = to_try(audit)
-    return trial(network, images, sizes, schemes, trained_at=(audit.size[0], audit.size[1]), weights=weights).value
+    return trial(network, images, sizes, schemes, trained_at=(audit.size[0], audit.size[1]), weights=weights)

@@ -12,6 +12,10 @@ from padviz.api.results.asked import asked
 from padviz.api.results.description import Description
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
+from padviz.geometry.costs import Costs, LayerCost
+from padviz.geometry.costs import costs as counted_costs
+from padviz.geometry.differences import Difference, differences
+from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import as_reading
@@ -19,9 +23,21 @@ from padviz.sources.tracing.reading import as_reading
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.geometry.costs import Costs
-    from padviz.geometry.differences import Difference
-    from padviz.network.layer import Layer
+
+class LayersResult(Result[Layer]):
+    """The layers of a network, in its order."""
+
+
+class CostsResult(Result[LayerCost], Costs):
+    """Multiply-adds: `.macs`, the sum, and `.layers`."""
+
+
+class NetworksResult(Result[Network]):
+    """The networks of the zoo."""
+
+
+class DiffResult(Result[Difference]):
+    """Where two networks part."""
 
 
 class Loaded(Network):
@@ -105,7 +121,7 @@ def layers(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> Result[tuple[Layer, ...]]:
+) -> LayersResult:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
 
     The picture is that of `fields`.
@@ -117,7 +133,7 @@ def layers(
 
     Returns
     -------
-    Result of a tuple of `padviz.network.layer.Layer`
+    LayersResult
 
     Raises
     ------
@@ -135,7 +151,7 @@ def layers(
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = wanted.layers[1:]
     draw = partial(field_boxes.fields_of, wanted, pixels)
-    return Result(rows, rows, partial(reports.layers, wanted, pixels), draw)
+    return LayersResult.made_of(None, rows, partial(reports.layers, wanted, pixels), draw)
 
 
 def costs(
@@ -144,7 +160,7 @@ def costs(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> Result[Costs]:
+) -> CostsResult:
     """Count the multiply-adds of every convolution at a size.
 
     Parameters
@@ -154,7 +170,7 @@ def costs(
 
     Returns
     -------
-    Result of `padviz.geometry.costs.Costs`
+    CostsResult
         With `.macs`, the sum, and `.layers`; both None where channels are not known, and `.unknown` says where.
 
     Raises
@@ -174,20 +190,19 @@ def costs(
     >>> [cost.macs for cost in costs("resnet50", 224)][:2]
     [118013952, 0]
     """
-    from padviz.geometry.costs import costs
     from padviz.reports.windows import layers as reports
 
     wanted, pixels = asked(network, size, padding, same, layer)
-    counted = costs(wanted, pixels)
-    return Result(counted, counted.layers, partial(reports.costs, wanted, pixels, counted))
+    counted = counted_costs(wanted, pixels)
+    return CostsResult.made_of(counted, counted.layers, partial(reports.costs, wanted, pixels, counted))
 
 
-def networks() -> Result[tuple[Network, ...]]:
+def networks() -> NetworksResult:
     """List the networks that padviz knows by name.
 
     Returns
     -------
-    Result of a tuple of Network
+    NetworksResult
 
     Raises
     ------
@@ -203,7 +218,7 @@ def networks() -> Result[tuple[Network, ...]]:
     from padviz.sources.toml.load import load_config, zoo
 
     rows = tuple(map(load_config, zoo()))
-    return Result(rows, rows, partial(reports.networks, rows))
+    return NetworksResult.made_of(None, rows, partial(reports.networks, rows))
 
 
 def diff(
@@ -212,7 +227,7 @@ def diff(
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
-) -> Result[tuple[Difference, ...]]:
+) -> DiffResult:
     """Compare the windows of two networks at one size; with `same`, the second is read in SAME's convention.
 
     Parameters
@@ -226,7 +241,7 @@ def diff(
 
     Returns
     -------
-    Result of a tuple of `padviz.geometry.differences.Difference`
+    DiffResult
 
     Raises
     ------
@@ -238,7 +253,6 @@ def diff(
     >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].a
     (0, 'conv1')
     """
-    from padviz.geometry.differences import differences
     from padviz.reports.windows import layers as reports
 
     if other is None and not same:
@@ -246,7 +260,7 @@ def diff(
     first, pixels = asked(network, size, padding)
     second, _ = asked(network if other is None else other, pixels, padding, same)
     rows = tuple(differences(first, second, pixels))
-    return Result(rows, rows, partial(reports.diff, first, second, pixels, same, rows, False))
+    return DiffResult.made_of(None, rows, partial(reports.diff, first, second, pixels, same, rows, False))
 
 
 def convert(

@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from padviz.api.results.asked import asked, names
 from padviz.api.results.result import Result
+from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
+from padviz.geometry.one_layer import MOST, Illustration, illustrate
 from padviz.network.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.counting.count_map import CountMap
-    from padviz.geometry.one_layer import Illustration
-    from padviz.reports.maps.usage import Item
-
 Unit = tuple[int | slice, int | slice]
+Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
+
+
+class UsageResult(Result[CountMap], CountMap):
+    """A usage map, with `.counts` of shape (height, width)."""
+
+
+class CoverageResult(Result[CountMap], CountMap):
+    """A coverage map, with `.counts` of the layer's shape, `.full` and `.share`."""
+
+
+class StripResult(Result[CountMap]):
+    """The coverage maps of several layers."""
+
+
+class CompareResult(Result[Item]):
+    """Maps side by side: pairs of a label and a `CountMap`, or the error in place of a map that cannot run."""
+
+
+class KernelResult(Result[Illustration]):
+    """A window on a small image, under each scheme."""
 
 
 def usage(
@@ -33,7 +52,7 @@ def usage(
     same: bool = False,
     heads: str | None = None,
     engine: str = "auto",
-) -> Result[CountMap]:
+) -> UsageResult:
     """Count the paths from every input pixel to the units of the target layer.
 
     Parameters
@@ -62,7 +81,7 @@ def usage(
 
     Returns
     -------
-    Result of a `CountMap`
+    UsageResult, a `CountMap`
         With `.counts` of shape (height, width).
 
     Raises
@@ -88,7 +107,33 @@ def usage(
     wanted, pixels = asked(network, size, same=same)
     counts = usage(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
     draw, axes = partial(heatmap.heatmap, counts), partial(heatmap.plot, counts)
-    return Result(counts, (counts,), partial(reports.usage, counts), draw, axes, _pictured=True)
+    return UsageResult.made_of(counts, (counts,), partial(reports.usage, counts), draw, axes, pictured=True)
+
+
+@overload
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult: ...
+
+
+@overload
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: Sequence[str] = (),
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult | StripResult: ...
 
 
 def coverage(
@@ -100,7 +145,7 @@ def coverage(
     *,
     same: bool = False,
     engine: str = "auto",
-) -> Result[Any]:
+) -> CoverageResult | StripResult:
     """Count the paths that reach each unit of a layer from real pixels, not padding.
 
     Parameters
@@ -112,7 +157,7 @@ def coverage(
 
     Returns
     -------
-    Result of a `CountMap`, or of a tuple of them where several layers are named
+    CoverageResult, a `CountMap`; or StripResult, of several where several layers are named
         With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
 
     Raises
@@ -140,9 +185,9 @@ def coverage(
     maps = coverages(wanted, pixels, padding, names_of(names(layer) or None, wanted), pooling, engine=engine)
     report = partial(coverage, maps, ())
     if len(maps) > 1:
-        return Result(maps, maps, report, partial(panels.strip, maps), _pictured=True)
+        return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
     draw, axes = partial(heatmap.heatmap, maps[0]), partial(heatmap.plot, maps[0])
-    return Result(maps[0], maps, report, draw, axes, _pictured=True)
+    return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True)
 
 
 def compare(
@@ -154,7 +199,7 @@ def compare(
     same: bool = False,
     heads: str | None = None,
     scale: str | None = None,
-) -> Result[tuple[Item, ...]]:
+) -> CompareResult:
     """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.
 
     Parameters
@@ -171,7 +216,8 @@ def compare(
 
     Returns
     -------
-    Result of a tuple of (label, CountMap), or of the error in place of a map that cannot run
+    CompareResult
+        Pairs of (label, CountMap), or the error in place of a map that cannot run.
 
     Raises
     ------
@@ -200,7 +246,7 @@ def compare(
     ]
     items = tuple(zip(map(_label, given[varies]), usages(choices, heads), strict=True))
     draw = partial(panels.compared, items, varies, scale)
-    return Result(items, items, partial(reports.compare, items, varies), draw, _pictured=True)
+    return CompareResult.made_of(None, items, partial(reports.compare, items, varies), draw, pictured=True)
 
 
 def _several(values: Any) -> list[Any]:
@@ -238,7 +284,7 @@ def kernel(
     size: int | tuple[int, int] = 7,
     padding: str | Sequence[str] = "zero",
     pixel: tuple[int, int] | None = None,
-) -> Result[tuple[Illustration, ...]]:
+) -> KernelResult:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
     Parameters
@@ -254,7 +300,7 @@ def kernel(
 
     Returns
     -------
-    Result of a tuple of `padviz.geometry.one_layer.Illustration`
+    KernelResult
 
     Raises
     ------
@@ -267,7 +313,6 @@ def kernel(
     ['g', 'f', 'g', 'h', 'i', 'j', 'i']
     """
     from padviz.figures.windows import kernel_cells
-    from padviz.geometry.one_layer import MOST, illustrate
     from padviz.network.network import AXES, as_size, on_axes
     from padviz.network.rewrites import canonical
     from padviz.reports.maps.kernel import report_of
@@ -280,4 +325,4 @@ def kernel(
     if pixel is not None:
         layers[0].taps(*pixel)
     draw = partial(kernel_cells.kernels, layers, pixel)
-    return Result(layers, layers, partial(report_of, layers, pixel, ()), draw, _pictured=True)
+    return KernelResult.made_of(None, layers, partial(report_of, layers, pixel, ()), draw, pictured=True)

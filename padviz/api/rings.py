@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
+from padviz.scoring.rings import detected
+from padviz.scoring.rings.bands import Band, Bands
+from padviz.scoring.rings.detected import Ring, Rings
 
 RINGS = 4  # where nothing says how many
 
@@ -18,8 +21,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.network.network import Network
-    from padviz.scoring.rings.bands import Bands
-    from padviz.scoring.rings.detected import Rings
+
+
+class RingsResult(Result[Ring], Rings):
+    """A detector's results in rings, from the outermost inwards: `.rings`, each with `objects`, `recall` and `ap`."""
+
+
+class BandsResult(Result[Band], Bands):
+    """A classifier's or segmenter's results in rings, from the outermost inwards: `.rings`."""
 
 
 def rings(
@@ -34,7 +43,7 @@ def rings(
     iou: Sequence[float] | None = None,
     by_class: bool = False,
     seed: int = 0,
-) -> Result[Rings] | Result[Bands]:
+) -> RingsResult | BandsResult:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
     A ring has the objects whose centres are so far from the nearest border. What other rings have is ignored: it is
@@ -67,7 +76,7 @@ def rings(
 
     Returns
     -------
-    Result of Rings, or of a classifier or segmenter of Bands
+    RingsResult, or of a classifier or segmenter BandsResult
         `.rings` from the outermost inwards, each with `objects`, `recall` and `ap`; printed, drawn and saved as the
         command does.
 
@@ -92,7 +101,6 @@ def rings(
     from padviz.reports.trained.rings import report_of
     from padviz.scoring.reading.doubts import doubts_of
     from padviz.scoring.reading.either import kind_of, read_bands, read_scenes
-    from padviz.scoring.rings import detected
     from padviz.scoring.rings.ends import check_filled
     from padviz.sources import load_at
 
@@ -105,7 +113,7 @@ def rings(
                 raise OptionError("is for boxes", option=option, hint="leave it out")
         bands = read_bands(gt, pred, kind, count, pixels, seed)
         check_filled([band.count for band in bands.rings], pixels, "object" if kind == "labels" else "pixel")
-        return Result(bands, bands.rings, partial(report_of, bands), partial(_draw, bands))
+        return BandsResult.made_of(bands, bands.rings, partial(report_of, bands), partial(_draw, bands))
     scenes, asked = read_scenes(gt, pred, image_sizes, kind), (count, pixels, iou or (0.5, 0.75), seed)
     doubts = doubts_of(scenes, gt, pred)
     loaded, at = (None, None) if network is None else load_at(network, size)
@@ -113,7 +121,7 @@ def rings(
     check_filled([ring.objects for ring in scored.rings], pixels, "object")
     if by_class:
         scored = replace(scored, classes=detected.by_class(scored, scenes, seed))
-    return Result(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
+    return RingsResult.made_of(scored, scored.rings, partial(report_of, scored), partial(_draw, scored))
 
 
 def _draw(scored: Rings | Bands) -> Figure:

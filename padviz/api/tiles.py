@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from padviz.api.results.asked import asked
 from padviz.api.results.result import Result
+from padviz.cutting.plan import Plan, Tile
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size
 
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.cutting.chunks import Chunks
-    from padviz.cutting.plan import Plan
     from padviz.cutting.verify import Verified
     from padviz.reports.report import Report
     from padviz.trained.weights.trained_network import Trained
 
 
-class Tiles(Result["Plan"]):
+class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are its tiles
     """A plan, printed, drawn and saved as the command does, and translated for other libraries."""
 
     def for_(self, library: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Tiles(Result["Plan"]):
         """
         from padviz.cutting.handover import keywords
 
-        return keywords(self.value, library)
+        return keywords(self, library)
 
 
 def tiles(
@@ -60,7 +60,7 @@ def tiles(
     object_: int = 0,
     ignore_norms: bool = False,
     level: float | None = None,
-) -> Tiles:
+) -> TilesResult:
     """Plan tiles of an image, as few as keep every unit of a network's last maps as it is in the whole image.
 
     Parameters
@@ -84,7 +84,7 @@ def tiles(
 
     Returns
     -------
-    Tiles, the Result of a `padviz.Plan`
+    TilesResult, a `padviz.Plan`
         To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`;
         printed, drawn and saved as the command does; `.for_("monai")` has the keyword arguments for a library.
 
@@ -108,7 +108,7 @@ def tiles(
     kept = upto(whole, returned(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
-    return Tiles(plan, plan, partial(_report, plan), partial(_draw, plan))
+    return TilesResult.made_of(plan, plan, partial(_report, plan), partial(_draw, plan))
 
 
 def chunks(

@@ -10,15 +10,30 @@ from typing import TYPE_CHECKING
 from padviz.api.results.asked import asked, names
 from padviz.api.results.result import Result
 from padviz.errors import OptionError
+from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes
+from padviz.geometry.ledger import LayerPadding, Ledger, ledger
+from padviz.geometry.receptive_fields import ReceptiveField, receptive_fields
+from padviz.geometry.tap_exposure import TapExposure, tap_exposure
 from padviz.network.network import Network, sizes_in
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.geometry.balance.balanced_sizes import BalancedSizes
-    from padviz.geometry.ledger import Ledger
-    from padviz.geometry.receptive_fields import ReceptiveField
-    from padviz.geometry.tap_exposure import TapExposure
+
+class UnevenResult(Result[LayerPadding], Ledger):
+    """A ledger: `.layers`, `.uneven`, `.balanced` and `.remainders`; padding in rows."""
+
+
+class SizesResult(Result[int], BalancedSizes):
+    """Balanced sizes, in pixels, and the rules that they follow."""
+
+
+class TapsResult(Result[TapExposure]):
+    """The tap exposure of each window; grids of shape (kernel height, width), in units."""
+
+
+class FieldsResult(Result[ReceptiveField]):
+    """The receptive field of each layer, in network order; sizes in input pixels."""
 
 
 def uneven(
@@ -29,7 +44,7 @@ def uneven(
     layer: str | Iterable[str] | None = None,
     *,
     all_: bool = False,
-) -> Result[Ledger]:
+) -> UnevenResult:
     """Account for the padding of every window at a size, and list those that read more of it on one side.
 
     Parameters
@@ -50,7 +65,7 @@ def uneven(
 
     Returns
     -------
-    Result of a `padviz.geometry.ledger.Ledger`
+    UnevenResult
         With `.layers`, `.uneven`, `.balanced` and `.remainders`; padding in rows.
 
     Raises
@@ -70,15 +85,13 @@ def uneven(
     True
     """
     from padviz.figures.windows import ledger_bars
-    from padviz.geometry.ledger import ledger
     from padviz.reports.windows.uneven import report_of
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = ledger(wanted, pixels)
     reported = partial(report_of, [(wanted.name, wanted, rows)], all_)
-    return Result(
-        rows, rows.layers if all_ else rows.uneven, reported, partial(ledger_bars.padding, rows, wanted.title)
-    )
+    listed, draw = rows.layers if all_ else rows.uneven, partial(ledger_bars.padding, rows, wanted.title)
+    return UnevenResult.made_of(rows, listed, reported, draw)
 
 
 def sizes(
@@ -89,7 +102,7 @@ def sizes(
     layer: str | Iterable[str] | None = None,
     *,
     axis: str = "both",
-) -> Result[BalancedSizes]:
+) -> SizesResult:
     """Find the sizes, of those to look at, at which no layer reads its padding unevenly.
 
     Parameters
@@ -103,7 +116,7 @@ def sizes(
 
     Returns
     -------
-    Result of `padviz.geometry.balance.balanced_sizes.BalancedSizes`
+    SizesResult
         Tuples of sizes, in pixels, and the rule that they follow.
 
     Raises
@@ -121,13 +134,12 @@ def sizes(
     >>> [*balanced], balanced.rule
     ([225, 257, 289], '32*i + 1')
     """
-    from padviz.geometry.balance.balanced_sizes import balanced_sizes
     from padviz.reports.windows.sizes import report_of
 
     wanted, _ = asked(network, None, padding, same, layer)
     sides = sorted(_sides(size))
     balanced = balanced_sizes(wanted, sides[0], sides[-1], axis, {*sides})
-    return Result(balanced, balanced.balanced, partial(report_of, wanted, balanced))
+    return SizesResult.made_of(balanced, balanced.balanced, partial(report_of, wanted, balanced))
 
 
 def _sides(size: str | int | Iterable[int]) -> list[int]:
@@ -149,7 +161,7 @@ def taps(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> Result[tuple[TapExposure, ...]]:
+) -> TapsResult:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
     An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
@@ -163,7 +175,7 @@ def taps(
 
     Returns
     -------
-    Result of a tuple of `padviz.geometry.tap_exposure.TapExposure`
+    TapsResult
         One for each convolution and pool; grids of shape (kernel height, width), in units.
 
     Raises
@@ -184,7 +196,6 @@ def taps(
            [42, 49, 49]])
     """
     from padviz.figures.maps import panels
-    from padviz.geometry.tap_exposure import tap_exposure
     from padviz.reports.windows.taps import report_of
 
     wanted, pixels = asked(network, size, padding, same, layer)
@@ -194,7 +205,7 @@ def taps(
         what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
         raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz.layers lists them")
     title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
-    return Result(rows, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
+    return TapsResult.made_of(None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 
 def fields(
@@ -203,7 +214,7 @@ def fields(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> Result[tuple[ReceptiveField, ...]]:
+) -> FieldsResult:
     """Work out the receptive field of every layer.
 
     Parameters
@@ -217,7 +228,7 @@ def fields(
 
     Returns
     -------
-    Result of a tuple of `padviz.geometry.receptive_fields.ReceptiveField`
+    FieldsResult
         One for each layer, in network order; sizes in input pixels.
 
     Raises
@@ -237,11 +248,10 @@ def fields(
     (212, 32, 90)
     """
     from padviz.figures.windows import field_boxes
-    from padviz.geometry.receptive_fields import receptive_fields
     from padviz.reports.windows import layers as reports
 
     wanted, pixels = asked(network, size, padding, same, layer)
     only = {wanted.find(name).name for name in names(layer)}
     rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
     draw = partial(field_boxes.fields_of, wanted, pixels)
-    return Result(rows, rows, partial(reports.layers, wanted, pixels, (), only), draw)
+    return FieldsResult.made_of(None, rows, partial(reports.layers, wanted, pixels, (), only), draw)

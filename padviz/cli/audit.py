@@ -100,11 +100,11 @@ def _tried(model: str, weights: str | None, audit: Audit, images: str) -> Trial:
     near = [size for size in sizes if sum(size) < sum(audit.size) + NEAR]
     with progress("images") as on_progress:
         try:
-            tried = trial(trained, images, sizes, schemes, on_progress=on_progress).value
+            tried = trial(trained, images, sizes, schemes, on_progress=on_progress)
         except TooSmall as error:
             if near == sizes:
                 raise
             options.say(f"{error.what}: larger sizes are not tried")
-            tried = trial(trained, images, near, schemes, on_progress=on_progress).value
+            tried = trial(trained, images, near, schemes, on_progress=on_progress)
     options.say_all(tried.notes)
     return tried

@@ -65,7 +65,7 @@ def command(
     about: dict[str, Any] = {"size": size, "layer": layer, "unfinished": kept, "resume": resume}
     about["padding"] = [*filter(None, paddings)]
     with saying_what_is_kept(), progress("positions") as on_progress:
-        scores = detect(network, **settings, **about, on_progress=on_progress).value
+        scores = detect(network, **settings, **about, on_progress=on_progress)
     if path:
         _draw(scores, path, kept)
     options.say_all((*anew, *scores.notes))

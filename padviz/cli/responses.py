@@ -53,9 +53,8 @@ def command(
     from padviz.reports.trained.responses import report_of
 
     network = options.read_trained(model, size, weights)
-    settings["padding"] = [*filter(None, paddings or RUNNING_ON)]
+    settings |= {"padding": [*filter(None, paddings or RUNNING_ON)], "layer": layers or None}
     with progress("images") as on_progress:
-        measured = responses(network, size, **settings, shuffled=not no_shuffled, on_progress=on_progress).value
-    measured = measured.only(layers) if layers else measured
+        measured = responses(network, size, **settings, shuffled=not no_shuffled, on_progress=on_progress)
     options.say_all(measured.notes)
     to.show(report_of(measured, to.files), lambda: panels(measured))

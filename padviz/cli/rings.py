@@ -41,6 +41,6 @@ def command(model: str | None, size: Pixels | None, gt: str, pred: str, to: To, 
 
     if size and not model:
         raise OptionError("is that of a network", where="--size", hint="name MODEL, or leave it out")
-    scored = rings(gt, pred, options.load_as(model, size) if model else None, size, **settings).value
+    scored = rings(gt, pred, options.load_as(model, size) if model else None, size, **settings)
     options.say_all((*getattr(scored, "doubts", ()), *getattr(scored, "notes", ())))
     to.show(report_of(scored, to.files), lambda: drawn(scored, *headlines(scored)))

@@ -39,7 +39,7 @@ def command(model: str, weights: str | None, size: Pixels | None, resume: bool, 
     path = to.path or default_path("seen", [network.network.name], [network.size])
     kept, anew = options.kept_beside(path, resume, to.overwrite)
     with saying_what_is_kept(), progress("places") as on_progress:
-        seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress).value
+        seen_map = seen(network, **settings, unfinished=kept, resume=resume, on_progress=on_progress)
     options.say_all((*anew, *seen_map.notes))
     to.show(trying.seen(seen_map, to.files), lambda: seeing.beside(seen_map))
     kept.unlink(missing_ok=True)  # all that is made of it is there

@@ -46,6 +46,6 @@ def command(
     network = options.read_trained(model, trained_at, weights, "trained_at")
     with progress("images") as on_progress:
         schemes = [*filter(None, paddings)] if paddings else None
-        tried = trial(network, size=[*sizes] or None, padding=schemes, **settings, on_progress=on_progress).value
+        tried = trial(network, size=[*sizes] or None, padding=schemes, **settings, on_progress=on_progress)
     options.say_all(tried.notes)
     to.show(trying.trial(tried, to.files), lambda: trials.dots(tried))

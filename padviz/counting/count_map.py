@@ -51,7 +51,7 @@ class CountMap:
     >>> padviz.usage("vgg19", 512).max == 9**16
     True
     >>> huge = padviz.usage("resnet50", 65536)
-    >>> huge.value, huge.tally.shape
+    >>> huge[0], huge.tally.shape
     (<CountMap resnet50 65536x65536 2397971307776..5625490089369600 paths>, (1, 448, 448))
     >>> huge.counts_at([0, -1], [0, 30_000]).tolist()
     [[59303702250160, 480057408321520], [11902225391184, 96434459193600]]

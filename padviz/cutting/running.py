@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,21 +12,13 @@ from padviz.cutting.plan import Plan, Tile
 from padviz.errors import OptionError
 from padviz.network.network import in_words
 
-
-class Holding(Protocol):
-    """What holds a plan, as the result of `padviz.tiles`."""
-
-    @property
-    def value(self) -> Plan: ...
-
-
 Progress = Callable[[int, int], None]
 
 
 def tiled(
     model: Callable[[Any], Any],
     image: Any,
-    plan: Plan | Holding,
+    plan: Plan,
     *,
     batch: int = 1,
     out: Any = None,
@@ -69,7 +61,8 @@ def tiled(
     >>> tiled(lambda tile: tile[92:-92, 92:-92], np.eye(2044, 700), plan).shape
     (1860, 516)
     """
-    plan = _plan_of(plan, image)
+    if not isinstance(plan, Plan) or not hasattr(image, "shape"):
+        raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
     _check(model, image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
     done = 0
@@ -86,14 +79,6 @@ def tiled(
             on_progress(done, len(plan))
     assert outputs is not None
     return outputs[0] if len(plan.heads) == 1 else outputs
-
-
-def _plan_of(plan: object, image: Any) -> Plan:
-    """Take a plan, or the one that a result holds; refuse arguments in another order."""
-    plan = plan if isinstance(plan, Plan) else getattr(plan, "value", None)
-    if not isinstance(plan, Plan) or not hasattr(image, "shape"):
-        raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
-    return plan
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:

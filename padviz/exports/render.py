@@ -123,8 +123,8 @@ def _responses(item: Item) -> Rendered:
     trained, inputs = _trained(item), item.trained.shown
     paddings = [padding for padding in item.paddings if padding]
     settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std}
-    measured = responses(trained, None, paddings, inputs.inputs, inputs.n, **settings).value
-    measured = measured.only([item.network.find(item.layers[0]).name]) if item.layers[0] else measured
+    layer = item.network.find(item.layers[0]).name if item.layers[0] else None
+    measured = responses(trained, None, paddings, inputs.inputs, inputs.n, layer=layer, **settings)
     return Rendered(report_of(measured).facts, lambda cmap: drawn(measured, cmap))
 
 

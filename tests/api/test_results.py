@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_rows_are_those_of_the_csv(result: padviz.Result[Any], tmp_path: Path) -
     assert json.loads(json.dumps(rows)) == rows
     assert json.loads((tmp_path / "x.json").read_text())["schema_version"] > 0
     assert str(result).strip()
-    if not hasattr(result.value, "tally"):  # of a map, .csv has the counts
+    if not hasattr(result, "tally"):  # of a map, .csv has the counts
         result.save(tmp_path / "x.csv")
         read = [*csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text()))]
         assert [*read[0]] == [*rows[0]]
@@ -90,7 +91,7 @@ def test_what_python_and_notebooks_print_is_short(result: padviz.Result[Any]) ->
     html = result._repr_html_()
     shown = html.split("<details><summary>")[0] if "more row" in html else html
     assert shown.count("<tr") <= 2 * ROWS
-    assert html.count("<img") == (result._draw is not None and result._pictured)
+    assert html.count("<img") == (result._shown.draw is not None and result._shown.pictured)
 
 
 def test_a_picture_is_drawn_where_the_command_has_one(result: padviz.Result[Any], tmp_path: Path) -> None:
@@ -113,6 +114,31 @@ def test_the_counts_of_a_map_are_saved_exactly(tmp_path: Path) -> None:
         assert (padviz.read_counts(tmp_path / f"x{suffix}") == counts.counts).all()
 
 
+def test_results_are_pickled(result: padviz.Result[Any]) -> None:
+    again = pickle.loads(pickle.dumps(result))
+    assert type(again) is type(result)
+    assert str(again) == str(result)
+
+
+def test_a_file_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    found = padviz.uneven("resnet18", 224)
+    found.save(tmp_path / "x.json")
+    before = (tmp_path / "x.json").read_text()
+    with pytest.raises(padviz.PadvizError, match=r"x\.json: exists; add overwrite=True to replace it"):
+        padviz.uneven("resnet18", 225).save(tmp_path / "x.json")
+    assert (tmp_path / "x.json").read_text() == before
+    padviz.uneven("resnet18", 225).save(tmp_path / "x.json", overwrite=True)
+    assert (tmp_path / "x.json").read_text() != before
+
+
+def test_a_completion_lists_the_figures_of_a_result_and_of_a_row() -> None:
+    found = padviz.uneven("resnet18", 224)
+    assert {"balanced", "uneven", "remainders", "to_rows", "plot"} <= {*dir(found)}
+    assert {"layer", "kind", "height", "uneven"} <= {*dir(found[0])}
+    with pytest.raises(AttributeError, match="balancd"):
+        found.balancd  # type: ignore[attr-defined]  # noqa: B018
+
+
 @pytest.fixture
 def _closed() -> Iterator[None]:
     pyplot.close("all")  # which other tests left open
@@ -123,9 +149,8 @@ def _closed() -> Iterator[None]:
 @pytest.mark.parametrize("size", [(32, 48), (40, 33)])
 def test_numpy_takes_the_counts_of_a_map(size: tuple[int, int]) -> None:
     counts = padviz.usage("resnet18", size)
-    for each in (counts, counts.value):
-        np.testing.assert_array_equal(np.asarray(each), counts.counts)
-        assert np.asarray(each, float).dtype == float
+    np.testing.assert_array_equal(np.asarray(counts), counts.counts)
+    assert np.asarray(counts, float).dtype == float
     assert not hasattr(padviz.uneven("resnet18", size), "__array__")
 
 

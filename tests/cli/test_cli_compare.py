@@ -68,7 +68,7 @@ def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
 
 def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
     def caption(models: list[str], varies: str) -> str:
-        figure = panels.compared([(model, padviz.usage(model, 64).value) for model in models], varies)
+        figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], varies)
         return " ".join(text.get_text() for text in figure.texts)
 
     assert "to each last feature map" in caption(["vgg11", "vgg19"], "model")

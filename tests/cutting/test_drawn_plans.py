@@ -125,7 +125,7 @@ def check(seed: int) -> str:
         if cut == "tiles":
             check_context(seed, module, network, context, n)
             tile = min(n - 1, max(1, context.before + context.after + extra))
-            plan = padviz.tiles(module, n, tile).value
+            plan = padviz.tiles(module, n, tile)
             check_stitched(seed, module, signal, whole, plan)
         else:
             check_chunks(seed, module, signal, whole, padviz.chunks(module, context.lattice * draw.randint(1, 9), n))

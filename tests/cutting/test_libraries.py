@@ -275,12 +275,12 @@ def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 9, padding=4), nn.InstanceNorm2d(2)))
     plan = padviz.tiles(module, 96, 48, layer=layer, **options)
     for library in ("python", "monai", "torchio", "toolbelt", "sahi", "supervision"):
-        recipe = handover(plan.value, library)
+        recipe = handover(plan, library)
         assert not recipe.exact
         assert recipe.call.startswith(f"# {recipe.words}\n")
         assert recipe.words.startswith("not exact: ")
-    asked = handover(plan.value, "python").arguments
-    assert padviz.tiles(module, layer=layer, **asked).value.lines == plan.value.lines
+    asked = handover(plan, "python").arguments
+    assert padviz.tiles(module, layer=layer, **asked).lines == plan.lines
 
 
 @pytest.mark.parametrize("library", ["nnunet", "cellpose", "diffusers", "comfyui"])
@@ -291,7 +291,7 @@ def test_libraries_that_no_plan_makes_exact_are_refused_with_the_reason(library:
 
 def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_given() -> None:
     plan = padviz.tiles("unet_padded", 1024, 512)
-    recipe, given = handover(plan.value, "monai"), plan.for_("MONAI")
+    recipe, given = handover(plan, "monai"), plan.for_("MONAI")
     weights = given.pop("roi_weight_map")
     assert given == recipe.arguments
     assert weights.shape == (512, 512)

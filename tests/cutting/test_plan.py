@@ -322,7 +322,7 @@ def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Modu
 @pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
 def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, keeps: int) -> None:
     module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
-    plan = padviz.tiles(module, 128, tile).value
+    plan = padviz.tiles(module, 128, tile)
     assert {b - a for a, b in plan.lines[0].keeps[0][1:-2]} == {keeps}
     with pytest.raises(OptionError, match="24 px are too few: a tile needs 25"):
         padviz.tiles(module, 128, 24)
@@ -350,7 +350,7 @@ def test_what_a_network_returns_is_judged_and_not_its_last_map_alone(norm: nn.Mo
         with pytest.raises(OptionError, match=rf"no tiles are exact: 1 \({why}\)"):
             cut()
     assert not padviz.verify_tiles(module, 96, ignore_norms=True).holds
-    assert padviz.tiles(module, 96, 48, layer="0").value.contexts[0][0].before == 1
+    assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
 
 
 class Multiple(nn.Module):
@@ -455,7 +455,7 @@ class ByTheSize(nn.Module):
 def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
     with pytest.raises(padviz.PadvizError, match="slice: it has b_2 in its place at 96 x 96; try another"):
         padviz.tiles(ByTheSize(), 256, 96)
-    assert padviz.tiles(ByTheSize(), 256, 126).value.tile == (124, 124)  # a multiple of 4, as the image
+    assert padviz.tiles(ByTheSize(), 256, 126).tile == (124, 124)  # a multiple of 4, as the image
     module = ByTheSize().double().eval()
     plan, image = padviz.tiles(module, 255, 127), torch.rand(1, 3, 255, 255, dtype=torch.float64)
     with torch.no_grad():

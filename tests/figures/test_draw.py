@@ -161,7 +161,7 @@ def test_a_picture_of_tiles_says_what_makes_them_inexact() -> None:
 def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
     net = padviz.load(name)
     found = padviz.uneven(net, size)
-    figure = ledger_bars.padding(found.value, net.title)
+    figure = ledger_bars.padding(found, net.title)
     assert not clipped(figure)
     assert len(figure.axes) == (1 if size[0] == size[1] else 2)
     uneven = [row.layer for row in found.layers if row.uneven]
@@ -185,7 +185,7 @@ def said(figure: Figure) -> str:
 
 
 def test_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
-    counts = padviz.usage("vgg11", (90, 301)).value
+    counts = padviz.usage("vgg11", (90, 301))
     for most, expected in ((200, (151, 45)), (1000, (301, 90))):
         write_map_thumbnail(counts, tmp_path / "map.png", most)
         with Image.open(tmp_path / "map.png") as picture:
@@ -197,8 +197,8 @@ def test_thumbnails_have_the_sizes_asked_for(tmp_path: Path) -> None:
 
 def test_thumbnails_show_fair_shares_up_to_2_whatever_is_in_them(tmp_path: Path) -> None:
     cover = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
-    one_unit = padviz.usage("vgg11", 64, unit=(0, 0)).value
-    maps = [(padviz.usage("resnet18", size).value, "PuOr", 2) for size in (32, (300, 500))]
+    one_unit = padviz.usage("vgg11", 64, unit=(0, 0))
+    maps = [(padviz.usage("resnet18", size), "PuOr", 2) for size in (32, (300, 500))]
     for counts, cmap, most in [*maps, (cover, "plasma", 1), (one_unit, "plasma", 1)]:
         values = counts.relative() if counts is one_unit else counts.share()
         write_map_thumbnail(counts, tmp_path / "map.png", 1000)

@@ -34,7 +34,7 @@ def said(figure: Figure) -> str:
 
 
 def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
-    counts = padviz.usage("vgg19", (200, 300), padding="reflect").value
+    counts = padviz.usage("vgg19", (200, 300), padding="reflect")
     figure = heatmap(counts)
     words = said(figure)
     for part in ("VGG-19, 200 × 300: the outer", "less than half", "reflect padding", "features.36 (6 × 9)"):
@@ -50,7 +50,7 @@ def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
 
 @pytest.mark.parametrize(("network", "size"), [("vgg19", 64), ("resnet50", 96), ("resnet50", (70, 500))])
 def test_counts_are_drawn_on_request_as_they_are(network: str, size: int) -> None:
-    counts = padviz.usage(network, size).value
+    counts = padviz.usage(network, size)
     figure = heatmap(counts, scale="counts")
     assert f"counts; 100% is {scientific(counts.max)} paths" in said(figure)
     assert "starved" not in said(figure)
@@ -60,7 +60,7 @@ def test_counts_are_drawn_on_request_as_they_are(network: str, size: int) -> Non
 
 
 def test_counts_are_drawn_where_there_are_no_fair_shares_and_the_picture_says_why() -> None:
-    counts = padviz.usage("vgg19", 64, unit=(1, 1)).value
+    counts = padviz.usage("vgg19", 64, unit=(1, 1))
     figure = heatmap(counts, "viridis")
     (image,) = (image for ax in figure.axes for image in ax.images)
     assert image.get_cmap().name == "viridis"
@@ -75,12 +75,12 @@ def test_titles_say_what_is_found() -> None:
         ("vgg11", 224, "circular"): "VGG-11, 224 × 224: no pixel gets less than half its fair share",
     }
     for (network, size, padding), title in titles.items():
-        assert caption(padviz.usage(network, size, padding).value)[0].startswith(title)
+        assert caption(padviz.usage(network, size, padding))[0].startswith(title)
 
 
 @pytest.mark.parametrize("sides", [(64, 64), (64, 96), (96, 64)])
 def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple[int, int]) -> None:
-    counts = padviz.usage("resnet50", (sides[0] // 2, sides[1] // 2)).value
+    counts = padviz.usage("resnet50", (sides[0] // 2, sides[1] // 2))
     share = heatmap(counts).axes[0].images[0]
     values = counts.share()
     assert (share.norm.vmin, share.norm.vmax) == (values.min(), values.max())
@@ -91,7 +91,7 @@ def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is(sides: tuple
 
 
 def test_rims_are_marked_where_they_end() -> None:
-    counts = padviz.usage("resnet50", (224, 320)).value
+    counts = padviz.usage("resnet50", (224, 320))
     ax = heatmap(counts).axes[0]
     rim = counts.rims[0]  # type: ignore[index]
     lines = sorted(
@@ -110,17 +110,17 @@ def test_small_maps_have_their_numbers_in_the_cells() -> None:
     def written(counts: padviz.CountMap, scale: str = "counts") -> list[str]:
         return [text.get_text() for text in heatmap(counts, scale=scale).axes[0].texts]
 
-    for counts in (padviz.usage(ONE, 5).value, padviz.usage("vgg19", 16, layer="features.9").value):
+    for counts in (padviz.usage(ONE, 5), padviz.usage("vgg19", 16, layer="features.9")):
         assert written(counts) == [str(n) for n in counts.counts.flat]
         assert not clipped(heatmap(counts))
-    assert written(padviz.usage(ONE, (3, 17)).value) == []
-    assert written(padviz.usage(ONE, 4, padding="partial").value)[0] == "6.25"
-    assert written(padviz.usage(ONE, 4).value, "share")[:2] == ["0.44", "0.67"]
-    assert len(written(padviz.usage("vgg11", 32, layer="features.0").value)) == 0
+    assert written(padviz.usage(ONE, (3, 17))) == []
+    assert written(padviz.usage(ONE, 4, padding="partial"))[0] == "6.25"
+    assert written(padviz.usage(ONE, 4), "share")[:2] == ["0.44", "0.67"]
+    assert len(written(padviz.usage("vgg11", 32, layer="features.0"))) == 0
 
 
 def test_large_maps_are_drawn_as_means() -> None:
-    counts = padviz.usage("resnet50", 800).value
+    counts = padviz.usage("resnet50", 800)
     figure = heatmap(counts, scale="share")
     assert "drawn as means of 2 × 2" in said(figure)
     shown = np.asarray(figure.axes[0].images[0].get_array())
@@ -138,7 +138,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("name", "size"), BROKEN)
 def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: tuple[int, int]) -> None:
-    counts = padviz.usage(name, size).value
+    counts = padviz.usage(name, size)
     view = view_of(counts, 440)
     values = view.values(counts, share=True)
     assert values.shape == view.cells
@@ -183,12 +183,12 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
 @pytest.mark.parametrize("name", ["unet_padded", "vgg11", "resnet50"])
 def test_axes_have_breaks_from_2000_positions_on(name: str) -> None:
     for size, broken in ((512, False), (1999, False), (2500, True)):
-        assert view_of(padviz.usage(name, size).value, 560).broken == broken
+        assert view_of(padviz.usage(name, size), 560).broken == broken
 
 
 @pytest.mark.parametrize(("name", "size"), BROKEN)
 def test_both_ends_of_each_break_are_labelled(name: str, size: tuple[int, int]) -> None:
-    counts = padviz.usage(name, size).value
+    counts = padviz.usage(name, size)
     ax, view = heatmap(counts).axes[0], view_of(counts, 560)
     for along, axis in ((view.across, ax.xaxis), (view.down, ax.yaxis)):
         if along.broken:
@@ -205,23 +205,23 @@ def test_blocks_are_parts_or_multiples_of_a_period(n: int, period: int, blocks: 
 
 
 def test_maps_side_by_side_have_breaks_in_all_or_in_none() -> None:
-    near, far = (padviz.usage(name, 2048).value for name in ("resnet50", "vgg11"))
+    near, far = (padviz.usage(name, 2048) for name in ("resnet50", "vgg11"))
     alone = [view_of(count_map, 300).broken for count_map in (near, far)]
     assert alone == [True, True]
-    small = padviz.usage("vgg11", 64).value
+    small = padviz.usage("vgg11", 64)
     assert [view.broken for view in views_of([near, small], [300, 300])] == [False, False]
 
 
 def test_breaks_are_the_colour_of_the_page() -> None:
-    figure = heatmap(padviz.usage("resnet50", 65_536).value, scale="share")
+    figure = heatmap(padviz.usage("resnet50", 65_536), scale="share")
     with Image.open(io.BytesIO(png(figure))) as picture:
-        ax, (start, stop) = figure.axes[0], view_of(padviz.usage("resnet50", 65_536).value, 560).across.breaks[0]
+        ax, (start, stop) = figure.axes[0], view_of(padviz.usage("resnet50", 65_536), 560).across.breaks[0]
         x, y = ax.transData.transform(((start + stop) / 2, 20))
         assert picture.getpixel((int(x), picture.height - int(y))) == (255, 255, 255)
 
 
 def test_the_outermost_cells_are_not_under_a_frame() -> None:
-    counts = padviz.usage("vgg19", 560).value
+    counts = padviz.usage("vgg19", 560)
     figure = heatmap(counts, scale="counts")
     with Image.open(io.BytesIO(png(figure))) as picture:
         box = figure.axes[0].get_window_extent()
@@ -242,7 +242,7 @@ def test_a_map_of_any_size_is_plotted() -> None:
 
 @pytest.mark.parametrize("size", [64, 224, 300, 512])
 def test_cells_of_whole_screen_pixels_are_drawn_crisp(size: int) -> None:
-    figure = heatmap(padviz.usage("vgg11", size).value)
+    figure = heatmap(padviz.usage("vgg11", size))
     image = figure.axes[0].images[0]
     each = figure.axes[0].bbox.width / np.asarray(image.get_array()).shape[1]
     assert each == pytest.approx(round(each))
@@ -250,7 +250,7 @@ def test_cells_of_whole_screen_pixels_are_drawn_crisp(size: int) -> None:
 
 
 def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in() -> None:
-    counts = padviz.usage("resnet50", (193, 593)).value
+    counts = padviz.usage("resnet50", (193, 593))
     figure = panels.compared([("a", counts), ("b", PadvizError("cannot", where="here"))], "remedy")
     width, height = figure.axes[0].get_window_extent().size
     assert width / height == pytest.approx(593 / 193, rel=0.02)

@@ -208,7 +208,7 @@ def test_what_padviz_writes_is_read_in_any_part(name: str, pooling: str, tmp_pat
 
 
 def test_counts_that_lie_column_by_column_are_written_row_by_row(tmp_path: Path) -> None:
-    found = padviz.usage("resnet18", (40, 50)).value
+    found = padviz.usage("resnet18", (40, 50))
     source = replace(found.core.source, limbs=np.asfortranarray(found.tally))
     write_counts(replace(found, core=replace(found.core, source=source, pulls=())), tmp_path / "map.npz")
     assert (padviz.read_counts(tmp_path / "map.npz") == found.counts).all()

@@ -27,7 +27,7 @@ def test_maps_are_the_same_if_all_their_counts_are(one: str, other: str) -> None
 
 
 def test_one_row_that_differs_is_found() -> None:
-    found = padviz.usage("resnet18", (300, 520)).value
+    found = padviz.usage("resnet18", (300, 520))
     for row in (0, 7, found.rows.kept // 2, found.rows.kept - 1):
         counts = found.tally.copy()
         counts[0, row, -1] += 1

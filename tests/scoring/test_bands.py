@@ -127,7 +127,7 @@ def rows_of(path: str) -> list[dict[str, str]]:
 
 def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
     classified(n=300)
-    found = padviz.rings("gt.csv", "pred.csv", px=[20]).value
+    found = padviz.rings("gt.csv", "pred.csv", px=[20])
     made = {row["image"]: row["label"] for row in rows_of("pred.csv")}
     sides: dict[str, list[bool]] = {side: [] for side in (*SIDES, "")}
     cells: dict[tuple[int, int], list[bool]] = {}
@@ -148,7 +148,7 @@ def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
 @pytest.mark.parametrize("shape", [(7, 12), (13, 9)])
 def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel(shape: tuple[int, int]) -> None:
     masks(shape, n=3, wrong=2)
-    found = padviz.rings("gt", "pred", px=[3]).value
+    found = padviz.rings("gt", "pred", px=[3])
     sides: dict[str, list[Any]] = {side: [] for side in (*SIDES, "")}
     cells: dict[tuple[int, int], list[Any]] = {}
     for k in range(3):
@@ -180,12 +180,12 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
     pred = np.asarray(Image.open("pred/0.png")).copy()
     pred[:, :4] = 1
     Image.fromarray(pred).save("pred/0.png")
-    one = padviz.rings("gt", "pred", px=[4]).value
+    one = padviz.rings("gt", "pred", px=[4])
     for name in ("gt", "pred"):
         Path(f"turned-{name}").mkdir()
         for k in range(4):
             Image.fromarray(np.asarray(Image.open(f"{name}/{k}.png")).T.copy()).save(f"turned-{name}/{k}.png")
-    other = padviz.rings("turned-gt", "turned-pred", px=[4]).value
+    other = padviz.rings("turned-gt", "turned-pred", px=[4])
     assert one.rings == other.rings
     assert np.array_equal(np.array(one.places.figure, float).T, np.array(other.places.figure, float), equal_nan=True)
     for side, turned in (("left", "top"), ("top", "left"), ("right", "bottom"), ("bottom", "right")):
@@ -200,7 +200,7 @@ def test_one_image_has_figures_without_intervals() -> None:
     Path("pred.csv").write_text("image,label\n0.png,cat")
     masks(n=1)
     for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
-        found = padviz.rings(gt, pred, rings=2).value
+        found = padviz.rings(gt, pred, rings=2)
         for figure in (*(band.figure for band in found.rings), found.apart, found.sides["left"].figure):
             assert figure.value is not None
             assert (figure.low, figure.high) == (None, None)

@@ -54,7 +54,7 @@ def test_sizes_may_be_listed(name: str) -> None:
     folders()
     rows = [f"{name.format(k)},x,{width},{height}" for k, (height, width) in enumerate(MADE.sizes.tolist())]
     Path("sizes.csv").write_text("\n".join(["image,split,width,height", *rows]))
-    ours, theirs = (padviz.rings("gt", "pred", image_sizes=images).value for images in ("sizes.csv", "images"))
+    ours, theirs = (padviz.rings("gt", "pred", image_sizes=images) for images in ("sizes.csv", "images"))
     assert ours == theirs
     assert run(*ASKED[:-1], "sizes.csv").stdout == run(*ASKED).stdout
 

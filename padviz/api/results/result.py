@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Value = TypeVar("Value")
+Row = TypeVar("Row")
+Made = TypeVar("Made", bound="Result[Any]")
 LINES = 10  # of what Python prints
 TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "github"}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Result(Generic[Value]):
-    """A value and its rows; printed, saved, drawn, and shown in a notebook as the command does.
+@dataclass(frozen=True)
+class Shown(Generic[Row]):
+    """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is `pictured`."""
 
-    All that the value has, as the `counts` of a map, its result has too. A result counts, indexes and iterates over
-    its rows, which are frozen.
+    rows: Sequence[Row]
+    report: Callable[[], Report]
+    draw: Callable[..., Figure] | None = None
+    axes: Callable[..., Axes] | None = None
+    pictured: bool = False
+
+
+class Result(Generic[Row]):
+    """A result and its rows; printed, saved, drawn, and shown in a notebook as the command does.
+
+    Each function has a class of its own, which has the figures as attributes. A result counts, indexes and iterates
+    over its rows, which are frozen.
 
     Examples
     --------
@@ -38,17 +52,15 @@ class Result(Generic[Value]):
     2
     """
 
-    value: Value
-    _rows: Sequence[Any]
-    _reported: Callable[[], Report]
-    _draw: Callable[..., Figure] | None = None
-    _axes: Callable[..., Axes] | None = None
-    _pictured: bool = False  # in a notebook
+    _shown: Shown[Row]
 
-    @property
-    def __array__(self) -> Any:
-        """What gives NumPy the counts, if it is a map."""
-        return self.value.__array__  # type: ignore[attr-defined]
+    @classmethod
+    def made_of(cls, found: object, *shown: Any, **more: Any) -> Self:
+        """Make the result that has all fields of what was `found`, and is `Shown` so."""
+        return _result(cls, _fields_of(found), Shown(*shown, **more))
+
+    def __reduce__(self) -> Any:
+        return _result, (type(self), _fields_of(self), self._shown)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """List the rows as dicts of plain values; the keys are those of the command's CSV."""
@@ -72,7 +84,13 @@ class Result(Generic[Value]):
         return pandas.DataFrame(self.to_rows())
 
     def save(
-        self, path: str | Path, *, dpi: int | None = None, width: int | None = None, theme: str | None = None
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        dpi: int | None = None,
+        width: int | None = None,
+        theme: str | None = None,
     ) -> None:
         """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts of a map.
 
@@ -82,14 +100,16 @@ class Result(Generic[Value]):
         Raises
         ------
         OptionError
-            For another suffix, or a path that cannot be written.
+            For another suffix, a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
         """
         path = Path(path)
+        if os.path.lexists(path) and not overwrite:
+            raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
         suffix, counted = path.suffix.lower(), COUNTS if self._counted else ()
         if suffix in counted:
             from padviz.reports.counts import write_counts
 
-            counts: Any = self.value
+            counts: Any = self
             write_counts(counts, path)
         elif suffix in TEXTS:
             from padviz.files.atomic import aside
@@ -97,13 +117,13 @@ class Result(Generic[Value]):
 
             with aside(path) as temporary:
                 temporary.write_text(to_text(self._report, TEXTS[suffix]) + "\n", encoding="utf-8")
-        elif suffix in PICTURES and self._draw:
+        elif suffix in PICTURES and self._shown.draw:
             from padviz.figures.canvas import asking, save
 
             with asking(dpi, width, theme):
-                save(self._draw(), path)
+                save(self._shown.draw(), path)
         else:
-            known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._draw else ())))
+            known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._shown.draw else ())))
             raise OptionError(
                 f"{suffix or 'no suffix'} is not written here", where=str(path), hint=f"use {' '.join(known)}"
             )
@@ -123,33 +143,33 @@ class Result(Generic[Value]):
         from padviz.figures.canvas import asking, pasted, shown, wear
 
         look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
-        if self._draw is None:
+        if self._shown.draw is None:
             raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
-        if ax is not None and self._axes is None:
-            return pasted(self._draw(**options), ax)
+        if ax is not None and self._shown.axes is None:
+            return pasted(self._shown.draw(**options), ax)
         with shown(), asking(**look):
-            axes = self._axes(ax, **options) if self._axes else self._draw(**options).axes[0]
+            axes = self._shown.axes(ax, **options) if self._shown.axes else self._shown.draw(**options).axes[0]
             if ax is None:
                 wear(axes.figure)  # type: ignore[arg-type]
             return axes
 
     @cached_property
     def _report(self) -> Report:
-        return self._reported()
+        return self._shown.report()
 
     @property
     def _counted(self) -> bool:
         """Whether the value is a map of counts."""
-        return hasattr(self.value, "tally")
+        return hasattr(self, "tally")
 
     def _repr_html_(self) -> str:
         from padviz.reports.rendering import to_html
 
-        if not self._pictured or self._draw is None:
+        if not self._shown.pictured or self._shown.draw is None:
             return to_html(self._report)
         from padviz.figures.canvas import png
 
-        return to_html(self._report, png(self._draw()))
+        return to_html(self._report, png(self._shown.draw()))
 
     def __repr__(self) -> str:
         from padviz.reports.rendering import to_screen
@@ -163,24 +183,27 @@ class Result(Generic[Value]):
 
         return to_screen(self._report)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.value, name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *dir(self.value)})
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self.value == (other.value if isinstance(other, Result) else other))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._shown.rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._shown.rows)
 
-    def __getitem__(self, at: Any) -> Any:
-        return self._rows[at]
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
+        return self._shown.rows[at]
+
+
+def _fields_of(found: object) -> dict[str, Any]:
+    return {each.name: getattr(found, each.name) for each in fields(found)} if is_dataclass(found) else {}
+
+
+def _result(cls: type[Made], figures: dict[str, Any], shown: Shown[Any]) -> Made:
+    made = cls(**figures)
+    object.__setattr__(made, "_shown", shown)  # what was found is frozen
+    return made

@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING
 from padviz.api.results.asked import names
 from padviz.api.results.result import Result
 from padviz.api.trained.repadded import runners_of
+from padviz.trained.border_responses import BorderResponse, BorderResponses
+from padviz.trained.detecting.detectability import Detectability, PositionMap
+from padviz.trained.mean_filters import MeanFilter, MeanFilters
 from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.border_responses import BorderResponses
-    from padviz.trained.detecting.detectability import Detectability
-    from padviz.trained.mean_filters import MeanFilters
     from padviz.trained.weights.trained_network import Trained
 
 Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class ResponsesResult(Result[BorderResponse], BorderResponses):
+    """Border responses: `.verdict`, a sentence, and `.rows`, for each padding and convolution."""
+
+
+class FiltersResult(Result[MeanFilter], MeanFilters):
+    """Mean filters: `.rows`, one for each convolution of several taps."""
+
+
+class DetectResult(Result[PositionMap], Detectability):
+    """Scores by position: `.maps`, one for each padding."""
 
 
 def responses(
@@ -37,7 +49,7 @@ def responses(
     std: Sequence[float] | None = None,
     shuffled: bool = True,
     on_progress: Progress | None = None,
-) -> Result[BorderResponses]:
+) -> ResponsesResult:
     """Run a trained network, and measure what every convolution makes at the border, side by side.
 
     Parameters
@@ -67,7 +79,7 @@ def responses(
 
     Returns
     -------
-    Result of `padviz.trained.border_responses.BorderResponses`
+    ResponsesResult
         With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
         shuffled weights is "shuffled".
 
@@ -101,7 +113,7 @@ def responses(
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
     measured = measured.only(names(layer)) if layer else measured
     draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
-    return Result(measured, measured.rows, partial(report_of, measured), draw, axes)
+    return ResponsesResult.made_of(measured, measured.rows, partial(report_of, measured), draw, axes)
 
 
 def filters(
@@ -110,7 +122,7 @@ def filters(
     layer: str | Sequence[str] = (),
     *,
     weights: str | Path | None = None,
-) -> Result[MeanFilters]:
+) -> FiltersResult:
     """Average the filters of every convolution of a trained network, and measure how they are skewed.
 
     Parameters
@@ -126,7 +138,7 @@ def filters(
 
     Returns
     -------
-    Result of `padviz.trained.mean_filters.MeanFilters`
+    FiltersResult
         With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
 
     Raises
@@ -159,7 +171,7 @@ def filters(
 
     found = filters_of(as_trained(network, size, weights), names(layer))
     draw, axes = partial(drawing.filters, found), partial(drawing.plot, found)
-    return Result(found, found.rows, partial(report_of, found), draw, axes)
+    return FiltersResult.made_of(found, found.rows, partial(report_of, found), draw, axes)
 
 
 def detect(
@@ -183,7 +195,7 @@ def detect(
     unfinished: Path | None = None,
     resume: bool = False,
     on_progress: Progress | None = None,
-) -> Result[Detectability]:
+) -> DetectResult:
     """Move a stimulus over a neutral background, and score how well a trained network sees it at each position.
 
     A detector's score is the peak of its map within half the stimulus's height of it; a classifier's is p / (p + q),
@@ -233,7 +245,7 @@ def detect(
 
     Returns
     -------
-    Result of a `padviz.trained.detecting.detectability.Detectability`
+    DetectResult
         With `.maps`, one for each padding, of scores by position, and `.plot()`.
 
     Raises
@@ -265,4 +277,4 @@ def detect(
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     scores = seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
     draw, axes = partial(detection.positions, scores), partial(detection.plot, scores)
-    return Result(scores, scores.maps, partial(report_of, scores, ()), draw, axes, _pictured=True)
+    return DetectResult.made_of(scores, scores.maps, partial(report_of, scores, ()), draw, axes, pictured=True)

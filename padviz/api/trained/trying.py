@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING
 from padviz.api.results.result import Result
 from padviz.api.trained.repadded import repadded
 from padviz.network.network import Size
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.trial import Trial, TrialRow
 from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.trying.seen import Seen
-    from padviz.trained.trying.trial import Trial
     from padviz.trained.weights.trained_network import Trained
 
 Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class TrialResult(Result[TrialRow], Trial):
+    """What changes do: `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one."""
+
+
+class SeenResult(Result[Seen], Seen):
+    """Where a network sees: `.values` and `.usage` by place, `.by_usage` and `.by_distance`."""
 
 
 def trial(
@@ -36,7 +44,7 @@ def trial(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     on_progress: Progress | None = None,
-) -> Result[Trial]:
+) -> TrialResult:
     """Try what other sizes and padding schemes do to a trained network as it is, before anything is trained.
 
     Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
@@ -71,7 +79,7 @@ def trial(
 
     Returns
     -------
-    Result of a `padviz.trained.trying.trial.Trial`
+    TrialResult
         With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and `.plot()`.
 
     Raises
@@ -100,7 +108,7 @@ def trial(
     trained = as_trained(network, trained_at, weights)
     tried = try_all(trained, size, padding, pictures, repadded, on_progress)
     draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
-    return Result(tried, tried.rows, partial(trying.trial, tried), draw, axes, _pictured=True)
+    return TrialResult.made_of(tried, tried.rows, partial(trying.trial, tried), draw, axes, pictured=True)
 
 
 def seen(
@@ -119,7 +127,7 @@ def seen(
     unfinished: Path | None = None,
     resume: bool = False,
     on_progress: Progress | None = None,
-) -> Result[Seen]:
+) -> SeenResult:
     """Measure where a trained network sees: how much its output changes when a patch is laid at each place of a grid.
 
     The map stands beside that of usage at the same places, with the rank correlation between them; and, as the
@@ -148,7 +156,7 @@ def seen(
 
     Returns
     -------
-    Result of a `padviz.trained.trying.seen.Seen`
+    SeenResult
         With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
 
     Raises
@@ -179,4 +187,4 @@ def seen(
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     found = look(trained, patch, grid, pictures, keeping, on_progress)
     draw, axes = partial(seeing.beside, found), partial(seeing.plot, found)
-    return Result(found, (found,), partial(trying.seen, found), draw, axes, _pictured=True)
+    return SeenResult.made_of(found, (found,), partial(trying.seen, found), draw, axes, pictured=True)

@@ -64,7 +64,7 @@ def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
     """Choose the scale of shares: around what is fair, or over the range there is where all are starved.
 
     >>> import padviz
-    >>> counts = padviz.usage("resnet50", 224).value
+    >>> counts = padviz.usage("resnet50", 224)
     >>> share_scale(counts, counts.share()) == FAIR
     True
     """
@@ -80,7 +80,7 @@ def all_starved(counts: CountMap) -> bool:
     """Whether no pixel gets half of its fair share.
 
     >>> import padviz
-    >>> all_starved(padviz.usage("resnet50", 32).value), all_starved(padviz.usage("resnet50", 224).value)
+    >>> all_starved(padviz.usage("resnet50", 32)), all_starved(padviz.usage("resnet50", 224))
     (True, False)
     """
     if counts.full is not None or counts.share_reason:

@@ -47,7 +47,7 @@ def found(ledger: Ledger) -> str:
     """Say how many windows are uneven, and how many leave rows unread.
 
     >>> import padviz
-    >>> found(padviz.uneven("resnet18", 224).value)
+    >>> found(padviz.uneven("resnet18", 224))
     '5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread'
     """
     uneven, unread = len(ledger.uneven), sum(layer.has_remainder for layer in ledger.layers)

@@ -23,7 +23,27 @@ class AlongAxes(Generic[T]):
     __slots__ = ()
     axes: Mapping[str, T]
 
-    def __getattr__(self, name: str) -> T:
-        if name not in NAMES or name not in self.axes:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        return self.axes[name]
+    def _along(self, axis: str) -> T:
+        if axis not in self.axes:
+            raise AttributeError(f"{type(self).__name__} has no {axis!r}")
+        return self.axes[axis]
+
+    @property
+    def height(self) -> T:
+        """Its figure along the height."""
+        return self._along("height")
+
+    @property
+    def width(self) -> T:
+        """Its figure along the width."""
+        return self._along("width")
+
+    @property
+    def depth(self) -> T:
+        """Its figure along the depth of a volume."""
+        return self._along("depth")
+
+    @property
+    def length(self) -> T:
+        """Its figure along the length of a signal."""
+        return self._along("length")

@@ -221,7 +221,7 @@ def kinds(ledger: Ledger) -> str:
     """Count the uneven convolutions and pools of a ledger.
 
     >>> import padviz
-    >>> kinds(padviz.uneven("resnet18", 224).value)
+    >>> kinds(padviz.uneven("resnet18", 224))
     '4 convolutions, 1 pool'
     """
     split = (len(ledger.uneven_convolutions), "convolution"), (len(ledger.uneven_pools), "pool")
