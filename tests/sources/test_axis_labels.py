@@ -1,4 +1,4 @@
-"""Labels of dimensions against arrays that hold, at each place of a tensor, the row that it is of."""
+"""Factors of dimensions against arrays that hold, at each place of a tensor, the row and the column that it is of."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padviz.sources.tracing.axis_labels import Dims, plain, reshaped, shape_of, whole
+from padviz.sources.tracing.axis_labels import (
+    Axis,
+    Batch,
+    Block,
+    Channel,
+    Dims,
+    Tokens,
+    joined,
+    plain,
+    reshaped,
+    shape_of,
+    whole,
+)
 from tests.sweeps import examples
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
+Tensor = tuple[Dims, np.ndarray]  # with the channel, the row and the column of each place in front
 
 
 def factors(n: int) -> list[int]:
@@ -19,32 +32,72 @@ def factors(n: int) -> list[int]:
     return [least, *factors(n // least)] if n > 1 else []
 
 
-def rows_of(dims: Dims, axis: str) -> np.ndarray:
-    """The row (or column) that the labels say each place is of."""
-    atoms = [atom for dim in dims for atom in dim]
-    rows = np.zeros([atom.size for atom in atoms], dtype=int)
-    for i, atom in enumerate(atoms):
-        step = atom.step if atom.axis == axis else 0
-        rows += np.arange(atom.size).reshape([-1 if i == j else 1 for j in range(len(atoms))]) * step
+def shapes(dims: Dims) -> st.SearchStrategy[list[int]]:
+    """Shapes that cut the sizes of dimensions between any of their prime factors."""
+    parts = [each for n in shape_of(dims) for each in factors(n)]
+    cuts = st.sets(st.integers(1, max(len(parts) - 1, 1))).map(sorted)
+    return cuts.map(lambda at: [prod(parts[a:b]) for a, b in zip([0, *at], [*at, len(parts)], strict=True)])
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> Tensor:
+    """An image that was transposed, reshaped, and of whose channels some were picked, a few times."""
+    channels, rows, cols = size = draw(SIZES)
+    dims: Dims = ((), plain(channels), whole("h", rows), whole("w", cols))
+    places = np.indices((1, *size))[1:]
+    for step in draw(st.lists(st.sampled_from(["transpose", "reshape", "slice"]), max_size=8)):
+        if step == "transpose":
+            order = draw(st.permutations(range(len(dims))))
+            dims, places = tuple(dims[i] for i in order), places.transpose(0, *(i + 1 for i in order))
+        elif step == "reshape":
+            shape = draw(shapes(dims))
+            if made := reshaped(dims, shape):
+                dims, places = made, places.reshape(3, *shape)
+        elif of := [i for i, dim in enumerate(dims) if dim and all(isinstance(factor, Channel) for factor in dim)]:
+            at = draw(st.sampled_from(of))
+            left = draw(st.integers(1, places.shape[at + 1]))
+            dims = (*dims[:at], plain(left), *dims[at + 1 :])
+            places = np.take(places, range(left), axis=at + 1)
+    return dims, places
+
+
+def rows_of(dims: Dims, role: str) -> np.ndarray:
+    """The row (or column) that the factors say each place is of."""
+    own = [factor for dim in dims for factor in dim]
+    rows = np.zeros([factor.size for factor in own], dtype=int)
+    for i, factor in enumerate(own):
+        step = factor.step if isinstance(factor, Axis) and factor.role == role else 0
+        rows += np.arange(factor.size).reshape([-1 if i == j else 1 for j in range(len(own))]) * step
     return rows.reshape(shape_of(dims))
 
 
 @examples(40)
-@given(SIZES, st.data())
-def test_labels_say_which_row_and_column_each_place_is_of(size: tuple[int, int, int], data: st.DataObject) -> None:
-    """However a tensor is transposed and reshaped, as long as its reshapes are not refused."""
-    channels, rows, cols = size
-    dims: Dims = ((), plain(channels), whole("h", rows), whole("w", cols))
-    places = np.indices((1, *size))[2:]
-    for _ in range(data.draw(st.integers(1, 8))):
-        if data.draw(st.booleans()):
-            order = data.draw(st.permutations(range(len(dims))))
-            dims, places = tuple(dims[i] for i in order), places.transpose(0, *(i + 1 for i in order))
-            continue
-        parts = [each for n in shape_of(dims) for each in factors(n)]
-        cuts = sorted(data.draw(st.sets(st.integers(1, len(parts) - 1))))
-        shape = [prod(parts[a:b]) for a, b in zip([0, *cuts], [*cuts, len(parts)], strict=True)]
-        if made := reshaped(dims, shape):
-            dims, places = made, places.reshape(2, *shape)
-    for axis, expected in zip("hw", places, strict=True):
-        np.testing.assert_array_equal(rows_of(dims, axis), expected)
+@given(tensors())
+def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor) -> None:
+    dims, (channel, *places) = tensor
+    for role, expected in zip("hw", places, strict=True):
+        np.testing.assert_array_equal(rows_of(dims, role), expected)
+    for i, dim in enumerate(dims):
+        changes = [np.ptp(of, axis=i).any() for of in (channel, *places)]
+        named = {f.role if isinstance(f, Axis) else "c" for f in dim}
+        assert {role for role, changed in zip("chw", changes, strict=True) if changed} <= named
+
+
+@examples(40)
+@given(tensors(), st.data())
+def test_a_reshape_there_and_back_changes_nothing(tensor: Tensor, data: st.DataObject) -> None:
+    dims, _ = tensor
+    if there := reshaped(dims, data.draw(shapes(dims))):
+        assert reshaped(there, shape_of(dims)) == dims
+
+
+@examples(20)
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_a_split_keeps_the_size_and_is_joined_again(outer: int, inner: int) -> None:
+    n = outer * inner
+    for factor in (Channel(n), Axis(n, "h", 3), Axis(n, "w", 2, inner=True), Axis(n, "h", looked=True)):
+        parts = factor.split(outer)
+        assert [part.size for part in parts] == [outer, inner]
+        assert joined(parts) == joined([factor])
+    assert Block(n, "h").split(outer) == Batch(n, 0).split(outer) == (Block(outer), Block(inner))
+    assert Tokens(n + 1, whole("h", n)).split(outer) is None

@@ -16,7 +16,16 @@ from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
-from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, shape_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    axis_of,
+    has_looked,
+    has_places,
+    plain,
+    positions,
+    regrouped,
+    shape_of,
+    size_of,
+)
 from padviz.sources.tracing.calls import Result, distinct, join, side_by_side, together, with_kernel
 from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over, running
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
@@ -44,7 +53,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
 
 def _masked(node: Node, x: Map) -> Map:
     """Cut the windows that scores are of, where constants that are added hide positions from each other."""
-    if node.op != "Add" or x.dims is None or not any(atom.looked for dim in x.dims for atom in dim):
+    if node.op != "Add" or x.dims is None or not has_looked(x.dims):
         return x
     for constant in node.given:
         if not isinstance(constant, Constant):
@@ -196,11 +205,11 @@ def recurrent(node: Node) -> Sequence[Value]:
     if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")
     steps, batch, features = x.known
+    if has_places((steps, features)):
+        raise Stuck("mixes positions inside of windows")
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
-    rows, along = (
-        whole_axes([atom for atom in dim if atom.size > 1 and not atom.is_plain]) for dim in (features, steps)
-    )
+    rows, along = (whole_axes([factor for factor in dim if factor.size > 1]) for dim in (features, steps))
     if along and len(ways) == 0:
         raise Stuck("sees what comes before each position alone")
     lines = node.arranger.pooled_over(node.name("line"), x.at, rows) if rows else x.at

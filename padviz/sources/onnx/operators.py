@@ -18,7 +18,16 @@ from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import alone, has_positions, plain, positions, shape_of, size_of
+from padviz.sources.tracing.axis_labels import (
+    alone,
+    axis_of,
+    has_positions,
+    is_channels,
+    plain,
+    positions,
+    shape_of,
+    size_of,
+)
 from padviz.sources.tracing.calls import Result, with_kernel
 from padviz.sources.tracing.meeting.contracting import along
 
@@ -166,12 +175,12 @@ def pad(node: Node) -> Result:
 def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
     """Find the role of one axis, which must be no mixture."""
     dim = x.known[axis]
-    if all(atom.is_plain for atom in dim):
+    if is_channels(dim):
         roles = [*arranger.trace.axes]
         return roles[axis - 2] if size_of(dim) == 1 and rank == len(roles) + 2 and axis > 1 else ""
-    if len(dim) > 1 or not dim[0].is_axis:
+    if len(dim) > 1 or not axis_of(dim):
         raise Stuck("changes height, width and channels as one")
-    return dim[0].axis
+    return axis_of(dim)
 
 
 def resize(node: Node) -> Result:

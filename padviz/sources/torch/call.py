@@ -24,6 +24,7 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     broadcast,
     has_positions,
+    is_channels,
     plain,
     positions,
     ranked,
@@ -197,7 +198,7 @@ class Call(calls.Call):
         ):
             raise Stuck("reads maps whose rows and columns do not line up")
         if len(dims) != len(shape) or any(
-            size_of(dim) != n and not all(atom.is_plain for atom in dim) for dim, n in zip(dims, shape, strict=True)
+            size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
         ):
             made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")

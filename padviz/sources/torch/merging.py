@@ -15,7 +15,9 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_looked,
     has_positions,
+    is_channels,
     is_positions,
+    kind_of,
     plain,
     positions,
     size_of,
@@ -88,7 +90,7 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
     call.unmix()
     if not call.spatial:
         return call.without_positions()
-    if any(not atom.is_plain for value in call.spatial for atom in value.known[dim]):
+    if not all(is_channels(value.known[dim]) for value in call.spatial):
         call.settle()
     full = call.spatial[0]
     along = [value.known[dim] for value in call.spatial]
@@ -128,7 +130,7 @@ def _beside(call: Call, tensors: Sequence[Any], role: str, dim: int) -> Map:
         at, own = _rows_of(call, value, role) if value else (-1, [None] * tensor.shape[dim])
         rows += own
         whole |= {at: replace(value, layer=at)} if value else {}
-    laid = {tuple(tuple(atom.kind for atom in positions(own)) for own in value.known) for value in call.spatial}
+    laid = {tuple(tuple(map(kind_of, positions(own))) for own in value.known) for value in call.spatial}
     if len(laid) > 1:
         raise Stuck("puts rows beside columns, as coordinate attention does")
     if len(whole) > 1:

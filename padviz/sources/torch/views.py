@@ -13,6 +13,7 @@ from padviz.sources.tracing.arranging import Map, Stuck, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
     Dim,
     Dims,
+    Tokens,
     axis_of,
     has_parts,
     has_positions,
@@ -129,13 +130,15 @@ def _part(call: Call, value: Map, dim: int, rows: slice) -> Map | None:
 
 def _apart(call: Call, value: Map, dim: int, taken: tuple[int, int, int]) -> Map:
     """Take the positions beside tokens, or tokens alone, which are no map."""
-    (atom,) = value.known[dim]
-    count = size_of(atom.beside)
-    first = 0 if atom.part == "tokens behind" else atom.size - count
+    (tokens,) = value.known[dim]
+    if not isinstance(tokens, Tokens):
+        raise Stuck("takes some runs of positions only")
+    count = size_of(tokens.of)
+    first = 0 if tokens.behind else tokens.size - count
     start, stop, step = taken
     if (start, stop) == (first, first + count) and step == 1:
         call.arranger.taken = True
-        return replace(value, dims=(*value.known[:dim], atom.beside, *value.known[dim + 1 :]))
+        return replace(value, dims=(*value.known[:dim], tokens.of, *value.known[dim + 1 :]))
     if start < first + count and stop > first:
         raise Stuck("takes some positions beside tokens only")
     return call.pool(value)

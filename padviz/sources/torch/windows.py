@@ -18,7 +18,8 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import (
-    Atom,
+    Axis,
+    Block,
     Dims,
     alone,
     axis_of,
@@ -26,6 +27,7 @@ from padviz.sources.tracing.axis_labels import (
     has_places,
     has_positions,
     in_runs,
+    is_channels,
     is_flattened,
     is_image,
     is_mixed,
@@ -66,10 +68,10 @@ def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map
     """Lay what joins neighbours by so many, inside of the windows that an image is split into; None for all else."""
     own = [alone(dim) for dim in value.known[-len(ops) :]]
     split = {
-        atom.axis: op.kernel
-        for atom, op in zip(own, ops, strict=True)
-        if atom and atom.part == "inner" and atom.step == 1 and isinstance(op, Window)
-        and op == Window(op.kernel, op.kernel) and atom.size % op.kernel == 0
+        part.role: op.kernel
+        for part, op in zip(own, ops, strict=True)
+        if isinstance(part, Axis) and part.inner and part.step == 1 and isinstance(op, Window)
+        and op == Window(op.kernel, op.kernel) and part.size % op.kernel == 0
     }  # fmt: skip
     if len(split) < len(ops) or any(map(has_positions, value.known[-len(ops) - 1 : -len(ops)])):
         return None
@@ -85,7 +87,7 @@ def _among(call: Call, kind: Kind, input: Any, ops: Sequence[Op | None], each_al
 def _asking(call: Call, value: Map, axes: int) -> Map | None:
     """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
     own = [alone(dim) for dim in value.known[-axes:]]
-    sizes = [atom.size for atom in own if atom and atom.part == "inner" and atom.step == 1]
+    sizes = [part.size for part in own if isinstance(part, Axis) and part.inner and part.step == 1]
     if tuple(sizes) != call.out.shape[-axes:] or has_positions(value.known[-axes - 1]):
         return None
     layer = call.broken("convolves inside of windows, each padded by itself").at
@@ -332,7 +334,7 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
     columns = call.arranger.lay(call.name(), "conv", value, windows)
     rows, cols = columns.known[-2:]
     taps = prod(window.kernel for window in windows.values())
-    channels = (*plain(call.out.shape[1] // taps), Atom("taps", "place", taps))
+    channels = (*plain(call.out.shape[1] // taps), Block(taps, "taps"))
     return replace(columns, dims=(*map(plain, call.out.shape[:1]), channels, rows + cols))
 
 
@@ -344,9 +346,9 @@ def fold(
     *batch, channels, line = value.known
     if has_places([channels]):
         raise Stuck("puts windows back whose places have not met")
-    if len(line) != len(call.trace.axes) or not all(atom.is_axis for atom in line):
+    if len(line) != len(call.trace.axes) or not all(axis_of((part,)) for part in line):
         raise Stuck("puts back what is no line of windows")
-    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *((atom,) for atom in line))), -2)
+    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *((part,) for part in line))), -2)
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
@@ -365,7 +367,7 @@ def repeat_interleave(
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
     value = call.arranger.settled(call.map(input))
-    if all(atom.is_plain for atom in value.known[dim]):
+    if is_channels(value.known[dim]):
         return call.shaped(value)
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")

@@ -13,25 +13,29 @@ from padviz.axis.operations import Adaptive, Op, Window, out_size
 from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
-    BINS,
-    Atom,
+    Axis,
+    Batch,
+    Block,
+    Channel,
     Dims,
+    Factor,
     alone,
     axis_of,
+    has_looked,
     has_parts,
     has_positions,
-    image_among,
     image_at,
-    is_batch,
+    inner_parts,
     is_flattened,
     is_mixed,
+    kind_of,
     plain,
     positions,
     regrouped,
     reshaped,
     size_of,
     whole,
-    without_tokens,
+    within,
 )
 from padviz.sources.tracing.trace import Trace
 
@@ -134,12 +138,13 @@ class Constant(Value):
 
 def picked(x: V, axis: int, dims: Dims, which: object) -> V:
     """Pick some of the channels along a dimension, which `dims` take the place of."""
-    if is_batch(x.known[axis]):
-        raise Stuck("picks some of a batch of several maps")
-    if x.known[axis] and x.known[axis][0].axis == BINS:
-        return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
-    if positions(x.known[axis]) or alone(x.known[axis]):
-        raise Stuck("picks rows or columns")
+    match x.known[axis]:
+        case (Batch(),):
+            raise Stuck("picks some of a batch of several maps")
+        case (Block(role="bins"), *_):
+            return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
+        case own if positions(own) or alone(own):
+            raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
     return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
 
@@ -149,23 +154,23 @@ def of_batch(x: Map, axis: int, taken: range) -> Map | None:
     at = image_at(x.known[axis])
     if at is None or at not in taken:
         return None
-    rest = () if len(taken) == 1 else image_among(len(taken), taken.index(at))
+    rest = () if len(taken) == 1 else (Batch(len(taken), taken.index(at)),)
     return replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
 
 
-def whole_axes(atoms: Collection[Atom]) -> set[str]:
+def whole_axes(dim: Iterable[Factor]) -> set[str]:
     """Name the axes that rows and columns are of, which must be all of these."""
-    own = without_tokens(atoms)
-    if not all(atom.is_axis for atom in own):
+    own = within(Axis, dim)
+    if not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
-    return {atom.axis for atom in own}
+    return {part.role for part in own}
 
 
-def _placed(atom: Atom) -> Atom:
+def _placed(factor: Factor) -> Factor:
     """Make a place of the inner part of an axis, and a whole axis of the outer one."""
-    if not atom.is_position or atom.looked:
-        return atom
-    return replace(atom, step=1, part="place" if atom.part == "inner" else "whole")
+    if not isinstance(factor, Axis) or factor.looked:
+        return factor
+    return Block(factor.size, factor.role) if factor.inner else replace(factor, step=1)
 
 
 @dataclass
@@ -199,8 +204,8 @@ class Arranger:
             return joined  # one image without a batch, whose first dimension are channels
         at = next(i for i, seen in enumerate(own) if seen)
         alone = own.count(None) == len(own) - 1 and counts[at] == 1
-        batch = image_among(sum(counts), sum(counts[:at]) if alone else None)
-        return replace(joined, dims=(batch, *joined.known[1:]))
+        batch = Batch(sum(counts), sum(counts[:at]) if alone else None)
+        return replace(joined, dims=((batch,), *joined.known[1:]))
 
     def settled(self, x: V) -> V:
         """Lay out what is pending in a value: slices as crops, rows that became channels as several crops."""
@@ -218,8 +223,8 @@ class Arranger:
 
     def _laid_out(self, x: Map) -> Map:
         x = self.uncut(x)
-        inner = [atom for atom in positions(*(x.dims or ())) if atom.part == "inner" and not atom.looked]
-        blocks = {role: prod(atom.size for atom in inner if atom.axis == role) for role in self.trace.axes}
+        inner = [part for part in inner_parts(*(x.dims or ())) if not part.looked]
+        blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
             layer = self.space_to_depth(x.by, x.at, blocks)
             x = replace(x, layer=layer, dims=tuple(tuple(map(_placed, dim)) for dim in x.known))
@@ -278,12 +283,11 @@ class Arranger:
     def _reshaped(self, x: Map, dims: Dims, name: str, by: str) -> Map:
         """Arrange a map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
         x = replace(x, by=x.by or by if has_parts(dims) else x.by)
-        grown = {dim[0].axis: dim[1].size for dim in dims if len(dim) == 2 and dim[0].is_axis and dim[1].is_plain}
+        grown = {axis_of(dim[:1]): dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
+        grown.pop("", None)
         if not grown or len(dims) != len(self.trace.axes) + 2:
             return x
-        x = self.settled(
-            replace(x, dims=tuple(dim[:1] if dim and dim[0].is_axis and dim[0].axis in grown else dim for dim in dims))
-        )
+        x = self.settled(replace(x, dims=tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)))
         return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
@@ -294,7 +298,7 @@ class Arranger:
             raise Stuck("reads height or width as channels")
         if any(map(has_positions, dims)):
             raise Stuck("reads parts of an image as a batch")
-        if any(atom.looked for atom in positions(*x.known)):
+        if has_looked(x.known):
             raise Stuck("reads as an image what attention looks at")
         roles = [axis_of(dim) for dim in within]
         absent = [role for role in self.trace.axes if role not in roles]
@@ -321,7 +325,7 @@ class Arranger:
         if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
-        if [atom.axis for atom in positions(*x.known)] == ["w", "h"]:
+        if [part.role for part in within(Axis, positions(*x.known))] == ["w", "h"]:
             self.trace.swapped(layer)
         dims = x.known if out is None else (x.known[0], plain(out), *x.known[2:])
         return Map(self.sized(dims, layer), layer)
@@ -331,9 +335,11 @@ class Arranger:
         if has_parts(dims):
             return dims
         new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
-        return tuple(
-            tuple(replace(atom, size=new[atom.axis]) if atom.is_axis else atom for atom in dim) for dim in dims
-        )
+
+        def of_layer(factor: Factor) -> Factor:
+            return replace(factor, size=new[role]) if (role := axis_of((factor,))) else factor
+
+        return tuple(tuple(map(of_layer, dim)) for dim in dims)
 
     def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
         """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
@@ -362,10 +368,10 @@ class Arranger:
             return x
         x = self.settled(x)
         mixed = [dim for dim in x.known if is_mixed(dim)]
-        if not all(any(atom.is_plain for atom in dim) for dim in mixed):
+        if not all(any(isinstance(factor, Channel) for factor in dim) for dim in mixed):
             raise Stuck("reads mixed height, width and channels")
         lost, kept = positions(*mixed), positions(*(dim for dim in x.known if has_positions(dim) and dim not in mixed))
-        if {atom.kind for atom in lost} & {atom.kind for atom in kept}:
+        if {*map(kind_of, lost)} & {*map(kind_of, kept)}:
             raise Stuck("takes a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
         return Map(dims, self.pooled_over(name, x.at, whole_axes(lost)))

@@ -1,113 +1,205 @@
-"""What the dimensions of a tensor are made of: which of them, or which part of one, is height or width.
+"""What each dimension of a tensor holds: channels, rows, columns, or several of these as one.
 
-A dimension is a tuple of atoms, the outermost first; its size is their product. So a transpose, and a reshape there
-and back, lose nothing. The axis of an atom is called a role where `axis` numbers the dimensions of a tensor.
+A dimension is a tuple of factors, the outermost first, as einops writes them; its size is their product. So transposes,
+and reshapes there and back, lose nothing. An image of 8 channels and 6 x 4 pixels, and what becomes of it (H3/2 are
+three rows, every second one; h2 two neighbours inside of each):
+
+    tensor                                  shape                dimensions
+    image                                   1, 8, 6, 4           () C8 H6 W4
+    flattened                               1, 8, 24             () C8 H6·W4
+    transposed, as tokens                   1, 24, 8             () H6·W4 C8
+    with a class token in front             1, 25, 8             () Tokens(25, of H6·W4) C8
+    four neighbours joined to one token     1, 6, 8              () Runs(6, of H6·W4) C8
+    split into windows of 2 x 2             1, 8, 3, 2, 2, 2     () C8 H3/2 h2 W2/2 w2
+    windows as the batch                    6, 4, 8              H3/2·W2/2 h2·w2 C8
+    merged patches, laid as joined crops    1, 3, 2, 32          () H3 W2 Block(h2)·Block(w2)·C8
+    scores: queries times keys              1, 24, 24            () H6·W4, and H6·W4 that are looked at
+    image in a batch with constants         3, 8, 6, 4           Batch(3, at 0) C8 H6 W4
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
+from typing import TypeVar
 
-Part = Literal["whole", "inner", "place", "tokens", "tokens behind", "runs"]
-BINS = "bins"  # the axis of what the windows of an adaptive pool had, each of which counts all of its window
 ROLES = ("d", "h", "w")  # of the last axes that an image has
+BINS = "bins"  # places in the windows of an adaptive pool, each of which counts all of its window
 
 
 @dataclass(frozen=True, slots=True)
-class Atom:
-    """A factor of a dimension, of a `size`.
+class Factor:
+    """A factor of a dimension, of a `size`."""
 
-    Its `axis` is "h" or "w" for rows and columns of the layer that the tensor came from ("d" for a third axis before
-    them, "w" alone for that of a signal), and "" for all else: batch, channels, groups. Where an axis was split, its
-    outermost part stays "whole", and its `part` is "inner" otherwise; neighbours in it are `step` rows apart. Once it
-    became channels it is a "place" in a block, and of no axis where that was split again. What is `looked` at are
-    positions that attention looks at, rather than those that look. Where tokens were put in front of positions, or
-    behind them, they are one `part`, and `beside` the positions themselves. So are "runs" of flattened positions, each
-    of which is joined to one: they may be looked at together, but are no image.
+    size: int
+
+    def split(self, outer: int) -> tuple[Factor, Factor] | None:
+        """Split it into an outer part of a size and an inner one; None where it must stay whole."""
+        return Block(outer), Block(self.size // outer)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel(Factor):
+    """Numbers of one position: channels, heads, groups, images of a batch. All of them are alike."""
+
+    def split(self, outer: int) -> tuple[Factor, Factor]:
+        return Channel(outer), Channel(self.size // outer)
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Factor):
+    """Channels that are places in a block: in one of rows ("h") or columns, in the "taps" of a window, in its "bins".
+
+    They are known as long as they are whole: where some were picked, or they were split, their role is "".
     """
 
-    axis: str
-    part: Part
-    size: int
-    looked: bool = False
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Factor):
+    """A batch in which the image, or what became of it, is the one `at` a place, beside constants.
+
+    Where that is None, several are no constants.
+    """
+
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position(Factor):
+    """What tells positions apart; those that attention looks at, as keys are, are `looked` at in scores."""
+
+    looked: bool = field(default=False, kw_only=True)
+
+    def split(self, outer: int) -> tuple[Factor, Factor] | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis(Position):
+    """Rows ("h"), columns ("w", which a signal has alone) or a third axis ("d"); neighbours are a `step` apart.
+
+    Of an axis that was split, all parts but the outermost are `inner`. An axis is called a role where `axis` numbers
+    the dimensions of a tensor.
+    """
+
+    role: str
     step: int = 1
-    beside: tuple[Atom, ...] = ()
+    inner: bool = False
 
     @property
-    def kind(self) -> tuple[object, ...]:
-        """What it is, however large."""
-        beside = tuple(atom.kind for atom in self.beside)
-        return self.axis, self.part, self.looked, self.step if self.part == "inner" else 1, beside
+    def is_whole(self) -> bool:
+        """Whether it is a whole axis that looks, or the outer part of one."""
+        return not (self.inner or self.looked)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is of channels, and of no place in a block."""
-        return not self.axis and self.part == "whole"
-
-    @property
-    def is_position(self) -> bool:
-        """Whether it is of rows or columns, and so of no channels."""
-        return self.axis != "" and self.part != "place"
-
-    @property
-    def is_axis(self) -> bool:
-        """Whether it is of rows or columns that look, or the outer part of these."""
-        return self.axis != "" and self.part == "whole" and not self.looked
+    def split(self, outer: int) -> tuple[Factor, Factor]:
+        inner = self.size // outer
+        return replace(self, size=outer, step=self.step * inner), replace(self, size=inner, inner=True)
 
 
-Dim = tuple[Atom, ...]
+@dataclass(frozen=True, slots=True)
+class Tokens(Position):
+    """Tokens and the positions that they are in front of, or `behind`."""
+
+    of: Dim
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Runs(Position):
+    """Runs of flattened positions, each joined to one: they may be looked at together, but are no image."""
+
+    of: Dim
+
+
+Dim = tuple[Factor, ...]
 Dims = tuple[Dim, ...]
+F = TypeVar("F", bound=Factor)
 
 
 def plain(n: int) -> Dim:
     """Make a dimension of `n` channels."""
-    return () if n == 1 else (Atom("", "whole", n),)
+    return () if n == 1 else (Channel(n),)
 
 
-def whole(axis: str, n: int) -> Dim:
+def whole(role: str, n: int) -> Dim:
     """Make a dimension of all `n` rows ("h") or columns ("w")."""
-    return (Atom(axis, "whole", n),)
+    return (Axis(n, role),)
 
 
 def size_of(dim: Dim) -> int:
     """Multiply out how large a dimension is."""
-    return prod(atom.size for atom in dim)
+    return prod(factor.size for factor in dim)
 
 
 def shape_of(dims: Dims) -> list[int]:
-    """Read the shape of a tensor, as its framework sees it.
-
-    >>> shape_of((whole("h", 4) + whole("w", 5), plain(3)))
-    [20, 3]
-    """
+    """Read the shape of a tensor, as its framework sees it."""
     return [size_of(dim) for dim in dims]
 
 
-def positions(*dims: Dim) -> list[Atom]:
-    """List the rows and columns in some dimensions, in their order."""
-    return [atom for dim in dims for atom in dim if atom.is_position]
+def positions(*dims: Dim) -> list[Position]:
+    """List the factors of some dimensions that tell positions apart, in their order."""
+    return [factor for dim in dims for factor in dim if isinstance(factor, Position)]
+
+
+def kind_of(factor: Factor) -> Factor:
+    """Say what a factor is, however large."""
+    match factor:
+        case Axis():
+            return replace(factor, size=0, step=factor.step if factor.inner else 1)
+        case Tokens() | Runs():
+            return replace(factor, size=0, of=tuple(map(kind_of, factor.of)))
+    return replace(factor, size=0)
+
+
+def within(kind: type[F], factors: Iterable[Factor]) -> list[F]:
+    """List the factors of a kind, also among those that tokens, and runs, are made of."""
+    out: list[F] = []
+    for factor in factors:
+        out += [factor] if isinstance(factor, kind) else []
+        out += within(kind, factor.of) if isinstance(factor, Tokens | Runs) else []
+    return out
+
+
+def inner_parts(*dims: Dim) -> list[Axis]:
+    """List the inner parts that rows and columns are split into."""
+    return [factor for dim in dims for factor in dim if isinstance(factor, Axis) and factor.inner]
 
 
 def has_positions(dim: Dim) -> bool:
-    """Tell whether a dimension tells rows or columns apart."""
-    return any(atom.size > 1 for atom in positions(dim))
+    """Tell whether a dimension tells positions apart."""
+    return any(factor.size > 1 for factor in positions(dim))
 
 
-def has_parts(dims: Dims) -> bool:
-    """Tell whether rows or columns are split into an outer and an inner part.
+def is_positions(dim: Dim) -> bool:
+    """Tell whether a dimension is made of rows and columns alone, be they single ones."""
+    return bool(dim) and len(positions(dim)) == len(dim)
 
-    >>> has_parts((whole("h", 2), (Atom("h", "inner", 4),))), has_parts((whole("h", 8),))
+
+def is_channels(dim: Dim) -> bool:
+    """Tell whether a dimension is made of channels alone, none of which is a place in a block."""
+    return all(isinstance(factor, Channel) for factor in dim)
+
+
+def is_mixed(dim: Dim) -> bool:
+    """Tell whether rows or columns and channels are one dimension.
+
+    >>> is_mixed(plain(8) + whole("h", 4)), is_mixed(whole("h", 4) + whole("w", 5))
     (True, False)
     """
-    return any(atom.part == "inner" and atom.size > 1 for dim in dims for atom in dim)
+    return has_positions(dim) and any(factor.size > 1 and not isinstance(factor, Position) for factor in dim)
 
 
-def has_looked(dims: Iterable[Dim]) -> bool:
-    """Tell whether there are positions that attention looks at: whether these are scores."""
-    return any(atom.looked for dim in dims for atom in dim)
+def is_flattened(dims: Dims) -> bool:
+    """Tell whether rows and columns are one dimension.
+
+    >>> rows, columns = whole("h", 4), whole("w", 5)
+    >>> is_flattened((plain(8), rows + columns)), is_flattened((plain(8), rows, columns))
+    (True, False)
+    """
+    return any(len({f.role for f in dim if isinstance(f, Axis) and f.is_whole}) > 1 for dim in dims)
 
 
 def is_image(dims: Dims, axes: int) -> bool:
@@ -120,94 +212,35 @@ def is_image(dims: Dims, axes: int) -> bool:
     return not (has_looked(dims) or has_parts(dims) or any(map(has_positions, dims[:-axes])))
 
 
+def has_parts(dims: Dims) -> bool:
+    """Tell whether rows or columns are split into an outer and an inner part."""
+    return any(part.size > 1 for part in inner_parts(*dims))
+
+
+def has_looked(dims: Iterable[Dim]) -> bool:
+    """Tell whether there are positions that attention looks at: whether these are scores."""
+    return any(position.looked for position in positions(*dims))
+
+
+def looked_at(dim: Dim, looked: bool = True) -> Dim:
+    """Mark a dimension of positions as those that are looked at, rather than those that look."""
+    return tuple(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in dim)
+
+
 def has_places(dims: Iterable[Dim]) -> bool:
-    """Tell whether some channels are places in blocks of rows or columns."""
-    return any(atom.part == "place" for dim in dims for atom in dim)
-
-
-def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
-    """Put `n` tokens in front of the positions of a dimension, or behind them."""
-    return (Atom("t", "tokens behind" if behind else "tokens", size_of(dim) + n, beside=dim),)
-
-
-def tokens_of(dim: Dim) -> Atom | None:
-    """Find the tokens, with the positions beside them, that a dimension is."""
-    return dim[0] if len(dim) == 1 and dim[0].beside else None
-
-
-def without_tokens(atoms: Iterable[Atom]) -> list[Atom]:
-    """Put the positions beside tokens in the place of both, and those of runs in the place of these."""
-    return [each for atom in atoms for each in (without_tokens(atom.beside) if atom.beside else (atom,))]
-
-
-def in_runs(dim: Dim, run: int) -> Dim:
-    """Join runs of so many flattened positions to one each."""
-    return (Atom("t", "runs", size_of(dim) // run, beside=dim),)
-
-
-def has_runs(atoms: Iterable[Atom]) -> bool:
-    """Tell whether there are runs of positions, be it beside tokens."""
-    return any(atom.part == "runs" or has_runs(atom.beside) for atom in atoms)
-
-
-def image_among(n: int, at: int | None) -> Dim:
-    """Make a batch of `n`, of which the image, or what became of it, is the one `at` a place; None where several are.
-
-    >>> image_at(image_among(2, 1)), image_at(image_among(2, None)), image_at(plain(2))
-    (1, None, None)
-    """
-    return (Atom("images" if at is None else f"image {at}", "place", n),)
-
-
-def is_batch(dim: Dim) -> bool:
-    """Tell whether a dimension is a batch that the image, or what became of it, is not all of."""
-    return len(dim) == 1 and dim[0].axis.startswith("image")
-
-
-def image_at(dim: Dim) -> int | None:
-    """Find the place of the image in a batch, of which the others are constants; None where that is not known."""
-    named = dim[0].axis.partition("image ")[2] if len(dim) == 1 else ""
-    return int(named) if named else None
+    """Tell whether some channels are places in blocks of rows or columns, or in a batch."""
+    return any(isinstance(factor, Block | Batch) for dim in dims for factor in dim)
 
 
 def regrouped(dims: Sequence[Dim], n: int) -> Dim:
     """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
-    return (Atom("", "place", n),) if has_places(dims) else plain(n)
+    return (Block(n),) if has_places(dims) else plain(n)
 
 
-def is_positions(dim: Dim) -> bool:
-    """Tell whether a dimension is made of rows and columns alone, be they single ones."""
-    return bool(dim) and all(atom.is_position for atom in dim)
-
-
-def is_mixed(dim: Dim) -> bool:
-    """Tell whether rows or columns and channels are one dimension.
-
-    >>> is_mixed(plain(8) + whole("h", 4)), is_mixed(whole("h", 4) + whole("w", 5))
-    (True, False)
-    """
-    return has_positions(dim) and any(atom.size > 1 and not atom.is_position for atom in dim)
-
-
-def is_flattened(dims: Dims) -> bool:
-    """Tell whether rows and columns are one dimension.
-
-    >>> rows, columns = whole("h", 4), whole("w", 5)
-    >>> is_flattened((plain(8), rows + columns)), is_flattened((plain(8), rows, columns))
-    (True, False)
-    """
-    return any(len({atom.axis for atom in dim if atom.is_axis}) > 1 for dim in dims)
-
-
-def looked_at(dim: Dim) -> Dim:
-    """Mark a dimension of positions as those that are looked at, rather than those that look."""
-    return tuple(replace(atom, looked=True) if atom.is_position else atom for atom in dim)
-
-
-def alone(dim: Dim) -> Atom | None:
+def alone(dim: Dim) -> Factor | None:
     """Find the rows, columns or places that a dimension consists of, but for single ones; None for all others."""
-    large = [atom for atom in dim if atom.size > 1] or dim
-    return large[0] if len(large) == 1 and not large[0].is_plain else None
+    large = [factor for factor in dim if factor.size > 1] or dim
+    return large[0] if len(large) == 1 and not isinstance(large[0], Channel) else None
 
 
 def axis_of(dim: Dim) -> str:
@@ -216,8 +249,28 @@ def axis_of(dim: Dim) -> str:
     >>> axis_of(whole("h", 1) + whole("w", 5)), axis_of(whole("h", 4) + whole("w", 5))
     ('w', '')
     """
-    atom = alone(dim)
-    return atom.axis if atom and atom.is_axis else ""
+    factor = alone(dim)
+    return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
+
+
+def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
+    """Put `n` tokens in front of the positions of a dimension, or behind them."""
+    return (Tokens(size_of(dim) + n, dim, behind),)
+
+
+def in_runs(dim: Dim, run: int) -> Dim:
+    """Join runs of so many flattened positions to one each."""
+    return (Runs(size_of(dim) // run, dim),)
+
+
+def image_at(dim: Dim) -> int | None:
+    """Find the place of the image in a batch, of which the others are constants; None where that is not known."""
+    return dim[0].at if len(dim) == 1 and isinstance(dim[0], Batch) else None
+
+
+def tokens_of(dim: Dim) -> Tokens | Runs | None:
+    """Find the tokens beside positions, or the runs of them, that a dimension is."""
+    return dim[0] if len(dim) == 1 and isinstance(dim[0], Tokens | Runs) else None
 
 
 def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
@@ -227,93 +280,89 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     >>> reshaped((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
     True
     """
-    left = [*joined(atom for dim in dims for atom in dim)][::-1]  # the next one last
+    left = [*joined(factor for dim in dims for factor in dim)][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:
         dim = _taken(left, wanted)
         if dim is None:
             return None
         out.append(dim)
-    if any(atom.size > 1 for atom in left):
+    if any(factor.size > 1 for factor in left):
         return None
-    summed = tuple(atom for atom in left[::-1] if atom.looked)  # what scores were summed over
+    summed = tuple(position for position in positions(tuple(left[::-1])) if position.looked)  # in scores
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
-def _taken(left: list[Atom], wanted: int) -> Dim | None:
-    """Take the atoms off the end that make a dimension of a size; the last may be split."""
+def _taken(left: list[Factor], wanted: int) -> Dim | None:
+    """Take the factors off the end that make a dimension of a size; the last may be split."""
     if wanted == 1 and left and left[-1].size == 1:
         return joined([left.pop()])
-    dim: list[Atom] = []
-    while (have := size_of(tuple(dim))) < wanted:
-        if not left or wanted % have:
-            return None
-        atom = left.pop()
-        taken = min(atom.size, wanted // have)
-        if taken < 1 or atom.size % taken or (atom.beside and taken < atom.size):
-            return None
-        if taken < atom.size:
-            atom, inner = _parted(atom, taken)
+    dim: list[Factor] = []
+    while wanted > 1 and left:
+        factor = left.pop()
+        if factor.size > wanted and factor.size % wanted == 0 and (parts := factor.split(wanted)):
+            factor, inner = parts
             left.append(inner)
-        dim.append(atom)
-    return joined(dim) if size_of(tuple(dim)) == wanted else None
+        if not factor.size or wanted % factor.size:
+            return None
+        dim.append(factor)
+        wanted //= factor.size
+    return joined(dim) if wanted == 1 else None
 
 
-def _parted(atom: Atom, outer: int) -> tuple[Atom, Atom]:
-    """Split an atom into an outer part of a size and an inner one; channels are alike."""
-    inner = atom.size // outer
-    if atom.is_position:
-        return replace(atom, size=outer, step=atom.step * inner), replace(atom, part="inner", size=inner)
-    return Atom("", atom.part, outer), Atom("", atom.part, inner)
-
-
-def ranked(dims: Dims, rank: int) -> Dims:
-    """Put as many dimensions of size 1 in front as make them `rank`, as broadcasting has them.
-
-    >>> shape_of(ranked((plain(5),), 3))
-    [1, 1, 5]
-    """
-    return ((),) * (rank - len(dims)) + dims
-
-
-def joined(dim: Iterable[Atom]) -> Dim:
+def joined(dim: Iterable[Factor]) -> Dim:
     """Put the parts of a split, where they are neighbours, together again in one dimension."""
-    out: list[Atom] = []
-    for atom in dim:
-        if out and _goes_on(out[-1], atom):
-            out[-1] = replace(out[-1], size=out[-1].size * atom.size, step=atom.step)
-        elif not atom.is_plain or atom.size != 1:
-            out.append(atom)
+    out: list[Factor] = []
+    for factor in dim:
+        if out and (both := _both(out[-1], factor)):
+            out[-1] = both
+        elif factor != Channel(1):
+            out.append(factor)
     return tuple(out)
 
 
-def rejoined(atoms: Iterable[Atom]) -> Dim:
-    """Put parts of one axis together again, the outermost first, however far apart in a tensor they are.
+def _both(outer: Factor, inner: Factor) -> Factor | None:
+    """Make one of two channels, or of neighbouring parts of one axis."""
+    match outer, inner:
+        case Channel(), Channel():
+            return Channel(outer.size * inner.size)
+        case Axis(), Axis(inner=True):
+            if (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size):
+                return replace(outer, size=outer.size * inner.size, step=inner.step)
+    return None
 
-    >>> rejoined([Atom("h", "inner", 2, step=4), Atom("h", "inner", 4, step=1)])
-    (Atom(axis='h', part='inner', size=8, looked=False, step=1, beside=()),)
+
+def reduced(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
+    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension.
+
+    >>> image = (plain(8), whole("h", 4), whole("w", 5))
+    >>> reduced(image, [1], keep=True) == (plain(8), whole("h", 1), whole("w", 5)), reduced(image, [1, 2], keep=False)
+    (True, ((Channel(size=8),),))
     """
-    return joined(replace(atom, looked=False) for atom in atoms)
+    single = {axis: tuple(replace(position, size=1) for position in positions(dims[axis])) for axis in axes}
+    looked = tuple(position for position in positions(*single.values()) if position.looked)
+    if not keep:
+        rest = [dim for axis, dim in enumerate(dims) if axis not in axes]
+        return (*rest[:-1], rest[-1] + looked) if rest else ()
+    for axis, dim in single.items():
+        if len(dims[axis]) > 1 and not has_looked([dim]):
+            single[axis] = ()
+    return tuple(single.get(axis, dim) for axis, dim in enumerate(dims))
 
 
-def _goes_on(outer: Atom, inner: Atom) -> bool:
-    """Tell whether one atom goes on in the next: both are channels, or neighbouring parts of one axis."""
-    if outer.is_plain and inner.is_plain:
-        return True
-    alike = (outer.axis, outer.looked) == (inner.axis, inner.looked)
-    return alike and outer.is_position and inner.part == "inner" and outer.step == inner.step * inner.size
+def ranked(dims: Dims, rank: int) -> Dims:
+    """Put as many dimensions of size 1 in front as make them `rank`, as broadcasting has them."""
+    return ((),) * (rank - len(dims)) + dims
 
 
 def broadcast(one: Dims, other: Dims) -> Dims | None:
     """Broadcast the dimensions of an elementwise operation; None where the shapes do not fit."""
     out: list[Dim] = []
     longer = max(len(one), len(other))
-    for a, b in zip(ranked(one, longer), ranked(other, longer), strict=True):
-        if size_of(a) != size_of(b) and 1 not in (size_of(a), size_of(b)):
-            return None
-        kinds = [[atom.kind for atom in dim if atom.size > 1 and not atom.is_plain] for dim in (a, b)]
-        if all(kinds) and kinds[0] != kinds[1]:
-            return None  # rows of one are columns of the other
-        larger = max(a, b, key=lambda dim: (size_of(dim), sum(not atom.is_plain for atom in dim)))
-        out.append(larger)
+    for pair in zip(ranked(one, longer), ranked(other, longer), strict=True):
+        sizes = {*map(size_of, pair)} - {1}
+        kinds = [[kind_of(f) for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
+        if len(sizes) > 1 or (all(kinds) and kinds[0] != kinds[1]):
+            return None  # or rows of one are columns of the other
+        out.append(max(pair, key=lambda dim: (size_of(dim), sum(not isinstance(f, Channel) for f in dim))))
     return tuple(out)

@@ -20,6 +20,8 @@ from padviz.sources.tracing.axis_labels import (
     has_looked,
     has_places,
     has_positions,
+    inner_parts,
+    is_channels,
     is_flattened,
     positions,
     ranked,
@@ -97,10 +99,11 @@ class Call(ABC):
 
         One over the places of blocks alone leaves each block by itself once that is one position.
         """
-        lost = [atom for atom in positions(*over) if atom.size > 1]
+        lost = [position for position in positions(*over) if position.size > 1]
         layer = self.trace.normalise(self.name("norm"), x.at, why) if lost else x.at
-        if lost and all(atom.part == "inner" for atom in lost):
-            blocks = tuple(prod(atom.size for atom in lost if atom.axis == role) for role in self.trace.axes)
+        inner = inner_parts(tuple(lost))
+        if lost and inner == lost:
+            blocks = tuple(prod(part.size for part in inner if part.role == role) for role in self.trace.axes)
             self.arranger.by_blocks[layer, blocks] = x.at
         return replace(x, layer=layer)
 
@@ -262,15 +265,13 @@ def copied(call: Call, x: Value, dims: Dims | None) -> Value:
         raise Stuck("copies a tensor to a shape that does not fit")
     before = ranked(x.known, len(dims))
     changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
-    grown = {atom: size_of(new) for old, new in changed if (atom := alone(old))}
-    if any(size_of(old) > 1 and not all(atom.is_plain for atom in old) for old, _ in changed) or not all(
-        atom.is_axis for atom in grown
-    ):
+    grown = {axis_of(old): size_of(new) for old, new in changed if alone(old)}
+    if "" in grown or any(size_of(old) > 1 and not is_channels(old) for old, _ in changed):
         raise Stuck("repeats what has more than one row")
     if not grown or not isinstance(x, Map):
         return replace(x, dims=dims)
     kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
-    ops: dict[str, Op] = {atom.axis: Resize(n) for atom, n in grown.items()}
+    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
     return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
 
 

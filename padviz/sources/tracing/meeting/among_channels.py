@@ -8,7 +8,7 @@ from dataclasses import replace
 from padviz.axis.operations import Op
 from padviz.network.layer import CONVOLUTIONS, Kind
 from padviz.sources.tracing.arranging import Arranger, Map
-from padviz.sources.tracing.axis_labels import Dim, axis_of, has_positions, plain, size_of
+from padviz.sources.tracing.axis_labels import axis_of, has_positions, is_channels, plain, size_of
 
 
 def laid_among_channels(
@@ -24,7 +24,7 @@ def laid_among_channels(
     before, *own = x.known[-len(ops) - 1 :]
     roles = [axis_of(dim) for dim in own]
     rest = [dim for dim, role in zip(own, roles, strict=True) if not role]
-    if not any(size_of(dim) > 1 for dim in rest) or not all(map(_is_plain, rest)):
+    if not any(size_of(dim) > 1 for dim in rest) or not all(map(is_channels, rest)):
         return None
     if has_positions(before) and not each_alone:
         return None
@@ -36,7 +36,3 @@ def laid_among_channels(
     first = before if has_positions(before) or kind not in CONVOLUTIONS else plain(shape[0])
     dims = (*x.known[: -len(ops) - 1], first, *new)
     return replace(x, dims=dims) if any(roles) else x.part_of(dims, part)
-
-
-def _is_plain(dim: Dim) -> bool:
-    return all(atom.is_plain for atom in dim)

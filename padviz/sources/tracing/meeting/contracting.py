@@ -4,142 +4,181 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import (
-    Atom,
+    Block,
+    Channel,
     Dim,
     Dims,
+    Factor,
+    Position,
+    Runs,
+    Tokens,
+    axis_of,
     has_parts,
     has_positions,
-    has_runs,
     is_mixed,
     is_positions,
+    kind_of,
     looked_at,
     plain,
     positions,
+    reduced,
     size_of,
+    within,
 )
 from padviz.sources.tracing.calls import Call
 from padviz.sources.tracing.meeting.mixing import innermost, joined_inside, mixed
 
 Letters = Sequence[object]
 Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and says where
+Named = Mapping[object, Dim]  # the dimensions of a factor of a product, by their letters
+Case = Literal["each position alone", "scores", "attention", "summed over positions"]
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A factor of a product: its dimensions by their letters."""
+@dataclass(frozen=True)
+class Product:
+    """Maps that are multiplied, with a letter for each dimension, and summed over letters that are not `kept`."""
 
-    value: Map
-    named: Mapping[object, Dim]
+    call: Call
+    maps: Sequence[Map]
+    factors: Sequence[Named]
+    kept: Letters
+    times: Times
 
     @property
-    def places(self) -> set[object]:
-        """The letters of positions."""
-        return {letter for letter, dim in self.named.items() if has_positions(dim)}
+    def dims(self) -> Dims:
+        """What is kept: along each letter positions, rather than channels or a single row."""
+        dims = []
+        for letter in self.kept:
+            own = (named.get(letter, ()) for named in self.factors)
+            dims.append(max(own, key=lambda dim: (size_of(dim), has_positions(dim), len(dim))))
+        return met(tuple(dims), [dim for named in self.factors for i, dim in named.items() if i not in self.kept])
 
 
 def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, times: Times) -> Map:
-    """Sum products of maps: values with a letter for each dimension, and the letters that are left.
+    """Sum products of maps: values with a letter for each dimension, and the letters that are left."""
+    maps, factors = list[Map](), list[Named]()
+    for value, letters in terms:
+        value = call.arranger.uncut(value)
+        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
+            value = call.arranger.unmixed(call.name("line"), value)
+        maps.append(value)
+        factors.append(dict(zip(letters, value.known, strict=True)))
+    if classify(factors[::-1], out) == "attention":  # values times scores
+        maps, factors = maps[::-1], factors[::-1]
+    return CASES[classify(factors, out)](Product(call, maps, factors, out, times))
 
-    It is one of four: scores times values, which is attention; a product of maps that is summed over rows or columns;
-    a product position by position; or scores, where the positions of two maps meet without being summed (queries and
-    keys), of which those of the second are looked at.
+
+def classify(factors: Sequence[Named], kept: Letters) -> Case:
+    """Tell what a product does with positions, by its factors' dimensions and the letters that are kept.
+
+    >>> from padviz.sources.tracing.axis_labels import whole
+    >>> line, keys, channels = whole("h", 4), looked_at(whole("h", 4)), plain(8)
+    >>> classify([{"i": line, "c": channels}, {"i": line, "c": channels}], "i")
+    'each position alone'
+    >>> classify([{"i": line, "c": channels}, {"j": line, "c": channels}], "ij")
+    'scores'
+    >>> classify([{"i": line, "j": keys}, {"j": line, "c": channels}], "ic")
+    'attention'
+    >>> classify([{"i": line, "c": channels}, {"i": line, "d": channels}], "cd")
+    'summed over positions'
     """
-    factors = [_term(call, value, letters, out) for value, letters in terms]
-    places = {letter for term in factors for letter in term.places}
-    if any(len({_kinds(term.named[i], i in out) for term in factors if i in term.places}) > 1 for i in places):
-        raise Stuck("multiplies rows with columns")
-    gone = [dim for term in factors for letter, dim in term.named.items() if letter not in out]
-    dims = met(tuple(_widest(term.named.get(letter, ()) for term in factors) for letter in out), gone)
-    if summed := places - {*out}:
-        for scores, seen in zip(factors, factors[::-1], strict=True) if len(factors) == 2 else ():
-            if _looks(scores, seen, summed):
-                return _attended(call, scores, seen, summed, dims)
-        settled = [(call.arranger.settled(term.value), [*term.named]) for term in factors]
-        if any(value.at != term.value.at for (value, _), term in zip(settled, factors, strict=True)):
-            return contract(call, settled, out, times)
-        return _summed(call, factors, summed, dims, times)
-    if any(term.places == places for term in factors):
-        layer = times([term.value for term in factors])
-        return Map(call.arranger.sized(dims, layer), layer)
-    looked = _looked_at(factors)
-    meeting = tuple(looked_at(dim) if letter in looked else dim for letter, dim in zip(out, dims, strict=True))
-    return Map(meeting, factors[0].value.at, acted=True)
+    own = [*map(_places, factors)]
+    places = set[object]().union(*own)
+    for letter in places:
+        dims = [named[letter] for named in factors if letter in _places(named)]
+        if len({_kinds(dim, letter in kept) for dim in dims}) > 1:
+            raise Stuck("multiplies rows with columns")
+    summed = places - {*kept}
+    if not summed:
+        return "each position alone" if places in own else "scores"
+    if len(factors) == 2 and summed <= own[0] & own[1] and own[1] - summed <= own[0]:
+        scores, values = (_along(named, summed) for named in factors)
+        if all(at.looked for at in scores) and not any(at.looked for at in values):
+            return "attention"
+    return "summed over positions"
 
 
-def _term(call: Call, value: Map, letters: Letters, out: Letters) -> Term:
-    """Make a factor; rows or columns that are one dimension with channels, and are summed, are pooled first."""
-    value = call.arranger.uncut(value)
-    if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-        value = call.arranger.unmixed(call.name("line"), value)
-    return Term(value, dict(zip(letters, value.known, strict=True)))
+def _places(named: Named) -> set[object]:
+    """Find the letters of positions."""
+    return {letter for letter, dim in named.items() if has_positions(dim)}
 
 
-def _looked_at(terms: Sequence[Term]) -> set[object]:
-    """Find the letters of positions that the second of two maps has alone, as keys have."""
-    looks, looked = (one.places - other.places for one, other in zip(terms[:2], terms[1::-1], strict=True))
-    if len(terms) > 2 or looked & {*terms[0].named} or looks & {*terms[1].named}:
+def _kinds(dim: Dim, kept: bool) -> tuple[Factor, ...]:
+    """List the positions of a dimension; those that are looked at are others, unless they are summed."""
+    return tuple(
+        kind_of(position) for position in positions(dim if kept else looked_at(dim, False)) if position.size > 1
+    )
+
+
+def _along(named: Named, letters: Iterable[object]) -> list[Position]:
+    return positions(*(named[letter] for letter in letters))
+
+
+def _each_alone(product: Product) -> Map:
+    layer = product.times(product.maps)
+    return Map(product.call.arranger.sized(product.dims, layer), layer)
+
+
+def _scores(product: Product) -> Map:
+    """Let the positions that the first map has alone, as queries have, look at those of the second, as of keys."""
+    queries, keys = (_places(named) for named in product.factors[:2])
+    if len(product.factors) > 2 or (keys - queries) & {*product.factors[0]} or (queries - keys) & {*product.factors[1]}:
         raise Stuck("multiplies maps of different rows or columns")
-    return looked
+    pairs = zip(product.kept, product.dims, strict=True)
+    dims = tuple(looked_at(dim) if letter in keys - queries else dim for letter, dim in pairs)
+    return Map(dims, product.maps[0].at, acted=True)
 
 
-def _kinds(dim: Dim, kept: bool) -> tuple[object, ...]:
-    """List the rows and columns of a dimension; those that are looked at are others, unless they are summed."""
-    return tuple((atom.axis, atom.part, kept and atom.looked) for atom in positions(dim) if atom.size > 1)
+def _attended(product: Product) -> Map:
+    """Let every position that looks see every one that is looked at."""
+    arranger, name = product.call.arranger, product.call.name()
+    scores, values = product.maps
+    summed = _places(product.factors[1]) - {*product.kept}
+    lost, like = _along(product.factors[1], summed), arranger.trace.asking.get(scores.at, scores.at)
+    dims = tuple(
+        tuple(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked)) for dim in product.dims
+    )
+    looking = [position for position in positions(*dims) if not position.looked]
+    if within(Runs, looking):
+        raise Stuck("attends from runs of positions")
+    arranger.taken |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
+    if _places(product.factors[1]) == summed and not scores.windows:
+        return Map(dims, arranger.trace.mix(name, values.at, like))
+    return replace(mixed(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
 
 
-def _widest(dims: Iterable[Dim]) -> Dim:
-    return max(dims, key=lambda dim: (size_of(dim), has_positions(dim), len(dim)))
+def _joined(product: Product) -> Map:
+    """Multiply maps, and join the product over rows, columns or both."""
+    call, places = product.call, [*map(_places, product.factors)]
+    settled = [call.arranger.settled(value) for value in product.maps]
+    if [value.at for value in settled] != [value.at for value in product.maps]:
+        terms = zip(settled, product.factors, strict=True)
+        return contract(call, [(value, [*named]) for value, named in terms], product.kept, product.times)
+    if any(own != places[0] for own in places):
+        raise Stuck("sums over some rows or columns only")
+    lost = _along(product.factors[0], places[0] - {*product.kept})
+    if any(position.looked for position in lost):
+        raise Stuck("sums over positions that are looked at")
+    layer = call.arranger.pooled_over(call.name(), product.times(product.maps), whole_axes(lost))
+    return Map(product.dims, layer)
+
+
+CASES: dict[Case, Callable[[Product], Map]] = {
+    "each position alone": _each_alone,
+    "scores": _scores,
+    "attention": _attended,
+    "summed over positions": _joined,
+}
 
 
 def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
     """Make the places in blocks that are among dimensions gone channels like others: they have met."""
-    axes = {atom.axis for dim in gone for atom in dim if atom.part == "place"} - {""}
-    return tuple(
-        tuple(Atom("", "whole", atom.size) if atom.part == "place" and atom.axis in axes else atom for atom in dim)
-        for dim in dims
-    )
-
-
-def _attended(call: Call, scores: Term, seen: Term, summed: Collection[object], dims: Dims) -> Map:
-    """Attend: scores times values, where every position that looks sees every one that is looked at."""
-    like = call.trace.asking.get(scores.value.at, scores.value.at)
-    dims = tuple(tuple(atom for atom in dim if atom.size > 1 or not atom.looked) for dim in dims)
-    if has_runs(atom for atom in positions(*dims) if not atom.looked):
-        raise Stuck("attends from runs of positions")
-    call.arranger.taken |= _has_tokens(_atoms(seen, summed)) and not _has_tokens(positions(*dims))
-    if not seen.places - {*summed} and not scores.value.windows:
-        return Map(dims, call.trace.mix(call.name(), seen.value.at, like))
-    lost, windows = _atoms(seen, summed), scores.value.windows
-    return replace(mixed(call.arranger, call.name(), seen.value, lost, "attention", like, windows), dims=dims)
-
-
-def _has_tokens(atoms: Iterable[Atom]) -> bool:
-    return any(atom.part.startswith("tokens") for atom in atoms)
-
-
-def _atoms(term: Term, letters: Iterable[object]) -> list[Atom]:
-    """List the rows and columns that a factor has along some letters."""
-    return positions(*(term.named[letter] for letter in letters))
-
-
-def _summed(call: Call, terms: Sequence[Term], summed: Collection[object], dims: Dims, times: Times) -> Map:
-    """Multiply maps, and join the product over rows, columns or both."""
-    if any(term.places != terms[0].places for term in terms):
-        raise Stuck("sums over some rows or columns only")
-    lost = _atoms(terms[0], summed)
-    if any(atom.looked for atom in lost):
-        raise Stuck("sums over positions that are looked at")
-    return Map(dims, call.arranger.pooled_over(call.name(), times([term.value for term in terms]), whole_axes(lost)))
-
-
-def _looks(scores: Term, seen: Term, summed: Collection[object]) -> bool:
-    """Tell whether all that is summed are positions that the scores look at, and that the other map has."""
-    if not {*summed} <= scores.places & seen.places or not seen.places - {*summed} <= scores.places:
-        return False
-    return all(atom.looked for atom in _atoms(scores, summed)) and not any(atom.looked for atom in _atoms(seen, summed))
+    roles = {factor.role for dim in gone for factor in dim if isinstance(factor, Block)} - {""}
+    return tuple(tuple(Channel(f.size) if isinstance(f, Block) and f.role in roles else f for f in dim) for dim in dims)
 
 
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
@@ -168,7 +207,7 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     """
     over = [x.known[axis] for axis in axes]
     x = x.activated(met(x.known, over))
-    lost = [atom for atom in positions(*over) if not atom.looked and atom.size > 1]
+    lost = [position for position in positions(*over) if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return mixed(call.arranger, call.name(), call.arranger.uncut(x), lost, why)
@@ -184,14 +223,8 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
         x = call.arranger.settled(x)
     gone = [x.known[axis] for axis in axes]
-    single = {axis: _single(x.known[axis]) for axis in axes}
-    dims = tuple(single.get(axis, dim) for axis, dim in enumerate(x.known) if keep or axis not in axes)
-    if not keep and dims:  # what was looked at stays known
-        dims = (*dims[:-1], dims[-1] + tuple(atom for dim in single.values() for atom in dim if atom.looked))
-    dims, lost = (
-        met(dims, gone),
-        [atom for atom in positions(*gone) if not atom.looked and (atom.is_axis or atom.size > 1)],
-    )
+    dims = met(reduced(x.known, axes, keep), gone)
+    lost = [at for at in positions(*gone) if not at.looked and (at.size > 1 or axis_of((at,)))]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
     return Map(dims, call.arranger.pooled_over(call.name(), x.at, whole_axes(lost)))
@@ -202,10 +235,3 @@ def running(x: Value, axis: int) -> Value:
     if has_positions(x.known[axis]):
         raise Stuck("sums up rows or columns, so that each position sees those before it alone")
     return x.activated(x.known)
-
-
-def _single(dim: Dim) -> Dim:
-    """Make what a reduction leaves of a dimension that it keeps."""
-    atoms = positions(dim)
-    keeps = len(dim) == 1 or any(atom.looked for atom in atoms)
-    return tuple(replace(atom, size=1) for atom in atoms) if keeps else ()

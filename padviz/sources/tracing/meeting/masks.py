@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.sources.tracing.arranging import Cuts, Stuck
-from padviz.sources.tracing.axis_labels import ROLES, Atom, Dims
+from padviz.sources.tracing.axis_labels import ROLES, Axis, Dims, shape_of
 
 MASKED = -50  # what is added to scores that count for nothing
+OTHERWISE = "masks attention in another way than windows do"
 
 
 def cuts_of(dims: Dims, seen: NDArray[np.bool_]) -> Cuts:
@@ -26,34 +25,27 @@ def cuts_of(dims: Dims, seen: NDArray[np.bool_]) -> Cuts:
     """
     if seen.all():
         return ()
-    atoms = [atom for dim in dims for atom in dim]
-    shape = [atom.size for atom in atoms]
-    whole = np.broadcast_to(seen, [int(np.prod([atom.size for atom in dim])) for dim in dims]).reshape(shape)
-    parts = {role: _of_axis(whole, atoms, role) for role in ROLES}
-    both = np.ones([1] * len(atoms), dtype=bool)
-    for part, order in parts.values():
-        both = both & part.reshape(part.shape + (1,) * (len(atoms) - part.ndim)).transpose(np.argsort(order))
+    factors = [factor for dim in dims for factor in dim]
+    whole = np.broadcast_to(seen, shape_of(dims)).reshape([factor.size for factor in factors])
+    both, cuts = np.ones_like(whole), list[tuple[str, int]]()
+    for role in ROLES:
+        own = {i: factor for i, factor in enumerate(factors) if isinstance(factor, Axis) and factor.role == role}
+        order = sorted(own, key=lambda i: (own[i].looked, -own[i].step))  # windows, those that look, those looked at
+        others = tuple(i for i in range(len(factors)) if i not in own)
+        part = np.asarray(whole.any(axis=others, keepdims=True))
+        both &= part
+        looked = int(np.prod([own[i].size for i in order if own[i].looked]))
+        cuts.append((role, _cut(part.transpose(*order, *others).reshape(-1, looked, looked))))
     if not (both == whole).all():
-        raise Stuck("masks attention in another way than windows do")
-    return tuple((role, cut) for role in ROLES if (cut := _cut(*parts[role], atoms)))
+        raise Stuck(OTHERWISE)
+    return tuple((role, cut) for role, cut in cuts if cut)
 
 
-def _of_axis(whole: NDArray[np.bool_], atoms: Sequence[Atom], role: str) -> tuple[NDArray[np.bool_], list[int]]:
-    """Find what rows see each other along one axis, and the order of atoms: windows, who looks, who is looked at."""
-    own = [i for i, atom in enumerate(atoms) if atom.axis == role and atom.is_position]
-    own.sort(key=lambda i: (atoms[i].looked, -atoms[i].step))
-    rest = [i for i in range(len(atoms)) if i not in own]
-    turned = whole.transpose(own + rest)
-    part: NDArray[np.bool_] = np.asarray(turned.any(axis=tuple(range(len(own), len(atoms)))))
-    return part, own + rest
-
-
-def _cut(part: NDArray[np.bool_], order: Sequence[int], atoms: Sequence[Atom]) -> int:
+def _cut(windows: NDArray[np.bool_]) -> int:
     """Find after how many rows the last window is cut; 0 where it is not."""
-    looked = int(np.prod([atoms[i].size for i in order[: part.ndim] if atoms[i].looked]))
-    windows = part.reshape(-1, looked, looked)
+    n = windows.shape[-1]
     first = int(windows[-1, 0].sum())
-    side = np.arange(looked) < first
+    side = np.arange(n) < first
     if not windows[:-1].all() or not (windows[-1] == (side[:, None] == side)).all():
-        raise Stuck("masks attention in another way than windows do")
-    return first % looked
+        raise Stuck(OTHERWISE)
+    return int(first % n)

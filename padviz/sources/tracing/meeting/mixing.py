@@ -9,20 +9,37 @@ from itertools import zip_longest
 from padviz.axis.operations import Blocks, Op, Window
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
-from padviz.sources.tracing.axis_labels import Atom, Dim, has_runs, positions, rejoined, without_tokens
+from padviz.sources.tracing.axis_labels import (
+    Axis,
+    Dim,
+    Factor,
+    Position,
+    Runs,
+    inner_parts,
+    joined,
+    looked_at,
+    positions,
+    within,
+)
 from padviz.sources.tracing.slices_as_padding import rolled
 from padviz.sources.tracing.trace import Trace
 
 
 def mixed(
-    arranger: Arranger, name: str, x: Map, lost: Sequence[Atom], why: str, like: int | None = None, windows: Cuts = ()
+    arranger: Arranger,
+    name: str,
+    x: Map,
+    lost: Sequence[Position],
+    why: str,
+    like: int | None = None,
+    windows: Cuts = (),
 ) -> Map:
-    """Lay a map whose positions, as many as those of `like`, saw all that differ from them in `lost` atoms alone.
+    """Lay a map whose positions, as many as those of `like`, saw all that differ from them in what is `lost` alone.
 
     Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
     """
-    if like is None and has_runs(lost):
+    if like is None and within(Runs, lost):
         raise Stuck("mixes runs of positions")
     trace, like = arranger.trace, x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
@@ -35,13 +52,13 @@ def mixed(
     return Map(x.dims, trace.mix(name, at, like, axes, why) if axes else _every_nth(trace, f"{name}.queries", at, like))
 
 
-def _blocks_of(trace: Trace, layer: int, lost: Iterable[Atom]) -> dict[str, list[Blocks]]:
-    """Find the blocks of rows and of columns that atoms tell apart, by their axis; none where that is all of it."""
+def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, list[Blocks]]:
+    """Find the blocks of rows and of columns that are lost, by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
-    own = without_tokens(lost)
+    parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
-        steps = sorted((atom for atom in own if atom.axis == role and atom.size > 1), key=lambda atom: -atom.step)
-        runs = [Blocks(atom.size, atom.step) for atom in rejoined(steps)]
+        own = joined(looked_at(tuple(part for part in parts if part.role == role), False))
+        runs = [Blocks(part.size, part.step) for part in within(Axis, own)]
         if runs:
             blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
     return blocks
@@ -68,11 +85,10 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
 
     Nothing where it is all of an axis, or not the innermost part of it, or where what stays is whole.
     """
-    lost = [atom for atom in positions(*gone) if atom.size > 1]
-    kept = [atom for atom in positions(*x.known) if atom.size > 1 and atom not in lost]
-    split = any(atom.part == "inner" for atom in kept)
-    ends = {atom.axis: atom.size for atom in lost if atom.step == 1 and atom.part == "inner" and not atom.looked}
-    return ends if split and len(ends) == len(lost) else {}
+    lost = [position for position in positions(*gone) if position.size > 1]
+    kept = (position for position in positions(*x.known) if position.size > 1 and position not in lost)
+    ends = {part.role: part.size for part in inner_parts(tuple(lost)) if part.step == 1 and not part.looked}
+    return ends if inner_parts(tuple(kept)) and len(ends) == len(lost) else {}
 
 
 def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
@@ -81,11 +97,11 @@ def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapp
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 
-    def fewer(atom: Atom) -> Atom:
-        n = inner.get(atom.axis, 1)
-        if not atom.is_position or n == 1:
-            return atom
-        return replace(atom, size=atom.size // n) if atom.step == 1 else replace(atom, step=atom.step // n)
+    def fewer(part: Factor) -> Factor:
+        n = inner.get(part.role, 1) if isinstance(part, Axis) else 1
+        if not isinstance(part, Axis) or n == 1:
+            return part
+        return replace(part, size=part.size // n) if part.step == 1 else replace(part, step=part.step // n)
 
     return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
 
