@@ -22,12 +22,10 @@ from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import (
     Dims,
-    broadcast,
-    has_positions,
     is_channels,
+    lined_up,
     plain,
     positions,
-    ranked,
     shape_of,
     size_of,
     whole,
@@ -185,19 +183,10 @@ class Call(calls.Call):
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
-        padded = [ranked(value.known, len(shape)) for value in values if not self.pooled(value)]
-        dims: Dims | None = padded[0]
-        for read in padded[1:]:
-            dims = dims and broadcast(dims, read)
-        if padded == [dims] and shape_of(padded[0]) == shape:  # most calls
-            return padded[0]
-        if dims is None or any(
-            size_of(own) > 1 and has_positions(own) != has_positions(dim)
-            for read in padded
-            for own, dim in zip(read, dims, strict=True)
-        ):
+        dims = lined_up([value.known for value in values if not self.pooled(value)], [((),) * len(shape)])
+        if dims is None:
             raise Stuck("reads maps whose rows and columns do not line up")
-        if len(dims) != len(shape) or any(
+        if len(dims) > len(shape) or any(
             size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
         ):
             made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))

@@ -366,3 +366,21 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
             return None  # or rows of one are columns of the other
         out.append(max(pair, key=lambda dim: (size_of(dim), sum(not isinstance(f, Channel) for f in dim))))
     return tuple(out)
+
+
+def lined_up(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
+    """Broadcast what an elementwise operation reads; None where that does not fit.
+
+    Rows meet the same rows, a single one, or numbers of a constant; they are no channels of another map.
+
+    >>> rows, image = whole("h", 4), (plain(4), whole("h", 4))
+    >>> lined_up([image], [(plain(4),)]) == image, lined_up([image, (plain(4),)])
+    (True, None)
+    """
+    dims: Dims | None = ()
+    for read in (*maps, *constants):
+        dims = None if dims is None else broadcast(dims, read)
+    for own, dim in [pair for read in maps for pair in zip(read[::-1], (dims or ())[::-1], strict=False)]:
+        if size_of(own) > 1 and has_positions(own) != has_positions(dim):
+            return None
+    return dims

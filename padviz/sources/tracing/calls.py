@@ -16,13 +16,13 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     alone,
     axis_of,
-    broadcast,
     has_looked,
     has_places,
     has_positions,
     inner_parts,
     is_channels,
     is_flattened,
+    lined_up,
     positions,
     ranked,
     regrouped,
@@ -336,18 +336,14 @@ class GraphCall(Call):
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """Line up dimensions as far as they are known, with those of constants."""
-        maps, known = iter(values), list[Dims]()
-        for x in self.given:
-            constant = isinstance(x, Constant)
-            dims = x.dims if constant else next(maps).dims
-            if dims is not None:
-                known.append(dims if along is None or not constant else (*dims[:along], (), *dims[along + 1 :]))
-        common = known[0] if known else None
-        for dims in known[1:]:
-            common = None if common is None else broadcast(common, dims)
-        if common is None:
-            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in known))
-        return common
+        maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
+        others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
+        constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
+        others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
+        dims = lined_up(maps, others) if maps or others else None
+        if dims is None:
+            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others)))
+        return dims
 
     def tensor(self, i: int) -> Value:
         """Read an input that must be there."""
