@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import padviz
 from padviz.cli import cli
-from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain
 from tests.wheels import real_file
 
@@ -144,61 +144,6 @@ def test_a_layer_is_judged_alone() -> None:
     found = json.loads(run("audit", "resnet18", "--size", "224", "--layer", "layer1.1", "--format", "json").stdout)
     assert found["results"][0]["target"] == ["layer1.1"]
     assert found["results"][0]["uneven_convolutions"] == ["conv1"]
-
-
-REFUSED = [
-    (["vgg11", "--size", "224;225"], "--size: '224;225' is not a size"),
-    (["vgg11", "--heads"], "'--heads' requires an argument; see padviz audit --help"),
-    (["."], r"\.: is a folder, not a network; name a .onnx or .toml file in it"),
-    (["vgg11", "--neutral", ""], "--neutral: '' names nothing; give it a name, or leave it out"),
-    (["unet", "--size", "64", "--size", "65"], "unet, .*64|its height is"),
-    (["vgg11", "--size", "3"], "its height is 3|the input's height is 3"),
-    (["vgg11", "resnet18", "-o", "a.png"], "-o: a picture holds one network at one size"),
-    (["vgg11", "-o", "a.npz"], "-o: 'a.npz' ends in .npz, which is not written here; use .txt .json"),
-    (["vgg11", "-o", "there.md"], "-o: 'there.md' exists; add --overwrite"),
-    (["vgg11", "--format", "github"], "'github' is not one of"),
-    (["vgg11", "--heads", "all"], "'all' is not one of 'share', 'sum'; see padviz audit --help"),
-    (["vgg11", "--scale", "share"], "no option --scale; did you mean --same"),
-    (["vgg11", "--layer", ""], "--layer: '' names nothing"),
-    (["vgg11", "-o", "."], "-o: '.' has no suffix"),
-    ([], "missing argument"),
-]
-
-
-@pytest.mark.parametrize(("args", "says"), REFUSED)
-def test_bad_input_is_one_line_and_leaves_nothing(args: list[str], says: str) -> None:
-    Path("there.md").write_text("kept")
-    assert re.search(says, told("audit", *args))
-
-
-OTHERS = [
-    (["usage", "vgg11", "--scale", "each"], "--scale: each is of several maps; use counts or share"),
-    (
-        ["usage", "vgg11", "--unit", "0,0", "--scale", "share"],
-        "--scale: .* fair shares; draw counts, with --scale counts",
-    ),
-    (["compare", "vgg11", "--size", "64,96", "--scale", "x"], "'x' is not one of 'share', 'counts', 'each'"),
-    (["compare", "vgg11", "--size", "64,96", "--heads", "x"], "'x' is not one of 'share', 'sum'"),
-    (["coverage", "vgg11", "--padding", "zero/near"], "HEIGHT/WIDTH, as zero/circular"),
-    (
-        ["uneven", "vgg11", "--check=rigid"],
-        "'rigid' is not one of 'convolutions', 'all', 'remainders'; see padviz uneven --help",
-    ),
-    (["uneven", "vgg11", "--check="], "'' is not one of 'convolutions', 'all', 'remainders'"),
-    (
-        ["uneven", "vgg11", "--layer", "features"],
-        "no layer is called 'features'.*padviz layers MODEL lists them|did you mean",
-    ),
-    (["usage", "vgg11", "--cmap="], "--cmap: '' names nothing; give it a name, or leave it out"),
-    (["sizes", "vgg11", "--size", "64,65x"], "--size: '65x' is not a size; use pixels from 1"),
-    (["usage", "nope"], "did you mean unet.*; padviz layers lists the zoo|did you mean .* padviz layers lists"),
-    (["sizes", "vgg11", "--layer", "nope"], "no layer is called 'nope'; padviz layers MODEL lists them"),
-]
-
-
-@pytest.mark.parametrize(("args", "says"), OTHERS)
-def test_bad_values_of_what_came_with_it_are_one_line_too(args: list[str], says: str) -> None:
-    assert re.search(says, told(*args))
 
 
 def test_remedies_that_share_a_line_have_one_command_whatever_the_scheme() -> None:

@@ -89,37 +89,6 @@ def test_tiles_say_what_chunks_read_again() -> None:
     assert ahead in said("tiles", DECODER, "--chunk", "16", "--size", "40")
 
 
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [
-        (f"usage {VIDEO} --size 9", "CausalVideo: maps are 2-D, and its input has depth x height x width"),
-        (f"coverage {VIDEO} --size 9", "CausalVideo: maps are 2-D, and its input has depth x height x width"),
-        (f"audit {TCN}", "Tcn: its input has length, and this is done on images, of height x width"),
-        (f"explore {TCN}", "Tcn: its input has length, and this is done on images, of height x width"),
-        (f"compare {VIDEO} --size 9,17", "CausalVideo: maps are 2-D"),
-        ("usage vgg11 --size 2x3x4", "vgg11: 2 x 3 x 4 has 3 numbers, and the input has 2: height, width; use HxW"),
-        (f"layers {TCN} --size 3x400", "3 x 400 has 2 numbers, and the input has 1: length; use one number"),
-        (f"tiles {TCN} --size 400 --tile 9", "--tile: 9 input samples are too few: a tile needs 15 to keep anything"),
-        ("tiles vgg11 --chunk 9", "vgg11: its input has height x width, and chunks are of signals; use --tile"),
-        (f"tiles {TCN} --size 400 --tile 99 --for monai", "monai cuts images of two axes"),
-        (f"tiles {VIDEO} --size 90 --tile 40 -o plan.png", "plans are drawn of images"),
-        (f"layers {VIDEO} -o fields.png", "fields are drawn"),
-        (f"uneven --taps {VIDEO} -o taps.png", "taps are drawn"),
-        (f"tiles {TCN} --size 400 --tile 99 -o plan.png", "plans are drawn of images, and the input has 1 axis"),
-        ("kernel --size 2x3x4", "--size: 2 x 3 x 4 has 3 numbers, and the input has 2"),
-        ("sizes vgg11 --size 2x3x4", "--size: 2x3x4 is not square"),
-        (f"sizes {TCN} --axis height", "--axis: axis 'height' is not known; use both, length"),
-        (f"convert {TCN}", "Tcn: a description is of images, and its input has length"),
-        (f"responses {TCN}", "Tcn: its input has length, and this is done on images"),
-    ],
-)
-def test_what_no_axis_answers_is_one_line(command: str, line: str) -> None:
-    result = run(*command.split())
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert line in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
 def test_gates_of_a_signal_that_are_left_out_are_said(tmp_path: Path) -> None:
     code = "import torch\nfrom torch import nn\n\nclass Gated(nn.Module):\n"
     code += "    def __init__(self):\n        super().__init__()\n        self.a = nn.Conv1d(3, 3, 3, padding=1)\n\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from PIL import Image
 import padviz
 from padviz.errors import PadvizError
 from padviz.figures.maps import panels
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import run
 from tests.figures.kinds import clipped
 
 SCHEMES = ("zero", "valid", "full", "reflect", "symmetric", "replicate", "circular", "partial")
@@ -85,30 +84,3 @@ def test_one_scale_or_one_for_each_panel(scale: str, shared: bool) -> None:
     assert zero.max() == pytest.approx(maps[0].max / maps[1].max if shared else 1)
     assert "cannot run: vgg11, x: is" in figure.axes[2].texts[0].get_text()
     assert not clipped(figure)
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (["vgg11", "--padding", "zero,bogus"], ["--padding", "'bogus' is not a padding scheme"]),
-        (["vgg11", "--layer", "features.0,nope"], ["vgg11", "'nope'"]),
-        (["--model", "vgg11,nosuch"], ["no network is called 'nosuch'"]),
-        ([], ["MODEL", "--model"]),
-        (["vgg11", "--model", "vgg11,vgg13"], ["MODEL"]),
-        (["vgg11"], ["nothing has two values that differ", "--padding"]),
-        (["vgg11", "--size", "64,64"], ["nothing has two values that differ", "--padding"]),
-        (["--model", "vgg11,"], ["--model: 'vgg11,' has an empty value; leave out a comma"]),
-        (["vgg11", "--size", "64,96", "--padding", "zero,full"], ["2 lists", "size, padding"]),
-        (["vgg11", "--size", "64,x"], ["--size", "'x'"]),
-        (["vgg20", "--size", "64,96"], ["'vgg20'", "vgg"]),
-        (["vgg11", "--size", "1,2"], ["vgg11, features"]),
-        (["vgg11", "--size", "64,96", "-o", "map.npz"], ["-o", ".png"]),
-        (["vgg11", "--size", "64,96", "--scale", "none"], ["--scale"]),
-        (["vgg11", "--size", "64,96", "--cmap", "plasmo"], ["--cmap", "plasma"]),
-    ],
-)
-def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told("compare", *args)
-    for text in says:
-        assert text in line
-    assert os.listdir() == []

@@ -130,35 +130,6 @@ def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
     )
 
 
-NET_WITH = ("filtered_net:net", "--weights")
-MISTAKES = {
-    "filtered_net:pointwise": "filtered_net:pointwise: has no convolution of several taps whose weights are there; ",
-    "resnet50": "resnet50: a description has no weights; name an .onnx file",
-    "filtered_net:net --weights none.pth": "none.pth: no such file; give the path of a .safetensors or .pth file",
-    "filtered_net:net --weights bad.pth": "bad.pth: is no file of PyTorch's, or only a part of one",
-    "filtered_net:net --weights code.pth": "code.pth: holds more than tensors, such as code, which padviz does not run",
-    "filtered_net:net --weights other.pth": "other.pth: does not fit filtered_net:net: lacks 0.weight, 0.bias, 1.weigh",
-    "filtered_net:net --weights DEFAULT": "--weights: 'DEFAULT' is no file of weights, and nothing here takes weights ",
-    "torchvision.models:resnet18 --weights DEFALT": "--weights: torchvision.models:resnet18 has no weights called 'DEF",
-    "torchvision.models.detection:fasterrcnn_resnet50_fpn --weights net.onnx": "--weights: torchvision.models.detectio",
-    "net.onnx --weights other.pth": "--weights: 'other.pth' goes with a PyTorch module; name one as package.",
-    "net.onnx --layer x": "net: no layer is called 'x'; ",
-    "net.onnx -o f.npz": "-o: 'f.npz' ends in .npz, which is not written here; use .txt .json .csv .md .png",
-    "torchvision.models:resnet18": "torchvision.models:resnet18: makes a module with random weights; use --weights D",
-    "other.pth": "other.pth: holds weights without the network; name the code that makes the module, as package.modu",
-}
-
-
-@pytest.mark.parametrize("line", MISTAKES)
-def test_mistakes_get_one_line(line: str) -> None:
-    plain("net.onnx")
-    Path("bad.pth").write_text("hello")
-    torch.save({"weight": torch.zeros(1)}, "other.pth")
-    torch.save(nn.Conv2d(3, 8, 3), "code.pth")
-    assert told("filters", *line.split()).startswith(f"padviz: {MISTAKES[line]}")
-    assert not Path("f.npz").exists()
-
-
 @pytest.mark.parametrize(
     ("missing", "arguments", "line"),
     [

@@ -64,44 +64,6 @@ def plain(path: str = "net.onnx") -> str:
     )
 
 
-COMMANDS = [
-    ["usage", "--size", "40"],
-    ["uneven", "--size", "40", "--size", "41"],
-    ["sizes", "--size", "20:40"],
-    ["uneven", "--taps", "--size", "40"],
-    ["coverage", "--size", "40"],
-    ["layers", "--size", "40"],
-    ["diff", "--size", "40", "--same"],
-    ["convert", "--size", "40"],
-    ["compare", "--size", "40,50"],
-    ["export", "--size", "40,50", "-o", "out", "--jobs", "1"],
-]
-
-
-@pytest.mark.parametrize(
-    ("command", "source"),
-    [
-        *((command, "onnx") for command in COMMANDS),
-        *((command, "foreign_net:Net") for command in COMMANDS[::5]),
-        (COMMANDS[0], "foreign_net:ready"),
-    ],
-)
-def test_every_command_takes_foreign_networks(command: list[str], source: str) -> None:
-    model = plain() if source == "onnx" else source
-    result = run(command[0], model, *command[1:])
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    assert result.stdout
-
-
-def test_counts_are_those_of_the_geometry() -> None:
-    pads = "kernel = 3, padding = 1"
-    steps = f'{{op = "conv", name = "a", stride = 2, {pads}}}, {{op = "conv", name = "b", {pads}}}'
-    Path("twin.toml").write_text(f"layers = [{steps}]")
-    for size in (40, (41, 60)):
-        assert (padviz.usage(plain(), size).counts == padviz.usage("twin.toml", size).counts).all()
-
-
 def test_a_module_from_python_counts_and_stays_as_it_is() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)).train()
     before = {name: (value.data_ptr(), value.clone()) for name, value in module.state_dict().items()}
@@ -169,27 +131,6 @@ def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_f
     assert json.loads(run("usage", "fixed.onnx", "--format", "json").stdout)["size"] == [30, 50]
     assert json.loads(run("usage", "fixed.onnx", "--size", "64", "--format", "json").stdout)["size"] == [64, 64]
     assert padviz.load(plain()).size == (224, 224)
-
-
-BAD = [
-    (["usage", "nosuch.onnx"], "nosuch.onnx: no such file"),
-    (["usage", "junk.onnx"], "junk.onnx: is not an ONNX file"),
-    (["usage", "folder.onnx"], "folder.onnx: is not a file"),
-    (["uneven", "model.pt"], "model.pt: holds weights"),
-    (["usage", "nosuch_package:net"], "no module is called 'nosuch_package'"),
-    (["usage", "foreign_net:Nett"], "did you mean Net"),
-    (["usage", "foreign_net:number"], "foreign_net:number: is of type int, and not a torch.nn.Module"),
-    (["usage", "broken_net:Net"], "broken_net:Net: cannot be imported: ZeroDivisionError"),
-    (["usage", "foreign_net:Net", "--size", "2", "--padding", "valid"], "foreign_net:Net"),
-]
-
-
-@pytest.mark.parametrize(("args", "message"), BAD)
-def test_bad_input_is_one_line(args: list[str], message: str) -> None:
-    Path("junk.onnx").write_bytes(b"\x00junk" * 50)
-    Path("folder.onnx").mkdir()
-    Path("broken_net.py").write_text("1 / 0")
-    assert message in told(*args)
 
 
 def test_a_module_that_goes_to_another_folder_when_it_is_imported() -> None:

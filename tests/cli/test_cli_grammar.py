@@ -132,13 +132,6 @@ def test_an_export_reads_sizes_as_commands_do(spelling: list[str]) -> None:
     assert len([*Path("more").glob("vgg11-*-zero+circular-usage.json")]) == 3
 
 
-@pytest.mark.parametrize("command", ["usage", "layers", "coverage", "convert", "tiles", "filters"])
-@pytest.mark.parametrize("given", [["--size", "64,96"], ["--size", "64:96"], ["--size", "64", "--size", "96"]])
-def test_commands_that_take_one_size_say_so(command: str, given: list[str]) -> None:
-    number = 33 if ":" in given[1] else 2
-    assert told(command, "vgg11", *given).startswith(f"padviz: --size: {command} takes one, and {number} are given;")
-
-
 def test_several_layers_and_schemes_are_listed_or_repeated() -> None:
     listed = run("usage", "vgg11", "--size", "64", "--layer", "features.3,features.6", "--format", "json").stdout
     again = run("usage", "vgg11", "--size", "64", "--layer", "features.3", "--layer", "features.6", "--format", "json")
@@ -156,12 +149,6 @@ def test_several_layers_and_schemes_are_listed_or_repeated() -> None:
 def test_a_scheme_for_each_axis_is_read_as_names_of_files_have_it(command: str) -> None:
     said = [run(command, "vgg11", "--size", "64", "--padding", f"zero{between}circular").stdout for between in "/+"]
     assert said[0] == said[1] != ""
-
-
-def test_an_image_of_which_one_side_is_asked_for_is_refused() -> None:
-    assert "--size: 64x96 is not square; look at one side alone, with --axis" in told(
-        "sizes", "vgg11", "--size", "64x96"
-    )
 
 
 # every command that reads a network
@@ -207,35 +194,6 @@ def test_names_of_the_zoo_are_read_however_they_are_written(written: str, name: 
     assert run("layers", written).stdout == run("layers", name).stdout
 
 
-def test_code_says_how_to_name_it() -> None:
-    Path("mynet.py").write_text("import torch\n\nclass Small(torch.nn.Module):\n    pass\n")
-    assert told("usage", "mynet.py").endswith("mynet.py: is code that makes networks; name it mynet:Small\n")
-    assert told("usage", "nets/other.py").endswith("name it nets.other:Net\n")
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (["uage"], "no command 'uage'; did you mean usage?"),
-        (["zzz"], "no command 'zzz'; padviz --help lists them"),
-        (
-            ["usage", "vgg11", "--padding", "reflct"],
-            "--padding: 'reflct' is not a padding scheme; did you mean reflect?",
-        ),
-        (["usage", "vgg11", "--sise", "3"], "no option --sise; did you mean --size"),
-        (["usage", "vgg11", "--zzz"], "no option --zzz; padviz usage --help lists them"),
-        (["usage", "resnet5"], "no network is called 'resnet5'; did you mean resnet50"),
-        (["sizes", "vgg11", "--range", "64:1024"], "no option --range; use --size"),
-        (["explore", "vgg11", "--sizes", "64,96"], "no option --sizes; use --size"),
-        (["tiles", "vgg11", "--image", "64"], "no option --image; use --size"),
-        (["detect", "vgg11", "--output", "y"], "no option --output; use -o for a file, --layer for a map"),
-        (["coverage", "vgg11", "--margin", "3"], "no option --margin; use padviz tiles MODEL"),
-    ],
-)
-def test_mistakes_say_what_to_type(args: list[str], says: str) -> None:
-    assert told(*args).startswith(f"padviz: {says}")
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -258,11 +216,6 @@ def test_a_description_suggests_the_nearest_op_and_key(text: str, says: str) -> 
 def test_what_has_moved_is_said_only_where_it_is_gone() -> None:
     known = {f"--{name}" for _, name, _ in options()}
     assert {*MOVED} - known == {"--range", "--sizes", "--output", "--margin"} - known
-
-
-@pytest.mark.parametrize("network", ["resnet50", "ResNet-50", "net.onnx", "own.toml", "nets:Net"])
-def test_a_network_without_a_command_is_told_one(network: str) -> None:
-    assert run(network).stderr == f"padviz: no command '{network}'; name a command first: padviz audit {network}\n"
 
 
 def test_help_groups_all_commands_and_lists_exit_codes() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import padviz
 from padviz.network.targets import upto
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import mystery, two_heads
 from tests.sweeps import every_third
 
@@ -131,30 +131,3 @@ def test_the_cut_network_is_the_one_that_is_looked_at() -> None:
     assert (found["rule"], padviz.sizes(part).rule) == ("8*i + 1", "8*i + 1")
     rows = json.loads(run("layers", "resnet50", "--layer", "layer2.3", "--format", "json").stdout)["layers"]
     assert [row["layer"] for row in rows] == [layer.name for layer in part.layers[1:]]
-
-
-def test_hints_say_what_is_left_of_them() -> None:
-    assert told("uneven", "vgg19", "--size", "8").endswith("height is 8: try another --size or --padding\n")
-    assert told("usage", "vgg19", "--size", "8").endswith("height is 8: try another --size or --padding\n")
-
-
-MISTAKES = {
-    "usage vgg11 --padding mirror": "--padding: 'mirror' is not a padding scheme; use reflect, or symmetric, which rep",
-    "usage vgg11 --padding edge": "--padding: 'edge' is not a padding scheme; use replicate",
-    "usage vgg11 --padding same": "--padding: 'same' is not a padding scheme; use --same",
-    "usage torchvision.models.resnet50": "no network is called 'torchvision.models.resnet50'; write a colon",
-    "usage yolov8n": "no network is called 'yolov8n'; export it to ONNX and give that file, or write",
-    "usage vit_b_16": "no network is called 'vit_b_16'; export it to ONNX and give that file, or write",
-    "usage vgg11 --size 224 224": "--size: got a second value, 224; write 224x224 for a size, or 224,225 for several",
-    "compare vgg11 resnet18": "got a second network, resnet18; write --model resnet18",
-    "tiles vgg11 --overlap 32": "no option --overlap; padviz tiles works out what tiles must overlap: leave it out",
-    "usage vgg11 --json": "no option --json; use --format json",
-    "usage vgg11 -q": "no option -q; add 2>/dev/null: words go to stderr",
-    "-V": "no option -V; use --version",
-    "trial resnet50": "resnet50: a description has no weights; name an .onnx file, or torchvision.models:resn",
-}
-
-
-@pytest.mark.parametrize("line", MISTAKES)
-def test_a_common_mistake_is_told_what_to_type(line: str) -> None:
-    assert told(*line.split()).removeprefix("padviz: ").startswith(MISTAKES[line])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from string import ascii_lowercase
 from typing import Any
@@ -15,7 +14,7 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.figures.windows import kernel_cells
 from padviz.geometry.one_layer import illustrate
 from tests import naive
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import run
 from tests.figures.kinds import clipped
 
 SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilation
@@ -86,24 +85,3 @@ def test_picture() -> None:
     assert not clipped(figure)
     assert len(figure.axes) == 6
     assert [text.get_text() for text in figure.axes[1].texts] == [str(n) for row in shown[0].uses for n in row]
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (["--padding", "mirror"], ["--padding", "'mirror'", "reflect"]),
-        (["--kernel", "0"], ["--kernel"]),
-        (["--stride", "x"], ["--stride"]),
-        (["--size", "17"], ["--size", "17", "16"]),
-        (["--size", "2", "--kernel", "9", "--padding", "reflect"], ["2 rows", "reflect padding of 4"]),
-        (["--size", "2", "--kernel", "9", "--padding", "valid"], ["2 rows", "spans 9"]),
-        (["--pixel", "7,0"], ["7,0", "7 x 7"]),
-        (["--pixel", "a"], ["--pixel", "'a'"]),
-        (["-o", "kernel.npz"], ["-o", ".png"]),
-    ],
-)
-def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told("kernel", *args)
-    for text in says:
-        assert text in line
-    assert os.listdir() == []

@@ -22,7 +22,7 @@ from padviz.cli import cli
 from padviz.reports.rendering import escaped
 from padviz.reports.windows.uneven import grid
 from padviz.sources.toml.build import parse
-from tests.cli.test_cli import APART, run, told
+from tests.cli.test_cli import APART, run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -138,9 +138,6 @@ def test_the_offset_of_several_maps_is_that_of_the_last() -> None:
         assert len(told) == (offset != "0 px")
 
 
-# sizes
-
-
 # taps
 
 
@@ -182,55 +179,6 @@ def test_layers_have_receptive_fields() -> None:
     Path("net.toml").write_text('layers = [{op = "conv", name = "c", kernel = [3, 5]}, {op = "global", name = "g"}]')
     rows = rows_of(run("layers", "net.toml", "--size", "20", "--format", "csv").stdout)
     assert [row["field_size"] for row in rows] == ["3 x 5", "whole input"]
-
-
-# coverage
-
-
-# diff
-
-
-# refusals
-
-
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (["uneven"], ["missing argument 'MODEL...'", "padviz uneven --help"]),
-        (["uneven", "resnt50"], ["did you mean resnet50"]),
-        (["uneven", "vgg19", "--size", "8"], ["features.27"]),
-        (["uneven", "vgg19", "--size", "x"], ["--size", "'x'"]),
-        (["uneven", "vgg19", "--format", "xml"], ["--format"]),
-        (["uneven", "vgg19", "--check=none"], ["--check", "'none'", "convolution"]),
-        (["uneven", "vgg19", "-o", "no/report.md"], ["no", "does not exist"]),
-        (["uneven", "vgg19", "-o", "report.npz"], ["report.npz", ".csv"]),
-        (["uneven", "vgg19", "vgg11", "-o", "report.png"], ["-o", "one network at one size", "padviz export"]),
-        (["uneven", "vgg19", "--size", "9", "--size", "8", "-o", "report.png"], ["-o", "one network at one size"]),
-        (["sizes", "vgg19", "--size", "9"], ["vgg19", "takes no size from 9 to 9"]),
-        (["sizes", "vgg19", "--size", "9:3"], ["--size: '9:3' is an empty range"]),
-        (["sizes", "vgg19", "--size", "0:3"], ["--size: '0:3' is not a size"]),
-        (["sizes", "vgg19", "--axis", "depth"], ["--axis"]),
-        (["uneven", "--taps", "vgg19", "--layer", "features.99"], ["'features.99'"]),
-        (["uneven", "--taps", "resnet18", "--layer", "layer1.0"], ["resnet18", "layer1.0 has no taps"]),
-        (["sizes", "vgg19", "--size", "1:20"], ["vgg19", "takes no size from 1 to 20"]),
-        (["uneven", "--taps", "vgg19", "--all"], ["--taps", "one network at one size", "leave out --all"]),
-        (["uneven", "--taps", "vgg19", "vgg11"], ["--taps", "one network at one size"]),
-        (["uneven", "--taps", "vgg19", "-o", "grids.npz"], ["-o", ".png"]),
-        (["layers", "vgg19", "--layer", "x"], ["'x'"]),
-        (["layers", "vgg19", "--size", "3"], ["features"]),
-        (["coverage", "vgg19", "--layer", "x"], ["'x'"]),
-        (["coverage", "vgg19", "--cmap", "plasmo"], ["--cmap", "plasma"]),
-        (["coverage", "vgg19", "--layer", "features.9,features.36", "-o", "both.npz"], ["one --layer"]),
-        (["coverage", "ssd300_vgg16", "-o", "heads.npz"], ["one --layer"]),
-        (["diff", "vgg19"], ["MODEL_B", "--same"]),
-        (["diff", "vgg19", "vgg20"], ["'vgg20'"]),
-    ],
-)
-def test_bad_input_is_one_line(args: list[str], says: list[str]) -> None:
-    line = told(*args)
-    for text in says:
-        assert text in line
-    assert os.listdir() == []
 
 
 # terminals

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from padviz.repadding import verify
 from padviz.repadding.plan import plan
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
-from tests.repadding.test_onnx_file import SIZE as BUILT_IN
-from tests.repadding.test_onnx_file import chain, one_dimensional
+from tests.repadding.test_onnx_file import one_dimensional
 from tests.sources.test_onnx_ops import bright_pixels, model_of
 from tests.sweeps import REST
 
@@ -132,39 +130,6 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
         assert "--layer" not in line
     line = told("repad", "net.onnx", "--padding", "reflect", "--neutral", "own.Mystery")
     assert line == "padviz: net: nothing can be changed: no convolution that was asked for pads\n"
-
-
-BAD: list[tuple[list[str], str]] = [
-    (["resnet18", "--padding", "reflect"], "resnet18: is not an ONNX file; export it to .onnx; in Python, "),
-    (["resnet18", "--even"], "resnet18: is not an ONNX file; export it to .onnx\n"),
-    (["net.onnx"], "--padding: none is named; say what padding is to read, as --padding reflect, or --even"),
-    (["net.onnx", "--padding", "mirror"], "--padding: 'mirror' is not a padding scheme; use reflect"),
-    (["net.onnx", "--padding", "valid"], "--padding: 'valid' is another amount of padding, which changes the size "),
-    (["net.onnx", "--padding", "zero/full"], "--padding: 'full' is another amount of padding"),
-    (["net.onnx", "--padding", "partial"], "net: nothing can be changed: a: partial convolution needs sizes that are "),
-    (["net.onnx", "--padding", "reflect", "--only", "z"], "net: no layer is called 'z'"),
-    (["net.onnx", "--padding", "reflect", "--except", "z"], "net: no layer is called 'z'"),
-    (["net.onnx", "--padding", "reflect", "--even"], "--even: cannot be combined with --padding"),
-    (["net.onnx", "--even", "--only", "a"], "--even: takes all uneven windows; leave --only and --except out"),
-    (["net.onnx", "--even", "--size", "97"], "net: no convolution is uneven at 97; padviz uneven lists "),
-    (["none.onnx", "--padding", "reflect"], "none.onnx: no such file; give the path of an ONNX file"),
-    (["text.onnx", "--padding", "reflect"], "text.onnx: is not an ONNX file, or only a part of one"),
-    (["built.onnx", "--padding", "reflect", "--size", "20"], "--size: the file takes images of 12 x 16 pixels"),
-    (["net.onnx", "--padding", "reflect", "-o", "out.txt"], "-o: 'out.txt' ends in .txt, which is not written here"),
-    (["net.onnx", "--padding", "reflect", "-o", "net.onnx"], "-o: 'net.onnx' exists; add --overwrite to replace it"),
-    (["net.onnx", "--padding", "reflect", "-o", "no/out.onnx"], "-o: folder 'no' does not exist"),
-    (["odd.onnx", "--even"], "odd: neither pads nor pools make it even. At "),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "line"), BAD)
-def test_bad_input_is_one_line(words: list[str], line: str) -> None:
-    Path("text.onnx").write_text("no model")
-    chain(Path("built.onnx"), size=BUILT_IN)
-    saved([conv("c", "image", pads=[1, 1, 1, 1], strides=[4, 4])], ["c"], "odd.onnx", (224, 224))
-    before = sorted(os.listdir())
-    assert told("repad", *words).startswith(f"padviz: {line}")
-    assert sorted(os.listdir()) == before
 
 
 def odd_pads(path: str) -> Any:

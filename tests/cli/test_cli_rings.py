@@ -157,32 +157,6 @@ def test_a_million_brackets_are_one_line(name: str, around: str) -> None:
     assert result.stderr.startswith(f"padviz: {name}: is not COCO's ")
 
 
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ("--pred pred.json", "missing option '--gt'; see padviz rings --help"),
-        ("--gt none.json --pred pred.json", "none.json: no such file; give the path of COCO's instances, as JSON"),
-        ("--gt gt.json --pred gt.json", "gt.json: is not COCO's results, as JSON (Expected `array`, got `object`)"),
-        ("--gt gt.json --pred pred.json --px 32,16", "--px: the ends of rings do not grow; use 16,32,64"),
-        ("--gt gt.json --pred pred.json --px 0", "--px: 0 px is no end of a ring; use 16,32,64"),
-        ("--gt gt.json --pred pred.json --px x", "--px: 'x' is no number; use 16,32,64"),
-        ("--gt gt.json --pred pred.json --px 8 --rings 4", "--px: says where rings end, so --rings has no say; leave"),
-        (
-            "--gt gt.json --pred pred.json --px 8,500",
-            "--px: no object is in the innermost of 3 rings, from 500 px; use 8",
-        ),
-        ("--gt gt.json --pred pred.json --rings 64", "invalid value for '--rings': 64 is not in the range 1<=x<=12"),
-        ("--gt pred.json --pred gt.json", "--gt: --gt and --pred look swapped: pred.json is a list"),
-        ("--gt gt.json --pred pred.json --iou 2", "--iou: 2 is no overlap; use .2,.5,.75"),
-    ],
-)
-def test_a_mistake_is_one_line_that_says_what_works(options: str, line: str) -> None:
-    coco_files(scenes(0, images=4))
-    result = run("rings", *options.split())
-    assert result.exit_code == 2
-    assert result.stderr.replace("`", "").startswith(f"padviz: {line}".replace("`", "")), result.stderr
-
-
 def test_a_file_that_is_too_large_is_not_read() -> None:
     coco_files(scenes(0, images=4))
     with open("gt.json", "ab") as file:

@@ -15,10 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from onnx import helper
 from PIL import Image
-from torch import nn
 
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
@@ -236,66 +233,6 @@ def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
     assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path("d.png.unfinished.npz")]
-
-
-MISTAKES = {
-    "responses run_net:linear": "run_net:linear",
-    "responses run_net:pooled --size 32": "run_net:pooled: no output is made of a spatial layer; ",
-    "responses resnet50": "resnet50: a description has no weights; ",
-    "responses net.onnx --padding mirror": "--padding: 'mirror' is not a padding scheme; use reflect",
-    "responses net.onnx --padding valid": "--padding: 'valid' is another amount of padding",
-    "responses net.onnx --inputs pictures": "--inputs: 'pictures' is no folder; use noise, blank, or a fol",
-    "responses net.onnx --inputs empty": "--inputs: 'empty' has no pictures; those are .png .jpg",
-    "responses net.onnx --mean 1,2": "--mean: has 2 numbers, and the network reads 3 channels; give 1 or 3",
-    "responses net.onnx --std 0": "--std: cannot be used; use finite numbers, of which none divides by 0",
-    "responses net.onnx --std x": "--std: 'x' is no number; use one, or one for each channel",
-    "responses net.onnx -n 0": "invalid value for '-n': 0 is not in the range x>=1; see padviz responses",
-    "responses net.onnx -n 20000": "-n: 20000 is no number of images; use 1 to 10000",
-    "responses net.onnx --layer c -n 1": "c: no convolution that was measured is called so; ",
-    "responses net.onnx -o f.npz": "-o: 'f.npz' ends in .npz, which is not written here; use .txt .json",
-    "responses fixed.onnx --size 40": "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
-    "responses run_net:classes --weights bad.pth": "bad.pth: is no file of PyTorch's, or only a part of one",
-    "responses run_net:classes --weights code.pth": "code.pth: holds more than tensors, such as code, which",
-    "responses run_net:classes --weights other.pth": "other.pth: does not fit run_net:classes: lacks 0.weig",
-    "detect run_net:boxes --size 32": "run_net:boxes: the output is neither a map of the image, 32 x 32, nor",
-    "detect run_net:classes --layer nine --size 32": "--layer: no module inside is called 'nine'",
-    "detect net.onnx --layer nine --size 32": "--layer: no tensor is called 'nine'",
-    "detect run_net:classes --class 5 --size 32": "--class: 5 is no class of output 'output'; use 0 t",
-    "detect run_net:classes --size 32x16 --height 24": "--stimulus: rings, 24 px high and 24 px wide, is",
-    "detect run_net:classes --size 32 --height 1000000000": "--height: 1000000000 is higher than the",
-    "detect run_net:classes --size 32 --height 40 --stimulus text:a": "--height: 40 is higher than",
-    "detect run_net:classes --size 32 --image a.png --shift 1000000": "--shift: 1000000 is further",
-    "detect run_net:classes --size 32 --contrast nan": "--contrast: nan is no contrast; use more than",
-    "detect run_net:classes --size 32 --shift 8": "--shift: has no use without a picture; leave it out, or",
-    "detect run_net:classes --threshold --contrast 1": "--contrast: has no use beside --threshold; leave out",
-    "detect run_net:classes --image a.png --threshold": "--threshold: has no use beside --image; leave out one of",
-    "detect run_net:classes --image a.png --stimulus sample": "--stimulus: has no use beside --image; leave out one of",
-    "detect run_net:classes --image a.png --height 8": "--height: has no use beside --image; leave out one of",
-    "detect run_net:classes --image a.png --contrast .5": "--contrast: has no use beside --image; leave out one of",
-    "detect run_net:classes --size 32 --stimulus text:": "--stimulus: '' is no word; use text: and 1",
-    "detect run_net:classes --size 32 --stimulus cat": "--stimulus: 'cat' is no stimulus; use text:WOR",
-    "detect run_net:classes --size 32 --stimulus no.png": "no.png: no such file; give the path of a .png or .j",
-    "detect run_net:classes --size 32 --image bad.pth": "bad.pth: is no picture that can be read; use a .png or .jpg",
-    "detect run_net:scalar --size 32": "run_net:scalar: the output is neither a map of the image, 32 x 32, nor class s",
-    "detect run_net:classes --size 32 --stimulus pipe.png": "pipe.png: is not a file; give the path of a",
-    "detect run_net:classes --size 32 --image pipe.png": "pipe.png: is not a file; give the path of a .p",
-    "detect run_net:classes --size 32 --stimulus text:a\u65e5": "--stimulus: the font has no '\u65e5'; use oth",
-    "detect run_net:classes --size 32 -o x.npz": "-o: 'x.npz' ends in .npz, which is not written here",
-}
-
-
-@pytest.mark.parametrize("line", MISTAKES)
-def test_mistakes_get_one_line(line: str) -> None:
-    Path("bad.pth").write_text("hello")
-    torch.save({"weight": torch.zeros(1)}, "other.pth")
-    torch.save(nn.Conv2d(3, 8, 3), "code.pth")
-    Path("empty").mkdir()
-    if hasattr(os, "mkfifo"):
-        os.mkfifo("pipe.png")
-    else:
-        Path("pipe.png").mkdir()
-    saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
-    assert told(*line.split()).startswith(f"padviz: {MISTAKES[line]}")
 
 
 def test_a_missing_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

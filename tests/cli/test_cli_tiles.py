@@ -159,27 +159,3 @@ def test_a_plan_is_drawn_beside_what_is_printed() -> None:
         result = run(*asked, "-o", f"plan.{suffix}")
         assert result.stdout == f"{run(*asked).stdout}\nfile  plan.{suffix}\n"
         assert Path(f"plan.{suffix}").stat().st_size > 5000
-
-
-@pytest.mark.parametrize(
-    ("options", "line"),
-    [
-        ("--tile 512", "--tile: plans tiles of an image; add --size and --tile"),
-        ("-o plan.png", "-o: draws the plan of an image; add --size and --tile"),
-        ("--level .9", "--level: plans tiles of an image; add --size and --tile"),
-        ("--size 1024 --tile 512 --level 1", "--level: 1 is no share of the paths; use .99 or .999"),
-        ("--for monai", "--for: plans tiles of an image; add --size and --tile"),
-        ("--size 1024 --tile 100", "--tile: 100 px are too few: a tile needs 208 .*; use --tile 208 or more"),
-        ("--size 1024 --tile 512 --for nnunet", "--for: nnunet: tiles are blended, .*; use python, or another"),
-        ("--size 1024 --tile 512 --for x", "--for: 'x' is not known; use python, monai, torchio"),
-        ("--weights DEFAULT", "--weights: goes with --verify; add it, or leave out the weights"),
-        ("--verify", "unet_padded: a description has no weights; name an .onnx file"),
-        ("--size 64 --tile 32", "--tile: 32 px are too few: a tile needs 64 .*; use --tile 64 or more"),
-        ("--size 0", "--size: '0' is not a size; use pixels from 1"),
-    ],
-)
-def test_a_mistake_is_one_line_that_says_what_works(options: str, line: str) -> None:
-    result = run("tiles", "unet_padded", *options.split())
-    assert result.exit_code == 2
-    assert re.match(f"padviz: {line}", result.stderr), result.stderr
-    assert result.stderr.count("\n") == 1

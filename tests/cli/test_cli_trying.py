@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper
 
 from tests.cli.test_cli import run, told
-from tests.cli.test_cli_foreign import conv, plain, saved
+from tests.cli.test_cli_foreign import plain
 from tests.cli.test_cli_running import NET, NETS
 from tests.figures.kinds import clipped
 from tests.trained.test_trying import folder
@@ -76,20 +75,6 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (("judge_net:judge", "--weights", "w.pth"), "--weights: goes with --images"),
-        (("judge_net:judge", "vgg11", *PHOTOS), "--images: remedies are tried on one network at one size; name one"),
-        (("judge_net:judge", "--size", "24", "--size", "25", *PHOTOS), "--images: remedies are tried on one network"),
-        (("judge_net:judge", "--size", "24", "--images", "nowhere"), "--images: 'nowhere' is no folder"),
-        (("vgg11", "--size", "64", *PHOTOS), "vgg11"),
-    ],
-)
-def test_what_an_audit_cannot_try_is_one_line(words: tuple[str, ...], says: str) -> None:
-    assert says in told("audit", *words)
-
-
 def test_a_single_change_is_the_answer() -> None:
     found = json.loads(run(*TRIAL, "--size", "25", "--padding", "trained", "--format", "json").stdout)
     assert re.match(
@@ -113,43 +98,6 @@ def test_noise_is_run_on_where_that_is_asked_for() -> None:
     assert result.exit_code == 0
     assert "padviz: noise tells little about what a network does to photographs\n" in result.stderr
     assert "4 crops of 4 pictures in noise" in result.stdout
-
-
-MISTAKES = {
-    "trial net.onnx": "--images: noise tells little about what a network does to photographs; name a folder of",
-    "seen net.onnx": "--images: noise tells little about what a network does to photographs; name a folder of",
-    "seen net.onnx --resume -o a.png": "--images: noise tells little about what a network does to photog",
-    "trial net.onnx --noise --images photos": "--noise: has no use beside --images; leave out one of them",
-    "trial net.onnx --images none": "--images: 'none' is no folder; use a folder of pictures",
-    "trial net.onnx --images empty": "--images: 'empty' has no pictures; those are .png .jpg",
-    "trial net.onnx --images photos --trained-at 64": "--images: no picture in 'photos' has 65 x 65 pixels or more",
-    "trial net.onnx --images photos --trained-at 32 --size 99": "--images: no picture in 'photos' has 99 x 9",
-    "trial net.onnx --images photos --trained-at 32 --size 32": "--size: 32 x 32 is what it was trained at",
-    "trial fixed.onnx --images photos --size 33": "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
-    "trial net.onnx --images photos --padding mirror": "--padding: 'mirror' is not a padding scheme; use reflect",
-    "trial net.onnx --images photos --padding trained": "--padding: leaves nothing to try; name a scheme, or a --size",
-    "trial net.onnx --images photos --padding valid": "--padding: 'valid' is another amount of padding",
-    "trial net.onnx --images photos -n 20000": "-n: 20000 is no number of crops; use 1 to 10000",
-    "trial net.onnx --images photos --std 0": "--std: cannot be used; use finite numbers, of which none divides",
-    "trial resnet50 --images photos": "resnet50: a description has no weights; ",
-    "trial torchvision.models:resnet18 --images photos": "torchvision.models:resnet18: makes a module with random weig",
-    "trial lost_net:lost --images photos --trained-at 24": "lost_net:lost: makes NaN or infinite numbers of these imag",
-    "seen lost_net:lost --images photos --size 32 --patch 4": "lost_net:lost: makes NaN or infinite numbers of",
-    "trial run_net:scalar --images photos --trained-at 24": "run_net:scalar: has no output of floats for each image",
-    "trial net.onnx --images photos -o t.npz": "-o: 't.npz' ends in .npz, which is not written here; use .txt",
-    "seen net.onnx --images photos --size 32 --patch 30": "--patch: 30 px do not fit into 32 x 32 at 5 places",
-    "seen net.onnx --images photos --size 32 --grid 4": "--grid: 4 places a side are too few; use 5 to 9",
-    "seen net.onnx --images photos --size 32 --grid 10": "--grid: 10 places a side are too many; use 5 to 9",
-    "seen net.onnx --images photos --size 99": "--images: no picture in 'photos' has 99 x 99 pixels or more",
-    "seen fixed.onnx --images photos --size 40": "fixed.onnx: takes images of 32 x 32; use a --size of 32 x 32",
-}
-
-
-@pytest.mark.parametrize("line", MISTAKES)
-def test_mistakes_get_one_line(line: str) -> None:
-    Path("empty").mkdir()
-    saved([conv("a", "image"), helper.make_node("Relu", ["a"], ["r"], name="r")], ["r"], "fixed.onnx", (32, 32))
-    assert told(*line.split()).startswith(f"padviz: {MISTAKES[line]}")
 
 
 def interrupted(options: list[str]) -> tuple[int, tuple[str, str]]:

@@ -24,7 +24,7 @@ import padviz
 from padviz.exports import batch
 from padviz.exports.items import expand
 from padviz.exports.manifest import Manifest, Maps, read_manifest
-from tests.cli.test_cli import ONE, run, told
+from tests.cli.test_cli import ONE, run
 from tests.sweeps import SLOW
 
 ROOT = Path(__file__).parents[2]
@@ -316,67 +316,6 @@ def test_the_decks_manifest_expands() -> None:
     items = expand(read_manifest(ROOT / "configs/exports/deck.toml"))
     assert {item.what for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
     assert len(items) == 28
-
-
-BAD = [
-    (("nope", "-o", "out"), "no network is called 'nope'"),
-    (("vgg11",), "missing option '-o'"),
-    (("vgg11", "-o", "one.toml"), "-o: 'one.toml' is no folder"),
-    (("vgg11", "-o", "one.toml/x"), "one.toml/x: cannot be written"),
-    (("vgg11", "-o", ""), "-o: '' is no folder"),
-    (("vgg11", "-o", "d" * 300), "cannot be used (File name too long)"),
-    (
-        ("vgg11", "--what", "uneven,taps", "--padding", "zero", "-o", "out"),
-        "uneven and taps are of the padding as declared",
-    ),
-    (
-        ("vgg11", "--dpi", "90", "--width", "600", "-o", "out"),
-        "--width: says how large a picture is, as --dpi does; leave one of them out",
-    ),
-    (
-        ("vgg11", "--what", "taps", "--format", "npz", "-o", "out"),
-        "--format: npz files are made of maps: usage and coverage",
-    ),
-    (("vgg11", "--layer", "features.99", "-o", "out"), "no layer is called 'features.99'"),
-    (("good.toml", "vgg11", "-o", "out"), "good.toml: is an export's manifest, not a network"),
-    (("lost.toml", "-o", "out"), "lost.toml"),
-    (("vgg11", "--size", "x", "-o", "out"), "size: 'x' is not a size"),
-    (("vgg11", "--size", "9:3", "-o", "out"), "--size: '9:3' is an empty range"),
-    (("vgg11", "--size", "1:900000", "--padding", "zero", "-o", "out"), "export: asks for more than 100000 items"),
-    (("vgg11", "--padding", "none", "-o", "out"), "padding: 'none' is not a padding scheme"),
-    (("vgg11", "--what", "maps", "-o", "out"), "what: 'maps' cannot be exported"),
-    (("vgg11", "--format", "gif", "-o", "out"), "--format: 'gif' is not a format"),
-    (("vgg11", "--cmap", "plasm", "-o", "out"), "did you mean plasma"),
-    (("vgg11", "--jobs", "0", "-o", "out"), "'--jobs'"),
-    (("one.toml", "a/one.toml", "-o", "out"), "two items would be called one-224-usage"),
-    (("empty.toml", "-o", "out"), "empty.toml: names nothing to draw"),
-    (
-        ("typo.toml", "-o", "out"),
-        "typo.toml: maps[0]: has an unknown key 'model'; its keys are models, sizes",
-    ),
-    (("bad.toml", "-o", "out"), "bad.toml: is not valid TOML"),
-    (("many.toml", "-o", "out"), "compare 'c': compares along no list, or along several"),
-    (("lost.toml", "-o", "out"), "no network is called 'nope'"),
-    (("good.toml", "--size", "64", "-o", "out"), "good.toml: the manifest says which sizes"),
-]
-
-
-@pytest.mark.parametrize(("args", "message"), BAD)
-def test_bad_input_is_refused_before_anything_is_made(args: tuple[str, ...], message: str) -> None:
-    Path("a").mkdir()
-    Path("one.toml").write_text(ONE)
-    Path("a/one.toml").write_text(ONE)
-    files = {
-        "empty": 'title = "x"',
-        "typo": '[[maps]]\nmodel = "vgg11"',
-        "bad": "[[maps",
-        "many": '[[compare]]\nname = "c"\nmodels = ["vgg11"]',
-        "lost": '[[maps]]\nmodels = ["nope"]',
-        "good": '[[maps]]\nmodels = ["vgg11"]',
-    }
-    for name, text in files.items():
-        Path(f"{name}.toml").write_text(text)
-    assert message in told("export", *args)
 
 
 def test_long_names_that_differ_make_different_files() -> None:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,27 +79,6 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     assert "</script" not in script(MODULES)
     assert not re.search("^(import|export) ", script(MODULES), re.MULTILINE)
     assert not any("</style" in folder.joinpath(f"{name}.css").read_text() for name in STYLES)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["vgg11", "--size", ""], "'' is not a size"),
-        (["vgg11", "--layer", "nowhere"], "nowhere"),
-        (["vgg11", "--size", "5,3,4"], "features"),
-        (["vgg11", "-o", "page.png"], "ends in .png, which is not written here; use .html"),
-    ],
-)
-def test_bad_input_is_one_line(arguments: list[str], said: str, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    steps = [f'{{op = "conv", name = "{name}", from = "a", kernel = 3}}' for name in "bc"]
-    steps.insert(0, '{op = "conv", name = "a", kernel = 3}')
-    Path("several.toml").write_text(f"target = []\nlayers = [{', '.join(steps)}]")
-    result = run("explore", *arguments)
-    assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert said in result.stderr
-    assert os.listdir(tmp_path) == ["several.toml"]
 
 
 def test_a_page_is_written_once_and_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: Any) -> None:
