@@ -6,16 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from PIL import Image
 
 import padviz
 from padviz.errors import PadvizError
 from padviz.figures.maps import panels
 from tests.cli.test_cli import run
 from tests.figures.kinds import clipped
-
-SCHEMES = ("zero", "valid", "full", "reflect", "symmetric", "replicate", "circular", "partial")
-
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -25,35 +21,6 @@ def compared(*args: str) -> dict[str, Any]:
     assert result.exit_code == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     return found
-
-
-def drawn(*args: str) -> str:
-    """Name the picture that a comparison draws by default."""
-    result = run("compare", *args)
-    assert result.exit_code == 0, result.stderr
-    return result.stdout.split()[-1]
-
-
-def test_the_schemes_look_as_the_deck_describes() -> None:
-    found = compared("vgg19", "--size", "512", "--padding", ",".join(SCHEMES))
-    maps = dict(zip(SCHEMES, found["results"], strict=True))
-    inside = 9**16
-    assert maps["zero"]["max"] == maps["valid"]["max"] == maps["full"]["max"] == inside
-    assert 0.1 < maps["zero"]["marginalised"] < 0.15
-    assert maps["valid"]["marginalised"] > 0.7
-    assert maps["valid"]["corners"]["top_left"] == 1
-    for flat in ("symmetric", "circular", "replicate"):
-        assert maps[flat]["min"] == maps[flat]["max"] == inside
-    full = padviz.usage("vgg19", 512, padding="full").counts
-    assert (full[:480, :480] == inside).all()
-    assert 0 < full.min() < inside
-    for banded in ("reflect", "partial"):
-        assert maps[banded]["corners"]["top_left"] < maps[banded]["centre"] < maps[banded]["max"]
-        assert float(maps[banded]["centre"]) == pytest.approx(inside)
-    assert found["varies"] == "padding"
-    assert found["files"] == []
-    with Image.open(drawn("vgg19", "--size", "64", "--padding", ",".join(SCHEMES))) as picture:
-        picture.verify()
 
 
 def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:

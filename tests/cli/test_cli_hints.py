@@ -11,7 +11,7 @@ import pytest
 
 import padviz
 from padviz.network.targets import upto
-from tests.cli.test_cli import run
+from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import mystery, two_heads
 from tests.sweeps import every_third
 
@@ -103,20 +103,13 @@ def test_a_layer_is_as_far_as_a_command_looks(command: str) -> None:
     Path("heads.toml").write_text(HEADS)
     args = COMMANDS[command]
     if command != "sizes":
-        assert "--layer" in told_of(*args(mystery()), "--size", "32")
+        assert "--layer" in told(*args(mystery()), "--size", "32")
     for model, layer in ((mystery(), "a"), ("heads.toml", "b")):
         whole = run(*args(model), "--size", "16")
         assert whole.exit_code == 2
         result = run(*args(model), "--size", "16", "--layer", layer)
         assert (result.exit_code, result.stderr) == (0, ""), result.stderr
-    assert "did you mean" in told_of(*args("vgg19"), "--layer", "features.366")
-
-
-def told_of(*args: str) -> str:
-    result = run(*args)
-    assert result.exit_code == 2
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    assert "did you mean" in told(*args("vgg19"), "--layer", "features.366")
 
 
 def test_the_cut_network_is_the_one_that_is_looked_at() -> None:

@@ -169,15 +169,14 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
 def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     coco_files(scenes(3, seen=seen))
     asked = [*ASKED, "vgg11", "--size", "96x128", "--by-class"]
-    for suffix in ("png", "svg", "pdf"):
-        result = run(*asked, "-o", f"rings.{suffix}")
-        assert result.stdout == f"{run(*asked).stdout}\nfile  rings.{suffix}\n"
-        assert Path(f"rings.{suffix}").stat().st_size > 5000
+    printed = run(*asked).stdout
+    assert run(*asked, "-o", "rings.png").stdout == f"{printed}\nfile  rings.png\n"
+    assert Path("rings.png").stat().st_size > 5000
     facts = json.loads(run(*asked, "--format", "json").stdout)
     assert facts["beside"]["network"] == "vgg11"
     assert facts["beside"]["size"] == [96, 128]
     assert [*facts["classes"]] == ["c0", "c1"]
-    words = " ".join(run(*asked).stdout.split())
+    words = " ".join(printed.split())
     assert "vgg11 at 96 x 128 where objects are, of images stretched to that size" in words
     assert "Fair share and being found: Spearman +" in words
     assert "it does not say why" in words
@@ -186,8 +185,8 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
 
 
 def test_tables_fit_80_columns() -> None:
-    coco_files(scenes(3, images=150, each=40, seen=seen))
-    for asked in (ASKED, [*ASKED, "vgg11", "--size", "96x128", "--by-class"], [*ASKED, "--px", "10,20,30"]):
+    coco_files(scenes(3, images=60, each=20, seen=seen))
+    for asked in ([*ASKED, "vgg11", "--size", "96x128", "--by-class"], [*ASKED, "--px", "10,20,30"]):
         lines = run(*asked, "--iou", ".2,.5,.75").stdout.splitlines()
         tables = [line for k, line in enumerate(lines) if line.startswith(" ")]
         assert len(tables) > 12

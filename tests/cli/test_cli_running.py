@@ -148,20 +148,7 @@ def test_thresholds_and_shifted_pictures_are_mapped() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @SLOW
 def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
-    options = [
-        "detect",
-        f"{NETS}slow",
-        "--size",
-        "64",
-        "--height",
-        "8",
-        "--step",
-        "4",
-        "--contrast",
-        "1",
-        "-o",
-        "d.png",
-    ]
+    options = f"detect {NETS}slow --size 64 --height 8 --step 4 --contrast 1 -o d.png".split()
     command = [sys.executable, "-m", "padviz", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         kept = Path("d.png.unfinished.npz")
@@ -188,7 +175,7 @@ def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
 
 
 def _classes(picture: str) -> tuple[str, ...]:
-    return (*CLASSES, "--step", "4", "-o", picture)
+    return (*CLASSES, "--step", "8", "-o", picture)
 
 
 @contextmanager

@@ -71,7 +71,6 @@ def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
     ("size", "said", "tiles"),
     [
         ("1024", "Tile sizes for an image of height 1024 x width 1024: --tile plans one", [208, 384, 656]),
-        ("656x384", "Tile sizes for an image of height 656 x width 384: --tile plans one", [208, 384]),
         ("208x512", "Tile sizes for an image of height 208 x width 512: --tile plans one", [208]),
         ("96x512", "No tile is smaller than an image of height 96 x width 512: run it whole.", []),
     ],
@@ -155,7 +154,5 @@ def test_the_arguments_of_python_are_called_as_they_are_there() -> None:
 
 def test_a_plan_is_drawn_beside_what_is_printed() -> None:
     asked = ["tiles", "unet_padded", "--size", "1024", "--tile", "512"]
-    for suffix in ("png", "svg", "pdf"):
-        result = run(*asked, "-o", f"plan.{suffix}")
-        assert result.stdout == f"{run(*asked).stdout}\nfile  plan.{suffix}\n"
-        assert Path(f"plan.{suffix}").stat().st_size > 5000
+    assert run(*asked, "-o", "plan.png").stdout == f"{run(*asked).stdout}\nfile  plan.png\n"
+    assert Path("plan.png").stat().st_size > 5000
