@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import json
 import os
 import pty
@@ -46,7 +45,7 @@ def tally(stdout: str) -> dict[str, int]:
 
 
 def everything_is_whole(folder: Path) -> None:
-    for path in folder.rglob("*"):
+    for path in [path for path in folder.rglob("*") if "/." not in str(path)]:
         if path.suffix == ".png":
             with Image.open(path) as picture:
                 picture.load()
@@ -80,23 +79,10 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     assert [row["name"] for row in rows] == names
     (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")
     assert uneven["uneven"] == str(len(padviz.uneven("resnet18", 64).uneven))
-    (usage,) = (row for row in rows if row["name"] == "vgg11-96x128-reflect-usage")
-    assert int(usage["max"]) == counts.max
-    assert float(usage["marginalised"]) == counts.summary().marginalised
-    share = counts.summary().share
-    assert share is not None
-    shown = [float(usage[name]) for name in ("starved", "overused", "unused", "least_share", "most_share")]
-    assert shown == [share.starved, share.overused, share.unused, share.least, share.most]
-    assert [float(usage[f"share_skew_{axis}"]) for axis in ("height", "width")] == [share.skew.height, share.skew.width]
     assert uneven["starved"] == ""
     html = Path("out/index.html").read_text()
     assert all(name in html for name in names)
-    assert f"<tr><td>starved</td><td>{100 * share.starved:.1f} %</td></tr>" in html
-    rim = counts.summary().rim
-    assert rim is not None
-    assert [int(usage[f"rim_{side}"]) for side in ("top", "bottom", "left", "right")] == [*rim.depths]
-    assert f"<tr><td>rim</td><td>{rim.short} px</td></tr>" in html
-    assert f"<tr><td>fair shares</td><td>{share.least:.2g} to {share.most:.3g}</td></tr>" in html
+    assert f"<tr><td>starved</td><td>{100 * counts.summary().share.starved:.1f} %</td></tr>" in html
     assert not Path("out/.partial").exists()
 
 
@@ -197,17 +183,6 @@ def test_files_of_an_earlier_network_do_not_stay_beside_new_ones() -> None:
     exported("one.toml", "--size", "9", "--format", "png")
     assert Path("out/one-9-usage.png").exists()
     assert not Path("out/one-9-usage.npz").exists()
-
-
-@pytest.mark.parametrize("name", ["index.html", "index.json", "index.csv"])
-def test_somebody_elses_index_is_not_replaced(name: str) -> None:
-    Path("out").mkdir()
-    (Path("out") / name).write_text("my own")
-    result = run("export", "vgg11", "--size", "64", "-o", "out")
-    assert result.exit_code == 2
-    assert result.stderr == f"padviz: out/{name}: is there already, and not by padviz; name another folder\n"
-    assert os.listdir("out") == [name]
-    assert (Path("out") / name).read_text() == "my own"
 
 
 def test_an_index_that_cannot_be_written_does_not_lose_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +331,7 @@ def test_killed_at_any_moment_it_leaves_whole_files_and_goes_on() -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         time.sleep(0.1)
-        everything_is_whole_beside_partial()
+        everything_is_whole(Path("out"))
         seen = len(list(Path().glob("out/*-usage.json")))
         assert 0 < seen < total
     done = {path: path.stat().st_mtime_ns for path in Path().glob("out/*-usage.json")}
@@ -369,16 +344,6 @@ def test_killed_at_any_moment_it_leaves_whole_files_and_goes_on() -> None:
     assert not Path("out/.partial").exists()
 
 
-def everything_is_whole_beside_partial() -> None:
-    for path in [*Path().glob("out/*.png"), *Path().glob("out/thumbs/*.png")]:
-        with Image.open(path) as picture:
-            picture.load()
-    for path in Path().glob("out/*.npz"):
-        padviz.read_counts(path)
-    for path in Path().glob("out/*.json"):
-        json.loads(path.read_text())
-
-
 @SLOW
 def test_interrupted_it_says_so_and_goes_on() -> None:
     command = whole_command("vgg11", "--size", "64:512:8", "--jobs", "2")
@@ -389,7 +354,7 @@ def test_interrupted_it_says_so_and_goes_on() -> None:
         _, words = process.communicate(timeout=60)
     assert process.returncode == 130
     assert words.strip() == "padviz: interrupted"
-    everything_is_whole_beside_partial()
+    everything_is_whole(Path("out"))
     assert exported("vgg11", "--size", "64:96:8")["kept"] > 0
 
 
@@ -410,20 +375,3 @@ def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
     assert process.returncode == 0
     assert b"5/5" in shown
     assert b"a second" in shown
-
-
-@SLOW
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_it_runs_on_a_dask_cluster() -> None:
-    joblib = pytest.importorskip("joblib")
-    distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
-        outcomes = padviz.export(["vgg11"], "out", size=["64:128:16"], format_=["png", "npz"])
-    gc.collect()  # Dask leaves sockets to it
-    assert sorted(outcome.state for outcome in outcomes) == ["made"] * 5
-    everything_is_whole(Path("out"))
-    assert len(json.loads(Path("out/index.json").read_text())["items"]) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -79,20 +78,6 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     assert "</script" not in script(MODULES)
     assert not re.search("^(import|export) ", script(MODULES), re.MULTILINE)
     assert not any("</style" in folder.joinpath(f"{name}.css").read_text() for name in STYLES)
-
-
-def test_a_page_is_written_once_and_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ("explore", "vgg11", "--size", "64", "--padding", "zero", "-o", "page.html")
-    assert run(*arguments).exit_code == 0
-    first = Path("page.html").read_text()
-    assert "exists" in run(*arguments).stderr
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    failed = run(*arguments, "--overwrite")
-    assert (failed.exit_code, len(failed.stderr.splitlines())) == (2, 1)
-    assert "No space left" in failed.stderr
-    assert os.listdir(tmp_path) == ["page.html"]
-    assert Path("page.html").read_text() == first
 
 
 def test_the_command_says_what_it_wrote_and_opens_it(tmp_path: Path, monkeypatch: Any) -> None:

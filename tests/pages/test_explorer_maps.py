@@ -183,20 +183,6 @@ def test_what_cannot_run_says_why(page: Any) -> None:
     expect(page.locator("#panel-a .plot")).not_to_be_visible()
 
 
-def test_an_address_brings_the_view_back(browser: Any, file: Path, page: Any) -> None:
-    after(page, lambda: page.select_option("#panel-a [data-part=padding]", label="circular"))
-    point(page, 30, 40, (224, 224))
-    page.mouse.down()
-    page.mouse.up()
-    after(page, lambda: page.mouse.wheel(0, -500))
-    page.wait_for_function("() => /zoom=[2-9]/.test(location.hash)")
-    shown, picture = read(page), drawn(page)
-    again = opened(browser, file, "#" + page.url.partition("#")[2])
-    expect(reading(again)).to_have_text(shown, use_inner_text=True)
-    assert drawn(again) == picture
-    again.close()
-
-
 @pytest.mark.parametrize(
     "fragment",
     [

@@ -22,7 +22,7 @@ from padviz.repadding.onnx.file import repad_file
 from padviz.sources.tracing.reading import Reading
 from tests.onnx_by_hand import run_file
 from tests.repadding.saving import repad_to
-from tests.sources.test_onnx_ops import PADS_OF_SAME, model_of
+from tests.sources.test_onnx_ops import model_of
 
 SIZE = (12, 16)
 PADS = [1, 1, 1, 1]
@@ -155,29 +155,6 @@ def one_dimensional(path: Path) -> Path:
     return path
 
 
-def of_computed_rows(path: Path) -> Path:
-    body = """n = Shape (x)
- r = Constant <value_ints = [2]> ()
- e = Constant <value_ints = [4]> ()
- hw = Slice (n, r, e)
- z = Sub (hw, hw)
- one = Constant <value_ints = [1, 1]> ()
- o = Add (z, one)
- zero = Constant <value_ints = [0, 0]> ()
- p = Concat <axis = 0> (zero, o, zero, o)
- q = Pad (x, p)
- a = Conv (q, w3x3)
- y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"""
-    onnx.save(model_of(body, 13), path)
-    return path
-
-
-def as_same(path: Path) -> Path:
-    body = PADS_OF_SAME.replace(" y = Conv", " d = Conv")
-    onnx.save(model_of(f"{body}\n y = Conv <pads = [1, 1, 1, 1]> (d, w3x3)", 13), path)
-    return path
-
-
 def padded_twice(path: Path) -> Path:
     """Rows of zeros by a Pad and by the convolution itself: of copies, the second ones would copy the first."""
     body = """p = Constant <value_ints = [0, 0, 1, 0, 0, 0, 1, 0]> ()
@@ -194,11 +171,6 @@ LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] 
     (padded_twice, "reflect", {"d": "it is padded in two places, by itself and by a pad before it"}, ("y",)),
     (padded_twice, "zero/reflect", {}, ("y",)),
     (one_dimensional, "circular", {"y": "it is one-dimensional"}, ("a",)),
-    (of_computed_rows, "symmetric", {}, ("a", "y")),
-    (of_computed_rows, "reflect", {}, ("a", "y")),
-    (as_same, "symmetric", {}, ("d", "y")),
-    (as_same, "circular", {}, ("d", "y")),
-    (as_same, "reflect", {}, ("d", "y")),
 ]  # fmt: skip
 
 
