@@ -12,18 +12,8 @@ import padviz
 from padviz.cli.group import COMMANDS, cli
 from padviz.cli.vocabulary import parameter
 
-TERMINAL = {
-    "dpi",
-    "width",
-    "theme",  # of a picture, which `save` and `plot` take
-    "format_",
-    "o",
-    "overwrite",
-    "open_",
-    "check",
-    "cmap",
-    "no_picture",
-}  # a result saves itself; plot() takes a cmap
+PICTURE = {"dpi", "width", "theme", "cmap"}  # which `save` and `plot` take
+TERMINAL = {*PICTURE, "format_", "o", "overwrite", "open_", "check", "no_picture"}  # a result saves itself
 LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)

@@ -13,69 +13,20 @@ from matplotlib.transforms import Bbox
 
 import padviz
 from padviz.figures.canvas import DPI
-from padviz.figures.trained import detection, mean_filters, seeing, trials
-from padviz.figures.trained import responses as border_responses
-from padviz.figures.trained import rings as rings_
+from padviz.figures.trained import detection, mean_filters, responses, rings, seeing, trials
 from padviz.reports.trained.rings import headlines
+from padviz.scoring.rings.detected import Rings
 from tests.figures import made_up
 
 Size = tuple[int, int]
 SIZES: tuple[Size, ...] = ((32, 32), (224, 224), (512, 512), (200, 1000), (1000, 200), (65_536, 65_536))
 MARGIN = 24  # screen pixels around what is drawn, that are not dead
 SCHEMES = ["zero", "reflect", "circular", "partial"]
+LAYERS = [f"features.{i}" for i in (4, 9, 18, 27, 36)]
 
 
-def usage(size: Size) -> Figure:
-    return padviz.usage("resnet50", size)._draw()
-
-
-def usage_of_vgg(size: Size) -> Figure:
-    return padviz.usage("vgg19", size)._draw()
-
-
-def compare(size: Size) -> Figure:
-    return padviz.compare("resnet50", size, SCHEMES)._draw()
-
-
-def audit(size: Size) -> Figure:
-    return padviz.audit("resnet50", size)._draw()
-
-
-def coverage(size: Size) -> Figure:
-    return padviz.coverage("vgg19", size, layer=[f"features.{i}" for i in (4, 9, 18, 27, 36)])._draw()
-
-
-def uneven(size: Size) -> Figure:
-    return padviz.uneven("densenet121", size)._draw()
-
-
-def taps(size: Size) -> Figure:
-    return padviz.taps("resnet18", size)._draw()
-
-
-def fields(size: Size) -> Figure:
-    return padviz.fields("resnet50", size)._draw()
-
-
-def tiles(size: Size) -> Figure:
-    tile = tuple(min(n, 512) for n in size)
-    return padviz.tiles("unet_padded", size, tile)._draw()
-
-
-def detect(size: Size) -> Figure:
-    return detection.positions(made_up.detected(size, 3))
-
-
-def detect_as_trained(size: Size) -> Figure:
-    return detection.positions(made_up.detected(size))
-
-
-def filters(size: Size) -> Figure:
-    return mean_filters.filters(made_up.filtered(size))
-
-
-def responses(size: Size) -> Figure:
-    return border_responses.panels(made_up.responses(size))
+def ringed(scored: Rings) -> Figure:
+    return rings.drawn(scored, *headlines(scored))
 
 
 def kernel(size: Size) -> Figure:
@@ -84,51 +35,26 @@ def kernel(size: Size) -> Figure:
     return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._draw()
 
 
-def seen(size: Size) -> Figure:
-    return seeing.beside(made_up.seen(size))
-
-
-def trial(size: Size) -> Figure:
-    return trials.dots(made_up.tried(size))
-
-
-def signal(size: Size) -> Figure:
-    return padviz.usage("tests.signals:Tcn", size[1])._draw()
-
-
-def rings(size: Size) -> Figure:
-    scored = made_up.ringed(size, network=False)
-    return rings_.drawn(scored, *headlines(scored))
-
-
-def rings_beside_a_network(size: Size) -> Figure:
-    scored = made_up.ringed(size)
-    return rings_.drawn(scored, *headlines(scored))
-
-
 KINDS: dict[str, Callable[[Size], Figure]] = {
-    f.__name__: f
-    for f in (
-        usage,
-        usage_of_vgg,
-        compare,
-        audit,
-        coverage,
-        taps,
-        uneven,
-        fields,
-        detect,
-        detect_as_trained,
-        filters,
-        responses,
-        kernel,
-        tiles,
-        seen,
-        trial,
-        signal,
-        rings,
-        rings_beside_a_network,
-    )
+    "usage": lambda size: padviz.usage("resnet50", size)._draw(),
+    "usage_of_vgg": lambda size: padviz.usage("vgg19", size)._draw(),
+    "compare": lambda size: padviz.compare("resnet50", size, SCHEMES)._draw(),
+    "audit": lambda size: padviz.audit("resnet50", size)._draw(),
+    "coverage": lambda size: padviz.coverage("vgg19", size, layer=LAYERS)._draw(),
+    "taps": lambda size: padviz.taps("resnet18", size)._draw(),
+    "uneven": lambda size: padviz.uneven("densenet121", size)._draw(),
+    "fields": lambda size: padviz.fields("resnet50", size)._draw(),
+    "detect": lambda size: detection.positions(made_up.detected(size, 3)),
+    "detect_as_trained": lambda size: detection.positions(made_up.detected(size)),
+    "filters": lambda size: mean_filters.filters(made_up.filtered(size)),
+    "responses": lambda size: responses.panels(made_up.responses(size)),
+    "kernel": kernel,
+    "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._draw(),
+    "seen": lambda size: seeing.beside(made_up.seen(size)),
+    "trial": lambda size: trials.dots(made_up.tried(size)),
+    "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._draw(),
+    "rings": lambda size: ringed(made_up.ringed(size, network=False)),
+    "rings_beside_a_network": lambda size: ringed(made_up.ringed(size)),
 }
 
 PLACES = ("detect", "detect_as_trained", "seen")  # kinds whose ticks are places of what is laid over the image

@@ -66,23 +66,8 @@ def filtered(size: Size, count: int = 30) -> MeanFilters:
         mean = random.normal(size=(taps, taps))
         reads = np.full((taps, taps), 1.0)
         reads[0] = reads[:, 0] = 1 - 1 / max(min(size) // 8, 2)
-        rows.append(
-            MeanFilter(
-                f"layer{i // 4}.{i % 4}.conv",
-                "conv",
-                (taps, taps),
-                (stride, stride),
-                64,
-                0,
-                True,
-                1,
-                mean,
-                np.abs(mean),
-                reads,
-                about,
-                about,
-            )
-        )
+        layer = f"layer{i // 4}.{i % 4}.conv", "conv", (taps, taps), (stride, stride), 64, 0, True, 1
+        rows.append(MeanFilter(*layer, mean, np.abs(mean), reads, about, about))
     return MeanFilters("net", "a network", size, tuple(rows), {})
 
 
@@ -91,27 +76,9 @@ def seen(size: Size) -> Seen:
     patch = min(size) // 8
     tops, lefts = (tuple(int(at) for at in np.linspace(0, n - patch, 9)) for n in size)
     values = 1 - 0.6 * np.exp(-distances((9, 9)))
-    by = Estimate(0.8, 0.7, 0.9)
-    return Seen(
-        "net",
-        "a network",
-        size,
-        "photographs",
-        128,
-        13,
-        "y",
-        patch,
-        tops,
-        lefts,
-        values,
-        values**2,
-        values,
-        by,
-        by,
-        by,
-        Estimate(0.5, 0.4, 0.6),
-        0.4,
-    )
+    by, edge = Estimate(0.8, 0.7, 0.9), Estimate(0.5, 0.4, 0.6)
+    about = "net", "a network", size, "photographs", 128, 13, "y", patch, tops, lefts
+    return Seen(*about, values, values**2, values, by, by, by, edge, 0.4)
 
 
 def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) -> Rings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +38,6 @@ def test_the_picture_says_which_axis_has_which_scheme() -> None:
         assert not clipped(figure)
         assert any("replicate/partial padding (height/width)" in text.get_text() for text in texts(figure))
     assert not clipped(kernel_cells.kernels([illustrate(3, 1, 1, (4, 4), "replicate/symmetric")], (0, 0)))
-
-
-@pytest.mark.parametrize("engine", ["numpy"])
-def test_plot_and_notebook(engine: str) -> None:
-    counts = padviz.usage("resnet18", 64, engine=engine)
-    axes = Figure().subplots()
-    assert counts.plot(axes) is axes
-    assert "ResNet-18, 64 × 64" in axes.get_title()
-    assert counts.plot().figure is not None
-    with Image.open(io.BytesIO(b64decode(counts._repr_html_().split("base64,")[1].split('"')[0]))) as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 400
 
 
 def test_names_are_text_and_not_formulas() -> None:

@@ -29,28 +29,22 @@ NODES = """
     y = Sigmoid (b)
 """
 KEPT = "a.png.unfinished.npz"  # of the command line below
-SWEPT: dict[str, Any] = {
-    "size": (16, 16),
-    "padding": ["reflect"],
-    "step": 4,
-    "layer": "y",
-    "class_": 0,
-    "threshold": True,
-}
-LOCATIONS = [
-    "data",
-    "data",
-    "pipe",
-    "link",
-    "folder",
-    "vast",
-    "net.onnx",
-    "mutant.onnx",
-    "missing",
-    "../data",
+SWEPT: dict[str, Any] = {"size": (16, 16), "padding": ["reflect"], "step": 4, "layer": "y", "class_": 0}
+SWEPT["threshold"] = True
+LOCATIONS = ["data", "data", "pipe", "link", "folder", "vast", "net.onnx", "mutant.onnx", "missing", "../data"]
+LOCATIONS += [
     "./data",
+    "",
+    ".",
+    "..",
+    "/etc/passwd",
+    "/dev/zero",
+    "folder/data",
+    "\x1b[31m",
+    "\u202edata",
+    "data\n",
+    "d" * 5000,
 ]
-LOCATIONS += ["", ".", "..", "/etc/passwd", "/dev/zero", "folder/data", "\x1b[31m", "\u202edata", "data\n", "d" * 5000]
 NUMBERS = ["", "0", "4", "36", "-1", "1e3", "64", "9" * 18, "9" * 40, "x", " 4", "\u0664"]
 
 

@@ -182,13 +182,8 @@ def run(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
                 if what not in ("fine", "refused"):
                     kept.mkdir(exist_ok=True)
                     file = kept / f"{kind.split()[0]}-{number}{SUFFIX.get(kind, '.txt')}"
-                    file.write_bytes(
-                        made
-                        if isinstance(made, bytes)
-                        else repr(made).encode()
-                        if isinstance(made, list)
-                        else made.encode()
-                    )
+                    text = repr(made) if isinstance(made, list) else made
+                    file.write_bytes(text if isinstance(text, bytes) else text.encode())
                     failures.append(f"{kind} {number}: {what} ({file.name})")
         finally:
             os.chdir(here)
