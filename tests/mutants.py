@@ -9,7 +9,9 @@ import argparse
 import ast
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
+SECONDS = 900
 LAWS = [f"tests/test_{name}.py" for name in ("laws", "cases", "formats", "every_format", "turning")]
 SWAPPED = {"<": "<=", ">": ">=", "==": "!=", "is": "is not", "in": "not in"}
 OTHER = {"height": "width", "top": "left", "bottom": "right", "rows": "cols", "row": "col", "before": "after"}
@@ -83,9 +86,10 @@ def killer(mutant: Mutant, copy: Path) -> str:
     try:
         for tests in (own, LAWS):
             run = [sys.executable, "-m", "pytest", "-xqrfE", "-p", "no:benchmark", *tests]
-            try:
-                done = subprocess.run(run, cwd=copy, env=environment, capture_output=True, check=False, timeout=600)
-            except subprocess.TimeoutExpired:  # a mutant may go on for ever
+            done = subprocess.run(
+                run, cwd=copy, env=environment, capture_output=True, check=False, preexec_fn=_within_limits
+            )
+            if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):  # a mutant may go on for ever
                 return "time"
             if done.returncode:  # and where nothing has failed, pytest could not run
                 words = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode(), re.MULTILINE)
@@ -93,6 +97,11 @@ def killer(mutant: Mutant, copy: Path) -> str:
         return ""
     finally:
         shutil.copy(mutant.path, copy / place)
+
+
+def _within_limits() -> None:
+    """Seconds of a core, since a busy machine kills no mutant."""
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
 
 
 def main() -> None:

@@ -274,9 +274,8 @@ def test_every_function_and_class_of_counting_has_an_example(module: ModuleType,
     assert doctest.DocTestParser().get_examples(own_docstring(getattr(module, name)))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_modules_stay_readable(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 500
+def test_modules_stay_readable() -> None:
+    assert [path for path in MODULES if len(path.read_text().splitlines()) > 500] == []
 
 
 def test_the_examples_are_looked_for_in_all_of_counting() -> None:
