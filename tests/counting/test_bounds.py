@@ -25,6 +25,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.flat import flat_steps
+from tests.sweeps import SLOW
 
 
 class Period(int):
@@ -106,6 +107,7 @@ def test_near_padding_follows_no_unit_that_no_padding_touches(tmp_path: Path) ->
     assert max(near_padding(padviz.load(tmp_path / "net.toml"), 1_000_000)[-1].height) < 10
 
 
+@SLOW
 def test_layers_whose_units_are_too_many_to_follow_have_no_field(tmp_path: Path) -> None:
     run = limited("layers", "net.toml", "--size", "1000000", "--format", "json", folder=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")

@@ -12,20 +12,16 @@ from tests.pages.browser import after, begins, expect, opened, reading
 from tests.sweeps import SLOW
 
 PARTS = ("maps", "layers", "audit", "kernel")
+REST = ((1024, "dark"), (1024, "light"), (1440, "dark"), (390, "light"))
 
 
 @pytest.mark.parametrize(
     ("width", "scheme"),
-    [
-        (1440, "light"),
-        (390, "dark"),
-        pytest.param(1024, "dark", marks=SLOW),
-        pytest.param(1024, "light", marks=SLOW),
-        pytest.param(1440, "dark", marks=SLOW),
-        pytest.param(390, "light", marks=SLOW),
-    ],
+    [(1440, "light"), (390, "dark"), *(pytest.param(*each, marks=SLOW) for each in REST)],
 )
-def test_axe_finds_no_serious_violation(browser: Any, file: Path, width: int, scheme: Any) -> None:
+def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
+    browser: Any, file: Path, width: int, scheme: Any
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(browser, file, color_scheme=scheme, bypass_csp=True, viewport={"width": width, "height": 844})
     for part in PARTS:
@@ -33,14 +29,6 @@ def test_axe_finds_no_serious_violation(browser: Any, file: Path, width: int, sc
         found = axe.Axe().run(page).response["violations"]
         serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
         assert serious == [], (part, [node["html"][:200] for each in found for node in each["nodes"]][:5])
-    page.close()
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
-def test_nothing_is_wider_than_the_screen(browser: Any, file: Path, width: int, scheme: Any) -> None:
-    page = opened(browser, file, viewport={"width": width, "height": 844}, color_scheme=scheme)
-    for part in PARTS:
-        after(page, lambda part=part: page.click(f"#tab-{part}"))
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width, part
         style = page.evaluate(
             "() => [getComputedStyle(document.body)].map(each => [each.color, each.backgroundColor])[0]"
@@ -48,7 +36,7 @@ def test_nothing_is_wider_than_the_screen(browser: Any, file: Path, width: int, 
         ink, paper = (sum(map(int, re.findall(r"\d+", colour))) for colour in style)
         assert (ink > paper) == (scheme == "dark")
     expect(page.locator("#panel-b")).to_have_count(1)
-    assert page.said == []
+    assert (page.said, page.asked) == ([], [file.as_uri()])
     page.close()
 
 
@@ -108,11 +96,8 @@ def test_who_asks_for_less_motion_is_not_offered_to_play(browser: Any, file: Pat
     page.close()
 
 
-def test_no_request_leaves_the_page_and_none_could(browser: Any, file: Path) -> None:
+def test_no_request_could_leave_the_page(browser: Any, file: Path) -> None:
     page = opened(browser, file)
-    for part in PARTS:
-        after(page, lambda part=part: page.click(f"#tab-{part}"))
-    assert page.asked == [file.as_uri()]
     refused = page.evaluate("() => fetch('https://example.invalid/').then(() => 'sent', error => error.name)")
     assert refused == "TypeError"
     assert page.asked == [file.as_uri()]
