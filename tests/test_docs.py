@@ -21,7 +21,8 @@ from tests.snippets import REFERENCE, Shown, agrees, fenced, prepare, said, show
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {str(path.relative_to(DOCS)): path for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.rst")])}
 TEXTS = {name: path.read_text() for name, path in PAGES.items() if "_build" not in name}
-COMMANDS = [pytest.param(each, id=f"{name}: {each.command}") for name, text in TEXTS.items() for each in shown(text)]
+SHOWN = {"README.md": (DOCS.parent / "README.md").read_text(), **TEXTS}
+COMMANDS = [pytest.param(each, id=f"{name}: {each.command}") for name, text in SHOWN.items() for each in shown(text)]
 ALONE = {name: text for name, text in TEXTS.items() if name not in REFERENCE}
 PYTHON = [pytest.param(name, block, id=name) for name, text in ALONE.items() for block in fenced(text, "python")]
 CHECKED = doctest.NORMALIZE_WHITESPACE

@@ -31,12 +31,8 @@ def test_no_import_runs_up_or_sideways_and_heavy_ones_stay_in_their_room() -> No
     assert breaches() == []
 
 
-def test_no_modules_import_each_other() -> None:
-    assert circles() == []
-
-
-def test_no_folders_of_a_room_import_each_other() -> None:
-    assert folder_circles() == []
+def test_neither_modules_nor_folders_of_a_room_import_each_other() -> None:
+    assert (circles(), folder_circles()) == ([], [])
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE.parent / "tests/benchmarks").glob("*.py")), ids=lambda path: path.stem)
