@@ -67,7 +67,8 @@ def usage(
     layer : str or sequence of str, optional
         Target layers, whose counts add up; by default the last feature map.
     pooling : "count" or "mean"
-        Count each pooling tap once, or weigh it by 1 / taps (then counts are floats).
+        Count once what a pool or a resize reads, or weigh it: 1 / taps in a pool, the share of
+        its interpolation in a resize. Then counts are floats.
     unit : (row, column), optional
         One unit of the target, or slices for a box of units; all units by default.
     same : bool

@@ -57,7 +57,7 @@ TABLE = {  # in the order in which help lists them
     "layer": Word("Layer to count to, or to look at.", NameType("NAME", layers), "layers"),
     "heads": Word("Weigh several last maps alike, or add them.", click.Choice(["share", "sum"])),
     "unit": Word("One unit of the target, or R0:R1,C0:C1.", UnitType()),
-    "pooling": Word("Weigh the taps of pools.", click.Choice(["count", "mean"]), default="count"),
+    "pooling": Word("Weigh the taps of pools and resizes.", click.Choice(["count", "mean"]), default="count"),
     "model": Word("Networks to compare.", NameType("MODEL", zoo), "models"),
     "kernel": Word("Rows and columns of taps.", click.IntRange(1, 31), shown="N"),
     "stride": Word("Step between windows.", click.IntRange(1, 31), shown="N"),

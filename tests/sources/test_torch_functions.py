@@ -444,9 +444,15 @@ class Peeks(nn.Module):
         return x if x.sum() > 0 else -x
 
 
+class Doubles(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.cat([x, x], 1))
+
+
 @pytest.mark.parametrize(
     ("module", "says"),
     [
+        (Doubles(8, 4, 3), r"on 8 x 224 x 224: .*weight 4 x 8 x 3 x 3 is given 16 channels; .*\(C, C, 1\).* takes C"),
         (TwoInputs(), "TwoInputs: its forward fails on 3 x 224 x 224: TypeError: .*missing 1 required"),
         (Nonsense(), "Nonsense: no output is made of a spatial layer"),
         (Peeks(), "Peeks: its forward fails"),

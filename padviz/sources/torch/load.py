@@ -371,4 +371,5 @@ def _way_out(module: nn.Module, into: str, others: Mapping[str, Any]) -> str:
         return f"it was given {' and '.join(others)} beside the image; try another shape of these, or another size"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
-    return "it must take one image; try another size, or a module that wraps it"
+    wrapped = "nn.Sequential(nn.Conv2d(C, C, 1), module) takes C channels"
+    return f"it must take one image; try another size, or a module that wraps it: {wrapped}"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.network.graph import ancestors
+from padviz.network.network import in_words
 from padviz.sources.torch.arguments import Refused, hollow, op_of, recurrent, tensors_in, without_data
 from padviz.sources.torch.call import Call, Modules
 from padviz.sources.torch.data import MOVERS, NEW, READS, found, made, with_numbers
@@ -107,7 +108,14 @@ class Tracer(TorchFunctionMode):
             return returned, False
         if (one := found(op, args, kwargs)) is not None:
             return one, True
-        return made(func, op, args, kwargs), False
+        try:
+            return made(func, op, args, kwargs), False
+        except RuntimeError as error:
+            if "Invalid channel dimensions" not in str(error):  # of tensors without data PyTorch says no more
+                raise
+            given, weight, *_ = (*args, *kwargs.values())
+            shape = in_words(tuple(weight.shape))
+            raise RuntimeError(f"a convolution of weight {shape} is given {given.shape[1]} channels") from None
 
     def _follow(
         self, op: str, args: Any, kwargs: Any, out: Any, by_value: bool, unseen: Sequence[tuple[Tensor, Layers]]
