@@ -18,7 +18,7 @@ from padviz.geometry.balance.even_pads import with_even_pads
 from padviz.geometry.balance.nearest import Suggestion
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import LARGEST, Network, Size
 from padviz.network.rewrites import circular_axes, schemes_of, with_padding
 from padviz.network.sizes import sizes_of_each
 
@@ -68,6 +68,8 @@ def larger_image(today: Case) -> Iterator[Change]:
     steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
     if periods and all(steps[axis] for axis in axes):
         size = today.size[0] + steps[0], today.size[1] + steps[1]
+        if max(size) > LARGEST:
+            return
         with suppress(SizeError, DescriptionError):  # where it takes no larger image
             yield _sized("larger", today, Case(today.network.at(size), size))
 

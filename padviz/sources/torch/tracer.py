@@ -113,7 +113,7 @@ class Tracer(TorchFunctionMode):
         except RuntimeError as error:
             if "Invalid channel dimensions" not in str(error):  # of tensors without data PyTorch says no more
                 raise
-            given, weight, *_ = (*args, *kwargs.values())
+            given, weight = tensors_in((args, kwargs))[:2]
             shape = in_words(tuple(weight.shape))
             raise RuntimeError(f"a convolution of weight {shape} is given {given.shape[1]} channels") from None
 
