@@ -23,7 +23,6 @@ FLOORS = (
 SOURCES = (
     ("tracing", "elsewhere"),
     ("toml", "onnx", "torch", "keras"),
-    ("programs",),
     ("__init__",),
 )  # the floors inside of that room
 HEAVY = {
@@ -43,7 +42,6 @@ HEAVY = {
         "nn",
         "repadding.torch_module",
         "sources.torch",
-        "sources.programs",
         "trained.weights",
         "trained.sessions",
     ),

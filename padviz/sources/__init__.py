@@ -95,7 +95,7 @@ def _module_in(path: Path) -> str:
 
 def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:
     try:
-        from padviz.sources.programs.load import load_program
+        from padviz.sources.torch.exported import load_program
         from padviz.sources.torch.load import load_module
     except ImportError:
         raise DescriptionError(

@@ -38,36 +38,29 @@ def made(func: Any, op: str, args: Any, kwargs: Any) -> Any:
     """Call a function; a small constant that it makes, or moves, where the image is keeps its data."""
     if op in MOVERS:
         return _moved(func, args, kwargs)
-    if op in MAKERS and _is_meta(kwargs.get("device")) and _is_small(func(*args, **kwargs), args, kwargs):
+    device = kwargs.get("device")
+    onto_meta = op in MAKERS and device is not None and torch.device(device).type == "meta"
+    if onto_meta and func(*args, **kwargs).numel() <= MOST_KEPT and not _any_meta(args, kwargs):
         return func(*args, **{**kwargs, "device": "cpu"})
-    if op in NEW and args[0].is_meta and _is_small(args[0].new_empty(*_shape(op, args)), args[1:], kwargs):
-        return func(torch.empty(0, dtype=args[0].dtype), *args[1:], **kwargs)
+    if op in NEW and args[0].is_meta and not _any_meta(args[1:], kwargs):
+        shape = args[1:2] if op == "new_full" else args[1:]
+        if args[0].new_empty(*shape).numel() <= MOST_KEPT:
+            return func(torch.empty(0, dtype=args[0].dtype), *args[1:], **kwargs)
     return func(*args, **kwargs)
+
+
+def _any_meta(args: Any, kwargs: Any) -> bool:
+    return any(tensor.is_meta for tensor in tensors_in((args, kwargs)))
 
 
 def _moved(func: Any, args: Any, kwargs: Any) -> Any:
     """Give a tensor another type, and leave it where it is."""
-    own, *others = (without_data(arg) for arg in args)
+    own, *others = map(without_data, args)
     others = ["meta" if isinstance(arg, torch.device | str) else arg for arg in others]
     given = {key: "meta" if key == "device" else without_data(value) for key, value in kwargs.items()}
-    if not others and not given:
-        return args[0]
-    if func.__name__ in ("cpu", "cuda"):
+    if func.__name__ in ("cpu", "cuda") or not (others or given):
         return args[0]
     return args[0].to(func(own, *others, **given).dtype)
-
-
-def _is_meta(device: Any) -> bool:
-    return device is not None and torch.device(device).type == "meta"
-
-
-def _is_small(out: Tensor, args: Any, kwargs: Any) -> bool:
-    """Tell whether what a function makes is small, and no tensor that it makes it of is without data."""
-    return out.numel() <= MOST_KEPT and not any(tensor.is_meta for tensor in tensors_in((args, kwargs)))
-
-
-def _shape(op: str, args: Any) -> Any:
-    return args[1:2] if op == "new_full" else args[1:]
 
 
 def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
@@ -84,7 +77,7 @@ def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
 
 def found(op: str, args: Any, kwargs: Any) -> Any:
     """Make what a call returns if its values pick one thing; None for calls whose results have a known shape."""
-    if op not in OPS or not any(tensor.is_meta for tensor in tensors_in((args, kwargs))):
+    if op not in OPS or not _any_meta(args, kwargs):
         return None
     if op == "getitem":
         return _masked(args[0], args[1])
@@ -92,12 +85,17 @@ def found(op: str, args: Any, kwargs: Any) -> Any:
         return _places(args[0], True) if len(args) == 1 else None
     if op in ("nonzero", "argwhere"):
         return _places(args[0], kwargs.get("as_tuple", False))
-    first = next(tensor for tensor in tensors_in((args, kwargs)))
+    first = tensors_in((args, kwargs))[0]
     if op == "nms":
         return _new(first, 1, dtype=torch.int64)
     if op == "masked_select":
         return _new(first, 1)
-    return _unique(first, args, kwargs)
+    unique = [_new(first, 1)]
+    if kwargs.get("return_inverse", len(args) > 2 and args[2]):
+        unique.append(_new(first, *first.shape, dtype=torch.int64))
+    if kwargs.get("return_counts", len(args) > 3 and args[3]):
+        unique.append(_new(first, 1, dtype=torch.int64))
+    return tuple(unique) if len(unique) > 1 else unique[0]
 
 
 def _new(like: Tensor, *shape: int, dtype: Any = None) -> Tensor:
@@ -113,21 +111,11 @@ def _places(mask: Tensor, as_tuple: bool) -> Any:
 def _masked(tensor: Tensor, index: Any) -> Tensor | None:
     """Index by masks, each of which picks one place."""
     items = list(index) if isinstance(index, tuple) else [index]
-    if not any(isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8) and item.is_meta for item in items):
+    masks = [isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8) for item in items]
+    if not any(mask and item.is_meta for item, mask in zip(items, masks, strict=True)):
         return None
     places: list[Any] = []
-    for item in items:
-        is_mask = isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
-        places += _places(item, True) if is_mask else [item]
+    for item, mask in zip(items, masks, strict=True):
+        places += _places(item, True) if mask else [item]
     empty: Tensor = _new(tensor, *tensor.shape)[tuple(places)]
     return empty
-
-
-def _unique(first: Tensor, args: Any, kwargs: Any) -> Any:
-    values = _new(first, 1)
-    more = []
-    if kwargs.get("return_inverse", len(args) > 2 and args[2]):
-        more.append(_new(first, *first.shape, dtype=torch.int64))
-    if kwargs.get("return_counts", len(args) > 3 and args[3]):
-        more.append(_new(first, 1, dtype=torch.int64))
-    return (values, *more) if more else values

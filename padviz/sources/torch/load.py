@@ -51,23 +51,9 @@ def load_module(
 ) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
-    Parameters
-    ----------
-    source : torch.nn.Module or str
-        A factory is called without weights; further attributes of what it makes may follow, as in
-        "torchvision.models:resnet50.layer1".
-    reading : Reading
-        Unknown functions to treat as elementwise, and what inputs are.
-    size : (height, width), optional
-        Where the forward is followed; `.at` of the network follows it at another size.
+    A factory is called without weights; further attributes of what it makes may follow, as in
+    "torchvision.models:resnet50.layer1".
 
-    Raises
-    ------
-    DescriptionError
-        If the module cannot be imported or made, or if its forward fails.
-
-    Examples
-    --------
     >>> load_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))).targets
     ('2',)
     """
@@ -87,8 +73,10 @@ def network_of(
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     reading.check(parameters_of(module.forward), where)
     empty = emptied(module, where)
-    exported = _exported_for(module)
-    declared = exported[1:] if exported else _declared_size(module)
+    exported = _exported_for(module) if isinstance(module, torch.fx.GraphModule) else None
+    by_timm = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
+    said = by_timm.get("input_size") if isinstance(by_timm, dict) else None
+    declared = exported[1:] if exported else tuple(said[-2:]) if said else None
     failures = []
     for axes in (len(declared),) if declared else axes_of(module):
         for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
@@ -217,22 +205,11 @@ def _empty(tensor: Tensor) -> Tensor:
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
 
-def _exported_for(module: nn.Module) -> tuple[int, ...] | None:
+def _exported_for(module: torch.fx.GraphModule) -> tuple[int, ...] | None:
     """Read the channels and the size of the image that torch.export followed a module on."""
-    if not isinstance(module, torch.fx.GraphModule):
-        return None
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
     images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
-    if len(images) != 1:
-        return None
-    return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:])
-
-
-def _declared_size(module: nn.Module) -> Size | None:
-    """Read the input size that timm's models say they are made for."""
-    declared = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
-    size = declared.get("input_size") if isinstance(declared, dict) else None
-    return (size[-2], size[-1]) if size else None
+    return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:]) if len(images) == 1 else None
 
 
 def axes_of(module: nn.Module) -> list[int]:
@@ -301,7 +278,6 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
 
 
 def _beside(module: nn.Module, where: str, reading: Reading, image: Tensor) -> tuple[str, dict[str, Any]]:
-    """Name the input that is the image, where one must be named, and make the constants for others."""
     others: dict[str, Any] = {}
     for name, shape in reading.shapes.items():
         value = sized(name, shape, (*image.shape[2:],), where)
@@ -311,10 +287,7 @@ def _beside(module: nn.Module, where: str, reading: Reading, image: Tensor) -> t
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """Make a last map of an output, even where the module goes on from it to others that are no heads.
-
-    One that is flattened is none.
-    """
+    """Make a last map of an output, even where others that are no heads read it; one that is flattened is none."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):

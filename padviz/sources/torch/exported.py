@@ -1,0 +1,302 @@
+"""Programs that torch.export saved, as .pt2 files: their graph is followed, and nothing in them is unpickled.
+
+What torch.export.load makes of a file can run code in it: weights and constants may be pickled, sizes are expressions
+that are evaluated, and an operation may be any function by its name. So the graph is read of its JSON here; weights and
+constants are tensors without data, and only PyTorch's own operations on tensors are called.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+
+from padviz.errors import DescriptionError, printable
+from padviz.files.packed import BROKEN, member, unpacked
+from padviz.network.network import Network, Size, as_size
+from padviz.sources.torch.load import trace
+from padviz.sources.tracing.foreign import Foreign
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
+
+PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
+GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
+MOST_BYTES = 1 << 24  # of a graph
+MOST_CALLS = 10_000
+HINT = "save it anew: torch.export.save(torch.export.export(module, (image,)), FILE)"
+DTYPES = dict(enumerate(
+    (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.half, torch.float, torch.double), 1
+)) | {12: torch.bool, 13: torch.bfloat16}  # fmt: skip
+WORN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # of JSON that is malformed
+MOST_PARTS = 1 << 16  # that a tensor may be split into
+MOST_NUMBER = 1 << 62
+ATEN = re.compile(r"torch\.ops\.aten\.([a-z_]\w*)\.(\w+)", re.ASCII)
+FACTORIES = frozenset(
+    ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "scalar_tensor", "zeros")
+)
+CHECKS = frozenset(("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
+                    "sym_constrain_range_for_size"))  # fmt: skip
+ON_NUMBERS = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "eq", "ne", "lt", "le", "gt", "ge")
+NUMBERS: Mapping[str, Callable[..., Any]] = {
+    **{f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS},
+    "math.trunc": int,
+    "torch.sym_float": float,
+    "torch.sym_int": int,
+    "torch.sym_max": max,
+    "torch.sym_min": min,
+    "torch.sym_not": operator.not_,
+}
+FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
+
+
+class Malformed(Exception):
+    """What a file says makes no sense, or is not called here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A graph: its nodes, tensors that are `kept` without data, what it returns, and its image.
+
+    The `size` of that is 0 where it is open; then it was `exported_at` another.
+    """
+
+    nodes: Sequence[Mapping[str, Any]]
+    kept: Mapping[str, Tensor]
+    image: str
+    channels: int
+    size: Size
+    exported_at: Size
+    dtype: torch.dtype
+    outputs: Sequence[str]
+
+
+def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+    """Load a .pt2 file of torch.export.save; errors name the file, and the operation where there is one."""
+    where, program = str(path), program_in(path, reading)
+    module = Followed(program).eval()
+    follow = partial(trace, module, where, Reading(reading.neutral), program.channels)
+    network = Foreign(follow, printable(Path(path).stem), where, program.size)
+    return network.at(as_size(size or program.exported_at))
+
+
+def _path(node: Mapping[str, Any]) -> str:
+    stack = str((node.get("metadata") or {}).get("nn_module_stack", "")).split(";")[-1].split(",")
+    return stack[1] if len(stack) > 1 and PATH.fullmatch(stack[1]) else ""
+
+
+def program_in(path: str | Path, reading: Reading = AS_IT_IS) -> Program:
+    """Read the graph in a .pt2 file."""
+    where = str(path)
+    with unpacked(path, "a .pt2 file") as archive:
+        names = [name for name in archive.namelist() if GRAPHS.fullmatch(name)]
+        if len(names) != 1:
+            what = f"holds {len(names)} graphs" if names else "holds no graph of torch.export"
+            raise DescriptionError(what, where=where, hint=HINT)
+        try:
+            content = member(archive, names[0], MOST_BYTES)
+        except BROKEN:
+            raise DescriptionError("has a graph that cannot be read", where=where, hint=HINT) from None
+    try:
+        return _program(json.loads(content), reading, where)
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=where) from None
+    except (Malformed, *WORN) as error:
+        what = f"has a graph that makes no sense ({' '.join(str(error).split())[:120]})"
+        raise DescriptionError(what, where=where, hint=HINT) from None
+
+
+def _program(content: Any, reading: Reading, where: str) -> Program:
+    graph, signature = (content["graph_module"][key] for key in ("graph", "signature"))
+    nodes = graph["nodes"]
+    if not isinstance(nodes, list) or len(nodes) > MOST_CALLS:
+        raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
+    metas = graph["tensor_values"]
+    given = [_user_input(spec) for spec in signature["input_specs"]]
+    reading.check_unshaped(filter(None, given), where)
+    able = [reading.image] if reading.image else given
+    images = [name for name in able if name and len(metas.get(name, {}).get("sizes", ())) == 4]
+    if not images:
+        raise Malformed("it has no image")
+    names = [arg["as_tensor"]["name"] for arg in graph["inputs"] if "as_tensor" in arg]
+    kept = {name: _empty(metas[name]) for name in names if name != images[0]}
+    sizes = metas[images[0]]["sizes"]
+    (_, channels, *size), (_, _, *hinted) = [_whole(n.get("as_int", 0)) for n in sizes], [*map(_hinted, sizes)]
+    outputs = [arg["as_tensor"]["name"] for arg in graph["outputs"] if "as_tensor" in arg]
+    image = _empty(metas[images[0]]).dtype
+    return Program(nodes, kept, images[0], channels or 3, (size[0], size[1]), (hinted[0], hinted[1]), image, outputs)
+
+
+def _user_input(spec: Mapping[str, Any]) -> str:
+    """Name the tensor that a user gives; nothing where the program has it."""
+    arg = spec.get("user_input", {}).get("arg", {})
+    return str(arg["as_tensor"]["name"]) if "as_tensor" in arg else ""
+
+
+def _empty(meta: Mapping[str, Any]) -> Tensor:
+    return torch.empty([*map(_hinted, meta["sizes"])], dtype=DTYPES[meta["dtype"]], device="meta")
+
+
+def _hinted(size: Mapping[str, Any]) -> int:
+    """Read a size, or, of an open one, that of the example which was exported."""
+    return _whole(size["as_int"] if "as_int" in size else size["as_expr"]["hint"]["as_int"])
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < 1 << 31:
+        raise Malformed("a size is no whole number, or too large a one")
+    return value
+
+
+class Part(nn.Module):
+    """A module of the program, by whose path its operations are called; `inner` are those inside of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = 0
+
+    def children(self) -> Iterator[nn.Module]:
+        return iter([self] * self.inner)
+
+    def forward(self, op: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        return op(*args, **kwargs)
+
+
+class Followed(nn.Module):
+    """A program as a module whose forward calls its operations in order."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.program = program
+        self.of_image = nn.Parameter(torch.empty(0, dtype=program.dtype, device="meta"), requires_grad=False)
+        paths = {_path(node) for node in program.nodes} - {""}
+        self.parts = {path: Part() for path in sorted(paths)}
+        for path in paths:
+            if (outer := path.rpartition(".")[0]) in self.parts:
+                self.parts[outer].inner = 1
+
+    def named_modules(self, *args: Any, **options: Any) -> Iterator[tuple[str, nn.Module]]:
+        yield "", self
+        yield from self.parts.items()
+
+    def forward(self, image: Tensor) -> Any:
+        known: dict[str, Any] = {**self.program.kept, self.program.image: image}
+        for node in self.program.nodes:
+            try:
+                made = self._called(node, known)
+            except Malformed as error:
+                raise Malformed(f"{node.get('target')}: {error}") from None
+            known |= named(node["outputs"], made)
+        return [known[name] for name in self.program.outputs if isinstance(known.get(name), Tensor)]
+
+    def _called(self, node: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+        target = str(node["target"])
+        given = [(str(arg["name"]), value_of(arg["arg"], known)) for arg in node["inputs"]]
+        if target in NUMBERS:
+            values = [value for _, value in given]
+            if not all(isinstance(value, int | float) for value in values):
+                raise Malformed("is for numbers")  # of text or lists, arithmetic could make any length
+            return number(NUMBERS[target](*values))
+        op = operation(target)
+        if op is None:
+            return None
+        if op is torch.ops.aten.sym_size.int:
+            return given[0][1].shape[given[1][1]]
+        args, kwargs = arguments(op, given)
+        part = self.parts.get(_path(node))
+        return part(op, args, kwargs) if part else op(*args, **kwargs)
+
+
+def operation(target: str) -> OpOverload | None:
+    """Find an operation of PyTorch's own on tensors; None for a check, which does nothing."""
+    match = ATEN.fullmatch(target)
+    op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
+    if match and match[1] in CHECKS:
+        return None
+    if not isinstance(op, OpOverload):
+        raise Malformed("is no operation of PyTorch's own")
+    reads = any(str(arg.type) in ("Tensor", "List[Tensor]", "List[Optional[Tensor]]") for arg in op._schema.arguments)
+    if not reads and match and match[1] not in FACTORIES:
+        raise Malformed("is no operation on tensors")
+    return op
+
+
+def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[Any], dict[str, Any]]:
+    """Sort arguments as the operation takes them; all that it makes has no data."""
+    schema = {arg.name: arg for arg in op._schema.arguments}
+    args, kwargs = list[Any](), dict[str, Any]()
+    for (name, value), expected in zip(given, op._schema.arguments, strict=False):
+        if name != expected.name or expected.kwarg_only:
+            break
+        args.append(value)
+    kwargs = dict(given[len(args) :])
+    if not kwargs.keys() <= schema.keys():
+        raise Malformed("takes other arguments")
+    if "device" in schema and "device" not in [name for name, _ in given[: len(args)]]:
+        kwargs["device"] = torch.device("meta")
+    if any("[]" in str(out.type) or "List" in str(out.type) for out in op._schema.returns):
+        sides = [n for value in args if isinstance(value, Tensor) for n in value.shape]
+        if max(sides, default=0) > MOST_PARTS:
+            raise Malformed(f"may make more than {MOST_PARTS} parts")
+    return args, kwargs
+
+
+def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:  # noqa: C901
+    """Read one argument: a number, a tensor that is known, or a list of them."""
+    ((kind, value),) = arg.items()
+    match kind:
+        case "as_tensor":
+            return known[value["name"]]
+        case "as_name":
+            return known[value]
+        case "as_tensors":
+            return [known[one["name"]] for one in value]
+        case "as_optional_tensors" | "as_sym_ints" | "as_sym_floats" | "as_sym_bools":
+            return [value_of(one, known) for one in value]
+        case "as_sym_int" | "as_sym_float" | "as_sym_bool":
+            return value_of(value, known)
+        case "as_int" | "as_float" | "as_bool":
+            return number(value)
+        case "as_ints" | "as_floats" | "as_bools":
+            return [*map(number, value)]
+        case "as_string":
+            return str(value)
+        case "as_none":
+            return None
+        case "as_device":
+            return torch.device("meta")
+        case "as_layout":
+            return torch.strided
+        case "as_memory_format":
+            return FORMATS[value]
+        case "as_scalar_type":
+            return DTYPES[value]
+    raise Malformed("takes an argument that is not known")
+
+
+def number(value: Any) -> Any:
+    if not isinstance(value, int | float):
+        raise Malformed("is no number")
+    if isinstance(value, int) and abs(value) > MOST_NUMBER:
+        raise Malformed("counts too far")
+    return value
+
+
+def named(outputs: Sequence[Mapping[str, Any]], made: Any) -> dict[str, Any]:
+    """Give what an operation makes the names that it has in the program."""
+    values = made if isinstance(made, list | tuple) else [made]
+    named: dict[str, Any] = {}
+    for output, value in zip(outputs, [made] if len(outputs) == 1 else values, strict=False):
+        ((kind, target),) = output.items()
+        if kind == "as_tensors":
+            named |= {one["name"]: part for one, part in zip(target, value, strict=False)}
+        elif kind in ("as_tensor", "as_sym_int", "as_sym_bool", "as_sym_float"):
+            named[target.get("name", target.get("as_name", ""))] = value
+    return named
