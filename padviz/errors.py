@@ -107,6 +107,16 @@ def _loading(match: re.Match[str]) -> str:
     return f'padviz.load(network, shape={{"{name}": {shape}}})'
 
 
+def shortly(value: object) -> str:
+    """Write a value as Python does, or its type alone where that is long.
+
+    >>> shortly((1, 2)), shortly([0] * 99)
+    ('(1, 2)', 'an object of type list')
+    """
+    text = repr(value)
+    return text if len(text) < 60 else f"an object of type {type(value).__name__}"
+
+
 def printable(text: object) -> str:
     r"""Put a text from elsewhere on one line, with all that steers a terminal or reorders letters written out.
 

@@ -76,6 +76,7 @@ OTHERS = {  # what other programs have
     "-V": "use --version",
     "--overlap": "padviz tiles works out what tiles must overlap: leave it out",
     "-q": "add 2>/dev/null: words go to stderr",
+    "--verbose": "leave it out: all there is to say is said",
 }
 
 
@@ -163,10 +164,12 @@ class _Group(click.Group):
 
 
 def _as_command(name: str) -> str:
-    """Advise who typed a network where a command belongs; "" where it is none."""
+    """Advise who typed a network, or `help`, where a command belongs; "" where it is neither."""
     from padviz.network.network import FILES
     from padviz.sources.toml.load import zoo
 
+    if name == "help":
+        return "padviz COMMAND --help shows its options"
     network = name.lower().endswith((*FILES, ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
     return f"name a command first: padviz audit {name}" if network else ""
 

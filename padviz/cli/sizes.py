@@ -36,19 +36,23 @@ def command(
     from padviz.geometry.balance.balanced_sizes import balanced_sizes
     from padviz.reports.windows.sizes import report_of
 
-    sides = _sides(sizes)
+    sides = _sides(model, sizes)
     network = _read(model, sizes, same, padding, layers)
     with progress("reading at each size") as on_read:
         sizes_found = balanced_sizes(network, sides[0], sides[-1], axis, {*sides}, on_read)
     to.show(report_of(network, sizes_found))
 
 
-def _sides(sizes: tuple[Pixels, ...]) -> list[int]:
+def _sides(model: str, sizes: tuple[Pixels, ...]) -> list[int]:
     """List the sides to look at, in order."""
     for size in sizes:
         if len({*size}) > 1:
             what = f"{'x'.join(map(str, size))} is not square"
             raise OptionError(what, where="--size", hint="look at one side alone, with --axis height or width")
+    if len(sizes) == 1:
+        (side,) = {*sizes[0]}
+        hint = f"write 64:448 for a range, or padviz uneven {model} --size {side}"
+        raise OptionError(f"{side} is one size", where="--size", hint=hint)
     return sorted(size[0] for size in sizes) or [*range(64, 1025)]
 
 

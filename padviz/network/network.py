@@ -11,7 +11,7 @@ from operator import index
 from typing import Any
 
 from padviz.axis.operations import Window, first_beyond
-from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly
 from padviz.network.layer import POOLS, Layer
 
 Size = tuple[int, ...]  # on each axis
@@ -239,7 +239,7 @@ def as_size(size: int | Sequence[int]) -> Size:
     sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
     whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in sides)
     if not whole or len(sides) not in AXES or not all(0 < n <= LARGEST for n in sides):
-        numbers = " x ".join(map(repr, dict.fromkeys(sides))) if len(sides) == 2 and whole else repr(size)
+        numbers = " x ".join(map(repr, dict.fromkeys(sides))) if len(sides) == 2 and whole else shortly(size)
         what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}, or three"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     kind = tuple if isinstance(size, tuple | list) else Alike

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, shortly
 from padviz.network.graph import ancestors, only
 from padviz.network.network import Network
 
@@ -50,7 +50,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
         return network.targets or last_maps(network)
     names = (layers,) if isinstance(layers, str) else tuple(layers) if isinstance(layers, tuple | list) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise OptionError(f"{layers!r} names no layer", option="layer", hint="padviz layers MODEL lists them")
+        raise OptionError(f"{shortly(layers)} names no layer", option="layer", hint="padviz layers MODEL lists them")
     return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 

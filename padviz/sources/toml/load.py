@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +55,27 @@ def load_config(name_or_path: str | Path) -> Network:
     called = {_plain(name): name for name in zoo()}.get(_plain(text))
     if called:
         return read_network(CONFIGS / "networks" / f"{called}.toml", called)
-    lists = "padviz layers lists the zoo; a file of your own ends in .onnx or .toml"
+    raise UnknownName(f"no network is called {text!r}", hint=_instead(text))
+
+
+def _instead(text: str) -> str:
+    """Say what to type for what is no name of the zoo: a size, a module, or a network that others have."""
+    if re.fullmatch(r"\d+", text):
+        return f"write `size` 224x{text} for a size, or 224,{text} for several"
+    if text.endswith("()"):
+        return "leave out the brackets"
     if re.fullmatch(r"[a-z]\w*(\.\w+)+", text) and not text.endswith((".onnx", ".keras", ".pt2")):
-        hint = f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
-        raise UnknownName(f"no network is called {text!r}", hint=hint)
+        return f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
+    if text.lower().startswith("yolo"):
+        return f"write ultralytics:YOLO:{text}.yaml, or export it to ONNX and give that file"
+    with suppress(Exception):  # it may not be installed, or broken
+        made_by = import_module("torchvision.models").get_model_builder(text)
+        home = made_by.__module__.rpartition(".")[0]
+        return f"write {home}:{text}"
     near = nearest(text.lower(), zoo())
-    if not near or re.match("(yolo|vit|swin|detr|unet|deeplab)", text.lower()):
+    if not near or re.match("(vit|swin|detr|unet)", text.lower()):
         near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
-    hint = f"{near} {lists}" if near else lists
-    raise UnknownName(f"no network is called {text!r}", hint=hint)
+    return f"{near} padviz layers lists the zoo; a file of your own ends in .onnx or .toml"
 
 
 def _plain(name: str) -> str:

@@ -109,6 +109,8 @@ def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
             target, given = make(partial(target, *given), source), []
         if not hasattr(target, part):
             hint = nearest(part, dir(target))
+            if hasattr(target, "create_model"):  # as timm
+                hint = f"write {home}:create_model:{part}"
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
     done = isinstance(target, nn.Module) or not callable(target)
