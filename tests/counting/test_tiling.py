@@ -382,11 +382,6 @@ def test_what_does_not_fit_into_memory_says_so(name: str, monkeypatch: pytest.Mo
     assert found.relative((50, 20)).shape == (40, 100)
 
 
-def test_a_million_pixels_a_side_do_not_fit() -> None:
-    with pytest.raises(PadvizError, match="do not fit into memory"):
-        padviz.usage("vgg11", 1_000_000).relative()
-
-
 @pytest.mark.parametrize(
     ("name", "size", "unit"), [("resnet18", 64, None), ("resnet152", 96, None), ("vgg11", 64, (0, 0))]
 )
