@@ -1,8 +1,13 @@
-"""A TOML description laid out as layers."""
+"""A TOML description laid out as layers.
+
+Convolutions say how many channels they make, and the rest follows from step to step; an image has three. Where a
+convolution does not say, nobody knows its channels, nor those after it up to the next one that does; counts do not ask.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,31 +17,13 @@ import msgspec
 from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, nearest
-from padviz.network.layer import Kind, Layer
+from padviz.network.layer import Channels, Kind, Layer
 from padviz.network.network import Network, as_size
-from padviz.sources.toml.channels import IMAGE, of_step
-from padviz.sources.toml.schema import (
-    STEPS,
-    AdaptivePool,
-    AnyStep,
-    Block,
-    Conv,
-    ConvTranspose,
-    Crop,
-    Description,
-    Gate,
-    GlobalPool,
-    Identity,
-    Interpolate,
-    Merge,
-    Mixing,
-    Pad,
-    Pool,
-    Step,
-    complaint,
-)
+from padviz.sources.toml import schema
+from padviz.sources.toml.schema import STEPS, AnyStep, Block, Crop, Description, Merge, Step, complaint
 
 AXES = ("height", "width")
+IMAGE = 3  # channels
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
 
@@ -155,11 +142,36 @@ class _Builder:
         if name in self.index:
             raise self._error(name, "name: is used twice")
         entering = [self.channels[i] for i in layer.inputs]
-        channels, leaving = of_step(step, layer.kind, name, entering, self.counted, self._error)
+        channels, leaving = self._channels(step, layer.kind, name, entering)
         self.counted |= channels is not None
         self.index[name] = self.last = len(self.layers)
         self.layers.append(replace(layer, name=name, channels=channels))
         self.channels.append(leaving)
+
+    def _channels(
+        self, step: Any, kind: Kind, name: str, entering: list[int | None]
+    ) -> tuple[Channels | None, int | None]:
+        """Follow the channels of a step through layers with so many; nothing is an error until some are counted."""
+        if isinstance(step, schema.Convolution):
+            into = entering[0] if step.in_ is None else step.in_
+            groups = into if step.groups == "depthwise" else step.groups or 1
+            out = into if step.out is None and step.groups == "depthwise" else step.out
+            if step.out is None and step.groups != "depthwise" and (step.in_ or step.groups):
+                raise self._error(name, f"{'in' if step.in_ else 'groups'}: says nothing without out", "add out = ...")
+            for key, n in (("in", into), ("out", out)):
+                if n is not None and isinstance(groups, int) and n % groups:
+                    raise self._error(name, f"groups: {groups} groups do not divide its channels ({key}: {n})")
+            return None if into is None or out is None or groups is None else Channels(into, out, groups), out
+        declared = step.in_ if isinstance(step, Merge) else None
+        if declared is not None and kind == "concat":
+            what = "in: the branches of a concat may have any channels"
+            raise self._error(name, what, "the next convolution may say them")
+        if declared is None and kind in ("add", "multiply") and (two := parted(entering)):
+            if not self.counted:
+                return None, None
+            what = f"its branches disagree in channels: {two[0]} and {two[1]}"
+            raise self._error(name, what, "where channels do not follow, in = ... says them")
+        return None, joined(kind, entering) if declared is None else declared
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
         """Find the one layer that a step reads: the one before it, or the one that it names."""
@@ -180,11 +192,28 @@ class _Builder:
         return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
 
 
+def joined(kind: Kind, entering: Sequence[int | None]) -> int | None:
+    """Count the channels that leave a layer that is no convolution.
+
+    >>> joined("concat", (64, 32)), joined("add", (64, 64)), joined("multiply", (64, 1)), joined("add", (64, None))
+    (96, 64, 64, None)
+    """
+    known = [n for n in entering if n is not None]
+    if len(known) < len(entering):
+        return None
+    return sum(known) if kind == "concat" else max(known)
+
+
+def parted(entering: Sequence[int | None]) -> list[int]:
+    """List the numbers of channels that cannot be added, if there are any: a single one is spread over the others."""
+    several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
+    return several if len(several) > 1 else []
+
+
 def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
-    """Make the operation of a step on each axis."""
-    if isinstance(step, Gate | Identity):
+    if isinstance(step, schema.Gate | schema.Identity):
         return ()
-    if isinstance(step, GlobalPool):
+    if isinstance(step, schema.GlobalPool):
         return Adaptive(1), Adaptive(1)
     if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
         raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
@@ -192,7 +221,7 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
         raise error(step.name, "a crop to the size of a layer takes no stride")
     if isinstance(step, Crop) and step.like is None and step.odd != "end":
         raise error(step.name, "odd: only a crop to the size of a layer has an odd row to place")
-    if isinstance(step, Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
+    if isinstance(step, schema.Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
         raise error(step.name, "a resize takes one of scale, size and like")
     height, width = (_axis_op(step, axis) for axis in (0, 1))
     for op in (height, width):
@@ -209,21 +238,21 @@ def _axis_op(step: Any, axis: int) -> Op:
     def on_axis(value: Any) -> Any:
         return value[axis] if isinstance(value, list) else value
 
-    if isinstance(step, Conv):
+    if isinstance(step, schema.Conv):
         pads = _pads(step.padding, axis)
         return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, on_axis(step.mode))
-    if isinstance(step, Pool):
+    if isinstance(step, schema.Pool):
         stride = on_axis(step.kernel if step.stride is None else step.stride)
         pads = _pads(step.padding, axis)
         return Window(on_axis(step.kernel), stride, on_axis(step.dilation), pads, ceil=step.ceil)
-    if isinstance(step, ConvTranspose):
+    if isinstance(step, schema.ConvTranspose):
         shape = on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation)
         return Transposed(*shape, _pads(step.padding, axis), on_axis(step.output_padding))
-    if isinstance(step, AdaptivePool):
+    if isinstance(step, schema.AdaptivePool):
         return Adaptive(on_axis(step.output))
-    if isinstance(step, Mixing):
+    if isinstance(step, schema.Mixing):
         return Blocks(on_axis(step.size), on_axis(step.step), on_axis(step.first))
-    if isinstance(step, Pad):
+    if isinstance(step, schema.Pad):
         return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
     if isinstance(step, Crop):
         if step.padding is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -11,13 +12,12 @@ from typing import Any
 from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, PadvizError, printable
-from padviz.network.layer import MERGES, POOLS, Layer
+from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Channels, Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
-from padviz.sources.toml.build import AXES, parse
-from padviz.sources.toml.channels import written
+from padviz.sources.toml.build import AXES, IMAGE, joined, parse, parted
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
@@ -71,7 +71,7 @@ def to_toml(network: Network) -> str:
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if fixed:
         head["fixed"] = [AXES[axis] for axis in fixed]
-    channel_keys = list(written(network))
+    channel_keys = list(_channels(network))
     steps = [
         _step(network, at) | channel_keys[at] | _geometry(network, network.layers[at])
         for at in range(1, len(network.layers))
@@ -86,8 +86,7 @@ def to_toml(network: Network) -> str:
 def _held(network: Network) -> tuple[list[str], tuple[int, ...]]:
     """Say in comments at which sizes a description was found to hold, and list the axes that it is fixed on.
 
-    A module or a file is read at some other sizes, too: where it does something else there, the description holds at
-    its own size alone.
+    Where a module or a file does something else at other sizes, the description holds at its own size alone.
     """
     if network.again is None:
         return [], network.fixed
@@ -139,6 +138,39 @@ def _step(network: Network, at: int) -> dict[str, Any]:
     if layer.everywhere:
         step["global"] = layer.everywhere
     return step
+
+
+def _channels(network: Network) -> Iterator[dict[str, Any]]:
+    """Yield the keys that each layer needs for its channels to be read back, the image's first.
+
+    Channels that were split or picked do not follow: a convolution of them says what it reads, and so does a sum.
+    """
+    leaving: list[int | None] = []
+    for layer in network.layers:
+        entering = [leaving[i] for i in layer.inputs]
+        keys: dict[str, Any] = {}
+        if layer.kind == "input":
+            leaving.append(IMAGE)
+        elif layer.kind in CONVOLUTIONS:
+            keys = _keys_of(layer.channels, entering[0])
+            leaving.append(keys.get("out"))
+        elif layer.kind in ("add", "multiply") and (two := parted(entering)):
+            keys = {"in": min(two)}  # what is picked of a layer has fewer channels than it
+            leaving.append(min(two))
+        else:
+            leaving.append(joined(layer.kind, entering))
+        yield keys
+
+
+def _keys_of(channels: Channels | None, entering: int | None) -> dict[str, Any]:
+    if channels is None:
+        return {}
+    keys: dict[str, Any] = {"out": channels.out}
+    if channels.in_ != entering:
+        keys["in"] = channels.in_
+    if channels.groups > 1:
+        keys["groups"] = "depthwise" if channels.groups == channels.in_ else channels.groups
+    return keys
 
 
 def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
