@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,11 @@ from padviz.sources.toml.build import DEEPEST, _one_line, parse
 _HERE = Path(__file__).resolve().parents[2]
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
+TORCHVISION = {  # where it has its networks, whose names are not looked up: importing it takes seconds
+    "torchvision.models.detection": r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+",
+    "torchvision.models.segmentation": r"(deeplabv3|fcn|lraspp)_\w+",
+    "torchvision.models": r"convnext_\w+|efficientnet_\w+|regnet_\w+|resnext\w+|swin_(v2_)?[tsb]|vit_[bhl]_\d+",
+}
 LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes the square of the time
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
 )
@@ -68,10 +71,9 @@ def _instead(text: str) -> str:
         return f"write a colon before a module's name: {':'.join(text.rsplit('.', 1))}"
     if text.lower().startswith("yolo"):
         return f"write ultralytics:YOLO:{text}.yaml, or export it to ONNX and give that file"
-    with suppress(Exception):  # it may not be installed, or broken
-        made_by = import_module("torchvision.models").get_model_builder(text)
-        home = made_by.__module__.rpartition(".")[0]
-        return f"write {home}:{text}"
+    for home, names in TORCHVISION.items():
+        if re.fullmatch(names, text):
+            return f"write {home}:{text}"
     near = nearest(text.lower(), zoo())
     if not near or re.match("(vit|swin|detr|unet)", text.lower()):
         near = "export it to ONNX and give that file, or write torchvision.models:NAME;"
