@@ -256,6 +256,12 @@ def test_rows_that_meet_columns_are_refused(tmp_path: Path) -> None:
             padviz.usage(saved(model, tmp_path), (8, 8))
 
 
+def test_rows_that_meet_channels_of_another_map_are_refused(tmp_path: Path) -> None:
+    model = model_of("a = Conv (x, f3x3x6)\n t = Transpose <perm = [0, 2, 1, 3]> (a)\n y = Add (a, t)", 13)
+    with pytest.raises(PadvizError, match="joins 1x6x6x6 and 1x6x6x6, whose rows and columns do not line up"):
+        padviz.usage(saved(model, tmp_path), (8, 8))
+
+
 def test_the_outer_part_of_rows_is_no_block_of_channels(tmp_path: Path) -> None:
     body = """a = Conv (x, w1x1)\n s = Constant <value_ints = [1, 1, 2, 4, 2, 5]> ()\n b = Reshape (a, s)
  c = Transpose <perm = [0, 1, 2, 4, 3, 5]> (b)\n t = Constant <value_ints = [1, 4, 4, 5]> ()\n d = Reshape (c, t)

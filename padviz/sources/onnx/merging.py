@@ -18,8 +18,6 @@ from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import (
     axis_of,
-    has_looked,
-    has_places,
     plain,
     positions,
     regrouped,
@@ -53,7 +51,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
 
 def _masked(node: Node, x: Map) -> Map:
     """Cut the windows that scores are of, where constants that are added hide positions from each other."""
-    if node.op != "Add" or x.dims is None or not has_looked(x.dims):
+    if node.op != "Add" or x.dims is None or not any(at.looked for at in positions(*x.dims)):
         return x
     for constant in node.given:
         if not isinstance(constant, Constant):
@@ -205,8 +203,6 @@ def recurrent(node: Node) -> Sequence[Value]:
     if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")
     steps, batch, features = x.known
-    if has_places((steps, features)):
-        raise Stuck("mixes positions inside of windows")
     hidden = plain(int(node.attrs.get("hidden_size", 1)))
     ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
     rows, along = (whole_axes([factor for factor in dim if factor.size > 1]) for dim in (features, steps))

@@ -17,7 +17,6 @@ from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
 from padviz.sources.tracing.axis_labels import (
-    BINS,
     Block,
     Dim,
     axis_of,
@@ -195,7 +194,7 @@ def gather_nd(node: Node) -> Value:
             if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
                 return node.head()
             ops[role] = Adaptive(out)
-            dims += [whole(role, out), (Block(bins, BINS),)]
+            dims += [whole(role, out), (Block(bins, "bins"),)]
         return replace(node.lay("adaptive", node.arranger.settled(x), ops), dims=(*dims, *x.known[len(axes) :]))
     return node.head()
 

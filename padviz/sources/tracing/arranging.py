@@ -23,6 +23,7 @@ from padviz.sources.tracing.axis_labels import (
     axis_of,
     has_looked,
     has_parts,
+    has_places,
     has_positions,
     image_at,
     inner_parts,
@@ -158,10 +159,10 @@ def of_batch(x: Map, axis: int, taken: range) -> Map | None:
     return replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
 
 
-def whole_axes(dim: Iterable[Factor]) -> set[str]:
+def whole_axes(dim: Sequence[Factor]) -> set[str]:
     """Name the axes that rows and columns are of, which must be all of these."""
     own = within(Axis, dim)
-    if not all(part.is_whole for part in own):
+    if has_places([tuple(dim)]) or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
     return {part.role for part in own}
 

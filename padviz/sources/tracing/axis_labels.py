@@ -25,7 +25,6 @@ from math import prod
 from typing import TypeVar
 
 ROLES = ("d", "h", "w")  # of the last axes that an image has
-BINS = "bins"  # places in the windows of an adaptive pool, each of which counts all of its window
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,9 @@ class Channel(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Block(Factor):
-    """Channels that are places in a block: in one of rows ("h") or columns, in the "taps" of a window, in its "bins".
+    """Channels that are places in a block: in one of rows ("h") or columns, in the "taps" of a window, or its "bins".
 
-    They are known as long as they are whole: where some were picked, or they were split, their role is "".
+    Each bin, of an adaptive pool, counts all of its window. Where places were picked, or split, their role is "".
     """
 
     role: str = ""
@@ -184,31 +183,17 @@ def is_channels(dim: Dim) -> bool:
 
 
 def is_mixed(dim: Dim) -> bool:
-    """Tell whether rows or columns and channels are one dimension.
-
-    >>> is_mixed(plain(8) + whole("h", 4)), is_mixed(whole("h", 4) + whole("w", 5))
-    (True, False)
-    """
+    """Tell whether rows or columns and channels are one dimension."""
     return has_positions(dim) and any(factor.size > 1 and not isinstance(factor, Position) for factor in dim)
 
 
 def is_flattened(dims: Dims) -> bool:
-    """Tell whether rows and columns are one dimension.
-
-    >>> rows, columns = whole("h", 4), whole("w", 5)
-    >>> is_flattened((plain(8), rows + columns)), is_flattened((plain(8), rows, columns))
-    (True, False)
-    """
+    """Tell whether rows and columns are one dimension."""
     return any(len({f.role for f in dim if isinstance(f, Axis) and f.is_whole}) > 1 for dim in dims)
 
 
 def is_image(dims: Dims, axes: int) -> bool:
-    """Tell whether rows and columns lie in the last dimensions alone, whole, and are none that attention looks at.
-
-    >>> rows, columns = whole("h", 4), whole("w", 5)
-    >>> is_image(((), plain(8), rows, columns), 2), is_image(((), rows, plain(8), columns), 2)
-    (True, False)
-    """
+    """Tell whether rows and columns lie in the last dimensions alone, whole, and are none that attention looks at."""
     return not (has_looked(dims) or has_parts(dims) or any(map(has_positions, dims[:-axes])))
 
 
@@ -333,12 +318,7 @@ def _both(outer: Factor, inner: Factor) -> Factor | None:
 
 
 def reduced(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
-    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension.
-
-    >>> image = (plain(8), whole("h", 4), whole("w", 5))
-    >>> reduced(image, [1], keep=True) == (plain(8), whole("h", 1), whole("w", 5)), reduced(image, [1, 2], keep=False)
-    (True, ((Channel(size=8),),))
-    """
+    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
     single = {axis: tuple(replace(position, size=1) for position in positions(dims[axis])) for axis in axes}
     looked = tuple(position for position in positions(*single.values()) if position.looked)
     if not keep:
@@ -371,7 +351,8 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
 def lined_up(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
     """Broadcast what an elementwise operation reads; None where that does not fit.
 
-    Rows meet the same rows, a single one, or numbers of a constant; they are no channels of another map.
+    Rows meet the same rows, a single one, or numbers of a constant; they are no channels of another map, but for those
+    that are looked at, for each of which that may have a number.
 
     >>> rows, image = whole("h", 4), (plain(4), whole("h", 4))
     >>> lined_up([image], [(plain(4),)]) == image, lined_up([image, (plain(4),)])
@@ -381,6 +362,6 @@ def lined_up(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | Non
     for read in (*maps, *constants):
         dims = None if dims is None else broadcast(dims, read)
     for own, dim in [pair for read in maps for pair in zip(read[::-1], (dims or ())[::-1], strict=False)]:
-        if size_of(own) > 1 and has_positions(own) != has_positions(dim):
+        if size_of(own) > 1 and has_positions(own) != has_positions(dim) and not has_looked([dim]):
             return None
     return dims

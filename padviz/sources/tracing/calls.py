@@ -182,8 +182,9 @@ def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     arranger = call.arranger
     if len(values) > 1:
         values = [arranger.settled(x) if x.cuts else x for x in values]
-    if (scores := _scores(values)) is not None:
-        return replace(scores[0], dims=call.lined_up(scores), acted=True)
+    scores = [x for x in values if has_looked(x.dims or ())]
+    if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
+        return replace(scores[0], dims=call.lined_up(values), acted=True)
     if len({arranger.seen(x) for x in values}) > 1:
         values = arranger.in_step(values)
     dims = call.lined_up(values)
@@ -197,27 +198,6 @@ def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
     """Drop all but one of the maps that are made of the same channels of one layer."""
     return [*{call.arranger.seen(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
-
-
-def _scores(values: Sequence[Map]) -> list[Map] | None:
-    """Line scores up with what else those that look are made to, which is of channels where they look; None if not so.
-
-    What scores are made of is left out.
-    """
-    known = [x.dims for x in values if x.dims is not None]
-    looking = next((dims for dims in known if has_looked(dims)), ())
-    rank = len(looking)
-    if len({x.at for x in values}) > 1 or not looking or {*map(len, known)} != {rank} or len(known) < len(values):
-        return None
-    return sorted(
-        (replace(x, dims=tuple(map(_of_scores, x.known, looking))) for x in values),
-        key=lambda x: not has_looked(x.known),
-    )
-
-
-def _of_scores(dim: Dim, scores: Dim) -> Dim:
-    """Take channels, one for each position that is looked at, as a number for each of them."""
-    return () if has_looked([scores]) and not positions(dim) else dim
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
@@ -342,7 +322,8 @@ class GraphCall(Call):
         others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
         dims = lined_up(maps, others) if maps or others else None
         if dims is None:
-            raise Stuck("joins " + " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others)))
+            shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
+            raise Stuck(f"joins {shapes}, whose rows and columns do not line up")
         return dims
 
     def tensor(self, i: int) -> Value:

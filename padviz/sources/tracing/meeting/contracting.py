@@ -12,7 +12,6 @@ from padviz.sources.tracing.axis_labels import (
     Channel,
     Dim,
     Dims,
-    Factor,
     Position,
     Runs,
     Tokens,
@@ -67,6 +66,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
             value = call.arranger.unmixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
+    _check_fit(factors, out)
     if classify(factors[::-1], out) == "attention":  # values times scores
         maps, factors = maps[::-1], factors[::-1]
     return CASES[classify(factors, out)](Product(call, maps, factors, out, times))
@@ -88,10 +88,6 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
     """
     own = [*map(_places, factors)]
     places = set[object]().union(*own)
-    for letter in places:
-        dims = [named[letter] for named in factors if letter in _places(named)]
-        if len({_kinds(dim, letter in kept) for dim in dims}) > 1:
-            raise Stuck("multiplies rows with columns")
     summed = places - {*kept}
     if not summed:
         return "each position alone" if places in own else "scores"
@@ -102,16 +98,19 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
     return "summed over positions"
 
 
+def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
+    """Refuse factors whose positions along a letter are not the same."""
+    for letter in set[object]().union(*map(_places, factors)):
+        meeting = [named[letter] for named in factors if letter in _places(named)]
+        if letter not in kept:  # looked at or not, they are summed
+            meeting = [looked_at(dim, False) for dim in meeting]
+        if len({tuple(kind_of(at) for at in positions(dim) if at.size > 1) for dim in meeting}) > 1:
+            raise Stuck("multiplies rows with columns")
+
+
 def _places(named: Named) -> set[object]:
     """Find the letters of positions."""
     return {letter for letter, dim in named.items() if has_positions(dim)}
-
-
-def _kinds(dim: Dim, kept: bool) -> tuple[Factor, ...]:
-    """List the positions of a dimension; those that are looked at are others, unless they are summed."""
-    return tuple(
-        kind_of(position) for position in positions(dim if kept else looked_at(dim, False)) if position.size > 1
-    )
 
 
 def _along(named: Named, letters: Iterable[object]) -> list[Position]:

@@ -13,7 +13,6 @@ from padviz.sources.tracing.axis_labels import (
     Axis,
     Dim,
     Factor,
-    Position,
     Runs,
     inner_parts,
     joined,
@@ -26,13 +25,7 @@ from padviz.sources.tracing.trace import Trace
 
 
 def mixed(
-    arranger: Arranger,
-    name: str,
-    x: Map,
-    lost: Sequence[Position],
-    why: str,
-    like: int | None = None,
-    windows: Cuts = (),
+    arranger: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
 ) -> Map:
     """Lay a map whose positions, as many as those of `like`, saw all that differ from them in what is `lost` alone.
 
@@ -98,9 +91,9 @@ def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapp
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 
     def fewer(part: Factor) -> Factor:
-        n = inner.get(part.role, 1) if isinstance(part, Axis) else 1
-        if not isinstance(part, Axis) or n == 1:
+        if not isinstance(part, Axis) or part.role not in inner:
             return part
+        n = inner[part.role]
         return replace(part, size=part.size // n) if part.step == 1 else replace(part, step=part.step // n)
 
     return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
@@ -119,28 +112,19 @@ def _every_nth(trace: Trace, name: str, layer: int, like: int) -> int:
 def without_pad(trace: Trace, layer: int, crops: Mapping[str, Op]) -> int | None:
     """Lay windows without the pad that filled the last of them up, where `crops` cut it off again; None elsewhere."""
     made = trace.layers[layer]
-    if made.kind != "mixing" or not all(
-        _undone(trace, layer, axis, crops.get(role)) for role, axis in trace.axes.items()
-    ):
+    if made.kind != "mixing":
         return None
     pad = trace.layers[made.inputs[0]]
+    before, pads = (pad.inputs[0], pad.ops) if pad.kind == "pad" else (made.inputs[0], trace.still)
+    for (role, axis), block, rows in zip(trace.axes.items(), made.ops, pads, strict=True):
+        more = trace.sizes[layer][axis] - trace.sizes[before][axis]
+        local = block is None or (isinstance(block, Blocks) and block.is_local)
+        undone = crops.get(role, Window(1)) == Window(1, padding=(0, -more))
+        if not (local and undone and rows in (None, Window(1, padding=(0, more)))):
+            return None
     if pad.kind != "pad":
         return layer
     at = trace.add("", "mixing", pad.inputs, made.ops)
     trace.layers[layer] = replace(made, name=trace.layers[at].name)
     trace.layers[at] = replace(trace.layers[at], name=made.name, origin=made.origin)
     return at
-
-
-def _undone(trace: Trace, layer: int, axis: int, crop: Op | None) -> bool:
-    """Tell whether a crop leaves, on one axis, what was there before windows were padded."""
-    made = trace.layers[layer]
-    pad, block = trace.layers[made.inputs[0]], made.ops[axis]
-    before = pad.inputs[0] if pad.kind == "pad" else made.inputs[0]
-    rows = pad.ops[axis] if pad.kind == "pad" else None
-    crop = Window(1) if crop is None else crop
-    if not isinstance(crop, Window) or crop.stride > 1 or isinstance(crop.padding, str) or crop.padding[0]:
-        return False
-    zeros = not isinstance(rows, Window) or (rows.mode, rows.padding[0]) == ("zero", 0)
-    local = block is None or (isinstance(block, Blocks) and block.is_local)
-    return zeros and local and trace.sizes[layer][axis] + crop.padding[1] == trace.sizes[before][axis]
