@@ -1,4 +1,4 @@
-"""A little of `make soak`: a few dozen mutants of each kind, and ten signals at random moments."""
+"""A little of `make soak`: a few dozen mutants of each kind, signals and kills, and two exports at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.soak.__main__ import FUZZED
 from tests.sweeps import SLOW
 
 SEED = os.environ.get("SEED", "1")
-SIGNALS = 10
+SIGNALS, KILLS = 10, 3
 # They need a browser, a module, what is not known, a signal, or folders of labels.
 UNTRIED = {
     *("--open", "--weights", "--allow-modules", "--images", "--image-sizes"),
@@ -62,8 +62,9 @@ def test_every_command_and_option_is_tried_on_a_line_that_is_right(
 
 @SLOW
 def test_processes_end_when_they_are_told_to() -> None:
+    ways = [processes.signalled] * SIGNALS + [processes.killed] * KILLS + [processes.paired]
     with ThreadPoolExecutor(2) as pool:
-        said = [*pool.map(lambda number: processes.signalled(Random(f"{SEED}/signals/{number}")), range(SIGNALS))]
+        said = [*pool.map(lambda way, number: way(Random(f"{SEED}/signals/{number}")), ways, range(len(ways)))]
     assert [line for line in said if line not in ("fine", "refused")] == []
     assert "refused" in said
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +16,6 @@ from PIL import Image
 
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
-from tests.sweeps import SLOW
 
 NET = """
 import time
@@ -143,29 +139,6 @@ def test_thresholds_and_shifted_pictures_are_mapped() -> None:
     shifted = run("detect", f"{NETS}classes", *size, "--image", "scene.png", "--shift", "16", "-o", "s.pdf")
     assert shifted.exit_code == 0
     assert "scene.png, shifted under the frame by up to 16 px" in shifted.stdout
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-@SLOW
-def test_an_interrupted_sweep_is_kept_and_resumed() -> None:
-    options = f"detect {NETS}slow --size 64 --height 8 --step 4 --contrast 1 -o d.png".split()
-    command = [sys.executable, "-m", "padviz", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        kept = Path("d.png.unfinished.npz")
-        for _ in range(600):
-            time.sleep(0.1)
-            if kept.exists():
-                break
-        started.send_signal(signal.SIGINT)
-        said = started.communicate()
-    with np.load(kept) as file:
-        done, count = np.isfinite(file["values"]).sum(), file["values"].size
-    assert 0 < done < count
-    left = f"{done} of {count} scores are kept in d.png.unfinished.npz, and --resume goes on"
-    assert (started.returncode, said) == (130, ("", f"padviz: interrupted; {left}\n"))
-    assert "was begun with other options" in told(*options[:-2], "--class", "0", "-o", "d.png", "--resume")
-    result = run(*options, "--resume")
-    assert (result.exit_code, kept.exists(), Path("d.png").exists()) == (0, False, True)
 
 
 def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:

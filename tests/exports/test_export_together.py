@@ -55,28 +55,6 @@ def hidden() -> list[str]:
     return [str(path) for path in Path().rglob(".*")]
 
 
-@SLOW
-@pytest.mark.parametrize("other", ["png,npz", "png"])
-def test_two_exports_into_one_folder_both_finish_with_all_items(other: str) -> None:
-    asked = ["export", "vgg11", "--size", "32:128:8", "--jobs", "2", "-o", "out", "--format"]
-    both = [started(*asked, "png,npz"), started(*asked, other)]
-    for process in both:
-        _, words = process.communicate(timeout=120)
-        assert (process.returncode, words) == (0, "")
-    assert len(indexed()) == 13
-    assert hidden() == []
-
-
-def test_exports_of_different_networks_share_an_index() -> None:
-    asked = ["--size", "32:96:16", "--jobs", "1", "-o", "out"]
-    both = [started("export", model, *asked) for model in ("vgg11", "resnet18")]
-    for process in both:
-        _, words = process.communicate(timeout=120)
-        assert (process.returncode, words) == (0, "")
-    assert len(indexed()) == 10
-    assert hidden() == []
-
-
 def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:
     others = iter(["resnet18"])
 

@@ -25,8 +25,13 @@ import padviz
 from padviz.files.unfinished import SUFFIX
 from tests.soak import beside
 
-STARTED = "import os; os.write({}, b'.'); from padviz.__main__ import main; main()"
-FIRST = 0.01  # seconds from where padviz is imported: before, Python itself has the signal
+STARTED = """
+import os
+import padviz.__main__ as started
+handle = started.handle_signals
+started.handle_signals = lambda: (handle(), os.write({}, b"."))
+started.main()
+"""
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
 SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "trained,reflect"]
 TRAINED = """[[maps]]
@@ -43,7 +48,7 @@ RUNS = {  # and the seconds that they take
     "audit": (["audit", "resnet18", "--size", "64", "-o", "audit.md", "--overwrite"], 0.6),
     "audit drawn": (["audit", "resnet50", "--size", "224", "-o", "audit.png", "--overwrite"], 1.2),
     "explore": (["explore", "resnet18", "--size", "64,96", "-o", "page.html", "--overwrite"], 1.0),
-    "repad": (["repad", "net.onnx", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
+    "repad": (["repad", "net.onnx", "--size", "64", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
     "filters": (["filters", "scores.onnx", "--size", "64", "-o", "filters.png", "--overwrite"], 1.0),
     "responses": (["responses", "scores.onnx", "--size", "96", "-n", "64", "-o", "responses.png", "--overwrite"], 1.3),
     "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
@@ -64,7 +69,7 @@ def onnx_file() -> bytes:
 
 
 class Started:
-    """A command in a folder and a session of its own, from the moment that it imports padviz."""
+    """A command in a folder and a session of its own, from the moment that it handles signals."""
 
     def __init__(self, args: list[str], folder: str) -> None:
         (Path(folder) / "net.onnx").write_bytes(onnx_file())
@@ -107,7 +112,7 @@ class Started:
 def signalled(rng: Random) -> str:
     """SIGTERM or SIGINT at a random moment: its code, one line at most, no child and nothing half-written left."""
     what, number = rng.choice([*RUNS]), rng.choice([*CODES])
-    moment = rng.uniform(FIRST, RUNS[what][1])
+    moment = rng.uniform(0, RUNS[what][1])
     with tempfile.TemporaryDirectory() as folder:
         started = Started(RUNS[what][0], folder)
         time.sleep(moment)
@@ -127,7 +132,7 @@ def signalled(rng: Random) -> str:
 def killed(rng: Random) -> str:
     """kill -9 at a random moment: files are whole, and the same command then ends well and sweeps up."""
     what = rng.choice([*RUNS])
-    moment = rng.uniform(FIRST, RUNS[what][1])
+    moment = rng.uniform(0, RUNS[what][1])
     about = f"{what}, killed after {moment:.3f} s: "
     with tempfile.TemporaryDirectory() as folder:
         started = Started(RUNS[what][0], folder)
