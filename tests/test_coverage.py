@@ -17,7 +17,7 @@ from padviz.intervals import Estimate, mean, share
 from padviz.scoring.rings.detected import rings_of
 from padviz.trained.trying.seen import edge_of, estimates, rank_correlation
 from tests.scoring.made import scenes
-from tests.sweeps import REST
+from tests.sweeps import MANY, REST
 
 Held = Iterator[tuple[str, Estimate, float]]
 
@@ -78,9 +78,11 @@ TRUTH: dict[str, Any] = {}
 
 
 def rings(seed: int) -> Held:
-    """20, 30 or 60 images, against 4,000; rings of .25, .5 and all of half the shorter side."""
+    """20, 30 or 60 images, against far more; rings of .25, .5 and all of half the shorter side."""
     if not TRUTH:
-        TRUTH.update({name: figure.value for name, figure in rings_figures(made(99_999, 4000)).items()})
+        TRUTH.update(
+            {name: figure.value for name, figure in rings_figures(made(99_999, 4000 if MANY else 1500)).items()}
+        )
     scored = made(seed, (20, 30, 60)[seed % 3])
     if len(scored.rings) == 3:
         yield from ((f"rings: {name}", figure, TRUTH[name]) for name, figure in rings_figures(scored).items())

@@ -99,6 +99,14 @@ def test_github_annotations() -> None:
     assert len(lines) == 2
     assert escaped("50%,\r\n:", property_=True) == "50%25%2C%0D%0A%3A"
     assert escaped("50%,:") == "50%25,:"
+    assert run("uneven", "resnet18", "--format", "github", "-o", "x.txt").exit_code == 0
+    assert Path("x.txt").read_text().startswith("::")
+
+
+def test_markdown_takes_no_name_for_markup() -> None:
+    steps = '{op = "conv", name = "a*`<b|", kernel = 3, stride = 2, padding = 1}'
+    Path("marked.toml").write_text(f"size = 224\nlayers = [{steps}]")
+    assert r"| a\*\`\<b\| | conv |" in run("uneven", "marked.toml", "--format", "markdown").stdout
 
 
 @pytest.mark.parametrize("size", ["225", "193x257"])
@@ -125,6 +133,8 @@ def test_balanced_sizes_with_remainders_are_said_and_where_there_is_none_why() -
     Path("net.toml").write_text(conv.format(2, 1, "[[1, 0], [1, 0]]", ""))
     (entry,) = json.loads(run("uneven", "net.toml", "--format", "json").stdout)["results"]
     assert entry["nearest_balanced"] == {"below": None, "above": None, "odd_window": "c"}
+    assert "why none      c reads an odd number of padded rows at each" in run("sizes", "net.toml").stdout
+    assert "why none" not in run("sizes", "resnet18").stdout
 
 
 def test_the_offset_of_several_maps_is_that_of_the_last() -> None:

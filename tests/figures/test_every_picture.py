@@ -1,13 +1,14 @@
-"""Every kind of picture at six sizes: no text is clipped or on another, little of the page is empty."""
+"""Every kind of picture at six sizes is whole and full, and a handful look as those that were approved."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.figures.approve import NAMES, difference
 from tests.figures.kinds import KINDS, PLACES, SIZES, clipped, dead, last_ticks, overlapping
 from tests.sweeps import thirds
 
-MOST = 0.15  # of a page, that may be empty
+EMPTY = 0.15  # of a page, at most
 
 
 @pytest.mark.parametrize(("kind", "size"), thirds(KINDS, SIZES))
@@ -15,5 +16,17 @@ def test_a_picture_is_whole_and_full(kind: str, size: tuple[int, int]) -> None:
     figure = KINDS[kind](size)
     assert not clipped(figure)
     assert [*overlapping(figure)] == []
-    assert dead(figure) <= MOST
+    assert dead(figure) <= EMPTY
     assert kind in PLACES or [*last_ticks(figure, size)] == []
+
+
+MOST = 4.0  # of 255, in the mean
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_looks_as_approved(name: str) -> None:
+    assert difference(name, name) < MOST
+
+
+def test_pictures_of_other_kinds_do_not() -> None:
+    assert min(difference("uneven", other) for other in NAMES if other != "uneven") > 2 * MOST

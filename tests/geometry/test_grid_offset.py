@@ -1,4 +1,4 @@
-"""The grid offset: where the units of a layer are centred, relative to the image."""
+"""Where the units of a layer are centred, relative to the image; rows that are padded before a window."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
+from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
+from padviz.reports.windows.uneven import verdict
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
 
@@ -109,3 +111,11 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
     network = described([steps])
     assert grid_offsets(network, (9989, 9989)) == {}
     assert [*grid_offsets(network, (989, 989))] == ["c", "r"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_it_is_said_where_a_pad_is_counted_to_a_convolution(apart: bool) -> None:
+    pads = [nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2)] if apart else [nn.Conv2d(3, 8, 3, 2, 1)]
+    network = padviz.load(nn.Sequential(*pads), size=32)
+    for said in (audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, 32)))):
+        assert ("ows that are padded before 1 are counted as its padding" in said) == apart

@@ -1,4 +1,4 @@
-"""An export of 300 maps, with one job and with two, next to matplotlib saving the same arrays in a loop."""
+"""Exports and a page of maps, next to matplotlib and to pictures of the same maps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import padviz
+from padviz.axis.padding_modes import EXPLORED
+from padviz.pages.explorer import SIZES
+from tests.benchmarks.test_speed import process
 
-NETWORKS, SIZES, PADDINGS = ["vgg11", "vgg19", "resnet18", "resnet50"], "64:448:16", ["zero", "reflect", "symmetric"]
+NETWORKS, RANGE, PADDINGS = ["vgg11", "vgg19", "resnet18", "resnet50"], "64:448:16", ["zero", "reflect", "symmetric"]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_export(benchmark: Any, tmp_path: Path, jobs: int) -> None:
     def whole() -> None:
-        outcomes = padviz.export(NETWORKS, tmp_path, size=[SIZES], padding=PADDINGS, jobs=jobs)
+        outcomes = padviz.export(NETWORKS, tmp_path, size=[RANGE], padding=PADDINGS, jobs=jobs)
         assert [outcome.state for outcome in outcomes] == ["made"] * 300
 
     benchmark.pedantic(whole, rounds=1)
@@ -39,3 +42,21 @@ def test_matplotlib_loop(benchmark: Any, tmp_path: Path) -> None:
             figure.savefig(tmp_path / f"{i}.png")
 
     benchmark.pedantic(whole, rounds=1)
+
+
+COMPARES = """
+from padviz.cli import cli
+for size in {sizes}:
+    try:
+        cli(["compare", "resnet50", "--size", str(size), "--padding", "{paddings}", "-o", "maps.png", "--overwrite"])
+    except SystemExit:
+        pass
+"""
+
+
+def test_process_explore(benchmark: Any, tmp_path: Path) -> None:
+    process(benchmark, tmp_path, "-m", "padviz", "explore", "resnet50", "-o", "page.html", "--overwrite", rounds=7)
+
+
+def test_process_compare(benchmark: Any, tmp_path: Path) -> None:
+    process(benchmark, tmp_path, "-c", COMPARES.format(sizes=SIZES, paddings=",".join(EXPLORED)), rounds=7)
