@@ -23,9 +23,9 @@ Held = Iterator[tuple[str, Estimate, float]]
 
 
 def trial(seed: int) -> Held:
-    """64 crops of 13, 32 or 64 pictures: answers kept, and divergences, of crops that are alike in a picture."""
+    """64 crops of 10, 13, 32 or 64 pictures: answers kept, and divergences, of crops that are alike in a picture."""
     rng = np.random.default_rng(seed)
-    count = (13, 32, 64)[seed % 3]
+    count = (10, 13, 32, 64)[seed % 4]
     at = np.arange(64) * count // 64
     for name, p in (("few kept", 0.6), ("most kept", 0.86)):
         likely = rng.beta(4 * p, 4 * (1 - p), count)
@@ -40,6 +40,7 @@ def trial(seed: int) -> Held:
         expected = float(np.exp(spread**2 / 2))
         yield f"trial: {name}", mean(shift, at).figure, expected
         yield f"trial: {name}, minus the shift's", mean(3 * change - shift, at).figure, 2 * expected
+        yield f"trial: {name}, minus one that is alike", mean(change - shift, at).figure, 0.0
 
 
 GRID = 11
