@@ -6,7 +6,6 @@ from bisect import insort_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import inf, log2
 
 import msgspec
 
@@ -76,13 +75,6 @@ class Judged(msgspec.Struct, frozen=True):
     def tilt(self) -> int:
         """How many pixels opposite rims differ by, on the axis where they differ most."""
         return max(abs(near - far) for near, far in (self.rim.height, self.rim.width)) if self.rim else 0
-
-    @property
-    def spread(self) -> float:
-        """How many times as much the pixel with the largest fair share has as the one with the least."""
-        if self.share is None or not self.share.most:
-            return 1.0
-        return self.share.most / self.share.least if self.share.least else inf
 
 
 class Outcome(Judged, frozen=True):
@@ -235,8 +227,7 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
     Nothing helps that leaves more pixels starved or overused. A scheme helps by its shares alone, also at another size.
     A larger image has fewer pixels near its border whatever the network does: a size must do more than that, and where
     hardly a pixel gets an unfair share there is nothing to spare. What leaves windows uneven must not leave more
-    remainders for those that it makes even. Where every pixel is starved, a tenth must be so no longer, or if none is,
-    the spread of the shares must halve.
+    remainders for those that it makes even. Where every pixel is starved, a tenth must be so no longer.
     """
     if after.unfair > before.unfair:
         return False
@@ -248,9 +239,7 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
     spared = after.unfair < before.unfair * (1 - LESS)
     if kind == "larger":
         return not after.low and before.unfair > GAIN and spared
-    if before.low:
-        return after.spread < before.spread / 2 if after.low else spared
-    return after.unfair < before.unfair - GAIN
+    return spared if before.low else after.unfair < before.unfair - GAIN
 
 
 def changes(today: Case) -> Iterator[Change]:
@@ -289,18 +278,10 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
         return (True,)
     after = remedy.outcome
     away = sum(abs(n - m) for n, m in zip(after.size, before.size, strict=True))
-    harsh, unfair = _unfairness(before, after)
+    harsh = not before.low and after.share is not None and after.share.most > HARSH
     needed = remedy.price is not None, NEEDS.index(remedy.needs), *evidence.rank(attempt.change.parts, remedy.needs)
-    left = after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, unfair
+    left = after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, round(after.unfair, 2)
     return False, *needed, *left, remedy.macs_ratio or 1.0
-
-
-def _unfairness(before: Judged, after: Judged) -> tuple[bool, float]:
-    """Sum up what is unfair about the shares: one pixel used far too often, and many too little or too much."""
-    if before.low:
-        return False, round(log2(after.spread), 1) if after.spread < inf else inf
-    harsh = after.share is not None and after.share.most > HARSH
-    return harsh, round(after.unfair, 2)
 
 
 def _ring(counts: CountMap) -> tuple[int, int]:

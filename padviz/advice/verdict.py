@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from padviz.advice.changes import NEEDS
 from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
-from padviz.advice.wording import NOTHING, UNTRAINED, accuracy, advice, border, fits, padding, symmetry, verdict
+from padviz.advice.wording import accuracy, advice, best, border, fits, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.counting.usage import usage
@@ -51,7 +50,8 @@ class Audit:
     `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
     their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it;
     `advice` what to do first, and `accuracy` what that says of a trained network, and the command that measures it.
-    `best` is "nothing to do", what helps without training, or "nothing without training": `remedies` has what needs it.
+    `best` is "nothing to do", what helps without training, "nothing without training", where `remedies` has what needs
+    it, or "nothing helps".
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
     `offset_by` has what each layer on the longest way to it adds, the largest first.
@@ -161,7 +161,7 @@ def examine(
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    free = next((remedy.what for remedy in remedies if remedy.needs == NEEDS[0] and not remedy.price), None)
+    way = _way(network, reach.layer)
     fine = fits(figures, stands, field, reads)
     audit = Audit(
         network=network.name,
@@ -173,16 +173,16 @@ def examine(
         border=border(figures, stands, layer is None, reads),
         symmetry=symmetry(today, field, reach.why, reads),
         padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
-        advice=advice(fine, reads, remedies),
+        advice=advice(fine, reads, figures, remedies),
         accuracy=accuracy(network, reads),
-        best=NOTHING if fine else free or UNTRAINED,
+        best=best(fine, remedies),
         standing=stands,
         uneven_convolutions=uneven,
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
         remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
-        offset_by=_offset_by(network, pixels, reach.layer) if field else {},
+        offset_by=_offset_by(network, pixels, way) if field else {},
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
         remedies=remedies,
@@ -195,9 +195,8 @@ def examine(
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 
 
-def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[float | None]]:
-    """Find what each layer on the longest way to the target adds to its grid offset, the largest first."""
-    moves = grid_moves(network, size)
+def _way(network: Network, target: str) -> list[str]:
+    """List the layers on the longest way to the target, the last first."""
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
@@ -205,6 +204,12 @@ def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[floa
     while network.layers[at].inputs:
         way.append(network.layers[at].name)
         at = max(network.layers[at].inputs, key=depths.__getitem__)
+    return way
+
+
+def _offset_by(network: Network, size: Size, way: Sequence[str]) -> dict[str, list[float | None]]:
+    """Find what each layer on a way adds to its grid offset, the largest first."""
+    moves = grid_moves(network, size)
     moved = {name: [moves[name, axis][1] for axis in network.axes] for name in way}
     largest = sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
     return {name: by for name, by in largest if any(by)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import EVIDENCE
 from padviz.advice.remedies import Outcome, Remedy
 from padviz.advice.standing import Standing
@@ -20,9 +21,9 @@ from padviz.network.sizes import sizes_of_each
 
 FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
 NAMED = 8  # layers of a sentence, which are what the reader came for
-NOTHING, UNTRAINED = "nothing to do", "nothing without training"
+NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
-TRAINING = {"fine-tune": "fine-tuning", "retrain": "training anew"}
+TRAINING = {"fine-tune": "fine-tune", "retrain": "train anew"}
 INTERIOR = "the weight of an interior pixel"
 
 
@@ -34,10 +35,10 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     >>> audit(padviz.load("vgg19"), 224).verdict
     'symmetric, narrow rim'
     """
-    if figures.rim is None:
-        return "uneven windows" if figures.uneven_convolutions else "balanced windows"
     if not reads:
         return "no padding read"
+    if figures.rim is None:
+        return "uneven windows" if figures.uneven_convolutions else "balanced windows"
     words = []
     if any(figures.rim.depths):
         shape = "lopsided" if standing and standing.lopsided else "symmetric"
@@ -94,26 +95,39 @@ def fits(figures: Outcome, standing: Standing | None, field: ReceptiveField | No
     return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
 
 
-def advice(fine: bool, reads: bool, remedies: Sequence[Remedy]) -> str:
-    """Write what to do first, and what was measured of it.
-
-    >>> advice(False, True, [])
-    'Nothing that was tried helps.'
-    """
+def advice(fine: bool, reads: bool, before: Outcome, remedies: Sequence[Remedy]) -> str:
+    """Write what to do with today's weights, what to do first with training, and what was measured of it."""
     if fine:
         return f"Nothing to do: {'even, centred, and the rim is narrow' if reads else 'no unit reads padding'}."
-    if not remedies:
-        return "Nothing that was tried helps."
-    best, losses = remedies[0], [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
-    share, does = best.outcome.share, best.what
+    lead, losses = leading(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
+    if lead is None:
+        tried = f" enough ({remedies[0].what}: {remedies[0].price})" if remedies else ""
+        return f"Nothing that was tried helps{tried}."
+    share, left, does = lead.outcome.share, lead.outcome.uneven_convolutions, []
+    if left < before.uneven_convolutions:
+        uneven = f"leaves {left} of {before.uneven_convolutions} convolutions uneven"
+        does.append(uneven if left else "makes every convolution even")
     if share:
-        starved = "every pixel still" if share.starved == 1 else percent(share.starved)
-        does += f" leaves {starved} starved, {percent(share.overused)} overused"
-    does += f" ({measured(best)})."
-    if best.needs == "today's weights":
-        return f"Without training: {does}"
-    lost = f"what was measured cost a small network {-max(losses):g} to {-min(losses):g} points as is"
-    return f"Without training, nothing: {lost}. With {TRAINING[best.needs]}: {does}"
+        starved = "every pixel" if share.starved == 1 else percent(share.starved)
+        does.append(f"leaves {starved} starved, {percent(share.overused)} overused")
+    changed = f"{lead.what} {' and '.join(does)} ({measured(lead)})."
+    if lead.needs == NEEDS[0]:
+        return f"With today's weights: {changed}"
+    lost = f"what was measured cost a small network {-max(losses):g} to {-min(losses):g} points"
+    return f"With today's weights: change nothing; {lost}. If you {TRAINING[lead.needs]}: {changed}"
+
+
+def leading(remedies: Sequence[Remedy]) -> Remedy | None:
+    """Find the best remedy that has no price."""
+    return next((remedy for remedy in remedies if not remedy.price), None)
+
+
+def best(fine: bool, remedies: Sequence[Remedy]) -> str:
+    """Name what to do with today's weights, or say why nothing is."""
+    if fine:
+        return NOTHING
+    lead = leading(remedies)
+    return HELPLESS if lead is None else lead.what if lead.needs == NEEDS[0] else UNTRAINED
 
 
 def measured(remedy: Remedy) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import Judged, Outcome, Remedy
 from padviz.advice.verdict import Audit
-from padviz.advice.wording import UNTRAINED
+from padviz.advice.wording import UNTRAINED, leading
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
@@ -75,8 +75,8 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 
 def _best(audit: Audit) -> str:
     """Write the best remedy, and what is best with training where nothing helps without."""
-    first = next((each for each in audit.remedies if not each.price), None)
-    return f"none, else {first.what.removesuffix(' padding')}" if first and audit.best == UNTRAINED else audit.best
+    best = leading(audit.remedies)
+    return f"none, else {best.what.removesuffix(' padding')}" if best and audit.best == UNTRAINED else audit.best
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, files: Sequence[str] = ()) -> Report:
