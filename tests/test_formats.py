@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from padviz.counting.shares.summary import Rim
 from padviz.exports.cards import FIGURES
 from padviz.exports.record import records, result_of
 from padviz.geometry.one_layer import illustrate
+from padviz.reports.tables import by_axis
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.sweeps import every_third
@@ -166,14 +168,17 @@ def test_uneven(asked: list[str]) -> None:
         assert (row["kind"], row["convolution"]) == (layer["kind"], str(int(layer["convolution"])))
         same = layer["height"] == {
             **layer["width"],
-            **{key: layer["height"][key] for key in ("offset", "offset_added")},
+            **{key: layer["height"][key] for key in ("offset", "offset_added", "rim_added")},
         }
         shape = f"{found['kernel']}/{found['stride']}/{found['dilation']}"
         pads = ("+".join(map(str, found[key])) for key in ("declared", "consumed"))
         lost = [str(found[key]) for key in ("remainder", "skipped", "overhang") if found[key]]
         added = [layer[axis]["offset_added"] for axis in (("height", "width") if same else (row["axis"],))]
-        moved = "/".join(dict.fromkeys(f"{each:+.3g}" for each in added if each is not None))
-        cells = [shape, *([] if same else [row["axis"]]), *pads, *lost, *([moved] if moved else [])]
+        moved = [] if all(each is None for each in added) else by_axis(added).split()
+        rims = [layer[axis]["rim_added"] for axis in (("height", "width") if same else (row["axis"],) * 2)]
+        assert [row["rim_added_before"], row["rim_added_after"]] == [*map(str, found["rim_added"] or ("", ""))]
+        rim = Rim(*rims).short.split() if all(rims) else []
+        cells = [shape, *([] if same else [row["axis"]]), *pads, *lost, *moved, *rim]
         for text in (table, marked.replace("|", " ")):
             (own,) = [
                 each

@@ -18,7 +18,7 @@ PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs th
 }  # fmt: skip
 EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
-DEPTHS = r"\d+(?:, \d+)?"
+DEPTHS = r"-?\d+(?:, -?\d+)?"
 FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*(?: %)?"
 SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
 

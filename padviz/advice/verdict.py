@@ -11,7 +11,8 @@ from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import accuracy, advice, best, border, fits, padding, symmetry, verdict
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import percent
+from padviz.counting.shares.rims import rims_added
+from padviz.counting.shares.summary import Rim, percent
 from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case
@@ -54,7 +55,8 @@ class Audit:
     it, or "nothing helps".
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
-    `offset_by` has what each layer on the longest way to it adds, the largest first.
+    `offset_by` has what each layer on the longest way to it adds, the largest first; `rim_by` the pixels of starved rim
+    that each window there adds to those of its input.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Audit:
     reach: Reach
     offset: list[float | None]
     offset_by: dict[str, list[float | None]]
+    rim_by: dict[str, Rim]
     grid: str
     outcome: Outcome
     remedies: list[Remedy]
@@ -183,6 +186,7 @@ def examine(
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
         offset_by=_offset_by(network, pixels, way) if field else {},
+        rim_by=_rim_by(today, way) if figures.rim else {},
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
         remedies=remedies,
@@ -213,6 +217,14 @@ def _offset_by(network: Network, size: Size, way: Sequence[str]) -> dict[str, li
     moved = {name: [moves[name, axis][1] for axis in network.axes] for name in way}
     largest = sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
     return {name: by for name, by in largest if any(by)}
+
+
+def _rim_by(today: Case, way: Sequence[str]) -> dict[str, Rim]:
+    """Find how many pixels of starved rim each window on a way adds, the most first."""
+    windows = {row.layer for row in today.ledger.layers}
+    added = rims_added(today.network, today.size, [name for name in way if name in windows])
+    most = sorted(added.items(), key=lambda each: -sum(map(abs, each[1].depths)))
+    return {name: rim for name, rim in most if any(rim.depths)}
 
 
 def _crop(tried: Attempt) -> str:

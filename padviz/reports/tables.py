@@ -127,6 +127,15 @@ def once(texts: Iterable[str], between: str = " x ") -> str:
     return between.join(said if len({*said}) > 1 else said[:1])
 
 
+def by_axis(moves: Iterable[float | None]) -> str:
+    """Write how far a grid moves on each axis.
+
+    >>> by_axis([-8.0, -8.0]), by_axis([-0.5, None])
+    ('-8', '-0.5 / ?')
+    """
+    return once(["?" if n is None else f"{n:+.3g}" for n in moves], " / ")
+
+
 def named(padding: str | None) -> str:
     """Name a padding in a heading.
 

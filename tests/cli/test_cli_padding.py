@@ -86,7 +86,7 @@ def test_github_errors_are_what_check_fails_on() -> None:
 def test_github_annotations() -> None:
     text = run("uneven", "resnet18", "--size", "224", "--format", "github").stdout.splitlines()
     assert text[0] == (
-        "::warning title=Uneven padding in resnet18 at 224 x 224::conv1 (conv) reads 3 top/left, 2 bottom/right"
+        "::warning title=Uneven padding in resnet18 at 224 x 224::conv1 (conv) reads 3 before, 2 after"
     )
     assert text[-1].startswith("::notice title=resnet18 at 224 x 224::Uneven: 5 of the ")
     assert "69.93 %25" in text[-1]
@@ -95,7 +95,7 @@ def test_github_annotations() -> None:
     Path("a,b.toml").write_text(f"layers = [{step}]")
     lines = run("uneven", "a,b.toml", "--format", "github").stdout.splitlines()
     assert lines[0].startswith("::warning file=a%2Cb.toml,title=")
-    assert "x%0A::error::y (conv) reads 1 top/left" in lines[0]
+    assert "x%0A::error::y (conv) reads 1 before" in lines[0]
     assert len(lines) == 2
     assert escaped("50%,\r\n:", property_=True) == "50%25%2C%0D%0A%3A"
     assert escaped("50%,:") == "50%25,:"

@@ -6,6 +6,8 @@ target, and of the size only through the phase that the strides have at the far 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -21,6 +23,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.apply import Array
 from padviz.engine.limbs import shares, to_ints
+from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, resolve
 
@@ -66,6 +69,23 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
     height, width = (_depths(line, at, targets, weights) for line in lines)
     starved, overused = ([[*axis[which]] for axis in (height, width)] for which in (0, 1))
     return Rim(*starved), Rim(*overused)
+
+
+def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str, Rim]:
+    """Measure how many pixels of starved rim each layer adds to those of its first input, where both have rims.
+
+    >>> import padviz
+    >>> rims_added(padviz.load("resnet50"), (224, 224), ["layer4.1.conv2"])
+    {'layer4.1.conv2': Rim(height=[1, 5], width=[1, 5])}
+    """
+    added = {}
+    for name in layers if len(network.axes) > 1 else ():
+        at = network.index[name]
+        with suppress(PadvizError):
+            own, before = (rims(network, size, (i,))[0] for i in (at, network.layers[at].inputs[0]))
+            sides = (own.height, before.height), (own.width, before.width)
+            added[name] = Rim(*([n - m for n, m in zip(*pair, strict=True)] for pair in sides))
+    return added
 
 
 @lru_cache(256)

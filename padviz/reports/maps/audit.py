@@ -15,7 +15,7 @@ from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.reports.maps.usage import fairness
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
-from padviz.reports.tables import by, pixels, some_names
+from padviz.reports.tables import by, by_axis, pixels, some_names
 
 if TYPE_CHECKING:
     from padviz.trained.trying.trial import Trial
@@ -245,8 +245,11 @@ def _figures(audit: Audit) -> list[tuple[str, Any]]:
         at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
         facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
     if audit.offset_by:
-        moved = [f"{name} {_moved(by)}" for name, by in audit.offset_by.items()]
+        moved = [f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()]
         facts.append(("grid moved", some_names(moved, NAMED)))
+    if audit.rim_by:
+        added = [f"{name} {rim.short} px" for name, rim in audit.rim_by.items()]
+        facts.append(("rim added", some_names(added, NAMED)))
     if audit.uneven_pools:
         facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
     if audit.remainders:
@@ -267,11 +270,6 @@ def _measured(remedy: Remedy, tried: Trial | None) -> str:
         if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
             return percent(row.main.value or 0)
     return "not tried"
-
-
-def _moved(by: list[float | None]) -> str:
-    """Write by how many pixels a layer moves the grid, once where both axes agree."""
-    return " / ".join(dict.fromkeys("?" if n is None else f"{n:+.3g}" for n in by)) + " px"
 
 
 def _share(value: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from padviz.counting.shares.rims import rims_added
+from padviz.counting.shares.summary import Rim
 from padviz.errors import SizeError
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
@@ -17,7 +19,7 @@ from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
-from padviz.reports.tables import by, pixels, some_names
+from padviz.reports.tables import by, by_axis, pixels, some_names
 
 SOURCE = "Alsallakh et al., ICLR 2021"
 REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and tested at 224 and at 225
@@ -31,6 +33,21 @@ POOL = "* a pool has no weights that could be skewed."
 Result = tuple[str, Network, Ledger]  # as the model was asked for
 
 
+class Adds(NamedTuple):
+    """What layers add to those before them, in pixels: to the grid offset on each axis, and to the starved rim."""
+
+    grid: dict[tuple[str, str], tuple[float | None, float | None]]
+    rims: dict[str, Rim]
+
+    def of(self, layer: str, axis: str) -> dict[str, Any]:
+        """Find the figures of a layer on an axis."""
+        offset, added = self.grid.get((layer, axis), (None, None))
+        return {"offset": offset, "offset_added": added, "rim_added": getattr(self.rims.get(layer), axis, None)}
+
+
+Listed = tuple[Network, Ledger, Sequence[LayerPadding], Adds]
+
+
 class Reads(NamedTuple):
     """What a window reads on one axis, or on both where they agree."""
 
@@ -39,6 +56,7 @@ class Reads(NamedTuple):
     row: AxisPadding
     sides: tuple[str, str]
     moved: str | None = None  # pixels that it adds to the grid offset
+    rim: str | None = None  # and to the starved rim
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -81,25 +99,33 @@ SCREEN = (
     _of("skipped", "skip", show=lambda rows: rows or None),
     _of("overhang", "over", show=lambda rows: rows or None),
     Column("moved", "grid"),
+    Column("rim"),
     Column("words", "reads"),
 )
 SHEET = (
     "layer kind convolution axis uneven input output kernel stride dilation "
-    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps offset offset_added"
+    "declared_before declared_after consumed_before consumed_after remainder skipped overhang wraps "
+    "offset offset_added rim_added_before rim_added_after"
 )
 
 
 def report_of(results: Sequence[Result], every: bool = False, check: str | None = None) -> Report:
     """Report the ledgers of networks: their uneven windows, or `every` one; `check` says which fail."""
-    listed = [(network, ledger, ledger.layers if every else ledger.uneven) for _, network, ledger in results]
+    listed = [_listed(network, ledger, ledger.layers if every else ledger.uneven) for _, network, ledger in results]
     return Report(
         "uneven",
-        {"results": [_facts(network, ledger) for _, network, ledger in results]},
+        {"results": [_facts(network, ledger, adds) for network, ledger, _, adds in listed]},
         [_blocks(*part, every) for part in listed],
-        _table([row for part in listed for row in _sheet(*part)], [network for network, _, _ in listed]),
+        _table([row for part in listed for row in _sheet(*part)], [network for network, *_ in listed]),
         findings=[finding for result in results for finding in _findings(*result, check)],
         code=int(any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)),
     )
+
+
+def _listed(network: Network, ledger: Ledger, layers: Sequence[LayerPadding]) -> Listed:
+    """Find what layers add to the grid offset, and those that are listed to the starved rim."""
+    adds = Adds(grid_moves(network, ledger.size), rims_added(network, ledger.size, [layer.layer for layer in layers]))
+    return network, ledger, layers, adds
 
 
 def fails(layer: LayerPadding, check: str | None) -> bool:
@@ -121,12 +147,12 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 
-def _facts(network: Network, ledger: Ledger) -> dict[str, Any]:
-    """Add the grid offset of each layer to a ledger, what of it the layer adds, and the nearest balanced sizes."""
-    facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
+def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, Any]:
+    """Add the grid offset of each layer to a ledger, what of it and of the rim the layer adds, and balanced sizes."""
+    facts = ledger_facts(ledger)
     for layer in facts["layers"]:
         for axis in network.axes:
-            layer[axis]["offset"], layer[axis]["offset_added"] = moves.get((layer["layer"], axis), (None, None))
+            layer[axis] |= adds.of(layer["layer"], axis)
     below, above = nearest_balanced(network, ledger.size)
     odd = odd_window(network, ledger.size) if below is above is None else None
     facts["nearest_balanced"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
@@ -141,29 +167,29 @@ def _table(rows: Sequence[dict[str, Any]], networks: Sequence[Network]) -> Table
     return Table(columns(f"network {' '.join(axes)} {SHEET}"), [dict.fromkeys(axes) | row for row in rows])
 
 
-def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding]) -> Iterator[dict[str, Any]]:
+def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds) -> Iterator[dict[str, Any]]:
     """Yield a row for each window and axis."""
-    moves = grid_moves(network, ledger.size)
     head = {"network": ledger.network, **dict(zip(network.axes, ledger.size, strict=True))}
     for layer in listed:
         for axis, row in layer.axes.items():
-            offset, added = moves.get((layer.layer, axis), (None, None))
-            own = {"axis": axis, "offset": offset, "offset_added": added, "uneven": row.uneven}
+            own = {"axis": axis, "uneven": row.uneven, **adds.of(layer.layer, axis)}
+            before, after = own.pop("rim_added") or (None, None)
+            own |= {"rim_added_before": before, "rim_added_after": after}
             yield {**head, **picked(layer, "layer kind convolution"), **flat(row), **own}
 
 
-def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], every: bool) -> list[Block]:
+def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds, every: bool) -> list[Block]:
     """Lay out what is said of one network at one size."""
     marks = () if all(layer.convolution for layer in listed) else (POOL,)
-    moves, rows = grid_moves(network, ledger.size), []
+    rows = []
     for layer in listed:
+        rim = adds.rims.get(layer.layer)
         for row in reads_of(layer, every):
-            added = [
-                moves.get((layer.layer, axis), (None, None))[1] for axis in ([row.axis] if row.axis else layer.axes)
-            ]
-            moved = "/".join(dict.fromkeys(f"{n:+.3g}" for n in added if n is not None))
-            rows.append(row._replace(moved=moved or None))
-    legend = "grid: px that the layer adds to the sampling-grid offset."
+            moved = [adds.of(layer.layer, axis)["offset_added"] for axis in ([row.axis] if row.axis else layer.axes)]
+            known = any(n is not None for n in moved)
+            own = Rim(*[getattr(rim, row.axis)] * 2) if rim and row.axis else rim
+            rows.append(row._replace(moved=by_axis(moved) if known else None, rim=own.short if own else None))
+    legend = "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim (near, far)."
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
     return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
 
@@ -172,8 +198,7 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
     """List one row for all axes where they agree, else one for each that matters."""
     first, *others = layer.axes.values()
     if all(row == first for row in others):
-        before, after = ("/".join(ENDS[axis][side] for axis in layer.axes) for side in (0, 1))
-        return [Reads(layer, "", first, (before, after))]
+        return [Reads(layer, "", first, ("before", "after"))]
     rows = [Reads(layer, axis, row, ENDS[axis]) for axis, row in layer.axes.items()]
     return [reads for reads in rows if every or reads.row.uneven or not layer.uneven]
 
