@@ -94,6 +94,7 @@ def test_what_is_not_there_is_not_explained_or_told() -> None:
     assert "uneven: convolutions; measured: points of small networks, as is and at worst once trained" in screen
     assert "fair shares: see Border; macs: unknown where a layer does not say its channels." in screen
     assert "outer" not in screen
+    assert "Blank: no fair shares" in run("audit", "small.toml", "vgg11", "--size", "64").stdout
 
 
 def test_several_make_a_row_each() -> None:

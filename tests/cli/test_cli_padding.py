@@ -85,9 +85,7 @@ def test_github_errors_are_what_check_fails_on() -> None:
 
 def test_github_annotations() -> None:
     text = run("uneven", "resnet18", "--size", "224", "--format", "github").stdout.splitlines()
-    assert text[0] == (
-        "::warning title=Uneven padding in resnet18 at 224 x 224::conv1 (conv) reads 3 before, 2 after"
-    )
+    assert text[0] == ("::warning title=Uneven padding in resnet18 at 224 x 224::conv1 (conv) reads 3 before, 2 after")
     assert text[-1].startswith("::notice title=resnet18 at 224 x 224::Uneven: 5 of the ")
     assert "69.93 %25" in text[-1]
     assert run("uneven", "resnet18", "--check", "--format", "github").stdout.startswith("::error title=")

@@ -25,6 +25,7 @@ NAMED = 4  # layers of a line
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 SEVERALLY = "none: no change was shown to help without training; else: with training."
+BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
@@ -88,10 +89,12 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None, file
         facts["trial"] = trial_facts(tried)
     rows = [_rows(audit) for audit in audits]
     first = audits[0]
-    screen: list[Block] = [Table(SEVERAL, [own[0] for own in rows], SEVERALLY)]
+    own = [each[0] for each in rows]
+    blank = any(row.outcome is not None and row.outcome.share is None for row in own)
+    screen: list[Block] = [Table(SEVERAL, own, SEVERALLY + BLANK * blank)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
-    sheet = Table(SHEET, [row for own in rows for row in own])
+    sheet = Table(SHEET, [row for each in rows for row in each])
     return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits], files=files)
 
 
