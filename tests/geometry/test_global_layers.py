@@ -121,6 +121,7 @@ NODES: list[tuple[str, dict[str, Any], str]] = [
     ("LpNormalization", {"axis": 1}, ""),
     ("Softmax", {"axis": 1}, ""),
     ("BatchNormalization", {}, ""),
+    ("BatchNormalization", {"training_mode": 1}, "batch norm"),
     ("Relu", {}, ""),
 ]
 
@@ -148,6 +149,21 @@ def test_onnx_norms_over_positions_are_global(op: str, attrs: dict[str, Any], wh
     row = near_padding(padviz.load(tmp_path / "m.onnx"))[-1]
     assert row.layer == "last"
     assert (row.barrier or ("", ""))[1] == why
+
+
+@pytest.mark.parametrize(
+    ("training", "kinds"),
+    [(1, [("identity", "batch norm")]), (0, [("gate", "")])],
+)
+def test_a_batch_norm_by_computed_statistics_is_global(
+    training: int, kinds: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Exporters write both where PyTorch tracks none; in training mode the statistics are only updated."""
+    body = f"""s = Constant <value = float[4] {{1, 1, 1, 1}}> ()\n a = Conv <pads = [1, 1, 1, 1]> (x, f3x3x4)
+    m = ReduceMean <axes = [0, 2, 3], keepdims = 0> (a)
+    b = BatchNormalization <training_mode = {training}> (a, s, s, m, m)\n y = Conv (b, w3x3x4)"""
+    network = padviz.load(saved(model_of(body, 17), tmp_path))
+    assert [(layer.kind, layer.everywhere) for layer in network.layers[1:]] == [("conv", ""), *kinds, ("conv", "")]
 
 
 def test_a_norm_of_what_is_pooled_makes_no_layer(tmp_path: Path) -> None:

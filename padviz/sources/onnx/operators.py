@@ -258,8 +258,13 @@ def space_to_depth(node: Node) -> Result:
 def norm(node: Node) -> Result:
     """Normalise over some dimensions, as the table says; running statistics make no activation."""
     x, (why, over) = node.tensor(0), NORMS[node.op]
-    if not all(isinstance(other, Constant) for other in node.given[1:]):
-        raise Stuck("joins several maps")
+    read = node.given[1:3] if node.attrs.get("training_mode") else node.given[1:]  # statistics are only updated then
+    if vectors := [other for other in read if isinstance(other, Map)]:
+        if not all(node.trace.pooled[vector.at] for vector in vectors):
+            raise Stuck("joins several maps")
+        x = node.arranger.settled(x)
+        layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
+        x = Map(x.known, layer)
     activated = x if node.op == "BatchNormalization" else x.activated(x.dims)
     if not isinstance(activated, Map) or activated.dims is None:
         return activated
