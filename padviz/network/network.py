@@ -36,6 +36,7 @@ class Network:
     size, and `again` reads it at another. `declared` is the size that a file gives its image, 0 where it gives none.
     `notes` are sentences on what to know of it, as what was skipped, and `gone` says of names behind such a cut why no
     layer is called so. `aliases` are further names of layers: those that an ONNX file has for the tensors they make.
+    `before_pools` has the `pool_pads` of the network that it is a part of, where convolutions behind may read them too.
     `origin` is what a person named, and `reading` how it was read: weights are read from there again. What `replace`
     makes of a network has neither, since its weights are not those of the origin.
 
@@ -59,6 +60,7 @@ class Network:
     gone: Mapping[str, str] = field(default_factory=dict, repr=False)
     aliases: Mapping[str, str] = field(default_factory=dict, repr=False)
     again: Callable[[Size], Network] | None = None
+    before_pools: frozenset[str] | None = None
     origin: Any = field(default=None, init=False)
     reading: Any = field(default=None, init=False)
 
@@ -156,6 +158,8 @@ class Network:
         >>> padviz.load("vgg11").pool_pads
         frozenset()
         """
+        if self.before_pools is not None:
+            return self.before_pools
         readers: list[set[str]] = [set() for _ in self.layers]
         for i, layer in reversed([*enumerate(self.layers)]):
             passing = layer.kind == "pad" or not any(layer.ops)

@@ -26,7 +26,8 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that what is known of it stays known
     again = network.then(lambda other: upto(other, targets))
-    return replace(network, layers=only(network.layers, sorted(wanted)), targets=names, again=again)
+    part = only(network.layers, sorted(wanted))
+    return replace(network, layers=part, targets=names, again=again, before_pools=network.pool_pads)
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:

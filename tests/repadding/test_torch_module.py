@@ -91,6 +91,28 @@ def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
         law(Calls(), scheme, size)
 
 
+class Shared(nn.Module):
+    """A pad that a pool and a convolution read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad, self.pool, self.conv = nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(3, 2), nn.Conv2d(3, 3, 3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pad(x)
+        return torch.cat([self.pool(y), self.conv(y)], 1)
+
+
+@pytest.mark.parametrize("layer", [None, "pad", "pool", "conv"])
+def test_a_pad_is_a_convolution_s_also_where_the_network_ends_before_that(layer: str | None) -> None:
+    module = Shared()
+    repadded, asked = (
+        padviz.usage(each, 20, padding, layer=layer)
+        for each, padding in ((padviz.repad(module, "circular", 20), None), (module, "circular"))
+    )
+    assert (repadded.counts == asked.counts).all()
+
+
 @pytest.mark.parametrize("scheme", ["circular", "partial", "zero/reflect"])
 def test_a_pad_before_a_pool_stays(scheme: str) -> None:
     for pad in (nn.ZeroPad2d((0, 1, 0, 1)), nn.ReflectionPad2d(1)):
