@@ -372,9 +372,9 @@ def test_an_error_of_our_own_is_not_blamed_on_the_file(
         raise kind("ours")
 
     (tmp_path / "net.onnx").write_bytes(conv_model().SerializeToString())
-    for name, put in (("run.OPS", {**OPS, "Conv": wrong}), ("load.Foreign", wrong), ("load.Graph", wrong)):
+    for name, put in (("OPS", {**OPS, "Conv": wrong}), ("Foreign", wrong), ("trace", wrong)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"padviz.sources.onnx.{name}", put)
+            patch.setattr(f"padviz.sources.onnx.load.{name}", put)
             with pytest.raises(kind, match="ours"):
                 padviz.load(tmp_path / "net.onnx")
 

@@ -1,37 +1,42 @@
-"""Keras models as networks: the architecture alone, of a .keras file or of a model in memory. Keras is not needed.
+"""Keras models as networks: the architecture alone, of a .keras file or of a model in memory, laid out call by call.
 
-No weight is read, and nothing of what a file holds is run: a layer whose code is another's is not known.
+Keras is not needed. No weight is read, and nothing of what a file holds is run: a layer whose code is another's is not
+known.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.packed import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.keras.model import Malformed, Model, model_of
-from padviz.sources.keras.run import Image, image_of, trace
+from padviz.sources.keras.call import Call
+from padviz.sources.keras.layers import TABLE
+from padviz.sources.keras.model import Malformed, Model, Ref, Step, model_of
+from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import plain, whole
+from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.sources.tracing.trace import Trace
 
 USUAL = 224  # pixels of a side that a model leaves open
 MOST_BYTES = 1 << 23  # of a description
 EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
+MOST_CALLS = 5_000  # those of models inside of others included
+CHANNELS = (1, 3, 4)  # of an image
 
 
 def load_keras(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
-    """Load a .keras file; see `padviz.load`.
+    """Load a .keras file, at the size that it declares by default, or the usual one where it leaves an axis open.
 
-    It is read at `size`: by default at what the file declares, or at the usual size where it leaves an axis open.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the file, and the layer where there is one.
+    Errors name the file, and the layer where there is one.
     """
     return _laid_out(model_in(path), printable(Path(path).stem), str(path), reading, size)
 
@@ -70,18 +75,107 @@ def _parsed(content: str | bytes, where: str) -> Model:
 
 
 def _laid_out(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
-    image = _image(model, where, reading)
+    reading.check_unshaped([ref.layer for ref in model.inputs], where)
     try:
+        image = image_of(model, reading.image)
         pixels = as_size(size or tuple(n or USUAL for n in image.size))
+    except Malformed as error:
+        raise DescriptionError(str(error), where=where) from None
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
     follow = partial(trace, model, where, frozenset(reading.neutral), image)
     return Foreign(follow, name, where, image.size).at(pixels)
 
 
-def _image(model: Model, where: str, reading: Reading) -> Image:
-    reading.check_unshaped([ref.layer for ref in model.inputs], where)
-    try:
-        return image_of(model, reading.image)
-    except Malformed as error:
-        raise DescriptionError(str(error), where=where) from None
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The image among the inputs of a model: its height and width, 0 where they are open, and its channels."""
+
+    ref: Ref
+    size: Size
+    channels: int
+    channels_last: bool
+
+
+def image_of(model: Model, name: str = "") -> Image:
+    """Find the first input of four dimensions, or the one that has a name."""
+    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and name in ("", ref.layer)]
+    if not images:
+        raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
+    ref, (_, first, rows, last) = images[0]
+    orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
+    apart = (first in CHANNELS) != (last in CHANNELS)
+    at_end = last in CHANNELS if apart else orders != {"channels_first"}
+    height, width, channels = (first, rows, last) if at_end else (rows, last, first)
+    return Image(ref, (height or 0, width or 0), channels or 3, at_end)
+
+
+def _all_steps(model: Model) -> Iterator[Step]:
+    """List the calls of a model, and of those inside of it, each of these once."""
+    for step in model.steps:
+        yield step
+        if step.model and not step.call:
+            yield from _all_steps(step.model)
+
+
+def trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
+    """Lay a model out for an image of a size."""
+    run = _Run(Arranger(Trace(where, size)), where, neutral)
+    laid = run.arranger.trace
+    sides = [*map(whole, laid.axes, size)]
+    sides.insert(2 if image.channels_last else 0, plain(image.channels))
+    given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
+    given[image.ref] = Map((plain(1), *sides), 0)
+    for ref, value in zip(model.outputs, run.model(model, given, ""), strict=True):
+        laid.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and laid.pooled[value.at]):
+            laid.vectors[ref.layer] = value.sources
+    return laid
+
+
+class _Run:
+    """One pass over the calls."""
+
+    def __init__(self, arranger: Arranger, where: str, neutral: frozenset[str]) -> None:
+        self.arranger, self.where, self.neutral = arranger, where, neutral
+        self.count = 0
+
+    def model(self, model: Model, given: Mapping[Ref, Value], path: str) -> list[Value]:
+        scope = dict(given)
+        for step in model.steps:
+            self.count += 1
+            if self.count > MOST_CALLS:
+                raise DescriptionError(f"calls more than {MOST_CALLS} layers", where=self.where)
+            title = f"{path}{step.name}"
+            try:
+                made = self.step(step, [self.found(scope, ref) for ref in step.refs], title)
+            except (Malformed, Stuck) as error:
+                what = f"layer {title}: {step.kind} makes no sense ({' '.join(str(error).split())[:120]})"
+                raise DescriptionError(what, where=self.where) from None
+            scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(made)}
+        return [self.found(scope, ref) for ref in model.outputs]
+
+    def found(self, scope: Mapping[Ref, Value], ref: Ref) -> Value:
+        if ref not in scope:
+            raise DescriptionError(f"nothing makes the tensor {ref.output} of {ref.layer!r}", where=self.where)
+        return scope[ref]
+
+    def step(self, step: Step, read: Sequence[Value], title: str) -> Sequence[Value]:
+        """Run one call: of a model, its own calls."""
+        if step.model:
+            if len(step.model.inputs) != len(read):
+                raise Malformed(f"it is called with {len(read)} tensors")
+            return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
+        handler: Any = passed if step.kind in self.neutral else TABLE.get(step.kind)
+        call = Call(
+            arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
+            config=step.config, args=step.args, neutral=self.neutral,
+        )  # fmt: skip
+        if not call.maps and not call.heads:
+            return [Constant(None)]
+        with self.arranger.trace.made_by(title):
+            return _listed(follow(call))
+
+
+def _listed(result: Result) -> Sequence[Value]:
+    return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]

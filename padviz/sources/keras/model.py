@@ -55,13 +55,7 @@ class Model:
 
 
 def model_of(spec: Any, depth: int = 0) -> Model:
-    """Read a model of its class and config, as Keras 2 and 3 write them.
-
-    Raises
-    ------
-    Malformed
-        Saying what makes no sense.
-    """
+    """Read a model of its class and config, as Keras 2 and 3 write them; `Malformed` says what makes no sense."""
     kind, config = kind_of(spec), _table(spec, "config")
     if depth > DEEPEST:
         raise Malformed(f"has models nested more than {DEEPEST} deep")
@@ -71,8 +65,8 @@ def model_of(spec: Any, depth: int = 0) -> Model:
     if not isinstance(layers, list) or not 0 < len(layers) <= MOST_LAYERS:
         raise Malformed(f"lists no layers, or more than {MOST_LAYERS}")
     name = _text(config, "name", "model")
-    chained = kind == "Sequential"
-    return _sequential(name, config, layers, depth) if chained else _functional(name, config, layers, depth)
+    read = _sequential if kind == "Sequential" else _functional
+    return read(name, config, layers, depth)
 
 
 def kind_of(spec: Any) -> str:
@@ -140,7 +134,7 @@ def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise Malformed("calls a layer with what are no arguments")
-        return tuple(_plainly(arg) for arg in args), {str(key): _plainly(value) for key, value in kwargs.items()}
+        return tuple(map(_plainly, args)), {str(key): _plainly(value) for key, value in kwargs.items()}
     if not isinstance(node, list):
         raise Malformed("calls a layer with what are no arguments")
     more = [ref[3] for ref in node if isinstance(ref, list) and len(ref) > 3 and isinstance(ref[3], dict)]

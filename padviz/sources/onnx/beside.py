@@ -19,24 +19,21 @@ Proto = Any
 
 
 class Beside:
-    """The inputs beside the image, laid out at a size."""
+    """The inputs beside the image at a size: `constants` by name."""
 
     def __init__(self, model: Model, reading: Reading, size: Size) -> None:
-        self.where, self.reading, self.size = model.where, reading, size
-        image = model.image
+        self.where, image = model.where, model.image
         sizes = {axis: n for axis, n in zip(image.axes, size, strict=True) if not image.shape[axis]}
-        named = {dim.dim_param: at for at, dim in enumerate(image.proto.type.tensor_type.shape.dim) if dim.dim_param}
-        self.sides = {name: sizes[at] for name, at in named.items() if at in sizes}
-        self.open = self.sides | {name: image.shape[at] or 1 for name, at in named.items() if at not in sizes}
-        self.constants = {name: self._constant(name, proto) for name, proto in model.further.items()}
+        dims = enumerate(image.proto.type.tensor_type.shape.dim)
+        self.open = {dim.dim_param: sizes.get(at, image.shape[at] or 1) for at, dim in dims if dim.dim_param}
+        self.constants = {name: self._constant(name, proto, reading, size) for name, proto in model.further.items()}
 
-    def _constant(self, name: str, proto: Proto) -> Constant:
+    def _constant(self, name: str, proto: Proto, reading: Reading, size: Size) -> Constant:
         declared = self._declared(proto)
-        if name not in self.reading.shapes:
+        if name not in reading.shapes:
             shape = None if declared is None or None in declared else declared
             return Constant(None if shape is None else tuple(plain(n or 0) for n in shape))
-        given = self.reading.shapes[name]
-        value = sized(name, given, self.size, self.where)
+        value = sized(name, reading.shapes[name], size, self.where)
         if not isinstance(value, tuple):
             return self._number(name, proto, value, declared)
         if declared is not None:

@@ -36,8 +36,7 @@ class Image:
 
     @property
     def type(self) -> int:
-        """Its TensorProto.DataType."""
-        return int(self.proto.type.tensor_type.elem_type)
+        return int(self.proto.type.tensor_type.elem_type)  # a TensorProto.DataType
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -86,7 +85,6 @@ class Model:
         return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
     def copy(self) -> Model:
-        """Copy it, to be edited."""
         proto = type(self.proto)()
         proto.CopyFrom(self.proto)
         return as_model(proto, self.where, Reading(image=self.image.name))
@@ -121,12 +119,9 @@ class Model:
 
 
 def open_model(path: str | Path, reading: Reading = AS_IT_IS) -> Model:
-    """Open an ONNX file, without its external data.
+    """Open an ONNX file, without its external data; an error names the file.
 
-    Raises
-    ------
-    DescriptionError
-        Naming the file, where it is none, too large, too old, or has no image among its inputs.
+    It must have an image among its inputs, and be neither too large nor too old.
     """
     try:
         import onnx  # noqa: F401
@@ -160,11 +155,6 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
     """Take a model that is in memory; the image is the input that is named, or the first of four dimensions.
 
     Where none has four, it is the first of three, a signal, or of five, a volume.
-
-    Raises
-    ------
-    DescriptionError
-        Where there is no such input.
     """
     inputs = {value.name: value for value in _inputs(proto)}
     reading.check(inputs, where)
@@ -183,7 +173,6 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
 
 
 def _opset(proto: Proto) -> int:
-    """Read the version of ONNX's own operations that a model is made of."""
     return int(next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 1))
 
 
@@ -194,7 +183,7 @@ def _inputs(proto: Proto) -> list[Proto]:
 
 
 def _is_turned(proto: Proto, image: str, rank: int) -> bool:
-    """Tell whether the image is transposed so that its channels, which come last, are at the front."""
+    """Tell whether the image is transposed so that its channels, which came last, are in front."""
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
             return any(
@@ -214,21 +203,23 @@ def op_of(node: Proto) -> str:
 
 
 def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
-    """Read the attributes of a node, or the defaults of a function's, as Python values by name."""
-    return {str(attr.name): _value(attr) for attr in protos}  # a name that is no UTF-8 is bytes
+    """Read the attributes of a node, or the defaults of a function's, as Python values by name.
 
-
-def _value(proto: Proto) -> Any:
-    """Read an attribute as a Python value; tensors and graphs as they are, and None where it refers to a function's."""
-    if proto.ref_attr_name:
-        return None
-    kind = proto.type
-    if kind == 3:
-        return proto.s.decode("utf-8", "replace")
-    if kind in (6, 7):
-        return list(proto.floats if kind == 6 else proto.ints)
-    single = {1: "f", 2: "i", 4: "t", 5: "g"}.get(kind)
-    return getattr(proto, single) if single else None
+    Tensors and graphs stay as they are; what refers to an attribute of a function is None.
+    """
+    values: dict[str, Any] = {}
+    for attr in protos:
+        if attr.ref_attr_name:
+            value = None
+        elif attr.type == 3:
+            value = attr.s.decode("utf-8", "replace")
+        elif attr.type in (6, 7):
+            value = list(attr.floats if attr.type == 6 else attr.ints)
+        else:
+            field = {1: "f", 2: "i", 4: "t", 5: "g"}.get(attr.type)
+            value = getattr(attr, field) if field else None
+        values[str(attr.name)] = value  # a name that is no UTF-8 is bytes
+    return values
 
 
 def put_in_order(graph: Proto) -> None:

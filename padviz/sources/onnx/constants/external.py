@@ -56,7 +56,6 @@ def tensors(model: Proto) -> Iterator[Proto]:
 
 
 def is_external(tensor: Proto) -> bool:
-    """Tell whether the numbers of a tensor are in another file."""
     return bool(tensor.data_location == tensor.EXTERNAL)
 
 
@@ -67,13 +66,7 @@ def locations(model: Proto) -> tuple[str, ...]:
 
 
 def numbers(tensor: Proto) -> NDArray[Any]:
-    """Read the numbers of a tensor that has them in the model itself.
-
-    Raises
-    ------
-    Malformed
-        With what onnx says of one that makes no sense.
-    """
+    """Read the numbers of a tensor that has them in the model itself; `Malformed` where they make no sense."""
     from onnx import numpy_helper
 
     try:
@@ -83,13 +76,7 @@ def numbers(tensor: Proto) -> NDArray[Any]:
 
 
 def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
-    """Read the numbers of a tensor, from the model or from a file in its folder: no more than `most`.
-
-    Raises
-    ------
-    Unread
-        Saying why.
-    """
+    """Read the numbers of a tensor, from the model or a file in its folder, no more than `most`; or be `Unread`."""
     _check(tensor, 1)
     if prod(tensor.dims) > most:
         raise Unread("is too large to be read")
@@ -99,13 +86,7 @@ def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
 
 
 def take_in(model: Proto, folder: Path) -> None:
-    """Read all external data of a model into it.
-
-    Raises
-    ------
-    Unread
-        Naming the tensor, and saying why.
-    """
+    """Read all external data of a model into it; `Unread` names the tensor, and says why."""
     left = MOST_BYTES
     for tensor in filter(is_external, tensors(model)):
         try:
@@ -137,11 +118,6 @@ def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
         raise Unread(f"has {stored} bytes in {name!r} where its shape has {length}")
     if length > most:
         raise Unread("is too large to be read")
-    return _read_from(folder, name, start, length)
-
-
-def _read_from(folder: Path, name: str, start: int, length: int) -> bytes:
-    """Read so many bytes of a file beside the model, which must be a regular one and no link."""
     path = folder / name
     try:
         if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):  # no link either: it may lead anywhere
@@ -167,7 +143,6 @@ def is_plain(name: str) -> bool:
 
 
 def _number(text: str, other: int) -> int:
-    """Read an offset or a length from text; `other` where there is none."""
     if not text:
         return other
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

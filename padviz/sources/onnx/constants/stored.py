@@ -63,19 +63,15 @@ def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
     return attrs | more
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stored:
     """A tensor whose numbers are in the model, or in a file of the folder that it is in."""
 
     proto: Proto
     folder: Path
 
-    def read(self, most: int) -> Array:
-        """Read its numbers, no more than `most`; or say why they are not known, as `Unread`."""
-        return read(self.proto, self.folder, most)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Later:
     """One of so many outputs of an operation on constants, which may be missing where they are optional."""
 
@@ -106,44 +102,35 @@ class Budget:
 
 
 def worked_out(value: Constant, budget: Budget) -> Array:
-    """Work out the numbers of a constant.
+    """Work out the numbers of a constant; `Unread` says why they are not known, as where there are too many."""
+    done: dict[Stored | Later, Array] = {}
 
-    Raises
-    ------
-    Unread
-        Saying why there are none, where there are too many, they are not there, or they are made in a way of its own.
-    """
-    done: dict[int, Array] = {}
+    def numbers_of(x: Constant) -> Any:
+        return done.get(x.later) if x.array is None else x.array
+
     pending = [value]  # no recursion: chains may be long
     while pending:
         top = pending[-1]
         made_of = top.later.of if top.array is None and isinstance(top.later, Later) else ()
-        if missing := [value for value in made_of if value is not None and id(value) not in done]:
+        if missing := [x for x in made_of if x is not None and numbers_of(x) is None]:
             pending += missing
             continue
         pending.pop()
-        if id(top) not in done:
-            done[id(top)] = _numbers_of(top, done, budget)
-    return done[id(value)]
-
-
-def _numbers_of(value: Constant, done: dict[int, Array], budget: Budget) -> Array:
-    """Work out one constant, of those that it is made of."""
-    if value.array is not None:
-        numbers: Array = value.array
-    elif isinstance(value.later, Stored):
-        budget.spend(0)
-        numbers = value.later.read(min(MOST_AT_ONCE, budget.left))
-        budget.spend(numbers.size)
-    elif isinstance(value.later, Later):
-        numbers = _folded(value.later, done, budget)
-    else:
-        raise Unread("is no stored constant")
+        if numbers_of(top) is None:
+            arrays = [None if x is None else numbers_of(x) for x in made_of]
+            done[top.later] = _worked_out(top.later, arrays, budget)
+    numbers: Array = numbers_of(value)
     return numbers
 
 
-def _folded(later: Later, done: dict[int, Array], budget: Budget) -> Array:
-    arrays = [None if value is None else done[id(value)] for value in later.of]
+def _worked_out(later: Any, arrays: Sequence[Array | None], budget: Budget) -> Array:
+    if isinstance(later, Stored):
+        budget.spend(0)
+        stored = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
+        budget.spend(stored.size)
+        return stored
+    if not isinstance(later, Later):
+        raise Unread("is no stored constant")
     budget.spend(sum(array.size for array in arrays if array is not None))
     try:
         attrs = completed(later.op, later.attrs, later.outputs)
