@@ -146,7 +146,7 @@ def _in_words(item: Item) -> str:
 def _key(item: Item) -> tuple[Any, ...]:
     """Tell two items of one name apart; a network named twice is the same."""
     lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
-    return item.what, [id(net) for net in item.networks], *lists
+    return item.what, item.networks, *lists
 
 
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:

@@ -38,9 +38,9 @@ def _parts(figure: Figure) -> Iterator[tuple[Any, str]]:
     from matplotlib.text import Text
 
     figure.canvas.draw()  # which makes ticks
-    over = {id(artist) for ax in figure.axes if ax.images for artist in (*ax.texts, *ax.lines)}
+    over = {artist for ax in figure.axes if ax.images for artist in (*ax.texts, *ax.lines)}
     for artist in figure.findobj():
-        if id(artist) in over:
+        if artist in over:
             continue
         if isinstance(artist, Text):
             yield artist, "color"

@@ -47,7 +47,7 @@ class Shelf:
         head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
         packed = zlib.compress(_bytewise(part), 6)
         key = *head.values(), packed
-        return self._put(self.planes, key, lambda: {**head, "data": b64encode(packed).decode()})
+        return self._put("planes", key, lambda: {**head, "data": b64encode(packed).decode()})
 
     def axis(self, axis_map: AxisMap | None) -> int:
         """Put down what an operation reads along one axis; -1 where each row reads itself."""
@@ -55,7 +55,7 @@ class Shelf:
             return -1
         strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in axis_map.strips]
         key = axis_map.n_in, axis_map.n_out, axis_map.strips
-        return self._put(self.axes, key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
+        return self._put("axes", key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
 
     def core(self, core: Core) -> dict[str, Any]:
         """Put down a core, as the counts of the smaller layer that it is made of and the maps from there to it."""
@@ -68,14 +68,14 @@ class Shelf:
         """Put down plain lists and numbers that several maps may share."""
         import msgspec
 
-        return self._put(self.records, msgspec.json.encode(value), lambda: value)
+        return self._put("records", msgspec.json.encode(value), lambda: value)
 
-    def _put(self, where: list[Any], key: Any, make: Any) -> int:
-        key = id(where), key
-        if key not in self._numbers:
-            self._numbers[key] = len(where)
+    def _put(self, kind: str, key: Any, make: Any) -> int:
+        if (kind, key) not in self._numbers:
+            where = getattr(self, kind)
+            self._numbers[kind, key] = len(where)
             where.append(make())
-        return self._numbers[key]
+        return self._numbers[kind, key]
 
 
 def _check_room(shape: tuple[int, ...]) -> None:

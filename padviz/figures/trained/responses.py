@@ -36,7 +36,7 @@ READING = "E .5: the border line is off by half of what the interior usually is;
 class Page(NamedTuple):
     """What the boxes of a page share: the maps by row, how they are drawn, the room of names, and how far E reaches."""
 
-    maps: dict[int, Array]
+    maps: dict[tuple[str, str | None], Array]  # by layer and padding
     look: dict[str, Any]
     names: float
     reach: float
@@ -51,8 +51,8 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     """
     layers, paddings = drawn(responses), _ordered(responses)
     lines = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
-    maps = {id(row): relative(row) for rows in lines for row in rows.values() if row.map is not None}
-    loud = _loud([maps[id(row)] for rows in lines for row in list(rows.values())[:1] if id(row) in maps])
+    maps = {(row.layer, row.padding): relative(row) for rows in lines for row in rows.values() if row.map is not None}
+    loud = _loud([relative(row) for rows in lines for row in list(rows.values())[:1] if row.map is not None])
     look = {"cmap": _greyed(cmap or COLOURS, loud), "vmin": -loud, "vmax": loud, "aspect": "auto"}
     names = max((text_width(line, SMALL) for rows in lines for line in _about(rows)), default=0) + 16
     shared, boxes = Page(maps, look, names, _reach(lines), []), []
@@ -202,7 +202,9 @@ def _map(
         note = "\n".join(wrapped(row.note if row else "", SMALL, size[0]))
         ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
         return
-    shared.images.append(ax.imshow(magnified(shared.maps[id(row)], size), interpolation="nearest", **shared.look))
+    shared.images.append(
+        ax.imshow(magnified(shared.maps[row.layer, row.padding], size), interpolation="nearest", **shared.look)
+    )
 
 
 def _bar(shared: Page, loud: float, high: float, figure: Figure, x: float, y: float) -> None:

@@ -67,42 +67,47 @@ def verdict_on(network: Network, axis: int, sizes: Rows) -> Verdict:
     >>> verdict_on(padviz.load("resnet18"), 0, np.arange(224, 227)).even.tolist()
     [False, True, False]
     """
-    rows, runs = _rows_of(network, axis, sizes)
+    arrays, rows, runs = _rows_of(network, axis, sizes)
     readings: dict[tuple[Window, int], tuple[str, _Reading]] = {}
     wraps = circular_axes(network)[axis]
     for layer in padded_windows(network):
         window, n = layer.ops[axis], rows[layer.inputs[0]]
-        if isinstance(window, Window) and (window, id(n)) not in readings:
-            readings[window, id(n)] = layer.name, _reading(window, n, wraps)
+        if isinstance(window, Window) and (window, n) not in readings:
+            readings[window, n] = layer.name, _reading(window, arrays[n], wraps)
     all_of = [np.ones(sizes.shape, dtype=bool)]
     even = np.logical_and.reduce(all_of + [reading.even for _, reading in readings.values()])
     whole = np.logical_and.reduce(all_of + [reading.whole for _, reading in readings.values()])
     return Verdict(runs, even, whole, {name: reading.odd for name, reading in readings.values()})
 
 
-def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], Flags]:
-    """Count every layer's rows at each size, and tell which sizes the network takes; equal arrays are one array."""
-    rows, same = [sizes], {sizes.tobytes(): sizes}
+def _rows_of(network: Network, axis: int, sizes: Rows) -> tuple[list[Rows], list[int], Flags]:
+    """Count every layer's rows at each size, and tell which sizes the network takes.
+
+    Many layers have the same rows: each array is there once, and a layer has its number.
+    """
+    arrays, numbers, rows = [sizes], {sizes.tobytes(): 0}, [0]
     runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
-    known: dict[tuple[Op, int, int], tuple[Rows, Flags]] = {}
+    known: dict[tuple[Op, int, int | None], tuple[int, Flags]] = {}
     for layer in network.layers[1:]:
         check_known(network, layer)
         entering, *others = (rows[j] for j in layer.inputs)
         for other in others:
-            if other is not entering:
-                runs = runs & (other == entering)
+            if other != entering:
+                runs = runs & (arrays[other] == arrays[entering])
         op = layer.ops[axis]
         if op is None:
             rows.append(entering)
             continue
         like = None if layer.like is None else rows[layer.like]
-        key = op, id(entering), id(like)
-        if key not in known:
-            leaving, fits = _leaving(op, entering, like)
-            known[key] = same.setdefault(leaving.tobytes(), leaving), fits
-        runs = runs & known[key][1]
-        rows.append(known[key][0])
-    return rows, runs
+        if (op, entering, like) not in known:
+            leaving, fits = _leaving(op, arrays[entering], None if like is None else arrays[like])
+            number = numbers.setdefault(leaving.tobytes(), len(arrays))
+            arrays += [leaving] if number == len(arrays) else []
+            known[op, entering, like] = number, fits
+        number, fits = known[op, entering, like]
+        runs = runs & fits
+        rows.append(number)
+    return arrays, rows, runs
 
 
 def _leaving(op: Op, n: NDArray[np.int64], like: Any) -> tuple[NDArray[np.int64], Flags]:

@@ -192,11 +192,10 @@ def _beside(scored: Rings) -> list[Column]:
     found = scored.beside
     if found is None:
         return []
-    index = {id(ring): k for k, ring in enumerate(scored.rings)}
     return [
         _place(scored),
-        Column("fair_share", "fair share", "{:.3g}", lambda ring: found.fair_share[index[id(ring)]]),
-        Column("padding", "paths from padding", percent, lambda ring: found.padding[index[id(ring)]]),
+        Column("fair_share", "fair share", "{:.3g}", lambda ring: found.fair_share[scored.rings.index(ring)]),
+        Column("padding", "paths from padding", percent, lambda ring: found.padding[scored.rings.index(ring)]),
         Column("recall", show=percents),
     ]
 

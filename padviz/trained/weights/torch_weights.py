@@ -106,12 +106,12 @@ def state_of(path: Path) -> dict[str, Tensor]:
             what = "expands to more than its bytes, which no file of PyTorch's does"
             raise DescriptionError(what, where=str(path), hint=hint)
     state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
-    seen = {id(state)}
+    seen = [state]
     while key := next((key for key in NESTED if isinstance(state.get(key), Mapping)), ""):
         state = state[key]
-        if id(state) in seen:
+        if any(state is one for one in seen):
             raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=hint)
-        seen.add(id(state))
+        seen.append(state)
     state = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not state:
         raise DescriptionError("holds no parameters", where=str(path), hint=hint)
@@ -269,7 +269,7 @@ class _Calls(TorchFunctionMode):
 
     def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
         """List the kernels of all convolutions of a network, and why some have none."""
-        kernels, unread = [], {}
+        kernels, unread, keys = [], {}, dict[Tensor, int]()
         for layer in network.layers:
             if layer.kind in CONVOLUTIONS:
                 try:
@@ -281,7 +281,11 @@ class _Calls(TorchFunctionMode):
                     if weight.is_complex():
                         raise Unread("its weights are complex numbers")
                     numbers = weight.detach().to("cpu", torch.float32).numpy()
-                    kernels.append(as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight))))
+                    kernels.append(
+                        as_kernel(
+                            layer, numbers, groups, layer.name in self.normed, str(keys.setdefault(weight, len(keys)))
+                        )
+                    )
                 except Unread as why:
                     unread[layer.name] = str(why)
         return tuple(kernels), unread
