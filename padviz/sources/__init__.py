@@ -40,27 +40,21 @@ def load(
     return _loaded(source, reading, None if size is None else as_size(size)).at(size)
 
 
-def _loaded(source: str | Path | nn.Module, reading: Reading, pixels: Size | None) -> Network:
-    if not isinstance(source, str | Path):
-        if is_keras(source):
-            from padviz.sources.keras.load import load_model
+def _loaded(source: str | Path | nn.Module, reading: Reading, size: Size | None) -> Network:
+    from padviz.sources.toml.load import load_config, zoo
 
-            return load_model(source, reading, pixels)
-        if is_module(source):
-            return _from_torch(source, reading, pixels)
+    if is_keras(source):
+        from padviz.sources.keras.load import load_model
+
+        return load_model(source, reading, size)
+    if is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source)):
+        return _from_torch(source, reading, size)
+    if not isinstance(source, str | Path):
         hint = "give the module itself, or a name of the zoo, or the path of a file"
         if isinstance(source, Mapping):
             hint = "these are weights: give the module, after module.load_state_dict(...)"
         raise UnknownName(f"an object of type {type(source).__name__} is no network", hint=hint)
-    if isinstance(source, str) and MODULE.fullmatch(source):
-        return _from_torch(source, reading, pixels)
-    return _from_name(source, reading, pixels)
-
-
-def _from_name(source: str | Path, reading: Reading, size: Size | None) -> Network:
-    from padviz.sources.toml.load import load_config, zoo
-
-    kind = "" if str(source) in zoo() else format_of(source)
+    kind, name = "" if str(source) in zoo() else format_of(source), str(source).lower()
     if kind == "program":
         return _from_torch(source, reading, size)
     if kind == "keras":
@@ -69,14 +63,13 @@ def _from_name(source: str | Path, reading: Reading, size: Size | None) -> Netwo
         return load_keras(source, reading, size)
     if kind:
         raise refusal(kind, source)
-    if str(source).lower().endswith(".onnx"):
+    if name.endswith(".onnx"):
         from padviz.sources.onnx.load import load_onnx
 
         return load_onnx(source, reading, size)
-    if str(source).lower().endswith(".py"):
-        raise DescriptionError(
-            "is code that makes networks", where=str(source), hint=f"name it {_module_in(Path(source))}"
-        )
+    if name.endswith(".py"):
+        hint = f"name it {_module_in(Path(source))}"
+        raise DescriptionError("is code that makes networks", where=str(source), hint=hint)
     reading.check_alone(str(source), "a description has one input, the image")
     return load_config(source)
 
@@ -87,10 +80,10 @@ def _module_in(path: Path) -> str:
     >>> _module_in(Path("nets/mine.py"))
     'nets.mine:Net'
     """
+    classes: list[str] = []
     with suppress(OSError, ValueError):
         classes = re.findall(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        return f"{'.'.join(path.with_suffix('').parts)}:{[*classes, 'Net'][0]}"
-    return f"{'.'.join(path.with_suffix('').parts)}:Net"
+    return f"{'.'.join(path.with_suffix('').parts)}:{[*classes, 'Net'][0]}"
 
 
 def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:

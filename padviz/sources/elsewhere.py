@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
-from zipfile import ZipFile
+from typing import Literal
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened
@@ -26,31 +25,22 @@ HEADS: dict[bytes, Format] = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x80\x02\x8a\nl\xf
 MOST_PICKLED = 1 << 22  # bytes that are searched for a name
 
 
-class Refusal(NamedTuple):
-    """What a file is, and what to do with it; FILE is its path."""
-
-    what: str
-    road: str
-
-
-REFUSALS: dict[Format, Refusal] = {
-    "torchscript": Refusal("is TorchScript, whose code cannot be followed", f"{WAYS} or by torch.export.save to .pt2"),
-    "ultralytics": Refusal(
+REFUSALS: dict[Format, tuple[str, str]] = {  # what a file is, and what to do with it; FILE is its path
+    "torchscript": ("is TorchScript, whose code cannot be followed", f"{WAYS} or by torch.export.save to .pt2"),
+    "ultralytics": (
         "is a checkpoint of Ultralytics, pickled code that padviz does not run",
         "export it: yolo export model=FILE format=onnx",
     ),
-    "torch": Refusal("holds weights, or pickled code that padviz does not run", WAYS),
-    "safetensors": Refusal("holds weights without the network", WAYS),
-    "weights.h5": Refusal("holds weights without the network", 'save the model as a whole: model.save("x.keras")'),
-    "hdf5": Refusal(
+    "torch": ("holds weights, or pickled code that padviz does not run", WAYS),
+    "safetensors": ("holds weights without the network", WAYS),
+    "weights.h5": ("holds weights without the network", 'save the model as a whole: model.save("x.keras")'),
+    "hdf5": (
         "is HDF5, in which Keras kept models before .keras",
         'save it anew: keras.models.load_model("FILE").save("x.keras")',
     ),
-    "tflite": Refusal("is TFLite", "convert it: python -m tf2onnx.convert --tflite FILE --output x.onnx"),
-    "savedmodel": Refusal(
-        "is a SavedModel", "convert it: python -m tf2onnx.convert --saved-model FILE --output x.onnx"
-    ),
-    "coreml": Refusal("is CoreML", "export the model that it was made of to .onnx"),
+    "tflite": ("is TFLite", "convert it: python -m tf2onnx.convert --tflite FILE --output x.onnx"),
+    "savedmodel": ("is a SavedModel", "convert it: python -m tf2onnx.convert --saved-model FILE --output x.onnx"),
+    "coreml": ("is CoreML", "export the model that it was made of to .onnx"),
 }
 
 
@@ -91,18 +81,14 @@ def _archived(path: str | Path) -> Format:
         ):
             return "program"
         if "data.pkl" in inner:
-            scripted = any(name.startswith("code/") for name in inner)
-            return "torchscript" if scripted else _pickled(archive, names)
+            if any(name.startswith("code/") for name in inner):
+                return "torchscript"
+            with suppress(*BROKEN):  # nothing is unpickled: the name of the module tells
+                pickled = next(name for name in names if name.endswith("/data.pkl"))
+                if b"ultralytics" in member(archive, pickled, MOST_PICKLED):
+                    return "ultralytics"
+            return "torch"
     return ""
-
-
-def _pickled(archive: ZipFile, names: list[str]) -> Format:
-    """Tell a checkpoint of Ultralytics by the name of its module; nothing is unpickled."""
-    with suppress(*BROKEN):
-        for name in names:
-            if name.endswith("/data.pkl") and b"ultralytics" in member(archive, name, MOST_PICKLED):
-                return "ultralytics"
-    return "torch"
 
 
 def refusal(kind: Format, path: str | Path) -> DescriptionError:

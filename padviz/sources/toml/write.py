@@ -188,7 +188,6 @@ def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
 
 
 def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
-    """Write the keys of one axis."""
     if isinstance(op, Adaptive):
         return {} if layer.kind == "global" else {"output": op.output}
     if isinstance(op, Window) and layer.kind == "crop":

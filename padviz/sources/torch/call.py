@@ -67,24 +67,16 @@ class Modules:
 
     @property
     def path(self) -> str:
-        """The path of the innermost module."""
         return self.stack[-1][0]
 
     @property
     def kind(self) -> str:
-        """The name of its class."""
         return type(self.stack[-1][1]).__name__
 
     def left_out(self) -> str:
         """Name the first convolution that has not run; nothing if all have."""
-        return next(
-            (
-                name
-                for module, name in self.names.items()
-                if isinstance(module, nn.modules.conv._ConvNd) and module not in self.entered
-            ),
-            "",
-        )
+        convs = (module for module in self.names if isinstance(module, nn.modules.conv._ConvNd))
+        return next((self.names[module] for module in convs if module not in self.entered), "")
 
     def __enter__(self) -> None:
         leaving = hooks.register_module_forward_hook(self._leaving, always_call=self.always)
