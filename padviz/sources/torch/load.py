@@ -28,7 +28,7 @@ from padviz.sources.torch.arguments import hollow
 from padviz.sources.torch.data import MOST_KEPT, constants_of
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
-from padviz.sources.tracing.arranging import Arranger, Map
+from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
@@ -231,32 +231,32 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 
 def trace(
-    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext
+    module: nn.Module,
+    where: str,
+    reading: Reading,
+    channels: int,
+    size: Size,
+    watch: Watch = nullcontext,
+    tokens: bool = True,
 ) -> Trace:
     """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
 
     Positions beside tokens are followed where these are taken away again.
     """
-    given = module, reading, channels, watch
     laid = Trace(where, size)
-    arranger = _traced(laid, *given, tokens=True)
-    if arranger.put and not arranger.taken:
-        laid = Trace(where, size)
-        _traced(laid, *given, tokens=False)
-    return laid
-
-
-def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, watch: Watch, tokens: bool) -> Arranger:
-    where, size = laid.where, laid.sizes[0]
     tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
     tracer.arranger.tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
-    into, others = _beside(module, where, reading, image)
-    for tensor in others.values():
-        if isinstance(tensor, Tensor):
-            tracer.memory.add(tensor, unread=True)
+    others: dict[str, Any] = {}
+    for name, shape in reading.shapes.items():
+        value = sized(name, shape, size, where)
+        others[name] = torch.empty(value, device="meta", dtype=kind) if isinstance(value, tuple) else value
+        if isinstance(others[name], Tensor):
+            tracer.memory.add(others[name], unread=True)
+    first = next((name for name in parameters_of(module.forward) if name not in others), "") if others else ""
+    into = reading.image or first
 
     def forward() -> Any:
         with torch.no_grad(), tracer.modules, tracer.memory, tracer, watch(tracer):
@@ -271,21 +271,13 @@ def _traced(laid: Trace, module: nn.Module, reading: Reading, channels: int, wat
 
     try:
         outputs = tracer.outputs(called(forward, failed))
+        laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     except Stopped as end:
         if end.error:
             raise end.error from None
-        return tracer.arranger
-    laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
-    return tracer.arranger
-
-
-def _beside(module: nn.Module, where: str, reading: Reading, image: Tensor) -> tuple[str, dict[str, Any]]:
-    others: dict[str, Any] = {}
-    for name, shape in reading.shapes.items():
-        value = sized(name, shape, (*image.shape[2:],), where)
-        others[name] = torch.empty(value, device="meta", dtype=image.dtype) if isinstance(value, tuple) else value
-    first = next((name for name in parameters_of(module.forward) if name not in others), "") if others else ""
-    return reading.image or first, others
+    if tokens and tracer.arranger.put and not tracer.arranger.taken:
+        return trace(module, where, reading, channels, size, watch, tokens=False)
+    return laid
 
 
 def _as_output(laid: Trace, value: Map) -> int:
