@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
@@ -196,8 +196,8 @@ def _ways(tiling: Tiling, period: int) -> Floats:
 
 
 def _added(parts: Iterable[list[Floats]]) -> list[Floats]:
-    """Add up sums over parts of a map, each with its like."""
-    return [np.sum(terms, axis=0) for terms in zip(*parts, strict=True)]
+    """Add up sums over parts of a map, each with its like: one part is in memory at a time."""
+    return reduce(lambda sums, part: [a + b for a, b in zip(sums, part, strict=True)], parts)
 
 
 def _weighed(values: NDArray[Any], down: Floats, across: Floats, half: bool) -> Floats:
