@@ -18,6 +18,7 @@ LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
 FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 ITS_USAGE = "figures of their `usage`"
+ALONE = "one trace alone"
 AS_IS = "repadded_forward[None]"
 FORWARDS = "bare forwards of the same inputs, with their session"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
@@ -71,6 +72,10 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
     ("`responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
     ("`load` of ResNet-50, a module", "reading[load]", "building it", "reading[build]", 4),
+    ("`usage` of that module at 224", "reading[usage]", ALONE, "reading[trace]", 2),
+    ("`audit` of that module at 224", "reading[audit]", "its `usage`, and a trace of each size", "reading[traced]", 3),
+    ("`sizes` 64:1024 of that module, 20 traces at most", "reading[sizes]", ALONE, "reading[trace]", 22),
+    ("`load` of CoaT Tiny, the slowest of the zoo", "slowest[load]", "building it", "slowest[build]", 8),
     ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
     ("`detect` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
     ("`detect` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),

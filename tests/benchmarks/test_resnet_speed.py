@@ -35,15 +35,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(folder / "resnet50.onnx"), str(folder / "resnet50.pth")
 
 
-@pytest.mark.parametrize("what", ["load", "build"])
-def test_reading(benchmark: Any, what: str) -> None:
-    module = torchvision.models.resnet50(weights=None).eval()
-    if what == "load":
-        benchmark(lambda: padviz.load(module, size=224))
-    else:
-        benchmark(torchvision.models.resnet50, weights=None)
-
-
 @pytest.mark.parametrize("scheme", [None, "replicate", "reflect", "circular", "symmetric"])
 def test_repadded_forward(benchmark: Any, scheme: str | None) -> None:
     module = torchvision.models.resnet50(weights=None).eval()
