@@ -353,6 +353,22 @@ def test_what_a_network_returns_is_judged_and_not_its_last_map_alone(norm: nn.Mo
     assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
 
 
+class Both(nn.Module):
+    """Returns a map beside what a norm makes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [y := self.conv(x), self.norm(y)]
+
+
+def test_a_norm_that_is_returned_beside_its_map_is_judged_too() -> None:
+    with pytest.raises(OptionError, match=r"no tiles are exact: norm \(instance norm\)"):
+        padviz.tiles(Both(), 96, 48)
+
+
 class Multiple(nn.Module):
     """Pads to a multiple of four, and cuts off what it padded."""
 

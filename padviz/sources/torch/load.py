@@ -286,10 +286,15 @@ def _as_output(laid: Trace, value: Map) -> int:
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
         return laid.add("flatten", "global", (at,))
-    read = any(at in other.inputs for i, other in enumerate(laid.layers) if i not in laid.heads)
-    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not read:
+    if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at
     return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
+
+
+def _goes_on(laid: Trace, at: int) -> bool:
+    """Tell whether anything but a head reads a layer, or a norm that passes it on."""
+    readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and i not in laid.heads]
+    return any(laid.seen(i) == i or _goes_on(laid, i) for i in readers)
 
 
 @contextmanager
