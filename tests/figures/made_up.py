@@ -105,7 +105,7 @@ def tried(size: Size) -> Trial:
     rows = (
         row("shift", size, None, None, 0.85, None),
         row("size", larger, "crop", None, 0.8, "today's weights"),
-        row("size", larger, "resize", None, 0.83, "today's weights"),
+        row("size", larger, "resize", None, 0.83, "more pictures"),
         row("padding", size, None, "reflect", 0.6, "fine-tune"),
         row("padding", size, None, "circular", 0.4, "fine-tune"),
         TrialRow("padding", size, None, "partial", size, {}, note="cannot be compared"),

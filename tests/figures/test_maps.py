@@ -212,6 +212,12 @@ def test_maps_side_by_side_have_breaks_in_all_or_in_none() -> None:
     assert [view.broken for view in views_of([near, small], [300, 300])] == [False, False]
 
 
+def test_maps_side_by_side_show_as_many_pixels_of_the_border() -> None:
+    lopsided, even = (padviz.usage("resnet50", n).value for n in (65_536, 65_537))
+    views = views_of([lopsided, even], [300, 300])
+    assert len({len(view.across.pieces[0]) for view in views}) == 1
+
+
 def test_breaks_are_the_colour_of_the_page() -> None:
     figure = heatmap(padviz.usage("resnet50", 65_536), scale="share")
     with Image.open(io.BytesIO(png(figure))) as picture:

@@ -179,8 +179,9 @@ def view_of(counts: CountMap, pixels: float, border: tuple[int, int] | None = No
 
 
 def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
-    """Choose what to draw of maps side by side: with breaks in all of them, or in none."""
-    views = [view_of(count_map, wide) for count_map, wide in zip(maps, pixels, strict=True)]
+    """Choose what to draw of maps side by side: with breaks in all of them, or in none, and as much of the border."""
+    down, across = (max(depths) for depths in zip(*map(borders, maps), strict=True))
+    views = [view_of(count_map, wide, (down, across)) for count_map, wide in zip(maps, pixels, strict=True)]
     if len({(view.down.broken, view.across.broken) for view in views}) == 1:
         return views
     return [view_of(count_map, wide, (0, 0)) for count_map, wide in zip(maps, pixels, strict=True)]

@@ -30,7 +30,7 @@ def dots(trial: Trial) -> Figure:
     title = f"{shortened(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: {_found(trial)}"
     what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
     about = f"{trial.count} crops of {trial.pictures} pictures ({shortened(Path(trial.images).name, 24)})"
-    meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: not settled, or as good"
+    meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: works · hollow: more pictures"
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
     return page(title, lines, [Box(*size, draw, left=left, below=BELOW)])
 
@@ -75,6 +75,7 @@ def plot(trial: Trial, ax: Axes | None = None) -> Axes:
             fmt="o",
             ms=5,
             color=UNEVEN if row.needs == "fine-tune" else INK,
+            mfc="white" if row.needs == "more pictures" else None,
             capsize=2,
         )
     ax.set_yticks(range(len(trial.changes)), [_name(row) for row in trial.changes], fontsize=MEDIUM)
