@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.beside import Beside
+from padviz.sources.onnx.beside import constants_beside
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
@@ -72,7 +72,7 @@ def trace(model: Model, reading: Reading, size: Size) -> Trace:
     batch = image.shape[0] or 1
     sides = [*map(whole, laid.axes, size)]
     sides.insert(2 if image.channels_last else 0, plain(image.channels))
-    constants: dict[str, Value] = {**Beside(model, reading, size).constants}
+    constants: dict[str, Value] = {**constants_beside(model, reading, size)}
     constants |= {proto.name: constant(proto, model.folder) for proto in model.graph.initializer}
     constants |= {proto.values.name: Constant(None) for proto in model.graph.sparse_initializer}
     scope: Scope = ChainMap({image.name: Map((plain(batch), *sides), 0)}, constants)
