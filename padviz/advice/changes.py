@@ -71,7 +71,15 @@ def larger_image(today: Case) -> Iterator[Change]:
         if max(size) > LARGEST:
             return
         with suppress(SizeError, DescriptionError):  # where it takes no larger image
-            yield _sized("larger", today, Case(today.network.at(size), size))
+            larger = today.network.at(size)
+            if not _alike_inside(today, Case(larger, size)):
+                yield _sized("larger", today, Case(larger, size))
+
+
+def _alike_inside(one: Case, other: Case) -> bool:
+    """Tell whether no map but the image has another size, as where a detector resizes its images."""
+    both = (sizes_of_each(case.network, case.size) for case in (one, other))
+    return all(before[1:] == after[1:] for before, after in zip(*both, strict=True))
 
 
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:

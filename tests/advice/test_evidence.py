@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import padviz
-from padviz.advice.changes import TRIED
+from padviz.advice.changes import TRIED, larger_image
 from padviz.advice.evidence import EVIDENCE, FOUR, LESS, MORE, Points, rank, size_parts
 from padviz.advice.remedies import changes
 from padviz.geometry.balance.case import Case
@@ -85,3 +85,8 @@ def test_the_answer_to_which_padding_has_the_same_figures() -> None:
         ap = [", ".join(f"{each:+.1f}" for each in heads) for heads in (row.detector, row.unseen)]
         cells = " | ".join([f"{row.as_is[0]:+.1f}", f"{row.epoch[0]:+.1f}", *ap])
         assert re.search(rf"^\| `{scheme}`.* \| {re.escape(cells)} \|$", page, re.MULTILINE)
+
+
+def test_a_network_that_resizes_its_image_gets_no_larger_one() -> None:
+    network = padviz.load("torchvision.models.detection:retinanet_resnet50_fpn", size=640)
+    assert [*larger_image(Case(network, (640, 640)))] == []
