@@ -213,7 +213,7 @@ def test_maps_side_by_side_have_breaks_in_all_or_in_none() -> None:
 
 
 def test_maps_side_by_side_show_as_many_pixels_of_the_border() -> None:
-    lopsided, even = (padviz.usage("resnet50", n).value for n in (65_536, 65_537))
+    lopsided, even = (padviz.usage("resnet50", n) for n in (65_536, 65_537))
     views = views_of([lopsided, even], [300, 300])
     assert len({len(view.across.pieces[0]) for view in views}) == 1
 
