@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from padviz.exports.items import _named
-from padviz.files.atomic import MARK, MARKED, PREFIX, alone, aside, staged, sweep
+from padviz.files.atomic import MARK, MARKED, PREFIX, alone, staged
 from padviz.pages.gallery import natural
 from tests.cli.test_cli import ONE, run
 from tests.sweeps import every_third
@@ -102,20 +102,6 @@ def test_only_what_padviz_left_is_swept() -> None:
     assert hidden == kept
     assert not Path("out", f"{PREFIX}dead").exists()
     assert not Path("out", f"{PREFIX}none").exists()
-
-
-def test_a_link_in_the_place_of_a_mark_is_not_followed() -> None:
-    stage = Path(PREFIX + "abcdefgh")
-    stage.mkdir()
-    Path("mark").write_bytes(MARKED)
-    (stage / MARK).symlink_to(Path("mark").absolute())
-    os.mkfifo("pipe")
-    other = Path(PREFIX + "pipe")
-    other.mkdir()
-    os.rename("pipe", other / MARK)
-    sweep(Path())
-    assert (stage / MARK).is_symlink()
-    assert (other / MARK).exists()
 
 
 def figures(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -278,16 +264,6 @@ def test_a_file_is_written_in_the_place_of_a_file_only() -> None:
     result = run("usage", "one.toml", "--size", "9", "-o", "pipe.csv", "--overwrite")
     assert refused(result) == "padviz: pipe.csv: is not a file; name another"
     assert sorted(os.listdir()) == ["one.toml", "pipe.csv"]
-
-
-def test_a_full_disk_leaves_nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(Exception, match=r"^x[.]csv: cannot be written"), aside(Path("x.csv")):
-        raise AssertionError
-    assert os.listdir() == []
 
 
 def test_a_lock_that_is_no_file_is_refused_and_somebody_elses_stays() -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import padviz
 from padviz.exports import batch
 from padviz.exports.batch import Outcome, make
 from padviz.exports.items import Item
-from padviz.files.atomic import LOCK, MARK, PREFIX, alone, aside, staged, sweep
+from padviz.files.atomic import MARK, PREFIX, alone, staged
 from tests.cli.test_cli import ONE, run
 from tests.sweeps import REST, SLOW
 
@@ -91,41 +90,6 @@ def test_an_export_does_not_sweep_what_another_is_writing() -> None:
     assert hidden() == []
 
 
-def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
-    inside, most = [0], [0]
-
-    def enter() -> None:
-        for _ in range(50):
-            with alone(Path()):
-                inside[0] += 1
-                most[0] = max(most[0], inside[0])
-                time.sleep(0.0005)
-                inside[0] -= 1
-
-    threads = [threading.Thread(target=enter) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert most == [1]
-    assert not Path(LOCK).exists()
-
-
-def test_writers_of_one_file_leave_one_whole_file() -> None:
-    def write(letter: str) -> None:
-        for _ in range(30):
-            with aside(Path("file.txt")) as temporary:
-                temporary.write_text(letter * 10_000)
-
-    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert Path("file.txt").read_text() in [letter * 10_000 for letter in "abcd"]
-    assert os.listdir() == ["file.txt"]
-
-
 @SLOW
 def test_what_a_killed_writer_left_is_gone_after_the_next_run() -> None:
     Path("one.toml").write_text(ONE)
@@ -139,48 +103,6 @@ def test_what_a_killed_writer_left_is_gone_after_the_next_run() -> None:
     assert sorted(os.listdir(left)) == ["big.csv", MARK]
     assert not Path("big.csv").exists()
     assert run("usage", "one.toml", "--size", "9", "-o", "small.npz").exit_code == 0
-    assert hidden() == []
-
-
-@SLOW
-@pytest.mark.parametrize("point", ["flock", "write", "open"])
-def test_killed_while_a_stage_is_being_marked_it_is_swept(point: str) -> None:
-    code = "\n".join(
-        [
-            "import os, signal, fcntl, pathlib, padviz.files.atomic as staging",
-            "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
-            {"flock": "fcntl.flock = die", "write": "os.write = die", "open": "os.open = die"}[point],
-            "with staging.staged(pathlib.Path('.')): pass",
-        ]
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    (left,) = hidden()
-    assert os.listdir(left) == ([] if point == "open" else [MARK])
-    sweep(Path())
-    assert hidden() == []
-
-
-@SLOW
-def test_stages_are_made_while_others_sweep() -> None:
-    done = threading.Event()
-
-    def sweeping() -> None:
-        while not done.is_set():
-            sweep(Path())
-
-    sweepers = [threading.Thread(target=sweeping) for _ in range(2)]
-    for thread in sweepers:
-        thread.start()
-    try:
-        for i in range(200):
-            with staged(Path()) as stage:
-                (stage / "file").write_text(str(i))
-                time.sleep(0.0002)
-                assert (stage / "file").read_text() == str(i)
-    finally:
-        done.set()
-        for thread in sweepers:
-            thread.join(60)
     assert hidden() == []
 
 
