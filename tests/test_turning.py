@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,72 +40,8 @@ from tests.sweeps import every_third, examples, thirds
 from tests.turning import settled, settled_audit, turned, turned_network, turned_text
 
 CHOSEN: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
-    "padded on the height alone": ([{"op": "conv", "kernel": [5, 3], "stride": 2, "padding": [2, 0]}], (20, 33)),
-    "padded on the width alone": (
-        [{"op": "conv", "kernel": 3, "padding": [0, 1]}, {"op": "conv", "kernel": 3, "stride": 2, "padding": [0, 1]}],
-        (21, 32),
-    ),
-    "pads of four sides": (
-        [{"op": "conv", "kernel": [3, 4], "stride": [1, 2], "padding": [[1, 0], [2, 1]], "out": 4}] * 2,
-        (17, 40),
-    ),
-    "dilated": ([{"op": "conv", "kernel": 3, "dilation": [1, 3], "padding": [1, 3], "stride": [2, 1]}], (24, 31)),
-    "same": (
-        [
-            {"op": "conv", "kernel": [3, 5], "stride": [2, 3], "padding": "same_upper", "out": 8},
-            {"op": "conv", "kernel": 3, "stride": 2, "padding": "same_lower"},
-        ],
-        (30, 47),
-    ),
-    "ceil pools": (
-        [
-            {"op": "conv", "kernel": 3, "padding": 1, "stride": [1, 2]},
-            {"op": "maxpool", "kernel": [3, 2], "stride": 2, "ceil": True},
-            {"op": "conv", "kernel": 3, "padding": 1},
-        ],
-        (26, 37),
-    ),
-    "transposed convolutions": (
-        [
-            {"op": "conv", "kernel": 4, "stride": [2, 1], "padding": [[1, 2], [1, 1]]},
-            {"op": "convtranspose", "kernel": [2, 3], "stride": [2, 1], "padding": [0, 1]},
-        ],
-        (18, 23),
-    ),
-    "crops and modes": (
-        [
-            {"op": "conv", "kernel": 5, "padding": 2, "mode": ["reflect", "zero"]},
-            {"op": "crop", "padding": [[1, 0], [0, 2]]},
-            {"op": "conv", "kernel": 3, "stride": 2, "padding": 1},
-        ],
-        (22, 29),
-    ),
-    "a width that wraps": (
-        [
-            {"op": "conv", "kernel": 5, "stride": 2, "padding": 2, "mode": ["zero", "circular"], "out": 4},
-            {"op": "maxpool", "kernel": 3, "stride": 2, "padding": 1},
-            {"op": "conv", "kernel": 3, "stride": [2, 1], "padding": 1, "mode": ["reflect", "circular"]},
-        ],
-        (40, 30),
-    ),
-    "larger than the image on one axis": ([{"op": "conv", "kernel": [3, 9], "padding": [1, 4]}] * 3, (40, 21)),
-    "parted on both axes": (
-        [
-            {"op": "convtranspose", "kernel": 1, "stride": [1, 2]},
-            {"op": "convtranspose", "kernel": 1, "stride": [2, 1]},
-            {"op": "conv", "kernel": [1, 3], "padding": [0, 1]},
-        ],
-        (13, 10),
-    ),
-    "branches": (
-        [
-            {"op": "conv", "name": "a", "kernel": 3, "stride": [2, 1], "padding": 1},
-            {"op": "conv", "name": "b", "kernel": [1, 7], "padding": [0, 3], "from": "a"},
-            {"op": "add", "name": "c", "from": ["a", "b"]},
-            {"op": "avgpool", "name": "d", "kernel": [2, 3]},
-        ],
-        (25, 34),
-    ),
+    name: (case["layers"], tuple(case["size"]))
+    for name, case in tomllib.loads((Path(__file__).parent / "turned.toml").read_text()).items()
 }
 
 
