@@ -160,6 +160,13 @@ def test_units_far_from_any_end_read_the_rows_of_their_place_in_the_period(op: O
             assert (rows[0], rows[-1]) == (first, last)
 
 
+@pytest.mark.parametrize("size", [17, 16, 99_999])
+def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
+    """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""
+    for op in (Resize(size=100_000), Resize(size=100_000, linear=True)):
+        assert len(axis_map(op, size).strips) < 26_000
+
+
 @given(
     layers=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 2)), min_size=1, max_size=4),
     mode=st.sampled_from(["replicate", "reflect", "symmetric", "circular"]),

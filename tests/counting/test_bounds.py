@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 import padviz
-from padviz.axis.build import axis_map
 from padviz.axis.operations import taps_of
-from padviz.axis.resize import Resize
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.figures.maps.views import LEAST, block_of
@@ -203,10 +201,3 @@ def test_windows_with_a_weight_for_each_of_many_rows_and_taps_are_refused(kernel
         return
     with pytest.raises(SizeError, match=r"^wide, c: its 1001 taps weigh otherwise in too many rows under partial"):
         padviz.usage(network, 4096, "partial")
-
-
-@pytest.mark.parametrize("size", [17, 16, 99_999])
-def test_a_resize_to_many_rows_is_laid_in_runs(size: int) -> None:
-    """Where the ratio never repeats, neighbours run along: 17 rows spread to 100,000 are no 200,000 strips."""
-    for op in (Resize(size=100_000), Resize(size=100_000, linear=True)):
-        assert len(axis_map(op, size).strips) < 26_000
