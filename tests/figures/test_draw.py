@@ -59,8 +59,7 @@ def test_a_map_of_zeros_draws() -> None:
 SOME_LAYERS = [["features.2"], ["features.4", "features.36"], [f"features.{i}" for i in (0, 2, 4, 5, 7, 9, 10, 12)]]
 
 
-@pytest.mark.parametrize("size", [(224, 224), (200, 1000), (1000, 200)])
-@pytest.mark.parametrize("layers", SOME_LAYERS)
+@pytest.mark.parametrize(("layers", "size"), [*zip(SOME_LAYERS, [(224, 224), (200, 1000), (1000, 200)], strict=True)])
 def test_strips_are_whole(layers: list[str], size: tuple[int, int]) -> None:
     figure = panels.strip(coverages(padviz.load("vgg19"), size, layers=layers))
     assert not clipped(figure)
