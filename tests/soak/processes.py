@@ -25,13 +25,8 @@ import padviz
 from padviz.files.unfinished import SUFFIX
 from tests.soak import beside
 
-STARTED = """
-import os
-import padviz.__main__ as started
-handle = started.handle_signals
-started.handle_signals = lambda: (handle(), os.write({}, b"."))
-started.main()
-"""
+STARTED = "import os, padviz.__main__ as m; handle = m.handle_signals; m.handle_signals = lambda: (handle(), os.write"
+STARTED += "({}, b'.')); m.main()"
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
 SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "trained,reflect"]
 TRAINED = """[[maps]]
