@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from padviz.axis.operations import Op, Window
-from padviz.network.layer import Channels, Kind
+from padviz.axis.operations import Window
 from padviz.sources.keras.model import Config, Malformed
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, plain, size_of
-from padviz.sources.tracing.calls import GraphCall
+from padviz.sources.tracing.calls import GraphCall, Result
 
 MOST = 1 << 31  # of any number in a config
 WINDOWED = frozenset((
@@ -92,27 +90,16 @@ class Call(GraphCall):
         steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
         return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
 
-    def picture(self, x: Value) -> tuple[Map, dict[str, int]]:
-        """Arrange a map as batch, channels, rows and columns; number the axes of its windows by their roles."""
-        if x.dims is not None and len(x.dims) == 4 and self.channels_last:
-            x = replace(x, dims=tuple(x.dims[i] for i in TO_FIRST))
-        image, roles = self.image(x)
-        if len(roles) != 2:
+    def picture(self, x: Value) -> Value:
+        """Arrange a tensor as batch, channels, rows and columns."""
+        if len(x.known) != 4:
             raise Stuck("reads what is no image")
-        return image, {role: i for i, role in enumerate(roles)}
+        return replace(x, dims=tuple(x.known[i] for i in TO_FIRST)) if self.channels_last else x
 
-    def lay_windows(
-        self, kind: Kind, x: Value, ops: Sequence[Op], out: int | None = None, channels: Channels | None = None
-    ) -> Map:
-        """Lay one layer with an operation for height and one for width, as the config orders them."""
-        image, at = self.picture(x)
-        laid = self.lay(kind, image, {role: ops[i] for role, i in at.items()}, out, channels)
-        return self.turned_back(laid)
-
-    def turned_back(self, x: Map) -> Map:
+    def turned_back(self, x: Result) -> Value:
         """Put channels where the layer has them."""
-        dims = tuple(x.known[i] for i in TO_LAST) if self.channels_last else x.known
-        return replace(x, dims=dims)
+        assert isinstance(x, Value)
+        return replace(x, dims=tuple(x.known[i] for i in TO_LAST)) if self.channels_last and x.dims else x
 
     def channels_of(self, x: Value) -> int:
         """Count the channels of what it reads."""

@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window
+from padviz.axis.operations import Transposed, Window
 from padviz.axis.resize import Resize
-from padviz.network.layer import Channels, Kind
+from padviz.network.layer import Kind
 from padviz.sources.keras.activations import activated
 from padviz.sources.keras.call import Call
 from padviz.sources.keras.model import Malformed
-from padviz.sources.tracing.arranging import Map, Stuck
+from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting import windows
 from padviz.sources.tracing.meeting.contracting import over
 
-STYLES: dict[str, dict[str, Any]] = {
-    "nearest": {"grid": "tf_half_pixel_for_nn"},
-    "bilinear": {"linear": True},
-    "bicubic": {"cubic": True},
-}
+STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # what PyTorch calls them
 
 
 def conv(call: Call) -> Result:
-    x, out, groups = call.tensor(0), call.number("filters"), call.number("groups")
-    channels = _channels(call.channels_of(x), out, groups)
-    return activated(call, call.lay_windows("conv", x, call.windows(), out, channels))
+    return activated(call, _conv(call, call.tensor(0), call.windows(), call.number("filters"), call.number("groups")))
 
 
 def depthwise(call: Call) -> Result:
     return activated(call, _depthwise(call))
 
 
-def _depthwise(call: Call) -> Map:
-    x, times = call.tensor(0), call.number("depth_multiplier")
+def _depthwise(call: Call) -> Value:
+    x = call.tensor(0)
     n = call.channels_of(x)
-    return call.lay_windows("conv", x, call.windows(), n * times, _channels(n, n * times, n))
+    return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
 
 
 def separable(call: Call) -> Result:
     """Lay a depthwise convolution, and one of a single tap that joins its channels."""
     deep = _depthwise(replace(call, title=f"{call.title}.depthwise"))
-    out = call.number("filters")
-    channels = _channels(call.channels_of(deep), out, 1)
-    return activated(call, call.lay_windows("conv", deep, [Window(1), Window(1)], out, channels))
+    return activated(call, _conv(call, deep, [Window(1), Window(1)], call.number("filters")))
 
 
 def transposed(call: Call) -> Result:
-    x, out = call.tensor(0), call.number("filters")
     given = call.config.get("output_padding") is not None
     extra = call.pair("output_padding", 0) if given else (None, None)
     ops = [_spread(window, call.same(), more) for window, more in zip(call.windows(), extra, strict=True)]
-    return activated(call, call.lay_windows("convtranspose", x, ops, out, _channels(call.channels_of(x), out, 1)))
+    return activated(call, _conv(call, call.tensor(0), ops, call.number("filters")))
 
 
 def _spread(window: Window, same: bool, extra: int | None) -> Transposed:
@@ -62,66 +53,70 @@ def _spread(window: Window, same: bool, extra: int | None) -> Transposed:
     lost = extent - stride if extra is None else 2 * (extent // 2) - extra
     if not same:
         lost = min(extent - stride, 0) if extra is None else -extra
-    before = max(lost, 0) // 2
-    return Transposed(window.kernel, stride, window.dilation, (before, max(lost, 0) - before), max(-lost, 0))
+    return windows.transposed(window.kernel, stride, window.dilation, lost)
 
 
-def _channels(into: int, out: int, groups: int) -> Channels:
+def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, groups: int = 1) -> Value:
+    into = call.channels_of(x)
     if min(into, out, groups) < 1 or into % groups or out % groups:
         raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
-    return Channels(into, out, groups)
+    return call.turned_back(windows.conv(call, call.picture(x), ops, into, out, groups))
 
 
 def pool(kind: Kind) -> Callable[[Call], Result]:
     def run(call: Call) -> Result:
-        windows = call.windows("pool_size", pools=True)
-        if all(window.kernel == window.stride == 1 for window in windows):
-            return call.tensor(0)
-        return call.lay_windows(kind, call.tensor(0), windows)
+        ops = call.windows("pool_size", pools=True)
+        return call.turned_back(windows.pool(call, kind, call.picture(call.tensor(0)), ops))
 
     return run
 
 
 def global_pool(call: Call) -> Result:
-    x = call.arranger.settled(call.tensor(0))
+    x = call.tensor(0)
     if len(x.known) != 4:
         raise Stuck("pools what is no image")
     return over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
 def adaptive_pool(call: Call) -> Result:
-    return call.lay_windows("adaptive", call.tensor(0), [Adaptive(n) for n in _positive(call, "output_size")])
+    sizes = _positive(call, "output_size")
+    return call.turned_back(windows.adaptive(call, call.picture(call.tensor(0)), sizes))
 
 
 def pad(call: Call) -> Result:
-    return call.lay_windows("pad", call.tensor(0), [Window(1, padding=rows) for rows in call.sides("padding")])
+    return _padded(call, call.sides("padding"))
 
 
 def crop(call: Call) -> Result:
-    rows = [(-before, -after) for before, after in call.sides("cropping")]
-    return call.lay_windows("crop", call.tensor(0), [Window(1, padding=each) for each in rows])
+    return _padded(call, [(-before, -after) for before, after in call.sides("cropping")])
+
+
+def _padded(call: Call, ends: Sequence[tuple[int, int]]) -> Result:
+    rows = {axis: Window(1, padding=each) for axis, each in enumerate(ends, 2)}
+    return call.turned_back(windows.pad(call, call.picture(call.tensor(0)), rows))
 
 
 def upsample(call: Call) -> Result:
     style = _style(call, "nearest")
-    ops = [Resize(scale=Fraction(n), **style) for n in _positive(call, "size")]
-    return call.lay_windows("resize", call.tensor(0), ops)
+    return _resized(call, [replace(style, scale=Fraction(n)) for n in _positive(call, "size")])
 
 
 def resize(call: Call) -> Result:
     if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
     style = _style(call, "bilinear")
-    ops: list[Op] = [Resize(size=call.number(key, 0), **style) for key in ("height", "width")]
-    return call.lay_windows("resize", call.tensor(0), ops)
+    return _resized(call, [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
 
 
-def _style(call: Call, default: str) -> dict[str, Any]:
-    """Tell how a layer interpolates, in the words of `padviz.axis.resize`."""
+def _resized(call: Call, ops: Sequence[Resize]) -> Result:
+    return call.turned_back(windows.resize(call, call.picture(call.tensor(0)), ops))
+
+
+def _style(call: Call, default: str) -> Resize:
     how = call.config.get("interpolation", default)
     if how not in STYLES:
         raise Stuck(f"interpolates by {str(how)[:40]}")
-    return STYLES[how]
+    return windows.STYLES[STYLES[how]]
 
 
 def _positive(call: Call, key: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import inf
 from typing import Any
 
-from padviz.axis.operations import Op, Transposed, Window, out_size
+from padviz.axis.operations import Op, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
@@ -16,19 +16,11 @@ from padviz.sources.onnx.constants.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.onnx.tensors import CONVS, SAME, GraphArranger, Node
+from padviz.sources.onnx.tensors import CONVS, SAME, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    alone,
-    axis_of,
-    has_positions,
-    is_channels,
-    plain,
-    positions,
-    shape_of,
-    size_of,
-)
-from padviz.sources.tracing.calls import Result, with_kernel
+from padviz.sources.tracing.axis_labels import plain, positions, shape_of, size_of
+from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting import windows
 from padviz.sources.tracing.meeting.contracting import along
 
 Function = Callable[[Node], Result]
@@ -78,28 +70,24 @@ def _picked(node: Node, x: Value) -> Value:
 
 
 def conv(node: Node) -> Result:
-    shape = shape_of(node.weight.dims or ())
-    x, roles = node.image(node.tensor(0))
-    kernel = node.numbers("kernel_shape", shape[2:])
-    channels = node.channels(x, shape, int(node.attrs.get("group", 1)))
-    ops, out = node.windows(kernel, roles), shape[0] if shape else 1
-    return with_kernel(node, lambda: node.lay("conv", x, ops, out, channels), node.weight, node.optional(2))
+    x, (out, within, *kernel) = node.tensor(0), _weight(node)
+    groups = int(node.attrs.get("group", 1))
+    ops = node.windows(node.numbers("kernel_shape", kernel), x)
+    return windows.conv(node, x, ops, within * groups, out, groups, node.weight, node.optional(2))
 
 
 def transposed(node: Node) -> Result:
-    x, roles = node.image(node.tensor(0))
-    shape = shape_of(node.tensor(1).dims or ())
-    kernel = node.numbers("kernel_shape", shape[2:])
-    if len(kernel) != len(roles) or len(shape) < 2:
-        raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
-    sizes = shape_of(x.known)[2:]
-    ops: dict[str, Op] = {
-        role: _transposed_op(node, kernel, i, n) for i, (role, n) in enumerate(zip(roles, sizes, strict=True))
-    }
+    x, (into, within, *kernel) = node.tensor(0), _weight(node)
     groups = int(node.attrs.get("group", 1))
-    channels = node.channels(x, shape, groups, transposed=True)
-    out = shape[1] * groups
-    return with_kernel(node, lambda: node.lay("convtranspose", x, ops, out, channels), node.weight, node.optional(2))
+    taps = node.over(node.numbers("kernel_shape", kernel) if within else [], x)
+    ops = [_transposed_op(node, taps, i, size_of(dim)) for i, dim in enumerate(x.known[2:])]
+    return windows.conv(node, x, ops, into, within * groups, groups, node.weight, node.optional(2))
+
+
+def _weight(node: Node) -> Sequence[int]:
+    """Read the shape of the weights; channels that it does not have are none."""
+    shape = shape_of(node.weight.dims or ())
+    return shape if len(shape) > 1 else (1, 0)
 
 
 def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
@@ -107,48 +95,24 @@ def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transpo
     stride, dilation = node.each("strides", 1, k)[i], node.each("dilations", 1, k)[i]
     extra = node.each("output_padding", 0, k)[i]
     pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
-    before, after = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
-    output_shape = node.attrs.get("output_shape") and node.each("output_shape", 0, k)[-k:]
-    if output_shape or rule in SAME:
-        out = output_shape[i] if output_shape else n * stride
-        total = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra - out
-        extra, total = extra + max(-total, 0), max(total, 0)
-        before, after = (total // 2, total - total // 2) if rule == "SAME_UPPER" else (total - total // 2, total // 2)
-    return Transposed(kernel[i], stride, dilation, (before, after), extra)
+    asked = node.attrs.get("output_shape") and node.each("output_shape", 0, k)[-k:]
+    if not asked and rule not in SAME:
+        return Transposed(kernel[i], stride, dilation, (0, 0) if rule == "VALID" else (pads[i], pads[k + i]), extra)
+    made = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra
+    lost = made - (asked[i] if asked else n * stride)
+    return windows.transposed(kernel[i], stride, dilation, lost, extra, upper=rule == "SAME_UPPER")
 
 
 def pool(kind: Kind) -> Function:
     def run(node: Node) -> Result:
-        kernel = node.numbers("kernel_shape", [])
-        if across := _across_channels(node, kernel):
-            return across
-        x, roles = node.image(node.tensor(0))
-        ceil = bool(node.attrs.get("ceil_mode", 0))
-        ops = node.windows(kernel, roles, ceil)
-        if all(op == Window(1, ceil=ceil) for op in ops.values()):
-            return replace(x, acted=True)
-        return node.lay(kind, x, ops)
+        x, ceil = node.tensor(0), bool(node.attrs.get("ceil_mode", 0))
+        return windows.pool(node, kind, x, node.windows(node.numbers("kernel_shape", []), x, ceil))
 
     return run
 
 
-def _across_channels(node: Node, kernel: Sequence[int]) -> Value | None:
-    """Pass a pool that slides along channels only, as in a local response normalisation: neutral."""
-    x = node.tensor(0)
-    windows = [node.window(kernel, i) for i in range(len(kernel))]
-    dims = x.known[2:]
-    slides = [window != Window(1) for window in windows]
-    if len(dims) != len(windows) or not any(slides) or any(window.stride < 1 for window in windows):
-        return None
-    if any(slid and (has_positions(dim) or alone(dim)) for slid, dim in zip(slides, dims, strict=True)):
-        return None
-    sizes = [out_size(window, size_of(dim)) for window, dim in zip(windows, dims, strict=True)]
-    slid = tuple(dim if alone(dim) else plain(n) for dim, n in zip(dims, sizes, strict=True))
-    return x.activated((*x.known[:2], *slid))
-
-
 def pad(node: Node) -> Result:
-    x = node.arranger.settled(node.tensor(0))
+    x = node.tensor(0)
     rank = len(x.known)
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
     named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
@@ -156,42 +120,20 @@ def pad(node: Node) -> Result:
     mode = MODES.get(node.text("mode", "constant"))
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has a mode or amounts that make no sense")
-    ops: dict[str, Op] = dict.fromkeys(node.trace.axes, Window(1, mode=mode))
-    dims = list(x.known)
-    for i, axis in enumerate(axes):
-        before, after = amounts[i], amounts[len(axes) + i]
-        role = _own_role(node.arranger, x, axis, rank) if before or after else ""
-        if role:
-            ops[role] = Window(1, padding=(before, after), mode=mode)
-        elif before or after:
-            dims[axis] = plain(max(size_of(dims[axis]) + before + after, 0))
-    if tuple(dims) != x.known and all(op == Window(1, mode=mode) for op in ops.values()):
-        return replace(x, dims=tuple(dims))  # channels alone
-    every = [n for op in ops.values() if isinstance(op, Window) for n in op.padding if isinstance(n, int)]
-    kind: Kind = "crop" if max(every) <= 0 and min(every) < 0 else "pad"
-    return node.lay(kind, replace(x, dims=tuple(dims)), ops)
-
-
-def _own_role(arranger: GraphArranger, x: Value, axis: int, rank: int) -> str:
-    """Find the role of one axis, which must be no mixture."""
-    dim = x.known[axis]
-    if is_channels(dim):
-        roles = [*arranger.trace.axes]
-        return roles[axis - 2] if size_of(dim) == 1 and rank == len(roles) + 2 and axis > 1 else ""
-    if len(dim) > 1 or not axis_of(dim):
-        raise Stuck("changes height, width and channels as one")
-    return axis_of(dim)
+    ends = zip(axes, amounts, amounts[len(axes) :], strict=False)
+    rows = {axis: Window(1, padding=(before, after), mode=mode) for axis, before, after in ends if before or after}
+    return windows.pad(node, x, rows, mode)
 
 
 def resize(node: Node) -> Result:
-    x, roles = node.image(node.tensor(0))
+    x = node.tensor(0)
     rank = len(x.known)
     scales, sizes = _targets(node)
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     if len(scales or sizes) < len(axes):
         raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
     style = _style(node)
-    ops: dict[str, Op] = {}
+    ops: list[Resize | None] = [None] * rank
     for i, axis in enumerate(axes):
         n = size_of(x.known[axis])
         scale = Fraction(scales[i]).limit_denominator(10_000) if scales else None
@@ -199,9 +141,8 @@ def resize(node: Node) -> Result:
             if scale not in (None, 1) or (sizes and sizes[i] != n):
                 raise Stuck("resizes batch or channels")
         elif scale != 1:
-            op = Resize(sizes[i] if sizes else None, scale, **style)
-            ops[roles[axis - 2]] = _checked(node, op, n)
-    return node.lay("resize", x, ops) if ops else replace(x, acted=True)
+            ops[axis] = _checked(node, Resize(sizes[i] if sizes else None, scale, **style), n)
+    return windows.resize(node, x, ops[2:])
 
 
 def _targets(node: Node) -> tuple[list[float], list[int]]:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from padviz.axis.operations import Op, Same, Window
-from padviz.network.layer import Channels
+from padviz.axis.operations import Same, Window
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    shape_of,
-    size_of,
-)
+from padviz.sources.tracing.axis_labels import shape_of
 from padviz.sources.tracing.calls import GraphCall
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
@@ -29,10 +25,9 @@ NOTHING = ["NOTSET", "VALID", ""]
 
 @dataclass
 class GraphArranger(Arranger):
-    """A graph while it is laid out; the operations in `neutral` are elementwise. A `batch` is images."""
+    """A graph while it is laid out; the operations in `neutral` are elementwise."""
 
     neutral: frozenset[str] = frozenset()
-    batch: int = 1
     budget: Budget = field(default_factory=Budget)
 
 
@@ -126,22 +121,12 @@ class Node(GraphCall):
         stride, dilation = self.each("strides", 1, k)[i], self.each("dilations", 1, k)[i]
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
-    def windows(self, kernel: Sequence[int], roles: Sequence[str], ceil: bool = False) -> dict[str, Op]:
-        """Make the windows on all axes, by their roles."""
-        if len(kernel) != len(roles):
-            raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(roles)}")
-        return {role: self.window(kernel, i, ceil) for i, role in enumerate(roles)}
+    def windows(self, kernel: Sequence[int], x: Value, ceil: bool = False) -> list[Window]:
+        """Make the windows on all axes of a tensor."""
+        return [self.window(self.over(kernel, x), i, ceil) for i in range(len(kernel))]
 
-    def channels(self, x: Value, weight: Sequence[int], groups: int, transposed: bool = False) -> Channels | None:
-        """Find what a weight says of a convolution of `x`, for each image; None where it says nothing that makes sense.
-
-        What becomes further images of a batch on the way is groups of channels.
-        """
-        if len(weight) < 2 or min(*weight[:2], groups) < 1:
-            return None
-        first, second = weight[0], weight[1] * groups
-        if first % groups:
-            return None
-        into, out = (first, second) if transposed else (second, first)
-        batch, rest = divmod(size_of(x.known[0]), self.arranger.batch)
-        return None if rest or not batch else Channels(batch * into, batch * out, batch * groups)
+    def over(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
+        """Check that a kernel has as many dimensions as a tensor from the third on."""
+        if len(kernel) != len(x.known) - 2:
+            raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")
+        return kernel

@@ -14,7 +14,7 @@ from padviz.sources.torch.data import WHY
 from padviz.sources.torch.merging import hidden, pick, pointwise
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
-from padviz.sources.tracing.calls import Result, distinct, join
+from padviz.sources.tracing.calls import Result, distinct, join, with_kernel
 from padviz.sources.tracing.meeting import contracting
 from padviz.sources.tracing.meeting.contracting import Letters, contract, met
 from padviz.sources.tracing.meeting.masks import MASKED
@@ -65,8 +65,11 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
-    value = call.map(input)
-    return weighed(call, value, [*range(input.ndim)], [*range(input.ndim - 1), "out"], {"out": call.out.shape[-1]})
+    def times() -> Result:
+        own = [*range(input.ndim)]
+        return weighed(call, call.map(input), own, [*own[:-1], "out"], {"out": call.out.shape[-1]})
+
+    return with_kernel(call, times, call.of(weight), call.of(bias))
 
 
 def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Map:

@@ -124,6 +124,10 @@ class Call(calls.Call):
         self.given: tuple[Any, Any] = (), {}
 
     @property
+    def part(self) -> object:
+        return id(tensors_in(self.out)[0])
+
+    @property
     def axes(self) -> int:
         """How many axes it is for, as its name says; those of the image where it does not."""
         said = AXES_IN.search(self.op)
@@ -167,6 +171,8 @@ class Call(calls.Call):
             return path if path and (part or childless) else f"{path}.{short}".lstrip(".")
         if part == "norm":
             return path if "Norm" in self.modules.kind and path else self.inner(self.op)
+        if part == "pad" and "Pad" in self.modules.kind:
+            return self.name()
         return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
 
     def inner(self, suffix: str) -> str:
@@ -188,11 +194,10 @@ class Call(calls.Call):
     def handled(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.given
         try:
-            given = inspect.signature(handler).bind(self, *args, **kwargs).arguments
+            inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
             raise Stuck("is called in a way that padviz does not follow") from None
-        kernel, bias = self.of(given.get("weight")), self.of(given.get("bias"))
-        return calls.with_kernel(self, lambda: handler(self, *args, **kwargs), kernel, bias)
+        return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
         """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""

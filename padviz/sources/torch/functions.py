@@ -75,7 +75,6 @@ TABLE: Mapping[str, Handler] = {
     "baddbmm": mixing.baddbmm,
     "cdist": mixing.cdist,
     "copy": merge.copy,
-    "conv1d": windows.conv1d,
     "convolution": windows.convolution,
     "einsum": mixing.einsum,
     **dict.fromkeys(["embedding", "one_hot"], merge.embedding),

@@ -23,7 +23,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
     with_tokens,
 )
-from padviz.sources.tracing.calls import Result, side_by_side, together
+from padviz.sources.tracing.calls import Result, side_by_side, together, with_kernel
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -75,7 +75,8 @@ def copy(call: Call, input: Any, src: Any, *args: Any, **options: Any) -> Result
 def embedding(call: Call, input: Any, weight: Any = None, *args: Any, **options: Any) -> Result:
     """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = call.map(input)
-    return indices.part_of((*indices.known, plain(call.out.shape[-1])), id(call.out))
+    vectors = indices.part_of((*indices.known, plain(call.out.shape[-1])), id(call.out))
+    return with_kernel(call, lambda: vectors, call.of(weight), None)
 
 
 def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Result:

@@ -1,104 +1,25 @@
-"""PyTorch's convolutions, pools, pads and resizes, as layers."""
+"""PyTorch's convolutions, pools, pads and resizes: what their arguments say of windows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
 from typing import Any
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window
+from padviz.axis.operations import Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
-from padviz.network.layer import CONVOLUTIONS, Channels, Kind
-from padviz.sources.torch.arguments import Refused, tensors_in
-from padviz.sources.torch.attention import weighed
+from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import (
-    Axis,
-    Block,
-    Dims,
-    alone,
-    axis_of,
-    has_parts,
-    has_places,
-    has_positions,
-    in_runs,
-    is_channels,
-    is_flattened,
-    is_image,
-    is_mixed,
-    plain,
-    positions,
-    size_of,
-    with_tokens,
-)
+from padviz.sources.tracing.arranging import Stuck
+from padviz.sources.tracing.axis_labels import Block, axis_of, has_places, is_channels, plain, positions, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting import contracting
-from padviz.sources.tracing.meeting.among_channels import laid_among_channels
-from padviz.sources.tracing.meeting.mixing import joined_inside
+from padviz.sources.tracing.meeting import windows
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
-
-KINDS = {
-    "nearest": Resize(),
-    "nearest-exact": Resize(grid="tf_half_pixel_for_nn"),
-    "linear": Resize(linear=True),
-    "bilinear": Resize(linear=True),
-    "trilinear": Resize(linear=True),
-    "bicubic": Resize(cubic=True),
-}
-
-
-def over(call: Call, kind: Kind, input: Any, ops: Iterable[Op | None], channels: Channels | None = None) -> Map:
-    """Lay one layer over an image, with an operation for each of its last dimensions."""
-    ops = [*ops]
-    if (inside := _inside(call, call.map(input), kind, ops)) is not None:
-        return inside
-    if kind not in CONVOLUTIONS and (among := _among(call, kind, input, ops)) is not None:
-        return among
-    value, roles = call.image(input, len(ops))
-    return call.lay(kind, value, dict(zip(roles, ops, strict=True)), channels=channels)
-
-
-def _inside(call: Call, value: Map, kind: Kind, ops: Sequence[Op | None]) -> Map | None:
-    """Lay what joins neighbours by so many, inside of the windows that an image is split into; None for all else."""
-    own = [alone(dim) for dim in value.known[-len(ops) :]]
-    split = {
-        part.role: op.kernel
-        for part, op in zip(own, ops, strict=True)
-        if isinstance(part, Axis) and part.inner and part.step == 1 and isinstance(op, Window)
-        and op == Window(op.kernel, op.kernel) and part.size % op.kernel == 0
-    }  # fmt: skip
-    if len(split) < len(ops) or any(map(has_positions, value.known[-len(ops) - 1 : -len(ops)])):
-        return None
-    return call.shaped(joined_inside(call.arranger, call.name(), kind, value, split))
-
-
-def _among(call: Call, kind: Kind, input: Any, ops: Sequence[Op | None], each_alone: bool = True) -> Map | None:
-    value, out = call.arranger.settled(call.map(input)), tensors_in(call.out)[0]
-    shape = out.shape[-len(ops) - 1 :]
-    return laid_among_channels(call.arranger, call.name(), kind, value, ops, shape, id(out), each_alone)
-
-
-def _asking(call: Call, value: Map, axes: int) -> Map | None:
-    """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
-    own = [alone(dim) for dim in value.known[-axes:]]
-    sizes = [part.size for part in own if isinstance(part, Axis) and part.inner and part.step == 1]
-    if tuple(sizes) != call.out.shape[-axes:] or has_positions(value.known[-axes - 1]):
-        return None
-    layer = call.broken("convolves inside of windows, each padded by itself").at
-    call.trace.asking[layer] = value.at
-    return call.shaped(replace(value, layer=layer, part=()))
-
-
-def channels_of(input: Any, out_channels: Any, rank: int, groups: int = 1) -> Channels:
-    """Count the channels of a convolution over the last `rank` dimensions; images of a batch are groups of it."""
-    batch = prod(input.shape[: -rank - 1])
-    return Channels(batch * input.shape[-rank - 1], batch * out_channels, batch * groups)
 
 
 def each(value: Any, axes: int) -> tuple[int, ...]:
@@ -120,26 +41,17 @@ def conv(
     call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
     groups: int = 1,
 ) -> Result:  # fmt: skip
-    axes = weight.ndim - 2
-    taps = laid(weight.shape[2:], stride, padding, dilation, axes=axes)
-    if taps == [Window(1)] * 2 and (value := call.of(input)) and not is_image(value.known, axes):
-        return weighed(call, value, [*"nkij"[-input.ndim :]], [*"noij"[-input.ndim :]], {"o": weight.shape[0]})
-    if (asking := _asking(call, call.map(input), axes)) is not None:
-        return asking
-    if (among := _among(call, "conv", input, taps, groups == weight.shape[0] == input.shape[-axes - 1])) is not None:
-        return among
-    value, roles = call.image(input, axes)
-    windows = dict(zip(roles, taps, strict=True))
-    pad, (path, module) = call.trace.layers[value.at], call.modules.stack[-1]
-    if pad.name == f"{path}.pad" and getattr(module, "padding_mode", "zeros") != "zeros":
-        ops = {role: _with_pad(window, pad.ops[call.trace.axes[role]]) for role, window in windows.items()}
-        value, windows = replace(value, layer=pad.inputs[0]), ops
-    return call.lay("conv", value, windows, channels=channels_of(input, weight.shape[0], axes, groups))
+    ops = laid(weight.shape[2:], stride, padding, dilation, axes=weight.ndim - 2)
+    return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
 
 
-def _with_pad(window: Window, pad: Any) -> Window:
-    """Give a convolution the padding, for another mode than zero, that its own module did before."""
-    return replace(window, padding=pad.padding, mode=pad.mode)
+def _convolved(
+    call: Call, input: Any, weight: Any, bias: Any, ops: Sequence[Any], out: int, groups: int
+) -> Result:  # fmt: skip
+    path, module = call.modules.stack[-1]
+    own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
+    into = input.shape[-len(ops) - 1]
+    return windows.conv(call, call.map(input), ops, into, out, groups, call.of(weight), call.of(bias), own_pad)
 
 
 def padded_conv2d(
@@ -147,28 +59,9 @@ def padded_conv2d(
     dilation: Any = 1, groups: int = 1, schemes: Any = ("zero", "zero"),
 ) -> Result:  # fmt: skip
     """Convolve as `padviz.nn` does, which says what its padding reads."""
-    value, roles = call.image(input)
-    windows = laid(weight.shape[-2:], stride, 0, dilation)
-    ops = {
-        role: replace(window, padding=rows, mode=scheme)
-        for role, window, rows, scheme in zip(roles, windows, pads, schemes, strict=True)
-    }
-    return call.lay("conv", value, ops, channels=channels_of(input, weight.shape[0], 2, groups))
-
-
-def conv1d(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
-) -> Result:  # fmt: skip
-    """Convolve a signal; of an image, columns, or rows, where the others are gone: one tap leaves each alone."""
-    if len(call.trace.axes) == 1:
-        return conv(call, input, weight, bias, stride, padding, dilation, groups)
-    (window,), value = laid(weight.shape[-1], stride, padding, dilation, axes=1), call.map(input)
-    if window == Window(1):
-        own = [*"nkl"[-input.ndim :]]
-        return weighed(call, value, own, ["o" if letter == "k" else letter for letter in own], {"o": weight.shape[0]})
-    value, (role,) = call.image(input, 1)
-    return call.lay("conv", value, {role: window}, channels=channels_of(input, weight.shape[0], 1, groups))
+    figures = zip(laid(weight.shape[-2:], stride, 0, dilation), pads, schemes, strict=True)
+    ops = [replace(window, padding=rows, mode=scheme) for window, rows, scheme in figures]
+    return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
 
 
 def convolution(
@@ -178,7 +71,7 @@ def convolution(
     """Handle what exported programs call a convolution of any kind."""
     if transposed:
         return conv_transpose(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
-    return (conv1d if len(stride) == 1 else conv)(call, input, weight, bias, stride, padding, dilation, groups)
+    return conv(call, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv_transpose(
@@ -191,38 +84,25 @@ def conv_transpose(
     pads = [(n, n) for n in each(padding, axes)]
     steps = (each(number, axes) for number in (stride, dilation))
     figures = zip(weight.shape[2:], *steps, pads, each(output_padding, axes), strict=True)
-    channels = channels_of(input, weight.shape[1] * groups, axes, groups)
-    return over(call, "convtranspose", input, [Transposed(*figure) for figure in figures], channels)
+    return _convolved(call, input, weight, bias, [Transposed(*f) for f in figures], weight.shape[1] * groups, groups)
 
 
 def max_pool(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
-    windows = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
-    return over(call, "maxpool", input, windows)
+    ops = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
+    return windows.pool(call, "maxpool", call.map(input), ops)
 
 
 def avg_pool(
     call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: Any = None,
 ) -> Result:  # fmt: skip
-    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:
-        return call.pool(call.image(input, call.axes)[0])  # F.avg_pool2d(x, x.shape[2:])
-    windows = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
-    if call.axes < len(call.trace.axes) and is_flattened(call.map(input).known[-1:]):
-        return _in_runs(call, call.map(input), windows[0])
-    return over(call, "avgpool", input, windows)
-
-
-def _in_runs(call: Call, value: Map, window: Window) -> Map:
-    """Pool runs of positions that are one dimension, all of them: more than one row may be in a run."""
-    *dims, line = value.known
-    if window != Window(window.kernel, window.kernel) or is_mixed(line) or has_parts(value.known):
-        raise Stuck("pools flattened positions, not by runs of all of them")
-    if size_of(line) % window.kernel:
-        raise Stuck("pools runs of positions, and leaves some out")
-    return replace(value, dims=(*dims, in_runs(line, window.kernel)))
+    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
+        return windows.adaptive(call, call.map(input), [1] * call.axes)
+    ops = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
+    return windows.pool(call, "avgpool", call.map(input), ops)
 
 
 def lp_pool(
@@ -232,40 +112,18 @@ def lp_pool(
 
 
 def adaptive_pool(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
-    wanted = (output_size,) * call.axes if isinstance(output_size, int) else tuple(output_size)
-    if {*wanted} == {1}:
-        if call.axes < len(call.trace.axes):  # rows and columns may be one dimension
-            return contracting.over(call, call.map(input), {input.ndim - 1}, keep=True)
-        return call.pool(call.image(input, call.axes)[0])
-    return over(call, "adaptive", input, [None if n is None else Adaptive(n) for n in wanted])
-
-
-def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
-    source = call.arranger.settled(call.map(input))
-    pairs = list(zip(pad[::2], pad[1::2], strict=True))
-    if call.arranger.tokens and (beside := _tokens_of_zeros(source, pairs)):
-        call.arranger.put = True
-        return replace(source, dims=beside)
-    dims = source.known[: -len(pairs) - 1 : -1]  # the last dimension's first
-    amounts = {axis_of(dim): pair for dim, pair in zip(dims, pairs, strict=True) if positions(dim)}
-    if not any(map(any, amounts.values())) and (len(amounts) < len(pairs) or not amounts):
-        return pointwise(call)  # channels
-    if not amounts.keys() <= {*call.trace.axes}:
-        raise Stuck("pads what is not rows and columns")
-    return _laid_pad(
-        call, source, {role: Window(1, padding=amounts.get(role, (0, 0)), mode=MODES[mode]) for role in call.trace.axes}
+    return windows.adaptive(
+        call, call.map(input), [output_size] * call.axes if isinstance(output_size, int) else output_size
     )
 
 
-def _tokens_of_zeros(source: Map, pairs: Sequence[tuple[int, int]]) -> Dims | None:
-    """Put zeros in front of positions that are one dimension, or behind them, as tokens; None for other pads."""
-    padded = [i for i, pair in enumerate(pairs) if any(pair)]
-    at = len(source.known) - 1 - padded[0] if len(padded) == 1 else 0
-    before, after = pairs[padded[0]] if len(padded) == 1 else (1, 1)
-    if (before and after) or not is_flattened(source.known[at : at + 1]) or is_mixed(source.known[at]):
-        return None
-    beside = with_tokens(source.known[at], before + after, behind=after > 0)
-    return (*source.known[:at], beside, *source.known[at + 1 :])
+def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
+    pairs = dict(zip(range(input.ndim)[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
+    if not any(pad) and not all(positions(call.map(input).known[dim]) for dim in pairs):
+        return pointwise(call)  # channels
+    scheme = MODES[mode]
+    rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
+    return windows.pad(call, call.map(input), rows, scheme)
 
 
 def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any = 0) -> Result:
@@ -273,23 +131,14 @@ def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any =
     return pad(call, input, amounts)
 
 
-def _laid_pad(call: Call, source: Map, windows: dict[str, Window]) -> Map:
-    name = call.name() if "Pad" in call.modules.kind else call.name("pad")
-    with call.trace.made_by(name):
-        return call.lay("pad", source, windows, name)
-
-
 def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1), value: Any = None) -> Result:
     """Pad as `padviz.nn` does, which says what it reads."""
-    source = call.arranger.settled(call.map(input))
-    windows = {
-        axis_of(source.known[dim]): Window(1, padding=rows, mode=scheme)
-        for dim, rows, scheme in zip(dims, pads, schemes, strict=True)
-        if positions(source.known[dim]) or any(rows)
+    rows = {
+        dim % input.ndim: Window(1, padding=ends, mode=scheme)
+        for dim, ends, scheme in zip(dims, pads, schemes, strict=True)
+        if positions(call.map(input).known[dim]) or any(ends)
     }
-    if not windows.keys() <= {*call.trace.axes}:
-        raise Stuck("pads what is not rows and columns")
-    return _laid_pad(call, source, windows)
+    return windows.pad(call, call.map(input), rows)
 
 
 def interpolate(
@@ -299,14 +148,15 @@ def interpolate(
     axes = call.out.ndim - 2
     wanted = call.out.shape[2:] if size is None else each(size, axes)
     if mode == "area":
-        return over(call, "adaptive", input, map(Adaptive, wanted))
-    if antialias or mode not in KINDS:
+        return windows.adaptive(call, call.map(input), wanted)
+    if antialias or mode not in windows.STYLES:
         raise Stuck(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
-    kind = replace(KINDS[mode], align_corners=bool(align_corners))
-    if scale_factor is None or recompute_scale_factor:
-        return over(call, "resize", input, [replace(kind, size=n) for n in wanted])
-    scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
-    return over(call, "resize", input, [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales])
+    kind = replace(windows.STYLES[mode], align_corners=bool(align_corners))
+    ops = [replace(kind, size=n) for n in wanted]
+    if scale_factor is not None and not recompute_scale_factor:
+        scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
+        ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales]
+    return windows.resize(call, call.map(input), ops)
 
 
 def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
@@ -317,7 +167,7 @@ def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
 
 
 def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
-    return over(call, "resize", input, [Resize(scale=Fraction(upscale_factor))] * 2)
+    return call.shaped(windows.lay(call, "resize", call.map(input), [Resize(scale=Fraction(upscale_factor))] * 2))
 
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
@@ -330,10 +180,10 @@ def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding:
     if call.out.ndim != 3:
         return call.unknown()  # Tensor.unfold
     value, roles = call.image(input)
-    windows = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
-    columns = call.arranger.lay(call.name(), "conv", value, windows)
+    ops = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
+    columns = call.arranger.lay(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
-    taps = prod(window.kernel for window in windows.values())
+    taps = prod(op.kernel for op in ops.values())
     channels = (*plain(call.out.shape[1] // taps), Block(taps, "taps"))
     return replace(columns, dims=(*map(plain, call.out.shape[:1]), channels, rows + cols))
 

@@ -167,8 +167,12 @@ def whole_axes(dim: Sequence[Factor]) -> set[str]:
     return {part.role for part in own}
 
 
+def in_places(dims: Dims) -> Dims:
+    """Make places of the inner parts of axes, and whole axes of the outer ones."""
+    return tuple(tuple(map(_placed, dim)) for dim in dims)
+
+
 def _placed(factor: Factor) -> Factor:
-    """Make a place of the inner part of an axis, and a whole axis of the outer one."""
     if not isinstance(factor, Axis) or factor.looked:
         return factor
     return Block(factor.size, factor.role) if factor.inner else replace(factor, step=1)
@@ -178,11 +182,12 @@ def _placed(factor: Factor) -> Factor:
 class Arranger:
     """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
 
-    `block` is what stands between the name of a split and the places of its blocks.
+    `block` is what stands between the name of a split and the places of its blocks; a `batch` is images.
     """
 
     trace: Trace
     block: str = "."
+    batch: int = 1
     tokens: bool = False  # whether to follow positions beside tokens; whether there were some; and were taken away
     put: bool = False
     taken: bool = False
@@ -228,7 +233,7 @@ class Arranger:
         blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
             layer = self.space_to_depth(x.by, x.at, blocks)
-            x = replace(x, layer=layer, dims=tuple(tuple(map(_placed, dim)) for dim in x.known))
+            x = replace(x, layer=layer, dims=in_places(x.known))
         return x
 
     def in_step(self, values: Sequence[Map]) -> list[Map]:

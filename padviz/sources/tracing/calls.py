@@ -65,6 +65,11 @@ class Call(ABC):
         return f"function {self.op}"
 
     @property
+    @abstractmethod
+    def part(self) -> object:
+        """What tells channels that it makes from those that another call makes of the same layer."""
+
+    @property
     def inputs(self) -> list[int]:
         """The layers that it reads."""
         return list(dict.fromkeys(value.at for value in self.maps))
@@ -277,6 +282,10 @@ class GraphCall(Call):
     @property
     def sources(self) -> list[int]:
         return sorted(frozenset().union(*(x.sources for x in self.given)))
+
+    @property
+    def part(self) -> object:
+        return self.title
 
     def name(self, part: str = "") -> str:
         return f"{self.title}.{part}" if part in PARTS else self.title
