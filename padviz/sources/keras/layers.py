@@ -27,7 +27,7 @@ NEUTRAL = (
 TABLE: Mapping[str, Callable[[Call], Result]] = {
     **dict.fromkeys(SAME, merge.same),
     **dict.fromkeys(NEUTRAL, merge.neutral),
-    **dict.fromkeys(("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum", "Subtract"), merge.merged("add")),
+    **dict.fromkeys(("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), merge.merged("add")),
     **dict.fromkeys(("Multiply", "Divide", "TrueDivide", "Power"), merge.merged("multiply")),
     **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), merge.reduced),
     **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), windows.global_pool),
@@ -53,6 +53,7 @@ TABLE: Mapping[str, Callable[[Call], Result]] = {
     "Resizing": windows.resize,
     "SeparableConv2D": windows.separable,
     "Squeeze": merge.squeeze,
+    "Subtract": merge.subtract,
     "UnitNormalization": merge.norm("norm over positions"),
     "UpSampling2D": windows.upsample,
     "ZeroPadding2D": windows.pad,

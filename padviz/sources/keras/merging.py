@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from padviz.network.layer import Kind
 from padviz.sources.keras.activations import WHY, activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
-from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dim, plain, positions, size_of
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import plain, positions, size_of
 from padviz.sources.tracing.calls import Result, side_by_side, together
-from padviz.sources.tracing.meeting.contracting import along, linear, over
-from padviz.sources.tracing.meeting.mixing import mixed
+from padviz.sources.tracing.meeting import elementwise, products
+from padviz.sources.tracing.meeting.contracting import along, over
 
 
 def same(call: Call) -> Result:
@@ -40,12 +40,11 @@ def softmax(call: Call) -> Result:
 
 def merged(kind: Kind) -> Callable[[Call], Result]:
     """Make a handler of several maps, position by position; a gate where one is pooled."""
+    return lambda call: together(call, kind, call.maps)
 
-    def run(call: Call) -> Result:
-        away = call.op == "Subtract" and any(call.trace.pooled[x.at] for x in call.maps)  # a mean: a normalisation
-        return together(call, "multiply" if away else kind, call.maps)
 
-    return run
+def subtract(call: Call) -> Result:
+    return elementwise.subtract(call)
 
 
 def concatenate(call: Call) -> Result:
@@ -65,19 +64,14 @@ def norm(why: str, default: int = -1) -> Callable[[Call], Result]:
 
     def run(call: Call) -> Result:
         x = call.tensor(0)
-        return _normalised(call, x, [x.known[axis] for axis in call.axes(len(x.known), default)], why)
+        return elementwise.norm(call, x.activated(x.dims), why, call.axes(len(x.known), default))
 
     return run
 
 
 def group_norm(call: Call) -> Result:
     x = call.tensor(0)
-    return _normalised(call, x, x.known, "group norm")
-
-
-def _normalised(call: Call, x: Value, over: Iterable[Dim], why: str) -> Result:
-    acted = x.activated(x.dims)
-    return call.norm(acted, why, over) if isinstance(acted, Map) else acted
+    return elementwise.norm(call, x.activated(x.dims), "group norm", range(len(x.known)))
 
 
 def dense(call: Call) -> Result:
@@ -85,9 +79,8 @@ def dense(call: Call) -> Result:
     x, units = call.tensor(0), call.number("units")
     if units < 1:
         raise Malformed(f"it has {units} units")
-    own = [*range(len(x.known) - 1), "in"]
-    sizes: dict[object, int] = {"in": size_of(x.known[-1]), "out": units}
-    return activated(call, linear(call, x, own, [*own[:-1], "out"], sizes, part=call.title))
+    made = products.dense(call, x, units)
+    return activated(call, made) if isinstance(made, Value) else made
 
 
 def reduced(call: Call) -> Result:
@@ -99,17 +92,12 @@ def reduced(call: Call) -> Result:
 
 def attention(call: Call) -> Result:
     """Attend along the dimensions between the first and the last: of queries the first, of values the second tensor."""
-    query, value = (call.arranger.settled(call.tensor(i)) for i in (0, min(1, len(call.read) - 1)))
-    if not isinstance(query, Map) or not isinstance(value, Map):
-        raise Stuck("lacks a map")
-    rank = len(value.known)
-    axes = call.config.get("attention_axes") or (range(1, rank - 1) if call.op == "MultiHeadAttention" else [rank - 2])
-    dims = [value.known[from_front(axis, rank)] for axis in (axes if isinstance(axes, list | range) else [axes])]
-    lost = [atom for atom in positions(*dims) if atom.size > 1]
-    if not lost:
-        return replace(query, acted=True)
-    seen = mixed(call.arranger, call.name(), value, lost, "attention", query.at)
-    return replace(seen, dims=query.dims, acted=True)
+    query, value = call.tensor(0), call.tensor(min(1, len(call.read) - 1))
+    rank, heads = len(value.known), call.op == "MultiHeadAttention"
+    axes = call.config.get("attention_axes") or ([*range(1, rank - 1)] if heads else [rank - 2])
+    along = [from_front(axis, rank) for axis in (axes if isinstance(axes, list) else [axes])]
+    value = replace(value, dims=(*value.known[:-1], query.known[-1]))  # heads make as many channels as queries have
+    return products.attention(call, query, value, along)
 
 
 def flatten(call: Call) -> Result:

@@ -11,22 +11,16 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
+from padviz.sources.onnx.constants.folding import axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, whole_axes
-from padviz.sources.tracing.axis_labels import (
-    axis_of,
-    plain,
-    positions,
-    regrouped,
-    shape_of,
-    size_of,
-)
-from padviz.sources.tracing.calls import Result, distinct, join, side_by_side, together, with_kernel
-from padviz.sources.tracing.meeting.contracting import Letters, contract, linear, over, running
-from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, size_of
+from padviz.sources.tracing.calls import Result, side_by_side, together, with_kernel
+from padviz.sources.tracing.meeting import products
+from padviz.sources.tracing.meeting.contracting import over, running
+from padviz.sources.tracing.meeting.elementwise import masked, subtract
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
@@ -42,28 +36,11 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
             return Constant(None if any(x.dims is None for x in node.given) else node.lined_up([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
-        away = node.op == "Sub" and any(node.trace.pooled[x.at] for x in maps)  # a mean: a normalisation
-        joined = _masked(node, together(node, "multiply" if away else kind, maps))
+        joined = subtract(node) if node.op == "Sub" else together(node, kind, maps)
+        joined = masked(node, joined) if node.op == "Add" else joined
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
-
-
-def _masked(node: Node, x: Map) -> Map:
-    """Cut the windows that scores are of, where constants that are added hide positions from each other."""
-    if node.op != "Add" or x.dims is None or not any(at.looked for at in positions(*x.dims)):
-        return x
-    for constant in node.given:
-        if not isinstance(constant, Constant):
-            continue
-        if constant.array is None and constant.later is None:
-            raise Stuck("masks attention with numbers that are not known")
-        try:
-            array = worked_out(constant, node.arranger.budget)
-        except Unread as error:
-            raise Stuck(f"masks attention with numbers that {error}") from None
-        x = replace(x, windows=x.windows + cuts_of(x.dims, array > MASKED))
-    return x
 
 
 def _reweighed(node: Node, x: Map) -> Value | None:
@@ -98,7 +75,7 @@ def reduced(node: Node) -> Value:
 
 
 def global_pool(node: Node) -> Value:
-    x = node.arranger.settled(node.tensor(0))
+    x = node.tensor(0)
     return over(node, x, range(2, len(x.known)), keep=True)
 
 
@@ -141,33 +118,8 @@ def _along_positions(node: Node, axis: int) -> Value:
     return as_pad(node.arranger, node.name("pad"), whole, role, rows)
 
 
-def product(node: Node, a: Value, b: Value, letters: tuple[Letters, Letters, Letters]) -> Value:
-    """Multiply two tensors and sum over the letters that the result lacks, as einsum names dimensions."""
-    (first, second, out) = letters
-    for x, own in ((a, first), (b, second)):
-        if x.dims is not None and len(x.dims) != len(own):
-            raise Malformed(f"it multiplies a tensor of {len(x.dims)} dimensions as one of {len(own)}")
-    if isinstance(a, Constant) or isinstance(b, Constant):
-        x, own, weight, theirs = (a, first, b, second) if isinstance(b, Constant) else (b, second, a, first)
-        sizes = dict(zip(theirs, shape_of(weight.dims), strict=True)) if weight.dims is not None else {}
-        return linear(node, x, own, out, sizes, part=node.title)
-
-    def times(values: Sequence[Map]) -> int:
-        return join(node, "multiply", [x.at for x in distinct(node, values)])
-
-    terms = [(x, letters) for x, letters in ((a, first), (b, second)) if isinstance(x, Map)]
-    return contract(node, terms, out, times)
-
-
 def matmul(node: Node) -> Value:
-    at = {"QLinearMatMul": (0, 3)}.get(node.op, (0, 1))
-    a, b = (node.tensor(i) for i in at)
-    ranks = [2 if x.dims is None else len(x.dims) for x in (a, b)]
-    batch: list[object] = list(range(-max(ranks), -2))
-    first = [*batch, "i", "k"][-ranks[0] :]
-    second = [*batch, "k", "j"][-ranks[1] :] if ranks[1] > 1 else ["k"]
-    out = [*batch, *(["i"] if ranks[0] > 1 else []), *(["j"] if ranks[1] > 1 else [])]
-    return product(node, a, b, (first, second, out))
+    return products.matmul(node, node.tensor(0), node.tensor(3 if node.op == "QLinearMatMul" else 1))
 
 
 def gemm(node: Node) -> Result:
@@ -176,44 +128,26 @@ def gemm(node: Node) -> Result:
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
     b, bias = node.tensor(1), node.optional(2)
-    return with_kernel(node, lambda: product(node, a, b, (first, second, "ij")), None, bias)
+    return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
 
 
 def einsum(node: Node) -> Value:
-    left, _, out = str(node.required("equation")).replace(" ", "").partition("->")
-    terms = left.split(",")
-    if len(terms) != 2 or "." in left or not out:
-        raise Stuck(f"sums by {left!r}")
-    return product(node, node.tensor(0), node.tensor(1), (terms[0], terms[1], out))
+    return products.einsum(node, str(node.required("equation")), node.given)
 
 
 def attention(node: Node) -> Value:
-    """Attend in one node: the query's positions see all of the value's."""
-    looks = node.arranger.settled(node.tensor(0))
-    value = node.optional(2) or looks
-    seen = node.arranger.settled(value) if isinstance(value, Map) else looks
-    if not isinstance(looks, Map):
-        raise Stuck("lacks a map")
-    return Map(looks.known, node.trace.mix(node.title, seen.at, looks.at))
+    """Attend in one node, which may make queries and values of one tensor."""
+    query = node.tensor(0)
+    return products.attention(node, query, node.optional(2) or query, [-2])
 
 
 def recurrent(node: Node) -> Sequence[Value]:
-    """Run a recurrence: a step sees all rows that are among its features, and then every step sees every step."""
-    x = node.arranger.settled(node.tensor(0))
-    if not isinstance(x, Map) or len(x.known) != 3 or node.attrs.get("layout"):
+    ways, hidden = 2 if node.attrs.get("direction") == "bidirectional" else 1, int(node.attrs.get("hidden_size", 1))
+    if node.attrs.get("layout"):
         raise Stuck("runs along what is no sequence, or not along its first dimension")
-    steps, batch, features = x.known
-    hidden = plain(int(node.attrs.get("hidden_size", 1)))
-    ways = plain(2 if node.attrs.get("direction") == "bidirectional" else 1)
-    rows, along = (whole_axes([factor for factor in dim if factor.size > 1]) for dim in (features, steps))
-    if along and len(ways) == 0:
-        raise Stuck("sees what comes before each position alone")
-    lines = node.arranger.pooled_over(node.name("line"), x.at, rows) if rows else x.at
-    layer = node.arranger.pooled_over(node.name("global"), lines, along) if along else lines
-    last = Map((ways, batch, hidden), layer)
-    return [Map((steps, ways, batch, hidden), node.arranger.spread(node.title, layer, lines)), last, last][
-        : node.outputs
-    ]
+    seen, last = products.recurrence(node, node.tensor(0), 0, hidden, ways)
+    steps, batch, _ = seen.known
+    return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][: node.outputs]
 
 
 MIXING: dict[str, Callable[[Node], Result]] = {

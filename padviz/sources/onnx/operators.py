@@ -20,7 +20,7 @@ from padviz.sources.onnx.tensors import CONVS, SAME, Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, positions, shape_of, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting import windows
+from padviz.sources.tracing.meeting import elementwise, windows
 from padviz.sources.tracing.meeting.contracting import along
 
 Function = Callable[[Node], Result]
@@ -206,10 +206,10 @@ def norm(node: Node) -> Result:
         x = node.arranger.settled(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
         x = Map(x.known, layer)
-    activated = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    if not isinstance(activated, Map) or activated.dims is None:
-        return activated
-    return node.norm(activated, why, [activated.dims[i] for i in over(node, len(activated.dims))])
+    if x.dims is None:
+        return x.activated(None)
+    acted = x if node.op == "BatchNormalization" else x.activated(x.dims)
+    return elementwise.norm(node, acted, why, over(node, len(x.dims)))
 
 
 def _images(node: Node, rank: int) -> Sequence[int]:

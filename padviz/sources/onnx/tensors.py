@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from padviz.axis.operations import Same, Window
+from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
-from padviz.sources.onnx.constants.stored import Budget
+from padviz.sources.onnx.constants.stored import Budget, worked_out
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
 from padviz.sources.tracing.axis_labels import shape_of
 from padviz.sources.tracing.calls import GraphCall
@@ -63,6 +64,17 @@ class Node(GraphCall):
     def weight(self) -> Value:
         """The weights of a convolution."""
         return self.tensor(WEIGHT.get(self.op, 1))
+
+    def constants(self) -> Iterator[Array]:
+        for x in self.given:
+            if not isinstance(x, Constant):
+                continue
+            if x.array is None and x.later is None:
+                raise Stuck("masks attention with numbers that are not known")
+            try:
+                yield worked_out(x, self.arranger.budget)
+            except Unread as error:
+                raise Stuck(f"masks attention with numbers that {error}") from None
 
     def arrays(self, start: int) -> list[Array | None]:
         """Read the inputs from `start` on as small constants; what is not one is an error."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.data import WHY
-from padviz.sources.torch.merging import hidden, pick, pointwise
+from padviz.sources.torch.merging import pick
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import has_positions, looked_at, plain, positions
-from padviz.sources.tracing.calls import Result, distinct, join, with_kernel
-from padviz.sources.tracing.meeting import contracting
-from padviz.sources.tracing.meeting.contracting import Letters, contract, met
+from padviz.sources.tracing.axis_labels import has_positions, plain, positions
+from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting import contracting, products
+from padviz.sources.tracing.meeting.elementwise import hidden
 from padviz.sources.tracing.meeting.masks import MASKED
 
 
@@ -65,23 +64,11 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
-    def times() -> Result:
-        own = [*range(input.ndim)]
-        return weighed(call, call.map(input), own, [*own[:-1], "out"], {"out": call.out.shape[-1]})
-
-    return with_kernel(call, times, call.of(weight), call.of(bias))
-
-
-def weighed(call: Call, value: Map, own: Letters, out: Letters, sizes: Mapping[Any, int]) -> Map:
-    """Multiply by weights, whose channels are others than those of the same layer."""
-    return cast("Map", contracting.linear(call, value, own, out, sizes, part=(id(call.out),)))
+    return products.dense(call, call.map(input), call.out.shape[-1], call.of(weight), call.of(bias))
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:
-    """Multiply matrices, in the words of `product`."""
-    batch = "ABCDEFGH"[: max(input.ndim, other.ndim) - 2]
-    first, second = batch[len(batch) - input.ndim + 2 :] + "ik", batch[len(batch) - other.ndim + 2 :] + "kj"
-    return product(call, [(input, first), (other, second)], batch + "ij")
+    return products.matmul(call, call.value(input), call.value(other))
 
 
 def grid_sample(call: Call, input: Any, grid: Any, *args: Any, **options: Any) -> Result:
@@ -90,7 +77,8 @@ def grid_sample(call: Call, input: Any, grid: Any, *args: Any, **options: Any) -
     if value and any(map(has_positions, value.known[2:])):
         return call.unknown()
     letters = "ijk"[: input.ndim - 2]
-    return product(call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}")
+    read = [(call.value(input), f"nc{letters.upper()}"), (call.value(grid), f"n{letters}x")]
+    return products.product(call, read, f"nc{letters}")
 
 
 def baddbmm(call: Call, input: Any, batch1: Any, batch2: Any, **options: Any) -> Result:
@@ -104,71 +92,30 @@ def cdist(call: Call, x1: Any, x2: Any, *args: Any, **options: Any) -> Result:
 
 def einsum(call: Call, equation: str, *operands: Any) -> Result:
     given = operands[0] if isinstance(operands[0], tuple | list) else operands
-    read, arrow, out = equation.replace(" ", "").partition("->")
-    if not arrow or "." in equation:
-        return call.unknown()
-    return product(call, list(zip(given, read.split(","), strict=True)), out)
-
-
-def product(call: Call, operands: Sequence[tuple[Any, str]], out: str) -> Result:
-    """Sum products: operands with a letter for each dimension, and the letters that are left."""
-    read = [(value, letters) for operand, letters in operands if (value := call.of(operand))]
-    maps = [(value, letters) for value, letters in read if not call.pooled(value)]
-    if len(read) == 1:
-        sizes = {k: n for operand, letters in operands for k, n in zip(letters, operand.shape, strict=True)}
-        return weighed(call, *read[0], out, sizes)
-
-    def times(values: Sequence[Map]) -> int:
-        vectors = [value for value, _ in read if call.pooled(value)]
-        return join(call, "multiply", [value.at for value in distinct(call, [*values, *vectors])])
-
-    return call.shaped(contract(call, maps, out, times))
+    return products.einsum(call, equation, [*map(call.value, given)])
 
 
 def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Result:
     """Attend by scaled dot products, or with heads, whose positions are the first dimension."""
-    queries, read = call.of(query), call.of(value)
-    at, batch = 0 if "multi" in call.op else -2, "ABCDEFGH"[: query.ndim - 2]
-    if read is None or not has_positions(read.known[at]):
-        seen = pointwise(call)
-        seen = replace(seen, dims=met(seen.known, [read.known[at]] if read else ()))
-    elif queries is None or call.pooled(queries):
-        seen = call.pool(read)
-    else:
-        looks, own, out = ("inj", "jnd", "ind") if at == 0 else (batch + "ij", batch + "jd", batch + "id")
-        scores = replace(queries, dims=(*queries.known[:-1], looked_at(read.known[at])))
-        scores = _masked(call, scores, *args, **options)
-        seen = contract(call, [(scores, looks), (read, own)], out, _never)
+    heads = "multi" in call.op
+    mask = options.get("attn_mask", args[0] if args and not heads else None)
+    padding, causal = options.get("key_padding_mask"), options.get("is_causal", not heads and args[2:] == (True,))
+
+    def masked(scores: Map) -> Map:
+        if causal or padding is not None or (heads and mask is not None):
+            raise Stuck("hides positions from each other")
+        if mask is None or call.of(mask) or (numbers := call.numbers(mask)) is None:
+            return scores
+        return hidden(scores, ~numbers if numbers.dtype == torch.bool else numbers <= MASKED)
+
+    seen = products.attention(call, call.value(query), call.value(value), [0 if heads else -2], masked)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 
 
 def recurrence(call: Call, input: Any, states: Any, weights: Any, biases: bool, layers: int, *how: Any) -> Result:
-    """Run recurrent layers, each both ways along a sequence: every step sees every step."""
-    _, _, both_ways, first = (*how, False)[:4]  # after dropout and training: whether batches come first
-    value, steps = call.map(input), 1 if first else 0
-    seen = weighed(call, value, "nlk", "nlo", {"o": tensors_in(call.out)[0].shape[-1]})
-    if len(call.maps) > 1:
-        raise Stuck("begins with states that are made of a map")
-    if any(map(has_positions, seen.known[steps : steps + 1])):
-        if not both_ways:
-            raise Stuck("sees what comes before each position alone")
-        for _ in range(layers):
-            seen = cast("Map", contracting.along(call, seen, [steps], f"{call.op} over positions"))
-    last = call.trace.broken(call.inner("state"), [seen.at], f"the last state of {call.op} is read")
-    return [seen, *[Map(None, last)] * (len(tensors_in(call.out)) - 1)]
-
-
-def _masked(call: Call, scores: Map, *args: Any, **options: Any) -> Map:
-    """Hide from scores what the mask of a call does; a call with heads must have none."""
-    heads = "multi" in call.op
-    mask = options.get("attn_mask", args[0] if args and not heads else None)
-    padding, causal = options.get("key_padding_mask"), options.get("is_causal", not heads and args[2:] == (True,))
-    if causal or padding is not None or (heads and mask is not None):
-        raise Stuck("hides positions from each other")
-    if mask is None or call.of(mask):
-        return scores
-    return hidden(call, scores, mask, lambda numbers: ~numbers if numbers.dtype == torch.bool else numbers <= MASKED)
-
-
-def _never(values: Sequence[Map]) -> int:
-    raise Stuck("attends along some rows or columns only")
+    """Run recurrent layers, of which `how` says dropout, training, both ways, and whether batches come first."""
+    _, _, both_ways, first = (*how, False)[:4]
+    seen, *lasts = tensors_in(call.out)
+    ways = 2 if both_ways else 1
+    made, last = products.recurrence(call, call.map(input), 1 if first else 0, seen.shape[-1] // ways, ways, layers)
+    return [made, *[last] * len(lasts)]

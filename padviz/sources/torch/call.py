@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
-from padviz.sources.tracing.arranging import Arranger, Map, Stuck
+from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck
 from padviz.sources.tracing.axis_labels import (
     Dims,
     is_channels,
@@ -132,6 +132,14 @@ class Call(calls.Call):
         """How many axes it is for, as its name says; those of the image where it does not."""
         said = AXES_IN.search(self.op)
         return int(said[1]) if said else len(self.trace.axes)
+
+    def constants(self) -> Iterator[Any]:
+        read = (self.numbers(tensor) for tensor in self.tensors if not self.of(tensor))
+        return (numbers for numbers in read if numbers is not None)
+
+    def value(self, tensor: Any) -> Map | Constant:
+        """Look up what a tensor holds; of a constant, its shape."""
+        return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
 
     def of(self, tensor: Any) -> Map | None:
         """Look up what a tensor holds; None for a constant."""

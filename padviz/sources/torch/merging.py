@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-
-from torch import Tensor
 
 from padviz.axis.operations import Window
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import (
     axis_of,
-    has_looked,
     has_positions,
     is_channels,
     is_positions,
@@ -24,33 +21,20 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Result, side_by_side, together, with_kernel
-from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
+from padviz.sources.tracing.meeting import elementwise
+from padviz.sources.tracing.meeting.elementwise import masked
+from padviz.sources.tracing.meeting.masks import MASKED
 from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 JOINS = "joins the positions of several maps"
 
 
 def add(call: Call, *args: Any, **options: Any) -> Result:
-    return masked(call, together(call, "add", call.maps), lambda numbers: numbers <= MASKED)
-
-
-def masked(call: Call, x: Map, hides: Callable[[Tensor], Tensor]) -> Map:
-    """Cut the windows that scores are of, where numbers beside them hide positions from each other."""
-    for tensor in call.tensors if x.dims is not None and has_looked(x.dims) else ():
-        x = x if call.of(tensor) else hidden(call, x, tensor, hides)
-    return x
-
-
-def hidden(call: Call, scores: Map, mask: Tensor, hides: Callable[[Tensor], Tensor]) -> Map:
-    """Cut the windows that scores are of, where a mask hides positions from each other, unless it is weights."""
-    if (numbers := call.numbers(mask)) is None:
-        return scores
-    return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides(numbers).numpy()))
+    return masked(call, together(call, "add", call.maps))
 
 
 def subtract(call: Call, *args: Any, **options: Any) -> Result:
-    """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
-    return together(call, "multiply" if len(call.spatial) < len(call.maps) else "add", call.maps)
+    return elementwise.subtract(call)
 
 
 def pick(call: Call, *args: Any, **options: Any) -> Result:
@@ -150,11 +134,11 @@ def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     return layer.inputs[0], range(first, first + n * op.stride, op.stride)
 
 
-def _normed(call: Call, first: int | None) -> Map:
+def _normed(call: Call, first: int | None) -> Result:
     """Normalise over the dimensions from one on; over none of them, as running statistics do."""
     activated = pointwise(call)
-    over = () if first is None or call.pooled(activated) else activated.known[first:]
-    return call.norm(activated, call.op.replace("_", " "), over)
+    rank = len(activated.dims or ())
+    return elementwise.norm(call, activated, call.op.replace("_", " "), () if first is None else range(rank)[first:])
 
 
 def group_norm(call: Call, *args: Any, **options: Any) -> Result:
@@ -162,12 +146,12 @@ def group_norm(call: Call, *args: Any, **options: Any) -> Result:
 
 
 def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
-    return _normed(call, 2 if _given(args, options, 5, "use_input_stats", True) else None)
+    return _normed(call, 2 if _given(args, options, "use_input_stats", True) else None)
 
 
 def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
     """Normalise over positions where it has no running statistics."""
-    return _normed(call, 0 if _given(args, options, 5, "training", False) else None)
+    return _normed(call, 0 if _given(args, options, "training", False) else None)
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
@@ -179,5 +163,5 @@ def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **opti
     return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
 
 
-def _given(args: Any, options: Any, at: int, key: str, default: bool) -> bool:
-    return bool(options.get(key, args[at] if len(args) > at else default))
+def _given(args: Any, options: Any, key: str, default: bool) -> bool:
+    return bool(options.get(key, args[5] if len(args) > 5 else default))

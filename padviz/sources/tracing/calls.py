@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
@@ -78,6 +79,10 @@ class Call(ABC):
     def sources(self) -> list[int]:
         """Those that it depends on, by way of heads too."""
         return self.inputs
+
+    @abstractmethod
+    def constants(self) -> Iterator[Any]:
+        """Yield the numbers of constants that it reads, but for weights."""
 
     @abstractmethod
     def name(self, part: str = "") -> str:
@@ -286,6 +291,9 @@ class GraphCall(Call):
     @property
     def part(self) -> object:
         return self.title
+
+    def constants(self) -> Iterator[Any]:
+        yield from ()
 
     def name(self, part: str = "") -> str:
         return f"{self.title}.{part}" if part in PARTS else self.title
