@@ -9,13 +9,17 @@ from padviz.sources.tracing.arranging import Map, Value
 from padviz.sources.tracing.meeting.contracting import along
 
 LINEAR = ("none", "linear")
-ELEMENTWISE = frozenset((
-    "celu", "elu", "exponential", "gelu", "hardshrink", "hardsigmoid", "hardsilu", "hardswish", "hardtanh",
-    "leakyrelu", "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softshrink", "softplus",
-    "softsign", "sparseplus", "sparsesigmoid", "squareplus", "swish", "tanh", "tanhshrink", "threshold",
-))  # fmt: skip
+NEUTRAL = (
+    "Abs", "Absolute", "Celu", "Clip", "Cos", "ELU", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSilu",
+    "HardSwish", "HardTanh", "LeakyRelu", "LeakyReLU", "Log", "Log1p", "LogSigmoid", "Mish", "PReLU", "ReLU",
+    "Reciprocal", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Silu", "Sin", "SoftSign", "Softplus", "Softsign",
+    "Sqrt", "Square", "SquaredReLU", "Tanh", "ThresholdedReLU",
+)  # fmt: skip
+ELEMENTWISE = {*map(str.lower, NEUTRAL)} | {
+    "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus", "swish", "tanhshrink",
+    "threshold",
+}  # fmt: skip
 ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # the last dimension
-WHY = "softmax over positions"
 
 
 def activated(call: Call, x: Value) -> Value:
@@ -25,7 +29,7 @@ def activated(call: Call, x: Value) -> Value:
     if name in LINEAR or x.dims is None:
         return x
     if name in ALONG_CHANNELS:
-        return along(call, x, [len(x.known) - 1], WHY)
+        return along(call, x, [len(x.known) - 1], "softmax over positions")
     if name in ELEMENTWISE or named in call.neutral or not isinstance(x, Map):
         return x.activated(x.dims)
     what = f"layer {call.title}: the activation {named[:60]}"

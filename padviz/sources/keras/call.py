@@ -7,8 +7,8 @@ from typing import Any
 
 from padviz.axis.operations import Window
 from padviz.sources.keras.model import Config, Malformed
-from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, plain, size_of
+from padviz.sources.tracing.arranging import Stuck, Value
+from padviz.sources.tracing.axis_labels import size_of
 from padviz.sources.tracing.calls import GraphCall, Result
 
 MOST = 1 << 31  # of any number in a config
@@ -104,12 +104,6 @@ class Call(GraphCall):
     def channels_of(self, x: Value) -> int:
         """Count the channels of what it reads."""
         return size_of(x.known[-1 if self.channels_last else 1])
-
-    def with_channels(self, x: Map, n: int) -> Map:
-        """Give a map other channels, which each position makes alone."""
-        at = len(x.known) - 1 if self.channels_last else 1
-        dims: Dims = (*x.known[:at], plain(n), *x.known[at + 1 :])
-        return x.part_of(dims, self.title)
 
 
 def whole(value: Any, key: str) -> int:

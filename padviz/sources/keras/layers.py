@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from padviz.sources.keras import merging as merge
 from padviz.sources.keras import windows
+from padviz.sources.keras.activations import NEUTRAL
 from padviz.sources.keras.call import Call
 from padviz.sources.tracing.calls import Result
 
@@ -17,12 +18,6 @@ SAME = (
     "RandomShear", "RandomTranslation", "RandomZoom", "Rescaling", "SpatialDropout2D", "StochasticDepth",
     "StopGradient", "Cast", "Negative",
 )  # fmt: skip  # of which the random ones act in training alone
-NEUTRAL = (
-    "Abs", "Absolute", "Celu", "Clip", "Cos", "ELU", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSilu",
-    "HardSwish", "HardTanh", "LeakyRelu", "LeakyReLU", "Log", "Log1p", "LogSigmoid", "Mish", "PReLU", "ReLU",
-    "Reciprocal", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Silu", "Sin", "SoftSign", "Softplus", "Softsign",
-    "Sqrt", "Square", "SquaredReLU", "Tanh", "ThresholdedReLU",
-)  # fmt: skip
 
 TABLE: Mapping[str, Callable[[Call], Result]] = {
     **dict.fromkeys(SAME, merge.same),

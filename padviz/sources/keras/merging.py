@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from padviz.network.layer import Kind
-from padviz.sources.keras.activations import WHY, activated
+from padviz.sources.keras.activations import activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
 from padviz.sources.tracing.arranging import Stuck, Value
@@ -35,7 +35,7 @@ def activation(call: Call) -> Result:
 
 def softmax(call: Call) -> Result:
     x = call.tensor(0)
-    return along(call, x, call.axes(len(x.known)), WHY)
+    return along(call, x, call.axes(len(x.known)), "softmax over positions")
 
 
 def merged(kind: Kind) -> Callable[[Call], Result]:
@@ -79,8 +79,7 @@ def dense(call: Call) -> Result:
     x, units = call.tensor(0), call.number("units")
     if units < 1:
         raise Malformed(f"it has {units} units")
-    made = products.dense(call, x, units)
-    return activated(call, made) if isinstance(made, Value) else made
+    return activated(call, products.dense(call, x, units))
 
 
 def reduced(call: Call) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from padviz.axis.operations import Transposed, Window
 from padviz.axis.resize import Resize
@@ -64,11 +65,7 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
 
 
 def pool(kind: Kind) -> Callable[[Call], Result]:
-    def run(call: Call) -> Result:
-        ops = call.windows("pool_size", pools=True)
-        return call.turned_back(windows.pool(call, kind, call.picture(call.tensor(0)), ops))
-
-    return run
+    return lambda call: _over(call, windows.pool, call.windows("pool_size", pools=True), kind)
 
 
 def global_pool(call: Call) -> Result:
@@ -79,37 +76,32 @@ def global_pool(call: Call) -> Result:
 
 
 def adaptive_pool(call: Call) -> Result:
-    sizes = _positive(call, "output_size")
-    return call.turned_back(windows.adaptive(call, call.picture(call.tensor(0)), sizes))
+    return _over(call, windows.adaptive, _positive(call, "output_size"))
 
 
 def pad(call: Call) -> Result:
-    return _padded(call, call.sides("padding"))
+    return _over(call, windows.pad, {i: Window(1, padding=rows) for i, rows in enumerate(call.sides("padding"), 2)})
 
 
 def crop(call: Call) -> Result:
-    return _padded(call, [(-before, -after) for before, after in call.sides("cropping")])
-
-
-def _padded(call: Call, ends: Sequence[tuple[int, int]]) -> Result:
-    rows = {axis: Window(1, padding=each) for axis, each in enumerate(ends, 2)}
-    return call.turned_back(windows.pad(call, call.picture(call.tensor(0)), rows))
+    rows = enumerate(call.sides("cropping"), 2)
+    return _over(call, windows.pad, {i: Window(1, padding=(-before, -after)) for i, (before, after) in rows})
 
 
 def upsample(call: Call) -> Result:
     style = _style(call, "nearest")
-    return _resized(call, [replace(style, scale=Fraction(n)) for n in _positive(call, "size")])
+    return _over(call, windows.resize, [replace(style, scale=Fraction(n)) for n in _positive(call, "size")])
 
 
 def resize(call: Call) -> Result:
     if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
     style = _style(call, "bilinear")
-    return _resized(call, [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
+    return _over(call, windows.resize, [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
 
 
-def _resized(call: Call, ops: Sequence[Resize]) -> Result:
-    return call.turned_back(windows.resize(call, call.picture(call.tensor(0)), ops))
+def _over(call: Call, lay: Callable[..., Result], *how: Any) -> Result:
+    return call.turned_back(lay(call, call.picture(call.tensor(0)), *how))
 
 
 def _style(call: Call, default: str) -> Resize:

@@ -11,7 +11,7 @@ from padviz.axis.operations import MOST_ROWS
 from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import axes_of, from_front
+from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
@@ -74,6 +74,11 @@ def reduced(node: Node) -> Value:
     return over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
 
 
+def best(node: Node) -> Value:
+    x = node.tensor(0)
+    return over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
+
+
 def global_pool(node: Node) -> Value:
     x = node.tensor(0)
     return over(node, x, range(2, len(x.known)), keep=True)
@@ -128,6 +133,8 @@ def gemm(node: Node) -> Result:
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies what is no matrix")
     b, bias = node.tensor(1), node.optional(2)
+    if b.dims is not None and len(b.dims) != 2:
+        raise Malformed(f"it multiplies a tensor of {len(b.dims)} dimensions as one of 2")
     return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
 
 
@@ -166,6 +173,7 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul", "com.microsoft.FusedMatMul"), matmul),
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    **dict.fromkeys(("ArgMax", "ArgMin"), best),
     "Concat": concat,
     "CumSum": lambda node: running(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
     "Einsum": einsum,

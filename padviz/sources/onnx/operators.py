@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import inf
 from typing import Any
 
-from padviz.axis.operations import Op, Transposed, Window
+from padviz.axis.operations import Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.network.layer import Kind
@@ -17,15 +17,14 @@ from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, Node
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain, positions, shape_of, size_of
+from padviz.sources.tracing.arranging import Constant, Map, Stuck
+from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.meeting import elementwise, windows
 from padviz.sources.tracing.meeting.contracting import along
 
 Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
-WHY = "softmax over positions"
 
 # Elementwise operations. The first ones are linear: they do not make an activation of what they are part of.
 LINEAR = {
@@ -33,7 +32,7 @@ LINEAR = {
     "Neg", "QuantizeLinear",
 }  # fmt: skip
 NEUTRAL = LINEAR | {
-    "Abs", "Acos", "Acosh", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
     "Bernoulli", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu",
     "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
     "LeakyRelu", "Log",
@@ -48,8 +47,6 @@ def neutral(node: Node) -> Result:
     x = node.tensor(0)
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
-    if node.op in ("ArgMax", "ArgMin"):
-        return _picked(node, x)
     return x if node.op in LINEAR else x.activated(x.dims)
 
 
@@ -57,16 +54,7 @@ def softmax(node: Node) -> Result:
     x = node.tensor(0)
     rank = len(x.known)
     axis = node.axis(rank, 1 if node.version < 13 else -1)
-    return along(node, x, range(axis, rank) if node.version < 13 else [axis], WHY)
-
-
-def _picked(node: Node, x: Value) -> Value:
-    """Pick the best channel of each position."""
-    dims, axis = list(x.known), node.axis(len(x.known), 0)
-    if positions(dims[axis]):
-        raise Stuck("picks one of all positions")
-    dims[axis : axis + 1] = [()] if node.attrs.get("keepdims", 1) else []
-    return x.activated(tuple(dims))
+    return along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
 
 
 def conv(node: Node) -> Result:
@@ -106,7 +94,7 @@ def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transpo
 def pool(kind: Kind) -> Function:
     def run(node: Node) -> Result:
         x, ceil = node.tensor(0), bool(node.attrs.get("ceil_mode", 0))
-        return windows.pool(node, kind, x, node.windows(node.numbers("kernel_shape", []), x, ceil))
+        return windows.pool(node, x, node.windows(node.numbers("kernel_shape", []), x, ceil), kind)
 
     return run
 
@@ -141,7 +129,7 @@ def resize(node: Node) -> Result:
             if scale not in (None, 1) or (sizes and sizes[i] != n):
                 raise Stuck("resizes batch or channels")
         elif scale != 1:
-            ops[axis] = _checked(node, Resize(sizes[i] if sizes else None, scale, **style), n)
+            ops[axis] = _checked(node, replace(style, size=sizes[i] if sizes else None, scale=scale), n)
     return windows.resize(node, x, ops[2:])
 
 
@@ -150,9 +138,9 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     if node.op == "Upsample" and "scales" in node.attrs:
         return [float(scale) for scale in node.attrs["scales"]], []
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
-    arrays = node.arrays(at)
-    scales = [] if not arrays or arrays[0] is None else [float(n) for n in arrays[0].reshape(-1)]
-    sizes = node.ints(3) if len(arrays) > 1 and at == 2 else []
+    given = next(iter(node.arrays(at)), None)
+    scales = [] if given is None else [float(n) for n in given.reshape(-1)]
+    sizes = node.ints(3) if at == 2 else []
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("asks for no size, or for two")
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
@@ -160,16 +148,16 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     return scales, sizes
 
 
-def _style(node: Node) -> dict[str, Any]:
-    """Tell how a Resize interpolates, in the words of `padviz.axis.resize`."""
+def _style(node: Node) -> Resize:
     mode = node.text("mode", "nearest")
     plainly = node.op == "Upsample" or node.version < 11
-    grid = node.text("coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
-    rounding = node.text("nearest_mode", "floor" if plainly else "round_prefer_floor")
+    grid: Any = node.text("coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
+    rounding: Any = node.text("nearest_mode", "floor" if plainly else "round_prefer_floor")
     if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
         raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
-    style: dict[str, Any] = {"linear": mode.endswith("linear"), "cubic": mode == "cubic", "grid": grid}
-    return style | ({"rounding": rounding} if mode == "nearest" else {})
+    if mode == "nearest":
+        return Resize(grid=grid, rounding=rounding)
+    return Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
 
 
 def _checked(node: Node, op: Resize, n: int) -> Resize:
@@ -182,18 +170,18 @@ def _checked(node: Node, op: Resize, n: int) -> Resize:
 
 
 def depth_to_space(node: Node) -> Result:
-    x, roles = node.image(node.tensor(0))
-    block = node.block()
-    ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
-    return node.lay("resize", x, ops, max(size_of(x.known[1]) // block**2, 1))
+    x, block = node.tensor(0), node.block()
+    rank = len(x.known) - 2
+    laid = windows.lay(node, "resize", x, [Resize(scale=Fraction(block))] * rank)
+    return windows.with_channels(laid, rank, max(size_of(x.known[1]) // block**2, 1))
 
 
 def space_to_depth(node: Node) -> Result:
-    x, roles = node.image(node.tensor(0))
-    block = node.block()
-    layer = node.arranger.space_to_depth(node.title, x.at, dict.fromkeys(roles, block))
-    dims = (x.known[0], plain(size_of(x.known[1]) * block**2), *x.known[2:])
-    return Map(node.arranger.sized(dims, layer), layer)
+    x, block = node.tensor(0), node.block()
+    picture, roles = windows.image(node, x, len(x.known) - 2)
+    layer = node.arranger.space_to_depth(node.title, picture.at, dict.fromkeys(roles, block))
+    laid = Map(node.arranger.sized(picture.known, layer), layer)
+    return windows.with_channels(laid, len(roles), size_of(x.known[1]) * block**2)
 
 
 def norm(node: Node) -> Result:
@@ -206,14 +194,8 @@ def norm(node: Node) -> Result:
         x = node.arranger.settled(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
         x = Map(x.known, layer)
-    if x.dims is None:
-        return x.activated(None)
     acted = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    return elementwise.norm(node, acted, why, over(node, len(x.dims)))
-
-
-def _images(node: Node, rank: int) -> Sequence[int]:
-    return range(2, rank)
+    return elementwise.norm(node, acted, why, () if x.dims is None else over(node, len(x.dims)))
 
 
 def _last(node: Node, rank: int) -> Sequence[int]:
@@ -226,8 +208,8 @@ def _listed(node: Node, rank: int) -> Sequence[int]:
 
 NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {
     "BatchNormalization": ("batch norm", lambda node, rank: range(2, rank) if node.attrs.get("training_mode") else ()),
-    "GroupNormalization": ("group norm", _images),
-    "InstanceNormalization": ("instance norm", _images),
+    "GroupNormalization": ("group norm", lambda node, rank: range(1, rank)),
+    "InstanceNormalization": ("instance norm", lambda node, rank: range(2, rank)),
     "LayerNormalization": ("layer norm", _last),
     "LpNormalization": ("norm over positions", lambda node, rank: [node.axis(rank, -1)]),
     "MeanVarianceNormalization": ("norm over positions", _listed),

@@ -184,7 +184,7 @@ def gather_nd(node: Node) -> Value:
         table = worked_out(at, node.arranger.budget) if isinstance(at, Constant) else None
         if table is None or table.ndim != 2 * len(axes) + 1 or [*map(axis_of, x.known[: len(axes)])] != axes:
             return node.head()
-        ops: dict[str, Op] = {}
+        ops: list[Op] = []
         dims: list[Dim] = []
         for i, role in enumerate(axes):
             n, (out, bins) = size_of(x.known[i]), table.shape[2 * i : 2 * i + 2]
@@ -193,9 +193,10 @@ def gather_nd(node: Node) -> Value:
             shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
             if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
                 return node.head()
-            ops[role] = Adaptive(out)
+            ops.append(Adaptive(out))
             dims += [whole(role, out), (Block(bins, "bins"),)]
-        return replace(node.lay("adaptive", node.arranger.settled(x), ops), dims=(*dims, *x.known[len(axes) :]))
+        layer = node.trace.add(node.title, "adaptive", (node.arranger.settled(x).at,), ops)
+        return Map((*dims, *x.known[len(axes) :]), layer)
     return node.head()
 
 

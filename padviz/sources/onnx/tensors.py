@@ -135,10 +135,10 @@ class Node(GraphCall):
 
     def windows(self, kernel: Sequence[int], x: Value, ceil: bool = False) -> list[Window]:
         """Make the windows on all axes of a tensor."""
-        return [self.window(self.over(kernel, x), i, ceil) for i in range(len(kernel))]
+        return [self.window(kernel, i, ceil) for i, _ in enumerate(self.over(kernel, x))]
 
     def over(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
         """Check that a kernel has as many dimensions as a tensor from the third on."""
-        if len(kernel) != len(x.known) - 2:
+        if len(kernel) != len(x.known) - 2 or not kernel:
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")
         return kernel

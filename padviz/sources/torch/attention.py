@@ -13,7 +13,7 @@ from padviz.sources.torch.data import WHY
 from padviz.sources.torch.merging import pick
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_positions, plain, positions
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, with_kernel
 from padviz.sources.tracing.meeting import contracting, products
 from padviz.sources.tracing.meeting.elementwise import hidden
 from padviz.sources.tracing.meeting.masks import MASKED
@@ -64,7 +64,8 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
 
 
 def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
-    return products.dense(call, call.map(input), call.out.shape[-1], call.of(weight), call.of(bias))
+    made = products.dense(call, call.map(input), call.out.shape[-1])
+    return with_kernel(call, lambda: made, call.of(weight), call.of(bias))
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:

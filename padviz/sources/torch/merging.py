@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -134,24 +134,23 @@ def _rows_of(call: Call, value: Map, role: str) -> tuple[int, Sequence[Row]]:
     return layer.inputs[0], range(first, first + n * op.stride, op.stride)
 
 
+def _norm(first: int, asked: str = "", default: bool = False) -> Callable[..., Result]:
+    """Make a handler of a norm over the dimensions from one on, where the sixth argument, by its name, asks for it."""
+
+    def run(call: Call, *args: Any, **options: Any) -> Result:
+        is_over = not asked or options.get(asked, args[5] if len(args) > 5 else default)
+        return _normed(call, first if is_over else None)
+
+    return run
+
+
 def _normed(call: Call, first: int | None) -> Result:
-    """Normalise over the dimensions from one on; over none of them, as running statistics do."""
     activated = pointwise(call)
-    rank = len(activated.dims or ())
-    return elementwise.norm(call, activated, call.op.replace("_", " "), () if first is None else range(rank)[first:])
+    axes = () if first is None else range(len(activated.dims or ()))[first:]
+    return elementwise.norm(call, activated, call.op.replace("_", " "), axes)
 
 
-def group_norm(call: Call, *args: Any, **options: Any) -> Result:
-    return _normed(call, 1)
-
-
-def instance_norm(call: Call, *args: Any, **options: Any) -> Result:
-    return _normed(call, 2 if _given(args, options, "use_input_stats", True) else None)
-
-
-def batch_norm(call: Call, *args: Any, **options: Any) -> Result:
-    """Normalise over positions where it has no running statistics."""
-    return _normed(call, 0 if _given(args, options, "training", False) else None)
+group_norm, instance_norm, batch_norm = _norm(1), _norm(2, "use_input_stats", True), _norm(0, "training")
 
 
 def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
@@ -161,7 +160,3 @@ def batch_norm_of_three(call: Call, *args: Any, **options: Any) -> Result:
 
 def layer_norm(call: Call, input: Any, normalized_shape: Any, *args: Any, **options: Any) -> Result:
     return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
-
-
-def _given(args: Any, options: Any, key: str, default: bool) -> bool:
-    return bool(options.get(key, args[5] if len(args) > 5 else default))

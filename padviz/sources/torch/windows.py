@@ -92,7 +92,7 @@ def max_pool(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
     ops = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
-    return windows.pool(call, "maxpool", call.map(input), ops)
+    return windows.pool(call, call.map(input), ops, "maxpool")
 
 
 def avg_pool(
@@ -102,7 +102,7 @@ def avg_pool(
     if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
         return windows.adaptive(call, call.map(input), [1] * call.axes)
     ops = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
-    return windows.pool(call, "avgpool", call.map(input), ops)
+    return windows.pool(call, call.map(input), ops, "avgpool")
 
 
 def lp_pool(

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
-from padviz.network.layer import Channels, Kind
+from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
-    Dim,
     Dims,
     alone,
     axis_of,
     has_looked,
-    has_places,
-    has_positions,
-    inner_parts,
     is_channels,
     is_flattened,
     lined_up,
-    positions,
     ranked,
     regrouped,
     shape_of,
@@ -33,7 +27,7 @@ from padviz.sources.tracing.axis_labels import (
 )
 from padviz.sources.tracing.trace import Step, Trace
 
-PARTS = ("spread", "line", "global")  # whose layers are called after them too
+PARTS = ("spread", "line", "state")  # whose layers are called after them too
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
@@ -103,19 +97,6 @@ class Call(ABC):
     def unknown(self) -> Map:
         """Make an operation that is not known an error once a target depends on it."""
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
-
-    def norm(self, x: Map, why: str, over: Iterable[Dim]) -> Map:
-        """Make each position of a map depend on all, though paths pass a normalisation by.
-
-        One over the places of blocks alone leaves each block by itself once that is one position.
-        """
-        lost = [position for position in positions(*over) if position.size > 1]
-        layer = self.trace.normalise(self.name("norm"), x.at, why) if lost else x.at
-        inner = inner_parts(tuple(lost))
-        if lost and inner == lost:
-            blocks = tuple(prod(part.size for part in inner if part.role == role) for role in self.trace.axes)
-            self.arranger.by_blocks[layer, blocks] = x.at
-        return replace(x, layer=layer)
 
     def broken(self, why: str) -> Map:
         """Make what cannot be followed an error once a target depends on it."""
@@ -352,25 +333,6 @@ class GraphCall(Call):
 
     def optional(self, i: int) -> Value | None:
         return self.read[i] if i < len(self.read) else None
-
-    def image(self, x: Value) -> tuple[Map, list[str]]:
-        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from the third on."""
-        x = self.arranger.settled(x)
-        if not isinstance(x, Map):
-            raise Stuck("reads a flattened map as an image")
-        if not 3 <= len(x.known) <= 5:
-            raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
-        fits = len(x.known) <= 2 + len(self.trace.axes)
-        vector = fits and self.trace.pooled[x.at] and not any(map(has_positions, x.known[:2]))
-        if vector and shape_of(x.known[2:]) != [1] * (len(x.known) - 2) and not has_places(x.known[2:]):
-            x = self.unfolded(x)
-        return self.arranger.image(x, 2)
-
-    def lay(
-        self, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None, channels: Channels | None = None
-    ) -> Map:
-        """Lay one layer with an operation for each role, and with as many channels as go `out`."""
-        return self.arranger.lay(self.title, kind, x, ops, out, channels)
 
 
 def passed(call: GraphCall) -> Result:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from padviz.sources.tracing.arranging import Map, Value
-from padviz.sources.tracing.axis_labels import has_looked
+from padviz.sources.tracing.axis_labels import has_looked, inner_parts, positions
 from padviz.sources.tracing.calls import Call, together
 from padviz.sources.tracing.meeting.masks import MASKED, cuts_of
 
@@ -21,10 +22,19 @@ def subtract(call: Call) -> Map:
 
 
 def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
-    """Normalise a map over some dimensions, as one that was activated before."""
-    if not isinstance(x, Map) or x.dims is None or call.trace.pooled[x.at]:
+    """Make each position of a map depend on all that a norm over some dimensions reads, though paths pass it by.
+
+    One over the places of blocks alone leaves each block by itself once that is one position.
+    """
+    lost = [] if x.dims is None else [each for each in positions(*(x.dims[i] for i in axes)) if each.size > 1]
+    if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return call.norm(x, why, [x.known[axis] for axis in axes])
+    layer = call.trace.normalise(call.name("norm"), x.at, why)
+    inner = inner_parts(tuple(lost))
+    if inner == lost:
+        blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
+        call.arranger.by_blocks[layer, blocks] = x.at
+    return replace(x, layer=layer)
 
 
 def masked(call: Call, x: Map, hides: Callable[[Any], Any] = lambda numbers: numbers <= MASKED) -> Map:

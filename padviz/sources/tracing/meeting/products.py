@@ -8,7 +8,7 @@ from typing import cast
 
 from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import Dims, has_positions, looked_at, plain, positions, size_of
-from padviz.sources.tracing.calls import Call, Result, distinct, join, with_kernel
+from padviz.sources.tracing.calls import Call, distinct, join
 from padviz.sources.tracing.meeting.contracting import Letters, along, contract, linear, met
 
 Operand = tuple[Value, Letters]
@@ -57,12 +57,12 @@ def einsum(call: Call, equation: str, operands: Sequence[Value]) -> Value:
     return product(call, [*zip(operands, terms, strict=True)], out)
 
 
-def dense(call: Call, x: Value, n: int, weight: Value | None = None, bias: Value | None = None) -> Result:
-    """Make `n` channels of the last dimension."""
+def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
+    """Make `n` channels of one dimension, by weights."""
     own: list[object] = [*range(len(x.known))]
-    return with_kernel(
-        call, lambda: linear(call, x, own, [*own[:-1], "out"], {"out": n}, call.part), weight, bias
-    )  # fmt: skip
+    out = [*own]
+    out[axis] = "out"
+    return linear(call, x, own, out, {"out": n}, call.part)
 
 
 def attention(

@@ -36,8 +36,9 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.meeting.contracting import linear, over
+from padviz.sources.tracing.meeting.contracting import over
 from padviz.sources.tracing.meeting.mixing import joined_inside
+from padviz.sources.tracing.meeting.products import dense
 
 Ops = Sequence[Op | None]
 SAMES = get_args(Same)
@@ -57,7 +58,7 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     first = len(x.known) - rank
     if not isinstance(x, Map):
         raise Stuck("reads a flattened map as an image")
-    if first < 1 or rank > 3:
+    if first < 1 or not 1 <= rank <= 3:
         raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
     before, own = x.known[:first], x.known[first:]
     vector = rank <= len(call.trace.axes) and call.trace.pooled[x.at] and not any(map(has_positions, before))
@@ -88,13 +89,11 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], counts: tupl
     rank, (into, out, groups) = len(ops), counts
     channels = _channels(call, x, rank, *counts)
     if any(isinstance(op, Transposed) for op in ops):
-        return _with_channels(lay(call, "convtranspose", x, ops, channels=channels), rank, out)
+        return with_channels(lay(call, "convtranspose", x, ops, channels=channels), rank, out)
     if isinstance(x, Map) and all(op == Window(1) for op in ops) and not _is_picture(call, x, rank):
-        own: list[object] = [*range(len(x.known))]
-        product = linear(call, x, own, [*own[: -rank - 1], "out", *own[-rank:]], {"out": out}, call.part)
-        return cast("Map", product)
+        return cast("Map", dense(call, x, out, axis=-rank - 1))
     if (asking := _asking(call, x, ops)) is not None:
-        return _with_channels(asking, rank, out)
+        return with_channels(asking, rank, out)
     if (among := _among_channels(call, "conv", x, ops, out, into == out == groups)) is not None:
         return among
     picture, roles = image(call, x, rank)
@@ -105,7 +104,7 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], counts: tupl
         windows = {role: replace(op, padding=rows[role].padding, mode=rows[role].mode) for role, op in windows.items()}
         picture = replace(picture, layer=pad.inputs[0])
     laid = call.arranger.lay(call.name(), "conv", picture, windows, channels=channels)
-    return _with_channels(laid, rank, out)
+    return with_channels(laid, rank, out)
 
 
 def _channels(call: Call, x: Value, rank: int, into: int, out: int, groups: int) -> Channels | None:
@@ -119,7 +118,7 @@ def _channels(call: Call, x: Value, rank: int, into: int, out: int, groups: int)
     return Channels(batch * into, batch * out, batch * groups)
 
 
-def _with_channels(x: Map, rank: int, n: int) -> Map:
+def with_channels(x: Map, rank: int, n: int) -> Map:
     return replace(x, dims=(*x.known[: -rank - 1], plain(n), *x.known[-rank:]))
 
 
@@ -168,23 +167,20 @@ def _among_channels(
     x = call.arranger.settled(x)
     *rest, before = x.known[: -len(ops)]
     own = x.known[-len(ops) :]
-    roles = [*map(axis_of, own)]
-    among = [dim for dim, role, op in zip(own, roles, ops, strict=True) if not role and not _is_idle(op)]
+    each = [*zip(own, map(axis_of, own), ops, strict=True)]
+    among = [dim for dim, role, op in each if not role and not _is_idle(op)]
     if not isinstance(x, Map) or not all(map(is_channels, among)):
         return None
-    if call.trace.pooled[x.at] and kind not in POOLS:
-        return None  # an image that was made of a vector
+    if (call.trace.pooled[x.at] and kind not in POOLS) or any(getattr(op, "stride", 1) < 1 for op in ops):
+        return None  # of a vector an image is made first; and what makes no sense is refused as a layer
     if not any(size_of(dim) > 1 for dim in among) or (has_positions(before) and not each_alone):
         return None
-    pairs = zip(own, roles, ops, strict=True)
-    dims = [dim if role or not op else plain(out_size(op, size_of(dim))) for dim, role, op in pairs]
-    windows = {role: op for role, op in zip(roles, ops, strict=True) if role and op}
+    windows = {role: op for _, role, op in each if role and op}
     laid = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
-    if laid:
-        x = call.arranger.lay(call.name(), kind, x, windows)
-        dims = [new if role else dim for dim, new, role in zip(dims, x.known[-len(ops) :], roles, strict=True)]
-    first = before if out is None or has_positions(before) else plain(out)
-    known = (*rest, first, *dims)
+    x = call.arranger.lay(call.name(), kind, x, windows) if laid else x
+    pairs = zip(x.known[-len(ops) :], each, strict=True)
+    dims = [dim if role or not op else plain(out_size(op, size_of(dim))) for dim, (_, role, op) in pairs]
+    known = (*rest, before if out is None or has_positions(before) else plain(out), *dims)
     return replace(x, dims=known) if laid else x.activated(known) if out is None else x.part_of(known, call.part)
 
 
@@ -203,7 +199,7 @@ def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 
     return Transposed(kernel, stride, dilation, ends if upper else ends[::-1], extra + max(-lost, 0))
 
 
-def pool(call: Call, kind: Kind, x: Value, ops: Sequence[Window]) -> Result:
+def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
     """Pool by windows; those of a line of flattened positions are runs of it."""
     if len(ops) == 1 < len(call.trace.axes) and is_flattened(x.known[-1:]):
         return _in_runs(x, ops[0])
