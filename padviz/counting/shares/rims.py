@@ -79,7 +79,7 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
     {'layer4.1.conv2': Rim(height=[1, 5], width=[1, 5])}
     """
     added = {}
-    for name in layers if len(network.axes) > 1 else ():
+    for name in layers if len(network.axes) == 2 else ():
         at = network.index[name]
         with suppress(PadvizError):
             own, before = (rims(network, size, (i,))[0] for i in (at, network.layers[at].inputs[0]))
