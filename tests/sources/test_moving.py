@@ -184,6 +184,11 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "roll": lambda x: torch.roll(x, (5, -3), (2, 3)),
     "roll and back": lambda x: torch.roll(torch.roll(x, 5, 2).relu(), -4, 2),
     "rows from the front put behind": lambda x: torch.cat([x[:, :, 7:], x[:, :, :7]], 2),
+    "a mirrored slice of mirrored rows as padding": lambda x: torch.cat([x, x.flip(3)[..., 1:4]], 3),
+    "rows picked as padding": lambda x: x[:, :, [1, 0, *range(x.shape[2]), -1]],
+    "rows selected as padding": lambda x: x.index_select(3, torch.tensor([0, 0, *range(x.shape[3])])),
+    "one row": lambda x: x[:, :, 3, None],
+    "every other row of some": lambda x: x[:, :, 3:][..., 1:, :][:, :, ::2, 4:-2],
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
     "softmax in windows": lambda x: whole(windows(x).flatten(4).softmax(4).unflatten(4, (4, 4))),
     "softmax in a part of windows": lambda x: whole(

@@ -279,8 +279,6 @@ JOINED = """z = Constant <value_ints = [1, 1, 8, 10]> ()
 SPLITS = {
     "a window's mean added to it": f"""{SPLIT}\n t = Constant <value_ints = [3, 5]> ()
  m = ReduceMean (b, t)\n d = Add (b, m)\n {JOINED}""",
-    "a slice of the outer part": f"""{SPLIT}\n i = Constant <value_ints = [0]> ()\n e = Constant <value_ints = [1]> ()
- t = Constant <value_ints = [2]> ()\n y = Slice (b, i, e, t)""",
     "zeros inside of windows": f"""{SPLIT}\n t = Constant <value_ints = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]> ()
  y = Pad (b, t)""",
     "mean over the outer part": f"""{SPLIT}\n t = Constant <value_ints = [2, 4]> ()

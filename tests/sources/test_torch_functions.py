@@ -286,7 +286,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along what is not known"),
-    "row": (lambda x: x[:, :, 3], "picks rows or columns"),
     "rows split twice": (
         lambda x: functional.max_pool2d(
             windows(x).unflatten(2, (3, 2)).permute(0, 1, 2, 5, 3, 4, 6).reshape(x.shape), 2
@@ -306,7 +305,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         ),
         "mixed height, width and channels",
     ),
-    "one row of each window": (lambda x: windows(x)[:, :, :, 0], "picks rows or columns"),
     "rows by columns": (
         lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
     ),

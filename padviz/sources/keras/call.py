@@ -7,9 +7,10 @@ from typing import Any
 
 from padviz.axis.operations import Window
 from padviz.sources.keras.model import Config, Malformed
+from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import size_of
-from padviz.sources.tracing.calls import GraphCall, Result
+from padviz.sources.tracing.calls import Result
 
 MOST = 1 << 31  # of any number in a config
 WINDOWED = frozenset((
@@ -20,7 +21,7 @@ TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # where channels are
 
 
 @dataclass(eq=False, kw_only=True)
-class Call(GraphCall):
+class Call(calls.Call):
     """A layer with the tensors that it reads, its `config`, and `args` with all that it is called with."""
 
     config: Config

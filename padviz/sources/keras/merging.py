@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 
 from padviz.network.layer import Kind
 from padviz.sources.keras.activations import activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
+from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Stuck, Value
-from padviz.sources.tracing.axis_labels import plain, positions, size_of
-from padviz.sources.tracing.calls import Result, side_by_side, together
+from padviz.sources.tracing.axis_labels import shape_of, size_of
+from padviz.sources.tracing.calls import Result, together
 from padviz.sources.tracing.meeting import elementwise, products
 from padviz.sources.tracing.meeting.contracting import along, over
 
@@ -48,15 +50,7 @@ def subtract(call: Call) -> Result:
 
 
 def concatenate(call: Call) -> Result:
-    rank = len(call.tensor(0).known)
-    axis = call.axes(rank)[0]
-    if any(len(x.known) != rank for x in call.maps):
-        raise Stuck("joins tensors of different ranks")
-    if any(positions(x.known[axis]) for x in call.maps):
-        if call.flat:
-            return call.head()
-        raise Stuck("joins different maps along their height or width")
-    return side_by_side(call, call.maps, axis, sum(size_of(x.known[axis]) for x in call.maps))
+    return views.concat(call, call.maps, call.axes(len(call.tensor(0).known))[0])
 
 
 def norm(why: str, default: int = -1) -> Callable[[Call], Result]:
@@ -122,15 +116,11 @@ def _numbers(value: object) -> list[int]:
 
 def _shaped(call: Call, x: Value, shape: list[int]) -> Result:
     """Give a tensor another shape, in which -1 stands for what is left."""
-    total, known = 1, 1
-    for dim in x.known:
-        total *= size_of(dim)
-    for n in shape:
-        known *= max(n, 1)
+    total, known = prod(shape_of(x.known)), prod(max(n, 1) for n in shape)
     if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
         raise Malformed(f"it makes {'x'.join(map(str, shape))} of {total} numbers")
     wanted = [total // known if n == -1 else n for n in shape]
-    return call.arranger.reshape(x, wanted, call.title, call.title) or call.head()
+    return views.reshape(call, x, wanted)
 
 
 def permute(call: Call) -> Result:
@@ -140,16 +130,15 @@ def permute(call: Call) -> Result:
     order = [0, *order] if call.op == "Permute" else order
     if sorted(order) != [*range(len(x.known))]:
         raise Malformed("it permutes dimensions that it does not have")
-    return replace(x, dims=tuple(x.known[i] for i in order))
+    return views.permute(x, order)
 
 
 def squeeze(call: Call) -> Result:
     x = call.tensor(0)
     axes = range(len(x.known)) if call.config.get("axis") is None else call.axes(len(x.known))
-    return replace(x, dims=tuple(dim for i, dim in enumerate(x.known) if i not in axes or size_of(dim) > 1))
+    return views.squeeze(call, x, [axis for axis in axes if size_of(x.known[axis]) == 1])
 
 
 def expand_dims(call: Call) -> Result:
     x = call.tensor(0)
-    axis = call.axes(len(x.known) + 1)[0]
-    return replace(x, dims=(*x.known[:axis], plain(1), *x.known[axis:]))
+    return views.unsqueeze(x, call.axes(len(x.known) + 1)[:1])

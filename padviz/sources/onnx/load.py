@@ -119,7 +119,7 @@ class _Run:
         for name, value in zip(names, outputs, strict=False):
             if isinstance(value, Map) and value.at in trace.heads:
                 trace.behind |= dict.fromkeys((node.title, name), value.at)
-            elif isinstance(value, Map) and value.at and not value.cuts and not depth:
+            elif isinstance(value, Map) and value.at and not depth:
                 trace.tensors[name] = value.at
 
     def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:

@@ -7,22 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from padviz.axis.operations import MOST_ROWS
-from padviz.errors import SizeError
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
-from padviz.sources.onnx.reshaping import whole_image
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import axis_of, plain, positions, regrouped, size_of
-from padviz.sources.tracing.calls import Result, side_by_side, together, with_kernel
+from padviz.sources.tracing.axis_labels import has_looked, plain
+from padviz.sources.tracing.calls import Result, together, with_kernel
 from padviz.sources.tracing.meeting import products
 from padviz.sources.tracing.meeting.contracting import over, running
-from padviz.sources.tracing.meeting.elementwise import masked, subtract
+from padviz.sources.tracing.meeting.elementwise import masked, picked, subtract
 from padviz.sources.tracing.reweighing import may_reweigh, partial
-from padviz.sources.tracing.slices_as_padding import Row, as_pad
 
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
@@ -38,6 +34,9 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
             return partial_conv
         joined = subtract(node) if node.op == "Sub" else together(node, kind, maps)
         joined = masked(node, joined) if node.op == "Add" else joined
+        if node.op == "Where" and has_looked(joined.dims or ()):
+            numbers = node.constants()
+            joined = picked(joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given))
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
@@ -82,45 +81,6 @@ def best(node: Node) -> Value:
 def global_pool(node: Node) -> Value:
     x = node.tensor(0)
     return over(node, x, range(2, len(x.known)), keep=True)
-
-
-def concat(node: Node) -> Value:
-    """Merge along channels; along height or width take only padding written out."""
-    rank = len(node.given[0].known)
-    axis = node.axis(rank, 1)
-    if any(len(x.known) != rank for x in node.given):
-        raise Stuck("joins tensors of different ranks")
-    if any(positions(x.known[axis]) for x in node.maps):
-        whole = tuple(whole_image(node.arranger, x, axis) for x in node.given)
-        return _along_positions(replace(node, read=whole), axis)
-    n = sum(size_of(x.known[axis]) for x in node.given)
-    if node.maps:
-        joined = side_by_side(node, node.maps, axis, n)
-        return joined if axis else node.arranger.in_batch(joined, node.given, [size_of(x.known[0]) for x in node.given])
-    dims = node.lined_up([], axis)
-    return Constant((*dims[:axis], regrouped([], n), *dims[axis + 1 :]))
-
-
-def _along_positions(node: Node, axis: int) -> Value:
-    """Join slices of one map, and zeros, along its height or width: a pad, if they copy rows as a pad does."""
-    maps = node.maps
-    node.lined_up([replace(part, dims=(*part.known[:axis], (), *part.known[axis + 1 :])) for part in maps], axis)
-    if node.flat:
-        return node.head()
-    role = axis_of(maps[0].known[axis])
-    bases = {(part.at, tuple(cut for cut in part.cuts if cut[0] != role)) for part in maps}
-    if role and any(axis_of(part.known[axis]) != role for part in maps):
-        raise Stuck("puts rows beside columns, as coordinate attention does")
-    if not role or len(bases) > 1:
-        raise Stuck("joins different maps along their height or width")
-    rows: list[Row] = []
-    for part in node.given:
-        size = size_of(part.known[axis])
-        if len(rows) + size > MOST_ROWS:
-            raise SizeError(f"its output would have {len(rows) + size} rows")
-        rows += dict(part.cuts).get(role, range(size)) if isinstance(part, Map) else [None] * size
-    whole = replace(maps[0], cuts=tuple(cut for cut in maps[0].cuts if cut[0] != role))
-    return as_pad(node.arranger, node.name("pad"), whole, role, rows)
 
 
 def matmul(node: Node) -> Value:
@@ -174,7 +134,6 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     **dict.fromkeys(("ArgMax", "ArgMin"), best),
-    "Concat": concat,
     "CumSum": lambda node: running(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
     "Einsum": einsum,
     "Gemm": gemm,

@@ -169,21 +169,6 @@ def _checked(node: Node, op: Resize, n: int) -> Resize:
     return replace(op, rounding="ceil") if shrinks and plainly else op
 
 
-def depth_to_space(node: Node) -> Result:
-    x, block = node.tensor(0), node.block()
-    rank = len(x.known) - 2
-    laid = windows.lay(node, "resize", x, [Resize(scale=Fraction(block))] * rank)
-    return windows.with_channels(laid, rank, max(size_of(x.known[1]) // block**2, 1))
-
-
-def space_to_depth(node: Node) -> Result:
-    x, block = node.tensor(0), node.block()
-    picture, roles = windows.image(node, x, len(x.known) - 2)
-    layer = node.arranger.space_to_depth(node.title, picture.at, dict.fromkeys(roles, block))
-    laid = Map(node.arranger.sized(picture.known, layer), layer)
-    return windows.with_channels(laid, len(roles), size_of(x.known[1]) * block**2)
-
-
 def norm(node: Node) -> Result:
     """Normalise over some dimensions, as the table says; running statistics make no activation."""
     x, (why, over) = node.tensor(0), NORMS[node.op]
@@ -227,10 +212,8 @@ OPS: dict[str, Function] = {
     **dict.fromkeys(("Resize", "Upsample"), resize),
     "AveragePool": pool("avgpool"),
     "ConvTranspose": transposed,
-    "DepthToSpace": depth_to_space,
     "LpPool": pool("avgpool"),
     "MaxPool": pool("maxpool"),
     "Pad": pad,
-    "SpaceToDepth": space_to_depth,
 }
 OPS |= quantised(OPS)

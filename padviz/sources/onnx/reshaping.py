@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate
 from math import ceil, prod
 
 import numpy as np
@@ -14,38 +13,34 @@ from padviz.axis.operations import Adaptive, Op
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.constants.stored import worked_out
-from padviz.sources.onnx.tensors import GraphArranger, Node
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value, of_batch, picked
+from padviz.sources.onnx.tensors import Node
+from padviz.sources.tracing import views
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     Block,
     Dim,
     axis_of,
-    broadcast,
-    has_parts,
-    image_at,
     plain,
-    positions,
     shape_of,
     size_of,
     whole,
 )
-from padviz.sources.tracing.calls import Result, copied
-from padviz.sources.tracing.slices_as_padding import as_pad
+from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.meeting.windows import image
 
 
 def transpose(node: Node) -> Value:
     x = node.tensor(0)
-    dims = x.known
-    order = node.attrs.get("perm") or range(len(dims))[::-1]
-    if sorted(order) != [*range(len(dims))]:
+    order = node.attrs.get("perm") or range(len(x.known))[::-1]
+    if sorted(order) != [*range(len(x.known))]:
         raise Stuck("permutes dimensions that it does not have")
-    return replace(x, dims=tuple(dims[i] for i in order))
+    return views.permute(x, order)
 
 
 def reshape(node: Node) -> Value:
     x = node.tensor(0)
     wanted = node.attrs.get("shape") or node.ints(1)
-    return arranged(node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
+    return views.reshape(node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
 
 
 def flatten(node: Node) -> Value:
@@ -53,82 +48,41 @@ def flatten(node: Node) -> Value:
     shape = shape_of(x.known)
     axis = int(node.attrs.get("axis", 1))
     axis = axis if axis == len(shape) else from_front(axis, len(shape))
-    return arranged(node, x, [prod(shape[:axis]), prod(shape[axis:])])
-
-
-def arranged(node: Node, x: Value, shape: Sequence[int]) -> Value:
-    """Give the tensor another shape; one that does not divide makes it a head, as after a flatten."""
-    reshaped = node.arranger.reshape(x, shape, node.title, node.title)
-    if reshaped is None:
-        return node.head() if isinstance(x, Map) else Constant(tuple(plain(n) for n in shape))
-    return reshaped
+    return views.reshape(node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
 def squeeze(node: Node) -> Value:
     x = node.tensor(0)
-    dims = x.known
-    axes = axes_of(node.attrs, node.arrays(1), len(dims)) or [i for i, dim in enumerate(dims) if size_of(dim) == 1]
-    if any(size_of(dims[i]) != 1 for i in axes):
-        raise Stuck("squeezes a dimension larger than 1")
-    return replace(x, dims=tuple(dim for i, dim in enumerate(dims) if i not in axes))
+    shape = shape_of(x.known)
+    axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [i for i, n in enumerate(shape) if n == 1]
+    return views.squeeze(node, x, axes)
 
 
 def unsqueeze(node: Node) -> Value:
     x = node.tensor(0)
     axes = node.attrs.get("axes") or node.ints(1)
-    dims = list(x.known)
-    for axis in sorted(from_front(axis, len(dims) + len(axes)) for axis in axes):
-        dims.insert(axis, ())
-    return replace(x, dims=tuple(dims))
+    return views.unsqueeze(x, {from_front(axis, len(x.known) + len(axes)) for axis in axes})
 
 
 def expand(node: Node) -> Value:
     x = node.tensor(0)
-    return copied(node, x, broadcast(x.known, tuple(plain(n) for n in node.ints(1))))
+    try:
+        shape = np.broadcast_shapes(tuple(shape_of(x.known)), tuple(node.ints(1)))
+    except ValueError:
+        raise Stuck("copies a tensor to a shape that does not fit") from None
+    return views.expand(node, x, shape)
 
 
 def tile(node: Node) -> Value:
-    x = node.tensor(0)
-    times = node.ints(1)
+    x, times = node.tensor(0), node.ints(1)
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
-    sizes = [size_of(dim) * n for dim, n in zip(x.known, times, strict=True)]
-    return copied(node, x, tuple(d if n == 1 else plain(m) for d, n, m in zip(x.known, times, sizes, strict=True)))
-
-
-def cut(node: Node, x: Value, axis: int, rows: slice) -> Value:
-    """Slice one dimension; of height or width it is pending, since it may be part of padding written out."""
-    dim = x.known[axis]
-    size = size_of(dim)
-    taken = range(size)[rows]
-    role = axis_of(dim)
-    if taken == range(size):
-        return x
-    if isinstance(x, Map) and image_at(dim) is not None:
-        return of_batch(x, axis, taken) or Constant((*x.known[:axis], plain(len(taken)), *x.known[axis + 1 :]))
-    if not positions(dim):
-        return picked(x, axis, (plain(len(taken)),), taken)
-    if not role or has_parts(x.known) or not isinstance(x, Map):
-        raise Stuck("takes a slice of mixed or split dimensions")
-    before = dict(x.cuts).get(role, range(size))
-    cuts = {**dict(x.cuts), role: before[rows]}
-    dims = (*x.known[:axis], whole(role, len(taken)), *x.known[axis + 1 :])
-    return replace(x, dims=dims, cuts=tuple(cuts.items()), by=node.title)
-
-
-def whole_image(arranger: GraphArranger, x: Value, axis: int) -> Value:
-    """Lay blocks of rows or columns whose places are channels out before a slice of an image's rows."""
-    blocks = isinstance(x, Map) and has_parts(x.known) and [*map(axis_of, x.known[2:])] == [*arranger.trace.axes]
-    return arranger.settled(x) if blocks and axis_of(x.known[axis]) else x
+    return views.expand(node, x, [n * k for n, k in zip(shape_of(x.known), times, strict=True)])
 
 
 def slice_(node: Node) -> Value:
     x = node.tensor(0)
-    for axis, rows in sliced(node.attrs, node.arrays(1), len(x.known)).items():
-        x = cut(node, whole_image(node.arranger, x, axis), axis, rows)
-    if any(size_of(dim) == 0 for dim in x.known):
-        raise Stuck("takes an empty slice")
-    return x
+    return views.sliced(node, x, sliced(node.attrs, node.arrays(1), len(x.known)))
 
 
 def split(node: Node) -> list[Value]:
@@ -141,40 +95,27 @@ def split(node: Node) -> list[Value]:
         sizes = [min(per_part, size - per_part * i) for i in range(node.outputs)]
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
-    ends = np.cumsum(sizes).tolist()
-    return [cut(node, x, axis, slice(end - n, end)) for n, end in zip(sizes, ends, strict=True)]
+    return [views.sliced(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def gather(node: Node) -> Value:
-    """Gather rows by their numbers: of channels any, of height or width a slice, or padding written out."""
     x, at = node.tensor(0), node.tensor(1)
-    axis = node.axis(len(x.known), 0)
-    dim = x.known[axis]
-    array = at.array if isinstance(at, Constant) else None
-    batch = image_at(dim) is not None
-    if not (positions(dim) or batch) or not isinstance(x, Map):
-        rows = [] if array is None else [row % max(size_of(dim), 1) for row in node.ints(1)]
-        return picked(x, axis, at.known, node.title if array is None else _run_of(rows) or tuple(rows))
-    rows = [row % size_of(dim) for row in node.ints(1)]
-    if not (axis_of(dim) or batch) or not rows or array is None or array.ndim > 1:
-        raise Stuck("gathers from mixed dimensions")
-    if run := _run_of(rows):
-        x = cut(node, x, axis, slice(run.start, run.stop, run.step))
-    elif batch:
-        raise Stuck("gathers some of a batch")
-    else:
-        x = as_pad(node.arranger, node.name("pad"), x, axis_of(dim), rows)
-    return x if array.ndim else replace(x, dims=(*x.known[:axis], *x.known[axis + 1 :]))
+    rows = node.ints(1) if isinstance(at, Constant) and at.array is not None else None
+    return views.gathered(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
 
 
-def _run_of(rows: Sequence[int]) -> range | None:
-    """Find the run that rows are; None for those in another order.
+def concat(node: Node) -> Value:
+    return views.concat(node, node.given, node.axis(len(node.tensor(0).known), 1))
 
-    >>> _run_of([1, 3, 5]), _run_of([2]), _run_of([0, 0])
-    (range(1, 6, 2), range(2, 3), None)
-    """
-    steps = {b - a for a, b in pairwise(rows)} or {1}
-    return range(rows[0], rows[-1] + 1, *steps) if rows and len(steps) == 1 and min(steps) > 0 else None
+
+def depth_to_space(node: Node) -> Value:
+    x = node.tensor(0)
+    return views.depth_to_space(node, *image(node, x, len(x.known) - 2), node.block())
+
+
+def space_to_depth(node: Node) -> Value:
+    x = node.tensor(0)
+    return views.space_to_depth(node, *image(node, x, len(x.known) - 2), node.block())
 
 
 def gather_nd(node: Node) -> Value:
@@ -217,7 +158,9 @@ def filled(node: Node) -> Value:
 
 
 SHAPING: dict[str, Callable[[Node], Result]] = {
+    "Concat": concat,
     "ConstantOfShape": filled,
+    "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
@@ -226,6 +169,7 @@ SHAPING: dict[str, Callable[[Node], Result]] = {
     "Shape": shape,
     "Size": size,
     "Slice": slice_,
+    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Squeeze": squeeze,
     "Tile": tile,

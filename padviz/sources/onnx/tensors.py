@@ -10,9 +10,9 @@ from padviz.axis.operations import Same, Window
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
 from padviz.sources.onnx.constants.stored import Budget, worked_out
+from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
 from padviz.sources.tracing.axis_labels import shape_of
-from padviz.sources.tracing.calls import GraphCall
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
@@ -33,7 +33,7 @@ class GraphArranger(Arranger):
 
 
 @dataclass(eq=False, kw_only=True)
-class Node(GraphCall):
+class Node(calls.Call):
     """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
 
     arranger: GraphArranger

@@ -69,7 +69,7 @@ def linear(call: Call, input: Any, weight: Any, bias: Any = None) -> Result:
 
 
 def matmul(call: Call, input: Any, other: Any) -> Result:
-    return products.matmul(call, call.value(input), call.value(other))
+    return products.matmul(call, call.held(input), call.held(other))
 
 
 def grid_sample(call: Call, input: Any, grid: Any, *args: Any, **options: Any) -> Result:
@@ -78,7 +78,7 @@ def grid_sample(call: Call, input: Any, grid: Any, *args: Any, **options: Any) -
     if value and any(map(has_positions, value.known[2:])):
         return call.unknown()
     letters = "ijk"[: input.ndim - 2]
-    read = [(call.value(input), f"nc{letters.upper()}"), (call.value(grid), f"n{letters}x")]
+    read = [(call.held(input), f"nc{letters.upper()}"), (call.held(grid), f"n{letters}x")]
     return products.product(call, read, f"nc{letters}")
 
 
@@ -93,7 +93,7 @@ def cdist(call: Call, x1: Any, x2: Any, *args: Any, **options: Any) -> Result:
 
 def einsum(call: Call, equation: str, *operands: Any) -> Result:
     given = operands[0] if isinstance(operands[0], tuple | list) else operands
-    return products.einsum(call, equation, [*map(call.value, given)])
+    return products.einsum(call, equation, [*map(call.held, given)])
 
 
 def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **options: Any) -> Result:
@@ -109,7 +109,7 @@ def attention(call: Call, query: Any, key: Any, value: Any, *args: Any, **option
             return scores
         return hidden(scores, ~numbers if numbers.dtype == torch.bool else numbers <= MASKED)
 
-    seen = products.attention(call, call.value(query), call.value(value), [0 if heads else -2], masked)
+    seen = products.attention(call, call.held(query), call.held(value), [0 if heads else -2], masked)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 
 

@@ -19,7 +19,7 @@ from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
-from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck
+from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     Dims,
     is_channels,
@@ -32,6 +32,7 @@ from padviz.sources.tracing.axis_labels import (
 )
 from padviz.sources.tracing.calls import Result
 
+JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 
 
@@ -99,8 +100,8 @@ class Modules:
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
-    What is `whole` reads rows, columns and channels that are one dimension as they are; `given` are its arguments. What
-    is made `by_value` is as long as values say.
+    What is `whole` reads rows, columns and channels that are one dimension as they are. What is made `by_value` is as
+    long as values say.
     """
 
     def __init__(
@@ -121,11 +122,11 @@ class Call(calls.Call):
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
         self.handler: Callable[..., Result] | None = None
         self.whole = self.by_value = False
-        self.given: tuple[Any, Any] = (), {}
+        self.arguments: tuple[Any, Any] = (), {}
 
     @property
     def part(self) -> object:
-        return id(tensors_in(self.out)[0])
+        return self
 
     @property
     def axes(self) -> int:
@@ -137,13 +138,20 @@ class Call(calls.Call):
         read = (self.numbers(tensor) for tensor in self.tensors if not self.of(tensor))
         return (numbers for numbers in read if numbers is not None)
 
-    def value(self, tensor: Any) -> Map | Constant:
-        """Look up what a tensor holds; of a constant, its shape."""
-        return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
+    def number(self, value: Any) -> Any:
+        """Look up the numbers of a constant; None for a map."""
+        numbers = value
+        if isinstance(value, Tensor):
+            numbers = None if self.of(value) else self.numbers(value)
+        return numbers.numpy() if isinstance(numbers, Tensor) else numbers
 
     def of(self, tensor: Any) -> Map | None:
         """Look up what a tensor holds; None for a constant."""
         return self.memory.value(tensor)
+
+    def held(self, tensor: Tensor) -> Value:
+        """Look up what a tensor holds, be it a constant."""
+        return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
 
     def map(self, tensor: Any) -> Map:
         """Look up what a tensor holds, which must be a map."""
@@ -200,7 +208,7 @@ class Call(calls.Call):
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def handled(self, handler: Callable[..., Result]) -> Result:
-        args, kwargs = self.given
+        args, kwargs = self.arguments
         try:
             inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
@@ -266,6 +274,19 @@ class Call(calls.Call):
             dims[at] = plain(shape[at])
         return replace(value, dims=tuple(dims))
 
-    def pool(self, value: Map) -> Map:
-        """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
-        return Map(None, self.trace.add(self.name(), "global", (value.at,)))
+    @property
+    def sources(self) -> list[int]:
+        return self.inputs
+
+    def lost(self, why: str) -> Value:
+        raise Stuck(why)
+
+    def stuck(self, why: str, flattened: bool) -> Value:
+        return self.cut(why, "reads a flattened map as an image") if flattened and self.pointwise else self.broken(why)
+
+    def joined_up(self, maps: Sequence[Map]) -> Value:
+        if len(maps) > 1:
+            return self.cut(JOINS, JOINS)
+        pooled = self.pool(*maps)  # tokens beside positions: no map any more
+        self.trace.tokens.add(pooled.at)
+        return pooled

@@ -53,7 +53,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
     **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], mixing.matmul),
-    **dict.fromkeys(["cat", "concat", "concatenate"], merge.cat),
+    **dict.fromkeys(["cat", "concat", "concatenate"], views.cat),
     **dict.fromkeys(named("max_pool", "max_pool#_with_indices"), windows.max_pool),
     **dict.fromkeys(
         named("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool#_with_indices"), windows.adaptive_pool
@@ -101,13 +101,13 @@ TABLE: Mapping[str, Handler] = {
     "setitem": views.setitem,
     "slice": views.slice_,
     "squeeze": views.squeeze,
-    "stack": merge.stack,
+    "stack": views.stack,
     "unbind": views.unbind,
     "unfold": windows.unfold,
     "unsqueeze": views.unsqueeze,
 }
 WHOLE = {
-    merge.add, merge.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
+    merge.add, views.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
     mixing.reduce, mixing.along, mixing.running, mixing.linear, mixing.matmul,
     mixing.einsum, mixing.attention, mixing.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
@@ -122,5 +122,5 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
     if call.by_value and call.spatial:
         return call.ended(WHY)
     call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
-    call.whole, call.given = call.handler in WHOLE, (args, kwargs)
+    call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
     return follow(call)

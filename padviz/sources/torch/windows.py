@@ -14,6 +14,7 @@ from padviz.axis.resize import Resize
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
+from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Stuck
 from padviz.sources.tracing.axis_labels import Block, axis_of, has_places, is_channels, plain, positions, size_of
 from padviz.sources.tracing.calls import Result
@@ -167,13 +168,11 @@ def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
 
 
 def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
-    return call.shaped(windows.lay(call, "resize", call.map(input), [Resize(scale=Fraction(upscale_factor))] * 2))
+    return views.depth_to_space(call, *call.image(input), upscale_factor)
 
 
 def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
-    value, roles = call.image(input)
-    layer = call.arranger.space_to_depth(call.name("merge"), value.at, dict.fromkeys(roles, downscale_factor))
-    return call.shaped(replace(value, layer=layer, dims=call.arranger.sized(value.known, layer)))
+    return views.space_to_depth(call, *call.image(input), downscale_factor)
 
 
 def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Result:
@@ -192,7 +191,7 @@ def fold(
     call: Call, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Result:
     """Add up windows where they overlap, whose channels were made of all their places."""
-    value = call.arranger.uncut(call.map(input))
+    value = call.map(input)
     *batch, channels, line = value.known
     if has_places([channels]):
         raise Stuck("puts windows back whose places have not met")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import product
 from math import prod
 from typing import Any, TypeVar, cast
@@ -14,7 +13,6 @@ from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
 from padviz.sources.tracing.axis_labels import (
     Axis,
-    Batch,
     Block,
     Channel,
     Dims,
@@ -25,15 +23,12 @@ from padviz.sources.tracing.axis_labels import (
     has_parts,
     has_places,
     has_positions,
-    image_at,
     inner_parts,
     is_flattened,
     is_mixed,
     kind_of,
     plain,
     positions,
-    regrouped,
-    reshaped,
     size_of,
     whole,
     within,
@@ -90,15 +85,13 @@ class Map(Value):
     """A `layer`, by its position in the trace, in some arrangement.
 
     It has `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it
-    has, where not all; `cuts` are slices of its rows or columns that are not laid out yet, and `by` is the name that
-    they, or a split of rows or columns, get. Of scores, `windows` says after how many rows and columns the last window
-    is cut in two.
+    has, where not all; `by` is the name that a split of its rows or columns gets. Of scores, `windows` says after how
+    many rows and columns the last window is cut in two.
     """
 
     layer: int
     acted: bool = False
     part: tuple[object, ...] = ()
-    cuts: tuple[tuple[str, range], ...] = ()
     by: str = ""
     windows: Cuts = ()
 
@@ -137,28 +130,6 @@ class Constant(Value):
     later: Any = None
 
 
-def picked(x: V, axis: int, dims: Dims, which: object) -> V:
-    """Pick some of the channels along a dimension, which `dims` take the place of."""
-    match x.known[axis]:
-        case (Batch(),):
-            raise Stuck("picks some of a batch of several maps")
-        case (Block(role="bins"), *_):
-            return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
-        case own if positions(own) or alone(own):
-            raise Stuck("picks rows or columns")
-    grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
-    return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
-
-
-def of_batch(x: Map, axis: int, taken: range) -> Map | None:
-    """Take some of a batch of the image and constants: those without the image are constant, and no map."""
-    at = image_at(x.known[axis])
-    if at is None or at not in taken:
-        return None
-    rest = () if len(taken) == 1 else (Batch(len(taken), taken.index(at)),)
-    return replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
-
-
 def whole_axes(dim: Sequence[Factor]) -> set[str]:
     """Name the axes that rows and columns are of, which must be all of these."""
     own = within(Axis, dim)
@@ -182,7 +153,8 @@ def _placed(factor: Factor) -> Factor:
 class Arranger:
     """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
 
-    `block` is what stands between the name of a split and the places of its blocks; a `batch` is images.
+    `block` is what stands between the name of a split and the places of its blocks; a `batch` is images. `rows` are
+    layers that were cropped or mirrored, with what they were made of and which rows of that they are.
     """
 
     trace: Trace
@@ -192,6 +164,7 @@ class Arranger:
     put: bool = False
     taken: bool = False
     crops: dict[Any, int] = field(default_factory=dict)
+    rows: dict[int, tuple[int, dict[str, range]]] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
     by_blocks: dict[tuple[int, tuple[int, ...]], int] = field(
         default_factory=dict
@@ -201,59 +174,55 @@ class Arranger:
         """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
         return self.trace.seen(x.at), x.part
 
-    def in_batch(self, joined: Map, values: Sequence[Value | None], counts: Sequence[int]) -> Map:
-        """Remember which of a batch that was joined of values, so many each, the image is, or that they are several."""
-        own = [self.seen(x) if isinstance(x, Map) else None for x in values]
-        if self.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
-            return joined
-        if sum(not has_positions(dim) for dim in joined.known) == 1:
-            return joined  # one image without a batch, whose first dimension are channels
-        at = next(i for i, seen in enumerate(own) if seen)
-        alone = own.count(None) == len(own) - 1 and counts[at] == 1
-        batch = Batch(sum(counts), sum(counts[:at]) if alone else None)
-        return replace(joined, dims=((batch,), *joined.known[1:]))
-
     def settled(self, x: V) -> V:
-        """Lay out what is pending in a value: slices as crops, rows that became channels as several crops."""
+        """Lay out rows that became channels, which are pending in a value, as several crops."""
         if not isinstance(x, Map):
             return x
-        with self.trace.made_by(x.by):
-            return cast("V", replace(self._laid_out(x), by=""))
-
-    def uncut(self, x: Map) -> Map:
-        """Lay out the slices that are pending in a map; what is split stays so."""
-        if not x.cuts:
-            return x
-        with self.trace.made_by(x.by):
-            return replace(x, layer=self.crop(x.by, x.at, dict(x.cuts)), cuts=())
-
-    def _laid_out(self, x: Map) -> Map:
-        x = self.uncut(x)
         inner = [part for part in inner_parts(*(x.dims or ())) if not part.looked]
         blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
-            layer = self.space_to_depth(x.by, x.at, blocks)
+            with self.trace.made_by(x.by):
+                layer = self.space_to_depth(x.by, x.at, blocks)
             x = replace(x, layer=layer, dims=in_places(x.known))
-        return x
+        return cast("V", replace(cast("Map", x), by=""))
 
     def in_step(self, values: Sequence[Map]) -> list[Map]:
         """Arrange values so that one layer can join them: settled, unless rows and columns are split alike in all."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
         split = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
-        return [*values] if len(split) == 1 and not any(x.cuts for x in maps) else [*map(self.settled, values)]
+        return [*values] if len(split) == 1 else [*map(self.settled, values)]
 
-    def crop(self, name: str, layer: int, cuts: Mapping[str, range]) -> int:
+    def rows_of(self, layer: int, parts: Mapping[str, slice] | None = None) -> tuple[int, dict[str, range]]:
+        """Find what a layer was cropped out of, or itself, and which rows of that it, or some `parts` of it, are."""
+        base, before = self.rows.get(layer, (layer, {}))
+        whole = dict(zip(self.trace.axes, map(range, self.trace.sizes[base]), strict=True))
+        runs = {role: before.get(role, run) for role, run in whole.items()}
+        runs |= {role: runs[role][part] for role, part in (parts or {}).items()}
+        return base, {role: run for role, run in runs.items() if run != whole[role]}
+
+    def crop(self, name: str, layer: int, runs: Mapping[str, range]) -> int:
         """Crop rows and columns of a layer, as a layer."""
-        key = (layer, *sorted(cuts.items(), key=lambda cut: cut[0]))
+        key = (layer, *runs.items())
         if key not in self.crops:
-            ops = [*self.trace.still]
-            for role, rows in cuts.items():
-                if rows.step < 1:
-                    raise Stuck("reverses the order of rows or columns")
-                n = self.trace.sizes[layer][self.trace.axes[role]]
-                ops[self.trace.axes[role]] = Window(1, rows.step, padding=(-rows.start, rows.stop - n))
-            self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
+            sides = zip(self.trace.axes, self.trace.sizes[layer], strict=True)
+            rows = [(runs.get(role, range(n)), n) for role, n in sides]
+            ops = [Window(1, run.step, padding=(-run.start, min(run.stop - n, 0))) for run, n in rows]
+            at = self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
+            self.rows[at] = layer, dict(runs)
         return self.crops[key]
+
+    def roll(self, name: str, layer: int, shifts: Mapping[str, int]) -> int:
+        """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
+        base, before = self.rolls.get(layer, (layer, (0,) * len(self.trace.axes)))
+        sums = zip(before, self.trace.axes, self.trace.sizes[base], strict=True)
+        moved = tuple(((a + shifts.get(role, 0)) % n + n // 2) % n - n // 2 for a, role, n in sums)
+        if not any(moved):
+            return base
+        if (base, moved) not in self.crops:
+            ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
+            at = self.crops[base, moved] = self.trace.add(name, "roll", (base,), ops)
+            self.rolls[at] = base, moved
+        return self.crops[base, moved]
 
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
         """Make every block of positions, so many along each axis, one: as many crops, joined."""
@@ -270,31 +239,6 @@ class Arranger:
                 parts.append(self.crop(f"{name}{self.block}{'.'.join(map(str, place))}", layer, cuts))
             self.crops[layer, block] = self.trace.merge(name, "concat", parts)
         return self.crops[layer, block]
-
-    def reshape(self, x: V, shape: Sequence[int], name: str, by: str) -> V | None:
-        """Give the value another shape; None where that does not divide.
-
-        Copies, or channels, laid inside of each row or column of an image are depth to space, called `name`: an
-        upsampling by nearest. What a split of rows or columns becomes is called `by`.
-        """
-        dims = reshaped(x.known, shape)
-        if dims is None and has_parts(x.known):
-            x = self.settled(x)
-            dims = reshaped(x.known, shape)
-        if dims is None:
-            return None
-        x = replace(x, dims=dims)
-        return cast("V", self._reshaped(x, dims, name, by)) if isinstance(x, Map) else x
-
-    def _reshaped(self, x: Map, dims: Dims, name: str, by: str) -> Map:
-        """Arrange a map in other dimensions, with what grew inside of its rows or columns laid as a resize."""
-        x = replace(x, by=x.by or by if has_parts(dims) else x.by)
-        grown = {axis_of(dim[:1]): dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
-        grown.pop("", None)
-        if not grown or len(dims) != len(self.trace.axes) + 2:
-            return x
-        x = self.settled(replace(x, dims=tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)))
-        return self.lay(name, "resize", x, {role: Resize(scale=Fraction(n)) for role, n in grown.items()})
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
@@ -358,8 +302,9 @@ class Arranger:
 
     def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
         """Pool a value likewise; what is sliced along the other axis is cut out last, so that it stays a place."""
-        if isinstance(x, Map) and x.cuts and {*roles}.isdisjoint(role for role, _ in x.cuts):
-            return self.crop(name, self.pooled_over(f"{name}.line", x.at, roles), dict(x.cuts))
+        base, runs = self.rows_of(x.at)
+        if runs and {*roles}.isdisjoint(runs):
+            return self.crop(name, self.pooled_over(f"{name}.line", base, roles), runs)
         return self.pooled_over(name, self.settled(x).at, roles)
 
     def spread(self, name: str, small: int, like: int) -> int:

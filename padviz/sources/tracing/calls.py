@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     Dims,
-    alone,
     axis_of,
     has_looked,
-    is_channels,
     is_flattened,
     lined_up,
-    ranked,
-    regrouped,
     shape_of,
-    size_of,
     whole,
 )
 from padviz.sources.tracing.trace import Step, Trace
@@ -32,8 +25,9 @@ PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
 
-class Call(ABC):
-    """A call of a foreign graph: an operation `op`, and the maps, heads and vectors among what it reads.
+@dataclass(eq=False)
+class Call:
+    """A call of a foreign graph: an operation `op`, and the values it `read`, with the maps and heads among them.
 
     A framework says of its calls what they are called, whether they read an image by windows (`windowed`), or each
     position alone as a convolution of one tap does (`pointwise`), `what` to say of them, and `which` operation it is
@@ -41,11 +35,20 @@ class Call(ABC):
     """
 
     arranger: Arranger
+    title: str
     op: str
-    maps: list[Map]
-    handler: Callable[..., Result] | None
-    windowed: bool
-    pointwise: bool
+    read: tuple[Value | None, ...]
+    handler: Callable[..., Result] | None = None
+    windowed: bool = False
+    pointwise: ClassVar[bool] = False
+    given: list[Value] = field(init=False)
+    maps: list[Map] = field(init=False)
+    heads: list[Head] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.given = [x for x in self.read if x is not None]
+        self.maps = [x for x in self.given if isinstance(x, Map)]
+        self.heads = [x for x in self.given if isinstance(x, Head)]
 
     @property
     def trace(self) -> Trace:
@@ -60,11 +63,6 @@ class Call(ABC):
         return f"function {self.op}"
 
     @property
-    @abstractmethod
-    def part(self) -> object:
-        """What tells channels that it makes from those that another call makes of the same layer."""
-
-    @property
     def inputs(self) -> list[int]:
         """The layers that it reads."""
         return list(dict.fromkeys(value.at for value in self.maps))
@@ -72,27 +70,45 @@ class Call(ABC):
     @property
     def sources(self) -> list[int]:
         """Those that it depends on, by way of heads too."""
-        return self.inputs
+        return sorted(frozenset().union(*(x.sources for x in self.given)))
 
-    @abstractmethod
+    @property
+    def part(self) -> object:
+        """What tells channels that it makes from those that another call makes of the same layer."""
+        return self.title
+
     def constants(self) -> Iterator[Any]:
         """Yield the numbers of constants that it reads, but for weights."""
+        yield from ()
 
-    @abstractmethod
     def name(self, part: str = "") -> str:
-        """Name its layer, or a further one that is a `part` of it: merge, spread, pad, norm, line."""
+        """Name its layer, or a further one that is a `part` of it: merge, spread, pad, slice, norm, line."""
+        return f"{self.title}.{part}" if part in PARTS else self.title
 
-    @abstractmethod
-    def handled(self, handler: Callable[..., Result]) -> Result:
-        """Do to maps what an operation that is known does; may be `Stuck`."""
+    @property
+    def flat(self) -> bool:
+        """Whether none of its maps has height and width."""
+        return all(map(self._is_flat, self.maps))  # and heads are
 
-    @abstractmethod
+    def _is_flat(self, x: Map) -> bool:
+        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
+        if x.dims is None:
+            return True
+        own = [axis_of(dim) for dim in x.dims]
+        absent = [role for role in self.trace.axes if role not in own]
+        return self.trace.pooled[x.at] or self.arranger.tells_apart(x.at, absent)
+
     def without_positions(self) -> Result:
         """Handle vectors, and what was flattened; None where there are positions that it can read."""
+        if self.heads or (self.handler is None and self.flat):
+            why = "reads what was flattened, or picked position by position, as an image"
+            first = self.tensor(0)
+            return self.stuck(why, isinstance(first, Head) and first.flattened)
+        return None
 
-    @abstractmethod
-    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """Line up the dimensions that maps have together, `along` one of size 1; what does not fit is `Stuck`."""
+    def handled(self, handler: Callable[..., Result]) -> Result:
+        """Do to maps what an operation that is known does; may be `Stuck`."""
+        return handler(self)
 
     def unknown(self) -> Map:
         """Make an operation that is not known an error once a target depends on it."""
@@ -117,6 +133,20 @@ class Call(ABC):
         self.trace.pooled[layer] &= not self.windowed
         return Map(None, layer)
 
+    def lost(self, why: str) -> Value:
+        """Give up on what mixes rows and columns up."""
+        return self.head()
+
+    def joined_up(self, maps: Sequence[Map]) -> Value:
+        """Join maps whose rows and columns are one dimension, or one with constants, along that."""
+        if self.flat:
+            return self.head()
+        raise Stuck("joins different maps along their height or width")
+
+    def pool(self, x: Value) -> Map:
+        """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
+        return Map(None, self.trace.add(self.name(), "global", (x.at,)))
+
     def unfolded(self, x: Map) -> Map:
         """Spread a vector that was reshaped to an image: every position of it sees the vector."""
         sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
@@ -125,10 +155,10 @@ class Call(ABC):
         return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def stuck(self, why: str, flattened: bool) -> Value:
-        """Give up on a call: a head begins where each position of what was flattened is taken alone."""
-        if flattened and self.pointwise:
-            return self.cut(why, "reads a flattened map as an image")
-        return self.broken(why)
+        """Give up on a call: a head begins where it is flat, and where what was flattened is read by each position."""
+        if self.flat and not self.windowed:
+            return self.head()
+        return self.cut(why, "reads a flattened map as an image") if flattened and self.pointwise else self.broken(why)
 
     def attend(self, maps: frozenset[int], read: int) -> None:
         """Keep account of attention among what maps became, of which so many are read."""
@@ -138,6 +168,35 @@ class Call(ABC):
         if maps and (step or "softmax" in op):
             self.trace.attending.step(maps, step or "softmax")
 
+    def head(self) -> Value:
+        """Make a head of all inputs, never spatial again, which may be a step of attention."""
+        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
+        behind = frozenset(self.sources)
+        self.attend(behind, len(self.maps) + len(self.heads))
+        return Head(None, behind, flat and all(x.flattened for x in self.heads))
+
+    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
+        """Line up dimensions as far as they are known, with those of constants."""
+        maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
+        others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
+        constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
+        others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
+        dims = lined_up(maps, others) if maps or others else None
+        if dims is None:
+            shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
+            raise Stuck(f"joins {shapes}, whose rows and columns do not line up")
+        return dims
+
+    def tensor(self, i: int) -> Value:
+        """Read an input that must be there."""
+        x = self.optional(i)
+        if x is None:
+            raise Stuck("lacks an input")
+        return x
+
+    def optional(self, i: int) -> Value | None:
+        return self.read[i] if i < len(self.read) else None
+
 
 def follow(call: Call) -> Result:
     """Decide what a call makes of the maps that it reads.
@@ -145,8 +204,9 @@ def follow(call: Call) -> Result:
     What reads something unknown is unknown; vectors, and what was flattened, make a head; an operation that is not
     known, or that padviz is stuck at, is an error once a target depends on it.
     """
+    trace, known = call.trace, (call.trace.asking, call.arranger.rows)
     layers = list(dict.fromkeys(value.at for value in call.maps))
-    if spoilt := [at for at in layers if call.trace.layers[at].kind == "unknown" and at not in call.trace.asking]:
+    if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
         return _spoilt(call, layers, spoilt)
     try:
         result = call.without_positions()
@@ -171,8 +231,6 @@ def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
     """
     arranger = call.arranger
-    if len(values) > 1:
-        values = [arranger.settled(x) if x.cuts else x for x in values]
     scores = [x for x in values if has_looked(x.dims or ())]
     if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
         return replace(scores[0], dims=call.lined_up(values), acted=True)
@@ -219,123 +277,7 @@ def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bia
     return result
 
 
-def side_by_side(call: Call, values: Sequence[Map], axis: int, n: int, new: bool = False) -> Map:
-    """Join maps along a dimension of `n` channels, which they have, or which is `new`."""
-    values = call.arranger.in_step(values)
-    rest = [replace(x, dims=(*x.known[:axis], (), *x.known[axis + (not new) :])) for x in values]
-    dims = call.lined_up(rest, axis)
-    own = regrouped([] if new else [x.known[axis] for x in values], n)
-    layer = join(call, "concat", [x.at for x in values])
-    whole = values[0] if len(values) == 1 else Map(None, layer, by=values[0].by)
-    return replace(whole, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
-
-
-def copied(call: Call, x: Value, dims: Dims | None) -> Value:
-    """Copy along dimensions of size 1: along height or width, every row sees the one there was."""
-    if dims is None:
-        raise Stuck("copies a tensor to a shape that does not fit")
-    before = ranked(x.known, len(dims))
-    changed = [(old, new) for old, new in zip(before, dims, strict=True) if old != new]
-    grown = {axis_of(old): size_of(new) for old, new in changed if alone(old)}
-    if "" in grown or any(size_of(old) > 1 and not is_channels(old) for old, _ in changed):
-        raise Stuck("repeats what has more than one row")
-    if not grown or not isinstance(x, Map):
-        return replace(x, dims=dims)
-    kept = tuple(old if alone(old) else new for old, new in zip(before, dims, strict=True))
-    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
-
-
-@dataclass(eq=False)
-class GraphCall(Call):
-    """A call with the values it `read`: those that are `given`, and the `maps` and `heads` among them."""
-
-    arranger: Arranger
-    title: str
-    op: str
-    read: tuple[Value | None, ...]
-    handler: Callable[..., Result] | None = None
-    windowed: bool = False
-    given: list[Value] = field(init=False)
-    maps: list[Map] = field(init=False)
-    heads: list[Head] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.given = [x for x in self.read if x is not None]
-        self.maps = [x for x in self.given if isinstance(x, Map)]
-        self.heads = [x for x in self.given if isinstance(x, Head)]
-
-    @property
-    def sources(self) -> list[int]:
-        return sorted(frozenset().union(*(x.sources for x in self.given)))
-
-    @property
-    def part(self) -> object:
-        return self.title
-
-    def constants(self) -> Iterator[Any]:
-        yield from ()
-
-    def name(self, part: str = "") -> str:
-        return f"{self.title}.{part}" if part in PARTS else self.title
-
-    @property
-    def flat(self) -> bool:
-        """Whether none of its maps has height and width."""
-        return all(map(self._is_flat, self.maps))  # and heads are
-
-    def _is_flat(self, x: Map) -> bool:
-        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
-        if x.dims is None:
-            return True
-        own = [axis_of(dim) for dim in x.dims]
-        absent = [role for role in self.trace.axes if role not in own]
-        return self.trace.pooled[x.at] or self.arranger.tells_apart(x.at, absent)
-
-    def without_positions(self) -> Result:
-        if self.heads or (self.handler is None and self.flat):
-            why = "reads what was flattened, or picked position by position, as an image"
-            first = self.tensor(0)
-            return self.stuck(why, isinstance(first, Head) and first.flattened)
-        return None
-
-    def handled(self, handler: Callable[..., Result]) -> Result:
-        return handler(self)
-
-    def stuck(self, why: str, flattened: bool) -> Value:
-        return self.head() if self.flat and not self.windowed else super().stuck(why, flattened)
-
-    def head(self) -> Value:
-        """Make a head of all inputs, never spatial again, which may be a step of attention."""
-        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
-        behind = frozenset(self.sources)
-        self.attend(behind, len(self.maps) + len(self.heads))
-        return Head(None, behind, flat and all(x.flattened for x in self.heads))
-
-    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """Line up dimensions as far as they are known, with those of constants."""
-        maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
-        others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
-        constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
-        others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
-        dims = lined_up(maps, others) if maps or others else None
-        if dims is None:
-            shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
-            raise Stuck(f"joins {shapes}, whose rows and columns do not line up")
-        return dims
-
-    def tensor(self, i: int) -> Value:
-        """Read an input that must be there."""
-        x = self.optional(i)
-        if x is None:
-            raise Stuck("lacks an input")
-        return x
-
-    def optional(self, i: int) -> Value | None:
-        return self.read[i] if i < len(self.read) else None
-
-
-def passed(call: GraphCall) -> Result:
+def passed(call: Call) -> Result:
     """Pass what was asked to be neutral as elementwise in all maps that it reads."""
     whole = replace(call, read=(*call.maps,))
     return call.maps[0] if len(call.maps) == 1 else together(whole, "add", call.maps)

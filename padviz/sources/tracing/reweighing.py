@@ -24,7 +24,7 @@ NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, wher
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     """Tell whether a constant of a shape, which may be unknown, could reweigh a convolution that pads."""
-    if not isinstance(x, Map) or x.acted or x.cuts or x.part or trace.layers[x.at].kind != "conv":
+    if not isinstance(x, Map) or x.acted or x.part or trace.layers[x.at].kind != "conv":
         return False
     pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
     if not pads or dims is None or x.dims is None:

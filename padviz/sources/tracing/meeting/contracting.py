@@ -61,7 +61,6 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
     """Sum products of maps: values with a letter for each dimension, and the letters that are left."""
     maps, factors = list[Map](), list[Named]()
     for value, letters in terms:
-        value = call.arranger.uncut(value)
         if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
             value = call.arranger.unmixed(call.name("line"), value)
         maps.append(value)
@@ -185,7 +184,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == size_of(gone[0])]
     as_many = len(gone) == 1 and bool(back) and is_positions(gone[0])
-    if isinstance(x, Map) and (has_parts(x.known) and not as_many if positions(*gone) else x.cuts):
+    if isinstance(x, Map) and positions(*gone) and has_parts(x.known) and not as_many:
         x = call.arranger.settled(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
@@ -194,7 +193,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
     if as_many:
-        seen = mixed(call.arranger, call.name(), call.arranger.uncut(x), lost, "linear over positions")
+        seen = mixed(call.arranger, call.name(), x, lost, "linear over positions")
         return replace(seen, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
     return Map(dims, call.arranger.joined(call.name(), x, whole_axes(lost)))
 
@@ -209,7 +208,7 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     lost = [position for position in positions(*over) if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return mixed(call.arranger, call.name(), call.arranger.uncut(x), lost, why)
+    return mixed(call.arranger, call.name(), x, lost, why)
 
 
 def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
@@ -219,7 +218,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     """
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
         x = joined_inside(call.arranger, call.name(), "maxpool", x, inner)
-    if (isinstance(x, Map) and x.cuts) or (has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes)):
+    if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
         x = call.arranger.settled(x)
     gone = [x.known[axis] for axis in axes]
     dims = met(reduced(x.known, axes, keep), gone)

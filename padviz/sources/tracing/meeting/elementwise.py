@@ -44,6 +44,14 @@ def masked(call: Call, x: Map, hides: Callable[[Any], Any] = lambda numbers: num
     return x
 
 
+def picked(x: Map, condition: Any, first: Any, second: Any) -> Map:
+    """Cut the windows that scores are of, where a pick between them and a number hides; what is no constant is None."""
+    if condition is None or not has_looked(x.dims or ()) or (first is None) == (second is None):
+        return x
+    hides = ~np.asarray(condition) & (np.asarray(second) <= MASKED) if first is None else condition & (first <= MASKED)
+    return hidden(x, hides)
+
+
 def hidden(scores: Map, hides: Any) -> Map:
     """Cut the windows that scores are of, where a mask hides positions from each other."""
     return replace(scores, windows=scores.windows + cuts_of(scores.known, ~np.asarray(hides)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from padviz.axis.operations import Blocks, Op, Window
+from padviz.axis.operations import Blocks, Window
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck
 from padviz.sources.tracing.axis_labels import (
@@ -20,7 +20,6 @@ from padviz.sources.tracing.axis_labels import (
     positions,
     within,
 )
-from padviz.sources.tracing.slices_as_padding import rolled
 from padviz.sources.tracing.trace import Trace
 
 
@@ -41,7 +40,7 @@ def mixed(
     local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
     for ops in local:
         at = trace.add(name if not axes and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
-    at = rolled(arranger, f"{name}.roll", at, back)
+    at = arranger.roll(f"{name}.roll", at, back)
     return Map(x.dims, trace.mix(name, at, like, axes, why) if axes else _every_nth(trace, f"{name}.queries", at, like))
 
 
@@ -59,7 +58,7 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
 
 def _rolled_on(
     arranger: Arranger, layer: int, blocks: dict[str, list[Blocks]], windows: Mapping[str, int]
-) -> tuple[int, Sequence[int]]:
+) -> tuple[int, dict[str, int]]:
     """Roll the second part of last windows that are cut in two to the front, and say how far it is back from there."""
     on = dict.fromkeys(arranger.trace.axes, 0)
     for role, cut in windows.items():
@@ -70,7 +69,7 @@ def _rolled_on(
         on[role] = block.size - cut
         blocks[role] = [replace(block, first=on[role])]
     name = f"{arranger.trace.layers[layer].name}.roll"
-    return rolled(arranger, name, layer, [*on.values()]), [-n for n in on.values()]
+    return arranger.roll(name, layer, on), {role: -n for role, n in on.items()}
 
 
 def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
@@ -86,7 +85,6 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
 
 def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
     """Join, by their axis, so many neighbours that are a part of windows: of the parts around them one remains."""
-    x = arranger.uncut(x)
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 
@@ -107,24 +105,3 @@ def _every_nth(trace: Trace, name: str, layer: int, like: int) -> int:
     if any(n % m for n, m in pairs):
         raise Stuck("looks at windows of other sizes")
     return trace.add(name, "crop", (layer,), [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs])
-
-
-def without_pad(trace: Trace, layer: int, crops: Mapping[str, Op]) -> int | None:
-    """Lay windows without the pad that filled the last of them up, where `crops` cut it off again; None elsewhere."""
-    made = trace.layers[layer]
-    if made.kind != "mixing":
-        return None
-    pad = trace.layers[made.inputs[0]]
-    before, pads = (pad.inputs[0], pad.ops) if pad.kind == "pad" else (made.inputs[0], trace.still)
-    for (role, axis), block, rows in zip(trace.axes.items(), made.ops, pads, strict=True):
-        more = trace.sizes[layer][axis] - trace.sizes[before][axis]
-        local = block is None or (isinstance(block, Blocks) and block.is_local)
-        undone = crops.get(role, Window(1)) == Window(1, padding=(0, -more))
-        if not (local and undone and rows in (None, Window(1, padding=(0, more)))):
-            return None
-    if pad.kind != "pad":
-        return layer
-    at = trace.add("", "mixing", pad.inputs, made.ops)
-    trace.layers[layer] = replace(made, name=trace.layers[at].name)
-    trace.layers[at] = replace(trace.layers[at], name=made.name, origin=made.origin)
-    return at

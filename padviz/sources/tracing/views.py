@@ -1,0 +1,398 @@
+"""What only arranges a tensor, for every framework: plain arguments in, the value that the result holds out.
+
+    arranged, reshape, permute, squeeze, unsqueeze   the same numbers in other dimensions
+    expand                                           copies along dimensions of size 1
+    sliced, gathered, flipped                        some of the rows, columns, channels, tokens or images of a batch
+    concat                                           channels side by side, rows beside rows, tokens, batches
+    rolled, depth_to_space, space_to_depth           positions moved around
+
+A slice of rows or columns is laid as a crop at once. The arranger remembers what it is cropped out of, so that a slice
+of a slice is one crop, and rows that are joined again are the padding, or the roll, that they were written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+from padviz.axis.operations import MOST_ROWS, Blocks, Op, Window
+from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, fold
+from padviz.axis.resize import Resize
+from padviz.errors import SizeError
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
+from padviz.sources.tracing.axis_labels import (
+    Batch,
+    Block,
+    Channel,
+    Dim,
+    Dims,
+    Tokens,
+    alone,
+    axis_of,
+    has_parts,
+    has_positions,
+    image_at,
+    is_channels,
+    is_positions,
+    plain,
+    positions,
+    ranked,
+    regrouped,
+    reshaped,
+    shape_of,
+    size_of,
+    tokens_of,
+    whole,
+    with_tokens,
+)
+from padviz.sources.tracing.calls import Call, join
+from padviz.sources.tracing.trace import Trace
+
+Row = int | None
+TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode not in RUNNING_ON))  # the first wins
+MOST_TRIES = 16
+
+
+def arranged(call: Call, x: Value, dims: Dims) -> Value:
+    """Arrange a tensor in other dimensions: what had one position alone and has none is pooled."""
+    single = isinstance(x, Map) and not call.trace.pooled[x.at] and not any(map(_is_spatial, dims))
+    return replace(call.pool(x) if single else x, dims=dims)
+
+
+def _is_spatial(dim: Dim) -> bool:
+    return is_positions(dim) or has_positions(dim)
+
+
+def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
+    """Give a tensor another shape; what is laid inside of each row or column is an upsampling by nearest."""
+    axes, dims = call.trace.axes, reshaped(x.known, shape)
+    if dims is None and has_parts(x.known):
+        x = call.arranger.settled(x)
+        dims = reshaped(x.known, shape)
+    if not isinstance(x, Map):
+        return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
+    if (dims is None or not {*axes} <= {*map(axis_of, dims[-2:])}) and _is_uniform(call, x, shape):
+        dims = (*map(plain, shape[:2]), *map(whole, axes, shape[-2:]))
+    if dims is None:
+        before, after = (" x ".join(map(str, sizes)) for sizes in (shape_of(x.known), shape))
+        return call.lost(f"from {before} to {after} mixes rows and columns up")
+    if has_parts(dims):
+        x = replace(x, by=(has_parts(x.known) and x.by) or call.name("merge"))
+    grown = {axis_of(dim[:1]): dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
+    grown.pop("", None)
+    if grown and len(dims) == len(axes) + 2:
+        kept = tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)
+        ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
+        return call.arranger.lay(call.name(), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
+    return arranged(call, x, dims)
+
+
+def _is_uniform(call: Call, x: Map, shape: Sequence[int]) -> bool:
+    """Tell whether all positions of a map are the same, so that an image of its size may be arranged anew."""
+    layer = call.trace.layers[x.at]
+    same = layer.kind == "resize" and call.trace.pooled[layer.inputs[0]]
+    return same and len(shape) == 4 and (*shape[-2:],) == call.trace.sizes[x.at]
+
+
+def permute(x: V, order: Sequence[int]) -> V:
+    return replace(x, dims=tuple(x.known[i] for i in order))
+
+
+def squeeze(call: Call, x: Value, axes: Collection[int]) -> Value:
+    if any(size_of(x.known[axis]) != 1 for axis in axes):
+        raise Stuck("squeezes a dimension larger than 1")
+    return arranged(call, x, tuple(dim for axis, dim in enumerate(x.known) if axis not in axes))
+
+
+def unsqueeze(x: V, axes: Collection[int]) -> V:
+    """Insert dimensions of size 1, at their places in the result."""
+    rest = iter(x.known)
+    return replace(x, dims=tuple(() if i in axes else next(rest) for i in range(len(x.known) + len(axes))))
+
+
+def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
+    """Copy a tensor to a shape: along height or width, every row sees the one there was."""
+    before = ranked(x.known, len(shape))
+    changed = [(dim, n) for dim, n in zip(before, shape, strict=True) if size_of(dim) != n]
+    grown = {axis_of(dim): n for dim, n in changed if alone(dim)}
+    if "" in grown or any(size_of(dim) > 1 and not is_channels(dim) for dim, _ in changed):
+        raise Stuck("repeats what has more than one row")
+    laid = bool(grown) and isinstance(x, Map)
+    kept = [size_of(dim) == n or (laid and alone(dim)) for dim, n in zip(before, shape, strict=True)]
+    dims = (dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True))
+    x = replace(x, dims=tuple(dims))
+    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
+    return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(x), ops) if laid else x
+
+
+def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
+    """Slice some dimensions; a slice of nothing, or of the constants beside an image, is constant."""
+    runs = {axis: range(size_of(x.known[axis]))[part] for axis, part in rows.items()}
+    runs = {axis: run for axis, run in runs.items() if run != range(size_of(x.known[axis]))}
+    shape = [len(runs.get(axis, range(n))) for axis, n in enumerate(shape_of(x.known))]
+    if 0 in shape:
+        return Constant(tuple(map(plain, shape)))
+    if any(has_positions(x.known[axis]) and not tokens_of(x.known[axis]) for axis in runs):
+        x = call.arranger.settled(x)
+    crops: dict[str, slice] = {}
+    for axis, run in runs.items():
+        dim = x.known[axis]
+        if not isinstance(x, Map) or not (positions(dim) or image_at(dim) is not None):
+            x = _picked(x, axis, (plain(len(run)),), run)
+        elif tokens_of(dim):
+            x = _without_tokens(call, x, axis, run)
+            if call.trace.pooled[x.at]:
+                return replace(x, dims=tuple(map(plain, shape)))
+        elif (image := image_at(dim)) is not None:
+            if image not in run:
+                return Constant(tuple(map(plain, shape)))
+            rest = () if len(run) == 1 else (Batch(len(run), run.index(image)),)
+            x = replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
+        elif role := axis_of(dim):
+            crops[role] = rows[axis]
+        else:
+            raise Stuck("picks positions")
+    return _cropped(call, x, crops) if crops and isinstance(x, Map) else x
+
+
+def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
+    """Take the positions beside tokens, or tokens alone, which are no map."""
+    (tokens,) = x.known[axis]
+    if not isinstance(tokens, Tokens):
+        raise Stuck("takes some runs of positions only")
+    count = size_of(tokens.of)
+    first = 0 if tokens.behind else tokens.size - count
+    if run == range(first, first + count):
+        call.arranger.taken = True
+        return replace(x, dims=(*x.known[:axis], tokens.of, *x.known[axis + 1 :]))
+    if run.start < first + count and run.stop > first:
+        raise Stuck("takes some positions beside tokens only")
+    return call.pool(x)
+
+
+def _cropped(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
+    """Lay a crop, unless it takes back the pad that windows were filled up with; mirrored rows may become padding."""
+    arranger, trace = call.arranger, call.trace
+    base, runs = arranger.rows_of(x.at, rows)
+    upright = {role: run if run.step > 0 else run[::-1] for role, run in runs.items()}
+    whole = _without_pad(trace, base, upright)
+    layer = arranger.crop(call.name("slice"), base, upright) if whole is None else whole
+    if upright != runs:
+        layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
+        arranger.rows[layer] = base, runs
+    return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
+
+
+def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | None:
+    """Lay windows without the pad that filled the last of them up, where a crop cuts it off again; None elsewhere."""
+    made = trace.layers[layer]
+    if made.kind != "mixing":
+        return None
+    pad = trace.layers[made.inputs[0]]
+    before, pads = (pad.inputs[0], pad.ops) if pad.kind == "pad" else (made.inputs[0], trace.still)
+    for (role, axis), block, rows in zip(trace.axes.items(), made.ops, pads, strict=True):
+        more = trace.sizes[layer][axis] - trace.sizes[before][axis]
+        local = block is None or (isinstance(block, Blocks) and block.is_local)
+        undone = runs.get(role, range(trace.sizes[layer][axis])) == range(trace.sizes[before][axis])
+        if not (local and undone and rows in (None, Window(1, padding=(0, more)))):
+            return None
+    if pad.kind != "pad":
+        return layer
+    at = trace.add("", "mixing", pad.inputs, made.ops)
+    trace.layers[layer] = replace(made, name=trace.layers[at].name)
+    trace.layers[at] = replace(trace.layers[at], name=made.name, origin=made.origin)
+    return at
+
+
+def _picked(x: V, axis: int, dims: Dims, which: object) -> V:
+    """Pick some of the channels along a dimension, which `dims` take the place of."""
+    match x.known[axis]:
+        case (Batch(),):
+            raise Stuck("picks some of a batch of several maps")
+        case (Block(role="bins"), *_):
+            return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
+        case own if positions(own) or alone(own):
+            raise Stuck("picks rows or columns")
+    grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
+
+
+def flipped(call: Call, x: Value, axes: Collection[int]) -> Value:
+    return sliced(call, x, dict.fromkeys(axes, slice(None, None, -1)))
+
+
+def gathered(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
+    """Gather along a dimension by numbers in a tensor of such `dims`; by others, `which` are not known, channels alone.
+
+    Rows and columns that are no slice must be gathered as some mode pads.
+    """
+    dim = x.known[axis]
+    rows = rows and [row % max(size_of(dim), 1) for row in rows]
+    run = _run_of(rows) if rows and len(dims) < 2 else None
+    if run:
+        x = sliced(call, x, {axis: slice(run.start, run.stop, run.step)})
+        return x if dims else squeeze(call, x, [axis])
+    if not positions(dim) or not isinstance(x, Map):
+        return _picked(x, axis, dims, tuple(rows) if rows else which)
+    if not (role := axis_of(dim)) or not rows or len(dims) != 1:
+        raise Stuck("gathers from mixed dimensions")
+    return _padded(call, x, role, rows)
+
+
+def _run_of(rows: Sequence[int]) -> range | None:
+    """Find the run that rows are; None for those in another order.
+
+    >>> _run_of([1, 3, 5]), _run_of([2]), _run_of([0, 0])
+    (range(1, 6, 2), range(2, 3), None)
+    """
+    steps = {b - a for a, b in pairwise(rows)} or {1}
+    return range(rows[0], rows[-1] + 1, *steps) if rows and len(steps) == 1 and min(steps) > 0 else None
+
+
+def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
+    """Join tensors: channels side by side, rows and columns of one map as the padding that they are."""
+    if len({len(x.known) for x in values}) > 1:
+        raise Stuck("joins tensors of different ranks")
+    if not all(is_channels(x.known[axis]) for x in values):
+        values = [*map(call.arranger.settled, values)]
+    maps = [x for x in values if isinstance(x, Map)]
+    spatial = [x for x in maps if not call.trace.pooled[x.at]]
+    if any(is_positions(x.known[axis]) for x in spatial):
+        return _positions_joined(call, values, spatial, axis)
+    n = sum(size_of(x.known[axis]) for x in values)
+    own = regrouped([x.known[axis] for x in maps], n)
+    maps = call.arranger.in_step(maps)
+    dims = _lined_up(call, maps, axis)
+    if not maps:
+        return Constant((*dims[:axis], own, *dims[axis + 1 :]))
+    layer = join(call, "concat", [x.at for x in maps])
+    joined = maps[0] if len(maps) == 1 else Map(None, layer, by=maps[0].by)
+    joined = replace(joined, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+    return joined if axis else _in_batch(call, joined, values)
+
+
+def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
+    """Remember which of a batch that was joined of values the image is, or that they are several."""
+    own = [call.arranger.seen(x) if isinstance(x, Map) else None for x in values]
+    counts = [size_of(x.known[0]) for x in values]
+    if call.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
+        return joined
+    if sum(not has_positions(dim) for dim in joined.known) == 1:
+        return joined  # one image without a batch, whose first dimension are channels
+    at = next(i for i, seen in enumerate(own) if seen)
+    single = own.count(None) == len(own) - 1 and counts[at] == 1
+    batch = Batch(sum(counts), sum(counts[:at]) if single else None)
+    return replace(joined, dims=((batch,), *joined.known[1:]))
+
+
+def _lined_up(call: Call, maps: Sequence[Map], axis: int) -> Dims:
+    return call.lined_up([replace(x, dims=(*x.known[:axis], (), *x.known[axis + 1 :])) for x in maps], axis)
+
+
+def _positions_joined(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
+    """Join along rows, columns, or both as one dimension, beside which others may be tokens."""
+    roles = {axis_of(x.known[axis]) for x in maps}
+    if "" not in roles:
+        if len(roles) > 1:
+            raise Stuck("puts rows beside columns, as coordinate attention does")
+        _lined_up(call, [x for x in values if isinstance(x, Map)], axis)
+        return _rows_beside(call, values, axis, *roles)
+    if len(maps) > 1 or not call.arranger.tokens:
+        return call.joined_up(maps)
+    call.arranger.put = True
+    ((dim,), sizes) = ([x.known[axis] for x in maps], [size_of(x.known[axis]) for x in values])
+    beside = with_tokens(dim, sum(sizes) - size_of(dim), behind=values[0] is maps[0])
+    return replace(maps[0], dims=(*maps[0].known[:axis], beside, *maps[0].known[axis + 1 :]))
+
+
+def _rows_beside(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
+    """Join rows of one map, and zeros, along its height or width: a pad, if they are in the order of some mode."""
+    rows: list[Row] = []
+    bases: dict[tuple[object, ...], Map] = {}
+    for x in values:
+        n = size_of(x.known[axis])
+        if len(rows) + n > MOST_ROWS:
+            raise SizeError(f"its output would have {len(rows) + n} rows")
+        if not isinstance(x, Map):
+            rows += [None] * n
+            continue
+        base, runs = call.arranger.rows_of(x.at)
+        rows += runs.pop(role, range(n))
+        bases[base, *sorted(runs.items(), key=str)] = replace(
+            x, layer=call.arranger.crop(call.name("slice"), base, runs) if runs else base
+        )
+    if len(bases) > 1:
+        raise Stuck("puts maps beside each other")
+    (x,) = bases.values()
+    return _padded(call, x, role, rows)
+
+
+def _padded(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
+    """Pad a map so that its rows (or columns) are `rows` of it, which must be how some mode pads, or roll it."""
+    arranger = call.arranger
+    x = arranger.settled(x)
+    n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
+    if rows[0] and [*rows] == [*range(rows[0], n), *range(rows[0])]:
+        layer = arranger.roll(call.name("pad"), x.at, {role: -rows[0]})
+        return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
+    before, mode = mode_of(rows, n)
+    ops: dict[str, Op] = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
+    ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
+    return arranger.lay(call.name("pad"), "pad", x, ops)
+
+
+def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
+    """Find how many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
+
+    >>> mode_of([2, 0, 1, 2, 0], 3)
+    (1, 'circular')
+    """
+    starts = [at for at, row in enumerate(rows) if row == 0 and rows[at + n - 1 : at + n] == [n - 1]]
+    for before in starts[:MOST_TRIES]:
+        if [*rows[before : before + n]] != [*range(n)]:
+            continue
+        for mode in TRIED:
+            if [*rows] == _folded(mode, n, before, len(rows) - n - before):
+                return before, mode
+    raise Stuck("joins rows of a map in an order that no padding has")
+
+
+def _folded(mode: str, n: int, before: int, after: int) -> list[Row] | None:
+    """Fold the padded axis: the row that each place reads, or None where it reads nothing."""
+    try:
+        ends = fold(mode, n, before, after)
+    except SizeError:
+        return None
+    head, tail = range(-before, 0), range(n, n + after)
+    if ends is None:
+        return [*(None for _ in head), *range(n), *(None for _ in tail)]
+    (a, b), (c, d) = ends
+    return [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)]
+
+
+def rolled(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
+    """Roll rows and columns by so many, those at the end to the front; of channels it is others' turn."""
+    shifts = {axis: n for axis, n in shifts.items() if has_positions(x.known[axis])}
+    if has_parts(x.known) or not all(axis_of(x.known[axis]) for axis in shifts):
+        raise Stuck("rolls what is not rows and columns")
+    layer = call.arranger.roll(call.name(), x.at, {axis_of(x.known[axis]): n for axis, n in shifts.items()})
+    return replace(x, layer=layer)
+
+
+def depth_to_space(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
+    """Put channels of an image in blocks of rows and columns: an upsampling by nearest, as far as paths go."""
+    ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
+    return _with_channels(call.arranger.lay(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
+
+
+def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
+    layer = call.arranger.space_to_depth(call.name("merge"), x.at, dict.fromkeys(roles, block))
+    return _with_channels(Map(call.arranger.sized(x.known, layer), layer), Fraction(block ** len(roles)))
+
+
+def _with_channels(x: Map, times: Fraction) -> Map:
+    """Give an image as many times the channels, which are before its rows and columns."""
+    at = next(i for i, dim in enumerate(x.known) if positions(dim)) - 1
+    return replace(x, dims=(*x.known[:at], plain(max(int(size_of(x.known[at]) * times), 1)), *x.known[at + 1 :]))
