@@ -175,7 +175,7 @@ def masked_by(fill: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Te
         sides = ((rows >= 22).int() * 2)[:, None] + (cols >= 31).int()[None]
         sides = windows(sides[None, None]).flatten(4)[:, 0]  # 1, windows, windows, 16
         hidden = sides.unsqueeze(-1) != sides.unsqueeze(-2)
-        return fill(tokens @ tokens.mT / 100, hidden).softmax(-1) @ tokens
+        return fill(tokens @ tokens.transpose(-1, -2) / 100, hidden).softmax(-1) @ tokens
 
     return lambda x: torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attend), (2, 1), (2, 3))
 
@@ -212,6 +212,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "all positions in another order": arranged_anew,
     "a mask that is added": masked_by(lambda scores, hidden: scores + hidden * -100.0),
     "a mask that fills": masked_by(lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
+    "a mask that picks": masked_by(lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
+    "what is seen, picked": masked_by(lambda scores, hidden: torch.where(~hidden, scores, -torch.inf)),
 }
 
 
@@ -219,6 +221,16 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_functions_see_what_their_gradients_say(name: str) -> None:
     module = After(FUNCTIONS[name])
     check_supports(module, padviz.load(module, size=(24, 32)), (24, 32))
+
+
+@pytest.mark.parametrize("name", ["a mask that fills", "what is seen, picked"])
+def test_masks_that_are_exported_hide_the_same(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    module = After(FUNCTIONS[name]).float().eval()
+    torch.onnx.export(module, (torch.zeros(1, 3, 24, 32),), tmp_path / "net.onnx", opset_version=17, dynamo=False)
+    for unit in ((0, 0), (23, 31)):
+        ours = (padviz.usage(net, (24, 32), unit=unit).counts for net in (module, tmp_path / "net.onnx"))
+        np.testing.assert_array_equal(*(counts > 0 for counts in ours))
 
 
 def test_maxima_that_are_put_back_may_go_to_all_places_of_their_window() -> None:
