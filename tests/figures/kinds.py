@@ -32,27 +32,27 @@ def ringed(scored: Rings) -> Figure:
 def kernel(size: Size) -> Figure:
     schemes = ["zero", "reflect", "circular", "symmetric", "replicate", "partial"]
     shape = (7, 7) if size[0] == size[1] else (5, 9) if size[1] > size[0] else (9, 5)
-    return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._draw()
+    return padviz.kernel(size=shape, padding=schemes if size[0] == 224 else "zero", pixel=(0, 0))._shown.draw()
 
 
 KINDS: dict[str, Callable[[Size], Figure]] = {
-    "usage": lambda size: padviz.usage("resnet50", size)._draw(),
-    "usage_of_vgg": lambda size: padviz.usage("vgg19", size)._draw(),
-    "compare": lambda size: padviz.compare("resnet50", size, SCHEMES)._draw(),
-    "audit": lambda size: padviz.audit("resnet50", size)._draw(),
-    "coverage": lambda size: padviz.coverage("vgg19", size, layer=LAYERS)._draw(),
-    "taps": lambda size: padviz.taps("resnet18", size)._draw(),
-    "uneven": lambda size: padviz.uneven("densenet121", size)._draw(),
-    "fields": lambda size: padviz.fields("resnet50", size)._draw(),
+    "usage": lambda size: padviz.usage("resnet50", size)._shown.draw(),
+    "usage_of_vgg": lambda size: padviz.usage("vgg19", size)._shown.draw(),
+    "compare": lambda size: padviz.compare("resnet50", size, SCHEMES)._shown.draw(),
+    "audit": lambda size: padviz.audit("resnet50", size)._shown.draw(),
+    "coverage": lambda size: padviz.coverage("vgg19", size, layer=LAYERS)._shown.draw(),
+    "taps": lambda size: padviz.taps("resnet18", size)._shown.draw(),
+    "uneven": lambda size: padviz.uneven("densenet121", size)._shown.draw(),
+    "fields": lambda size: padviz.fields("resnet50", size)._shown.draw(),
     "detect": lambda size: detection.positions(made_up.detected(size, 3)),
     "detect_as_trained": lambda size: detection.positions(made_up.detected(size)),
     "filters": lambda size: mean_filters.filters(made_up.filtered(size)),
     "responses": lambda size: responses.panels(made_up.responses(size)),
     "kernel": kernel,
-    "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._draw(),
+    "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
     "seen": lambda size: seeing.beside(made_up.seen(size)),
     "trial": lambda size: trials.dots(made_up.tried(size)),
-    "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._draw(),
+    "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._shown.draw(),
     "rings": lambda size: ringed(made_up.ringed(size, network=False)),
     "rings_beside_a_network": lambda size: ringed(made_up.ringed(size)),
 }

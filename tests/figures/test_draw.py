@@ -84,7 +84,7 @@ def test_tap_grids_and_fields_are_whole(name: str) -> None:
 
 
 def test_a_field_is_drawn_where_it_lies_and_hatched_outside_of_the_image() -> None:
-    figure = padviz.fields("vgg16", (224, 160), layer="features.2")._draw()  # of 5 x 5 pixels, from -2 to 2
+    figure = padviz.fields("vgg16", (224, 160), layer="features.2")._shown.draw()  # of 5 x 5 pixels, from -2 to 2
     corner, centre = figure.axes
     assert [patch.get_bbox().bounds for patch in corner.patches if patch.get_hatch()] == [(-2.5, -2.5, 5, 5)]
     assert corner.patches[1].get_bbox().bounds == (-0.5, -0.5, 160, 224)

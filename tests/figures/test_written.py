@@ -23,7 +23,7 @@ def test_a_picture_is_as_large_as_asked_for(size: tuple[int, int], tmp_path: Pat
     with Image.open(path) as picture:
         width, height = picture.size
     for look, expected in (({"width": 700}, 700), ({"dpi": 260}, 2 * width), ({"dpi": 65}, width // 2)):
-        found.save(path, **look)
+        found.save(path, overwrite=True, **look)
         with Image.open(path) as picture:
             assert picture.size[0] == expected
             assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
@@ -34,13 +34,13 @@ def test_a_picture_is_as_large_as_asked_for(size: tuple[int, int], tmp_path: Pat
 
 def test_cells_of_less_than_a_pixel_are_averaged_also_in_a_small_picture() -> None:
     with asking(width=300):
-        (image,) = padviz.usage("resnet18", 512)._draw().axes[0].images
+        (image,) = padviz.usage("resnet18", 512)._shown.draw().axes[0].images
     assert image.get_interpolation() == "antialiased"
 
 
 def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path: Path) -> None:
     result = padviz.usage("resnet18", (64, 96))
-    figure = result._draw()
+    figure = result._shown.draw()
     light = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
     dark = np.asarray(Image.open(_written(figure, tmp_path, "dark")).convert("RGB")).astype(int)
     again = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
@@ -85,4 +85,4 @@ def test_commands_take_the_same_words(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, [*asked, str(tmp_path / "b.png"), "--width", "500", "--dpi", "90"])
     assert done.exit_code == 2
     assert not (tmp_path / "b.png").exists()
-    assert len(png(padviz.uneven("resnet18", 64)._draw())) > 1000  # nothing is asked for from here on
+    assert len(png(padviz.uneven("resnet18", 64)._shown.draw())) > 1000  # nothing is asked for from here on

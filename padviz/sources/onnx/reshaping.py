@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from math import ceil, prod
 
 import numpy as np
@@ -66,11 +66,10 @@ def unsqueeze(node: Node) -> Value:
 
 def expand(node: Node) -> Value:
     x = node.tensor(0)
-    try:
-        shape = np.broadcast_shapes(tuple(shape_of(x.known)), tuple(node.ints(1)))
-    except ValueError:
-        raise Stuck("copies a tensor to a shape that does not fit") from None
-    return views.expand(node, x, shape)
+    sizes = [*zip_longest(shape_of(x.known)[::-1], node.ints(1)[::-1], fillvalue=1)][::-1]
+    if any(n != m and 1 not in (n, m) for n, m in sizes):
+        raise Stuck("copies a tensor to a shape that does not fit")
+    return views.expand(node, x, [m if n == 1 else n for n, m in sizes])
 
 
 def tile(node: Node) -> Value:
