@@ -137,7 +137,7 @@ def _indexed(call: Call, input: Any, items: dict[int, Any]) -> Value:
     for d, item in items.items():
         if d not in rows and d not in ones:
             n = call.out.numel() * size_of(made.known[d]) // prod(shape_of(made.known))
-            made = views.gathered(call, made, d, _numbers(call, made.known[d], item), (plain(n),), id(call.out))
+            made = views.gathered(call, made, d, _numbers(call, made.known[d], item), (plain(n),), call.part)
     return views.squeeze(call, made, ones) if ones else made
 
 
