@@ -71,7 +71,6 @@ def test_the_toml_example_works() -> None:
 
 def test_the_python_example_works() -> None:
     example = EXAMPLES[-1]
-    assert run("usage", "resnet18", "-o", "counts.npz").exit_code == 0
     exec(compile(example, "README.md", "exec"), {})
 
 

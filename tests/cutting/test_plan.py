@@ -472,7 +472,7 @@ class ByTheSize(nn.Module):
 
 
 def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
-    with pytest.raises(padviz.PadvizError, match="slice: it has b_2 in its place at 96 x 96; try another"):
+    with pytest.raises(padviz.PadvizError, match="the end: it has b_2 in its place at 96 x 96; try another"):
         padviz.tiles(ByTheSize(), 256, 96)
     assert padviz.tiles(ByTheSize(), 256, 126).tile == (124, 124)  # a multiple of 4, as the image
     module = ByTheSize().double().eval()

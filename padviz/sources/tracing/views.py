@@ -177,8 +177,9 @@ def _cropped(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
     arranger, trace = call.arranger, call.trace
     base, runs = arranger.rows_of(x.at, rows)
     upright = {role: run if run.step > 0 else run[::-1] for role, run in runs.items()}
-    whole = _without_pad(trace, base, upright)
-    layer = arranger.crop(call.name("slice"), base, upright) if whole is None else whole
+    cut = {role: run for role, run in upright.items() if run != range(trace.sizes[base][trace.axes[role]])}
+    whole = _without_pad(trace, base, cut)
+    layer = whole if whole is not None else arranger.crop(call.name("slice"), base, cut) if cut else base
     if upright != runs:
         layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
         arranger.rows[layer] = base, runs
