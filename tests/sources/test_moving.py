@@ -187,6 +187,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "a mirrored slice of mirrored rows as padding": lambda x: torch.cat([x, x.flip(3)[..., 1:4]], 3),
     "rows picked as padding": lambda x: x[:, :, [1, 0, *range(x.shape[2]), -1]],
     "rows selected as padding": lambda x: x.index_select(3, torch.tensor([0, 0, *range(x.shape[3])])),
+    "places of windows in another order": lambda x: (
+        windows(x).flatten(4)[..., [*range(15, -1, -2), *range(0, 15, 2)]].permute(0, 1, 4, 2, 3).flatten(1, 2)
+    ),
     "one row": lambda x: x[:, :, 3, None],
     "every other row of some": lambda x: x[:, :, 3:][..., 1:, :][:, :, ::2, 4:-2],
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),

@@ -229,6 +229,8 @@ def gathered(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: 
 
     Rows and columns that are no slice must be gathered as some mode pads.
     """
+    if has_positions(x.known[axis]) and not tokens_of(x.known[axis]):
+        x = call.arranger.settled(x)
     dim = x.known[axis]
     rows = rows and [row % max(size_of(dim), 1) for row in rows]
     run = _run_of(rows) if rows and len(dims) < 2 else None
