@@ -104,10 +104,6 @@ def reshape(call: Call) -> Result:
     return _shaped(call, x, [size_of(x.known[0]), *_numbers(shape)])
 
 
-def reshape_op(call: Call) -> Result:
-    return _shaped(call, call.tensor(0), _numbers(call.config.get("newshape")))
-
-
 def _numbers(value: object) -> list[int]:
     if not isinstance(value, list) or not all(isinstance(n, int) and n >= -1 for n in value):
         raise Malformed("its shape is no list of whole numbers")
