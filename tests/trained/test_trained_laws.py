@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 import padviz
 from padviz.trained.border_responses import BorderResponse, Sides, border_responses
 from padviz.trained.detecting.detectability import PositionMap
-from padviz.trained.detecting.doubts import doubts
 from padviz.trained.detecting.outputs.maps import as_maps, fits
 from padviz.trained.detecting.outputs.scoring import scorer_of
 from padviz.trained.detecting.stimuli import stimulus_of
@@ -25,6 +23,7 @@ from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.trained.known import known
 
 Pair = tuple[int, int]
+GREY: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
 SHAPES: list[dict[str, Any]] = [
     {"kernel": (3, 3), "stride": (2, 2), "pads": (1, 0, 1, 0)},
     {"kernel": (3, 5), "stride": (2, 1), "pads": (0, 0, 1, 2)},
@@ -58,29 +57,17 @@ class Net(nn.Module):
         return self.second(self.first(self.pad(x)).relu())
 
 
-def swapped(axis: AxisSkew | None, mirrored: bool = False) -> Any:
+def figures(axis: AxisSkew | None, mirrored: bool = False) -> list[Any]:
     """The figures of an axis; those that its mirror image has."""
     if axis is None:
-        return None
-    sign = -1 if mirrored else 1
-    offset = None if axis.offset is None else sign * axis.offset
-    pads = axis.consumed and (axis.consumed[::-1] if mirrored else axis.consumed)
-    z = None if axis.z is None else pytest.approx(sign * axis.z)
-    return (
-        pytest.approx(sign * axis.skew, abs=1e-12),
-        z,
-        axis.p,
-        pytest.approx(axis.asymmetry),
-        axis.stride,
-        offset,
-        pads,
-    )
+        return []
+    sign, pads = (-1, axis.consumed and axis.consumed[::-1]) if mirrored else (1, axis.consumed)
+    z, offset = (None if each is None else sign * each for each in (axis.z, axis.offset))
+    return [sign * axis.skew, axis.asymmetry, z, axis.p, axis.asymmetry_p, axis.stride, offset, *(pads or [])]
 
 
-def figures(axis: AxisSkew | None) -> Any:
-    if axis is None:
-        return None
-    return axis.skew, axis.z, axis.p, axis.asymmetry, axis.stride, axis.offset, axis.consumed
+def alike(one: list[Any], other: list[Any]) -> bool:
+    return bool(one == pytest.approx(other, abs=1e-12))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -89,11 +76,11 @@ def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
                     for turned, size in ((False, (24, 31)), (True, (31, 24))))  # fmt: skip
     assert len(rows) == len(others) == 2
     for row, other in zip(rows, others, strict=True):
-        assert (figures(other.height), figures(other.width)) == (swapped(row.width), swapped(row.height))
+        assert alike(figures(other.height), figures(row.width))
+        assert alike(figures(other.width), figures(row.height))
         assert (other.kernel, other.stride, other.strided) == (row.kernel[::-1], row.stride[::-1], row.strided)
-        for one, turned in ((row.mean, other.mean), (row.magnitude, other.magnitude), (row.exposure, other.exposure),
-                            (row.skew, other.skew)):  # fmt: skip
-            np.testing.assert_array_equal(np.transpose(one), turned)  # type: ignore[arg-type]
+        for name in ("mean", "magnitude", "exposure", "skew"):
+            np.testing.assert_array_equal(getattr(row, name).T, getattr(other, name))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -103,8 +90,8 @@ def test_a_mirrored_network_leans_the_other_way(shape: dict[str, Any], axis: int
                  for i in (0, 1))  # fmt: skip
     rows, others = (padviz.filters(Net(**shape, mirrored=which), size).rows for which in (-1, axis))
     for row, other in zip(rows, others, strict=True):
-        for i, (one, mirrored) in enumerate(((row.height, other.height), (row.width, other.width))):
-            assert figures(mirrored) == swapped(one, mirrored=i == axis)
+        assert alike(figures(other.height), figures(row.height, mirrored=axis == 0))
+        assert alike(figures(other.width), figures(row.width, mirrored=axis == 1))
 
 
 def measured(net: nn.Module, images: NDArray[Any]) -> tuple[BorderResponse, ...]:
@@ -148,7 +135,7 @@ class Dark(nn.Module):
 
 
 def test_a_turned_detector_has_turned_positions() -> None:
-    options: dict[str, Any] = {"height": 8, "step": 5, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
+    options: dict[str, Any] = {"height": 8, "step": 5, "contrast": 0.4, **GREY}
     own = padviz.detect(Dark(), size=(38, 53), **options)
     turned = padviz.detect(Dark(turned=True), size=(53, 38), **options)
     assert (turned.tops, turned.lefts, turned.size) == (own.lefts, own.tops, own.size[::-1])
@@ -158,20 +145,12 @@ def test_a_turned_detector_has_turned_positions() -> None:
     expected = [*map(known, Sides(edges.left, edges.right, edges.top, edges.bottom))]
     assert [*map(known, other.edges)] == pytest.approx(expected, abs=1e-6)
     assert max(abs(each) for each in expected) > 0.01
-    assert other.phase.stride == known_pair(one.phase.stride)[::-1] == (1, 2)
-    assert (known(other.phase.explained), other.blind) == (
-        pytest.approx(known(one.phase.explained), abs=1e-4),
-        one.blind,
-    )
-
-
-def known_pair(pair: Pair | None) -> Pair:
-    assert pair is not None
-    return pair
+    assert (one.phase.stride, other.phase.stride, other.blind) == ((2, 1), (1, 2), one.blind)
+    assert known(other.phase.explained) == pytest.approx(known(one.phase.explained), abs=1e-4)
 
 
 def test_a_mirrored_detector_has_mirrored_edges() -> None:
-    options: dict[str, Any] = {"size": (41, 56), "height": 8, "step": 1, "contrast": 0.4, "mean": (0.5,), "std": (0.5,)}
+    options: dict[str, Any] = {"size": (41, 56), "height": 8, "step": 1, "contrast": 0.4, **GREY}
     one, other = (padviz.detect(Dark(mirrored=which), **options).maps[0] for which in (False, True))
     np.testing.assert_allclose(one.values[::-1], other.values, atol=1e-6)
     assert known(one.edges.top) == pytest.approx(known(other.edges.bottom), abs=1e-6)
@@ -180,7 +159,7 @@ def test_a_mirrored_detector_has_mirrored_edges() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, "mean": (0.5,), "std": (0.5,)}
+    options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, **GREY}
     torch.onnx.export(Dark().eval(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
     own, of_file = padviz.detect(Dark(), **options), padviz.detect(tmp_path / "net.onnx", **options)
     assert (of_file.tops, of_file.lefts) == (own.tops, own.lefts)
@@ -209,35 +188,38 @@ def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any]
         assert (one.height, one.width) == (other.height, other.width)
         np.testing.assert_array_equal(one.exposure, other.exposure)  # type: ignore[arg-type]
     assert of_file.groups == of_net.groups
-    rows = padviz.responses(tmp_path / "net.onnx", (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows
-    for row, twin in zip(rows, padviz.responses(net, (24, 31), n=4, mean=(0.5,), std=(0.5,)).rows, strict=True):
+    rows = padviz.responses(tmp_path / "net.onnx", (24, 31), n=4, **GREY).rows
+    for row, twin in zip(rows, padviz.responses(net, (24, 31), n=4, **GREY).rows, strict=True):
         np.testing.assert_allclose(row.energy, twin.energy, rtol=0.01, atol=1e-3)
         np.testing.assert_allclose(row.map, twin.map, atol=1e-3)  # type: ignore[arg-type]
 
 
-def position_map(values: Any, background: float | None = None, threshold: bool = False) -> PositionMap:
-    grid = np.array(values, np.float64)
-    return PositionMap(
-        None, grid, threshold, background=None if background is None else np.full(grid.shape, background)
-    )
+def position_map(*values: float, background: float | None = None, **about: bool) -> PositionMap:
+    grid = np.array([values], np.float64)
+    return PositionMap(None, grid, background=None if background is None else np.full(grid.shape, background), **about)
 
 
 def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
-    assert position_map([[0.8, 0.8, 0.8, 0.4, 0.39]]).hidden.tolist() == [[False] * 4 + [True]]  # below half the median
-    needed = position_map([[0.25, 0.25, 0.25, 0.5, 0.51]], threshold=True)
-    assert needed.hidden.tolist() == [[False] * 4 + [True]]  # above twice the median
-    assert position_map([[0.5, 0.6], [0.49, 0.2]]).consistency == 0.5  # .5 is seen
-    assert position_map([[0.25, 0.26]], 0.25).reacts  # by .01
-    assert not position_map([[0.25, 0.2599]], 0.25).reacts
-    assert position_map([[0.2, 0.3]], 0.49, threshold=True).reacts
-    assert not position_map([[np.inf, np.inf]], 0.49, threshold=True).reacts
-    assert replace(position_map([[0.2, 0.3]], 0.5, threshold=True), below=True).reacts  # the background is lost
-    assert not replace(position_map([[0.2, 0.3]], 0.49, threshold=True), below=True).reacts
-    assert not position_map([[0.2, 0.3]], 0.5, threshold=True).reacts  # the background is seen
-    assert position_map([[0.99, 0.01, 0.995, 0.005]]).saturated == 0.5
-    assert doubts([position_map([[0.5, 0.999, 0.5, 1.0]])]) == ()  # half of them are saturated, not more
-    assert len(doubts([position_map([[0.5, 0.999, 1.0]])])) == 1
-    assert [len(doubts([position_map([[0.4, 0.7]], background)])) for background in (0.499, 0.5)] == [0, 1]
+    below_half = position_map(0.8, 0.8, 0.8, 0.4, 0.39)
+    above_twice = position_map(0.25, 0.25, 0.25, 0.5, 0.51, threshold=True)
+    assert below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]  # the median
+    assert position_map(0.5, 0.6, 0.49, 0.2).consistency == 2 / 3  # .5 is seen
+    assert position_map(0.99, 0.01, 0.995, 0.005).saturated == 0.5
+
+
+@pytest.mark.parametrize(("scores", "about", "reacts"), [
+    ([0.25, 0.26], {"background": 0.25}, True),  # by .01
+    ([0.25, 0.2599], {"background": 0.25}, False),
+    ([0.2, 0.3], {"background": 0.49, "threshold": True}, True),
+    ([np.inf, np.inf], {"background": 0.49, "threshold": True}, False),
+    ([0.2, 0.3], {"background": 0.5, "threshold": True}, False),  # the background is seen
+    ([0.2, 0.3], {"background": 0.5, "threshold": True, "below": True}, True),  # the background is lost
+    ([0.2, 0.3], {"background": 0.49, "threshold": True, "below": True}, False),
+])  # fmt: skip
+def test_a_map_reacts_from_a_hundredth_on_or_where_a_threshold_is_reached(
+    scores: list[float], about: dict[str, Any], reacts: bool
+) -> None:
+    assert position_map(*scores, **about).reacts == reacts
 
 
 def test_maps_are_told_from_class_scores_at_three_rows() -> None:
@@ -267,16 +249,13 @@ def test_what_a_stride_makes_of_an_image_fits_it_and_a_list_of_boxes_does_not(st
             assert as_maps(np.zeros(shape, np.int8).transpose(0, 2, 3, 1), size).shape == shape
 
 
-def test_the_end_of_class_scores() -> None:
-    ends = scorer_of({"y": np.array([[0.0, 1.0]])}, (32, 32), "net"), scorer_of({"y": np.array([[0, 1.1]])}, (8, 8), "")
-    assert [each.squashed for each in ends] == [False, True]
-
-
 @pytest.mark.parametrize(("value", "score"), [(0.3, 0.3), (1.0, 1.0), (0.0, 0.0), (2.0, 0.8808), (-2.0, 0.1192)])
 def test_a_single_class_is_scored_as_a_probability_or_by_a_sigmoid(value: float, score: float) -> None:
     outputs = {"y": np.array([[value]])}
     found = scorer_of(outputs, (32, 32), "net").all(outputs, np.zeros((1, 4), np.int64))
     assert found.tolist() == [[pytest.approx(score, abs=1e-4)]]
+    ends = [scorer_of({"y": np.array([[0, most]])}, (32, 32), "net").squashed for most in (1.0, 1.1)]
+    assert ends == [False, True]
 
 
 def test_what_leans_nowhere_is_not_above_0() -> None:
