@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from padviz.figures.canvas import png
@@ -17,6 +17,7 @@ NAMES = ("usage", "uneven", "fields", "detect", "filters", "responses", "kernel"
 SIDE, SIZE = 64, (224, 224)
 
 
+@cache
 def thumbnail(name: str) -> Image.Image:
     """Draw a picture so small that fonts make no difference."""
     with Image.open(BytesIO(png(KINDS[name](SIZE)))) as picture:
@@ -26,11 +27,7 @@ def thumbnail(name: str) -> Image.Image:
 def difference(name: str, approved: str) -> float:
     """Measure how far a picture is from an approved one, in the mean over pixels, of 255."""
     with Image.open(FOLDER / f"{approved}.png") as picture:
-        return float(np.abs(_values(thumbnail(name)) - _values(picture)).mean())
-
-
-def _values(picture: Image.Image) -> NDArray[np.float64]:
-    return np.asarray(picture.convert("RGB"), float)
+        return float(np.abs(np.asarray(thumbnail(name), float) - np.asarray(picture.convert("RGB"))).mean())
 
 
 def main() -> None:

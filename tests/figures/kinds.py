@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 import padviz
 from padviz.figures.canvas import DPI
@@ -60,12 +59,23 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
 PLACES = ("detect", "detect_as_trained", "seen")  # kinds whose ticks are places of what is laid over the image
 
 
+def laid_out(figure: Figure) -> Figure:
+    """Lay a figure out, once as long as it does not change."""
+    if figure.stale:
+        figure.draw_without_rendering()
+    return figure
+
+
 def texts(figure: Figure) -> list[Text]:
     """The texts that are seen."""
-    figure.canvas.draw()
-    hidden = {id(label) for ax in figure.axes for label in _out_of_view(ax)}
+    hidden = {id(label) for ax in laid_out(figure).axes for label in _out_of_view(ax)}
     shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
     return [text for text in shown if text.get_window_extent().width > 0]
+
+
+def said(figure: Figure) -> str:
+    """All that a picture says, in one line."""
+    return " ".join(text.get_text() for text in texts(figure))
 
 
 def _out_of_view(ax: Axes) -> Iterator[Text]:
@@ -79,35 +89,25 @@ def _out_of_view(ax: Axes) -> Iterator[Text]:
 
 def clipped(figure: Figure) -> bool:
     """Whether anything drawn reaches past the page."""
-    figure.canvas.draw()
-    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    drawn, (width, height) = laid_out(figure).get_tightbbox(), figure.get_size_inches()
     return bool(drawn.x0 < 0 or drawn.y0 < 0 or drawn.x1 > width or drawn.y1 > height)
 
 
-def overlapping(figure: Figure) -> Iterator[tuple[str, str]]:
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
     """The texts that stand on one another."""
-    boxes = [(text.get_text(), shrunk(text.get_window_extent())) for text in texts(figure)]
-    for (one, a), (other, b) in combinations(boxes, 2):
-        if a.overlaps(b):
-            yield one, other
-
-
-def shrunk(box: Bbox) -> Bbox:
-    return Bbox.from_extents(box.x0 + 1, box.y0 + 1, box.x1 - 1, box.y1 - 1)
+    boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts(figure)]
+    return [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.overlaps(b)]
 
 
 def dead(figure: Figure) -> float:
     """The share of the page that lies further than a margin from all that is drawn."""
-    figure.canvas.draw()
     width, height = (round(n) for n in figure.get_size_inches() * figure.dpi)
     margin = MARGIN * figure.dpi / DPI
     free = np.ones((height, width), bool)
-    boxes = [text.get_window_extent() for text in texts(figure)]
-    boxes += [artist.get_window_extent() for artist in figure.artists]
+    boxes = [artist.get_window_extent() for artist in [*texts(figure), *figure.artists]]
     boxes += [box for ax in figure.axes if (box := ax.get_tightbbox()) is not None]
     for box in boxes:
-        x0, x1 = max(int(box.x0 - margin), 0), max(int(box.x1 + margin), 0)
-        y0, y1 = max(int(box.y0 - margin), 0), max(int(box.y1 + margin), 0)
+        x0, y0, x1, y1 = (max(int(end), 0) for end in box.padded(margin).extents)
         free[y0:y1, x0:x1] = False
     return float(free.mean())
 

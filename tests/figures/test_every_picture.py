@@ -9,24 +9,19 @@ from tests.figures.kinds import KINDS, PLACES, SIZES, clipped, dead, last_ticks,
 from tests.sweeps import thirds
 
 EMPTY = 0.15  # of a page, at most
+MOST = 4.0  # of 255, in the mean, between a picture and the approved one
 
 
 @pytest.mark.parametrize(("kind", "size"), thirds(KINDS, SIZES))
 def test_a_picture_is_whole_and_full(kind: str, size: tuple[int, int]) -> None:
     figure = KINDS[kind](size)
     assert not clipped(figure)
-    assert [*overlapping(figure)] == []
+    assert overlapping(figure) == []
     assert dead(figure) <= EMPTY
     assert kind in PLACES or [*last_ticks(figure, size)] == []
-
-
-MOST = 4.0  # of 255, in the mean
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_picture_looks_as_approved(name: str) -> None:
     assert difference(name, name) < MOST
-
-
-def test_pictures_of_other_kinds_do_not() -> None:
-    assert min(difference("uneven", other) for other in NAMES if other != "uneven") > 2 * MOST
+    assert name == "uneven" or difference("uneven", name) > 2 * MOST

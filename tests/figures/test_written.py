@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from matplotlib import colormaps
 from PIL import Image
 
 import padviz
-from padviz.cli.group import cli
+from padviz.counting.coverage import coverages
 from padviz.figures.canvas import asking, png, save
+from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
+from tests.cli.test_cli import run
 
-SIZES = [(32, 48), (65, 40)]
 
-
-@pytest.mark.parametrize("size", SIZES)
-def test_a_picture_is_as_large_as_asked_for(size: tuple[int, int], tmp_path: Path) -> None:
-    found, path = padviz.uneven("resnet18", size), tmp_path / "a.png"
-    found.save(path)
+def opened(path: Path) -> Image.Image:
     with Image.open(path) as picture:
-        width, height = picture.size
+        picture.load()
+    return picture
+
+
+def test_a_picture_is_as_large_as_asked_for(tmp_path: Path) -> None:
+    found, path = padviz.uneven("resnet18", (32, 48)), tmp_path / "a.png"
+    found.save(path)
+    width, height = opened(path).size
     for look, expected in (({"width": 700}, 700), ({"dpi": 260}, 2 * width), ({"dpi": 65}, width // 2)):
         found.save(path, overwrite=True, **look)
-        with Image.open(path) as picture:
-            assert picture.size[0] == expected
-            assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
-            assert picture.info["dpi"][0] == pytest.approx(130 * picture.size[0] / width, rel=0.01)
+        picture = opened(path)
+        assert picture.size[0] == expected
+        assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
+        assert picture.info["dpi"][0] == pytest.approx(130 * expected / width, rel=0.01)
     figure = found.plot(width=300).figure
     assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(300, 1e-3)
 
@@ -39,11 +44,15 @@ def test_cells_of_less_than_a_pixel_are_averaged_also_in_a_small_picture() -> No
 
 
 def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path: Path) -> None:
-    result = padviz.usage("resnet18", (64, 96))
-    figure = result._shown.draw()
-    light = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
-    dark = np.asarray(Image.open(_written(figure, tmp_path, "dark")).convert("RGB")).astype(int)
-    again = np.asarray(Image.open(_written(figure, tmp_path, "light")).convert("RGB")).astype(int)
+    figure = padviz.usage("resnet18", (64, 96))._shown.draw()
+
+    def drawn(theme: str) -> Any:
+        path = tmp_path / f"{theme}.png"
+        with asking(theme=theme):
+            save(figure, path)
+        return np.asarray(opened(path).convert("RGB"))
+
+    light, dark, again = drawn("light"), drawn("dark"), drawn("light")
     assert (light == again).all()  # the figure is as it was
     assert light[0, 0].tolist() == [255, 255, 255]
     assert dark[0, 0].tolist() == [23, 23, 23]
@@ -53,36 +62,41 @@ def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path:
     assert (light[inside] == dark[inside]).mean() > 0.98  # but for what is transparent
 
 
-def _written(figure: object, folder: Path, theme: str) -> Path:
-    path = folder / f"{theme}.png"
-    with asking(theme=theme):
-        save(figure, path)  # type: ignore[arg-type]
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
 def test_the_same_picture_has_the_same_bytes_and_text_is_text(suffix: str, tmp_path: Path) -> None:
-    written = []
-    for name in "ab":
-        padviz.uneven("resnet18", 64).save(tmp_path / f"{name}{suffix}")
-        written.append((tmp_path / f"{name}{suffix}").read_bytes())
-    assert written[0] == written[1]
+    paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for path in paths:
+        padviz.uneven("resnet18", 64).save(path)
+    one, other = (path.read_bytes() for path in paths)
+    assert one == other
     if suffix == ".svg":
-        assert b">conv1</text>" in written[0]
-        assert b"<dc:date>" not in written[0]
+        assert b">conv1</text>" in one
+        assert b"<dc:date>" not in one
     if suffix == ".pdf":
-        assert b"CreationDate" not in written[0]
-        assert b"/Type3" not in written[0].replace(b" ", b"")
+        assert b"CreationDate" not in one
+        assert b"/Type3" not in one.replace(b" ", b"")
 
 
-def test_commands_take_the_same_words(tmp_path: Path) -> None:
-    path, asked = tmp_path / "a.png", ["uneven", "resnet18", "--size", "64", "-o"]
-    done = CliRunner().invoke(cli, [*asked, str(path), "--width", "500", "--theme", "dark"])
-    assert done.exit_code == 0, done.output
-    with Image.open(path) as picture:
-        assert picture.size[0] == 500
-        assert picture.convert("RGB").getpixel((0, 0)) == (23, 23, 23)
-    done = CliRunner().invoke(cli, [*asked, str(tmp_path / "b.png"), "--width", "500", "--dpi", "90"])
-    assert done.exit_code == 2
-    assert not (tmp_path / "b.png").exists()
+def test_commands_take_the_same_words(elsewhere: None) -> None:
+    asked = ["uneven", "resnet18", "--size", "64", "--width", "500"]
+    assert run(*asked, "-o", "a.png", "--theme", "dark").exit_code == 0
+    picture = opened(Path("a.png")).convert("RGB")
+    assert (picture.size[0], picture.getpixel((0, 0))) == (500, (23, 23, 23))
+    assert run(*asked, "-o", "b.png", "--dpi", "90").exit_code == 2
+    assert not Path("b.png").exists()
     assert len(png(padviz.uneven("resnet18", 64)._shown.draw())) > 1000  # nothing is asked for from here on
+
+
+def test_thumbnails_show_fair_shares_up_to_2_and_are_as_small_as_asked(tmp_path: Path) -> None:
+    cover = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
+    one_unit = padviz.usage("vgg11", 64, unit=(0, 0))
+    maps = [(padviz.usage("resnet18", size), "PuOr", 2) for size in (32, (300, 500))]
+    path = tmp_path / "map.png"
+    for counts, cmap, most in [*maps, (cover, "plasma", 1), (one_unit, "plasma", 1)]:
+        values = counts.relative() if counts is one_unit else counts.share()
+        write_map_thumbnail(counts, path, 1000)
+        assert (np.asarray(opened(path)) == colormaps[cmap](values / most, bytes=True)[..., :3]).all()
+    write_map_thumbnail(padviz.usage("vgg11", (90, 301)), path, 200)
+    assert opened(path).size == (151, 45)
+    write_thumbnail(path, tmp_path / "thumb.png", 100)
+    assert opened(tmp_path / "thumb.png").size == (100, 30)

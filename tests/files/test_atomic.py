@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ from tests.sweeps import SLOW
 
 pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
 pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def together(*calls: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
 
 
 def hidden() -> list[str]:
@@ -37,11 +47,7 @@ def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
                 time.sleep(0.0005)
                 inside[0] -= 1
 
-    threads = [threading.Thread(target=enter) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    together(*[enter] * 4)
     assert most == [1]
     assert not Path(LOCK).exists()
 
@@ -52,54 +58,46 @@ def test_writers_of_one_file_leave_one_whole_file() -> None:
             with aside(Path("file.txt")) as temporary:
                 temporary.write_text(letter * 10_000)
 
-    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    together(*(partial(write, letter) for letter in "abcd"))
     assert Path("file.txt").read_text() in [letter * 10_000 for letter in "abcd"]
     assert os.listdir() == ["file.txt"]
 
 
 @SLOW
-@pytest.mark.parametrize("point", ["flock", "write", "open"])
+@pytest.mark.parametrize("point", ["fcntl.flock", "os.write", "os.open"])
 def test_killed_while_a_stage_is_being_marked_it_is_swept(point: str) -> None:
-    code = "\n".join(
-        [
-            "import os, signal, fcntl, pathlib, padviz.files.atomic as staging",
-            "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)",
-            {"flock": "fcntl.flock = die", "write": "os.write = die", "open": "os.open = die"}[point],
-            "with staging.staged(pathlib.Path('.')): pass",
-        ]
-    )
+    code = f"""
+import os, signal, fcntl, pathlib, padviz.files.atomic as staging
+{point} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with staging.staged(pathlib.Path('.')): pass
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     (left,) = hidden()
-    assert os.listdir(left) == ([] if point == "open" else [MARK])
+    assert os.listdir(left) == ([] if point == "os.open" else [MARK])
     sweep(Path())
     assert hidden() == []
 
 
 @SLOW
 def test_stages_are_made_while_others_sweep() -> None:
-    done = threading.Event()
+    done, kept = threading.Event(), list[str]()
 
     def sweeping() -> None:
         while not done.is_set():
             sweep(Path())
 
-    sweepers = [threading.Thread(target=sweeping) for _ in range(2)]
-    for thread in sweepers:
-        thread.start()
-    try:
-        for i in range(200):
-            with staged(Path()) as stage:
-                (stage / "file").write_text(str(i))
-                time.sleep(0.0002)
-                assert (stage / "file").read_text() == str(i)
-    finally:
-        done.set()
-        for thread in sweepers:
-            thread.join(60)
+    def staging() -> None:
+        try:
+            for i in range(200):
+                with staged(Path()) as stage:
+                    (stage / "file").write_text(str(i))
+                    time.sleep(0.0002)
+                    kept.append((stage / "file").read_text())
+        finally:
+            done.set()
+
+    together(sweeping, sweeping, staging)
+    assert kept == [str(i) for i in range(200)]
     assert hidden() == []
 
 

@@ -1,9 +1,11 @@
-"""Counts files from elsewhere: one error, sizes checked before anything is expanded, memory as what is asked."""
+"""Archives from elsewhere, of counts and of sweeps: one error, sizes checked first, memory as what is asked."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,7 +17,8 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.errors import DescriptionError
+from padviz.errors import DescriptionError, OptionError
+from padviz.files.unfinished import Unfinished
 from padviz.reports.counts import write_counts
 
 WIDE = np.dtype([("little_endian_digits", "u1", (15,))])
@@ -32,30 +35,30 @@ ONE, ZERO = np.ones((1, 1), dtype=np.int64), np.zeros(1, dtype=np.int32)
 CORE, ROWS = npy(ONE), npy(ZERO)
 
 
+def zipped(path: Path, *members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
+        warnings.simplefilter("ignore")  # of the name that is there twice
+        for name, data in members:
+            archive.writestr(name, data, compresslevel=1)
+
+
 def npz(
     core: bytes = CORE, rows: bytes = ROWS, cols: bytes = ROWS, *others: tuple[str, bytes], method: int = 8
-) -> Callable[..., None]:
-    def write(path: Path) -> None:
-        members = ("core.npy", core), ("rows.npy", rows), ("cols.npy", cols), *others
-        with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
-            warnings.simplefilter("ignore")  # of the name that is there twice
-            for name, data in members:
-                archive.writestr(name, data)
-
-    return write
+) -> Callable[[Path], Any]:
+    return lambda path: zipped(path, ("core.npy", core), ("rows.npy", rows), ("cols.npy", cols), *others, method=method)
 
 
-def changed(old: bytes, new: bytes, method: int = zipfile.ZIP_STORED) -> Callable[..., None]:
-    """A good archive, some of whose bytes are replaced."""
-
-    def write(path: Path) -> None:
-        npz(method=method)(path)
-        path.write_bytes(path.read_bytes().replace(old, new))
-
-    return write
+def cut(path: Path) -> None:
+    npz()(path)
+    path.write_bytes(path.read_bytes()[:-30])
 
 
-def plain(data: bytes) -> Callable[..., None]:
+def damaged(path: Path) -> None:
+    npz(method=zipfile.ZIP_STORED)(path)
+    path.write_bytes(path.read_bytes().replace(ONE.tobytes(), (9 * ONE).tobytes()))
+
+
+def plain(data: bytes) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(data)
 
 
@@ -70,7 +73,7 @@ def encrypted(path: Path) -> None:
     path.write_bytes(data)
 
 
-HOSTILE: dict[str, Callable[..., None]] = {
+HOSTILE: dict[str, Callable[[Path], Any]] = {
     "a column beyond the core": npz(npy(np.ones((2, 1), dtype=np.int64)), npy(np.arange(2)), npy(np.array([1]))),
     "empty": plain(b""),
     "magic alone": plain(b"\x93NUMPY"),
@@ -101,8 +104,8 @@ HOSTILE: dict[str, Callable[..., None]] = {
     "a member that is text": npz(b"hello"),
     "encrypted": encrypted,
     "unknown compression": npz(method=zipfile.ZIP_LZMA),
-    "damaged data": changed(ONE.tobytes(), (9 * ONE).tobytes()),
-    "cut archive": lambda path: (npz()(path), path.write_bytes(path.read_bytes()[:-30])),  # type: ignore[dict-item]
+    "damaged data": damaged,
+    "cut archive": cut,
     "rows out of range": npz(CORE, npy(ZERO + 1)),
     "rows before the first": npz(CORE, npy(ZERO - 1)),
     "rows that are floats": npz(CORE, npy(ZERO.astype(np.float64))),
@@ -114,13 +117,13 @@ HOSTILE: dict[str, Callable[..., None]] = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-@pytest.mark.parametrize("ask", [(), ([0], [0])], ids=["whole", "part"])
-def test_what_padviz_did_not_write_is_one_error(what: str, ask: Any, tmp_path: Path) -> None:
+def test_what_padviz_did_not_write_is_one_error(what: str, tmp_path: Path) -> None:
     HOSTILE[what](tmp_path / "counts.npz")
-    with pytest.raises(
-        DescriptionError, match=r"counts\.npz: holds no counts that padviz wrote; give its .npy or .npz"
-    ):
-        padviz.read_counts(tmp_path / "counts.npz", *ask)
+    for ask in ((), ([0], [0])):
+        with pytest.raises(
+            DescriptionError, match=r"counts\.npz: holds no counts that padviz wrote; give its .npy or .npz"
+        ):
+            padviz.read_counts(tmp_path / "counts.npz", *ask)
 
 
 def test_the_archive_that_the_hostile_ones_are_made_of_is_read(tmp_path: Path) -> None:
@@ -133,12 +136,12 @@ def test_members_that_overlap_are_refused_where_zipfile_only_warns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     npz()(tmp_path / "map.npz")
+    opened = zipfile.ZipFile.open
 
     def warned(archive: zipfile.ZipFile, name: str) -> Any:
         warnings.warn(f"Overlapped entries: {name!r} (possible zip bomb)", stacklevel=2)
         return opened(archive, name)
 
-    opened = zipfile.ZipFile.open
     monkeypatch.setattr(zipfile.ZipFile, "open", warned)
     with pytest.raises(DescriptionError):
         padviz.read_counts(tmp_path / "map.npz")
@@ -155,47 +158,33 @@ def test_a_small_file_may_tell_of_a_map_that_fits_nowhere(tmp_path: Path) -> Non
     assert padviz.read_counts(tmp_path / "vast.npz", -1, [0, 5]).tolist() == [[1, 1]]
 
 
-def peak(code: str, path: Path) -> int:
-    """Bytes of memory that a process had at most."""
-    if not Path("/proc/self/status").exists():
-        pytest.skip("only Linux tells how much memory a process had")
-    tell = "\nimport re; print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1])"
-    command = [sys.executable, "-c", f"import sys, padviz; path = sys.argv[1]\n{code}{tell}", str(path)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(run.stdout.split()[-1]) * 1024
+PEAK = """
+import re
+import padviz
+try:
+    padviz.read_counts("bomb.npz")
+except padviz.PadvizError:
+    pass
+else:
+    raise SystemExit("read")
+assert padviz.read_counts("large.npz", [0, -1], [0, -1]).tolist() == [[0, 0]] * 2
+assert padviz.read_counts("large.npy", -1, -1).tolist() == [[0]]
+print(re.search("VmHWM:(.*)kB", open("/proc/self/status").read())[1])
+"""
 
 
-def zeros(path: Path, side: int, declared: int) -> None:
-    """An archive of a core of `side` x `side` zeros, of a map of `declared` x `declared`."""
-    index = npy(np.arange(declared, dtype=np.int32) % side)
-    npz(b"", index, index)(path)
-    with zipfile.ZipFile(path, "r") as archive:
-        kept = {name: archive.read(name) for name in ("rows.npy", "cols.npy")}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("core.npy", "w") as member:
-            member.write(npy(np.zeros((0, 0), dtype=np.int64), shape=(side, side)))
-            for _ in range(side):
-                member.write(bytes(8 * side))
-        for name, data in kept.items():
-            archive.writestr(name, data)
-
-
-def test_an_archive_that_expands_to_more_than_its_map_is_refused_unexpanded(tmp_path: Path) -> None:
-    zeros(tmp_path / "bomb.npz", 8_000, 1)
-    code = "try: padviz.read_counts(path)\nexcept padviz.PadvizError: pass\nelse: raise SystemExit('read')"
-    assert peak(code, tmp_path / "bomb.npz") < 150e6
-
-
-def test_memory_follows_what_is_asked(tmp_path: Path) -> None:
-    zeros(tmp_path / "large.npz", 6_000, 6_000)
-    assert (
-        peak("assert padviz.read_counts(path, [0, -1], [0, -1]).tolist() == [[0, 0]] * 2", tmp_path / "large.npz")
-        < 150e6
-    )
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much memory a process had")
+def test_memory_follows_what_is_asked_and_nothing_larger_than_its_map_is_expanded(tmp_path: Path) -> None:
+    side = 5_000
+    core = npy(np.zeros((0, 0), dtype=np.int64), shape=(side, side)) + bytes(8 * side**2)
+    index = npy(np.arange(side, dtype=np.int32))
+    npz(core)(tmp_path / "bomb.npz")  # the map is 1 x 1
+    npz(core, index, index)(tmp_path / "large.npz")
     with (tmp_path / "large.npy").open("wb") as file:
         file.write(npy(np.zeros((0, 0), dtype=np.int64), shape=(40_000, 40_000)))
         file.truncate(128 + 8 * 40_000**2)
-    assert peak("assert padviz.read_counts(path, -1, -1).tolist() == [[0]]", tmp_path / "large.npy") < 150e6
+    run = subprocess.run([sys.executable, "-c", PEAK], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(run.stdout) * 1024 < 150e6 < 8 * side**2
 
 
 @pytest.mark.parametrize(("name", "pooling"), [("resnet50", "count"), ("resnet152", "count"), ("vgg11", "mean")])
@@ -212,3 +201,63 @@ def test_counts_that_lie_column_by_column_are_written_row_by_row(tmp_path: Path)
     source = replace(found.core.source, limbs=np.asfortranarray(found.tally))
     write_counts(replace(found, core=replace(found.core, source=source, pulls=())), tmp_path / "map.npz")
     assert (padviz.read_counts(tmp_path / "map.npz") == found.counts).all()
+
+
+COUNT = 5
+VALUES, QUESTION = npy(np.zeros(COUNT)), npy(np.zeros(4, np.int64))
+
+
+def kept(values: bytes = VALUES, question: bytes = QUESTION) -> Callable[[Path], Any]:
+    return lambda path: zipped(path, ("values.npy", values), ("question.npy", question))
+
+
+def damaged_sweep(path: Path) -> None:
+    Unfinished(path, "question", COUNT).write()
+    path.write_bytes(path.read_bytes().replace(np.full(1, np.nan).tobytes(), b"damaged!", 1))
+
+
+def resumed(path: Path) -> Unfinished:
+    return Unfinished(path, "question", COUNT, resume=True)
+
+
+READABLE, OTHER = "is no unfinished sweep that can be read", "was begun with other options, or another network"
+SWEEPS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "empty": (plain(b""), READABLE),
+    "an array alone": (plain(VALUES), READABLE),
+    "a member more": (npz(), READABLE),
+    "damaged data": (damaged_sweep, READABLE),
+    "a header that is a program": (kept(VALUES.replace(b"False", b"1/0==")), READABLE),
+    "more values than it says": (kept(npy(np.zeros(1 << 20), shape=(COUNT,))), READABLE),
+    "another question": (kept(), OTHER),
+    "more values": (kept(npy(np.zeros(1 << 20))), OTHER),
+    "integers": (kept(npy(np.zeros(COUNT, np.int64))), OTHER),
+    "a longer question": (kept(VALUES, npy(np.zeros(1 << 20, np.int64))), OTHER),
+}
+
+
+@pytest.mark.parametrize("what", SWEEPS)
+def test_a_sweep_that_cannot_be_taken_up_is_one_error_before_anything_is_expanded(what: str, tmp_path: Path) -> None:
+    write, says = SWEEPS[what]
+    write(tmp_path / "kept.npz")
+    tracemalloc.start()
+    with pytest.raises((DescriptionError, OptionError), match=rf"kept\.npz: {says}.*; leave out `resume`"):
+        resumed(tmp_path / "kept.npz")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_what_is_kept_of_a_sweep_is_read_back_exactly(tmp_path: Path) -> None:
+    one = Unfinished(tmp_path / "kept.npz", "question", COUNT)
+    one.values[1:4] = 0.1, np.inf, 1 / 3
+    one.write()
+    back = resumed(tmp_path / "kept.npz")
+    assert np.array_equal(back.values, one.values, equal_nan=True)
+    back.values[0] = 1  # and can be filled in
+    assert np.isnan(resumed(tmp_path / "none.npz").values).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "kept.npz")
+    with pytest.raises(DescriptionError, match=r"kept\.npz: is not a file; give the path of an unfinished sweep"):
+        resumed(tmp_path / "kept.npz")
