@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
@@ -16,7 +15,6 @@ LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
 WEIGHTS, STATE = "a script that reads its weights", "a script that makes the module and loads its weights"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
-FILL, SAVE = "filling an array of that size", "matplotlib saving its pixels as a picture"
 ITS_USAGE = "figures of their `usage`"
 ALONE = "one trace alone"
 AS_IS = "repadded_forward[None]"
@@ -31,22 +29,13 @@ LEAST = {
 }
 
 
-def against_torch() -> Iterator[tuple[str, str, str, str, float | None]]:
-    """Counting next to PyTorch, and next to writing the array down."""
-    for (name, size), least in LEAST.items():
-        what, case = f"`usage` of {NAMES[name]} at {size}", f"{name}-{size}"
-        yield what, f"padviz_counts[{case}]", TORCH, f"pytorch_counts[{case}-1]", 1 / least
-        yield what, f"padviz_counts[{case}]", "the same, 2 threads", f"pytorch_counts[{case}-2]", None
-        if name != "resnet152":
-            yield f"{what}, every count written out", f"padviz_array[{case}]", FILL, f"filling[{size}]", None
-
-
 RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should be
-    *against_torch(),
-    ("`usage` of VGG-19 at 512, every count written out", "padviz_array[vgg19-512]", SAVE, "saving", None),
-    ("`usage` of ResNet-50 at 65536", "padviz_counts[resnet50-65536]", "at 2048", "padviz_counts[resnet50-2048]", 1.5),
-    ("`usage` of ResNet-50, each size of 64..1024", "padviz_sweep", f"{TORCH}, every 31st", "pytorch_sweep", None),
-    ("`padviz usage resnet50 --size 65536`", "process_resnet[65536]", "`--size 512`", "process_resnet[512]", 1.3),
+    *(
+        (f"`usage` of {NAMES[name]} at {size}", f"counts[{name}-{size}]", TORCH, f"pytorch[{name}-{size}]", 1 / least)
+        for (name, size), least in LEAST.items()
+    ),
+    ("`usage` of ResNet-50 at 65536", "counts[resnet50-65536]", "at 2048", "counts[resnet50-2048]", 1.5),
+    ("`padviz usage resnet50 --size 65536`", "process[usage-65536]", "`--size 512`", "process[usage-512]", 1.3),
     ("`sizes` of ResNet-152, 64 to 4096", "balanced_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
     ("fair shares of ResNet-50 at 65536, with all figures", "fair_shares[65536]", "at 512", "fair_shares[512]", 2),
     ("`tiles` of the padded U-Net, 100,000 x 100,000 px", "tiles[plan]", "`usage` at 2048", "tiles[usage]", 100),
@@ -60,65 +49,60 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("figures of 1,000 heads that share", "many_heads[share]", "that add up", "many_heads[sum]", 3),
     (
         "`padviz audit resnet50 --size 224`",
-        "process_resnet_at_224[audit]",
+        "process[audit]",
         "`padviz uneven resnet50 --size 224`",
-        "process_resnet_at_224[uneven]",
+        "process[uneven]",
         1.5,
     ),
-    ("`padviz usage vgg19 --size 512`", "process_usage", PLOT, "process_plot", 1.35),
-    ("the same, without numba's cache", "process_first_usage", PLOT, "process_plot", 1.35),
+    ("`padviz usage vgg19 --size 512`", "process[usage]", PLOT, "process[plot]", 1.35),
+    ("the same, without numba's cache", "process[first-usage]", PLOT, "process[plot]", 1.35),
     ("an export of 300 maps, 2 jobs", "export[2]", "the same, 1 job", "export[1]", 0.6),
     ("an export of 300 maps, 1 job", "export[1]", LOOP, "matplotlib_loop", 1.25),
-    ("`padviz uneven resnet50.onnx`", "process_onnx_uneven", LOAD, "process_onnx_load", 2),
-    ("`responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
+    ("`padviz uneven resnet50.onnx`", "process_resnet[uneven]", LOAD, "process_resnet[load]", 2),
+    ("`responses` of a text detector at 320", "measured[responses-onnx]", FORWARDS, "forwards[responses-onnx]", 1.5),
     ("`load` of ResNet-50, a module", "reading[load]", "building it", "reading[build]", 4),
     ("`usage` of that module at 224", "reading[usage]", ALONE, "reading[trace]", 2),
     ("`audit` of that module at 224", "reading[audit]", "its `usage`, and a trace of each size", "reading[traced]", 3),
     ("`sizes` 64:1024 of that module, 20 traces at most", "reading[sizes]", ALONE, "reading[trace]", 22),
     ("`load` of CoaT Tiny, the slowest of the zoo", "slowest[load]", "building it", "slowest[build]", 8),
-    ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
-    ("`detect` of a text detector at 160", "detect[onnx]", FORWARDS, "detect_forwards[onnx]", 1.3),
-    ("`detect` of MobileNet-V2 at 96", "detect[torch]", FORWARDS, "detect_forwards[torch]", 1.3),
-    ("`trial` of a text detector at 160 and 192", "trial[onnx]", FORWARDS, "trial_forwards[onnx]", 1.3),
-    ("`trial` of MobileNet-V2 at 224 and 225", "trial[torch]", FORWARDS, "trial_forwards[torch]", 1.3),
-    ("`seen` of a text detector at 160", "seen[onnx]", FORWARDS, "seen_forwards[onnx]", 1.3),
-    ("`seen` of MobileNet-V2 at 224", "seen[torch]", FORWARDS, "seen_forwards[torch]", 1.3),
-    ("`padviz filters resnet50.onnx`", "process_filters_onnx", WEIGHTS, "process_weights_onnx", 3),
-    ("`padviz filters` of PyTorch's ResNet-50", "process_filters_torch", STATE, "process_weights_torch", 3),
+    ("`responses` of MobileNet-V2 at 224", "measured[responses-torch]", FORWARDS, "forwards[responses-torch]", 1.5),
+    ("`detect` of a text detector at 160", "measured[detect-onnx]", FORWARDS, "forwards[detect-onnx]", 1.3),
+    ("`detect` of MobileNet-V2 at 96", "measured[detect-torch]", FORWARDS, "forwards[detect-torch]", 1.3),
+    ("`trial` of a text detector at 160 and 192", "measured[trial-onnx]", FORWARDS, "forwards[trial-onnx]", 1.3),
+    ("`trial` of MobileNet-V2 at 224 and 225", "measured[trial-torch]", FORWARDS, "forwards[trial-torch]", 1.3),
+    ("`seen` of a text detector at 160", "measured[seen-onnx]", FORWARDS, "forwards[seen-onnx]", 1.3),
+    ("`seen` of MobileNet-V2 at 224", "measured[seen-torch]", FORWARDS, "forwards[seen-torch]", 1.3),
+    ("`padviz filters resnet50.onnx`", "process_resnet[filters]", WEIGHTS, "process_resnet[weights]", 3),
+    (
+        "`padviz filters` of PyTorch's ResNet-50",
+        "process_resnet[filters-torch]",
+        STATE,
+        "process_resnet[weights-torch]",
+        3,
+    ),
     *(
         (f"`padviz.repad` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
         for scheme in ("reflect", "symmetric", "partial")
     ),
     *(
-        (
-            f"forward of ResNet-50 at 224, batch 8, padded {scheme}",
-            f"repadded_forward[{scheme}]",
-            "as declared",
-            AS_IS,
-            most,
-        )
-        for scheme, most in (("replicate", 1.15), ("reflect", 1.15), ("circular", 1.15), ("symmetric", 1.25))
+        (f"forward of ResNet-50 at 224, batch 8, padded {to}", f"repadded_forward[{to}]", "as declared", AS_IS, most)
+        for to, most in (("replicate", 1.15), ("reflect", 1.15), ("circular", 1.15), ("symmetric", 1.25))
     ),
-    ("`padviz explore resnet50`", "process_explore", "`padviz compare` of its 25 maps", "process_compare", 3),
-    ("`padviz --help`", "process_help", '`python -c "import click"`', "process_import_click", 1.8),
+    ("`padviz explore resnet50`", "process[explore]", "`padviz compare` of its 25 maps", "process[compare]", 3),
+    ("`padviz --help`", "process[help]", '`python -c "import click"`', "process[click]", 1.8),
 ]
 
 
-def medians(path: Path) -> dict[str, float]:
-    """Median seconds of each benchmark in a file that pytest-benchmark wrote."""
-    runs = json.loads(path.read_text())["benchmarks"]
-    return {run["name"].removeprefix("test_"): run["stats"]["median"] for run in runs}
-
-
 def table(path: Path) -> str:
-    """The Markdown table."""
-    median = medians(path)
+    """The Markdown table of the medians in a file that pytest-benchmark wrote."""
+    runs = json.loads(path.read_text())["benchmarks"]
+    median = {run["name"].removeprefix("test_"): run["stats"]["median"] for run in runs}
     lines = ["| what | ms | compared with | ms | ratio | at most |", "|---|--:|---|--:|--:|--:|"]
     for what, ours, than, theirs, most in RATIOS:
         a, b = median[ours], median[theirs]
         ratio = f"1/{b / a:.0f}" if a / b < 0.4 else f"{a / b:.2f}"
-        goal = "" if most is None else f"1/{1 / most:.0f}" if most < 0.5 else f"{most}"
-        missed = " (!)" if most is not None and a / b > most else ""
+        goal = f"1/{1 / most:.0f}" if most < 0.5 else f"{most}"
+        missed = " (!)" if a / b > most else ""
         lines.append(f"| {what} | {_ms(a)} | {than} | {_ms(b)} | {ratio}{missed} | {goal} |")
     return "\n".join(lines)
 
@@ -132,17 +116,12 @@ def machine() -> str:
     from importlib.metadata import version
 
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "matplotlib", "torch"))
-    return (
-        f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {libraries}; "
-        "medians of one run of `make bench`."
-    )
-
-
-def _processor() -> str:
-    """What the system calls its processor, as far as it does."""
     facts = Path("/proc/cpuinfo")
     names = re.findall("model name.*: (.*)", facts.read_text()) if facts.exists() else []
-    return names[0] if names else platform.machine()
+    return (
+        f"{(names or [platform.machine()])[0]}, {os.cpu_count()} cores; Python {platform.python_version()}, "
+        f"{libraries}; medians of one run of `make bench`."
+    )
 
 
 def into_page(report: str, page: Path) -> None:

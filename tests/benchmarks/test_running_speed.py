@@ -1,8 +1,12 @@
-"""Networks that are run and measured, next to the same networks run on the same images, and nothing else."""
+"""Networks that are run, next to bare runs on the same images; rings, next to pycocotools' evaluation of the same."""
 
 from __future__ import annotations
 
-from functools import cache
+import contextlib
+import io
+import tracemalloc
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,16 +14,26 @@ import pytest
 import torch
 
 import padviz
+from padviz.scoring.rings.detected import rings_of
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.running import AT_ONCE, Images, at_once
 from padviz.trained.trying.crops import Crops, Frame
 from padviz.trained.weights.reading import read
 from padviz.trained.weights.trained_network import Trained
+from tests.scoring.made import as_coco, scenes
 from tests.wheels import photographs, real_file, real_weights
 
-INPUTS, STEP = 16, 16
-WORD: dict[str, Any] = {"stimulus": "text:word", "height": 12, "contrast": 0.25, "step": STEP}
+SIZES = {
+    "responses": {"onnx": 320, "torch": 224},
+    "detect": {"onnx": 160, "torch": 96},
+    "trial": {"onnx": 160, "torch": 224},
+    "seen": {"onnx": 160, "torch": 224},
+}
+CASES = [(what, kind) for what, sizes in SIZES.items() for kind in sizes]
+OTHER = {"onnx": 192, "torch": 225}  # a size that is tried
+INPUTS, CROPS, GRID = 16, 13, 5
+WORD: dict[str, Any] = {"stimulus": "text:word", "height": 12, "contrast": 0.25, "step": 16}
 
 
 @cache
@@ -29,8 +43,31 @@ def network(kind: str, size: int) -> Trained:
     return read("torchvision.models:mobilenet_v2", (size, size), real_weights("mobilenet_v2-b0353104.pth"))
 
 
-def in_parts(images: Images, most: int) -> list[Images]:
-    return [images[start : start + most] for start in range(0, len(images), most)]
+@pytest.mark.parametrize(("what", "kind"), CASES)
+def test_measured(benchmark: Any, what: str, kind: str) -> None:
+    trained = network(kind, SIZES[what][kind])
+    asked: dict[str, Callable[[], Any]] = {
+        "responses": partial(padviz.responses, trained, n=INPUTS),
+        "detect": partial(padviz.detect, trained, **WORD),
+        "trial": partial(padviz.trial, trained, photographs(), size=[OTHER[kind]], padding=["symmetric"], n=CROPS),
+        "seen": partial(padviz.seen, trained, photographs(), grid=GRID, n=4),
+    }
+    benchmark.pedantic(asked[what], rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize(("what", "kind"), CASES)
+def test_forwards(benchmark: Any, what: str, kind: str) -> None:
+    size = SIZES[what][kind]
+    bare: dict[str, Callable[[], Any]] = {
+        "responses": partial(of_noise, network(kind, size)),
+        "detect": partial(
+            forwards, network(kind, size), images_of_detect(network(kind, size)) if what == "detect" else []
+        ),
+        # crops as they are, shifted and padded anew, and of another size cropped and resized: a session for each
+        "trial": partial(of_crops, kind, [(size, CROPS, 3 * CROPS), (OTHER[kind], CROPS, 2 * CROPS)]),
+        "seen": partial(of_crops, kind, [(size, 4, 4 * (1 + GRID**2))]),  # each crop as it is, and with each patch
+    }
+    benchmark.pedantic(bare[what], rounds=5, warmup_rounds=1)
 
 
 def forwards(trained: Trained, parts: list[Images]) -> None:
@@ -50,77 +87,57 @@ def forwards(trained: Trained, parts: list[Images]) -> None:
             trained.model(torch.from_numpy(part))
 
 
-@pytest.mark.parametrize(("kind", "size"), [("onnx", 320), ("torch", 224)], ids=["onnx", "torch"])
-def test_responses(benchmark: Any, kind: str, size: int) -> None:
-    trained = network(kind, size)
-    benchmark.pedantic(padviz.responses, (trained,), {"n": INPUTS}, rounds=5, warmup_rounds=1)
+def in_parts(images: Images, most: int) -> list[Images]:
+    return [images[start : start + most] for start in range(0, len(images), most)]
 
 
-@pytest.mark.parametrize(("kind", "size"), [("onnx", 320), ("torch", 224)], ids=["onnx", "torch"])
-def test_forwards(benchmark: Any, kind: str, size: int) -> None:
-    trained = network(kind, size)
-    most = at_once(runner_of(trained))
-
-    def bare() -> None:
-        """As trained, and with shuffled weights."""
-        parts = in_parts(images_of("noise", INPUTS, trained.size, 3), most)
-        for _ in range(2):
-            forwards(trained, parts)
-
-    benchmark.pedantic(bare, rounds=5, warmup_rounds=1)
+def of_noise(trained: Trained) -> None:
+    """As trained, and with shuffled weights."""
+    parts = in_parts(images_of("noise", INPUTS, trained.size, 3), at_once(runner_of(trained)))
+    for _ in range(2):
+        forwards(trained, parts)
 
 
-@pytest.mark.parametrize(("kind", "size"), [("onnx", 160), ("torch", 96)], ids=["onnx", "torch"])
-def test_detect(benchmark: Any, kind: str, size: int) -> None:
-    trained = network(kind, size)
-    benchmark.pedantic(padviz.detect, (trained,), WORD, rounds=5, warmup_rounds=1)
-
-
-@pytest.mark.parametrize(("kind", "size"), [("onnx", 160), ("torch", 96)], ids=["onnx", "torch"])
-def test_detect_forwards(benchmark: Any, kind: str, size: int) -> None:
+def images_of_detect(trained: Trained) -> list[Images]:
     """As many images as positions, 32 to choose a class, and a blank and noise to choose an output."""
-    trained = network(kind, size)
-    found = padviz.detect(trained, **WORD)
-    count = len(found.tops) * len(found.lefts) + 32 + 3
-    most = at_once(runner_of(trained))
-    images = np.resize(images_of("noise", most, trained.size, 3), (count, 3, *trained.size))
-    benchmark.pedantic(forwards, (trained, in_parts(images, most)), rounds=5, warmup_rounds=1)
+    found, most = padviz.detect(trained, **WORD), at_once(runner_of(trained))
+    shape = len(found.tops) * len(found.lefts) + 32 + 3, 3, *trained.size
+    return in_parts(np.resize(images_of("noise", most, trained.size, 3), shape), most)
 
 
-CROPS, GRID = 13, 5
-TRIED: dict[str, tuple[int, int]] = {"onnx": (160, 192), "torch": (224, 225)}  # as trained, and a size that is tried
-
-
-@pytest.mark.parametrize("kind", TRIED)
-def test_trial(benchmark: Any, kind: str) -> None:
-    own, other = TRIED[kind]
-    options = {"size": [other], "padding": ["symmetric"], "n": CROPS}
-    benchmark.pedantic(padviz.trial, (network(kind, own), photographs()), options, rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("kind", TRIED)
-def test_trial_forwards(benchmark: Any, kind: str) -> None:
-    """Crops as they are, shifted and padded anew, and of another size cropped and resized: a session for each."""
-    own, other = TRIED[kind]
-    benchmark.pedantic(bare_runs, (kind, [(own, CROPS, 3 * CROPS), (other, CROPS, 2 * CROPS)]), rounds=3)
-
-
-@pytest.mark.parametrize("kind", TRIED)
-def test_seen(benchmark: Any, kind: str) -> None:
-    trained, options = network(kind, TRIED[kind][0]), {"grid": GRID, "n": 4}
-    benchmark.pedantic(padviz.seen, (trained, photographs()), options, rounds=3, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("kind", TRIED)
-def test_seen_forwards(benchmark: Any, kind: str) -> None:
-    """Each crop as it is, and with the patch at every place."""
-    benchmark.pedantic(bare_runs, (kind, [(TRIED[kind][0], 4, 4 * (1 + GRID**2))]), rounds=3)
-
-
-def bare_runs(kind: str, runs: list[tuple[int, int, int]]) -> None:
+def of_crops(kind: str, runs: list[tuple[int, int, int]]) -> None:
     """Make so many crops at each size, and run so many images of them, as many at once as padviz does."""
     for size, count, images in runs:
         frame = Frame(0, 0, size, size)
         crops = [crop.scene(frame) for crop in Crops(photographs(), (size, size), count, frame, 3)]
         parts = in_parts(np.resize(crops, (images, 3, size, size)), max(AT_ONCE // size**2, 1))
         forwards(network(kind, size), parts)
+
+
+MADE = scenes(0, images=2500, categories=20, each=22, false=1.0)
+
+
+def test_rings(benchmark: Any) -> None:
+    assert 90_000 < len(MADE.detections) < 110_000
+    tracemalloc.start()
+    rings_of(MADE)
+    assert tracemalloc.get_traced_memory()[1] < 400_000_000
+    tracemalloc.stop()
+    benchmark.pedantic(lambda: rings_of(MADE), rounds=3)
+
+
+def test_pycocotools(benchmark: Any) -> None:
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    instances, results = as_coco(MADE)
+    with contextlib.redirect_stdout(io.StringIO()):
+        there = coco.COCO()
+        there.dataset = instances
+        there.createIndex()
+        found = there.loadRes(results)
+
+        def judged() -> None:
+            judge = cocoeval.COCOeval(there, found, "bbox")
+            judge.evaluate()
+            judge.accumulate()
+
+        benchmark.pedantic(judged, rounds=3)

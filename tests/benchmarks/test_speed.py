@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import cycle
+import tracemalloc
+from itertools import count, cycle, product
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
+from padviz.axis.padding_modes import EXPLORED
 from padviz.counting.shares.interior import _interior, ring
+from padviz.pages.explorer import SIZES
 from padviz.sources.toml.build import parse
 from tests.torch_oracle import counting_functions, model_of
 
@@ -36,72 +39,28 @@ figure.colorbar(axes.imshow(np.random.rand(512, 512), cmap="plasma"))
 figure.savefig("plot.png")
 """
 CASES = [("vgg19", 512), ("vgg19", 2048), ("resnet50", 512), ("resnet50", 2048), ("resnet152", 512)]
-SWEEP = range(64, 1025)
-
-
-def features_of(model: nn.Module) -> nn.Module:
-    """The part up to the last feature map, so that PyTorch does nothing that padviz does not."""
-    if hasattr(model, "features"):
-        return model.features
-    return nn.Sequential(model.conv1, model.maxpool, model.layer1, model.layer2, model.layer3, model.layer4)
 
 
 @pytest.mark.parametrize(("name", "size"), [*CASES, ("resnet50", 65536)])
-def test_padviz_counts(benchmark: Any, name: str, size: int) -> None:
+def test_counts(benchmark: Any, name: str, size: int) -> None:
     network = padviz.load(name)
     benchmark(padviz.usage, network, size)
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
-def test_padviz_array(benchmark: Any, name: str, size: int) -> None:
-    """The same with every count written out."""
-    network = padviz.load(name)
-    if name == "resnet152":  # Python ints: padviz keeps limbs, which numpy can count with
-        benchmark(lambda: padviz.usage(network, size).expanded())
-    else:
-        benchmark(lambda: padviz.usage(network, size).counts)
+def test_pytorch(benchmark: Any, name: str, size: int) -> None:
+    """Forward and backward of the all-ones copy up to the last feature map, so that both do the same."""
+    torch.set_num_threads(1)
+    model = model_of(name)
+    parts = ["features"] if name == "vgg19" else ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+    body = nn.Sequential(*(getattr(model, part) for part in parts))
 
-
-def all_ones(name: str, threads: int) -> Callable[[int], None]:
-    """PyTorch's forward and backward of the all-ones copy, at a size."""
-    torch.set_num_threads(threads)
-    body = features_of(model_of(name))
-
-    def forward_and_backward(size: int) -> None:
+    def forward_and_backward() -> None:
         image = torch.zeros((1, 1, size, size), dtype=torch.float64, requires_grad=True)
         with counting_functions():
             body(image).sum().backward()
 
-    return forward_and_backward
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("name", "size"), CASES)
-def test_pytorch_counts(benchmark: Any, name: str, size: int, threads: int) -> None:
-    benchmark(all_ones(name, threads), size)
-
-
-def test_padviz_sweep(benchmark: Any) -> None:
-    """Each round is a map of the next size: the median is of all sizes."""
-    network, sizes = padviz.load("resnet50"), iter(SWEEP)
-    benchmark.pedantic(padviz.usage, setup=lambda: ((network, next(sizes)), {}), rounds=len(SWEEP))
-
-
-def test_pytorch_sweep(benchmark: Any) -> None:
-    """Every 31st of the sizes."""
-    run, sizes = all_ones("resnet50", 1), iter(SWEEP[::31])
-    benchmark.pedantic(run, setup=lambda: ((next(sizes),), {}), rounds=len(SWEEP[::31]))
-
-
-@pytest.mark.parametrize("size", [512, 2048])
-def test_filling(benchmark: Any, size: int) -> None:
-    """What no map of that size can beat: writing an array of it."""
-    benchmark(lambda: np.full((size, size), 7))
-
-
-def test_saving(benchmark: Any, tmp_path: Path) -> None:
-    """What a picture of the map costs."""
-    benchmark(matplotlib.image.imsave, tmp_path / "map.png", padviz.usage("vgg19", 512).counts)
+    benchmark(forward_and_backward)
 
 
 def test_balanced_sizes(benchmark: Any) -> None:
@@ -168,9 +127,80 @@ def test_many_heads(benchmark: Any, heads: str) -> None:
     benchmark.pedantic(lambda: padviz.usage(network, 224, layer=names, heads=heads).summary(), rounds=5)
 
 
-def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, rounds: int = 25) -> None:
+@pytest.mark.parametrize("what", ["plan", "usage"])
+def test_tiles(benchmark: Any, what: str) -> None:
+    network = padviz.load("unet_padded")
+    if what == "usage":
+        benchmark(lambda: padviz.usage(network, 2048).summary())
+        return
+    tracemalloc.start()
+    for _ in padviz.tiles(network, 100_000, 1024):
+        pass
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000  # bytes of a plan of any image
+    tracemalloc.stop()
+    benchmark.pedantic(lambda: list(padviz.tiles(network, 100_000, 1024)), rounds=5)
+
+
+EXPORTED = ["vgg11", "vgg19", "resnet18", "resnet50"], "64:448:16", ["zero", "reflect", "symmetric"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_export(benchmark: Any, tmp_path: Path, jobs: int) -> None:
+    networks, sizes, paddings = EXPORTED
+
+    def whole() -> None:
+        outcomes = padviz.export(networks, tmp_path, size=[sizes], padding=paddings, jobs=jobs)
+        assert [outcome.state for outcome in outcomes] == ["made"] * 300
+
+    benchmark.pedantic(whole, rounds=1)
+
+
+def test_matplotlib_loop(benchmark: Any, tmp_path: Path) -> None:
+    networks, _, paddings = EXPORTED
+    chosen = product(networks, range(64, 449, 16), paddings)
+    arrays = [padviz.usage(*each).counts.astype(np.float64) for each in chosen]
+    assert len(arrays) == 300
+
+    def whole() -> None:
+        for i, values in enumerate(arrays):
+            figure = Figure()
+            FigureCanvasAgg(figure)
+            axes = figure.subplots()
+            figure.colorbar(axes.imshow(values, cmap="plasma"))
+            figure.savefig(tmp_path / f"{i}.png")
+
+    benchmark.pedantic(whole, rounds=1)
+
+
+COMPARES = """
+from padviz.cli import cli
+for size in {sizes}:
+    try:
+        cli(["compare", "resnet50", "--size", str(size), "--padding", "{paddings}", "-o", "maps.png", "--overwrite"])
+    except SystemExit:
+        pass
+"""
+PROCESSES = {
+    "usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],
+    "first-usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],  # with an empty cache of numba
+    **{f"usage-{size}": ["-m", "padviz", "usage", "resnet50", "--size", str(size)] for size in (512, 65536)},
+    **{command: ["-m", "padviz", command, "resnet50", "--size", "224"] for command in ("audit", "uneven")},
+    "plot": ["-c", PLOT],
+    "explore": ["-m", "padviz", "explore", "resnet50", "-o", "page.html", "--overwrite"],
+    "compare": ["-c", COMPARES.format(sizes=SIZES, paddings=",".join(EXPLORED))],
+    "help": ["-m", "padviz", "--help"],
+    "click": ["-c", "import click"],
+}
+
+
+@pytest.mark.parametrize("what", PROCESSES)
+def test_process(benchmark: Any, tmp_path: Path, what: str) -> None:
+    process(benchmark, tmp_path, PROCESSES[what], fresh=what == "first-usage")
+
+
+def process(benchmark: Any, folder: Path, command: list[str], fresh: bool = False) -> None:
     """Time a whole process; `fresh` gives each round an empty cache for numba."""
-    caches = iter(range(1000))
+    caches = count()
 
     def prepare() -> tuple[tuple[()], dict[str, Any]]:
         environment = dict(os.environ)
@@ -182,34 +212,4 @@ def process(benchmark: Any, folder: Path, *command: str, fresh: bool = False, ro
     def whole(env: dict[str, str]) -> None:
         subprocess.run([sys.executable, *command], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
 
-    benchmark.pedantic(whole, setup=prepare, rounds=rounds, warmup_rounds=1)
-
-
-def test_process_usage(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-m", "padviz", "usage", "vgg19", "--size", "512")
-
-
-def test_process_first_usage(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-m", "padviz", "usage", "vgg19", "--size", "512", fresh=True)
-
-
-@pytest.mark.parametrize("size", [512, 65536])
-def test_process_resnet(benchmark: Any, tmp_path: Path, size: int) -> None:
-    process(benchmark, tmp_path, "-m", "padviz", "usage", "resnet50", "--size", str(size))
-
-
-@pytest.mark.parametrize("command", ["audit", "uneven"])
-def test_process_resnet_at_224(benchmark: Any, tmp_path: Path, command: str) -> None:
-    process(benchmark, tmp_path, "-m", "padviz", command, "resnet50", "--size", "224")
-
-
-def test_process_plot(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-c", PLOT)
-
-
-def test_process_help(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-m", "padviz", "--help")
-
-
-def test_process_import_click(benchmark: Any, tmp_path: Path) -> None:
-    process(benchmark, tmp_path, "-c", "import click")
+    benchmark.pedantic(whole, setup=prepare, rounds=15, warmup_rounds=1)
