@@ -6,6 +6,7 @@ which need no counting: what the gradient of one unit of a module itself, with r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import padviz
+from padviz.network.sizes import sizes_of_each
 from tests.torch_calls import Counting, Size, tensors_in
 
 HIDDEN = -50
@@ -72,3 +75,47 @@ def support(model: nn.Module, size: Size, unit: tuple[int, int], channels: int =
     assert image.grad is not None
     found: NDArray[np.bool_] = (image.grad[0].abs().amax(0) > 1e-30).numpy()
     return found
+
+
+class After(nn.Module):
+    """A function of the map that a convolution makes."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self.conv(x))
+
+
+def check_supports(module: nn.Module, network: padviz.Network, size: Size) -> None:
+    """Compare what single units of the last map see with the gradients of the module itself."""
+    at = network.index[network.targets[0]]
+    height, width = (sizes[at] for sizes in sizes_of_each(network, size))
+    for unit in ((0, 0), (height - 1, width - 1), (height // 2, 1)):
+        seen = padviz.usage(network, size, unit=unit).counts > 0
+        np.testing.assert_array_equal(seen, support(module, size, unit), err_msg=str(unit))
+
+
+def windows(x: Tensor, side: int = 4) -> Tensor:
+    """Square windows, as transformers split a map."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // side, side, w // side, side).permute(0, 1, 2, 4, 3, 5)
+
+
+def whole(x: Tensor) -> Tensor:
+    """The map that windows were split from."""
+    n, c, h, w, side, _ = x.shape
+    return x.permute(0, 1, 2, 4, 3, 5).reshape(n, c, h * side, w * side)
+
+
+def attended(tokens: Tensor, queries: Tensor | None = None) -> Tensor:
+    """Attention of the last two dimensions, (positions, channels), to themselves, or of others to them."""
+    queries = tokens if queries is None else queries
+    return (queries @ tokens.mT / 100).softmax(-1) @ tokens
+
+
+def in_windows(x: Tensor, attend: Callable[[Tensor], Tensor] = attended, side: int = 4) -> Tensor:
+    tokens = windows(x, side).flatten(4).permute(0, 2, 3, 4, 1)
+    return whole(attend(tokens).permute(0, 4, 1, 2, 3).unflatten(4, (side, side)))

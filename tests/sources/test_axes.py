@@ -19,8 +19,8 @@ from padviz.geometry.receptive_fields import around_units, fields_of_units
 from padviz.network.listing import layer_rows
 from tests.signals import SIGNALS, VOLUMES, CausalDecoder, Demucs, Tcn, positive
 
-CASES = [(*case, size) for *case, sizes in SIGNALS.values() for size in sizes]
-NAMES = [f"{name} {size}" for name, (*_, sizes) in SIGNALS.items() for size in sizes]
+of_signals = pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
+of_volumes = pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
 
 
 def seen(
@@ -34,23 +34,24 @@ def seen(
     return (image.grad[0].abs().sum(0) > 0).numpy()
 
 
-@pytest.mark.parametrize(("make", "channels", "size"), CASES, ids=NAMES)
-def test_paths_of_a_signal_are_where_gradients_are(make, channels, size) -> None:
+@of_signals
+def test_paths_of_a_signal_are_where_gradients_are(make, channels, sizes) -> None:
     module = positive(make)
-    counts = padviz.usage(module, size)
-    assert counts.network.axes == ("length",)
-    np.testing.assert_array_equal(counts.counts[0] > 0, seen(module, channels, (size,)))
-    units = module(torch.rand(1, channels, size, dtype=torch.double)).shape[-1]
-    assert counts.target.shape == [1, units]
-    for unit in {0, units // 2, units - 1}:
-        alone = padviz.usage(module, size, unit=(unit,)).counts[0]
-        np.testing.assert_array_equal(alone > 0, seen(module, channels, (size,), (unit,)))
+    for size in sizes:
+        counts = padviz.usage(module, size)
+        assert counts.network.axes == ("length",)
+        np.testing.assert_array_equal(counts.counts[0] > 0, seen(module, channels, (size,)))
+        units = module(torch.rand(1, channels, size, dtype=torch.double)).shape[-1]
+        assert counts.target.shape == [1, units]
+        for unit in {0, units // 2, units - 1}:
+            alone = padviz.usage(module, size, unit=(unit,)).counts[0]
+            np.testing.assert_array_equal(alone > 0, seen(module, channels, (size,), (unit,)))
     last = padviz.fields(module, size)[-1]
     middle = [np.flatnonzero(seen(module, channels, (4 * size,), (2 * units + i,))) for i in range(8)]
     assert last.length.size == max(rows[-1] - rows[0] + 1 for rows in middle)
 
 
-@pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
+@of_volumes
 def test_units_of_a_volume_see_what_gradients_see(make, channels, sizes) -> None:
     module = positive(make)
     for size in sizes:
@@ -96,16 +97,23 @@ def test_a_size_fits_the_axes_of_a_network() -> None:
             padviz.uneven(network, size)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
+    module = Demucs(recurrent=True)
+    torch.onnx.export(module, (torch.rand(1, 1, 128),), path := tmp_path / "net.onnx", dynamo=False)
+    for source in (module, path):
+        with pytest.raises(PadvizError, match="sees what comes before each position alone"):
+            padviz.usage(source, 128)
+
+
 def test_what_no_axis_answers_is_refused_by_name() -> None:
-    with pytest.raises(PadvizError, match="lstm sees what comes before each position alone"):
-        padviz.usage(Demucs(recurrent=True), 128)
     with pytest.raises(PadvizError, match="maps are 2-D, and its input has depth x height x width"):
         padviz.usage(VOLUMES["U-Net"][0](), 16)
     with pytest.raises(PadvizError, match="its input has length, and this is done on images"):
         padviz.audit(Tcn(), 90)
 
 
-@pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
+@of_signals
 def test_a_stream_of_chunks_makes_the_whole(make, channels, sizes) -> None:
     module = positive(make)
     network = padviz.load(module, sizes[0])
@@ -164,7 +172,7 @@ def test_fields_say_what_a_unit_sees_around_its_samples() -> None:
         assert (name, around) == (name, (before, after))
 
 
-@pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
+@of_signals
 def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, channels, sizes) -> None:
     path, module = tmp_path / "net.onnx", make().eval()
     open_axes = {"x": {2: "length"}}
@@ -181,7 +189,7 @@ def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, chann
     assert own.heads[0][1:] == its.heads[0][1:]
 
 
-@pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
+@of_volumes
 def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, channels, sizes) -> None:
     path, module = tmp_path / "net.onnx", make().eval()
     torch.onnx.export(module, (torch.zeros(1, channels, *sizes[0]),), path, dynamo=False, input_names=["x"])

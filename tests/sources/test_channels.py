@@ -22,6 +22,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import saved
+from tests.torch_attention import After
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -149,19 +150,14 @@ def test_modules_say_their_channels() -> None:
 
 
 def test_a_vector_that_is_spread_costs_what_made_it() -> None:
-    class Pyramid(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem, self.line = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 1)
+    line = nn.Conv2d(8, 6, 1)
 
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.stem(x)
-            pooled = self.line(functional.adaptive_avg_pool2d(x, 1))
-            return torch.cat([x, functional.interpolate(pooled, x.shape[2:])], 1)
+    def pyramid(x: Tensor) -> Tensor:
+        return torch.cat([x, functional.interpolate(line(functional.adaptive_avg_pool2d(x, 1)), x.shape[2:])], 1)
 
-    net = padviz.load(Pyramid())
-    assert channels(net) == {"stem": Channels(3, 4), "line": Channels(4, 6)}
-    assert padviz.costs(net, 8).macs == 36 * 9 * 3 * 4 + 4 * 6
+    net = padviz.load(After(pyramid))
+    assert channels(net) == {"conv": Channels(3, 8), "conv_2": Channels(8, 6)}
+    assert padviz.costs(net, 8).macs == 64 * 9 * 3 * 8 + 8 * 6
 
 
 WEIGHTS = {"w": (6, 2, 3, 3), "t": (4, 3, 2, 2), "v": (5, 2, 1, 1), "b": (5, 1, 3, 3), "d": (4, 1, 3, 3)}

@@ -56,12 +56,10 @@ def test_no_tile_is_exact_where_a_kernel_is_computed(name: str) -> None:
 
 
 def test_a_computed_kernel_counts_as_any_other() -> None:
-    first = conv(padding=1)
-
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first = first
+            self.first = conv(padding=1)
 
         def forward(self, x: Tensor) -> Tensor:
             y = self.first(x)
@@ -73,19 +71,21 @@ def test_a_computed_kernel_counts_as_any_other() -> None:
     assert (padviz.usage(network, size=(12, 16)).counts == counted(Twice(), (12, 16))).all()
 
 
-def test_a_kernel_that_is_a_map_is_refused() -> None:
-    module = Computed(lambda y, v, lin: functional.conv2d(y[:, :1], y[0, :, None, :3, :3]))
-    with pytest.raises(PadvizError, match="conv2d has a kernel that is made of a map"):
-        padviz.usage(module, size=24)
+REFUSED: dict[str, tuple[Made, str]] = {
+    "a map": (
+        lambda y, v, lin: functional.conv2d(y[:, :1], y[0, :, None, :3, :3]),
+        "conv2d has a kernel that is made of a map",
+    ),
+    "picked": (lambda y, v, lin: y[:, v[0].topk(3).indices], "picks channels by the values of a map"),
+    "selected": (lambda y, v, lin: y.index_select(1, v[0].topk(3).indices), "picks channels by the values of a map"),
+}
 
 
-def test_channels_that_are_picked_by_values_are_refused() -> None:
-    for picks in (
-        lambda y, v, lin: y[:, v[0].topk(3).indices],
-        lambda y, v, lin: y.index_select(1, v[0].topk(3).indices),
-    ):
-        with pytest.raises(PadvizError, match="picks channels by the values of a map"):
-            padviz.usage(Computed(picks), size=24)
+@pytest.mark.parametrize("name", REFUSED)
+def test_kernels_and_channels_by_the_values_of_a_map_are_refused(name: str) -> None:
+    made, says = REFUSED[name]
+    with pytest.raises(PadvizError, match=says):
+        padviz.usage(Computed(made), size=24)
 
 
 GRAPHS = {
@@ -104,6 +104,5 @@ def test_a_graphs_computed_kernel_is_a_gate(name: str, tmp_path: Path) -> None:
     with pytest.raises(PadvizError, match=r"no tiles are exact: .*(gate|global pooling)"):
         padviz.tiles(network, 96, 48)
     if name != "a bias":
-        plain = "a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\nb = Conv <pads = [1, 1, 1, 1]> (a, w3x3)\ny = Identity (b)"
-        onnx.save(model_of(plain, 17), twice := tmp_path / "plain.onnx")
-        assert (padviz.usage(network, size=24).counts == padviz.usage(twice, size=24).counts).all()
+        twice = nn.Sequential(conv(padding=1), conv(padding=1))
+        assert (padviz.usage(network, size=24).counts == counted(twice, (24, 24))).all()

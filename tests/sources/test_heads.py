@@ -19,18 +19,24 @@ from tests.cli.test_cli import run
 from tests.sources.test_onnx_exports import SINCE_2_5
 from tests.sources.test_onnx_ops import model_of, saved
 from tests.sweeps import SLOW
+from tests.torch_attention import After
 from tests.yolo import YoloV8, exported
 
 SIZE = (64, 96)
-LEVELS = {"old": "/detect/Concat", "new": "node_cat_13", "module": "detect"}
 SOURCES = ["old", pytest.param("new", marks=[SINCE_2_5, SLOW]), "module", "raw"]
 
 
+@pytest.fixture(scope="module")
+def yolo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported(tmp_path_factory.mktemp("yolo"), size=SIZE)
+
+
 @pytest.fixture(scope="module", params=SOURCES)
-def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def network(request: pytest.FixtureRequest, yolo: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     if request.param in ("module", "raw"):
         return padviz.load(YoloV8(request.param == "raw"), size=SIZE)
-    return padviz.load(exported(tmp_path_factory.mktemp("yolo"), request.param, SIZE), size=SIZE)
+    path = yolo if request.param == "old" else exported(tmp_path_factory.mktemp("yolo"), "new", SIZE)
+    return padviz.load(path, size=SIZE)
 
 
 def levels() -> list[nn.Module]:
@@ -80,11 +86,14 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
         assert any("reads a flattened map" in why for why in network.gone.values())
 
 
+ROWS = """a = Conv <strides = [2, 2]> (x, f3x3x8)\n s = Constant <value_ints = [1, 2, 4, -1]> ()\n b = Reshape (a, s)
+ c = Transpose <perm = [0, 2, 1, 3]> (b)\n"""
+
+
 def test_one_level_alone_is_cut_too(tmp_path: Path) -> None:
-    body = """a = Conv <strides = [2, 2]> (x, f3x3x8)\n s = Constant <value_ints = [1, 2, 4, -1]> ()
-     b = Reshape (a, s)\n c = Transpose <perm = [0, 2, 1, 3]> (b)
-     d = Softmax <axis = 1> (c)\n f = Conv (d, w1x1x4)\n y = Sigmoid (f)"""
-    module = After(lambda x: functional.conv2d(x.view(1, 2, 4, -1).transpose(1, 2).softmax(1), ONE).sigmoid())
+    one = torch.ones(1, 4, 1, 1)
+    module = After(lambda x: functional.conv2d(x.view(1, 2, 4, -1).transpose(1, 2).softmax(1), one).sigmoid())
+    body = f"{ROWS} d = Softmax <axis = 1> (c)\n f = Conv (d, w1x1x4)\n y = Sigmoid (f)"
     for net, name in ((padviz.load(saved(model_of(body, 13), tmp_path)), "a"), (load_module(module), "conv")):
         assert net.targets == (name,)
         assert re.fullmatch(
@@ -92,47 +101,30 @@ def test_one_level_alone_is_cut_too(tmp_path: Path) -> None:
         )
 
 
-ONE = torch.ones(1, 4, 1, 1)
-WIDE = torch.ones(8, 8, 3, 3)
-
-
-class After(nn.Module):
-    """A convolution, and what a function makes of it."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.conv, self.function = nn.Conv2d(3, 8, 3), function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self.conv(x))
-
-
 def joined(x: Tensor) -> Tensor:
     """The positions of two maps, side by side."""
     return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), WIDE),
-        lambda x: functional.interpolate(joined(x).unsqueeze(2), scale_factor=2),
-        lambda x: functional.conv2d(x.flatten(2).unsqueeze(2), WIDE, padding=1),
-    ],
-)
-def test_what_a_window_reads_again_is_no_head(function: Any) -> None:
-    net = load_module(After(function), size=(24, 32))
-    assert net.notes == ()
-    with pytest.raises(padviz.PadvizError, match="`layer` conv stops before it"):
-        padviz.usage(net)
+ONES = torch.ones(8, 8, 3, 3)
+AGAIN: dict[str, Any] = {
+    "a part of what is joined": lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), ONES),
+    "what is joined, resized": lambda x: functional.interpolate(joined(x).unsqueeze(2), scale_factor=2),
+    "one row of all positions": lambda x: functional.conv2d(x.flatten(2).unsqueeze(2), ONES, padding=1),
+    "a file": "f = Conv (c, w1x1x4)\n y = Conv <pads = [1, 1, 1, 1]> (f, w3x3)",
+}
 
 
-def test_what_a_window_reads_again_is_no_head_of_a_file(tmp_path: Path) -> None:
-    body = """a = Conv (x, f1x1x8)\n s = Constant <value_ints = [1, 2, 4, -1]> ()\n b = Reshape (a, s)
-     c = Transpose <perm = [0, 2, 1, 3]> (b)\n f = Conv (c, w1x1x4)\n y = Conv <pads = [1, 1, 1, 1]> (f, w3x3)"""
-    net = padviz.load(saved(model_of(body, 13), tmp_path))
+@pytest.mark.parametrize("name", AGAIN)
+def test_what_a_window_reads_again_is_no_head(name: str, tmp_path: Path) -> None:
+    made = AGAIN[name]
+    net = (
+        load_module(After(made), size=(24, 32))
+        if callable(made)
+        else padviz.load(saved(model_of(ROWS + made, 13), tmp_path))
+    )
     assert net.notes == ()
-    with pytest.raises(padviz.PadvizError, match="`layer` a stops before it"):
+    with pytest.raises(padviz.PadvizError, match=r"`layer` \w+ stops before it"):
         padviz.usage(net)
 
 
@@ -140,10 +132,9 @@ def test_what_a_window_reads_again_is_no_head_of_a_file(tmp_path: Path) -> None:
     "line",
     ["layers --size 64x96", "sizes --size 64:96", "convert -o net.toml", "audit --layer /detect/Concat_1 --size 64x96"],
 )
-def test_commands_cut_it_and_say_so_once(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_commands_cut_it_and_say_so_once(line: str, yolo: Path, elsewhere: None) -> None:
     command, *more = line.split()
-    result = run(command, str(exported(tmp_path, size=SIZE)), *more)
+    result = run(command, str(yolo), *more)
     assert result.exit_code == 0, result.output
     lines = [each for each in result.stderr.splitlines() if "skipped" in each]
     assert lines == [

@@ -14,52 +14,38 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer,
 
 import padviz
 from padviz.axis.operations import Blocks
-from padviz.network.sizes import sizes_of_each
-from tests.sources.test_torch_functions import After, whole, windows
-from tests.torch_attention import Attending, support
+from tests.torch_attention import After, Attending, attended, check_supports, in_windows, whole, windows
 from tests.torch_calls import count
 
-SIZES = ((64, 96), (52, 92))  # the second is no multiple of windows
 
+class Swin(nn.Module):
+    """What a small Swin makes, with channels first."""
 
-class Features(nn.Module):
-    """What a part of a network returns, with channels first."""
-
-    def __init__(self, net: nn.Module, channels_last: bool = False) -> None:
+    def __init__(self, version: int) -> None:
         super().__init__()
-        self.net, self.channels_last = net, channels_last
+        parts = {"block": SwinTransformerBlockV2, "downsample_layer": PatchMergingV2} if version == 2 else {}
+        net = SwinTransformer([4, 4], 8, [2, 2], [2, 2], window_size=[4, 4], **parts)  # type: ignore[arg-type]
+        self.net = net.features
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.net(x)
-        return y.permute(0, 3, 1, 2) if self.channels_last else y
+        return self.net(x).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
-def swin(version: int) -> nn.Module:
-    parts = {"block": SwinTransformerBlockV2, "downsample_layer": PatchMergingV2} if version == 2 else {}
-    net = SwinTransformer([4, 4], 8, [2, 2], [2, 2], window_size=[4, 4], **parts)  # type: ignore[arg-type]
-    return Features(net.features, channels_last=True)
-
-
-NETWORKS: dict[str, Callable[[], nn.Module]] = {"swin": lambda: swin(1), "swin v2": lambda: swin(2)}
-
-
-def check_supports(module: nn.Module, network: padviz.Network, size: tuple[int, int]) -> None:
-    """Compare what single units of the last map see with the gradients of the module itself."""
-    at = network.index[network.targets[0]]
-    height, width = (sizes[at] for sizes in sizes_of_each(network, size))
-    for unit in ((0, 0), (height - 1, width - 1), (height // 2, 1)):
-        seen = padviz.usage(network, size, unit=unit).counts > 0
-        np.testing.assert_array_equal(seen, support(module, size, unit), err_msg=str(unit))
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_see_and_count_what_their_own_forwards_do(name: str, size: tuple[int, int]) -> None:
-    module = NETWORKS[name]()
+@pytest.mark.parametrize("size", [(64, 96), (52, 92)])  # the second is no multiple of windows
+@pytest.mark.parametrize("version", [1, 2])
+def test_networks_see_and_count_what_their_own_forwards_do(version: int, size: tuple[int, int]) -> None:
+    module = Swin(version)
     network = padviz.load(module, size=size)
     check_supports(module, network, size)
     expected, _ = count(module.double(), size, counting=Attending())
     np.testing.assert_array_equal(padviz.usage(network, size).counts, expected)
+
+
+def test_rolled_windows_are_blocks_of_which_the_first_has_fewer_rows() -> None:
+    network = padviz.load(Swin(1), size=(52, 92))
+    names = ["net.1.0.attn.matmul", "net.1.1.attn.matmul", "net.3.1.attn.matmul"]
+    assert [network.find(name).ops[0] for name in names] == [Blocks(4), Blocks(4, first=2), Blocks(4, first=2)]
+    assert [layer.name for layer in network.layers if layer.kind == "pad"] == ["net.2.pad"]  # none of windows
 
 
 def merged_patches(x: Tensor) -> Tensor:
@@ -99,25 +85,6 @@ def test_a_norm_over_blocks_that_are_put_back_is_not_local(function: Callable[[T
         padviz.tiles(After(lambda x: functional.avg_pool2d(function(x), 1, 2)), 96, 48)
 
 
-def test_rolled_windows_are_blocks_of_which_the_first_has_fewer_rows() -> None:
-    network = padviz.load(swin(1), size=(52, 92))
-    names = ["net.1.0.attn.matmul", "net.1.1.attn.matmul", "net.3.1.attn.matmul"]
-    layers = [network.find(name) for name in names]
-    assert [layer.ops[0] for layer in layers] == [Blocks(4), Blocks(4, first=2), Blocks(4, first=2)]
-    assert [layer.name for layer in network.layers if layer.kind == "pad"] == ["net.2.pad"]  # none of windows
-
-
-def attended(tokens: Tensor, queries: Tensor | None = None) -> Tensor:
-    """Attention of the last two dimensions, (positions, channels), to themselves, or of others to them."""
-    queries = tokens if queries is None else queries
-    return (queries @ tokens.mT / 100).softmax(-1) @ tokens
-
-
-def in_windows(x: Tensor, attend: Callable[[Tensor], Tensor], side: int = 4) -> Tensor:
-    tokens = windows(x, side).flatten(4).permute(0, 2, 3, 4, 1)
-    return whole(attend(tokens).permute(0, 4, 1, 2, 3).unflatten(4, (side, side)))
-
-
 def in_a_grid(x: Tensor, side: int = 4) -> Tensor:
     """Attention of positions that are as far apart as `side` of them leave, as in MaxViT."""
     n, c, h, w = x.shape
@@ -145,39 +112,20 @@ def by_pooled_queries(x: Tensor) -> Tensor:
     return seen.unflatten(3, (2, 2)).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h // 2, w // 2)
 
 
-def rolled_without_a_mask(x: Tensor) -> Tensor:
-    return torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attended), (2, 1), (2, 3))
-
-
-def beside_a_token(x: Tensor, behind: bool = False, then: Callable[[Tensor], Tensor] = attended) -> Tensor:
-    """Attention of all positions with a token beside them, which is taken away, then a window."""
-    token, tokens = torch.ones(1, 1, 8).to(x), x.flatten(2).mT
-    tokens = then(torch.cat([tokens, token] if behind else [token, tokens], 1))
-    image = (tokens[:, :-1] if behind else tokens[:, 1:]).mT.unflatten(2, x.shape[2:])
-    return functional.avg_pool2d(image, 3, 1, 1)
-
-
-def put_back(x: Tensor) -> Tensor:
-    maxima, places = functional.max_pool2d(x[:, :, :, 1:], 2, return_indices=True)
-    return functional.max_unpool2d(maxima, places, 2, output_size=x[:, :, :, 1:].shape)
-
-
-def arranged_anew(x: Tensor) -> Tensor:
-    """What all positions see, as an image of them in another order than theirs."""
-    return functional.avg_pool2d(attended(x.flatten(2).mT).reshape(x.shape), 3, 1, 1)
-
-
-def masked_by(fill: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def rolled(x: Tensor, hide: Callable[[Tensor, Tensor], Tensor] = torch.add, side: int = 4) -> Tensor:
     """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
+    rows, cols = ((torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True))
+    sides = windows((2 * rows[:, None] + cols)[None, None], side).flatten(4)[:, 0]
+    hidden = sides.unsqueeze(-1) != sides.unsqueeze(-2)
 
     def attend(tokens: Tensor) -> Tensor:
-        rows, cols = torch.arange(24), torch.arange(32)
-        sides = ((rows >= 22).int() * 2)[:, None] + (cols >= 31).int()[None]
-        sides = windows(sides[None, None]).flatten(4)[:, 0]  # 1, windows, windows, 16
-        hidden = sides.unsqueeze(-1) != sides.unsqueeze(-2)
-        return fill(tokens @ tokens.transpose(-1, -2) / 100, hidden).softmax(-1) @ tokens
+        return hide(tokens @ tokens.transpose(-1, -2) / 100, hidden).softmax(-1) @ tokens
 
-    return lambda x: torch.roll(in_windows(torch.roll(x, (-2, -1), (2, 3)), attend), (2, 1), (2, 3))
+    return torch.roll(in_windows(torch.roll(x, (-3, -2), (2, 3)), attend, side), (3, 2), (2, 3))
+
+
+def added(scores: Tensor, hidden: Tensor) -> Tensor:
+    return scores + hidden * -100.0
 
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -200,23 +148,16 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax of windows at a place": lambda x: whole(windows(x).softmax(2)),
     "windows added to what met in them": lambda x: whole(windows(x) + windows(x).softmax(4)),
     "linear in windows": lambda x: in_windows(x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT),
-    "attention in windows": lambda x: in_windows(x, attended),
-    "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x, attended), 2), attended),
+    "attention in windows": in_windows,
+    "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),
     "attention in a grid": in_a_grid,
     "attention at each place": at_each_place,
     "attention of pooled queries": by_pooled_queries,
-    "attention in windows that wrap": rolled_without_a_mask,
-    "tokens in front that meet positions": beside_a_token,
-    "tokens behind that meet positions": lambda x: beside_a_token(x, behind=True),
-    "tokens that meet none": lambda x: beside_a_token(x, then=torch.tanh),
-    "zeros in front as a token": lambda x: functional.avg_pool2d(
-        functional.pad(x.flatten(2).mT, (0, 0, 1, 0)).tanh()[:, 1:].mT.unflatten(2, x.shape[2:]), 3, 1, 1
-    ),
-    "all positions in another order": arranged_anew,
-    "a mask that is added": masked_by(lambda scores, hidden: scores + hidden * -100.0),
-    "a mask that fills": masked_by(lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
-    "a mask that picks": masked_by(lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
-    "what is seen, picked": masked_by(lambda scores, hidden: torch.where(~hidden, scores, -torch.inf)),
+    "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
+    "a mask that is added": lambda x: rolled(x, added),
+    "a mask that fills": lambda x: rolled(x, lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
+    "a mask that picks": lambda x: rolled(x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
+    "what is seen, picked": lambda x: rolled(x, lambda scores, hidden: torch.where(~hidden, scores, -torch.inf)),
 }
 
 
@@ -226,9 +167,14 @@ def test_functions_see_what_their_gradients_say(name: str) -> None:
     check_supports(module, padviz.load(module, size=(24, 32)), (24, 32))
 
 
+@pytest.mark.parametrize("size", [(8, 32), (24, 8)])
+def test_a_single_window_of_a_rolled_map_is_cut_as_others_are(size: tuple[int, int]) -> None:
+    module = After(lambda x: rolled(x, added, 8))
+    check_supports(module, padviz.load(module, size=size), size)
+
+
 @pytest.mark.parametrize("name", ["a mask that fills", "what is seen, picked"])
 def test_masks_that_are_exported_hide_the_same(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
     module = After(FUNCTIONS[name]).float().eval()
     torch.onnx.export(module, (torch.zeros(1, 3, 24, 32),), tmp_path / "net.onnx", opset_version=17, dynamo=False)
     for unit in ((0, 0), (23, 31)):
@@ -236,8 +182,23 @@ def test_masks_that_are_exported_hide_the_same(name: str, tmp_path: Path) -> Non
         np.testing.assert_array_equal(*(counts > 0 for counts in ours))
 
 
+def test_a_mask_that_windows_do_not_have_is_refused() -> None:
+    def masked(tokens: Tensor) -> Tensor:
+        mask = torch.zeros(16, 16)
+        mask[:, 3] = -100
+        return (tokens @ tokens.mT + mask).softmax(-1) @ tokens
+
+    with pytest.raises(padviz.PadvizError, match="masks attention in another way than windows do"):
+        padviz.usage(padviz.load(After(lambda x: in_windows(x, masked)), size=(24, 32)))
+
+
 def test_maxima_that_are_put_back_may_go_to_all_places_of_their_window() -> None:
     """Which of them, the maxima decide: each place is asked by images of which it has the largest."""
+
+    def put_back(x: Tensor) -> Tensor:
+        maxima, places = functional.max_pool2d(x[:, :, :, 1:], 2, return_indices=True)
+        return functional.max_unpool2d(maxima, places, 2, output_size=x[:, :, :, 1:].shape)
+
     network = padviz.load(After(put_back), size=(8, 10))
     for unit, seen in {(0, 0): (slice(0, 3), slice(0, 4)), (7, 7): (slice(5, 8), slice(6, 10))}.items():
         expected = np.zeros((8, 10), dtype=bool)
@@ -258,21 +219,3 @@ def test_halves_of_one_layer_whose_positions_are_mixed_count_as_two_layers() -> 
     twice = counts(lambda x: torch.mul(*(mixed(half) for half in x.chunk(2, 1))))
     np.testing.assert_array_equal(counts(lambda x: torch.mul(*mixed(x).chunk(2, 1))), twice)
     assert counts(lambda x: torch.mul(x[:, :4], mixed(x[:, 4:]))).tolist() == (counts(torch.relu) + twice // 2).tolist()
-
-
-def test_a_vectors_norm_is_a_gates() -> None:
-    network = padviz.load(After(lambda x: x / torch.linalg.vector_norm(x, 2, (2, 3), keepdim=True)))
-    assert network.gates == network.targets == ("div",)
-    assert padviz.load(After(lambda x: x.squeeze(dim=0).unsqueeze(0))).targets == ("conv",)
-
-
-def test_a_mask_that_windows_do_not_have_is_refused() -> None:
-    def masked(x: Tensor) -> Tensor:
-        tokens = windows(x).flatten(4).permute(0, 2, 3, 4, 1)
-        mask = torch.zeros(16, 16)
-        mask[:, 3] = -100
-        seen = ((tokens @ tokens.mT) + mask).softmax(-1) @ tokens
-        return whole(seen.permute(0, 4, 1, 2, 3).unflatten(4, (4, 4)))
-
-    with pytest.raises(padviz.PadvizError, match="masks attention in another way than windows do"):
-        padviz.usage(padviz.load(After(masked), size=(24, 32)))

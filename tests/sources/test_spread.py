@@ -1,4 +1,4 @@
-"""What is copied along rows, columns or both: strips, pooled vectors, images that a fully connected layer makes."""
+"""What is copied, put into a batch, or convolved along channels: single units against gradients, files as modules."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models.optical_flow.raft import (
+    RAFT,
+    CorrBlock,
+    FlowHead,
+    MaskPredictor,
+    MotionEncoder,
+    RecurrentBlock,
+    UpdateBlock,
+)
 
 import padviz
-from tests.sources.test_moving import check_supports
-from tests.sources.test_torch_functions import After
+from tests.torch_attention import After, check_supports
 
-SIZE = (12, 16)
+SIZE, OTHER = (12, 16), (20, 18)
+Function = Callable[[Tensor], Tensor]
+
+
+def rand(x: Tensor, *shape: int) -> Tensor:
+    return torch.rand(shape).to(x)
 
 
 def strips(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,34 +37,157 @@ def strips(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def bottleneck(x: Tensor) -> Tensor:
     """A fully connected layer that makes an image again."""
-    made = functional.linear(x.flatten(1), torch.rand(2 * 12 * 16, 8 * 12 * 16).to(x))
-    return functional.conv2d(made.view(1, 2, 12, 16), torch.rand(3, 2, 3, 3).to(x), padding=1)
+    made = functional.linear(x.flatten(1), rand(x, 2 * 12 * 16, 8 * 12 * 16))
+    return functional.conv2d(made.view(1, 2, 12, 16), rand(x, 3, 2, 3, 3), padding=1)
 
 
-SPREAD: dict[str, Callable[[Tensor], Tensor]] = {
+SPREAD: dict[str, Function] = {
     "expand_as": lambda x: x * sum(each.expand_as(x) for each in strips(x)).sigmoid(),
     "expand": lambda x: x + strips(x)[0].expand(-1, -1, -1, x.shape[3]),
     "repeat": lambda x: x + strips(x)[1].repeat(1, 1, x.shape[2], 1),
-    "repeat channels": lambda x: functional.conv2d(x.repeat(1, 2, 1, 1), torch.rand(2, 16, 3, 3).to(x)),
+    "repeat channels": lambda x: functional.conv2d(x.repeat(1, 2, 1, 1), rand(x, 2, 16, 3, 3)),
     "broadcast": lambda x: x * sum(strips(x)).sigmoid(),
     "a vector": lambda x: x + functional.conv2d(
-        functional.adaptive_avg_pool2d(x, 1).expand_as(x), torch.rand(8, 8, 1, 1).to(x)
+        functional.adaptive_avg_pool2d(x, 1).expand_as(x), rand(x, 8, 8, 1, 1)
     ),
-    "fully connected": bottleneck,
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", SPREAD)
-def test_what_is_copied_is_seen_from_all_its_copies(name: str, tmp_path: Path) -> None:
-    module = After(SPREAD[name])
+def both(join: Callable[[Tensor, Tensor], Tensor], then: Function) -> Function:
+    """A convolution of a batch of two, of which a function takes what it needs."""
+    return lambda x: then(functional.conv2d(join(x, torch.ones_like(x)), rand(x, 4, 8, 3, 3), None, 2, 1))
+
+
+def behind(x: Tensor, other: Tensor) -> Tensor:
+    return torch.cat([other, x])
+
+
+def smooth(x: Tensor) -> Tensor:
+    return functional.avg_pool2d(x, 3, 1, 1)
+
+
+BATCHES: dict[str, Function] = {
+    "in front": both(lambda x, other: torch.cat([x, other]), lambda two: two.chunk(2)[0]),
+    "behind": both(behind, lambda two: two[1:]),
+    "stacked": both(lambda x, other: torch.stack([other[0], x[0]]), lambda two: two.unbind(0)[1][None]),
+    "in the middle": both(lambda x, other: torch.cat([other, x, other]), lambda three: three[1:].split(1)[0]),
+    "beside a constant": both(behind, lambda two: smooth(two[:1]) + two[1:]),
+    "both at once": both(behind, lambda two: smooth(two).sum(0, keepdim=True)),
+    "as channels": both(behind, lambda two: functional.conv2d(two.flatten(0, 1)[None], rand(two, 2, 8, 3, 3))),
+}
+
+
+def by_rows(x: Tensor) -> Tensor:
+    """Convolve channels and columns, each row by itself."""
+    rows = x.transpose(1, 2)
+    return functional.conv2d(rows, rand(x, rows.shape[1], 1, 3, 5), padding=(1, 2), groups=rows.shape[1])
+
+
+def frames(x: Tensor, *kernel: int, **options: int) -> Tensor:
+    return functional.conv3d(x[:, :, None], rand(x, 8, 8, *kernel), **options)
+
+
+AMONG_CHANNELS: dict[str, Function] = {
+    "each row": lambda x: by_rows(x).transpose(1, 2),
+    "each column": lambda x: by_rows(x.mT).transpose(1, 2).mT,
+    "along channels": lambda x: functional.conv3d(
+        x[:, None], rand(x, 2, 1, 4, 1, 3), None, (2, 1, 2), (1, 0, 1)
+    ).flatten(1, 2),
+    "one frame": lambda x: frames(x, 1, 3, 3)[:, :, 0],
+    "a padded frame": lambda x: frames(x, 3, 3, 3, padding=1).squeeze(2),
+    "a frame pooled": lambda x: functional.max_pool3d(x[:, :, None], (1, 2, 2))[:, :, 0],
+    "a frame enlarged": lambda x: functional.interpolate(x[:, :, None], scale_factor=(1, 2, 2))[:, :, 0],
+    "pooled with channels": lambda x: functional.avg_pool2d(x.transpose(1, 2), (2, 3), (2, 2)).transpose(1, 2),
+    "resized with channels": lambda x: functional.interpolate(x.permute(0, 3, 1, 2), (9, 4), mode="bilinear").permute(
+        0, 2, 3, 1
+    ),
+    "columns in the batch": lambda x: functional.conv2d(
+        x.permute(0, 3, 2, 1).flatten(0, 1)[:, None], rand(x, 1, 1, 3, 8), padding=(1, 0)
+    ).unflatten(0, (1, x.shape[3]))[:, :, 0].permute(0, 3, 2, 1),
+}  # fmt: skip
+
+
+def correlated(x: Tensor) -> Tensor:
+    """Correlations of each position with a constant map, pooled and sampled at places that each position makes."""
+    n, c, h, w = x.shape
+    found = (x.flatten(2).mT @ rand(x, c, 24)).reshape(n * h * w, 1, 4, 6)
+    pooled = functional.avg_pool2d(functional.max_pool2d(found, (1, 2)), 2, 1)
+    places = x[:, :2].permute(0, 2, 3, 1).reshape(n * h * w, 1, 1, 2).sigmoid() + torch.zeros(1, 2, 2, 2).to(x)
+    sampled = functional.grid_sample(pooled, places, align_corners=True)
+    return functional.avg_pool2d(sampled.view(n, h, w, 4).permute(0, 3, 1, 2), 3, 2, 1)
+
+
+def warped(x: Tensor) -> Tensor:
+    """A constant image that is sampled where the map says."""
+    return functional.grid_sample(rand(x, 1, 3, 9, 9), x[:, :2].tanh().permute(0, 2, 3, 1), align_corners=True)
+
+
+FILES = SPREAD | BATCHES | {name: AMONG_CHANNELS[name] for name in ("a padded frame", "a frame pooled")}
+FUNCTIONS = SPREAD | BATCHES | AMONG_CHANNELS | {"correlated": correlated, "warped": warped}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_single_units_see_what_their_gradients_say(name: str) -> None:
+    module = After(FUNCTIONS[name])
     network = padviz.load(module, size=SIZE)
-    check_supports(module, network, SIZE)
-    if name == "fully connected":
-        return  # what the exporter makes of random weights has no shape
-    image = torch.rand(1, 3, *SIZE)
-    torch.onnx.export(module.float(), (image,), path := tmp_path / "net.onnx", opset_version=17, dynamo=False)
-    np.testing.assert_array_equal(padviz.usage(path, SIZE).counts, padviz.usage(network, SIZE).counts)
+    for size in (SIZE, OTHER):
+        check_supports(module, network, size)
+
+
+def test_what_a_fully_connected_layer_makes_sees_everything() -> None:
+    module = After(bottleneck)
+    check_supports(module, padviz.load(module, size=SIZE), SIZE)
+
+
+def exported(module: nn.Module, folder: Path, size: tuple[int, ...] = (3, *SIZE)) -> Path:
+    torch.onnx.export(module, (torch.rand(1, *size),), path := folder / "net.onnx", opset_version=17, dynamo=False)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILES)
+def test_files_count_as_their_modules(name: str, tmp_path: Path) -> None:
+    module = After(FILES[name])
+    file, plain = (padviz.usage(each, SIZE).counts for each in (exported(module, tmp_path), module))
+    np.testing.assert_array_equal(file, plain)
+
+
+class Flow(nn.Module):
+    """Optical flow from the image to one of ones: one update, after which no gradient is hidden."""
+
+    def __init__(self, mask: bool) -> None:
+        super().__init__()
+        correlations = CorrBlock(num_levels=2, radius=1)
+        update = UpdateBlock(
+            motion_encoder=MotionEncoder(
+                in_channels_corr=correlations.out_channels, corr_layers=(6,), flow_layers=(6, 4), out_channels=8
+            ),
+            recurrent_block=RecurrentBlock(input_size=12, hidden_size=6, kernel_size=(3,), padding=(1,)),
+            flow_head=FlowHead(in_channels=6, hidden_size=6),
+        )
+        encoders = (
+            nn.Sequential(*(nn.Conv2d(n, m, 3, 2, 1) for n, m in ((3, 6), (6, 6), (6, out)))) for out in (8, 10)
+        )
+        self.net = RAFT(
+            feature_encoder=next(encoders), context_encoder=next(encoders), corr_block=correlations,
+            update_block=update, mask_predictor=MaskPredictor(in_channels=6, hidden_size=8) if mask else None,
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        (flow,) = self.net(x, torch.ones_like(x), num_flow_updates=1)
+        return flow  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (56, 40)], ids=str)
+@pytest.mark.parametrize("mask", [False, True], ids=["interpolated", "by a mask"])
+def test_optical_flow_reads_what_its_gradients_say(
+    monkeypatch: pytest.MonkeyPatch, mask: bool, size: tuple[int, int]
+) -> None:
+    module = Flow(mask)
+    network = padviz.load(module, size=size)
+    monkeypatch.setattr(Tensor, "float", Tensor.double)  # its grid is of float32, and the gradients are not
+    monkeypatch.setattr(functional, "relu", lambda x, inplace=False: functional.softsign(x))  # which hides nothing
+    check_supports(module, network, size)
 
 
 def coordinates(x: Tensor) -> Tensor:
@@ -65,13 +201,28 @@ def patches(x: Tensor) -> Tensor:
     """Patches as a batch, each convolved with its own padding."""
     n, c, h, w = x.shape
     parts = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5).reshape(-1, c, 4, 4)
-    return functional.conv2d(parts, torch.rand(8, 8, 3, 3).to(x), padding=1)
+    return functional.conv2d(parts, rand(x, 8, 8, 3, 3), padding=1)
 
 
-REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+def of_two_maps(pick: Function) -> Function:
+    return both(lambda x, _: torch.cat([x, smooth(x)]), pick)
+
+
+OF_SEVERAL = r"picks some of a batch of several maps; `layer` conv\w* stops before it"
+REFUSED: dict[str, tuple[Function, str]] = {
     "coordinate attention": (coordinates, "puts rows beside columns, as coordinate attention does"),
     "patches": (patches, "convolves inside of windows, each padded by itself|reads parts of an image as a batch"),
-    "flip": (lambda x: functional.conv2d(x.flip(3), torch.rand(8, 8, 3, 3).to(x)), "mirrors|reverses the order of"),
+    "a slice of several maps": (of_two_maps(lambda two: two[:1]), OF_SEVERAL),
+    "a chunk of several maps": (of_two_maps(lambda two: two.chunk(2)[1]), OF_SEVERAL),
+    "several maps the other way round": (of_two_maps(lambda two: two.flip(0)), OF_SEVERAL),
+    "several frames of one": (
+        lambda x: frames(x, 1, 1, 1, padding=1)[:, :, 1],
+        "makes several positions of one along an axis that the image lacks",
+    ),
+    "rows as channels": (
+        lambda x: functional.conv2d(x.transpose(1, 2), rand(x, 4, 12, 3, 3)).transpose(1, 2),
+        "conv2d reads height or width as channels; `layer` conv stops",
+    ),
 }
 
 
@@ -80,24 +231,16 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 def test_what_is_not_followed_is_refused_by_name(name: str, tmp_path: Path) -> None:
     function, said = REFUSED[name]
     module = After(function)
-    torch.onnx.export(module, (torch.rand(1, 3, *SIZE),), path := tmp_path / "net.onnx", opset_version=17, dynamo=False)
-    for source in (module, path):
+    sources = [module, exported(module, tmp_path)] if name in ("coordinate attention", "patches") else [module]
+    for source in sources:
         with pytest.raises(padviz.PadvizError, match=said):
             padviz.usage(source, SIZE)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
-    class Codec(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.lstm = nn.Conv1d(1, 8, 7, 2, 3), nn.LSTM(8, 8)
-
+def test_what_is_made_of_the_constants_of_a_batch_is_no_map() -> None:
+    class Constant(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            y, _ = self.lstm(self.conv(x).permute(2, 0, 1))
-            return y.permute(1, 2, 0)
+            return functional.avg_pool2d(behind(x, torch.ones_like(x))[0], 3)[None]
 
-    torch.onnx.export(Codec(), (torch.rand(1, 1, 64),), path := tmp_path / "net.onnx", dynamo=False)
-    for source in (Codec(), path):
-        with pytest.raises(padviz.PadvizError, match="sees what comes before each position alone"):
-            padviz.usage(source, 64)
+    with pytest.raises(padviz.PadvizError, match="no output is made of a spatial layer"):
+        padviz.load(Constant(), size=SIZE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -51,38 +50,28 @@ def test_a_tensor_is_the_layer_that_makes_it(tensor: str, layer: str, path: str)
 
 
 def test_tensors_of_one_layer_count_once(path: str) -> None:
-    counts = padviz.usage(path, 16, layer=["early", "late", "c", "node_d"])
-    assert counts.target.layer == ["node_c", "node_d"]
+    assert padviz.usage(path, 16, layer=["early", "late", "c", "node_d"]).target.layer == ["node_c", "node_d"]
+    assert upto(padviz.load(path), ("early", "c", "late")).targets == ("node_c", "node_d")
 
 
-def test_outputs_that_are_no_maps_say_what_they_are_made_of(path: str) -> None:
-    for name in ("g", "y"):
-        line = told("usage", path, "--size", "16", "--layer", name)
-        assert line == f"padviz: model: {name} is no map: it is made of what was flattened or pooled of node_d\n"
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("g", "padviz: model: g is no map: it is made of what was flattened or pooled of node_d\n"),
+        ("y", "padviz: model: y is no map: it is made of what was flattened or pooled of node_d\n"),
+        ("node_dd", "'node_dd'; did you mean node_d, node_c?"),
+        ("earli", "'earli'; did you mean early?"),
+        ("quite another", "'quite another'; padviz layers {path} lists them"),
+    ],
+)
+def test_a_name_that_is_no_map_gets_one_line(name: str, says: str, path: str) -> None:
+    assert says.format(path=path) in told("usage", path, "--size", "16", "--layer", name)
 
 
-def test_a_name_that_is_none_gets_the_nearest(path: str) -> None:
-    assert "'node_dd'; did you mean node_d, node_c?" in told("usage", path, "--size", "16", "--layer", "node_dd")
-    assert "'earli'; did you mean early?" in told("usage", path, "--size", "16", "--layer", "earli")
-    assert f"'quite another'; padviz layers {path} lists them" in told(
-        "usage", path, "--size", "16", "--layer", "quite another"
-    )
-
-
-def test_a_part_of_a_network_has_its_own_names(path: str) -> None:
-    net = padviz.load(path)
-    assert upto(net, ("early", "c", "late")).targets == ("node_c", "node_d")
-
-
-@pytest.mark.parametrize("command", ["usage", "export", "layers"])
-def test_commands_take_tensors(command: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    more = {"export": ["-o", "out", "--size", "16"], "coverage": ["-o", "o.npz"], "usage": ["-o", "o.npz"]}
-    more |= {"sizes": ["--size", "16:32"]}
-    results = []
-    for name in ("node_d", "late"):
-        results.append(run(command, path, "--layer", name, *more.get(command, ["--size", "16"])))
-        (tmp_path / "o.npz").unlink(missing_ok=True)
+@pytest.mark.parametrize("line", ["usage --size 16 --no-picture", "layers --size 16", "export --size 16 -o out"])
+def test_commands_take_tensors(line: str, path: str) -> None:
+    command, *more = line.split()
+    results = [run(command, path, "--layer", name, *more) for name in ("node_d", "late")]
     assert [result.exit_code for result in results] == [0, 0], results[1].output
     assert command == "export" or results[0].stdout == results[1].stdout
 
@@ -93,4 +82,4 @@ def test_a_layer_is_preferred_to_a_tensor_of_its_name(tmp_path: Path) -> None:
     model.graph.output[0].name = "b"
     net = padviz.load(saved(model, tmp_path))
     assert [net.find(name).name for name in "ab"] == ["a", "b"]
-    assert json.loads(run("layers", net.source, "--size", "16", "--format", "json").stdout)["layers"][0]["layer"] == "b"
+    assert [layer.name for layer in net.layers] == ["input", "b", "a"]

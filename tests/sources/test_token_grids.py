@@ -21,12 +21,8 @@ from tests.sweeps import SLOW
 NOTE = "counting stops at {}, the grid of patches before attention"
 
 
-def vit() -> nn.Module:
-    return VisionTransformer(32, 8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3).eval()
-
-
 class Tokens(nn.Module):
-    """A grid of patches, a token beside them, and what becomes of both."""
+    """A grid of patches, a token beside them or their mean alone, and what becomes of both."""
 
     def __init__(self, then: Callable[[Tensor], Tensor], token: bool = True) -> None:
         super().__init__()
@@ -42,22 +38,23 @@ def written(x: Tensor) -> Tensor:
     return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
 
-ATTENDING = {
-    "written": written,
-    "summed": lambda x: torch.einsum("bij,bjc->bic", torch.einsum("bic,bjc->bij", x, x).softmax(2), x),
-    "batched": lambda x: torch.bmm(functional.softmax(torch.bmm(x, x.transpose(1, 2)), -1), x),
-    "called": lambda x: functional.scaled_dot_product_attention(x, x, x),
-}
-OTHERS = {
-    "nothing": lambda x: x.relu(),
-    "one product": lambda x: (x @ x.transpose(1, 2)).softmax(-1),
-    "softmax first": lambda x: x.softmax(-1) @ x.transpose(1, 2) @ x,
-    "products only": lambda x: (x @ x.transpose(1, 2)) @ x,
-    "weights": lambda x: (x @ torch.ones(8, 8)).softmax(-1) @ torch.ones(8, 8),
-}
+MODULES: dict[str, tuple[nn.Module, bool]] = {  # and whether counting stops at the grid
+    "written": (Tokens(written), True),
+    "summed": (
+        Tokens(lambda x: torch.einsum("bij,bjc->bic", torch.einsum("bic,bjc->bij", x, x).softmax(2), x)), True
+    ),
+    "batched": (Tokens(lambda x: torch.bmm(functional.softmax(torch.bmm(x, x.transpose(1, 2)), -1), x)), True),
+    "called": (Tokens(lambda x: functional.scaled_dot_product_attention(x, x, x)), True),
+    "nothing": (Tokens(lambda x: x.relu()), False),
+    "one product": (Tokens(lambda x: (x @ x.transpose(1, 2)).softmax(-1)), False),
+    "softmax first": (Tokens(lambda x: x.softmax(-1) @ x.transpose(1, 2) @ x), False),
+    "products only": (Tokens(lambda x: (x @ x.transpose(1, 2)) @ x), False),
+    "weights": (Tokens(lambda x: (x @ torch.ones(8, 8)).softmax(-1) @ torch.ones(8, 8)), False),
+    "pooled vectors": (Tokens(written, token=False), False),
+}  # fmt: skip
 
 
-def file_of(module: nn.Module, exporter: str, folder: Path) -> Path:
+def file_of(module: nn.Module, folder: Path, exporter: str = "old") -> Path:
     path = folder / "net.onnx"
     old = {"dynamo": False, "opset_version": 14}
     options = old if exporter == "old" else {"dynamo": True, "verbose": False, "external_data": False}
@@ -69,48 +66,29 @@ def file_of(module: nn.Module, exporter: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["vit_b_16", "vit_h_14"])
-def test_a_transformer_of_torchvision_stops_at_its_patches(name: str) -> None:
-    counts = padviz.usage(f"torchvision.models:{name}")
-    assert counts.target.layer == "conv_proj"
-    assert counts.notes == (NOTE.format("conv_proj"),)
-
-
 @pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=[SINCE_2_5, SLOW])])
-def test_its_file_does_so_too_and_commands_say_it_once(
-    exporter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = file_of(vit(), exporter, tmp_path)
-    net = padviz.load(path)
-    note = NOTE.format(net.targets[0])
-    assert net.notes == (note,)
+def test_commands_say_once_that_a_file_stops_at_its_patches(exporter: str, tmp_path: Path, elsewhere: None) -> None:
+    vit = VisionTransformer(32, 8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3).eval()
+    path = file_of(vit, tmp_path, exporter)
+    note = NOTE.format(padviz.load(path).targets[0])
     for command in ("usage", "layers", "uneven"):
         result = run(command, str(path))
         assert result.exit_code == 0, result.output
         assert result.stderr == f"padviz: net: {note}\n"
 
 
-@pytest.mark.parametrize("name", [*ATTENDING, *OTHERS])
+@pytest.mark.parametrize("name", MODULES)
 def test_attention_is_told_by_its_steps(name: str, tmp_path: Path) -> None:
-    module = Tokens({**ATTENDING, **OTHERS}[name])
-    nets = [padviz.load(module, size=(32, 32)), padviz.load(file_of(module, "old", tmp_path))]
-    for net in nets:
-        assert net.notes == ((NOTE.format(net.targets[0]),) if name in ATTENDING else ())
-
-
-def test_attention_among_pooled_vectors_stops_at_no_grid(tmp_path: Path) -> None:
-    module = Tokens(written, token=False)
-    assert padviz.load(module, size=(32, 32)).notes == padviz.load(file_of(module, "old", tmp_path)).notes == ()
+    module, stops = MODULES[name]
+    for net in (padviz.load(module, size=(32, 32)), padviz.load(file_of(module, tmp_path))):
+        assert net.notes == ((NOTE.format(net.targets[0]),) if stops else ())
 
 
 def test_attention_that_is_followed_stops_nothing() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), Attended())
-    net = padviz.load(module, size=(32, 32))
+    class Attended(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return written(x.transpose(1, 2)).transpose(1, 2).unflatten(2, (8, 8))
+
+    net = padviz.load(nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), Attended()), size=(32, 32))
     assert net.notes == ()
     assert any(layer.everywhere == "attention" for layer in net.layers)
-
-
-class Attended(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return written(x.transpose(1, 2)).transpose(1, 2).unflatten(2, (8, 8))

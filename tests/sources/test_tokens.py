@@ -1,4 +1,4 @@
-"""Positions in one dimension: some of them picked, pooled, or looked at in parts."""
+"""Positions in one dimension, and networks that mix them: tokens, recurrences, heads that talk, queries apart."""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from tests.sources.test_moving import check_supports
-from tests.sources.test_torch_functions import After
+from tests.torch_attention import After, attended, check_supports, whole, windows
 
 SIZES = ((24, 32), (16, 40))
+
+
+def beside_a_token(x: Tensor, behind: bool = False, then: Callable[[Tensor], Tensor] = attended) -> Tensor:
+    """Attention of all positions with a token beside them, which is taken away, then a window."""
+    token, tokens = torch.ones(1, 1, 8).to(x), x.flatten(2).mT
+    tokens = then(torch.cat([tokens, token] if behind else [token, tokens], 1))
+    return smoothed(tokens[:, :-1] if behind else tokens[:, 1:], x)
+
+
+def smoothed(tokens: Tensor, x: Tensor) -> Tensor:
+    return functional.avg_pool2d(tokens.mT.reshape(x.shape), 3, 1, 1)
 
 
 def without_a_token(x: Tensor, tokens: int = 0) -> Tensor:
     """Turn all positions but the tokens, of which there are none."""
     flat = x.flatten(2).mT
-    flat = torch.cat([flat[:, :tokens], -flat[:, tokens:]], 1)
-    return functional.avg_pool2d(flat.mT.unflatten(2, x.shape[2:]), 3, 1, 1)
+    return smoothed(torch.cat([flat[:, :tokens], -flat[:, tokens:]], 1), x)
 
 
 def written(tokens: Tensor, mask: Tensor) -> Tensor:
@@ -40,13 +49,6 @@ def in_one_window(x: Tensor, attend: Callable[[Tensor, Tensor], Tensor] = writte
     tokens, parts = torch.roll(x, (-3, -2), (2, 3)).flatten(2).mT, sides.flatten()
     seen = attend(tokens, (parts[:, None] != parts) * -100.0)
     return torch.roll(seen.mT.reshape(x.shape), (3, 2), (2, 3))
-
-
-def beside_keys(x: Tensor) -> Tensor:
-    """Attention of all positions to themselves and to one token more."""
-    tokens = x.flatten(2).mT
-    keys = torch.cat([torch.ones(1, 1, 8).to(x), tokens], 1)
-    return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
 
 
 OUTLOOK = torch.rand(9 * 9, 8) - 0.5
@@ -69,7 +71,128 @@ def over_runs(x: Tensor, run: int = 16, token: bool = False) -> Tensor:
     return functional.scaled_dot_product_attention(tokens.mT, keys, keys).mT.reshape(x.shape)
 
 
+def nearest(x: Tensor) -> Tensor:
+    """Look up the nearest vector of a codebook; a gradient goes through as if it were what it replaces."""
+    book, z = torch.rand(16, 8).to(x), x.permute(0, 2, 3, 1)
+    found = torch.cdist(z.reshape(-1, 8), book).argmin(1)
+    looked_up = functional.embedding(found, book).view(z.shape)
+    return functional.avg_pool2d((z + (looked_up - z).detach()).permute(0, 3, 1, 2), 3, 2, 1)
+
+
+class Recurrence(nn.Module):
+    """Recurrences along rows and along columns, as in Sequencer; or its last states, beside each of its steps."""
+
+    def __init__(
+        self, kind: type[nn.RNNBase], columns: bool = False, layers: int = 1, both_ways: bool = True, last: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, 8, 3, 2, 1), last
+        self.down = kind(8, 4, layers, bidirectional=both_ways, batch_first=True)
+        self.across = kind(8, 4, layers, bidirectional=both_ways) if columns else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        n, c, h, w = x.shape
+        down, states = self.down(x.permute(0, 3, 2, 1).reshape(n * w, h, c))
+        if self.last:
+            return x + states.permute(0, 2, 1).reshape(1, 8, 1, -1)
+        y = down.reshape(n, w, h, -1).permute(0, 3, 2, 1)
+        if self.across is not None:
+            across, _ = self.across(x.permute(3, 0, 2, 1).flatten(1, 2))
+            y = torch.cat([y, across.reshape(w, n, h, -1).permute(1, 3, 2, 0)], 1)
+        return y
+
+
+def in_heads(x: Tensor, heads: int = 2) -> Tensor:
+    """The channels of each position, in heads: (n, heads, positions, channels)."""
+    return x.flatten(2).unflatten(1, (heads, -1)).mT
+
+
+class TalkingHeads(nn.Module):
+    """Attention whose scores are mixed over heads, by strided queries, beside a local branch, as in EfficientFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.keys = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
+        self.queries, self.local = nn.Conv2d(8, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1)
+        self.talks = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        queries, keys, local = self.queries(x), in_heads(self.keys(x)), self.local(x)
+        scores = self.talks[0](in_heads(queries) @ keys.mT / 100)
+        seen = self.talks[1](scores.softmax(-1)) @ keys
+        return functional.interpolate(seen.mT.reshape(local.shape) + local, scale_factor=2, mode="bilinear")
+
+
+class RelativePositions(nn.Module):
+    """Attention of pooled positions, with terms that queries make for each row and column, as in MViT."""
+
+    def __init__(self, written: bool = True) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, 2, 1)
+        self.rows, self.columns = nn.Parameter(torch.rand(16, 8)), nn.Parameter(torch.rand(16, 8))
+        self.written = written
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        queries, keys = self.pool(x), functional.avg_pool2d(x, 4)
+        n, c, h, w = queries.shape
+        high, wide = keys.shape[2:]
+        scores = queries.flatten(2).mT @ keys.flatten(2) / 100
+        rows = torch.einsum("nchw,kc->nhwk", queries / 100, self.rows[:high]).unsqueeze(-1)
+        columns = torch.einsum("nchw,kc->nhwk", queries / 100, self.columns[:wide]).unsqueeze(-2)
+        both = (scores.view(n, h, w, high, wide) + rows + columns).view(scores.shape)
+        if self.written:
+            scores[:, 0:] = both
+        seen = (scores if self.written else both).softmax(-1) @ keys.flatten(2).mT
+        return (seen + queries.flatten(2).mT).mT.reshape(n, c, h, w)
+
+
+def cells(x: Tensor) -> Tensor:
+    """The windows of a map as images of a batch."""
+    return windows(x).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+
+
+def whole_of(x: Tensor, rows: int) -> Tensor:
+    """The map of so many rows of windows that such a batch is."""
+    return whole(x.unflatten(0, (1, rows, -1)).permute(0, 3, 1, 2, 4, 5))
+
+
+def by_queries_pooled_in_windows(x: Tensor) -> Tensor:
+    """Attention in windows whose queries are pooled as images, as in SAM 2, and a window over it."""
+    own = cells(x)
+    queries = functional.max_pool2d(own, 2)
+    seen = attended(own.flatten(2).mT, queries.flatten(2).mT).mT.reshape(queries.shape)
+    return functional.avg_pool2d(whole_of(seen, x.shape[2] // 4), 3, 1, 1)
+
+
+def near_in_windows(x: Tensor) -> Tensor:
+    return functional.conv2d(cells(x), torch.rand(8, 8, 3, 3).to(x), padding=1)
+
+
+def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
+    """Attention in windows whose queries, or keys, see their neighbours there, as in EfficientViT."""
+    near, own = (y.flatten(2).mT / 100 for y in (near_in_windows(x), cells(x)))
+    scores = own @ near.mT if keys else near @ own.mT
+    return whole_of((scores.softmax(-1) @ own).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
+
+
+def beside_keys(x: Tensor) -> Tensor:
+    """Attention of all positions to themselves and to one token more."""
+    tokens = x.flatten(2).mT
+    keys = torch.cat([torch.ones(1, 1, 8).to(x), tokens], 1)
+    return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tokens in front that meet positions": beside_a_token,
+    "tokens behind that meet positions": lambda x: beside_a_token(x, behind=True),
+    "tokens that meet none": lambda x: beside_a_token(x, then=torch.tanh),
+    "zeros in front as a token": lambda x: smoothed(functional.pad(x.flatten(2).mT, (0, 0, 1, 0)).tanh()[:, 1:], x),
+    "all positions in another order": lambda x: functional.avg_pool2d(
+        attended(x.flatten(2).mT).reshape(x.shape), 3, 1, 1
+    ),
     "no token at all": without_a_token,
     "one window that is rolled": in_one_window,
     "one window that is rolled, in a call": lambda x: in_one_window(x, called),
@@ -82,14 +205,47 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "a mean of runs": lambda x: x + functional.avg_pool1d(x.flatten(2), 16).mean(2)[..., None, None],
     "a line that is pooled": lambda x: x + functional.adaptive_avg_pool1d(x.flatten(2), 1)[..., None],
     "columns that are pooled": lambda x: x + functional.adaptive_avg_pool1d(x[0].mT, 1)[None].mT,
+    "the nearest of a codebook": nearest,
+    "queries that are pooled in windows": by_queries_pooled_in_windows,
+    "queries that are convolved in windows": by_queries_convolved_in_windows,
+    "keys that are convolved in windows": lambda x: by_queries_convolved_in_windows(x, keys=True),
+    "means inside of windows": lambda x: whole_of(functional.avg_pool2d(cells(x), 2), x.shape[2] // 4),
+    "a convolution of one tap of rows as a batch": lambda x: functional.conv2d(
+        x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)
+    ).permute(2, 1, 0, 3),
+}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM, columns=True),
+    "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, layers=2),
+    "an RNN along rows": lambda: Recurrence(nn.RNN),
+    "last states along rows": lambda: Recurrence(nn.GRU, last=True),
+    "heads that talk": TalkingHeads,
+    "terms of relative positions": lambda: RelativePositions(written=False),
+    "scores that are written over": RelativePositions,
 }
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_see_what_their_gradients_say(name: str, size: tuple[int, int]) -> None:
-    module = After(FUNCTIONS[name])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *NETWORKS])
+def test_single_units_see_what_their_gradients_say(name: str, size: tuple[int, int]) -> None:
+    module = After(FUNCTIONS[name]) if name in FUNCTIONS else NETWORKS[name]()
     check_supports(module, padviz.load(module, size=size), size)
+
+
+def test_what_is_looked_up_is_read_where_no_gradient_goes() -> None:
+    """The vectors that stand for a map's positions count as the map does."""
+    book = torch.rand(16, 8)
+
+    def pooled(x: Tensor) -> Tensor:
+        return functional.max_pool2d(x, 3, 1, 1)
+
+    def function(x: Tensor) -> Tensor:
+        z = pooled(x).permute(0, 2, 3, 1)
+        found = torch.cdist(z.reshape(-1, 8), book.to(x)).argmin(1)
+        return functional.embedding(found, book.to(x)).view(z.shape).permute(0, 3, 1, 2)
+
+    plain, there = (padviz.usage(After(each), (24, 32)).counts for each in (pooled, function))
+    assert (plain == there).all()
 
 
 HEADS = torch.nn.MultiheadAttention(8, 2, batch_first=True)
@@ -129,3 +285,18 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
 def test_what_is_not_followed_is_refused(name: str) -> None:
     with pytest.raises(padviz.PadvizError, match=rf"{name}.*; `layer` \w+ stops before it"):
         padviz.usage(padviz.load(After(lambda x: x + REFUSED[name](x).sum(-1).sum(-1)), size=SIZES[0]))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: whole_of(near_in_windows(x), x.shape[2] // 4),
+        lambda x: x + whole_of(near_in_windows(x).relu(), x.shape[2] // 4),
+        lambda x: whole_of(attended(near_in_windows(x).flatten(2).mT).mT.unflatten(2, (4, 4)), x.shape[2] // 4),
+        lambda x: near_in_windows(x).flatten(2).softmax(2).sum((0, 2)),
+    ],
+    ids=["alone", "added", "attended", "pooled"],
+)
+def test_what_is_convolved_in_windows_is_refused_but_where_it_asks(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(padviz.PadvizError, match="conv2d convolves inside of windows"):
+        padviz.usage(padviz.load(After(function), size=(24, 32)), (24, 32))

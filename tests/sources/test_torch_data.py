@@ -52,6 +52,12 @@ def in_grids(module: Deciding, x: Tensor) -> Tensor:
     return x[:, :, int(grid[0, 1, 1]) :]
 
 
+def to_whole_strides(module: Deciding, x: Tensor) -> Tensor:
+    """Pad as codecs do: by tensors, and by the length that the map has."""
+    frames = torch.ceil((x.shape[3] - module.times) / module.times + 1).to(torch.int64)
+    return functional.pad(x, (module.times // 2, frames * module.times - x.shape[3], 0, 1))
+
+
 DECIDED: dict[str, Callable[[Deciding, Tensor], Tensor]] = {
     "item": lambda module, x: x[:, :, module.strides[1].item() // 1 == 4 :],
     "tolist": lambda module, x: x[:, :, :, int(module.strides.tolist()[0]) :],
@@ -60,6 +66,7 @@ DECIDED: dict[str, Callable[[Deciding, Tensor], Tensor]] = {
     "range": each_time,
     "in place": once_more,
     "grids": in_grids,
+    "padding": to_whole_strides,
     "moved": lambda module, x: x[:, :, int(module.strides.to(x.device).to(x)[0].cpu()) :],
     "a type": lambda module, x: x[:, :, module.times.type_as(x).int() :],
 }
@@ -75,57 +82,39 @@ def test_what_a_forward_makes_of_small_constants_is_followed(name: str) -> None:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Deciding(DECIDED[name]), size))
 
 
-def filled(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
+def filled(x: Tensor, whole: Tensor) -> Tensor:
     whole[:] = x
     return whole
 
 
-def added(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
-    whole.add_(x)
-    return whole
+WRITES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # a map to zeros, and what goes on
+    "filled": filled,
+    "added": lambda x, whole: whole.add_(x),
+    "given out": lambda x, whole: torch.mul(x, 1, out=whole),
+}
+REFUSED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "through a slice": lambda x, whole: (whole, whole[:, :][:, :, 1:].copy_(x[:, :, 1:]))[0],
+    "through an older view": lambda x, whole: (whole[:, :], whole.add_(x))[0],
+    "each in place": lambda x, whole: (whole, torch._foreach_add_([whole], [x]))[0],
+}
 
 
-def given_out(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
-    torch.mul(x, 1, out=whole)
-    return whole
+def written(name: str) -> nn.Module:
+    write = (WRITES | REFUSED)[name]
+    return Deciding(lambda module, x: write(x, torch.zeros(x.shape, dtype=x.dtype)) + x)  # a function of one map
 
 
-def through_a_slice(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
-    whole[:, :][:, :, 1:].copy_(x[:, :, 1:])
-    return whole
+@pytest.mark.parametrize("name", WRITES)
+def test_a_map_that_is_written_to_a_constant_with_data_is_a_map(name: str) -> None:
+    for size in SIZES:
+        expected = counted(Deciding(lambda module, x: x), size)
+        np.testing.assert_array_equal(padviz.usage(written(name), size).counts, expected)
 
 
-def through_an_older_view(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
-    view = whole[:, :]
-    whole.add_(x)
-    return view
-
-
-def each_in_place(x: Tensor) -> Tensor:
-    whole = torch.zeros(x.shape, dtype=x.dtype)
-    torch._foreach_add_([whole], [x])
-    return whole
-
-
-@pytest.mark.parametrize("write", [filled, added, given_out])
-@pytest.mark.parametrize("size", SIZES)
-def test_a_map_that_is_written_to_a_constant_with_data_is_a_map(
-    write: Callable[[Tensor], Tensor], size: object
-) -> None:
-    module = Deciding(lambda module, x: write(x) + x)  # a function of one map
-    expected = counted(Deciding(lambda module, x: x), size)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(padviz.usage(module, size).counts, expected)
-
-
-@pytest.mark.parametrize("write", [through_a_slice, through_an_older_view, each_in_place])
-def test_a_part_of_a_constant_that_is_written_to_is_refused(write: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_part_of_a_constant_that_is_written_to_is_refused(name: str) -> None:
     with pytest.raises(PadvizError, match=r"`layer` .* stops before it"):
-        padviz.usage(Deciding(lambda module, x: write(x) + x), 16)
+        padviz.usage(written(name), 16)
 
 
 def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
@@ -142,32 +131,6 @@ def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
 def test_no_weight_decides(between: Callable[[Deciding, Tensor], Tensor]) -> None:
     with pytest.raises(PadvizError, match=r"^Deciding: its forward fails on .* weights"):
         padviz.usage(Deciding(between), 16)
-
-
-class Detecting(nn.Module):
-    """Two levels, decoded by their strides; returned with the maps that the heads read, as in training."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.ModuleList([conv(padding=1, stride=2), conv(padding=1, stride=2)])
-        self.heads = nn.ModuleList([conv(padding=1), conv(padding=1)])
-        self.strides = torch.tensor([2.0, 4.0])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        maps = [x := body(x) for body in self.body]
-        boxes = [head(map_).flatten(2) for head, map_ in zip(self.heads, maps, strict=True)]
-        scales = [box.new_full(box.shape[2:], stride) for box, stride in zip(boxes, self.strides, strict=True)]
-        return torch.cat(boxes, 2) * torch.cat(scales), maps
-
-
-def test_the_heads_of_a_detector_are_no_maps_that_they_read() -> None:
-    network = padviz.load(Detecting(), 32)
-    skipped = "skipped cat and what follows: it joins the positions of several maps"
-    assert network.notes == (f"analysed up to the heads heads.0, heads.1; {skipped}",)
-    for size in [(32, 32), (40, 72)]:
-        for i in range(2):
-            alone = nn.Sequential(*Detecting().body[: i + 1], Detecting().heads[i])
-            np.testing.assert_array_equal(padviz.usage(network, size, layer=f"heads.{i}").counts, counted(alone, size))
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
@@ -188,22 +151,3 @@ def test_recurrent_layers_return_what_pytorch_does(kind: type[nn.Module], option
         layer(image)
     ((ours, theirs),) = seen
     assert [each.shape for each in ours] == [each.shape for each in theirs]
-
-
-class Padding(nn.Module):
-    """Pads its map to whole strides, as codecs do: by tensors, and by the length that it has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stride = nn.Buffer(torch.tensor(3), persistent=False)
-        self.a = conv(3, stride=3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        frames = torch.ceil((x.shape[3] - self.stride) / self.stride + 1).to(torch.int64)
-        return self.a(functional.pad(x, (self.stride // 2, frames * self.stride - x.shape[3], 0, 1)))
-
-
-@pytest.mark.parametrize("size", [(24, 31), (26, 32), (31, 33)], ids=str)
-def test_padding_by_tensors_follows_the_size(size: tuple[int, int]) -> None:
-    network = padviz.load(Padding(), (24, 31))
-    np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Padding(), size))

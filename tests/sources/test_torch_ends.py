@@ -16,11 +16,11 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.targets import last_maps
-from tests.sweeps import SLOW
+from tests.sweeps import sampled as some
 from tests.torch_calls import count
 from tests.torch_oracle import conv, counted
 
-SIZES = [(32, 32), (24, 41)]
+SIZE = (24, 41)
 
 
 class Points(nn.Module):
@@ -36,8 +36,8 @@ class Points(nn.Module):
         return points, self.words(x)
 
 
-def nonzero(scores: Tensor) -> Tensor:
-    return torch.nonzero(scores > 0.5)
+def places(scores: Tensor) -> Tensor:
+    return torch.nonzero(scores[0, 0] > 0.5).float()
 
 
 def where(scores: Tensor) -> list[Tensor]:
@@ -45,43 +45,38 @@ def where(scores: Tensor) -> list[Tensor]:
     return [scores[0, 0][places], torch.stack(places, 1).flip(1)]
 
 
-def mask(scores: Tensor) -> Tensor:
-    return scores[scores > 0.5]
-
-
-def masked_select(scores: Tensor) -> Tensor:
-    return scores.masked_select(scores > 0.5)
-
-
-def unique(scores: Tensor) -> tuple[Tensor, ...]:
-    return torch.unique(scores, return_inverse=True, return_counts=True)
-
-
 def suppressed(scores: Tensor) -> Tensor:
-    points = torch.nonzero(scores[0, 0] > 0.5).float()
+    points = places(scores)
     return points[torchvision.ops.nms(torch.cat([points, points + 1], 1), points[:, 0], 0.5)]
 
 
-def topk(scores: Tensor) -> Tensor:
-    return scores.flatten(1).topk(3)[1]
-
-
 def sampled(scores: Tensor) -> Tensor:
-    points = torch.nonzero(scores[0, 0] > 0.5).float()
-    return functional.conv2d(functional.grid_sample(scores, points[None, None]), torch.ones(1, 1, 3, 3), padding=1)
+    found = functional.grid_sample(scores, places(scores)[None, None])
+    return functional.conv2d(found, torch.ones(1, 1, 3, 3), padding=1)
 
 
-@pytest.mark.parametrize("picked", [nonzero, where, mask, masked_select, unique, suppressed, topk, sampled])
-def test_what_picks_positions_by_their_values_is_skipped(picked: Callable[[Tensor], Any]) -> None:
-    network = padviz.load(Points(picked), 32)
+PICKED: dict[str, Callable[[Tensor], Any]] = {
+    "nonzero": places,
+    "where": where,
+    "mask": lambda scores: scores[scores > 0.5],
+    "masked_select": lambda scores: scores.masked_select(scores > 0.5),
+    "unique": lambda scores: torch.unique(scores, return_inverse=True, return_counts=True),
+    "suppressed": suppressed,
+    "topk": lambda scores: scores.flatten(1).topk(3)[1],
+    "sampled": sampled,
+}
+
+
+@pytest.mark.parametrize("name", PICKED)
+def test_what_picks_positions_by_their_values_is_skipped(name: str) -> None:
+    network = padviz.load(Points(PICKED[name]), 32)
     assert last_maps(network) == ("scores", "words")
     (note,) = network.notes
     assert note.startswith("analysed up to the heads scores, words; skipped ")
     assert note.endswith("picks positions by their values")
-    for size in SIZES:
-        for head in ("scores", "words"):
-            alone = nn.Sequential(conv(stride=2), getattr(Points(picked), head))
-            np.testing.assert_array_equal(padviz.usage(network, size, layer=head).counts, counted(alone, size))
+    for head in ("scores", "words"):
+        alone = nn.Sequential(conv(stride=2), getattr(Points(PICKED[name]), head))
+        np.testing.assert_array_equal(padviz.usage(network, SIZE, layer=head).counts, counted(alone, SIZE))
 
 
 READS: dict[str, Callable[[Tensor], Any]] = {
@@ -101,8 +96,7 @@ def test_a_forward_ends_where_it_reads_the_values_of_a_map(read: Callable[[Tenso
     assert network.targets == ("b",)
     assert network.notes[0].startswith("analysed up to the head b; skipped ")
     assert network.notes[0].endswith("and what follows: it reads the values of a map")
-    for size in SIZES:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Reading(lambda x: x), size))
+    np.testing.assert_array_equal(padviz.usage(network, SIZE).counts, counted(Reading(lambda x: x), SIZE))
 
 
 class Reading(nn.Module):
@@ -154,19 +148,43 @@ def without_the_first_row(x: Tensor) -> Tensor:
     return whole
 
 
-class Placing(nn.Module):
-    def __init__(self, place: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.a, self.b, self.place = conv(padding=1), conv(5, padding=2), place
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.b(self.place(self.a(x)))
-
-
 @pytest.mark.parametrize("place", [placed, placed_at_once, shifted, without_the_first_row])
-@pytest.mark.parametrize("size", SIZES)
-def test_a_map_that_is_put_into_a_canvas_is_padded(place: Callable[[Tensor], Tensor], size: tuple[int, int]) -> None:
-    np.testing.assert_array_equal(padviz.usage(Placing(place), size).counts, counted(Placing(place), size))
+def test_a_map_that_is_put_into_a_canvas_is_padded(place: Callable[[Tensor], Tensor]) -> None:
+    class Placing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = conv(padding=1), conv(5, padding=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(place(self.a(x)))
+
+    for size in [(32, 32), SIZE]:
+        np.testing.assert_array_equal(padviz.usage(Placing(), size).counts, counted(Placing(), size))
+
+
+class Detecting(nn.Module):
+    """Two levels, decoded by their strides; returned with the maps that the heads read, as in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.ModuleList([conv(padding=1, stride=2), conv(padding=1, stride=2)])
+        self.heads = nn.ModuleList([conv(padding=1), conv(padding=1)])
+        self.strides = torch.tensor([2.0, 4.0])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        maps = [x := body(x) for body in self.body]
+        boxes = [head(map_).flatten(2) for head, map_ in zip(self.heads, maps, strict=True)]
+        scales = [box.new_full(box.shape[2:], stride) for box, stride in zip(boxes, self.strides, strict=True)]
+        return torch.cat(boxes, 2) * torch.cat(scales), maps
+
+
+def test_the_heads_of_a_detector_are_no_maps_that_they_read() -> None:
+    network = padviz.load(Detecting(), 32)
+    skipped = "skipped cat and what follows: it joins the positions of several maps"
+    assert network.notes == (f"analysed up to the heads heads.0, heads.1; {skipped}",)
+    for i in range(2):
+        alone = nn.Sequential(*Detecting().body[: i + 1], Detecting().heads[i])
+        np.testing.assert_array_equal(padviz.usage(network, SIZE, layer=f"heads.{i}").counts, counted(alone, SIZE))
 
 
 RCNN = {"min_size": 64, "max_size": 96}  # which images of that size stay as they are
@@ -181,7 +199,6 @@ DETECTORS: dict[str, Any] = {
     "ssdlite320_mobilenet_v3_large": {},
 }
 LASTS = ("cls_logits", "bbox_pred", "bbox_reg", "bbox_ctrness")
-FEW = ("maskrcnn_resnet50_fpn", "fcos_resnet50_fpn", "ssdlite320_mobilenet_v3_large")
 
 
 class Heads(nn.Module):
@@ -204,7 +221,14 @@ class Heads(nn.Module):
         return self.maps
 
 
-@pytest.mark.parametrize("name", [name if name in FEW else pytest.param(name, marks=SLOW) for name in DETECTORS])
+@pytest.mark.parametrize(
+    "name",
+    some(
+        DETECTORS,
+        "fasterrcnn_resnet50_fpn keypointrcnn_resnet50_fpn ssd300_vgg16",
+        "maskrcnn_resnet50_fpn retinanet_resnet50_fpn",
+    ),
+)
 def test_detectors_of_torchvision_are_counted_as_shipped(name: str) -> None:
     detector = getattr(torchvision.models.detection, name)(weights=None, weights_backbone=None, **DETECTORS[name])
     size = (64, 96) if DETECTORS[name] else (300, 300) if "300" in name else (320, 320)

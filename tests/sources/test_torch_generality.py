@@ -16,51 +16,62 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import run
+from tests.cli.test_cli import run, told
 from tests.torch_oracle import conv, counted
 
 
 class Doing(nn.Module):
-    """Two convolutions with something between them."""
+    """Two convolutions with something between them, which may read the image too."""
 
-    def __init__(self, what: Callable[..., Tensor]) -> None:
+    def __init__(self, what: Callable[..., Tensor], first: nn.Module | None = None, second: nn.Module | None = None):
         super().__init__()
-        self.a, self.b, self.what = conv(padding=1), conv(padding=1), what
+        self.a, self.b, self.what = first or conv(padding=1), second or conv(padding=1), what
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.what(self.a(x))
-        return self.b(y)
+        return self.b(self.what(self.a(x), x))
 
 
-def emptied(y: Tensor) -> Tensor:
+def emptied(y: Tensor, x: Tensor) -> Tensor:
     y[:, :, :, :2] = 0
     return y
 
 
-def rewritten(y: Tensor) -> Tensor:
+def rewritten(y: Tensor, x: Tensor) -> Tensor:
     y[..., 1:] = y[..., :-1].clone()
     return y
 
 
-def zeroed(y: Tensor) -> Tensor:
-    y[:, :, 0].zero_()
-    return y
-
-
-def scaled(y: Tensor) -> Tensor:
+def scaled(y: Tensor, x: Tensor) -> Tensor:
     y[:, :, ::2] *= 3
     return y
 
 
-@pytest.mark.parametrize("what", [emptied, rewritten, zeroed, scaled])
+@pytest.mark.parametrize("what", [emptied, rewritten, scaled, lambda y, x: (y[:, :, 0].zero_(), y)[1]])
 def test_writing_into_rows_or_columns_is_refused(what: Callable[..., Tensor]) -> None:
     with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(Doing(what), 16)
 
 
-def test_writing_into_the_whole_of_a_tensor_is_followed() -> None:
-    module = Doing(lambda y: y.relu_().mul_(2).add_(1))
-    np.testing.assert_array_equal(padviz.usage(module, 16).counts, counted(Doing(lambda y: y), (16, 16)))
+def fitted(y: Tensor, x: Tensor) -> Tensor:
+    """Give back the columns that a window took, as many as ever, and the row that pooling lost, if it did."""
+    y = functional.interpolate(functional.avg_pool2d(y, (2, 1), divisor_override=1), scale_factor=(2.0, 1.0))
+    return functional.pad(y, (1, 1, 0, x.shape[2] - y.shape[2]))
+
+
+FOLLOWED: dict[str, Callable[[], nn.Module]] = {
+    "the whole of a tensor is written": lambda: Doing(lambda y, x: y.relu_().mul_(2).add_(1)),
+    "a vector that is added": lambda: Doing(lambda y, x: y + x.sum((2, 3), keepdim=True)),
+    "a pad that is SAME along columns alone": lambda: Doing(fitted, conv((1, 3)), conv()),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_what_is_done_between_convolutions_is_followed(name: str) -> None:
+    module = FOLLOWED[name]()
+    network = padviz.load(module)
+    ones = Doing(lambda y, x: y) if "written" in name else module
+    for size in [(24, 25), (25, 24)]:
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(ones, size))
 
 
 class Same(nn.Module):
@@ -81,55 +92,20 @@ class Same(nn.Module):
         return x
 
 
-SAMES = [
-    ((3, 3, 1),),
-    ((5, 3, 1),),
-    ((3, 2, 1), (5, 3, 1), (3, 2, 2)),
-    ((3, 2, 1), (3, 3, 1), (3, 2, 1)),
-    ((7, 3, 1), (3, 2, 1), (5, 2, 1)),
-    ((3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1), (3, 2, 1)),
-]
+SAMES = [((5, 3, 1),), ((3, 2, 1), (5, 3, 1), (3, 2, 2)), ((7, 3, 1), (3, 2, 1), (5, 2, 1)), ((3, 2, 1),) * 5]
 
 
 @pytest.mark.parametrize("shapes", SAMES, ids=str)
 def test_padding_worked_out_by_hand_holds_at_all_sizes(shapes: tuple[tuple[int, int, int], ...]) -> None:
     module = Same(*shapes)
     network = padviz.load(module)
-    for size in [(n, n + 7) for n in range(33, 60)] + [(31, 224), (224, 224), (101, 99)]:
+    for size in [(n, n + 7) for n in range(33, 45)] + [(31, 224), (101, 99)]:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
 
 
-class Fitted(nn.Module):
-    """One pad gives back the columns that a window took, as many as ever, and the row that pooling lost, if it did."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = conv((1, 3)), conv()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = functional.interpolate(
-            functional.avg_pool2d(self.a(x), (2, 1), divisor_override=1), scale_factor=(2.0, 1.0)
-        )
-        return self.b(functional.pad(y, (1, 1, 0, x.shape[2] - y.shape[2])))
-
-
-def test_a_pad_that_is_same_along_columns_alone_still_fits_rows() -> None:
-    network = padviz.load(Fitted())
-    for size in [(24, 25), (25, 24)]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Fitted(), size))
-
-
-class Clamp(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = conv(padding=1), conv(padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.b(functional.adaptive_avg_pool2d(self.a(x), max(x.shape[-1] // 4, 3)))
-
-
 def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_path: Path) -> None:
-    network = padviz.load(Clamp(), 64)
+    module = Doing(lambda y, x: functional.adaptive_avg_pool2d(y, max(x.shape[-1] // 4, 3)))
+    network = padviz.load(module, 64)
     (tmp_path / "net.toml").write_text(to_toml(network))
     says = "# Read at 64 x 64, and fixed to it: at 96 x 96 adaptive_avg_pool is otherwise."
     assert to_toml(network).startswith(says)
@@ -153,6 +129,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         print("noise on stdout")
+        assert x.shape[-1] != 25, "odd"
         return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
 
 class Leaving(Net):
@@ -174,25 +151,21 @@ def test_each_size_is_followed_anew(branching: str, sizes: str) -> None:
     expected = {32: 25, 64: 81}
     found = json.loads(run("compare", branching, "--size", sizes, "--format", "json").stdout)
     assert [each["max"] for each in found["results"]] == [expected[int(size)] for size in sizes.split(",")]
-    assert run("export", branching, "--size", sizes, "-o", "out", "--jobs", "1").exit_code == 0
-    for size, most in expected.items():
-        (record,) = Path("out").glob(f"*-{size}-usage.json")
-        assert json.loads(record.read_text())["figures"]["max"] == most
     asked = [option for size in sizes.split(",") for option in ("--size", size)]
     ledgers = json.loads(run("uneven", branching, *asked, "--format", "json").stdout)["results"]
     assert [len(each["layers"]) for each in ledgers] == [2, 2]
 
 
-def test_a_size_that_a_module_refuses_fails_alone(branching: str) -> None:
-    Path("branching_net.py").write_text(
-        BRANCHING.replace('print("noise on stdout")', "assert x.shape[-1] != 33, 'odd'")
-    )
-    for sizes in ("32,33,64", "33,32,64"):
-        result = run("export", "branching_net:Net", "--size", sizes, "-o", f"out{sizes}", "--jobs", "2")
-        assert result.exit_code == 3
-        assert result.stdout.split()[:6] == ["made", "2", "kept", "0", "failed", "1"]
-        assert result.stderr.startswith("padviz: Net-33-usage: branching_net:Net: its forward fails on 3 x 33 x 33")
-        assert result.stderr.count("\n") == 1
+@pytest.mark.parametrize("sizes", ["32,25,64", "25,64,32"])
+def test_a_size_that_a_module_refuses_fails_alone(branching: str, sizes: str) -> None:
+    result = run("export", branching, "--size", sizes, "-o", "out", "--jobs", "1")
+    assert result.exit_code == 3
+    assert result.stdout.split()[:6] == ["made", "2", "kept", "0", "failed", "1"]
+    assert result.stderr.startswith("padviz: Net-25-usage: branching_net:Net: its forward fails on 3 x 25 x 25")
+    assert result.stderr.count("\n") == 1
+    for size, most in ((32, 25), (64, 81)):
+        (record,) = Path("out").glob(f"*-{size}-usage.json")
+        assert json.loads(record.read_text())["figures"]["max"] == most
 
 
 def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
@@ -200,13 +173,9 @@ def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
     assert found.balanced == tuple(n for n in range(32, 71) if padviz.uneven(branching, n).balanced)
 
 
-@pytest.mark.parametrize("name", ["Leaving"])
-def test_a_forward_that_leaves_is_one_line(branching: str, name: str) -> None:
-    result = run("usage", f"branching_net:{name}", "--size", "32")
-    assert result.exit_code == 2
-    assert result.stderr.startswith(f"padviz: branching_net:{name}: its forward fails on 3 x 32 x 32")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+def test_a_forward_that_leaves_is_one_line(branching: str) -> None:
+    line = told("usage", "branching_net:Leaving", "--size", "32")
+    assert line.startswith("padviz: branching_net:Leaving: its forward fails on 3 x 32 x 32")
 
 
 def test_softmax_over_columns_sees_its_row() -> None:
@@ -217,18 +186,6 @@ def test_softmax_over_columns_sees_its_row() -> None:
 def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:
     with pytest.raises(PadvizError, match="one half of the rows or columns"):
         padviz.usage(nn.Sequential(conv(1), nn.GLU(dim=3), conv(1)), 16)
-
-
-def test_a_vector_that_is_added_is_counted_everywhere() -> None:
-    class Context(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.c = conv(padding=1), conv(padding=1)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.a(x) + self.c(x).sum((2, 3), keepdim=True)
-
-    np.testing.assert_array_equal(padviz.usage(Context(), (16, 9)).counts, counted(Context(), (16, 9)))
 
 
 def test_a_compiled_module_is_the_module_inside() -> None:
