@@ -29,7 +29,8 @@ Pair = tuple[int, int]
 
 def same(x: str, y: str, kernel: Pair, strides: Pair, axes: bool = False) -> str:
     """A convolution padded by a Pad whose rows are computed of the shape; it may be told its axes."""
-    lines = f"""{y}n = Shape ({x})
+    amounts = f"{y}f, {y}a" if axes else f"{y}zero, {y}f, {y}zero, {y}a"
+    return f"""{y}n = Shape ({x})
  {y}r = Constant <value = int64[1] {{2}}> ()
  {y}e = Constant <value = int64[1] {{4}}> ()
  {y}hw = Slice ({y}n, {y}r, {y}e)
@@ -47,11 +48,11 @@ def same(x: str, y: str, kernel: Pair, strides: Pair, axes: bool = False) -> str
  {y}u = Sub ({y}t, {y}hw)
  {y}v = Max ({y}u, {y}zero)
  {y}f = Div ({y}v, {y}two)
- {y}a = Sub ({y}v, {y}f)"""
-    amounts = f"{y}f, {y}a" if axes else f"{y}zero, {y}f, {y}zero, {y}a"
-    pads = f"\n {y}p = Concat <axis = 0> ({amounts})\n {y}ax = Constant <value = int64[2] {{2, -1}}> ()"
-    pad = f"\n {y}q = Pad ({x}, {y}p{f', , {y}ax' if axes else ''})"
-    return f"{lines}{pads}{pad}\n {y} = Conv <strides = [{strides[0]}, {strides[1]}]> ({y}q, w{kernel[0]}x{kernel[1]})"
+ {y}a = Sub ({y}v, {y}f)
+ {y}p = Concat <axis = 0> ({amounts})
+ {y}ax = Constant <value = int64[2] {{2, -1}}> ()
+ {y}q = Pad ({x}, {y}p{f", , {y}ax" if axes else ""})
+ {y} = Conv <strides = [{strides[0]}, {strides[1]}]> ({y}q, w{kernel[0]}x{kernel[1]})"""
 
 
 GRAPHS = {
@@ -60,25 +61,18 @@ GRAPHS = {
     "of named axes": (18, same("x", "y", (4, 7), (2, 2), axes=True)),
     "wrapped by Pad itself": (19, same("x", "y", (5, 5), (2, 2))),
     "of one axis": (13, same("x", "y", (1, 5), (1, 2))),
-    "two, and a pad of its own": (
-        13,
-        same("x", "d", (3, 3), (1, 2))
-        + f"\n {same('d', 'g', (2, 5), (2, 1))}"
-        + "\n y = Conv <pads = [1, 0, 1, 0]> (g, w3x1)",
-    ),
+    "two, and a pad of its own": (13, f"""{same("x", "d", (3, 3), (1, 2))}
+ {same("d", "g", (2, 5), (2, 1))}
+ y = Conv <pads = [1, 0, 1, 0]> (g, w3x1)"""),
     "a rule": (13, 'y = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w5x3)'),
     "a rule of named axes": (18, 'y = Conv <auto_pad = "SAME_LOWER", strides = [3, 2]> (x, w4x3)'),
     "a rule in an old file": (11, 'y = Conv <auto_pad = "SAME_LOWER", strides = [1, 2]> (x, w3x5)'),
-    "rules in a row": (
-        19,
-        """a = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w3x3)
- y = Conv <auto_pad = "SAME_LOWER", strides = [2, 2]> (a, w2x4)""",
-    ),
-    "shared by two": (
-        13,
-        same("x", "d", (3, 5), (2, 2)) + "\n g = Conv <strides = [2, 2]> (dq, w3x5)\n y = Add (d, g)",
-    ),
-}
+    "rules in a row": (19, """a = Conv <auto_pad = "SAME_UPPER", strides = [2, 1]> (x, w3x3)
+ y = Conv <auto_pad = "SAME_LOWER", strides = [2, 2]> (a, w2x4)"""),
+    "shared by two": (13, f"""{same("x", "d", (3, 5), (2, 2))}
+ g = Conv <strides = [2, 2]> (dq, w3x5)
+ y = Add (d, g)"""),
+}  # fmt: skip
 
 
 def written(name: str, folder: Path) -> Path:
@@ -184,21 +178,12 @@ def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Pat
 def exported(module: nn.Module, path: Path, dynamo: bool) -> Path:
     sides: dict[str, Any] = {"dynamic_axes": {"x": {2: "h", 3: "w"}}, "opset_version": 17}
     if dynamo:
-        sides = {
-            "dynamic_shapes": {"input": {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}},
-            "external_data": False,
-        }
+        free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+        sides = {"dynamic_shapes": {"input": free}, "external_data": False}
+    image = (torch.zeros(1, 3, 32, 41),)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(),
-            (torch.zeros(1, 3, 32, 41),),
-            str(path),
-            input_names=["x"],
-            dynamo=dynamo,
-            verbose=False,
-            **sides,
-        )
+        torch.onnx.export(module.eval(), image, str(path), input_names=["x"], dynamo=dynamo, verbose=False, **sides)
     return path
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from padviz.errors import OptionError
 from padviz.sources.onnx.constants.external import locations
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import told
+from tests.onnx_by_hand import run_file
 from tests.repadding.saving import repad_to
 
 SIZE = (12, 16)
@@ -74,19 +74,20 @@ def model(path: Path, place: Place, location: str) -> Path:
 
 def made(path: Path) -> Any:
     """What onnxruntime makes of an image; weights beside the file are read by it."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {"image": np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(1, 2, *SIZE)})[0]
+    (found,) = run_file(path, np.linspace(0, 1, 2 * 12 * 16, dtype=np.float32).reshape(1, 2, *SIZE))  # type: ignore[arg-type]
+    return found
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_result_runs_in_the_same_folder_and_is_refused_in_another(place: Place, tmp_path: Path) -> None:
-    path = model(tmp_path / "net.onnx", place, "net.data")
-    assert locations(onnx.load(path, load_external_data=False)) == ("net.data",)
-    found = repad_to(tmp_path / "out.onnx", path, "reflect", layers=["a"])
-    assert found.beside == ("net.data",)
-    np.testing.assert_array_equal(made(tmp_path / "out.onnx")[..., 3:-3, 3:-3], made(path)[..., 3:-3, 3:-3])
+    path, out = model(tmp_path / "net.onnx", place, "net.data"), tmp_path / "out.onnx"
+    os.rename(tmp_path / "net.data", tmp_path / "kept")  # never opened
+    found = repad_to(out, path, "reflect", layers=["a"])
+    os.rename(tmp_path / "kept", tmp_path / "net.data")
+    before, after = (onnx.load(each, load_external_data=False) for each in (path, out))
+    assert found.beside == locations(before) == locations(after) == ("net.data",)
+    assert before.graph.initializer == after.graph.initializer
+    np.testing.assert_array_equal(made(out)[..., 3:-3, 3:-3], made(path)[..., 3:-3, 3:-3])
     (tmp_path / "other").mkdir()
     with pytest.raises(OptionError, match=r"the weights in 'net.data' lie beside .* write into the same folder"):
         repad_to(tmp_path / "other" / "out.onnx", path, "reflect")
@@ -94,15 +95,11 @@ def test_the_result_runs_in_the_same_folder_and_is_refused_in_another(place: Pla
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_data_that_the_model_reads_are_never_replaced(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_data_that_the_model_reads_are_never_replaced(place: Place, elsewhere: None) -> None:
     model(Path("wo.onnx"), place, "w.onnx")
     words = ["repad", "wo.onnx", "--padding", "reflect", "--overwrite", "-o", "w.onnx"]
     line = "padviz: w.onnx: holds the weights of 'wo.onnx', which names it 'w.onnx'; name another file\n"
     assert told(*words) == line
-    assert Path("w.onnx").read_bytes() == WEIGHTS.tobytes()
     Path("w.onnx").unlink()  # no more there, and still no place for a model
     assert told(*words) == line
 
@@ -146,9 +143,8 @@ def test_data_of_an_absolute_name_are_found_from_any_folder(tmp_path: Path) -> N
         repad_to(tmp_path / "stored.onnx", path, "reflect", overwrite=True)
 
 
-def test_several_models_may_share_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    paths = [model(Path(name), of_branch, "shared.data") for name in ("one.onnx", "two.onnx")]
-    assert run("repad", "one.onnx", "--padding", "reflect", "-o", "two.onnx", "--overwrite").exit_code == 0
-    assert Path("shared.data").read_bytes() == WEIGHTS.tobytes()
-    np.testing.assert_array_equal(made(paths[0])[..., 3:-3, 3:-3], made(paths[1])[..., 3:-3, 3:-3])
+def test_several_models_may_share_their_data(tmp_path: Path) -> None:
+    one, two = (model(tmp_path / name, of_branch, "shared.data") for name in ("one.onnx", "two.onnx"))
+    repad_to(two, one, "reflect", overwrite=True)
+    assert (tmp_path / "shared.data").read_bytes() == WEIGHTS.tobytes()
+    np.testing.assert_array_equal(made(one)[..., 5:-5, 5:-5], made(two)[..., 5:-5, 5:-5])

@@ -106,11 +106,8 @@ class Shared(nn.Module):
 @pytest.mark.parametrize("layer", [None, "pad", "pool", "conv"])
 def test_a_pad_is_a_convolution_s_also_where_the_network_ends_before_that(layer: str | None) -> None:
     module = Shared()
-    repadded, asked = (
-        padviz.usage(each, 20, padding, layer=layer)
-        for each, padding in ((padviz.repad(module, "circular", 20), None), (module, "circular"))
-    )
-    assert (repadded.counts == asked.counts).all()
+    found = padviz.usage(padviz.repad(module, "circular", 20), 20, layer=layer)
+    assert (found.counts == padviz.usage(module, 20, "circular", layer=layer).counts).all()
 
 
 @pytest.mark.parametrize("scheme", ["circular", "partial", "zero/reflect"])
@@ -137,32 +134,41 @@ def test_the_law_holds_on_networks_of_timm(name: str, scheme: str) -> None:
     law(timm.create_model(name).eval(), scheme, (129, 160))
 
 
-def test_zero_by_zero_is_the_same_to_the_bit() -> None:
+def test_zero_by_zero_is_the_same_to_the_bit_and_padding_is_replaced_while_a_forward_runs() -> None:
     module, image = small(), torch.randn(2, 3, 64, 70)
     wanted = module(image)
+    every = padviz.repad(module, "replicate", size=(64, 70))(image)
+    with padded_by("replicate"):
+        assert torch.equal(module(image), every)
+    assert torch.equal(module(image), wanted)
     with padded_by("zero"):
-        found = module(image)
+        assert not torch.equal(module(image), wanted)  # it has padding that was not zero
     plain = nn.Sequential(*list(module)[:8], *list(module)[11:])
-    assert not torch.equal(wanted, found)  # it has padding that was not zero
-    assert torch.equal(plain(image), padviz.repad(plain, "zero", size=(64, 70))(image))
+    wanted = plain(image)
+    assert torch.equal(wanted, padviz.repad(plain, "zero", size=(64, 70))(image))
     with padded_by("zero"):
-        assert torch.equal(plain(image), plain.forward(image))
+        assert torch.equal(wanted, plain(image))
 
 
-def by_hand(input: Tensor, pads: list[tuple[int, int]], scheme: str) -> Tensor:
-    rows = [np.pad(np.arange(n), pad, NUMPY[scheme]) for n, pad in zip(input.shape[-2:], pads, strict=True)]
+def by_hand(input: Tensor, pads: Any, scheme: str) -> Tensor:
+    schemes = (scheme.split("/") * 2)[:2]
+    rows = [
+        np.pad(np.arange(n), pad, NUMPY[each])  # type: ignore[call-overload]
+        for n, pad, each in zip(input.shape[-2:], pads, schemes, strict=True)
+    ]
     return input[..., rows[0][:, None], rows[1]]
 
 
-@pytest.mark.parametrize("scheme", NUMPY)
-@pytest.mark.parametrize("figures", [(5, 2, 2, 1), (3, 1, 2, 2), (4, 1, 3, 1)])
-def test_outputs_are_those_of_padding_by_hand(scheme: str, figures: tuple[int, int, int, int]) -> None:
-    kernel, stride, pad, dilation = figures
-    conv = nn.Conv2d(3, 4, kernel, stride, pad, dilation)
+@pytest.mark.parametrize("scheme", [*NUMPY, "reflect/circular"])
+@pytest.mark.parametrize("figures", [((5, 5), 2, (2, 2), 1), ((3, 3), 1, (2, 2), 2), ((4, 2), (3, 1), (1, 3), 1)])
+def test_outputs_are_those_of_padding_by_hand(scheme: str, figures: Any) -> None:
+    kernel, stride, (rows, columns), dilation = figures
+    conv = nn.Conv2d(3, 4, kernel, stride, (rows, columns), dilation)
     image = torch.randn(2, 3, 11, 9)
-    wanted = functional.conv2d(by_hand(image, [(pad, pad)] * 2, scheme), conv.weight, conv.bias, stride, 0, dilation)
+    ready = by_hand(image, [(rows, rows), (columns, columns)], scheme)
+    wanted = functional.conv2d(ready, conv.weight, conv.bias, stride, 0, dilation)
     assert torch.allclose(padviz.repad(conv, scheme, size=(11, 9))(image), wanted, atol=1e-6)
-    own = PaddedConv2d(3, 4, kernel, stride, pad, dilation, scheme=scheme)
+    own = PaddedConv2d(3, 4, kernel, stride, (rows, columns), dilation, scheme=scheme)
     own.load_state_dict(conv.state_dict())
     assert torch.allclose(own(image), wanted, atol=1e-6)
 
@@ -196,8 +202,7 @@ class ByHand(nn.Module):
         self.conv, self.scheme = conv, scheme
 
     def forward(self, input: Tensor) -> Tensor:
-        pads = [(n, n) for n in self.conv.padding]
-        ready = by_hand(input, pads, self.scheme)  # type: ignore[arg-type]
+        ready = by_hand(input, [(n, n) for n in self.conv.padding], self.scheme)
         return functional.conv2d(ready, self.conv.weight, None, self.conv.stride)
 
 
@@ -226,23 +231,14 @@ def test_a_training_step_has_the_gradients_of_padding_by_hand_and_checkpoints_lo
 
 
 def test_weights_are_shared_hooks_kept_and_the_module_left_as_it_is() -> None:
-    module = small()
-
-    class Recorder:
-        def __init__(self) -> None:
-            self.seen: list[Any] = []
-
-        def hook(self, module: nn.Module, args: Any, out: Tensor) -> None:
-            self.seen.append(out.shape)
-
-    recorder = Recorder()
-    module[0].register_forward_hook(recorder.hook)  # type: ignore[index,operator]
-    wanted = [type(each) for each in module.modules()]
+    module, seen = small(), []
+    module[0].register_forward_hook(lambda module, args, out: seen.append(out.shape))  # type: ignore[index,operator]
+    kinds = [type(each) for each in module.modules()]
     mine = padviz.repad(module, "replicate", size=(64, 70))
-    recorder.seen.clear()
+    seen.clear()
     mine(torch.randn(1, 3, 64, 70))
-    assert len(recorder.seen) == 1
-    assert [type(each) for each in module.modules()] == wanted
+    assert len(seen) == 1
+    assert [type(each) for each in module.modules()] == kinds
     assert all(one is other for one, other in zip(mine.parameters(), module.parameters(), strict=True))
     assert not any(one is other for one, other in zip(mine.buffers(), module.buffers(), strict=True))
     assert [*mine.state_dict()] == [*module.state_dict()]
@@ -288,26 +284,15 @@ def test_modules_of_other_numbers_are_repadded_as_they_are(dtype: torch.dtype, t
 
 
 def test_names_choose_what_is_changed_and_what_is_within_keeps_its_padding() -> None:
-    module = Calls()
-    mine = padviz.repad(module, "circular", only="conv", size=64)
-    layers = padviz.load(mine, size=(64, 64)).layers
-    assert {layer.name: layer.ops[0].mode for layer in layers if layer.kind == "conv"} == {  # type: ignore[union-attr]
-        "conv": "circular",
-        "own": "zero",
-    }
-    again = padviz.repad(mine, "reflect", only="own", size=64)
-    modes = [layer.ops[0].mode for layer in padviz.load(again).layers if layer.kind == "conv"]  # type: ignore[union-attr]
-    assert modes == ["circular", "reflect"]
+    def modes(module: Any) -> dict[str, str]:
+        layers = padviz.load(module, size=(64, 64)).layers
+        return {layer.name: layer.ops[0].mode for layer in layers if layer.kind == "conv"}  # type: ignore[union-attr]
+
+    mine = padviz.repad(Calls(), "circular", only="conv", size=64)
+    assert modes(mine) == {"conv": "circular", "own": "zero"}
+    assert modes(padviz.repad(mine, "reflect", only="own", size=64)) == {"conv": "circular", "own": "reflect"}
     with pytest.raises(padviz.PadvizError, match=r"no layer is called 'owm'.*own"):
-        padviz.repad(module, "circular", only="owm")
-
-
-def test_padding_is_replaced_while_a_forward_runs() -> None:
-    module, image = small(), torch.randn(1, 3, 64, 70)
-    every = padviz.repad(module, "replicate", size=(64, 70))(image)
-    with padded_by("replicate"):
-        assert torch.equal(module(image), every)
-    assert not torch.equal(module(image), every)
+        padviz.repad(Calls(), "circular", only="owm")
 
 
 class Joined(nn.Module):
@@ -341,27 +326,15 @@ def test_what_has_too_few_rows_is_left_alone_and_refused_when_it_runs() -> None:
         mine(torch.zeros(1, 3, 8, 8))
 
 
-def two_images() -> nn.Module:
-    class Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.same = nn.Conv2d(3, 3, 3, padding=1), Same(3, 3, 3)
+class Two(nn.Module):
+    """A module of two images."""
 
-        def forward(self, one: Tensor, other: Tensor) -> Tensor:
-            return self.same(self.conv(one) + self.conv(other))
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.same = nn.Conv2d(3, 3, 3, padding=1), Same(3, 3, 3)
 
-    return Two()
-
-
-def test_a_module_that_no_image_goes_through_is_changed_by_its_code_and_a_warning_says_so() -> None:
-    module, image = two_images(), torch.randn(1, 3, 9, 9)
-    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*its forward fails"):
-        mine = padviz.repad(module, "circular")
-    assert set(mine.repadded.changed) == {"conv", "same"}  # type: ignore[union-attr]
-    with padded_by("circular"):
-        assert torch.allclose(module(image, image), mine(image, image))
-    with pytest.raises(padviz.PadvizError, match="its forward fails"):
-        padviz.repad(module, "circular", size=32)
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return self.same(self.conv(one) + self.conv(other))
 
 
 class Flipped(nn.Sequential):
@@ -369,36 +342,41 @@ class Flipped(nn.Sequential):
         return self[1](self[0](input).flip(-1))
 
 
-def test_a_module_that_cannot_be_counted_is_changed_by_its_code_too() -> None:
-    module = Flipped(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+def test_a_module_that_cannot_be_counted_is_changed_by_its_code_and_a_warning_says_so() -> None:
+    module, image = Two(), torch.randn(1, 3, 9, 9)
+    with pytest.warns(UserWarning, match="changed by its code, unchecked: .*its forward fails"):
+        mine = padviz.repad(module, "circular")
+    assert set(mine.repadded.changed) == {"conv", "same"}  # type: ignore[union-attr]
+    with padded_by("circular"):
+        assert torch.allclose(module(image, image), mine(image, image))
     with pytest.warns(UserWarning, match="changed by its code, unchecked: .*flip mirrors rows or columns"):
-        mine = padviz.repad(module, "symmetric")
+        mine = padviz.repad(Flipped(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)), "symmetric")
     assert mine.repadded.changed == ("0", "1")  # type: ignore[union-attr]
+
+
+def conv() -> nn.Module:
+    return nn.Conv2d(3, 3, 3, padding=1)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("module", "scheme", "message"),
     [
-        (
-            lambda: nn.Sequential(torch.jit.script(nn.Conv2d(3, 3, 3, padding=1))),
-            "reflect",
-            "Sequential, 0: is a ScriptMod",
-        ),
+        (lambda: nn.Sequential(torch.jit.script(conv())), "reflect", "Sequential, 0: is a ScriptMod"),
         (lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)), "reflect", "Sequential, 0: is a lazy module"),
-        (lambda: nn.Conv2d(3, 3, 3, padding=1), "valid", "padding: 'valid' is another amount of padding"),
-        (lambda: nn.Conv2d(3, 3, 3, padding=1), "mirror", "padding: 'mirror' is not a padding scheme"),
+        (conv, "valid", "padding: 'valid' is another amount of padding"),
+        (conv, "mirror", "padding: 'mirror' is not a padding scheme"),
         (lambda: "model.onnx", "reflect", "model.onnx: no such file"),
         (lambda: "resnet50", "reflect", "resnet50: has no weights"),
         (lambda: padviz.load("vgg11"), "reflect", "vgg11: has no weights"),
         (lambda: 3, "reflect", "3 is no torch.nn.Module"),
         (lambda: nn.ReflectionPad2d(1), "partial", "pads on its own"),
-        (two_images, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
+        (Two, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
     ],
 )
 def test_what_cannot_be_changed_is_refused_by_name(module: Callable[[], Any], scheme: str, message: str) -> None:
     with warnings.catch_warnings(), pytest.raises(padviz.PadvizError, match=message) as caught:
-        padviz.repad(module(), scheme, size=None if module is not two_images else 16)
+        padviz.repad(module(), scheme, size=16 if module is Two else None)
     assert "\n" not in str(caught.value)
 
 

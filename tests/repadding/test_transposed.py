@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
 
 import padviz
 from padviz.network.targets import names_of
@@ -25,7 +21,7 @@ from tests.onnx_by_hand import run_file
 Pair = tuple[int, int]
 SCHEMES = ("zero", "reflect", "symmetric", "circular", "replicate", "partial")
 TURNED = ("kernel_shape", "strides", "dilations")
-CASES = range(24)
+CASES = range(12)
 NOTHING_WRITTEN = "padviz: nothing is written; -o FILE.onnx says where to\n"
 
 
@@ -147,13 +143,14 @@ def report(path: Path, *words: str) -> Any:
 
 def of_axes(value: Any) -> Any:
     """A report whose height is its width: pairs by axis are turned, and corners that lie across."""
-    if isinstance(value, dict):
-        names = {"height": "width", "width": "height", "top_right": "bottom_left", "bottom_left": "top_right"}
-        found = {names.get(key, key): of_axes(each) for key, each in value.items()}
-        return found | {
-            key: found[key][::-1] for key in ("size", "shape", "period", "input", "was", "now") if key in found
-        }
-    return [of_axes(each) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [of_axes(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    names = {"height": "width", "width": "height", "top_right": "bottom_left", "bottom_left": "top_right"}
+    found = {names.get(key, key): of_axes(each) for key, each in value.items()}
+    pairs = {"size", "shape", "period", "input", "was", "now"} & found.keys()
+    return found | {key: found[key][::-1] for key in pairs}
 
 
 def even_model(seed: int) -> Any:
@@ -166,71 +163,27 @@ def even_model(seed: int) -> Any:
     else:
         kernel = (3, 3) if seed % 4 else (3, 5)
         x = file.conv("image", kernel, pads=[n // 2 for n in kernel] * 2, strides=[2, 2])
-        x = file.add(
-            "Add", [file.conv(x, (5, 3), pads=[2, 1] * 2, strides=[2, 2]), file.conv(x, (1, 1), strides=[2, 2])]
-        )
+        large, small = file.conv(x, (5, 3), pads=[2, 1] * 2, strides=[2, 2]), file.conv(x, (1, 1), strides=[2, 2])
+        x = file.add("Add", [large, small])
     x = file.add("MaxPool", [x], kernel_shape=[2, 3], strides=[2, 2], pads=[0, 1, 0, 1])
     return file.model(file.conv(x, (3, 1), pads=[1, 0, 1, 0]))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_report_of_even_windows_turns_with_its_file(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path, other = pair_of_files(even_model(seed), tmp_path)
-    one, two = report(path, "--even"), report(other, "--even")
-    assert {row["pooled"] for row in one["changed"]} == {seed % 2 == 0}
-    for row in one["changed"]:
-        layer = padviz.uneven(path, one["size"]).layers
-        (found,) = (each for each in layer if each.layer == row["layer"])
-        assert row["input"] == [found.height.input, found.width.input]
-    assert of_axes(two) == one
-
-
-@pytest.mark.parametrize("seed", CASES)
-def test_a_report_turns_with_its_file(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_report_turns_with_its_file(seed: int, tmp_path: Path) -> None:
     path, other = pair_of_files(random_model(seed), tmp_path)
     scheme = f"{SCHEMES[seed % 5]}/{SCHEMES[(seed + 1) % 5]}"
     one, two = report(path, "--padding", scheme), report(other, "--padding", swapped(scheme))
     assert of_axes(two | {"padding": scheme}) == one
 
 
-def modules() -> Iterator[Any]:
-    """A module that pads in convolutions and before them, on one axis and both; and the same one, turned."""
-    torch.manual_seed(0)
-    plain = nn.Sequential(
-        nn.Conv2d(2, 3, (3, 5), (2, 1), (1, 2)),
-        nn.ZeroPad2d((1, 2, 0, 3)),
-        nn.Conv2d(3, 3, (4, 2), padding=(1, 0), dilation=(1, 2)),
-        nn.ReLU(),
-        nn.Conv2d(3, 3, (1, 3), padding=(0, 1)),
-        nn.Conv2d(3, 2, (2, 4), padding="same"),
-    )
-    yield plain
-    other = copy.deepcopy(plain)
-    for each in other.modules():
-        if isinstance(each, nn.ZeroPad2d):
-            each.padding = (each.padding[2], each.padding[3], each.padding[0], each.padding[1])
-        if isinstance(each, nn.Conv2d):
-            each.weight.data = each.weight.data.transpose(2, 3).contiguous()
-            for name in ("kernel_size", "stride", "padding", "dilation"):
-                value = getattr(each, name)
-                setattr(each, name, value if isinstance(value, str) else value[::-1])
-    yield other
-
-
-@pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "symmetric/partial", "partial/reflect"])
-def test_a_module_turned_is_repadded_as_its_original_turned(scheme: str) -> None:
-    size = (21, 30)
-    plain, other = modules()
-    one, two = padviz.repad(plain, scheme, size=size), padviz.repad(other, swapped(scheme), size=size[::-1])
-    assert one.repadded.changed == two.repadded.changed
-    assert one.repadded.left == two.repadded.left == ()
-    maps = [padviz.usage(one, size).counts, padviz.usage(two, size[::-1]).counts.T]
-    wanted = padviz.usage(plain, size, padding=scheme).counts
-    for counts in maps:
-        np.testing.assert_allclose(counts, wanted, rtol=1e-12 if "partial" in scheme else 0)
-    image = torch.rand(1, 2, *size)
-    assert torch.allclose(one(image), two(image.transpose(2, 3)).transpose(2, 3), atol=1e-5)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_report_of_even_windows_turns_with_its_file(seed: int, tmp_path: Path) -> None:
+    path, other = pair_of_files(even_model(seed), tmp_path)
+    one, two = report(path, "--even"), report(other, "--even")
+    assert {row["pooled"] for row in one["changed"]} == {seed % 2 == 0}
+    layers = {each.layer: each for each in padviz.uneven(path, one["size"]).layers}
+    for row in one["changed"]:
+        found = layers[row["layer"]]
+        assert row["input"] == [found.height.input, found.width.input]
+    assert of_axes(two) == one
