@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.api.trained.repadded import runners_of
 from padviz.errors import PadvizError
 from padviz.figures.trained.responses import drawn, panels
 from padviz.sources.onnx.model import as_model
@@ -83,19 +82,20 @@ def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
     return energies, ts, float(aware.mean()), maps.mean((0, 1))
 
 
-def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them() -> None:
+@pytest.mark.parametrize("traced", [False, True])
+def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them(traced: bool) -> None:
     net = Small().eval()
     images = images_of("noise", 11, (32, 40), 3)
-    found = {row.layer: row for row in padviz.responses(net, (32, 40), n=11).under(None)}
-    expected = maps_of(net, images)
-    assert found.keys() == expected.keys()
-    for layer, maps in expected.items():
+    run = torch.fx.symbolic_trace(net) if traced else net  # which has a graph of its own, and is a module all the same
+    rows = padviz.responses(run, (32, 40), n=11).under(None)
+    for row, (layer, maps) in zip(rows, maps_of(net, images).items(), strict=True):
         energies, ts, aware, mean = naive(maps)
-        np.testing.assert_allclose(found[layer].energy, energies, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(found[layer].t, ts, rtol=1e-3)
-        assert found[layer].aware == aware
-        np.testing.assert_allclose(found[layer].map, mean, atol=1e-5)
-        assert [each[0] for each in found[layer].profiles] == [*found[layer].energy]
+        assert row.layer == layer
+        np.testing.assert_allclose(row.energy, energies, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(row.t, ts, rtol=1e-3)
+        assert row.aware == aware
+        np.testing.assert_allclose(row.map, mean, atol=1e-5)
+        assert [each[0] for each in row.profiles] == [*row.energy]
 
 
 def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) -> Path:
@@ -106,13 +106,6 @@ def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) ->
         training=torch.onnx.TrainingMode.PRESERVE,
     )  # fmt: skip
     return path
-
-
-def test_a_module_that_has_a_graph_of_its_own_is_run_as_a_module() -> None:
-    net = Small().eval()
-    traced = torch.fx.symbolic_trace(net)
-    of_traced, of_net = (padviz.responses(each, 32, "reflect", n=2) for each in (traced, net))
-    assert [row.energy for row in of_traced.rows] == [row.energy for row in of_net.rows]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -152,27 +145,13 @@ MEASURED = {
 def test_real_networks_have_the_borders_that_were_measured(name: str) -> None:
     options: dict[str, Any] = {"padding": ["reflect", "symmetric", "circular"], "n": 6, "shuffled": False}
     if name == "det":
-        file = real_file("ch_PP-OCRv4_det_infer")
-        found = padviz.responses(file, 320, mean=(0.5,), std=(0.5,), **options)
+        found = padviz.responses(real_file("ch_PP-OCRv4_det_infer"), 320, mean=(0.5,), std=(0.5,), **options)
     else:
         weights = real_weights("mobilenet_v2-b0353104.pth")
         found = padviz.responses("torchvision.models:mobilenet_v2", 224, weights=weights, **options)
     for padding, expected in MEASURED[name].items():
         assert found.mean(padding) == pytest.approx(expected, rel=0.15), padding
     assert known(found.mean("circular")) < 0.5 * known(found.mean("reflect"))  # the null: what is left is noise
-
-
-@pytest.mark.parametrize("name", ["mobilenet", "det"])
-def test_zero_in_place_of_zero_is_bit_identical(name: str) -> None:
-    if name == "det":
-        trained = read(real_file("ch_PP-OCRv4_det_infer"), (96, 128))
-    else:
-        weights = real_weights("mobilenet_v2-b0353104.pth")
-        trained = read("torchvision.models:mobilenet_v2", (96, 128), weights)
-    (_, own), (_, other) = runners_of(trained, "zero")[0]
-    images = images_of("noise", 2, (96, 128), 3)
-    for name, values in own.outputs(images).items():
-        assert (values == other.outputs(images)[name]).all()
 
 
 def graph(nodes: list[Any], shape: list[Any], opset: int = 17, channels: int = 3) -> Any:
@@ -237,28 +216,10 @@ def test_a_map_is_reduced_right_after_it_is_made() -> None:
     assert made[-1] == "padviz/square/y"
 
 
-def test_threads_of_onnxruntime_do_not_spin() -> None:
-    runner = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "net"), "net", (16, 16))
-    runner.outputs(images_of("noise", 1, (16, 16), 3))
-    options = next(iter(runner._sessions.values())).get_session_options()
-    for kind in ("intra", "inter"):
-        assert options.get_session_config_entry(f"session.{kind}_op.allow_spinning") == "0"
-
-
-class Broken(nn.Module):
-    """One convolution that is dead, and one that makes NaN."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dead, self.lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
-        nn.init.zeros_(self.dead.weight), nn.init.zeros_(self.dead.bias), nn.init.constant_(self.lost.bias, np.nan)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dead(x) + self.lost(x)
-
-
 def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
-    found = padviz.responses(Broken(), 32, n=2, shuffled=False)
+    dead, lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+    nn.init.zeros_(dead.weight), nn.init.zeros_(dead.bias), nn.init.constant_(lost.bias, np.nan)
+    found = padviz.responses(nn.Sequential(dead, lost), 32, n=2, shuffled=False)
     assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn(found), found.mean(None), panels(found).axes) == ([], None, [])

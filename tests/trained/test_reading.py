@@ -453,13 +453,6 @@ class Complex(nn.Sequential):
         return made
 
 
-class Spectrum(nn.Conv2d):
-    """What is made in the end is complex."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.fft2(super().forward(x))
-
-
 def test_complex_weights_are_refused_by_the_layer() -> None:
     net = Complex(nn.Conv2d(3, 4, 3, dtype=torch.complex64), nn.Conv2d(4, 4, 3))
     found = padviz.filters(net, 32)
@@ -469,8 +462,6 @@ def test_complex_weights_are_refused_by_the_layer() -> None:
         padviz.filters(net, 32, layer="0")
     with pytest.raises(PadvizError, match="0: makes complex numbers, which have no mean response; use a"):
         padviz.responses(net, 32, n=2)
-    with pytest.raises(PadvizError, match="neither a map of the image, 32 x 32, nor class scores: 'output' of 4 x 30"):
-        padviz.detect(Spectrum(3, 4, 3), size=32, height=8)
 
 
 @pytest.mark.parametrize(

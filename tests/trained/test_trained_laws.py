@@ -225,9 +225,10 @@ def test_a_map_reacts_from_a_hundredth_on_or_where_a_threshold_is_reached(
 def test_maps_are_told_from_class_scores_at_three_rows() -> None:
     for shape, kind in (((2, 5, 3, 3), "map"), ((2, 3, 3), "map"), ((2, 7, 1, 1), "classes"), ((2, 7), "classes")):
         assert scorer_of({"y": np.zeros(shape)}, (32, 32), "net").kind == kind
-    for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,)):
+    neither = [np.zeros(shape) for shape in ((2, 5, 2, 3), (2, 2, 3, 2), (2, 2, 3), (2, 3, 2), (7,))]
+    for outputs in (*neither, np.zeros((2, 5, 30, 30), np.complex64)):
         with pytest.raises(padviz.PadvizError, match="neither a map of the image, 32 x 32, nor class"):
-            scorer_of({"y": np.zeros(shape)}, (32, 32), "net")
+            scorer_of({"y": outputs}, (32, 32), "net")
     assert as_maps(np.zeros((2, 4, 5, 4)), (32, 32)).shape == (2, 4, 5, 4)
     assert as_maps(np.zeros((2, 4, 5, 3)), (32, 40)).shape == (2, 3, 4, 5)
 
