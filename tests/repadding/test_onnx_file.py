@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
+from padviz.counting.count_map import CountMap
+from padviz.engine.core import Core
+from padviz.engine.tally import Tally
 from padviz.errors import PadvizError
 from padviz.network.layer import Origin
+from padviz.repadding import verify
 from padviz.repadding.onnx import graph as onnx_graph
 from padviz.repadding.onnx.file import repad_file
 from padviz.sources.tracing.reading import Reading
@@ -226,3 +231,43 @@ def test_a_node_that_nobody_knows_stays_where_no_map_depends_on_it(tmp_path: Pat
     found = repad_file(path, "reflect", reading=Reading(neutral=("own.Mystery",)))
     assert found.changed == ("a",)
     assert onnx.load_model_from_string(found.content).graph.node[-1] == own
+
+
+@pytest.mark.parametrize("one", ["zero", "symmetric", "zero/reflect"])
+@pytest.mark.parametrize("other", ["zero", "circular", "zero/reflect", "zero/symmetric"])
+def test_maps_are_the_same_if_all_their_counts_are(one: str, other: str) -> None:
+    maps = [padviz.usage("resnet18", (300, 520), padding) for padding in (one, other)]
+    assert maps[0].tiled
+    assert verify.same(*maps) == np.array_equal(maps[0].counts, maps[1].counts) == (one == other)
+
+
+def test_one_row_that_differs_is_found() -> None:
+    found = padviz.usage("resnet18", (300, 520))
+    for row in (0, 7, found.rows.kept // 2, found.rows.kept - 1):
+        counts = found.tally.copy()
+        counts[0, row, -1] += 1
+        assert not verify.same(found, replace(found, core=Core(Tally(counts, found.max + 1, found.max + 1))))
+
+
+def test_a_huge_file_is_verified_by_what_does_not_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells: list[int] = []
+    counts_at = CountMap.counts_at
+
+    def counted(self: CountMap, rows: Any, cols: Any) -> Any:
+        found = counts_at(self, rows, cols)
+        cells.append(found.size)
+        assert sum(cells) < 10**6
+        return found
+
+    monkeypatch.setattr(CountMap, "counts_at", counted)
+    nodes = "a = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w3x3)\ny = Conv (a, w3x3)"
+    assert padviz.repad(of_nodes(nodes)(tmp_path / "net.onnx"), "reflect", 1_000_000).changed == ("a",)
+    assert cells
+
+
+def test_what_reads_the_same_rows_is_left_as_it_is(tmp_path: Path) -> None:
+    """With one row of padding ONNX's edge is symmetric padding, so that a second repadding has nothing to do."""
+    once = repad_to(tmp_path / "once.onnx", chain(tmp_path / "one.onnx"), "symmetric")
+    again = repad_file(tmp_path / "once.onnx", "symmetric")
+    assert (once.changed, again.changed) == (("a", "b", "c"), ())
+    assert again.content == once.content

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
 import padviz
 from padviz.errors import PadvizError
@@ -67,20 +66,13 @@ class Spots(nn.Module):
         return self.score(x, self.conv(x))
 
 
-class Halving(nn.Module):
+def halving(far: bool) -> nn.Sequential:
     """A classifier of what is dark, by three strided convolutions with their padding on one side or the other."""
-
-    def __init__(self, far: bool) -> None:
-        super().__init__()
-        self.pads = (0, 1, 0, 1) if far else (1, 0, 1, 0)
-        self.weight = torch.full((1, 1, 3, 3), 1 / 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = -x
-        for _ in range(3):
-            x = functional.conv2d(functional.pad(x, self.pads), self.weight, stride=2)
-        strength = 40 * x.mean((1, 2, 3)) - 1
-        return torch.stack([-strength, strength], dim=1)
+    conv, last = nn.Conv2d(1, 1, 3, 2, bias=False), nn.Linear(1, 2)
+    nn.init.constant_(conv.weight, 1 / 3)
+    last.weight.data, last.bias.data = torch.tensor([[40.0], [-40.0]]), torch.tensor([1.0, -1.0])
+    pad = nn.ZeroPad2d((0, 1, 0, 1) if far else (1, 0, 1, 0))
+    return nn.Sequential(*[pad, conv] * 3, nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
 
 
 def test_scores_are_peaks_near_the_stimulus() -> None:
@@ -113,7 +105,7 @@ def test_a_network_without_a_border_sees_the_same_at_every_position_of_one_phase
 
 @pytest.mark.parametrize("far", [False, True])
 def test_the_side_without_padding_sees_less(far: bool) -> None:
-    found = padviz.detect(Halving(far), "text:x", 32, height=6, step=2, **GREY)
+    found = padviz.detect(halving(far), "text:x", 32, height=6, step=2, **GREY)
     edges = found.maps[0].edges
     near_sides, far_sides = [*map(known, (edges.top, edges.left))], [*map(known, (edges.bottom, edges.right))]
     lower, upper = (near_sides, far_sides) if far else (far_sides, near_sides)

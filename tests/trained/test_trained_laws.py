@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 import padviz
 from padviz.trained.border_responses import BorderResponse, Sides, border_responses
@@ -20,7 +20,7 @@ from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.mean_filters import AxisSkew
 from padviz.trained.sessions.running import Reduced
 from padviz.trained.sessions.torch_runner import TorchRunner
-from tests.trained.known import known
+from tests.trained.known import known, mirrored, turned
 
 Pair = tuple[int, int]
 GREY: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)}
@@ -33,28 +33,13 @@ SHAPES: list[dict[str, Any]] = [
 ]  # pads as in torch: left, right, top, bottom
 
 
-class Net(nn.Module):
+def whole(kernel: Pair, stride: Pair, pads: tuple[int, ...]) -> nn.Sequential:
     """Two convolutions with whole weights, whose sums are exact in any order; the first is padded as asked."""
-
-    def __init__(
-        self, kernel: Pair, stride: Pair, pads: tuple[int, ...], turned: bool = False, mirrored: int = -1
-    ) -> None:
-        super().__init__()
-        draw = np.random.default_rng(7)
-        weights = [draw.integers(-4, 5, (4, into, *kernel)).astype(np.float32) for into in (2, 4)]
-        if mirrored >= 0:
-            weights = [np.flip(each, 2 + mirrored).copy() for each in weights]
-            pads = (pads[1], pads[0], *pads[2:]) if mirrored else (*pads[:2], pads[3], pads[2])
-        if turned:
-            weights = [each.swapaxes(2, 3).copy() for each in weights]
-            kernel, stride, pads = kernel[::-1], stride[::-1], (*pads[2:], *pads[:2])
-        self.pad, self.stride = nn.ZeroPad2d(pads), stride
-        self.first = nn.Conv2d(2, 4, kernel, stride, bias=False)
-        self.second = nn.Conv2d(4, 4, kernel, bias=False)
-        self.first.weight.data, self.second.weight.data = map(torch.from_numpy, weights)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.first(self.pad(x)).relu())
+    draw = np.random.default_rng(7)
+    convs = nn.Conv2d(2, 4, kernel, stride, bias=False), nn.Conv2d(4, 4, kernel, bias=False)
+    for conv in convs:
+        conv.weight.data = torch.from_numpy(draw.integers(-4, 5, conv.weight.shape).astype(np.float32))
+    return nn.Sequential(nn.ZeroPad2d(pads), convs[0], nn.ReLU(), convs[1])
 
 
 def figures(axis: AxisSkew | None, mirrored: bool = False) -> list[Any]:
@@ -72,8 +57,8 @@ def alike(one: list[Any], other: list[Any]) -> bool:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
-    rows, others = (padviz.filters(Net(**shape, turned=turned), size).rows
-                    for turned, size in ((False, (24, 31)), (True, (31, 24))))  # fmt: skip
+    net = whole(**shape)
+    rows, others = padviz.filters(net, (24, 31)).rows, padviz.filters(turned(net), (31, 24)).rows
     assert len(rows) == len(others) == 2
     for row, other in zip(rows, others, strict=True):
         assert alike(figures(other.height), figures(row.width))
@@ -88,7 +73,8 @@ def test_a_turned_network_has_turned_filters(shape: dict[str, Any]) -> None:
 def test_a_mirrored_network_leans_the_other_way(shape: dict[str, Any], axis: int) -> None:
     size = tuple(shape["stride"][i] * 9 + shape["kernel"][i] - sum(shape["pads"][2:] if i == 0 else shape["pads"][:2])
                  for i in (0, 1))  # fmt: skip
-    rows, others = (padviz.filters(Net(**shape, mirrored=which), size).rows for which in (-1, axis))
+    net = whole(**shape)
+    rows, others = (padviz.filters(each, size).rows for each in (net, mirrored(net, axis)))
     for row, other in zip(rows, others, strict=True):
         assert alike(figures(other.height), figures(row.height, mirrored=axis == 0))
         assert alike(figures(other.width), figures(row.width, mirrored=axis == 1))
@@ -106,40 +92,33 @@ def pixels(*size: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_turned_network_has_turned_responses_to_turned_images(shape: dict[str, Any]) -> None:
     images = pixels(40, 33)
-    rows = measured(Net(**shape), images)
-    others = measured(Net(**shape, turned=True), images.swapaxes(2, 3))
+    rows = measured(whole(**shape), images)
+    others = measured(turned(whole(**shape)), images.swapaxes(2, 3))
     for row, other in zip(rows, others, strict=True):
         assert other.shape == row.shape[::-1]
         np.testing.assert_allclose(np.transpose(row.map), other.map, rtol=1e-5)  # type: ignore[arg-type]
-        for one, turned in ((row.energy, other.energy), (row.t, other.t)):
-            np.testing.assert_allclose([*map(known, Sides(one.left, one.right, one.top, one.bottom))],
-                                       [*map(known, turned)], rtol=1e-3, atol=1e-5)  # fmt: skip
+        for one, back in ((row.energy, other.energy), (row.t, other.t)):
+            expected = [*map(known, Sides(one.left, one.right, one.top, one.bottom))]
+            np.testing.assert_allclose([*map(known, back)], expected, rtol=1e-3, atol=1e-5)
         assert (other.aware, other.scale) == (row.aware, pytest.approx(row.scale))
         for i, j in enumerate((2, 3, 0, 1)):
             np.testing.assert_allclose(row.profiles[i], other.profiles[j], rtol=1e-3, atol=1e-4)
 
 
-class Dark(nn.Module):
+def dark() -> nn.Sequential:
     """A detector of what is dark, of uneven padding and stride."""
-
-    def __init__(self, turned: bool = False, mirrored: bool = False) -> None:
-        super().__init__()
-        pads, kernel, stride = (3, 1, 0, 2), (3, 5), (2, 1)
-        pads = (3, 1, 2, 0) if mirrored else pads
-        self.pad = nn.ZeroPad2d((*pads[2:], *pads[:2]) if turned else pads)
-        self.conv = nn.Conv2d(1, 1, kernel[::-1] if turned else kernel, stride[::-1] if turned else stride)
-        nn.init.constant_(self.conv.weight, -0.5), nn.init.constant_(self.conv.bias, -2.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.conv(self.pad(x + 0.1)))
+    lifted, conv = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, (3, 5), (2, 1))
+    for layer, weight, bias in ((lifted, 1.0, 0.1), (conv, -0.5, -2.0)):
+        nn.init.constant_(layer.weight, weight), nn.init.constant_(layer.bias, bias)
+    return nn.Sequential(lifted, nn.ZeroPad2d((3, 1, 0, 2)), conv, nn.Sigmoid()).eval()
 
 
 def test_a_turned_detector_has_turned_positions() -> None:
     options: dict[str, Any] = {"height": 8, "step": 5, "contrast": 0.4, **GREY}
-    own = padviz.detect(Dark(), size=(38, 53), **options)
-    turned = padviz.detect(Dark(turned=True), size=(53, 38), **options)
-    assert (turned.tops, turned.lefts, turned.size) == (own.lefts, own.tops, own.size[::-1])
-    one, other = own.maps[0], turned.maps[0]
+    own = padviz.detect(dark(), size=(38, 53), **options)
+    back = padviz.detect(turned(dark()), size=(53, 38), **options)
+    assert (back.tops, back.lefts, back.size) == (own.lefts, own.tops, own.size[::-1])
+    one, other = own.maps[0], back.maps[0]
     np.testing.assert_allclose(one.values.T, other.values, atol=1e-6)
     edges = one.edges
     expected = [*map(known, Sides(edges.left, edges.right, edges.top, edges.bottom))]
@@ -151,7 +130,7 @@ def test_a_turned_detector_has_turned_positions() -> None:
 
 def test_a_mirrored_detector_has_mirrored_edges() -> None:
     options: dict[str, Any] = {"size": (41, 56), "height": 8, "step": 1, "contrast": 0.4, **GREY}
-    one, other = (padviz.detect(Dark(mirrored=which), **options).maps[0] for which in (False, True))
+    one, other = (padviz.detect(net, **options).maps[0] for net in (dark(), mirrored(dark(), 0)))
     np.testing.assert_allclose(one.values[::-1], other.values, atol=1e-6)
     assert known(one.edges.top) == pytest.approx(known(other.edges.bottom), abs=1e-6)
     assert abs(known(one.edges.top) - known(one.edges.bottom)) > 0.01
@@ -160,8 +139,8 @@ def test_a_mirrored_detector_has_mirrored_edges() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
     options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, **GREY}
-    torch.onnx.export(Dark().eval(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
-    own, of_file = padviz.detect(Dark(), **options), padviz.detect(tmp_path / "net.onnx", **options)
+    torch.onnx.export(dark(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
+    own, of_file = padviz.detect(dark(), **options), padviz.detect(tmp_path / "net.onnx", **options)
     assert (of_file.tops, of_file.lefts) == (own.tops, own.lefts)
     assert of_file.contrast == pytest.approx(own.contrast)
     np.testing.assert_allclose(of_file.maps[0].values, own.maps[0].values, atol=1e-5)
@@ -171,8 +150,8 @@ def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
 def test_rings_lie_in_the_middle_of_what_is_shown(height: int) -> None:
     found = stimulus_of("sample", height, 3)
     for grid in (*found.pixels, found.cover):
-        for turned in (grid[::-1], grid[:, ::-1], grid.T):
-            np.testing.assert_allclose(grid, turned, atol=1e-6)
+        for back in (grid[::-1], grid[:, ::-1], grid.T):
+            np.testing.assert_allclose(grid, back, atol=1e-6)
     assert found.cover[height // 2, height // 2] == pytest.approx(min(1, height / 4), abs=0.2)
     assert found.cover[0, 0] == (0 if height > 1 else 0.25)
 
@@ -180,7 +159,7 @@ def test_rings_lie_in_the_middle_of_what_is_shown(height: int) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("shape", SHAPES[:3])
 def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any], tmp_path: Path) -> None:
-    net = Net(**shape).eval()
+    net = whole(**shape).eval()
     torch.onnx.export(net, (torch.zeros(2, 2, 24, 31),), tmp_path / "net.onnx", dynamo=False, input_names=["x"],
                       dynamic_axes={"x": {0: "n"}})  # fmt: skip
     of_file, of_net = (padviz.filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))

@@ -20,6 +20,7 @@ from padviz.trained.trying.comparing import kind_of, overlap
 from padviz.trained.trying.crops import Crop, Crops, Frame, NoiseCrops, resized_frame, room_for
 from padviz.trained.trying.seen import distance_at, edge_of, places_of, ranks, usage_at
 from padviz.trained.trying.trial import needs_of
+from tests.trained.known import turned
 
 Array = NDArray[Any]
 MEAN, STD = 0.4, 0.25
@@ -38,28 +39,6 @@ def classifier(classes: int = 5) -> nn.Sequential:
 def mapper() -> nn.Sequential:
     torch.manual_seed(2)
     return nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, (3, 5), padding=(1, 2)))
-
-
-class Turned(nn.Module):
-    """A network of convolutions with height and width exchanged."""
-
-    def __init__(self, net: nn.Sequential) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*map(self.turned, net))
-
-    @staticmethod
-    def turned(layer: nn.Module) -> nn.Module:
-        if not isinstance(layer, nn.Conv2d):
-            return layer
-        sides = {name: getattr(layer, name)[::-1] for name in ("kernel_size", "stride", "padding")}
-        made = nn.Conv2d(layer.in_channels, layer.out_channels, **sides)
-        made.weight = nn.Parameter(layer.weight.detach().transpose(2, 3))
-        made.bias = layer.bias
-        return made
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.layers(x)
-        return made
 
 
 def picture(path: Path, height: int, width: int, seed: int) -> Array:
@@ -228,18 +207,18 @@ def test_the_overlap_of_maps(own: Any, changed: Any, frame: Frame, rows: Any) ->
 
 def test_a_turned_network_on_turned_pictures_has_the_same_figures(tmp_path: Path) -> None:
     """The pictures are as large as what the changes need, so that no place is drawn."""
-    upright, turned = (folder(tmp_path / name, 4, 31, 37, name == "t") for name in ("u", "t"))
+    upright, lying = (folder(tmp_path / name, 4, 31, 37, name == "t") for name in ("u", "t"))
     options: dict[str, Any] = {"n": 4, **NORMAL}
     for make in (classifier, mapper):
         one = padviz.trial(make(), upright, [(31, 37)], ["reflect/circular"], trained_at=(30, 36), **options)
-        other = padviz.trial(Turned(make()), turned, [(37, 31)], ["circular/reflect"], trained_at=(36, 30), **options)
+        other = padviz.trial(turned(make()), lying, [(37, 31)], ["circular/reflect"], trained_at=(36, 30), **options)
         assert len(one.rows) == 4
         for row, back in zip(one.rows, other.rows, strict=True):
             assert [*row.figures] == [*back.figures]
             for name, value in row.figures.items():
                 assert back.figures[name] == pytest.approx(value, abs=1e-5)
     first = padviz.seen(mapper(), upright, 6, 5, size=(31, 37), **options)
-    second = padviz.seen(Turned(mapper()), turned, 6, 5, size=(37, 31), **options)
+    second = padviz.seen(turned(mapper()), lying, 6, 5, size=(37, 31), **options)
     np.testing.assert_allclose(second.values.T, first.values, rtol=1e-4)
     np.testing.assert_allclose(second.usage.T, first.usage)
     for name in ("by_usage", "by_distance", "gain", "edge", "edge_usage"):
