@@ -9,7 +9,6 @@ from typing import Any
 
 import onnx
 import pytest
-import timm
 import torch
 import torchvision
 
@@ -42,13 +41,6 @@ def test_reading(benchmark: Any, what: str) -> None:
         "sizes": partial(padviz.sizes, module, "64:1024"),
     }
     benchmark(asked[what])
-
-
-@pytest.mark.parametrize("what", ["load", "build"])
-def test_slowest(benchmark: Any, what: str) -> None:
-    """The network of the zoo of tests that takes longest to read, of the libraries that benchmarks need."""
-    build = partial(timm.create_model, "coat_tiny", pretrained=False)
-    benchmark(partial(padviz.load, build().eval(), size=224) if what == "load" else build)
 
 
 @pytest.fixture(scope="module")

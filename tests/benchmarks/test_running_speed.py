@@ -28,11 +28,10 @@ SIZES = {
     "responses": {"onnx": 320, "torch": 224},
     "detect": {"onnx": 160, "torch": 96},
     "trial": {"onnx": 160, "torch": 224},
-    "seen": {"onnx": 160, "torch": 224},
 }
 CASES = [(what, kind) for what, sizes in SIZES.items() for kind in sizes]
 OTHER = {"onnx": 192, "torch": 225}  # a size that is tried
-INPUTS, CROPS, GRID = 16, 13, 5
+INPUTS, CROPS = 16, 13
 WORD: dict[str, Any] = {"stimulus": "text:word", "height": 12, "contrast": 0.25, "step": 16}
 
 
@@ -50,7 +49,6 @@ def test_measured(benchmark: Any, what: str, kind: str) -> None:
         "responses": partial(padviz.responses, trained, n=INPUTS),
         "detect": partial(padviz.detect, trained, **WORD),
         "trial": partial(padviz.trial, trained, photographs(), size=[OTHER[kind]], padding=["symmetric"], n=CROPS),
-        "seen": partial(padviz.seen, trained, photographs(), grid=GRID, n=4),
     }
     benchmark.pedantic(asked[what], rounds=5, warmup_rounds=1)
 
@@ -65,7 +63,6 @@ def test_forwards(benchmark: Any, what: str, kind: str) -> None:
         ),
         # crops as they are, shifted and padded anew, and of another size cropped and resized: a session for each
         "trial": partial(of_crops, kind, [(size, CROPS, 3 * CROPS), (OTHER[kind], CROPS, 2 * CROPS)]),
-        "seen": partial(of_crops, kind, [(size, 4, 4 * (1 + GRID**2))]),  # each crop as it is, and with each patch
     }
     benchmark.pedantic(bare[what], rounds=5, warmup_rounds=1)
 

@@ -102,29 +102,12 @@ def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
     benchmark.pedantic(run, rounds=3)
 
 
-@pytest.mark.parametrize("size", [4096, 8192])
-def test_wide_chain(benchmark: Any, size: int) -> None:
-    """Three kernels that read half of the image, so that nothing repeats in it."""
-    layers = [{"op": "conv", "name": f"c{i}", "kernel": 4095, "padding": 2047} for i in range(3)]
-    network = parse({"layers": layers}, "chain")
-    benchmark.pedantic(lambda: padviz.usage(network, size).summary(), rounds=5)
-
-
 @pytest.mark.parametrize("what", ["audit", "usage"])
 def test_dense_core(benchmark: Any, what: str) -> None:
     """A map whose borders reach 1,930 pixels in, so that its core is too large to be kept."""
     network = padviz.load("densenet201")
     run = audit if what == "audit" else (lambda *asked: padviz.usage(*asked).summary())
     benchmark.pedantic(run, (network, 1_000_000), rounds=3)
-
-
-@pytest.mark.parametrize("heads", ["share", "sum"])
-def test_many_heads(benchmark: Any, heads: str) -> None:
-    layers: list[dict[str, Any]] = [{"op": "conv", "name": "stem", "kernel": 3, "padding": 1}]
-    layers += [{"op": "conv", "name": f"h{i}", "from": "stem", "kernel": 3, "padding": 1} for i in range(1000)]
-    network = parse({"layers": layers, "target": []}, "heads")
-    names = [f"h{i}" for i in range(1000)]
-    benchmark.pedantic(lambda: padviz.usage(network, 224, layer=names, heads=heads).summary(), rounds=5)
 
 
 @pytest.mark.parametrize("what", ["plan", "usage"])

@@ -15,7 +15,7 @@ from padviz.intervals import Estimate
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped
-from tests.figures.made_up import detected, tried
+from tests.figures.made_up import detected
 
 
 def empty() -> Any:
@@ -116,11 +116,3 @@ def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: s
     assert interval[:, 0].tolist() == pytest.approx([50, 75])
     assert [text.get_text() for text in ax.texts] == ["cannot be compared"]
     assert not clipped(ax.figure)
-
-
-@pytest.mark.parametrize("count", [1, 20])
-def test_a_trial_s_page_grows_by_a_line_for_each_change(count: int) -> None:
-    trial = tried((32, 48))
-    figure = trials.dots(replace(trial, rows=(trial.rows[0], *[trial.rows[3]] * count)))
-    assert [*figure.axes[0].bbox.size] == pytest.approx([trials.WIDE, trials.LINE * (count + 1)])
-    assert not clipped(figure)

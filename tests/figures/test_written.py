@@ -12,7 +12,7 @@ from PIL import Image
 
 import padviz
 from padviz.counting.coverage import coverages
-from padviz.figures.canvas import asking, png, save
+from padviz.figures.canvas import asking, pixels_of, png
 from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
 from tests.cli.test_cli import run
 
@@ -43,14 +43,12 @@ def test_cells_of_less_than_a_pixel_are_averaged_also_in_a_small_picture() -> No
     assert image.get_interpolation() == "antialiased"
 
 
-def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images(tmp_path: Path) -> None:
+def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images() -> None:
     figure = padviz.usage("resnet18", (64, 96))._shown.draw()
 
     def drawn(theme: str) -> Any:
-        path = tmp_path / f"{theme}.png"
         with asking(theme=theme):
-            save(figure, path)
-        return np.asarray(opened(path).convert("RGB"))
+            return pixels_of(figure)
 
     light, dark, again = drawn("light"), drawn("dark"), drawn("light")
     assert (light == again).all()  # the figure is as it was

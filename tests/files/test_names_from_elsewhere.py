@@ -64,17 +64,14 @@ def steered() -> str:
 
 
 COMMANDS = [
-    ["usage"], ["usage", "--format", "json"], ["uneven"], ["uneven", "--all"], ["uneven", "--size", "17"],
-    *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")), ["sizes", "--size", "16:16"],
-    ["sizes"], ["uneven", "--taps"], *(["uneven", "--taps", "--format", each] for each in ("csv", "json")),
-    ["coverage"], ["tiles"], ["coverage", "--format", "csv"], ["coverage", "--format", "json"],
-    ["layers"], ["layers", "--format", "csv"], ["layers", "--format", "json"],
-    ["diff", "--same"], ["compare", "--padding", "zero,reflect"], ["convert"], ["uneven", "--no\x1b[31m\u202e"],
-    ["usage", "--layer", "\x1b[31m\u202e"], ["usage", "--padding", "\x9b"], ["usage", "--format", "\x1b"],
-    ["usage", "--size", "\x1b"], ["usage", "--unit", "\x1b"], ["usage", "-o", "\x1b.\x07"],
-    ["uneven", "--layer", "\x1b"], ["layers", "-o", "no\x1b/x.png"], ["usage", "--cmap", "\x1b"],
-    ["export", "--size", "9,16", "-o", "out"],
-    ["export", "--what", "\x1b", "-o", "out"], ["diff", "x\x1b"],
+    ["usage"], ["usage", "--format", "json"], ["uneven", "--all"], ["uneven", "--size", "17"],
+    *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")),
+    ["sizes"], ["sizes", "--size", "16:16"], ["uneven", "--taps"], ["uneven", "--taps", "--format", "csv"],
+    ["coverage"], ["coverage", "--format", "csv"], ["tiles"], ["layers"], ["layers", "--format", "json"],
+    ["diff", "--same"], ["diff", "x\x1b"], ["compare", "--padding", "zero,reflect"], ["convert"],
+    ["uneven", "--no\x1b[31m\u202e"], ["usage", "--layer", "\x1b[31m\u202e"], ["usage", "-o", "\x1b.\x07"],
+    *(["usage", option, "\x9b"] for option in ("--padding", "--format", "--size", "--unit", "--cmap")),
+    ["layers", "-o", "no\x1b/x.png"], ["export", "--what", "\x1b", "-o", "out"],
 ]  # fmt: skip
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 SIZES = [96, (120, 160), 224]  # of the explorer that all look at
+VIEWS = count()
 PADDINGS = ["zero", "reflect", "circular", "partial", "valid"]
 
 
@@ -37,17 +43,11 @@ def opened(browser: Any, path: Path, fragment: str = "", *, waiting: bool = True
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
     page.goto(path.as_uri() + fragment)
     if waiting:
-        ready(page)
+        page.wait_for_function("() => document.documentElement.dataset.ready")
     return page
 
 
-def ready(page: Any) -> None:
-    """Waits until a page has drawn what it shows first."""
-    page.wait_for_function("() => document.documentElement.dataset.ready")
-
-
 def expect(locator: Any) -> Any:
-    """What is expected of a part of a page, which is waited for."""
     from playwright.sync_api import expect
 
     return expect(locator)
@@ -58,14 +58,29 @@ def begins(text: str) -> re.Pattern[str]:
     return re.compile("^" + re.escape(text))
 
 
-def reading(page: Any, key: str = "a") -> Any:
-    """What a panel says of the pixel under the pointer."""
-    return page.locator(f"#panel-{key} [data-part=read]")
+def show(page: Any, fragment: str) -> None:
+    """Goes to a view: what the fragment does not name is as when the page opens."""
+    views = next(VIEWS)  # with a number, so that the address changes
+    after(page, lambda: page.evaluate("hash => { location.hash = hash; }", f"{fragment}&view={views}"))
 
 
-def read(page: Any, key: str = "a") -> str:
-    text: str = reading(page, key).inner_text()
-    return text
+def choose(page: Any, where: str, label: str) -> None:
+    after(page, lambda: page.select_option(where, label=label))
+
+
+def click(page: Any, what: str) -> None:
+    after(page, lambda: page.click(what))
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        after(page, lambda key=key: page.keyboard.press(key))
+
+
+def says(page: Any, where: str, *texts: str) -> None:
+    """Waits until a part of a page has these texts in it."""
+    for text in texts:
+        expect(page.locator(where)).to_contain_text(text, use_inner_text=True)
 
 
 def point(page: Any, row: int, col: int, shape: tuple[int, int], key: str = "a") -> None:
@@ -80,10 +95,10 @@ def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
     page.wait_for_function(f"() => {where} === 'row {row}, column {col}'", timeout=15_000)
 
 
-def drawn(page: Any, key: str = "a") -> str:
-    """The picture of a panel, as the address of a PNG."""
-    found: str = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
-    return found
+def drawn(page: Any, key: str = "a") -> Any:
+    """The picture of a panel."""
+    url = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
+    return Image.open(io.BytesIO(b64decode(url.partition(",")[2])))
 
 
 def after(page: Any, act: Any) -> None:

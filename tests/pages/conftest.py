@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import padviz
-from tests.pages.browser import CHROMIUM, PADDINGS, SIZES, browsing, opened
+from tests.pages.browser import CHROMIUM, PADDINGS, SIZES, browsing, opened, show
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +28,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def explorer(browser: Any, file: Path) -> Any:
+    return opened(browser, file, "#remedy=-1")
+
+
 @pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Any]:
-    page = opened(browser, file, "#remedy=-1")
-    yield page
-    assert page.said == []
-    assert page.asked == [page.url.partition("#")[0]]
-    page.close()
+def page(explorer: Any, file: Path) -> Iterator[Any]:
+    """The explorer as it opens, with another map beside the first: one page for all tests, in each shown anew."""
+    explorer.mouse.move(5, 5)
+    show(explorer, "remedy=-1")
+    yield explorer
+    assert explorer.said == []
+    assert explorer.asked == [file.as_uri()]

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import padviz
-from tests.pages.browser import begins, expect, opened
+from tests.pages.browser import expect, opened, says
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +21,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("a gallery 100%")
     (place / "odd#net.toml").write_text('layers = [{op = "conv", name = "c%20", kernel = 3, padding = 1}]')
     source = [str(place / "odd#net.toml"), "resnet18", "vgg11"]
-    lists: dict[str, Any] = {"size": [64, 96], "padding": ["declared", "reflect", "valid"]}
     (place / "more.toml").write_text(
         '[[compare]]\nname = "schemes"\nmodels = ["vgg11"]\nsizes = [64]\npaddings = ["zero", "symmetric"]'
     )
     padviz.export(place / "more.toml", place / "out")
-    padviz.export(source, place / "out", **lists, what=["usage", "uneven"], jobs=1, format_=["png", "npz"])
+    lists: dict[str, Any] = {"size": [64, 96], "padding": ["reflect", "valid"], "what": ["usage", "uneven"]}
+    padviz.export(source, place / "out", **lists, jobs=1, format_=["png", "npz"])
     return place / "out"
 
 
 @pytest.fixture(scope="module")
-def page(browser: Any, folder: Path) -> Iterator[Any]:
-    page = opened(browser, folder / "index.html", waiting=False, viewport={"width": 1200, "height": 800})
-    yield page
-    page.close()
+def gallery(browser: Any, folder: Path) -> Any:
+    return opened(browser, folder / "index.html", waiting=False, viewport={"width": 1200, "height": 800})
+
+
+@pytest.fixture
+def page(gallery: Any) -> Iterator[Any]:
+    gallery.click("button[type=reset]")
+    gallery.wait_for_function("() => document.querySelectorAll('article[hidden]').length == 0")
+    yield gallery
+    assert gallery.said == []
+
+
+def choose(page: Any, key: str, value: str) -> None:
+    page.select_option(f"select[data-key={key}]", value)
 
 
 def shown(page: Any) -> list[str]:
@@ -47,33 +57,29 @@ def shows(page: Any, names: list[str]) -> None:
     page.wait_for_function(f"names => {cards}.map(each => each.dataset.name).join() === names.join()", arg=names)
 
 
-def reset(page: Any) -> None:
-    page.click("button[type=reset]")
-    page.wait_for_function("() => document.querySelectorAll('article[hidden]').length == 0")
-
-
 def test_all_pictures_load_from_disk_and_nothing_else_is_fetched(page: Any, folder: Path) -> None:
     cards = page.locator("article").all()
     assert len(cards) == len(list(folder.glob("*.png"))) > 10
     for card in cards:
         card.scroll_into_view_if_needed()
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('main img')].every(each => each.complete)", timeout=10_000
-    )
+    page.wait_for_function("() => [...document.querySelectorAll('main img')].every(each => each.complete)")
     assert page.evaluate("[...document.querySelectorAll('main img')].every(each => each.naturalWidth > 0)")
     expect(page.locator("main img, main .mini")).to_have_count(len(cards))
     assert all(url.startswith(folder.as_uri()) or url.startswith("data:") for url in page.asked)
-    assert page.said == []
+    says(page, "#failed", "could not be made")
+    links = page.evaluate("[...document.querySelectorAll('article a, footer a')].map(each => each.href)")
+    assert len(links) > 30
+    for link in links:
+        assert link.startswith("file://")
+        assert Path(unquote(urlsplit(link).path)).is_file(), link
 
 
 def test_the_page_may_ask_for_nothing_but_pictures(browser: Any, folder: Path) -> None:
     """What slips into a name cannot send anything away, nor run what lies elsewhere."""
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert text.index('http-equiv="Content-Security-Policy"') < text.index("<title>")
-    slipped = "".join(
-        f'<{tag} src="https://elsewhere.example/{tag}"></{tag}>'
-        for tag in ("img", "script", "iframe", "video", "embed")
-    )
+    tags = ("img", "script", "iframe", "video", "embed")
+    slipped = "".join(f'<{tag} src="https://elsewhere.example/{tag}"></{tag}>' for tag in tags)
     slipped += '<link rel="stylesheet" href="https://elsewhere.example/style">'
     slipped += '<script>document.title = "ran"</script><a href="#" onclick="document.title = 1">here</a>'
     (folder / "slipped.html").write_text(text.replace("<main>", f"<main>{slipped}"), encoding="utf-8")
@@ -89,56 +95,40 @@ def test_the_page_may_ask_for_nothing_but_pictures(browser: Any, folder: Path) -
     (folder / "slipped.html").unlink()
 
 
-def test_links_lead_to_files(page: Any, folder: Path) -> None:
-    links = page.evaluate("[...document.querySelectorAll('article a, footer a')].map(each => each.href)")
-    assert len(links) > 30
-    for link in links:
-        assert link.startswith("file://")
-        assert Path(unquote(urlsplit(link).path)).is_file(), link
-
-
 def test_filters_narrow_and_reset(page: Any) -> None:
     everything = shown(page)
-    page.select_option("select[data-key=network]", "resnet18")
-    page.select_option("select[data-key=size]", "96×96")
-    page.select_option("select[data-key=padding]", "reflect")
+    choose(page, "network", "resnet18")
+    choose(page, "size", "96×96")
+    choose(page, "padding", "reflect")
     shows(page, ["resnet18-96-reflect-usage"])
-    expect(page.locator("#count")).to_have_text(f"1 of {len(everything)} items", use_inner_text=True)
-    reset(page)
+    says(page, "#count", f"1 of {len(everything)} items")
+    page.click("button[type=reset]")
     shows(page, everything)
-    page.select_option("select[data-key=what]", "uneven")
-    shows(page, [name for name in everything if name.endswith("uneven")])
-    page.fill("#search", "VGG11-64")
-    shows(page, ["vgg11-64-uneven"])
-    reset(page)
-
-
-def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, folder: Path) -> None:
-    again = opened(browser, folder / "index.html", waiting=False)
-    again.select_option("select[data-key=what]", "uneven")
-    again.fill("#search", "vgg11")
-    chosen = shown(again)
-    again.wait_for_function("() => location.hash.includes('what=uneven') && location.hash.includes('vgg11')")
-    other = opened(browser, folder / "index.html", "#" + again.url.partition("#")[2], waiting=False)
-    assert chosen == [name for name in shown(page) if name.startswith("vgg11") and "uneven" in name]
-    shows(other, chosen)
-    expect(other.locator("select[data-key=what]")).to_have_value("uneven")
-    for each in (again, other):
-        assert each.said == []
-        each.close()
-
-
-def test_filters_that_nothing_fits_say_so(page: Any) -> None:
+    choose(page, "padding", "symmetric")  # one of the paddings of an item
+    shows(page, ["schemes"])
     page.fill("#search", "no such name")
-    shows(page, [])
-    expect(page.locator("#none")).to_have_text(begins("No item fits these filters."), use_inner_text=True)
+    says(page, "#none", "No item fits these filters.")
     page.click("#none button")
-    page.wait_for_function("document.querySelectorAll('article:not([hidden])').length > 10")
+    shows(page, everything)
     expect(page.locator("#none")).not_to_be_visible()
 
 
+def test_filters_stand_in_the_address_and_come_back(page: Any, browser: Any, folder: Path) -> None:
+    everything = shown(page)
+    choose(page, "what", "uneven")
+    shows(page, [name for name in everything if name.endswith("uneven")])
+    page.fill("#search", "VGG11-64")
+    shows(page, ["vgg11-64-uneven"])
+    page.wait_for_function("() => location.hash.includes('what=uneven') && location.hash.includes('VGG11')")
+    other = opened(browser, folder / "index.html", "#" + page.url.partition("#")[2], waiting=False)
+    shows(other, ["vgg11-64-uneven"])
+    expect(other.locator("select[data-key=what]")).to_have_value("uneven")
+    assert other.said == []
+    other.close()
+
+
 def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any) -> None:
-    page.select_option("select[data-key=network]", "resnet18")
+    choose(page, "network", "resnet18")
     names = shown(page)
     page.locator("article:visible a.picture").first.click()
     caption = page.locator("#seen figcaption")
@@ -156,11 +146,10 @@ def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any
     expect(caption).to_have_text(names[0], use_inner_text=True)
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).not_to_be_visible()
-    reset(page)
 
 
 def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
-    card = page.locator("article[data-name='vgg11-64-usage']")
+    card = page.locator("article[data-name='vgg11-64-reflect-usage']")
     expect(card.locator(".bar")).to_have_text("01 fair2+")
     expect(card.locator(".strip")).to_have_attribute("style", re.compile("#7f3b08"))
     lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name")
@@ -168,38 +157,25 @@ def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
     expect(lines).to_have_text(uneven[:7], use_inner_text=True)
 
 
-def test_items_of_several_sizes_and_paddings_are_found_under_each(page: Any) -> None:
-    page.select_option("select[data-key=padding]", "symmetric")
-    shows(page, ["schemes"])
-    reset(page)
-
-
-def starved(folder: Path, name: str) -> float:
-    record = json.loads((folder / f"{name}.json").read_text())
-    return (record["figures"].get("share") or {"starved": -1})["starved"] if record["what"] == "usage" else -1
-
-
 def test_cards_sort_by_a_figure(page: Any, folder: Path) -> None:
+    def starved(name: str) -> float:
+        record = json.loads((folder / f"{name}.json").read_text())
+        return (record["figures"].get("share") or {"starved": -1})["starved"] if record["what"] == "usage" else -1
+
     by_name = shown(page)
     page.select_option("#sort", "skew")
-    first = page.locator("article:visible").first.get_attribute("data-name")
-    assert first.startswith("resnet18")
+    assert shown(page)[0].startswith("resnet18")
     page.select_option("#sort", "starved")
-    figures = [starved(folder, name) for name in shown(page)]
+    figures = [starved(name) for name in shown(page)]
     assert figures == sorted(figures, reverse=True)
     assert figures[0] > 0 > figures[-1]
     page.select_option("#sort", "")
     shows(page, by_name)
 
 
-def test_what_failed_is_said(page: Any) -> None:
-    expect(page.locator("#failed")).to_contain_text("could not be made", use_inner_text=True)
-    assert page.said == []
-
-
 def test_axe_finds_no_serious_violation(browser: Any, folder: Path) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    viewed = opened(browser, folder / "index.html", "#item=resnet18-64-usage", waiting=False)
+    viewed = opened(browser, folder / "index.html", "#item=resnet18-64-reflect-usage", waiting=False)
     viewed.wait_for_selector("#viewer[open]")
     found = axe.Axe().run(viewed).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []

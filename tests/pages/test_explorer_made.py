@@ -1,0 +1,222 @@
+"""The explorer's page as it is made: of names and files from elsewhere, of modules and of ONNX files."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from dataclasses import replace
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec import to_builtins
+
+import padviz
+from padviz.network.network import Network
+from padviz.pages.explorer import MODULES, STYLES
+from padviz.pages.filling import script
+from tests.cli.test_cli import run
+from tests.pages.browser import click as click_on
+from tests.pages.browser import expect, opened
+from tests.sweeps import examples
+
+NASTY = [
+    "</script><script>window.harmed = 1</script>",
+    "<img src=x onerror='window.harmed = 1'>",
+    '"><svg onload=window.harmed=1>',
+    "<!--<script>",
+    "]]> ${window.harmed = 1} `",
+    "{{ 7 * 7 }} {% raw %}",
+    "\x00\x1b[31m\r\n\u2028\u202e",
+    "x" * 10_000,
+]
+TEXTS = st.one_of(st.sampled_from(NASTY), st.text(min_size=1, max_size=60).map(lambda text: text + "<b>'\"&"))
+STATIC = files("padviz.pages").joinpath("static")
+
+
+def named(texts: list[str]) -> Network:
+    """A small network whose title, name and layers are called so."""
+    net = padviz.load("vgg11")
+    names = [f"{texts[i % len(texts)]}{i}" for i in range(len(net.layers))]
+    layers = tuple(replace(layer, name=name) for layer, name in zip(net.layers, names, strict=True))
+    return replace(net, name=texts[0], title=texts[-1], layers=layers, targets=(names[-1],))
+
+
+@example(texts=NASTY)
+@examples(1)
+@given(texts=st.lists(TEXTS, min_size=1, max_size=4))
+def test_names_with_markup_are_only_ever_texts(browser: Any, tmp_path_factory: Any, texts: list[str]) -> None:
+    path = tmp_path_factory.mktemp("hostile") / "page.html"
+    padviz.explore(named(texts), [64], padding=["zero"]).save(path)
+    page = opened(browser, path, viewport={"width": 390, "height": 800})
+    for part in ("layers", "audit", "maps"):
+        click_on(page, f"#tab-{part}")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("() => window.harmed") is None
+    assert page.evaluate("() => document.scripts.length") == 2
+    expect(page.locator("img, b")).to_have_count(0)
+    expect(page.locator("#part-layers [data-part=strip] .layer")).to_have_count(len(padviz.load("vgg11").layers))
+    assert len(page.title()) <= 300
+    assert (page.said, page.asked) == ([], [path.as_uri()])
+    page.close()
+
+
+def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
+    assert "</script" not in script(MODULES)
+    assert not re.search("^(import|export) ", script(MODULES), re.MULTILINE)
+    assert not any("</style" in STATIC.joinpath(f"{name}.css").read_text() for name in STYLES)
+
+
+def test_pages_have_the_colours_of_the_figures() -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    from padviz.figures.colours import CMAP, POOLED, SHARES, UNEVEN
+
+    drawn = {
+        kind: [to_hex(each)[1:] for each in colormaps[name](range(256))]
+        for kind, name in (("share", SHARES), ("counts", CMAP))
+    }
+    assert json.loads(STATIC.joinpath("colours.json").read_text()) == drawn
+    look = STATIC.joinpath("look.css").read_text()
+    starved, overused = (f"#{drawn['share'][at]}" for at in (48, -49))
+    marks = {"uneven": UNEVEN, "pool": POOLED, "starved": starved, "overused": overused}
+    assert all(f"--{name}: {colour};" in look for name, colour in marks.items())
+
+
+def test_the_command_says_what_it_wrote_and_opens_it(elsewhere: None, monkeypatch: Any) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(click, "launch", lambda url: shown.append(url) or 0)
+    result = run("explore", "vgg11", "--size", "64,96x128", "--padding", "zero,reflect", "--open")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert shown == [str(Path.cwd() / "vgg11-64-96x128-zero-reflect-explore.html")]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["network", "maps", "size", "file"]
+    assert "maps     4" in result.stdout
+
+
+def test_networks_that_pad_otherwise_offer_what_they_declare(tmp_path: Path) -> None:
+    net = tmp_path / "net.toml"
+    net.write_text('layers = [{op = "conv", name = "c", kernel = 3, padding = 1, mode = "reflect"}]')
+    page = padviz.explore(net, [16])
+    assert page.maps == 6
+    assert '"paddings":["declared","zero"' in page.html
+    for schemes, maps in ((["zero"], "1 map"), (["zero", "reflect"], "2 maps")):
+        page = padviz.explore("vgg11", [64], padding=schemes)
+        assert repr(page) == f"<Explorer VGG-11, {maps}, {len(page.html) / 1e6:.1f} MB>"
+
+
+def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None:
+    began = time.process_time()
+    page = padviz.explore("ssd300_vgg16")
+    assert time.process_time() - began < 5
+    assert len(page.html.encode()) < 3_000_000
+
+
+@pytest.mark.parametrize("spelled", ["absolute", "relative"])
+def test_the_file_is_named_and_the_path_is_not(elsewhere: None, spelled: str) -> None:
+    helper = pytest.importorskip("onnx").helper
+    path = Path("secret-folder", "net.onnx")
+    path.parent.mkdir()
+    maps = "abcdefghi"
+    nodes = [helper.make_node("Conv", [before, "w"], [after], pads=[1] * 4) for before, after in pairwise(maps)]
+    weights = helper.make_tensor("w", 1, [3, 3, 3, 3], [0.0] * 81)
+    ends = [[helper.make_tensor_value_info(name, 1, [1, 3, "h", "w_"])] for name in (maps[0], maps[-1])]
+    path.write_bytes(helper.make_model(helper.make_graph(nodes, "g", *ends, [weights])).SerializeToString())
+    html = padviz.explore(path.absolute() if spelled == "absolute" else path, [(48, 64)]).html
+    assert "secret-folder" not in html
+    assert "padviz repad net.onnx" in html
+
+
+BRANCHING = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, (3, 5), padding=(1, 2))
+        self.c = nn.Conv2d(3, 3, (3, 2), stride=(2, 1))
+
+    def forward(self, x):
+        return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
+"""
+
+
+def facts_of(page: Any) -> Any:
+    packed = re.search(r'id="payload">(.*?)</script>', page.html, re.DOTALL)
+    assert packed
+    return json.loads(packed[1])
+
+
+def check_maps(source: Any, sizes: list[Any], shown: Any) -> None:
+    """The maps of a page are those of `usage`, and its audits, one of each size, those of `audit`."""
+    paddings = ["zero", "reflect"]
+    facts = facts_of(padviz.explore(source, [shown, *sizes], padding=paddings))
+    assert sorted(facts["sizes"]) == sorted([*size] for size in sizes)
+    assert facts["sizes"][facts["base"]] == [*shown]
+    asked = [size for size in facts["sizes"] for _ in paddings]
+    for size, padding, found in zip(asked, paddings * len(sizes), facts["maps"], strict=True):
+        summary = padviz.usage(source, tuple(size), padding).summary()
+        figures = found["figures"]
+        assert (found["size"], found["shape"]) == (size, [summary.target.shape])
+        assert figures["max"] == str(summary.max)
+        assert figures["share"] == to_builtins(summary.share)
+        assert figures["rim"] == (summary.rim and summary.rim.short)
+        ledger = {row.layer for row in padviz.uneven(source, tuple(size)).layers}
+        assert {row["layer"] for row in facts["records"][found["ledger"]].values()} == ledger
+    for size, audit in zip(facts["sizes"], facts["audits"], strict=True):
+        expected = padviz.audit(source, tuple(size))
+        assert (audit["size"], audit["border"]) == (size, expected.border)
+        assert audit["outcome"]["share"] == to_builtins(expected.outcome.share)
+        assert audit["target"] == [padviz.usage(source, tuple(size)).target.layer]
+        remedied = [facts["maps"][found] if isinstance(found, int) else found for found in audit["maps"]]
+        for remedy, found in zip(expected.remedies, remedied, strict=True):
+            assert found["size"] == remedy.outcome.size
+            assert found["figures"]["share"] == to_builtins(remedy.outcome.share)
+
+
+def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None, monkeypatch: Any) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
+    Path("branching_net.py").write_text(BRANCHING)
+    import branching_net
+
+    check_maps(branching_net.Net(), [(32, 30), (48, 64)], (48, 64))  # before and behind the branch
+
+
+@pytest.mark.parametrize("refused", [(32, 30), (64, 50)])
+def test_a_size_that_a_module_refuses_has_a_reason_and_the_others_their_maps(refused: Any) -> None:
+    nn = pytest.importorskip("torch").nn
+    net, shown = nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), (48, 30)
+
+    class Refusing(nn.Module):
+        def forward(self, x: Any) -> Any:
+            assert tuple(x.shape[-2:]) != refused, "no"
+            return net(x)
+
+    Refusing.net = net
+    facts = facts_of(padviz.explore(Refusing(), [shown, refused]))
+    assert facts["paddings"][0] == "declared"
+    first = facts["maps"][:: len(facts["paddings"])]
+    reasons = {tuple(size): found.get("reason") for size, found in zip(facts["sizes"], first, strict=True)}
+    assert reasons[shown] is None
+    assert "its forward fails" in reasons[refused]
+    with pytest.raises(padviz.PadvizError, match="its forward fails"):
+        padviz.explore(Refusing(), [refused, shown])
+
+
+def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    nn, path = torch.nn, tmp_path / "net.onnx"
+    net = nn.Sequential(nn.Conv2d(3, 4, (5, 3), (2, 1), (2, 0)), nn.ReLU(), nn.Conv2d(4, 4, 3, (1, 2), (0, 1)))
+    look = {"input_names": ["x"], "dynamic_axes": {"x": {2: "h", 3: "w"}}, "dynamo": False, "verbose": False}
+    torch.onnx.export(net, (torch.zeros(1, 3, 40, 60),), path, **look)
+    check_maps(path, [(40, 60), (33, 48)], (33, 48))
