@@ -1,4 +1,4 @@
-"""The law of formats: the table, JSON, CSV, Markdown and the card of one run state the same numbers."""
+"""The law of formats, over all commands: every format of a report states the same numbers of the same things."""
 
 from __future__ import annotations
 
@@ -6,301 +6,316 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from padviz.counting.shares.summary import Rim
+from padviz.cli.group import COMMANDS, cli
 from padviz.exports.cards import FIGURES
 from padviz.exports.record import records, result_of
-from padviz.geometry.one_layer import illustrate
-from padviz.reports.tables import by_axis
+from padviz.reports.rendering import ROWS, to_text
+from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim, formats_of
 from padviz.sources.toml.write import to_toml
+from padviz.version import SCHEMAS
 from tests.cli.test_cli import run
-from tests.sweeps import every_third
-from tests.test_turning import CHOSEN, laid
+from tests.cli.test_cli_foreign import plain
+from tests.scoring.made import coco_files, scenes
+from tests.snippets import seeing_file
+from tests.sweeps import REST
+from tests.trained.test_trying import folder
+from tests.turning import CHOSEN, laid
 
 NUMBER = re.compile(r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?(?: ?%)?")
+WALK = {
+    "audit": "net.toml", "compare": "net.toml --padding zero,symmetric", "coverage": "net.toml",
+    "detect": "seeing.onnx --size 48x64 --padding trained,circular",
+    "diff": "vgg11 vgg13 --size 64", "filters": "model.onnx --size 32x48",
+    "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "layers ": "",
+    "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
+    "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
+    "seen": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --size 9:60",
+    "uneven --taps": "net.toml", "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
+    "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
+    "uneven": "net.toml --all", "usage": "net.toml",
+}  # fmt: skip
+ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
+MAKES_A_PICTURE = ("usage", "compare", "coverage", "detect", "repad")  # -o names what is made beside
+FIRST = "parted on both axes"
+ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
+    pytest.param((command, name), id=f"{command}, {name}", marks=REST)
+    for command, line in WALK.items()
+    for name in CHOSEN
+    if name != FIRST and "net.toml" in line
+]
 
 
-@pytest.fixture(params=every_third(CHOSEN))
-def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A network and its size, as a command is asked for them."""
-    monkeypatch.chdir(tmp_path)
-    steps, (height, width) = CHOSEN[request.param]
-    Path("net.toml").write_text(to_toml(laid(steps, (height, width))))
-    return ["net.toml", "--size", f"{height}x{width}"]
+def prepared(command: str, network: str = FIRST) -> list[str]:
+    """A command line, whose files are written where it is run."""
+    line = WALK[command]
+    if "net.toml" in line:
+        Path("net.toml").write_text(to_toml(laid(*CHOSEN[network])))
+    if "model.onnx" in line:
+        plain("model.onnx")
+    if "seeing.onnx" in line:
+        seeing_file("seeing.onnx")
+    if "gt.json" in line:
+        coco_files(scenes(0, images=12))
+    if "photos" in line:
+        folder(Path("photos"), 3, 260, 280)
+    return [*command.split(), *line.split()]
 
 
-def said(command: str, asked: list[str], *args: str, format_: str = "") -> str:
-    result = run(command, *asked, *args, *(["--format", format_] if format_ else []))
-    assert result.exit_code == 0, result.stderr
-    return result.stdout
+@pytest.fixture(scope="module", params=ASKED)
+def report(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
+    """What a command reports, which runs once for all tests here."""
+    caught: list[Report] = []
+
+    def catching(report: Report, format_: str) -> str:
+        caught.append(report)
+        return to_text(report, format_)
+
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(tmp_path_factory.mktemp("formats"))
+        here.delenv("COLUMNS", raising=False)  # as the command that runs has none
+        with here.context() as inside:
+            inside.setattr("padviz.reports.rendering.to_text", catching)
+            result = run(*prepared(*request.param))
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{to_text(caught[0], 'table')}\n"
+        yield caught[0]
 
 
-def rows_of(text: str) -> list[dict[str, str]]:
-    found = csv.DictReader(io.StringIO(text))
-    return [{key: cell.removeprefix("'") for key, cell in row.items()} for row in found]
+def test_the_walk_has_all_commands() -> None:
+    assert {each.split()[0] for each in WALK} == {*COMMANDS} - ASIDE
+    assert {*COMMANDS} - ASIDE <= SCHEMAS.keys()
+    for name in {*COMMANDS} - ASIDE:
+        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        assert command is not None
+        (option,) = [each for each in command.params if each.name == "format_"]
+        assert tuple(option.type.choices) == formats_of(name)  # type: ignore[attr-defined]
+        assert {"table", "json", "csv", "markdown"} <= {*option.type.choices}  # type: ignore[attr-defined]
+        assert ("check" in {each.name for each in command.params}) == ("github" in formats_of(name))
 
 
-def states(text: str, value: float | None) -> bool:
+Known = dict[frozenset[str], set[Decimal]]  # numbers, by the keys that lead to them in JSON and the texts beside them
+
+
+def states(text: str, value: Decimal) -> bool:
     """Whether a text is that number, rounded to as many digits as it has.
 
-    >>> states("36.0 %", 0.36028), states("0.037", 0.03704), states("1,234", 1234), states("0.04", 0.03)
-    (True, True, True, False)
+    >>> states("36.0 %", Decimal("0.36028")), states("1,234", Decimal(1234)), states("0.04", Decimal("0.03"))
+    (True, True, False)
     """
-    if value is None:
-        return text == ""
     plain = Decimal(text.rstrip(" %").replace(",", ""))
     step = Decimal((0, (1,), plain.as_tuple().exponent))  # type: ignore[arg-type]
-    exact = Decimal(value) * (100 if text.endswith("%") else 1)
-    return abs(exact - plain) <= step * Decimal("0.5000001")
+    return abs(value * (100 if text.endswith("%") else 1) - plain) <= step * Decimal("0.5000001")
 
 
-def line(text: str, *start: str) -> str:
-    """What a table, or a card, says in the one line that begins with these words."""
-    found = [each for each in map(str.split, text.splitlines()) if each[: len(start)] == [*start]]
-    assert len(found) == 1, (start, text)
-    return " ".join(found[0][len(start) :])
+def leaves(value: Any, words: frozenset[str] = frozenset()) -> Iterator[tuple[frozenset[str], Any]]:
+    """All numbers in what JSON holds, those in its texts, and how long its lists are."""
+    if isinstance(value, dict):
+        beside = words | {each for each in value.values() if isinstance(each, str)}
+        for key, each in value.items():
+            yield from leaves(each, beside | {key, *key.split("_")})
+    elif isinstance(value, list):
+        yield words, len(value)
+        for each in value:
+            yield from leaves(each, words | {text for text in value if isinstance(text, str)})
+    elif isinstance(value, str):
+        yield from ((words, float(number.rstrip(" %").replace(",", ""))) for number in NUMBER.findall(value))
+    elif value is not None:
+        yield words, value if isinstance(value, float) else int(value)
 
 
-def line_of(text: str, name: str) -> str:
-    """The one line that begins with a name, with its gaps."""
-    (found,) = [each.strip() for each in text.splitlines() if each.split()[:1] == [name]]
+def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
+    """What is worked out of two numbers of JSON: the least share, the range of a grid, mean E, totals, remainders."""
+    for layer in facts.get("layers", ()):
+        if isinstance(layer, dict):
+            texts = {each for each in layer.values() if isinstance(each, str)}
+            words = frozenset(texts | {word for key in layer for word in (key, *key.split("_"))})
+            if layer.get("full"):
+                yield words, layer["min"] / layer["full"]
+            if "grid" in layer:
+                yield from ((words, each) for each in (min(map(min, layer["grid"])), max(map(max, layer["grid"]))))
+            if isinstance(energy := layer.get("energy"), dict):
+                yield words, sum(energy.values()) / 4
+    for name, rings in (facts.get("classes") or {}).items() if "ious" in facts else ():
+        yield frozenset((name, "objects")), sum(ring["objects"] for ring in rings)
+    if "balanced_without_remainder" in facts:
+        yield from ((frozenset(("remainder",)), each) for each in (0, 1))
+
+
+def known(facts: Any) -> Known:
+    found: Known = defaultdict(set)
+    for words, value in (*leaves(facts), *worked_out(facts)):
+        found[words].add(Decimal(repr(value)))
     return found
 
 
-def numbers(text: str) -> list[str]:
-    return NUMBER.findall(text)
+@pytest.fixture(scope="module")
+def facts(report: Report) -> Known:
+    return known(json.loads(to_text(report, "json")))
 
 
-def all_state(texts: list[str], values: list[float | None]) -> None:
-    """All of these texts state all of these values, in this order."""
-    assert len(texts) == len(values), (texts, values)
-    assert [pair for pair in zip(texts, values, strict=True) if not states(*pair)] == []
+ALSO = {  # what else a column may be called in JSON
+    "height": ("size",),
+    "width": ("size",),
+    "kernel_height": ("kernel",),
+    "kernel_width": ("kernel",),
+    "mean D": ("skew",),
+    "seen": ("values", "value"),
+    "recall_value": ("recall",),
+    **dict.fromkeys(("rim_top", "rim_bottom", "rim_left", "rim_right"), ("rim",)),
+    **dict.fromkeys(("0 to 25 %", "25 to 50 %", "50 to 100 %"), ("ap",)),  # of the classes
+    **dict.fromkeys(("outermost", "innermost"), ("recall",)),
+}
+WORKED_OUT = ("row", "column", "left", "top", "uneven", "D above 0")  # places, and what is counted or compared
 
 
-def test_usage_and_its_card(asked: list[str]) -> None:
-    table = said("usage", asked, "-o", "map.npz", "--overwrite")
-    facts = json.loads(said("usage", asked, "-o", "map.npz", "--overwrite", format_="json"))
-    share = facts["share"]
-    for name in ("max", "min", "mean", "centre"):
-        all_state([line(table, "paths,", name)], [facts[name]])
-    for name in ("starved", "overused"):
-        all_state(numbers(line(table, name))[:1], [share[name]])
-    ends = [share["least"], share["most"], share["corners"]["top_left"], share["corners"]["bottom_right"]]
-    all_state(numbers(line(table, "fair", "shares")), ends)
-    skewed = {"skew of shares": share["skew"], "skew of usage": facts["skew"]}
-    for name, axes in {**skewed, "asymmetry": facts["asymmetry"]}.items():
-        all_state(numbers(line(table, *name.split())), [axes["height"], axes["width"]])
-    depths = {each for side in facts["rim"].values() for each in side} - {0}
-    if depths:
-        assert {int(each) for each in numbers(line(table, "rim"))} == depths
-    (sheet,) = rows_of(said("usage", asked, "-o", "map.npz", "--overwrite", format_="csv"))
+def unstated(facts: Known, columns: Sequence[str], row: Sequence[str], exact: bool) -> list[tuple[str, str]]:
+    """The numbers of a row that JSON does not have by the words of their columns, nearest to what the row is about."""
+    there = frozenset().union(*facts)
+    about, found = there & {cell for cell in row if not NUMBER.fullmatch(cell)}, []
+    for column, cell in zip(columns, row, strict=True):
+        numbers = NUMBER.findall(cell) if cell not in about and column not in WORKED_OUT else []
+        values: set[Decimal] = set()
+        for name in (column, *ALSO.get(column, ())) if numbers else ():
+            wanted = there & {*re.split(r"[_ ,]+", name)}
+            named = [words for words in facts if wanted <= words]
+            nearest = max((len(about & words) for words in named), default=0)
+            values.update(*(facts[words] for words in named if len(about & words) == nearest))
+        for number in numbers:
+            if exact:
+                stated = number != cell or Decimal(number) in values
+            else:
+                scales = (1, 100) if "%" in cell else (1,)
+                stated = any(states(number, value * scale) for value in values for scale in scales)
+            found += [] if stated else [(column, cell)]
+    return found
+
+
+def test_csv_states_what_json_does(report: Report, facts: Known) -> None:
+    head, *rows = csv.reader(io.StringIO(to_text(report, "csv")))
+    assert rows
+    assert len({*head}) == len(head)
+    assert {len(row) for row in rows} == {len(head)}
+    assert all(re.fullmatch(r"[a-z0-9_]+|", key) for key in head)
+    assert [wrong for row in rows for wrong in unstated(facts, head, row, exact=True)] == []
+
+
+def tables_of(markdown: str) -> list[list[list[str]]]:
+    """The cells of each table of a page, row by row, without what keeps markup apart."""
+    blocks = [[line for line in block.splitlines() if line.startswith("| ")] for block in markdown.split("\n\n")]
+    return [
+        [[re.sub(r"\\(.)", r"\1", cell).strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+        for lines in blocks
+        if lines
+    ]
+
+
+def test_paper_states_what_json_does(report: Report, facts: Known) -> None:
+    page = to_text(report, "markdown")
+    for head, *rows in tables_of(page):
+        assert [wrong for row in rows for wrong in unstated(facts, head, row, exact=False)] == []
+    for name, value in re.findall(r"^- ([^:\n]*): ([+-]?\d[\d.,]*(?: ?%)?)", page, re.MULTILINE):
+        assert unstated(facts, [name], [value], exact=False) == []
+
+
+class Tables(HTMLParser):
+    """The cells of all tables of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.shown = self.folded = 0
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.folded += tag == "details"
+        self.inside &= tag != "summary"  # how a long cell opens
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+        self.shown += tag == "td" and not self.folded and len(self.rows[-1]) == 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = (self.inside and tag not in ("td", "th")) or tag == "summary"
+        self.folded -= tag == "details" and self.inside  # a long cell alone
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_a_notebook_has_the_tables_of_paper(report: Report) -> None:
+    found = Tables(to_text(report, "html"))
+    expected = [row for table in tables_of(to_text(report, "markdown")) for row in table]
+    own = [row for row in found.rows if len(row) > 2 or row in expected]
+    assert [row for row in expected if row not in own] == []
+    assert found.shown <= ROWS * max(1, to_text(report, "html").count("<table>"))
+
+
+def test_paper_has_the_numbers_of_the_screen(report: Report) -> None:
+    paper = {*NUMBER.findall(to_text(report, "markdown").replace("\\", ""))}
+    lines = [line for line in to_text(report, "table").splitlines() if not line.startswith("* ")]
+    said = {number for line in lines for number in NUMBER.findall(line)}
+    assert report.paper or said - paper == set()
+
+
+@pytest.mark.parametrize("command", ["sizes", "kernel", "layers"])
+def test_texts_are_written_as_they_are_printed(command: str, elsewhere: None) -> None:
+    asked = prepared(command)
+    for format_ in ("json", "csv", "markdown"):
+        name = f"x{SUFFIXES[format_]}"
+        assert run(*asked, "-o", name).exit_code == 0
+        assert Path(name).read_text() == run(*asked, "--format", format_).stdout
+
+
+def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(elsewhere: None) -> None:
+    asked = prepared("usage")[1:]
+    facts = json.loads(run("usage", *asked, "--no-picture", "--format", "json").stdout)
     run("export", *asked, "-o", "out", "--format", "json", "--jobs", "1")
-    (listed,) = rows_of(Path("out/index.csv").read_text())
-    pairs = {"height": ("top", "bottom"), "width": ("left", "right")}
-    for row in (sheet, listed):
-        assert [row[f"rim_{side}"] for axis in pairs for side in pairs[axis]] == [
-            str(depth) for axis in pairs for depth in facts["rim"][axis]
-        ]
-        for name, of in (("asymmetry", facts["asymmetry"]), ("skew", facts["skew"]), ("share_skew", share["skew"])):
-            assert [float(row[f"{name}_{axis}"]) for axis in pairs] == [of[axis] for axis in pairs]
-        for name in ("min", "max", "mean", "marginalised", "starved", "overused", "unused"):
-            assert float(row[name]) == {**share, **facts}[name]
-        assert [float(row["least_share"]), float(row["most_share"])] == [share["least"], share["most"]]
-        assert [int(row["height"]), int(row["width"])] == facts["size"]
     (record,) = records(Path("out"))
     assert {key: record.figures[key] for key in facts if key not in ("files", "padding")} == {
         key: each for key, each in facts.items() if key not in ("files", "padding")
     }
-    shown = dict(FIGURES["usage"](result_of(record)))
-    assert shown["rim"] == f"{short(facts['rim'])} px"
-    all_state(
-        [shown["starved"], shown["overused"], shown["paths, max"]], [share["starved"], share["overused"], facts["max"]]
-    )
-    all_state(numbers(shown["fair shares"]), [share["least"], share["most"]])
-    all_state([shown["asymmetry"]], [max(facts["asymmetry"].values())])
-    all_state([shown[name] for name in skewed], [max(axes.values(), key=abs) for axes in skewed.values()])
+    found = known(facts)
+    head, *rows = csv.reader(io.StringIO(Path("out/index.csv").read_text()))
+    assert [wrong for row in rows for wrong in unstated(found, head, row, exact=True)] == []
+    for name, value in dict(FIGURES["usage"](result_of(record))).items():
+        assert unstated(found, [name], [str(value)], exact=False) == []
 
 
-def short(rim: dict[str, list[int]]) -> str:
-    """The depths of a rim as cells have them: of both axes once where they are the same."""
-    texts = [str(first) if first == last else f"{first}, {last}" for first, last in (rim["height"], rim["width"])]
-    return texts[0] if texts[0] == texts[1] else " / ".join(texts)
+def test_a_name_is_no_markup_in_a_notebook() -> None:
+    name = "<img src=x onerror=alert(1)>&\x1b[31m"
+    blocks = [Heading(name), Facts([(name, name)]), Table([Column(name)], [{name: name}], name), Lines([name])]
+    text = to_text(Report("layers", {}, [[*blocks, Verbatim(name)]]), "html")
+    assert "<img" not in text
+    assert text.count("&lt;img") == 8
+    assert text.count("\x1b") == 0
 
 
-def test_compare(asked: list[str]) -> None:
-    given = ["--padding", "zero,symmetric", "-o", "c.png", "--overwrite"]
-    table, sheet = said("compare", asked, *given), rows_of(said("compare", asked, *given, format_="csv"))
-    facts = json.loads(said("compare", asked, *given, format_="json"))
-    assert [row["padding"] for row in sheet] == facts["values"] == ["zero", "symmetric"]
-    for row, found in zip(sheet, facts["results"], strict=True):
-        share = found["share"]
-        expected = [found["max"], *(share[key] for key in ("starved", "overused", "least", "most"))]
-        expected += [share["corners"]["top_left"], max(found["asymmetry"].values())]
-        expected += [max(share["skew"].values(), key=abs)]
-        assert row.pop("rim") == short(found["rim"])
-        assert [float(each) for each in [*row.values()][1:-1]] == expected
-        cells = re.split(r"\s{2,}", line_of(table, row["padding"]))
-        assert cells.pop(2) == short(found["rim"])
-        all_state(cells[1:], expected)
+def test_long_tables_are_folded_in_a_notebook() -> None:
+    for count, folded in ((ROWS, 0), (ROWS + 1, 1)):
+        table = Table([Column("n")], [{"n": i} for i in range(count)])
+        text = to_text(Report("layers", {}, [[table]]), "html")
+        assert text.count("<details>") == folded
+        assert ("<summary>1 more row</summary>" in text) == bool(folded)
+        assert re.findall(r"<td>(\d+)</td>", text) == [*map(str, range(count))]
 
 
-def test_uneven(asked: list[str]) -> None:
-    table, sheet = said("uneven", asked, "--all"), rows_of(said("uneven", asked, "--all", format_="csv"))
-    marked = said("uneven", asked, "--all", format_="markdown")
-    (facts,) = json.loads(said("uneven", asked, "--all", format_="json"))["results"]
-    listed = {(layer["layer"], axis): layer[axis] for layer in facts["layers"] for axis in ("height", "width")}
-    uneven = {layer["layer"]: layer for layer in facts["layers"]}
-    assert [(row["layer"], row["axis"]) for row in sheet] == [*listed]
-    for row in sheet:
-        found, layer = listed[row["layer"], row["axis"]], uneven[row["layer"]]
-        plain = ("input", "output", "kernel", "stride", "dilation", "remainder", "skipped", "overhang")
-        assert [int(row[key]) for key in plain] == [found[key] for key in plain]
-        for key in ("declared", "consumed"):
-            assert [int(row[f"{key}_before"]), int(row[f"{key}_after"])] == found[key]
-        reads = found["consumed"][0], found["consumed"][1] + found["overhang"]
-        assert row["uneven"] == str(int(reads[0] != reads[1] and not found["circular"]))
-        assert row["offset"] == ("" if found["offset"] is None else str(found["offset"]))
-        assert (row["kind"], row["convolution"]) == (layer["kind"], str(int(layer["convolution"])))
-        same = layer["height"] == {
-            **layer["width"],
-            **{key: layer["height"][key] for key in ("offset", "offset_added", "rim_added")},
-        }
-        shape = f"{found['kernel']}/{found['stride']}/{found['dilation']}"
-        pads = ("+".join(map(str, found[key])) for key in ("declared", "consumed"))
-        lost = [str(found[key]) for key in ("remainder", "skipped", "overhang") if found[key]]
-        added = [layer[axis]["offset_added"] for axis in (("height", "width") if same else (row["axis"],))]
-        moved = [] if all(each is None for each in added) else by_axis(added).split()
-        rims = [layer[axis]["rim_added"] for axis in (("height", "width") if same else (row["axis"],) * 2)]
-        assert [row["rim_added_before"], row["rim_added_after"]] == [*map(str, found["rim_added"] or ("", ""))]
-        rim = Rim(*rims).short.split() if all(rims) else []
-        cells = [shape, *([] if same else [row["axis"]]), *pads, *lost, *moved, *rim]
-        for text in (table, marked.replace("|", " ")):
-            (own,) = [
-                each
-                for each in text.splitlines()
-                if each.split()[:1] == [row["layer"]] and (same or row["axis"] in each.split())
-            ]
-            words = [word for word in own.split()[1:] if word not in ("(pool)",)]
-            assert words[1 : 1 + len(cells)] == cells
-            if row["uneven"] == "1":
-                assert [int(each) for each in numbers(" ".join(words[1 + len(cells) :]))] == [*reads]
-
-
-def test_coverage(asked: list[str]) -> None:
-    given = ["-o", "c.npz", "--overwrite"]
-    table, (row,) = said("coverage", asked, *given), rows_of(said("coverage", asked, *given, format_="csv"))
-    (found,) = json.loads(said("coverage", asked, *given, format_="json"))["layers"]
-    assert row == {key: str(each) for key, each in found.items()}
-    least = found["min"] / found["full"]
-    shown = [found["height"], found["width"], found["full"], least]
-    all_state(
-        numbers(line(table, row["layer"])), [*shown, *(found[f"share_{key}"] for key in ("mean", "centre", "corner"))]
-    )
-
-
-def test_taps(asked: list[str]) -> None:
-    asked = [*asked, "--taps"]
-    table, sheet = said("uneven", asked), rows_of(said("uneven", asked, format_="csv"))
-    layers = json.loads(said("uneven", asked, format_="json"))["layers"]
-    for row, found in zip(sheet, layers, strict=True):
-        grid = [each for reads in found["grid"] for each in reads]
-        shape = [len(found["grid"]), len(found["grid"][0])]
-        assert row["taps"] == f"{shape[0]} x {shape[1]}"
-        assert [int(row[key]) for key in ("units", "least", "most")] == [found["units"], min(grid), max(grid)]
-        both = [found["imbalance"]["height"], found["imbalance"]["width"]]
-        assert [float(row["top_bottom"]), float(row["left_right"])] == both
-        counted: list[float | None] = [*shape, found["units"], min(grid), max(grid)]
-        imbalance = both[:1] if both[0] == both[1] else both
-        all_state(numbers(line(table, row["layer"]).partition(" ")[2]), [*counted, *imbalance])
-
-
-def test_layers(asked: list[str]) -> None:
-    table, sheet = said("layers", asked), rows_of(said("layers", asked, format_="csv"))
-    layers = json.loads(said("layers", asked, format_="json"))["layers"]
-    for row, found in zip(sheet, layers, strict=True):
-        assert row["macs"] == ("" if found["macs"] is None else str(found["macs"]))
-        pairs = {key: each for key, each in found.items() if isinstance(each, list)}
-        for key in ("size", "stride", "padding", "centre", "offset"):
-            pairs[f"field_{key}"] = [found["field"][axis][key] for axis in ("height", "width")]
-        for key, pair in pairs.items():
-            tall, wide = ("+".join(map(str, each)) if isinstance(each, list) else _short(each) for each in pair)
-            assert row[key].strip() == (tall if tall == wide else f"{tall} x {wide}").strip()
-        shape = "/".join(row[key] for key in ("kernel", "stride", "dilation")) if row["kernel"] else ""
-        macs = row["macs"].removeprefix("0") if row["macs"] == "0" else row["macs"]
-        shown = [row["kind"], shape, *(row[key] for key in ("padding", "input", "output")), macs]
-        shown += [row[key] for key in ("field_size", "field_offset", "parts_at")]
-        words = [_bare(word) for cell in shown for word in cell.split()]
-        assert [*map(_bare, line(table, row["layer"]).split())] == words
-
-
-def _bare(word: str) -> str:
-    return word.replace(",", "")
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
-def test_sizes(asked: list[str]) -> None:
-    given = [asked[0], "--size", "9:60"]
-    table, sheet = said("sizes", given), rows_of(said("sizes", given, format_="csv"))
-    facts = json.loads(said("sizes", given, format_="json"))
-    assert [int(row["size"]) for row in sheet] == facts["balanced"]
-    assert [int(row["size"]) for row in sheet if row["remainder"] == "0"] == facts["balanced_without_remainder"]
-    assert [row["macs"] for row in sheet] == [str(each) for each in facts["macs"] or []] or not facts["macs"]
-    assert numbers(line(table, "balanced"))[:2] == [str(len(facts["balanced"])), "52"]
-    assert numbers(line(table, "no", "remainder"))[:2] == [str(len(facts["balanced_without_remainder"])), "52"]
-    runs = [each.split()[1:] for each in table.splitlines() if each.split()[:1] == ["sizes"]]
-    for words, sizes in zip(runs, (facts["balanced"], facts["balanced_without_remainder"]), strict=True):
-        spans = [[*map(int, word.split("-"))] for word in words if word != "none"]
-        assert [n for span in spans for n in range(span[0], span[-1] + 1)] == sizes
-
-
-@pytest.mark.parametrize("scheme", ["zero", "symmetric", "zero/circular", "partial"])
-@pytest.mark.parametrize("size", [(4, 7), (7, 4), (8, 16)])
-def test_kernel_prints_the_grids_of_one_layer(scheme: str, size: tuple[int, int]) -> None:
-    shown = illustrate(3, 2, 1, size, scheme)
-    given = ["--kernel", "3", "--stride", "2", "--size", f"{size[0]}x{size[1]}", "--padding", scheme]
-    for pixel in (None, (3, 1)):
-        text = said("kernel", given, *(["--pixel", f"{pixel[0]},{pixel[1]}"] if pixel else []))
-        assert numbers(text.splitlines()[0])[:4] == ["3", "3", "2", "1"]
-        grids = [shown.padded, shown.uses, *([shown.taps(*pixel)] if pixel else [])]
-        printed = [each.split() for each in text.splitlines()[3:]]
-        assert len(printed) == max(map(len, grids))
-        for i, words in enumerate(printed):
-            assert words == [str(cell) for grid in grids if i < len(grid) for cell in grid[i]]
-
-
-def test_audit(asked: list[str]) -> None:
-    """Wherever the report has them, the figures of the network and of each remedy are those of JSON."""
-    (found,) = json.loads(said("audit", asked, format_="json"))["results"]
-    marked = [
-        [cell.strip() for cell in each.strip("|").split("|")]
-        for each in said("audit", asked, format_="markdown").splitlines()
-        if each.startswith("| ")
-    ]
-    head, today, *remedies = marked
-    screen = said("audit", asked)
-    outcomes = {"today": found["outcome"]} | {each["what"]: each["outcome"] for each in found["remedies"]}
-    assert [today[0], *(row[0] for row in remedies)] == [*outcomes]
-    ratios = {each["what"]: each["macs_ratio"] for each in found["remedies"]}
-    for cells in (today, *remedies):
-        row, after = dict(zip(head, cells, strict=True)), outcomes[cells[0]]
-        share = after["share"]
-        all_state(
-            [row["uneven"], row["starved"], row["overused"]],
-            [after["uneven_convolutions"], share["starved"], share["overused"]],
-        )
-        assert row["rim"] == short(after["rim"])
-        if ratios.get(cells[0]) is not None:
-            all_state([row["macs"].rstrip("x")], [ratios[cells[0]]])
-        own = [each for each in screen.splitlines() if re.match(rf"\s+(\d+ )?{re.escape(cells[0])}  ", each)]
-        for each in own:
-            told = re.split(r"\s{2,}", each.split(cells[0])[1].strip())
-            assert told[:4] == [row[key] for key in ("uneven", "starved", "overused", "rim")]
-    assert any(each.split()[:1] == ["today"] for each in screen.splitlines()) == bool(remedies)
+def test_differences_are_annotated() -> None:
+    for check, level in (([], "warning"), (["--check"], "error")):
+        result = run("diff", "vgg11", "vgg13", "--size", "64", "--format", "github", *check)
+        assert result.exit_code == len(check)
+        lines = result.stdout.splitlines()
+        assert {line.partition(" ")[0] for line in lines} == {f"::{level}"}
+        assert lines[0] == f"::{level} title=VGG-11 and VGG-13%2C 64 x 64::features.2: kind, both: maxpool and conv"

@@ -5,10 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,13 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.coverage import coverage
 from padviz.engine.limbs import to_ints
-from padviz.exports.cards import FIGURES, card
-from padviz.exports.record import records, result_of
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import field_boxes, ledger_bars
@@ -32,57 +27,46 @@ from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
 from padviz.pages.payload import Contents, payload
 from padviz.pages.planes import Shelf
-from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.strategies import networks
-from tests.sweeps import every_third, examples, thirds
-from tests.turning import settled, settled_audit, turned, turned_network, turned_text
+from tests.sweeps import REST, examples
+from tests.turning import CHOSEN, Steps, laid, settled, settled_audit, turned, turned_network, turned_text
 
-CHOSEN: dict[str, tuple[list[dict[str, Any]], tuple[int, int]]] = {
-    name: (case["layers"], tuple(case["size"]))
-    for name, case in tomllib.loads((Path(__file__).parent / "turned.toml").read_text()).items()
+COMMANDS = {
+    "usage": "MODEL --size SIZE -o OUT.csv --overwrite",
+    "uneven": "MODEL --size SIZE --all",
+    "sizes": "MODEL --axis height --size 9:60",
+    "audit": "MODEL --size SIZE",
+    "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
+    "tiles": "MODEL --size SIZE",
+    "uneven --taps": "MODEL --size SIZE",
+    "layers": "MODEL --size SIZE",
+    "diff": "MODEL --size SIZE --same",
 }
+DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect --no-picture"}
 
 
-class Pair:
-    """A network and the same turned, in files of one name, and what commands say of both."""
-
-    def __init__(self, folder: Path, network: Network, size: tuple[int, int]) -> None:
-        self.folders = folder / "lying", folder / "standing"
-        self.sizes = size, size[::-1]
-        for place, each in zip(self.folders, (network, turned_network(network)), strict=True):
-            place.mkdir()
-            (place / "net.toml").write_text(to_toml(each))
-
-    def said(self, command: str) -> tuple[str, str]:
-        """What a command says of the network, and of the one that is turned; what it is asked is turned too."""
-        return self._said(0, command), self._said(1, turned_text(command))
-
-    def _said(self, which: int, command: str) -> str:
-        height, width = self.sizes[which]
-        put = {"MODEL": str(self.folders[which] / "net.toml"), "SIZE": f"{height}x{width}"}
-        put["OUT"] = str(self.folders[which] / "out")
-        words = [re.sub("|".join(put), lambda key: put[key[0]], word) for word in command.split()]
-        result = run(*words)
-        assert result.exit_code in (0, 2), result.output
-        return result.stdout or result.stderr
-
-    def counts(self) -> tuple[list[list[str]], list[list[str]]]:
-        """The counts that a command wrote for both."""
-        found = [[*csv.reader(io.StringIO((each / "out.csv").read_text()))] for each in self.folders]
-        return found[0], found[1]
+def agree(steps: Steps, size: tuple[int, int], command: str) -> None:
+    """What a command says as JSON of a turned network is turned, and so are the counts that it writes."""
+    network, asked = laid(steps, size), f"{command} {(COMMANDS | DRAWN)[command]} --format json"
+    lying, standing = said(network, size, asked), said(turned_network(network), size[::-1], turned_text(asked))
+    if lying[0].startswith("padviz: "):
+        assert standing[0].startswith("padviz: ")
+        return
+    assert settled(turned(objects(lying[0]))) == settled(objects(standing[0]))
+    assert [[*column] for column in zip(*lying[1], strict=True)] == standing[1]
 
 
-@contextmanager
-def pair_of(steps: list[dict[str, Any]], size: tuple[int, int]) -> Iterator[Pair]:
+def said(network: Network, size: tuple[int, int], command: str) -> tuple[str, list[list[str]]]:
+    """What a command says of a network, and the counts that it writes."""
     with TemporaryDirectory() as folder:
-        yield Pair(Path(folder), laid(steps, size), size)
-
-
-def laid(steps: list[dict[str, Any]], size: tuple[int, int]) -> Network:
-    """The network of some steps, which have names or get them."""
-    return parse({"layers": [{"name": f"l{i}", **step} for i, step in enumerate(steps)], "size": [*size]}, "net")
+        model, out = Path(folder, "net.toml"), Path(folder, "out.csv")
+        model.write_text(to_toml(network))
+        put = {"MODEL": str(model), "SIZE": f"{size[0]}x{size[1]}", "OUT.csv": str(out)}
+        result = run(*(put.get(word, word) for word in command.split()))
+        assert result.exit_code in (0, 2), result.output
+        return result.stdout or result.stderr, [*csv.reader(io.StringIO(out.read_text()))] if out.exists() else []
 
 
 def objects(text: str) -> Any:
@@ -98,95 +82,39 @@ def objects(text: str) -> Any:
     return found
 
 
-def rows(text: str) -> Any:
-    """The rows of CSV, by layer and axis where each axis has its own: either may stand first."""
-    found = [{key: cell.removeprefix("'") for key, cell in row.items()} for row in csv.DictReader(io.StringIO(text))]
-    if not any("axis" in row for row in found):
-        return found
-    return {", ".join(row.get(key, "") for key in ("layer", "axis", "what")): row for row in found}
+# Each command on two networks, and on the others in `make soak`.
+TURNED = [
+    pytest.param(name, command, marks=REST if (i + j) % 6 else (), id=f"{name}-{command}")
+    for j, command in enumerate([*COMMANDS, *DRAWN])
+    for i, name in enumerate(CHOSEN)
+]
+SOME = [pytest.param(name, marks=REST if i % 6 else ()) for i, name in enumerate(CHOSEN)]
 
 
-COMMANDS = {
-    "usage": "MODEL --size SIZE -o OUT.csv --overwrite",
-    "uneven": "MODEL --size SIZE --all",
-    "sizes": "MODEL --axis height --size 9:60",
-    "audit": "MODEL --size SIZE",
-    "coverage": "MODEL --size SIZE -o OUT.csv --overwrite",
-    "tiles": "MODEL --size SIZE",
-    "uneven --taps": "MODEL --size SIZE",
-    "layers": "MODEL --size SIZE",
-    "diff": "MODEL --size SIZE --same",
-}
-DRAWN = {"compare": "MODEL --size SIZE --padding zero,circular/zero,reflect -o OUT.png --overwrite"}
-WITHOUT_CSV = ("usage", "audit")
-
-
-def agree(pair: Pair, command: str) -> None:
-    """What a command says as JSON and as CSV is turned, and so are the counts that it writes."""
-    asked = f"{command} {(COMMANDS | DRAWN)[command]}"
-    for read, format_ in ((objects, "json"), (rows, "csv"))[: 1 if command in WITHOUT_CSV else 2]:
-        lying, standing = pair.said(f"{asked} --format {format_}")
-        if lying.startswith("padviz: "):
-            assert standing.startswith("padviz: ")
-            return
-        assert settled(turned(read(lying))) == settled(read(standing))
-    if "OUT.csv" in asked:
-        lying_counts, standing_counts = pair.counts()
-        assert [[*column] for column in zip(*lying_counts, strict=True)] == standing_counts
-
-
-@pytest.mark.parametrize(("name", "command"), thirds(CHOSEN, [*COMMANDS, *DRAWN]))
+@pytest.mark.parametrize(("name", "command"), TURNED)
 def test_a_turned_network_turns_what_a_command_says(name: str, command: str) -> None:
-    with pair_of(*CHOSEN[name]) as pair:
-        agree(pair, command)
+    agree(*CHOSEN[name], command)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@given(network=networks(most=4))
-@examples(3)
+@given(network=networks(most=4), command=st.sampled_from([*COMMANDS]))
+@examples(15)
 def test_any_turned_network_turns_what_a_command_says(command: str, network: Any) -> None:
-    with pair_of(*network) as pair:
-        agree(pair, command)
-
-
-@pytest.mark.parametrize("name", every_third(CHOSEN))
-def test_tables_of_a_turned_network_are_turned(name: str) -> None:
-    with pair_of(*CHOSEN[name]) as pair:
-        for command in ("uneven", "uneven --taps", "layers", "diff"):
-            lying, standing = pair.said(f"{command} {COMMANDS[command]}")
-            assert lines(turned_text, lying) == lines(str, standing)
-        lying, standing = pair.said(f"uneven {COMMANDS['uneven']} --format markdown")
-        assert lines(turned_text, lying) == lines(str, standing)
-
-
-def lines(turn: Callable[[str], str], text: str) -> list[str]:
-    """The lines of a table with their cells, whichever axis stands first."""
-    cells = [
-        [turn(cell.strip()) for cell in re.split(r"  +|\|", line)]
-        for line in text.splitlines()
-        if not re.search("near padding|─", line)
-    ]
-    return sorted(json.dumps(sorted(settled(row), key=str)) for row in cells)
+    agree(*network, command)
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, "zero/circular", "reflect/partial"])
-@pytest.mark.parametrize("pixel", ["0,3", "2,1"])
-def test_one_layer_on_a_turned_image_is_turned(scheme: str, pixel: str) -> None:
+def test_one_layer_on_a_turned_image_is_turned(scheme: str) -> None:
     shape = 5, 1 + scheme.count("i"), 1 + scheme.count("r")
-    at = [int(each) for each in pixel.split(",")]
-    lying, standing = (
-        illustrate(*shape, size, mode) for size, mode in (((9, 10), scheme), ((10, 9), turned_text(scheme)))
-    )
-    for grids in ((lying.uses, standing.uses), (lying.taps(*at), standing.taps(*at[::-1]))):
-        assert [[*column] for column in zip(*grids[0], strict=True)] == [[*row] for row in grids[1]]
+    lying, standing = illustrate(*shape, (9, 10), scheme), illustrate(*shape, (10, 9), turned_text(scheme))
+    pairs = [(lying.uses, standing.uses), *((lying.taps(*at), standing.taps(*at[::-1])) for at in ((0, 3), (2, 1)))]
+    for grid, other in pairs:
+        assert [[*column] for column in zip(*grid, strict=True)] == [[*row] for row in other]
 
 
 def drawn(figure: Any) -> list[Any]:
-    """What a picture shows: the images, and the bars, of each of its parts."""
-    images = [
-        image.get_array() for ax in figure.axes if not ax.get_label().startswith("<colorbar") for image in ax.images
-    ]
-    return [np.asarray(each) for each in images]
+    """The images that a picture shows."""
+    parts = [ax for ax in figure.axes if not ax.get_label().startswith("<colorbar")]
+    return [np.asarray(image.get_array()) for ax in parts for image in ax.images]
 
 
 def bars(figure: Any) -> list[list[tuple[float, ...]]]:
@@ -194,7 +122,7 @@ def bars(figure: Any) -> list[list[tuple[float, ...]]]:
     return [[(*each.get_xy(), each.get_width(), each.get_height()) for each in ax.patches] for ax in figure.axes]
 
 
-@pytest.mark.parametrize("name", every_third(CHOSEN))
+@pytest.mark.parametrize("name", SOME)
 def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     steps, size = CHOSEN[name]
     network = laid(steps, size)
@@ -232,7 +160,7 @@ class Opened(Shelf):
         return value
 
 
-@pytest.mark.parametrize("name", every_third(CHOSEN))
+@pytest.mark.parametrize("name", SOME)
 def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("padviz.pages.payload.Shelf", Opened)
     steps, size = CHOSEN[name]
@@ -242,44 +170,8 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
         for audited in facts["audits"]:
             remedies = audited["remedies"]
             audited["maps"] = {each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)}
-            assert [remedies[at]["needs"] for at in audited.pop("groups")] == [
-                *dict.fromkeys(each["needs"] for each in remedies)
-            ]
+            groups = [remedies[at]["needs"] for at in audited.pop("groups")]
+            assert groups == [*dict.fromkeys(each["needs"] for each in remedies)]
             settled_audit(audited)
         found.append(json.loads(json.dumps(facts, default=int)))
     assert settled(turned(found[0])) == settled(found[1])
-
-
-@pytest.mark.parametrize("name", every_third(CHOSEN))
-def test_an_export_of_a_turned_network_is_turned(name: str) -> None:
-    with pair_of(*CHOSEN[name]) as pair:
-        pair.said("export MODEL --size SIZE --what usage,coverage,uneven,taps --format json --jobs 1 -o OUT")
-        found = [{record.what: record for record in records(each / "out")} for each in pair.folders]
-        assert len(found[0]) == 4
-        for what, record in found[0].items():
-            other = found[1][what]
-            assert settled(turned(record.figures)) == settled(other.figures)
-            lying, standing = (json.loads(json.dumps(card(each))) for each in (record, other))
-            for cell in (lying, standing):
-                assert cell.pop("figures").startswith("<table")
-            shown = [json.loads(json.dumps(FIGURES[what](result_of(each)))) for each in (record, other)]
-            assert settled(turned(shown[0])) == settled(shown[1])
-            for key in ("rank", "size"):
-                assert settled(turned(lying[key])) == settled(standing[key])
-            grids = [{name: {"grid": grid} for name, grid in each["taps"] or []} for each in (lying, standing)]
-            assert turned(grids[0]) == grids[1]
-            for each, figures in ((lying, record.figures), (standing, other.figures)):
-                lines = [*map(tuple, each["ledger"] or [])]
-                assert each["ledger"] is None or lines == uneven_lines(figures, lines)
-
-
-def uneven_lines(figures: dict[str, Any], chosen: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The uneven layers of a ledger with what each reads, on the axis that a card chose where both are uneven."""
-    found = []
-    for layer in figures["layers"]:
-        pairs = [
-            (each["consumed"][0], each["consumed"][1] + each["overhang"]) for each in (layer["height"], layer["width"])
-        ]
-        uneven = [(layer["layer"], *pair, layer["convolution"]) for pair in pairs if pair[0] != pair[1]]
-        found += [next((line for line in uneven if line in chosen), uneven[0])] if uneven else []
-    return found

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from padviz.network.network import Network
+from padviz.sources.toml.build import parse
+
+Steps = list[dict[str, Any]]
+CHOSEN: dict[str, tuple[Steps, tuple[int, int]]] = {
+    name: (case["layers"], tuple(case["size"]))
+    for name, case in tomllib.loads(Path(__file__).with_name("turned.toml").read_text()).items()
+}
 
 WORDS = [("height", "width"), ("top", "left"), ("bottom", "right")]
 OTHER = {a: b for pair in WORDS for a, b in (pair, pair[::-1])}
@@ -21,6 +30,11 @@ GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and co
 DEPTHS = r"-?\d+(?:, -?\d+)?"
 FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*(?: %)?"
 SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
+
+
+def laid(steps: Steps, size: tuple[int, int]) -> Network:
+    """The network of some steps, which have names or get them."""
+    return parse({"layers": [{"name": f"l{i}", **step} for i, step in enumerate(steps)], "size": [*size]}, "net")
 
 
 def turned_network(network: Network) -> Network:
