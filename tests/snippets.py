@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper, parser
 
 from tests.cli.test_cli_foreign import plain as plain_file
 from tests.keras_files import image, layer, sequential, written
@@ -22,23 +23,11 @@ UNTRAINED = re.compile(
 )  # as the stand-ins are
 
 
-REFERENCE = (  # pages of docs/ whose blocks need files, or each other: tests/test_readme.py runs them
-    "reference/guide.md",
-    "evidence/experiment.md",
-    "evidence/limits.md",
-    "howto/repad.md",
-    "reference/notebooks.md",
-    "reference/networks.md",
-    "evidence/benchmarks.md",
-    "design.md",
-)
-
-
 class Shown(NamedTuple):
-    """A command, and what a page shows of what it prints: "..." stands for any lines."""
+    """A command, and what a page shows of what it prints, if anything: "..." stands for any lines."""
 
     command: str
-    output: str
+    output: str | None
 
 
 def fenced(page: str, language: str) -> list[str]:
@@ -47,8 +36,11 @@ def fenced(page: str, language: str) -> list[str]:
 
 
 def shown(page: str) -> Iterator[Shown]:
-    """The commands of padviz in blocks of a console, each behind a "$"."""
-    for block in (re.sub(r" \\\n +", " ", each) for each in fenced(page, "console")):
+    """The commands of padviz in blocks of a console, each behind a "$", and in indented blocks, with a "$" or alone."""
+    for command in re.findall(r"^    padviz (.*?)(?: +#.*)?$", page, re.MULTILINE):
+        yield Shown(command, None)
+    indented = re.findall(r"^    \$ .*\n(?:    .*\n|\n(?=    ))*", page, re.MULTILINE)
+    for block in (*(re.sub(r" \\\n +", " ", each) for each in fenced(page, "console")), *map(dedent, indented)):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             if command.startswith("padviz "):
@@ -81,12 +73,10 @@ def said(stderr: str) -> list[str]:
 
 def seeing_file(path: str) -> None:
     """Write a detector of what is dark: nothing is drawn of a network that does not react."""
-    weights = numpy_helper.from_array(np.full((1, 3, 3, 3), -0.2, np.float32), "w")
-    bias = numpy_helper.from_array(np.full(1, -2, np.float32), "b")
-    nodes = [
-        helper.make_node("Conv", ["image", "w", "b"], ["c"], name="c", pads=[1, 1, 1, 1]),
-        helper.make_node("Sigmoid", ["c"], ["y"], name="y"),
-    ]
-    image = helper.make_tensor_value_info("image", 1, ["n", 3, "h", "w"])
-    graph = helper.make_graph(nodes, "net", [image], [helper.make_tensor_value_info("y", 1, None)], [weights, bias])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    head = '<ir_version: 8, opset_import: ["" : 17]> net (float[n, 3, h, w] image) => (float[n, 1, h, w] y)'
+    model = parser.parse_model(f"{head} {{ c = Conv <pads = [1, 1, 1, 1]> (image, w, b) y = Sigmoid (c) }}")
+    for node in model.graph.node:
+        node.name = node.output[0]
+    for name, value in (("w", np.full((1, 3, 3, 3), -0.2, np.float32)), ("b", np.full(1, -2, np.float32))):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    onnx.save(model, path)
