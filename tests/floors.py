@@ -20,11 +20,7 @@ FLOORS = (
     ("cli", "__init__"),
     ("__main__",),
 )
-SOURCES = (
-    ("tracing", "elsewhere"),
-    ("toml", "onnx", "torch", "keras"),
-    ("__init__",),
-)  # the floors inside of that room
+SOURCES = (("tracing", "elsewhere"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
 HEAVY = {
     "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.sessions"),
     "click": ("cli",),
@@ -38,13 +34,7 @@ HEAVY = {
     "pandas": ("api.results.result",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),
-    "torch": (
-        "nn",
-        "repadding.torch_module",
-        "sources.torch",
-        "trained.weights",
-        "trained.sessions",
-    ),
+    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),
     "torchvision": ("sources.torch",),
 }
 
@@ -104,25 +94,16 @@ def _called(node: ast.Call) -> str:
     return f"{named.value}{rest}" if isinstance(named, ast.Constant) else ""
 
 
-def floor_of(name: str) -> int:
-    """The floor of a module, by its room."""
-    return next(i for i, rooms in enumerate(FLOORS) if name.split(".")[0] in rooms)
-
-
-def _inner(name: str) -> int:
-    """The floor of a module inside of `sources`."""
-    parts = name.split(".")
-    return next(i for i, rooms in enumerate(SOURCES) if (parts[1] if len(parts) > 1 else "__init__") in rooms)
-
-
 def may_import(name: str, other: str) -> bool:
     """Whether one module may import another: of its own room, or of a room on a lower floor."""
-    room, target = name.split(".")[0], other.split(".")[0]
+    (room, inner, *_), (target, other_inner, *_) = ([*each.split("."), "__init__"] for each in (name, other))
     if room != target:
-        return floor_of(other) < floor_of(name)
-    if room == "sources" and name.split(".")[1:2] != other.split(".")[1:2]:
-        return _inner(other) < _inner(name)
-    return True
+        return _floor(target, FLOORS) < _floor(room, FLOORS)
+    return room != "sources" or inner == other_inner or _floor(other_inner, SOURCES) < _floor(inner, SOURCES)
+
+
+def _floor(room: str, floors: tuple[tuple[str, ...], ...]) -> int:
+    return next(i for i, rooms in enumerate(floors) if room in rooms)
 
 
 def within(name: str, package: Path) -> str:
@@ -177,16 +158,7 @@ def _in_circles(reached: dict[str, set[str]]) -> list[str]:
     return sorted(name for name in reached if name in reached[name])
 
 
-def table(package: Path = PACKAGE) -> str:
-    """The floors from the top, each with its rooms and how many modules they have."""
-    names = list(modules(package))
-    lines = []
-    for i, rooms in reversed(list(enumerate(FLOORS))):
-        sizes = [(room, sum(name.split(".")[0] == room for name in names)) for room in rooms]
-        lines.append(f"{i:2}  " + "  ".join(f"{room} ({n})" if n > 1 else room for room, n in sizes))
-    return "\n".join(lines)
-
-
 if __name__ == "__main__":
-    print(f"{table()}\n{len(FLOORS)} floors, {len(breaches())} imports that run up")
+    print("\n".join("  ".join(rooms) for rooms in reversed(FLOORS)))
+    print(f"{len(breaches())} imports that run up")
     print(f"circles: {len(circles())} of modules, {len(folder_circles())} of folders inside a room")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import padviz
+from tests.cli.test_cli import run
 from tests.snippets import fenced
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +19,12 @@ def test_one_version_is_released() -> None:
     newest = re.findall(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     cited = (ROOT / "CITATION.cff").read_text()
     released = re.findall(r"^(?:version|date-released): \"?([\d.-]+)\"?$", cited, re.MULTILINE)
-    assert [padviz.__version__, newest[1]] == [newest[0], newest[1]] == released
+    assert [padviz.__version__, newest[1]] == [*newest] == released
+    written = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert written["project"]["dynamic"] == ["version"]
+    home = ROOT / written["tool"]["hatch"]["version"]["path"]
+    assert re.findall(r'^__version__ = "(.+)"$', home.read_text(), re.MULTILINE) == [padviz.__version__]
+    assert run("--version").stdout == f"padviz, version {padviz.__version__}\n"
 
 
 def test_examples_of_how_to_contribute_stand_in_the_code() -> None:
