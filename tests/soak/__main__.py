@@ -23,11 +23,10 @@ FUZZED = {
     "programs": 5_000,
     "manifests": 5_000,
     "counts files": 5_000,
-    "kept scores": 1_000,
     "command lines": 3_000,
 }
-CHUNKS = dict.fromkeys(FUZZED, 1000)
-DISTURBED = {"kills": 100, "signals": 300, "pairs of exports": 40}
+CHUNK = 1000  # mutants of one process
+DISTURBED = {"kills": 100, "signals": 300}
 
 
 def fuzzed(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
@@ -40,12 +39,11 @@ def fuzzed(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
     return {"tally": {"failed": count}, "failures": [f"{kind} from {first} on: exit {run.returncode}: {words}"]}
 
 
-def disturbed(kind: str, seed: str, number: int, _: int = 1) -> dict[str, Any]:
-    """The tally of one process, or of two side by side."""
+def disturbed(kind: str, seed: str, number: int) -> dict[str, Any]:
+    """The tally of one process."""
     said = processes.WAYS[kind](Random(f"{seed}/{kind}/{number}"))
-    if said in ("fine", "refused"):
-        return {"tally": {said: 1}, "failures": []}
-    return {"tally": {"failed": 1}, "failures": [f"{kind} {number}: {said}"]}
+    failed = said not in ("fine", "refused")
+    return {"tally": {"failed" if failed else said: 1}, "failures": [f"{kind} {number}: {said}"] * failed}
 
 
 def main() -> int:
@@ -54,19 +52,20 @@ def main() -> int:
     print(f"SEED={seed} SOAK={scale:g}", flush=True)
     end = time.monotonic() + 60 * MINUTES
     planned = {kind: max(1, int(n * scale)) for kind, n in {**DISTURBED, **FUZZED}.items()}
+    jobs = [(kind, at) for kind, n in planned.items() for at in range(0, n, CHUNK if kind in FUZZED else 1)]
     tallies = {kind: Counter[str]() for kind in planned}
     failures: list[str] = []
 
     def work(job: tuple[str, int]) -> None:
         kind, first = job
         if time.monotonic() < end:
-            run = fuzzed if kind in CHUNKS else disturbed
-            found = run(kind, seed, first, min(CHUNKS.get(kind, 1), planned[kind] - first))
+            left = min(CHUNK, planned[kind] - first)
+            found = fuzzed(kind, seed, first, left) if kind in FUZZED else disturbed(kind, seed, first)
             tallies[kind].update(found["tally"])
             failures.extend(found["failures"])
 
     with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(work, [(kind, at) for kind, n in planned.items() for at in range(0, n, CHUNKS.get(kind, 1))]))
+        list(pool.map(work, jobs))
     rows = [(kind, tally.total(), tally["refused"], tally["fine"], tally["failed"]) for kind, tally in tallies.items()]
     failures += [f"{kind}: only {row[0]} of {planned[kind]}" for kind, *row in rows if row[0] < planned[kind]]
     print(to_table(("what", "tried", "refused cleanly", "fine", "failed"), rows), *failures, sep="\n")

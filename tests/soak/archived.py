@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tests.keras_files import functional, image, layer, sequential, written
 
@@ -27,26 +28,28 @@ def packed(members: Members, compressed: bool) -> bytes:
     return buffer.getvalue()
 
 
+SAME = {"padding": "same"}
+CHAINED: list[tuple[str, dict[str, Any]]] = [
+    ("Rescaling", {"scale": 0.5}),
+    ("ZeroPadding2D", {"padding": [[0, 1], [2, 1]]}),
+    ("Conv2D", {"filters": 4, "kernel_size": [3, 2], "strides": [2, 1], "activation": "relu", **SAME}),
+    ("Cropping2D", {"cropping": [[1, 0], [0, 1]]}),
+    ("SeparableConv2D", {"filters": 8, "kernel_size": [3, 3], "depth_multiplier": 1, **SAME}),
+    ("LayerNormalization", {"axis": -1}),
+    ("AveragePooling2D", {"pool_size": [2, 2], "strides": None, **SAME}),
+    ("UpSampling2D", {"size": [2, 2], "interpolation": "bilinear"}),
+    ("Conv2DTranspose", {"filters": 2, "kernel_size": [3, 3], "strides": [2, 2], **SAME}),
+    ("Resizing", {"height": 9, "width": 8}),
+    ("Flatten", {}),
+    ("Dense", {"units": 5, "activation": "softmax"}),
+]
+
+
 @cache
 def keras() -> list[bytes]:
     """Models with one layer of each kind, branches, a gate, attention and a model inside."""
-    same = {"padding": "same"}
-    chained = [
-        image(24, 20, 3),
-        layer("Rescaling", "r", scale=0.5),
-        layer("ZeroPadding2D", "p", padding=[[0, 1], [2, 1]]),
-        layer("Conv2D", "c", filters=4, kernel_size=[3, 2], strides=[2, 1], activation="relu", **same),
-        layer("Cropping2D", "x", cropping=[[1, 0], [0, 1]]),
-        layer("SeparableConv2D", "s", filters=8, kernel_size=[3, 3], depth_multiplier=1, **same),
-        layer("LayerNormalization", "n", axis=-1),
-        layer("AveragePooling2D", "a", pool_size=[2, 2], strides=None, **same),
-        layer("UpSampling2D", "u", size=[2, 2], interpolation="bilinear"),
-        layer("Conv2DTranspose", "t", filters=2, kernel_size=[3, 3], strides=[2, 2], **same),
-        layer("Resizing", "z", height=9, width=8),
-        layer("Flatten", "f"),
-        layer("Dense", "d", units=5, activation="softmax"),
-    ]
-    inner = sequential([image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **same)], "inner")
+    chained = [image(24, 20, 3), *(layer(kind, kind.lower(), **config) for kind, config in CHAINED)]
+    inner = sequential([image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **SAME)], "inner")
     inner |= {"inbound_nodes": layer("", "", "image", "inner#0")["inbound_nodes"]}
     gated = [
         image(),
@@ -63,8 +66,8 @@ def keras() -> list[bytes]:
         layer("MultiHeadAttention", "a", "tokens"),
         layer("Permute", "p", "a", dims=[2, 1]),
     ]
-    models = sequential(chained), functional(gated, "w"), functional(seen, "p")
     with tempfile.TemporaryDirectory() as folder:
+        models = sequential(chained), functional(gated, "w"), functional(seen, "p")
         return [written(Path(folder, "net.keras"), model).read_bytes() for model in models]
 
 

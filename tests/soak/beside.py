@@ -1,11 +1,9 @@
-"""What lies beside a mutant: small networks, a picture, an interrupted sweep, and what weights may point to."""
+"""What lies beside a mutant: small networks, a picture, and what weights may point to."""
 
 from __future__ import annotations
 
 import io
 import os
-import tempfile
-from contextlib import chdir, suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -28,23 +26,9 @@ NODES = """
     b = Conv <pads = [1, 1, 1, 1]> (r, wb, bias)
     y = Sigmoid (b)
 """
-KEPT = "a.png.unfinished.npz"  # of the command line below
-SWEPT: dict[str, Any] = {"size": (16, 16), "padding": ["reflect"], "step": 4, "layer": "y", "class_": 0}
-SWEPT["threshold"] = True
 LOCATIONS = ["data", "data", "pipe", "link", "folder", "vast", "net.onnx", "mutant.onnx", "missing", "../data"]
-LOCATIONS += [
-    "./data",
-    "",
-    ".",
-    "..",
-    "/etc/passwd",
-    "/dev/zero",
-    "folder/data",
-    "\x1b[31m",
-    "\u202edata",
-    "data\n",
-    "d" * 5000,
-]
+LOCATIONS += ["./data", "", ".", "..", "/etc/passwd", "/dev/zero", "folder/data", "\x1b[31m", "\u202edata", "data\n"]
+LOCATIONS += ["d" * 5000]
 NUMBERS = ["", "0", "4", "36", "-1", "1e3", "64", "9" * 18, "9" * 40, "x", " 4", "\u0664"]
 
 
@@ -74,29 +58,12 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-@cache
-def sweep() -> bytes:
-    """What a sweep of `detect` keeps that was interrupted."""
-    import padviz
-
-    def told(done: int, _: int) -> None:
-        if done > 3:
-            raise InterruptedError
-
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        Path("net.onnx").write_bytes(network())
-        with suppress(InterruptedError):
-            padviz.detect("net.onnx", unfinished=Path(KEPT), on_progress=told, **SWEPT)
-        return Path(KEPT).read_bytes()
-
-
 def lay_out(whole: bool) -> None:
     """Put the networks here; the whole of it where a command may ask for it."""
     Path("net.toml").write_text(NET)
     Path("net.onnx").write_bytes(network())
     if whole:
         Path("b.png").write_bytes(picture())
-        Path(KEPT).write_bytes(sweep())
         coco_files(scenes(0, images=4))
     elif not os.path.lexists("pipe"):
         Path("data").write_bytes(np.ones(16, np.float32).tobytes())
@@ -117,20 +84,3 @@ def displaced(model: Any, rng: Random) -> Any:
                 if key == "location" or rng.random() < 0.4:
                     tensor.external_data.add(key=key, value=rng.choice(values))
     return model
-
-
-def kept(rng: Random) -> bytes:
-    """A sweep that somebody else made, or of which less is there."""
-    with np.load(io.BytesIO(sweep())) as file:
-        values, question = file["values"], file["question"]
-    strange = [values[:-1], values[None], values.astype("f4"), values.astype(">f8"), values.astype("c16")]
-    strange += [np.array("x"), np.array({"a": 1}), np.zeros(10**6), np.array([]), np.where(values > 0, 0, 0)]
-    less = np.where(np.array([rng.random() < 0.5 for _ in values]), np.nan, values)
-    parts: dict[str, Any] = {"values": less, "question": question}
-    if rng.random() < 0.7:
-        parts[rng.choice(("values", "question", "more"))] = rng.choice(strange)
-    if rng.random() < 0.1:
-        del parts[rng.choice([*parts])]
-    made = io.BytesIO()
-    rng.choice((np.savez, np.savez_compressed))(made, **parts)
-    return made.getvalue()

@@ -15,13 +15,11 @@ import tempfile
 import tomllib
 import warnings
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import padviz
 from padviz.errors import PadvizError
@@ -38,15 +36,8 @@ from tests.soak.mutants import mutant
 SECONDS, BYTES = 10, 1 << 30  # of calculating; six times as long by the clock, on a busy machine
 WARMING = 40  # mutants that import what others need
 SCHEMES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial", "zero/circular", "reflect/zero"]
-SUFFIX = {
-    "TOML descriptions": ".toml",
-    "manifests": ".toml",
-    "ONNX files": ".onnx",
-    "Keras files": ".keras",
-    "programs": ".pt2",
-    "counts files": ".npz",
-    "kept scores": ".npz",
-}
+SUFFIX = {"TOML descriptions": ".toml", "manifests": ".toml", "ONNX files": ".onnx", "Keras files": ".keras"}
+SUFFIX |= {"programs": ".pt2", "counts files": ".npz"}
 REFUSALS = (1, 2, 3)  # exit codes
 
 
@@ -65,8 +56,6 @@ def tried(kind: str, made: Any, rng: Random) -> str:
             padviz.read_counts(path, *rng.choice([(), ([0], [-1])]))
         elif kind == "manifests":
             expand(read_manifest(path))
-        elif kind == "kept scores":
-            _resumed(path if rng.random() < 0.98 else Path(rng.choice(beside.LOCATIONS[2:6])))
         elif kind == "ONNX files" and rng.random() < 0.4:
             _weighed(path) if rng.random() < 0.5 else _repadded(path, rng)
         else:
@@ -118,18 +107,6 @@ def _repadded(path: Path, rng: Random) -> None:
         network = padviz.load(path, size=size)
         expected = padviz.usage(network, size, scheme, layer=network.targets)
         assert np.array_equal(made.counts, expected.counts), f"usage is not that of {scheme}"
-
-
-def _resumed(path: Path) -> None:
-    """Take up a sweep, which then ends as one that was never interrupted."""
-    found = padviz.detect("net.onnx", unfinished=path, resume=True, **beside.SWEPT)
-    for one, other in zip(found.maps, _swept(), strict=True):
-        assert np.allclose(one.values, other), f"scores under {one.padding} are others than without an interruption"
-
-
-@cache
-def _swept() -> list[NDArray[np.float64]]:
-    return [each.values for each in padviz.detect("net.onnx", **beside.SWEPT).maps]
 
 
 def _is_small(steps: Any) -> bool:

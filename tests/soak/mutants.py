@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
+import tempfile
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+import padviz
+from padviz.reports.counts import write_counts
 from tests.soak import archived, beside
 from tests.soak.commands import COMMANDS, crossed
 
@@ -50,8 +52,6 @@ def mutant(kind: str, rng: Random) -> Any:
         return damaged_bytes(rng.choice(counts_files()), rng)
     if kind in ("Keras files", "programs"):
         return damaged_archive(rng.choice(archived.keras() if kind == "Keras files" else archived.programs()), rng)
-    if kind == "kept scores":
-        return beside.kept(rng) if rng.random() < 0.5 else damaged_bytes(beside.sweep(), rng)
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
 
 
@@ -137,9 +137,8 @@ def damaged_archive(content: bytes, rng: Random) -> bytes:
 def descriptions() -> list[str]:
     """Small networks, each of them several times, and the zoo."""
     cases = [path.read_text().partition("\n[usage]")[0] for path in (HERE / "cases").glob("*.toml")]
-    small = [text[text.index("size =") :] for text in cases] + (HERE / "soak" / "networks.txt").read_text().split(
-        "\n\n"
-    )
+    small = [text[text.index("size =") :] for text in cases]
+    small += (HERE / "soak" / "networks.txt").read_text().split("\n\n")
     return small * 8 + [path.read_text() for path in (CONFIGS / "networks").glob("*.toml")]
 
 
@@ -155,11 +154,6 @@ def models() -> list[bytes]:
 @cache
 def counts_files() -> list[bytes]:
     """What `write_counts` writes, tiled and whole, narrow and wide; and archives that are not packed."""
-    import tempfile
-
-    import padviz
-    from padviz.reports.counts import write_counts
-
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name, size, pooling in (("vgg11", 100, "count"), ("resnet152", 64, "count"), ("vgg11", 33, "mean")):
@@ -167,10 +161,7 @@ def counts_files() -> list[bytes]:
                 path = Path(folder) / f"counts{suffix}"
                 write_counts(padviz.usage(name, size, pooling=pooling), path)
                 found.append(path.read_bytes())
-    stored = io.BytesIO()
-    with zipfile.ZipFile(stored, "w") as archive, zipfile.ZipFile(io.BytesIO(found[1])) as packed:
-        for member in packed.namelist():
-            archive.writestr(member, packed.read(member))
+    stored = archived.packed(archived.members(found[1]), compressed=False)
     small = io.BytesIO()
     np.savez(small, core=np.ones((2, 2), dtype=np.int64), rows=np.arange(2), cols=np.array([0, 1, 0], dtype=np.int32))
-    return [*found, stored.getvalue(), *[small.getvalue()] * 4]
+    return [*found, stored, *[small.getvalue()] * 4]

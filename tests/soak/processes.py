@@ -1,4 +1,4 @@
-"""Processes that are interrupted, ended, killed, or run side by side: what they say, and what they leave behind."""
+"""Processes that are interrupted, ended or killed: what they say, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -30,23 +29,21 @@ STARTED += "({}, b'.')); m.main()"
 MANY = ["vgg11", "resnet18", "--size", "64:160:32", "--format", "png,npz", "--jobs", "2", "-o", "out"]
 SWEPT = ["--size", "64", "--height", "8", "--step", "1", "--threshold", "--padding", "trained,reflect"]
 TRAINED = """[[maps]]
-models = ["scores.onnx"]
+models = ["net.onnx"]
 sizes = [64, 96, 128]
 what = ["filters", "responses"]
 """
 RUNS = {  # and the seconds that they take
     "usage": (["usage", "resnet18", "--size", "224", "-o", "map.csv", "--overwrite"], 0.8),
     "export": (["export", *MANY], 3.0),
-    "uneven": (["uneven", "resnet50", "--size", "224", "-o", "ledger.png", "--overwrite"], 0.8),
-    "ONNX": (["usage", "net.onnx", "--size", "64", "-o", "map.npz", "--overwrite"], 1.2),
     "torch": (["usage", "torchvision.models:resnet18", "--size", "64", "-o", "map.npy", "--overwrite"], 4.0),
     "audit": (["audit", "resnet18", "--size", "64", "-o", "audit.md", "--overwrite"], 0.6),
     "audit drawn": (["audit", "resnet50", "--size", "224", "-o", "audit.png", "--overwrite"], 1.2),
     "explore": (["explore", "resnet18", "--size", "64,96", "-o", "page.html", "--overwrite"], 1.0),
     "repad": (["repad", "net.onnx", "--size", "64", "--padding", "symmetric", "-o", "out.onnx", "--overwrite"], 0.8),
-    "filters": (["filters", "scores.onnx", "--size", "64", "-o", "filters.png", "--overwrite"], 1.0),
-    "responses": (["responses", "scores.onnx", "--size", "96", "-n", "64", "-o", "responses.png", "--overwrite"], 1.3),
-    "detect": (["detect", "scores.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
+    "filters": (["filters", "net.onnx", "--size", "64", "-o", "filters.png", "--overwrite"], 1.0),
+    "responses": (["responses", "net.onnx", "--size", "96", "-n", "64", "-o", "responses.png", "--overwrite"], 1.3),
+    "detect": (["detect", "net.onnx", *SWEPT, "-o", "spots.png", "--resume", "--overwrite"], 4.0),
     "manifest": (["export", "trained.toml", "--jobs", "2", "-o", "out"], 3.0),
 }
 NOTES = re.compile(r"padviz: .*(the run began anew|the background is seen without a stimulus.*)\n")  # of detect
@@ -54,21 +51,11 @@ ENDS = {"page.html": "</html>", "audit.md": "an odd number.\n"}
 CODES = {signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}  # a shell says 130 and 143 of the others too
 
 
-@cache
-def onnx_file() -> bytes:
-    from tests.sources.test_onnx_ops import model_of
-
-    names = ["x", *(f"n{i}" for i in range(60)), "y"]
-    lines = [f"{b} = Conv <pads = [1, 1, 1, 1]> ({a}, w3x3)" for a, b in pairwise(names)]
-    return bytes(model_of("\n".join(lines), 13).SerializeToString())
-
-
 class Started:
     """A command in a folder and a session of its own, from the moment that it handles signals."""
 
     def __init__(self, args: list[str], folder: str) -> None:
-        (Path(folder) / "net.onnx").write_bytes(onnx_file())
-        (Path(folder) / "scores.onnx").write_bytes(beside.network())
+        (Path(folder) / "net.onnx").write_bytes(beside.network())
         (Path(folder) / "trained.toml").write_text(TRAINED)
         ready, told = os.pipe()
         command = [sys.executable, "-c", STARTED.format(told), *args]
@@ -158,25 +145,7 @@ def _pixels(folder: Path) -> NDArray[np.uint8]:
         return np.asarray(picture)
 
 
-def paired(rng: Random) -> str:
-    """Two exports into one folder at once: both end well, everything is whole, and the index has the items of both."""
-    with tempfile.TemporaryDirectory() as folder:
-        models = ["vgg11", rng.choice(("vgg11", "resnet18"))]
-        both = []
-        for model in models:
-            asked = [model, "--size", "32:96:16", "--format", "png,npz", "--jobs", "2", "-o", "out"]
-            both.append(Started(["export", *asked], folder))
-            time.sleep(rng.uniform(0, 1))
-        for code, words in [each.ended() for each in both]:
-            if code or words:
-                return f"exit code {code}: {words[-300:]!r}"
-        names = {item["name"] for item in json.loads((Path(folder) / "out/index.json").read_text())["items"]}
-        expected = {f"{model}-{n}-usage" for model in models for n in range(32, 97, 16)}
-        broken = _broken(Path(folder), hidden=True)
-        return broken or ("fine" if names == expected else f"the index lacks {expected - names}")
-
-
-WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled, "pairs of exports": paired}
+WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled}
 
 
 def _broken(folder: Path, hidden: bool, kept: bool = False) -> str:
