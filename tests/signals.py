@@ -91,30 +91,6 @@ class CausalDecoder(nn.Module):
         return self.last(functional.elu(self.up(functional.elu(self.first(x)))[..., :-4]))  # type: ignore[no-any-return]
 
 
-class Generator(nn.Module):
-    """HiFi-GAN: transposed convolutions, and after each the mean of residual stacks of several kernels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = weight_norm(nn.Conv1d(8, 16, 7, padding=3)), weight_norm(nn.Conv1d(4, 1, 7, padding=3))
-        self.ups = nn.ModuleList(
-            weight_norm(nn.ConvTranspose1d(n, n // 2, 2 * s, s, padding=s // 2)) for n, s in ((16, 4), (8, 2))
-        )
-        self.stacks = nn.ModuleList(
-            nn.ModuleList(
-                weight_norm(nn.Conv1d(n, n, k, dilation=d, padding=(k - 1) * d // 2)) for k, d in ((3, 3), (5, 1))
-            )
-            for n in (8, 4)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.first(x)
-        for up, stack in zip(self.ups, self.stacks, strict=True):
-            x = up(functional.leaky_relu(x, 0.1))
-            x = sum(x + one(functional.leaky_relu(x, 0.1)) for one in stack) / 2  # type: ignore[attr-defined]
-        return torch.tanh(self.last(functional.leaky_relu(x)))
-
-
 class FeatureEncoder(nn.Module):
     """The encoder of wav2vec 2.0: strided convolutions without padding, normalised over channels."""
 
@@ -187,7 +163,6 @@ SIGNALS: dict[str, tuple[Callable[[], nn.Module], int, tuple[int, int]]] = {  # 
     "codec's encoder": (encoder, 1, (160, 208)),
     "codec's decoder": (decoder, 8, (30, 41)),
     "causal decoder": (CausalDecoder, 8, (20, 33)),
-    "HiFi-GAN": (Generator, 8, (24, 31)),
     "wav2vec's encoder": (FeatureEncoder, 1, (400, 533)),
     "Demucs": (Demucs, 1, (128, 176)),
 }

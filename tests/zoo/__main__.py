@@ -1,13 +1,11 @@
 """`python -m tests.zoo [-o docs/networks.md] [--library NAME ...]`: read every network that others wrote, and say how.
 
-Each network is judged in a process of its own, which gets two minutes of a core. With `--log FILE`, what is judged is
-kept there, and a run that was broken off goes on from it.
+Each network is judged in a process of its own, which gets two minutes of a core.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -102,41 +100,20 @@ def table(judged: dict[Entry, Judgement]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(entry: Entry, one: Judgement) -> str:
-    return json.dumps([entry.library, entry.name, *one])
-
-
-def _kept(log: Path | None) -> dict[tuple[str, str], Judgement]:
-    """Read what a log has, by library and name."""
-    lines = log.read_text().splitlines() if log and log.exists() else []
-    return {(library, name): Judgement(*one) for library, name, *one in map(json.loads, lines)}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("-o", type=Path)
     parser.add_argument("--library", action="append", default=[])
-    parser.add_argument("--name", action="append", default=[])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--log", type=Path)
     options = parser.parse_args()
-    chosen = [
-        each
-        for each in entries()
-        if (not options.library or each.library in options.library) and (not options.name or each.name in options.name)
-    ]
-    kept = _kept(options.log)
-    left = [each for each in chosen if (each.library, each.name) not in kept]
-    for entry in {each.library: each for each in left}.values():
+    chosen = [each for each in entries() if not options.library or each.library in options.library]
+    for entry in {each.library: each for each in chosen}.values():
         load_library(entry)  # once, for all its networks
+    judged: dict[Entry, Judgement] = {}
     with ThreadPool(options.jobs) as pool:
-        for entry, one in zip(left, pool.imap(judged_apart, left), strict=True):
-            kept[entry.library, entry.name] = one
-            print(_line(entry, one), file=sys.stderr, flush=True)
-            if options.log:
-                with options.log.open("a") as log:
-                    log.write(f"{_line(entry, one)}\n")
-    judged = {each: kept[each.library, each.name] for each in chosen}
+        for entry, one in zip(chosen, pool.imap(judged_apart, chosen), strict=True):
+            judged[entry] = one
+            print(entry.library, entry.name, *one, file=sys.stderr, flush=True)
     print(page(judged))
     if options.o:
         options.o.write_text(page(judged))

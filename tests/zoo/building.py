@@ -28,13 +28,9 @@ def entries() -> list[Entry]:
 
 
 def _entry(line: str) -> Entry:
-    library, name, *sizes = line.removeprefix("*").split()
-    return Entry(library, name, tuple(_size(each) for each in sizes), line.startswith("*"))
-
-
-def _size(text: str) -> Size:
-    height, width = text.split("x")
-    return int(height), int(width)
+    library, name, *texts = line.removeprefix("*").split()
+    sizes = [[*map(int, text.split("x"))] for text in texts]
+    return Entry(library, name, tuple((height, width) for height, width in sizes), line.startswith("*"))
 
 
 MODULES = {
@@ -85,15 +81,11 @@ class _Beside(nn.Module):
         return out[-1] if isinstance(out, list) else out
 
 
-class _Grey(nn.Module):
+class _Grey(nn.Sequential):
     """A network of grey images, which is given colours."""
 
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
     def forward(self, image: Tensor) -> Any:
-        return self.inner(image.mean(1, keepdim=True))
+        return super().forward(image.mean(1, keepdim=True))
 
 
 def _timm(entry: Entry) -> nn.Module:
@@ -120,6 +112,7 @@ def _smp(entry: Entry) -> nn.Module:
     return model
 
 
+SHARED: dict[str, Any] = {"spatial_dims": 2, "in_channels": 3, "out_channels": 2}
 MONAI: dict[str, dict[str, Any]] = {
     "UNet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
     "BasicUNet": {"features": (4, 4, 8, 8, 16, 4)},
@@ -131,44 +124,34 @@ MONAI: dict[str, dict[str, Any]] = {
     "SwinUNETR": {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)},
     "AutoEncoder": {"channels": (4, 8), "strides": (2, 2)},
     "RegUNet": {"num_channel_initial": 4, "depth": 2},
-    "SENet154": {"layers": (1, 1, 1, 1)},
-    "EfficientNetBN": {"model_name": "efficientnet-b0", "num_classes": 2},
-}
+    "SENet154": {"layers": (1, 1, 1, 1), "out_channels": None},
+    "EfficientNetBN": {
+        "model_name": "efficientnet-b0", "num_classes": 2, "pretrained": False, "out_channels": None,
+    },
+}  # fmt: skip
 
 
 def _monai(entry: Entry) -> nn.Module:
     from monai.networks import nets
 
-    options = dict(MONAI.get(entry.name, {}))
-    if entry.name == "EfficientNetBN":
-        options |= {"pretrained": False, "in_channels": 3}
-    elif entry.name != "SENet154":
-        options |= {"in_channels": 3, "out_channels": 2}
-    else:
-        options["in_channels"] = 3
-    model: nn.Module = getattr(nets, entry.name)(spatial_dims=2, **options)
+    options = {key: value for key, value in (SHARED | MONAI.get(entry.name, {})).items() if value is not None}
+    model: nn.Module = getattr(nets, entry.name)(**options)
     return model
 
 
-_BLOCKS = {"block_out_channels": (8, 16), "norm_num_groups": 4}
+ENCODED: dict[str, Any] = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+BLOCKS: dict[str, Any] = {"block_out_channels": (8, 16), "norm_num_groups": 4}
 DIFFUSERS: dict[str, dict[str, Any]] = {
-    "AutoencoderKL": {
-        "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2, **_BLOCKS,
-    },
-    "VQModel": {
-        "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2, **_BLOCKS,
-    },
+    "AutoencoderKL": ENCODED | BLOCKS,
+    "VQModel": ENCODED | BLOCKS,
     "AsymmetricAutoencoderKL": {
-        "down_block_types": ("DownEncoderBlock2D",) * 2, "down_block_out_channels": (8, 16),
-        "up_block_types": ("UpDecoderBlock2D",) * 2, "up_block_out_channels": (8, 16), "norm_num_groups": 4,
+        **ENCODED, "down_block_out_channels": (8, 16), "up_block_out_channels": (8, 16), "norm_num_groups": 4,
     },
     "UNet2DModel": {
         "in_channels": 3, "out_channels": 3, "down_block_types": ("DownBlock2D",) * 2,
-        "up_block_types": ("UpBlock2D",) * 2, **_BLOCKS, "add_attention": False,
+        "up_block_types": ("UpBlock2D",) * 2, **BLOCKS, "add_attention": False,
     },
-    "ConsistencyDecoderVAE": {
-        "encoder_block_out_channels": (32, 32, 32, 32), "decoder_block_out_channels": (32, 32, 32, 32),
-    },
+    "ConsistencyDecoderVAE": dict.fromkeys(("encoder_block_out_channels", "decoder_block_out_channels"), (32,) * 4),
 }  # fmt: skip
 
 
