@@ -112,19 +112,3 @@ def test_files_read_what_usage_says_of_the_scheme(
     np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
     channels = int(opset.partition(" | ")[2] or 1)
     np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
-
-
-def test_partial_convolution_of_one_unit_is_left_alone_and_all_else_changed(tmp_path: Path) -> None:
-    body = """a = Conv <pads = [1, 1, 1, 1], strides = [2, 3]> (x, w3x3)
- b = Conv <pads = [0, 1, 0, 1], strides = [3, 3]> (a, w3x3)
- y = Conv <pads = [2, 1, 2, 1]> (b, w5x3)"""
-    path = saved("deep", "17", body, tmp_path)
-    found = repad_file(path, "partial")
-    assert (found.changed, [(each.layer, each.why) for each in found.left]) == (
-        ("a",),
-        [("b", ONE_UNIT), ("y", ONE_UNIT)],
-    )
-    counts = padviz.usage(found.plan.after, SIZE).counts
-    np.testing.assert_array_equal(counts, padviz.usage(found.network, SIZE).counts)
-    seen = bright_pixels(onnx.load_model_from_string(found.content), SIZE)
-    np.testing.assert_allclose(seen, counts, rtol=1e-5)

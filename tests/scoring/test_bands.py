@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import padviz
-from padviz.scoring.reading.masks import _counts, read_masks
+from padviz.scoring.reading.masks import read_masks
 from tests.cli.test_cli import run, told
-from tests.sweeps import examples
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -59,6 +56,7 @@ def masks(shape: tuple[int, int] = (40, 60), n: int = 30, wrong: int = 6) -> Non
         outer[wrong:-wrong, wrong:-wrong] = False
         made[outer] = 1 - true[outer]
         true[5:9, 5:9] = 255
+        made[0, 0] = 255
         for name, labels in (("gt", true), ("pred", made)):
             Image.fromarray(labels).save(f"{name}/{k}.png")
 
@@ -71,24 +69,6 @@ def test_a_segmenter_that_is_wrong_in_the_outer_pixels_has_no_iou_there() -> Non
     facts = json.loads(run("rings", "--gt", "gt", "--pred", "pred", "--px", "6", "--format", "json").stdout)
     assert [(ring["first"], ring["last"]) for ring in facts["rings"]] == [(0, 6), (6, None)]
     assert facts["apart"]["value"] == -1
-
-
-@given(seed=st.integers(0, 1000), rings=st.integers(1, 4))
-@examples(10)
-def test_pixels_are_counted_one_by_one(seed: int, rings: int) -> None:
-    rng = np.random.default_rng(seed)
-    shape = (int(rng.integers(1, 9)), int(rng.integers(1, 9)))
-    there, found = (rng.choice([0, 1, 7, 255], shape).astype(np.uint8) for _ in range(2))
-    ring = rng.integers(0, rings, shape)
-    counts = _counts(there, found, ring, rings)
-    expected = np.zeros((3, rings, 255), int)
-    for at in np.ndindex(shape):
-        if there[at] != 255:
-            expected[1, ring[at], there[at]] += 1
-            if found[at] != 255:
-                expected[2, ring[at], found[at]] += 1
-            expected[0, ring[at], there[at]] += there[at] == found[at]
-    assert (counts == expected).all()
 
 
 def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +134,7 @@ def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel(shape: tuple[in
 
     def overlap(pairs: list[Any]) -> float:
         true, made = np.array(pairs).T
-        classes = np.union1d(true, made)
+        classes = np.setdiff1d([*true, *made], [255])
         return float(np.mean([np.mean((true == made)[(true == c) | (made == c)]) for c in classes]))
 
     for name, side in found.sides.items():

@@ -66,15 +66,6 @@ class Spots(nn.Module):
         return self.score(x, self.conv(x))
 
 
-def halving(far: bool) -> nn.Sequential:
-    """A classifier of what is dark, by three strided convolutions with their padding on one side or the other."""
-    conv, last = nn.Conv2d(1, 1, 3, 2, bias=False), nn.Linear(1, 2)
-    nn.init.constant_(conv.weight, 1 / 3)
-    last.weight.data, last.bias.data = torch.tensor([[40.0], [-40.0]]), torch.tensor([1.0, -1.0])
-    pad = nn.ZeroPad2d((0, 1, 0, 1) if far else (1, 0, 1, 0))
-    return nn.Sequential(*[pad, conv] * 3, nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
-
-
 def test_scores_are_peaks_near_the_stimulus() -> None:
     net = Spots()
     found = padviz.detect(net, "text:x", (40, 56), height=8, **GREY)
@@ -101,17 +92,6 @@ def test_a_network_without_a_border_sees_the_same_at_every_position_of_one_phase
         assert (circular.padding, circular.blind) == ("circular", 0.0)
     else:
         assert known(circular.phase.explained) > 0.9999 > 0.9 > known(own.phase.explained)
-
-
-@pytest.mark.parametrize("far", [False, True])
-def test_the_side_without_padding_sees_less(far: bool) -> None:
-    found = padviz.detect(halving(far), "text:x", 32, height=6, step=2, **GREY)
-    edges = found.maps[0].edges
-    near_sides, far_sides = [*map(known, (edges.top, edges.left))], [*map(known, (edges.bottom, edges.right))]
-    lower, upper = (near_sides, far_sides) if far else (far_sides, near_sides)
-    assert found.class_ == 1
-    assert max(lower) < min(upper)
-    assert max(lower) < -0.01
 
 
 def test_a_detector_of_text_is_blind_at_the_border_under_zeros_alone() -> None:
