@@ -91,6 +91,7 @@ class After(nn.Module):
 
 def check_supports(module: nn.Module, network: padviz.Network, size: Size) -> None:
     """Compare what single units of the last map see with the gradients of the module itself."""
+    network = network.at(size)
     at = network.index[network.targets[0]]
     height, width = (sizes[at] for sizes in sizes_of_each(network, size))
     for unit in ((0, 0), (height - 1, width - 1), (height // 2, 1)):

@@ -90,11 +90,8 @@ def test_what_is_causal_needs_nothing_after() -> None:
         assert (context.after, context.before > 0) == (0, True)
 
 
-def test_a_size_fits_the_axes_of_a_network() -> None:
+def test_a_size_of_a_signal_may_have_one_row() -> None:
     assert padviz.usage(Tcn(), (1, 90)).counts.shape == padviz.usage(Tcn(), [90]).counts.shape == (1, 90)
-    for network, size in ((Tcn(), (2, 90)), ("vgg11", (2, 64, 64)), ("vgg11", (64,)), (VOLUMES["U-Net"][0](), (9, 16))):
-        with pytest.raises(PadvizError, match=r"has \d numbers?, and the input has \d: "):
-            padviz.uneven(network, size)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -104,13 +101,6 @@ def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
     for source in (module, path):
         with pytest.raises(PadvizError, match="sees what comes before each position alone"):
             padviz.usage(source, 128)
-
-
-def test_what_no_axis_answers_is_refused_by_name() -> None:
-    with pytest.raises(PadvizError, match="maps are 2-D, and its input has depth x height x width"):
-        padviz.usage(VOLUMES["U-Net"][0](), 16)
-    with pytest.raises(PadvizError, match="its input has length, and this is done on images"):
-        padviz.audit(Tcn(), 90)
 
 
 @of_signals
@@ -152,8 +142,6 @@ def stream(module: nn.Module, signal: torch.Tensor, chunks: Chunks) -> torch.Ten
 def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:
     with pytest.raises(PadvizError, match=r"100 input samples are no whole number of steps of 8.*use `chunk` 96"):
         chunks_of(padviz.load(SIGNALS["codec's encoder"][0](), 160), 100)
-    with pytest.raises(PadvizError, match="its input has height x width, and chunks are of signals"):
-        chunks_of(padviz.load("vgg11"), 32)
     assert chunks_of(padviz.load(Tcn(), 100), 7).look_ahead == 0
 
 

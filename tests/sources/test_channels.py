@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,60 +30,52 @@ def channels(network: padviz.Network) -> dict[str, Channels | None]:
     return {layer.name: layer.channels for layer in network.layers if layer.kind in ("conv", "convtranspose")}
 
 
-def described(*steps: str, **blocks: Any) -> padviz.Network:
-    return parse(tomllib.loads(f"layers = [{', '.join(steps)}]") | blocks, "net")
-
-
 def back(network: padviz.Network) -> padviz.Network:
     return parse(tomllib.loads(to_toml(network)), network.name)
 
 
-def test_channels_follow_from_step_to_step() -> None:
-    net = described(
-        '{op = "conv", name = "a", out = 8, kernel = 3}',
-        '{op = "maxpool", kernel = 2}, {op = "gate"}, {op = "pad", padding = 1}, {op = "resize", scale = 2}',
-        '{op = "conv", name = "b", groups = "depthwise", kernel = 3}',
-        '{op = "conv", name = "c", out = 24, groups = "depthwise"}',
-        '{op = "concat", branches = [[{op = "conv", name = "d", out = 6, groups = 6}], []]}',
-        '{op = "add", branches = [[{op = "conv", name = "e", out = 30}], [{op = "conv", name = "f", out = 1}]]}',
-        '{op = "convtranspose", name = "g", out = 10, groups = 5, kernel = 2}',
-        '{op = "global"}, {op = "conv", name = "h", out = 4}',
-    )
-    assert channels(net) == {
-        "a": Channels(3, 8), "b": Channels(8, 8, 8), "c": Channels(8, 24, 8), "d": Channels(24, 6, 6),
-        "e": Channels(30, 30), "f": Channels(30, 1), "g": Channels(30, 10, 5), "h": Channels(10, 4),
-    }  # fmt: skip
-    assert channels(back(net)) == channels(net)
+DESCRIBED: dict[str, tuple[str, dict[str, Channels | None]]] = {
+    "from step to step": (
+        """{op = "conv", name = "a", out = 8, kernel = 3},
+        {op = "maxpool", kernel = 2}, {op = "gate"}, {op = "pad", padding = 1}, {op = "resize", scale = 2},
+        {op = "conv", name = "b", groups = "depthwise", kernel = 3},
+        {op = "conv", name = "c", out = 24, groups = "depthwise"},
+        {op = "concat", branches = [[{op = "conv", name = "d", out = 6, groups = 6}], []]},
+        {op = "add", branches = [[{op = "conv", name = "e", out = 30}], [{op = "conv", name = "f", out = 1}]]},
+        {op = "convtranspose", name = "g", out = 10, groups = 5, kernel = 2},
+        {op = "global"}, {op = "conv", name = "h", out = 4}""",
+        {
+            "a": Channels(3, 8), "b": Channels(8, 8, 8), "c": Channels(8, 24, 8), "d": Channels(24, 6, 6),
+            "e": Channels(30, 30), "f": Channels(30, 1), "g": Channels(30, 10, 5), "h": Channels(10, 4),
+        },
+    ),
+    "unknown up to the next convolution that says": (
+        """{op = "conv", name = "a"}, {op = "conv", name = "b", groups = "depthwise"},
+        {op = "conv", name = "c", out = 4}, {op = "conv", name = "d", out = 8}, {op = "conv", name = "e"},
+        {op = "conv", name = "f", out = 2, in = 5}""",
+        {**dict.fromkeys("abce"), "d": Channels(4, 8), "f": Channels(5, 2)},
+    ),
+    "what is split says what it has": (
+        """{op = "conv", name = "a", out = 8},
+        {op = "concat", name = "x", branches = [[], [{op = "conv", name = "b", in = 4, out = 4}]]},
+        {op = "add", name = "y", in = 2, branches = [[], [{op = "conv", name = "c", in = 3, out = 2}]]},
+        {op = "conv", name = "d", out = 2}""",
+        {"a": Channels(3, 8), "b": Channels(4, 4), "c": Channels(3, 2), "d": Channels(2, 2)},
+    ),
+    "nothing says any before a sum of unlike ones": (
+        """{op = "concat", name = "x", from = ["input", "input"]}, {op = "add", name = "y", from = ["x", "input"]},
+        {op = "conv", name = "a", out = 4}""",
+        {"a": None},
+    ),
+}  # fmt: skip
 
 
-def test_what_nobody_says_is_unknown_up_to_the_next_convolution_that_does() -> None:
-    net = described(
-        '{op = "conv", name = "a"}, {op = "conv", name = "b", groups = "depthwise"}',
-        '{op = "conv", name = "c", out = 4}',
-        '{op = "conv", name = "d", out = 8}, {op = "conv", name = "e"}, {op = "conv", name = "f", out = 2, in = 5}',
-    )
-    known = {"d": Channels(4, 8), "f": Channels(5, 2)}
-    assert channels(net) == {**dict.fromkeys("abce"), **known}
-    assert channels(back(net)) == {**dict.fromkeys("abce"), **known}
-    assert padviz.costs(net, 9).unknown == "a"
-
-
-def test_what_is_split_says_what_it_has() -> None:
-    net = described(
-        '{op = "conv", name = "a", out = 8}',
-        '{op = "concat", name = "x", branches = [[], [{op = "conv", name = "b", in = 4, out = 4}]]}',
-        '{op = "add", name = "y", in = 2, branches = [[], [{op = "conv", name = "c", in = 3, out = 2}]]}',
-        '{op = "conv", name = "d", out = 2}',
-    )
-    assert channels(net) == {"a": Channels(3, 8), "b": Channels(4, 4), "c": Channels(3, 2), "d": Channels(2, 2)}
-
-
-def test_a_description_that_says_no_channels_is_not_asked_about_them() -> None:
-    sums = '{op = "concat", name = "x", from = ["input", "input"]}, {op = "add", name = "y", from = ["x", "input"]}'
-    net = described(sums, '{op = "conv", name = "a", out = 4}')
-    assert channels(net) == {"a": None}
-    with pytest.raises(padviz.PadvizError, match="layer 'y': its branches disagree in channels: 6 and 3"):
-        described('{op = "conv", name = "a", out = 4}', sums)
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_channels_of_a_description(name: str) -> None:
+    steps, expected = DESCRIBED[name]
+    net = parse(tomllib.loads(f"layers = [{steps}]".replace("\n", "")), "net")
+    assert channels(net) == channels(back(net)) == expected
+    assert padviz.costs(net, 9).unknown == next((key for key, each in expected.items() if each is None), None)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +106,11 @@ def test_channels_that_a_description_cannot_hold_are_an_error(kind: Kind, channe
         (
             '{op = "add", name = "s", branches = [[{op = "conv", out = 4}], []]}',
             "layer 's': its branches disagree in channels: 4 and 3; where channels do not follow, in = ... says them",
+        ),
+        (
+            '{op = "conv", name = "a", out = 4}, {op = "concat", name = "x", from = ["input", "input"]}, '
+            '{op = "add", name = "y", from = ["x", "input"]}',
+            "layer 'y': its branches disagree in channels: 6 and 3",
         ),
         ('{op = "concat", name = "s", in = 3, branches = [[], []]}', "layer 's': in: the branches of a concat"),
     ],

@@ -80,49 +80,17 @@ def nearest(x: Tensor) -> Tensor:
 
 
 class Recurrence(nn.Module):
-    """Recurrences along rows and along columns, as in Sequencer; or its last states, beside each of its steps."""
+    """A recurrence along rows, both ways, or its last states beside each of its steps."""
 
-    def __init__(
-        self, kind: type[nn.RNNBase], columns: bool = False, layers: int = 1, both_ways: bool = True, last: bool = False
-    ) -> None:
+    def __init__(self, kind: type[nn.RNNBase], layers: int = 1, last: bool = False) -> None:
         super().__init__()
         self.conv, self.last = nn.Conv2d(3, 8, 3, 2, 1), last
-        self.down = kind(8, 4, layers, bidirectional=both_ways, batch_first=True)
-        self.across = kind(8, 4, layers, bidirectional=both_ways) if columns else None
+        self.down = kind(8, 4, layers, bidirectional=True, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
-        n, c, h, w = x.shape
-        down, states = self.down(x.permute(0, 3, 2, 1).reshape(n * w, h, c))
-        if self.last:
-            return x + states.permute(0, 2, 1).reshape(1, 8, 1, -1)
-        y = down.reshape(n, w, h, -1).permute(0, 3, 2, 1)
-        if self.across is not None:
-            across, _ = self.across(x.permute(3, 0, 2, 1).flatten(1, 2))
-            y = torch.cat([y, across.reshape(w, n, h, -1).permute(1, 3, 2, 0)], 1)
-        return y
-
-
-def in_heads(x: Tensor, heads: int = 2) -> Tensor:
-    """The channels of each position, in heads: (n, heads, positions, channels)."""
-    return x.flatten(2).unflatten(1, (heads, -1)).mT
-
-
-class TalkingHeads(nn.Module):
-    """Attention whose scores are mixed over heads, by strided queries, beside a local branch, as in EfficientFormer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.keys = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1)
-        self.queries, self.local = nn.Conv2d(8, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1)
-        self.talks = nn.ModuleList(nn.Conv2d(2, 2, 1) for _ in range(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        queries, keys, local = self.queries(x), in_heads(self.keys(x)), self.local(x)
-        scores = self.talks[0](in_heads(queries) @ keys.mT / 100)
-        seen = self.talks[1](scores.softmax(-1)) @ keys
-        return functional.interpolate(seen.mT.reshape(local.shape) + local, scale_factor=2, mode="bilinear")
+        down, states = self.down(x.permute(0, 3, 2, 1).flatten(0, 1))
+        return x + (states.permute(0, 2, 1).reshape(1, 8, 1, -1) if self.last else down.permute(2, 1, 0)[None])
 
 
 class RelativePositions(nn.Module):
@@ -185,7 +153,16 @@ def beside_keys(x: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
 
 
+def along_columns(x: Tensor) -> Tensor:
+    """The tokens of each column."""
+    return x.permute(0, 3, 2, 1)
+
+
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "attention along columns": lambda x: along_columns(attended(along_columns(x))),
+    "attention along columns, in a call": lambda x: along_columns(
+        functional.scaled_dot_product_attention(*[along_columns(x)] * 3)
+    ),
     "tokens in front that meet positions": beside_a_token,
     "tokens behind that meet positions": lambda x: beside_a_token(x, behind=True),
     "tokens that meet none": lambda x: beside_a_token(x, then=torch.tanh),
@@ -215,11 +192,10 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     ).permute(2, 1, 0, 3),
 }
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "LSTMs along rows and columns": lambda: Recurrence(nn.LSTM, columns=True),
+    "an LSTM along rows": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN),
     "last states along rows": lambda: Recurrence(nn.GRU, last=True),
-    "heads that talk": TalkingHeads,
     "terms of relative positions": lambda: RelativePositions(written=False),
     "scores that are written over": RelativePositions,
 }

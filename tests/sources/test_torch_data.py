@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.sources.torch.arguments import op_of, recurrent
 from tests.torch_oracle import conv, counted
 
 SIZES = [(16, 16), (20, 33)]
@@ -131,23 +128,3 @@ def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
 def test_no_weight_decides(between: Callable[[Deciding, Tensor], Tensor]) -> None:
     with pytest.raises(PadvizError, match=r"^Deciding: its forward fails on .* weights"):
         padviz.usage(Deciding(between), 16)
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "batch_first": True}, {"num_layers": 2}])
-def test_recurrent_layers_return_what_pytorch_does(kind: type[nn.Module], options: dict[str, bool]) -> None:
-    layer, image = kind(4, 5, **options), torch.randn(3, 6, 4)
-    name = {nn.LSTM: "lstm", nn.GRU: "gru", nn.RNN: "rnn_tanh"}[kind]
-    seen = []
-
-    class Seen(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            out = func(*args, **(kwargs or {}))
-            if op_of(func) == name:
-                seen.append((recurrent(name, args), out))
-            return out
-
-    with Seen():
-        layer(image)
-    ((ours, theirs),) = seen
-    assert [each.shape for each in ours] == [each.shape for each in theirs]

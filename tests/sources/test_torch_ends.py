@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,6 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.targets import last_maps
-from tests.sweeps import sampled as some
-from tests.torch_calls import count
 from tests.torch_oracle import conv, counted
 
 SIZE = (24, 41)
@@ -40,11 +37,6 @@ def places(scores: Tensor) -> Tensor:
     return torch.nonzero(scores[0, 0] > 0.5).float()
 
 
-def where(scores: Tensor) -> list[Tensor]:
-    places = torch.where(scores[0, 0] > 0.5)
-    return [scores[0, 0][places], torch.stack(places, 1).flip(1)]
-
-
 def suppressed(scores: Tensor) -> Tensor:
     points = places(scores)
     return points[torchvision.ops.nms(torch.cat([points, points + 1], 1), points[:, 0], 0.5)]
@@ -57,7 +49,6 @@ def sampled(scores: Tensor) -> Tensor:
 
 PICKED: dict[str, Callable[[Tensor], Any]] = {
     "nonzero": places,
-    "where": where,
     "mask": lambda scores: scores[scores > 0.5],
     "masked_select": lambda scores: scores.masked_select(scores > 0.5),
     "unique": lambda scores: torch.unique(scores, return_inverse=True, return_counts=True),
@@ -130,25 +121,13 @@ def placed(x: Tensor) -> Tensor:
     return whole
 
 
-def placed_at_once(x: Tensor) -> Tensor:
-    whole = torch.zeros(1, 1, 40, 44, dtype=x.dtype)
-    whole[..., 3 : 3 + x.shape[2], : x.shape[3]] = x
-    return whole
-
-
 def shifted(x: Tensor) -> Tensor:
     whole = torch.zeros_like(x)
     whole[:, :, 1:, :] = x[:, :, :-1, :]
     return whole + x
 
 
-def without_the_first_row(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    whole[:, :, 1:].copy_(x[:, :, 1:])
-    return whole
-
-
-@pytest.mark.parametrize("place", [placed, placed_at_once, shifted, without_the_first_row])
+@pytest.mark.parametrize("place", [placed, shifted])
 def test_a_map_that_is_put_into_a_canvas_is_padded(place: Callable[[Tensor], Tensor]) -> None:
     class Placing(nn.Module):
         def __init__(self) -> None:
@@ -160,78 +139,3 @@ def test_a_map_that_is_put_into_a_canvas_is_padded(place: Callable[[Tensor], Ten
 
     for size in [(32, 32), SIZE]:
         np.testing.assert_array_equal(padviz.usage(Placing(), size).counts, counted(Placing(), size))
-
-
-class Detecting(nn.Module):
-    """Two levels, decoded by their strides; returned with the maps that the heads read, as in training."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.ModuleList([conv(padding=1, stride=2), conv(padding=1, stride=2)])
-        self.heads = nn.ModuleList([conv(padding=1), conv(padding=1)])
-        self.strides = torch.tensor([2.0, 4.0])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        maps = [x := body(x) for body in self.body]
-        boxes = [head(map_).flatten(2) for head, map_ in zip(self.heads, maps, strict=True)]
-        scales = [box.new_full(box.shape[2:], stride) for box, stride in zip(boxes, self.strides, strict=True)]
-        return torch.cat(boxes, 2) * torch.cat(scales), maps
-
-
-def test_the_heads_of_a_detector_are_no_maps_that_they_read() -> None:
-    network = padviz.load(Detecting(), 32)
-    skipped = "skipped cat and what follows: it joins the positions of several maps"
-    assert network.notes == (f"analysed up to the heads heads.0, heads.1; {skipped}",)
-    for i in range(2):
-        alone = nn.Sequential(*Detecting().body[: i + 1], Detecting().heads[i])
-        np.testing.assert_array_equal(padviz.usage(network, SIZE, layer=f"heads.{i}").counts, counted(alone, SIZE))
-
-
-RCNN = {"min_size": 64, "max_size": 96}  # which images of that size stay as they are
-DETECTORS: dict[str, Any] = {
-    "fasterrcnn_resnet50_fpn": RCNN,
-    "fasterrcnn_mobilenet_v3_large_320_fpn": RCNN,
-    "maskrcnn_resnet50_fpn": RCNN,
-    "keypointrcnn_resnet50_fpn": RCNN,
-    "retinanet_resnet50_fpn": RCNN,
-    "fcos_resnet50_fpn": RCNN,
-    "ssd300_vgg16": {},
-    "ssdlite320_mobilenet_v3_large": {},
-}
-LASTS = ("cls_logits", "bbox_pred", "bbox_reg", "bbox_ctrness")
-
-
-class Heads(nn.Module):
-    """The maps that a detector makes boxes of."""
-
-    def __init__(self, detector: Any) -> None:
-        super().__init__()
-        self.backbone, self.maps = detector.backbone, []
-        head = detector.rpn.head if hasattr(detector, "rpn") else detector.head
-        self.heads = [head] if hasattr(detector, "rpn") else [head.classification_head, head.regression_head]
-        for name, module in head.named_modules():
-            if name.split(".")[-1] in LASTS or name.split(".")[-2:-1] == ["module_list"]:
-                module.register_forward_hook(lambda module, args, out: self.maps.append(out))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        features = [*self.backbone(x).values()]
-        for head in self.heads:
-            with suppress(RuntimeError):  # the oracle joins no positions
-                head(features)
-        return self.maps
-
-
-@pytest.mark.parametrize(
-    "name",
-    some(
-        DETECTORS,
-        "fasterrcnn_resnet50_fpn keypointrcnn_resnet50_fpn ssd300_vgg16",
-        "maskrcnn_resnet50_fpn retinanet_resnet50_fpn",
-    ),
-)
-def test_detectors_of_torchvision_are_counted_as_shipped(name: str) -> None:
-    detector = getattr(torchvision.models.detection, name)(weights=None, weights_backbone=None, **DETECTORS[name])
-    size = (64, 96) if DETECTORS[name] else (300, 300) if "300" in name else (320, 320)
-    found = padviz.usage(detector, size, heads="sum")
-    assert "joins the positions of several maps" in found.notes[0]
-    np.testing.assert_allclose(found.counts.astype(float), count(Heads(detector.double()), size)[0], rtol=1e-13)

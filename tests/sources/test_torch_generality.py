@@ -16,7 +16,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import run
 from tests.torch_oracle import conv, counted
 
 
@@ -131,10 +131,6 @@ class Net(nn.Module):
         print("noise on stdout")
         assert x.shape[-1] != 25, "odd"
         return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
-
-class Leaving(Net):
-    def forward(self, x):
-        raise SystemExit(3)
 """
 
 
@@ -144,16 +140,6 @@ def branching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.delitem(sys.modules, "branching_net", raising=False)
     Path("branching_net.py").write_text(BRANCHING)
     return "branching_net:Net"
-
-
-@pytest.mark.parametrize("sizes", ["32,64", "64,32"])
-def test_each_size_is_followed_anew(branching: str, sizes: str) -> None:
-    expected = {32: 25, 64: 81}
-    found = json.loads(run("compare", branching, "--size", sizes, "--format", "json").stdout)
-    assert [each["max"] for each in found["results"]] == [expected[int(size)] for size in sizes.split(",")]
-    asked = [option for size in sizes.split(",") for option in ("--size", size)]
-    ledgers = json.loads(run("uneven", branching, *asked, "--format", "json").stdout)["results"]
-    assert [len(each["layers"]) for each in ledgers] == [2, 2]
 
 
 @pytest.mark.parametrize("sizes", ["32,25,64", "25,64,32"])
@@ -171,11 +157,6 @@ def test_a_size_that_a_module_refuses_fails_alone(branching: str, sizes: str) ->
 def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
     found = padviz.sizes(padviz.load(branching, 64), "32:70")
     assert found.balanced == tuple(n for n in range(32, 71) if padviz.uneven(branching, n).balanced)
-
-
-def test_a_forward_that_leaves_is_one_line(branching: str) -> None:
-    line = told("usage", "branching_net:Leaving", "--size", "32")
-    assert line.startswith("padviz: branching_net:Leaving: its forward fails on 3 x 32 x 32")
 
 
 def test_softmax_over_columns_sees_its_row() -> None:

@@ -13,7 +13,7 @@ from tests.sweeps import DEEPER, sampled, thirds
 from tests.torch_oracle import OnesConv, model_of, paths
 
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
-SIZES = [(224, 224), (225, 225), (240, 320)]
+SIZES = [(224, 224), (225, 320)]
 FUNCTIONAL = {"max_pool", "avg_pool"}  # pools that Inception calls as functions, so that they have no module
 
 
@@ -22,7 +22,7 @@ def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
     model = model_of(name)
     run = getattr(model, "backbone", None)
     network = padviz.load(name)
-    sizes = [(300, 300), (301, 301), (321, 400)] if name == "ssd300_vgg16" else SIZES
+    sizes = [(300, 300), (301, 400)] if name == "ssd300_vgg16" else SIZES
     for size in sizes:
         expected, seen = paths(model, network.targets, size, run)
         found = padviz.usage(network, size)
@@ -40,14 +40,13 @@ def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
         assert not unknown, f"torchvision ran layers that the description lacks: {unknown}"
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_ssd_refuses_the_small_sizes_that_torchvision_refuses(size: tuple[int, int]) -> None:
-    network = padviz.load("ssd300_vgg16")
-    model = model_of("ssd300_vgg16")
-    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
-        paths(model, network.targets, size, model.backbone)
-    with pytest.raises(padviz.PadvizError, match=r"backbone\.extra\.[34]\.2"):
-        padviz.usage(network, size)
+def test_ssd_refuses_the_small_sizes_that_torchvision_refuses() -> None:
+    network, model = padviz.load("ssd300_vgg16"), model_of("ssd300_vgg16")
+    for size in SIZES:
+        with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+            paths(model, network.targets, size, model.backbone)
+        with pytest.raises(padviz.PadvizError, match=r"backbone\.extra\.[34]\.2"):
+            padviz.usage(network, size)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,6 @@ def test_padding_schemes_are_pytorchs(name: str, scheme: str) -> None:
         if isinstance(module, OnesConv) and any(module.pads):
             module.mode = scheme
     network = padviz.load(name)
-    for size in [(224, 224), (225, 240)]:
-        expected, _ = paths(model, network.targets, size)
-        found = padviz.usage(network, size, padding=scheme)
-        np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)
+    expected, _ = paths(model, network.targets, (225, 240))
+    found = padviz.usage(network, (225, 240), padding=scheme)
+    np.testing.assert_allclose(found.counts.astype(np.float64), expected, rtol=1e-12, atol=0)
