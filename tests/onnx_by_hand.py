@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+from tests.onnx_oracle import session_of
 
 NUMPY = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}
 NUMPY |= dict.fromkeys(("zero", "partial"), "constant")
@@ -71,17 +72,10 @@ def run_node(model: onnx.ModelProto, node: onnx.NodeProto, known: dict[str, Any]
         each.ClearField("type")
     graph = helper.make_graph([node], "one", inputs, outputs)
     alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, fed))
+    return list(session_of(alone).run(None, fed))
 
 
 def run_file(content: bytes, image: NDArray[Any], optimised: bool = True) -> list[NDArray[Any]]:
     """The outputs of a whole file."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = session_of(content, optimised)
     return list(session.run(None, {session.get_inputs()[0].name: image}))

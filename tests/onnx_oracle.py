@@ -26,12 +26,15 @@ LINEAR = ("BatchNormalization", "Cast", "Identity", "Dropout", "Transpose", "Res
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def session_of(model: Any, optimised: bool = False) -> onnxruntime.InferenceSession:
+    """A model, or the bytes or the path of its file, as onnxruntime runs it."""
+    content = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def image_of(model: onnx.ModelProto) -> Any:

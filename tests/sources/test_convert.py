@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 import padviz
-from padviz.axis.operations import Adaptive, Fit, Op, Transposed, Window
+from padviz.axis.operations import Adaptive, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network
@@ -57,39 +57,23 @@ def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Net
     return Network("one", layers, (name,), "One", size=(40, 60))
 
 
-def back_up(kind: Kind, op: Op) -> Network:
-    """A network whose layer follows the size of another one."""
-    pool, back = Layer("pool", "maxpool", (0,), (Window(2, 2),) * 2), Layer("back", kind, (1,), (op, op), like=0)
-    layers = (Layer("input", "input", ()), pool, back, Layer("sum", "add", (2, 0)))
-    return Network("two", layers, ("sum", "pool"), "Two")
-
-
 @pytest.mark.parametrize(
     "network",
     [
         one("conv", Window(3, 2, 2, (1, 2), "reflect"), Window(5, 1, 3, "same_lower", "circular")),
-        one("conv", Window(3, padding="same"), Window(1)),
         one("pad", Window(1, padding=(-1, 2)), Window(1, padding=(0, 3), mode="circular")),
         one("crop", Window(1, 2, padding=(-1, 0)), Window(1, 3, padding=(1, -5))),
-        one("maxpool", Window(3, 3, 2, (0, 1), ceil=True), Window(3, 3, 2, (0, 1), ceil=True)),
         one("avgpool", Window(2, 1, padding="same_upper"), Window(3, 1, padding="same_upper")),
-        one("convtranspose", Transposed(4, 2, 1, (1, 0), 1), Transposed(2, 3, 2, (0, 0), 2)),
-        one("adaptive", Adaptive(7), Adaptive(1)),
         one("global", Adaptive(1), Adaptive(1)),
         one("resize", Resize(scale=Fraction(1, 3)), Resize(scale=Fraction(10_001, 20_000))),
         one("resize", Resize(7, linear=True, align_corners=True), Resize(9, linear=True, align_corners=True)),
-        one("resize", Resize(3, cubic=True, grid="asymmetric"), Resize(4, cubic=True, grid="asymmetric")),
-        one("resize", Resize(3, rounding="round_prefer_ceil"), Resize(4, rounding="round_prefer_ceil")),
-        one("gate", None, None),
         one("identity", None, None),
-        back_up("resize", Resize(linear=True)),
-        back_up("crop", Fit()),
         *(replace(padviz.load("vgg11"), fixed=axes) for axes in ((0,), (1,), (0, 1))),
         replace(padviz.load("vgg11"), targets=()),
     ],
     ids=lambda network: network.layers[-1].kind,
 )
-def test_every_operation_can_be_written(network: Network) -> None:
+def test_what_random_networks_lack_round_trips_too(network: Network) -> None:
     round_trips(network, counts=False)
 
 

@@ -99,6 +99,4 @@ def test_a_key_of_a_million_parts_is_refused_at_once(text: str) -> None:
 
 def test_an_error_is_no_longer_than_a_person_reads() -> None:
     Path("long.toml").write_text("k" * 100_000 + " = 1")
-    with pytest.raises(DescriptionError, match=r"long\.toml: .*k…$") as refused:
-        padviz.load("long.toml")
-    assert len(str(refused.value)) < 1100
+    assert len(told("usage", "long.toml")) < 1100
