@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,43 +55,36 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, package: Path) -> Iterator[Import]:
+@cache
+def imports(path: Path, package: Path) -> list[Import]:
     """The modules that a file imports, wherever in it; `from package import name` is the module where it is one."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-        for statement in block.body
-        for node in ast.walk(statement)
-    }
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"]
+    typing = {node for block in blocks for statement in block.body for node in ast.walk(statement)}
+    found = []
     for node in ast.walk(tree):
+        names = []
         if isinstance(node, ast.Import):
-            yield from (Import(alias.name, id(node) in typing) for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            home = _home(node, path, package)
+            above = path.relative_to(package.parent).parts[: -node.level] if node.level else ()
+            home = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
                 inner = package.parent.joinpath(*home.split("."), alias.name)
-                module = inner.is_dir() or inner.with_suffix(".py").exists()
-                yield Import(f"{home}.{alias.name}" if module else home, id(node) in typing)
-        elif isinstance(node, ast.Call) and (name := _called(node)):
-            yield Import(name, False)
+                names.append(f"{home}.{alias.name}" if inner.is_dir() or inner.with_suffix(".py").exists() else home)
+        elif isinstance(node, ast.Call) and node.args and _name(node.func) in ("import_module", "__import__"):
+            named = node.args[0]
+            first = named.values[0] if isinstance(named, ast.JoinedStr) else named
+            names = (
+                [f"{first.value}*" if first is not named else first.value] if isinstance(first, ast.Constant) else []
+            )
+        found += [Import(name, node in typing) for name in names]
+    return found
 
 
-def _home(node: ast.ImportFrom, path: Path, package: Path) -> str:
-    """What is imported from, by its whole name: dots in front count from the file's own folder."""
-    above = path.relative_to(package.parent).parts[: -node.level] if node.level else ()
-    return ".".join([*above, *filter(None, [node.module])])
-
-
-def _called(node: ast.Call) -> str:
-    """The module that `import_module` or `__import__` is called with, as far as it is written out."""
-    if ast.unparse(node.func).rpartition(".")[2] not in ("import_module", "__import__") or not node.args:
-        return ""
-    named, rest = node.args[0], ""
-    if isinstance(named, ast.JoinedStr):
-        named, rest = named.values[0], "*"
-    return f"{named.value}{rest}" if isinstance(named, ast.Constant) else ""
+def _name(node: ast.expr) -> str:
+    """A name, without what stands before its last dot."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def may_import(name: str, other: str) -> bool:
