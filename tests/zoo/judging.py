@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import padviz
 from padviz.network.targets import last_maps
@@ -87,26 +86,3 @@ def _hold_support(
                 more, less = int((found & ~expected).sum()), int((expected & ~found).sum())
                 return "wrong", f"{head} {unit} at {size}: {more} px more and {less} px less than its gradient"
     return ("support", "") if judged == len(heads) else ("not judged", f"{judged} of {len(heads)}")
-
-
-def hooked(module: nn.Module, size: Size, channels: int = 3) -> dict[str, Size]:
-    """The output size of every convolution and pool of a module that runs once, by its name."""
-    sizes: dict[str, Size] = {}
-    calls: Counter[str] = Counter()
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            calls[name] += 1
-            sizes[name] = (output.shape[-2], output.shape[-1])
-
-        return hook
-
-    windows = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d)
-    hooks = [
-        each.register_forward_hook(note(name)) for name, each in module.named_modules() if isinstance(each, windows)
-    ]
-    with torch.no_grad():
-        module(torch.zeros((1, channels, *size)))
-    for hook in hooks:
-        hook.remove()
-    return {name: shape for name, shape in sizes.items() if calls[name] == 1}
