@@ -42,11 +42,15 @@ GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED = (
 
 def model_of(body: str, opset: int, channels_last: int = 0, inputs: str = "") -> Any:
     """The graph with these nodes, and weights of ones, as their names ask; so many channels are last, or one first."""
+    body, *functions = body.split("\n---\n")
     lines = with_constants([line.strip() for line in body.split("\n")])
     lines.sort(key=lambda line: not line.partition("=")[2].strip().startswith("Constant "))  # constants first
     inputs = inputs or (f"float[N, H, W, {channels_last}] x" if channels_last else "float[N, 1, H, W] x")
     head = f'<ir_version: 8, opset_import: ["" : {opset}]> g ({inputs}) => (float[] y)'
     model = parser.parse_model(f"{head} {{ {' '.join(lines)} }}")
+    for each in functions:
+        model.functions.append(parser.parse_function(f'<opset_import: ["" : {opset}, "my" : 1], domain: "my"> {each}'))
+    model.opset_import.extend([helper.make_opsetid("my", 1)] if functions else [])
     names = {name for node in every_node(model.graph) for name in node.input}
     for name in sorted(names):
         if re.fullmatch(r"[wfm]\d+(x\d+)+", name):
@@ -167,13 +171,6 @@ def test_channels_last_images_have_height_and_width_in_the_middle(channels: int,
     np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=channels))
 
 
-def test_a_size_in_the_file_is_the_default(tmp_path: Path) -> None:
-    model = model_of("y = Conv (x, w3x3)", 13)
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 48
-    assert padviz.load(saved(model, tmp_path)).size == (48, 224)
-    assert padviz.load(saved(model, tmp_path), size=(10, 20)).size == (10, 20)
-
-
 PADS_OF_SAME = """n = Shape (x)\n hw = Slice (n, [2], [4])\n up = Add (hw, 1)\n m = Div (up, 2)\n l = Sub (m, 1)
  k = Mul (l, 2)\n t = Add (k, 3)\n u = Sub (t, hw)\n v = Max (u, [0, 0])\n b = Div (v, 2)\n a = Sub (v, b)
  p = Concat <axis = 0> ([0, 0], b, [0, 0], a)\n q = Pad (x, p)\n y = Conv <strides = [2, 2]> (q, w3x3)"""
@@ -236,12 +233,9 @@ def test_a_lying_value_info_and_a_listed_initializer_change_nothing(tmp_path: Pa
 
 
 def test_functions_of_the_model_are_followed(tmp_path: Path) -> None:
-    model = model_of("y = my.twice <stride = [2, 1]> (x, w3x3)", 17)
-    text = '<opset_import: ["" : 17], domain: "my"> twice <stride> (a, w) => (c) '
-    body = "{ b = Conv <strides : ints = @stride> (a, w)\n c = Conv (b, w) }"
-    model.functions.append(parser.parse_function(text + body))
-    model.opset_import.append(helper.make_opsetid("my", 1))
-    net = padviz.load(saved(model, tmp_path), size=(9, 8))
+    body = """y = my.twice <stride = [2, 1]> (x, w3x3)\n---
+twice <stride> (a, w) => (c) { b = Conv <strides : ints = @stride> (a, w)\n c = Conv (b, w) }"""
+    net = padviz.load(saved(model := model_of(body, 17), tmp_path), size=(9, 8))
     np.testing.assert_array_equal(padviz.usage(net, (9, 8)).counts, bright_pixels(model, (9, 8)))
     assert net.layers[1].ops[0] == Window(3, 2)
 
