@@ -106,17 +106,22 @@ def test_what_the_error_advises_works(name: str, module: type[nn.Module], which:
     assert ANSWERED[name](loaded) is not None
 
 
+class Speech(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv1d(1, 2, 5, 2, 2), nn.Conv1d(2, 2, 1)
+
+
+class Wrapped(Two):
+    """A module that takes the image alone."""
+
+    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(image, 1)
+
+
 def test_a_signal_is_asked_for_chunks_in_the_same_way() -> None:
-    class Speech(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv = nn.Conv1d(1, 2, 5, 2, 2)
-
-        def forward(self, sound: Tensor, timestep: float) -> Tensor:
-            made: Tensor = self.conv(sound) * timestep
-            return made
-
-    loaded = eval(advice(ANSWERED["chunks"], Speech().eval())[0], {"padviz": padviz, "network": Speech().eval()})
+    network = Speech().eval()
+    loaded = eval(advice(ANSWERED["chunks"], network)[0], {"padviz": padviz, "network": network})
     assert padviz.chunks(loaded, 16) is not None
 
 
@@ -126,16 +131,6 @@ def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
     loaded = eval(advice(RUN[name], network)[0], {"padviz": padviz, "network": network})
     with pytest.raises(padviz.PadvizError, match="is followed, and not run; a module that wraps it and takes one"):
         RUN[name](loaded)
-
-    class Wrapped(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = network
-
-        def forward(self, image: Tensor) -> Tensor:
-            made: Tensor = self.inner(image, 1)
-            return made
-
     if name == "responses":
         assert padviz.responses(Wrapped().eval(), SIZE, n=2) is not None
 

@@ -36,8 +36,7 @@ number = 3
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _files(elsewhere: None) -> None:
     Path("foreign_net.py").write_text(NET)
 
 
@@ -64,6 +63,16 @@ def plain(path: str = "net.onnx") -> str:
     )
 
 
+def two_heads() -> str:
+    pads = [1, 1, 1, 1]
+    return saved([conv("a", "image", pads=pads), conv("big", "a", pads=pads), conv("small", "a", 1)], ["big", "small"])
+
+
+def mystery() -> str:
+    strange = helper.make_node("Mystery", ["a"], ["m"], name="strange", domain="own")
+    return saved([conv("a", "image"), strange, conv("b", "m")], ["b"])
+
+
 def test_a_module_from_python_counts_and_stays_as_it_is() -> None:
     module = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)).train()
     before = {name: (value.data_ptr(), value.clone()) for name, value in module.state_dict().items()}
@@ -83,54 +92,30 @@ def test_convert_writes_a_description_that_loads_back() -> None:
     assert (padviz.usage("mod.toml", 50).counts == padviz.usage("foreign_net:Net", 50).counts).all()
 
 
-def two_heads() -> str:
-    pads = [1, 1, 1, 1]
-    return saved([conv("a", "image", pads=pads), conv("big", "a", pads=pads), conv("small", "a", 1)], ["big", "small"])
-
-
-def test_several_last_maps_are_listed_and_chosen() -> None:
-    assert "its last maps big, small have the same weight" in run("usage", two_heads(), "--size", "32").stderr
-    assert run("usage", "net.onnx", "--layer", "big", "--size", "32").exit_code == 0
-    both = run("usage", "net.onnx", "--layer", "big", "--layer", "small", "--size", "32", "--format", "json")
-    alone = [padviz.usage("net.onnx", 32, layer=name).max for name in ("big", "small")]
-    assert json.loads(both.stdout)["max"] == sum(alone)
-    for command in ("uneven", "layers"):
-        assert run(command, "net.onnx", "--size", "32").exit_code == 0
-    assert run("sizes", "net.onnx", "--size", "30:40").exit_code == 0
-    maps = json.loads(run("coverage", "net.onnx", "--size", "32", "--format", "json").stdout)["layers"]
-    assert [each["layer"] for each in maps] == ["big", "small"]
-
-
-def mystery() -> str:
-    strange = helper.make_node("Mystery", ["a"], ["m"], name="strange", domain="own")
-    return saved([conv("a", "image"), strange, conv("b", "m")], ["b"])
-
-
-@pytest.mark.parametrize("command", ["usage", "uneven", "layers", "coverage", "convert"])
-def test_an_unknown_operation_names_its_node_and_the_ways_out(command: str) -> None:
-    line = told(command, mystery(), "--size", "32")
+@pytest.mark.parametrize("line", ["usage {}", "uneven {}", "layers {}", "coverage {}", "convert {}"])
+def test_an_unknown_operation_names_its_node_and_the_ways_out(line: str) -> None:
+    asked = [*line.format(mystery()).split(), "--size", "32"]
+    words = told(*asked)
     for text in ("strange", "own.Mystery", "opset 1", "--neutral own.Mystery"):
-        assert text in line
-    assert ("--layer a" in line) == (command != "convert")  # which has none
-    assert run(command, "net.onnx", "--size", "32", "--neutral", "own.Mystery").exit_code == 0
+        assert text in words
+    assert ("--layer a" in words) == (asked[0] != "convert")  # which has none
+    assert run(*asked, "--neutral", "own.Mystery").exit_code == 0
 
 
 def test_an_unknown_operation_is_passed_by_the_layer_before_it() -> None:
     mystery()
     assert run("usage", "net.onnx", "--size", "32", "--layer", "a").exit_code == 0
     assert run("export", "net.onnx", "--size", "32", "-o", "out", "--jobs", "1").exit_code == 3
-    neutral = ("--neutral", "own.Mystery")
-    assert run("export", "net.onnx", "--size", "32", "-o", "out", "--jobs", "1", *neutral).exit_code == 0
-    assert run("compare", "net.onnx", "--size", "32,40", *neutral).exit_code == 0
-    assert run("diff", "net.onnx", "--size", "32", "--same", *neutral).exit_code == 0
+    for line in ("export net.onnx -o out --jobs 1", "compare net.onnx --size 40", "diff net.onnx --same"):
+        assert run(*line.split(), "--size", "32", "--neutral", "own.Mystery").exit_code == 0
 
 
 def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_for() -> None:
     saved([conv("a", "image")], ["a"], "fixed.onnx", (30, 50))
-    assert padviz.load("fixed.onnx").size == (30, 50)
-    assert json.loads(run("usage", "fixed.onnx", "--format", "json").stdout)["size"] == [30, 50]
-    assert json.loads(run("usage", "fixed.onnx", "--size", "64", "--format", "json").stdout)["size"] == [64, 64]
+    for more, size in (([], [30, 50]), (["--size", "64"], [64, 64])):
+        assert json.loads(run("usage", "fixed.onnx", *more, "--format", "json").stdout)["size"] == size
     assert padviz.load(plain()).size == (224, 224)
+    assert padviz.load("net.onnx").declared == (0, 0)
 
 
 def test_a_module_that_goes_to_another_folder_when_it_is_imported() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,53 +33,59 @@ FOREIGN = {
 }
 
 
-def command(text: str, folder: Path) -> list[str]:
-    (folder / "foreign.py").write_text(text)
+ENDS = [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")]
+
+
+@pytest.fixture(autouse=True)
+def _folder(elsewhere: None) -> None:
+    """Others write into a folder of their own."""
+
+
+def command(text: str) -> list[str]:
+    Path("foreign.py").write_text(text)
     return [sys.executable, "-m", "padviz", "usage", "foreign:net", "--size", "32", "-o", "map.npz"]
 
 
-@pytest.mark.parametrize(("name", "code", "words"), [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")])
+def ended(asked: list[str]) -> tuple[int, str, str]:
+    run = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60, input="yes\n")
+    return run.returncode, run.stdout, run.stderr
+
+
+@pytest.mark.parametrize(("name", "code", "words"), ENDS)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_signal_ends_other_peoples_code(moment: str, name: str, code: int, words: str, tmp_path: Path) -> None:
-    asked = command(SELF.format(name) + MOMENTS[moment], tmp_path)
-    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert (run.returncode, run.stdout, run.stderr) == (code, "", words)
-    assert contents(tmp_path).keys() == {str(tmp_path / "foreign.py")}
+def test_a_signal_ends_other_peoples_code(moment: str, name: str, code: int, words: str) -> None:
+    assert ended(command(SELF.format(name) + MOMENTS[moment])) == (code, "", words)
+    assert contents().keys() == {"foreign.py"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_what_swallows_a_signal_for_ever_ends_two_seconds_after_it(number: int, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "code", "words"), ENDS)
+def test_what_swallows_a_signal_for_ever_ends_two_seconds_after_it(name: str, code: int, words: str) -> None:
     deaf = "import time\ndef net():\n    open('deaf', 'w').close()\n    while True:\n        try:\n"
     deaf += "            time.sleep(1)\n        except BaseException:\n            pass\n"
-    with subprocess.Popen(command(deaf, tmp_path), cwd=tmp_path) as process:
+    with subprocess.Popen(command(deaf), stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
-        while not (tmp_path / "deaf").exists() and time.monotonic() < until:
+        while not Path("deaf").exists() and time.monotonic() < until:
             time.sleep(0.01)
-        process.send_signal(number)
+        process.send_signal(signal.Signals[name])
         sent = time.monotonic()
-        assert process.wait(30) == code
+        assert (process.communicate(timeout=30)[1], process.returncode) == (words, code)
         assert time.monotonic() - sent < 2
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_other_peoples_code_neither_ends_padviz_nor_asks(what: str, tmp_path: Path) -> None:
+def test_other_peoples_code_neither_ends_padviz_nor_asks(what: str) -> None:
     text, line = FOREIGN[what]
-    asked = command(SELF.format("SIGTERM") + text, tmp_path)
-    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60, input="yes\n")
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.startswith(f"padviz: foreign:net: {line}")
-    assert len(run.stderr.splitlines()) == 1
+    code, out, words = ended(command(SELF.format("SIGTERM") + text))
+    assert (code, out, words.count("\n")) == (2, "", 1)
+    assert words.startswith(f"padviz: foreign:net: {line}")
 
 
-def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
-    text = SELF.format("SIGINT") + "def net():\n    end()\n    return nn.Conv2d(3, 4, 3)"
-    ignoring = (
-        "import signal, subprocess, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.exit(subprocess.call({}))"
-    )
-    asked = ignoring.format(command(text, tmp_path))
-    run = subprocess.run([sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-    assert (tmp_path / "map.npz").exists()
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    asked = command(SELF.format("SIGINT") + "def net():\n    end()\n    return nn.Conv2d(3, 4, 3)")
+    text = "import signal, subprocess, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    code, _, words = ended([sys.executable, "-c", f"{text}; sys.exit(subprocess.call({asked}))"])
+    assert (code, words) == (0, "")
+    assert Path("map.npz").exists()
 
 
 LOADING = """
@@ -112,28 +119,26 @@ KEPT = [set(), {"", "thumbs"}, {"", "thumbs"} | INDEX, {"", "thumbs"} | ITEM]  #
 TROUBLES = {"lets it through": "error", "takes it for its own": "ImportError('numpy') from None"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("name", "code", "words"), ENDS)
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_signal_while_libraries_load_is_no_error_of_theirs(
-    library: str, trouble: str, number: int, code: int, tmp_path: Path
+    library: str, trouble: str, name: str, code: int, words: str
 ) -> None:
-    (tmp_path / "foreign.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
-    (tmp_path / "small.onnx").touch()
-    files = contents(tmp_path)
+    Path("foreign.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
+    Path("small.onnx").touch()
+    files = contents()
     asked, before = LIBRARIES[library]
     text = LOADING.format(library=library, raised=TROUBLES[trouble], before=before, asked=asked)
-    with subprocess.Popen(
-        [sys.executable, "-c", text], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", text], **pipes) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "loading\n"
-        process.send_signal(number)
-        said, words = process.communicate(timeout=30)
-    assert (process.returncode, said, words) == (code, "", "padviz: interrupted\n" if code == 130 else "")
-    made = {name: state for name, state in contents(tmp_path).items() if name not in files}
-    assert contents(tmp_path) == {**files, **made}
-    assert {name.removeprefix(f"{tmp_path}/maps").lstrip("/") for name in made} in KEPT
+        process.send_signal(signal.Signals[name])
+        assert (*process.communicate(timeout=30), process.returncode) == ("", words, code)
+    made = {name: state for name, state in contents().items() if name not in files}
+    assert contents() == {**files, **made}
+    assert {name.removeprefix("maps").lstrip("/") for name in made} in KEPT
 
 
 COMPILED = """
@@ -155,18 +160,7 @@ main()
 """
 
 
-@pytest.mark.parametrize(("name", "code", "words"), [("SIGTERM", 143, ""), ("SIGINT", 130, "padviz: interrupted\n")])
-def test_no_exception_is_raised_while_a_compiled_module_loads(name: str, code: int, words: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", COMPILED.format(name=name)]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert (run.returncode, run.stdout, run.stderr) == (code, "", words)
-    assert contents(tmp_path) == {}
-
-
-def test_a_module_of_this_folder_that_hides_an_installed_one_is_said(tmp_path: Path) -> None:
-    (tmp_path / "hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
-    asked = [sys.executable, "-m", "padviz", "layers", "hypothesis:net", "--size", "32"]
-    run = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0
-    assert "hides the hypothesis that is installed" in run.stderr
-    assert len(run.stderr.splitlines()) == 1
+@pytest.mark.parametrize(("name", "code", "words"), ENDS)
+def test_no_exception_is_raised_while_a_compiled_module_loads(name: str, code: int, words: str) -> None:
+    assert ended([sys.executable, "-c", COMPILED.format(name=name)]) == (code, "", words)
+    assert contents() == {}

@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import padviz
-from padviz.cli import cli
-from tests.cli.test_cli import APART
+from tests.cli.test_cli import run, told
 from tests.sweeps import SLOW
 
 CODE = """
@@ -24,8 +22,7 @@ net = nn.Conv2d(3, 4, 3)
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _folder(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "foreign_code", raising=False)
     Path("foreign_code.py").write_text(CODE)
 
@@ -34,10 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("table", ["[[maps]]", "[[compare]]\nname = 'x'\npaddings = ['zero', 'reflect']"])
 def test_a_manifest_that_names_code_is_refused(table: str, model: str) -> None:
     Path("survey.toml").write_text(f"{table}\nmodels = ['{model}']\nsizes = [32]\n")
-    result = CliRunner(**APART).invoke(cli, ["export", "survey.toml", "-o", "out", "--jobs", "1"])
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert result.stderr.startswith(f"padviz: survey.toml, {model}: names code that would run; ")
-    assert "--allow-modules" in result.stderr
+    line = told("export", "survey.toml", "-o", "out", "--jobs", "1")
+    assert line.startswith(f"padviz: survey.toml, {model}: names code that would run; ")
+    assert "--allow-modules" in line
     with pytest.raises(padviz.PadvizError, match="`allow_modules`"):
         padviz.export("survey.toml", "out", jobs=1)
     assert not Path("ran").exists()
@@ -47,34 +43,40 @@ def test_a_manifest_that_names_code_is_refused(table: str, model: str) -> None:
 @pytest.mark.parametrize("asked", [["survey.toml", "--allow-modules"], ["foreign_code:net", "--size", "32"]])
 def test_allowed_or_on_the_command_line_it_runs(asked: list[str]) -> None:
     Path("survey.toml").write_text("[[maps]]\nmodels = ['foreign_code:net']\nsizes = [32]\n")
-    result = CliRunner(**APART).invoke(cli, ["export", *asked, "-o", "out", "--jobs", "1", "--format", "json"])
+    result = run("export", *asked, "-o", "out", "--jobs", "1", "--format", "json")
     assert (result.exit_code, result.stderr) == (0, "")
     assert Path("ran").exists()
 
 
+EXPORT = "-o out --jobs 1 --format json"
+
+
 @pytest.mark.parametrize(
-    "asked",
-    [["survey.toml", "--allow-modules"], pytest.param(["hypothesis:net", "--size", "32,33"], marks=SLOW)],
+    "line",
+    [
+        f"export survey.toml --allow-modules {EXPORT}",
+        pytest.param(f"export hypothesis:net --size 32,33 {EXPORT}", marks=SLOW),
+        pytest.param("layers hypothesis:net --size 32", marks=SLOW),
+    ],
 )
-def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model(asked: list[str]) -> None:
+def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model(line: str) -> None:
     Path("hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
     tables = "[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32, 33]\n" * 2
     Path("survey.toml").write_text(tables + "[[compare]]\nname = 'c'\nmodels = ['hypothesis:net']\nsizes = [32, 64]\n")
-    command = [sys.executable, "-m", "padviz", "export", *asked, "-o", "out", "--jobs", "1", "--format", "json"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert len(run.stderr.splitlines()) == 1
-    assert run.stderr.startswith("padviz: hypothesis:net: hypothesis is ")
-    assert "hides the hypothesis that is installed" in run.stderr
+    done = subprocess.run([sys.executable, "-m", "padviz", *line.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("padviz: hypothesis:net: hypothesis is ")
+    assert "hides the hypothesis that is installed" in done.stderr
 
 
 def test_what_hides_an_installed_module_is_said_before_its_code_runs() -> None:
     Path("hypothesis.py").write_text("raise ValueError('no')\n")
     Path("survey.toml").write_text("[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32]\n")
     command = [sys.executable, "-m", "padviz", "export", "survey.toml", "--allow-modules", "-o", "out"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert ["hides" in line for line in run.stderr.splitlines()] == [True, False]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert ["hides" in line for line in done.stderr.splitlines()] == [True, False]
 
 
 def test_from_python_it_is_told_to_whoever_asks() -> None:

@@ -10,7 +10,8 @@ import shlex
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,6 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
 def test_a_scheme_for_each_axis_has_a_name_of_its_own() -> None:
     asked = ("--size", "64", "--padding", "zero,zero/circular,circular/zero,zero/zero")
     assert exported("vgg11", *asked) == {"made": 3, "kept": 0, "failed": 0}
-    everything_is_whole(Path("out"))
     items = {item["name"]: item["paddings"] for item in json.loads(Path("out/index.json").read_text())["items"]}
     assert items == {
         "vgg11-64-zero-usage": ["zero"],
@@ -114,7 +114,7 @@ def test_pictures_are_as_large_and_as_dark_as_asked_for() -> None:
     assert (pixels("one.png") == dark).all()
 
 
-def test_what_is_finished_is_kept_and_what_changed_is_made_again() -> None:
+def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again() -> None:
     Path("one.toml").write_text(ONE)
     asked = ("vgg11", "one.toml", "--size", "64,96")
     assert exported(*asked) == {"made": 4, "kept": 0, "failed": 0}
@@ -123,13 +123,19 @@ def test_what_is_finished_is_kept_and_what_changed_is_made_again() -> None:
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")} == before
     Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
     Path("out/vgg11-96-usage.png").unlink()
-    assert exported(*asked) == {"made": 3, "kept": 1, "failed": 0}
+    for name in ("out/vgg11-64-usage.png", "out/thumbs/one-96-usage.png"):
+        Path(name).write_bytes(Path(name).read_bytes()[:100])
+    assert exported(*asked) == {"made": 4, "kept": 0, "failed": 0}
+    everything_is_whole(Path("out"))
     assert json.loads(Path("out/one-64-usage.json").read_text())["figures"]["max"] == 25
     assert exported(*asked, "--format", "png,npz")["made"] == 4  # other files are asked for
     Path("out/one-64-usage.json").write_text("{")
+    Path("out/thumbs/vgg11-64-usage.png").write_bytes(b"cut off")
     Path("out/notes.json").write_text("[1]")  # somebody's own
-    assert exported(*asked, "--format", "png,npz") == {"made": 1, "kept": 3, "failed": 0}
+    assert exported(*asked, "--format", "png,npz") == {"made": 2, "kept": 2, "failed": 0}
     assert len(json.loads(Path("out/index.json").read_text())["items"]) == 4
+    assert exported(*asked)["made"] == 4
+    assert not [*Path("out").glob("*.npz")]  # of what was asked for before
 
 
 def test_an_item_whose_picture_is_gone_is_not_listed() -> None:
@@ -139,19 +145,26 @@ def test_an_item_whose_picture_is_gone_is_not_listed() -> None:
     assert [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]] == ["vgg11-96-usage"]
 
 
-def test_a_move_that_fails_half_way_leaves_the_item_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("one.toml").write_text(ONE)
-    exported("one.toml", "--size", "9")
-    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+@contextmanager
+def stuck(name: str) -> Iterator[None]:
+    """No file of that name can be moved into its place."""
     move = os.replace
 
-    def stuck(source: Path, to: Path) -> None:
-        if Path(to).name == "one-9-usage.png":
+    def full(source: Path, to: Path) -> None:
+        if Path(to).name == name:
             raise OSError(28, "No space left on device")
         move(source, to)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", stuck)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        yield
+
+
+def test_a_move_that_fails_half_way_leaves_the_item_unfinished() -> None:
+    Path("one.toml").write_text(ONE)
+    exported("one.toml", "--size", "9")
+    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
+    with stuck("one-9-usage.png"):
         result = run("export", "one.toml", "--size", "9", "-o", "out", "--jobs", "1")
     assert result.exit_code == 3
     assert result.stderr == "padviz: one-9-usage: cannot be written (No space left on device)\n"
@@ -167,35 +180,10 @@ def test_a_network_whose_own_size_changed_is_compared_again() -> None:
     assert json.loads(Path("out/c.json").read_text())["sizes"] == [[12, 12]]
 
 
-def test_a_file_that_was_cut_off_is_made_again() -> None:
-    exported("vgg11", "--size", "64")
-    for name in ("out/vgg11-64-usage.png", "out/thumbs/vgg11-64-usage.png"):
-        Path(name).write_bytes(Path(name).read_bytes()[:100])
-        assert exported("vgg11", "--size", "64") == {"made": 1, "kept": 0, "failed": 0}
-    everything_is_whole(Path("out"))
-
-
-def test_files_of_an_earlier_network_do_not_stay_beside_new_ones() -> None:
-    Path("one.toml").write_text(ONE)
-    exported("one.toml", "--size", "9", "--format", "png,npz")
-    Path("one.toml").write_text(ONE.replace("kernel = 3", "kernel = 5"))
-    exported("one.toml", "--size", "9", "--format", "png")
-    assert Path("out/one-9-usage.png").exists()
-    assert not Path("out/one-9-usage.npz").exists()
-
-
-def test_an_index_that_cannot_be_written_does_not_lose_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
-    move = os.replace
-
-    def stuck(source: Path, to: Path) -> None:
-        if Path(to).name == "index.csv":
-            raise OSError(28, "No space left on device")
-        move(source, to)
-
-    monkeypatch.setattr(os, "replace", stuck)
-    result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
-    assert result.exit_code == 3
-    assert tally(result.stdout) == {"made": 1, "kept": 0, "failed": 1}
+def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
+    with stuck("index.csv"):
+        result = run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1")
+    assert (result.exit_code, tally(result.stdout)) == (3, {"made": 1, "kept": 0, "failed": 1})
     why = "cannot be written (No space left on device); choose another place"
     assert result.stderr == f"padviz: index: out/index.csv: {why}\n"
 
@@ -222,11 +210,9 @@ def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytes
         return {batch.fingerprint(item, look) for item in items for look in (batch.Look(), batch.Look(cmap="viridis"))}
 
     first = prints()
-    assert len(first) == 8
-    assert prints() == first
-    assert not prints(paddings=["zero"]) & first
-    assert not prints(layers=["features.0"]) & first
-    assert not prints(what=["coverage"]) & first
+    assert (len(first), prints()) == (8, first)
+    for lists in ({"paddings": ["zero"]}, {"layers": ["features.0"]}, {"what": ["coverage"]}):
+        assert not prints(**lists) & first
     monkeypatch.setattr(batch, "__version__", "0.0.0")
     assert not prints() & first
 
@@ -249,11 +235,11 @@ def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
 
 
 def test_many_failures_are_cut_short() -> None:
-    result = run("export", "resnet18", "--size", "60:100:1", "--padding", "valid", "-o", "out", "--jobs", "1")
+    result = run("export", "resnet18", "--size", "60:82", "--padding", "valid", "-o", "out", "--jobs", "1")
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 21
     assert [line.split("-")[1] for line in result.stderr.splitlines()[:3]] == ["60", "61", "62"]
-    assert result.stderr.splitlines()[-1] == "padviz: and 21 more, all of them in out/index.json"
+    assert result.stderr.splitlines()[-1] == "padviz: and 3 more, all of them in out/index.json"
 
 
 def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
@@ -289,19 +275,15 @@ def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
 def test_the_decks_manifest_expands() -> None:
     items = expand(read_manifest(ROOT / "configs/exports/deck.toml"))
     assert {item.what for item in items} == {"usage", "uneven", "taps", "coverage", "compare", "kernel"}
-    assert len(items) == 28
 
 
-def test_long_names_that_differ_make_different_files() -> None:
-    for end in ("a", "b"):
-        Path("n" * 100 + end + ".toml").write_text(ONE)
-    assert exported("n" * 100 + "a.toml", "n" * 100 + "b.toml", "./" + "n" * 100 + "a.toml", "--size", "9")["made"] == 2
-
-
-def test_names_that_would_leave_the_folder_do_not() -> None:
-    Path("..x .toml").write_text(ONE.replace('"c"', '"/../c d"'))
+def test_names_are_cut_and_do_not_leave_the_folder() -> None:
+    long = "n" * 100
+    for name in (f"{long}a.toml", f"{long}b.toml", "..x .toml"):
+        Path(name).write_text(ONE.replace('"c"', '"/../c d"'))
     exported("..x .toml", "--size", "9", "--layer", "/../c d")
     assert [path.name for path in Path("out").glob("*.png")] == ["x_-9-_.._c_d-usage.png"]
+    assert exported(f"{long}a.toml", f"{long}b.toml", f"./{long}a.toml", "--size", "9")["made"] == 2
 
 
 def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> None:
@@ -314,17 +296,9 @@ def test_taps_are_those_of_windows_with_several_unless_a_layer_is_named() -> Non
     assert names == {"net-9-taps": ["line"], "net-9-line-taps": ["line"], "net-9-one-taps": ["one"]}
 
 
-def whole_command(*args: str) -> list[str]:
-    return [sys.executable, "-m", "padviz", "export", *args, "-o", "out"]
-
-
-def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
-    result = subprocess.run(
-        whole_command("vgg11", "--size", "64", "--jobs", "1"), check=True, capture_output=True, text=True
-    )
-    assert result.stderr == ""
+def test_a_terminal_gets_a_bar() -> None:
     master, slave = pty.openpty()
-    command = whole_command("vgg11", "--size", "64:128:16", "--jobs", "1")
+    command = [sys.executable, "-m", "padviz", "export", "vgg11", "--size", "32:48:4", "--jobs", "1", "-o", "out"]
     shown = b""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave) as process:
         os.close(slave)
