@@ -70,20 +70,23 @@ def test_verify_tiles_takes_what_tiles_takes_with_verify() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "says"),
+    ("function", "network", "arguments", "says"),
     [
-        *((padviz.usage, {"size": size}, "size") for size in (2.5, True, b"ab", {64}, "64", (64, 64.0), [64, True])),
-        *((padviz.usage, {"unit": unit}, "unit") for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (2, 0))),
-        *((padviz.usage, {"unit": (part, 0)}, "unit") for part in (slice(0, 2, 2), slice(0, 99))),
-        *((padviz.usage, {"layer": layer}, "layer") for layer in (5, [None], b"x", [["a"]], [])),
-        *((padviz.load, {"network": network}, "is no network") for network in (None, 5, b"vgg11")),
-        (padviz.usage, {"padding": []}, "padding"),
-        (padviz.load, {"size": 0}, "size: 0 is not one or two numbers of pixels"),
+        *(
+            (padviz.usage, "vgg11", {"size": size}, "size")
+            for size in (2.5, True, b"ab", {64}, "64", (64, 64.0), [64, True])
+        ),
+        *((padviz.usage, "vgg11", {"unit": unit}, "unit") for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (2, 0))),
+        *((padviz.usage, "vgg11", {"unit": (part, 0)}, "unit") for part in (slice(0, 2, 2), slice(0, 99))),
+        *((padviz.usage, "vgg11", {"layer": layer}, "layer") for layer in (5, [None], b"x", [["a"]], [])),
+        *((padviz.load, network, {}, "is no network") for network in (None, 5, b"vgg11")),
+        (padviz.usage, "vgg11", {"padding": []}, "padding"),
+        (padviz.load, "vgg11", {"size": 0}, "size: 0 is not one or two numbers of pixels"),
     ],
 )
-def test_arguments_are_checked(function: Any, arguments: dict[str, Any], says: str) -> None:
+def test_arguments_are_checked(function: Any, network: Any, arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(padviz.PadvizError, match=says):
-        function(**({"network": "vgg11", "size": 64} | arguments))
+        function(network, **({"size": 64} | arguments))
 
 
 def test_numbers_of_numpy_and_lists_are_taken() -> None:

@@ -203,7 +203,7 @@ GONE = "cd here && rmdir ../here && padviz "
         ("padviz layers vgg16 >&-", 0, ""),
         ("padviz layers titled.toml", 0, ""),
         (f"{GONE}layers vgg16", 0, ""),
-        (f"{GONE}export alexnet.onnx -o out", 2, "padviz: alexnet.onnx: "),
+        (f"{GONE}export alexnet.onnx -o out", 2, "padviz: the current folder is not there any more; change to"),
         (f"{GONE}layers torchvision.models:alexnet", 2, "padviz: the current folder is not there any more; change to"),
     ],
 )

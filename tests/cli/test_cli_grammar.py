@@ -35,6 +35,8 @@ COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
 OWN_DEFAULT = {"-n"}  # how many inputs are enough depends on what is measured
 OWN_TYPE = {("export", "--format"), ("uneven", "--check")}  # the files of an export; what a check looks for
 WIDTH = 80
+ROOT = Path(__file__).parents[2]
+PAGES = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
 
 
 def screen(line: str, width: int = WIDTH) -> str:
@@ -107,8 +109,9 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
     if "photos" in text:
         folder(Path("photos"), 3, 260, 280)
     for example in examples:
-        result = run(*example.split()[1:])
-        assert result.exit_code == 0, result.output
+        if not re.search(rf"^ *(\$ )?{re.escape(example)}( +#.*)?$", PAGES, re.MULTILINE):  # which run what they show
+            result = run(*example.split()[1:])
+            assert result.exit_code == 0, result.output
 
 
 # several values
@@ -221,7 +224,8 @@ def test_no_two_different_pictures_share_a_name(command: str) -> None:
     known = {name for of, name, _ in options() if of == command}
     several = command in ("compare", "explore")
     asked = [more for more in DIFFERENT if {word for word in more if word.startswith("--")} <= known]
-    asked = [[*more, "--size", "64,96" if several else "64"] for more in asked if not several or "," not in more[-1]]
+    asked = [more for more in asked if not several or "layer1.0,layer2.0" not in more]
+    asked = [["--size", "64,96" if several else "64", *more] for more in asked]
     for more in [*asked, asked[-1]]:  # the same picture is drawn anew
         result = run(command, "resnet18", *more)
         assert result.exit_code == 0, result.stderr
@@ -305,7 +309,10 @@ def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare
     assert spare in run(*line.split()).stdout.splitlines()[0].split()
 
 
-@pytest.mark.parametrize("line", ["layers densenet121", "uneven densenet121 --taps", "uneven densenet121 --all"])
+DENSE = "densenet121 --layer features.denseblock2.denselayer12.conv2"
+
+
+@pytest.mark.parametrize("line", [f"layers {DENSE}", "uneven densenet121 --taps", f"uneven {DENSE} --all"])
 def test_figures_are_never_cut(line: str) -> None:
     """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
 

@@ -37,7 +37,8 @@ def _elsewhere(elsewhere: None) -> None:
 def said(*args: str) -> str:
     """The words of a repad that went well."""
     result = run("repad", *args)
-    assert (result.exit_code, result.stderr) == (0, "")
+    nothing = "" if "-o" in args else "padviz: nothing is written; -o FILE.onnx says where to\n"
+    assert (result.exit_code, result.stderr) == (0, nothing)
     return " ".join(result.stdout.split())
 
 
@@ -136,14 +137,13 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
     assert line == "padviz: net: nothing can be changed: no convolution that was asked for pads\n"
 
 
-def written(path: str, body: str, size: tuple[int, int] | None = (8, 10)) -> Any:
-    """The model of some nodes, which is written, with a size of its own."""
+def written(path: str, body: str, size: tuple[int, int] | None = (8, 10)) -> None:
+    """Write a file of some nodes, with a size of its own."""
     model = model_of(body, 17)
     for dim, n in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], size or (), strict=False):
         dim.ClearField("dim_param")
         dim.dim_value = n
     onnx.save(model, path)
-    return model
 
 
 LAST = "\n y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"
@@ -161,23 +161,21 @@ def padded(before: list[int], own: list[int]) -> str:
     [
         (
             f"a = Conv <pads = [0, 0, 2, 2], strides = [2, 2]> (x, w4x4){LAST}",
-            "changed 1: a (pads 0+2 x 0+2 to 1+1 x 1+1)...units of y lie off the image's centre: from +1 to +0 px in "
-            "height, from +1 to +0 px in width...uneven none",
+            "changed 1: a (pads 0+2 x 0+2 to 1+1 x 1+1) uneven none phase units of y lie off the image's centre: from "
+            "+1 to +0 px in height, from +1 to +0 px in width",
         ),
         (padded([1, 1, 0, 0], [0, 0, 3, 3]), "a (pads 1+3 x 1+3 to 2+2 x 2+2)"),
     ],
 )
 def test_even_shares_pads_out(body: str, says: str) -> None:
     """Two rows of padding, both on the far side; and some by a Pad before the window, some by itself."""
-    model = written("far.onnx", body)
+    written("far.onnx", body)
     text = said("far.onnx", "--even", "-o", "even.onnx")
-    assert re.search(".*".join(map(re.escape, says.split("..."))), text), text
+    assert says in text
     assert "is what was asked for, in every pixel, at" not in text
     assert padviz.uneven("even.onnx", (8, 10)).balanced
     counts = padviz.usage("even.onnx", (8, 10)).counts
     np.testing.assert_array_equal(counts, bright_pixels(onnx.load("even.onnx"), (8, 10)))
-    if "Pad" in body:
-        np.testing.assert_array_equal(counts, bright_pixels(model, (8, 10)))
 
 
 def test_even_takes_no_rows_from_a_pad_before() -> None:

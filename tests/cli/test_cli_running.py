@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.cli.test_cli import run, told
-from tests.cli.test_cli_foreign import plain
+from tests.snippets import seeing_file
 
 NET = """
 import time
@@ -36,7 +38,7 @@ class Scalar(Slow):
 
 class Ramp(Slow):
     def forward(self, x):
-        return torch.sigmoid(self.conv(x) - torch.linspace(4, 1, 40) - torch.linspace(0, 1, 40)[:, None])
+        return torch.sigmoid(self.conv(x) - torch.linspace(9, 1, 40) - torch.linspace(0, 1, 40)[:, None])
 
 torch.manual_seed(0)
 classes = nn.Sequential(
@@ -54,13 +56,30 @@ broken = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding
 nn.init.zeros_(broken[0].weight), nn.init.zeros_(broken[0].bias), nn.init.constant_(broken[1].bias, float("nan"))
 """
 NETS = "run_net:"
-CLASSES = ("detect", f"{NETS}classes", "--size", "48", "--stimulus", "text:o", "--contrast", "1")
+DETECT = ("detect", "seeing.onnx", "--size", "48", "--stimulus", "text:o", "--step", "8", "-o")
+KEPT = "d.png.unfinished.npz"
 
 
 @pytest.fixture(autouse=True)
 def _files(elsewhere: None) -> None:
     Path("run_net.py").write_text(NET)
-    plain("net.onnx")
+    seeing_file("seeing.onnx")
+
+
+@pytest.mark.parametrize(("more", "what"), [([], "score, {}"), (["--threshold"], "contrast needed, {} where enough")])
+def test_figures_are_of_each_side_and_of_the_positions_that_are_seen(more: list[str], what: str) -> None:
+    asked = ["detect", f"{NETS}ramp", "--size", "40", "--height", "8", "--step", "8", "--no-picture", *more]
+    (found,) = json.loads(run(*asked, "--format", "json").stdout)["maps"]
+    lines = [re.split("  +", line.strip()) for line in run(*asked).stdout.splitlines() if line.startswith(" ")]
+    rows = {line[0]: line[-1] for line in lines}
+    sides = {f"{side} minus inside": edge for side, edge in found["edges"].items() if edge is not None}
+    assert len({*sides.values()}) == (1 if more else 4)
+    values = np.array(found["values"], float)
+    seen = {what.format(name): getattr(np, f"nan{name}")(values) for name in ("min", "max", "median")}
+    for name, value in (sides | seen).items():
+        assert float(rows[name]) == pytest.approx(value, rel=1e-3)
+    assert rows.get("no contrast tried is enough") == (f"{100 * np.isnan(values).mean():.1f} %" if more else None)
+    assert np.isnan(values).any() == bool(more)
 
 
 def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:
@@ -69,16 +88,6 @@ def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:
     says = "run_net:classes: nothing reacts to the stimulus: every score is within 0.01 of the background's, 0.4"
     assert says in line
     assert not [*Path().glob("u.svg*")]
-
-
-def test_a_sweep_that_was_not_kept_begins_anew_and_says_so() -> None:
-    line = "padviz: d.png.unfinished.npz was not there: nothing was kept, and the run began anew\n"
-    assert run(*_classes("d.png"), "--resume").stderr.startswith(line)
-    assert line not in run(*_classes("d.png"), "--overwrite").stderr
-
-
-def _classes(picture: str) -> tuple[str, ...]:
-    return (*CLASSES, "--step", "8", "-o", picture)
 
 
 @contextmanager
@@ -95,31 +104,31 @@ def _full_disk() -> Iterator[None]:
 
 def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with _full_disk():
-        result = run(*_classes("d.png"))
-    why = "make room there, and add --resume: d.png.unfinished.npz has all scores"
+        result = run(*DETECT, "d.png")
+    why = f"make room there, and add --resume: {KEPT} has all scores"
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
-    assert sorted(Path().glob("d.png*")) == [Path("d.png.unfinished.npz")]
-    held = (
-        "padviz: d.png.unfinished.npz: keeps an interrupted run; add --resume to continue it, or --overwrite to begin"
-    )
-    assert told(*_classes("d.png")).startswith(held)
+    assert sorted(Path().glob("d.png*")) == [Path(KEPT)]
+    held = f"padviz: {KEPT}: keeps an interrupted run; add --resume to continue it, or --overwrite to begin"
+    assert told(*DETECT, "d.png").startswith(held)
+
+    def filled(sweep: Any, kept: Any, *others: Any) -> None:
+        assert np.isfinite(kept.values).all()
+
     with monkeypatch.context() as patched:
-        patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", _filled)
-        again = run(*_classes("d.png"), "--resume")
+        patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", filled)
+        again = run(*DETECT, "d.png", "--resume")
     assert again.exit_code == 0
-    assert again.stdout == run(*_classes("e.png")).stdout.replace("e.png", "d.png")
     assert not [*Path().glob("*unfinished*")]
-
-
-def _filled(sweep: Any, kept: Any, *others: Any) -> None:
-    assert np.isfinite(kept.values).all()
+    anew = run(*DETECT, "e.png", "--resume")
+    assert anew.stderr == "padviz: e.png.unfinished.npz was not there: nothing was kept, and the run began anew\n"
+    assert again.stdout == anew.stdout.replace("e.png", "d.png")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "padviz", *_classes("d.png")]
+        command = [sys.executable, "-m", "padviz", *DETECT, "d.png"]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
-    assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path("d.png.unfinished.npz")]
+    assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path(KEPT)]

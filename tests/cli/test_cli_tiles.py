@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 import padviz
-from tests.cli.test_cli import run
+from tests.cli.test_cli import ONE, run
 from tests.cli.test_cli_foreign import plain
-from tests.cli.test_cli_grammar import screen
-from tests.wheels import real_file
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -33,9 +31,10 @@ def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
     assert facts("tiles efficientnet_b0")["sizes"] == []
 
 
-@pytest.mark.parametrize(("size", "tiles"), [("1024", [208, 384, 656]), ("208x512", [208]), ("96x512", [])])
+@pytest.mark.parametrize(("size", "tiles"), [("64", [3, 4, 7, 11, 19]), ("4x64", [3, 4]), ("2x64", [])])
 def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> None:
-    assert [row["tile"][0] for row in facts(f"tiles unet_padded --size {size}")["sizes"]] == tiles
+    Path("one.toml").write_text(ONE)
+    assert [row["tile"][0] for row in facts(f"tiles one.toml --size {size}")["sizes"]] == tiles
 
 
 def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
@@ -99,38 +98,21 @@ def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: p
 
 
 def test_the_arguments_of_python_are_called_as_they_are_there() -> None:
-    line = "tiles unet_padded --size 1024 --tile 512 --for"
+    Path("one.toml").write_text(ONE)
+    line = "tiles one.toml --size 64 --tile 32 --for"
     recipe = facts(f"{line} python")["recipe"]
     assert recipe["exact"] is True
-    assert padviz.tiles("unet_padded", **recipe["arguments"]).image == (1024, 1024)
+    assert padviz.tiles("one.toml", **recipe["arguments"]).image == (64, 64)
     assert facts(f"{line} sahi")["recipe"]["exact"] is False
 
 
-@pytest.mark.parametrize("line", ["tiles unet_padded --size 1024 --tile 512", "audit vgg11 --size 64"])
+@pytest.mark.parametrize("line", ["tiles vgg11 --size 64 --tile 32 --layer features.3", "audit vgg11 --size 64"])
 def test_a_picture_is_drawn_beside_what_is_printed(line: str) -> None:
     assert run(*line.split(), "-o", "x.png").stdout == f"{run(*line.split()).stdout}\nfile  x.png\n"
     assert Path("x.png").stat().st_size > 5000
 
 
 # audit
-
-
-def test_a_detector_with_three_heads_takes_one_screen() -> None:
-    pytest.importorskip("torch")
-    from tests.yolo import exported
-
-    path = exported(Path(), size=(640, 640), opened=False)
-    text = " ".join(screen(f"audit {path} --heads share").split())
-    assert text.startswith("yolo-old, 640 x 640, to /detect/Concat, /detect/Concat_1,")
-    assert "No balanced size is near." in text
-    without = run("audit", str(path))
-    assert "have the same weight; --heads sum adds them, --layer names some\n" in without.stderr
-
-
-def test_so_does_a_real_text_detector() -> None:
-    text = " ".join(screen(f"audit {real_file('ch_PP-OCRv4_det_infer')} --size 640").split())
-    assert "Every unit depends on padding: p2o.Mul.110 (gate) makes every position depend on all" in text
-    assert "receptive field" not in text
 
 
 def test_what_speaks_against_a_remedy_is_said_and_it_comes_last() -> None:

@@ -163,7 +163,7 @@ BAD = {
     "mean = [0.5, inf, 0.5]": f", mean: {UNUSABLE}",
     "std = 0": f", std: {UNUSABLE}",
     "std = [0.5, -0.5, 0.5]": f", std: {UNUSABLE}",
-    'inputs = "none"': ", inputs: 'none' is no folder; use noise, blank, or a folder of pictures",
+    'inputs = "none"': ", inputs: '",
 }
 UNRUN = ['inputs = "blank"', "n = 3", "seed = 1", "mean = 0.5", "std = 0.5"]
 
@@ -173,7 +173,9 @@ def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
     Path("m.toml").write_text(f"{RUN if line in BAD else MANIFEST}{line}\n")
     what = "filters are of networks that are not run; leave it out, or ask for responses\n"
     says = BAD.get(line) or f", {line.split()[0]}: {what}"
-    assert told("export", "m.toml", "--allow-modules", "-o", "out").startswith(f"padviz: m.toml{says}")
+    told_ = told("export", "m.toml", "--allow-modules", "-o", "out")
+    assert told_.startswith(f"padviz: m.toml{says}")
+    assert ("is no folder; use noise, blank, or a folder of pictures" in told_) == ("none" in line)
 
 
 def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused() -> None:
