@@ -231,12 +231,11 @@ def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in()
     assert width / height == pytest.approx(593 / 193, rel=0.02)
 
 
-@pytest.mark.parametrize(("layers", "size"), [([2], (224, 224)), ([0, 2, 4, 5, 7, 9, 10, 12], (1000, 200))])
-def test_strips_are_whole(layers: list[int], size: tuple[int, int]) -> None:
-    names = [f"features.{layer}" for layer in layers]
-    figure = panels.strip(coverages(padviz.load("vgg19"), size, layers=names))
+def test_strips_of_many_layers_are_whole() -> None:
+    names = [f"features.{layer}" for layer in (0, 2, 4, 5, 7, 9, 10, 12)]
+    figure = panels.strip(coverages(padviz.load("vgg19"), (1000, 200), layers=names))
     assert not clipped(figure)
-    assert len(figure.axes) == len(layers) + 1
+    assert len(figure.axes) == len(names) + 1
     assert {*names} <= {text.get_text() for text in figure.texts}
     assert overlapping(figure) == []
 
