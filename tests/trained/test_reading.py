@@ -381,14 +381,11 @@ BAD: dict[tuple[Any, str | None], str] = {
     (NET, "tail.pth"): "tail.pth: is no file of PyTorch's, or only a part of one (PytorchStreamReader failed reading "
     "zip archive: failed finding central directory); save",
     (NET, "nothing.pth"): "nothing.pth: is no file of PyTorch's, or only a part of one; save",
-    (NET, "folder.pth"): "folder.pth: is not a file; give the path of a .safetensors or .pth file",
     (NET, "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
     ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
     ("weighed_net:pretrained", "V9"): "weights: weighed_net:pretrained has no weights called 'V9'; use DEFAULT, or a",
-    ("weighed_net:pretrained", None): "weighed_net:pretrained: makes a module with random weights; use `weights` DEF",
     ("weighed_net", None): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file",
     ("folder.pth/..", None): "folder.pth/..: is a folder; name an .onnx file, or package.module:attribute and its",
-    ("none.onnx", None): "none.onnx: no such file; give the path of an ONNX file",
     (3, None): "an object of type int is no network with weights; name an .onnx file",
 }
 

@@ -18,7 +18,7 @@ from padviz.errors import PadvizError
 from padviz.intervals import Estimate
 from padviz.trained.trying.comparing import kind_of, overlap
 from padviz.trained.trying.crops import Crop, Crops, Frame, NoiseCrops, resized_frame, room_for
-from padviz.trained.trying.seen import distance_at, edge_of, places_of, ranks, usage_at
+from padviz.trained.trying.seen import usage_at
 from padviz.trained.trying.trial import needs_of
 from tests.trained.known import turned
 
@@ -290,10 +290,16 @@ def test_a_network_of_ones_sees_what_is_counted(tmp_path: Path) -> None:
             assert found.usage[i, j] == pytest.approx(mean)
 
 
-def test_changes_are_those_of_images_with_the_patch_laid_on_one_by_one() -> None:
+def ranks(values: Array) -> list[float]:
+    """Ranks from 1 on, counted one by one; ties share the mean of theirs."""
+    return [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values.ravel()]
+
+
+def test_what_is_seen_is_that_of_images_with_the_patch_laid_on_one_by_one() -> None:
     found = padviz.seen(mapper(), None, 6, 5, 3, noise=True, size=(16, 20), **NORMAL)
     net, crops = mapper().eval(), [*NoiseCrops(3, Frame(0, 0, 16, 20), 3)]
     images = (torch.from_numpy(np.stack([crop.pixels for crop in crops])) - MEAN) / STD
+    assert (found.tops[0], found.tops[-1], found.lefts[-1]) == (0, 10, 14)
     with torch.no_grad():
         for i, top in enumerate(found.tops):
             for j, left in enumerate(found.lefts):
@@ -301,29 +307,14 @@ def test_changes_are_those_of_images_with_the_patch_laid_on_one_by_one() -> None
                 hidden[:, :, top : top + 6, left : left + 6] = 0
                 change = (net(hidden) - net(images)).double().square().mean().sqrt()
                 assert found.values[i, j] == pytest.approx(float(change), rel=1e-4)
+                assert found.distance[i, j] == min(top, left, 10 - top, 14 - left)
     for name, other in (("by_usage", found.usage), ("by_distance", found.distance)):
         slow = np.corrcoef(ranks(found.values), ranks(other))[0, 1]
         assert getattr(found, name).value == pytest.approx(slow)
     assert found.gain.value == pytest.approx(found.by_usage.value - found.by_distance.value)
     assert found.gain.value != 0
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_ranks_distances_and_edges_equal_those_counted_one_by_one(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    values = random.integers(0, 6, 30).astype(float)
-    slow = [(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values]
-    assert ranks(values).tolist() == slow
-    size, patch, grid = (int(random.integers(20, 40)), int(random.integers(20, 40))), 4, 5
-    tops, lefts = places_of(size, patch, grid)
-    assert (tops[0], tops[-1], lefts[-1]) == (0, size[0] - patch, size[1] - patch)
-    for i, top in enumerate(tops):
-        for j, left in enumerate(lefts):
-            near = min(top, left, size[0] - top - patch, size[1] - left - patch)
-            assert distance_at(size, patch, tops, lefts)[i, j] == near
-    square = random.random((5, 5))
-    ring = [square[i, j] for i in range(5) for j in range(5) if i in (0, 4) or j in (0, 4)]
-    assert edge_of(square) == pytest.approx(np.mean(ring) / square[2, 2])
+    ring = [found.usage[i, j] for i in range(5) for j in range(5) if i in (0, 4) or j in (0, 4)]
+    assert found.edge_usage == pytest.approx(np.mean(ring) / found.usage[2, 2])
 
 
 def test_usage_under_a_patch_does_not_depend_on_how_the_map_is_kept() -> None:
