@@ -39,28 +39,9 @@ class Attending(Counting):
             return torch.ones(torch.matmul(a.detach(), b.detach()).shape, dtype=a.dtype)
         return torch.matmul(a, b) if b.requires_grad else self.on_linear(a, b.mT)
 
-    on_bmm = on_matmul
-
-    def on_einsum(self, equation: str, a: Tensor, b: Tensor) -> Tensor:
-        scores = a.requires_grad and b.requires_grad
-        return (
-            torch.einsum(equation, torch.ones_like(a), torch.ones_like(b)) if scores else torch.einsum(equation, a, b)
-        )
-
-    def on_amax(self, x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
-        return x.sum(dim, keepdim=keepdim)
-
     def on_flatten(self, x: Tensor, start: int = 0, end: int = -1) -> Tensor:
         merged = x.ndim == 6 and start == 3  # the places of patches become channels
         return (x.sum((3, 4), keepdim=True).expand(x.shape) if merged else x).flatten(start, end)
-
-    def on_scaled_dot_product_attention(
-        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None, *args: Any, **options: Any
-    ) -> Tensor:
-        seen = torch.ones((*query.shape[:-1], key.shape[-2]), dtype=value.dtype)
-        if attn_mask is not None:
-            seen = seen * (attn_mask if attn_mask.dtype == torch.bool else attn_mask > HIDDEN)
-        return torch.matmul(seen, value)
 
 
 def support(model: nn.Module, size: Size, unit: tuple[int, int], channels: int = 3) -> NDArray[np.bool_]:

@@ -93,28 +93,19 @@ class Recurrence(nn.Module):
         return x + (states.permute(0, 2, 1).reshape(1, 8, 1, -1) if self.last else down.permute(2, 1, 0)[None])
 
 
-class RelativePositions(nn.Module):
+def by_relative_positions(x: Tensor, write: bool = False) -> Tensor:
     """Attention of pooled positions, with terms that queries make for each row and column, as in MViT."""
-
-    def __init__(self, written: bool = True) -> None:
-        super().__init__()
-        self.stem, self.pool = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, 2, 1)
-        self.rows, self.columns = nn.Parameter(torch.rand(16, 8)), nn.Parameter(torch.rand(16, 8))
-        self.written = written
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        queries, keys = self.pool(x), functional.avg_pool2d(x, 4)
-        n, c, h, w = queries.shape
-        high, wide = keys.shape[2:]
-        scores = queries.flatten(2).mT @ keys.flatten(2) / 100
-        rows = torch.einsum("nchw,kc->nhwk", queries / 100, self.rows[:high]).unsqueeze(-1)
-        columns = torch.einsum("nchw,kc->nhwk", queries / 100, self.columns[:wide]).unsqueeze(-2)
-        both = (scores.view(n, h, w, high, wide) + rows + columns).view(scores.shape)
-        if self.written:
-            scores[:, 0:] = both
-        seen = (scores if self.written else both).softmax(-1) @ keys.flatten(2).mT
-        return (seen + queries.flatten(2).mT).mT.reshape(n, c, h, w)
+    queries, keys = functional.avg_pool2d(x, 2), functional.avg_pool2d(x, 4)
+    n, c, h, w = queries.shape
+    high, wide = keys.shape[2:]
+    scores = queries.flatten(2).mT @ keys.flatten(2) / 100
+    rows = torch.einsum("nchw,kc->nhwk", queries / 100, torch.rand(high, 8).to(x)).unsqueeze(-1)
+    columns = torch.einsum("nchw,kc->nhwk", queries / 100, torch.rand(wide, 8).to(x)).unsqueeze(-2)
+    both = (scores.view(n, h, w, high, wide) + rows + columns).view(scores.shape)
+    if write:
+        scores[:, 0:] = both
+    seen = (scores if write else both).softmax(-1) @ keys.flatten(2).mT
+    return (seen + queries.flatten(2).mT).mT.reshape(n, c, h, w)
 
 
 def cells(x: Tensor) -> Tensor:
@@ -183,6 +174,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "a line that is pooled": lambda x: x + functional.adaptive_avg_pool1d(x.flatten(2), 1)[..., None],
     "columns that are pooled": lambda x: x + functional.adaptive_avg_pool1d(x[0].mT, 1)[None].mT,
     "the nearest of a codebook": nearest,
+    "terms of relative positions": by_relative_positions,
+    "scores that are written over": lambda x: by_relative_positions(x, write=True),
     "queries that are pooled in windows": by_queries_pooled_in_windows,
     "queries that are convolved in windows": by_queries_convolved_in_windows,
     "keys that are convolved in windows": lambda x: by_queries_convolved_in_windows(x, keys=True),
@@ -196,8 +189,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, layers=2),
     "an RNN along rows": lambda: Recurrence(nn.RNN),
     "last states along rows": lambda: Recurrence(nn.GRU, last=True),
-    "terms of relative positions": lambda: RelativePositions(written=False),
-    "scores that are written over": RelativePositions,
 }
 
 
@@ -206,22 +197,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 def test_single_units_see_what_their_gradients_say(name: str, size: tuple[int, int]) -> None:
     module = After(FUNCTIONS[name]) if name in FUNCTIONS else NETWORKS[name]()
     check_supports(module, padviz.load(module, size=size), size)
-
-
-def test_what_is_looked_up_is_read_where_no_gradient_goes() -> None:
-    """The vectors that stand for a map's positions count as the map does."""
-    book = torch.rand(16, 8)
-
-    def pooled(x: Tensor) -> Tensor:
-        return functional.max_pool2d(x, 3, 1, 1)
-
-    def function(x: Tensor) -> Tensor:
-        z = pooled(x).permute(0, 2, 3, 1)
-        found = torch.cdist(z.reshape(-1, 8), book.to(x)).argmin(1)
-        return functional.embedding(found, book.to(x)).view(z.shape).permute(0, 3, 1, 2)
-
-    plain, there = (padviz.usage(After(each), (24, 32)).counts for each in (pooled, function))
-    assert (plain == there).all()
 
 
 HEADS = torch.nn.MultiheadAttention(8, 2, batch_first=True)

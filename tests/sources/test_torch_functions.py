@@ -118,6 +118,12 @@ def itself(x: Tensor) -> Tensor:
     return x
 
 
+def looked_up(x: Tensor) -> Tensor:
+    """The nearest vectors of a codebook, where no gradient goes."""
+    book, z = torch.rand(16, 8), pooled(x).permute(0, 2, 3, 1)
+    return functional.embedding(torch.cdist(z.reshape(-1, 8), book).argmin(1), book).view(z.shape).permute(0, 3, 1, 2)
+
+
 SAME: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "flattened": (lambda x: x.flatten(1).relu().view(x.shape), itself),
     "windows": (lambda x: whole(functional.linear(windows(x).movedim(1, -1), ONES[..., 0, 0]).movedim(-1, 1)), itself),
@@ -128,6 +134,7 @@ SAME: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] =
     ),
     "one channel, by its number and as a slice": (lambda x: x[:, 2].unsqueeze(1) * x[:, 2:3].sigmoid(), itself),
     "a group norm that is written out": (grouped, itself),
+    "the nearest of a codebook": (looked_up, pooled),
     "a cast to bytes": (lambda x: (x * 255).byte().to(x.dtype), itself),
     "a sum along channels": (lambda x: torch.cumsum(x, 1), itself),
 }  # fmt: skip
@@ -365,15 +372,11 @@ import torch
 from torch import nn
 
 net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
-text = "text"
 
 def arguments(needed): ...
 
 def fails():
     raise ValueError("two\\nlines")
-
-def leaves():
-    raise SystemExit("gone")
 
 def sized(pretrained=True, weights="many"):
     assert not pretrained and weights is None
@@ -391,21 +394,13 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("hostile:text", "hostile:text: is of type str, and not a torch.nn.Module"),
-        ("hostile:nets", "hostile:nets: hostile has no 'nets'; did you mean net?"),
         ("hostile:arguments", "hostile:arguments: cannot be made: TypeError"),
         ("hostile:fails", "hostile:fails: cannot be made: ValueError: two lines"),
-        ("hostile:leaves", "hostile:leaves: cannot be made: SystemExit: gone"),
         ("hostile:net.1", "hostile:net.1: no output is made of a spatial layer"),
         ("hostile:net.7", "hostile:net.7: net has no '7'"),
-        ("nosuch:net", "nosuch:net: no module is called 'nosuch'"),
-        ("broken:net", "broken:net: cannot be imported: SyntaxError"),
-        ("weights.pt", "weights.pt: holds weights, or pickled code that padviz does not run; name the code"),
-        ("weights.pth", "export it to .onnx"),
     ],
 )
 def test_models_that_cannot_be_loaded_get_one_line(model: str, says: str, hostile: None) -> None:
-    Path("broken.py").write_text("def (")
     assert says in told("layers", model)
 
 
@@ -420,15 +415,10 @@ def test_modules_are_named_on_the_command_line(hostile: None) -> None:
 def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
     """What partial convolution weighs by is asked of caches that all networks share."""
 
-    class Same(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(1, 3, 9, 9))
+    def same(x: Any) -> Any:
+        rows, cols = (max((-(-n // 7) - 1) * 7 + 9 - n, 0) for n in x.shape[-2:])
+        pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
+        return padded_conv2d(x, torch.ones(1, 3, 9, 9), stride=7, pads=pads, schemes=("partial", "partial"))
 
-        def forward(self, x: Any) -> Any:
-            rows, cols = (max((-(-n // 7) - 1) * 7 + 9 - n, 0) for n in x.shape[-2:])
-            pads = ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2))
-            return padded_conv2d(x, self.weight, stride=7, pads=pads, schemes=("partial", "partial"))
-
-    assert padviz.load(Same(), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding=(2, 2), mode="partial")
+    assert padviz.load(Doing(same), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding=(2, 2), mode="partial")
     assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}
