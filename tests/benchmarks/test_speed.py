@@ -23,7 +23,6 @@ from torch import nn
 import padviz
 from padviz.advice.verdict import audit
 from padviz.axis.padding_modes import EXPLORED
-from padviz.counting.shares.interior import _interior, ring
 from padviz.pages.explorer import SIZES
 from padviz.sources.toml.build import parse
 from tests.torch_oracle import counting_functions, model_of
@@ -71,25 +70,6 @@ def test_balanced_sizes(benchmark: Any) -> None:
 def test_ledger(benchmark: Any) -> None:
     network, sizes = padviz.load("resnet152"), cycle(range(224, 1024))  # each call at a size of its own
     benchmark(lambda: padviz.uneven(network, next(sizes)))
-
-
-@pytest.mark.parametrize("size", [512, 65536])
-def test_fair_shares(benchmark: Any, size: int) -> None:
-    """The interior and all figures, of a map that is counted already."""
-    network = padviz.load("resnet50")
-
-    def prepare() -> tuple[tuple[Any], dict[str, Any]]:
-        _interior.cache_clear()
-        ring.cache_clear()
-        return (padviz.usage(network, size),), {}
-
-    benchmark.pedantic(lambda counts: counts.shares.figures, setup=prepare, rounds=50, warmup_rounds=1)
-
-
-@pytest.mark.parametrize("what", ["remedies", "usage"])
-def test_remedies(benchmark: Any, what: str) -> None:
-    network = padviz.load("resnet152")
-    benchmark({"remedies": audit, "usage": padviz.usage}[what], network, (224, 224))
 
 
 @pytest.mark.parametrize(("depth", "size"), [(300, 1024), (2000, 224)])

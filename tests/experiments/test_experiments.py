@@ -21,7 +21,7 @@ from tests.wheels import digits
 
 pytestmark = SLOW
 ROOT = Path(__file__).parents[2]
-MODULES = ("grid_offset", "detector", "detector_scenes", "detector_training", "detector_figure")
+MODULES = ("grid_offset", "detector", "detector_scenes", "detector_training")
 
 
 @pytest.fixture(scope="module")
@@ -139,17 +139,6 @@ def test_ground_has_no_phase(lab: Any) -> None:
     steps = np.abs(np.diff(lab.scenes.ground(np.random.default_rng(0)), axis=1)).mean(0)
     by_phase = [steps[phase::4].mean() for phase in range(4)]
     assert max(by_phase) / min(by_phase) < 1.05
-
-
-def test_a_frame_slides_about_its_digit(lab: Any) -> None:
-    figure = lab.figure
-    tall, at = figure.scenes_to_slide(digits())
-    assert len(tall) == len(at) == figure.SCENES
-    for away in (0, 16, figure.FARTHEST):
-        frames = figure.framed(tall, at, away)
-        assert frames.shape == (figure.SCENES, 96, 96)
-    row, column = np.round(at[5, ::-1]).astype(int)
-    assert figure.framed(tall, at, 16)[5, 16, 48] == tall[5, row, column]
 
 
 def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_filters(lab: Any) -> None:

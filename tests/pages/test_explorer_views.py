@@ -189,7 +189,6 @@ def test_every_part_fits_the_screen_and_axe_finds_no_serious_violation(
 
 
 WALK = [  # a part, where Tab comes to in it, keys that are pressed there, and what then says what
-    ("maps", "over", ["End"], "#panel-a [data-part=read]", "column 223"),
     ("maps", "over", ["Enter"], "#tab-layers[aria-selected=true]", "Layers"),
     ("layers", "row", ["5"], "[data-part=reach]", "Pixel 5, 22 has"),
     ("layers", "strip", ["End"], f"{LAYERS} [data-part=name]", "layer4.1, add"),
