@@ -19,32 +19,15 @@ from tests import naive
 ROOT = Path(__file__).parent.parent.parent
 EDGE2 = '    "edge2": Scheme("the row next to the outermost one, again and again", (1, 0)),\n'
 ADDED = """
-import json, torch, padviz
+import json, tomllib, torch, padviz
 from pathlib import Path
 from click.testing import CliRunner
 from padviz.cli import cli
 from tests import naive
 
 naive.COPIES["edge2"] = lambda rows, count: rows[1:2] * count
-NET = '''[[layers]]
-op = "conv"
-name = "a"
-kernel = 5
-padding = 2
-mode = "edge2"
-[[layers]]
-op = "pad"
-name = "p"
-padding = 1
-mode = ["edge2", "zero"]
-[[layers]]
-op = "conv"
-name = "b"
-kernel = 3
-stride = 2'''
-STEPS = [{"op": "conv", "name": "a", "from": "input", "kernel": 5, "padding": 2, "mode": "edge2"},
-         {"op": "pad", "name": "p", "from": "a", "padding": 1, "mode": ["edge2", "zero"]},
-         {"op": "conv", "name": "b", "from": "p", "kernel": 3, "stride": 2}]
+NET = '''layers = [{op = "conv", name = "a", kernel = 5, padding = 2, mode = "edge2"},
+{op = "pad", name = "p", padding = 1, mode = ["edge2", "zero"]}, {op = "conv", name = "b", kernel = 3, stride = 2}]'''
 Path("net.toml").write_text(NET)
 plain = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 5, padding=2, bias=False), torch.nn.Conv2d(1, 1, 3, bias=False))
 for each in plain.parameters():
@@ -58,7 +41,7 @@ print(json.dumps({
     "help": run("--help").output,
     "refused": run("usage", "vgg11", "--padding", "edge3").output,
     "usage": padviz.usage("net.toml", (9, 8)).counts.tolist(),
-    "twin": [*map(list, naive.usage(STEPS, (9, 8), ["b"]))],
+    "twin": [*map(list, naive.usage(tomllib.loads(NET)["layers"], (9, 8), ["b"]))],
     "tiled": [large.tiled, (large.counts == padviz.usage("net.toml", (200, 300), engine="numpy").counts).all().item()],
     "toml": padviz.load("net.toml").find("a").ops[0].mode,
     "module": image.grad[0, 0].tolist(),

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import nn
 
 import padviz
 from padviz.cutting.context import Context, context_on
 from padviz.cutting.plan import plan_tiles
+from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import PadvizError
+from padviz.geometry.reaching.lattice import context_of, lattice_on
 from padviz.network.network import Network
-from tests.sweeps import REST, SLOW
+from tests.sweeps import REST, SLOW, examples
 
 IMAGES = 48  # run at once: what is the same in all is the same for any
 PADS = {"zero": nn.ZeroPad1d, "replicate": nn.ReplicationPad1d, "reflect": nn.ReflectionPad1d}
@@ -229,3 +233,31 @@ def test_drawn_plans_are_exact(first: int) -> None:
 def test_many_drawn_plans_are_exact(plans: int) -> None:
     found = Counter(check(seed) for seed in range(1000, 1000 + plans * 6 // 5))
     assert found["tiles"] + found["chunks"] >= plans, found
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(40, 110), at=st.integers(0, 4), periods=st.integers(1, 8))
+@examples(40)
+def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int, n: int, at: int, periods: int) -> None:
+    """At the image's border as inside of it; and a context told from one walk is that of every unit looked at."""
+    _, module = drawn(seed)
+    signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    try:
+        whole, network = run(module, signal), padviz.load(module, size=n)
+        step = lattice_on(network, 0, n).step
+        start = min(at * step, (n - 1) // step * step)
+        length = min(n - start, (n % step) + periods * step)
+        assume((n - length) % step == 0)
+        tile = run(module, signal[..., start : start + length])
+        offset, right, barrier, _ = right_units(network, 0, Cut(n, start, length))[-1]
+        (context,) = context_on(network, 0, n)
+    except (PadvizError, RuntimeError, ValueError):
+        assume(False)
+    assert context_of(network, (n,)) == (None if barrier else ((context.before, context.after),))
+    if barrier:
+        return
+    assert len(right) == tile.shape[-1]
+    first, stop = max(0, -offset), min(len(right), whole.shape[-1] - offset)
+    alike = np.zeros(len(right), dtype=bool)
+    alike[first:stop] = same(tile[..., first:stop], whole[..., first + offset : stop + offset], whole)
+    assert not (right & ~alike).any(), (seed, module)
+    assert hides(module) or (right == alike).all(), (seed, module)

@@ -26,18 +26,6 @@ SIZES = {
 WHOLE: dict[str, Any] = {}
 
 
-class Pooled(nn.Module):
-    """A level down and up again, cut to the size of the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.pool = nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(2, ceil_mode=True)
-        self.up = nn.Upsample(scale_factor=2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.up(self.pool(self.conv(x)))[..., : x.shape[2], : x.shape[3]]
-
-
 def model(image: Any) -> Any:
     with torch.no_grad():
         return MODEL(image.double())
@@ -76,6 +64,8 @@ def test_monai_makes_the_whole_of_tiles(name: str) -> None:
     assert apart(given, whole) < 1e-5
     plain = inferers.sliding_window_inference(image, plan.tile, 1, model, overlap=recipe.arguments["overlap"])
     assert apart(plain, whole) > 0.01  # without weights
+    half = run(recipe, image=image.half(), model=lambda tile: model(tile).half())["out"]
+    assert apart(half, model(image.half())) < 1e-3  # what rounding to half precision takes
 
 
 def test_a_call_for_monai_is_of_one_size_and_says_so() -> None:
@@ -100,14 +90,6 @@ def test_the_call_for_monai_joins_what_is_right_and_how_far_tiles_are_apart() ->
     assert "as in the plan" not in same
 
 
-def test_the_call_for_monai_is_exact_in_half_precision() -> None:
-    pytest.importorskip("monai.inferers")
-    plan, image, _ = planned("pushed back")
-    half = image.half()
-    out = run(handover(plan, "monai"), image=half, model=lambda tile: model(tile).half())["out"]
-    assert apart(out, model(half)) < 1e-3  # what rounding to half precision takes
-
-
 def test_the_call_for_torchio_is_exact_for_the_sizes_that_it_names() -> None:
     pytest.importorskip("torchio")
     recipe = handover(planned("fits")[0], "torchio")
@@ -117,40 +99,6 @@ def test_the_call_for_torchio_is_exact_for_the_sizes_that_it_names() -> None:
         assert apart(joined(recipe, image), model(image)) < 1e-5
     flat = plan_tiles(upto(padviz.load("vgg11"), ("features.0",)), (900, 700), (512, 512))
     assert handover(flat, "torchio").words == "exact"
-
-
-@pytest.mark.parametrize("spelt", [lambda fraction: fraction, lambda fraction: round(fraction, 3)])
-def test_monai_leaves_the_lattice_where_the_overlap_is_the_fraction_itself(spelt: Any) -> None:
-    inferers = pytest.importorskip("monai.inferers")
-    _, image, whole = planned("square")
-    tile, overlap = next(
-        (n, m)
-        for n in range(96, 200, 4)
-        for m in range(48, n - 8, 4)
-        if int(n * (1 - spelt(m / n))) == n - m - 1  # rounded down
-        and (234 - n) // (n - m) * (n - m) <= 234 - n < 256 - n <= (234 - n) // (n - m) * (n - m) + n - m
-    )
-    weights = torch.full((tile,), 1e-10)
-    weights[22 : tile - 22] = 1
-    differences = []
-    for fraction in (spelt(overlap / tile), (overlap - 0.5) / tile):
-        settings = {"mode": "constant", "roi_weight_map": torch.outer(weights, weights)}
-        out = inferers.sliding_window_inference(image, (tile, tile), 1, model, overlap=fraction, **settings)
-        differences.append(apart(out, whole))
-    assert differences[0] > 0.01
-    assert differences[1] < 1e-5
-
-
-def test_monai_pushes_the_last_tile_off_the_lattice_where_tiles_do_not_fit() -> None:
-    inferers = pytest.importorskip("monai.inferers")
-    pooled, size = seeded(Pooled()), (101, 101)
-    plan = plan_tiles(padviz.load(pooled, size=size), size, (40, 40))
-    recipe, image = handover(plan, "monai"), torch.rand(1, 1, *size, dtype=torch.float64)
-    assert (plan.tile, recipe.exact) == ((39, 39), True)
-    names = {"image": image, "model": lambda tile: pooled(tile.double())}
-    whole, window = pooled(image), inferers.sliding_window_inference
-    assert apart(run(recipe, **names)["out"], whole) < 1e-5
-    assert apart(window(image, (40, 40), 1, names["model"], overlap=0.5, mode="constant"), whole) > 0.01
 
 
 @pytest.mark.parametrize("name", SIZES)

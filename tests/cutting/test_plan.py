@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from itertools import product
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import Phase, assume, given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision import models
 
 import padviz
 from padviz.cutting.context import context_on
-from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
+from padviz.cutting.plan import Plan, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled
-from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.cutting.verify import verify
+from padviz.errors import DescriptionError, OptionError, PadvizError
+from padviz.geometry.reaching.lattice import context_of
 from padviz.network.targets import last_maps, upto
-from tests.cutting.test_right_units import Net, steps
-from tests.sweeps import SLOW, examples
+from tests.geometry.test_global_layers import Attending, Gated
+from tests.wheels import real_file
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -113,119 +111,72 @@ MODULES = {
 }
 
 
-def whole_and_tiled(module: nn.Module, size: tuple[int, int], tile: tuple[int, int]) -> tuple[Any, Any, Plan]:
-    image = torch.rand(1, 1, *size, **DOUBLE)
-    plan = plan_tiles(padviz.load(module, size=size), size, tile)
+def stitched(module: nn.Module, plan: Plan) -> float:
+    """How far tiles laid together are from the whole, as a share of its largest value."""
+    image = torch.rand(1, 1, *plan.image, **DOUBLE)
     with torch.no_grad():
-        return module(image), tiled(module, image, plan), plan
+        whole, together = module(image), tiled(module, image, plan)
+    assert together.shape == whole.shape
+    return float((together - whole).abs().max() / whole.abs().max())
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_tiles_laid_together_are_the_whole(name: str) -> None:
+def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_they_are_not(name: str) -> None:
     module, size, most = MODULES[name]
-    whole, together, plan = whole_and_tiled(seeded(module), size, most)
+    plan = plan_tiles(padviz.load(seeded(module), size=size), size, most)
     assert len(plan) > 4
     assert all(n <= m for n, m in zip(plan.tile, most, strict=True))
-    assert together.shape == whole.shape
-    assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
+    assert stitched(module, plan) < 1e-12
+    verified = padviz.verify_tiles(module, size)
+    assert (verified.tiles, verified.precision, verified.holds) == (9, "float64", True)
+    assert verified.difference < 1e-14
+    if name == "u-net of valid convolutions":  # it makes no unit that is not right
+        assert verified.one_less == {}
+    else:
+        assert verified.one_less.keys() == {"top", "bottom", "left", "right"}
+        assert min(verified.one_less.values()) > 1e-9
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_one_unit_less_of_context_is_wrong_on_each_side(name: str) -> None:
-    """Kept units that reach one further into a tile's own border differ from the whole."""
-    module, size, most = MODULES[name]
-    seeded(module)
-    network = padviz.load(module, size=size)
-    plan = plan_tiles(network, size, most)
-    image = torch.rand(1, 1, *size, **DOUBLE)
-    with torch.no_grad():
-        whole = module(image)
-        for axis, (context, line) in enumerate(zip(plan.contexts[0], plan.lines, strict=True)):
-            k = len(line.starts) // 2
-            at = [slice(None)] * 4
-            at[2 + axis] = slice(line.starts[k], line.starts[k] + line.length)
-            tile = module(image[tuple(at)])
-            m, offset = tile.shape[2 + axis], line.offsets[0][k]
-            for unit in (context.units[0] - 1, m - context.units[1]):
-                if 0 <= unit < m:
-                    here, there = tile.select(2 + axis, unit), whole.select(2 + axis, unit + offset)
-                    assert not torch.allclose(here, there, rtol=1e-12, atol=0), (axis, unit)
-
-
-@SLOW
-@pytest.mark.parametrize(
-    ("name", "layer"), [("resnet50", "layer4"), ("segmentation.deeplabv3_resnet50", "backbone.layer3")]
-)
-def test_deep_networks_are_exact_and_one_unit_less_is_not(name: str, layer: str) -> None:
-    torch.manual_seed(0)
-    network = attrgetter(name)(models)(weights=None, **({} if "." not in name else {"weights_backbone": None})).eval()
-    target = max(each for each in padviz.load(network, size=(224, 224)).index if each.startswith(layer))
-    verified = padviz.verify_tiles(network, 224, target)
-    assert verified.precision == "float64"
-    assert verified.holds
-    assert min(verified.one_less.values()) > verified.tolerance
-
-
-AWKWARD = [((197, 211), "zeros"), ((113, 128), "reflect"), ((113, 128), "replicate")]
-MORE = [((113, 128), "zeros"), ((197, 211), "reflect"), ((197, 211), "replicate")]
-
-
-@pytest.mark.parametrize(("size", "pad"), [*AWKWARD, *(pytest.param(*each, marks=SLOW) for each in MORE)])
+@pytest.mark.parametrize(("size", "pad"), [((197, 211), "zeros"), ((113, 128), "reflect"), ((113, 128), "replicate")])
 def test_awkward_images_and_the_smallest_tiles_are_exact(size: tuple[int, int], pad: str) -> None:
     """Sides that are primes, or a pixel over a tile; the smallest tiles, one period more, and a large one."""
     module = seeded(UNet(1, pad))
     network = padviz.load(module, size=size)
     step = plan_tiles(network, size, size).contexts[0][0].lattice
     least = smallest_plan(network, size).tile
-    image = torch.rand(1, 1, *size, **DOUBLE)
-    with torch.no_grad():
-        whole = module(image)
-        for tile in (least, [n + step for n in least], [n - 1 for n in size]):
-            together = tiled(module, image, plan_tiles(network, size, (tile[0], tile[1])))
-            assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
+    for tile in (least, [n + step for n in least], [n - 1 for n in size]):
+        assert stitched(module, plan_tiles(network, size, (tile[0], tile[1]))) < 1e-12
 
 
-@given(laid=steps(), n=st.integers(60, 140), tile=st.integers(20, 59))
-@settings(examples(15), phases=[Phase.explicit, Phase.generate])
-def test_random_networks_are_cut_and_laid_together(laid: list[tuple[Any, ...]], n: int, tile: int) -> None:
-    model, image = Net(laid), torch.rand(1, 1, n, 1, **DOUBLE)
-    try:
-        network = padviz.load(model, size=(n, 1))
-        plan = plan_tiles(network, (n, 1), (tile, 1))
-        whole = model(image)
-    except (PadvizError, RuntimeError):
-        assume(False)
-    together = tiled(model, image, plan)
-    assert together.shape == whole.shape
-    assert torch.allclose(together, whole, rtol=1e-12, atol=0), (laid, n, tile, plan)
+def kept(plan: Plan) -> Any:
+    """How many tiles keep each unit."""
+    found = np.zeros([line.keeps[0][-1][1] for line in plan.lines], int)
+    for tile in plan:
+        found[tile.keep] += 1
+    return found
 
 
 def test_every_unit_is_kept_once_and_every_pixel_is_read() -> None:
     plan = plan_tiles(padviz.load("resnet50"), (1000, 1311), (640, 700))
-    kept, read = np.zeros((32, 41), int), np.zeros((1000, 1311), int)
+    read = np.zeros((1000, 1311), int)
     for tile in plan:
-        kept[tile.keep] += 1
         read[tile.read] += 1
-    assert (kept == 1).all()
+    assert kept(plan).shape == (32, 41)
+    assert (kept(plan) == 1).all()
     assert read.min() == 1
     assert plan.cost == read.sum() / read.size
 
 
-def test_a_plan_is_the_same_by_number_and_one_after_another() -> None:
+def test_a_plan_is_the_same_by_number_and_heads_have_slices_of_their_own() -> None:
     net = padviz.load("ssd300_vgg16")
     plan = plan_tiles(upto(net, last_maps(net)[:2]), (940, 300), (812, 300))
     assert [*plan] == [plan[k] for k in range(len(plan))] == plan[:]
     assert plan[-1] == [*plan][-1]
     with pytest.raises(IndexError):
         plan[len(plan)]
-
-
-def test_heads_have_slices_of_their_own() -> None:
-    net = padviz.load("ssd300_vgg16")
-    plan = plan_tiles(upto(net, last_maps(net)[:2]), (300 + 640, 300), (812, 300))
-    assert len(plan) == 2 or len(plan) == 3
-    for name, (keep, take) in next(iter(plan)).heads.items():
-        assert keep[0].stop - keep[0].start == take[0].stop - take[0].start, name
+    assert len(plan[0].heads) == 2
+    for keep, take in plan[0].heads.values():
+        assert keep[0].stop - keep[0].start == take[0].stop - take[0].start
 
 
 def test_objects_lie_within_what_one_tile_has_right() -> None:
@@ -241,22 +192,12 @@ def test_a_level_needs_less_context_and_still_keeps_every_unit_once(name: str) -
     network, contexts = padviz.load(name), []
     for level in (None, 0.999, 0.99, 0.9):
         plan = plan_tiles(network, (2044, 2044), (1020, 1020), level=level)
-        kept = np.zeros([line.keeps[0][-1][1] for line in plan.lines], int)
-        for tile in plan:
-            kept[tile.keep] += 1
-        assert (kept == 1).all()
+        assert (kept(plan) == 1).all()
         contexts.append(plan.contexts[0][0].before)
     assert contexts == sorted(contexts, reverse=True)
     assert (contexts[-1] < contexts[0]) == (name != "unet")  # whose convolutions pad nothing: it makes no more units
     with pytest.raises(OptionError, match="level: 1 is no share of the paths"):
         plan_tiles(network, (2044, 2044), (1020, 1020), level=1)
-
-
-def test_tiles_that_are_too_small_name_the_least_that_is_not() -> None:
-    net = padviz.load("unet_padded")
-    with pytest.raises(OptionError, match="200 px are too few: a tile needs 208"):
-        plan_tiles(net, (1024, 1024), (200, 200))
-    assert plan_tiles(net, (1024, 1024), (208, 208)).tile == (208, 208)
 
 
 @pytest.mark.parametrize("level", [None, 0.999])
@@ -272,54 +213,12 @@ def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_betwee
             assert len(plan_tiles(net, (least, least), tile, level=level)) == 4
 
 
-class Gated(nn.Module):
-    """Squeeze and excitation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1), nn.Sigmoid())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.squeeze(x)
-
-
-class Attending(nn.Module):
-    """Attention of each position to all."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        tokens = x.flatten(2).transpose(1, 2)
-        mixed = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
-        return x + mixed.transpose(1, 2).reshape(x.shape)
-
-
 class Corners(nn.Module):
     """Up to the size of the image and more, corner to corner."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         size = 2 * x.shape[2], 2 * x.shape[3]
         return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
-
-
-@pytest.mark.parametrize(
-    ("layer", "why"),
-    [
-        (nn.InstanceNorm2d(4), "instance norm"),
-        (nn.GroupNorm(2, 4), "group norm"),
-        (Gated(), "gate"),
-        (Attending(), "attention"),
-    ],
-)
-def test_norms_over_positions_are_named_and_tiles_do_differ_there(layer: nn.Module, why: str) -> None:
-    module = seeded(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), layer, nn.Conv2d(4, 1, 3, padding=1)))
-    network = padviz.load(module, size=(96, 96))
-    with pytest.raises(OptionError, match=rf"no tiles are exact: 1\S* .*{why}"):
-        plan_tiles(network, (96, 96), (48, 48))
-    plan = plan_tiles(network, (96, 96), (48, 48), without=globals_of(network))
-    image = torch.rand(1, 1, 96, 96, **DOUBLE)
-    with torch.no_grad():
-        whole, together = module(image), tiled(module, image, plan)
-    assert float((whole - together).abs().max() / whole.abs().max()) > 1e-3
-    assert [each.units for each in context_on(network, 0, 96)] == [(2, 2)]
 
 
 @pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
@@ -335,25 +234,7 @@ def test_strides_before_a_dilated_window_are_planned_or_refused() -> None:
     module = seeded(nn.Sequential(conv(1, 1, 3, 2), conv(1, 1, 3, 2), conv(1, 1, 3, 1, 6)))
     with pytest.raises(OptionError, match="52 px are too few: a tile needs 56"):
         padviz.tiles(module, 256, 52)
-    whole, together, _ = whole_and_tiled(module, (256, 256), (56, 64))
-    assert float((together - whole).abs().max() / whole.abs().max()) < 1e-12
-
-
-@pytest.mark.parametrize(
-    ("norm", "why"),
-    [
-        (nn.InstanceNorm2d(8), "instance norm"),
-        (nn.GroupNorm(2, 8), "group norm"),
-        (nn.BatchNorm2d(8, track_running_stats=False), "batch norm"),
-    ],
-)
-def test_what_a_network_returns_is_judged_and_not_its_last_map_alone(norm: nn.Module, why: str) -> None:
-    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), norm)
-    for cut in (lambda: padviz.tiles(module, 96, 48), lambda: padviz.verify_tiles(module, 96)):
-        with pytest.raises(OptionError, match=rf"no tiles are exact: 1 \({why}\)"):
-            cut()
-    assert not padviz.verify_tiles(module, 96, ignore_norms=True).holds
-    assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
+    assert stitched(module, padviz.tiles(module, (256, 256), (56, 64))) < 1e-12
 
 
 class Both(nn.Module):
@@ -361,57 +242,61 @@ class Both(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.InstanceNorm2d(8)
+        self.conv, self.norm = conv(1, 4), nn.InstanceNorm2d(4)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         return [y := self.conv(x), self.norm(y)]
 
 
-def test_a_norm_that_is_returned_beside_its_map_is_judged_too() -> None:
-    with pytest.raises(OptionError, match=r"no tiles are exact: norm \(instance norm\)"):
-        padviz.tiles(Both(), 96, 48)
+GLOBAL: dict[str, tuple[nn.Module, str]] = {
+    "between": (nn.Sequential(conv(1, 4), nn.InstanceNorm2d(4), conv(4, 1)), r"1 \(instance norm\)"),
+    "of groups": (nn.Sequential(conv(1, 4), nn.GroupNorm(2, 4), conv(4, 1)), r"1 \(group norm\)"),
+    "gate": (nn.Sequential(conv(1, 4), Gated(), conv(4, 1)), r"1_\d \(gate\)"),
+    "attention": (nn.Sequential(conv(1, 4), Attending(), conv(4, 1)), r"1.global \(attention"),
+    "at the end": (nn.Sequential(conv(1, 4), nn.InstanceNorm2d(4)), r"1 \(instance norm\)"),
+    "of groups at the end": (nn.Sequential(conv(1, 4), nn.GroupNorm(2, 4)), r"1 \(group norm\)"),
+    "of a batch at the end": (
+        nn.Sequential(conv(1, 4), nn.BatchNorm2d(4, track_running_stats=False)),
+        r"1 \(batch norm\)",
+    ),
+    "beside its map": (Both(), r"norm \(instance norm\)"),
+}
 
 
-class Multiple(nn.Module):
-    """Pads to a multiple of four, and cuts off what it padded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down, self.up = nn.Conv2d(1, 2, 4, 4), nn.ConvTranspose2d(2, 1, 4, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[2:]
-        padded = nn.functional.pad(x, (0, -width % 4, 0, -height % 4))
-        return self.up(self.down(padded))[..., :height, :width]
-
-
-def test_a_network_that_takes_no_other_size_is_refused_for_that() -> None:
-    network = padviz.load(Multiple(), size=(97, 97))
-    assert [own.units for own in context_on(network, 0, 97)] == [(0, 1)]
-    if network.fixed:
-        with pytest.raises(SizeError, match="no tile smaller than the image is right: its height cannot be 49"):
-            plan_tiles(network, (97, 97), (50, 50))
+@pytest.mark.parametrize("name", GLOBAL)
+def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_there(name: str) -> None:
+    module, why = seeded(GLOBAL[name][0]), GLOBAL[name][1]
+    for cut in (lambda: padviz.tiles(module, 96, 48), lambda: padviz.verify_tiles(module, 96)):
+        with pytest.raises(OptionError, match=f"no tiles are exact: {why}"):
+            cut()
+    verified = padviz.verify_tiles(module, 96, ignore_norms=True)
+    assert not verified.holds
+    assert verified.difference > 1e-3
+    assert context_of(padviz.load(module, size=(96, 96)), (96, 96)) is None
+    if isinstance(module, nn.Sequential):
+        (own,) = context_on(padviz.load(module, size=(96, 96)), 0, 96)
+        assert own.units == ((2, 2) if len(module) == 3 else (1, 1))
+        assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
 
 
-@pytest.mark.parametrize("corners", [Corners(), nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)])
-def test_a_resize_from_corner_to_corner_is_named_and_tiles_do_differ_there(corners: nn.Module) -> None:
-    module = seeded(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), corners, nn.Conv2d(2, 1, 3, padding=1)))
-    with pytest.raises(SizeError, match=r"no tiles are exact: 1\S* \(a resize that, with its corners aligned"):
-        plan_tiles(padviz.load(module, size=(96, 96)), (96, 96), (48, 48))
-    image = torch.rand(1, 1, 96, 96, **DOUBLE)
-    with torch.no_grad():
-        inside, whole = module(image[..., 24:72, 24:72])[..., 30:60, 30:60], module(image)
-    nearest = min(
-        float((inside - whole[..., top : top + 30, left : left + 30]).abs().max())
-        for top, left in product(range(74, 83), repeat=2)
-    )
-    assert nearest > 1e-3 * float(whole.abs().max())
+CORNERS = "a resize that, with its corners aligned"
 
 
-def test_padding_that_wraps_around_is_named() -> None:
-    module = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"))
-    with pytest.raises(OptionError, match=r"no tiles are exact: 1 \(circular padding"):
-        plan_tiles(padviz.load(module, size=(96, 96)), (96, 96), (48, 48))
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (Corners(), CORNERS),
+        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), CORNERS),
+        (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "circular padding"),
+        (nn.Upsample(size=(50, 60)), ""),
+        (nn.AdaptiveAvgPool2d(8), ""),
+    ],
+)
+def test_what_follows_the_size_of_the_image_is_named(layer: nn.Module, why: str) -> None:
+    network = padviz.load(nn.Sequential(conv(1, 2), layer, conv(2, 1)), size=(96, 96))
+    assert context_of(network, (96, 96)) is None
+    with pytest.raises(PadvizError, match=rf"no tiles are exact: 1\S* \({why}" if why else ""):
+        padviz.tiles(network, (96, 96), (48, 48))
 
 
 def test_tiles_are_run_several_at_once_into_what_is_given(tmp_path: Any) -> None:
@@ -463,7 +348,7 @@ class ByTheSize(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.a, self.b = conv(1, 4), conv(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
@@ -475,10 +360,79 @@ def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
     with pytest.raises(padviz.PadvizError, match="the end: it has b_2 in its place at 96 x 96; try another"):
         padviz.tiles(ByTheSize(), 256, 96)
     assert padviz.tiles(ByTheSize(), 256, 126).tile == (124, 124)  # a multiple of 4, as the image
-    module = ByTheSize().double().eval()
-    plan, image = padviz.tiles(module, 255, 127), torch.rand(1, 3, 255, 255, dtype=torch.float64)
-    with torch.no_grad():
-        whole, out = module(image), torch.full((1, 4, 255, 255), torch.nan, dtype=torch.float64)
-        for tile in plan:
-            out[(..., *tile.keep)] = module(image[(..., *tile.read)])[(..., *tile.take)]
-    assert (whole - out).abs().max() < 1e-12
+    module = seeded(ByTheSize())
+    assert stitched(module, padviz.tiles(module, 255, 127)) < 1e-12
+
+
+# verified by running the network
+
+
+def test_a_module_of_single_precision_inside_runs_as_it_is() -> None:
+    class Single(nn.Module):
+        weight = torch.rand(4, 3, 3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.conv2d(x, self.weight, padding=1)
+
+    module = nn.Sequential(nn.Conv2d(3, 3, 1), Single())
+    verified = padviz.verify_tiles(module, 32)
+    assert verified.precision == "float32"
+    assert verified.tolerance == 1e-5
+    assert verified.holds
+
+
+def test_a_real_detector_is_exact_up_to_its_first_gate_and_not_behind_it() -> None:
+    path = real_file("ch_PP-OCRv4_det_infer")
+    with pytest.raises(OptionError, match=r"no tiles are exact: p2o\.Mul\.110 \(gate\)"):
+        padviz.verify_tiles(path)
+    first = padviz.verify_tiles(path, layer="p2o.Conv.21")
+    assert (first.precision, first.image, first.tile) == ("float32", (448, 448), (384, 384))
+    assert first.holds
+    assert min(first.one_less.values()) > first.tolerance
+    whole = padviz.verify_tiles(path, layer="p2o.Conv.33", ignore_norms=True)
+    assert whole.holds  # a branch with no gate
+    gated = padviz.verify_tiles(path, layer="p2o.Mul.162", ignore_norms=True)
+    assert gated.difference > 1e-3
+
+
+def test_heads_are_compared_each_by_itself() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.near, self.far = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(1, 2, 5, 2, padding=2)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"a": self.near(x).relu(), "b": self.far(x).relu()}
+
+    verified = padviz.verify_tiles(Two(), 64)
+    assert verified.holds
+    assert verified.one_less["top"] > 0.01
+
+
+def test_a_network_that_makes_the_same_of_everything_shows_nothing() -> None:
+    silent = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 3, padding=1, bias=False))
+    nn.init.zeros_(silent[1].weight)
+    with pytest.raises(DescriptionError, match="is the same everywhere for noise"):
+        padviz.verify_tiles(silent, 32)
+
+
+def test_an_image_that_would_take_too_long_is_refused() -> None:
+    def never(image: object) -> list[np.ndarray]:
+        raise AssertionError
+
+    with pytest.raises(OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"):
+        verify(never, padviz.load("densenet201"), (224, 224), 3)
+
+
+@pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50", "vgg16"])
+@pytest.mark.parametrize("size", [(512, 509), (700, 1311)])
+def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, size: tuple[int, int]) -> None:
+    network = padviz.load(name)
+    plan = smallest_plan(network, size)
+    assert [len(line.starts) for line in plan.lines] == [3, 3]
+    step = plan.contexts[0][0].lattice
+    for axis in (0, 1):
+        assert (plan.image[axis] - size[axis]) % step == 0
+        less = [n - step * (axis == i) for i, n in enumerate(plan.tile)]
+        with pytest.raises(OptionError, match=f"a tile needs {plan.tile[axis]}"):
+            padviz.tiles(network, plan.image, less)

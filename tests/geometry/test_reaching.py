@@ -1,24 +1,26 @@
-"""Receptive fields and units near padding, by periods and unit by unit, as tap by tap on an axis without ends."""
+"""Receptive fields, units near padding and where units are centred, by periods and unit by unit, as tap by tap."""
 
 from __future__ import annotations
 
+import tomllib
 from fractions import Fraction
 from typing import Any
 
 import pytest
-import torch
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 import padviz
-from padviz.errors import PadvizError
+from padviz.advice.verdict import audit
+from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Reach
-from padviz.network.sizes import sizes_of
+from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
+from padviz.network.sizes import resolve_each, sizes_of
+from padviz.reports.windows.uneven import verdict
 from padviz.sources.toml.build import parse
 from tests import naive
 from tests.strategies import networks
@@ -47,27 +49,46 @@ def test_units_see_what_their_taps_reach(scales: list[Any] | None, data: Any) ->
     follow(*data.draw(networks(scales=scales)))
 
 
-@pytest.mark.parametrize("scale", [2, "20011/10007"])
-@pytest.mark.parametrize("dilated", [False, True])
-def test_units_may_see_less_far_than_the_one_before(scale: Any, dilated: bool) -> None:
-    """A cubic resize that looks at a row itself reads it alone; of a dilated transposed convolution some units do."""
-    cubic = {"op": "resize", "name": "up", "scale": scale, "mode": "cubic", "grid": "asymmetric"}
-    spread = {"op": "convtranspose", "name": "spread", "kernel": 3, "stride": 2, "dilation": 2}
-    window = {"op": "conv", "name": "c", "kernel": 4, "padding": 2}
-    follow([cubic, *([spread] if dilated else []), window, {**window, "name": "d", "kernel": 2}], (5, 6))
+CUBIC = {"op": "resize", "name": "up", "mode": "cubic", "grid": "asymmetric"}
+SPREAD = {"op": "convtranspose", "name": "spread", "kernel": 3, "stride": 2, "dilation": 2}
+EVEN = [{"op": "conv", "name": "c", "kernel": 4, "padding": 2}, {"op": "conv", "name": "d", "kernel": 2, "padding": 2}]
+PADDED = {"op": "conv", "name": "a", "kernel": 3, "padding": 1}
+LINEAR = {"op": "resize", "name": "up", "mode": "linear"}
+ODD = {
+    # A cubic resize that looks at a row itself reads it alone; of a dilated transposed convolution some units do.
+    "units that see less far than the one before": [{**CUBIC, "scale": 2}, *EVEN],
+    "and those of a long period": [{**CUBIC, "scale": "20011/10007"}, *EVEN],
+    "and those that a dilated one spreads": [{**CUBIC, "scale": 2}, SPREAD, *EVEN],
+    "and both": [{**CUBIC, "scale": "20011/10007"}, SPREAD, *EVEN],
+    # Between corners that are one there is no distance, so units far from them have none either.
+    "a row that is all of the map": [
+        {**PADDED, "stride": 6},
+        {**LINEAR, "scale": 3, "align_corners": True},
+        {**PADDED, "name": "c"},
+    ],
+    "a resize to one row by corners": [PADDED, {**LINEAR, "scale": "1/5", "grid": "align_corners"}],
+    "a resize to one row by PyTorch": [PADDED, {**LINEAR, "scale": "1/5", "grid": "pytorch_half_pixel"}],
+    # All units that it might have look at row 0, so that none would be the last to see past the border.
+    "rows that a crop takes where a window pads": [
+        {"op": "crop", "name": "cut", "padding": 2},
+        {"op": "conv", "name": "c", "kernel": 5, "padding": 2},
+    ],
+    "rows beside those that a transposed one cuts off": [
+        {"op": "convtranspose", "name": "up", "kernel": 2, "stride": 2, "padding": 1},
+        PADDED,
+    ],
+    "and a crop of one side behind a stride": [
+        {"op": "convtranspose", "name": "up", "kernel": 3},
+        {"op": "conv", "name": "c", "kernel": 1, "stride": 2, "padding": [[0, 1], [0, 0]]},
+        {"op": "crop", "name": "cut", "padding": [[5, 0], [0, 0]]},
+    ],
+    "a resize to one row by its size": [PADDED, {**LINEAR, "size": 1, "align_corners": True}],
+}
 
 
-def test_a_row_that_is_all_of_the_map_is_read_by_all_that_is_made_of_it() -> None:
-    """Between corners that are one there is no distance, so units far from them have none either."""
-    one, window = ({"op": "conv", "name": name, "kernel": 3, "padding": 1} for name in "ac")
-    corners = {"op": "resize", "name": "up", "scale": 3, "mode": "linear", "align_corners": True}
-    follow([{**one, "stride": 6}, corners, window], (6, 5))
-
-
-@pytest.mark.parametrize("grid", ["align_corners", "pytorch_half_pixel"])
-def test_a_resize_to_one_row_looks_at_the_first_wherever_it_is(grid: str) -> None:
-    padded = {"op": "conv", "name": "a", "kernel": 3, "padding": 1}
-    follow([padded, {"op": "resize", "name": "one", "scale": "1/5", "mode": "linear", "grid": grid}], (5, 6))
+@pytest.mark.parametrize("case", ODD)
+def test_odd_units_see_what_their_taps_reach(case: str) -> None:
+    follow(ODD[case], (16, 9) if "crop" in str(ODD[case]) else (5, 6))
 
 
 def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
@@ -90,68 +111,92 @@ def check_near(row: NearPadding, axis: int, fields: naive.Fields) -> None:
     assert (row.height, row.width)[axis] == tuple(min(each, m) for each in touched)
 
 
-@st.composite
-def cropping(draw: Any) -> list[tuple[Any, ...]]:
-    """Convolutions that pad, transposed ones, and slices, one after another."""
-    amounts = st.tuples(*[st.integers(0, 2)] * 4)
-    conv = st.tuples(st.just("conv"), st.integers(1, 5), st.integers(1, 2), st.integers(1, 2), amounts)
-    up = st.tuples(st.just("up"), st.integers(1, 4), st.integers(1, 2), st.integers(0, 2))
-    cut = st.tuples(st.just("cut"), amounts, st.integers(1, 2))
-    return draw(st.lists(st.one_of(conv, up, cut), min_size=1, max_size=5))
+def last(name: str, size: int | tuple[int, int]) -> tuple[float | None, float | None]:
+    return padviz.fields(name, size)[-1].offsets
 
 
-class Around(nn.Module):
-    """The layers of `cropping`; what lies outside of a side of any of them has a value of its own."""
-
-    def __init__(self, laid: list[tuple[Any, ...]]) -> None:
-        super().__init__()
-        self.laid = laid
-        self.values = (0.0,) * 4  # left, right, top, bottom
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for kind, *figures in self.laid:
-            if kind == "conv":
-                kernel, stride, dilation, pads = figures
-                x = F.conv2d(self.padded(x, pads), torch.ones(1, 1, kernel, kernel), None, stride, 0, dilation)
-            elif kind == "up":
-                kernel, stride, pad = figures
-                more = kernel if any(self.values) else 0  # as far as a unit reads past the end
-                x = self.padded(x, (more,) * 4)
-                x = F.conv_transpose2d(x, torch.ones(1, 1, kernel, kernel), None, stride, pad + stride * more)
-            else:
-                (left, right, top, bottom), step = figures
-                x = x[..., top : x.shape[-2] - bottom : step, left : x.shape[-1] - right : step]
-        return x
-
-    def padded(self, x: torch.Tensor, pads: Any) -> torch.Tensor:
-        for side, (pad, value) in enumerate(zip(pads, self.values, strict=True)):
-            x = F.pad(x, [pad if i == side else 0 for i in range(4)], value=value)
-        return x
+def described(steps: list[str], side: str = "") -> padviz.Network:
+    return parse(tomllib.loads(f"layers = [{', '.join(steps)}]".replace("SIDE", side)), "net")
 
 
-@given(laid=cropping(), size=st.tuples(st.integers(9, 40), st.integers(9, 40)))
-@example(laid=[("cut", (2,) * 4, 1), ("conv", 5, 1, 1, (2,) * 4)], size=(16, 16))
-@example(laid=[("up", 2, 2, 1), ("conv", 3, 1, 1, (1,) * 4)], size=(16, 16))
-@example(laid=[("up", 3, 1, 0), ("conv", 1, 2, 1, (0, 0, 0, 1)), ("cut", (0, 0, 5, 0), 1)], size=(9, 16))
-@settings(deadline=None)
-def test_units_near_padding_are_those_that_change_with_what_is_padded(laid: list[tuple[Any, ...]], size: Any) -> None:
-    model = Around(laid)
-    image = torch.zeros(1, 1, *size)
-    try:
-        plain = model(image)
-        assert min(plain.shape) > 0
-        assert model(image + 1).any()  # rows of nothing but padding show no change along them
-        network = padviz.load(model, size=size)
-        rows = near_padding(network, size)
-        sides = [*rows[-1].width, *rows[-1].height]
-    except (RuntimeError, AssertionError, IndexError, PadvizError):
-        return
-    for side in range(4):
-        axis = 1 if side < 2 else 0
-        maps = [(row.height, row.width)[axis] for row in rows]
-        if any(sum(touched) >= m for touched, m in zip(maps, sizes_of(network, axis, size[axis])[1:], strict=True)):
-            continue  # where both borders meet, padding of one end stands where a unit near the other would be
-        model.values = tuple(float(each == side) for each in range(4))
-        changed = (model(image) != plain)[0, 0].any(dim=0 if side < 2 else 1).nonzero().ravel().tolist()
-        n = plain.shape[-1 if side < 2 else -2]
-        assert sides[side] == ((n - min(changed) if side % 2 else max(changed) + 1) if changed else 0)
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_reference_values(name: str) -> None:
+    assert last(name, 224) == (-15.5, -15.5)
+    assert last(name, 225) == (0, 0)
+    assert last(name, (224, 225)) == (-15.5, 0)
+
+
+def mean_centre(network: padviz.Network, at: int, size: int) -> Fraction:
+    """The mean centre of all units of a layer along the height, from the image's centre on."""
+    reach, units = reaches_of(network, 0, (size, size))[at], resolve_each(network, (size, size))[0].sizes[at]
+    return Fraction(sum(sum(reach.of(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 224), ("googlenet", 150), ("unet", 572)])
+def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, size: int) -> None:
+    network = padviz.load(name)
+    rows = [row for row in padviz.fields(network, size) if row.height.offset is not None]
+    assert len(rows) > 10
+    for row in rows:
+        assert row.height.offset == mean_centre(network, network.index[row.layer], size)
+
+
+@pytest.mark.parametrize("size", range(32, 41))
+def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
+    steps = [f'{{op = "conv", name = "c{i}", kernel = 3, stride = 2, padding = "same_SIDE"}}' for i in range(3)]
+    near, far = (padviz.fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
+    assert near.height.offset is not None
+    assert near.height.offset == -far.height.offset
+    assert (near.height.offset < 0) == (size % 8 != 1)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(3, 8, 3, 2, 1),),
+        (nn.Conv2d(3, 16, 3, 1, 1), nn.PixelShuffle(2)),
+        (nn.Conv2d(3, 16, 3, 2, 1), nn.PixelShuffle(2), nn.Conv2d(4, 3, 3, 1, 1)),
+        (nn.MaxPool2d(2), nn.Upsample(scale_factor=2)),
+        (nn.MaxPool2d(2), nn.Upsample(scale_factor=3, mode="bilinear"), nn.Conv2d(3, 3, 3, 2, 1)),
+    ],
+)
+@pytest.mark.parametrize("size", [64, 67])
+def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn.Module, ...], size: int) -> None:
+    network = padviz.load(nn.Sequential(*layers), size=size)
+    row = padviz.fields(network, size)[-1]
+    assert row.height.offset == mean_centre(network, -1, size)
+    assert row.parts_at is None
+    off = float(row.height.offset)
+    place = f"{abs(off):.3g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
+    assert f"the sampling grid is centred {place}" in audit(network, size).symmetry
+
+
+def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
+    steps = [
+        '{op = "conv", name = "a", kernel = 3, padding = [[2, 0], [1, 1]]}',
+        '{op = "conv", name = "b", kernel = 3, padding = 1, from = "input"}',
+        '{op = "add", name = "sum", from = ["a", "b"]}',
+        '{op = "conv", name = "out", kernel = 1}',
+    ]
+    network = described(steps)
+    row = padviz.fields(network, 57)[-1]
+    assert row.offsets == (None, 0)
+    assert grid_in_words(row) == "not defined: branches have different centres, first at sum"
+    said = " ".join(verdict(network, ledger(network, (57, 57))))
+    assert "Sampling-grid offset of out: not defined: branches have different centres, first at sum." in said
+
+
+def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("padviz.geometry.reaching.positions.MOST_UNITS", 50_000)
+    steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
+    network = described([steps])
+    assert grid_offsets(network, (9989, 9989)) == {}
+    assert [*grid_offsets(network, (989, 989))] == ["c", "r"]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_it_is_said_where_a_pad_is_counted_to_a_convolution(apart: bool) -> None:
+    pads = [nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2)] if apart else [nn.Conv2d(3, 8, 3, 2, 1)]
+    network = padviz.load(nn.Sequential(*pads), size=32)
+    for said in (audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, 32)))):
+        assert ("ows that are padded before 1 are counted as its padding" in said) == apart

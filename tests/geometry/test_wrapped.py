@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -23,15 +23,11 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.lattice import lattice_on
 from padviz.geometry.reaching.near_padding import near_padding
-from padviz.geometry.reaching.seams import seams_in_words, wraps
-from padviz.network.network import Network
+from padviz.geometry.reaching.seams import wraps
 from padviz.network.rewrites import circular_axes, with_padding
 from padviz.reports.windows.uneven import verdict
 from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
-from tests import naive
 from tests.strategies import networks
-from tests.sweeps import every_third, examples
 
 Size = tuple[int, int]
 
@@ -87,47 +83,14 @@ def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, s
         units = step.step / step.strides[-1]
         other = model(image.roll(step.step, 2 + axis))
         assert seamless[axis] == torch.allclose(other, made.roll(int(units), 2 + axis), rtol=0, atol=1e-12)
-
-
-@st.composite
-def wrapping(draw: Any) -> tuple[list[dict[str, Any]], Size]:
-    """A network whose ends meet without a seam on both axes, and a size of whole strides."""
-    steps: list[dict[str, Any]] = []
-    total = [1, 1]
-    for i in range(draw(st.integers(1, 4))):
-        kernel = [draw(st.integers(1, 5)) for _ in range(2)]
-        dilation = [draw(st.integers(1, 2)) for _ in range(2)]
-        stride = [draw(st.integers(1, 2)) for _ in range(2)]
-        pads = []
-        for k, d in zip(kernel, dilation, strict=True):
-            before = draw(st.integers(0, d * (k - 1)))
-            pads.append([before, d * (k - 1) - before])
-        shape = {"kernel": kernel, "dilation": dilation, "stride": stride, "padding": pads}
-        steps.append({"op": "conv", "name": f"l{i}", **shape})
-        if draw(st.booleans()):
-            steps.append({"op": "maxpool", "name": f"p{i}", "kernel": 2, "stride": 2})
-            stride = [2 * each for each in stride]
-        total = [a * b for a, b in zip(total, stride, strict=True)]
-    turns = [draw(st.integers(9, 13)) for _ in range(2)]
-    assume(max(a * b for a, b in zip(total, turns, strict=True)) < 200)
-    return steps, (total[0] * turns[0], total[1] * turns[1])
-
-
-@given(wrapping())
-@examples(10)
-def test_where_ends_meet_without_a_seam_usage_turns_with_the_image(made: tuple[list[dict[str, Any]], Size]) -> None:
-    steps, size = made
-    network = with_padding(parse({"layers": steps}, "net"), "circular")
-    if not all(circular_axes(network)):
-        return  # nothing pads
-    assert wraps(network, size) == (True, True)
-    rows = ledger(network, size)
-    assert (rows.balanced, rows.remainders, rows.jumps) == (True, (), ())
-    told = [{**step, "mode": "circular"} if step["op"] == "conv" else step for step in steps]
-    counts = naive.usage(told, size, list(network.targets))
-    down, across = (lattice_on(network, axis, size[axis]).step for axis in (0, 1))
-    assert counts == [row[across:] + row[:across] for row in counts[down:] + counts[:down]]
-    assert not any(any(ends) for ends in near_padding(network, size, around=True)[-1].axes.values())
+        if seamless[axis]:
+            counts = padviz.usage(network, size).counts
+            assert (np.roll(counts, step.step, axis) == counts).all()
+    if seamless == (True, True):
+        rows, share = ledger(network, size), padviz.usage(network, size).share()
+        assert (rows.balanced, rows.remainders, rows.jumps) == (True, (), ())
+        assert not any(any(ends) for ends in near_padding(network, size, around=True)[-1].axes.values())
+        assert (share[~np.isnan(share)] == 1).all()
 
 
 @given(network=networks(), scheme=st.sampled_from(["circular", "zero/circular", "circular/reflect"]))
@@ -154,34 +117,21 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
                 assert read == twin
 
 
-@pytest.mark.parametrize("name", every_third(zoo()))
-def test_a_zoo_network_that_wraps_has_no_uneven_window_and_is_offered_no_balanced_size(name: str) -> None:
-    network = with_padding(padviz.load(name), "circular")
-    if not network.pads or network.fixed:
-        return
-    case = Case(network, (320, 320))
-    assert case.ledger.balanced
-    offered = {change.kind for change in changes(case)} - {"size", "crop"}
-    assert offered == set()  # no larger image, scheme, pads, pools
-    assert padviz.sizes(network, "320:420").rule == "every size"
+def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size() -> None:
+    """The pool of ResNet-18 pads, and reads nothing there: it breaks the circle at any size."""
+    for name, size, ends in (
+        ("resnet18", (224, 256), "are padded circularly, but maxpool breaks the circle."),
+        ("vgg11", (96, 64), "wrap."),
+    ):
+        found = audit(with_padding(padviz.load(name), "circular"), size)
+        assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
+        assert found.offset == [None, None]
+        assert found.symmetry == f"No convolution reads its padding unevenly; height and width {ends}"
+        assert found.padding.startswith("All" if name == "resnet18" else "No unit")
 
 
-@pytest.mark.parametrize(
-    ("name", "size"), [("resnet18", (224, 256)), ("mobilenet_v2", (192, 160)), ("vgg11", (96, 64))]
-)
-def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size(name: str, size: Size) -> None:
-    found = audit(with_padding(padviz.load(name), "circular"), size)
-    assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
-    assert found.offset == [None, None]
-    assert found.symmetry.startswith("No convolution reads its padding unevenly; height and width ")
-    broken = "are padded circularly, but maxpool breaks the circle." if name == "resnet18" else "wrap."
-    assert found.symmetry.endswith(broken)
-    assert found.padding.startswith("All" if name == "resnet18" else "No unit")
-
-
-@pytest.mark.parametrize(("name", "size"), [("resnet18", (256, 500)), ("resnet50", (224, 332))])
-def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so(name: str, size: Size) -> None:
-    found = audit(with_padding(padviz.load(name), "zero/circular"), size)
+def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so() -> None:
+    found = audit(with_padding(padviz.load("resnet18"), "zero/circular"), (256, 500))
     jumps = [each.outcome.jumps for each in found.remedies]
     assert 0 in jumps
     assert "larger" in [each.kind for each in found.remedies if each.outcome.jumps]
@@ -189,7 +139,7 @@ def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so(name: str, 
     for each in found.remedies:
         if each.kind == "larger":
             assert each.price == f"{each.outcome.jumps} layers jump in phase still"
-    broken = f"the width is padded circularly, but maxpool breaks the circle, as {size[1]} is no multiple of 32;"
+    broken = "the width is padded circularly, but maxpool breaks the circle, as 500 is no multiple of 32;"
     assert broken in found.symmetry
 
 
@@ -215,19 +165,20 @@ def test_one_axis_that_wraps_is_left_as_it_is() -> None:
     assert found.offset == [-15.5, None]
 
 
-def test_only_what_pads_by_the_far_side_alone_wraps() -> None:
-    def net(*modes: Any) -> Network:
-        steps = [
-            {"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode} for i, mode in enumerate(modes)
-        ]
-        return parse({"layers": steps}, "net")
-
-    assert circular_axes(net("circular", "circular")) == (True, True)
-    assert circular_axes(net("circular", "zero")) == (False, False)
-    assert circular_axes(net("circular", ["zero", "circular"])) == (False, True)
-    assert circular_axes(net("reflect")) == (False, False)
-    assert circular_axes(padviz.load("unet")) == (False, False)
-    assert seams_in_words(net("circular", ["zero", "circular"]), (9, 12)) == ["the width wraps"]
+@pytest.mark.parametrize(
+    ("modes", "around"),
+    [
+        (("circular", "circular"), (True, True)),
+        (("circular", "zero"), (False, False)),
+        (("circular", ["zero", "circular"]), (False, True)),
+        (("reflect",), (False, False)),
+        ((), (False, False)),
+    ],
+)
+def test_only_what_pads_by_the_far_side_alone_wraps(modes: Any, around: tuple[bool, bool]) -> None:
+    steps = [{"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode} for i, mode in enumerate(modes)]
+    steps.append({"op": "conv", "name": "last", "kernel": 1})
+    assert circular_axes(parse({"layers": steps}, "net")) == around
 
 
 class Net(nn.Module):
@@ -268,13 +219,3 @@ def test_pads_of_what_wraps_are_not_shared_out() -> None:
     found = {change.kind: change for change in changes(Case(parse({"layers": [step]}, "net"), (9, 12)))}
     assert found["pads"].edit[1:] == ("a: padding=(1, 1)",)
     assert not found["pads"].case.uneven
-
-
-def test_taps_of_what_wraps_read_real_pixels_alike() -> None:
-    wrapped_taps, zeros = (
-        padviz.taps("resnet18", (224, 96), padding=scheme, layer=["conv1", "maxpool"])
-        for scheme in ("circular", "zero")
-    )
-    assert {*wrapped_taps[0].grid.ravel().tolist()} == {112 * 48}
-    assert wrapped_taps[0].imbalance == {"height": 0, "width": 0}
-    assert (wrapped_taps[1].grid == zeros[1].grid).all()
