@@ -314,7 +314,12 @@ SAYS = [
     ("resnet50", (224, 225), "symmetry", ".*15.5 px above the image's centre"),
     ("mobilenet_v2", 224, "verdict", "lopsided, typical rim$"),
     ("inception_v3", 224, "verdict", "symmetric, wide rim$"),
-    ("inception_v3", 224, "symmetry", "No convolution .*centred 10.5 px above and left of the image's centre"),
+    (
+        "inception_v3",
+        224,
+        "symmetry",
+        "Every convolution reads its padding evenly; .*centred 10.5 px above and left of the image's centre",
+    ),
     ("inception_v3", 128, "best", "nothing helps$"),
     ("inception_v3", 128, "advice", COSTLY),  # what has a price is never advised
     ("mirrored", 16, "verdict", "overused rim$"),
