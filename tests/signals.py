@@ -46,18 +46,15 @@ class Snake(nn.Module):
         return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).pow(2)
 
 
-class Unit(nn.Module):
+class Unit(nn.Sequential):
     """A residual unit that trims what it adds to, where its convolution cuts the ends off."""
 
     def __init__(self, channels: int, dilation: int, padding: int) -> None:
-        super().__init__()
         wide = weight_norm(nn.Conv1d(channels, channels, 3, dilation=dilation, padding=padding))
-        self.block = nn.Sequential(
-            Snake(channels), wide, Snake(channels), weight_norm(nn.Conv1d(channels, channels, 1))
-        )
+        super().__init__(Snake(channels), wide, Snake(channels), weight_norm(nn.Conv1d(channels, channels, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.block(x)
+        made = super().forward(x)
         trim = (x.shape[-1] - made.shape[-1]) // 2
         return (x[..., trim:-trim] if trim else x) + made  # type: ignore[no-any-return]
 

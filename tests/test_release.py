@@ -41,13 +41,15 @@ def test_files_of_how_to_contribute_are_there() -> None:
     assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
 
 
-def test_the_paper_has_what_a_journal_asks_for() -> None:
+def test_the_paper_has_what_a_journal_asks_for_and_cites_its_bibliography() -> None:
     head = PAPER.split("---\n")[1]
     assert all(f"{key}:" in head for key in ("title", "tags", "authors", "affiliations", "date", "bibliography"))
     sections = re.findall(r"^# (.*)$", PAPER, re.MULTILINE)
     assert {"Summary", "Statement of need", "Acknowledgements"} < {*sections}
     assert sections[-1] == "References"
     assert 700 <= len(PAPER.split()) <= 1050
+    entries = re.findall(r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
+    assert sorted({*re.findall(r"@([a-z]+\d{4}[a-z]+)", PAPER)}) == sorted(entries)
 
 
 def test_the_paper_counts_the_networks_that_the_site_lists() -> None:
@@ -57,8 +59,3 @@ def test_the_paper_counts_the_networks_that_the_site_lists() -> None:
     told = re.findall(sentence, " ".join(PAPER.split()))
     assert [[*map(int, each)] for each in told] == [[every, counts + support, refused, open_]]
     assert wrong == 0
-
-
-def test_the_paper_cites_what_its_bibliography_has() -> None:
-    entries = re.findall(r"^@\w+\{([^,]*),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
-    assert sorted({*re.findall(r"@([a-z]+\d{4}[a-z]+)", PAPER)}) == sorted(entries)

@@ -11,8 +11,7 @@ from click.testing import CliRunner
 import padviz
 from padviz.cli.group import COMMANDS, cli
 from tests.cli.test_cli import APART
-from tests.soak import __main__ as soak
-from tests.soak import beside, commands, fuzz, processes
+from tests.soak import beside, commands, fuzz
 from tests.soak.__main__ import FUZZED
 from tests.sweeps import REST
 
@@ -80,24 +79,3 @@ def test_the_judge_compares_with_the_twin(monkeypatch: pytest.MonkeyPatch) -> No
     assert fuzz._judged("TOML descriptions", text, Random(0)) == "fine"
     monkeypatch.setattr("tests.naive.usage", lambda steps, size, targets: [[7] * size[1]] * size[0])
     assert "counts differ from the twin's" in fuzz._judged("TOML descriptions", text, Random(0))
-
-
-def test_a_run_prints_its_seed_and_its_table_and_fails_if_anything_did(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEED", "5")
-    monkeypatch.setattr(soak, "FUZZED", {"counts files": 3})
-    monkeypatch.setattr(soak, "DISTURBED", {"signals": 1})
-    monkeypatch.setattr(soak, "fuzzed", lambda *args: {"tally": {"fine": args[-1]}, "failures": []})
-    for said, expected in (("refused", 0), ("exit code 1", 1)):
-        monkeypatch.setattr(processes, "WAYS", {"signals": lambda rng, said=said: said})
-        assert soak.main() == expected
-        printed = capsys.readouterr().out
-        assert printed.startswith("SEED=5 SOAK=1\n")
-        assert "counts files" in printed
-        assert ("signals 0: exit code 1" in printed) == bool(expected)
-
-
-def test_mutants_are_judged_in_a_process_of_their_own() -> None:
-    found = soak.fuzzed("counts files", "5", 0, 1)
-    assert (sum(found["tally"].values()), found["failures"]) == (1, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,21 @@ CLASSES = 3
 BINS = 16  # that a side of a box is distributed over
 
 
-class Conv(nn.Module):
+class Conv(nn.Sequential):
     """A convolution, its norm and its activation."""
 
     def __init__(self, read: int, made: int, kernel: int = 1, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(made)
-        self.act = nn.SiLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.bn(self.conv(x)))
+        conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
+        super().__init__(OrderedDict(conv=conv, bn=nn.BatchNorm2d(made), act=nn.SiLU()))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(nn.Sequential):
     def __init__(self, width: int, shortcut: bool) -> None:
-        super().__init__()
-        self.cv1, self.cv2, self.shortcut = Conv(width, width, 3), Conv(width, width, 3), shortcut
+        super().__init__(OrderedDict(cv1=Conv(width, width, 3), cv2=Conv(width, width, 3)))
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.cv2(self.cv1(x))
-        return x + made if self.shortcut else made
+        return x + super().forward(x) if self.shortcut else super().forward(x)
 
 
 class C2f(nn.Module):

@@ -47,7 +47,7 @@ CHAINED: list[tuple[str, dict[str, Any]]] = [
 
 @cache
 def keras() -> list[bytes]:
-    """Models with one layer of each kind, branches, a gate, attention and a model inside."""
+    """Models with one layer of each kind, branches, a gate and a model inside."""
     chained = [image(24, 20, 3), *(layer(kind, kind.lower(), **config) for kind, config in CHAINED)]
     inner = sequential([image(), layer("Conv2D", "c", filters=3, kernel_size=[3, 3], **SAME)], "inner")
     inner |= {"inbound_nodes": layer("", "", "image", "inner#0")["inbound_nodes"]}
@@ -59,29 +59,17 @@ def keras() -> list[bytes]:
         layer("Concatenate", "k", ["m", "inner#1"], axis=-1),
         layer("DepthwiseConv2D", "w", "k", kernel_size=[3, 3], depth_multiplier=2, dilation_rate=[2, 1]),
     ]
-    seen = [
-        image(8, 12, 3),
-        layer("Conv2D", "c", "image", filters=4, kernel_size=[2, 2], strides=[2, 2]),
-        layer("Reshape", "tokens", "c", target_shape=[24, 4]),
-        layer("MultiHeadAttention", "a", "tokens"),
-        layer("Permute", "p", "a", dims=[2, 1]),
-    ]
     with tempfile.TemporaryDirectory() as folder:
-        models = sequential(chained), functional(gated, "w"), functional(seen, "p")
+        models = sequential(chained), functional(gated, "w")
         return [written(Path(folder, "net.keras"), model).read_bytes() for model in models]
 
 
 @cache
 def programs() -> list[bytes]:
-    """Programs of fixed and of open size, with windows, slices, joins and resizes."""
-    from torch import nn
-
-    from tests.sources.test_programs import Turning, saved
+    """A program of fixed and of open size, with windows, slices, joins and resizes."""
+    from tests.sources.test_programs import saved
     from tests.sources.test_torch_exported import Joining
 
-    made = []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for module, open_ in ((Joining(), False), (Joining(), True), (Turning(), True), (nn.Conv2d(3, 2, 3), False)):
-            made.append(saved(module, Path(folder, "net.pt2"), (32, 48), open_).read_bytes())
-    return made
+        return [saved(Joining(), Path(folder, "net.pt2"), (32, 48), open_).read_bytes() for open_ in (False, True)]

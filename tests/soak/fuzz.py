@@ -56,8 +56,10 @@ def tried(kind: str, made: Any, rng: Random) -> str:
             padviz.read_counts(path, *rng.choice([(), ([0], [-1])]))
         elif kind == "manifests":
             expand(read_manifest(path))
-        elif kind == "ONNX files" and rng.random() < 0.4:
-            _weighed(path) if rng.random() < 0.5 else _repadded(path, rng)
+        elif kind == "ONNX files" and rng.random() < 0.2:
+            padviz.filters(path, 24)
+        elif kind == "ONNX files" and rng.random() < 0.25:
+            _repadded(path, rng)
         else:
             network = padviz.load(path)
             _counted(network, rng, twin=kind == "TOML descriptions")
@@ -80,15 +82,6 @@ def _counted(network: Network, rng: Random, twin: bool) -> None:
         expected = naive.usage(steps, found.size, list(network.targets))
         close = np.allclose(found.counts.astype(float), np.array(expected, dtype=float), rtol=1e-9)
         assert close, f"counts differ from the twin's at {found.size}"
-
-
-def _weighed(path: Path) -> None:
-    """Read weights: each convolution's skew is that of all its taps, worked out at once."""
-    for row in padviz.filters(path, 24).rows:
-        if row.magnitude is not None and row.channels - row.dead == 1 and row.height is not None:
-            lines, half = row.magnitude.sum(1), row.kernel[0] // 2
-            skew = (lines[-half:].sum() - lines[:half].sum()) / lines.sum()
-            assert np.isclose(row.height.skew, skew, atol=1e-5), f"{row.layer}: skew {row.height.skew} is not {skew}"
 
 
 def _repadded(path: Path, rng: Random) -> None:

@@ -12,12 +12,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from random import Random
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 import padviz
@@ -127,22 +125,7 @@ def killed(rng: Random) -> str:
         if code or words:
             return about + f"afterwards exit code {code}: {words[-300:]!r}"
         broken = _broken(Path(folder), hidden=True)
-        if what == "detect" and not broken and not np.array_equal(_pixels(Path(folder)), undisturbed()):
-            broken = "another picture than without an interruption"
         return about + "afterwards " + broken if broken else "refused"
-
-
-@cache
-def undisturbed() -> NDArray[np.uint8]:
-    """The picture of a sweep that nothing interrupts."""
-    with tempfile.TemporaryDirectory() as folder:
-        Started(RUNS["detect"][0], folder).ended()
-        return _pixels(Path(folder))
-
-
-def _pixels(folder: Path) -> NDArray[np.uint8]:
-    with Image.open(folder / "spots.png") as picture:
-        return np.asarray(picture)
 
 
 WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled}
