@@ -8,19 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padviz.sources.tracing.axis_labels import (
-    Axis,
-    Batch,
-    Block,
-    Channel,
-    Dims,
-    Tokens,
-    joined,
-    plain,
-    reshaped,
-    shape_of,
-    whole,
-)
+from padviz.sources.tracing.axis_labels import Axis, Channel, Dims, plain, reshaped, shape_of, whole
 from tests.sweeps import examples
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
@@ -89,15 +77,3 @@ def test_a_reshape_there_and_back_changes_nothing(tensor: Tensor, data: st.DataO
     dims, _ = tensor
     if there := reshaped(dims, data.draw(shapes(dims))):
         assert reshaped(there, shape_of(dims)) == dims
-
-
-@examples(20)
-@given(st.integers(1, 6), st.integers(1, 6))
-def test_a_split_keeps_the_size_and_is_joined_again(outer: int, inner: int) -> None:
-    n = outer * inner
-    for factor in (Channel(n), Axis(n, "h", 3), Axis(n, "w", 2, inner=True), Axis(n, "h", looked=True)):
-        parts = factor.split(outer)
-        assert [part.size for part in parts] == [outer, inner]
-        assert joined(parts) == joined([factor])
-    assert Block(n, "h").split(outer) == Batch(n, 0).split(outer) == (Block(outer), Block(inner))
-    assert Tokens(n + 1, whole("h", n)).split(outer) is None

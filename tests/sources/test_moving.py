@@ -13,7 +13,6 @@ from torch.nn import functional
 from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
 
 import padviz
-from padviz.axis.operations import Blocks
 from tests.torch_attention import After, Attending, attended, check_supports, in_windows, whole, windows
 from tests.torch_calls import count
 
@@ -39,13 +38,6 @@ def test_networks_see_and_count_what_their_own_forwards_do(version: int, size: t
     check_supports(module, network, size)
     expected, _ = count(module.double(), size, counting=Attending())
     np.testing.assert_array_equal(padviz.usage(network, size).counts, expected)
-
-
-def test_rolled_windows_are_blocks_of_which_the_first_has_fewer_rows() -> None:
-    network = padviz.load(Swin(1), size=(52, 92))
-    names = ["net.1.0.attn.matmul", "net.1.1.attn.matmul", "net.3.1.attn.matmul"]
-    assert [network.find(name).ops[0] for name in names] == [Blocks(4), Blocks(4, first=2), Blocks(4, first=2)]
-    assert [layer.name for layer in network.layers if layer.kind == "pad"] == ["net.2.pad"]  # none of windows
 
 
 def merged_patches(x: Tensor) -> Tensor:
@@ -171,15 +163,6 @@ def test_functions_see_what_their_gradients_say(name: str) -> None:
 def test_a_single_window_of_a_rolled_map_is_cut_as_others_are(size: tuple[int, int]) -> None:
     module = After(lambda x: rolled(x, added, 8))
     check_supports(module, padviz.load(module, size=size), size)
-
-
-@pytest.mark.parametrize("name", ["a mask that fills", "what is seen, picked"])
-def test_masks_that_are_exported_hide_the_same(name: str, tmp_path: Path) -> None:
-    module = After(FUNCTIONS[name]).float().eval()
-    torch.onnx.export(module, (torch.zeros(1, 3, 24, 32),), tmp_path / "net.onnx", opset_version=17, dynamo=False)
-    for unit in ((0, 0), (23, 31)):
-        ours = (padviz.usage(net, (24, 32), unit=unit).counts for net in (module, tmp_path / "net.onnx"))
-        np.testing.assert_array_equal(*(counts > 0 for counts in ours))
 
 
 def test_a_mask_that_windows_do_not_have_is_refused() -> None:

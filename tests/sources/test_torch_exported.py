@@ -35,25 +35,19 @@ def exported(module: nn.Module, size: tuple[int, int], open_: bool, decomposed: 
     return made
 
 
+@pytest.mark.parametrize("open_", [False, True], ids=["fixed", "open"])
 @pytest.mark.parametrize("decomposed", [False, True])
-def test_an_exported_program_counts_as_its_module(decomposed: bool) -> None:
+def test_an_exported_program_counts_as_its_module(decomposed: bool, open_: bool) -> None:
     module = Joining()
-    program = exported(module, (64, 96), False, decomposed)
+    program = exported(module, (64, 96), open_, decomposed)
     network = padviz.load(program)
     assert network.size == (64, 96)
-    np.testing.assert_array_equal(padviz.usage(program).counts, padviz.usage(module, (64, 96)).counts)
-    if hasattr(program, "_guards_fn"):  # which older versions of PyTorch leave out: any size is followed there
+    for size in [(64, 96), (128, 48)][: 1 + open_]:
+        np.testing.assert_array_equal(padviz.usage(program, size).counts, padviz.usage(module, size).counts)
+    if not open_ and hasattr(program, "_guards_fn"):  # which older versions of PyTorch leave out: they follow any size
         for each in (network, program):
             with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
                 padviz.usage(each, (96, 96))
-
-
-@pytest.mark.parametrize("decomposed", [False, True])
-def test_an_exported_program_of_open_size_counts_at_others(decomposed: bool) -> None:
-    module = Joining()
-    program = exported(module, (64, 96), True, decomposed)
-    for size in [(64, 96), (128, 48)]:
-        np.testing.assert_array_equal(padviz.usage(program, size).counts, padviz.usage(module, size).counts)
 
 
 def test_an_exported_program_in_training_is_followed() -> None:

@@ -343,8 +343,3 @@ def test_softmax_over_columns_sees_its_row() -> None:
 def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:
     with pytest.raises(PadvizError, match="one half of the rows or columns"):
         padviz.usage(nn.Sequential(conv(1), nn.GLU(dim=3), conv(1)), 16)
-
-
-def test_a_compiled_module_is_the_module_inside() -> None:
-    module = nn.Sequential(conv(padding=1))
-    assert (padviz.usage(torch.compile(module), 9).counts == padviz.usage(module, 9).counts).all()
