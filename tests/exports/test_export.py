@@ -61,27 +61,23 @@ def test_the_product_of_what_is_named_is_made_and_listed() -> None:
     asked = ("--size", "64,96x128", "--padding", "declared,reflect", "--what", "usage,coverage,uneven,taps")
     assert exported("vgg11", "resnet18", *asked, "--format", "png,npz", jobs=2) == {"made": 24, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
-    index = json.loads(Path("out/index.json").read_text())
-    names = [item["name"] for item in index["items"]]
-    assert len(names) == 24
-    assert {"vgg11-64-usage", "vgg11-96x128-reflect-coverage", "resnet18-64-uneven", "resnet18-96x128-taps"} < {*names}
-    for item in index["items"]:
-        assert all((Path("out") / name).is_file() for name in item["files"])
-        assert item == json.loads((Path("out") / f"{item['name']}.json").read_text())
-    counts = padviz.usage("vgg11", (96, 128), "reflect")
+    items = {item["name"]: item for item in json.loads(Path("out/index.json").read_text())["items"]}
+    assert len(items) == 24
+    assert {"vgg11-64-usage", "vgg11-96x128-reflect-coverage", "resnet18-64-uneven", "resnet18-96x128-taps"} < {*items}
+    for name, item in items.items():
+        assert all((Path("out") / file).is_file() for file in item["files"])
+        assert item == json.loads((Path("out") / f"{name}.json").read_text())
+    counts, cover = (of("vgg11", (96, 128), "reflect") for of in (padviz.usage, padviz.coverage))
     assert (padviz.read_counts("out/vgg11-96x128-reflect-usage.npz") == counts.counts).all()
-    (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-usage")
-    assert shown["max"] == counts.max
-    cover = padviz.coverage("vgg11", (96, 128), "reflect")
-    (shown,) = (item["figures"] for item in index["items"] if item["name"] == "vgg11-96x128-reflect-coverage")
+    assert items["vgg11-96x128-reflect-usage"]["figures"]["max"] == counts.max
+    shown = items["vgg11-96x128-reflect-coverage"]["figures"]
     assert (shown["max"], shown["full"], shown["least_share"]) == (cover.max, cover.full, cover.share().min())
-    rows = list(csv.DictReader(Path("out/index.csv").read_text().splitlines()))
-    assert [row["name"] for row in rows] == names
-    (uneven,) = (row for row in rows if row["name"] == "resnet18-64-uneven")
-    assert uneven["uneven"] == str(len(padviz.uneven("resnet18", 64).uneven))
-    assert uneven["starved"] == ""
+    rows = {row["name"]: row for row in csv.DictReader(Path("out/index.csv").read_text().splitlines())}
+    assert [*rows] == [*items]
+    uneven = rows["resnet18-64-uneven"]
+    assert (uneven["uneven"], uneven["starved"]) == (str(len(padviz.uneven("resnet18", 64).uneven)), "")
     html = Path("out/index.html").read_text()
-    assert all(name in html for name in names)
+    assert all(name in html for name in items)
     assert f"<tr><td>starved</td><td>{100 * counts.summary().share.starved:.1f} %</td></tr>" in html
     assert not Path("out/.partial").exists()
 
@@ -242,34 +238,34 @@ def test_many_failures_are_cut_short() -> None:
     assert result.stderr.splitlines()[-1] == "padviz: and 3 more, all of them in out/index.json"
 
 
+MANY = """
+title = "All <of> it"
+[[maps]]
+models = ["one.toml", "vgg11"]
+sizes = ["32:64:32", [40, 50]]
+[[compare]]
+name = "depth"
+models = ["vgg11"]
+sizes = [64]
+layers = ["features.3", "features.20"]
+[[kernel]]
+name = "k"
+paddings = ["zero", "partial", "zero/partial", "zero/zero"]
+pixel = [0, 0]
+"""
+
+
 def test_a_manifest_names_maps_comparisons_and_kernels() -> None:
     Path("nets").mkdir()
     Path("nets/one.toml").write_text(ONE)
-    Path("nets/all.toml").write_text(
-        """
-        title = "All <of> it"
-        [[maps]]
-        models = ["one.toml", "vgg11"]
-        sizes = ["32:64:32", [40, 50]]
-        [[compare]]
-        name = "depth"
-        models = ["vgg11"]
-        sizes = [64]
-        layers = ["features.3", "features.20"]
-        [[kernel]]
-        name = "k"
-        paddings = ["zero", "partial", "zero/partial", "zero/zero"]
-        pixel = [0, 0]
-        """
-    )
+    Path("nets/all.toml").write_text(MANY)
     assert exported("nets/all.toml") == {"made": 8, "kept": 0, "failed": 0}
     everything_is_whole(Path("out"))
     assert "<title>All &lt;of&gt; it</title>" in Path("out/index.html").read_text()
     assert json.loads(Path("out/depth.json").read_text())["figures"]["values"] == ["features.3", "features.20"]
     uses = json.loads(Path("out/k.json").read_text())["figures"]["uses"]
-    assert [(scheme, rows[0][0]) for scheme, rows in uses.items()] == [
-        ("zero", "4"), ("partial", "25/4"), ("zero/partial", "5"),
-    ]  # fmt: skip
+    corners = {scheme: rows[0][0] for scheme, rows in uses.items()}
+    assert corners == {"zero": "4", "partial": "25/4", "zero/partial": "5"}
 
 
 def test_the_decks_manifest_expands() -> None:

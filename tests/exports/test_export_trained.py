@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 import padviz
-from padviz.exports.items import expand
 from padviz.exports.manifest import read_manifest
 from padviz.trained.sessions.inputs import Inputs
 from tests.cli.test_cli import run, told
@@ -86,10 +85,8 @@ def test_items_without_weights_fail(line: str, says: str) -> None:
 def test_the_manifest_of_trained_networks_names_what_is_fetched() -> None:
     manifest = read_manifest(ROOT / "configs/exports/trained.toml")
     named = {name for maps in manifest.maps for name in (*maps.models, maps.weights) if "." in name and ":" not in name}
-    assert named <= {*WEIGHTS, *(f"{name}.onnx" for name in FILES)}
     assert len(named) == 5
-    items = expand(read_manifest(ROOT / "configs/exports/trained.toml").__class__(maps=manifest.maps[:1]), Path("x"))
-    assert [(item.what, item.trained is not None) for item in items] == [("filters", True)]
+    assert named <= {*WEIGHTS, *(f"{name}.onnx" for name in FILES)}
 
 
 def test_responses_under_several_paddings_are_one_picture() -> None:
@@ -189,6 +186,5 @@ def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused
 
 def test_responses_are_by_default_of_the_inputs_that_the_function_takes() -> None:
     known = inspect.signature(padviz.responses).parameters
-    assert {each.name: each.default for each in fields(Inputs)} == {
-        each.name: known[each.name].default for each in fields(Inputs)
-    }
+    for each in fields(Inputs):
+        assert each.default == known[each.name].default
