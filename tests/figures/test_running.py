@@ -57,18 +57,11 @@ def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
 
 def responding(rows: list[tuple[str, str | None, float]]) -> BorderResponses:
     """Responses of layers under paddings, that start at a value each."""
+    about = 8, (160, 16), 1.0, Sides(0.5, 0.5, 0.5, 0.5)
+    lines = [(np.linspace(start, 0, 8),) * 4 if start else () for _, _, start in rows]
     found = tuple(
-        BorderResponse(
-            layer,
-            padding,
-            8,
-            (160, 16),
-            1.0,
-            Sides(0.5, 0.5, 0.5, 0.5),
-            profiles=(np.linspace(start, 0, 8),) * 4,
-            map=np.eye(160, 16),
-        )
-        for layer, padding, start in rows
+        BorderResponse(layer, padding, *about, profiles=profiles, map=np.eye(160, 16))
+        for (layer, padding, _), profiles in zip(rows, lines, strict=True)
     )
     paddings = tuple(dict.fromkeys(padding for _, padding, _ in rows))
     return BorderResponses("net", "a network", (320, 320), paddings, "noise", 16, found)

@@ -7,16 +7,10 @@ from pathlib import Path
 
 from tests.pages.browser import after, browsing, opened
 
-VIEW = "#at=0.85,0.85"
-
-
-def main(page: Path, picture: Path) -> None:
-    """Opens the page as a person may have left it, and keeps what is seen of it."""
-    with browsing() as browser:
-        shown = opened(browser, page.resolve(), VIEW, viewport={"width": 1440, "height": 900}, color_scheme="light")
+if __name__ == "__main__":
+    page, picture = map(Path, sys.argv[1:])
+    with browsing() as browser:  # as a person may have left the page
+        look = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
+        shown = opened(browser, page.resolve(), "#at=0.85,0.85", **look)
         after(shown, lambda: None)
         shown.screenshot(path=picture)
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))

@@ -36,13 +36,17 @@ def test_verdict_map_and_values_stand_above_the_fold(browser: Any, file: Path) -
     page.close()
 
 
+def pin(page: Any) -> None:
+    page.mouse.down()
+    page.mouse.up()
+
+
 def test_a_click_pins_a_pixel_and_the_pointer_shows_others(page: Any) -> None:
     counts = padviz.usage("resnet18", 224)
     point(page, 60, 70, (224, 224))
     says(page, "#panel-a .tip", "row 60, column 70")
     expect(page.locator("#panel-b .tip")).to_be_visible()
-    page.mouse.down()
-    page.mouse.up()
+    pin(page)
     point(page, 5, 6, (224, 224))
     says(page, "#panel-a [data-part=read]", f"{counts.at(5, 6):,} paths")
     page.mouse.move(5, 5)
@@ -96,8 +100,7 @@ def test_a_shared_link_opens_the_same_view(browser: Any, file: Path) -> None:
     choose(page, "#panel-a [data-part=size]", "120 × 160")
     after(page, lambda: page.check("input[name=show][value=counts]"))
     point(page, 40, 50, (120, 160))
-    page.mouse.down()
-    page.mouse.up()
+    pin(page)
     page.mouse.move(5, 5)
     click(page, "#copy")
     expect(page.locator("#copy")).to_have_text("copied")
@@ -124,14 +127,14 @@ def test_what_is_shown_can_be_saved_as_a_picture(page: Any) -> None:
 
 def test_question_mark_shows_the_keys(page: Any) -> None:
     helping = page.locator("#helping")
+    page.click("#help")
+    expect(helping).to_contain_text("pins a pixel", use_inner_text=True)
+    page.click("#helping button")
     page.keyboard.press("?")
     expect(helping).to_be_visible()
     page.keyboard.press("Escape")
     expect(helping).not_to_be_visible()
-    page.click("#help")
-    expect(helping).to_contain_text("pins a pixel")
-    page.click("#helping button")
-    click(page, "#tab-layers")
+    show(page, "part=layers")
     page.focus(f"{LAYERS} [data-part=search]")
     page.keyboard.type("?")
     expect(helping).not_to_be_visible()
