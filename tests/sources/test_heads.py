@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Callable
@@ -43,8 +42,9 @@ def network(request: pytest.FixtureRequest, yolo: Path, tmp_path_factory: pytest
     return padviz.load(path, size=SIZE)
 
 
-def levels() -> list[nn.Module]:
-    """The network as it is up to each of its three levels, which nothing has to be cut off from."""
+@pytest.fixture(scope="module")
+def expected() -> list[np.ndarray]:
+    """Counts of the network as it is up to each of its three levels, which nothing has to be cut off from."""
 
     class Level(YoloV8):
         def __init__(self, at: int) -> None:
@@ -58,10 +58,10 @@ def levels() -> list[nn.Module]:
             x = kept[self.at]
             return torch.cat((self.detect.cv2[self.at](x), self.detect.cv3[self.at](x)), 1)
 
-    return [Level(at) for at in range(3)]
+    return [padviz.usage(Level(at), SIZE).counts for at in range(3)]
 
 
-def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Network) -> None:
+def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Network, expected: list[np.ndarray]) -> None:
     lasts = last_maps(network)
     assert (network.targets, len(lasts)) == ((), 3)
     assert not any(last.endswith("output") for last in lasts)
@@ -71,12 +71,11 @@ def test_a_detector_is_cut_where_its_levels_are_flattened(network: padviz.Networ
         "|detect.cat and what follows: it joins the positions of several maps"
     )
     assert re.fullmatch(f"analysed up to the heads {', '.join(map(re.escape, lasts))}; skipped ({skipped})", note)
-    for level, last in zip(levels(), lasts, strict=True):
-        expected = padviz.usage(level, SIZE)
+    for counts, last in zip(expected, lasts, strict=True):
         found = padviz.usage(network, SIZE, layer=last)
         assert found.notes == (note,)
         assert found.summary().notes == [note]
-        np.testing.assert_array_equal(found.counts, expected.counts)
+        np.testing.assert_array_equal(found.counts, counts)
 
 
 def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Network) -> None:
@@ -183,25 +182,20 @@ MODULES: dict[str, tuple[nn.Module, bool]] = {  # and whether counting stops at 
 }  # fmt: skip
 
 
-def file_of(module: nn.Module, folder: Path, exporter: str = "old") -> Path:
-    path = folder / "net.onnx"
-    old = {"dynamo": False, "opset_version": 14}
-    options = old if exporter == "old" else {"dynamo": True, "verbose": False, "external_data": False}
-    logging.disable(logging.WARNING)
+def file_of(module: nn.Module, folder: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(module, (torch.zeros(1, 3, 32, 32),), path, **options)
-    logging.disable(logging.NOTSET)
+        image = torch.zeros(1, 3, 32, 32)
+        torch.onnx.export(module, (image,), path := folder / "net.onnx", dynamo=False, opset_version=14)
     return path
 
 
-@pytest.mark.parametrize("exporter", ["old", pytest.param("new", marks=[SINCE_2_5, SLOW])])
-def test_commands_say_once_that_a_file_stops_at_its_patches(exporter: str, tmp_path: Path, elsewhere: None) -> None:
+def test_commands_say_once_that_a_file_stops_at_its_patches(tmp_path: Path, elsewhere: None) -> None:
     vit = VisionTransformer(32, 8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3).eval()
-    path = file_of(vit, tmp_path, exporter)
+    path = file_of(vit, tmp_path)
     note = NOTE.format(padviz.load(path).targets[0])
-    for command in ("usage", "layers", "uneven"):
-        result = run(command, str(path))
+    for command in ("usage --no-picture", "layers", "uneven"):
+        result = run(*command.split(), str(path))
         assert result.exit_code == 0, result.output
         assert result.stderr == f"padviz: net: {note}\n"
 

@@ -106,7 +106,7 @@ def test_torchvisions_detectors_are_counted_as_shipped(name: str) -> None:
     np.testing.assert_allclose(found.counts.astype(float), count(Heads(detector.double()), size)[0], rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", some(VIDEOS, "r3d_18 swin3d_t"))
+@pytest.mark.parametrize("name", some(VIDEOS, "r3d_18", "swin3d_t"))
 def test_a_model_of_videos_has_three_axes(name: str) -> None:
     assert padviz.load(f"torchvision.models.video:{name}").axes == ("depth", "height", "width")
 
