@@ -256,7 +256,7 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_repadded_module_can_be(way: str) -> None:
     module, image = nn.Sequential(*list(small())[: 4 if "compiled" in way else 8]), torch.randn(1, 3, 33, 40)
-    for scheme in ("symmetric", "partial/circular"):
+    for scheme in ("partial/circular",) if "compiled" in way else ("symmetric", "partial/circular"):
         mine = padviz.repad(module, scheme, size=(33, 40)).eval()
         with torch.no_grad():
             wanted = mine[:4](image) if way == "compiled whole" else mine(image)  # type: ignore[index]
