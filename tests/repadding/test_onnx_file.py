@@ -209,21 +209,12 @@ def test_an_interrupted_run_leaves_no_file_and_one_that_exists_is_kept(
     assert repad_file(path, "reflect").changed == ()
 
 
-def times(factor: list[float]) -> list[Any]:
-    """A convolution whose rows are multiplied by a factor each."""
-    rows = numpy_helper.from_array(np.array(factor, dtype=np.float32).reshape(1, 1, -1, 1))
-    constant = helper.make_node("Constant", [], ["f"], value=rows)
-    return [conv("a", "image", pads=PADS), constant, helper.make_node("Mul", ["a_out", "f"], ["m"], name="m")]
-
-
-@pytest.mark.parametrize("factor", [[1.5, 1.2] + [1.0] * 10, [2.0] * 12])
-def test_another_factor_for_each_row_is_no_partial_convolution(factor: list[float], tmp_path: Path) -> None:
-    path = saved([*times(factor), helper.make_node("Identity", ["m"], ["c_out"])], tmp_path / "net.onnx")
-    assert [layer.ops[0].mode for layer in padviz.load(path).layers if layer.kind == "conv"] == ["zero"]
-
-
 def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(tmp_path: Path) -> None:
-    nodes = [*times([1.5] + [1.0] * 10 + [1.5]), helper.make_node("Add", ["a_out", "m"], ["c_out"])]
+    """What is no partial convolution is in tests/sources/test_onnx_reweighing.py."""
+    rows = np.array([1.5] + [1.0] * 10 + [1.5], dtype=np.float32).reshape(1, 1, -1, 1)
+    factor = helper.make_node("Constant", [], ["f"], value=numpy_helper.from_array(rows))
+    nodes = [conv("a", "image", pads=PADS), factor, helper.make_node("Mul", ["a_out", "f"], ["m"], name="m")]
+    nodes += [helper.make_node("Add", ["a_out", "m"], ["c_out"])]
     net = padviz.load(saved(nodes, tmp_path / "net.onnx"))
     convs = [(layer.name, layer.ops[0].mode) for layer in net.layers if layer.kind == "conv"]
     assert convs == [("a.sums", "zero"), ("a", "partial")]

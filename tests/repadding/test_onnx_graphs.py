@@ -51,7 +51,6 @@ MORE = [  # title, opset, nodes: what padding looks like in files, beyond the gr
 ]  # fmt: skip
 PADDED = [each for each in GRAPHS if "Conv " in each[2] or "Pad " in each[2]]
 CASES = [*PADDED, *MORE]
-FIXED, OPEN = True, False
 
 
 def sized(model: Any, size: tuple[int, int]) -> Any:
@@ -61,7 +60,7 @@ def sized(model: Any, size: tuple[int, int]) -> Any:
     return model
 
 
-def saved(name: str, opset: str, body: str, folder: Path, fixed: bool = FIXED) -> Path:
+def saved(name: str, opset: str, body: str, folder: Path) -> Path:
     model = model_of(body, int(opset.partition(" | ")[0]))
     path = folder / f"{name.replace(' ', '_').replace(',', '')}.onnx"
     rank = len(session_of(model).run(None, {"x": np.zeros((1, 1, *SIZE), dtype=np.float32)})[0].shape)
@@ -69,7 +68,7 @@ def saved(name: str, opset: str, body: str, folder: Path, fixed: bool = FIXED) -
     shape.SetInParent()
     for _ in range(rank):
         shape.dim.add()
-    onnx.save(sized(model, SIZE) if fixed else model, path)
+    onnx.save(sized(model, SIZE), path)
     return path
 
 

@@ -158,7 +158,7 @@ def test_rings_lie_in_the_middle_of_what_is_shown(height: int) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("shape", SHAPES[:3])
-def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_path: Path) -> None:
     net = whole(**shape).eval()
     torch.onnx.export(net, (torch.zeros(2, 2, 24, 31),), tmp_path / "net.onnx", dynamo=False, input_names=["x"],
                       dynamic_axes={"x": {0: "n"}})  # fmt: skip
@@ -167,10 +167,6 @@ def test_a_file_and_its_module_agree_on_one_axis_as_on_two(shape: dict[str, Any]
         assert (one.height, one.width) == (other.height, other.width)
         np.testing.assert_array_equal(one.exposure, other.exposure)  # type: ignore[arg-type]
     assert of_file.groups == of_net.groups
-    rows = padviz.responses(tmp_path / "net.onnx", (24, 31), n=4, **GREY).rows
-    for row, twin in zip(rows, padviz.responses(net, (24, 31), n=4, **GREY).rows, strict=True):
-        np.testing.assert_allclose(row.energy, twin.energy, rtol=0.01, atol=1e-3)
-        np.testing.assert_allclose(row.map, twin.map, atol=1e-3)  # type: ignore[arg-type]
 
 
 def position_map(*values: float, background: float | None = None, **about: bool) -> PositionMap:
