@@ -124,12 +124,20 @@ def leaves(value: Any, words: frozenset[str] = frozenset()) -> Iterator[tuple[fr
             yield from leaves(each, beside | {key, *key.split("_")})
     elif isinstance(value, list):
         yield words, len(value)
-        for each in value:
-            yield from leaves(each, words | {text for text in value if isinstance(text, str)})
+        beside = words | {text for text in value if isinstance(text, str)}
+        for each, side in zip(value, _sides(words) if len(value) == 2 else [()] * len(value), strict=True):
+            yield from leaves(each, beside | {*side} if isinstance(each, int | float) else beside)
     elif isinstance(value, str):
         yield from ((words, float(number.rstrip(" %").replace(",", ""))) for number in NUMBER.findall(value))
     elif value is not None:
         yield words, value if isinstance(value, float) else int(value)
+
+
+def _sides(words: frozenset[str]) -> Sequence[Sequence[str]]:
+    """What two numbers are: those of both axes, or what is before and after on one."""
+    if "height" in words:
+        return (("top", "before"), ("bottom", "after"))
+    return (("left", "before"), ("right", "after")) if "width" in words else (("height",), ("width",))
 
 
 def worked_out(facts: Any) -> Iterator[tuple[frozenset[str], Any]]:
@@ -163,14 +171,11 @@ def facts(report: Report) -> Known:
 
 
 ALSO = {  # what else a column may be called in JSON
-    "height": ("size",),
-    "width": ("size",),
-    "kernel_height": ("kernel",),
-    "kernel_width": ("kernel",),
+    "height": ("size_height",),
+    "width": ("size_width",),
     "mean D": ("skew",),
     "seen": ("values", "value"),
     "recall_value": ("recall",),
-    **dict.fromkeys(("rim_top", "rim_bottom", "rim_left", "rim_right"), ("rim",)),
     **dict.fromkeys(("0 to 25 %", "25 to 50 %", "50 to 100 %"), ("ap",)),  # of the classes
     **dict.fromkeys(("outermost", "innermost"), ("recall",)),
 }
