@@ -62,13 +62,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`sizes` 64:1024 of that module, 20 traces at most", "reading[sizes]", ALONE, "reading[trace]", 22),
     ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
     ("`padviz filters resnet50.onnx`", "process_resnet[filters]", WEIGHTS, "process_resnet[weights]", 3),
-    (
-        "`padviz filters` of PyTorch's ResNet-50",
-        "process_resnet[filters-torch]",
-        STATE,
-        "process_resnet[weights-torch]",
-        3,
-    ),
+    ("`padviz filters` of PyTorch's ResNet-50", "process_resnet[filters-pth]", STATE, "process_resnet[weights-pth]", 3),
     *(
         (f"`padviz.repad` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
         for scheme in ("reflect", "symmetric", "partial")

@@ -86,8 +86,8 @@ PROCESSES = {
     "load": ["-c", "import onnx; onnx.load('resnet50.onnx')"],
     "filters": ["-m", "padviz", "filters", "resnet50.onnx"],
     "weights": ["-c", WEIGHTS],
-    "filters-torch": ["-m", "padviz", "filters", "torchvision.models:resnet50", "--weights", "resnet50.pth"],
-    "weights-torch": ["-c", STATE],
+    "filters-pth": ["-m", "padviz", "filters", "torchvision.models:resnet50", "--weights", "resnet50.pth"],
+    "weights-pth": ["-c", STATE],
 }
 
 

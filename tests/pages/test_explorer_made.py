@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from importlib.resources import files
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +154,18 @@ def facts_of(page: Any) -> Any:
     return json.loads(packed[1])
 
 
-def check_maps(source: Any, sizes: list[Any], shown: Any) -> None:
-    """The maps of a page are those of `usage`, and its audits, one of each size, those of `audit`."""
-    paddings = ["zero", "reflect"]
-    facts = facts_of(padviz.explore(source, [shown, *sizes], padding=paddings))
-    assert sorted(facts["sizes"]) == sorted([*size] for size in sizes)
-    assert facts["sizes"][facts["base"]] == [*shown]
-    asked = [size for size in facts["sizes"] for _ in paddings]
-    for size, padding, found in zip(asked, paddings * len(sizes), facts["maps"], strict=True):
+def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None, monkeypatch: Any) -> None:
+    """The maps of its page are those of `usage`, and the audits, one of each size, those of `audit`."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(Path.cwd())
+    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
+    Path("branching_net.py").write_text(BRANCHING)
+    import branching_net
+
+    source, sizes, paddings = branching_net.Net(), [[32, 30], [48, 64]], ["zero", "reflect"]
+    facts = facts_of(padviz.explore(source, [(48, 64), (32, 30)], padding=paddings))
+    assert (facts["sizes"], facts["base"]) == (sizes, 1)
+    for (size, padding), found in zip(product(sizes, paddings), facts["maps"], strict=True):
         summary = padviz.usage(source, tuple(size), padding).summary()
         figures = found["figures"]
         assert (found["size"], found["shape"]) == (size, [summary.target.shape])
@@ -170,7 +174,7 @@ def check_maps(source: Any, sizes: list[Any], shown: Any) -> None:
         assert figures["rim"] == (summary.rim and summary.rim.short)
         ledger = {row.layer for row in padviz.uneven(source, tuple(size)).layers}
         assert {row["layer"] for row in facts["records"][found["ledger"]].values()} == ledger
-    for size, audit in zip(facts["sizes"], facts["audits"], strict=True):
+    for size, audit in zip(sizes, facts["audits"], strict=True):
         expected = padviz.audit(source, tuple(size))
         assert (audit["size"], audit["border"]) == (size, expected.border)
         assert audit["outcome"]["share"] == to_builtins(expected.outcome.share)
@@ -179,16 +183,6 @@ def check_maps(source: Any, sizes: list[Any], shown: Any) -> None:
         for remedy, found in zip(expected.remedies, remedied, strict=True):
             assert found["size"] == remedy.outcome.size
             assert found["figures"]["share"] == to_builtins(remedy.outcome.share)
-
-
-def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None, monkeypatch: Any) -> None:
-    pytest.importorskip("torch")
-    monkeypatch.syspath_prepend(Path.cwd())
-    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
-    Path("branching_net.py").write_text(BRANCHING)
-    import branching_net
-
-    check_maps(branching_net.Net(), [(32, 30), (48, 64)], (48, 64))  # before and behind the branch
 
 
 @pytest.mark.parametrize("refused", [(32, 30), (64, 50)])
@@ -210,13 +204,3 @@ def test_a_size_that_a_module_refuses_has_a_reason_and_the_others_their_maps(ref
     assert "its forward fails" in reasons[refused]
     with pytest.raises(padviz.PadvizError, match="its forward fails"):
         padviz.explore(Refusing(), [refused, shown])
-
-
-def test_a_file_is_read_at_each_size(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnx")
-    nn, path = torch.nn, tmp_path / "net.onnx"
-    net = nn.Sequential(nn.Conv2d(3, 4, (5, 3), (2, 1), (2, 0)), nn.ReLU(), nn.Conv2d(4, 4, 3, (1, 2), (0, 1)))
-    look = {"input_names": ["x"], "dynamic_axes": {"x": {2: "h", 3: "w"}}, "dynamo": False, "verbose": False}
-    torch.onnx.export(net, (torch.zeros(1, 3, 40, 60),), path, **look)
-    check_maps(path, [(40, 60), (33, 48)], (33, 48))
