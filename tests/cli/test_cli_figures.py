@@ -133,13 +133,12 @@ def test_a_scheme_that_cannot_run_says_why_and_the_rest_goes_on() -> None:
     assert (zero["max"], reflect["padding"]) == (padviz.usage("resnet18", 224).max, "reflect")
 
 
-def test_a_caption_names_the_target_only_where_all_maps_share_it() -> None:
-    def caption(models: list[str], varies: str) -> str:
-        figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], varies)
-        return " ".join(text.get_text() for text in figure.texts)
-
-    assert "to each last feature map" in caption(["vgg11", "vgg19"], "model")
-    assert "to features.36" in caption(["vgg19", "vgg19"], "size")
+@pytest.mark.parametrize(
+    ("models", "says"), [(["vgg11", "vgg19"], "to each last feature map"), (["vgg19", "vgg19"], "to features.36")]
+)
+def test_a_caption_names_the_target_only_where_all_maps_share_it(models: list[str], says: str) -> None:
+    figure = panels.compared([(model, padviz.usage(model, 64)) for model in models], "model")
+    assert says in " ".join(text.get_text() for text in figure.texts)
 
 
 @pytest.mark.parametrize(("scale", "shared"), [("counts", True), ("each", False)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -192,10 +190,8 @@ def test_a_convention_is_the_same_in_every_command() -> None:
 
 
 def test_layers_without_a_model_lists_the_zoo() -> None:
-    table = run("layers").stdout
-    rows = list(csv.DictReader(io.StringIO(run("layers", "--format", "csv").stdout)))
-    assert [row["name"] for row in rows] == zoo()
-    assert all(name in table for name in zoo())
+    names = [line.partition(",")[0] for line in run("layers", "--format", "csv").stdout.splitlines()]
+    assert names[1:] == zoo()
     assert json.loads(run("layers", "--format", "json").stdout)["networks"][0] == {
         "name": "alexnet", "title": "AlexNet", "size": "224x224", "layers": 8, "source": "torchvision.models.alexnet"
     }  # fmt: skip

@@ -15,13 +15,13 @@ from tests.cli.test_cli_foreign import mystery, two_heads
 from tests.sweeps import every_third
 
 COMMANDS = {
-    "usage": "usage {}",
+    "usage": "usage {} --no-picture",
     "audit": "audit {}",
-    "coverage": "coverage {}",
+    "coverage": "coverage {} --no-picture",
     "uneven": "uneven {}",
     "sizes": "sizes {} --size 7:9",
     "layers": "layers {}",
-    "compare": "compare --model {},vgg11",
+    "compare": "compare --model {},vgg11 --no-picture",
     "export": "export {} -o out --jobs 1",
     "diff": "diff {} --same",
     "convert": "convert {}",
@@ -58,8 +58,14 @@ def test_no_hint_names_an_option_that_the_command_lacks(command: str) -> None:
 
 
 SHARED = "padviz: heads: its last maps b, c have the same weight; --heads sum adds them, --layer names some\n"
-HEARD = {"usage {}": SHARED, "audit {}": SHARED, "compare {} --padding zero,reflect": SHARED, "explore {}": SHARED}
-HEARD |= {"coverage {}": "", "export {} -o out --jobs 1": ""}
+HEARD = {
+    "usage {} --no-picture": SHARED,
+    "audit {}": SHARED,
+    "compare {} --padding zero,reflect --no-picture": SHARED,
+    "explore {}": SHARED,
+    "coverage {} --no-picture": "",
+    "export {} -o out --jobs 1": "",
+}
 
 
 @pytest.mark.parametrize("line", HEARD)

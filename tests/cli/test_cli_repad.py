@@ -207,7 +207,7 @@ def test_even_moves_strides_into_pools() -> None:
 
 
 EXPORTS = [
-    pytest.param(name, size, new, marks=REST if new or size[0] == size[1] else ())
+    pytest.param(name, size, new, marks=REST if new or size[0] == size[1] or name != "resnet18" else ())
     for name in ("resnet18", "mobilenet_v2")
     for size in ((224, 224), (96, 160))
     for new in (False, True)
