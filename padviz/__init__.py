@@ -12,16 +12,26 @@ from padviz.errors import PadvizError
 from padviz.version import __version__
 
 if TYPE_CHECKING:
-    from padviz.api.judging import audit
-    from padviz.api.listing import convert, costs, diff, layers, load, networks
-    from padviz.api.maps import compare, coverage, kernel, usage
-    from padviz.api.results.result import Result
-    from padviz.api.rings import rings
-    from padviz.api.tiles import chunks, tiles, verify_tiles
-    from padviz.api.trained.measured import detect, filters, responses
-    from padviz.api.trained.repadding import repad
-    from padviz.api.trained.trying import seen, trial
-    from padviz.api.windows import fields, sizes, taps, uneven
+    from padviz.analyses.audit import audit
+    from padviz.analyses.compare import compare
+    from padviz.analyses.coverage import coverage
+    from padviz.analyses.detect import detect
+    from padviz.analyses.diff import diff
+    from padviz.analyses.filters import filters
+    from padviz.analyses.kernel import kernel
+    from padviz.analyses.layers import costs, fields, layers, networks
+    from padviz.analyses.load import convert, load
+    from padviz.analyses.repad import repad
+    from padviz.analyses.responses import responses
+    from padviz.analyses.result import Result
+    from padviz.analyses.rings import rings
+    from padviz.analyses.seen import seen
+    from padviz.analyses.sizes import sizes
+    from padviz.analyses.taps import taps
+    from padviz.analyses.tiles import chunks, tiles, verify_tiles
+    from padviz.analyses.trial import trial
+    from padviz.analyses.uneven import uneven
+    from padviz.analyses.usage import usage
     from padviz.counting.count_map import CountMap
     from padviz.cutting.plan import Plan
     from padviz.cutting.running import tiled
@@ -40,17 +50,11 @@ __all__ = [
     "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
-_HOMES = {
-    "api.judging": "audit",
-    "api.listing": "convert costs diff layers load networks",
-    "api.maps": "compare coverage kernel usage",
-    "api.trained.repadding": "repad",
-    "api.results.result": "Result",
-    "api.rings": "rings",
-    "api.tiles": "chunks tiles verify_tiles",
-    "api.trained.measured": "detect filters responses",
-    "api.trained.trying": "seen trial",
-    "api.windows": "fields sizes taps uneven",
+_HOMES = {  # but for those that are the function of their file in analyses/
+    "analyses.layers": "costs fields networks",
+    "analyses.load": "convert",
+    "analyses.result": "Result",
+    "analyses.tiles": "chunks verify_tiles",
     "counting.count_map": "CountMap",
     "cutting.plan": "Plan",
     "cutting.running": "tiled",
@@ -66,10 +70,10 @@ _HOME_OF = {name: f"padviz.{home}" for home, names in _HOMES.items() for name in
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'padviz' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(_HOME_OF.get(name, f"padviz.analyses.{name}")), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_OF])
+    return sorted({*globals(), *__all__})

@@ -1,8 +1,7 @@
 """The version, for all who write it into files, and those of the JSON that padviz writes."""
 
 __version__ = "0.2.0"
-SCHEMAS = {  # by the command that prints it, or by the file
-    "audit": 4, "compare": 2, "costs": 1, "coverage": 1, "detect": 1, "diff": 1, "filters": 1,
-    "kernel": 1, "layers": 2, "networks": 1, "repad": 2, "responses": 1, "rings": 2, "seen": 2, "sizes": 2, "taps": 2,
-    "tiles": 2, "trial": 2, "uneven": 2, "usage": 4, "explorer": 4, "export": 4,
+SCHEMAS = {  # by the command that prints it, or by the file; those of the others are 1
+    "audit": 4, "compare": 2, "layers": 2, "repad": 2, "rings": 2, "seen": 2, "sizes": 2, "taps": 2, "tiles": 2,
+    "trial": 2, "uneven": 2, "usage": 4, "explorer": 4, "export": 4,
 }  # fmt: skip

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from padviz.cli import options
 from padviz.cli.naming import default_path
-from padviz.cli.showing import To, drawing
-from padviz.cli.value_types import KEPT, Names, Pixels, complete_model
-from padviz.cli.vocabulary import Command, given, read
-from padviz.errors import OptionError, PadvizError
-
-if TYPE_CHECKING:
-    from padviz.network.network import Network
-    from padviz.reports.maps.usage import Item
+from padviz.cli.showing import To, outputs, show
+from padviz.cli.value_types import KEPT, Names, Pixels
+from padviz.cli.vocabulary import MODELS, Command, given
+from padviz.errors import OptionError
 
 
 @click.command(name="compare", cls=Command)
-@click.argument("model", required=False, shell_complete=complete_model)
-@read
+@MODELS["optional"]
 @given("models sizes paddings same layers heads scale cmap")
-@drawing("compare")
+@outputs("always")
 def command(
     model: str | None,
     models: Names,
+    sizes: tuple[Pixels, ...],
+    paddings: tuple[str | None, ...],
     same: bool,
+    layers: Names,
     heads: str | None,
     scale: str | None,
     cmap: str | None,
     to: To,
-    **lists: tuple[Any, ...],
 ) -> None:
     """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
@@ -44,57 +41,17 @@ def command(
       padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
       padviz compare resnet50 --size 64,128,224
     """
-    from padviz.figures.canvas import save
-    from padviz.figures.maps import panels
-    from padviz.reports.maps import usage as reports
+    from padviz.analyses.compare import compare
 
     if (model is None) != bool(models):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    asked = {"model": (model,) if model else models}
-    asked |= {name: lists[f"{name}s"] or (None,) for name in ("size", "layer", "padding")}
-    several = [name for name, values in asked.items() if len(values) > 1]
-    if len(several) != 1:
-        what = (
-            f"{len(several)} lists are given ({', '.join(several)})"
-            if several
-            else "nothing has two values that differ"
-        )
-        raise OptionError(what, where="compare", hint="give a list to one of --padding, --size, --layer and --model")
-    (varies,) = several
-    items = _items(asked, varies, heads, same)
-    names = [name if ":" in name else Path(name).stem for name in asked["model"]]
-    path = to.drawn(default_path("compare", names, lists["sizes"]))
-    if path:
-        save(panels.compared(items, varies, scale, cmap), path)
-    to.show(reports.compare(items, varies, [str(path)] if path else [], options.spelled))
-
-
-def _items(asked: dict[str, tuple[Any, ...]], varies: str, heads: str | None, same: bool) -> list[Item]:
-    """Pair each value of the list with its map, or with the error in its place."""
-    from padviz.counting.usage import usages
-
-    sizes = asked["size"]
-    pairs = [(_loaded(name, size, same), size) for name in asked["model"] for size in sizes]
-    for network, _ in pairs:
-        if not isinstance(network, PadvizError) and asked["layer"] == (None,):
+    named = [model] if model else [*models]
+    networks = [options.loaded(each, *sizes) for each in named]
+    if not layers:
+        for network in networks:
             options.say_heads(network, None, heads)
-    choices = [(*pair, padding, layer) for pair in pairs for padding in asked["padding"] for layer in asked["layer"]]
-    values = [_words(varies, value) for value in asked[varies]]
-    return [*zip(values, usages(choices, heads), strict=True)]
-
-
-def _words(name: str, value: Any) -> str:
-    """Write a value as it is typed."""
-    from padviz.reports.tables import pixels
-
-    if value is None:
-        return KEPT
-    return pixels(value) if name == "size" else str(value)
-
-
-def _loaded(name: str, size: Pixels | None, same: bool) -> Network | PadvizError:
-    """Load the network; where there is none, return the error in its place."""
-    try:
-        return options.load_as(name, size, same)
-    except PadvizError as error:
-        return error
+    schemes = [each or KEPT for each in paddings]
+    lists: Any = [*sizes] or None, schemes or None, [*layers] or None
+    compared = compare(networks, *lists, same=same, heads=heads, scale=scale)
+    names = [each if ":" in each else Path(each).stem for each in named]
+    show(compared, to, to.drawn(default_path("compare", names, sizes)), cmap=cmap)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.showing import To, outputs, show
 from padviz.cli.value_types import Pixels, complete_model
 from padviz.cli.vocabulary import Command, given, read
 from padviz.errors import OptionError
@@ -16,7 +16,7 @@ from padviz.errors import OptionError
 @click.argument("model_b", required=False, shell_complete=complete_model)
 @read
 @given("size padding same check")
-@reported("diff")
+@outputs(checks=True)
 def command(
     model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, check: bool, to: To
 ) -> None:
@@ -29,11 +29,10 @@ def command(
       padviz diff mobilenet_v1 --size 224 --same
       padviz diff vgg16 vgg19 --size 224
     """
-    from padviz.geometry.differences import differences
-    from padviz.reports.windows import layers
+    from padviz.analyses.diff import diff, report_of
 
     if model_b is None and not (same or padding):
         raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
-    first, second = options.load_as(model_a, size), options.load_as(model_b or model_a, size, same, padding)
-    pixels = first.pixels(size)
-    to.show(layers.diff(first, second, pixels, same, differences(first, second, pixels), check))
+    first, second = options.loaded(model_a, size), options.loaded(model_b or model_a, size)
+    found = diff(first, second, size, padding, same)
+    show(found, to, report=report_of(*found._shown.part, check=check))

@@ -44,13 +44,14 @@ def command(
       padviz explore resnet50
       padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
     """
-    from padviz.network.rewrites import check_image
+    from padviz.network.rewrites import check_image, with_same
     from padviz.pages.explorer import at_each, explorer, ordered
     from padviz.reports import tables
 
     if output is not None:
         checked_output(output, SUFFIXES, overwrite)
-    network = options.load_as(model, sizes[0] if sizes else None, same)
+    network = options.loaded(model, *sizes[:1])
+    network = with_same(network) if same else network
     check_image(network)
     start = sizes[0] if sizes else network.size
     options.say_heads(network, layer, heads)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -102,8 +103,12 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"padviz.cli.{name}").command
-        return command
+        if find_spec(f"padviz.cli.{name}"):  # a command that does more than its function
+            command: click.Command = import_module(f"padviz.cli.{name}").command
+            return command
+        from padviz.cli.analysis import command_of
+
+        return command_of(name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _reader():

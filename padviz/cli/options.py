@@ -73,24 +73,24 @@ def _known_only(text: str, known: Container[str]) -> str:
     return kept
 
 
-def load_as(
-    model: str,
-    size: Size | None = None,
-    same: bool = False,
-    padding: str | None = None,
-    layers: tuple[str, ...] = (),
-) -> Network:
-    """Load the network that MODEL names, read at `size`, as options ask for it; a command loads each once."""
-    from padviz.network.rewrites import as_asked, with_same
-    from padviz.sources import load, shadowing
+def loaded(model: str, *sizes: Size | None) -> Network:
+    """Load the network that MODEL names, once, at the first of some sizes that it takes; at its own by default."""
+    from padviz.analyses.load import load
+    from padviz.sources import shadowing
 
     if line := shadowing(model):
         say_once(line)
-    loaded: dict[str, Network] = click.get_current_context().meta.setdefault(LOADED, {})
-    network = loaded[model].at(size) if model in loaded and size else load(model, size, reading())
-    loaded.setdefault(model, network)
+    known: dict[str, Network] = click.get_current_context().meta.setdefault(LOADED, {})
+    size, *others = sizes or (None,)
+    try:
+        network = known[model].at(size) if model in known and size else load(model, size, **asked_to_read())
+    except PadvizError:
+        if not others:
+            raise
+        return loaded(model, *others)
+    known.setdefault(model, network)
     keep_notes(network, size)
-    return as_asked(with_same(network) if same else network, layers, padding)
+    return network
 
 
 def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
@@ -105,16 +105,21 @@ def read_trained(model: str, size: Size | None = None, weights: str | None = Non
     return loaded
 
 
-def kept_beside(picture: Path, resume: bool, overwrite: bool) -> tuple[Path, tuple[str, ...]]:
-    """Name the file that keeps a run beside its picture, and note where there is none to go on with."""
+def kept_beside(picture: Path, own: dict[str, Any], overwrite: bool) -> Path:
+    """Name the file that keeps a run beside its picture, as an argument; say where there is none to resume."""
     from padviz.files.unfinished import SUFFIX
 
     kept = picture.with_name(picture.name + SUFFIX)
+    resume = own.get("resume", False)
     if kept.exists() and not (resume or overwrite):
         hint = "add --resume to continue it, or --overwrite to begin anew"
         raise OptionError("keeps an interrupted run", where=kept.name, hint=hint)
-    anew = f"{kept.name} was not there: nothing was kept, and the run began anew"
-    return kept, (anew,) if resume and not kept.exists() else ()
+    if resume and not kept.exists():
+        click.get_current_context().meta.setdefault(KEPT, []).append(
+            f"{kept.name} was not there: nothing was kept, and the run began anew"
+        )
+    own["unfinished"] = kept
+    return kept
 
 
 def reading() -> Reading:
@@ -170,8 +175,3 @@ def say_heads(network: Network, layers: object, heads: str | None) -> None:
     if heads is None and weighing(heads, layers or None, network) == "share":
         last = f"{network.name}: its last maps {', '.join(last_maps(network))}"
         say_once(f"{last} have the same weight; `heads` sum adds them, `layer` names some")
-
-
-def known_layers(network: Network, layers: tuple[str, ...]) -> set[str]:
-    """Check the layers asked for; all of them where none is named."""
-    return {network.find(name).name for name in layers} if layers else set(network.index)

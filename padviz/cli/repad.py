@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.showing import To, outputs
 from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
@@ -14,7 +14,7 @@ from padviz.errors import OptionError
 @click.command(name="repad", cls=Command)
 @model
 @given("size padding only except_ even check")
-@reported("repad", suffixes=(".onnx",))
+@outputs(others=(".onnx",), checks=True)
 def command(
     model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
 ) -> None:
@@ -31,8 +31,8 @@ def command(
       padviz repad model.onnx --padding zero/circular -o wrapped.onnx
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
+    from padviz.analyses.repad import report_of
     from padviz.repadding.onnx.file import check_options, repad_file
-    from padviz.reports.maps.repad import report_of
 
     if not model.lower().endswith(".onnx"):
         other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
@@ -47,4 +47,4 @@ def command(
         options.say("nothing is written; -o FILE.onnx says where to")
     else:
         repadded.save(to.path, overwrite=to.overwrite)
-    to.show(report_of(repadded, padding, check, to.files))
+    to.show(report_of(repadded, padding, check))

@@ -15,11 +15,10 @@ from padviz.cli import options
 from padviz.cli.value_types import PathType
 from padviz.cli.vocabulary import TABLE, Decorator, given, option
 from padviz.errors import OptionError
-from padviz.reports.report import PICTURES, SUFFIXES, formats_of
+from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from padviz.analyses.result import Result
     from padviz.reports.report import Report
 
 
@@ -32,21 +31,27 @@ def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bo
 
 @dataclass(frozen=True)
 class To:
-    """Where a report goes, and in which format; what else -o names, a picture or counts, is made beside it."""
+    """Where a report goes, and in which format; what else -o names, a picture or counts, is made beside it.
+
+    Where it is not `textual`, -o names a picture, which is drawn unless figures alone are asked for.
+    """
 
     format: str
     path: Path | None
     overwrite: bool
     beside: bool = False
     pictured: bool = True
+    textual: bool = True
 
     @property
     def files(self) -> list[str]:
         """What is made beside the report."""
         return [str(self.path)] if self.beside else []
 
-    def drawn(self, default: Path) -> Path | None:
-        """Say where a picture goes that is drawn unless figures alone are asked for: where -o says, or by default."""
+    def drawn(self, default: Path | None) -> Path | None:
+        """Say where a picture goes: where -o says, or by default unless figures alone are asked for."""
+        if self.textual:
+            return self.path if self.beside else None
         if self.path is not None or not self.pictured or self.format in ("json", "csv"):
             return self.path
         return default
@@ -65,15 +70,11 @@ class To:
             raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
         return self if chosen else replace(self, format=known[suffix])
 
-    def show(self, report: Report, draw: Callable[[], Figure] | None = None) -> None:
-        """Draw what -o asks for, print or write the report, and end with its exit code."""
+    def show(self, report: Report) -> None:
+        """Print or write the report, and end with its exit code."""
         from padviz.reports.rendering import to_text
 
         text = to_text(replace(report, files=self.files) if self.beside else report, self.format)
-        if self.path is not None and self.beside and draw:
-            from padviz.figures.canvas import save
-
-            save(draw(), self.path)
         put(text, None if self.beside else self.path, self.overwrite)
         if report.code:
             options.say(f"{_failing(report)}: exit code {report.code}")
@@ -89,55 +90,44 @@ def _failing(report: Report) -> str:
     return f"{errors[0].title}: {errors[0].text}{more}"
 
 
-def looking(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say how large a picture is, and its theme, to a command that draws one."""
+def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = False) -> Decorator:
+    """Add the options that say what becomes of a report, and hand them on as one value, `to`.
 
-    @wraps(command)
-    def with_look(dpi: int | None, width: int | None, theme: str | None, **settings: Any) -> None:
-        if not (dpi or width or theme):
-            return command(**settings)
-        from padviz.figures.canvas import asking
-
-        with asking(dpi, width, theme):
-            command(**settings)
-
-    return given("dpi width theme")(with_look)
-
-
-def drawing(name: str, others: tuple[str, ...] = ()) -> Decorator:
-    """Add the options of a command that draws a picture by default; -o takes it, or `others` in its place."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def with_to(to: To, no_picture: bool, **settings: Any) -> None:
-            if no_picture and to.path and to.path.suffix.lower() in PICTURES:
-                hint = "leave one of them out"
-                raise OptionError(f"-o {str(to.path)!r} is a picture", where="--no-picture", hint=hint)
-            command(to=replace(to, pictured=not no_picture), **settings)
-
-        return reported(name, suffixes=PICTURES + others)(given("no-picture")(with_to))
-
-    return decorate
-
-
-def reported(name: str, draws: bool = False, *, suffixes: tuple[str, ...] | None = None) -> Decorator:
-    """Add the options of a command that reports, and hand them on as one value, `to`.
-
-    -o takes a text, and a picture of what it draws; or those `suffixes`, where it names what is made beside the report.
+    -o takes a text, and a `picture` that is "asked" for. Where one is "always" drawn, or `others` are made beside the
+    report, it takes those alone.
     """
-    formats, pictures = formats_of(name), PICTURES if draws else ()
-    texts = tuple(dict.fromkeys(SUFFIXES[format_] for format_ in formats))
-    format_ = option("format", type=click.Choice(formats), default="table", metavar=None)
+    beside, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
+    texts = () if picture == "always" or others else formats
+    known = (*dict.fromkeys(SUFFIXES[format_] for format_ in texts), *beside)
+    words = "overwrite" + " dpi width theme" * bool(picture) + " no-picture" * (picture == "always")
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def with_to(format_: str, output: Path | None, overwrite: bool, **settings: Any) -> None:
-            to = To(format_, output, overwrite)
-            to = to.checked(pictures, formats) if suffixes is None else to.checked(suffixes) if suffixes else to
-            command(to=to, **settings)
+        def with_to(
+            format_: str,
+            output: Path | None,
+            overwrite: bool,
+            dpi: int | None = None,
+            width: int | None = None,
+            theme: str | None = None,
+            no_picture: bool = False,
+            **settings: Any,
+        ) -> None:
+            to = To(format_, output, overwrite, pictured=not no_picture, textual=picture != "always").checked(
+                beside, texts
+            )
+            if no_picture and output and output.suffix.lower() in PICTURES:
+                hint = "leave one of them out"
+                raise OptionError(f"-o {str(output)!r} is a picture", where="--no-picture", hint=hint)
+            if not (dpi or width or theme):
+                return command(to=to, **settings)
+            from padviz.figures.canvas import asking
 
-        drawn = looking(with_to) if draws or (suffixes and PICTURES[0] in suffixes) else with_to
-        return format_(output_to(suffixes or (*texts, *pictures))(given("overwrite")(drawn)))
+            with asking(dpi, width, theme):
+                command(to=to, **settings)
+
+        choice = option("format", type=click.Choice(formats), default="table", metavar=None)
+        return choice(output_to(known)(given(words)(with_to)))
 
     return decorate
 
@@ -173,3 +163,32 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
         what = f"{str(path)!r} cannot be used ({error.strerror})"
         raise OptionError(what, where="-o", hint="choose another") from None
     return path
+
+
+def show(
+    result: Result[Any],
+    to: To,
+    path: Path | None = None,
+    report: Report | None = None,
+    kept: Path | None = None,
+    **look: Any,
+) -> None:
+    """Say the notes on a result, draw it to `path`, or write its counts there, and print or write its report.
+
+    What is `kept` of a long run is removed once all that is made of it is there.
+    """
+    options.say_all(result._shown.notes)
+    report = report or result._report
+    if path:
+        try:
+            result.save(path, overwrite=True, **look)
+        except OptionError as error:
+            if kept is None or not kept.exists():
+                raise
+            hint = f"make room there, and add `resume`: {kept.name} has all that is done"
+            raise OptionError(error.what, where=error.where, hint=hint) from None
+    if path or not to.textual:
+        report = replace(report, files=[str(path)] if path else [])
+    to.show(report)
+    if kept:
+        kept.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from padviz.cli import options
-from padviz.cli.showing import To, reported
+from padviz.cli.showing import To, outputs
 from padviz.cli.value_types import Names, Pixels
 from padviz.cli.vocabulary import Command, given, model
 from padviz.errors import OptionError
@@ -17,7 +17,7 @@ from padviz.errors import OptionError
 @click.command(name="tiles", cls=Command)
 @model
 @given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
-@reported("tiles", draws=True)
+@outputs("asked")
 def command(
     model: str,
     size: Pixels | None,
@@ -52,15 +52,16 @@ def command(
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
     """
-    from padviz.api.tiles import verify_tiles
+    from padviz.analyses.asked import asked as as_asked
+    from padviz.analyses.tiles import Planned, report_of, verify_tiles, words_of
     from padviz.cutting.chunks import chunks_of
     from padviz.cutting.context import LEVELS, contexts_of, graded_heads
     from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
+    from padviz.figures.canvas import save
     from padviz.figures.windows import tiles as figures
     from padviz.network.targets import returned, upto
-    from padviz.reports.windows.tiles import Planned, report_of, words_of
     from padviz.sources import load
 
     if not (size and tile):
@@ -71,7 +72,7 @@ def command(
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
     with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
-        whole = trained.network if trained else options.load_as(model, size, same, padding)
+        whole = trained.network if trained else as_asked(options.loaded(model, size), size, padding, same)[0]
     network, image = upto(whole, returned(layers or None, whole)), whole.pixels(size)
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
@@ -85,9 +86,11 @@ def command(
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
     ignored, asked = ignored_of(network, without), image if size and listing else ()
-    more = Planned(plan, recipe, verified, sizes, asked, ignored, to.files, chunks)
-    draw = partial(figures.tiles, plan, words_of(plan)) if plan else None
-    to.show(report_of(network, contexts, graded, LEVELS, more), draw)
+    more = Planned(plan, recipe, verified, sizes, asked, ignored, chunks)
+    report = report_of(network, contexts, graded, LEVELS, more)
+    if plan and to.beside and to.path:
+        save(figures.tiles(plan, words_of(plan)), to.path)
+    to.show(report)
 
 
 def _refuse(given: dict[str, object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from keyword import iskeyword
@@ -242,17 +242,38 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
         checked_neutral(value)
 
 
+def _argument(name: str, **settings: Any) -> Decorator:
+    return click.argument(name, shell_complete=complete_model, **settings)
+
+
 def model(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument MODEL, and how to read it."""
-    return click.argument("model", shell_complete=complete_model)(read(command))
+    return _argument("model")(read(command))
 
 
-def models(command: Callable[..., None]) -> Callable[..., None]:
-    """Add one or more arguments MODEL, and how to read them."""
-    several = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
-    return several(read(command))
+MODELS: dict[str, Decorator] = {  # what is named before the options, and how it is read
+    "none": lambda command: command,
+    "one": model,
+    "optional": lambda command: _argument("model", required=False)(read(command)),
+    "several": lambda command: _argument("models", nargs=-1, required=True, metavar="MODEL...")(read(command)),
+    "trained": lambda command: _argument("model")(reading("neutral")(given("weights")(command))),
+}
 
 
-def trained(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL of a network with weights that is run, and how to read it."""
-    return click.argument("model", shell_complete=complete_model)(reading("neutral")(given("weights")(command)))
+def arguments_of(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Name what was given as the parameters of functions; "no-" turns off what it precedes.
+
+    >>> arguments_of({"paddings": ("zero", None), "sizes": (), "size": None, "all_": False, "no_shuffled": True})
+    {'padding': ['zero'], 'shuffled': False}
+    """
+    asked: dict[str, Any] = {}
+    for key, value in typed.items():
+        if value is None or value is False or value == ():
+            continue
+        if key.startswith("no_"):
+            asked[key.removeprefix("no_")] = False
+        elif key in PLURALS:
+            asked[parameter(PLURALS[key])] = [each for each in value if each is not None]
+        else:
+            asked[key] = value
+    return asked

@@ -241,7 +241,7 @@ def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str
     if "png" in look.formats:
         counts, picture = rendering.counts, f"{item.name}.png"
         files.append(picture)
-        save(rendering.picture(look.cmap), stage / picture)
+        save(rendering.draw(cmap=look.cmap), stage / picture)
         if item.what in WORDED:
             return files
         (stage / THUMBS).mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from padviz.analyses.uneven import kinds, reads_of
 from padviz.counting.shares.summary import Summary, percent
 from padviz.exports.manifest import WHATS
 from padviz.exports.record import THUMBS, Record, Taps, result_of
@@ -13,7 +14,6 @@ from padviz.geometry.ledger import Ledger
 from padviz.reports.rendering import in_html
 from padviz.reports.report import Facts
 from padviz.reports.tables import readable, rounded
-from padviz.reports.windows.uneven import kinds, reads_of
 
 MAPS = ("usage", "coverage")
 MINI, GRIDS = 7, 3  # lines of a small ledger, and small grids

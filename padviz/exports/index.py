@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from padviz.analyses.usage import FIGURES
 from padviz.counting.shares.summary import Summary
 from padviz.errors import OptionError, PadvizError
 from padviz.exports.batch import Outcome
@@ -21,7 +22,6 @@ from padviz.files.opened import opened
 from padviz.geometry.ledger import Ledger
 from padviz.pages.gallery import gallery, natural
 from padviz.reports.documents import to_csv, to_json
-from padviz.reports.maps.usage import FIGURES
 from padviz.reports.report import Table
 from padviz.version import SCHEMAS, __version__
 

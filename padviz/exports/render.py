@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import to_builtins
 
+from padviz.analyses.compare import report_of
+from padviz.analyses.coverage import coverage
+from padviz.analyses.filters import filters
+from padviz.analyses.kernel import kernel
+from padviz.analyses.responses import responses
+from padviz.analyses.taps import taps
+from padviz.analyses.uneven import uneven
+from padviz.analyses.usage import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.coverage import coverage
-from padviz.counting.usage import usage, usages
-from padviz.errors import DescriptionError, PadvizError
+from padviz.counting.usage import usages
+from padviz.errors import DescriptionError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
-from padviz.figures.windows import kernel_cells, ledger_bars
-from padviz.geometry.ledger import ledger
-from padviz.geometry.one_layer import illustrate
-from padviz.geometry.tap_exposure import tap_exposure
+from padviz.figures.windows import ledger_bars
 from padviz.network.network import Network
-from padviz.reports.maps import usage as maps
-from padviz.reports.windows import taps
-from padviz.reports.windows.uneven import ledger_facts
+from padviz.reports.facts import ledger_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from padviz.analyses.result import Result
     from padviz.trained.weights.trained_network import Trained
 
 
 class Rendered(NamedTuple):
-    """`picture` draws when it is called, in the colours of that name."""
+    """`draw` draws when it is called, in the colours `cmap`."""
 
     figures: Mapping[str, Any]
-    picture: Callable[[str | None], Figure]
+    draw: Callable[..., Figure]
     counts: CountMap | None = None
 
 
@@ -59,34 +63,32 @@ def rendered(item: Item) -> Rendered:
     return _RENDERERS[item.what](item)
 
 
+def _shown(found: Result[Any]) -> Rendered:
+    """Take the figures of an analysis and its picture, as its command shows them."""
+    return Rendered(found._report.facts, _draw(found))
+
+
+def _draw(found: Result[Any]) -> Callable[..., Figure]:
+    assert found._shown.draw is not None
+    return found._shown.draw
+
+
 def _usage(item: Item) -> Rendered:
     counts = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     scale = None if counts.share_reason else "share"  # the same for all items
-    return Rendered(maps.usage(counts).facts, lambda cmap: heatmap(counts, cmap, scale), counts)
+    return Rendered(counts._report.facts, partial(heatmap, counts, scale=scale), counts)
 
 
 def _coverage(item: Item) -> Rendered:
     counts = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
-    return Rendered(figures, lambda cmap: heatmap(counts, cmap), counts)
+    return Rendered(figures, partial(heatmap, counts), counts)
 
 
 def _uneven(item: Item) -> Rendered:
-    network, windows = item.network, ledger(item.network, item.sizes[0])
-    return Rendered(
-        {"uneven": len(windows.uneven), "windows": len(windows.layers), **ledger_facts(windows)},
-        lambda cmap: ledger_bars.padding(windows, network.title),
-    )
-
-
-def _taps(item: Item) -> Rendered:
-    network, size = item.network, item.sizes[0] or item.network.size
-    wanted = item.layers[0] and network.find(item.layers[0]).name
-    rows = [row for row in tap_exposure(network, size) if row.layer == wanted or (not wanted and row.grid.size > 1)]
-    if not rows:
-        raise PadvizError(f"{wanted or network.name} has no taps", where=network.name, hint="convolutions have")
-    title = f"{network.title}, {size[0]} × {size[1]}"
-    return Rendered(taps.report_of(rows, network, size).facts, lambda cmap: panels.taps(rows, title, cmap))
+    windows = uneven(item.network, item.sizes[0])
+    figures = {"uneven": len(windows.uneven), "windows": len(windows.layers), **ledger_facts(windows)}
+    return Rendered(figures, lambda cmap: ledger_bars.padding(windows, item.network.title))
 
 
 def _trained(item: Item) -> Trained:
@@ -105,27 +107,19 @@ def _trained(item: Item) -> Trained:
 
 
 def _filters(item: Item) -> Rendered:
-    from padviz.figures.trained.mean_filters import filters
-    from padviz.reports.trained.filters import report_of
-    from padviz.trained.mean_filters import filters_of
-
-    mean_filters = filters_of(_trained(item), [item.layers[0]] if item.layers[0] else [])
-    return Rendered(report_of(mean_filters).facts, lambda cmap: filters(mean_filters, cmap))
+    return _shown(filters(_trained(item), layer=_layers(item)))
 
 
 def _responses(item: Item) -> Rendered:
-    from padviz.api.trained.measured import responses
-    from padviz.figures.trained.responses import panels as drawn
-    from padviz.reports.trained.responses import report_of
-
     assert item.trained is not None
     assert item.trained.shown is not None
-    trained, inputs = _trained(item), item.trained.shown
-    paddings = [padding for padding in item.paddings if padding]
-    settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std}
-    layer = item.network.find(item.layers[0]).name if item.layers[0] else None
-    measured = responses(trained, None, paddings, inputs.inputs, inputs.n, layer=layer, **settings)
-    return Rendered(report_of(measured).facts, lambda cmap: drawn(measured, cmap))
+    inputs, paddings = item.trained.shown, [padding for padding in item.paddings if padding]
+    settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std, "layer": _layers(item)}
+    return _shown(responses(_trained(item), None, paddings, inputs.inputs, inputs.n, **settings))
+
+
+def _layers(item: Item) -> list[str]:
+    return [layer for layer in item.layers if layer]
 
 
 def _compare(item: Item) -> Rendered:
@@ -135,9 +129,7 @@ def _compare(item: Item) -> Rendered:
     sized = zip(item.networks, item.sizes * len(item.models), strict=True)
     choices = [(*pair, padding, layer) for pair in sized for padding in item.paddings for layer in item.layers]
     labelled = [*zip(labels, usages(choices), strict=True)]
-    return Rendered(
-        maps.compare(labelled, varies).facts, lambda cmap: panels.compared(labelled, varies, item.scale, cmap)
-    )
+    return Rendered(report_of(labelled, varies).facts, partial(panels.compared, labelled, varies, item.scale))
 
 
 def _label(value: Any) -> str:
@@ -151,19 +143,16 @@ def _kernel(item: Item) -> Rendered:
     wanted = item.illustrated
     assert wanted is not None
     at = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
-    shape = wanted.kernel, wanted.stride, wanted.dilation, (wanted.size, wanted.size)
-    layers = [illustrate(*shape, scheme) for scheme in wanted.paddings or ["zero"]]
-    if at:
-        layers[0].taps(*at)
-    uses = {layer.scheme: [[str(n) for n in row] for row in layer.uses] for layer in layers}
-    return Rendered({**to_builtins(wanted), "uses": uses}, lambda cmap: kernel_cells.kernels(layers, at, cmap))
+    found = kernel(wanted.kernel, wanted.stride, wanted.dilation, wanted.size, wanted.paddings, at)
+    uses = {layer.scheme: [[str(n) for n in row] for row in layer.uses] for layer in found}
+    return Rendered({**to_builtins(wanted), "uses": uses}, _draw(found))
 
 
 _RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "usage": _usage,
     "coverage": _coverage,
     "uneven": _uneven,
-    "taps": _taps,
+    "taps": lambda item: _shown(taps(item.network, item.sizes[0], layer=_layers(item))),
     "filters": _filters,
     "responses": _responses,
     "compare": _compare,

@@ -24,8 +24,7 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import resolve_each
 from padviz.pages.planes import Shelf
-from padviz.reports.windows.taps import tap_facts
-from padviz.reports.windows.uneven import ledger_facts
+from padviz.reports.facts import ledger_facts, tap_facts
 
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
 PIXELS = 7  # a side of its image

@@ -11,7 +11,7 @@ PICTURES = (".png", ".svg", ".pdf")
 COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail
-CHECKING = ("diff", "repad", "uneven")  # commands that check
+POOL = "* a pool has no weights that could be skewed."
 Level = Literal["error", "warning", "notice"]
 Show = str | Callable[[Any], Any] | None
 
@@ -52,6 +52,15 @@ class Column:
 def columns(keys: str) -> tuple[Column, ...]:
     """Make columns that show their values as they are, of keys between blanks."""
     return tuple(map(Column, keys.split()))
+
+
+def kind(finder: Any) -> Column:
+    """Make the column of a window's kind, which marks pools; `finder` finds the window in a row."""
+
+    def marked(mark: str) -> Callable[[Any], str]:
+        return lambda row: f"{row.kind}{'' if row.convolution else mark}"
+
+    return Column("kind", of=finder, show=marked("*"), words=marked(" (pool)"))
 
 
 class Block:
@@ -135,8 +144,3 @@ class Report:
     findings: Sequence[Finding] = ()
     files: Sequence[str] | None = None
     code: int = 0
-
-
-def formats_of(name: str) -> tuple[str, ...]:
-    """List the formats of a command, the usual one first."""
-    return FINDINGS if name in CHECKING else ROWS

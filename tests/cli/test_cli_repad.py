@@ -90,7 +90,7 @@ def test_what_was_verified_is_not_counted_once_more(monkeypatch: pytest.MonkeyPa
         return count(network, *args, **options)
 
     monkeypatch.setattr("padviz.repadding.verify.usage", usage)
-    monkeypatch.setattr("padviz.reports.maps.repad.usage", usage)
+    monkeypatch.setattr("padviz.analyses.repad.usage", usage)
     assert run("repad", "net.onnx", "--padding", "reflect", *SIZE).exit_code == 0
     assert len(counted) == 5  # what was asked for and what was made, at two sizes, and what was before
 

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 import padviz
 from padviz.figures.canvas import DPI
 from padviz.figures.trained import detection, mean_filters, responses, rings, seeing, trials
-from padviz.reports.trained.rings import headlines
+from padviz.reports.rings import headlines
 from padviz.scoring.rings.detected import Rings
 from tests.figures import made_up
 

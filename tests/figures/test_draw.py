@@ -7,13 +7,13 @@ import pytest
 from matplotlib.colors import to_hex
 
 import padviz
+from padviz.analyses.tiles import words_of
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.maps import panels
 from padviz.figures.windows import kernel_cells, ledger_bars
 from padviz.figures.windows.tiles import of, tiles
 from padviz.geometry.one_layer import illustrate
-from padviz.reports.windows.tiles import words_of
 from tests.figures.kinds import clipped, overlapping, said
 
 

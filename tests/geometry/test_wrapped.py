@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import padviz
 from padviz.advice.remedies import changes
 from padviz.advice.verdict import audit
+from padviz.analyses.uneven import verdict
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
@@ -25,7 +26,6 @@ from padviz.geometry.reaching.lattice import lattice_on
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.geometry.reaching.seams import wraps
 from padviz.network.rewrites import circular_axes, with_padding
-from padviz.reports.windows.uneven import verdict
 from padviz.sources.toml.build import parse
 from tests.strategies import networks
 

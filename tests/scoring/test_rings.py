@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.errors import OptionError
-from padviz.reports.trained.rings import compared, findings
+from padviz.reports.rings import compared, findings
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings.detected import COCO, Rings, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
+from padviz.errors import OptionError
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
 from padviz.figures.colours import ink
 from padviz.figures.layout import Box, page
@@ -54,6 +55,8 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     PadvizError
         If matplotlib has no colour map of that name, or the map no fair shares.
     """
+    if scale == "share" and counts.share_reason:
+        raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
         return signal.line(counts, scale or _first(counts), title, lines[0])

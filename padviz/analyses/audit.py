@@ -1,0 +1,449 @@
+"""What a network does to the border of an image, and what could be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from padviz.advice.changes import wraps
+from padviz.advice.remedies import Judged, Outcome, Remedy
+from padviz.advice.verdict import DRAWN, Audit, examine, to_try
+from padviz.advice.verdict import audit as audited
+from padviz.advice.wording import UNTRAINED, leading
+from padviz.analyses.asked import asked
+from padviz.analyses.door import Door
+from padviz.analyses.result import Result
+from padviz.analyses.usage import fairness
+from padviz.counting.shares.summary import percent
+from padviz.errors import OptionError, SizeError
+from padviz.network.network import Network, Size
+from padviz.network.rewrites import as_asked, with_same
+from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
+from padviz.reports.tables import by, by_axis, pixels, some_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+    from padviz.trained.trying.trial import Trial
+
+
+Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class AuditResult(Result[Remedy], Audit):
+    """An audit: `.verdict`, the sentences and figures behind it, and `.remedies`, which are its rows."""
+
+
+def audit(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    padding: str | None = None,
+    same: bool = False,
+    heads: str | None = None,
+    images: str | Path | None = None,
+    weights: str | Path | None = None,
+    on_progress: Progress | None = None,
+) -> AuditResult:
+    """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
+
+    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
+    windows even, the stride of uneven convolutions moved into pools, and the output cropped to units that read
+    no padding.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Network
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    layer : str or sequence of str, optional
+        The target layer, or several that add up; the last feature map by default.
+    padding, same, heads
+        As for `usage`.
+    images : str or Path, optional
+        A folder of photographs, to try sizes and schemes among the remedies on the network as it is.
+    weights : str or Path, optional
+        With `images`, a file of weights for a module, or the name of weights that a factory takes.
+    on_progress : callable, optional
+        Told of the images that were run, and of how many there are.
+
+    Returns
+    -------
+    AuditResult
+        With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
+        first what works with today's weights, then by what was measured: what each is, how it is made, what it needs of
+        a trained network, and its outcome.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    The geometry of each is counted exactly; `trial` measures what it does to a trained network.
+    Source: Alsallakh et al., ICLR 2021: balanced sizes, padding schemes, pools for strides.
+
+    Examples
+    --------
+    >>> judged = audit("resnet50", 224)
+    >>> judged.verdict
+    'lopsided, narrow rim'
+    >>> best = judged.remedies[0]
+    >>> judged.best, best.what, best.edit[0], best.as_is, best.trained
+    ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
+    """
+
+    if weights and not images:
+        raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
+    wanted, _ = asked(network, size, padding, same)
+    judged = audited(wanted, size, layer, heads)
+    tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
+    draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
+    return AuditResult.made_of(judged, judged.remedies, report, draw, None, True, notes, judged)
+
+
+def _drawn(
+    network: Network, size: Any, layer: str | Sequence[str] | None, heads: str | None, cmap: str | None = None
+) -> Figure:
+    from padviz.figures.maps import panels
+
+    return panels.compared(examine(network, size, layer, heads, DRAWN).maps, "remedy", "share", cmap)
+
+
+def _tried(
+    network: Any, weights: str | Path | None, audit: Audit, images: str | Path, on_progress: Progress | None
+) -> tuple[Trial, tuple[str, ...]]:
+    """Try the sizes and schemes among the remedies on a trained network; larger sizes only where pictures have room."""
+    from padviz.analyses.trial import trial
+    from padviz.trained.trying.crops import TooSmall
+
+    sizes, schemes = to_try(audit)
+    at = (audit.size[0], audit.size[1])
+    try:
+        tried = trial(network, images, sizes, schemes, trained_at=at, weights=weights, on_progress=on_progress)
+        return tried, tried.notes
+    except TooSmall as error:
+        near = [size for size in sizes if sum(size) < sum(at) + NEAR]
+        if near == sizes:
+            raise
+        tried = trial(network, images, near, schemes, trained_at=at, weights=weights, on_progress=on_progress)
+        return tried, (f"{error.what}: larger sizes are not tried", *tried.notes)
+
+
+NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
+SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each other
+NAMED = 4  # layers of a line
+MEND = 8  # uneven windows, which are what the reader came for
+UNITS = ("", "K", "M", "G", "T", "P")
+SEVERALLY = "none: no change was shown to help without training; else: with training."
+BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
+LEGEND = {
+    "uneven": "convolutions",
+    "rim": "px above or left, below or right",
+    "measured": "points of small networks, as is and at worst once trained (yours: --images FOLDER)",
+}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A network, one of several, that cannot run at a size, and why."""
+
+    network: str
+    title: str
+    size: Size
+    error: str
+
+
+class Row(NamedTuple):
+    """A network as it is or with a remedy; or what stands above some of those."""
+
+    what: str
+    outcome: Judged | None = None
+    remedy: Remedy | None = None
+    of: Audit | Failed | None = None
+
+
+def _remedy(key: str) -> Any:
+    return lambda row: row.remedy and getattr(row.remedy, key)
+
+
+RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
+UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
+JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
+MACS = Column("macs", show="{:.2f}x", of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0))
+REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
+NEEDS = Column("needs", of=_remedy("needs"))
+SEVERAL = (
+    Column("network", of=lambda row: row.of.network),
+    Column("size", of=lambda row: pixels(row.of.size)),
+    Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict),
+    *JUDGED[:2],
+    replace(OVERUSED, spare=1),
+    replace(RIM, spare=2),  # of which the verdict speaks
+    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
+)
+SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
+
+
+def _best(audit: Audit) -> str:
+    """Write the best remedy, and what is best with training where nothing helps without."""
+    best = leading(audit.remedies)
+    return f"none, else {best.what.removesuffix(' padding')}" if best and audit.best == UNTRAINED else audit.best
+
+
+def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> Report:
+    """Report the audits of networks; `tried` is what their remedies do to a trained one."""
+    facts: dict[str, Any] = {"results": audits}
+    if tried:
+        from padviz.analyses.trial import trial_facts
+
+        facts["trial"] = trial_facts(tried)
+    rows = [_rows(audit) for audit in audits]
+    first = audits[0]
+    own = [each[0] for each in rows]
+    blank = any(row.outcome is not None and row.outcome.share is None for row in own)
+    screen: list[Block] = [Table(SEVERAL, own, SEVERALLY + BLANK * blank)]
+    if len(audits) == 1 and isinstance(first, Audit):
+        screen = _screen(first, tried)
+    sheet = Table(SHEET, [row for each in rows for row in each])
+    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits], files=())
+
+
+def _rows(audit: Audit | Failed) -> list[Row]:
+    """List a network as it is, and with each remedy."""
+    if isinstance(audit, Failed):
+        return [Row("today", of=audit)]
+    changed = [Row(remedy.what, remedy.outcome, remedy, audit) for remedy in audit.remedies]
+    return [Row("today", audit.outcome, None, audit), *changed]
+
+
+def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
+    """Lay out all of one network, on one screen."""
+    title = f"{audit.title}, {by(audit.size)}, to {some_names(audit.target, NAMED)}"
+    title += f", {_plain(audit.outcome)} multiply-adds" if audit.outcome.macs else ""
+    blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
+    helped = _compared(audit, tried) if audit.remedies else []
+    return [*blocks, *helped, Lines(audit.cannot)]
+
+
+def _sentences(audit: Audit) -> list[tuple[str, str]]:
+    return [(key.capitalize(), getattr(audit, key)) for key in ("border", "symmetry", "padding", "advice", "accuracy")]
+
+
+def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
+    """Lay out a heading, the verdict and all remedies of a network."""
+    if isinstance(audit, Failed):
+        return [Heading(f"{audit.title}, {by(audit.size)}: {audit.error}")]
+
+    def edit_of(row: Row) -> str:
+        return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
+
+    heading = Heading(f"{audit.title}, {by(audit.size)}: {audit.verdict}")
+    sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
+    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), _rows(audit))
+    return [heading, sentences, table, Lines(audit.cannot)]
+
+
+def _compared(audit: Audit, tried: Trial | None) -> list[Block]:
+    """Set the remedies beside today's figures, by what they need, and say how each is made."""
+    listed = [*_listed(audit.remedies)]
+    rows = [Row("  today", audit.outcome)]
+    for group, remedies in groupby(enumerate(listed, 1), key=lambda numbered: _group(numbered[1])):
+        rows += [Row(group), *(Row(f"{i} {remedy.what}", remedy.outcome, remedy) for i, remedy in remedies)]
+    table = Table((*REMEDY, _measured_column(tried)), rows)
+    edited = _edited(audit.outcome, listed)
+    if len(listed) < len(audit.remedies):
+        edited.append(f"And {len(audit.remedies) - len(listed)} further remedies: --format json")
+    return [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
+
+
+def _group(remedy: Remedy) -> str:
+    """Say what a remedy needs of a trained network."""
+    return f"{remedy.needs}{', costly' if remedy.price else ''}"
+
+
+def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
+    """Yield the first of each kind, and what has a price only where nothing has none."""
+    left, free = dict(SHOWN), any(not remedy.price for remedy in remedies)
+    for remedy in remedies:
+        left[remedy.kind] = left.get(remedy.kind, 1) - 1
+        if left[remedy.kind] >= 0 and not (remedy.price and free):
+            yield remedy
+
+
+def _legend(table: Table, tried: Trial | None) -> str:
+    """Say what the columns count that have something in them."""
+    filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
+    meanings = dict(LEGEND)
+    if tried and tried.shift.main:
+        what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
+        yardstick = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
+        meanings[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
+    rows = [row for row in table.rows if row.outcome]
+    said = ["; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled)]
+    said += ["circular padding suits images that wrap"] * any(row.remedy and wraps(row.remedy.padding) for row in rows)
+    said += ["fair shares: see Border"] * any(row.outcome.share is None for row in rows)
+    said += ["macs: unknown where a layer does not say its channels"] * any(not row.outcome.macs for row in rows)
+    return f"{'; '.join(filter(None, said))}."
+
+
+def _measured_column(tried: Trial | None) -> Column:
+    """Make the column of what was measured of a remedy, or of its like."""
+    nothing = "0, 0" if tried is None else "100.0 %" if tried.kind == "classes" else "0.0 %"
+    return Column(
+        _last(tried), of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing)
+    )
+
+
+def _last(tried: Trial | None) -> str:
+    """Name the column of what was measured."""
+    return "measured" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
+
+
+def _edited(before: Outcome, listed: list[Remedy]) -> list[str]:
+    """Say how each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
+    alike: dict[str, list[int]] = {}
+    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in listed]
+    for i, remedy in enumerate(listed):
+        alike.setdefault(_with_any(texts[i], remedy), []).append(i)
+    lines = []
+    for text, at in alike.items():
+        numbers = ", ".join(str(i + 1) for i in at)
+        lines.append(f"{numbers} {text if len(at) > 1 else texts[at[0]]}")
+    return lines
+
+
+def _with_any(text: str, remedy: Remedy) -> str:
+    """Say how a remedy is made, without the padding scheme that it takes."""
+    if not (scheme := remedy.padding):
+        return text
+    text = text.replace(f'"{scheme}"', '"SCHEME"')
+    return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
+
+
+def _edit(remedy: Remedy) -> str:
+    """Say how a remedy is made, in a sentence: layers that are edited alike stand together."""
+    if remedy.kind == "both":
+        return " and ".join(remedy.edit)
+    if remedy.kind == "padding":
+        return " or ".join(remedy.edit[:2])
+    if remedy.kind in ("size", "larger"):
+        return "; ".join([*remedy.edit[:-2], " ".join(remedy.edit[-2:])])
+    if remedy.kind == "pads":
+        return f"{remedy.edit[0]}; or {', '.join(remedy.edit[1:])}"
+    alike: dict[str, list[str]] = {}
+    for edit in remedy.edit:
+        layer, _, how = edit.rpartition(": ")
+        alike.setdefault(how, []).append(layer)
+    return "; ".join(f"{how}: {some_names(layers, NAMED)}" for how, layers in alike.items())
+
+
+def _besides(before: Outcome, remedy: Remedy) -> list[str]:
+    """Say what a remedy does that the columns do not show, or that speaks against it."""
+    after, remarks = remedy.outcome, []
+    if remedy.price and not remedy.price.startswith("costs"):  # which the column says
+        remarks.append(remedy.price)
+    if after.remainders > before.remainders:
+        remarks.append(f"leaves {after.remainders} stride remainder{'s' if after.remainders > 1 else ''}")
+    return remarks
+
+
+def _figures(audit: Audit) -> list[tuple[str, Any]]:
+    """List the figures that the verdict stands on."""
+    share = audit.outcome.share
+    facts: list[tuple[str, Any]] = []
+    if share:
+        corners = [
+            _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None
+        ]
+        at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
+        facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
+    if audit.offset_by:
+        moved = [f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()]
+        facts.append(("grid moved", some_names(moved, NAMED)))
+    if audit.rim_by:
+        added = [f"{name} {rim.short} px" for name, rim in audit.rim_by.items()]
+        facts.append(("rim added", some_names(added, NAMED)))
+    if audit.uneven_pools:
+        facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
+    if audit.remainders:
+        many = f"{len(audit.remainders)} layers leave" if len(audit.remainders) > 1 else "1 layer leaves"
+        facts.append(("remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"))
+    return facts
+
+
+def _measured(remedy: Remedy, tried: Trial | None) -> str:
+    """Find what a remedy did to this trained network, or to another one."""
+    if tried is None:
+        points = (remedy.as_is, remedy.trained)
+        known = any(n is not None for n in points)
+        return ", ".join("-" if n is None else f"{n:+.1f}" for n in points) if known else "not measured"
+    size = (remedy.outcome.size[0], remedy.outcome.size[1])
+    for row in tried.changes:
+        same = row.padding == remedy.padding if remedy.kind == "padding" else row.size == size and row.how == "crop"
+        if same and remedy.kind != "both" and row.main and row.kind == ("padding" if remedy.padding else "size"):
+            return percent(row.main.value or 0)
+    return "not tried"
+
+
+def _share(value: float) -> str:
+    """Write a fair share to two digits, to three above 10, and to one below a thousandth.
+
+    >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
+    ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
+    """
+    digits = 1 if value < 0.001 else 2 if value < 10 else 3
+    return f"{value:.{digits}g}"
+
+
+def _plain(outcome: Judged) -> str:
+    """Write multiply-adds to three digits."""
+    if not outcome.macs:
+        return ""
+    power = min((len(str(outcome.macs)) - 1) // 3, len(UNITS) - 1)
+    return f"{outcome.macs / 1000**power:.3g} {UNITS[power]}".rstrip()
+
+
+def _failed(network: Network, size: Size, error: SizeError, asked: Mapping[str, Any]) -> Failed:
+    as_it_runs = as_asked(with_same(network) if asked.get("same") else network, (), asked.get("padding"))
+    return Failed(network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}")
+
+
+def _refuse(asked: Mapping[str, Any]) -> None:
+    if "images" in asked and len(asked["pairs"]) > 1:
+        raise OptionError("remedies are tried on one network at one size", option="images", hint="name one")
+
+
+DOOR = Door(
+    audit,
+    """Judge how MODEL treats the border of an image, and list what could be changed, best first.
+
+    A pixel is starved if it gets less than half the weight of an interior pixel, and overused above 3/2. A rim is the
+    band next to a side whose lines are starved: lopsided where opposite rims differ by more than 4 px and a quarter,
+    narrow or wide in the outer quartiles of 69 known networks (24 px and 60 px, mean of the four sides).
+
+    Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those, evidence ranks
+    first: what was measured to cost least once trained, what nobody tried last. Then geometry: fewer uneven windows,
+    no stride remainder, fewer starved or overused pixels. What costs more than 1.2x multiply-adds comes last. What a
+    remedy does to your network is tried with --images, as padviz trial does by itself. Several models or sizes make a
+    table.
+
+    \b
+    Example:
+      padviz audit resnet50 --size 224
+      padviz audit resnet50 mobilenet_v2 vgg19 --size 224,512
+    """,
+    "sizes padding same layers heads images weights",
+    model="several",
+    counting="images",
+    refuse=_refuse,
+    together=report_of,
+    failed=_failed,
+)

@@ -1,0 +1,172 @@
+"""Usage maps side by side: several paddings, sizes, layers or networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from padviz.analyses.asked import asked
+from padviz.analyses.result import Result
+from padviz.analyses.usage import MANY, fairness
+from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import FairShare, Summary
+from padviz.errors import OptionError, PadvizError
+from padviz.network.network import Network
+from padviz.reports import signal
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Report, Show, Table
+from padviz.reports.tables import rounded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
+
+
+class CompareResult(Result[Item]):
+    """Maps side by side: pairs of a label and a `CountMap`, or the error in place of a map that cannot run."""
+
+
+def compare(
+    network: str | Path | Network | nn.Module | Sequence[str | Path | Network | nn.Module],
+    size: int | tuple[int, int] | Sequence[int | tuple[int, int]] | None = None,
+    padding: str | Sequence[str] | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    same: bool = False,
+    heads: str | None = None,
+    scale: str | None = None,
+) -> CompareResult:
+    """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.
+
+    Parameters
+    ----------
+    network : what `load` takes, or a list of it
+    size : int or (height, width), or a list of them, optional
+        Input sizes in pixels; each network's own by default.
+    padding, layer : str, or a list of str, optional
+        As for `usage`; "declared" is the padding that a network has.
+    same, heads
+        As for `usage`.
+    scale : "share", "counts" or "each", optional
+        Quantity to colour by: fair share, or counts over the largest of all maps, or of each.
+
+    Returns
+    -------
+    CompareResult
+        Pairs of (label, CountMap), or the error in place of a map that cannot run.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used, or if no map can be made.
+
+    Examples
+    --------
+    >>> pair = compare("vgg11", 64, ["zero", "reflect"])
+    >>> [label for label, _ in pair], pair.to_rows()[1]["starved"] < pair.to_rows()[0]["starved"]
+    (['zero', 'reflect'], True)
+    """
+    from padviz.counting.usage import usages
+    from padviz.figures.maps import panels
+
+    given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}
+    lists = [name for name, values in given.items() if len(values) > 1]
+    if len(lists) != 1:
+        what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
+        raise OptionError(what, where="compare", hint="give a list to one of `padding`, `size`, `layer` and `model`")
+    (varies,) = lists
+    pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
+    choices = [
+        (*pair, pads, at) for pair in pairs for pads in map(_declared, given["padding"]) for at in given["layer"]
+    ]
+    items = tuple(zip(map(_label, given[varies]), usages(choices, heads), strict=True))
+    draw = partial(panels.compared, items, varies, scale)
+    return CompareResult.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
+
+
+def _several(values: Any) -> list[Any]:
+    """List the values of a list, each once; anything else is one."""
+    return [*dict.fromkeys(values)] if isinstance(values, list) else [values]
+
+
+def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
+    """Load a network; where there is none, return the error in its place."""
+    try:
+        return asked(network, size, same=same)[0]
+    except PadvizError as error:
+        return error
+
+
+def _declared(padding: str | None) -> str | None:
+    from padviz.network.rewrites import canonical
+
+    return None if padding == "declared" else canonical(padding)
+
+
+def _label(value: Any) -> str:
+    """Write a network, a size, a scheme or a layer as a heading."""
+    from padviz.reports.tables import pixels
+
+    if isinstance(value, tuple | int):
+        return pixels(value if isinstance(value, tuple) else (value, value))
+    if isinstance(value, Network) and isinstance(value.origin, str):
+        return value.origin
+    return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
+
+
+class Compared(NamedTuple):
+    """One of several maps by what it differs in; where there is none, `note` says why."""
+
+    label: str
+    summary: Summary | None
+    note: str | None
+
+
+def _map(key: str, of: Callable[[Summary], Any], show: Show = None, spare: int = 0, heading: str = "") -> Column:
+    """Make the column of a figure of a map."""
+    return Column(key, heading, show, of=lambda row: row.summary and of(row.summary), spare=spare)
+
+
+def _share(key: str, of: Callable[[FairShare], Any], spare: int = 0, heading: str = "") -> Column:
+    """Make the column of a figure of fair shares, as far as a map has them."""
+    return _map(key, lambda summary: of(summary.share) if summary.share else None, spare=spare, heading=heading)
+
+
+COMPARED = (
+    _map("max", lambda summary: summary.max, lambda most: rounded(int(most)) if most >= MANY else most),
+    *fairness(lambda row: row.summary),
+    _share("least", lambda share: share.least),
+    _share("most", lambda share: share.most, 1),
+    _share("corner", lambda share: share.corners.top_left, 2),
+    _map("asymmetry", lambda summary: max(summary.asymmetry.height, summary.asymmetry.width), spare=3),
+    _share("share_skew", lambda share: max(share.skew.height, share.skew.width, key=abs), heading="skew"),
+    Column("note"),
+)
+
+
+def report_of(items: Sequence[Item], varies: str) -> Report:
+    """Report maps side by side; what cannot run says why."""
+    rows = [Compared(label, *_or_note(counts)) for label, counts in items]
+    table = Table((Column(varies, of=lambda row: row.label), *COMPARED), rows)
+    results = [
+        {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else _figures(counts)
+        for label, counts in items
+    ]
+    facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
+    return Report("compare", facts, [[table]], files=())
+
+
+def _figures(counts: CountMap) -> Any:
+    """Pick the figures of a map for JSON: those of a signal are of its length alone."""
+    figures = plain(counts.summary())
+    return signal.along_length(figures) if len(counts.network.axes) == 1 else figures
+
+
+def _or_note(counts: CountMap | PadvizError) -> tuple[Summary | None, str | None]:
+    if isinstance(counts, PadvizError):
+        return None, f"cannot run: {counts.where}: {counts.what}"
+    summary = counts.summary()
+    return summary, None if summary.share else f"no fair share: {summary.share_reason}"

@@ -1,0 +1,172 @@
+"""What share of each unit's paths starts at real pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from padviz.analyses.asked import asked, names
+from padviz.analyses.door import Door
+from padviz.analyses.result import Result
+from padviz.analyses.usage import MANY
+from padviz.counting.count_map import CountMap
+from padviz.errors import OptionError
+from padviz.network.network import ENDS, Network
+from padviz.reports.report import Column, Heading, Report, Table, columns
+from padviz.reports.tables import by, rounded
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CoverageResult(Result[CountMap], CountMap):
+    """A coverage map, with `.counts` of the layer's shape, `.full` and `.share`."""
+
+
+class StripResult(Result[CountMap]):
+    """The coverage maps of several layers."""
+
+    def save(self, path: str | Path, **options: Any) -> None:
+        """Write the report or the picture; counts are of one layer."""
+        if Path(path).suffix.lower() in (".npy", ".npz"):
+            raise OptionError("holds the counts of one layer", where=str(path), hint="name one `layer`")
+        super().save(path, **options)
+
+
+@overload
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | None = None,
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult: ...
+
+
+@overload
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: Sequence[str] = (),
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult | StripResult: ...
+
+
+def coverage(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    pooling: str = "count",
+    *,
+    same: bool = False,
+    engine: str = "auto",
+) -> CoverageResult | StripResult:
+    """Count the paths that reach each unit of a layer from real pixels, not padding.
+
+    Parameters
+    ----------
+    network, size, padding, pooling, same, engine
+        As for `usage`.
+    layer : str or sequence of str, optional
+        The layers whose units are looked at; the last feature map by default.
+
+    Returns
+    -------
+    CoverageResult, a `CountMap`; or StripResult, of several where several layers are named
+        With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    Coverage is the adjoint of usage: over the layer it sums to what usage sums to over the image.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its line artifacts in feature maps.
+
+    Examples
+    --------
+    >>> counts = coverage("vgg19", 64, layer="features.2")
+    >>> counts.full, int(counts.counts[0, 0]), int(counts.counts[9, 9])
+    (81, 25, 81)
+    """
+    from padviz.counting.coverage import coverages
+    from padviz.figures.maps import heatmap, panels
+    from padviz.network.targets import names_of
+
+    wanted, pixels = asked(network, size, same=same)
+    maps = coverages(wanted, pixels, padding, names_of(names(layer) or None, wanted), pooling, engine=engine)
+    report = partial(report_of, maps)
+    if len(maps) > 1:
+        return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)
+    draw, axes = partial(heatmap.heatmap, maps[0]), partial(heatmap.plot, maps[0])
+    return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True)
+
+
+SHEET = "full max min share_mean share_centre share_corner"
+SCREEN = (
+    Column("layer"),
+    Column("units", of=lambda row: by([row[axis] for axis in ENDS if axis in row])),
+    Column("full", "paths", lambda full: _rounded(full)),
+    Column("least", of=lambda row: row["min"] / (row["full"] or 1)),
+    Column("share_mean", "mean"),
+    Column("share_centre", "centre"),
+    Column("share_corner", "corner"),
+)
+
+
+def _rounded(value: int | float) -> str:
+    return rounded(int(value)) if value >= MANY else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
+
+
+def report_of(maps: Sequence[CountMap]) -> Report:
+    """Report coverage maps of one network: counts are exact, shares are floats."""
+    rows, first = [*map(_row, maps)], maps[0]
+    axes = first.network.axes
+    size = first.size[-len(axes) :]
+    heading = Heading(f"{first.network.title}, {by(size)}: share of each unit's paths that starts at real pixels")
+    facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
+    screen = [heading, Table(SCREEN, rows)]
+    return Report(
+        "coverage",
+        {**facts, "layers": rows},
+        [screen],
+        Table(columns(f"layer {' '.join(axes)} {SHEET}"), rows),
+        files=(),
+    )
+
+
+def _row(counts: CountMap) -> dict[str, Any]:
+    (height, width), full = counts.shape, counts.full or 1
+    shares = counts.total / full / (height * width), counts.at(height // 2, width // 2) / full, counts.at(0, 0) / full
+    axes = counts.network.axes
+    figures = dict(zip(SHEET.split(), (counts.full or 1, counts.max, counts.min, *shares), strict=True))
+    return {"layer": counts.target.layer, **dict(zip(axes, counts.shape[-len(axes) :], strict=True)), **figures}
+
+
+DOOR = Door(
+    coverage,
+    """Count the paths that reach each unit of a layer of MODEL from real pixels, exactly, and draw their share.
+
+    Where padding reads nothing, units near the border miss paths: the lines that padding draws into feature maps.
+    With several layers, the picture is a strip through the network.
+
+    \b
+    Example:
+      padviz coverage vgg19 --size 224 --layer features.9,features.36
+    """,
+    "size padding same layers pooling cmap",
+    picture="always",
+    counts=True,
+)

@@ -1,0 +1,88 @@
+"""Where two descriptions of a network part in size or padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.analyses.asked import asked
+from padviz.analyses.result import Result
+from padviz.errors import OptionError
+from padviz.geometry.differences import Difference, differences
+from padviz.network.network import Network, Size
+from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
+from padviz.reports.tables import by
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class DiffResult(Result[Difference]):
+    """Where two networks part."""
+
+
+def diff(
+    network: str | Path | Network | nn.Module,
+    other: str | Path | Network | nn.Module | None = None,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+) -> DiffResult:
+    """Compare the windows of two networks at one size; `padding` and `same` change the second alone.
+
+    Parameters
+    ----------
+    network, size
+        As for `uneven`.
+    other : str, Path, torch.nn.Module or Network, optional
+        The second network; by default the first one under those: what moves when its weights are ported.
+    padding, same
+        As for `uneven`, of the second network.
+
+    Returns
+    -------
+    DiffResult
+
+    Raises
+    ------
+    PadvizError
+        For a network or size that cannot be used.
+
+    Examples
+    --------
+    >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].a
+    (0, 'conv1')
+    """
+    if other is None and not (same or padding):
+        raise OptionError("there is nothing to compare with", option="other", hint="name one, or add `same`")
+    first, pixels = asked(network, size)
+    second, _ = asked(network if other is None else other, pixels, padding, same)
+    rows = tuple(differences(first, second, pixels))
+    part = first, second, pixels, same, rows
+    return DiffResult.made_of(None, rows, partial(report_of, *part), part=part)
+
+
+DIFFERENCES = (
+    Column("layer_a", "layer", of=lambda row: row.a),
+    Column("layer_b", "layer of B", of=lambda row: row.b),
+    *columns("axis what"),
+    Column("a", "A", of=lambda row: row.in_a),
+    Column("b", "B", of=lambda row: row.in_b),
+)
+
+
+def report_of(
+    first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference], *, check: bool = False
+) -> Report:
+    """Report where two networks part; with `check`, any difference fails."""
+    table = Table(DIFFERENCES, rows)
+    facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
+    names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {by(size)}"
+    heading = Heading(names if rows else f"{names}: no difference in size or padding")
+    level: Level = "error" if check else "warning"
+    findings = [
+        Finding(level, names, f"{row.a or row.b}: {row.what}, {row.axis}: {row.in_a} and {row.in_b}") for row in rows
+    ]
+    return Report("diff", facts, [[heading, table]], findings=findings, code=int(check and bool(rows)))

@@ -1,0 +1,63 @@
+"""What the command of an analysis takes and says beside what its public function does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from padviz.reports.report import Report
+
+
+@dataclass(frozen=True)
+class Door:
+    """How the command of an analysis is made of its public function: `padviz NAME` calls `padviz.NAME`.
+
+    Its `options` are words of the one table of the command line, where a plural takes several values; they have the
+    names of the function's parameters. `cmap` and `scale` go to the picture unless the function takes them.
+
+    Attributes
+    ----------
+    function : callable
+        Returns a `Result`, which is printed, drawn and written.
+    help : str
+        What --help says, with examples.
+    options : str
+        Names of the table of options, between blanks.
+    model : str
+        What is named before the options: "one" network, "several", "optional", "none", or a "trained" one.
+    picture : str
+        "always" where a picture is drawn unless figures alone are asked for, "asked" where -o names one, or "".
+    counts : bool
+        Whether -o takes exact counts.
+    defaults, presets : mapping
+        Defaults that help shows; and arguments of the function, where the command has others than the function.
+    counting : str
+        What its progress counts.
+    instead : mapping
+        Functions by the flag that asks for one in place of `function`; "" stands for no MODEL.
+    check : sequence of str
+        What --check may be followed by.
+    refuse : callable, optional
+        Raises where options do not go together. It gets what was given by name; as `pairs` the networks, each with a
+        size; and as `to` where the report goes, and in which format.
+    together : callable, optional
+        Makes one report of several results, or of one that is checked.
+    failed : callable, optional
+        Makes a row in place of a result, of a network that does not take one of several sizes: (network, size, error).
+    """
+
+    function: Callable[..., Any]
+    help: str
+    options: str
+    model: Literal["one", "several", "optional", "none", "trained"] = "one"
+    picture: Literal["always", "asked", ""] = "asked"
+    counts: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Any] = field(default_factory=dict)
+    counting: str = ""
+    instead: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    check: Sequence[str] = ()
+    refuse: Callable[[Mapping[str, Any]], None] | None = None
+    together: Callable[..., Report] | None = None
+    failed: Callable[..., Any] | None = None

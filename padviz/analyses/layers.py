@@ -1,0 +1,347 @@
+"""What a network is made of: every layer, its receptive field, and what it costs; or the networks of the zoo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.analyses.asked import asked, names
+from padviz.analyses.door import Door
+from padviz.analyses.result import Result
+from padviz.errors import OptionError, SizeError
+from padviz.geometry.costs import COUNTED, Costs, LayerCost
+from padviz.geometry.costs import costs as counted_costs
+from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
+from padviz.network.layer import Layer
+from padviz.network.listing import layer_rows
+from padviz.network.network import Network, Size
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.tables import by, once, readable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class LayersResult(Result[Layer]):
+    """The layers of a network, in its order."""
+
+
+class CostsResult(Result[LayerCost], Costs):
+    """Multiply-adds: `.macs`, the sum, and `.layers`."""
+
+
+class NetworksResult(Result[Network]):
+    """The networks of the zoo."""
+
+
+def layers(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> LayersResult:
+    """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
+
+    The picture is that of `fields`.
+
+    Parameters
+    ----------
+    network, size, padding, same, layer
+        As for `uneven`.
+
+    Returns
+    -------
+    LayersResult
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Examples
+    --------
+    >>> layers("vgg11", 64).to_rows()[0]["output"]
+    '64'
+    """
+    from padviz.figures.windows import field_boxes
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    rows = wanted.layers[1:]
+    draw = partial(field_boxes.fields_of, wanted, pixels)
+    return LayersResult.made_of(None, rows, partial(report_of, wanted, pixels), draw)
+
+
+def costs(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> CostsResult:
+    """Count the multiply-adds of every convolution at a size.
+
+    Parameters
+    ----------
+    network, size, padding, same, layer
+        As for `uneven`.
+
+    Returns
+    -------
+    CostsResult
+        With `.macs`, the sum, and `.layers`; both None where channels are not known, and `.unknown` says where.
+
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
+    Notes
+    -----
+    Convolutions alone: linear layers, attention, and what makes a vector for a gate or a head are left out.
+    Half of what `torch.utils.flop_counter.FlopCounterMode` counts for them; biases cost nothing.
+
+    Examples
+    --------
+    >>> costs("resnet50", 224).macs, costs("resnet50", 225).macs
+    (4087136256, 4624665792)
+    >>> [cost.macs for cost in costs("resnet50", 224)][:2]
+    [118013952, 0]
+    """
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    counted = counted_costs(wanted, pixels)
+    return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
+
+
+def networks() -> NetworksResult:
+    """List the networks that padviz knows by name.
+
+    Returns
+    -------
+    NetworksResult
+
+    Raises
+    ------
+    PadvizError
+        If a description of the zoo cannot be read.
+
+    Examples
+    --------
+    >>> "resnet50" in [network.name for network in networks()]
+    True
+    """
+    from padviz.sources.toml.load import load_config, zoo
+
+    rows = tuple(map(load_config, zoo()))
+    return NetworksResult.made_of(None, rows, partial(networks_report, rows))
+
+
+class FieldsResult(Result[ReceptiveField]):
+    """The receptive field of each layer, in network order; sizes in input pixels."""
+
+
+def fields(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> FieldsResult:
+    """Work out the receptive field of every layer.
+
+    Parameters
+    ----------
+    network, padding, same
+        As for `uneven`.
+    size : int or (height, width), optional
+        Where padding depends on the input size (SAME), and for layers that see all of it.
+    layer : str or iterable of str, optional
+        Only these layers; all by default.
+
+    Returns
+    -------
+    FieldsResult
+        One for each layer, in network order; sizes in input pixels.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    `padviz layers` prints them. A size is the union over all branches: the extent of `usage` from a single inner unit.
+    Source: Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
+
+    Examples
+    --------
+    >>> last = fields("vgg16", 224)[-1]
+    >>> last.height.size, int(last.height.stride), last.height.padding
+    (212, 32, 90)
+    """
+    from padviz.figures.windows import field_boxes
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    only = {wanted.find(name).name for name in names(layer)}
+    rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
+    draw = partial(field_boxes.fields_of, wanted, pixels)
+    return FieldsResult.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
+
+
+Row = dict[str, Any]
+
+
+def _both(row: Row, key: str) -> str | None:
+    """Write a figure of both axes as h x w, or once where they are alike; padding as before+after."""
+    texts = ("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ())
+    return once(texts) or None
+
+
+def _pair(key: str, heading: str = "") -> Column:
+    return Column(key, heading, of=lambda row: _both(row, key))
+
+
+def _shape(row: Row) -> str | None:
+    return row["kernel"] and "/".join(str(_both(row, key)) for key in ("kernel", "stride", "dilation"))
+
+
+def _field(key: str, heading: str = "", spare: int = 0) -> Column:
+    """Make the column of a figure of receptive fields, h x w, or once where they are alike."""
+
+    def of(row: Row) -> str | None:
+        field: ReceptiveField | None = row["receptive"]
+        if field is None:
+            return None
+        wholes = [key == "size" and axis.whole for axis in field.axes.values()]
+        values = [getattr(axis, key) for axis in field.axes.values()]
+        return once("whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True))
+
+    return Column(f"field_{key}", heading, of=of, spare=spare)
+
+
+def _number(value: Fraction | int | None) -> str:
+    return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
+
+
+HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
+GEOMETRY = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
+PARTS = Column("parts_at", "branches part at", spare=3)
+SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
+LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
+LISTED += (_field("size", "field", spare=1), _field("offset", "offset", spare=2), PARTS)
+AROUND = columns("before after")
+LOOK_AHEAD = "before, after: samples that a unit sees around those that it stands for; after is its look-ahead."
+
+
+def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Report:
+    """Report the layers of a network, or `only` some: geometry, multiply-adds, receptive field and grid offset."""
+    counted, signal = counted_costs(network, size), len(size) == 1
+    try:
+        fields: Sequence[ReceptiveField | None] = receptive_fields(network, size)
+    except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
+        fields = [None] * len(counted.layers)
+    around = around_units(network, 0, size)[1:] if signal and None not in fields else [None] * len(fields)
+    listed: list[Row] = []
+    facts: list[Row] = []
+    keys = [column.key for column in GEOMETRY]
+    for row, cost, field, ends in zip(layer_rows(network, size), counted.layers, fields, around, strict=True):
+        if only and row[0] not in only:
+            continue
+        figures: Row = dict(zip(keys, (*row, cost.macs), strict=True))
+        before, after = ends or (None, None)
+        sides: Row = {"before": before, "after": after} if signal else {}
+        listed.append({**figures, **sides, "receptive": field, "parts_at": field and field.parts_at})
+        axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
+        facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
+    more = AROUND if signal else ()
+    about = Lines((f"{_total(counted)}.", *([LOOK_AHEAD] if signal else ())))
+    screen = [Heading(f"{network.title}, {by(size)}"), Table((*LISTED, *more), listed), about]
+    whole = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    return Report("layers", {**whole, "layers": facts}, [screen], Table((*SHEET, *more), listed), files=())
+
+
+def _total(costs: Costs) -> str:
+    """Say the sum of the multiply-adds, or whose channels are not known."""
+    if costs.macs is None:
+        return f"Multiply-adds (macs): not known, since {costs.unknown} does not say its channels"
+    return f"Multiply-adds (macs): {readable(costs.macs)}; {COUNTED}"
+
+
+def costs_report(network: Network, size: Size, counted: Costs) -> Report:
+    """Report what the layers of a network cost."""
+    facts = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
+    screen = [Heading(f"{network.title}, {by(size)}: {_total(counted)}"), table]
+    return Report(
+        "costs", {**facts, "layers": plain(counted.layers)}, [screen], Table(columns("layer macs"), counted.layers)
+    )
+
+
+def networks_report(nets: Sequence[Network]) -> Report:
+    """Report the networks of the zoo."""
+    zoo = Table(
+        (
+            *columns("name title"),
+            Column("size", of=lambda net: "x".join(map(str, net.size)), show=_side),
+            Column("layers", of=lambda net: len(net.layers) - 1),
+            Column("source", show=_origin),
+        ),
+        nets,
+    )
+    screen = Table([column for column in zoo.columns if column.key != "layers"], nets)
+    return Report("networks", {"networks": zoo.records}, [[screen]], zoo, [[zoo]])
+
+
+def _origin(source: str) -> str:
+    """Leave of a source what fits a screen.
+
+    >>> _origin("torchvision.models.vgg19"), _origin("Howard et al. 2017, arXiv 1704.04861")
+    ('torchvision', 'Howard et al. 2017')
+    """
+    return "torchvision" if source.startswith("torchvision.") else re.split("[,;]| of ", source)[0]
+
+
+def _side(size: str) -> str:
+    """Write a square size as one number.
+
+    >>> _side("224x224"), _side("240x320")
+    ('224', '240x320')
+    """
+    height, width = size.split("x")
+    return height if height == width else size
+
+
+def _refuse(asked: Mapping[str, Any]) -> None:
+    if asked["pairs"] == [(None, None)] and (asked["to"].beside or asked.keys() - {"pairs", "to"}):
+        raise OptionError("is not named", where="MODEL", hint="as padviz layers resnet50, or leave the options out")
+
+
+DOOR = Door(
+    layers,
+    """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
+
+    Without MODEL it lists the zoo: names to use as MODEL, their input sizes, and where each comes from.
+
+    Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
+    channels a convolution makes, they are not known.
+
+    A receptive field is the union over branches. The grid offset is the mean centre of a layer's units minus the
+    image's; it is empty where branches are centred differently, and the layer where they meet is named. CSV and JSON
+    also have effective stride and padding, and the centre. -o FILE.png draws the fields of the centre and corner units.
+
+    \b
+    Example:
+      padviz layers
+      padviz layers resnet50 --size 224
+    """,
+    "size padding same layers",
+    model="optional",
+    instead={"": networks},
+    refuse=_refuse,
+)

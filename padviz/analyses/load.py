@@ -1,0 +1,130 @@
+"""Networks from their names, files and modules, and written down again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.analyses.asked import asked
+from padviz.analyses.description import Description
+from padviz.network.network import Network
+from padviz.sources import load as loaded
+from padviz.sources.tracing.reading import as_reading
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Loaded(Network):
+    """A network that a notebook shows as its layers.
+
+    >>> load("vgg11")
+    <Network vgg11, 13 layers, 224 x 224>
+    """
+
+    def _repr_html_(self) -> str:
+        from padviz.analyses.layers import layers
+
+        html: str = layers(self)._repr_html_()
+        return html
+
+
+def load(
+    source: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    neutral: str | Iterable[str] = (),
+    shape: Mapping[str, Any] | None = None,
+    input_: str | None = None,
+) -> Network:
+    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
+
+    Parameters
+    ----------
+    source : str, Path, torch.nn.Module, keras.Model or Network
+        A module may be named, as in "torchvision.models:resnet50".
+    size : int or (height, width), optional
+        Where a module or a file is read, in pixels; what it declares by default. `.at(size)` reads it at another size.
+    neutral : str or iterable of str
+        Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
+        may be among them.
+    shape : mapping, optional
+        What inputs beside the image are, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of
+        a tensor, whose values are constants and not known.
+    input_ : str, optional
+        The input that is the image; by default the first, of a file the first of four dimensions, that `shape` leaves.
+
+    Returns
+    -------
+    Network
+        For all other functions, those of trained networks and `repad` among them: they read the weights, as it was
+        loaded. A notebook shows its layers.
+
+    Raises
+    ------
+    UnknownName, DescriptionError, OptionError
+        For what cannot be read.
+
+    Examples
+    --------
+    >>> load("resnet18").targets
+    ('layer4.1',)
+
+    What a module takes beside the image is said once, for whatever is asked of it:
+
+    >>> from torch import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.conv = nn.Conv2d(3, 4, 3, padding=1)
+    ...     def forward(self, image, timestep):
+    ...         return self.conv(image) * timestep
+    >>> net = load(Net(), 32, shape={"timestep": 1})
+    >>> import padviz
+    >>> padviz.uneven(net).balanced, padviz.repad(net, "reflect").repadded.changed
+    (True, ('conv',))
+    """
+    reading = as_reading(neutral, shape, input_)
+    network = loaded(source, size, reading)
+    shown = Loaded(**{each.name: getattr(network, each.name) for each in fields(network) if each.init})
+    known = source if isinstance(source, Network) else None
+    object.__setattr__(shown, "origin", known.origin if known else source)
+    object.__setattr__(shown, "reading", known.reading if known else reading)
+    return shown
+
+
+def convert(
+    network: str | Path | Network | nn.Module,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+) -> Description:
+    """Write a network as a TOML description that loads back to it, flat: one step per layer.
+
+    Parameters
+    ----------
+    network, padding, same
+        As for `uneven`.
+    size : int or (height, width), optional
+        What the description is used at by default, in pixels.
+
+    Returns
+    -------
+    Description
+        A str, with `.save(path)`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or scheme that cannot be used.
+
+    Examples
+    --------
+    >>> convert("vgg11", 64).split("\\n")[2]
+    'size = 64'
+    """
+    from padviz.sources.toml.write import rewritten
+
+    read, pixels = asked(network, size, same=same)
+    return Description(rewritten(read, padding, pixels))

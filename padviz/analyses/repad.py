@@ -1,0 +1,304 @@
+"""Other padding, in a PyTorch module or in an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from padviz.counting.count_map import CountMap
+from padviz.counting.shares.summary import FairShare, percent
+from padviz.counting.usage import usage
+from padviz.errors import DescriptionError, OptionError
+from padviz.geometry.ledger import ledger
+from padviz.geometry.receptive_fields import grid_offsets
+from padviz.network.layer import Layer
+from padviz.network.network import Network
+from padviz.network.targets import last_maps
+from padviz.repadding.onnx.file import Repadded
+from padviz.repadding.plan import Change
+from padviz.repadding.verify import open_axes
+from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
+from padviz.reports.tables import by, once, some_names
+from padviz.sources import MODULE
+from padviz.sources.tracing.reading import AS_IT_IS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.repadding.onnx.file import Repadded
+
+
+@overload
+def repad(
+    network: nn.Module,
+    padding: str,
+    size: int | Sequence[int] | None = None,
+    only: str | Iterable[str] = (),
+    *,
+    share: bool = True,
+) -> nn.Module: ...
+
+
+@overload
+def repad(
+    network: str | Path | Network,
+    padding: str | None = None,
+    size: int | Sequence[int] | None = None,
+    only: str | Iterable[str] = (),
+    *,
+    except_: str | Iterable[str] = (),
+    even: bool = False,
+) -> Repadded: ...
+
+
+def repad(
+    network: nn.Module | str | Path | Network,
+    padding: str | None = None,
+    size: int | Sequence[int] | None = None,
+    only: str | Iterable[str] = (),
+    *,
+    except_: str | Iterable[str] = (),
+    even: bool = False,
+    share: bool = True,
+) -> nn.Module | Repadded:
+    """Make convolutions pad by another scheme: a copy of a PyTorch module, or an ONNX file to be saved.
+
+    What padding reads is replaced, and nothing else: weights and names stay, so checkpoints of either module load into
+    the other. The result names each layer that could not be changed, with the reason.
+
+    Parameters
+    ----------
+    network : torch.nn.Module, or the path of an ONNX file; or what `padviz.load` made of either
+        Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded. Weights that
+        lie beside an ONNX file are not opened.
+    padding : str, optional
+        A scheme that `padviz --help` lists, but for valid and full; or one for each axis: "zero/circular".
+    size : int or (height, width), optional
+        Input size in pixels at which the scheme must fit and the result is checked; the network's own by default.
+    only : str or iterable of str
+        The only layers to change, or modules with all that is in them; everything that pads by default.
+    except_ : str or iterable of str
+        Layers of an ONNX file to leave as they are.
+    even : bool
+        In place of a scheme: share out the pads of uneven convolutions of an ONNX file evenly, or move their strides
+        into pools.
+    share : bool
+        Whether a copy of a module has the very parameters of the module, or copies of them. Buffers are copied.
+
+    Returns
+    -------
+    torch.nn.Module
+        Of a module, which stays as it is: `.repadded` of the copy has the names of what was `changed`, what was `left`
+        alone and why, and the `size` checked at.
+    Repadded
+        Of a file, which stays as it is: with `.changed`, `.left`, `.network`, what was read of the result, for
+        `padviz.usage` and all else, and `.save(path)`.
+
+    Raises
+    ------
+    PadvizError
+        If nothing can be done, naming what is in the way; or if the result does not obey the law.
+
+    Warns
+    -----
+    UserWarning
+        Of a module, naming what could not be changed, or where no forward on an image can be followed.
+
+    Notes
+    -----
+    The law: usage of the result is `usage(network, size, padding)`, exactly, in every pixel, where nothing is left
+    alone. "valid" and "full" are other amounts of padding, and refused: maps would change their size.
+    Source: the conclusion of Alsallakh et al., ICLR 2021, that circular or symmetric padding may fit a task better.
+
+    Examples
+    --------
+    >>> import padviz, torchvision
+    >>> wrapped = padviz.repad(torchvision.models.resnet18(), "zero/circular", size=64)
+    >>> wrapped.conv1
+    Conv2d(3, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False, repadded='zero/circular')
+    >>> len(wrapped.repadded.changed), wrapped.repadded.left
+    (17, ())
+    """
+    from padviz.repadding.onnx.file import check_options, repad_file
+
+    layers, without, reading = _names(only), _names(except_), AS_IT_IS
+    check_options(padding, even, layers + without)
+    if isinstance(network, Network) and network.origin is not None:
+        size, reading = network.size if size is None else size, network.reading
+        network = network.origin
+    if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
+        return repad_file(network, padding, size, layers, without, even=even, reading=reading)
+    from padviz.repadding.torch_module import repad
+
+    if padding is None or without:
+        option = "even" if even else "except_"
+        raise OptionError(
+            "is for ONNX files", option=option, hint="name a `padding`, and the layers to change with `only`"
+        )
+    return repad(_module(network), padding, layers, size=size, share=share, reading=reading)
+
+
+def _module(network: nn.Module | str | Path | Network) -> nn.Module:
+    """Make the module that a name means."""
+    if not isinstance(network, str | Path | Network):
+        return network
+    if isinstance(network, str) and MODULE.fullmatch(network):
+        from padviz.trained.weights.reading import read
+
+        module: nn.Module = read(network).model
+        return module
+    where = network.name if isinstance(network, Network) else str(network)
+    raise DescriptionError(
+        "has no weights", where=where, hint="usage and convert take `padding`; repad a module, or an .onnx file"
+    )
+
+
+def _names(names: str | Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+SHOWN = 12  # unchanged layers, in a table
+NAMED = 3  # maps of which it is said where their units lie
+LEFT = (Column("layer", "unchanged"), Column("why"))
+
+
+def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
+    """Report a file that was padded otherwise, or made even; with `check`, a layer that could not be changed fails."""
+    before, after = _maps(repadded)
+    uneven = [layer.layer for layer in ledger(repadded.network, repadded.plan.size).uneven]
+    facts: dict[str, Any] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
+    facts |= {"changed": [*map(_row, repadded.plan.changes)], "left": repadded.left, "uneven": uneven}
+    facts |= {"before": before.summary(), "after": after.summary()}
+    lines = Facts(_facts(repadded, padding, uneven))
+    more = [f"and {len(repadded.left) - SHOWN} more: --format json"] if len(repadded.left) > SHOWN else []
+    figures = Table(FIGURES, [*_figures(before, after)])
+    sheet = [
+        {"layer": change.name, "was": _reads(change.before), "now": _reads(change.after)}
+        for change in repadded.plan.changes
+    ]
+    sheet += [{"layer": left.layer, "unchanged": left.why} for left in repadded.left]
+    return Report(
+        "repad",
+        facts,
+        [[lines, Table(LEFT, repadded.left[:SHOWN]), Lines(more), figures]],
+        Table(columns("layer was now unchanged"), sheet),
+        [[lines, Table(LEFT, repadded.left), figures]],
+        [Finding("error" if check else "warning", "Unchanged", f"{left.layer}: {left.why}") for left in repadded.left],
+        (),
+        int(check and bool(repadded.left)),
+    )
+
+
+def _maps(repadded: Repadded) -> list[CountMap]:
+    """Count usage by the last maps, before and after."""
+    both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]
+    counted = [usage(network, repadded.plan.size) for network in both]
+    return counted if len(counted) == 2 else [*counted, *repadded.maps]  # one map was counted to be verified
+
+
+def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    yield "network", f"{repadded.source.title}, {by(repadded.plan.size)} pixels"
+    if padding:
+        yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
+        names = f": {some_names(repadded.changed)}" if repadded.changed else ""
+        yield "changed", f"{len(repadded.changed)} of {repadded.plan.pads} layers that pad{names}"
+        yield "could not change", f"{len(repadded.left)}" if repadded.left else "none"
+    else:
+        yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, repadded.plan.changes))}"
+        yield "uneven", f"{some_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
+        yield from _phases(repadded)
+    yield (
+        "verified",
+        f"usage by {some_names(repadded.plan.targets)} is what was asked for, in every pixel{_at(repadded)}",
+    )
+
+
+def _at(repadded: Repadded) -> str:
+    """Say at which sizes a file that leaves its size open was verified."""
+    if not open_axes(repadded.source):
+        return ""
+    sizes = " and ".join(map(by, repadded.verified))
+    return f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
+
+
+def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
+    """Yield what an edit does to where the last map's units lie over the image."""
+    unknown = (None, None)
+    before, after = (grid_offsets(network, repadded.plan.size) for network in (repadded.source, repadded.network))
+    for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
+        known = before.get(one, unknown), after.get(other, unknown)
+        if known == (unknown, unknown):
+            continue
+        pairs = zip(("height", "width"), *known, strict=True)
+        shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+        yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
+
+
+def _pixels(offset: Any) -> str:
+    return "none" if offset is None else f"{offset:+g}"
+
+
+FIGURES = columns("figure before after")
+
+
+def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, Any]]:
+    """Yield the figures of two maps side by side, as `padviz usage` has them."""
+    maps = before.summary(), after.summary()
+    one, other = (summary.share for summary in maps)
+    if one and other:
+        if maps[0].rim and maps[1].rim:
+            yield _beside("rim, px", *(summary.rim and summary.rim.short for summary in maps))
+        for name, of, show in SHARES:
+            yield _beside(name, *(None if (value := of(share)) is None else show(value) for share in (one, other)))
+    for name in ("max", "min"):
+        yield _beside(f"paths, {name}", *(getattr(summary, name) for summary in maps))
+
+
+def _beside(name: str, before: Any, after: Any) -> dict[str, Any]:
+    return {"figure": name, "before": before, "after": after}
+
+
+SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], str]], ...] = (
+    ("starved", lambda share: share.starved, percent),
+    ("overused", lambda share: share.overused, percent),
+    ("least share", lambda share: share.least, "{:.3g}".format),
+    ("largest share", lambda share: share.most, "{:.3g}".format),
+    ("first corner", lambda share: share.corners.top_left, "{:.3g}".format),
+    ("last corner", lambda share: share.corners.bottom_right, "{:.3g}".format),
+    ("skew of shares, height", lambda share: share.skew.height, "{:+z.3f}".format),
+    ("skew of shares, width", lambda share: share.skew.width, "{:+z.3f}".format),
+)
+
+
+def _row(change: Change) -> dict[str, Any]:
+    """Lay out a layer that was changed for JSON."""
+    was, now = (
+        [{key: getattr(op, key, None) for key in ("mode", "padding", "stride")} for op in layer.ops]
+        for layer in (change.before, change.after)
+    )
+    head = {"layer": change.name, "kind": change.before.kind, "input": [*change.entering]}
+    return {**head, "was": was, "now": now, "pooled": change.pooled}
+
+
+def _edit(change: Change) -> str:
+    """Say how one layer was made even."""
+    if change.pooled:
+        return f"{change.name} (stride 1, then an average of 2 x 2)"
+    return f"{change.name} (pads {_pads(change.before)} to {_pads(change.after)})"
+
+
+def _pads(layer: Layer) -> str:
+    return by(["+".join(map(str, getattr(op, "padding", ()))) for op in layer.ops])
+
+
+def _reads(layer: Layer) -> str:
+    """Write a layer's scheme, its pads and its stride, for CSV."""
+    modes, strides = ([str(getattr(op, key, "")) for op in layer.ops] for key in ("mode", "stride"))
+    return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
+
+
+def _was(changes: Iterable[Change]) -> str:
+    """Name the schemes that changed layers had."""
+    modes = {getattr(op, "mode", None) for change in changes for op in change.before.ops}
+    return ", ".join(sorted(mode for mode in modes if mode)) or "as it was"

@@ -1,0 +1,174 @@
+"""What a trained network's convolutions make at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.analyses.asked import names
+from padviz.analyses.door import Door
+from padviz.analyses.repadded import runners_of
+from padviz.analyses.result import Result
+from padviz.axis.padding_modes import RUNNING_ON
+from padviz.reports.documents import flat, picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.tables import by, named
+from padviz.trained.border_responses import READING, BorderResponse, BorderResponses
+from padviz.trained.weights.reading import as_trained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.trained.weights.trained_network import Trained
+
+Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class ResponsesResult(Result[BorderResponse], BorderResponses):
+    """Border responses: `.verdict`, a sentence, and `.rows`, for each padding and convolution."""
+
+
+def responses(
+    network: str | Path | nn.Module | Trained,
+    size: int | Sequence[int] | None = None,
+    padding: str | Sequence[str] | None = None,
+    inputs: str | Path = "noise",
+    n: int = 16,
+    *,
+    layer: str | Sequence[str] | None = None,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    shuffled: bool = True,
+    on_progress: Progress | None = None,
+) -> ResponsesResult:
+    """Run a trained network, and measure what every convolution makes at the border, side by side.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    padding : str or sequence of str, optional
+        Schemes to replace the padding of every convolution by, besides the padding that it has.
+    inputs : "noise", "blank", or the path of a folder of pictures
+        Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
+    n : int
+        The number of inputs.
+    layer : str or sequence of str, optional
+        Only these layers.
+    weights : str or Path, optional
+        A file of weights for a module, or the name of weights that a factory takes.
+    seed : int
+        Of the noise, and of the order that weights are shuffled into.
+    mean, std : sequence of float, optional
+        What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
+    shuffled : bool
+        Measure the network with its weights shuffled within each convolution, too: what geometry makes by itself.
+    on_progress : callable, optional
+        Told of the inputs that were run, under all paddings, and of how many there are.
+
+    Returns
+    -------
+    ResponsesResult
+        With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
+        shuffled weights is "shuffled".
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    E of a side is sqrt(max(0, mean over channels of D1 D2)) / S: D1 and D2 are the outermost line minus the interior,
+    as means over two disjoint halves of the inputs, and S is the root mean square of the interior. One input, unless
+    it is a blank, has no E.
+    Source: Alsallakh et al., ICLR 2021: its line artifacts in feature maps.
+
+    Examples
+    --------
+    >>> import torch
+    >>> conv = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    >>> energy = responses(torch.nn.Sequential(conv), 32, n=4)
+    >>> energy.rows[0].layer, energy.rows[0].shape, energy.mean(None) < 0.5
+    ('0', (32, 32), True)
+    """
+    from padviz.figures.trained import responses as drawing
+    from padviz.trained.responding import respond
+    from padviz.trained.sessions.inputs import Inputs
+
+    trained = as_trained(network, size, weights)
+    images = Inputs(str(inputs), n, seed, mean, std)
+    measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
+    measured = measured.only(names(layer)) if layer else measured
+    draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
+    return ResponsesResult.made_of(
+        measured, measured.rows, partial(report_of, measured), draw, axes, notes=measured.notes
+    )
+
+
+def report_of(responses: BorderResponses) -> Report:
+    """Report the border responses of a network."""
+    inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
+    title = Heading(f"{responses.title}, {by(responses.size)}, {inputs} ({responses.inputs}): E at the border")
+    means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]
+    facts = {
+        **picked(responses, "network size inputs"),
+        "n": responses.count,
+        "verdict": responses.verdict,
+        "means": means,
+    }
+    layers = [*map(_row, responses.rows)]
+    facts |= {"layers": layers, "notes": responses.notes}
+    sheet = [*map(flat, layers)]
+    screen = [Lines([responses.verdict]), title, _table(responses), Lines([READING])]
+    return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet), files=())
+
+
+def _row(row: BorderResponse) -> dict[str, Any]:
+    scale = None if row.note else row.scale
+    return {**picked(row, "layer padding channels shape energy t aware"), "scale": scale, "note": row.note or None}
+
+
+def _table(responses: BorderResponses) -> Table:
+    """Tabulate E by layer and padding, and its mean over layers; what is wrong with a layer stands in place of E."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in responses.rows:
+        about = {"layer": row.layer, "map": by((row.channels, *row.shape)), "aware": row.aware}
+        energy = row.note or ("-" if row.energy.mean is None else row.energy.mean)
+        rows[row.layer] = {**about, **rows.get(row.layer, {}), named(row.padding): energy}
+    mean = {"layer": "mean", **{named(padding): responses.mean(padding) for padding in responses.paddings}}
+    headings = (*columns("layer map"), *map(Column, map(named, responses.paddings)), Column("aware", show="{:.0%}"))
+    return Table(headings, [*rows.values(), mean])
+
+
+DOOR = Door(
+    responses,
+    """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
+
+    E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
+    of what the interior usually is. Compare E only within a network, at one normalisation and kind of input; below .02
+    it is noise at 16 inputs. It is measured as trained, with each of --padding in place of that, and as trained with
+    the weights shuffled within each layer: what geometry makes by itself. Circular padding leaves convolutions no
+    border, and shows the noise; padded pools keep theirs. Aware is the share of channels with a border line of their
+    own.
+
+    Wrong --mean and --std may double E. responses warns where the first batch normalisation was trained on other
+    inputs, and names the usual ones that fit; or, without it, where a convolution hardly reacts.
+
+    \b
+    Example:
+      padviz responses model.onnx -o responses.png
+      padviz responses model.onnx --padding circular --inputs blank --format json
+    """,
+    "size paddings layers inputs n mean std seed no-shuffled",
+    model="trained",
+    defaults={"n": 16},
+    presets={"padding": RUNNING_ON},
+    counting="images",
+)

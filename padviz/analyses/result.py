@@ -1,0 +1,216 @@
+"""What public functions return: a value, its rows, and all that the command of that name shows of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from padviz.errors import DescriptionError, OptionError
+from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = TypeVar("Row")
+Made = TypeVar("Made", bound="Result[Any]")
+LINES = 10  # of what Python prints
+TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "github"}
+
+
+@dataclass(frozen=True)
+class Shown(Generic[Row]):
+    """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is `pictured`.
+
+    `notes` is what must be known of it, and `part` what a report of several results is made of.
+    """
+
+    rows: Sequence[Row]
+    report: Callable[[], Report]
+    draw: Callable[..., Figure] | None = None
+    axes: Callable[..., Axes] | None = None
+    pictured: bool = False
+    notes: Sequence[str] = ()
+    part: Any = None
+
+
+class Result(Generic[Row]):
+    """A result and its rows; printed, saved, drawn, and shown in a notebook as the command does.
+
+    Each function has a class of its own, which has the figures as attributes. A result counts, indexes and iterates
+    over its rows, which are frozen.
+
+    Examples
+    --------
+    >>> import padviz
+    >>> found = padviz.uneven("resnet18", 224)
+    >>> found.balanced, found[0].layer, len(found)
+    (False, 'conv1', 5)
+    >>> found.to_rows()[0]["consumed_after"]
+    2
+    """
+
+    _shown: Shown[Row]
+
+    @classmethod
+    def made_of(cls, found: object, *shown: Any, **more: Any) -> Self:
+        """Make the result that has all fields of what was `found`, and is `Shown` so."""
+        return _result(cls, _fields_of(found), Shown(*shown, **more))
+
+    def __reduce__(self) -> Any:
+        return _result, (type(self), _fields_of(self), self._shown)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """List the rows as dicts of plain values; the keys are those of the command's CSV."""
+        from padviz.reports.documents import plain
+        from padviz.reports.rendering import sheet_of
+
+        return [plain(record) for record in sheet_of(self._report).records]
+
+    def to_pandas(self) -> Any:
+        """Make a pandas DataFrame of `to_rows`.
+
+        Raises
+        ------
+        DescriptionError
+            If pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise DescriptionError("needs pandas", where="to_pandas", hint="pip install pandas") from None
+        return pandas.DataFrame(self.to_rows())
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        dpi: int | None = None,
+        width: int | None = None,
+        theme: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Write the report (.txt .json .csv .md), a picture (.png .svg .pdf), or the exact counts of a map.
+
+        Counts are .npy .npz .csv, as with the command's -o. `dpi`, or `width` in pixels, says how large a picture is,
+        and the `theme` is "light" or "dark"; other `options` are those of `plot`.
+
+        Raises
+        ------
+        OptionError
+            For another suffix, a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+        """
+        path = Path(path)
+        if os.path.lexists(path) and not overwrite:
+            raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
+        suffix, counted = path.suffix.lower(), COUNTS if self._counted else ()
+        if suffix in counted:
+            from padviz.reports.counts import write_counts
+
+            counts: Any = self
+            write_counts(counts, path)
+        elif suffix in TEXTS:
+            from padviz.files.atomic import aside
+            from padviz.reports.rendering import to_text
+
+            with aside(path) as temporary:
+                temporary.write_text(to_text(self._report, TEXTS[suffix]) + "\n", encoding="utf-8")
+        elif suffix in PICTURES and self._shown.draw:
+            from padviz.figures.canvas import asking, save
+
+            with asking(dpi, width, theme) if dpi or width or theme else nullcontext():  # a command has asked before
+                save(self._shown.draw(**options), path)
+        else:
+            known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._shown.draw else ())))
+            raise OptionError(
+                f"{suffix or 'no suffix'} is not written here", where=str(path), hint=f"use {' '.join(known)}"
+            )
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the command's picture, or one part of it into `ax`; `options` are those of the command, as `cmap`.
+
+        A new figure has the `dpi`, the `width` and the `theme` that are named, as with `save`.
+
+        In a notebook, and where pyplot is in use, a new figure is pyplot's, which `plt.show()` shows.
+
+        Raises
+        ------
+        OptionError
+            If the command draws no picture.
+        """
+        from padviz.figures.canvas import asking, pasted, shown, wear
+
+        look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
+        if self._shown.draw is None:
+            raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
+        if ax is not None and self._shown.axes is None:
+            return pasted(self._shown.draw(**options), ax)
+        with shown(), asking(**look):
+            axes = self._shown.axes(ax, **options) if self._shown.axes else self._shown.draw(**options).axes[0]
+            if ax is None:
+                wear(axes.figure)  # type: ignore[arg-type]
+            return axes
+
+    @cached_property
+    def _report(self) -> Report:
+        return self._shown.report()
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the value is a map of counts."""
+        return hasattr(self, "tally")
+
+    def _repr_html_(self) -> str:
+        from padviz.reports.rendering import to_html
+
+        if not self._shown.pictured or self._shown.draw is None:
+            return to_html(self._report)
+        from padviz.figures.canvas import png
+
+        return to_html(self._report, png(self._shown.draw()))
+
+    def __repr__(self) -> str:
+        from padviz.reports.rendering import to_screen
+
+        lines = [line for line in to_screen(self._report).split("\n") if line.strip()]
+        more = f"... {len(lines) - LINES + 1} more lines: print(result)" if len(lines) > LINES else ""
+        return "\n".join([*lines[: LINES - 1], more] if more else lines)
+
+    def __str__(self) -> str:
+        from padviz.reports.rendering import to_screen
+
+        return to_screen(self._report)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._shown.rows)
+
+    def __len__(self) -> int:
+        return len(self._shown.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
+        return self._shown.rows[at]
+
+
+def _fields_of(found: object) -> dict[str, Any]:
+    return {each.name: getattr(found, each.name) for each in fields(found)} if is_dataclass(found) else {}
+
+
+def _result(cls: type[Made], figures: dict[str, Any], shown: Shown[Any]) -> Made:
+    made = cls(**figures)
+    object.__setattr__(made, "_shown", shown)  # what was found is frozen
+    return made

@@ -1,0 +1,154 @@
+"""Where a trained network sees, beside what its geometry says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from padviz.analyses.door import Door
+from padviz.analyses.result import Result
+from padviz.analyses.trial import about
+from padviz.network.network import Size
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.wording import explained, with_ends
+from padviz.trained.weights.reading import as_trained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.trained.weights.trained_network import Trained
+
+Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class SeenResult(Result[Seen], Seen):
+    """Where a network sees: `.values` and `.usage` by place, `.by_usage` and `.by_distance`."""
+
+
+def seen(
+    network: str | Path | nn.Module | Trained,
+    images: str | Path | None = None,
+    patch: int = 24,
+    grid: int = 11,
+    n: int = 16,
+    *,
+    size: int | Size | None = None,
+    weights: str | Path | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    unfinished: Path | None = None,
+    resume: bool = False,
+    on_progress: Progress | None = None,
+) -> SeenResult:
+    """Measure where a trained network sees: how much its output changes when a patch is laid at each place of a grid.
+
+    The map stands beside that of usage at the same places, with the rank correlation between them; and, as the
+    yardstick, with that of the plain distance to the border.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    images : str or Path
+        A folder of photographs like those of the training.
+    patch : int
+        Side of the patch in pixels; it is the mean pixel all over.
+    grid : int
+        Places of the patch along each side, from border to border.
+    n : int
+        The number of crops, shared out among the pictures.
+    size : int or (height, width), optional
+        Input size in pixels; the network's own by default.
+    weights, noise, seed, mean, std, on_progress
+        As for `padviz.trial`.
+    unfinished : Path, optional
+        A file that keeps what is done, to the last value: remove it once what is made of it is stored.
+    resume : bool
+        Go on where an earlier call with the same options was interrupted, with what `unfinished` keeps.
+
+    Returns
+    -------
+    SeenResult
+        With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, folder, patch or grid that cannot be used.
+
+    Notes
+    -----
+    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of correlations are
+    corrected for the noise that few pictures have. The output is that of the first classes, or the first map.
+
+    Examples
+    --------
+    >>> import padviz, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3, padding=1))
+    >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
+    (5, 5)
+    """
+    from padviz.figures.trained import seeing
+    from padviz.files.unfinished import Keeping
+    from padviz.trained.trying.looked import look
+    from padviz.trained.trying.tried import Pictures
+
+    pictures = Pictures(images, n, noise, seed, mean, std)
+    trained = as_trained(network, size, weights)
+    keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
+    found = look(trained, patch, grid, pictures, keeping, on_progress)
+    draw, axes = partial(seeing.beside, found), partial(seeing.plot, found)
+    return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, True, found.notes)
+
+
+SEEN = (Column(""), *columns("seen usage"))
+
+
+def report_of(seen_map: Seen) -> Report:
+    """Report where a network sees, beside what its geometry says."""
+    sentence = explained(seen_map)
+    rows = [
+        {"": "Spearman with usage", "seen": with_ends(seen_map.by_usage)},
+        {"": "Spearman with distance to the border", "seen": with_ends(seen_map.by_distance)},
+        {"": "usage's minus distance's", "seen": with_ends(seen_map.gain)},
+        {"": "edge over inside", "seen": with_ends(seen_map.edge), "usage": f"{seen_map.edge_usage:.2f}"},
+    ]
+    what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
+    screen = [Lines([sentence]), Heading(about(seen_map, f"{what}; {seen_map.count} crops")), Table(SEEN, rows)]
+    keys = ["top", "left", "seen", "usage", "distance"]
+    grids = (grid.ravel().tolist() for grid in (seen_map.values, seen_map.usage, seen_map.distance))
+    places = zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)
+    sheet = [dict(zip(keys, (*place, *figures), strict=True)) for place, *figures in places]
+    facts = {"answer": sentence, **picked(seen_map, "network size images count pictures output patch tops lefts")}
+    edge = {"seen": seen_map.edge, "usage": seen_map.edge_usage}
+    facts |= {**picked(seen_map, "by_usage by_distance gain"), "edge": edge}
+    facts |= picked(seen_map, "values usage distance notes")
+    return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet), files=())
+
+
+DOOR = Door(
+    seen,
+    """Lay a neutral patch over crops of photographs, place by place, and compare the change of MODEL's output to usage.
+
+    Seen is the root mean square change of the output over crops. Spearman's rank correlation sets it against usage
+    under the patch, and, as the yardstick, against the plain distance to the border. Edge over inside is the mean of
+    the outermost places over that of the middle half. Intervals are of 95 %, over pictures; below 10 there are none.
+    Ctrl-C saves what is done; `--resume` continues from it.
+
+    \b
+    Example:
+      padviz seen model.onnx --images photos -o seen.png
+      padviz seen model.onnx --images photos --patch 32 --grid 7 --format json
+    """,
+    "size images n patch grid mean std seed noise resume",
+    model="trained",
+    defaults={"n": 16, "patch": 24, "grid": 11},
+    counting="places",
+)

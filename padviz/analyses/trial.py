@@ -1,0 +1,184 @@
+"""What changes do to a trained network as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padviz.analyses.door import Door
+from padviz.analyses.repadded import repadded
+from padviz.analyses.result import Result
+from padviz.network.network import Size
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Heading, Lines, Report, Table
+from padviz.reports.tables import by, pixels
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.trial import Trial, TrialRow
+from padviz.trained.trying.wording import against, answer, cell, needs
+from padviz.trained.weights.reading import as_trained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.trained.weights.trained_network import Trained
+
+Progress = Callable[[int, int], None]  # what is done, and all of it
+
+
+class TrialResult(Result[TrialRow], Trial):
+    """What changes do: `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one."""
+
+
+def trial(
+    network: str | Path | nn.Module | Trained,
+    images: str | Path | None = None,
+    size: int | Size | Sequence[int | Size] | None = None,
+    padding: str | Sequence[str] | None = None,
+    n: int = 64,
+    *,
+    trained_at: int | Size | None = None,
+    weights: str | Path | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    on_progress: Progress | None = None,
+) -> TrialResult:
+    """Try what other sizes and padding schemes do to a trained network as it is, before anything is trained.
+
+    Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
+    trained; a shift of the crops by one pixel, down and right, is the yardstick. A size is made in two ways: of a
+    larger or smaller crop of the scene at the same scale, and by resizing. Unless sizes or schemes are named, the
+    nearest balanced sizes below and above, and all padding schemes that keep the size of every map are tried.
+
+    Parameters
+    ----------
+    network : str, Path, torch.nn.Module or Trained
+        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    images : str or Path
+        A folder of photographs like those of the training.
+    size : int, or a list of int and (height, width), optional
+        Input sizes to try, in pixels.
+    padding : str or sequence of str, optional
+        Schemes to try in place of the padding of every convolution.
+    n : int
+        The number of crops, shared out among the pictures.
+    trained_at : int or (height, width), optional
+        The input size that the network was trained at, in pixels; its own by default.
+    weights : str or Path, optional
+        A file of weights for a module, or the name of weights that a factory takes.
+    noise : bool
+        Run on noise in place of pictures, which tells little.
+    seed : int
+        Of the places of crops, or the noise.
+    mean, std : sequence of float, optional
+        What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
+    on_progress : callable, optional
+        Told of the images that were run, and of how many there are.
+
+    Returns
+    -------
+    TrialResult
+        With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and `.plot()`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, folder, size or scheme that cannot be used.
+
+    Notes
+    -----
+    Intervals are of 95 %, over pictures; below 10 there are none. A picture is scaled such that 8/7 of the frame, or
+    all that the changes need, covers it (256 px of 224, as networks are usually tested), and never enlarged.
+
+    Examples
+    --------
+    >>> import padviz, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
+    >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
+    >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].value > 0.5
+    ('map', ['a shift by one pixel', 'circular padding'], True)
+    """
+    from padviz.figures.trained import trials
+    from padviz.trained.trying.tried import Pictures, try_all
+
+    pictures = Pictures(images, n, noise, seed, mean, std)
+    trained = as_trained(network, trained_at, weights)
+    tried = try_all(trained, size, padding, pictures, repadded, on_progress)
+    draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
+    return TrialResult.made_of(tried, tried.rows, partial(report_of, tried), draw, axes, True, tried.notes)
+
+
+HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
+
+
+def report_of(tried: Trial) -> Report:
+    """Report what changes do to a network as it is."""
+    sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}; against it as trained"
+    sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
+    table = Table(
+        (
+            Column("name", "change"),
+            *(_figure(name) for name in tried.shift.figures),
+            Column("against_shift", "minus the shift's, points", of=against),
+            Column("note", "not compared"),
+        ),
+        tried.rows,
+    )
+    screen = [Lines([sentence]), Heading(heading), table, Lines(needs(tried))]
+    facts = {"answer": sentence, **trial_facts(tried)}
+    return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet), files=())
+
+
+def about(outcome: Trial | Seen, what: str) -> str:
+    pictures = f"{outcome.pictures} picture{'' if outcome.pictures == 1 else 's'} in {outcome.images}"
+    return f"{outcome.title}, {by(outcome.size)}; {what} of {pictures}"
+
+
+def _figure(name: str) -> Column:
+    return Column(name, HEADINGS[name], lambda value: cell(name, value), lambda row: row.figures.get(name))
+
+
+def trial_facts(tried: Trial) -> dict[str, Any]:
+    """Pick the figures of a trial for JSON."""
+    rows = [_row(row) for row in tried.rows]
+    return {**picked(tried, "network size images count pictures output"), "rows": rows, **picked(tried, "notes")}
+
+
+def _row(row: TrialRow) -> dict[str, Any]:
+    about = {"change": row.kind, **picked(row, "size how padding")}
+    return {**about, **row.figures, **picked(row, "against_shift needs note")}
+
+
+def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, Any]:
+    """Lay a change out for CSV: a column for each figure and each end of its interval."""
+    figures = {name: row.figures.get(name) for name in names}
+    figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}
+    cells = {"change": row.kind, "size": pixels(row.size), **picked(row, "how padding needs note")}
+    for name, value in figures.items():
+        cells |= {name: value and value.value, f"{name}_low": value and value.low, f"{name}_high": value and value.high}
+    return cells
+
+
+DOOR = Door(
+    trial,
+    """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
+
+    The table has the share of crops whose best class a classifier keeps, and the mean KL divergence; for other outputs
+    their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the yardstick.
+    Intervals are of 95 %, over pictures; below 10 there are none. A size is made by a larger or smaller crop of the
+    same scene, and by resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and
+    --padding name.
+
+    \b
+    Example:
+      padviz trial model.onnx --images photos
+      padviz trial model.onnx --images photos --size 225 --padding reflect,partial -o trial.png
+    """,
+    "sizes paddings images n trained-at mean std seed noise",
+    model="trained",
+    defaults={"n": 64},
+    counting="images",
+)
