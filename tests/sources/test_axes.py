@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import padviz
-from padviz.cutting.chunks import Chunks, chunks_of
+from padviz.cutting.chunks import chunks_of
 from padviz.errors import PadvizError
 from padviz.geometry.receptive_fields import around_units, fields_of_units
 from padviz.network.listing import layer_rows
@@ -73,10 +73,8 @@ def test_units_of_a_volume_see_what_gradients_see(make, channels, sizes) -> None
                 assert (max(low, 0), min(high, n - 1)) == (own.min(), own.max())
 
 
-@pytest.mark.parametrize(
-    ("make", "channels", "sizes"), [*SIGNALS.values(), *VOLUMES.values()], ids=[*SIGNALS, *VOLUMES]
-)
-def test_tiles_of_any_axes_make_the_whole(make, channels, sizes) -> None:
+@of_volumes
+def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
     verified = padviz.verify_tiles(positive(make), sizes[0])
     assert verified.holds
     assert verified.precision == "float64"
@@ -101,42 +99,6 @@ def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
     for source in (module, path):
         with pytest.raises(PadvizError, match="sees what comes before each position alone"):
             padviz.usage(source, 128)
-
-
-@of_signals
-def test_a_stream_of_chunks_makes_the_whole(make, channels, sizes) -> None:
-    module = positive(make)
-    network = padviz.load(module, sizes[0])
-    step = padviz.tiles(network, 100 * sizes[0], 90 * sizes[0]).contexts[0][0].lattice
-    chunks = chunks_of(network, 2 * step)
-    signal = torch.rand((1, channels, 40 * step + sizes[0]), dtype=torch.double)
-    with torch.no_grad():
-        whole, streamed = module(signal), stream(module, signal, chunks)
-        assert streamed.shape == whole.shape
-        assert (whole - streamed).abs().max() < 1e-12 * whole.abs().max()
-    if chunks.again:
-        per_sample = whole.shape[-1] // signal.shape[-1]
-        heads = tuple(head._replace(drop_first=max(0, head.drop_first - per_sample)) for head in chunks.heads)
-        assert differs(module, signal, replace(chunks, again=chunks.again - 1, heads=heads), whole)
-
-
-def differs(module: nn.Module, signal: torch.Tensor, chunks: Chunks, whole: torch.Tensor) -> bool:
-    """Tell whether a stream makes anything else than the whole, or fails."""
-    try:
-        streamed = stream(module, signal, chunks).detach()
-    except RuntimeError:
-        return True
-    return streamed.shape != whole.shape or bool((whole - streamed).abs().max() > 1e-9 * whole.abs().max())
-
-
-def stream(module: nn.Module, signal: torch.Tensor, chunks: Chunks) -> torch.Tensor:
-    """Run a module on chunks as they come; what stands at the signal's ends is kept of the first and the last one."""
-    (head,), parts, start = chunks.heads, [], 0
-    while start + chunks.read + chunks.new <= signal.shape[-1]:
-        made = module(signal[..., start : start + chunks.read])
-        parts.append(made[..., head.drop_first if start else 0 : head.drop_first + head.units])
-        start += chunks.new
-    return torch.cat([*parts, module(signal[..., start:])[..., head.drop_first :]], -1)
 
 
 def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:

@@ -94,16 +94,6 @@ def at_each_place(x: Tensor, side: int = 2) -> Tensor:
     return seen.transpose(1, 2).reshape(x.shape)
 
 
-def by_pooled_queries(x: Tensor) -> Tensor:
-    """Attention in windows whose queries are pooled first, as in Hiera."""
-    n, c, h, w = x.shape
-    cells = x.view(n, c, h // 4, 2, 2, w // 4, 2, 2).permute(0, 2, 5, 4, 7, 3, 6, 1)  # n, h, w, in pairs, pairs, c
-    queries = cells.reshape(n, h // 4, w // 4, 4, 4, c).amax(3)
-    keys = cells.reshape(n, h // 4, w // 4, 16, c)
-    seen = functional.scaled_dot_product_attention(queries, keys, keys)
-    return seen.unflatten(3, (2, 2)).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h // 2, w // 2)
-
-
 def rolled(x: Tensor, hide: Callable[[Tensor, Tensor], Tensor] = torch.add, side: int = 4) -> Tensor:
     """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
     rows, cols = ((torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True))
@@ -144,7 +134,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),
     "attention in a grid": in_a_grid,
     "attention at each place": at_each_place,
-    "attention of pooled queries": by_pooled_queries,
     "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
     "a mask that is added": lambda x: rolled(x, added),
     "a mask that fills": lambda x: rolled(x, lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),

@@ -116,14 +116,11 @@ def warped(x: Tensor) -> Tensor:
     return functional.grid_sample(rand(x, 1, 3, 9, 9), x[:, :2].tanh().permute(0, 2, 3, 1), align_corners=True)
 
 
-FILES = (
-    SPREAD
-    | BATCHES
-    | {
-        "a padded frame": AMONG_CHANNELS["a padded frame"],
-        "a frame pooled": lambda x: functional.max_pool3d(x[:, :, None], (1, 2, 2))[:, :, 0],
-    }
-)
+FRAMES = {
+    "a padded frame": AMONG_CHANNELS["a padded frame"],
+    "a frame pooled": lambda x: functional.max_pool3d(x[:, :, None], (1, 2, 2))[:, :, 0],
+}
+FILES = SPREAD | BATCHES | FRAMES
 FUNCTIONS = SPREAD | BATCHES | AMONG_CHANNELS | {"correlated": correlated, "warped": warped}
 
 
