@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import padviz
+from tests.scoring.made import coco_files, scenes
 
 SIZE = (40, 64)
 
@@ -39,26 +38,20 @@ class Mask(Two):
         return made
 
 
-ANSWERED: dict[str, Callable[[Any], Any]] = {
-    "audit": lambda net: padviz.audit(net, SIZE),
+def at_size(name: str) -> Callable[[Any], Any]:
+    return lambda net: getattr(padviz, name)(net, SIZE)
+
+
+PLAIN = ["audit", "convert", "costs", "coverage", "fields", "filters", "layers", "load", "taps", "uneven", "usage"]
+ANSWERED = {name: at_size(name) for name in PLAIN} | {
     "chunks": lambda net: padviz.chunks(net, 16),
     "compare": lambda net: padviz.compare(net, SIZE, ["zero", "reflect"]),
-    "convert": lambda net: padviz.convert(net, SIZE),
-    "costs": lambda net: padviz.costs(net, SIZE),
-    "coverage": lambda net: padviz.coverage(net, SIZE),
     "diff": lambda net: padviz.diff(net, "vgg11", SIZE),
     "explore": lambda net: padviz.explore(net, [SIZE], padding=["zero"]),
-    "fields": lambda net: padviz.fields(net, SIZE),
-    "filters": lambda net: padviz.filters(net, SIZE),
-    "layers": lambda net: padviz.layers(net, SIZE),
-    "load": lambda net: padviz.load(net, SIZE),
     "repad": lambda net: padviz.repad(net, "reflect", SIZE),
     "rings": lambda net: padviz.rings("gt.json", "pred.json", net, SIZE, rings=1),
     "sizes": lambda net: padviz.sizes(net, "30:60"),
-    "taps": lambda net: padviz.taps(net, SIZE),
     "tiles": lambda net: padviz.tiles(net, SIZE, 16),
-    "uneven": lambda net: padviz.uneven(net, SIZE),
-    "usage": lambda net: padviz.usage(net, SIZE),
 }
 RUN: dict[str, Callable[[Any], Any]] = {  # which asks for one image
     "detect": lambda net: padviz.detect(net, size=SIZE),
@@ -84,21 +77,11 @@ def advice(ask: Callable[[Any], Any], module: nn.Module) -> list[str]:
     return found
 
 
-@pytest.fixture
-def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The objects and detections of two pictures."""
-    monkeypatch.chdir(tmp_path)
-    boxes = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 9, 8], "id": 1, "area": 72, "iscrowd": 0}]
-    images = [{"id": 1, "width": SIZE[1], "height": SIZE[0], "file_name": "a.png"}]
-    truth = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]}
-    Path("gt.json").write_text(json.dumps(truth))
-    Path("pred.json").write_text(json.dumps([{**boxes[0], "score": 0.9}]))
-
-
-@pytest.mark.usefixtures("scenes")
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(("module", "which"), [(Two, 0), (Mask, 1)], ids=["a number", "a tensor"])
 @pytest.mark.parametrize("name", [name for name in ANSWERED if name not in ("chunks", "load")])
 def test_what_the_error_advises_works(name: str, module: type[nn.Module], which: int) -> None:
+    coco_files(scenes(0, images=2))
     torch.manual_seed(0)
     network = module().eval()
     said = advice(ANSWERED[name], network)

@@ -107,18 +107,17 @@ def test_how_often_d_went_with_the_offset_is_said_where_both_signs_occur(
 
 def test_of_a_layer_without_finite_weights_the_geometry_is_right() -> None:
     net = network()
+    options = ("filters", "filtered_net:net", "--weights", "w.pth")
     net[0].weight.data[0, 0, 0, 0] = torch.nan
     torch.save(net.state_dict(), "w.pth")
-    options = ("filters", "filtered_net:net", "--weights", "w.pth")
     first = json.loads(run(*options, "--format", "json").stdout)["layers"][0]
     assert (first["strided"], first["stride"], first["height"]) == (True, [2, 2], None)
     assert first["why"] == "weights are NaN or infinite"
     assert "0* 3/2 8" in [" ".join(line.split()) for line in run(*options).stdout.splitlines()]
     net[3].weight.data[:] = torch.nan
     torch.save(net.state_dict(), "w.pth")
-    assert told(*options).startswith(
-        "padviz: filtered_net:net: nothing can be measured: 0: its weights are NaN or infinite, and 1 more like it; use"
-    )
+    line = "filtered_net:net: nothing can be measured: 0: its weights are NaN or infinite, and 1 more like it; use"
+    assert told(*options).startswith(f"padviz: {line}")
 
 
 MISSING = {

@@ -115,31 +115,16 @@ def test_a_picture_is_drawn_beside_what_is_printed(line: str) -> None:
 # audit
 
 
-def test_what_speaks_against_a_remedy_is_said_and_it_comes_last() -> None:
+def test_what_speaks_against_a_remedy_comes_last() -> None:
     prices = [each.price for each in padviz.audit("vgg19", 225).remedies]
-    free = prices.count(None)
-    assert prices[:free] == [None] * free
-    assert None not in prices[free:]
+    assert prices == sorted(prices, key=lambda price: price is not None)
     assert "only has fewer stride remainders" in prices
 
 
 def test_what_the_screen_leaves_out_is_counted() -> None:
     text = run("audit", "resnet50", "--size", "224").stdout
-    listed = {int(i) for i in re.findall(r"^  ? ?(\d+) \S", text, re.MULTILINE)}
-    left = len(padviz.audit("resnet50", 224).remedies) - max(listed)
-    assert re.findall(r"^And (\d+) further remedies: --format json$", text, re.MULTILINE) == [str(left)]
-
-
-def test_several_make_a_row_each() -> None:
-    result = run("audit", "vgg19", "resnet18", "--size", "224", "--size", "225")
-    rows = [re.split(r"  +", line.strip()) for line in result.stdout.splitlines()[2:-1]]
-    assert [row[:3] for row in rows] == [
-        ["vgg19", "224", "symmetric, narrow rim"],
-        ["vgg19", "225", "symmetric, narrow rim"],
-        ["resnet18", "224", "lopsided, typical rim"],
-        ["resnet18", "225", "symmetric, narrow rim"],
-    ]
-    assert [row[-1] for row in rows] == ["nothing to do", *["none, else partial"] * 2, "nothing to do"]
+    listed = max(int(i) for i in re.findall(r"^ {0,2}(\d+) \S", text, re.MULTILINE))
+    assert f"\nAnd {len(padviz.audit('resnet50', 224).remedies) - listed} further remedies: --format json\n" in text
 
 
 def test_remedies_that_share_a_line_have_one_command_and_python_is_told_in_its_own_words() -> None:
