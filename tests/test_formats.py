@@ -176,7 +176,8 @@ ALSO = {  # what else a column may be called in JSON
     **dict.fromkeys(("0 to 25 %", "25 to 50 %", "50 to 100 %"), ("ap",)),  # of the classes
     **dict.fromkeys(("outermost", "innermost"), ("recall",)),
 }
-WORKED_OUT = ("row", "column", "left", "top", "uneven", "D above 0")  # places, and what is counted or compared
+# Places, code, and what is counted or compared.
+WORKED_OUT = ("row", "column", "left", "top", "edit", "uneven", "D above 0")
 
 
 def unstated(facts: Known, columns: Sequence[str], row: Sequence[str], exact: bool) -> list[tuple[str, str]]:
@@ -203,9 +204,9 @@ def unstated(facts: Known, columns: Sequence[str], row: Sequence[str], exact: bo
 
 def test_csv_states_what_json_does(report: Report, facts: Known) -> None:
     head, *rows = csv.reader(io.StringIO(to_text(report, "csv")))
-    assert rows
+    assert rows or report.name == "sizes"
     assert len({*head}) == len(head)
-    assert {len(row) for row in rows} == {len(head)}
+    assert {len(row) for row in rows} <= {len(head)}
     assert all(re.fullmatch(r"[a-z0-9_]+|", key) for key in head)
     assert [wrong for row in rows for wrong in unstated(facts, head, row, exact=True)] == []
 
