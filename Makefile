@@ -1,18 +1,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
+.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
 
+# What can be made, with the comment above each.
+help:
+	@awk '/^#/ {words = substr($$0, 3)} /^[a-z][a-z%-]*:/ {sub(":.*", ""); printf "%-22s %s\n", $$0, words} !/^#/ && !/:=/ {words = ""}' Makefile
+
+# An audit and a usage map, in an environment of its own.
 demo: .venv/.installed
 	$(BIN)/padviz audit resnet50 --size 224
 	@echo
 	$(BIN)/padviz usage vgg19 --size 512
 	@echo "The picture is $(CURDIR)/vgg19-512-usage.png"
 
+# All tests but the slow ones.
 test: .venv/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
@@ -26,16 +33,23 @@ test-slow: .venv/.tools .venv/.docs .venv/.chromium
 
 # Runs what padviz prints for other libraries in these libraries, which are installed for that.
 test-tiles: .venv/.tools
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test-tiles]'
+	$(BIN)/python -m pip install --quiet --group tiles
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark tests/cutting/test_libraries.py
 
 # Reads some 400 networks of eight libraries and holds them against their own gradients: about 25 minutes.
 test-zoo: .venv-zoo/.tools
 	OMP_NUM_THREADS=1 .venv-zoo/bin/python -m tests.zoo -o docs/networks.md
 
+# The tests with the lowest versions that pyproject.toml allows.
 test-lowest: .venv-lowest/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL)
 
+# Mends what ruff can mend.
+lint: .venv/.tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Linters, types, floors, the budget of lines, and the laws without and with checked compiled code.
 check: .venv/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -72,11 +86,13 @@ wheel: .venv/.build
 paper: .venv/.paper
 	$(BIN)/python paper/build.py
 
+# Whole commands against scripts that people would write: on an idle machine.
 bench: .venv/.tools
 	mkdir -p .bench
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-json=.bench/run.json
 	$(BIN)/python -m tests.benchmarks.report .bench/run.json docs/evidence/benchmarks.md
 
+# The pictures of the README and the docs.
 figures: .venv/.tools .venv/.chromium
 	rm -rf figures
 	$(BIN)/padviz export configs/exports/deck.toml -o figures
@@ -92,7 +108,7 @@ figures: .venv/.tools .venv/.chromium
 	$(BIN)/padviz compare resnet50 --size 225 --padding zero,replicate,reflect,symmetric,circular,partial \
 		-o docs/resnet50-schemes.png --overwrite
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
-	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite
+	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite # not kept: docs/build.py makes it, too
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
 
 # Approves pictures as they are drawn now: look at them first.
@@ -135,42 +151,45 @@ figures-trained: .venv/.tools
 	$(BIN)/python -W ignore experiments/seams.py .bench/trained/centerface.onnx \
 		.bench/trained/photographs/astronaut.png -o docs/seams.png
 
+# Removes all that was made.
 clean:
 	rm -rf .venv .venv-lowest .venv-zoo .bench dist docs/_build paper/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Install Python's venv module first: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' # which knows dependency groups
 
 .venv/.installed: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
 .venv/.tools: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,keras,dask]'
+	$(BIN)/python -m pip install --quiet --group test -e '.[torch,onnx,trained,keras,dask]'
 	touch $@
 
 .venv/.docs: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 .venv/.build: .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check build uv
+	$(BIN)/python -m pip install --quiet build uv
 	touch $@
 
 .venv/.paper: .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pypandoc_binary typst
+	$(BIN)/python -m pip install --quiet pypandoc_binary typst
 	touch $@
 
 .venv-lowest/.tools: .venv/bin/python pyproject.toml
 	$(BIN)/python -m venv --clear .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[test,torch,onnx,trained,keras,dask]'
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --group test -e '.[torch,onnx,trained,keras,dask]'
 	touch $@
 
 .venv-zoo/.tools: .venv/bin/python pyproject.toml
 	$(BIN)/python -m venv --clear .venv-zoo
-	.venv-zoo/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,torch,onnx,trained,keras,test-zoo]'
+	.venv-zoo/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-zoo/bin/python -m pip install --quiet --group test --group zoo -e '.[torch,onnx,trained,keras]'
 	touch $@
 
 .venv/.chromium: .venv/bin/python

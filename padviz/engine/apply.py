@@ -147,7 +147,7 @@ def _numba() -> Any:
         missing = (
             "is not installed" if error.name == "numba" else f"cannot be imported ({' '.join(str(error).split())})"
         )
-        line = f"numba {missing}: numpy counts, the same numbers in more time; pip install 'padviz[fast]'"
+        line = f"numba {missing}: numpy counts, the same numbers in more time; pip install numba"
         warnings.warn(line, Slower, stacklevel=2)
         return None
     return numba

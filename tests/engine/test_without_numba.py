@@ -11,7 +11,7 @@ from pathlib import Path
 import padviz
 
 ROOT = Path(__file__).parent.parent.parent
-LINE = "numba is not installed: numpy counts, the same numbers in more time; pip install 'padviz[fast]'"
+LINE = "numba is not installed: numpy counts, the same numbers in more time; pip install numba"
 COMMAND = """
 import sys, tests.without_numba
 from padviz.engine import apply

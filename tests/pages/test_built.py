@@ -78,7 +78,7 @@ STICKING_OUT = """() => {
 
 @SLOW
 def test_a_phone_scrolls_no_page_sideways(browser: Any, tmp_path: Path) -> None:
-    pytest.importorskip("furo", reason="the extra padviz[docs] is not installed")
+    pytest.importorskip("furo", reason="the group docs is not installed")
     subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path)], check=True)
     site = tmp_path / "html"
     assert broken(site) == []
