@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis.operations import Window, place
 from padviz.engine.apply import LIMB_BITS, carry
 from padviz.engine.limbs import (
     count_below_half,
@@ -140,14 +139,6 @@ def test_a_map_that_grows_counts_by_more_than_limbs_hold_is_taken_in_parts(
         units = padviz.usage(net, size).target.shape
         assert sum(counts.flat) == units[0] * units[1] * kernel**depth * 2 * 9**19
     assert padviz.coverage(net, size).total == sum(counts.flat)
-
-
-def test_same_rules() -> None:
-    assert place(Window(4, padding="same"), 9) == (1, 2, 9)
-    assert place(Window(3, 2, padding="same_upper"), 8) == (0, 1, 4)
-    assert place(Window(3, 2, padding="same_lower"), 8) == (1, 0, 4)
-    assert place(Window(3, 2, padding="same_upper"), 9) == (1, 1, 5)
-    assert place(Window(1, 2, padding="same_upper"), 9) == (0, 0, 5)
 
 
 def test_branches_that_end_elsewhere_are_ignored() -> None:
