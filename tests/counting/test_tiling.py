@@ -89,7 +89,7 @@ FAMILIES = sorted({*zoo()} - {*DEEPER.split()} | {"resnet152"})
 
 @pytest.mark.parametrize(("name", "scheme"), thirds(FAMILIES, [None, *SCHEMES]))
 @given(data=st.data())
-@examples(2)
+@examples(1)
 def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
     core, period = core_of(name, scheme)
     if not core:  # branches that valid and full take apart: refused, and tested as such

@@ -267,4 +267,5 @@ def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
     alike = np.zeros(len(right), dtype=bool)
     alike[first:stop] = same(tile[..., first:stop], whole[..., first + offset : stop + offset], whole)
     assert not (right & ~alike).any(), (seed, module)
-    assert hides(module) or (right == alike).all(), (seed, module)
+    varies = (tile != tile[:1]).flatten(0, 1).any(0).numpy()  # what reads nothing but padding is alike anywhere
+    assert hides(module) or (right == alike)[varies].all(), (seed, module)

@@ -186,10 +186,10 @@ def test_objects_lie_within_what_one_tile_has_right() -> None:
     assert max(nearer) <= max(gap) - 200
 
 
-@pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50"])
+@pytest.mark.parametrize("name", ["unet", "unet_padded"])
 def test_a_level_needs_less_context_and_still_keeps_every_unit_once(name: str) -> None:
     network, contexts = padviz.load(name), []
-    for level in (None, 0.999, 0.99, 0.9):
+    for level in (None, 0.999, 0.9):
         plan = plan_tiles(network, (1020, 1020), (508, 508), level=level)
         assert (kept(plan) == 1).all()
         contexts.append(plan.contexts[0][0].before)
@@ -202,8 +202,8 @@ def test_a_level_needs_less_context_and_still_keeps_every_unit_once(name: str) -
 @pytest.mark.parametrize("level", [None, 0.999])
 def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_between_right(level: float | None) -> None:
     net = padviz.load("unet_padded")
-    context = 94 if level is None else 71
-    for least in (32, 160, 176, 208, 224):
+    context, enough = (94, 224) if level is None else (71, 176)
+    for least in (32, enough - 16, enough):
         tile = least - 16, least - 16
         if tile[0] - 2 * context < 16:
             with pytest.raises(OptionError, match=f"{tile[0]} px are too few: a tile needs {least}"):
