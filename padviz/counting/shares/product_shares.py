@@ -71,15 +71,16 @@ class ProductShares(Shares):
         tall, wide = (Counter({(a, due): n for (a, due), n in times.items() if due}) for times in (tall, wide))
         if not tall or not wide:
             return ShareSums(given, used, 0.0, 0.0, 0.0, 0.0)
-        noise = 0.0 if self.core.exact else NOISE
+        exact = self.core.exact
+        noise = 0.0 if exact else NOISE
 
         def starved(one: Given, other: Given) -> bool:
             count, due = one[0] * other[0], one[1] * other[1]
-            return bool(2 * count < due) if self.core.exact else bool(count / due < (1 - noise) / 2)
+            return bool(2 * count < due) if exact else bool(count / due < (1 - noise) / 2)
 
         def fair(one: Given, other: Given) -> bool:
             count, due = one[0] * other[0], one[1] * other[1]
-            return bool(2 * count <= 3 * due) if self.core.exact else bool(count / due <= (1 + noise) * 3 / 2)
+            return bool(2 * count <= 3 * due) if exact else bool(count / due <= (1 + noise) * 3 / 2)
 
         ends = [_extremes([*times]) for times in (tall, wide)]
         least, most = (_ratio(a * b, due * owed) for (a, due), (b, owed) in zip(*ends, strict=True))
