@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -167,10 +167,7 @@ def chunks(
 
 
 def _report(plan: Plan) -> Report:
-    from padviz.cutting.context import LEVELS, graded_heads
-
-    graded = graded_heads(plan.network, plan.image, plan.contexts, LEVELS)
-    return report_of(plan.network, plan.contexts, graded, LEVELS, Planned(plan, ignored=plan.ignored))
+    return report_of(plan.network, plan.contexts, Planned(plan, ignored=plan.ignored))
 
 
 def _draw(plan: Plan) -> Figure:
@@ -246,10 +243,6 @@ def verify_tiles(
     return verify(run, kept, trained.size, channels_read(trained), without, seed)
 
 
-Ends = Sequence[tuple[int, int]]  # of each level: before and after
-Graded = Mapping[str, Sequence[Ends] | None]
-
-
 @dataclass(frozen=True)
 class Planned:
     """What is reported besides the contexts, as far as it was asked for; `ignored` are layers, and why they matter.
@@ -269,13 +262,8 @@ class Planned:
 SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "times the pixels", "{:,.2f}"))
 
 
-def report_of(
-    network: Network, contexts: Sequence[Sequence[Context]], graded: Graded, levels: Sequence[float], more: Planned
-) -> Report:
-    """Report the context of every head on each axis, and the plan of an image and the call to paste, if there are any.
-
-    `graded` has, by head, the (before, after) of each level on each axis.
-    """
+def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Planned) -> Report:
+    """Report the context of every head on each axis, with the plan of an image and the call to paste, if any."""
     plan, recipe, verified = more.plan, more.recipe, more.verified
     rows = [
         {
@@ -285,17 +273,15 @@ def report_of(
             "after": context.after,
             "lattice": context.lattice,
             "stride": float(context.stride),
-            **_graded(graded[context.layer], i, levels),
         }
         for pair in contexts
-        for i, (axis, context) in enumerate(zip(network.axes, pair, strict=True))
+        for axis, context in zip(network.axes, pair, strict=True)
     ]
-    graded_columns = [Column(_key("at", level), f"{100 * level:g} %", of=_at(level)) for level in levels]
-    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}"), *graded_columns), rows)
+    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
     sheet = Table(columns(" ".join(rows[0])), rows)
     barrier = next((context.barrier for pair in contexts for context in pair if context.barrier), None)
     facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
-    facts |= {"levels": [*levels], "plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
+    facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
     shown = [comparison(verified)] if verified else []
     if more.chunks:
@@ -307,7 +293,7 @@ def report_of(
     more_chunks = chunked(more.chunks) if plan else ()
     first = Lines((*answers, *ignoring(more.ignored), *ways_out(contexts), *more_chunks, *shown))
     rounded = ", each rounded up" if more.chunks else ""
-    about = f"before, after: {pixels} around what a tile keeps{rounded}; % of the paths come from within so many."
+    about = f"before, after: {pixels} around what a tile keeps{rounded}."
     screen: list[Sequence[Block]] = [[Heading(network.title), first, table, Lines((about,))]]
     if more.sizes or more.image:
         screen.append([Heading(_listing(network, more)), Table(SIZES, more.sizes)])
@@ -324,28 +310,6 @@ def _listing(network: Network, more: Planned) -> str:
     if not more.sizes:
         return f"No tile is smaller than {image}: run it whole."
     return f"Tile sizes for {image}: --tile plans one"
-
-
-def _graded(ends_of: Sequence[Ends] | None, axis: int, levels: Sequence[float]) -> dict[str, int | None]:
-    """List the graded context on one axis by its keys."""
-    ends = [(None, None)] * len(levels) if ends_of is None else ends_of[axis]
-    return {
-        _key(side, level): n
-        for level, pair in zip(levels, ends, strict=True)
-        for side, n in zip(("before", "after"), pair, strict=True)
-    }
-
-
-def _at(level: float) -> Callable[[Mapping[str, Any]], str | None]:
-    def of(row: Mapping[str, Any]) -> str | None:
-        before, after = row[_key("before", level)], row[_key("after", level)]
-        return None if before is None else f"{before}, {after}"
-
-    return of
-
-
-def _key(side: str, level: float) -> str:
-    return f"{side}_{100 * level:g}".replace(".", "_")
 
 
 def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

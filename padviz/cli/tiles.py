@@ -39,10 +39,10 @@ def command(
     A unit of a tile is right if it reads the same pixels, at the same phase of every stride, and the same padding as in
     the whole image. With --size, of the image, and --tile, the tiles are planned: as few as keep every unit right, each
     as large as --tile, or up to one step of the lattice smaller so that the last ends with the image. Without --tile,
-    tile sizes are listed, those that fit into --size, with what each costs. The context from which 99 % and 99.9 % of
-    the paths come is shown beside the exact one. With --for, the call of a library is printed, and whether it is exact.
-    With --verify, MODEL, a module or an ONNX file, runs on noise, at the smallest image with three tiles a side instead
-    of --size and --tile.
+    tile sizes are listed, those that fit into --size, with what each costs. With --level, the context is less than is
+    exact: that from which such a share of the paths of each unit comes. With --for, the call of a library is printed,
+    and whether it is exact. With --verify, MODEL, a module or an ONNX file, runs on noise, at the smallest image with
+    three tiles a side instead of --size and --tile.
 
     Of a signal, --chunk says what chunks of a stream must read again of the one before, and which units to drop.
 
@@ -55,7 +55,7 @@ def command(
     from padviz.analyses.asked import asked as as_asked
     from padviz.analyses.tiles import Planned, report_of, verify_tiles, words_of
     from padviz.cutting.chunks import chunks_of
-    from padviz.cutting.context import LEVELS, contexts_of, graded_heads
+    from padviz.cutting.context import contexts_of
     from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.handover import handover
     from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
@@ -77,7 +77,6 @@ def command(
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)
-    graded = graded_heads(network, image, contexts, LEVELS)
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
     chunks = chunks_of(replace(network, size=image), chunk, without) if chunk else None
@@ -87,7 +86,7 @@ def command(
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
     ignored, asked = ignored_of(network, without), image if size and listing else ()
     more = Planned(plan, recipe, verified, sizes, asked, ignored, chunks)
-    report = report_of(network, contexts, graded, LEVELS, more)
+    report = report_of(network, contexts, more)
     if plan and to.beside and to.path:
         save(figures.tiles(plan, words_of(plan)), to.path)
     to.show(report)

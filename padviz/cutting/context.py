@@ -17,7 +17,6 @@ from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
 
-LEVELS = (0.99, 0.999)  # that are told
 MOST_PHASES = 16  # units of one period of the lattice that are looked at
 
 
@@ -154,13 +153,6 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
             far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
             contexts[k] = max(contexts[k][0], ceil(low - near)), max(contexts[k][1], ceil(far - high))
     return contexts
-
-
-def graded_heads(
-    network: Network, size: Size, contexts: Sequence[Sequence[Context]], levels: Sequence[float]
-) -> dict[str, list[list[BeforeAfter]] | None]:
-    """Find the graded contexts of several heads, by name."""
-    return {own[0].layer: all_graded(network, size, own, levels) for own in contexts}
 
 
 def all_graded(

@@ -37,12 +37,6 @@ def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> Non
     assert [row["tile"][0] for row in facts(f"tiles one.toml --size {size}")["sizes"]] == tiles
 
 
-def test_a_network_that_sees_more_than_is_counted_has_a_plan_without_grades() -> None:
-    found = facts("tiles densenet201 --size 100000 --tile 5000")
-    assert found["contexts"][0]["height"]["before_99"] is None
-    assert found["plan"]["tiles"] > 100
-
-
 def test_norms_are_ignored_where_that_is_asked_for() -> None:
     line = "tiles efficientnet_b0 --size 2048 --tile 1024"
     assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*line.split()).stderr
