@@ -88,7 +88,8 @@ def uneven(
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = ledger(wanted, pixels)
-    part = str(network.origin if isinstance(network, Network) else network), wanted, rows
+    named = network.origin if isinstance(network, Network) else network
+    part = str(named) if isinstance(named, str | Path) else "", wanted, rows
     listed, draw = rows.layers if all_ else rows.uneven, partial(ledger_bars.padding, rows, wanted.title)
     return UnevenResult.made_of(rows, listed, partial(report_of, [part], all_), draw, part=part)
 
