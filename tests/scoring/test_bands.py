@@ -220,7 +220,7 @@ def spoil(path: str, content: Any) -> None:
         content.save(path)
 
 
-@pytest.mark.parametrize(("path", "content", "line"), MISTAKES, ids=str)
+@pytest.mark.parametrize(("path", "content", "line"), MISTAKES, ids=[line for *_, line in MISTAKES])
 def test_a_mistake_is_one_line(path: str, content: Any, line: str) -> None:
     classified(n=5)
     masks(n=2)
