@@ -17,7 +17,7 @@ from padviz.cutting.chunks import chunks_of
 from padviz.errors import PadvizError
 from padviz.geometry.receptive_fields import around_units, fields_of_units
 from padviz.network.listing import layer_rows
-from tests.signals import SIGNALS, VOLUMES, CausalDecoder, Demucs, Tcn, positive
+from tests.signals import SIGNALS, VOLUMES, Demucs, Tcn, positive
 
 of_signals = pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
 of_volumes = pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
@@ -80,12 +80,6 @@ def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
     assert verified.precision == "float64"
     assert verified.tiles == 3 ** len(verified.image)
     assert all(difference > 100 * verified.difference for difference in verified.one_less.values())
-
-
-def test_what_is_causal_needs_nothing_after() -> None:
-    for module in (Tcn(), CausalDecoder()):
-        (context,) = padviz.tiles(module, 4000, 200).contexts[0]
-        assert (context.after, context.before > 0) == (0, True)
 
 
 def test_a_size_of_a_signal_may_have_one_row() -> None:

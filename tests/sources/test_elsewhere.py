@@ -96,6 +96,3 @@ def test_weights_that_are_not_read_get_the_road_that_works(tmp_path: Path) -> No
     saved(nn.Conv2d(3, 2, 3), tmp_path / "net.pt2")
     with pytest.raises(PadvizError, match=r"net\.pt2: is read without its weights; export it to \.onnx, with them"):
         padviz.filters(tmp_path / "net.pt2")
-    _checkpoint(tmp_path / "best.pt")
-    with pytest.raises(PadvizError, match=r"is a checkpoint of Ultralytics"):
-        padviz.filters(tmp_path / "best.pt")

@@ -112,23 +112,18 @@ def added(scores: Tensor, hidden: Tensor) -> Tensor:
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "roll": lambda x: torch.roll(x, (5, -3), (2, 3)),
-    "roll and back": lambda x: torch.roll(torch.roll(x, 5, 2).relu(), -4, 2),
     "rows from the front put behind": lambda x: torch.cat([x[:, :, 7:], x[:, :, :7]], 2),
     "a mirrored slice of mirrored rows as padding": lambda x: torch.cat([x, x.flip(3)[..., 1:4]], 3),
     "rows picked as padding": lambda x: x[:, :, [1, 0, *range(x.shape[2]), -1]],
-    "rows selected as padding": lambda x: x.index_select(3, torch.tensor([0, 0, *range(x.shape[3])])),
     "places of windows in another order": lambda x: (
         windows(x).flatten(4)[..., [*range(15, -1, -2), *range(0, 15, 2)]].permute(0, 1, 4, 2, 3).flatten(1, 2)
     ),
-    "one row": lambda x: x[:, :, 3, None],
     "every other row of some": lambda x: x[:, :, 3:][..., 1:, :][:, :, ::2, 4:-2],
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
-    "softmax in windows": lambda x: whole(windows(x).flatten(4).softmax(4).unflatten(4, (4, 4))),
     "softmax in a part of windows": lambda x: whole(
         windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)
     ),
     "softmax of windows at a place": lambda x: whole(windows(x).softmax(2)),
-    "windows added to what met in them": lambda x: whole(windows(x) + windows(x).softmax(4)),
     "linear in windows": lambda x: in_windows(x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT),
     "attention in windows": in_windows,
     "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),
@@ -136,9 +131,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention at each place": at_each_place,
     "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
     "a mask that is added": lambda x: rolled(x, added),
-    "a mask that fills": lambda x: rolled(x, lambda scores, hidden: scores.masked_fill(hidden, -torch.inf)),
     "a mask that picks": lambda x: rolled(x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
-    "what is seen, picked": lambda x: rolled(x, lambda scores, hidden: torch.where(~hidden, scores, -torch.inf)),
 }
 
 

@@ -24,12 +24,8 @@ MOVING = [
     "Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "ReverseSequence", "Col2Im", "MaxUnpool",
     "NonMaxSuppression", "GridSample", "DeformConv", "Scan", "Loop", "If", "RoiAlign", "MaxRoiPool", "CumSum", "DFT",
     "STFT", "TopK", "Compress", "Trilu", "Conv", "AveragePool", "own.DeformConv2d", "com.microsoft.CropAndResize",
-    "CenterCropPad", "Unique", "LSTM", "roll", "flip", "fliplr", "rot90", "unfold", "fold", "gather", "scatter_add",
-    "index_put", "take_along_dim", "conv3d", "conv_transpose1d", "avg_pool1d", "max_pool3d", "max_unpool2d",
-    "adaptive_avg_pool1d", "grid_sample", "grid_sampler_2d", "deform_conv2d", "roi_align", "nms", "sort", "topk",
-    "cumsum", "fft_fft2", "lstm", "gru", "as_strided", "tril", "diagonal", "im2col",
-    "cdist", "linalg_inv", "matrix_exp", "foreach_add", "cholesky_solve", "kron", "logsumexp",
-    "quantile", "cosine_similarity", "histc", "aminmax", "renorm", "std_mean", "own.SumPositions",
+    "CenterCropPad", "Unique", "LSTM", "gather", "conv3d", "grid_sampler_2d", "nms", "lstm", "im2col", "foreach_add",
+    "own.SumPositions",
 ]  # fmt: skip
 STAYING = [
     "Foo", "own.Mystery", "Erf", "Gelu", "lgamma", "erfinv", "i0", "sinc", "heaviside", "frac",
@@ -53,7 +49,7 @@ class Made(nn.Module):
         return self.function(self.conv(x))
 
 
-@pytest.mark.parametrize("op", ["GridSample", "ReverseSequence", "rot90"])
+@pytest.mark.parametrize("op", ["GridSample", "rot90"])
 def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_path: Path) -> None:
     network: Any = Made(lambda x: x.rot90(2, (2, 3)))
     if op != "rot90":
@@ -73,18 +69,10 @@ def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) ->
     assert (padviz.usage(taken, 32).counts == padviz.usage(added, 32).counts).all()
 
 
-OTHER_SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "mse_loss": lambda y: functional.mse_loss(y, y.sin()),
-    "frobenius_norm": lambda y: torch.frobenius_norm(y, 1),
-    "diagflat": lambda y: y.diagflat(),
-    "norm_except_dim": lambda y: torch.norm_except_dim(y, 1),
-}
-
-
-@pytest.mark.parametrize("op", OTHER_SHAPES)
-def test_what_makes_another_shape_is_not_elementwise(op: str) -> None:
-    with pytest.raises(PadvizError, match=f"{op} makes .* of 1 x 4 x 14 x 14, so it is not elementwise; `layer`"):
-        padviz.usage(padviz.load(Made(OTHER_SHAPES[op]), size=16, neutral=[op]))
+def test_what_makes_another_shape_is_not_elementwise() -> None:
+    net = padviz.load(Made(lambda y: functional.mse_loss(y, y.sin())), size=16, neutral=["mse_loss"])
+    with pytest.raises(PadvizError, match=r"mse_loss makes .* of 1 x 4 x 14 x 14, so it is not elementwise; `layer`"):
+        padviz.usage(net)
 
 
 def joins(function: Callable[..., Any], args: Sequence[Any]) -> bool:

@@ -11,9 +11,8 @@ from torch.nn import functional
 
 import padviz
 from padviz.axis.operations import Window
-from padviz.network.layer import Layer, Origin
+from padviz.network.layer import Origin
 from padviz.network.rewrites import padded_windows, with_pads_before, with_pads_joined
-from padviz.sources.toml.build import parse
 from tests.sources.test_onnx_ops import model_of, saved
 
 
@@ -53,12 +52,6 @@ class Padded(nn.Module):
         return self.conv(self.pad(x))
 
 
-def test_a_module_is_the_origin_of_its_layers() -> None:
-    reflected = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), reflected)
-    assert origins(padviz.load(module)) == {name: Origin(name) for name in ("0", "1.1", "2")}
-
-
 @pytest.mark.parametrize(
     "pad", [nn.ZeroPad2d(1), lambda x: functional.pad(x, (1, 0, 2, 1))], ids=["module", "function"]
 )
@@ -91,9 +84,3 @@ def test_a_map_that_is_an_output_is_of_the_module_that_made_it() -> None:
 
     network = padviz.load(Both(nn.MaxPool2d(2)))
     assert network.find("conv.output").origin == Origin("conv")
-
-
-def test_described_layers_have_no_origin_and_layers_compare_without_it() -> None:
-    assert origins(parse({"layers": [{"op": "conv", "name": "a", "kernel": 3}]}, "one")) == {"a": None}
-    assert Layer("a", "conv", (0,)) == Layer("a", "conv", (0,), origin=Origin("b"))
-    assert hash(Layer("a", "conv", (0,))) == hash(Layer("a", "conv", (0,), origin=Origin("b")))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.axis.operations import Window
 from padviz.errors import PadvizError
-from padviz.sources.tracing.trace import Trace
 from tests.resized import judged
 from tests.sweeps import REST, SLOW
 from tests.torch_oracle import conv, counted
@@ -34,10 +29,6 @@ class Doing(nn.Module):
         return self.conv(self.what(x))  # type: ignore[no-any-return]
 
 
-def to_threes(x: Tensor) -> Tensor:
-    return functional.pad(x, (0, -x.shape[3] % 3, 0, -x.shape[2] % 3))
-
-
 def by_the_size(x: Tensor) -> Tensor:
     return functional.pad(x, (1, 1, 1, 1)) if x.shape[2] < 20 else x
 
@@ -52,16 +43,6 @@ def test_a_module_that_depends_on_its_size_is_right_at_each(what: Callable[[Tens
     for size in ((32, 32), (33, 31), (12, 40), (16, 9)):
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Doing(what), size))
     assert padviz.usage(network, 16).notes == ()
-
-
-def test_a_file_of_open_size_is_right_at_each(tmp_path: Path) -> None:
-    path, image = tmp_path / "net.onnx", torch.zeros((1, 1, 32, 32), dtype=torch.float64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        names: dict[str, Any] = {"input_names": ["x"], "dynamic_axes": {"x": {2: "h", 3: "w"}}}
-        torch.onnx.export(Doing(to_threes), (image,), path, dynamo=False, **names)
-    for size in ((32, 32), (33, 31), (12, 40)):
-        np.testing.assert_array_equal(padviz.usage(path, size).counts, counted(Doing(to_threes), size))
 
 
 def test_a_size_that_a_forward_refuses_is_refused_in_its_own_words() -> None:
@@ -103,10 +84,3 @@ def test_random_modules_are_right_at_every_size(name: str, modules: int) -> None
     said = [line for number in range(modules) for line in judged(Random(f"{name}/{number}"))]
     assert {*said} <= {"right", "refused"}, [line for line in said if line not in ("right", "refused")][:9]
     assert said.count("right") > max(20, said.count("refused"))
-
-
-def test_branches_that_disagree_in_size_are_named() -> None:
-    trace = Trace("net", (8, 9))
-    small = trace.add("small", "conv", (0,), (Window(3), Window(3)))
-    with pytest.raises(PadvizError, match="net, m: its branches disagree in size: input has 8 x 9, small has 6 x 7"):
-        trace.merge("m", "add", (0, small))

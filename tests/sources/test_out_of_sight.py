@@ -58,13 +58,6 @@ def through_zeros(write: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor], 
     return through
 
 
-def through_an_older_view(x: Tensor) -> Tensor:
-    whole = torch.zeros_like(x)
-    view = whole[:, :]
-    whole.add_(x)
-    return view
-
-
 def summed(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x, 3, 1, 1, divisor_override=1)
 
@@ -73,11 +66,6 @@ def a_view_of_what_is_added_to(x: Tensor) -> Tensor:
     view = x[:, :]
     x += summed(x)
     return view
-
-
-def each_map_in_place(x: Tensor) -> Tensor:
-    torch._foreach_add_([x], [summed(x)])
-    return x
 
 
 def scripted(code: Any) -> Any:
@@ -98,33 +86,26 @@ def swish(x: Tensor) -> Tensor:
 
 OUT_OF_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "vmap": torch.vmap(lambda x: x * 2),
-    "vmap twice": torch.vmap(torch.vmap(lambda x: x * 2)),
     "jvp": lambda x: torch.func.jvp(lambda t: t * 2, (x,), (x,))[1],
     "a subclass": lambda x: x.as_subclass(Own),
-    "a parameter": lambda x: nn.Parameter(x, requires_grad=False),
     "set_": lambda x: torch.empty(0, device=x.device, dtype=x.dtype).set_(x),
     "a thread": in_a_thread,
     "a view": through_zeros(lambda whole, x: whole.view(-1).copy_(x.reshape(-1))),
+    "a slice of numbers": lambda x: (whole := torch.zeros(x.shape).to(x), whole[:, :][:, :, 1:].copy_(x[:, :, 1:]))[0],
     "a slice": through_zeros(lambda whole, x: whole[:, :][:, :, 1:].copy_(x[:, :, 1:])),
-    "an older view": through_an_older_view,
     "a view of what is added to": a_view_of_what_is_added_to,
     "each in place": through_zeros(lambda whole, x: torch._foreach_add_([whole], [x])),
-    "each map in place": each_map_in_place,
     "out": through_zeros(lambda whole, x: torch.mul(x, 2, out=whole[:, :])),
     "scripted in place": through_zeros(_added),
 }
 IN_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "a scripted function": swish,
     "checkpoint": lambda x: checkpoint(lambda t: t * 2, x, use_reentrant=True),
-    "checkpoint, newer": lambda x: checkpoint(lambda t: t * 2, x, use_reentrant=False),
-    "data": lambda x: x.data,
     "detach": lambda x: x.detach(),
-    "clone": lambda x: torch.ops.aten.clone.default(x),
     "an overload": lambda x: torch.ops.aten.mul.Tensor(x, x.sigmoid()),
     "copied whole": lambda x: torch.zeros_like(x).copy_(x),
     "out": lambda x: torch.mul(x, 2, out=torch.empty_like(x)),
     "constants": lambda x: x * torch.linspace(0, 1, x.shape[3]) + torch.arange(x.shape[2]).view(-1, 1),
-    "a constant of its type": lambda x: x + torch.arange(x.shape[3]).to(x),
     "a scripted vector": lambda x: x * swish(functional.adaptive_avg_pool2d(x, 1)),
 }
 

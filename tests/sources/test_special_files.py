@@ -35,19 +35,12 @@ READERS = {
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("special", ["pipe", "device", "folder"])
-def test_only_files_are_read(reader: str, special: str) -> None:
+def test_only_files_are_read(reader: str) -> None:
     (command, *more), suffix = READERS[reader]
-    path = Path("special" + suffix)
-    if special == "pipe":
-        os.mkfifo(path)
-    elif special == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.mkdir()
-    folder = special == "folder" and reader != "onnx"
-    why = "is a folder, not a network; name a" if folder else "is not a file; give the path of a"
-    assert told(command, *more, str(path)).startswith(f"padviz: {path}: {why}")
+    os.mkfifo("pipe" + suffix)
+    Path("device" + suffix).symlink_to("/dev/zero")
+    for path in ("pipe" + suffix, "device" + suffix):
+        assert told(command, *more, path).startswith(f"padviz: {path}: is not a file; give the path of a")
 
 
 def test_counts_are_read_from_files_only() -> None:
@@ -77,9 +70,8 @@ def test_no_more_is_read_than_a_file_said_it_has() -> None:
     assert len(read_file("/proc/self/pagemap", KIND, 5)) == 0  # 256 GB, of which it says 0
 
 
-@pytest.mark.parametrize("text", ["maps = 1\n" + "#" * (5 << 20), "#" * (5 << 20)])
-def test_a_manifest_has_a_largest_size(text: str) -> None:
-    Path("big.toml").write_text(text)
+def test_a_manifest_has_a_largest_size() -> None:
+    Path("big.toml").write_text("maps = 1\n" + "#" * (5 << 20))
     with pytest.raises(DescriptionError, match=r"big\.toml: has more than 4194304 bytes"):
         padviz.export("big.toml", "out")
     assert os.listdir() == ["big.toml"]

@@ -65,9 +65,7 @@ BATCHES: dict[str, Function] = {
     "in front": both(lambda x, other: torch.cat([x, other]), lambda two: two.chunk(2)[0]),
     "behind": both(behind, lambda two: two[1:]),
     "stacked": both(lambda x, other: torch.stack([other[0], x[0]]), lambda two: two.unbind(0)[1][None]),
-    "in the middle": both(lambda x, other: torch.cat([other, x, other]), lambda three: three[1:].split(1)[0]),
     "beside a constant": both(behind, lambda two: smooth(two[:1]) + two[1:]),
-    "both at once": both(behind, lambda two: smooth(two).sum(0, keepdim=True)),
     "as channels": both(behind, lambda two: functional.conv2d(two.flatten(0, 1)[None], rand(two, 2, 8, 3, 3))),
 }
 
@@ -84,17 +82,11 @@ def frames(x: Tensor, *kernel: int, **options: int) -> Tensor:
 
 AMONG_CHANNELS: dict[str, Function] = {
     "each row": lambda x: by_rows(x).transpose(1, 2),
-    "each column": lambda x: by_rows(x.mT).transpose(1, 2).mT,
     "along channels": lambda x: functional.conv3d(
         x[:, None], rand(x, 2, 1, 4, 1, 3), None, (2, 1, 2), (1, 0, 1)
     ).flatten(1, 2),
-    "one frame": lambda x: frames(x, 1, 3, 3)[:, :, 0],
     "a padded frame": lambda x: frames(x, 3, 3, 3, padding=1).squeeze(2),
-    "a frame enlarged": lambda x: functional.interpolate(x[:, :, None], scale_factor=(1, 2, 2))[:, :, 0],
     "pooled with channels": lambda x: functional.avg_pool2d(x.transpose(1, 2), (2, 3), (2, 2)).transpose(1, 2),
-    "resized with channels": lambda x: functional.interpolate(x.permute(0, 3, 1, 2), (9, 4), mode="bilinear").permute(
-        0, 2, 3, 1
-    ),
     "columns in the batch": lambda x: functional.conv2d(
         x.permute(0, 3, 2, 1).flatten(0, 1)[:, None], rand(x, 1, 1, 3, 8), padding=(1, 0)
     ).unflatten(0, (1, x.shape[3]))[:, :, 0].permute(0, 3, 2, 1),
@@ -173,8 +165,6 @@ REFUSED: dict[str, tuple[Function, str]] = {
     "coordinate attention": (coordinates, "puts rows beside columns, as coordinate attention does"),
     "patches": (patches, "convolves inside of windows, each padded by itself|reads parts of an image as a batch"),
     "a slice of several maps": (of_two_maps(lambda two: two[:1]), OF_SEVERAL),
-    "a chunk of several maps": (of_two_maps(lambda two: two.chunk(2)[1]), OF_SEVERAL),
-    "several maps the other way round": (of_two_maps(lambda two: two.flip(0)), OF_SEVERAL),
     "several frames of one": (
         lambda x: frames(x, 1, 1, 1, padding=1)[:, :, 1],
         "makes several positions of one along an axis that the image lacks",
@@ -197,28 +187,12 @@ def test_what_is_not_followed_is_refused_by_name(name: str, tmp_path: Path) -> N
             padviz.usage(source, SIZE)
 
 
-def test_what_is_made_of_the_constants_of_a_batch_is_no_map() -> None:
-    class Constant(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return functional.avg_pool2d(behind(x, torch.ones_like(x))[0], 3)[None]
-
-    with pytest.raises(padviz.PadvizError, match="no output is made of a spatial layer"):
-        padviz.load(Constant(), size=SIZE)
-
-
 Made = Callable[[Tensor, Tensor, nn.Linear], Tensor]  # of a map, the vector of its means, and a layer that makes 8 x 72
-
-
-def _patches(y: Tensor, v: Tensor, lin: nn.Linear) -> Tensor:
-    return functional.linear(y.flatten(2).mT, lin(v)[0, :64].view(8, 8)).mT.reshape(y.shape)
 
 
 KERNELS: dict[str, Made] = {
     "depthwise": lambda y, v, lin: functional.conv2d(y, lin(v).view(8, 1, 3, 3), padding=1, groups=8),
-    "transposed": lambda y, v, lin: functional.conv_transpose2d(y, lin(v).view(8, 1, 3, 3), padding=1, groups=8),
-    "rows alone": lambda y, v, lin: functional.conv1d(y.mean(2), lin(v)[0, :24].view(8, 1, 3), groups=8, padding=1),
     "linear": lambda y, v, lin: functional.linear(y.permute(0, 2, 3, 1), lin(v)[0, :64].view(8, 8)),
-    "linear over patches": _patches,
     "codebook": lambda y, v, lin: functional.embedding(y.argmax(1), lin(v).view(8, 9)).permute(0, 3, 1, 2),
     "bias": lambda y, v, lin: functional.conv2d(y, lin.weight[:8].view(8, 8, 1, 1), lin(v)[0, :8]),
 }
@@ -280,7 +254,6 @@ def test_kernels_and_channels_by_the_values_of_a_map_are_refused(name: str) -> N
 
 GRAPHS = {
     "conv": "k = Conv (p, f1x1x9)\nw = Reshape (k, s)\nz = Conv <pads = [1, 1, 1, 1]> (a, w)",
-    "transposed": "k = Conv (p, f1x1x9)\nw = Reshape (k, s)\nz = ConvTranspose <pads = [1, 1, 1, 1]> (a, w)",
     "a bias": "k = Squeeze (p, t)\nz = Conv (a, w1x1, k)",
 }
 

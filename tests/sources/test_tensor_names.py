@@ -74,12 +74,3 @@ def test_commands_take_tensors(line: str, path: str) -> None:
     results = [run(command, path, "--layer", name, *more) for name in ("node_d", "late")]
     assert [result.exit_code for result in results] == [0, 0], results[1].output
     assert command == "export" or results[0].stdout == results[1].stdout
-
-
-def test_a_layer_is_preferred_to_a_tensor_of_its_name(tmp_path: Path) -> None:
-    model = model_of("a = Conv (x, w3x3)\n b = Conv (a, w3x3)", 13)
-    model.graph.node[0].name, model.graph.node[1].name = "b", "a"
-    model.graph.output[0].name = "b"
-    net = padviz.load(saved(model, tmp_path))
-    assert [net.find(name).name for name in "ab"] == ["a", "b"]
-    assert [layer.name for layer in net.layers] == ["input", "b", "a"]

@@ -26,12 +26,6 @@ def smoothed(tokens: Tensor, x: Tensor) -> Tensor:
     return functional.avg_pool2d(tokens.mT.reshape(x.shape), 3, 1, 1)
 
 
-def without_a_token(x: Tensor, tokens: int = 0) -> Tensor:
-    """Turn all positions but the tokens, of which there are none."""
-    flat = x.flatten(2).mT
-    return smoothed(torch.cat([flat[:, :tokens], -flat[:, tokens:]], 1), x)
-
-
 def written(tokens: Tensor, mask: Tensor) -> Tensor:
     return (tokens @ tokens.mT / 100 + mask).softmax(-1) @ tokens
 
@@ -69,14 +63,6 @@ def over_runs(x: Tensor, run: int = 16, token: bool = False) -> Tensor:
     runs = functional.avg_pool1d(tokens, run).tanh().mT
     keys = torch.cat([torch.ones(1, 1, 8).to(x), runs], 1) if token else runs
     return functional.scaled_dot_product_attention(tokens.mT, keys, keys).mT.reshape(x.shape)
-
-
-def nearest(x: Tensor) -> Tensor:
-    """Look up the nearest vector of a codebook; a gradient goes through as if it were what it replaces."""
-    book, z = torch.rand(16, 8).to(x), x.permute(0, 2, 3, 1)
-    found = torch.cdist(z.reshape(-1, 8), book).argmin(1)
-    looked_up = functional.embedding(found, book).view(z.shape)
-    return functional.avg_pool2d((z + (looked_up - z).detach()).permute(0, 3, 1, 2), 3, 2, 1)
 
 
 class Recurrence(nn.Module):
@@ -137,13 +123,6 @@ def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
     return whole_of((scores.softmax(-1) @ own).mT.unflatten(2, (4, 4)), x.shape[2] // 4)
 
 
-def beside_keys(x: Tensor) -> Tensor:
-    """Attention of all positions to themselves and to one token more."""
-    tokens = x.flatten(2).mT
-    keys = torch.cat([torch.ones(1, 1, 8).to(x), tokens], 1)
-    return functional.scaled_dot_product_attention(tokens, keys, keys).mT.reshape(x.shape)
-
-
 def along_columns(x: Tensor) -> Tensor:
     """The tokens of each column."""
     return x.permute(0, 3, 2, 1)
@@ -151,29 +130,17 @@ def along_columns(x: Tensor) -> Tensor:
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention along columns": lambda x: along_columns(attended(along_columns(x))),
-    "attention along columns, in a call": lambda x: along_columns(
-        functional.scaled_dot_product_attention(*[along_columns(x)] * 3)
-    ),
     "tokens in front that meet positions": beside_a_token,
-    "tokens behind that meet positions": lambda x: beside_a_token(x, behind=True),
-    "tokens that meet none": lambda x: beside_a_token(x, then=torch.tanh),
-    "zeros in front as a token": lambda x: smoothed(functional.pad(x.flatten(2).mT, (0, 0, 1, 0)).tanh()[:, 1:], x),
     "all positions in another order": lambda x: functional.avg_pool2d(
         attended(x.flatten(2).mT).reshape(x.shape), 3, 1, 1
     ),
-    "no token at all": without_a_token,
     "one window that is rolled": in_one_window,
     "one window that is rolled, in a call": lambda x: in_one_window(x, called),
-    "a token beside keys alone": beside_keys,
     "windows that are put back": outlook,
-    "windows that are put back, each position": lambda x: outlook(x, 1),
     "runs that are pooled": over_runs,
-    "runs of rows that are pooled": lambda x: over_runs(x, 8),
     "runs beside a token": lambda x: over_runs(x, token=True),
     "a mean of runs": lambda x: x + functional.avg_pool1d(x.flatten(2), 16).mean(2)[..., None, None],
     "a line that is pooled": lambda x: x + functional.adaptive_avg_pool1d(x.flatten(2), 1)[..., None],
-    "columns that are pooled": lambda x: x + functional.adaptive_avg_pool1d(x[0].mT, 1)[None].mT,
-    "the nearest of a codebook": nearest,
     "terms of relative positions": by_relative_positions,
     "scores that are written over": lambda x: by_relative_positions(x, write=True),
     "queries that are pooled in windows": by_queries_pooled_in_windows,
@@ -187,7 +154,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "an LSTM along rows": lambda: Recurrence(nn.LSTM),
     "a GRU of two layers along rows": lambda: Recurrence(nn.GRU, layers=2),
-    "an RNN along rows": lambda: Recurrence(nn.RNN),
     "last states along rows": lambda: Recurrence(nn.GRU, last=True),
 }
 
@@ -224,10 +190,8 @@ REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
     "mixes runs of positions": lambda x: runs(x).softmax(2).repeat(1, 1, 2),
     "attends from runs": lambda x: (runs(x).mT @ x.flatten(2)).softmax(2) @ x.flatten(2).mT,
     "conv1d reads mixed": lambda x: functional.conv1d(runs(x), torch.ones(16, 8, 3).to(x), padding=1),
-    "reshape from": lambda x: runs(x).reshape(1, 16, -1),
     "hides positions": lambda x: in_order(x.flatten(2).mT),
     "hides positions from": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
-    "hides positions from each": lambda x: by_heads(x, key_padding_mask=torch.ones(1, 768, dtype=torch.bool)),
     "adaptive_avg_pool1d reads": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 768),
 }
 

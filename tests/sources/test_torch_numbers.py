@@ -71,9 +71,7 @@ def test_a_pool_longer_than_its_input_counts_like_the_gradient(kind: Any) -> Non
 
 HALVES = {
     "chunk": lambda y: y.chunk(2, 1),
-    "split": lambda y: torch.split(y, [4, 4], dim=1),
     "slice": lambda y: (y[:, :4], y[:, 4:]),
-    "narrow": lambda y: (y.narrow(1, 0, 4), y.narrow(1, 4, 4)),
     "unbind": lambda y: y.unflatten(1, (2, 4)).unbind(1),
     "index": lambda y: (y.unflatten(1, (2, 4))[:, 0], y.unflatten(1, (2, 4))[:, -1]),
 }
@@ -81,8 +79,6 @@ PRODUCTS = {
     "product": lambda a, b: a * b,
     "gated": lambda a, b: a * torch.sigmoid(b.relu()),
     "sum": lambda a, b: a + b,
-    "difference": lambda a, b: a - b,
-    "maximum": lambda a, b: torch.maximum(a, b),
 }
 
 
@@ -157,51 +153,12 @@ def test_a_function_of_one_map_counts_it_once_in_every_format(name: str, tmp_pat
         assert padviz.usage(source, 12).max == 9 + 81
 
 
-FRONTS = {
-    "down": lambda d: d // 2,
-    "up": lambda d: -(-d // 2),
-    "end": lambda d: int(d / 2),
-    "front": lambda d: -int(-d / 2) if d % 2 == 0 else (d + 1) // 2 if d > 0 else d // 2,
-}
-
-
-class Fitting(nn.Module):
-    """A skip that is cropped or padded to what comes up from below, or the other way round."""
-
-    def __init__(self, front: str, kernel: int, taps: int, stride: int, deep: bool) -> None:
-        super().__init__()
-        self.front, self.deep = FRONTS[front], deep
-        self.a, self.b, self.c = conv(kernel), conv(taps, stride=stride), conv(padding=1)
-        self.up = nn.ConvTranspose2d(1, 1, stride, stride, bias=False, dtype=torch.float64)
-        nn.init.ones_(self.up.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.a(x)
-        up = self.up(self.b(x))
-        small, like = (up, skip) if self.deep else (skip, up)
-        pads = []
-        for axis in (3, 2):
-            more = like.shape[axis] - small.shape[axis]
-            pads += [self.front(more), more - self.front(more)]
-        return self.c(functional.pad(small, pads) + like)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 2, True), (5, 3, 2, False), (2, 2, 4, True), (1, 2, 4, True)], ids=str)
-@pytest.mark.parametrize("front", FRONTS)
-def test_a_fit_knows_where_the_odd_row_goes(front: str, shape: tuple[int, int, int, bool]) -> None:
-    """With a stride of 4 the skip is a row too small for what comes up at some sizes, and too large at others."""
-    module = Fitting(front, *shape)
-    network = padviz.load(module, size=(32, 32))
-    for size in [(9, 10), (11, 9), (13, 24), (64, 47)]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
-
-
 class Doing(nn.Module):
     """Two convolutions with something between them, which may read the image too."""
 
-    def __init__(self, what: Callable[..., Tensor], first: nn.Module | None = None, second: nn.Module | None = None):
+    def __init__(self, what: Callable[..., Tensor]) -> None:
         super().__init__()
-        self.a, self.b, self.what = first or conv(padding=1), second or conv(padding=1), what
+        self.a, self.b, self.what = conv(padding=1), conv(padding=1), what
 
     def forward(self, x: Tensor) -> Tensor:
         return self.b(self.what(self.a(x), x))
@@ -226,57 +183,6 @@ def scaled(y: Tensor, x: Tensor) -> Tensor:
 def test_writing_into_rows_or_columns_is_refused(what: Callable[..., Tensor]) -> None:
     with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(Doing(what), 16)
-
-
-def fitted(y: Tensor, x: Tensor) -> Tensor:
-    """Give back the columns that a window took, as many as ever, and the row that pooling lost, if it did."""
-    y = functional.interpolate(functional.avg_pool2d(y, (2, 1), divisor_override=1), scale_factor=(2.0, 1.0))
-    return functional.pad(y, (1, 1, 0, x.shape[2] - y.shape[2]))
-
-
-FOLLOWED: dict[str, Callable[[], nn.Module]] = {
-    "the whole of a tensor is written": lambda: Doing(lambda y, x: y.relu_().mul_(2).add_(1)),
-    "a vector that is added": lambda: Doing(lambda y, x: y + x.sum((2, 3), keepdim=True)),
-    "a pad that is SAME along columns alone": lambda: Doing(fitted, conv((1, 3)), conv()),
-}
-
-
-@pytest.mark.parametrize("name", FOLLOWED)
-def test_what_is_done_between_convolutions_is_followed(name: str) -> None:
-    module = FOLLOWED[name]()
-    network = padviz.load(module)
-    ones = Doing(lambda y, x: y) if "written" in name else module
-    for size in [(24, 25), (25, 24)]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(ones, size))
-
-
-class Same(nn.Module):
-    """TensorFlow's SAME, worked out by hand before each convolution: kernel, stride and dilation."""
-
-    def __init__(self, *shapes: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.shapes = shapes
-        self.layers = nn.ModuleList(conv(k, stride=s, dilation=d) for k, s, d in shapes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer, (k, s, d) in zip(self.layers, self.shapes, strict=True):
-            pads: list[int] = []
-            for n in (x.shape[3], x.shape[2]):
-                total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-                pads += [total // 2, total - total // 2]
-            x = layer(functional.pad(x, pads))
-        return x
-
-
-SAMES = [((5, 3, 1),), ((3, 2, 1), (5, 3, 1), (3, 2, 2)), ((7, 3, 1), (3, 2, 1), (5, 2, 1)), ((3, 2, 1),) * 5]
-
-
-@pytest.mark.parametrize("shapes", SAMES, ids=str)
-def test_padding_worked_out_by_hand_holds_at_all_sizes(shapes: tuple[tuple[int, int, int], ...]) -> None:
-    module = Same(*shapes)
-    network = padviz.load(module)
-    for size in [(n, n + 7) for n in range(33, 45)] + [(31, 224), (101, 99)]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(module, size))
 
 
 def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_path: Path) -> None:
@@ -333,11 +239,6 @@ def test_a_size_that_a_module_refuses_fails_alone(branching: str, sizes: str) ->
 def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
     found = padviz.sizes(padviz.load(branching, 64), "32:70")
     assert found.balanced == tuple(n for n in range(32, 71) if padviz.uneven(branching, n).balanced)
-
-
-def test_softmax_over_columns_sees_its_row() -> None:
-    counts = padviz.usage(nn.Sequential(conv(1), nn.Softmax(dim=3)), (4, 5), unit=(2, 3)).counts
-    assert [len({*axis}) for axis in np.nonzero(counts)] == [1, 5]
 
 
 def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:

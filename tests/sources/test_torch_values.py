@@ -72,8 +72,6 @@ def test_what_picks_positions_by_their_values_is_skipped(name: str) -> None:
 
 READS: dict[str, Callable[[Tensor], Any]] = {
     "item": lambda x: x.max().item(),
-    "bool": lambda x: bool((x > 0.5).any()),
-    "int": lambda x: range(int(x.sum())),
     "tolist": lambda x: x.flatten().tolist(),
     "numpy": lambda x: x.cpu().numpy(),
     "an index": lambda x: torch.arange(99)[x.mean().long()],
@@ -156,6 +154,12 @@ def placed(module: Deciding, x: Tensor) -> Tensor:
     return whole
 
 
+def filled(module: Deciding, x: Tensor) -> Tensor:
+    whole = torch.zeros(x.shape, dtype=x.dtype)
+    whole[:] = x
+    return whole
+
+
 def shifted(module: Deciding, x: Tensor) -> Tensor:
     whole = torch.zeros_like(x)
     whole[:, :, 1:, :] = x[:, :, :-1, :]
@@ -170,14 +174,13 @@ def to_whole_strides(module: Deciding, x: Tensor) -> Tensor:
 
 DECIDED: dict[str, Callable[[Deciding, Tensor], Tensor]] = {
     "item": lambda module, x: x[:, :, module.strides[1].item() // 1 == 4 :],
-    "tolist": lambda module, x: x[:, :, :, int(module.strides.tolist()[0]) :],
-    "index": lambda module, x: x[:, :, module.times :],
     "numpy": lambda module, x: x[:, :, : -int(module.strides.numpy().max())],
     "range": each_time,
     "in place": once_more,
     "grids": in_grids,
     "padding": to_whole_strides,
     "into a canvas": placed,
+    "into zeros": filled,
     "a row further": shifted,
     "moved": lambda module, x: x[:, :, int(module.strides.to(x.device).to(x)[0].cpu()) :],
     "a type": lambda module, x: x[:, :, module.times.type_as(x).int() :],
@@ -192,41 +195,6 @@ def test_what_a_forward_makes_of_small_constants_is_followed(name: str) -> None:
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     for size in SIZES:
         np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Deciding(DECIDED[name]), size))
-
-
-def filled(x: Tensor, whole: Tensor) -> Tensor:
-    whole[:] = x
-    return whole
-
-
-WRITES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # a map to zeros, and what goes on
-    "filled": filled,
-    "added": lambda x, whole: whole.add_(x),
-    "given out": lambda x, whole: torch.mul(x, 1, out=whole),
-}
-REFUSED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "through a slice": lambda x, whole: (whole, whole[:, :][:, :, 1:].copy_(x[:, :, 1:]))[0],
-    "through an older view": lambda x, whole: (whole[:, :], whole.add_(x))[0],
-    "each in place": lambda x, whole: (whole, torch._foreach_add_([whole], [x]))[0],
-}
-
-
-def written(name: str) -> nn.Module:
-    write = (WRITES | REFUSED)[name]
-    return Deciding(lambda module, x: write(x, torch.zeros(x.shape, dtype=x.dtype)) + x)  # a function of one map
-
-
-@pytest.mark.parametrize("name", WRITES)
-def test_a_map_that_is_written_to_a_constant_with_data_is_a_map(name: str) -> None:
-    for size in SIZES:
-        expected = counted(Deciding(lambda module, x: x), size)
-        np.testing.assert_array_equal(padviz.usage(written(name), size).counts, expected)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_part_of_a_constant_that_is_written_to_is_refused(name: str) -> None:
-    with pytest.raises(PadvizError, match=r"`layer` .* stops before it"):
-        padviz.usage(written(name), 16)
 
 
 def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
