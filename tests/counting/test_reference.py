@@ -1,4 +1,4 @@
-"""Reference values: published geometry, worked out once and checked from both kernels."""
+"""Reference values: published geometry, worked out once and checked."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from tests import naive
 from tests.flat import flat_steps
 from tests.sweeps import SLOW
 
-ENGINES = ["numpy", "numba"]
 
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_vgg19_at_512(engine: str) -> None:
-    found = padviz.usage("vgg19", 512, engine=engine)
+def test_vgg19_at_512() -> None:
+    found = padviz.usage("vgg19", 512)
     corner = 6998130578404
     assert found.max == 9**16 == 1853020188851841
     assert found.counts[[0, 0, -1, -1], [0, -1, 0, -1]].tolist() == [corner] * 4
@@ -22,13 +19,12 @@ def test_vgg19_at_512(engine: str) -> None:
     assert (found.counts == found.counts[:, ::-1]).all()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("padding", "ratio"),
     [("reflect", "1.205942"), ("partial", "1.124046"), ("symmetric", "1.000000"), ("circular", "1.000000")],
 )
-def test_vgg19_bright_band(engine: str, padding: str, ratio: str) -> None:
-    found = padviz.usage("vgg19", 512, padding=padding, engine=engine)
+def test_vgg19_bright_band(padding: str, ratio: str) -> None:
+    found = padviz.usage("vgg19", 512, padding=padding)
     inside = found.counts[256, 256]
     assert float(inside) == pytest.approx(9**16, rel=1e-12)
     assert f"{float(found.max) / float(inside):.6f}" == ratio
@@ -36,7 +32,6 @@ def test_vgg19_bright_band(engine: str, padding: str, ratio: str) -> None:
         assert found.min == found.max == 9**16
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("name", "first", "last", "most"),
     [
@@ -44,8 +39,8 @@ def test_vgg19_bright_band(engine: str, padding: str, ratio: str) -> None:
         ("resnet18", 9616253250768, 397660071184, 1069267747142592),
     ],
 )
-def test_resnets_at_224(engine: str, name: str, first: int, last: int, most: int) -> None:
-    found = padviz.usage(name, 224, engine=engine)
+def test_resnets_at_224(name: str, first: int, last: int, most: int) -> None:
+    found = padviz.usage(name, 224)
     assert (int(found.counts[0, 0]), int(found.counts[-1, -1]), found.max) == (first, last, most)
 
 
@@ -57,7 +52,7 @@ def test_deep_networks_equal_python_ints(name: str, size: tuple[int, int], bits:
     """Every pixel, where the maxima are far beyond 64 bits."""
     network = padviz.load(name)
     expected = naive.usage(flat_steps(network), size, [*network.targets])
-    for engine in ENGINES:
+    for engine in ("numpy", "numba"):
         found = padviz.usage(name, size, engine=engine)
         assert found.counts.dtype == object
         assert found.counts.tolist() == expected

@@ -35,7 +35,7 @@ from tests import naive
 from tests.counting.alike import assert_figures_alike
 from tests.dense import dense as matrix_of
 from tests.strategies import networks
-from tests.sweeps import DEEPER, SLOW, examples, thirds
+from tests.sweeps import ALIKE, examples, thirds
 
 FAR = 100_000  # rows, more than any core
 SHORT = {
@@ -84,10 +84,10 @@ def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
     return tiling.kept, tiling.period
 
 
-FAMILIES = sorted({*zoo()} - {*DEEPER.split()} | {"resnet152"})
+FAMILIES = sorted({*zoo()} - {*ALIKE.split()} | {"resnet152"})
 
 
-@pytest.mark.parametrize(("name", "scheme"), thirds(FAMILIES, [None, *SCHEMES]))
+@pytest.mark.parametrize(("name", "scheme"), thirds(FAMILIES, SCHEMES))
 @given(data=st.data())
 @examples(1)
 def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) -> None:
@@ -101,18 +101,6 @@ def test_a_tiled_map_is_the_dense_one(name: str, scheme: str | None, data: Any) 
     size = (long, other) if data.draw(st.booleans(), "upright") else (other, long)
     pooling = data.draw(st.sampled_from(["count", "mean"]), "pooling")
     assert compare(padviz.load(name), size, scheme, pooling) == {"tiled"}
-
-
-@pytest.mark.parametrize("name", ["resnet18", "googlenet", "unet_padded", pytest.param("densenet121", marks=SLOW)])
-def test_sizes_of_every_remainder_are_tiled_alike(name: str) -> None:
-    core, period = core_of(name, None)
-    network = padviz.load(name)
-    for long in range(2 * core, 2 * core + period):
-        size = (long, SHORT.get(name, 64))
-        asked = request.prepare_request(network, size, None, None, "count", "auto")
-        found = padviz.usage(network, size)
-        assert found.rows.copies
-        assert (found.expanded() == count_backward(asked.walk(size, "auto"), WHOLE).whole).all()
 
 
 def test_random_networks_are_tiled_right() -> None:
@@ -159,20 +147,11 @@ def test_an_index_visits_the_core_in_order_and_repeats_one_period(
     np.testing.assert_allclose(tiling.means(values, block), expected)
 
 
-def test_a_core_does_not_grow_with_the_input() -> None:
-    sizes = [padviz.usage("resnet50", n).tally.shape for n in (512, 2048, 65536)]
-    assert sizes == [(1, 448, 448)] * 3
-    assert padviz.usage("resnet50", (65537, 224)).tally.shape == (1, 417, 224)  # an even size has less of a border
-
-
-CONV = {"op": "conv", "name": "c", "kernel": 3, "padding": 1}
-CORNERS = {"op": "resize", "name": "r", "mode": "linear", "align_corners": True}
 UNTILED: dict[str, list[dict[str, Any]]] = {
-    "a resize to a fixed size": [{"op": "resize", "name": "r", "size": 9}, CONV],
-    "an adaptive pool": [{"op": "adaptive", "name": "a", "output": 4}],
-    "the mean of the image": [{"op": "adaptive", "name": "a", "output": 1}, {"op": "resize", "name": "r", "size": 5}],
-    "corners that are aligned": [{**CORNERS, "scale": 2}],
-    "a global mean that is spread out again": [{"op": "global", "name": "g"}, {**CORNERS, "like": "input"}],
+    "a global mean that is spread out again": [
+        {"op": "global", "name": "g"},
+        {"op": "resize", "name": "r", "mode": "linear", "align_corners": True, "like": "input"},
+    ],
     "branches that grow apart": [
         {"op": "conv", "name": "c", "kernel": 2, "stride": 2},
         {"op": "resize", "name": "r", "from": "input", "size": 30},
@@ -192,12 +171,6 @@ def test_what_does_not_repeat_is_counted_whole(what: str) -> None:
     assert_equal(padviz.coverage(network, size).counts, np.array(naive.coverage(steps, size, last)))
     assert found.summary().method == "dense"
     assert "branches" not in what or growth(network, 0) is None
-
-
-def test_single_units_are_counted_whole() -> None:
-    found = padviz.usage("vgg19", 512, unit=(3, 4))
-    assert (found.summary().method, found.tally.shape) == ("dense", (1, 512, 512))
-    assert padviz.usage("vgg19", 512).summary().method == "tiled"
 
 
 LIKE = {
@@ -291,12 +264,6 @@ def test_what_is_no_position_says_so(which: Any, small_map: tuple[CountMap, Path
         found.at(300, 0)
 
 
-def test_a_huge_map_is_written_small_and_read_in_parts(tmp_path: Path) -> None:
-    write_counts(padviz.usage("resnet50", 65536), tmp_path / "huge.npz")
-    assert (tmp_path / "huge.npz").stat().st_size < 2_000_000
-    assert padviz.read_counts(tmp_path / "huge.npz", [0], [0]) == [[59303702250160]]
-
-
 MEMORY = """
 import re, sys
 from click.testing import CliRunner
@@ -307,20 +274,14 @@ print(re.search("VmHWM:(.*)kB", open("/proc/self/status").read())[1])
 """
 
 
-@pytest.mark.parametrize(
-    ("commands", "most"),
-    [
-        (["usage resnet50 --size 65536", "audit resnet18 --size 1000000x33"], 300e6),
-        pytest.param(["usage densenet201 --size 1000000"], 400e6, marks=SLOW),
-    ],
-)
-def test_huge_maps_take_little_memory_with_their_pictures(commands: list[str], most: float, tmp_path: Path) -> None:
+def test_huge_maps_take_little_memory_with_their_pictures(tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells how much memory a process had")
-    asked: list[Any] = [sys.executable, "-c", MEMORY, *commands]
+    commands = "usage resnet50 --size 65536", "audit resnet18 --size 1000000x33"
+    asked = [sys.executable, "-c", MEMORY, *commands]
     done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert len([*tmp_path.glob("*.png")]) == len(commands)
-    assert int(done.stdout) * 1024 < most
+    assert int(done.stdout) * 1024 < 300e6
 
 
 @pytest.mark.parametrize("name", ["vgg11", "resnet152"])
