@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,15 +23,14 @@ from padviz.network.layer import CONVOLUTIONS, Channels
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
-from tests.sources.test_onnx_exports import exported
 from tests.sweeps import DEEPER, examples, sampled
 
 NOT_TORCHVISIONS = {"mobilenet_v1", "unet", "unet_padded"}
 ZOO = [name for name in zoo() if name not in NOT_TORCHVISIONS]
-MORE = ["alexnet", "convnext_tiny", "ssd300_vgg16", "mobilenet_v3_large", "shufflenet_v2_x1_0"]
+MORE = ["ssd300_vgg16", "mobilenet_v3_large", "shufflenet_v2_x1_0"]
 SLOWER = "regnet_y_400mf efficientnet_v2_s cspresnet50 dla34 gcresnet33ts hrnet_w18_small"
 MORE += SLOWER.split()[:2]
-TIMM = ["efficientnet_lite0", "ese_vovnet19b_dw", *SLOWER.split()[2:]]
+TIMM = ["ese_vovnet19b_dw", *SLOWER.split()[2:]]
 
 
 class Vectors(TorchDispatchMode):
@@ -96,8 +94,8 @@ def described(step: str) -> padviz.Network:
 @pytest.mark.parametrize("name", sampled(ZOO, "", f"{DEEPER} vgg19"))
 def test_the_zoo_costs_what_pytorch_counts_by_the_channels_of_torchvision(name: str) -> None:
     network, model = padviz.load(name), vision(name)
-    for size in (network.size, (network.size[0] + 33, network.size[1] + 65)):
-        assert padviz.costs(network, size).macs == counted(model, size)
+    size = network.size[0] + 33, network.size[1] + 65
+    assert padviz.costs(network, size).macs == counted(model, size)
     modules = dict(model.named_modules())
     inner = "backbone." if name in ("deeplabv3_resnet50", "ssd300_vgg16") else ""
     for layer in network.layers:
@@ -116,18 +114,6 @@ def test_modules_cost_what_pytorch_counts_and_so_do_their_descriptions(name: str
     for size in ((320, 384), (352, 320)):
         assert of_maps(network, size) == counted(model, size)
         assert padviz.costs(again, size) == padviz.costs(network, size)
-
-
-@pytest.mark.parametrize("name", sampled(["mobilenet_v2", "resnet18", "shufflenet_v2_x1_0"], "", "shufflenet_v2_x1_0"))
-def test_exported_files_cost_the_same(name: str, tmp_path: Path) -> None:
-    network = padviz.load(exported(name, "old", tmp_path))
-    assert of_maps(network, network.size) == counted(vision(name), network.size)
-
-
-def test_the_figures_of_the_specification() -> None:
-    assert [padviz.costs("resnet50", n).macs for n in (224, 225)] == [4_087_136_256, 4_624_665_792]
-    head = 1_280_000
-    assert [padviz.costs("mobilenet_v2", n).macs for n in (224, 225)] == [300_774_272 - head, 344_759_744 - head]
 
 
 class Shuffled(nn.Module):

@@ -98,11 +98,6 @@ def test_what_takes_each_position_alone_makes_no_layer(middle: nn.Module) -> Non
     assert near_padding(network, 32)[-1].barrier is None
 
 
-def test_a_norm_at_the_end_is_kept_and_the_target_stays() -> None:
-    network = padviz.load(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)))
-    assert (network.targets, [layer.name for layer in network.layers]) == (("0",), ["input", "0", "1"])
-
-
 LAST = "t = Transpose <perm = [0, 2, 3, 1]> (a)\n u = LayerNormalization <axis = -1> (t, s)\n"
 NODES = {
     "b = InstanceNormalization (a, s, s)": "instance norm",

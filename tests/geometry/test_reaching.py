@@ -111,43 +111,14 @@ def check_near(row: NearPadding, axis: int, fields: naive.Fields) -> None:
     assert (row.height, row.width)[axis] == tuple(min(each, m) for each in touched)
 
 
-def last(name: str, size: int | tuple[int, int]) -> tuple[float | None, float | None]:
-    return padviz.fields(name, size)[-1].offsets
+def described(steps: list[str]) -> padviz.Network:
+    return parse(tomllib.loads(f"layers = [{', '.join(steps)}]"), "net")
 
 
-def described(steps: list[str], side: str = "") -> padviz.Network:
-    return parse(tomllib.loads(f"layers = [{', '.join(steps)}]".replace("SIDE", side)), "net")
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
-def test_reference_values(name: str) -> None:
-    assert last(name, 224) == (-15.5, -15.5)
-    assert last(name, 225) == (0, 0)
-    assert last(name, (224, 225)) == (-15.5, 0)
-
-
-def mean_centre(network: padviz.Network, at: int, size: int) -> Fraction:
-    """The mean centre of all units of a layer along the height, from the image's centre on."""
-    reach, units = reaches_of(network, 0, (size, size))[at], resolve_each(network, (size, size))[0].sizes[at]
+def mean_centre(network: padviz.Network, size: int) -> Fraction:
+    """The mean centre of all units of the last layer along the height, from the image's centre on."""
+    reach, units = reaches_of(network, 0, (size, size))[-1], resolve_each(network, (size, size))[0].sizes[-1]
     return Fraction(sum(sum(reach.of(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
-
-
-@pytest.mark.parametrize(("name", "size"), [("resnet18", 224), ("googlenet", 150), ("unet", 572)])
-def test_it_is_the_mean_centre_of_all_units_minus_the_images_centre(name: str, size: int) -> None:
-    network = padviz.load(name)
-    rows = [row for row in padviz.fields(network, size) if row.height.offset is not None]
-    assert len(rows) > 10
-    for row in rows:
-        assert row.height.offset == mean_centre(network, network.index[row.layer], size)
-
-
-@pytest.mark.parametrize("size", range(32, 41))
-def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
-    steps = [f'{{op = "conv", name = "c{i}", kernel = 3, stride = 2, padding = "same_SIDE"}}' for i in range(3)]
-    near, far = (padviz.fields(described(steps, side), size)[-1] for side in ("lower", "upper"))
-    assert near.height.offset is not None
-    assert near.height.offset == -far.height.offset
-    assert (near.height.offset < 0) == (size % 8 != 1)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +135,7 @@ def test_padding_on_the_other_side_turns_its_sign(size: int) -> None:
 def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn.Module, ...], size: int) -> None:
     network = padviz.load(nn.Sequential(*layers), size=size)
     row = padviz.fields(network, size)[-1]
-    assert row.height.offset == mean_centre(network, -1, size)
+    assert row.height.offset == mean_centre(network, size)
     assert row.parts_at is None
     off = float(row.height.offset)
     place = f"{abs(off):.3g} px {'above' if off < 0 else 'below'} and" if off else "on the image"

@@ -68,7 +68,7 @@ MODULES: dict[str, tuple[nn.Module, ...]] = {
 }
 
 
-@pytest.mark.parametrize("size", [(24, 32), (25, 32), (26, 36), (40, 33)])
+@pytest.mark.parametrize("size", [(24, 32), (26, 33)])
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, size: Size) -> None:
     torch.manual_seed(0)
