@@ -59,11 +59,6 @@ DESCRIBED: dict[str, tuple[str, dict[str, Channels | None]]] = {
         {op = "conv", name = "d", out = 2}""",
         {"a": Channels(3, 8), "b": Channels(4, 4), "c": Channels(3, 2), "d": Channels(2, 2)},
     ),
-    "nothing says any before a sum of unlike ones": (
-        """{op = "concat", name = "x", from = ["input", "input"]}, {op = "add", name = "y", from = ["x", "input"]},
-        {op = "conv", name = "a", out = 4}""",
-        {"a": None},
-    ),
 }  # fmt: skip
 
 

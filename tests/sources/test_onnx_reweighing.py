@@ -64,14 +64,9 @@ OUTER = [
 ]  # fmt: skip
 WAYS: dict[str, tuple[Any, list[Any], str]] = {
     "as it is": (FACTOR, [], "partial"),
-    "with an axis more": (FACTOR, [constant("axes", value_ints=[0]), node("Unsqueeze", "factor", "axes")], "partial"),
     "of two": (FACTOR.T.copy(), [node("Transpose", "factor", perm=[1, 0])], "partial"),
-    "for each channel": (np.stack([FACTOR] * 2), [], "partial"),
     "for each channel of a batch": (np.stack([FACTOR] * 2)[None], [], "partial"),
-    "of doubles": (FACTOR.astype(np.float64), [node("Cast", "factor", to=1)], "partial"),
-    "of halves": (FACTOR.astype(np.float16), [node("Cast", "factor", to=10)], "partial"),
     "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", "factor", to=1)], "partial"),
-    "rounded to halves": (rounded(TensorProto.FLOAT16), [], "partial"),
     "rounded to the shorter halves": (rounded(TensorProto.BFLOAT16), [], "partial"),
     "one over it": ((1 / FACTOR).astype(np.float32), [node("Reciprocal", "factor")], "partial"),
     "of whole numbers": (

