@@ -241,7 +241,6 @@ BY_VALUES: dict[str, tuple[Made, str]] = {
         "conv2d has a kernel that is made of a map",
     ),
     "picked": (lambda y, v, lin: y[:, v[0].topk(3).indices], "picks channels by the values of a map"),
-    "selected": (lambda y, v, lin: y.index_select(1, v[0].topk(3).indices), "picks channels by the values of a map"),
 }
 
 

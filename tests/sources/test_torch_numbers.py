@@ -99,31 +99,6 @@ def test_two_slices_of_one_layer_count_as_two_layers_do(halves: str, joined: str
     assert one.max == 2 * 81
 
 
-def by_a_linear_layer(y: Tensor) -> Tensor:
-    return functional.linear(y.permute(0, 2, 3, 1), torch.ones(4, 8)).permute(0, 3, 1, 2)
-
-
-def once(joined: Any) -> nn.Module:
-    return Joined(lambda y: (y[:, :4], y), joined, 1)
-
-
-TIMES: dict[str, tuple[nn.Module, int]] = {
-    "swish": (once(lambda y, _: y * torch.sigmoid(y)), 1),
-    "less its mean": (once(lambda y, _: y - y.mean(1, keepdim=True)), 1),
-    "the same slice twice": (once(lambda _, y: y[:, :4] * y[:, :4].tanh()), 1),
-    "a gated linear unit": (
-        nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.GLU(dim=1), nn.Conv2d(4, 4, 3, padding=1)), 2
-    ),
-    "two linear maps": (Joined(lambda y: [by_a_linear_layer(y) for _ in range(2)], PRODUCTS["gated"], 1), 2),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TIMES)
-def test_an_activation_of_one_map_counts_once_and_a_product_of_two_twice(name: str) -> None:
-    module, times = TIMES[name]
-    assert padviz.usage(module, 12).max == times * 81
-
-
 WRITTEN = {
     "GELU": lambda y: 0.5 * y * (1 + torch.tanh(0.8 * (y + 0.044715 * y**3))),
     "Snake": lambda y: y + torch.sin(y) ** 2,
