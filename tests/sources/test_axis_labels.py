@@ -60,8 +60,9 @@ def rows_of(dims: Dims, role: str) -> np.ndarray:
 
 
 @examples(40)
-@given(tensors())
-def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor) -> None:
+@given(tensors(), st.data())
+def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor, data: st.DataObject) -> None:
+    """And a reshape there and back leaves them as they are."""
     dims, (channel, *places) = tensor
     for role, expected in zip("hw", places, strict=True):
         np.testing.assert_array_equal(rows_of(dims, role), expected)
@@ -69,11 +70,5 @@ def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor) -> No
         changes = [np.ptp(of, axis=i).any() for of in (channel, *places)]
         named = {f.role if isinstance(f, Axis) else "c" for f in dim}
         assert {role for role, changed in zip("chw", changes, strict=True) if changed} <= named
-
-
-@examples(40)
-@given(tensors(), st.data())
-def test_a_reshape_there_and_back_changes_nothing(tensor: Tensor, data: st.DataObject) -> None:
-    dims, _ = tensor
     if there := reshaped(dims, data.draw(shapes(dims))):
         assert reshaped(there, shape_of(dims)) == dims

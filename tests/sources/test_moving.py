@@ -108,12 +108,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "places of windows in another order": lambda x: (
         windows(x).flatten(4)[..., [*range(15, -1, -2), *range(0, 15, 2)]].permute(0, 1, 4, 2, 3).flatten(1, 2)
     ),
-    "every other row of some": lambda x: x[:, :, 3:][..., 1:, :][:, :, ::2, 4:-2],
     "softmax in rows of windows": lambda x: whole(windows(x).softmax(4)),
-    "softmax in a part of windows": lambda x: whole(
-        windows(x).unflatten(4, (2, 2)).softmax(4).flatten(4, 5).softmax(5)
-    ),
-    "softmax of windows at a place": lambda x: whole(windows(x).softmax(2)),
     "linear in windows": lambda x: in_windows(x, lambda t: functional.linear(t.mT, torch.rand(16, 16).to(t)).mT),
     "attention in windows": in_windows,
     "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),

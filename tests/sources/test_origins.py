@@ -74,13 +74,3 @@ def test_every_layer_of_a_resnet_has_a_module() -> None:
     found = origins(padviz.load("torchvision.models:resnet18"))
     assert found == {name: Origin(name) for name in found}
     assert {"layer1.0.conv1", "layer1.0"} <= {*found}  # the second is an addition, a function
-
-
-def test_a_map_that_is_an_output_is_of_the_module_that_made_it() -> None:
-    class Both(Padded):
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            first = self.conv(x)
-            return first, self.pad(first)
-
-    network = padviz.load(Both(nn.MaxPool2d(2)))
-    assert network.find("conv.output").origin == Origin("conv")

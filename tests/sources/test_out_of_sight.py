@@ -105,7 +105,6 @@ IN_SIGHT: dict[str, Callable[[Tensor], Tensor]] = {
     "copied whole": lambda x: torch.zeros_like(x).copy_(x),
     "out": lambda x: torch.mul(x, 2, out=torch.empty_like(x)),
     "constants": lambda x: x * torch.linspace(0, 1, x.shape[3]) + torch.arange(x.shape[2]).view(-1, 1),
-    "a scripted vector": lambda x: x * swish(functional.adaptive_avg_pool2d(x, 1)),
 }
 
 

@@ -8,21 +8,18 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.export import Dim, export
 
 import padviz
 from padviz.errors import PadvizError
 from tests.sources.test_torch_exported import Joining
-from tests.sweeps import sampled
 
 
 class Turning(nn.Module):
@@ -39,13 +36,6 @@ class Turning(nn.Module):
         return y + torch.arange(width) + torch.zeros(1, 1, height, 1)
 
 
-MODULES: dict[str, Any] = {
-    "joining": Joining,
-    "turning": Turning,
-    **{each: partial(getattr(torchvision.models, each), weights=None) for each in ("mobilenet_v3_small", "resnet18")},
-}
-
-
 def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_: bool = False) -> Path:
     shapes = ({2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)},) if open_ else None
     with warnings.catch_warnings():
@@ -54,24 +44,16 @@ def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_
     return path
 
 
-@pytest.mark.parametrize("name", sampled(MODULES, "resnet18", "mobilenet_v3_small"))
-def test_a_program_counts_as_its_module(name: str, tmp_path: Path) -> None:
-    module = MODULES[name]()
-    network = padviz.load(saved(module, tmp_path / "net.pt2"))
-    own = padviz.load(module, (64, 96))
-    assert (network.size, network.declared) == ((64, 96), (64, 96))
-    np.testing.assert_array_equal(padviz.usage(network).counts, padviz.usage(own).counts)
-    assert padviz.costs(network, (64, 96)).macs == padviz.costs(own, (64, 96)).macs
+@pytest.mark.parametrize("open_", [False, True])
+@pytest.mark.parametrize("make", [Joining, Turning])
+def test_a_program_counts_as_its_module(make: type[nn.Module], open_: bool, tmp_path: Path) -> None:
+    module = make()
+    network, own = padviz.load(saved(module, tmp_path / "net.pt2", open_=open_)), padviz.load(module, (64, 96))
+    assert (network.size, network.declared) == ((64, 96), (0, 0) if open_ else (64, 96))
+    for size in [(64, 96), (128, 48)][: 1 + open_]:
+        np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(own, size).counts)
+        assert padviz.costs(network, size).macs == padviz.costs(own, size).macs
     assert {layer.name for layer in own.layers if layer.kind == "conv"} <= {layer.name for layer in network.layers}
-
-
-@pytest.mark.parametrize("name", ["joining", "turning"])
-def test_a_program_of_open_size_counts_at_others(name: str, tmp_path: Path) -> None:
-    module = MODULES[name]()
-    network = padviz.load(saved(module, tmp_path / "net.pt2", open_=True))
-    assert (network.size, network.declared) == ((64, 96), (0, 0))
-    for size in [(64, 96), (128, 48)]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(module, size).counts)
 
 
 def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:

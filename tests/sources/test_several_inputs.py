@@ -74,7 +74,6 @@ def test_one_input_is_the_image_and_the_others_are_constants(module: Any, shapes
 
 
 WRONG: list[tuple[Any, dict[str, Any] | None, str]] = [
-    (Denoising, None, r"missing 2 .*; padviz.load\(.*shape=.\"timestep\": 1.\) gives"),
     (Denoising, {"times": 1}, r"no input 'times'.*timestep"),
     (lambda: "resnet18", {"timestep": 1}, "has one input, the image, and no 'timestep'"),
     (Stepped, {"t": 1}, r"not subscriptable; that is with t=1, a number: padviz.load\(.*shape=.\"t\": \(1,\).\) gives"),

@@ -15,11 +15,10 @@ from tests.torch_attention import After, attended, check_supports, whole, window
 SIZES = ((24, 32), (16, 40))
 
 
-def beside_a_token(x: Tensor, behind: bool = False, then: Callable[[Tensor], Tensor] = attended) -> Tensor:
+def beside_a_token(x: Tensor) -> Tensor:
     """Attention of all positions with a token beside them, which is taken away, then a window."""
     token, tokens = torch.ones(1, 1, 8).to(x), x.flatten(2).mT
-    tokens = then(torch.cat([tokens, token] if behind else [token, tokens], 1))
-    return smoothed(tokens[:, :-1] if behind else tokens[:, 1:], x)
+    return smoothed(attended(torch.cat([token, tokens], 1))[:, 1:], x)
 
 
 def smoothed(tokens: Tensor, x: Tensor) -> Tensor:
@@ -48,21 +47,20 @@ def in_one_window(x: Tensor, attend: Callable[[Tensor, Tensor], Tensor] = writte
 OUTLOOK = torch.rand(9 * 9, 8) - 0.5
 
 
-def outlook(x: Tensor, stride: int = 2) -> Tensor:
+def outlook(x: Tensor) -> Tensor:
     """Attention in windows that overlap, by scores that are made of their centres, as in VOLO."""
-    windows = functional.unfold(x, 3, padding=1, stride=stride).unflatten(1, (8, 9)).permute(0, 3, 2, 1)
-    centres = functional.avg_pool2d(x, stride, stride, ceil_mode=True).flatten(2).mT
+    windows = functional.unfold(x, 3, padding=1, stride=2).unflatten(1, (8, 9)).permute(0, 3, 2, 1)
+    centres = functional.avg_pool2d(x, 2).flatten(2).mT
     scores = functional.linear(centres, OUTLOOK.to(x)).unflatten(2, (9, 9)).softmax(-1)
     seen = (scores @ windows).permute(0, 3, 2, 1).flatten(1, 2)
-    return functional.fold(seen, x.shape[2:], 3, padding=1, stride=stride)
+    return functional.fold(seen, x.shape[2:], 3, padding=1, stride=2)
 
 
-def over_runs(x: Tensor, run: int = 16, token: bool = False) -> Tensor:
+def over_runs(x: Tensor) -> Tensor:
     """Attention of all positions to runs of them, each pooled, as in Next-ViT."""
     tokens = x.flatten(2)
-    runs = functional.avg_pool1d(tokens, run).tanh().mT
-    keys = torch.cat([torch.ones(1, 1, 8).to(x), runs], 1) if token else runs
-    return functional.scaled_dot_product_attention(tokens.mT, keys, keys).mT.reshape(x.shape)
+    runs = functional.avg_pool1d(tokens, 16).tanh().mT
+    return functional.scaled_dot_product_attention(tokens.mT, runs, runs).mT.reshape(x.shape)
 
 
 class Recurrence(nn.Module):
@@ -136,14 +134,10 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "one window that is rolled, in a call": lambda x: in_one_window(x, called),
     "windows that are put back": outlook,
     "runs that are pooled": over_runs,
-    "runs beside a token": lambda x: over_runs(x, token=True),
-    "a mean of runs": lambda x: x + functional.avg_pool1d(x.flatten(2), 16).mean(2)[..., None, None],
-    "a line that is pooled": lambda x: x + functional.adaptive_avg_pool1d(x.flatten(2), 1)[..., None],
     "terms of relative positions, written over scores": by_relative_positions,
     "queries that are pooled in windows": by_queries_pooled_in_windows,
     "queries that are convolved in windows": by_queries_convolved_in_windows,
     "keys that are convolved in windows": lambda x: by_queries_convolved_in_windows(x, keys=True),
-    "means inside of windows": lambda x: whole_of(functional.avg_pool2d(cells(x), 2), x.shape[2] // 4),
     "a convolution of one tap of rows as a batch": lambda x: functional.conv2d(
         x.permute(2, 1, 0, 3), torch.rand(8, 8, 1, 1).to(x)
     ).permute(2, 1, 0, 3),
