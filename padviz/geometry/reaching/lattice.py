@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import ceil, lcm
 from typing import NamedTuple
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Window, place
+from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window, place
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
@@ -128,6 +128,8 @@ def _local(layer: Layer, axis: int, n: int) -> bool:
     op = layer.ops[axis]
     if layer.whole(axis) or isinstance(op, Adaptive) or (isinstance(op, Window) and wraps(op, n)):
         return False
+    if isinstance(op, Transposed) and len({tap * op.dilation % op.stride for tap in range(op.kernel)}) < op.stride:
+        return False  # some units read nothing: which ones reach farthest shows at each of them only
     return not (isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"))
 
 
