@@ -25,7 +25,8 @@ class Door:
     options : str
         Names of the table of options, between blanks.
     model : str
-        What is named before the options: "one" network, "several", "optional", "none", or a "trained" one.
+        What is named before the options: "one" network, "several", "optional", "none", a "trained" one that is run, or
+        one whose "weights" are read.
     picture : str
         "always" where a picture is drawn unless figures alone are asked for, "asked" where -o names one, or "".
     counts : bool
@@ -50,7 +51,7 @@ class Door:
     function: Callable[..., Any]
     help: str
     options: str
-    model: Literal["one", "several", "optional", "none", "trained"] = "one"
+    model: Literal["one", "several", "optional", "none", "trained", "weights"] = "one"
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -246,5 +246,5 @@ DOOR = Door(
       padviz filters model.onnx --format json
     """,
     "size layers",
-    model="trained",
+    model="weights",
 )

@@ -81,7 +81,7 @@ def _read(door: Door, model: str | None, size: Pixels | None, own: dict[str, Any
     """Read the network that is named, with its weights if it is a trained one."""
     if model is None:
         return None
-    if door.model == "trained":
+    if door.model in ("trained", "weights"):
         by = "trained_at" if "trained-at" in door.options else "size"
         return options.read_trained(model, own.get(by), own.pop("weights", None), by)
     sizes = own.get("size", ()) if size is None else size

@@ -257,6 +257,7 @@ MODELS: dict[str, Decorator] = {  # what is named before the options, and how it
     "optional": lambda command: _argument("model", required=False)(read(command)),
     "several": lambda command: _argument("models", nargs=-1, required=True, metavar="MODEL...")(read(command)),
     "trained": lambda command: _argument("model")(reading("neutral")(given("weights")(command))),
+    "weights": lambda command: model(given("weights")(command)),
 }
 
 
