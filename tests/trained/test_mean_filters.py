@@ -143,7 +143,7 @@ def test_weights_of_which_nothing_is_measured_are_told(values: list[float], dead
     weights = weights_of(5, 4, 3, 3, 3) if any(values) else np.zeros((4, 3, 3, 3))
     weights[0, :2, 0, 0] = values
     with warnings.catch_warnings(action="error"):
-        (row,) = filters_of(as_trained(convolution(weights), 32)).rows
+        (row,) = filters_of(as_trained(convolution(weights), 32, None)).rows
         with pytest.raises(padviz.PadvizError, match=why):
             padviz.filters(convolution(weights), 32)
     assert (row.dead, row.why, row.mean, row.skew, row.axes, row.strides) == (dead, why, None, None, (), (1, 1))
