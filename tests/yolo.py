@@ -1,4 +1,4 @@
-"""A detector as YOLOv8 is laid out, narrow: what the ways to read a network meet in its head."""
+"""A detector with the head of YOLOv8 on a short body: what the ways to read a network meet in it."""
 
 from __future__ import annotations
 
@@ -22,39 +22,6 @@ class Conv(nn.Sequential):
     def __init__(self, read: int, made: int, kernel: int = 1, stride: int = 1) -> None:
         conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
         super().__init__(OrderedDict(conv=conv, bn=nn.BatchNorm2d(made), act=nn.SiLU()))
-
-
-class Bottleneck(nn.Sequential):
-    def __init__(self, width: int, shortcut: bool) -> None:
-        super().__init__(OrderedDict(cv1=Conv(width, width, 3), cv2=Conv(width, width, 3)))
-        self.shortcut = shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x) if self.shortcut else super().forward(x)
-
-
-class C2f(nn.Module):
-    def __init__(self, read: int, made: int, shortcut: bool = False) -> None:
-        super().__init__()
-        self.cv1, self.cv2 = Conv(read, made), Conv(made // 2 * 3, made)
-        self.m = nn.ModuleList([Bottleneck(made // 2, shortcut)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = list(self.cv1(x).chunk(2, 1))
-        parts.extend(block(parts[-1]) for block in self.m)
-        return self.cv2(torch.cat(parts, 1))
-
-
-class SPPF(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.cv1, self.cv2 = Conv(width, width // 2), Conv(width * 2, width)
-        self.m = nn.MaxPool2d(5, 1, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        made = [self.cv1(x)]
-        made.extend(self.m(made[-1]) for _ in range(3))
-        return self.cv2(torch.cat(made, 1))
 
 
 class DFL(nn.Module):
@@ -102,31 +69,21 @@ class Detect(nn.Module):
 
 
 class YoloV8(nn.Module):
-    """Backbone, neck and heads; `raw` returns the maps beside the boxes, as the module does while it is no export."""
+    """Body and heads; `raw` returns the maps beside the boxes, as the module does while it is no export."""
 
     def __init__(self, raw: bool = True) -> None:
         super().__init__()
         w = WIDTH
         self.raw = raw
-        self.stem = nn.Sequential(Conv(3, w, 3, 2), Conv(w, w, 3, 2), C2f(w, w, True))
-        self.p3 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True))
-        self.p4 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True))
-        self.p5 = nn.Sequential(Conv(w, w, 3, 2), C2f(w, w, True), SPPF(w))
-        self.up = nn.Upsample(scale_factor=2, mode="nearest")
-        self.top4, self.top3 = C2f(2 * w, w), C2f(2 * w, w)
-        self.down3, self.down4 = Conv(w, w, 3, 2), Conv(w, w, 3, 2)
-        self.out4, self.out5 = C2f(2 * w, w), C2f(2 * w, w)
+        self.stem = nn.Sequential(Conv(3, w, 3, 2), Conv(w, w, 3, 2))
+        self.p3, self.p4, self.p5 = (Conv(w, w, 3, 2) for _ in range(3))
+        self.up, self.top3 = nn.Upsample(scale_factor=2, mode="nearest"), Conv(2 * w, w)
         self.detect = Detect((w, w, w))
 
     def forward(self, x: Tensor) -> Any:
         p3 = self.p3(self.stem(x))
         p4 = self.p4(p3)
-        p5 = self.p5(p4)
-        top4 = self.top4(torch.cat((self.up(p5), p4), 1))
-        out3 = self.top3(torch.cat((self.up(top4), p3), 1))
-        out4 = self.out4(torch.cat((self.down3(out3), top4), 1))
-        out5 = self.out5(torch.cat((self.down4(out4), p5), 1))
-        boxes, maps = self.detect([out3, out4, out5])
+        boxes, maps = self.detect([self.top3(torch.cat((self.up(p4), p3), 1)), p4, self.p5(p4)])
         return (boxes, maps) if self.raw else boxes
 
 

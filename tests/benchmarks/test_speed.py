@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import nn
@@ -25,7 +26,7 @@ from padviz.advice.verdict import audit
 from padviz.axis.padding_modes import EXPLORED
 from padviz.pages.explorer import SIZES
 from padviz.sources.toml.build import parse
-from tests.torch_oracle import counting_functions, model_of
+from tests.torch_calls import Counting
 
 PLOT = """
 import numpy as np, click
@@ -48,16 +49,18 @@ def test_counts(benchmark: Any, name: str, size: int) -> None:
 
 @pytest.mark.parametrize(("name", "size"), CASES)
 def test_pytorch(benchmark: Any, name: str, size: int) -> None:
-    """Forward and backward of the all-ones copy up to the last feature map, so that both do the same."""
+    """Forward and backward with weights of 1, of one channel, up to the last feature map, so that both do the same."""
     torch.set_num_threads(1)
-    model = model_of(name)
+    with torch.device("meta"):
+        model = getattr(torchvision.models, name)(weights=None).requires_grad_(False).eval()
     parts = ["features"] if name == "vgg19" else ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4"]
     body = nn.Sequential(*(getattr(model, part) for part in parts))
 
     def forward_and_backward() -> None:
-        image = torch.zeros((1, 1, size, size), dtype=torch.float64, requires_grad=True)
-        with counting_functions():
-            body(image).sum().backward()
+        image = torch.zeros((1, 3, size, size), dtype=torch.float64, requires_grad=True)
+        with Counting():
+            made = body(image)
+        made[:, 0].sum().backward()
 
     benchmark(forward_and_backward)
 
