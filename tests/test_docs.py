@@ -99,14 +99,6 @@ def test_the_toml_example_works() -> None:
     assert run("usage", "net.toml").exit_code == 0
 
 
-def test_what_is_shown_is_held_against_what_is_printed() -> None:
-    printed = "one\ntwo  \nthree\n"
-    for each in ("one\ntwo\nthree", "one\n...", "...\nthree", "...", "one\n...\nthree"):
-        assert agrees(printed, each)
-    for each in ("one\ntwo", "two\n...", "...\ntwo", "one\n...\ntwo", "one.two.three"):
-        assert not agrees(printed, each)
-
-
 def test_every_page_begins_with_its_answer() -> None:
     """A heading, then the answer in bold, or, of a reference or a tutorial, a sentence of what there is."""
     for name, text in TEXTS.items():
@@ -121,13 +113,6 @@ def test_the_front_page_lists_every_page_by_its_title() -> None:
     listed = {path: title for title, path in re.findall(r"^- \[(.*)\]\((.*?)\)", TEXTS["index.md"], re.MULTILINE)}
     titles = {name: text.partition("\n")[0].removeprefix("# ") for name, text in TEXTS.items() if name != "index.md"}
     assert listed == titles
-
-
-def test_terms_are_links_where_they_are_named_first() -> None:
-    terms = [title.lower() for title in re.findall(r"^## (.*)$", TEXTS["glossary.md"], re.MULTILINE)]
-    for name, text in TEXTS.items():
-        if name.startswith(("howto/", "tutorial")):
-            assert not re.search(rf"(?i)(?<!\[)\*({'|'.join(terms)})\*", text), name
 
 
 def test_code_is_no_wider_than_a_page() -> None:

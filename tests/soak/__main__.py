@@ -22,7 +22,6 @@ FUZZED = {
     "Keras files": 5_000,
     "programs": 5_000,
     "manifests": 5_000,
-    "counts files": 5_000,
     "command lines": 3_000,
 }
 CHUNK = 1000  # mutants of one process

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tempfile
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
-import padviz
-from padviz.reports.counts import write_counts
 from tests.soak import archived, beside
 from tests.soak.commands import COMMANDS, crossed
 
@@ -48,8 +42,6 @@ def mutant(kind: str, rng: Random) -> Any:
     if kind == "command lines":
         line = rng.choice(COMMANDS)
         return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")
-    if kind == "counts files":
-        return damaged_bytes(rng.choice(counts_files()), rng)
     if kind in ("Keras files", "programs"):
         return damaged_archive(rng.choice(archived.keras() if kind == "Keras files" else archived.programs()), rng)
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
@@ -149,19 +141,3 @@ def models() -> list[bytes]:
 
     small = [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]
     return [*small, *[beside.network()] * 9]
-
-
-@cache
-def counts_files() -> list[bytes]:
-    """What `write_counts` writes, tiled and whole, narrow and wide; and archives that are not packed."""
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, size, pooling in (("vgg11", 100, "count"), ("resnet152", 64, "count"), ("vgg11", 33, "mean")):
-            for suffix in (".npy", ".npz"):
-                path = Path(folder) / f"counts{suffix}"
-                write_counts(padviz.usage(name, size, pooling=pooling), path)
-                found.append(path.read_bytes())
-    stored = archived.packed(archived.members(found[1]), compressed=False)
-    small = io.BytesIO()
-    np.savez(small, core=np.ones((2, 2), dtype=np.int64), rows=np.arange(2), cols=np.array([0, 1, 0], dtype=np.int32))
-    return [*found, stored, *[small.getvalue()] * 4]
