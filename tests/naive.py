@@ -6,7 +6,6 @@ branches: {"op": "conv", "name": "a", "from": "input", "kernel": [3, 3], ...}. M
 
 from __future__ import annotations
 
-from ast import literal_eval
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from fractions import Fraction
@@ -360,26 +359,15 @@ def ledger_of_window(
     return n, len(outputs), consumed, remainder, len(missed) - remainder, overhang
 
 
-@cache
-def outputs_of(frozen: tuple[tuple[str, Any], ...], axis: int, n: int, like: int | None) -> int:
-    """How many rows a step, given as its items, makes of n."""
-    return len(reads(thawed(frozen), axis, n, like))
+OUTPUTS: dict[tuple[Any, ...], int] = {}
 
 
-def frozen(step: Step) -> tuple[tuple[str, Any], ...]:
-    """The geometry of a step as something that can be looked up; names do not matter."""
-    return tuple((key, str(value)) for key, value in sorted(step.items()) if key not in ("name", "from", "like"))
-
-
-def thawed(items: tuple[tuple[str, Any], ...]) -> Step:
-    return {key: value if key in ("op", "mode", "grid", "rounding") else literal(value) for key, value in items}
-
-
-def literal(text: str) -> Any:
-    try:
-        return literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def outputs_of(step: Step, axis: int, n: int, like: int | None) -> int:
+    """How many rows a step makes of n; looked up where a step of another name was asked the same."""
+    key = str({each: value for each, value in step.items() if each not in ("name", "from", "like")}), axis, n, like
+    if key not in OUTPUTS:
+        OUTPUTS[key] = len(reads(step, axis, n, like))
+    return OUTPUTS[key]
 
 
 def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tuple[int, int], int, int, int]]:
@@ -393,7 +381,7 @@ def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tu
             sizes[step["name"]] = entering
             continue
         like = sizes[step["like"]] if "like" in step else None
-        sizes[step["name"]] = outputs_of(frozen(step), axis, entering, like)
+        sizes[step["name"]] = outputs_of(step, axis, entering, like)
         assert sizes[step["name"]] > 0, "no output"
         if step["op"] in ("conv", "maxpool", "avgpool"):
             shape = [axis_of(step.get(key, 1), axis) for key in ("kernel", "stride", "dilation")]

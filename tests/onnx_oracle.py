@@ -23,7 +23,6 @@ from torch import Tensor
 MERGES = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow")
 ADDS = ("Add", "Sum")
 LINEAR = ("BatchNormalization", "Cast", "Identity", "Dropout", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Split")
-MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
 def session_of(model: Any, optimised: bool = False) -> onnxruntime.InferenceSession:
@@ -125,29 +124,24 @@ def follow(node: onnx.NodeProto, planes: dict[str, Plane], known: dict[str, Any]
     x, out, op = maps[0], node.output[0], node.op_type
     attrs = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     shape = known[out].shape
-    if op in ("Conv", "MaxPool", "AveragePool", "LpPool", "ConvTranspose"):
+    if op in ("Conv", "MaxPool", "AveragePool", "ConvTranspose"):
         kernel = attrs.get("kernel_shape") or known[node.input[1]].shape[2:]
-        pads = (attrs.get("pads"), attrs.get("auto_pad", b"NOTSET"))
-        shared = attrs.get("strides") or [1, 1], attrs.get("dilations") or [1, 1], pads, shape[2:]
+        assert attrs.get("auto_pad", b"NOTSET") == b"NOTSET"
+        numbers = (
+            attrs.get(key) or plain for key, plain in (("strides", [1, 1]), ("dilations", [1, 1]), ("pads", [0, 0]))
+        )
         slide = upward if op == "ConvTranspose" else windowed
-        return Plane(slide(x.plane, kernel, *shared), (2, 3), out, vector=x.vector)
+        return Plane(slide(x.plane, kernel, *numbers, shape[2:]), (2, 3), out, vector=x.vector)
     if op.startswith("Global") or (op == "ReduceMean" and is_global(node, attrs, x, known)):
         return Plane(x.plane.sum().reshape(1, 1), x.axes, out, vector=True)
-    if op in ("Resize", "Upsample"):
+    if op == "Resize":
         return Plane(resized(node, x, known), x.axes, out)
     if op == "Pad":
         return Plane(padded(x, attrs, node, known), x.axes, out)
     if op == "Slice":
-        return sliced(x, node, attrs, known)
+        return sliced(x, node, known)
     if op == "Concat" and attrs["axis"] % len(shape) in x.axes and not x.vector:
         return Plane(torch.cat([each.plane for each in maps], x.axes.index(attrs["axis"] % len(shape))), x.axes, out)
-    if op == "DepthToSpace":
-        block = attrs["blocksize"]
-        return Plane(x.plane.repeat_interleave(block, 0).repeat_interleave(block, 1), x.axes, out)
-    if op == "SpaceToDepth":
-        block = attrs["blocksize"]
-        parts = [x.plane[i::block, j::block] for i in range(block) for j in range(block)]
-        return Plane(torch.stack(parts).sum(0), x.axes, out)
     if op == "MatMul" and len(maps) == 2:
         if any(each.scores for each in maps):
             return Plane(torch.ones_like(x.plane) * maps[1].plane.sum(), x.axes, out)
@@ -195,20 +189,10 @@ def windowed(x: Tensor, kernel: Any, strides: Any, dilations: Any, pads: Any, ou
     for i in (1, 0):
         extent = dilations[i] * (kernel[i] - 1) + 1
         total = (out[i] - 1) * strides[i] + extent - x.shape[i]
-        before = before_of(pads, i, total)
-        around += [before, total - before]
+        around += [pads[i], total - pads[i]]
     ones = torch.ones((1, 1, *kernel), dtype=x.dtype)
     padded = functional.pad(x[None, None], around)
     return functional.conv2d(padded, ones, stride=tuple(strides), dilation=tuple(dilations))[0, 0]
-
-
-def before_of(pads: Any, i: int, total: int) -> int:
-    amounts, rule = pads
-    if rule == b"SAME_UPPER":
-        return max(total, 0) // 2
-    if rule == b"SAME_LOWER":
-        return max(total, 0) - max(total, 0) // 2
-    return amounts[i] if amounts and rule in (b"NOTSET", b"") else 0
 
 
 def upward(x: Tensor, kernel: Any, strides: Any, dilations: Any, pads: Any, out: Any) -> Tensor:
@@ -217,8 +201,7 @@ def upward(x: Tensor, kernel: Any, strides: Any, dilations: Any, pads: Any, out:
     around: list[int] = []
     for i in (1, 0):
         total = full.shape[i] - out[i]
-        before = before_of(pads, i, total)
-        around += [-before, before - total]
+        around += [-pads[i], pads[i] - total]
     return functional.pad(full[None, None], around)[0, 0]
 
 
@@ -243,9 +226,6 @@ def resize_matrix(node: onnx.NodeProto, n: int, axis: int, known: dict[str, Any]
                 given[name][:2] = 1
         elif name:
             given[name] = known[name]
-    for each in copy.attribute:
-        if each.name == "scales":
-            each.floats[:] = [1, 1, each.floats[axis], 1]
     inputs = [helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [1, 1, n, n])]
     stored = [numpy_helper.from_array(value, name) for name, value in given.items()]
     output = [onnx.ValueInfoProto(name=node.output[0])]
@@ -260,17 +240,13 @@ def padded(x: Plane, attrs: dict[str, Any], node: onnx.NodeProto, known: dict[st
     amounts = list(attrs.get("pads") or known[node.input[1]].tolist())
     rank = len(amounts) // 2
     around = [amounts[axis + side * rank] for axis in x.axes[::-1] for side in (0, 1)]
-    mode = MODES[attrs.get("mode", b"constant").decode()]
-    return functional.pad(x.plane[None, None], around, mode=mode)[0, 0]
+    assert attrs.get("mode", b"constant") == b"constant"
+    return functional.pad(x.plane, around)
 
 
-def sliced(x: Plane, node: onnx.NodeProto, attrs: dict[str, Any], known: dict[str, Any]) -> Plane:
-    if "starts" in attrs:
-        starts, ends, steps = attrs["starts"], attrs["ends"], None
-        axes = attrs.get("axes")
-    else:
-        values = [known[name].tolist() if name else None for name in node.input[1:]] + [None, None]
-        starts, ends, axes, steps = values[:4]
+def sliced(x: Plane, node: onnx.NodeProto, known: dict[str, Any]) -> Plane:
+    values = [known[name].tolist() if name else None for name in node.input[1:]] + [None, None]
+    starts, ends, axes, steps = values[:4]
     rank = known[node.input[0]].ndim
     found = x
     for axis, start, end, step in zip(axes or range(rank), starts, ends, steps or [1] * len(starts), strict=True):

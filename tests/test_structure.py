@@ -11,15 +11,13 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import make_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import padviz
-from tests.budget import compared, lowered
 from tests.cli.test_cli import run
 from tests.floors import PACKAGE, breaches, circles, folder_circles
 
@@ -57,20 +55,14 @@ GOES_DOWN = [
     ("counting__usage", "from . import walks"),
 ]
 RUNS_UP = [
-    ("network__graph", "import padviz.sources"),
     ("network__graph", "from padviz import sources"),
-    ("network__graph", "from padviz.sources.toml import build"),
     ("network__graph", "def late():\n    from padviz.figures import heatmap"),
     ("network__graph", TYPED.format("", "from padviz.counting import usage")),
-    ("network__graph", "import padviz"),
     ("network__graph", "from ..sources import load"),
     ("network__graph", "import importlib\nimportlib.import_module(f'padviz.sources.{1}')"),
-    ("network__graph", "__import__('padviz.figures.maps.heatmap')"),
-    ("geometry__ledger", "from padviz.counting.usage import usage"),
     ("sources__onnx__load", "from padviz.sources.torch import load"),
     ("sources__tracing__trace", "from padviz.sources.onnx import load"),
     ("counting__usage", TYPED.format("not ", "import matplotlib")),
-    ("counting__usage", "from matplotlib import pyplot"),
     ("sources__toml__build", "def late():\n    import onnx"),
 ]
 
@@ -86,11 +78,10 @@ def test_modules_and_folders_that_import_each_other_are_found(tmp_path: Path) ->
     package = house(
         tmp_path / "modules",
         axis__build="from padviz.axis import operations",
-        axis__operations="def late():\n    from padviz.axis.resize import ratio",
-        axis__resize="import padviz.axis.build",
+        axis__operations="def late():\n    from padviz.axis.build import axis_map",
         axis__fold="import padviz.axis.build",
     )
-    assert circles(package) == ["axis.build", "axis.operations", "axis.resize"]
+    assert circles(package) == ["axis.build", "axis.operations"]
     package = house(
         tmp_path / "folders",
         counting__usage="from padviz.counting.walking import walks",
@@ -98,9 +89,6 @@ def test_modules_and_folders_that_import_each_other_are_found(tmp_path: Path) ->
         counting__walking__walks="def late():\n    import padviz.counting.request",
         counting__walking__tiling="import padviz.errors",
         counting__shares__rims="from padviz.counting.walking import tiling",
-        trained__filters="from padviz.trained.weights.reading import read",
-        trained__weights__reading="from padviz.sources.onnx import load",
-        sources__onnx__load="",
         errors="",
     )
     assert (circles(package), folder_circles(package)) == ([], ["counting", "counting/walking"])
@@ -189,17 +177,6 @@ def own_docstring(value: Any) -> str:
     return "" if text.startswith(f"{getattr(value, '__name__', '')}(") else text
 
 
-def test_what_nobody_wrote_is_no_docstring() -> None:
-    class Named(NamedTuple):
-        rows: int
-
-    class Error(padviz.PadvizError):
-        pass
-
-    assert [own_docstring(each) for each in (make_dataclass("Facts", ["rows"]), Named, Error)] == ["", "", ""]
-    assert own_docstring(padviz.PadvizError).startswith("Something about the input")
-
-
 def test_every_public_name_and_every_function_of_counting_has_an_example() -> None:
     names = {name: getattr(padviz, name) for name in {*padviz.__all__} - {"__version__"}}
     for name, value in names.items():
@@ -211,22 +188,9 @@ def test_every_public_name_and_every_function_of_counting_has_an_example() -> No
         if path.is_relative_to(PACKAGE / "counting") and path.name != "__init__.py":
             module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
             names |= {f"{module.__name__}.{value.__name__}": value for value in public(module)}
-    assert {name.split(".")[2] for name in names if name.startswith("padviz.counting.")} > {
-        "usage",
-        "shares",
-        "walking",
-    }
     parser = doctest.DocTestParser()
     assert [name for name, value in names.items() if not parser.get_examples(own_docstring(value))] == []
 
 
 def test_modules_stay_readable() -> None:
     assert [path for path in MODULES if len(path.read_text().splitlines()) > 500] == []
-
-
-def test_a_room_above_its_budget_is_found_and_one_below_is_lowered() -> None:
-    lines, budget = {"padviz": {"axis": 9, "cli": 5, "new": 1, "sum": 15}}, {"padviz": {"axis": 8, "cli": 7, "sum": 15}}
-    above, below = compared(lines, budget)
-    assert above == ["padviz, axis: 9 of 8 lines", "padviz, new: 1 of 0 lines"]
-    assert below == ["padviz, cli: 5 of 7 lines"]
-    assert tomllib.loads(lowered(lines, budget)) == {"padviz": {"axis": 8, "cli": 5, "new": 0, "sum": 15}}
