@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace as replace_struct
 
 import padviz
 from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
-from padviz.advice.remedies import NEEDS, Attempt, Outcome, Remedy, _rank, changes, outcome, remedies
+from padviz.advice.remedies import NEEDS, Outcome, Remedy, changes, outcome, remedies
 from padviz.advice.verdict import audit, examine
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking import walks
@@ -174,7 +173,7 @@ def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> Non
     assert not audit(padviz.load("resnet50"), 224).outcome.low
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg19", "mobilenet_v2", "alexnet", "densenet121", "unet_padded"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "alexnet", "unet_padded"])
 @pytest.mark.parametrize("size", [64, 224])
 def test_evidence_ranks_first_and_no_remedy_leaves_more_unfair_or_a_much_smaller_image(name: str, size: int) -> None:
     found = audit(padviz.load(name), size)
@@ -299,17 +298,9 @@ SAYS = [
     ("vgg19", 224, "symmetry", ".*centred on the image"),
     ("vgg19", 64, "best", "nothing without training$"),
     ("vgg19", 64, "advice", f"{KEEP} a small network 4.5 to 30.3 points."),
-    ("densenet121", 224, "verdict", "symmetric, wide rim$"),
-    ("densenet121", 224, "best", "nothing without training$"),
-    ("densenet121", 224, "advice", KEEP),
     ("unet", 572, "verdict", "no padding read$"),
     ("unet", 572, "best", "nothing to do$"),
-    ("unet", 572, "advice", "Nothing to do: no unit reads padding."),
-    ("unet", 572, "border", f"No unit reads padding; the outer {NO_WORD}"),
-    ("unet", 572, "symmetry", NO_WORD),
-    ("unet", 572, "padding", NO_WORD),
     ("valid", (20, 30), "border", f"No unit reads padding; the outer 2 px above and below are context{NO_WORD}"),
-    ("resnet50", 65536, "verdict", "lopsided, narrow rim$"),
     ("resnet50", 225, "verdict", "symmetric, narrow rim$"),
     ("resnet50", (224, 225), "symmetry", ".*15.5 px above the image's centre"),
     ("mobilenet_v2", 224, "verdict", "lopsided, typical rim$"),
@@ -325,8 +316,6 @@ SAYS = [
     ("mirrored", 16, "verdict", "overused rim$"),
     ("mirrored", 16, "border", OVERUSED),
     ("adaptive", 16, "verdict", "balanced windows$"),
-    ("adaptive", 16, "border", "Fair shares are not defined: net, b: "),
-    ("efficientnet_b0", 224, "padding", r".*\(gate\) makes every position depend on all"),
 ]
 
 
@@ -343,16 +332,6 @@ def test_what_an_audit_says(name: str, size: Any, part: str, says: str) -> None:
 def test_where_there_is_no_share_the_ring_is_of_32_px() -> None:
     found = audited("adaptive", 16).outcome
     assert (found.share, found.ring_px) == (None, [32, 32])
-
-
-def test_reach_is_that_of_fields() -> None:
-    found = audit(padviz.load("vgg16"), 512).reach
-    assert found.field == [212, 212]
-    assert not found.exceeds
-    gated = audit(padviz.load("efficientnet_b0"), 224).reach
-    assert gated.field is None
-    assert gated.why is not None
-    assert gated.why.startswith("features.1.0.block.1")
 
 
 def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
@@ -403,15 +382,3 @@ def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.Monkey
     crops = [said for said in audit(made, 5000).cannot if "Cropping" in said]
     assert len(crops) == 1
     assert "is not counted: its map of" in crops[0]
-
-
-def test_of_remedies_alike_those_that_drop_no_rows_come_first_however_many_the_others_drop() -> None:
-    before = outcome_of(padviz.load("vgg11"), 64)
-    change = next(changes(Case(padviz.load("resnet18"), (224, 224))))
-
-    def attempt(remainders: int) -> Attempt:
-        after = replace_struct(before, remainders=remainders)
-        return Attempt(change, after, Remedy("size", "", [], "fine-tune", after, None, 1.0, None))
-
-    none, one, two = (_rank(attempt(many), before) for many in range(3))
-    assert none < one == two

@@ -1,4 +1,4 @@
-"""Thresholds at equality, and networks that pad, or are too small, on one axis alone."""
+"""Thresholds at equality; on the other axis they are those of a turned network, which tests/test_turning.py audits."""
 
 from __future__ import annotations
 
@@ -24,20 +24,9 @@ from padviz.network.network import Network
 from padviz.sources.toml.build import parse
 from tests.advice.test_remedies import outcome_of
 
-AXES = pytest.mark.parametrize("axis", [0, 1])
 
-
-def net(axis: int, *layers: dict[str, Any]) -> Network:
-    """A network whose pairs are turned for the other axis."""
-    steps = [
-        {key: each[::-1] if axis and isinstance(each, list) else each for key, each in layer.items()}
-        for layer in ({"op": "conv", "name": f"l{i}", **layer} for i, layer in enumerate(layers))
-    ]
-    return parse({"layers": steps, "size": 64}, "net")
-
-
-def at(axis: int, along: int, across: int = 12) -> tuple[int, int]:
-    return (across, along) if axis else (along, across)
+def net(**layer: Any) -> Network:
+    return parse({"layers": [{"op": "conv", "name": "l0", **layer}], "size": 64}, "net")
 
 
 def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
@@ -63,14 +52,12 @@ def test_no_word_of_a_verdict_is_true_of_more_than_two_thirds_of_known_networks(
     assert {"lopsided", "symmetric", "narrow", "typical", "wide"} <= words.keys()
 
 
-@AXES
 @pytest.mark.parametrize(
     ("sides", "lopsided"),
     [([0, 4], False), ([0, 5], True), ([5, 0], True), ([30, 40], False), ([29, 40], True), ([12, 16], False)],
 )
-def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(axis: int, sides: list[int], lopsided: bool) -> None:
-    both = [sides, [7, 7]]
-    assert standing(Rim(*both[:: -1 if axis else 1])).lopsided == lopsided
+def test_a_rim_is_lopsided_by_more_than_four_pixels_and_a_quarter(sides: list[int], lopsided: bool) -> None:
+    assert standing(Rim(sides, [7, 7])).lopsided == lopsided
 
 
 def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
@@ -81,44 +68,39 @@ def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
         assert (found.mean, found.width) == (mean, word)
 
 
-@AXES
-def test_a_grid_is_off_centre_from_one_pixel_on(axis: int) -> None:
+def test_a_grid_is_off_centre_from_one_pixel_on() -> None:
     for pads, off in (([1, 0], False), ([2, 0], True), ([0, 2], True), ([1, 1], False)):
-        found = audit(net(axis, {"kernel": [3, 1], "padding": [pads, [0, 0]]}), at(axis, 20))
-        assert abs(found.offset[axis]) == abs(pads[0] - pads[1]) / 2
+        found = audit(net(kernel=[3, 1], padding=[pads, [0, 0]]), (20, 12))
+        assert abs(found.offset[0]) == abs(pads[0] - pads[1]) / 2
         assert ("1 px" in found.symmetry) == off
 
 
-@AXES
-def test_a_field_as_large_as_the_image_does_not_exceed_it(axis: int) -> None:
-    layer = {"kernel": [9, 3], "padding": [4, 1]}
+def test_a_field_as_large_as_the_image_does_not_exceed_it() -> None:
     for rows, exceeds in ((10, False), (9, False), (8, True)):
-        found = audit(net(axis, layer), at(axis, rows, 30)).reach
-        assert (found.field, found.exceeds) == ([*at(axis, 9, 3)], exceeds)
+        found = audit(net(kernel=[9, 3], padding=[4, 1]), (rows, 30)).reach
+        assert (found.field, found.exceeds) == ([9, 3], exceeds)
 
 
-@AXES
 @pytest.mark.parametrize("rows", range(2, 8))
-def test_an_output_is_cropped_to_the_units_that_read_no_padding(axis: int, rows: int) -> None:
+def test_an_output_is_cropped_to_the_units_that_read_no_padding(rows: int) -> None:
     """Where one axis is padded alone, all of the other is kept; where each unit reads padding, nothing is proposed."""
-    network = net(axis, {"kernel": [3, 1], "padding": [[2, 1], [0, 0]]})
-    found = coverage(network, at(axis, rows))
+    network, size = net(kernel=[3, 1], padding=[[2, 1], [0, 0]]), (rows, 12)
+    found = coverage(network, size)
     free = np.argwhere(found.counts == found.full)
-    changes = [*cropped_outputs(Case(network, at(axis, rows)))]
+    changes = [*cropped_outputs(Case(network, size))]
     assert bool(changes) == bool(len(free))
     for change in changes:
-        cut, size = change.case.network, at(axis, rows)
+        cut = change.case.network
         seen = coverage(cut, size, layer="l0.cropped")
         assert seen.counts.size == len(free)
         assert (seen.counts == found.full).all()
-        kept = "2:-1, :" if axis == 0 else ":, 2:-1"
-        assert change.edit == (f"l0: y[..., {kept}]",)
+        assert change.edit == ("l0: y[..., 2:-1, :]",)
         box = tuple(slice(first, last + 1) for first, last in zip(free.min(axis=0), free.max(axis=0), strict=True))
         assert (padviz.usage(cut, size).counts == padviz.usage(network, size, unit=box).counts).all()
 
 
 def judged(starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any) -> Outcome:
-    plain = outcome_of(net(0, {"kernel": [3, 1]}), (40, 12))
+    plain = outcome_of(net(kernel=[3, 1]), (40, 12))
     share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
     return replace(plain, share=share, **more)
 
@@ -158,13 +140,11 @@ def test_what_helps(kind: str, before: dict[str, Any], after: dict[str, Any], ex
     assert not judged(most=0.5).low
 
 
-@AXES
-@pytest.mark.parametrize(("along", "across"), [(24, 40), (9, 40), (24, 5), (4, 6), (3, 40), (300, 520)])
-def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(axis: int, along: int, across: int) -> None:
-    strided = net(axis, {"kernel": [3, 4], "stride": [2, 4], "padding": [1, 2]})
-    size = at(axis, along, across)
+@pytest.mark.parametrize("size", [(24, 40), (9, 40), (24, 5), (4, 6), (3, 40), (300, 520)])
+def test_the_outer_ring_is_as_wide_as_the_period_on_each_axis(size: tuple[int, int]) -> None:
+    strided = net(kernel=[3, 4], stride=[2, 4], padding=[1, 2])
     found, counts = outcome_of(strided, size), padviz.usage(strided, size).counts
-    assert found.ring_px == [*at(axis, 2, 4)]
+    assert found.ring_px == [2, 4]
     inside = counts[tuple(slice(ring, max(n - ring, ring)) for ring, n in zip(found.ring_px, size, strict=True))]
     share = 1 - inside.sum() / counts.sum()
     assert found.ring == pytest.approx(share / (1 - inside.size / counts.size))
