@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import inspect
 import keyword
-from pathlib import Path
 from typing import Any
 
 import click
@@ -96,15 +95,7 @@ def test_numbers_of_numpy_and_lists_are_taken() -> None:
     assert padviz.load(SMALL, [32, 40]).size == (32, 40)
 
 
-def test_one_function_repads_modules_and_files(tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    from tests.repadding.test_onnx_file import chain
-
-    repadded = padviz.repad(chain(tmp_path / "net.onnx"), "reflect", only="b")
-    repadded.save(tmp_path / "out.onnx")
-    assert repadded.changed == ("b",)
-    counts = [padviz.usage(net, 32).counts for net in (tmp_path / "out.onnx", repadded.network)]
-    assert (counts[0] == counts[1]).all()
+def test_a_module_is_repadded_by_its_name_and_takes_no_options_of_files() -> None:
     assert padviz.repad("tests.api.test_arguments:SMALL", "reflect", 64, "1").repadded.changed == ("1",)
     for options in ({"even": True}, {"padding": "reflect", "except_": "conv1"}):
         with pytest.raises(padviz.PadvizError, match="is for ONNX files"):

@@ -123,14 +123,6 @@ def test_a_file_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
     assert path.read_text() != "mine"
 
 
-def test_a_completion_lists_the_figures_of_a_result_and_of_a_row() -> None:
-    found = padviz.uneven("resnet18", 224)
-    assert {"balanced", "uneven", "remainders", "to_rows", "plot"} <= {*dir(found)}
-    assert {"layer", "kind", "height", "uneven"} <= {*dir(found[0])}
-    with pytest.raises(AttributeError, match="balancd"):
-        found.balancd  # type: ignore[attr-defined]  # noqa: B018
-
-
 @pytest.fixture
 def _closed() -> Iterator[None]:
     pyplot.close("all")  # which other tests left open
@@ -155,14 +147,6 @@ def test_figures_are_pyplots_where_it_is_in_use(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
     counts.plot()
     assert "matplotlib.pyplot" not in sys.modules
-
-
-def test_axes_of_a_person_have_square_pixels_and_a_colour_bar() -> None:
-    for made in (padviz.usage("vgg11", (64, 96)), RESULTS["detect"](), RESULTS["seen"]()):
-        figure = Figure()
-        ax = made.plot(figure.subplots())
-        assert ax.get_aspect() == 1
-        assert len(figure.axes) == 2
 
 
 def test_a_network_is_shown_as_its_layers_whose_names_are_no_markup() -> None:

@@ -89,33 +89,12 @@ def test_what_the_error_advises_works(name: str, module: type[nn.Module], which:
     assert ANSWERED[name](loaded) is not None
 
 
-class Speech(Two):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.last = nn.Conv1d(1, 2, 5, 2, 2), nn.Conv1d(2, 2, 1)
-
-
-class Wrapped(Two):
-    """A module that takes the image alone."""
-
-    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(image, 1)
-
-
-def test_a_signal_is_asked_for_chunks_in_the_same_way() -> None:
-    network = Speech().eval()
-    loaded = eval(advice(ANSWERED["chunks"], network)[0], {"padviz": padviz, "network": network})
-    assert padviz.chunks(loaded, 16) is not None
-
-
 @pytest.mark.parametrize("name", RUN)
 def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
     network = Two().eval()
     loaded = eval(advice(RUN[name], network)[0], {"padviz": padviz, "network": network})
     with pytest.raises(padviz.PadvizError, match="is followed, and not run; a module that wraps it and takes one"):
         RUN[name](loaded)
-    if name == "responses":
-        assert padviz.responses(Wrapped().eval(), SIZE, n=2) is not None
 
 
 def test_a_repadded_module_of_two_inputs_uses_its_pixels_as_asked() -> None:

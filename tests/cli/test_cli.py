@@ -73,24 +73,6 @@ def test_usage_json_has_exact_integers() -> None:
     assert found["skew"]["height"] == (counts[48:].sum() - counts[:48].sum()) / counts.sum()
 
 
-HEADS = ["features.3", "features.6"]
-
-
-@pytest.mark.parametrize(
-    ("words", "key", "value"),
-    [
-        ("--padding zero/circular", "padding", "zero/circular"),
-        ("--layer features.3,features.6", "target", {"layer": HEADS, "shape": [[32, 48], [16, 24]]}),
-        ("--layer features.3 --layer features.6", "target", {"layer": HEADS, "shape": [[32, 48], [16, 24]]}),
-        ("--unit 1,-1", "unit", [1, 2]),
-        ("--unit 0:2,1:", "unit", [[0, 2], [1, 3]]),
-    ],
-)
-def test_json_says_what_was_asked_for(words: str, key: str, value: Any) -> None:
-    found = run("usage", "vgg11", "--size", "64x96", *words.split(), "--format", "json").stdout
-    assert json.loads(found)[key] == value
-
-
 # hostile descriptions, paths and files
 
 
@@ -106,8 +88,6 @@ HOSTILE = {
         "steps",
     ),
     "growing maps": (toml(", ".join(['{op = "resize", scale = 1000}'] * 9)), "its output would have"),
-    "huge steps": (toml(", ".join(['{op = "convtranspose", kernel = 2, stride = 100000}'] * 99)), "output would have"),
-    "wide padding": (toml(", ".join(['{op = "conv", kernel = 16, padding = 100000}'] * 60)), "output would have"),
     "deep counts": (toml(", ".join(['{op = "conv", kernel = 3, padding = 1}'] * 5000), "size = 8"), "4000 digits"),
     "deep blocks": (
         toml('{op = "block", use = "b0", name = "x"}', "[blocks]\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,13 +84,6 @@ def test_a_module_from_python_counts_and_stays_as_it_is() -> None:
         assert torch.equal(value, copy)
 
 
-def test_convert_writes_a_description_that_loads_back() -> None:
-    assert run("convert", plain(), "-o", "net.toml").exit_code == 0
-    assert padviz.load("net.toml").layers == padviz.load("net.onnx").layers
-    assert run("convert", "foreign_net:Net", "-o", "mod.toml").exit_code == 0
-    assert (padviz.usage("mod.toml", 50).counts == padviz.usage("foreign_net:Net", 50).counts).all()
-
-
 @pytest.mark.parametrize("line", ["usage {}", "uneven {}", "layers {}", "coverage {}", "convert {}"])
 def test_an_unknown_operation_names_its_node_and_the_ways_out(line: str) -> None:
     asked = [*line.format(mystery()).split(), "--size", "32"]
@@ -100,23 +92,6 @@ def test_an_unknown_operation_names_its_node_and_the_ways_out(line: str) -> None
         assert text in words
     assert ("--layer a" in words) == (asked[0] != "convert")  # which has none
     assert run(*asked, "--neutral", "own.Mystery").exit_code == 0
-
-
-def test_an_unknown_operation_is_passed_by_the_layer_before_it() -> None:
-    mystery()
-    assert run("export", "net.onnx", "--size", "32", "-o", "out", "--jobs", "1").exit_code == 3
-    neutral = " --neutral own.Mystery"
-    lines = [f"export net.onnx -o out --jobs 1{neutral}", f"compare net.onnx --size 40{neutral}"]
-    for line in (*lines, f"diff net.onnx --same{neutral}", "usage net.onnx --layer a"):
-        assert run(*line.split(), "--size", "32").exit_code == 0
-
-
-def test_a_size_that_is_fixed_is_the_default_and_one_that_is_open_may_be_asked_for() -> None:
-    saved([conv("a", "image")], ["a"], "fixed.onnx", (30, 50))
-    for more, size in (([], [30, 50]), (["--size", "64"], [64, 64])):
-        assert json.loads(run("usage", "fixed.onnx", *more, "--format", "json").stdout)["size"] == size
-    assert padviz.load(plain()).size == (224, 224)
-    assert padviz.load("net.onnx").declared == (0, 0)
 
 
 def test_a_module_that_goes_to_another_folder_when_it_is_imported() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import padviz
-from padviz.network.targets import upto
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import mystery, two_heads
 from tests.sweeps import every_third
@@ -92,9 +91,6 @@ def test_all_commands_state_the_same_figures_of_several_heads() -> None:
     told_ += [found("repad {} --padding reflect")["before"]]
     assert {each["share"]["starved"] for each in told_} == {share.starved}
     assert share.least != padviz.usage(path, 64, heads="sum").summary().share.least
-    both = found("usage {} --layer big --layer small --heads sum")
-    assert both["max"] == sum(padviz.usage(path, 64, layer=name).max for name in ("big", "small"))
-    assert [each["layer"] for each in found("coverage {}")["layers"]] == ["big", "small"]
 
 
 @pytest.mark.parametrize("command", ["uneven", "sizes", "layers"])
@@ -105,15 +101,3 @@ def test_a_layer_is_as_far_as_a_command_looks(command: str) -> None:
         assert "--layer" in told(*asked) or command == "sizes" or model == "heads.toml"
         result = run(*asked, "--layer", layer)
         assert (result.exit_code, result.stderr) == (0, ""), result.stderr
-
-
-def test_the_cut_network_is_the_one_that_is_looked_at() -> None:
-    def found(command: str) -> dict:
-        return json.loads(run(command, "resnet50", "--layer", "layer2.3", "--format", "json").stdout)
-
-    part = upto(padviz.load("resnet50"), ("layer2.3",))
-    (entry,) = found("uneven")["results"]
-    assert [row["layer"] for row in entry["layers"]] == [row.layer for row in padviz.uneven(part, 224).layers]
-    assert "reported" not in entry
-    assert found("sizes")["rule"] == padviz.sizes(part).rule == "8*i + 1"
-    assert [row["layer"] for row in found("layers")["layers"]] == [layer.name for layer in part.layers[1:]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,22 +62,6 @@ KEPT = "d.png.unfinished.npz"
 def _files(elsewhere: None) -> None:
     Path("run_net.py").write_text(NET)
     seeing_file("seeing.onnx")
-
-
-@pytest.mark.parametrize(("more", "what"), [([], "score, {}"), (["--threshold"], "contrast needed, {} where enough")])
-def test_figures_are_of_each_side_and_of_the_positions_that_are_seen(more: list[str], what: str) -> None:
-    asked = ["detect", f"{NETS}ramp", "--size", "40", "--height", "8", "--step", "8", "--no-picture", *more]
-    (found,) = json.loads(run(*asked, "--format", "json").stdout)["maps"]
-    lines = [re.split("  +", line.strip()) for line in run(*asked).stdout.splitlines() if line.startswith(" ")]
-    rows = {line[0]: line[-1] for line in lines}
-    sides = {f"{side} minus inside": edge for side, edge in found["edges"].items() if edge is not None}
-    assert len({*sides.values()}) == (1 if more else 4)
-    values = np.array(found["values"], float)
-    seen = {what.format(name): getattr(np, f"nan{name}")(values) for name in ("min", "max", "median")}
-    for name, value in (sides | seen).items():
-        assert float(rows[name]) == pytest.approx(value, rel=1e-3)
-    assert rows.get("no contrast tried is enough") == (f"{100 * np.isnan(values).mean():.1f} %" if more else None)
-    assert np.isnan(values).any() == bool(more)
 
 
 def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:

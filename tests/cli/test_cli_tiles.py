@@ -37,12 +37,6 @@ def test_an_image_has_tiles_that_fit_into_it(size: str, tiles: list[int]) -> Non
     assert [row["tile"][0] for row in facts(f"tiles one.toml --size {size}")["sizes"]] == tiles
 
 
-def test_norms_are_ignored_where_that_is_asked_for() -> None:
-    line = "tiles efficientnet_b0 --size 2048 --tile 1024"
-    assert "no tiles are exact: features.1.0.block.1 (gate)" in run(*line.split()).stderr
-    assert facts(f"{line} --ignore-norms")["ignored"][0] == {"layer": "features.1.0.block.1", "why": "gate"}
-
-
 def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = "nn.Conv2d(1, 4, 3, padding=1), {}, nn.Conv2d(4, 2, 3, 2, padding=1)"
     text = "from torch import nn\nplain = nn.Sequential({})\nnormed = nn.Sequential({})\n"
@@ -85,34 +79,6 @@ def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: p
         result = run("tiles", "parting:net", "--size", "501x506", *more.split())
         assert (result.exit_code, result.stderr) == (2, f"padviz: {line}\n")
         assert run("tiles", "parting:net", "--size", "504x508", *more.split()).exit_code == 0
-    with pytest.raises(padviz.PadvizError, match=r"size: the network does not take 501 x 501, .* to 504 x 504"):
-        padviz.tiles("parting:net", 501, 256)
-    with pytest.raises(padviz.PadvizError, match=r"size: the network does not take 501 x 501, .* to 504 x 504"):
-        padviz.verify_tiles("parting:net", 501)
-
-
-def test_the_arguments_of_python_are_called_as_they_are_there() -> None:
-    Path("one.toml").write_text(ONE)
-    line = "tiles one.toml --size 64 --tile 32 --for"
-    recipe = facts(f"{line} python")["recipe"]
-    assert recipe["exact"] is True
-    assert padviz.tiles("one.toml", **recipe["arguments"]).image == (64, 64)
-    assert facts(f"{line} sahi")["recipe"]["exact"] is False
-
-
-@pytest.mark.parametrize("line", ["tiles vgg11 --size 64 --tile 32 --layer features.3", "audit vgg11 --size 64"])
-def test_a_picture_is_drawn_beside_what_is_printed(line: str) -> None:
-    assert run(*line.split(), "-o", "x.png").stdout == f"{run(*line.split()).stdout}\nfile  x.png\n"
-    assert Path("x.png").stat().st_size > 5000
-
-
-# audit
-
-
-def test_what_speaks_against_a_remedy_comes_last() -> None:
-    prices = [each.price for each in padviz.audit("vgg19", 225).remedies]
-    assert prices == sorted(prices, key=lambda price: price is not None)
-    assert "only has fewer stride remainders" in prices
 
 
 def test_what_the_screen_leaves_out_is_counted() -> None:

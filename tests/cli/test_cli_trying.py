@@ -51,9 +51,6 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
     found = json.loads(run(*words, "--format", "json").stdout)
     (audited,), tried = found["results"], found["trial"]
     rows = {(row["padding"], *row["size"]): row["kept"] for row in tried["rows"] if row["how"] != "resize"}
-    shown = run(*words)
-    assert shown.exit_code == 0
-    assert shown.stderr.endswith("'photos' has 56 x 56 pixels or more: larger sizes are not tried\n")
     marked = run(*words, "--format", "markdown").stdout
     kept = 0
     for remedy in audited["remedies"]:
@@ -62,12 +59,8 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
         cell = f"{100 * row['value']:.1f} %" if row else "not tried"
         line = next(line for line in marked.splitlines() if line.startswith(f"| {what} |"))
         assert line.split(" | ")[6] == cell
-        assert re.search(rf"\d {re.escape(what)} .*{cell}\n", shown.stdout) or what not in shown.stdout
         kept += bool(row)
     assert kept >= 3
-    shift = next(row["kept"]["value"] for row in tried["rows"] if row["change"] == "shift")
-    line = f"top-1 kept: answers kept as it is (64 crops; {100 * shift:.1f} % under a shift by one pixel)"
-    assert line in " ".join(shown.stdout.split())
 
 
 def test_a_single_change_is_the_answer() -> None:
