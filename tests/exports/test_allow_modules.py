@@ -10,7 +10,6 @@ import pytest
 
 import padviz
 from tests.cli.test_cli import run, told
-from tests.sweeps import SLOW
 
 CODE = """
 from pathlib import Path
@@ -48,21 +47,11 @@ def test_allowed_or_on_the_command_line_it_runs(asked: list[str]) -> None:
     assert Path("ran").exists()
 
 
-EXPORT = "-o out --jobs 1 --format json"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"export survey.toml --allow-modules {EXPORT}",
-        pytest.param(f"export hypothesis:net --size 32,33 {EXPORT}", marks=SLOW),
-        pytest.param("layers hypothesis:net --size 32", marks=SLOW),
-    ],
-)
-def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model(line: str) -> None:
+def test_a_module_that_hides_an_installed_one_is_said_once_for_each_model() -> None:
     Path("hypothesis.py").write_text("from torch import nn\nnet = nn.Conv2d(3, 4, 3)\n")
     tables = "[[maps]]\nmodels = ['hypothesis:net']\nsizes = [32, 33]\n" * 2
     Path("survey.toml").write_text(tables + "[[compare]]\nname = 'c'\nmodels = ['hypothesis:net']\nsizes = [32, 64]\n")
+    line = "export survey.toml --allow-modules -o out --jobs 1 --format json"
     done = subprocess.run([sys.executable, "-m", "padviz", *line.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -77,14 +66,3 @@ def test_what_hides_an_installed_module_is_said_before_its_code_runs() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert ["hides" in line for line in done.stderr.splitlines()] == [True, False]
-
-
-def test_from_python_it_is_told_to_whoever_asks() -> None:
-    notes: list[str] = []
-    padviz.export(["vgg11"], "out", size=[32], format_=["json"], jobs=1, on_note=notes.append)
-    assert notes == []
-    Path("email.py").touch()  # a name of Python's own, which is loaded already: this file is not run
-    with pytest.raises(padviz.PadvizError):
-        padviz.export(["email:net"], "other", size=[32], jobs=1, on_note=notes.append)
-    assert len(notes) == 1
-    assert notes[0].startswith("email:net: email is ")

@@ -6,17 +6,13 @@ import csv
 import json
 import os
 import pty
-import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 import padviz
@@ -24,7 +20,6 @@ from padviz.exports import batch
 from padviz.exports.items import expand
 from padviz.exports.manifest import Manifest, Maps, read_manifest
 from tests.cli.test_cli import ONE, run
-from tests.sweeps import SLOW
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,23 +86,6 @@ def test_a_scheme_for_each_axis_has_a_name_of_its_own() -> None:
         "vgg11-64-zero+circular-usage": ["zero/circular"],
         "vgg11-64-circular+zero-usage": ["circular/zero"],
     }
-    assert exported("vgg11", *asked) == {"made": 0, "kept": 3, "failed": 0}
-
-
-def pixels(path: str) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(path))[..., :3]
-
-
-def test_pictures_are_as_large_and_as_dark_as_asked_for() -> None:
-    asked = ("vgg11", "--size", "64", "--width", "600")
-    exported(*asked)
-    light = pixels("out/vgg11-64-usage.png")
-    exported(*asked, "--theme", "dark")  # made anew, since another is asked for
-    dark = pixels("out/vgg11-64-usage.png")
-    assert light.shape[1] == dark.shape[1] == 600
-    assert dark[0, 0].max() < 50 < 230 < light[0, 0].min()
-    padviz.usage("vgg11", 64).save("one.png", width=600, theme="dark")
-    assert (pixels("one.png") == dark).all()
 
 
 def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again() -> None:
@@ -132,13 +110,6 @@ def test_what_is_finished_is_kept_and_what_changed_or_is_not_whole_is_made_again
     assert len(json.loads(Path("out/index.json").read_text())["items"]) == 4
     assert exported(*asked)["made"] == 4
     assert not [*Path("out").glob("*.npz")]  # of what was asked for before
-
-
-def test_an_item_whose_picture_is_gone_is_not_listed() -> None:
-    exported("vgg11", "--size", "64")
-    Path("out/vgg11-64-usage.png").unlink()
-    exported("vgg11", "--size", "96")
-    assert [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]] == ["vgg11-96-usage"]
 
 
 @contextmanager
@@ -182,22 +153,6 @@ def test_an_index_that_cannot_be_written_does_not_lose_the_tally() -> None:
     assert (result.exit_code, tally(result.stdout)) == (3, {"made": 1, "kept": 0, "failed": 1})
     why = "cannot be written (No space left on device); choose another place"
     assert result.stderr == f"padviz: index: out/index.csv: {why}\n"
-
-
-def test_more_jobs_than_items_start_no_more_processes() -> None:
-    started = time.monotonic()
-    assert exported("vgg11", "--size", "64", jobs=1000)["made"] == 1
-    assert time.monotonic() - started < 60  # a thousand processes take minutes
-
-
-@SLOW
-def test_closed_streams_are_no_error() -> None:
-    for closed in (">&-", "2>&-", ">&- 2>&-"):
-        command = (
-            f"{sys.executable} -m padviz export vgg11 --size 64,96 -o {shlex.quote('out' + closed)} --jobs 2 {closed}"
-        )
-        subprocess.run(["bash", "-c", command], check=True, timeout=120)
-        assert Path(f"out{closed}", "index.html").exists()
 
 
 def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import padviz
 from padviz.exports import batch
 from padviz.exports.batch import Outcome, make
 from padviz.exports.items import Item
-from padviz.files.atomic import MARK, PREFIX, alone, staged
+from padviz.files.atomic import MARK, PREFIX, alone
 from tests.cli.test_cli import ONE, run
 from tests.sweeps import REST, SLOW
 
@@ -79,15 +79,6 @@ def test_items_are_moved_into_place_by_one_export_at_a_time() -> None:
         assert not [*Path("out").glob("[!.]*.*"), *Path("out/thumbs").iterdir()]
     _, words = process.communicate(timeout=60)
     assert (process.returncode, words, len(indexed()), hidden()) == (0, "", 1, [])
-
-
-def test_an_export_does_not_sweep_what_another_is_writing() -> None:
-    Path("out").mkdir()
-    with staged(Path("out")) as stage:
-        (stage / "half.png").write_text("half")
-        assert run("export", "vgg11", "--size", "64", "-o", "out", "--jobs", "1").exit_code == 0
-        assert (stage / "half.png").exists()
-    assert hidden() == []
 
 
 @SLOW

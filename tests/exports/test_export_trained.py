@@ -17,7 +17,6 @@ from padviz.exports.manifest import read_manifest
 from padviz.trained.sessions.inputs import Inputs
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_filters import NET, network
-from tests.cli.test_cli_foreign import plain
 from tests.wheels import FILES, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
@@ -58,11 +57,6 @@ def test_filters_are_exported_and_made_anew_when_weights_change() -> None:
     assert json.loads(Path("out/net-33-filters.json").read_text())["figures"]["layers"][0] != first
 
 
-def test_onnx_files_need_no_manifest() -> None:
-    plain("net.onnx")
-    assert tally("net.onnx", "--what", "filters", "--size", "40") == [1, 0, 0]
-
-
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -87,20 +81,6 @@ def test_the_manifest_of_trained_networks_names_what_is_fetched() -> None:
     named = {name for maps in manifest.maps for name in (*maps.models, maps.weights) if "." in name and ":" not in name}
     assert len(named) == 5
     assert named <= {*WEIGHTS, *(f"{name}.onnx" for name in FILES)}
-
-
-def test_responses_under_several_paddings_are_one_picture() -> None:
-    Path("m.toml").write_text(MANIFEST.replace('"filters"', '"responses"').replace("[32, 33]", "[32]"))
-    assert tally("m.toml", "--allow-modules") == [1, 0, 0]
-    record = json.loads(Path("out/net-32-responses.json").read_text())
-    assert [each["padding"] for each in record["figures"]["means"]] == [
-        None, "reflect", "symmetric", "circular", "shuffled"
-    ]  # fmt: skip
-    assert len(record["figures"]["layers"]) == 5 * len({each["layer"] for each in record["figures"]["layers"]})
-    page = Path("out/index.html").read_text()
-    assert "E, as trained" in page
-    assert "E, circular" in page
-    assert Path("out/net-32-responses.png").stat().st_size > 5000
 
 
 RUN = MANIFEST.replace('"filters"', '"responses"').replace("[32, 33]", "[32]")
@@ -149,17 +129,10 @@ def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -
 UNUSABLE = "cannot be used; use finite numbers, of which none divides by 0"
 BAD = {
     "n = 0": ": maps[0].n: Expected 'int' >= 1",
-    "n = 10001": ": maps[0].n: Expected 'int' <= 10000",
-    'n = "3"': ": maps[0].n: Expected 'int', got 'str'",
     "seed = -1": ": maps[0].seed: Expected 'int' >= 0",
     'mean = "x"': ": maps[0].mean: Expected 'float | array', got 'str'",
-    "mean = []": ": maps[0].mean: Expected 'array' of length >= 1",
-    "std = [0.5, true]": ": maps[0].std[1]: Expected 'float', got 'bool'",
-    "means = 0.5": ": maps[0]: has an unknown key 'means'",
     "mean = nan": f", mean: {UNUSABLE}",
-    "mean = [0.5, inf, 0.5]": f", mean: {UNUSABLE}",
     "std = 0": f", std: {UNUSABLE}",
-    "std = [0.5, -0.5, 0.5]": f", std: {UNUSABLE}",
     'inputs = "none"': ", inputs: '",
 }
 UNRUN = ['inputs = "blank"', "n = 3", "seed = 1", "mean = 0.5", "std = 0.5"]
@@ -175,11 +148,7 @@ def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
     assert ("is no folder; use noise, blank, or a folder of pictures" in told_) == ("none" in line)
 
 
-def test_a_mean_of_other_channels_fails_its_item_and_two_of_one_name_are_refused() -> None:
-    Path("m.toml").write_text(RUN + "mean = [0.5, 0.5]\n")
-    result = run("export", "m.toml", "--allow-modules", "-o", "out", "--jobs", "1")
-    assert result.exit_code == 3
-    assert "net-32-responses: mean: has 2 numbers, and the network reads 3 channels; give 1 or 3" in result.stderr
+def test_two_responses_of_one_name_are_refused() -> None:
     Path("m.toml").write_text(f"{RUN}{RUN}mean = 0.5\n")
     assert "two items would be called net-32-responses" in told("export", "m.toml", "--allow-modules", "-o", "out2")
 

@@ -9,7 +9,6 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,54 +61,32 @@ def plain(data: bytes) -> Callable[[Path], Any]:
     return lambda path: path.write_bytes(data)
 
 
-def encrypted(path: Path) -> None:
-    npz()(path)
-    with zipfile.ZipFile(path) as archive:
-        starts = [each.header_offset + 6 for each in archive.infolist()]
-        starts += [archive.start_dir + 8]
-    data = bytearray(path.read_bytes())
-    for at in starts:  # the first bit of the flags
-        data[at] |= 1
-    path.write_bytes(data)
-
-
 HOSTILE: dict[str, Callable[[Path], Any]] = {
     "a column beyond the core": npz(npy(np.ones((2, 1), dtype=np.int64)), npy(np.arange(2)), npy(np.array([1]))),
     "empty": plain(b""),
-    "magic alone": plain(b"\x93NUMPY"),
     "another version": plain(CORE.replace(b"\x01\x00", b"\x03\x00", 1)),
     "cut data": plain(CORE[:-1]),
     "longer than it says": plain(CORE + b"\0"),
     "more rows than there are": plain(npy(ONE, shape=(2, 1))),
     "huge shape": plain(npy(ONE, shape=(10**9, 10**9))),
-    "shape beyond int64": plain(npy(ONE, shape=(10**30, 1))),
     "negative shape": plain(npy(ONE, shape=(-1, -1))),
     "shape of texts": plain(npy(ONE, shape=("1", "1"))),
     "no shape": plain(CORE.replace(b"'shape'", b"'shame'")),
     "header that is a program": plain(CORE.replace(b"False", b"1/0==")),
     "nested header": plain(b"\x93NUMPY\x01\x00\x10\x27" + b"[" * 10_000),
-    "header in another code": plain(CORE.replace(b"'<i8'", b"'\xff\xfe8")),
     "objects": plain(npy(ONE, descr="|O")),
-    "other numbers": plain(npy(ONE, descr="<c8")),
     "columns first": plain(npy(ONE, fortran_order=True)),
     "three axes": plain(npy(np.ones((1, 1, 1), dtype=np.int64))),
     "no counts": plain(npy(np.ones((0, 1), dtype=np.int64))),
     "negative counts": plain(npy(-ONE)),
-    "counts that are none": plain(npy(np.array([[np.nan]]))),
     "negative digits": plain(npy(np.full((1, 1, 15), 255, dtype=np.uint8).view(WIDE)[..., 0])),
-    "digits of another width": plain(npy(np.zeros((1, 1), dtype=[("little_endian_digits", "u1", (16,))]))),
     "a member is missing": lambda path: np.savez(path, core=ONE, rows=ZERO),
     "a member more": npz(CORE, ROWS, ROWS, ("more.npy", CORE)),
     "a member twice": npz(CORE, ROWS, ROWS, ("core.npy", CORE)),
-    "a member that is text": npz(b"hello"),
-    "encrypted": encrypted,
     "unknown compression": npz(method=zipfile.ZIP_LZMA),
     "damaged data": damaged,
     "cut archive": cut,
     "rows out of range": npz(CORE, npy(ZERO + 1)),
-    "rows before the first": npz(CORE, npy(ZERO - 1)),
-    "rows that are floats": npz(CORE, npy(ZERO.astype(np.float64))),
-    "rows of two axes": npz(CORE, npy(ZERO[None])),
     "rows without end": npz(CORE, npy(np.zeros(1 << 23, dtype=np.int32))),
     "a core that no row shows": npz(npy(np.ones((2, 1), dtype=np.int64))),
     "a core shorter than it says": npz(npy(ONE, shape=(1, 2)), ROWS, npy(np.zeros(2, dtype=np.int32))),
@@ -130,22 +107,6 @@ def test_the_archive_that_the_hostile_ones_are_made_of_is_read(tmp_path: Path) -
     npz()(tmp_path / "good.npz")
     (tmp_path / "good.npy").write_bytes(CORE)
     assert padviz.read_counts(tmp_path / "good.npz").tolist() == padviz.read_counts(tmp_path / "good.npy").tolist()
-
-
-def test_members_that_overlap_are_refused_where_zipfile_only_warns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    npz()(tmp_path / "map.npz")
-    opened = zipfile.ZipFile.open
-
-    def warned(archive: zipfile.ZipFile, name: str) -> Any:
-        warnings.warn(f"Overlapped entries: {name!r} (possible zip bomb)", stacklevel=2)
-        return opened(archive, name)
-
-    monkeypatch.setattr(zipfile.ZipFile, "open", warned)
-    with pytest.raises(DescriptionError):
-        padviz.read_counts(tmp_path / "map.npz")
-    assert capfd.readouterr().err == ""
 
 
 def test_a_small_file_may_tell_of_a_map_that_fits_nowhere(tmp_path: Path) -> None:
@@ -196,13 +157,6 @@ def test_what_padviz_writes_is_read_in_any_part(name: str, pooling: str, tmp_pat
             assert (padviz.read_counts(tmp_path / f"map{suffix}", *ask) == found.counts_at(*ask)).all()
 
 
-def test_counts_that_lie_column_by_column_are_written_row_by_row(tmp_path: Path) -> None:
-    found = padviz.usage("resnet18", (40, 50))
-    source = replace(found.core.source, limbs=np.asfortranarray(found.tally))
-    write_counts(replace(found, core=replace(found.core, source=source, pulls=())), tmp_path / "map.npz")
-    assert (padviz.read_counts(tmp_path / "map.npz") == found.counts).all()
-
-
 COUNT = 5
 VALUES, QUESTION = npy(np.zeros(COUNT)), npy(np.zeros(4, np.int64))
 
@@ -223,14 +177,10 @@ def resumed(path: Path) -> Unfinished:
 READABLE, OTHER = "is no unfinished sweep that can be read", "was begun with other options, or another network"
 SWEEPS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (plain(b""), READABLE),
-    "an array alone": (plain(VALUES), READABLE),
     "a member more": (npz(), READABLE),
     "damaged data": (damaged_sweep, READABLE),
     "a header that is a program": (kept(VALUES.replace(b"False", b"1/0==")), READABLE),
-    "more values than it says": (kept(npy(np.zeros(1 << 20), shape=(COUNT,))), READABLE),
     "another question": (kept(), OTHER),
-    "more values": (kept(npy(np.zeros(1 << 20))), OTHER),
-    "integers": (kept(npy(np.zeros(COUNT, np.int64))), OTHER),
     "a longer question": (kept(VALUES, npy(np.zeros(1 << 20, np.int64))), OTHER),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -95,14 +94,3 @@ def test_click_says_nothing_that_steers() -> None:
         result = run(*args)
         assert result.exit_code == 2
         assert result.stderr.removesuffix("\n").isprintable()
-
-
-def test_the_index_of_an_export_starts_no_formula() -> None:
-    result = run("export", steered(), "--size", "16", "-o", "out", "--format", "json")
-    assert result.exit_code == 0, result.stderr
-    rows = [*csv.reader(Path("out/index.csv").read_text(encoding="utf-8").splitlines())]
-    assert len(rows) == 2
-    assert not any(map(starts_a_formula, rows[1]))
-    assert all(line.isprintable() for line in Path("out/index.csv").read_text(encoding="utf-8").split("\n"))
-    assert json.loads(Path("out/index.json").read_text())["items"]
-    assert len(os.listdir("out")) >= 4
