@@ -11,14 +11,9 @@ from padviz.analyses.tiles import words_of
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.maps import panels
-from padviz.figures.windows import kernel_cells, ledger_bars
+from padviz.figures.windows import ledger_bars
 from padviz.figures.windows.tiles import of, tiles
-from padviz.geometry.one_layer import illustrate
 from tests.figures.kinds import clipped, overlapping, said
-
-
-def test_a_kernel_with_a_scheme_for_each_axis_is_whole() -> None:
-    assert not clipped(kernel_cells.kernels([illustrate(3, 1, 1, (4, 4), "replicate/symmetric")], (0, 0)))
 
 
 def test_taps_are_red_of_uneven_convolutions_and_blue_of_pools() -> None:

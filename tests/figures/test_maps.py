@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 import padviz
 from padviz.counting.coverage import coverages
 from padviz.counting.walking.tiling import Tiling
-from padviz.errors import PadvizError
-from padviz.figures.canvas import DPI, pixels_of
+from padviz.figures.canvas import pixels_of
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
 from padviz.figures.maps.scales import scientific
-from padviz.figures.maps.views import Along, View, block_of, view_of, views_of, words_of
+from padviz.figures.maps.views import Along, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
-from tests.figures.kinds import clipped, overlapping, said
+from tests.figures.kinds import clipped, said
 from tests.sweeps import examples
 
 CONV = {"op": "conv", "name": "c", "kernel": 3, "padding": 1}
@@ -74,17 +71,6 @@ def test_titles_say_what_is_found() -> None:
         assert caption(padviz.usage(network, size, padding))[0].startswith(title)
     maps = coverages(padviz.load("vgg19"), 224, layers=["features.4", "features.36"])
     assert "down to 26.3 % of the paths start at real pixels, in features.36" in said(panels.strip(maps))
-
-
-def test_names_are_text_and_not_formulas() -> None:
-    title = "\x1b[31m$\\frac$ 図 " + "long " * 30
-    net = parse({"layers": [{**CONV, "name": "a$x_$"}], "title": title}, "n")
-    assert pixels_of(heatmap(padviz.usage(net, 9))).shape[1] < 1500
-
-
-def test_a_map_of_zeros_draws() -> None:
-    layers = [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]
-    assert heatmap(padviz.usage(parse({"layers": layers}, "x"), 6)).axes
 
 
 def test_a_map_that_is_all_starved_has_the_colours_of_what_there_is() -> None:
@@ -179,33 +165,12 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
     assert along.weights(Tiling(n)).sum(1).round(9).tolist() == [float(cell in cells) for cell in range(along.cells)]
 
 
-def test_axes_have_breaks_from_2000_positions_on() -> None:
-    for size, broken in ((1999, False), (2500, True)):
-        assert view_of(padviz.usage("resnet50", size), 560).broken == broken
-
-
-PARTS = [(700, 32, 1), (1024, 32, 2), (2048, 32, 4), (3000, 32, 4), (20_000, 32, 32), (4000, 7, 7), (760, 11, 1)]
-
-
-@pytest.mark.parametrize(("n", "period", "blocks"), PARTS)
-def test_blocks_are_parts_or_multiples_of_a_period(n: int, period: int, blocks: int) -> None:
-    assert block_of(Tiling(n, period=period), -(-n // 750)) == blocks
-
-
 def test_maps_side_by_side_have_breaks_in_all_or_in_none_and_show_as_much_of_the_border() -> None:
     far, small = padviz.usage("resnet50", 2048), padviz.usage("vgg11", 64)
     assert view_of(far, 300).broken
     assert [view.broken for view in views_of([far, small], [300, 300])] == [False, False]
     views = views_of([padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300])  # uneven, and even
     assert len({len(view.across.pieces[0]) for view in views}) == 1
-
-
-def test_breaks_are_the_colour_of_the_page() -> None:
-    counts = padviz.usage("resnet50", 65_536)
-    figure = heatmap(counts, scale="share")
-    ax, (start, stop) = figure.axes[0], view_of(counts, 560).across.breaks[0]
-    x, y = ax.transData.transform(((start + stop) / 2, 20)).astype(int)
-    assert pixels_of(figure)[-y, x].tolist() == [255, 255, 255]
 
 
 def test_the_outermost_cells_are_not_under_a_frame() -> None:
@@ -216,41 +181,3 @@ def test_the_outermost_cells_are_not_under_a_frame() -> None:
     colours = colormaps["plasma"](np.asarray(ax.images[0].get_array())[280], bytes=True)[:, :3]
     assert np.abs(row - colours)[[0, 1, -2, -1]].max() <= 3
     assert (row[0] != row[20]).any()
-
-
-def test_a_map_of_any_size_is_plotted() -> None:
-    axes = padviz.usage("vgg19", (65536, 40_000)).plot(Figure().subplots())
-    assert max(np.asarray(axes.images[0].get_array()).shape) < 1300
-    assert "65536 × 40000" in axes.get_title()
-
-
-def test_a_panel_has_the_proportions_of_its_map_whatever_blocks_it_is_drawn_in() -> None:
-    counts = padviz.usage("resnet50", (193, 593))
-    figure = panels.compared([("a", counts), ("b", PadvizError("cannot", where="here"))], "remedy")
-    width, height = figure.axes[0].get_window_extent().size
-    assert width / height == pytest.approx(593 / 193, rel=0.02)
-
-
-def test_strips_of_many_layers_are_whole() -> None:
-    names = [f"features.{layer}" for layer in (0, 2, 4, 5, 7, 9, 10, 12)]
-    figure = panels.strip(coverages(padviz.load("vgg19"), (1000, 200), layers=names))
-    assert not clipped(figure)
-    assert len(figure.axes) == len(names) + 1
-    assert {*names} <= {text.get_text() for text in figure.texts}
-    assert overlapping(figure) == []
-
-
-def test_ticks_are_the_first_the_quarters_and_the_last() -> None:
-    along = Along(224, (range(224),))
-    assert along.ticks(440, labels_across=True) == [0, 56, 112, 168, 223]
-    assert along.ticks(120, labels_across=True) == [0, 112, 223]
-    assert along.ticks(50, labels_across=True) == [0, 223]
-    assert along.ticks(20, labels_across=True) == [0]
-    assert replace(along, n=1, pieces=(range(1),)).ticks(50, labels_across=True) == [0]
-    assert View(along, along).cells == (224, 224)
-
-
-@pytest.mark.parametrize("size", [(30_000, 33), (33, 30_000)])
-def test_panels_of_long_maps_fit_a_page(size: tuple[int, int]) -> None:
-    figure = padviz.compare(["resnet50"], size, padding=["zero", "reflect"]).plot().figure
-    assert max(figure.get_size_inches()) * DPI < 2000

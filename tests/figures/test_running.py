@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
 from padviz.figures.canvas import new_figure
-from padviz.figures.trained import detection, responses, trials
+from padviz.figures.trained import detection, trials
 from padviz.intervals import Estimate
-from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped
 from tests.figures.made_up import detected
@@ -42,52 +40,6 @@ def test_the_bar_ends_where_colours_end(size: tuple[int, int], maps: int, thresh
     assert [*bar.get_ylim()] == pytest.approx([0, most])
     assert bar.get_yticks()[[0, -1]] == pytest.approx([0, most])
     assert not clipped(figure)
-
-
-def test_axes_say_what_moves_and_headings_name_an_output_once() -> None:
-    for shifted, labels in (
-        (False, {"left (pixels)", "top (pixels)"}),
-        (True, {"shift right (pixels)", "shift down (pixels)"}),
-    ):
-        figure = detection.positions(replace(detected((320, 320)), output="output", shifted=shifted))
-        assert labels == {figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()}
-        assert any(text.get_text().startswith("output, class 0 · red, blind") for text in figure.texts)
-        assert not clipped(figure)
-
-
-def responding(rows: list[tuple[str, str | None, float]]) -> BorderResponses:
-    """Responses of layers under paddings, that start at a value each."""
-    about = 8, (160, 16), 1.0, Sides(0.5, 0.5, 0.5, 0.5)
-    lines = [(np.linspace(start, 0, 8),) * 4 if start else () for _, _, start in rows]
-    found = tuple(
-        BorderResponse(layer, padding, *about, profiles=profiles, map=np.eye(160, 16))
-        for (layer, padding, _), profiles in zip(rows, lines, strict=True)
-    )
-    paddings = tuple(dict.fromkeys(padding for _, padding, _ in rows))
-    return BorderResponses("net", "a network", (320, 320), paddings, "noise", 16, found)
-
-
-def test_responses_of_many_layers_with_long_names_fit_their_page() -> None:
-    names = [f"layer{i}" * 9 for i in range(11)]
-    paddings = (None, "reflect", "partial")
-    found = responding([(name, padding, 0.5) for name in names for padding in paddings])
-    assert responses.drawn(found) == [names[i] for i in (0, 1, 3, 4, 6, 7, 9, 10)]
-    assert not clipped(responses.panels(found))
-    ax = responses.plot(found)
-    assert ax.get_lines()[0].get_ydata()[0] == 0.5
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["as trained", *paddings[1:]]
-
-
-@pytest.mark.parametrize(
-    ("starts", "reach"),
-    [([0], 0.1), ([0.05], 0.1), ([0.4], 1.05 * 0.4), ([0.4, 0.8], 1.05 * 0.8), ([0.4, 9], 1.05 * 2.5 * 0.4)],
-)
-def test_the_scale_of_profiles_is_at_least_a_tenth_and_leaves_the_first_one_large(
-    starts: list[float], reach: float
-) -> None:
-    rows = [("a", padding, start) for padding, start in zip((None, "reflect"), starts, strict=False)]
-    (profiles,) = (ax for ax in responses.panels(responding(rows)).axes if ax.get_ylabel() == "E")
-    assert profiles.get_ylim()[1] == pytest.approx(reach)
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,6 @@ def test_a_picture_is_as_large_as_asked_for(tmp_path: Path) -> None:
     assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(300, 1e-3)
 
 
-def test_cells_of_less_than_a_pixel_are_averaged_also_in_a_small_picture() -> None:
-    with asking(width=300):
-        (image,) = padviz.usage("resnet18", 512)._shown.draw().axes[0].images
-    assert image.get_interpolation() == "antialiased"
-
-
 def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images() -> None:
     figure = padviz.usage("resnet18", (64, 96))._shown.draw()
 

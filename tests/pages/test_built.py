@@ -1,18 +1,14 @@
-"""What is built and looked at in a browser: the example's notebook, run cell by cell, and the site on a phone."""
+"""What is built and looked at in a browser: the example's notebook, run cell by cell."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import padviz
-from tests.links import broken
 from tests.pages.browser import expect, opened
-from tests.sweeps import SLOW
 
 ROOT = Path(__file__).parents[2]
 TALLEST = 1050  # pixels of what a cell shows: the audit with all its remedies
@@ -62,28 +58,3 @@ def _shown(cell: Any) -> set[str]:
         if "text/html" not in output.data:
             assert len(output.data["text/plain"].splitlines()) <= LINES, output
     return kinds
-
-
-# What sticks out of the text of a page where nothing that scrolls holds it.
-STICKING_OUT = """() => {
-  const text = document.querySelector("article");
-  const right = document.querySelector(".content").getBoundingClientRect().right;
-  const scrolls = (element) => getComputedStyle(element).overflowX !== "visible";
-  const held = (element) => element !== text && (scrolls(element) || held(element.parentElement));
-  return [...text.querySelectorAll("*")]
-    .filter((element) => element.getBoundingClientRect().right > right + 1 && !held(element.parentElement))
-    .map((element) => element.outerHTML.slice(0, 80));
-}"""
-
-
-@SLOW
-def test_a_phone_scrolls_no_page_sideways(browser: Any, tmp_path: Path) -> None:
-    pytest.importorskip("furo", reason="the group docs is not installed")
-    subprocess.run([sys.executable, str(ROOT / "docs" / "build.py"), str(tmp_path)], check=True)
-    site = tmp_path / "html"
-    assert broken(site) == []
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    for path in [path for path in sorted(site.rglob("*.html")) if path.name != "resnet50.html"]:
-        page.goto(path.as_uri())
-        assert (path.name, page.evaluate(STICKING_OUT)) == (path.name, [])
-    page.close()

@@ -111,52 +111,6 @@ def test_keys_move_zoom_and_follow(page: Any) -> None:
     expect(page.locator("#part-layers [data-part=col]")).to_have_value("223")
 
 
-def test_dragging_moves_and_pins_nothing(page: Any) -> None:
-    point(page, 60, 60, (224, 224))
-    after(page, lambda: page.mouse.wheel(0, -600))
-    before = drawn(page)
-    page.mouse.down()
-    page.mouse.move(500, 420, steps=3)
-    after(page, page.mouse.up)
-    assert drawn(page) != before
-    page.wait_for_function("() => location.hash.includes('at=0.1%2C0.1')")  # nothing is pinned
-
-
-PINCH = """() => {
-    const canvas = document.querySelector('#panel-a [data-part=over]'), box = canvas.getBoundingClientRect();
-    canvas.setPointerCapture = () => {};
-    const fire = (name, id, x, y) => canvas.dispatchEvent(new PointerEvent(name, {
-        pointerId: id, pointerType: 'touch',
-        clientX: box.left + x * box.width, clientY: box.top + y * box.height}));
-    for (const [id, x] of [[11, 0.4], [12, 0.6]]) fire('pointerdown', id, x, 0.5);
-    for (const [id, x] of [[11, 0.2], [12, 0.8]]) fire('pointermove', id, x, 0.5);
-    for (const id of [11, 12]) fire('pointerup', id, 0.5, 0.5);
-}"""
-
-
-def test_two_fingers_zoom(browser: Any, file: Path) -> None:
-    page = opened(browser, file, has_touch=True, viewport={"width": 390, "height": 800})
-    page.locator("#panel-a [data-part=over]").tap()
-    page.wait_for_function("() => /row 11[12]/.test(document.querySelector('#panel-a .where').textContent)")
-    before = drawn(page)
-    after(page, lambda: page.evaluate(PINCH))
-    assert drawn(page) != before
-    expect(page.locator("#part-maps")).to_be_visible()
-    page.wait_for_function("() => /zoom=3/.test(location.hash)")
-    assert page.said == []
-    page.close()
-
-
-def test_scales_change_the_picture_and_the_bar(page: Any) -> None:
-    seen = [drawn(page)]
-    page.click("summary:has-text('scales')")
-    for name, value in (("log", "1"), ("own", "1"), ("show", "counts"), ("own", "0"), ("log", "0")):
-        after(page, lambda name=name, value=value: page.check(f"input[name={name}][value='{value}']"))
-        assert drawn(page) not in seen
-        seen.append(drawn(page))
-    says(page, "#panel-a .unit", "paths × 10¹⁵")
-
-
 def test_what_cannot_run_says_why(page: Any) -> None:
     choose(page, "#panel-a [data-part=padding]", "valid (cannot run)")
     says(page, "#panel-a .why", "its branches disagree")

@@ -16,24 +16,6 @@ from tests.sweeps import SLOW
 
 FOCUSED = "() => document.activeElement.closest('[data-part]')?.dataset.part || document.activeElement.id"
 OVER, LAYERS = "#panel-a [data-part=over]", "#part-layers"
-FIRST = ("#verdict [data-part=border]", "#verdict li >> nth=-1", "#panel-a .plot", "#panel-a .read", "#panel-b .read")
-
-
-def test_verdict_map_and_values_stand_above_the_fold(browser: Any, file: Path) -> None:
-    page = opened(browser, file, viewport={"width": 1440, "height": 900})
-    found = padviz.audit("resnet18", 224)
-    expect(page.locator("#finding")).to_have_text(f"at 224 × 224 px: {found.verdict}")
-    for part in FIRST:
-        box = page.locator(part).bounding_box()
-        assert 0 <= box["y"] <= 900 - box["height"], part
-    verdict, tabs, plot = (
-        page.locator(each).bounding_box() for each in ("#finding", "[role=tablist]", "#panel-a .plot")
-    )
-    assert verdict["y"] + verdict["height"] <= tabs["y"]
-    assert page.locator("#verdict").bounding_box()["x"] < plot["x"]
-    assert plot["width"] > 350
-    expect(page.locator("#panel-b [data-part=remedy] option:checked")).to_have_text(found.remedies[0].what)
-    page.close()
 
 
 def pin(page: Any) -> None:
@@ -123,37 +105,6 @@ def test_what_is_shown_can_be_saved_as_a_picture(page: Any) -> None:
     maps = [drawn(page, key) for key in "ab"]
     assert image.width == sum(each.width for each in maps) + 3 * 24
     assert image.getpixel((24, 74))[:3] == maps[0].getpixel((0, 0))[:3]
-
-
-def test_question_mark_shows_the_keys(page: Any) -> None:
-    helping = page.locator("#helping")
-    page.click("#help")
-    expect(helping).to_contain_text("pins a pixel", use_inner_text=True)
-    page.click("#helping button")
-    page.keyboard.press("?")
-    expect(helping).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(helping).not_to_be_visible()
-    show(page, "part=layers")
-    page.focus(f"{LAYERS} [data-part=search]")
-    page.keyboard.type("?")
-    expect(helping).not_to_be_visible()
-
-
-def test_layers_open_at_their_start_and_can_be_sifted(browser: Any, file: Path) -> None:
-    page = opened(browser, file, "#part=layers")
-    ledger, names = padviz.uneven("resnet18", 224).layers, page.locator(f"{LAYERS} .layer:visible .name")
-    assert page.locator(f"{LAYERS} [data-part=strip]").evaluate("each => each.scrollTop") == 0
-    expect(page.locator("[data-layer='1']")).to_have_attribute("aria-selected", "true")
-    after(page, lambda: page.fill(f"{LAYERS} [data-part=search]", "DOWNSAMPLE"))
-    expect(names).to_have_text([row.layer for row in ledger if "downsample" in row.layer])
-    after(page, lambda: page.fill(f"{LAYERS} [data-part=search]", ""))
-    after(page, lambda: page.check("text=uneven only"))
-    expect(names).to_have_text([row.layer for row in ledger if row.uneven])
-    page.focus(f"{LAYERS} .layer:visible >> nth=0")
-    press(page, "End")
-    says(page, f"{LAYERS} [data-part=name]", "layer4.0.conv1")
-    page.close()
 
 
 REST = ((1024, "dark"), (1024, "light"), (1440, "dark"), (390, "light"))

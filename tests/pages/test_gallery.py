@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,31 +144,6 @@ def test_a_viewer_goes_from_item_to_item_and_keeps_one_beside_the_next(page: Any
     expect(caption).to_have_text(names[0])
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).not_to_be_visible()
-
-
-def test_maps_have_a_colour_bar_and_ledgers_are_written_out(page: Any) -> None:
-    card = page.locator("article[data-name='vgg11-64-reflect-usage']")
-    expect(card.locator(".bar")).to_have_text("01 fair2+")
-    expect(card.locator(".strip")).to_have_attribute("style", re.compile("#7f3b08"))
-    lines = page.locator("article[data-name='resnet18-64-uneven'] .mini .name")
-    uneven = [row.layer for row in padviz.uneven("resnet18", 64).uneven]
-    expect(lines).to_have_text(uneven[:7], use_inner_text=True)
-
-
-def test_cards_sort_by_a_figure(page: Any, folder: Path) -> None:
-    def starved(name: str) -> float:
-        record = json.loads((folder / f"{name}.json").read_text())
-        return (record["figures"].get("share") or {"starved": -1})["starved"] if record["what"] == "usage" else -1
-
-    by_name = shown(page)
-    page.select_option("#sort", "skew")
-    assert shown(page)[0].startswith("resnet18")
-    page.select_option("#sort", "starved")
-    figures = [starved(name) for name in shown(page)]
-    assert figures == sorted(figures, reverse=True)
-    assert figures[0] > 0 > figures[-1]
-    page.select_option("#sort", "")
-    shows(page, by_name)
 
 
 def test_axe_finds_no_serious_violation(browser: Any, folder: Path) -> None:
