@@ -12,11 +12,9 @@ from pathlib import Path
 TORCH = "PyTorch's forward + backward of the all-ones copy, 1 thread"
 PLOT = "a script that saves a 512 x 512 heat map with a colour bar"
 LOOP = "matplotlib saving the same arrays with colour bars in a loop, 640 x 480"
-WEIGHTS, STATE = "a script that reads its weights", "a script that makes the module and loads its weights"
 LOAD = '`python -c "import onnx; onnx.load(FILE)"`'
 SAVED = "onnx_load_and_save"
 ITS_USAGE = "figures of their `usage`"
-ALONE = "one trace alone"
 AS_IS = "repadded_forward[None]"
 FORWARDS = "bare forwards of the same inputs, with their session"
 NAMES = {"vgg19": "VGG-19", "resnet50": "ResNet-50", "resnet152": "ResNet-152"}
@@ -35,14 +33,10 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
         for (name, size), least in LEAST.items()
     ),
     ("`usage` of ResNet-50 at 65536", "counts[resnet50-65536]", "at 2048", "counts[resnet50-2048]", 1.5),
-    ("`padviz usage resnet50 --size 65536`", "process[usage-65536]", "`--size 512`", "process[usage-512]", 1.3),
-    ("`sizes` of ResNet-152, 64 to 4096", "balanced_sizes", "`uneven` of ResNet-152 at one size", "ledger", 50),
     ("`tiles` of the padded U-Net, 100,000 x 100,000 px", "tiles[plan]", "`usage` at 2048", "tiles[usage]", 100),
     ("`rings` of 98,000 detections, with intervals", "rings", "pycocotools' evaluation", "pycocotools", 3),
-    ("`tiled`, a U-Net in 25 tiles", "tiles_run[tiled]", "bare forwards of the tiles", "tiles_run[bare]", 1.1),
     ("`audit` of 300 convolutions at 1024", "deep_chain[audit-300-1024]", ITS_USAGE, "deep_chain[usage-300-1024]", 15),
     ("`audit` of 2,000 convolutions at 224", "deep_chain[audit-2000-224]", ITS_USAGE, "deep_chain[usage-2000-224]", 15),
-    ("`audit` of DenseNet-201 at 1000000", "dense_core[audit]", ITS_USAGE, "dense_core[usage]", 15),
     (
         "`padviz audit resnet50 --size 224`",
         "process[audit]",
@@ -57,12 +51,7 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
     ("`padviz uneven resnet50.onnx`", "process_resnet[uneven]", LOAD, "process_resnet[load]", 2),
     ("`responses` of a text detector at 320", "responses[onnx]", FORWARDS, "forwards[onnx]", 1.5),
     ("`load` of ResNet-50, a module", "reading[load]", "building it", "reading[build]", 4),
-    ("`usage` of that module at 224", "reading[usage]", ALONE, "reading[trace]", 2),
-    ("`audit` of that module at 224", "reading[audit]", "its `usage`, and a trace of each size", "reading[traced]", 3),
-    ("`sizes` 64:1024 of that module, 20 traces at most", "reading[sizes]", ALONE, "reading[trace]", 22),
     ("`responses` of MobileNet-V2 at 224", "responses[torch]", FORWARDS, "forwards[torch]", 1.5),
-    ("`padviz filters resnet50.onnx`", "process_resnet[filters]", WEIGHTS, "process_resnet[weights]", 3),
-    ("`padviz filters` of PyTorch's ResNet-50", "process_resnet[filters-pth]", STATE, "process_resnet[weights-pth]", 3),
     *(
         (f"`padviz.repad` of ResNet-50, {scheme}", f"repad[{scheme}]", "onnx loading and saving it", SAVED, 2)
         for scheme in ("reflect", "symmetric", "partial")
@@ -71,7 +60,6 @@ RATIOS = [  # what, ours, compared with, theirs, the most that the ratio should 
         (f"forward of ResNet-50 at 224, batch 8, padded {to}", f"repadded_forward[{to}]", "as declared", AS_IS, most)
         for to, most in (("replicate", 1.15), ("reflect", 1.15), ("circular", 1.15), ("symmetric", 1.25))
     ),
-    ("`padviz explore resnet50`", "process[explore]", "`padviz compare` of its 25 maps", "process[compare]", 3),
     ("`padviz --help`", "process[help]", '`python -c "import click"`', "process[click]", 1.8),
 ]
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from itertools import count, cycle, product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from torch import nn
 
 import padviz
 from padviz.advice.verdict import audit
-from padviz.axis.padding_modes import EXPLORED
-from padviz.pages.explorer import SIZES
 from padviz.sources.toml.build import parse
 from tests.torch_calls import Counting
 
@@ -65,16 +63,6 @@ def test_pytorch(benchmark: Any, name: str, size: int) -> None:
     benchmark(forward_and_backward)
 
 
-def test_balanced_sizes(benchmark: Any) -> None:
-    network = padviz.load("resnet152")
-    benchmark(padviz.sizes, network, "64:4096")
-
-
-def test_ledger(benchmark: Any) -> None:
-    network, sizes = padviz.load("resnet152"), cycle(range(224, 1024))  # each call at a size of its own
-    benchmark(lambda: padviz.uneven(network, next(sizes)))
-
-
 @pytest.mark.parametrize(("depth", "size"), [(300, 1024), (2000, 224)])
 @pytest.mark.parametrize("what", ["audit", "usage"])
 def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
@@ -83,14 +71,6 @@ def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
     network = parse({"layers": layers}, "chain")
     run = (lambda: audit(network, size)) if what == "audit" else (lambda: padviz.usage(network, size).summary())
     benchmark.pedantic(run, rounds=3)
-
-
-@pytest.mark.parametrize("what", ["audit", "usage"])
-def test_dense_core(benchmark: Any, what: str) -> None:
-    """A map whose borders reach 1,930 pixels in, so that its core is too large to be kept."""
-    network = padviz.load("densenet201")
-    run = audit if what == "audit" else (lambda *asked: padviz.usage(*asked).summary())
-    benchmark.pedantic(run, (network, 1_000_000), rounds=3)
 
 
 @pytest.mark.parametrize("what", ["plan", "usage"])
@@ -138,22 +118,11 @@ def test_matplotlib_loop(benchmark: Any, tmp_path: Path) -> None:
     benchmark.pedantic(whole, rounds=1)
 
 
-COMPARES = """
-from padviz.cli import cli
-for size in {sizes}:
-    try:
-        cli(["compare", "resnet50", "--size", str(size), "--padding", "{paddings}", "-o", "maps.png", "--overwrite"])
-    except SystemExit:
-        pass
-"""
 PROCESSES = {
     "usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],
     "first-usage": ["-m", "padviz", "usage", "vgg19", "--size", "512"],  # with an empty cache of numba
-    **{f"usage-{size}": ["-m", "padviz", "usage", "resnet50", "--size", str(size)] for size in (512, 65536)},
     **{command: ["-m", "padviz", command, "resnet50", "--size", "224"] for command in ("audit", "uneven")},
     "plot": ["-c", PLOT],
-    "explore": ["-m", "padviz", "explore", "resnet50", "-o", "page.html", "--overwrite"],
-    "compare": ["-c", COMPARES.format(sizes=SIZES, paddings=",".join(EXPLORED))],
     "help": ["-m", "padviz", "--help"],
     "click": ["-c", "import click"],
 }
