@@ -63,18 +63,14 @@ def test_sizes_may_be_listed(name: str) -> None:
 SIZES = "image,width,height"
 MISTAKES = [
     ("sizes.csv", "image,width\n000,1", "sizes.csv: has no column height; give the path of CSV with the columns image"),
-    ("sizes.csv", SIZES, "sizes.csv: has no rows; give the path of CSV with the columns image, width, height"),
-    *(("sizes.csv", f"{SIZES}\n000,128{rest}", "sizes.csv: row 2, of 000, has no size in pixels; correct it")
-      for rest in (",0", ",nan", "")),
+    ("sizes.csv", f"{SIZES}\n000,128,nan", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
     ("sizes.csv", f"{SIZES}\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
     ("sizes.csv", f"{SIZES}\n000,128,96", "gt/001.txt: is of no image of sizes.csv, like 7 more of 9; labels are"),
     ("gt/000.txt", "0 .5 .5 .1", "gt/000.txt: line 1 has 4 numbers, not 5; lines are YOLO's labels"),
     ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is no box in shares of the image"),
-    ("gt/000.txt", "3e9 .5 .5 .1 .1", "gt/000.txt: line 1 is no box in shares of the image"),
     ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is no numbers"),
     ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
     ("gt/000.txt", "0 .5 .5 .1 .1 .9", "gt/000.txt: line 1 has 6 numbers, not 5: with a score, as detections are; are"),
-    ("pred/000.txt", "0 .5 .5 .1 .1 nan", "pred/000.txt: line 1 is no box in shares of the image"),
     ("pred/none.txt", "", "pred/none.txt: is of no image"),
     ("images/000.png", "", "images: 000.jpg and 000.png have the same labels; leave one out"),
     ("images/000.jpg", "no picture", "images/000.jpg: is no picture; leave it out"),

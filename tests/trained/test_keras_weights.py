@@ -92,22 +92,11 @@ def _many_links(file: Any) -> None:
         file[f"layers/kind_0/vars/{1001 + k}"] = numbers
 
 
-def _many_groups(file: Any) -> None:
-    group = file["layers/kind_0"]
-    for _ in range(6):
-        outer = file.create_group(f"layers/x{len(file['layers'])}/layers")
-        for k in range(20):
-            outer[f"{k}"] = group
-        group = outer.parent
-
-
 SPOILT: dict[str, Callable[[Any], None]] = {
     "linked": replaced(lambda file, at: file.__setitem__(at, h5py.ExternalLink("/etc/hostname", "/x"))),
     "chunked": replaced(lambda file, at: file.create_dataset(at, (1 << 20, 1 << 20), chunks=(16, 16), dtype="f4")),
-    "text": replaced(lambda file, at: file.__setitem__(at, "text")),
     "empty": replaced(lambda file, at: file.__setitem__(at, h5py.Empty("f4"))),
     "many links": _many_links,
-    "many groups": _many_groups,
 }
 
 

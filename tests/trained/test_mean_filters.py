@@ -18,7 +18,6 @@ import padviz
 from padviz.errors import DescriptionError
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, filters_of
 from padviz.trained.weights.reading import as_trained
-from padviz.trained.weights.trained_network import Unread, turned
 
 
 def convolution(weights: NDArray[Any], **options: Any) -> nn.Conv2d:
@@ -181,12 +180,6 @@ def test_transposed_and_grouped_weights_are_those_of_channels_out() -> None:
     assert row.mean is not None
     np.testing.assert_allclose(row.mean, by_hand.mean((0, 1)), atol=1e-6)
     assert isclose(axes(row)[0].skew, slow_skew(by_hand, 0)[0], abs_tol=1e-6)
-
-
-def test_groups_that_do_not_divide_the_channels_have_no_weights() -> None:
-    for groups in (0, 2):
-        with pytest.raises(Unread, match=f"its 3 channels do not make {groups} groups"):
-            turned(np.zeros((3, 2, 2, 2)), groups)
 
 
 def test_layers_can_be_picked_and_nothing_to_measure_is_said() -> None:

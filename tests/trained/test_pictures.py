@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import subprocess
@@ -24,7 +23,7 @@ from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.pictures import MOST_PIXELS, opened_picture, read_picture
 
-OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr, nor a WebP without frames
+OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
 LEVELS = RAMP / np.float32(255)
 
@@ -102,21 +101,10 @@ def test_tiffs_of_each_byte_order_and_those_where_0_is_white(kind: Any, tmp_path
     np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], 1 - LEVELS, atol=1e-6)
 
 
-def test_12_bits_end_at_4095(tmp_path: Path) -> None:
-    levels = (RAMP.astype(int) * 4095 + 127) // 255
-    pairs = levels.reshape(-1, 2)
-    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
-    data = tiff(packed.astype(np.uint8).reshape(64, 384), (256, 256), (258, 12), (277, 1), (339, 1))
-    (tmp_path / "ramp.tif").write_bytes(data)
-    np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], LEVELS, atol=2e-4)
-
-
 UNKNOWN = {
     "floats above 1": (LEVELS * 255, "has floats beyond 0 to 1, and nothing says which of them is white; scale them"),
-    "floats below 0": (LEVELS - 0.5, "has floats beyond 0 to 1"),
     "NaN": (np.where(RAMP == 7, np.nan, LEVELS).astype(np.float32), "has floats beyond 0 to 1"),
     "32 bits": (RAMP.astype(np.uint32), "pixels of mode I have no black and white that is known; save it as an RGB"),
-    "signed 32 bits": (RAMP.astype(np.int32), "signed pixels of mode I have no black and white"),
     "signed 16 bits": (RAMP.astype(np.int16), "signed pixels of mode I have no black and white"),
 }
 
@@ -144,25 +132,14 @@ def test_exif_turns_a_picture_upright(suffix: str, orientation: int, tmp_path: P
     np.testing.assert_allclose(read_picture(path, None, 1)[0], turned / 255, atol=0.05)
 
 
-def see_through(mode: str) -> Image.Image:
-    """Black on the left, and on the right white that is transparent."""
+@pytest.mark.parametrize(("mode", "transparent"), [("L", 255), ("RGB", (255, 255, 255)), ("LA", None)])
+def test_what_is_transparent_covers_nothing_and_colours_nothing(mode: str, transparent: Any, tmp_path: Path) -> None:
     half = np.zeros((16, 32), np.uint8)
-    half[:, 16:] = 255
+    half[:, 16:] = 255  # black on the left, and on the right white that is transparent
     picture = Image.fromarray(half).convert(mode)
-    if mode in ("L", "RGB"):
-        picture.info["transparency"] = 255 if mode == "L" else (255, 255, 255)
-    elif mode == "P":
-        picture = Image.fromarray(half // 255).convert("P")
-        picture.putpalette([0, 0, 0, 255, 255, 255])
-        picture.info["transparency"] = 1
-    else:
+    picture.info["transparency"] = transparent
+    if mode == "LA":
         picture.putalpha(Image.fromarray(255 - half))
-    return picture
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGB", "RGBA"])
-def test_what_is_transparent_covers_nothing_and_colours_nothing(mode: str, tmp_path: Path) -> None:
-    picture = see_through(mode)
     shown = stimulus_of(str(stored(tmp_path / "half.png", picture, **picture.info)), 8, 3)
     assert (shown.cover[:, :6].min(), shown.cover[:, 10:].max()) == (1, 0)
     assert (shown.pixels * shown.cover).max() < 0.02  # no white at the edge
@@ -173,49 +150,25 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(width: int, height: int, kind: int = 0, bits: int = 8, rows: bytes = b"", more: bytes = b"") -> bytes:
-    """A PNG that declares a size, by default without pixels."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+def png(width: int, height: int, bits: int = 8, rows: bytes = b"", more: bytes = b"") -> bytes:
+    """A grey PNG that declares a size, by default without pixels."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def webp(width: int, height: int) -> bytes:
-    """An extended WebP of an animation, whose canvas is not bound to what its frames have."""
-    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    chunks = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + sides + b"ANIM" + struct.pack("<IIH", 6, 0, 0)
-    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
-
-
-def lab() -> bytes:
-    made = io.BytesIO()
-    Image.frombytes("LAB", (4, 4), bytes(48)).save(made, "TIFF")
-    return made.getvalue()
-
-
-ROWS = b"".join(b"\0" + row.tobytes() for row in (RAMP.astype(">u2") * 257).astype(">u2"))
 TOO_MANY = "has more than 67108864 pixels; scale it down"
 NONE = r"is no picture that can be read; use a \.png or \.jpg"
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "1 x 170 000 000": (png(1, 170_000_000), TOO_MANY),
     "just above": (png(MOST_PIXELS // 64 + 1, 64), TOO_MANY),
     "2e9 x 2e9": (png(2**31 - 1, 2**31 - 1), TOO_MANY),
-    "of colours": (png(60_000, 60_000, 2), TOO_MANY),
-    **({} if OLD else {"webp": (webp(16_384, 16_384), TOO_MANY)}),
     "tiff": (tiff(np.zeros((1, 1), np.uint8), (256, 100_000), (257, 100_000), (278, 100_000)), TOO_MANY),
     "nothing": (b"", NONE),
-    "text": (b"hello", NONE),
     "no pixels": (png(8, 8), NONE),
-    "as many as are taken": (png(64, MOST_PIXELS // 64), NONE),
-    "a canvas without frames": (webp(64, 64), NONE),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch harm) (w) file\n", NONE),
-    "0 x 0": (png(0, 0), NONE),
-    "no bits": (tiff(RAMP, (258, 0)), NONE),
-    "strips far away": (tiff(RAMP, (273, 2**31)), NONE),
-    "lab": (lab(), "pixels of mode LAB have no black and white that is known; save"),
     "transparent 16 bits": (
-        png(256, 64, bits=16, rows=ROWS, more=chunk(b"tRNS", bytes(2))),
+        png(1, 1, 16, b"\0\0\0", chunk(b"tRNS", bytes(2))),
         r"pixels of mode I(;16)? have no .* with transparency; save it as an",
     ),
 }

@@ -189,13 +189,10 @@ def test_maps_are_compared_where_they_stand_for_the_same_pixels() -> None:
 @pytest.mark.parametrize(
     ("own", "changed", "frame", "rows"),
     [
-        ((2, 8, 8), (2, 9, 8), Frame(0, 0, 33, 32), ((0, 8), (0, 8))),  # a stride of 4
-        ((2, 8, 8), (2, 10, 8), Frame(-4, 0, 40, 32), ((0, 8), (1, 9))),
-        ((2, 8, 8), (2, 6, 8), Frame(8, 0, 24, 32), ((2, 8), (0, 6))),
+        ((2, 8, 8), (2, 10, 8), Frame(-4, 0, 40, 32), ((0, 8), (1, 9))),  # a stride of 4
         ((2, 8, 8), (2, 8, 8), Frame(1, 1, 32, 32), ((0, 8), (0, 8))),  # below a unit
         ((2, 64, 64), (2, 64, 64), Frame(1, 0, 32, 32), ((2, 64), (0, 62))),  # twice as large
         ((2, 8, 8), (2, 9, 9), Frame(-2, -2, 36, 36), None),
-        ((2, 8, 8), (3, 8, 8), Frame(0, 0, 32, 32), None),
     ],
 )
 def test_the_overlap_of_maps(own: Any, changed: Any, frame: Frame, rows: Any) -> None:
@@ -326,29 +323,15 @@ def test_usage_under_a_patch_does_not_depend_on_how_the_map_is_kept() -> None:
     np.testing.assert_allclose(usage_at(counts, 10, *at), slow, rtol=1e-9)
 
 
-class Losing(nn.Sequential):
-    """NaN of the first images of 25 rows."""
+def test_a_change_that_makes_nan_says_of_how_many() -> None:
+    class Losing(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = super().forward(x)
+            return torch.cat([made[:1] * torch.nan, made[1:]]) if x.shape[2] == 25 else made
 
-    lost = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = super().forward(x)
-        if x.shape[2] == 25 and len(x) == 3:
-            made[: self.lost] = float("nan")
-        return made
-
-
-@pytest.mark.parametrize("lost", [1, 3])
-@pytest.mark.parametrize(
-    ("make", "resized"),
-    [(classifier, None), (mapper, "makes 2 x 25 x 25, and 2 x 24 x 24 as trained: cannot be compared")],
-)
-def test_a_change_that_makes_nan_says_of_how_many(make: Any, resized: str | None, lost: int) -> None:
-    net = Losing(*make())
-    net.lost = lost
-    found = padviz.trial(net, noise=True, n=3, trained_at=24, size=[25])
-    says = f"makes NaN or infinite numbers of {lost} of 3 crops"
-    assert [(row.figures, row.note) for row in found.changes] == [({}, says), ({}, resized or says)]
+    found = padviz.trial(Losing(*classifier()), noise=True, n=3, trained_at=24, size=[25])
+    assert {row.note for row in found.changes} == {"makes NaN or infinite numbers of 1 of 3 crops"}
+    assert [row.figures for row in found.changes] == [{}, {}]
 
 
 def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path) -> None:
@@ -362,24 +345,11 @@ def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path
     assert (seen.edge.low, seen.by_usage.high, seen.gain.low) == (None, None, None)
 
 
-@pytest.mark.parametrize(
-    ("scores", "kind"),
-    [
-        ([[0.25]], "probabilities"),
-        ([[0.0]], "probabilities"),
-        ([[1.0]], "probabilities"),
-        ([[0.0, 1.0]], "probabilities"),  # a network that is sure
-        ([[1.25]], "logits"),
-        ([[-0.25]], "logits"),
-        ([[0.5, 0.5004]], "probabilities"),
-        ([[0.5, 0.502]], "logits"),
-        ([[0.5, 0.4]], "logits"),
-        ([[0.5, 0.5], [0.5, 0.4]], "logits"),  # one image decides
-        ([[-0.1, 1.1]], "logits"),
-    ],
-)
-def test_scores_that_sum_to_one_are_probabilities(scores: Any, kind: str) -> None:
-    assert kind_of(np.array(scores)) == kind
+def test_scores_that_sum_to_one_are_probabilities() -> None:
+    for scores in ([[0.25]], [[0.0]], [[1.0]], [[0.0, 1.0]], [[0.5, 0.5004]]):
+        assert kind_of(np.array(scores)) == "probabilities"
+    for scores in ([[1.25]], [[-0.25]], [[0.5, 0.502]], [[0.5, 0.5], [0.5, 0.4]], [[-0.1, 1.1]]):
+        assert kind_of(np.array(scores)) == "logits"
 
 
 def test_networks_that_do_not_react_are_refused() -> None:
