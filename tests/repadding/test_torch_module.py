@@ -227,8 +227,6 @@ WAYS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
     "compiled": lambda module, image: torch.compile(module, backend="eager")(image),
     "compiled whole": lambda module, image: torch.compile(module[:4], backend="eager", fullgraph=True)(image),
     "exported": lambda module, image: torch.export.export(module, (image,), strict=False).module()(image),
-    "float16": lambda module, image: copy.deepcopy(module).half()(image.half()).float(),
-    "bfloat16": lambda module, image: copy.deepcopy(module).bfloat16()(image.bfloat16()).float(),
 }
 
 
@@ -240,8 +238,7 @@ def test_a_repadded_module_can_be(way: str) -> None:
         with torch.no_grad():
             wanted = mine[:4](image) if way == "compiled whole" else mine(image)  # type: ignore[index]
             found = WAYS[way](mine, image)
-        near = {"bfloat16": 0.05, "float16": 0.01}.get(way, 1e-5)
-        assert torch.allclose(found, wanted, atol=near * float(wanted.abs().max())), scheme
+        assert torch.allclose(found, wanted, atol=1e-5 * float(wanted.abs().max())), scheme
 
 
 @pytest.mark.filterwarnings("ignore")

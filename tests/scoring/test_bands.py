@@ -177,11 +177,9 @@ def test_one_image_has_figures_without_intervals() -> None:
         for figure in (*(band.figure for band in found.rings), found.apart, found.sides["left"].figure):
             assert figure.value is not None
             assert (figure.low, figure.high) == (None, None)
-        printed = run("rings", "--gt", gt, "--pred", pred, "--rings", "2", "-o", f"{gt}.png").stdout
-        assert "(no interval)" in printed
+        printed = run("rings", "--gt", gt, "--pred", pred, "--rings", "2").stdout
         assert "No interval: fewer than 20 objects, or 10 images." in printed
         assert "95 % intervals" not in printed
-        assert Path(f"{gt}.png").stat().st_size > 5000
 
 
 HEAD = "image,label,x,y,image_width,image_height"
@@ -235,19 +233,12 @@ def test_what_is_for_boxes_is_refused_and_so_are_swapped_files() -> None:
     assert told("rings", "--gt", "pred.csv", "--pred", "gt.csv").startswith(swapped)
 
 
-def test_a_side_that_is_wrong_stands_out_of_masks_and_labels() -> None:
-    classified(wrong_outside=False, n=900)
-    labels = rows_of("pred.csv")
-    left = {row["image"] for row in rows_of("gt.csv") if float(row["x"]) < 12}
-    lines = [f"{row['image']},{'dog' if row['image'] in left else row['label']}" for row in labels]
-    Path("pred.csv").write_text("\n".join(["image,label", *lines]))
+def test_a_side_that_is_wrong_stands_out_of_masks() -> None:
     masks(n=12, wrong=0)
     for k in range(12):
         pred = np.asarray(Image.open(f"pred/{k}.png")).copy()
         pred[-4:] = 0
         Image.fromarray(pred).save(f"pred/{k}.png")
-    for gt, pred, name, side in (("gt.csv", "pred.csv", "Accuracy", "left"), ("gt", "pred", "IoU", "bottom")):
-        words = run("rings", "--gt", gt, "--pred", pred).stdout.splitlines()
-        assert words[2].startswith(f"{name} near the {side} border: ")
-        assert sum(line.split()[:1] in [["left"], ["top"], ["right"], ["bottom"]] for line in words) == 4
-        assert padviz.rings(gt, pred).plot().figure.texts[0].get_text().startswith(f"{name} near the {side} border: ")
+    words = run("rings", "--gt", "gt", "--pred", "pred").stdout.splitlines()
+    assert words[2].startswith("IoU near the bottom border: ")
+    assert sum(line.split()[:1] in [["left"], ["top"], ["right"], ["bottom"]] for line in words) == 4

@@ -186,21 +186,12 @@ class Within(nn.Sequential):
         return made
 
 
-def jumbled() -> nn.Sequential:
-    """Running means that no image makes."""
-    net = learning()
-    net[1].running_mean = torch.linspace(-3, 3, 12)[torch.randperm(12)]
-    return net
-
-
 UNTOLD = {
     "untrained": nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)),
-    "without a norm": nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()),
     "without running statistics": nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False)),
     "behind another": nn.Sequential(nn.Conv2d(3, 3, 1), *learning()),
     "by groups": learning(groups=3),
     "changed before": Within(*learning()),
-    "jumbled": jumbled(),
 }
 
 

@@ -16,9 +16,7 @@ from padviz.trained.border_responses import BorderResponse, Sides, border_respon
 from padviz.trained.detecting.detectability import PositionMap
 from padviz.trained.detecting.outputs.maps import as_maps, fits
 from padviz.trained.detecting.outputs.scoring import scorer_of
-from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.mean_filters import AxisSkew
-from padviz.trained.sessions.running import Reduced
 from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.trained.known import known, mirrored, turned
 
@@ -146,16 +144,6 @@ def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
     np.testing.assert_allclose(of_file.maps[0].values, own.maps[0].values, atol=1e-5)
 
 
-@pytest.mark.parametrize("height", [1, 8, 9, 32])
-def test_rings_lie_in_the_middle_of_what_is_shown(height: int) -> None:
-    found = stimulus_of("sample", height, 3)
-    for grid in (*found.pixels, found.cover):
-        for back in (grid[::-1], grid[:, ::-1], grid.T):
-            np.testing.assert_allclose(grid, back, atol=1e-6)
-    assert found.cover[height // 2, height // 2] == pytest.approx(min(1, height / 4), abs=0.2)
-    assert found.cover[0, 0] == (0 if height > 1 else 0.25)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("shape", SHAPES[:3])
 def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_path: Path) -> None:
@@ -233,26 +221,3 @@ def test_what_leans_nowhere_is_not_above_0() -> None:
     (row,) = found.rows
     assert [(axis.skew, axis.offset) for axis in row.axes] == [(0.0, -0.5)] * 2
     assert [group.positive for group in found.groups] == [0]
-
-
-class Lines:
-    """A runner whose channels have these border lines on all four sides, on every input."""
-
-    where, name, size, channels, batch = "lines", "lines", (8, 8), 1, None
-
-    def __init__(self, *channels: float) -> None:
-        self.lines = np.array(channels, np.float32)
-
-    def responses(self, images: NDArray[Any]) -> list[Reduced]:
-        inside = np.array([0, 0, 1, 1, 1, 1, 0, 0], np.float32)
-        lines = np.tile(self.lines[:, None] * (1 - inside), (len(images), 1, 1))
-        square, total = float(len(images)), np.ones((len(images), 8, 8), np.float32)  # the interior's RMS is 1
-        return [Reduced("conv", lines, lines, square, total)]
-
-
-def test_a_channel_is_aware_above_half_of_the_interior() -> None:
-    (row,) = border_responses(Lines(0.5, -0.5, 0.51, -0.51, 0.0), np.zeros((4, 1, 8, 8), np.float32), None)  # type: ignore[arg-type]
-    assert row.aware == 2 / 5
-    assert row.t == (None,) * 4  # all inputs are alike
-    (one,) = border_responses(Lines(0.9), np.zeros((1, 1, 8, 8), np.float32), None)  # type: ignore[arg-type]
-    assert (one.aware, one.t.top, one.energy.top) == (None, None, pytest.approx(0.9))
