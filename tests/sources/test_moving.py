@@ -169,3 +169,10 @@ def test_halves_of_one_layer_whose_positions_are_mixed_count_as_two_layers() -> 
     twice = counts(lambda x: torch.mul(*(mixed(half) for half in x.chunk(2, 1))))
     np.testing.assert_array_equal(counts(lambda x: torch.mul(*mixed(x).chunk(2, 1))), twice)
     assert counts(lambda x: torch.mul(x[:, :4], mixed(x[:, 4:]))).tolist() == (counts(torch.relu) + twice // 2).tolist()
+
+
+def test_a_roll_and_blocks_of_the_same_rows_are_two_layers() -> None:
+    module = After(
+        lambda x: torch.cat([functional.pixel_unshuffle(x, 2), functional.avg_pool2d(x.roll((2, 2), (2, 3)), 2)], 1)
+    )
+    check_supports(module, padviz.load(module, size=(16, 24)), (16, 24))

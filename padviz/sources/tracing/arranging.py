@@ -163,7 +163,7 @@ class Arranger:
     tokens: bool = False  # whether to follow positions beside tokens; whether there were some; and were taken away
     put: bool = False
     taken: bool = False
-    crops: dict[Any, int] = field(default_factory=dict)
+    laid: dict[tuple[str, int, Any], int] = field(default_factory=dict)  # by what was laid: crops, rolls, blocks
     rows: dict[int, tuple[int, dict[str, range]]] = field(default_factory=dict)
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
     by_blocks: dict[tuple[int, tuple[int, ...]], int] = field(
@@ -202,14 +202,14 @@ class Arranger:
 
     def crop(self, name: str, layer: int, runs: Mapping[str, range]) -> int:
         """Crop rows and columns of a layer, as a layer."""
-        key = (layer, *runs.items())
-        if key not in self.crops:
+        key = ("crop", layer, tuple(runs.items()))
+        if key not in self.laid:
             sides = zip(self.trace.axes, self.trace.sizes[layer], strict=True)
             rows = [(runs.get(role, range(n)), n) for role, n in sides]
             ops = [Window(1, run.step, padding=(-run.start, min(run.stop - n, 0))) for run, n in rows]
-            at = self.crops[key] = self.trace.add(name, "crop", (layer,), ops)
+            at = self.laid[key] = self.trace.add(name, "crop", (layer,), ops)
             self.rows[at] = layer, dict(runs)
-        return self.crops[key]
+        return self.laid[key]
 
     def roll(self, name: str, layer: int, shifts: Mapping[str, int]) -> int:
         """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
@@ -218,11 +218,11 @@ class Arranger:
         moved = tuple(((a + shifts.get(role, 0)) % n + n // 2) % n - n // 2 for a, role, n in sums)
         if not any(moved):
             return base
-        if (base, moved) not in self.crops:
+        if ("roll", base, moved) not in self.laid:
             ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
-            at = self.crops[base, moved] = self.trace.add(name, "roll", (base,), ops)
+            at = self.laid["roll", base, moved] = self.trace.add(name, "roll", (base,), ops)
             self.rolls[at] = base, moved
-        return self.crops[base, moved]
+        return self.laid["roll", base, moved]
 
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
         """Make every block of positions, so many along each axis, one: as many crops, joined."""
@@ -230,15 +230,15 @@ class Arranger:
         layer = self.by_blocks.get((layer, block), layer)
         if prod(block) > MOST_PARTS:
             raise Stuck(f"makes {prod(block)} maps of one")
-        if (layer, block) not in self.crops:
+        if ("block", layer, block) not in self.laid:
             sizes = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
             parts = []
             for place in product(*map(range, block)):
                 steps = zip(sizes, place, block, strict=True)
                 cuts = {role: range(first, sizes[role], step) for role, first, step in steps}
                 parts.append(self.crop(f"{name}{self.block}{'.'.join(map(str, place))}", layer, cuts))
-            self.crops[layer, block] = self.trace.merge(name, "concat", parts)
-        return self.crops[layer, block]
+            self.laid["block", layer, block] = self.trace.merge(name, "concat", parts)
+        return self.laid["block", layer, block]
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
