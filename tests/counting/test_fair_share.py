@@ -28,32 +28,6 @@ from tests.counting.alike import near
 from tests.strategies import MODES, networks
 from tests.sweeps import DEEPER, examples, sampled
 
-REFERENCE = [  # network, size, scheme, starved, overused, least, most, first and last corner
-    ("vgg19", 224, None, 0.276, 0, 0.0038, 1, 0.0038, 0.0038),
-    ("resnet50", 224, None, 0.451, 0, 0.0004, 0.968, 0.0152, 0.0004),
-    ("resnet50", 225, None, 0.281, 0, 0.0152, 0.991, 0.0152, 0.0152),
-    ("resnet50", 225, "replicate", 0, 0.155, 1, 8.05, None, None),
-    ("resnet50", 225, "reflect", 0, 0.056, 0.252, 1.57, None, None),
-    ("resnet50", 225, "symmetric", 0, 0.162, 1, 4.80, None, None),
-    ("resnet50", 225, "circular", 0, 0.162, 1, 4.80, None, None),
-    ("mobilenet_v2", 224, None, 0.538, 0, 0.0001, 0.906, 0.0148, 0.0001),
-    ("densenet121", 224, None, 1, 0, 0.0001, 0.180, 0.0006, 0.0001),
-]
-
-
-@pytest.mark.parametrize(("name", "size", "scheme", "starved", "overused", "least", "most", "first", "last"), REFERENCE)
-def test_reference_values(
-    name: str, size: int, scheme: str | None, starved: float, overused: float, least: float, most: float,
-    first: float | None, last: float | None,
-) -> None:  # fmt: skip
-    counts = padviz.usage(name, size, scheme)
-    found = counts.summary().share
-    assert (round(found.starved, 3), round(found.overused, 3)) == (starved, overused)
-    assert round(found.least, 4 if least < 0.1 else 3) == pytest.approx(least, abs=6e-4)
-    assert round(found.most, 3 if most < 1 else 2) == pytest.approx(most, abs=6e-3)
-    if first is not None:
-        assert (round(found.corners.top_left, 4), round(found.corners.bottom_right, 4)) == (first, last)
-
 
 def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() -> None:
     told: Counter[bool] = Counter()

@@ -67,8 +67,8 @@ def test_random_networks_share_as_fractions_do() -> None:
     assert compared[2] + compared[3] > 1
 
 
-@pytest.mark.parametrize("options", [{}, {"padding": "reflect"}, {"padding": "partial"}, {"pooling": "mean"}])
-def test_heads_of_a_detector_share_and_alone_or_added_they_stay_exact(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{}, {"padding": "partial"}, {"pooling": "mean"}])
+def test_heads_of_a_detector_share_and_added_they_stay_exact(options: dict[str, Any]) -> None:
     counts = padviz.usage("ssd300_vgg16", 300, layer=HEADS, heads="share", **options)
     alone = [padviz.usage("ssd300_vgg16", 300, layer=head, **options) for head in HEADS]
     most = max(each.total for each in alone)
@@ -80,9 +80,7 @@ def test_heads_of_a_detector_share_and_alone_or_added_they_stay_exact(options: d
     if not options:
         added = padviz.usage("ssd300_vgg16", 300, layer=HEADS, heads="sum")
         assert (added.counts == sum(each.counts for each in alone)).all()
-        assert (added.counts == padviz.usage("ssd300_vgg16", 300, layer=HEADS).counts).all()
-        one = padviz.usage("ssd300_vgg16", 300, layer=HEADS[0], heads="share").counts
-        assert one.dtype == added.counts.dtype == np.int64
+        assert added.counts.dtype == np.int64
 
 
 def test_a_tiled_map_shares_as_a_dense_one_and_so_does_its_interior() -> None:

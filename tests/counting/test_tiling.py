@@ -23,17 +23,14 @@ from padviz.counting.walking import stable_rows
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import WHOLE, count_backward, count_forward
-from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
-from padviz.engine.strip import Strip
 from padviz.errors import PadvizError
 from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
 from tests.counting.alike import assert_figures_alike
-from tests.dense import dense as matrix_of
 from tests.strategies import networks
 from tests.sweeps import ALIKE, examples, thirds
 
@@ -121,30 +118,6 @@ def test_random_networks_are_tiled_right() -> None:
 
     compared()
     assert methods.count("tiled") >= 4
-
-
-@given(
-    start=st.integers(0, 9), period=st.integers(1, 7), copies=st.integers(0, 5), rest=st.integers(0, 9), data=st.data()
-)
-def test_an_index_visits_the_core_in_order_and_repeats_one_period(
-    start: int, period: int, copies: int, rest: int, data: Any
-) -> None:
-    tiling = Tiling(start + (copies + 1) * period + rest, start, period, copies)
-    index = tiling.index.tolist()
-    assert index[: start + period] == list(range(start + period))
-    assert index[len(index) - rest :] == list(range(tiling.kept - rest, tiling.kept))
-    assert index[start : start + (copies + 1) * period] == list(range(start, start + period)) * (copies + 1)
-    assert tiling.times_within([slice(None)])[0].tolist() == [index.count(row) for row in range(tiling.kept)]
-    part = data.draw(st.slices(tiling.n).filter(lambda rows: rows.step in (None, 1)))
-    assert tiling.times_within([part])[0].tolist() == [index[part].count(row) for row in range(tiling.kept)]
-    assert tiling.first.tolist() == [index.index(row) for row in range(tiling.kept)]
-    pairs = set(zip(*(each.tolist() for each in tiling.mirrored()), strict=True))
-    facing = list(zip(index, index[::-1], strict=True))[: len(index) // 2]
-    assert pairs == {(min(pair), max(pair)) for pair in facing}
-    values = np.arange(3.0 * tiling.kept).reshape(-1, 3) ** 2
-    block = data.draw(st.integers(1, tiling.n))
-    expected = [values[index[at : at + block]].mean(axis=0) for at in range(0, tiling.n, block)]
-    np.testing.assert_allclose(tiling.means(values, block), expected)
 
 
 UNTILED: dict[str, list[dict[str, Any]]] = {
@@ -306,32 +279,6 @@ def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
     for array in (*handed, padviz.coverage(name, size).counts):
         with pytest.raises(ValueError, match="read-only"):
             array[..., 0] = 7
-
-
-@st.composite
-def strips(draw: Any, n_in: int, n_out: int) -> Strip:
-    """A strip that stays inside, in any direction; where `dst` stays in place, a row sums up several."""
-    length = draw(st.integers(1, 4))
-    ends = []
-    for n, steps in ((n_out, st.integers(-3, 3)), (n_in, st.integers(-3, 3))):
-        step = draw(steps) if (length - 1) * 3 < n else 0
-        reach = step * (length - 1)
-        ends += [draw(st.integers(max(0, -reach), n - 1 - max(0, reach))), step]
-    return Strip(*ends, length, draw(st.integers(1, 2)))
-
-
-@given(data=st.data(), n_in=st.integers(1, 20), n_out=st.integers(1, 20))
-def test_a_map_to_some_rows_has_those_rows_and_reads_no_others(data: Any, n_in: int, n_out: int) -> None:
-    made = AxisMap(n_in, n_out, tuple(data.draw(st.lists(strips(n_in, n_out), max_size=5))))
-    ends = sorted(data.draw(st.lists(st.integers(0, n_out), min_size=2, max_size=4, unique=True)))
-    runs = [slice(*pair) for pair in zip(ends[::2], ends[1::2], strict=False)]
-    part, read = made.only(runs)
-    expected = np.concatenate([matrix_of(made)[run] for run in runs])
-    kept = np.concatenate([np.arange(run.start, run.stop) for run in read])
-    assert (matrix_of(part) == expected[:, kept]).all()
-    assert matrix_of(part).sum() == expected.sum()
-    used = np.flatnonzero(expected.any(axis=0))
-    assert len(used) == 0 or (used[0], used[-1]) == (kept[0], kept[-1])
 
 
 def in_parts(monkeypatch: pytest.MonkeyPatch, *asked: Any, at_once: int = 3000, **options: Any) -> CountMap:

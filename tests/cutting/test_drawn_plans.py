@@ -84,17 +84,9 @@ def drawn_layer(draw: Random) -> nn.Module:
     return Skip(kernel, dilation)
 
 
-NORMS: list[Any] = [
-    lambda: nn.InstanceNorm1d(2),
-    lambda: nn.GroupNorm(1, 2),
-    lambda: nn.BatchNorm1d(2, track_running_stats=False),
-]
-
-
 def drawn(seed: int) -> tuple[Random, nn.Sequential]:
     draw = Random(seed)
     layers = [nn.Conv1d(1, 2, 1), *(drawn_layer(draw) for _ in range(draw.randint(1, 4)))]
-    layers += [draw.choice(NORMS)()] if draw.random() < 0.05 else []
     module, generator = nn.Sequential(*layers).double().eval(), torch.Generator().manual_seed(seed)
     for each in module.parameters():
         each.data = torch.randn(each.shape, generator=generator, dtype=torch.float64)
@@ -116,13 +108,9 @@ def check(seed: int) -> str:
         network = padviz.load(module, size=n)
     except (PadvizError, RuntimeError, ValueError):
         return "network"
-    normed = isinstance(module[-1], (nn.InstanceNorm1d, nn.GroupNorm, nn.BatchNorm1d))
     cut = draw.choice(["tiles", "tiles", "chunks"])
     extra = draw.randint(0, 32)
     try:
-        if normed:
-            (padviz.tiles(module, n, n // 2) if cut == "tiles" else padviz.chunks(module, 36, n))
-            raise AssertionError((seed, "no norm is named"))
         (context,) = context_on(network, 0, n)
         if context.barrier:
             return f"no context: {context.barrier.why}"
@@ -134,9 +122,7 @@ def check(seed: int) -> str:
         else:
             check_chunks(seed, module, signal, whole, padviz.chunks(module, context.lattice * draw.randint(1, 9), n))
     except PadvizError as error:
-        return refused_truly(
-            seed, module, network, n, tile if not normed and "too few" in str(error) else 0, error, normed
-        )
+        return refused_truly(seed, module, network, n, tile if "too few" in str(error) else 0, error)
     return cut
 
 
@@ -210,13 +196,8 @@ def check_context(seed: int, module: nn.Module, network: Network, context: Conte
         assert not (after and right[len(right) - after]), (seed, module, context)
 
 
-def refused_truly(
-    seed: int, module: nn.Module, network: Network, n: int, tile: int, error: PadvizError, normed: bool
-) -> str:
+def refused_truly(seed: int, module: nn.Module, network: Network, n: int, tile: int, error: PadvizError) -> str:
     """Hold a refusal against the network: with fewer pixels an inner tile keeps less than a period of the lattice."""
-    if normed:
-        assert re.search("(instance|group|batch) norm", str(error)), (seed, error)
-        return "no context: norm"
     if not tile:
         return error.what
     (context,), least = context_on(network, 0, n), int(re.findall(r"needs (\d+)", str(error))[0])

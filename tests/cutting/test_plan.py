@@ -198,14 +198,6 @@ def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_betwee
             assert len(plan_tiles(net, (least, least), tile, level=level)) == 4
 
 
-class Corners(nn.Module):
-    """Up to the size of the image and more, corner to corner."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        size = 2 * x.shape[2], 2 * x.shape[3]
-        return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
-
-
 @pytest.mark.parametrize(("tile", "keeps"), [(25, 1), (26, 2), (30, 6)])
 def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, keeps: int) -> None:
     module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
@@ -262,14 +254,10 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
         assert padviz.tiles(module, 96, 48, layer="0").contexts[0][0].before == 1
 
 
-CORNERS = "a resize that, with its corners aligned"
-
-
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (Corners(), CORNERS),
-        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), CORNERS),
+        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "a resize that, with its corners aligned"),
         (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular"), "circular padding"),
         (nn.Upsample(size=(50, 60)), None),
         (nn.AdaptiveAvgPool2d(8), None),

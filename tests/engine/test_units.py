@@ -10,9 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.engine.apply import LIMB_BITS, carry
+from padviz.engine.apply import LIMB_BITS
 from padviz.engine.limbs import (
-    count_below_half,
     from_bytes,
     largest,
     largest_difference,
@@ -29,7 +28,6 @@ from padviz.network.network import as_size
 from padviz.network.sizes import resolve
 from padviz.network.targets import upto
 from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import CONFIGS, zoo
 from tests.sweeps import examples
 
 counts = st.integers(0, 2**150)
@@ -73,28 +71,6 @@ def test_sums_take_rows_and_columns_as_often_as_they_occur(values: list[int], da
     ones = np.ones((1, 2), dtype=np.int64), np.ones((1, 3), dtype=np.int64)
     found = totals(tally, np.concatenate([ones[0], [rows]]), np.concatenate([[cols], ones[1]]))
     assert (found[1][0], found[0][1]) == (total, sum(values))
-
-
-@given(values=st.lists(st.integers(0, 40), min_size=1, max_size=8), shift=st.sampled_from([0, 39, 60]))
-@example(values=[2, 5], shift=0)
-@example(values=[2, 4, 3], shift=0)
-def test_half_is_compared_exactly(values: list[int], shift: int) -> None:
-    whole = [value << shift | (value & 1) for value in values]
-    for limbs in (1, 3) if shift < 50 else (3,):
-        tally = tally_of(whole, limbs) if limbs > 1 else np.array([[whole]], dtype=np.int64)
-        expected = sum(2 * value < max(whole) for value in whole)
-        times = np.ones(1, dtype=np.int64), np.full(len(values), 3)
-        assert count_below_half(tally, max(whole), *times) == 3 * expected
-
-
-@given(st.lists(st.integers(-(2**62), 2**62), min_size=3, max_size=3))
-def test_carry_keeps_the_value(digits: list[int]) -> None:
-    limbs = np.array(digits, dtype=np.int64).reshape(3, 1, 1)
-    before = sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
-    carry(limbs)
-    assert value_at(limbs, 0, 0) == before
-    assert 0 <= limbs[0, 0, 0] < 1 << LIMB_BITS
-    assert 0 <= limbs[1, 0, 0] < 1 << LIMB_BITS
 
 
 def test_total_of_large_counts_does_not_wrap() -> None:
@@ -182,22 +158,10 @@ def test_a_target_may_be_the_input_or_out_of_its_reach() -> None:
 
 
 def test_sizes_and_engines_that_there_are_not_are_refused() -> None:
-    assert as_size([3, 4]) == (3, 4)
-    for bad in (0, (1, 2, 3, 4), (4, -1), 10**9):
-        with pytest.raises(PadvizError, match="size"):
-            as_size(bad)
+    with pytest.raises(PadvizError, match="size"):
+        as_size((1, 2, 3, 4))
     with pytest.raises(PadvizError, match="engine"):
         padviz.usage("vgg11", engine="cuda")
-
-
-def test_every_description_says_what_it_is() -> None:
-    assert len(zoo()) >= 27
-    for name in zoo():
-        net = padviz.load(name)
-        assert net.title != name
-        assert net.source
-        assert layer_rows(net, net.size)
-    assert len((CONFIGS / "networks" / "resnet50.toml").read_text().splitlines()) <= 40  # a screen
 
 
 def test_a_listing_says_what_is_before_and_after_on_each_axis() -> None:

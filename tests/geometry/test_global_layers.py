@@ -25,13 +25,6 @@ class Gated(nn.Module):
         return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
 
 
-class Attending(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(2).transpose(1, 2)
-        seen = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
-        return seen.transpose(1, 2).unflatten(2, x.shape[2:])
-
-
 class Swishing(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +41,6 @@ GLOBAL = [
     (nn.BatchNorm2d(4, track_running_stats=False), "1", "batch norm"),
     (Swishing(), "1.norm", "group norm"),
     (Gated(), "1_2", "gate"),
-    (Attending(), "1.global", "attention"),
 ]
 
 

@@ -18,7 +18,7 @@ from padviz.counting.coverage import coverage
 from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import balanced_sizes
 from padviz.geometry.balance.by_size import reads_odd
-from padviz.geometry.balance.nearest import nearest_balanced, odd_window
+from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.geometry.differences import differences
 from padviz.geometry.ledger import AxisPadding, axis_padding
 from padviz.geometry.tap_exposure import tap_reads
@@ -248,18 +248,6 @@ def test_what_reads_an_odd_number_of_padded_rows_cannot_be_even(window: Window, 
             other = replace(window, padding=(before, after), ceil=False)
             if placement(other, n).n_out == m:
                 assert axis_padding(other, n).uneven
-
-
-def test_a_reason_is_given_only_where_parity_is_one() -> None:
-    def of(*pads: int, kernel: int = 3, stride: int = 1, before: int = 1) -> str | None:
-        first = {"op": "resize", "name": "up", "scale": before}
-        last = {"op": "conv", "name": "c", "kernel": kernel, "stride": stride, "padding": [[*pads], [*pads]]}
-        return odd_window(parse({"layers": [first, last]}, "net"), (9, 9))
-
-    assert of(1, 0, kernel=2) == "c"
-    assert of(2, 0) is None  # lopsided, but other pads would do
-    assert of(1, 1, stride=2) is None  # odd sizes are even
-    assert of(1, 1, stride=2, before=2) == "c"  # 3 x 3, stride 2 on an even number of rows, always
 
 
 # tap exposure
