@@ -75,15 +75,6 @@ def in_a_grid(x: Tensor, side: int = 4) -> Tensor:
     return seen.permute(0, 5, 3, 1, 4, 2).reshape(x.shape)
 
 
-def at_each_place(x: Tensor, side: int = 2) -> Tensor:
-    """Attention of all positions that lie at the same place of a patch, as in MobileViT."""
-    n, c, h, w = x.shape
-    patches = x.reshape(n * c * h // side, side, w // side, side).transpose(1, 2)
-    patches = patches.reshape(n, c, h * w // side**2, side**2).transpose(1, 3)
-    seen = attended(patches).transpose(1, 3).reshape(n * c * h // side, w // side, side, side)
-    return seen.transpose(1, 2).reshape(x.shape)
-
-
 def rolled(x: Tensor, hide: Callable[[Tensor, Tensor], Tensor] = torch.add, side: int = 4) -> Tensor:
     """Attention in windows of a rolled image, with what hides positions that are no neighbours in the image itself."""
     rows, cols = ((torch.arange(n) >= n - moved).int() for n, moved in zip(x.shape[2:], (3, 2), strict=True))
@@ -113,7 +104,6 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention in windows": in_windows,
     "attention in windows of images": lambda x: in_windows(functional.max_pool2d(in_windows(x), 2)),
     "attention in a grid": in_a_grid,
-    "attention at each place": at_each_place,
     "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
     "a mask that is added": lambda x: rolled(x, added),
     "a mask that picks": lambda x: rolled(x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import padviz
-from padviz.sources.onnx.constants.external import BITS
 from padviz.sources.onnx.operators import OPS
 from tests.sources.test_onnx_ops import GRAPHS, REFUSED, model_of
 from tests.sweeps import examples
@@ -210,10 +208,3 @@ def test_whatever_makes_no_sense_in_a_file_is_said_in_one_line(data: bytes, tmp_
         line = str(error)
     assert line.isprintable()
     assert len(line) < 2000
-
-
-def test_the_bits_of_numbers_are_those_of_onnx() -> None:
-    for number in BITS.keys() & {*TensorProto.DataType.values()}:
-        small = re.search("INT([24])$|FLOAT(4)", TensorProto.DataType.Name(number))
-        stored = 8 * helper.tensor_dtype_to_np_dtype(number).itemsize
-        assert BITS[number] == (int(small[1] or small[2]) if small else stored)

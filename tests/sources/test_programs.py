@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, export
 
 import padviz
 from padviz.errors import PadvizError
-from tests.sources.test_torch_exported import Joining
+from tests.sources.test_torch_exported import Joining, exported
 
 
 class Turning(nn.Module):
@@ -37,10 +36,9 @@ class Turning(nn.Module):
 
 
 def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_: bool = False) -> Path:
-    shapes = ({2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)},) if open_ else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=shapes), path)
+        torch.export.save(exported(module, size, open_), path)
     return path
 
 

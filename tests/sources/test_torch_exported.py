@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,17 +30,17 @@ class Joining(nn.Module):
         return self.last(torch.cat([x, wide, near], 1)).sigmoid()
 
 
-def exported(module: nn.Module, size: tuple[int, int], open_: bool, decomposed: bool) -> nn.Module:
-    shapes = {2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)} if open_ else None
-    program = export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=(shapes,) if shapes else None)
-    made: nn.Module = (program.run_decompositions() if decomposed else program).module()
-    return made
+def exported(module: nn.Module, size: tuple[int, int], open_: bool) -> Any:
+    """The program of a module, which takes multiples of 16 if its size is open."""
+    shapes = ({2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)},) if open_ else None
+    return export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=shapes)
 
 
 @pytest.mark.parametrize(("decomposed", "open_"), [(False, False), (True, True), (True, False)])
 def test_an_exported_program_counts_as_its_module(decomposed: bool, open_: bool) -> None:
     module = Joining()
-    program = exported(module, (64, 96), open_, decomposed)
+    made = exported(module, (64, 96), open_)
+    program = (made.run_decompositions() if decomposed else made).module()
     network = padviz.load(program)
     assert network.size == (64, 96)
     for size in [(64, 96), (128, 48)][: 1 + open_]:

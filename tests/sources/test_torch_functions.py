@@ -227,28 +227,23 @@ def test_the_module_is_left_alone(broken: bool) -> None:
                 raise RuntimeError("called twice")
             return super().forward(x) * self.plain
 
+    def state() -> Any:
+        tensors = module.state_dict(keep_vars=True).items()
+        kept = {name: (id(tensor), tensor.tolist(), tensor.requires_grad) for name, tensor in tensors}
+        modes = [(each.training, [*each._forward_hooks]) for each in module.modules()]
+        everywhere = nn.modules.module
+        return kept, modes, module.calls, [*everywhere._global_forward_hooks, *everywhere._global_forward_pre_hooks]
+
     module = Marks(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).train()
     module.plain = torch.ones(8, 1, 1)
-    conv, norm = module
-    conv.requires_grad_(False).eval()
-    hook = conv.register_forward_hook(lambda *args: None)
-    before = {name: (id(tensor), tensor.clone()) for name, tensor in module.state_dict(keep_vars=True).items()}
+    module[0].requires_grad_(False).eval().register_forward_hook(lambda *args: None)
+    before = state()
     if broken:
         with pytest.raises(padviz.PadvizError, match="RuntimeError: called twice"):
             padviz.load(module)
     else:
         assert padviz.load(module).targets == ("0",)
-    after = module.state_dict(keep_vars=True)
-    assert before.keys() == after.keys()
-    for name, (identity, tensor) in before.items():
-        assert id(after[name]) == identity
-        assert torch.equal(after[name], tensor)
-    assert (module.training, conv.training, norm.training) == (True, False, True)
-    assert (norm.weight.requires_grad, conv.weight.requires_grad) == (True, False)
-    assert list(conv._forward_hooks) == [hook.id]
-    assert module.calls == int(broken)
-    assert not nn.modules.module._global_forward_hooks
-    assert not nn.modules.module._global_forward_pre_hooks
+    assert state() == before
 
 
 class Doing(nn.Module):
@@ -296,8 +291,6 @@ from torch import nn
 
 net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
 
-def arguments(needed): ...
-
 def fails():
     raise ValueError("two\\nlines")
 
@@ -317,9 +310,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("hostile:arguments", "hostile:arguments: cannot be made: TypeError"),
         ("hostile:fails", "hostile:fails: cannot be made: ValueError: two lines"),
-        ("hostile:net.1", "hostile:net.1: no output is made of a spatial layer"),
         ("hostile:net.7", "hostile:net.7: net has no '7'"),
     ],
 )
