@@ -70,18 +70,14 @@ BATCHES: dict[str, Function] = {
 }
 
 
-def by_rows(x: Tensor) -> Tensor:
-    """Convolve channels and columns, each row by itself."""
-    rows = x.transpose(1, 2)
-    return functional.conv2d(rows, rand(x, rows.shape[1], 1, 3, 5), padding=(1, 2), groups=rows.shape[1])
-
-
 def frames(x: Tensor, *kernel: int, **options: int) -> Tensor:
     return functional.conv3d(x[:, :, None], rand(x, 8, 8, *kernel), **options)
 
 
 AMONG_CHANNELS: dict[str, Function] = {
-    "each row": lambda x: by_rows(x).transpose(1, 2),
+    "each row": lambda x: functional.conv2d(
+        x.transpose(1, 2), rand(x, x.shape[2], 1, 3, 5), padding=(1, 2), groups=x.shape[2]
+    ).transpose(1, 2),
     "along channels": lambda x: functional.conv3d(
         x[:, None], rand(x, 2, 1, 4, 1, 3), None, (2, 1, 2), (1, 0, 1)
     ).flatten(1, 2),
@@ -108,11 +104,7 @@ def warped(x: Tensor) -> Tensor:
     return functional.grid_sample(rand(x, 1, 3, 9, 9), x[:, :2].tanh().permute(0, 2, 3, 1), align_corners=True)
 
 
-FRAMES = {
-    "a padded frame": AMONG_CHANNELS["a padded frame"],
-    "a frame pooled": lambda x: functional.max_pool3d(x[:, :, None], (1, 2, 2))[:, :, 0],
-}
-FILES = SPREAD | BATCHES | FRAMES
+FILES = SPREAD | BATCHES | {"a padded frame": AMONG_CHANNELS["a padded frame"]}
 FUNCTIONS = SPREAD | BATCHES | AMONG_CHANNELS | {"correlated": correlated, "warped": warped}
 
 
@@ -156,15 +148,13 @@ def patches(x: Tensor) -> Tensor:
     return functional.conv2d(parts, rand(x, 8, 8, 3, 3), padding=1)
 
 
-def of_two_maps(pick: Function) -> Function:
-    return both(lambda x, _: torch.cat([x, smooth(x)]), pick)
-
-
-OF_SEVERAL = r"picks some of a batch of several maps; `layer` conv\w* stops before it"
 REFUSED: dict[str, tuple[Function, str]] = {
     "coordinate attention": (coordinates, "puts rows beside columns, as coordinate attention does"),
     "patches": (patches, "convolves inside of windows, each padded by itself|reads parts of an image as a batch"),
-    "a slice of several maps": (of_two_maps(lambda two: two[:1]), OF_SEVERAL),
+    "a slice of several maps": (
+        both(lambda x, _: torch.cat([x, smooth(x)]), lambda two: two[:1]),
+        r"picks some of a batch of several maps; `layer` conv\w* stops before it",
+    ),
     "several frames of one": (
         lambda x: frames(x, 1, 1, 1, padding=1)[:, :, 1],
         "makes several positions of one along an axis that the image lacks",

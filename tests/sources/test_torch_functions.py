@@ -163,9 +163,6 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
     "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along what is not known"),
-    "rows by columns": (
-        lambda x: torch.einsum("bchk,bcwk->bchw", x[..., :24], x[..., :24].mT), "multiplies rows with columns"
-    ),
     "rows that one map lacks": (
         lambda x: torch.einsum("aic,ajc->aij", x.mean(2)[0].unsqueeze(2), x[0, :, :8].permute(1, 2, 0)),
         "multiplies maps of different rows or columns",

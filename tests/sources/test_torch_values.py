@@ -148,12 +148,6 @@ def in_grids(module: Deciding, x: Tensor) -> Tensor:
     return x[:, :, int(grid[0, 1, 1]) :]
 
 
-def placed(module: Deciding, x: Tensor) -> Tensor:
-    whole = x.new_full((1, 1, 40, 44), 0)
-    whole[0, :, 3 : 3 + x.shape[2], : x.shape[3]].copy_(x[0])
-    return whole
-
-
 def filled(module: Deciding, x: Tensor) -> Tensor:
     whole = torch.zeros(x.shape, dtype=x.dtype)
     whole[:] = x
@@ -179,7 +173,6 @@ DECIDED: dict[str, Callable[[Deciding, Tensor], Tensor]] = {
     "in place": once_more,
     "grids": in_grids,
     "padding": to_whole_strides,
-    "into a canvas": placed,
     "into zeros": filled,
     "a row further": shifted,
     "moved": lambda module, x: x[:, :, int(module.strides.to(x.device).to(x)[0].cpu()) :],
