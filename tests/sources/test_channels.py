@@ -124,7 +124,7 @@ def test_a_vector_that_is_spread_costs_what_made_it() -> None:
     assert padviz.costs(net, 8).macs == 64 * 9 * 3 * 8 + 8 * 6
 
 
-WEIGHTS = {"w": (6, 2, 3, 3), "t": (4, 3, 2, 2), "v": (5, 2, 1, 1), "b": (5, 1, 3, 3), "d": (4, 1, 3, 3)}
+WEIGHTS = {"w": (6, 2, 3, 3), "t": (4, 3, 2, 2), "v": (5, 2, 1, 1), "d": (4, 1, 3, 3)}
 FILES = {  # nodes over an image of four channels, and the channels of their last convolution
     "initializer": ("y = Conv <group = 2> (x, w)", Channels(4, 6, 2)),
     "transposed": ("y = ConvTranspose <group = 2> (x, t)", Channels(4, 6, 2)),

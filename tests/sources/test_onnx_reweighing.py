@@ -53,10 +53,6 @@ def constant(name: str, **value: Any) -> Any:
     return node("Constant", makes=name, **value)
 
 
-def rounded(kind: int) -> TensorProto:
-    return helper.make_tensor("factor", kind, SIZE, FACTOR.reshape(-1))
-
-
 HITS = np.rint(25 / FACTOR).astype(np.int64)
 OUTER = [
     *(constant(f"r{n}", value=numpy_helper.from_array(part, f"t{n}")) for n, part in zip(SIZE, PARTS, strict=True)),
@@ -67,7 +63,11 @@ WAYS: dict[str, tuple[Any, list[Any], str]] = {
     "of two": (FACTOR.T.copy(), [node("Transpose", "factor", perm=[1, 0])], "partial"),
     "for each channel of a batch": (np.stack([FACTOR] * 2)[None], [], "partial"),
     "of halves, widened": (FACTOR.astype(np.float16), [node("Cast", "factor", to=1)], "partial"),
-    "rounded to the shorter halves": (rounded(TensorProto.BFLOAT16), [], "partial"),
+    "rounded to the shorter halves": (
+        helper.make_tensor("factor", TensorProto.BFLOAT16, SIZE, FACTOR.reshape(-1)),
+        [],
+        "partial",
+    ),
     "one over it": ((1 / FACTOR).astype(np.float32), [node("Reciprocal", "factor")], "partial"),
     "of whole numbers": (
         HITS,

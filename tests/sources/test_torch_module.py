@@ -97,12 +97,6 @@ def test_every_model_is_compared_here_or_in_the_zoo() -> None:
     assert {name.removeprefix("quantized_") for name in list_models()} == compared
 
 
-def test_a_transformer_without_windows_stops_at_its_patches() -> None:
-    network = padviz.load("torchvision.models:vit_b_16")
-    assert [layer.kind for layer in network.layers] == ["input", "conv"]
-    assert network.notes == ("counting stops at conv_proj, the grid of patches before attention",)
-
-
 def test_a_factory_may_be_called_with_a_name() -> None:
     named = padviz.load("torchvision.models:get_model:resnet18")
     assert (named.name, named.targets) == ("resnet18", ("layer4.1",))

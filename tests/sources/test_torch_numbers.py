@@ -151,7 +151,7 @@ def scaled(y: Tensor, x: Tensor) -> Tensor:
     return y
 
 
-@pytest.mark.parametrize("what", [emptied, rewritten, scaled, lambda y, x: (y[:, :, 0].zero_(), y)[1]])
+@pytest.mark.parametrize("what", [emptied, rewritten, scaled])
 def test_writing_into_rows_or_columns_is_refused(what: Callable[..., Tensor]) -> None:
     with pytest.raises(PadvizError, match="`layer`"):
         padviz.usage(Doing(what), 16)
