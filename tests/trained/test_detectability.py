@@ -376,36 +376,20 @@ def test_what_is_seen_at_less_than_full_contrast_has_a_threshold() -> None:
     assert found.values == pytest.approx(0.2, rel=0.03)
 
 
-class Coarse(nn.Module):
-    """Maps at strides of 8, 16 and 32 by a convolution each, with so many channels."""
+class Maps(nn.Module):
+    """A map of so many channels at each stride."""
 
-    def __init__(self, *channels: int) -> None:
+    def __init__(self, *maps: tuple[int, int]) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.down = nn.ModuleList(nn.Conv2d(4 if i else 3, 4, 3, 2 if i else 8, 1) for i in range(len(channels)))
-        self.head = nn.ModuleList(nn.Conv2d(4, n, 1) for n in channels)
-        for down in self.down:
-            down.weight.data *= 4  # so that the maps react
+        self.heads = nn.ModuleList(nn.Conv2d(3, channels, stride, stride) for channels, stride in maps)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        maps = []
-        for down, head in zip(self.down, self.head, strict=True):
-            x = down(x)
-            maps.append(head(x))
-        return maps
+        return [head(x) for head in self.heads]
 
 
-class Beside(nn.Module):
-    """Two maps of one size, the boxes first or the class scores."""
-
-    def __init__(self, first: int, second: int) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.down, self.one, self.other = nn.Conv2d(3, 4, 8, 8), nn.Conv2d(4, first, 1), nn.Conv2d(4, second, 1)
-
-    def forward(self, x: Tensor) -> Any:
-        x = self.down(x)
-        return self.one(x), self.other(x)
+def coarse(channels: int) -> Maps:
+    return Maps((channels, 8), (channels, 16), (channels, 32))
 
 
 TOGETHER = (
@@ -417,10 +401,10 @@ SEVERAL = "may have boxes beside class scores: 3 maps have as many channels, as 
 HEADS: dict[str, tuple[nn.Module, dict[str, Any], str]] = {
     "boxes and maps": (yolo.YoloV8(), {}, TOGETHER),
     "one of them, by name": (yolo.YoloV8(), {"layer": "output.1"}, "together; name a map inside"),
-    "three of 255": (Coarse(255, 255, 255), {}, f"'output.0' of 255 x 12 x 20 {SEVERAL}"),
-    "one inside": (Coarse(18, 18, 18), {"layer": "head.0"}, f"'head.0' of 18 x 12 x 20 {SEVERAL}"),
-    "one of 255": (Coarse(255), {}, ALONE),
-    "boxes first": (Beside(64, 80), {}, "may be boxes, and 'other' their class scores; name a map inside with"),
+    "three of 255": (coarse(255), {}, f"'output.0' of 255 x 12 x 20 {SEVERAL}"),
+    "one inside": (coarse(18), {"layer": "heads.0"}, f"'heads.0' of 18 x 12 x 20 {SEVERAL}"),
+    "one of 255": (Maps((255, 8)), {}, ALONE),
+    "boxes first": (Maps((64, 8), (80, 8)), {}, "may be boxes, and 'heads.1' their class scores; name a map"),
 }  # fmt: skip
 
 
@@ -433,12 +417,12 @@ def test_boxes_of_raw_heads_are_no_classes(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("net", "asked", "output"), [
-    (Coarse(255, 255, 255), {"class_": 4}, "output.0"),
-    (Beside(64, 80), {"layer": "output.1"}, "output.1"),
-    (Beside(80, 64), {}, "output.0"),
-    (Beside(1, 2), {}, "output.0"),
-    (Coarse(19), {}, "output"),  # as many classes as Cityscapes
-    (Coarse(1, 1, 1), {}, "output.0"),
+    (coarse(255), {"class_": 4}, "output.0"),
+    (Maps((64, 8), (80, 8)), {"layer": "output.1"}, "output.1"),
+    (Maps((80, 8), (64, 8)), {}, "output.0"),
+    (Maps((1, 8), (2, 8)), {}, "output.0"),
+    (Maps((19, 8)), {}, "output"),  # as many classes as Cityscapes
+    (coarse(1), {}, "output.0"),
 ])  # fmt: skip
 def test_maps_that_cannot_be_boxes_or_are_asked_for_are_looked_at(net: nn.Module, asked: Any, output: str) -> None:
     assert padviz.detect(net.eval(), size=(96, 160), step=48, contrast=1.0, **asked).output == output
