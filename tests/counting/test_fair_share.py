@@ -178,10 +178,6 @@ def test_the_rims_of_the_zoo_are_those_that_audits_compare_with(name: str) -> No
         assert round(found.share.starved, 4) == known["starved"]
 
 
-def test_the_rim_is_free_of_the_size_but_for_its_phase() -> None:
-    assert {tuple(padviz.usage("resnet50", n).summary().rim.height) for n in (32, 224, 640, 65_536)} == {(14, 34)}
-
-
 def slow_rims(network: Network, size: tuple[int, int], scheme: str | None, period: tuple[int, int]) -> Any:
     """Rims from the whole map of an image that is larger by many periods, a fraction at a time; None where it is not
     interior in its middle."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +14,9 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.network.targets import last_maps
 from padviz.sources.toml.build import parse
-from padviz.sources.toml.write import to_toml
 from tests import naive
-from tests.cli.test_cli import run
 from tests.strategies import networks
 from tests.sweeps import examples
-
-pytestmark = pytest.mark.usefixtures("elsewhere")
 
 HEADS = ["backbone.features.21", "backbone.extra.0.7.3", "backbone.extra.1.2"]
 STEPS = [
@@ -94,14 +88,6 @@ def test_a_tiled_map_shares_as_a_dense_one_and_so_does_its_interior() -> None:
     share = counts.share()
     np.testing.assert_allclose(share[40:-40, 40:-40], 1, rtol=1e-12)
     assert share[0, 0] < 1
-
-
-def test_the_command_says_how_heads_share() -> None:
-    Path("two.toml").write_text(to_toml(TWO))
-    screen = run("usage", "two.toml", "--size", "64", "--heads", "share", "--no-picture").stdout
-    assert "heads           each of the same weight: a path to them counts" in screen
-    found = run("compare", "two.toml", "--size", "32,64", "--heads", "share", "--format", "json", "-o", "c.png")
-    assert [each["heads"] for each in json.loads(found.stdout)["results"]] == ["share", "share"]
 
 
 def test_heads_that_do_the_same_have_the_same_weight() -> None:

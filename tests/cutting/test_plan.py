@@ -64,26 +64,22 @@ class UNet(nn.Module):
         return self.last(x)
 
 
-def decoder(*figures: int) -> nn.Module:
+def decoder() -> nn.Module:
     down = [nn.Conv2d(1, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU()]
-    return nn.Sequential(*down, nn.ConvTranspose2d(4, 4, *figures), nn.ConvTranspose2d(4, 2, *figures))
+    return nn.Sequential(*down, nn.ConvTranspose2d(4, 4, 3, 2, 1, 1), nn.ConvTranspose2d(4, 2, 3, 2, 1, 1))
 
 
-def conv(a: int, b: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Module:
-    return nn.Conv2d(a, b, kernel, stride, dilation * (kernel // 2), dilation)
-
-
-def ceiling(kernel: int) -> nn.Module:
-    return nn.MaxPool2d(kernel, 2, ceil_mode=True)
+def conv(a: int, b: int) -> nn.Module:
+    return nn.Conv2d(a, b, 3, padding=1)
 
 
 class Fitted(nn.Module):
     """A level down, rounded up, and up again, cut to the size of the image."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.conv, self.pool = conv(1, 2), ceiling(2)
-        self.up, self.last = nn.Upsample(scale_factor=2, mode=mode), conv(2, 1)
+        self.conv, self.pool = conv(1, 2), nn.MaxPool2d(2, 2, ceil_mode=True)
+        self.up, self.last = nn.Upsample(scale_factor=2, mode="bilinear"), conv(2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.last(self.up(self.pool(self.conv(x)))[..., : x.shape[2], : x.shape[3]])
@@ -96,18 +92,12 @@ def same(kernel: int, dilation: int) -> nn.Module:
 MODULES = {
     "u-net of valid convolutions": (UNet(0), (188, 188), (100, 108)),
     "u-net": (UNet(1), (200, 212), (80, 96)),
-    "u-net that mirrors": (UNet(1, "reflect"), (200, 212), (80, 96)),
     "u-net that repeats": (UNet(1, "replicate", "nearest"), (200, 212), (80, 96)),
     "u-net with bilinear resizes": (UNet(1, up="bilinear"), (200, 212), (80, 96)),
-    "decoder 4/2/1": (decoder(4, 2, 1), (128, 180), (64, 50)),
-    "decoder 3/2/1 with output padding": (decoder(3, 2, 1, 1), (128, 180), (64, 50)),
+    "decoder with output padding": (decoder(), (128, 180), (64, 50)),
     "pixel shuffle": (nn.Sequential(conv(1, 16), nn.PixelShuffle(4), conv(1, 1)), (67, 97), (24, 31)),
-    "dilated": (nn.Sequential(*[conv(1, 1, dilation=d) for d in (1, 2, 4)]), (101, 97), (40, 33)),
-    "ceil pools": (nn.Sequential(conv(1, 2), ceiling(3), conv(2, 2), ceiling(2)), (101, 98), (45, 44)),
-    "cut to fit, nearest": (Fitted("nearest"), (101, 98), (41, 40)),
-    "cut to fit, bilinear": (Fitted("bilinear"), (97, 98), (41, 40)),
+    "cut to fit": (Fitted(), (97, 98), (41, 40)),
     "same, odd and even kernels": (nn.Sequential(same(3, 1), same(4, 1), same(2, 3)), (101, 98), (41, 40)),
-    "strides": (nn.Sequential(conv(1, 4, 7, 2), nn.MaxPool2d(3, 2, 1), conv(4, 4, 3, 2)), (193, 190), (90, 101)),
 }
 
 
@@ -205,13 +195,6 @@ def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, ke
     assert {b - a for a, b in plan.lines[0].keeps[0][1:-2]} == {keeps}
     with pytest.raises(OptionError, match="24 px are too few: a tile needs 25"):
         padviz.tiles(module, 128, 24)
-
-
-def test_strides_before_a_dilated_window_are_planned_or_refused() -> None:
-    module = seeded(nn.Sequential(conv(1, 1, 3, 2), conv(1, 1, 3, 2), conv(1, 1, 3, 1, 6)))
-    with pytest.raises(OptionError, match="52 px are too few: a tile needs 56"):
-        padviz.tiles(module, 256, 52)
-    assert stitched(module, padviz.tiles(module, (256, 256), (56, 64))) < 1e-12
 
 
 class Both(nn.Module):

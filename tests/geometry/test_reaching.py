@@ -125,9 +125,7 @@ def mean_centre(network: padviz.Network, size: int) -> Fraction:
     "layers",
     [
         (nn.Conv2d(3, 8, 3, 2, 1),),
-        (nn.Conv2d(3, 16, 3, 1, 1), nn.PixelShuffle(2)),
         (nn.Conv2d(3, 16, 3, 2, 1), nn.PixelShuffle(2), nn.Conv2d(4, 3, 3, 1, 1)),
-        (nn.MaxPool2d(2), nn.Upsample(scale_factor=2)),
         (nn.MaxPool2d(2), nn.Upsample(scale_factor=3, mode="bilinear"), nn.Conv2d(3, 3, 3, 2, 1)),
     ],
 )

@@ -168,10 +168,8 @@ def test_one_axis_that_wraps_is_left_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("modes", "around"),
     [
-        (("circular", "circular"), (True, True)),
         (("circular", "zero"), (False, False)),
         (("circular", ["zero", "circular"]), (False, True)),
-        (("reflect",), (False, False)),
         ((), (False, False)),
     ],
 )
