@@ -88,21 +88,6 @@ class CausalDecoder(nn.Module):
         return self.last(functional.elu(self.up(functional.elu(self.first(x)))[..., :-4]))  # type: ignore[no-any-return]
 
 
-class FeatureEncoder(nn.Module):
-    """The encoder of wav2vec 2.0: strided convolutions without padding, normalised over channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        figures = ((1, 10, 5), (4, 3, 2), (4, 3, 2), (4, 2, 2))
-        self.convs = nn.ModuleList(nn.Conv1d(n, 4, kernel, stride, bias=False) for n, kernel, stride in figures)
-        self.norms = nn.ModuleList(nn.LayerNorm(4) for _ in figures)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = functional.gelu(norm(conv(x).transpose(-2, -1)).transpose(-2, -1))
-        return x
-
-
 class Demucs(nn.Module):
     """A U-Net of gated strided convolutions, with a recurrence in its middle where that is asked for."""
 
@@ -160,7 +145,6 @@ SIGNALS: dict[str, tuple[Callable[[], nn.Module], int, tuple[int, int]]] = {  # 
     "codec's encoder": (encoder, 1, (160, 208)),
     "codec's decoder": (decoder, 8, (30, 41)),
     "causal decoder": (CausalDecoder, 8, (20, 33)),
-    "wav2vec's encoder": (FeatureEncoder, 1, (400, 533)),
     "Demucs": (Demucs, 1, (128, 176)),
 }
 VOLUMES: dict[str, tuple[Callable[[], nn.Module], int, tuple[tuple[int, ...], tuple[int, ...]]]] = {

@@ -99,15 +99,6 @@ def test_the_toml_example_works() -> None:
     assert run("usage", "net.toml").exit_code == 0
 
 
-def test_every_page_begins_with_its_answer() -> None:
-    """A heading, then the answer in bold, or, of a reference or a tutorial, a sentence of what there is."""
-    for name, text in TEXTS.items():
-        if name.startswith(("howto/", "theory/", "evidence/")):
-            assert re.match(r"# .+\n\n\*\*.+", text), name
-        if name.startswith("howto/"):
-            assert text.split("\n")[0].endswith("?"), name
-
-
 def test_the_front_page_lists_every_page_by_its_title() -> None:
     """Its lists are the tables of contents (docs/conf.py)."""
     listed = {path: title for title, path in re.findall(r"^- \[(.*)\]\((.*?)\)", TEXTS["index.md"], re.MULTILINE)}

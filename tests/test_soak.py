@@ -50,10 +50,3 @@ def test_the_judge_finds_what_it_looks_for(breaks: str, says: str, monkeypatch: 
     monkeypatch.setattr("padviz.load", space["load"])
     monkeypatch.setattr(fuzz, "SECONDS", 1)
     assert says in fuzz._judged("TOML descriptions", beside.NET, Random(0))
-
-
-def test_the_judge_compares_with_the_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = 'layers = [{op = "conv", kernel = 3, padding = 1}, {op = "maxpool", kernel = 2}]'
-    assert fuzz._judged("TOML descriptions", text, Random(0)) == "fine"
-    monkeypatch.setattr("tests.naive.usage", lambda steps, size, targets: [[7] * size[1]] * size[0])
-    assert "counts differ from the twin's" in fuzz._judged("TOML descriptions", text, Random(0))

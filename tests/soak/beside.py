@@ -1,13 +1,10 @@
-"""What lies beside a mutant: small networks, a picture, and what weights may point to."""
+"""What lies beside a mutant: small networks, a picture, and boxes."""
 
 from __future__ import annotations
 
 import io
-import os
 from functools import cache
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +23,6 @@ NODES = """
     b = Conv <pads = [1, 1, 1, 1]> (r, wb, bias)
     y = Sigmoid (b)
 """
-LOCATIONS = ["data", "data", "pipe", "link", "folder", "vast", "net.onnx", "mutant.onnx", "missing", "../data"]
-LOCATIONS += ["./data", "", ".", "..", "/etc/passwd", "/dev/zero", "folder/data", "\x1b[31m", "\u202edata", "data\n"]
-LOCATIONS += ["d" * 5000]
-NUMBERS = ["", "0", "4", "36", "-1", "1e3", "64", "9" * 18, "9" * 40, "x", " 4", "\u0664"]
 
 
 @cache
@@ -65,22 +58,3 @@ def lay_out(whole: bool) -> None:
     if whole:
         Path("b.png").write_bytes(picture())
         coco_files(scenes(0, images=4))
-    elif not os.path.lexists("pipe"):
-        Path("data").write_bytes(np.ones(16, np.float32).tobytes())
-        Path("folder").mkdir()
-        Path("link").symlink_to("/etc/passwd")
-        os.mkfifo("pipe")
-        with open("vast", "wb") as file:
-            file.truncate(6 << 30)  # without a block of the disk
-
-
-def displaced(model: Any, rng: Random) -> Any:
-    """A model whose weights, some or all, should lie in other files."""
-    for tensor in model.graph.initializer:
-        if rng.random() < 0.8:
-            tensor.ClearField("raw_data")
-            tensor.data_location = tensor.EXTERNAL
-            for key, values in (("location", LOCATIONS), ("offset", NUMBERS), ("length", NUMBERS)):
-                if key == "location" or rng.random() < 0.4:
-                    tensor.external_data.add(key=key, value=rng.choice(values))
-    return model

@@ -1,7 +1,7 @@
 """Mutants judged in this process: `python -m tests.soak.fuzz KIND SEED FIRST COUNT` prints a tally as JSON.
 
 A mutant is fine, or refused by one line that a person can read; all within ten seconds and 1 GB, what is imported
-included. Where a small description is counted, the slow twin must agree.
+included.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from padviz.exports.manifest import read_manifest
 from padviz.network.network import Network
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
-from tests import naive
-from tests.flat import flat_steps
 from tests.soak import beside
 from tests.soak.mutants import mutant
 
@@ -65,26 +63,22 @@ def tried(kind: str, made: Any, rng: Random) -> str:
             _repadded(path, rng)
         else:
             network = padviz.load(path)
-            _counted(network, rng, twin=kind == "TOML descriptions")
+            _counted(network, rng, any_size=kind == "TOML descriptions")
     except PadvizError as error:
         return "refused" if str(error).isprintable() and len(str(error)) < 3000 else f"says {str(error)[:500]!r}"
     return "fine"
 
 
-def _counted(network: Network, rng: Random, twin: bool) -> None:
-    """Use a network, at a small size; a few layers are counted by the slow twin too."""
+def _counted(network: Network, rng: Random, any_size: bool) -> None:
+    """Use a network, at a small size where it is of `any_size`."""
     if len(network.layers) > 12 and rng.random() < 0.95:
         return
-    size = (rng.randint(3, 12), rng.randint(3, 12)) if twin and not network.fixed else network.size
-    found = padviz.usage(network, size, layer=network.targets)
+    size = (rng.randint(3, 12), rng.randint(3, 12)) if any_size and not network.fixed else network.size
+    padviz.usage(network, size, layer=network.targets)
     padviz.uneven(network, size)
     costs = padviz.costs(network, size)
     written = parse(tomllib.loads(to_toml(network)), network.name)
     assert padviz.costs(written, size) == costs, f"what is written costs something else at {size}"
-    if twin and len(network.layers) <= 12 and _is_small(steps := flat_steps(network)):
-        expected = naive.usage(steps, found.size, list(network.targets))
-        close = np.allclose(found.counts.astype(float), np.array(expected, dtype=float), rtol=1e-9)
-        assert close, f"counts differ from the twin's at {found.size}"
 
 
 def _repadded(path: Path, rng: Random) -> None:
@@ -103,12 +97,6 @@ def _repadded(path: Path, rng: Random) -> None:
         network = padviz.load(path, size=size)
         expected = padviz.usage(network, size, scheme, layer=network.targets)
         assert np.array_equal(made.counts, expected.counts), f"usage is not that of {scheme}"
-
-
-def _is_small(steps: Any) -> bool:
-    """Whether the twin can take its time for each tap; it removes no rows where padding is negative."""
-    numbers = [*json.dumps(steps, default=lambda scale: scale.denominator).replace(",", " ").split()]
-    return all(0 <= int(n.strip("[]{}")) <= 12 for n in numbers if n.strip("[]{}").lstrip("-").isdecimal())
 
 
 def _commanded(args: list[str]) -> str:

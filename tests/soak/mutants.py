@@ -101,8 +101,7 @@ def damaged_graph(rng: Random) -> bytes:
         if not numbers:
             parts[rng.randrange(len(parts))] = rng.choice(parts)
         try:
-            model = model_of("".join(parts), int(opset.split()[0]))
-            return bytes((beside.displaced(model, rng) if rng.random() < 0.2 else model).SerializeToString())
+            return bytes(model_of("".join(parts), int(opset.split()[0])).SerializeToString())
         except (parser.ParseError, ValueError, OverflowError, IndexError):  # of a number too long for it
             continue
 
