@@ -31,8 +31,8 @@ class Door:
         "always" where a picture is drawn unless figures alone are asked for, "asked" where -o names one, or "".
     counts : bool
         Whether -o takes exact counts.
-    defaults, presets : mapping
-        Defaults that help shows; and arguments of the function, where the command has others than the function.
+    presets : mapping
+        Arguments of the function, where the command has other defaults than the function.
     counting : str
         What its progress counts.
     instead : mapping
@@ -54,7 +54,6 @@ class Door:
     model: Literal["one", "several", "optional", "none", "trained", "weights"] = "one"
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
-    defaults: Mapping[str, Any] = field(default_factory=dict)
     presets: Mapping[str, Any] = field(default_factory=dict)
     counting: str = ""
     instead: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -62,3 +61,8 @@ class Door:
     refuse: Callable[[Mapping[str, Any]], None] | None = None
     together: Callable[..., Report] | None = None
     failed: Callable[..., Any] | None = None
+
+    def chosen(self, asked: Mapping[str, Any], model: str | None) -> Callable[..., Any]:
+        """Choose the function that the options ask for."""
+        flags = [flag for flag in self.instead if flag in asked or (not flag and model is None)]
+        return self.instead[flags[0]] if flags else self.function

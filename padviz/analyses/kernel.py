@@ -142,5 +142,4 @@ DOOR = Door(
     """,
     "size paddings kernel stride dilation pixel cmap",
     model="none",
-    defaults={"kernel": 3, "stride": 1, "dilation": 1},
 )

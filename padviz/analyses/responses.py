@@ -168,7 +168,6 @@ DOOR = Door(
     """,
     "size paddings layers inputs n mean std seed no-shuffled",
     model="trained",
-    defaults={"n": 16},
     presets={"padding": RUNNING_ON},
     counting="images",
 )

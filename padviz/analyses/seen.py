@@ -149,6 +149,5 @@ DOOR = Door(
     """,
     "size images n patch grid mean std seed noise resume",
     model="trained",
-    defaults={"n": 16, "patch": 24, "grid": 11},
     counting="places",
 )

@@ -179,6 +179,5 @@ DOOR = Door(
     """,
     "sizes paddings images n trained-at mean std seed noise",
     model="trained",
-    defaults={"n": 64},
     counting="images",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -15,7 +15,7 @@ from padviz.cli.naming import default_path
 from padviz.cli.progress import progress, saying_what_is_kept
 from padviz.cli.showing import To, outputs, show
 from padviz.cli.value_types import Pixels
-from padviz.cli.vocabulary import MODELS, Command, arguments_of, given, option
+from padviz.cli.vocabulary import MODELS, TABLE, Command, arguments_of, given, option
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network
 from padviz.reports.report import COUNTS
@@ -36,8 +36,14 @@ def command_of(name: str) -> click.Command:
     made = outputs(door.picture, COUNTS * door.counts, bool(door.check))(command)
     if door.check:
         made = option("check", type=click.Choice(door.check), metavar=f"[{'|'.join(door.check)}]")(made)
-    made = MODELS[door.model](given(door.options, **door.defaults)(made))
+    made = MODELS[door.model](given(door.options, **_defaults(door))(made))
     return click.command(name=name, cls=Command)(made)
+
+
+def _defaults(door: Door) -> dict[str, Any]:
+    """Collect the defaults that help shows: those numbers that the function has."""
+    numbers = {key: each.default for key, each in signature(door.function).parameters.items()}
+    return {key: value for key, value in numbers.items() if type(value) is int and not TABLE[key.strip("_")].several}
 
 
 def _run(
@@ -51,19 +57,17 @@ def _run(
         door.refuse({**asked, "pairs": pairs, "to": to})
     if to.beside and len(pairs) > 1:
         raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
-    flags = [flag for flag in door.instead if flag in asked or (not flag and model is None)]
-    function = door.instead[flags[0]] if flags else door.function
+    function = door.chosen(asked, model)
     takes = signature(function).parameters
-    own = {**door.presets, **{key: value for key, value in asked.items() if key in takes}}
-    look = {key: asked[key] for key in ("cmap", "scale") if key in asked and key not in takes}
+    own = {**door.presets, **_taken(asked, takes)}
     networks = [(_read(door, each, size, own), size) for each, size in pairs]
-    resumes = "resume" in takes
-    default = _default(name, networks[0][0], own) if resumes or not to.textual else None
-    path = to.drawn(default)
-    kept = options.kept_beside(path or to.path or default, own, to.overwrite) if resumes and default else None
+    default = _default(name, networks[0][0], own) if "resume" in takes or not to.textual else None
+    path, kept = to.drawn(default), None
+    if "resume" in takes and default:
+        kept = own["unfinished"] = options.kept_beside(path or to.path or default, "resume" in own, to.overwrite)
     with saying_what_is_kept(), progress(door.counting) as on_progress:
-        own |= {"on_progress": on_progress} if "on_progress" in takes else {}
-        found = [_found(function, network, own, size, bool(door.failed)) for network, size in networks]
+        more = {"on_progress": on_progress} if "on_progress" in takes else {}
+        found = [_found(function, network, own | more, size, bool(door.failed)) for network, size in networks]
     results = [each for each in found if not isinstance(each, SizeError)]
     if not results:
         raise found[0]
@@ -73,8 +77,13 @@ def _run(
             door.failed(network, size, each, own) if door.failed and isinstance(each, SizeError) else each._shown.part
             for each, (network, size) in zip(found, networks, strict=True)
         ]
-        report = door.together(parts, **{key: asked[key] for key in ("all_", "check") if key in asked})
+        report = door.together(parts, **_taken(asked, signature(door.together).parameters))
+    look = {key: asked[key] for key in ("cmap", "scale") if key in asked and key not in takes}
     show(results[0], to, path, report, kept, **look)
+
+
+def _taken(asked: Mapping[str, Any], takes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in asked.items() if key in takes}
 
 
 def _read(door: Door, model: str | None, size: Pixels | None, own: dict[str, Any]) -> Network | Trained | None:

@@ -105,20 +105,17 @@ def read_trained(model: str, size: Size | None = None, weights: str | None = Non
     return loaded
 
 
-def kept_beside(picture: Path, own: dict[str, Any], overwrite: bool) -> Path:
-    """Name the file that keeps a run beside its picture, as an argument; say where there is none to resume."""
+def kept_beside(picture: Path, resume: bool, overwrite: bool) -> Path:
+    """Name the file that keeps a run beside its picture; say where there is none to resume."""
     from padviz.files.unfinished import SUFFIX
 
     kept = picture.with_name(picture.name + SUFFIX)
-    resume = own.get("resume", False)
     if kept.exists() and not (resume or overwrite):
         hint = "add --resume to continue it, or --overwrite to begin anew"
         raise OptionError("keeps an interrupted run", where=kept.name, hint=hint)
     if resume and not kept.exists():
-        click.get_current_context().meta.setdefault(KEPT, []).append(
-            f"{kept.name} was not there: nothing was kept, and the run began anew"
-        )
-    own["unfinished"] = kept
+        said = click.get_current_context().meta.setdefault(KEPT, [])
+        said.append(f"{kept.name} was not there: nothing was kept, and the run began anew")
     return kept
 
 
