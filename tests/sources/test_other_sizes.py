@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,7 +13,7 @@ import padviz
 from padviz.errors import PadvizError
 from tests.resized import judged
 from tests.sweeps import REST, SLOW
-from tests.torch_oracle import conv, counted
+from tests.torch_oracle import conv
 
 
 class Doing(nn.Module):
@@ -31,18 +29,6 @@ class Doing(nn.Module):
 
 def by_the_size(x: Tensor) -> Tensor:
     return functional.pad(x, (1, 1, 1, 1)) if x.shape[2] < 20 else x
-
-
-def by_a_tensor(x: Tensor) -> Tensor:
-    return x[:, :, : int(torch.tensor(x.shape[2]).div(2).floor().item())]
-
-
-@pytest.mark.parametrize("what", [by_the_size, by_a_tensor])
-def test_a_module_that_depends_on_its_size_is_right_at_each(what: Callable[[Tensor], Tensor]) -> None:
-    network = padviz.load(Doing(what), size=(32, 32))
-    for size in ((32, 32), (33, 31), (12, 40), (16, 9)):
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, counted(Doing(what), size))
-    assert padviz.usage(network, 16).notes == ()
 
 
 def test_a_size_that_a_forward_refuses_is_refused_in_its_own_words() -> None:

@@ -103,7 +103,6 @@ WRITTEN = {
     "GELU": lambda y: 0.5 * y * (1 + torch.tanh(0.8 * (y + 0.044715 * y**3))),
     "Snake": lambda y: y + torch.sin(y) ** 2,
     "Mish": lambda y: y * torch.tanh(torch.log(1 + torch.exp(y))),
-    "PReLU": lambda y: torch.relu(y) - 0.1 * torch.relu(-y),
     "picked": lambda y: torch.where(y > 0, y, 0.1 * y),
     "twice": lambda y: y + y,
     "layer norm": lambda y: (
