@@ -139,21 +139,6 @@ def test_where_the_size_is_built_in_convolutions_may_be_partial(name: str, tmp_p
         np.testing.assert_allclose(seen, counts, rtol=1e-5)
 
 
-@pytest.mark.parametrize("scheme", OPEN)
-def test_a_pad_of_channels_last_is_told_by_what_reads_it(scheme: str, tmp_path: Path) -> None:
-    body = f"""t = Transpose <perm = [0, 3, 1, 2]> (x)
- {same("t", "d", (5, 3), (2, 1))}
- z = Transpose <perm = [0, 2, 3, 1]> (d)
- y = Transpose <perm = [0, 3, 1, 2]> (z)"""
-    model = model_of(body, 13, channels_last=1)
-    onnx.save(model, tmp_path / "net.onnx")
-    found = repad_file(tmp_path / "net.onnx", scheme, size=(6, 11))
-    assert found.left == ()
-    for size in SIZES[:2]:
-        seen = bright_pixels(onnx.load_model_from_string(found.content), size, channels_last=1)
-        np.testing.assert_array_equal(seen, padviz.usage(tmp_path / "net.onnx", size, scheme).counts)
-
-
 def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Path) -> None:
     """They are no Pad any more, whose mode could be set; the convolution behind them is changed all the same."""
     path, there = written("two, and a pad of its own", tmp_path), tmp_path / "there.onnx"

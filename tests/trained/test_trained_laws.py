@@ -167,7 +167,6 @@ def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:
     above_twice = position_map(0.25, 0.25, 0.25, 0.5, 0.51, threshold=True)
     assert below_half.hidden.tolist() == above_twice.hidden.tolist() == [[False] * 4 + [True]]  # the median
     assert position_map(0.5, 0.6, 0.49, 0.2).consistency == 2 / 3  # .5 is seen
-    assert position_map(0.99, 0.01, 0.995, 0.005).saturated == 0.5
 
 
 @pytest.mark.parametrize(("scores", "about", "reacts"), [
