@@ -100,13 +100,8 @@ def test_a_map_that_grows_counts_by_more_than_limbs_hold_is_taken_in_parts(
     kernel: int, stride: int, depth: int
 ) -> None:
     """Windows that read more rows than a carried limb has room for, after counts that need limbs."""
-    wide_conv = {
-        "op": "conv",
-        "kernel": [kernel, 1],
-        "stride": [stride, 1],
-        "padding": [[5, 9], [0, 0]],
-        "mode": "circular",
-    }
+    sides = {"kernel": [kernel, 1], "stride": [stride, 1], "padding": [[5, 9], [0, 0]]}
+    wide_conv = {"op": "conv", "mode": "circular", **sides}
     fold = {"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}
     net = parse({"layers": [*[wide_conv] * depth, {"op": "add", "branches": [[], []]}, *[fold] * 19]}, "large")
     size = (kernel * (depth + 2) * stride**depth, 2)

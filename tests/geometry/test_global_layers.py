@@ -115,10 +115,7 @@ def test_onnx_norms_over_positions_are_global(nodes: str, tmp_path: Path) -> Non
     assert (row.layer, (row.barrier or ("", ""))[1]) == ("y", NODES[nodes])
 
 
-@pytest.mark.parametrize(
-    ("training", "kinds"),
-    [(1, [("identity", "batch norm")]), (0, [("gate", "")])],
-)
+@pytest.mark.parametrize(("training", "kinds"), [(1, [("identity", "batch norm")]), (0, [("gate", "")])])
 def test_a_batch_norm_by_computed_statistics_is_global(
     training: int, kinds: list[tuple[str, str]], tmp_path: Path
 ) -> None:

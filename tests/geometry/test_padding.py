@@ -168,6 +168,13 @@ def test_balanced_sizes_of_every_shape(window: Window, stride: int) -> None:
     assert list(padviz.sizes(parse({"layers": steps}, "shape"), "1:60").balanced) == expected
 
 
+def test_sizes_at_which_branches_disagree_are_not_even() -> None:
+    down, up = {"op": "maxpool", "name": "down", "kernel": 2}, {"op": "resize", "name": "up", "scale": 2}
+    network = parse({"layers": [down, up, {"op": "add", "name": "sum", "from": ["up", "input"]}]}, "hourglass")
+    found = padviz.sizes(network, "2:20")
+    assert (found.balanced, found.rule) == (tuple(range(2, 21, 2)), "2*i")
+
+
 def test_rules() -> None:
     assert padviz.sizes("resnet50").rule == "32*i + 1"
     assert padviz.sizes("vgg19").rule == "every size"
