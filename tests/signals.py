@@ -35,23 +35,12 @@ class Tcn(nn.Module):
         return self.last(x)  # type: ignore[no-any-return]
 
 
-class Snake(nn.Module):
-    """x + sin^2(a x) / a."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).pow(2)
-
-
 class Unit(nn.Sequential):
     """A residual unit that trims what it adds to, where its convolution cuts the ends off."""
 
     def __init__(self, channels: int, dilation: int, padding: int) -> None:
         wide = weight_norm(nn.Conv1d(channels, channels, 3, dilation=dilation, padding=padding))
-        super().__init__(Snake(channels), wide, Snake(channels), weight_norm(nn.Conv1d(channels, channels, 1)))
+        super().__init__(nn.ELU(), wide, nn.ELU(), weight_norm(nn.Conv1d(channels, channels, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         made = super().forward(x)
@@ -64,7 +53,7 @@ def encoder() -> nn.Module:
     layers: list[nn.Module] = [weight_norm(nn.Conv1d(1, 4, 7, padding=3))]
     for channels, stride in ((4, 2), (8, 4)):
         down = nn.Conv1d(channels, 2 * channels, 2 * stride, stride, padding=ceil(stride / 2))
-        layers += [Unit(channels, 3, 3), Snake(channels), weight_norm(down)]
+        layers += [Unit(channels, 3, 3), nn.ELU(), weight_norm(down)]
     return nn.Sequential(*layers, weight_norm(nn.Conv1d(16, 8, 3, padding=1)))
 
 
@@ -73,8 +62,8 @@ def decoder() -> nn.Module:
     layers: list[nn.Module] = [weight_norm(nn.Conv1d(8, 16, 7, padding=3))]
     for channels, stride in ((16, 4), (8, 2)):
         up = nn.ConvTranspose1d(channels, channels // 2, 2 * stride, stride, padding=ceil(stride / 2))
-        layers += [Snake(channels), weight_norm(up), Unit(channels // 2, 3, 0)]
-    return nn.Sequential(*layers, Snake(4), weight_norm(nn.Conv1d(4, 1, 7, padding=3)), nn.Tanh())
+        layers += [nn.ELU(), weight_norm(up), Unit(channels // 2, 3, 0)]
+    return nn.Sequential(*layers, nn.ELU(), weight_norm(nn.Conv1d(4, 1, 7, padding=3)), nn.Tanh())
 
 
 class CausalDecoder(nn.Module):

@@ -41,7 +41,6 @@ PRINTED = [
 ]
 PYTHON = [(name, block) for name, text in SHOWN.items() for block in fenced(text, "python")]
 CLUSTER = "tcp://scheduler:8786"
-WIDE = 88  # characters of code that fit a page of the site beside its two bars
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -104,12 +103,6 @@ def test_the_front_page_lists_every_page_by_its_title() -> None:
     listed = {path: title for title, path in re.findall(r"^- \[(.*)\]\((.*?)\)", TEXTS["index.md"], re.MULTILINE)}
     titles = {name: text.partition("\n")[0].removeprefix("# ") for name, text in TEXTS.items() if name != "index.md"}
     assert listed == titles
-
-
-def test_code_is_no_wider_than_a_page() -> None:
-    for name, text in TEXTS.items():
-        lines = "".join(re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)).split("\n")
-        assert [line for line in lines if len(line) > WIDE] == [], name
 
 
 def test_pages_speak_of_commands_names_and_floors_that_there_are() -> None:

@@ -19,7 +19,6 @@ from padviz.axis.receptive_interval import rows_read
 from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
-from padviz.network.rewrites import canonical, with_padding
 from padviz.sources.toml.build import parse
 from tests import naive
 from tests.dense import dense
@@ -284,12 +283,3 @@ def test_a_chain_has_rows_as_under_one_scheme_and_columns_as_under_the_other(a: 
     )
     assert (crossed * across == first * second).all()
     assert (crossed[:, :1] * first[:1] == crossed[:1, :1] * first[:, :1] * first[:1] // first[:1, :1]).all()
-
-
-def test_one_scheme_on_both_axes_is_that_scheme() -> None:
-    net = padviz.load("resnet18")
-    assert canonical("zero/zero") == "zero"
-    assert with_padding(net, "reflect/reflect") is with_padding(net, "reflect")
-    for bad in ("zero/", "/zero", "zero/foo", "zero/zero/zero", "", "/", "Zero", ["zero"], 3):
-        with pytest.raises(padviz.PadvizError, match="not a padding scheme"):
-            with_padding(net, bad)  # type: ignore[arg-type]

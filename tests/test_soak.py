@@ -39,9 +39,7 @@ def test_lines_that_are_right_run(line: str) -> None:
     ("breaks", "says"),
     [
         ("raise ValueError('no such thing')", "ValueError: no such thing"),
-        ("raise padviz.PadvizError('x' * 10**6)", "refused"),
         ("while True: pass", "took more than 1 s"),
-        ("return [0]", "AttributeError"),
     ],
 )
 def test_the_judge_finds_what_it_looks_for(breaks: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ CLASSES = 3
 BINS = 16  # that a side of a box is distributed over
 
 
-class Conv(nn.Sequential):
+def conv(read: int, made: int, kernel: int = 1, stride: int = 1) -> nn.Module:
     """A convolution, its norm and its activation."""
-
-    def __init__(self, read: int, made: int, kernel: int = 1, stride: int = 1) -> None:
-        conv = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
-        super().__init__(OrderedDict(conv=conv, bn=nn.BatchNorm2d(made), act=nn.SiLU()))
+    made_by = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(made_by, nn.BatchNorm2d(made), nn.SiLU())
 
 
 class DFL(nn.Module):
@@ -45,7 +42,7 @@ class Detect(nn.Module):
 
     @staticmethod
     def branch(width: int, made: int) -> nn.Sequential:
-        return nn.Sequential(Conv(width, width, 3), Conv(width, width, 3), nn.Conv2d(width, made, 1))
+        return nn.Sequential(conv(width, width, 3), conv(width, width, 3), nn.Conv2d(width, made, 1))
 
     def forward(self, maps: list[Tensor]) -> Any:
         maps = [torch.cat((box(x), kind(x)), 1) for x, box, kind in zip(maps, self.cv2, self.cv3, strict=True)]
@@ -75,9 +72,9 @@ class YoloV8(nn.Module):
         super().__init__()
         w = WIDTH
         self.raw = raw
-        self.stem = nn.Sequential(Conv(3, w, 3, 2), Conv(w, w, 3, 2))
-        self.p3, self.p4, self.p5 = (Conv(w, w, 3, 2) for _ in range(3))
-        self.up, self.top3 = nn.Upsample(scale_factor=2, mode="nearest"), Conv(2 * w, w)
+        self.stem = nn.Sequential(conv(3, w, 3, 2), conv(w, w, 3, 2))
+        self.p3, self.p4, self.p5 = (conv(w, w, 3, 2) for _ in range(3))
+        self.up, self.top3 = nn.Upsample(scale_factor=2, mode="nearest"), conv(2 * w, w)
         self.detect = Detect((w, w, w))
 
     def forward(self, x: Tensor) -> Any:

@@ -35,12 +35,6 @@ def marks(lab: Any) -> Any:
     return lab.scenes.scaled(lab.scenes.digits(digits())[0].numpy())
 
 
-def test_arms_that_are_not_known_are_refused(lab: Any, capsys: Any) -> None:
-    with pytest.raises(SystemExit):
-        lab.grid_offset.main(["mnist_5k.csv.gz", "--arms", "34 zero"])
-    assert "no arm is called '34 zero'; they are 32 zero, 33" in capsys.readouterr().err
-
-
 def trained(experiment: Any, folder: Path, mark: str, head: str, *asked: str) -> list[Any]:
     """Train two arms: their runs, which are kept and not trained again, with a page and a picture."""
     kept, page, picture = folder / "runs.jsonl", folder / "page.md", folder / "picture.png"

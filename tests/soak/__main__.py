@@ -21,7 +21,6 @@ FUZZED = {
     "ONNX files": 20_000,
     "Keras files": 5_000,
     "programs": 5_000,
-    "manifests": 5_000,
     "command lines": 3_000,
 }
 CHUNK = 1000  # mutants of one process

@@ -19,12 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-
 import padviz
 from padviz.errors import PadvizError
-from padviz.exports.items import expand
-from padviz.exports.manifest import read_manifest
 from padviz.network.network import Network
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
@@ -33,10 +29,8 @@ from tests.soak.mutants import mutant
 
 SECONDS, BYTES = 10, 1 << 30  # of calculating; six times as long by the clock, on a busy machine
 WARMING = 40  # mutants that import what others need
-SCHEMES = ["zero", "replicate", "reflect", "symmetric", "circular", "partial", "zero/circular", "reflect/zero"]
 SUFFIX = {
     "TOML descriptions": ".toml",
-    "manifests": ".toml",
     "ONNX files": ".onnx",
     "Keras files": ".keras",
     "programs": ".pt2",
@@ -55,12 +49,8 @@ def tried(kind: str, made: Any, rng: Random) -> str:
     path = Path(f"mutant{SUFFIX[kind]}")
     path.write_bytes(made if isinstance(made, bytes) else made.encode())
     try:
-        if kind == "manifests":
-            expand(read_manifest(path))
-        elif kind == "ONNX files" and rng.random() < 0.2:
+        if kind == "ONNX files" and rng.random() < 0.2:
             padviz.filters(path, 24)
-        elif kind == "ONNX files" and rng.random() < 0.25:
-            _repadded(path, rng)
         else:
             network = padviz.load(path)
             _counted(network, rng, any_size=kind == "TOML descriptions")
@@ -79,24 +69,6 @@ def _counted(network: Network, rng: Random, any_size: bool) -> None:
     costs = padviz.costs(network, size)
     written = parse(tomllib.loads(to_toml(network)), network.name)
     assert padviz.costs(written, size) == costs, f"what is written costs something else at {size}"
-
-
-def _repadded(path: Path, rng: Random) -> None:
-    """Repad; what is written is read again, and counted: where nothing is left alone, it is the scheme's usage."""
-    scheme, out = rng.choice(SCHEMES), Path("repadded.onnx")
-    out.unlink(missing_ok=True)
-    try:
-        found = padviz.repad(path, scheme, rng.choice((None, 24)))
-        found.save(out)
-    except PadvizError:
-        assert not out.exists(), "refused after it was written"
-        raise
-    size = found.plan.size
-    made = padviz.usage(padviz.load(out, size=size), size, layer=found.plan.targets)
-    if not found.left:
-        network = padviz.load(path, size=size)
-        expected = padviz.usage(network, size, scheme, layer=network.targets)
-        assert np.array_equal(made.counts, expected.counts), f"usage is not that of {scheme}"
 
 
 def _commanded(args: list[str]) -> str:

@@ -23,22 +23,12 @@ out in groups like use repeat with size scale op ceil "conv" "convtranspose" "ma
 "half_pixel" "align_corners" 1979-05-27 ' " = , ] } [["""
 HOSTILE = WORDS.split()
 HOSTILE += ["\n", "\0", "\r", "\ud7ff", "9" * 5000, "1" + "0" * 30, "[" * 500, "a." * 500 + "b = 1\n", "ceil = true"]
-MANIFESTS = [
-    '[[maps]]\nmodels = ["vgg11", "net.toml"]\nsizes = [64, [96, 128], "32:64:16"]\n\n',
-    'title = "t"\n[[maps]]\nmodels = ["vgg11"]\nwhat = ["usage", "taps"]\nlayers = ["features.3"]\n',
-    '[[compare]]\nname = "c"\nmodels = ["vgg11"]\nsizes = [32, 64]\nscale = "each"\n',
-    'title = "t"\n[[kernel]]\nname = "k"\npixel = [0, 1]\npaddings = ["zero", "reflect"]\n',
-    '[[maps]]\nmodels = ["net.onnx"]\nsizes = [16, "12x9"]\nwhat = ["filters", "usage"]\nlayers = ["a"]\n',
-    '[[maps]]\nmodels = ["net.onnx"]\nwhat = ["responses"]\nweights = "DEFAULT"\npaddings = ["declared", "reflect"]\n',
-]
 
 
 def mutant(kind: str, rng: Random) -> Any:
     """One of them: a text, bytes, or a list of arguments."""
     if kind == "TOML descriptions":
         return damaged_text(rng.choice(descriptions()), rng)
-    if kind == "manifests":
-        return damaged_text(rng.choice(MANIFESTS * 8 + [(CONFIGS / "exports" / "deck.toml").read_text()]), rng)
     if kind == "command lines":
         line = rng.choice(COMMANDS)
         return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -85,46 +86,39 @@ class Started:
         return False
 
 
-def signalled(rng: Random) -> str:
-    """SIGTERM or SIGINT at a random moment: its code, one line at most, no child and nothing half-written left."""
-    what, number = rng.choice([*RUNS]), rng.choice([*CODES])
-    moment = rng.uniform(0, RUNS[what][1])
+def disturbed(rng: Random, numbers: list[signal.Signals]) -> str:
+    """A signal at a random moment: its code, one line at most, no child and nothing half-written left.
+
+    SIGKILL may leave what is hidden, and children that the test ends: the same command then ends well and sweeps up.
+    """
+    what, number = rng.choice([*RUNS]), rng.choice(numbers)
+    moment, deadly = rng.uniform(0, RUNS[what][1]), number == signal.SIGKILL
+    about = f"{what}, {number.name} after {moment:.3f} s: "
     with tempfile.TemporaryDirectory() as folder:
         started = Started(RUNS[what][0], folder)
         time.sleep(moment)
-        started.process.send_signal(number)
-        code, words = started.ended(20)
-        about = f"{what}, {number.name} after {moment:.3f} s: "
+        if deadly:
+            started.kill()
+            started.ended()
+            if broken := _broken(Path(folder), hidden=False, kept=True):
+                return about + broken
+            started = Started(RUNS[what][0], folder)
+        else:
+            started.process.send_signal(number)
+        code, words = started.ended(60 if deadly else 20)
         if started.outlived():
             return about + "children outlive it by two seconds"
-        if code not in (0, *CODES[number]):
+        if code not in ((0,) if deadly else (0, *CODES[number])) or (deadly and words):
             return about + f"exit code {code}: {words[-300:]!r}"
         if words.strip().count("\n") or "Traceback" in words:
             return about + f"says {words[-300:]!r}"
         broken = _broken(Path(folder), hidden=True, kept=code != 0)
-        return about + broken if broken else "fine" if code == 0 else "refused"
+        return about + broken if broken else "refused" if deadly or code else "fine"
 
 
-def killed(rng: Random) -> str:
-    """kill -9 at a random moment: files are whole, and the same command then ends well and sweeps up."""
-    what = rng.choice([*RUNS])
-    moment = rng.uniform(0, RUNS[what][1])
-    about = f"{what}, killed after {moment:.3f} s: "
-    with tempfile.TemporaryDirectory() as folder:
-        started = Started(RUNS[what][0], folder)
-        time.sleep(moment)
-        started.kill()
-        started.ended()
-        if broken := _broken(Path(folder), hidden=False, kept=True):
-            return about + broken
-        code, words = Started(RUNS[what][0], folder).ended()
-        if code or words:
-            return about + f"afterwards exit code {code}: {words[-300:]!r}"
-        broken = _broken(Path(folder), hidden=True)
-        return about + "afterwards " + broken if broken else "refused"
-
-
-WAYS: dict[str, Callable[[Random], str]] = {"kills": killed, "signals": signalled}
+WAYS: dict[str, Callable[[Random], str]] = {
+    "kills": partial(disturbed, numbers=[signal.SIGKILL]), "signals": partial(disturbed, numbers=[*CODES]),
+}  # fmt: skip
 
 
 def _broken(folder: Path, hidden: bool, kept: bool = False) -> str:
