@@ -106,7 +106,7 @@ def audit(
     judged = audited(wanted, size, layer, heads)
     tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
     draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
-    return AuditResult.made_of(judged, judged.remedies, report, draw, None, True, notes, judged)
+    return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
 
 
 def _drawn(

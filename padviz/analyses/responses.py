@@ -107,9 +107,7 @@ def responses(
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
     measured = measured.only(names(layer)) if layer else measured
     draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
-    return ResponsesResult.made_of(
-        measured, measured.rows, partial(report_of, measured), draw, axes, notes=measured.notes
-    )
+    return ResponsesResult.made_of(measured, measured.rows, partial(report_of, measured), draw, axes)
 
 
 def report_of(responses: BorderResponses) -> Report:

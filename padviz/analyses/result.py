@@ -61,9 +61,12 @@ class Result(Generic[Row]):
     _shown: Shown[Row]
 
     @classmethod
-    def made_of(cls, found: object, *shown: Any, **more: Any) -> Self:
-        """Make the result that has all fields of what was `found`, and is `Shown` so."""
-        return _result(cls, _fields_of(found), Shown(*shown, **more))
+    def made_of(
+        cls, found: object, rows: Sequence[Row], report: Callable[[], Report], *drawn: Any, **more: Any
+    ) -> Self:
+        """Make the result that has all fields, and the notes, of what was `found`, and is `Shown` so."""
+        more.setdefault("notes", getattr(found, "notes", ()))
+        return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
 
     def __reduce__(self) -> Any:
         return _result, (type(self), _fields_of(self), self._shown)

@@ -108,7 +108,7 @@ def trial(
     trained = as_trained(network, trained_at, weights)
     tried = try_all(trained, size, padding, pictures, repadded, on_progress)
     draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
-    return TrialResult.made_of(tried, tried.rows, partial(report_of, tried), draw, axes, True, tried.notes)
+    return TrialResult.made_of(tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True)
 
 
 HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
