@@ -246,7 +246,7 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         fields: Sequence[ReceptiveField | None] = receptive_fields(network, size)
     except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
         fields = [None] * len(counted.layers)
-    around = around_units(network, 0, size)[1:] if signal and None not in fields else [None] * len(fields)
+    around = around_units(network, size)[1:] if signal and None not in fields else [None] * len(fields)
     listed: list[Row] = []
     facts: list[Row] = []
     keys = [column.key for column in GEOMETRY]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from padviz.counting.count_map import CountMap
@@ -13,7 +13,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import count_backward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network
-from padviz.network.sizes import is_square
+from padviz.network.sizes import on_each
 
 
 def usage(
@@ -45,10 +45,8 @@ def usage(
 
 def _tilings(request: Request) -> tuple[Tiling, Tiling]:
     """Tile the map along each axis; the work is shared where both are the same."""
-    rows = usage_tiling(request.walked, 0, request.size[0], request.at)
-    if request.size[0] == request.size[1] and is_square(request.walked):
-        return rows, rows
-    return rows, usage_tiling(request.walked, 1, request.size[1], request.at)
+    rows, cols = on_each(partial(usage_tiling, targets=request.at), request.walked, request.size)
+    return rows, cols
 
 
 def _weights(request: Request, engine: str) -> tuple[float, ...]:

@@ -83,7 +83,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     heads = _kept(network, contexts, new, read, without)
     assert heads
     read_at_tile(network, (read,), (network.size[0],))
-    centred = around_units(network, 0, network.size)
+    centred = around_units(network, network.size)
     ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)
 

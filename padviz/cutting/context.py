@@ -43,14 +43,12 @@ class Context:
     barrier: Barrier | None = None
 
 
-def context_on(
-    network: Network, axis: int, n: int, without: frozenset[str] = frozenset(), rest: int | None = None
-) -> list[Context]:
+def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> list[Context]:
     """Find the context of every target of a network on one axis, for images of `n` rows.
 
     It is measured on an inner tile, of which at least half is right: what is wrong then lies at its ends. The layers in
     `without` count as if each position were by itself there. What else lets nothing be exact is named as the barrier,
-    and left out. Tiles are as long as the image modulo the lattice, or have that `rest`.
+    and left out. Tiles are as long as the image modulo the lattice.
 
     >>> import padviz
     >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
@@ -59,7 +57,7 @@ def context_on(
     lattice, targets = lattice_on(network, axis, n), [network.index[name] for name in network.targets]
     barriers: dict[int, Barrier] = {}
     refused: SizeError | None = None
-    for length in _lengths(network, axis, n, lattice, n % lattice.step if rest is None else rest):
+    for length in _lengths(network, axis, n, lattice):
         try:
             units = right_units(network, axis, Cut(n, None, length), without)
         except SizeError as error:
@@ -82,22 +80,21 @@ def context_on(
     raise SizeError(what, where=network.name, hint="name an earlier `layer`")
 
 
-def contexts_of(network: Network, size: Size, without: frozenset[str] = frozenset()) -> tuple[tuple[Context, ...], ...]:
+def contexts_of(network: Network, size: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
     """Find the context of every target on each axis."""
     found = zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True)
     barrier = barrier_elsewhere(network, size)
     return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in own) for own in found)
 
 
-def _lengths(network: Network, axis: int, n: int, lattice: Lattice, rest: int) -> Iterator[int]:
+def _lengths(network: Network, axis: int, n: int, lattice: Lattice) -> Iterator[int]:
     """List lengths of tiles that may be half right, each about twice the one before, and that of the image itself."""
     pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
     periods = max(1, min(2 * pixels // lattice.step + 1, LARGEST // lattice.step - 1))
-    while (length := periods * lattice.step + rest) <= LARGEST:
+    while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
         yield length
         periods *= 2
-    if rest == n % lattice.step:
-        yield n  # which a network takes that takes no other
+    yield n  # which a network takes that takes no other
 
 
 def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[str]) -> dict[int, Barrier]:
@@ -120,15 +117,15 @@ def _context(
     return Context(network.layers[i].name, before, after, ends, lattice.step, stride, barrier)
 
 
-def graded_on(network: Network, axis: int, n: int, context: Context, levels: Sequence[float]) -> list[BeforeAfter]:
-    """Find at each level the least context from within which every unit draws that share of its paths.
+def graded_on(network: Network, axis: int, n: int, context: Context, level: float) -> BeforeAfter:
+    """Return the least context from within which every unit draws a share of its paths, the `level`.
 
     Each side is looked at alone. It is not exact: paths count alike in it, whatever trained weights make of them.
 
     >>> import padviz
     >>> from padviz.cutting.context import context_on
     >>> net = padviz.load("unet_padded")
-    >>> graded_on(net, 0, 512, context_on(net, 0, 512)[0], [0.9, 0.99])
+    >>> [graded_on(net, 0, 512, context_on(net, 0, 512)[0], level) for level in (0.9, 0.99)]
     [(32, 32), (56, 56)]
     """
     step, stride = context.lattice, context.stride
@@ -136,7 +133,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
     size = (2 * margin + n % step,) * len(network.axes)
     first = int(margin / stride)
     phases = range(0, max(1, int(step / stride)), max(1, int(step / stride) // MOST_PHASES))
-    contexts = [(0, 0)] * len(levels)
+    least = 0, 0
     lost = (size[axis] - sizes_of(network, axis, size[axis])[network.index[context.layer]] * stride) / 2
     for phase in phases:
         at = [first] * len(size)
@@ -148,20 +145,17 @@ def graded_on(network: Network, axis: int, n: int, context: Context, levels: Seq
             continue  # a unit that reads nothing, as between the taps of a transposed convolution
         before, after = np.cumsum(paths) / paths.sum(), np.cumsum(paths[::-1])[::-1] / paths.sum()
         low, high = at[axis] * stride + lost, (at[axis] + 1) * stride + lost
-        for k, level in enumerate(levels):
-            near = int(np.searchsorted(before, 1 - level, "right"))  # rows in front of it hold less than the rest
-            far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
-            contexts[k] = max(contexts[k][0], ceil(low - near)), max(contexts[k][1], ceil(far - high))
-    return contexts
+        near = int(np.searchsorted(before, 1 - level, "right"))  # rows in front of it hold less than the rest
+        far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
+        least = max(least[0], ceil(low - near)), max(least[1], ceil(far - high))
+    return least
 
 
-def all_graded(
-    network: Network, size: Size, contexts: Sequence[Context], levels: Sequence[float]
-) -> list[list[BeforeAfter]] | None:
+def all_graded(network: Network, size: Size, contexts: Sequence[Context], level: float) -> list[BeforeAfter] | None:
     """Find the graded context of a head on each axis; None where one unit sees more than padviz counts, or a volume."""
     if len(size) > 2:
         return None
     try:
-        return [graded_on(network, axis, size[axis], contexts[axis], levels) for axis in range(len(size))]
+        return [graded_on(network, axis, size[axis], contexts[axis], level) for axis in range(len(size))]
     except SizeError:
         return None

@@ -150,11 +150,11 @@ def _at_level(network: Network, image: Size, own: tuple[Context, ...], level: fl
     """Put the graded contexts of a head in place of the exact ones; no less than valid convolutions cut off."""
     if not 0 < level < 1:
         raise OptionError(f"{level:g} is no share of the paths", option="level", hint="use .99 or .999")
-    graded = all_graded(network, image, own, [level])
+    graded = all_graded(network, image, own, level)
     if graded is None:
         what = f"a unit of {own[0].layer} sees more than padviz counts at once"
         raise OptionError(what, option="level", hint="leave it out for the exact context")
-    return tuple(_graded(exact, *sides[0]) for exact, sides in zip(own, graded, strict=True))
+    return tuple(_graded(exact, *sides) for exact, sides in zip(own, graded, strict=True))
 
 
 def _graded(exact: Context, before: int, after: int) -> Context:
@@ -172,11 +172,11 @@ def exact_contexts(network: Network, image: Size, without: frozenset[str]) -> tu
     return contexts
 
 
-def smallest_plan(network: Network, size: Size, without: frozenset[str] = frozenset()) -> Plan:
+def smallest_plan(network: Network, size: Size, without: frozenset[str]) -> Plan:
     """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the lattice.
 
     >>> import padviz
-    >>> plan = smallest_plan(padviz.load("unet_padded"), (512, 512))
+    >>> plan = smallest_plan(padviz.load("unet_padded"), (512, 512), frozenset())
     >>> plan.image, plan.tile, len(plan)
     ((240, 240), (208, 208), 9)
     """

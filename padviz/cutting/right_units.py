@@ -57,14 +57,14 @@ class Cut(NamedTuple):
 
 
 def right_units(
-    network: Network, axis: int, cut: Cut, without: frozenset[str] = frozenset(), tile: Network | None = None
+    network: Network, axis: int, cut: Cut, without: frozenset[str], tile: Network | None = None
 ) -> list[Units]:
     """Find which units of every layer are right in a tile; layers named in `without` count as if they were local.
 
     `tile` is the network as it was read at the tile's size, where that is another one than at the image's.
 
     >>> import padviz
-    >>> unit = right_units(padviz.load("vgg11"), 0, Cut(512, 128, 256))[1]
+    >>> unit = right_units(padviz.load("vgg11"), 0, Cut(512, 128, 256), frozenset())[1]
     >>> unit.offset, unit.right.shape, np.flatnonzero(~unit.right).tolist()
     (128, (256,), [0, 255])
     """

@@ -52,9 +52,7 @@ class Verified:
         return self.difference <= self.tolerance
 
 
-def verify(
-    run: Maps, network: Network, size: Size, channels: int, without: frozenset[str] = frozenset(), seed: int = 0
-) -> Verified:
+def verify(run: Maps, network: Network, size: Size, channels: int, without: frozenset[str], seed: int) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
     Raises

@@ -63,20 +63,19 @@ class Costs:
         return None if self.unknown else sum(cost.macs or 0 for cost in self.layers)
 
 
-def costs(network: Network, size: int | Sequence[int] | None = None) -> Costs:
+def costs(network: Network, size: Size) -> Costs:
     """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network.
 
     >>> import padviz
-    >>> costs(padviz.load("mobilenet_v2"), 225).macs
+    >>> costs(padviz.load("mobilenet_v2"), (225, 225)).macs
     343479744
     """
-    network, pixels = network.at(size), network.pixels(size)
-    sizes = sizes_of_each(network, pixels)
+    sizes = sizes_of_each(network, size)
     layer_costs = []
     for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):
         at = layer.inputs[0] if layer.kind == "convtranspose" else i
         layer_costs.append(LayerCost(layer.name, None if macs is None else macs * prod(rows[at] for rows in sizes)))
-    return Costs(network.name, pixels, tuple(layer_costs))
+    return Costs(network.name, size, tuple(layer_costs))
 
 
 def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:

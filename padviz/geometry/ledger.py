@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -157,22 +157,21 @@ class Ledger:
         return tuple(layer for layer in self.layers if layer.jumps)
 
 
-def ledger(network: Network, size: int | Sequence[int] | None = None) -> Ledger:
+def ledger(network: Network, size: Size) -> Ledger:
     """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
 
     >>> import padviz
-    >>> ledger(padviz.load("resnet18"), 225).balanced
+    >>> ledger(padviz.load("resnet18"), (225, 225)).balanced
     True
     """
-    network, pixels = network.at(size), network.pixels(size)
     rows = [
         LayerPadding(
             layer.name, layer.kind, dict(zip(network.axes, (axis_padding(*laid) for laid in windows), strict=True))
         )
-        for layer, windows in windows_of(network, pixels)
+        for layer, windows in windows_of(network, size)
         if any(laid.window.stride > 1 or any(place(laid.window, laid.rows)[:2]) for laid in windows)
     ]
-    return Ledger(network.name, pixels, tuple(rows))
+    return Ledger(network.name, size, tuple(rows))
 
 
 def padded_before(network: Network) -> str:

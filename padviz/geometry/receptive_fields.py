@@ -17,7 +17,7 @@ from padviz.geometry.reaching.positions import by_positions
 from padviz.geometry.reaching.reach import Interval, Reach
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
-from padviz.network.sizes import is_square, resolve, resolve_each
+from padviz.network.sizes import on_each, resolve, resolve_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,17 @@ class ReceptiveField(AlongAxes[AxisField]):
         return tuple(None if axis.offset is None else float(axis.offset) for axis in self.axes.values())
 
 
-def receptive_fields(network: Network, size: int | Sequence[int] | None = None) -> tuple[ReceptiveField, ...]:
+def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]:
     """Find the receptive field of every layer: `padviz.fields`, of a loaded network.
 
     >>> import padviz
-    >>> receptive_fields(padviz.load("vgg16"), 224)[-1].height.size
+    >>> receptive_fields(padviz.load("vgg16"), (224, 224))[-1].height.size
     212
     """
-    network, pixels = network.at(size), network.pixels(size)
-    reaches = [reaches_of(network, axis, pixels) for axis in range(len(pixels))]
+    reaches = on_each(reaches_of, network, size)
     parts = [_parts(network, reach) for reach in reaches]
     fields = [
-        _fields(reach, apart, network, axis, pixels)
+        _fields(reach, apart, network, axis, size)
         for axis, (reach, apart) in enumerate(zip(reaches, parts, strict=True))
     ]
     rows = []
@@ -106,17 +105,17 @@ def _parts(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
     return parts
 
 
-def around_units(network: Network, axis: int, size: Size) -> list[BeforeAfter | None]:
-    """Find how many rows the units of each layer see before and after those that they stand for; None of all.
+def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
+    """Return how many samples units of each layer of a signal see before and after their own; None for all.
 
-    Unit k stands for the rows from k strides on, a stride of them. What is causal sees none after.
+    Unit k stands for the samples from k strides on, a stride of them. What is causal sees none after.
 
     >>> from torch import nn
     >>> import padviz
-    >>> around_units(padviz.load(nn.Conv1d(1, 1, 4, 2, 1)), 0, (64,))
+    >>> around_units(padviz.load(nn.Conv1d(1, 1, 4, 2, 1)), (64,))
     [(0, 0), (1, 1)]
     """
-    return [_around(reach) for reach in reaches_of(network, axis, size)]
+    return [_around(reach) for reach in reaches_of(network, 0, size[0])]
 
 
 def _around(reach: Reach) -> BeforeAfter | None:
@@ -187,7 +186,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
     """
     at = network.index[network.find(layer).name]
     axes = resolve_each(network, size)
-    reaches = [reaches_of(network, axis, size)[at] for axis in range(len(size))]
+    reaches = [along[at] for along in on_each(reaches_of, network, size)]
     units = [axis.sizes[at] for axis in axes]
     ends = [list(zip(ENDS[name], (0, n - 1), strict=True)) for name, n in zip(network.axes, units, strict=True)]
     places = {"centre": [n // 2 for n in units]}
@@ -196,16 +195,14 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 
 
 @lru_cache(8)  # networks and sizes that are asked about one after the other
-def reaches_of(network: Network, axis: int, size: Size) -> tuple[Reach, ...]:
+def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
     """Find the reach of every layer on one axis: a period of it, or where no map has one, all units.
 
     >>> import padviz
-    >>> reaches_of(padviz.load("vgg11"), 0, (64, 64))[1].seen
+    >>> reaches_of(padviz.load("vgg11"), 0, 64)[1].seen
     [(-1, 1)]
     """
-    if axis and len({*size}) == 1 and is_square(network):
-        return reaches_of(network, 0, size)
-    sizes = resolve(network, axis, size[axis]).sizes
+    sizes = resolve(network, axis, n).sizes
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
 
 

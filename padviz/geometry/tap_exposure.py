@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -14,7 +14,7 @@ from padviz.axis.operations import Window, place
 from padviz.axis.padding_modes import SCHEMES
 from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.network.layer import CONVOLUTIONS, Kind
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,16 +44,15 @@ class TapExposure:
         return self.kind in CONVOLUTIONS
 
 
-def tap_exposure(network: Network, size: int | Sequence[int] | None = None) -> tuple[TapExposure, ...]:
+def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
     """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network.
 
     >>> import padviz
-    >>> tap_exposure(padviz.load("resnet18"), 224)[-5].units
+    >>> tap_exposure(padviz.load("resnet18"), (224, 224))[-5].units
     49
     """
-    network, pixels = network.at(size), network.pixels(size)
     exposures = []
-    for layer, windows in windows_of(network, pixels):
+    for layer, windows in windows_of(network, size):
         reads = [np.array(tap_reads(*laid[:3])) for laid in windows]
         rows = [axis_padding(*laid) for laid in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)

@@ -84,7 +84,7 @@ def inline(step: dict[str, Any]) -> str:
 
 
 def test_near_padding_follows_no_unit_that_no_padding_touches() -> None:
-    assert max(near_padding(parse({"layers": FINE}, "net"), 1_000_000)[-1].height) < 10
+    assert max(near_padding(parse({"layers": FINE}, "net"), (1_000_000, 1_000_000))[-1].height) < 10
 
 
 def test_layers_whose_units_are_too_many_to_follow_have_no_field(monkeypatch: pytest.MonkeyPatch) -> None:

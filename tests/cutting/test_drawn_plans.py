@@ -235,7 +235,7 @@ def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
         length = min(n - start, (n % step) + periods * step)
         assume((n - length) % step == 0)
         tile = run(module, signal[..., start : start + length])
-        offset, right, barrier, _ = right_units(network, 0, Cut(n, start, length))[-1]
+        offset, right, barrier, _ = right_units(network, 0, Cut(n, start, length), frozenset())[-1]
         (context,) = context_on(network, 0, n)
     except (PadvizError, RuntimeError, ValueError):
         assume(False)

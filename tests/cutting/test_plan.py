@@ -373,14 +373,14 @@ def test_an_image_that_would_take_too_long_is_refused() -> None:
         raise AssertionError
 
     with pytest.raises(OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"):
-        verify(never, padviz.load("densenet201"), (224, 224), 3)
+        verify(never, padviz.load("densenet201"), (224, 224), 3, frozenset(), 0)
 
 
 @pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50", "vgg16"])
 @pytest.mark.parametrize("size", [(512, 509), (700, 1311)])
 def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, size: tuple[int, int]) -> None:
     network = padviz.load(name)
-    plan = smallest_plan(network, size)
+    plan = smallest_plan(network, size, frozenset())
     assert [len(line.starts) for line in plan.lines] == [3, 3]
     step = plan.contexts[0][0].lattice
     for axis in (0, 1):

@@ -49,7 +49,7 @@ def test_each_position_depends_on_all_behind_a_global_layer(
     middle: nn.Module, layer: str, why: str, tmp_path: Path
 ) -> None:
     network = padviz.load(net(middle), size=(32, 32))
-    first, *_, last = near_padding(network, 32)
+    first, *_, last = near_padding(network, (32, 32))
     assert (first.height, first.barrier) == ((1, 1), None)
     assert last.barrier == (layer, why)
     with pytest.raises(padviz.PadvizError, match=f"no tiles are exact: {re.escape(layer)} .{why}"):
@@ -87,7 +87,7 @@ LOCAL = [
 def test_what_takes_each_position_alone_makes_no_layer(middle: nn.Module) -> None:
     network = padviz.load(net(middle), size=(32, 32))
     assert [layer.name for layer in network.layers] == ["input", "0", "2"]
-    assert near_padding(network, 32)[-1].barrier is None
+    assert near_padding(network, (32, 32))[-1].barrier is None
 
 
 LAST = "t = Transpose <perm = [0, 2, 3, 1]> (a)\n u = LayerNormalization <axis = -1> (t, s)\n"
@@ -111,7 +111,7 @@ NODES = {
 def test_onnx_norms_over_positions_are_global(nodes: str, tmp_path: Path) -> None:
     body = f"""s = Constant <value = float[4] {{1, 1, 1, 1}}> ()\n a = Conv <pads = [1, 1, 1, 1]> (x, f3x3x4)
     {nodes}\n y = Conv <pads = [1, 1, 1, 1]> (b, w3x3x4)"""
-    row = near_padding(padviz.load(saved(model_of(body, 18), tmp_path), size=(16, 16)))[-1]
+    row = near_padding(padviz.load(saved(model_of(body, 18), tmp_path), size=(16, 16)), (16, 16))[-1]
     assert (row.layer, (row.barrier or ("", ""))[1]) == ("y", NODES[nodes])
 
 

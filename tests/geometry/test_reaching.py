@@ -117,7 +117,7 @@ def described(steps: list[str]) -> padviz.Network:
 
 def mean_centre(network: padviz.Network, size: int) -> Fraction:
     """The mean centre of all units of the last layer along the height, from the image's centre on."""
-    reach, units = reaches_of(network, 0, (size, size))[-1], resolve_each(network, (size, size))[0].sizes[-1]
+    reach, units = reaches_of(network, 0, size)[-1], resolve_each(network, (size, size))[0].sizes[-1]
     return Fraction(sum(sum(reach.of(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
 
 
@@ -167,5 +167,5 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
 def test_it_is_said_where_a_pad_is_counted_to_a_convolution(apart: bool) -> None:
     pads = [nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2)] if apart else [nn.Conv2d(3, 8, 3, 2, 1)]
     network = padviz.load(nn.Sequential(*pads), size=32)
-    for said in (audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, 32)))):
+    for said in (audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, (32, 32))))):
         assert ("ows that are padded before 1 are counted as its padding" in said) == apart

@@ -104,7 +104,7 @@ def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:
 def test_fields_say_what_a_unit_sees_around_its_samples() -> None:
     for name, (make, channels, sizes) in SIGNALS.items():
         module, size = positive(make), 4 * sizes[0]
-        around = around_units(padviz.load(module, size), 0, (size,))[-1]
+        around = around_units(padviz.load(module, size), (size,))[-1]
         units = module(torch.rand(1, channels, size, dtype=torch.double)).shape[-1]
         stride = padviz.fields(module, size)[-1].length.stride
         assert around is not None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
 from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.touching import touched_on
-from padviz.network.network import Network
+from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import on_each, sizes_of
 
@@ -31,7 +31,7 @@ class NearPadding(AlongAxes[BeforeAfter]):
     what that layer reads is touched.
 
     >>> import padviz
-    >>> near_padding(padviz.load("vgg11"), 224)[0].width
+    >>> near_padding(padviz.load("vgg11"), (224, 224))[0].width
     (1, 1)
     """
 
@@ -41,25 +41,22 @@ class NearPadding(AlongAxes[BeforeAfter]):
     everywhere: bool = False
 
 
-def near_padding(
-    network: Network, size: int | Sequence[int] | None = None, around: bool = False
-) -> tuple[NearPadding, ...]:
+def near_padding(network: Network, size: Size, around: bool = False) -> tuple[NearPadding, ...]:
     """Find how far padding reaches into every layer: its units that read past an end of it, or of one before it.
 
     With `around`, an axis that wraps has no end: only what its pools pad is padding.
 
     >>> import padviz
-    >>> near_padding(padviz.load("vgg16"), 512)[-1].height
+    >>> near_padding(padviz.load("vgg16"), (512, 512))[-1].height
     (3, 3)
     """
-    network, pixels = network.at(size), network.pixels(size)
-    touched = zip(*on_each(partial(_touched_on, around=around), network, pixels), strict=True)
+    touched = zip(*on_each(partial(_touched_on, around=around), network, size), strict=True)
     rows: list[NearPadding] = []
     for layer, ends in zip(network.layers, touched, strict=True):
         axes, before = dict(zip(network.axes, ends, strict=True)), [rows[j] for j in layer.inputs]
         barrier = next((row.barrier for row in before if row.barrier), None)
         everywhere = any(row.everywhere for row in before)
-        if why := next(filter(None, map(layer.whole, range(len(pixels)))), ""):
+        if why := next(filter(None, map(layer.whole, range(len(size)))), ""):
             barrier = barrier or Barrier(layer.name, why)
             everywhere |= any(any(side) for row in before for side in row.axes.values())
         rows.append(NearPadding(layer.name, axes, barrier, everywhere))
