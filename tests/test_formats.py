@@ -18,7 +18,7 @@ import pytest
 from padviz.cli.group import COMMANDS, cli
 from padviz.exports.cards import FIGURES
 from padviz.exports.record import records, result_of
-from padviz.reports.rendering import ROWS, to_text
+from padviz.reports.rendering import ROWS, to_html, to_text
 from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
@@ -255,7 +255,7 @@ class Tables(HTMLParser):
 
 
 def test_a_notebook_has_the_tables_of_paper(report: Report) -> None:
-    found = Tables(to_text(report, "html"))
+    found = Tables(to_html(report))
     expected = [row for table in tables_of(to_text(report, "markdown")) for row in table]
     own = [row for row in found.rows if len(row) > 2 or row in expected]
     assert [row for row in expected if row not in own] == []
@@ -295,7 +295,7 @@ def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(el
 def test_a_name_is_no_markup_in_a_notebook() -> None:
     name = "<img src=x onerror=alert(1)>&\x1b[31m"
     blocks = [Heading(name), Facts([(name, name)]), Table([Column(name)], [{name: name}], name), Lines([name])]
-    text = to_text(Report("layers", {}, [[*blocks, Verbatim(name)]]), "html")
+    text = to_html(Report("layers", {}, [[*blocks, Verbatim(name)]]))
     assert "<img" not in text
     assert text.count("&lt;img") == 8
     assert text.count("\x1b") == 0
@@ -304,7 +304,7 @@ def test_a_name_is_no_markup_in_a_notebook() -> None:
 def test_long_tables_are_folded_in_a_notebook() -> None:
     for count, folded in ((ROWS, 0), (ROWS + 1, 1)):
         table = Table([Column("n")], [{"n": i} for i in range(count)])
-        text = to_text(Report("layers", {}, [[table]]), "html")
+        text = to_html(Report("layers", {}, [[table]]))
         assert text.count("<details>") == folded
         assert ("<summary>1 more row</summary>" in text) == bool(folded)
         assert re.findall(r"<td>(\d+)</td>", text) == [*map(str, range(count))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -28,9 +28,7 @@ from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
-from padviz.network.network import Network
 from padviz.network.rewrites import with_padding
-from padviz.network.targets import names_of, upto, weighing
 
 GAIN = 0.005  # of the pixels: what less would be called a remedy for?
 HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
@@ -106,7 +104,7 @@ class Remedy(msgspec.Struct, frozen=True):
     Examples
     --------
     >>> import padviz
-    >>> best = remedies(padviz.load("resnet50"), 224)[0]
+    >>> best = padviz.audit("resnet50", 224).remedies[0]
     >>> best.what, best.needs, best.as_is, best.trained
     ('partial padding', 'fine-tune', -19.1, -2.0)
     """
@@ -166,31 +164,12 @@ def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
     )
 
 
-def remedies(
-    network: Network,
-    size: int | Sequence[int] | None = None,
-    layer: str | Sequence[str] | None = None,
-    heads: str | None = None,
-) -> tuple[Remedy, ...]:
-    """Find what could be changed at a size, best first: the remedies of `padviz.audit`.
-
-    >>> import padviz
-    >>> [remedy.what for remedy in remedies(padviz.load("resnet18"), 224)][:2]
-    ['partial padding', '225 x 225 px']
-    """
-    heads = weighing(heads, layer, network)
-    network, pixels = network.at(size), network.pixels(size)
-    today = Case(upto(network, names_of(layer, network)), pixels)
-    before = outcome(today, usage(today.network, today.size, heads=heads))
-    return tuple(tried.remedy for tried in attempts(today, before, heads) if tried.remedy)
-
-
-def attempts(today: Case, before: Judged, heads: str = "sum", most: int = 0) -> list[Attempt]:
+def attempts(today: Case, before: Judged, heads: str, most: int = 0) -> list[Attempt]:
     """Try all changes of a network whose outcome today is known: the best remedies first, `most` of them with maps.
 
     >>> import padviz
     >>> today = Case(padviz.load("resnet18"), (224, 224))
-    >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)))
+    >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)), "sum")
     >>> tried[0].change.what, tried[0].after.uneven_convolutions
     ('partial padding', 4)
     """

@@ -20,6 +20,7 @@ from padviz.geometry.balance.even_pads import cannot
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
+from padviz.network.declared import notes_on
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import names_of, returned, upto, weighing
@@ -151,8 +152,6 @@ def examine(
     >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
     ['today', 'partial padding', 'circular padding']
     """
-    from padviz.network.declared import notes_on
-
     check_image(network)
     network, pixels = network.at(size), network.pixels(size)
     heads, targets = weighing(heads, layer, network), names_of(layer, network)

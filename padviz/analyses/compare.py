@@ -17,7 +17,7 @@ from padviz.network.network import Network
 from padviz.reports import signal
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Show, Table
-from padviz.reports.tables import rounded
+from padviz.reports.tables import pixels, rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,8 +108,6 @@ def _declared(padding: str | None) -> str | None:
 
 def _label(value: Any) -> str:
     """Write a network, a size, a scheme or a layer as a heading."""
-    from padviz.reports.tables import pixels
-
     if isinstance(value, tuple | int):
         return pixels(value if isinstance(value, tuple) else (value, value))
     if isinstance(value, Network) and isinstance(value.origin, str):

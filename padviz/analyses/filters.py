@@ -14,7 +14,7 @@ from padviz.errors import DescriptionError
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import by, once, some_names
-from padviz.trained.mean_filters import MeanFilter, MeanFilters
+from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ def filters(
     (0.25, 0.0, -0.5, (1, 0))
     """
     from padviz.figures.trained import mean_filters as drawing
-    from padviz.trained.mean_filters import filters_of
 
     trained = as_trained(network, size, weights)
     found = filters_of(trained, names(layer))

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from padviz.analyses.asked import names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
-from padviz.network.rewrites import padding_in_words
+from padviz.network.rewrites import canonical, padding_in_words
 from padviz.reports.report import Heading, Report, Table, Verbatim, columns
 from padviz.reports.tables import pixels as in_words
-
-if TYPE_CHECKING:
-    pass
 
 
 class KernelResult(Result[Illustration]):
@@ -61,7 +58,6 @@ def kernel(
     """
     from padviz.figures.windows import kernel_cells
     from padviz.network.network import AXES, as_size, on_axes
-    from padviz.network.rewrites import canonical
 
     pixels = on_axes(as_size(size), AXES[2])
     if max(pixels) > MOST:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from padviz.analyses.asked import names
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, percent
 from padviz.counting.usage import usage
@@ -15,7 +16,7 @@ from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.network.targets import last_maps
-from padviz.repadding.onnx.file import Repadded
+from padviz.repadding.onnx.file import Repadded, check_options, repad_file
 from padviz.repadding.plan import Change
 from padviz.repadding.verify import open_axes
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
@@ -25,8 +26,6 @@ from padviz.sources.tracing.reading import AS_IT_IS
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from padviz.repadding.onnx.file import Repadded
 
 
 @overload
@@ -120,9 +119,8 @@ def repad(
     >>> len(wrapped.repadded.changed), wrapped.repadded.left
     (17, ())
     """
-    from padviz.repadding.onnx.file import check_options, repad_file
 
-    layers, without, reading = _names(only), _names(except_), AS_IT_IS
+    layers, without, reading = names(only), names(except_), AS_IT_IS
     check_options(padding, even, layers + without)
     if isinstance(network, Network) and network.origin is not None:
         size, reading = network.size if size is None else size, network.reading
@@ -152,10 +150,6 @@ def _module(network: nn.Module | str | Path | Network) -> nn.Module:
     raise DescriptionError(
         "has no weights", where=where, hint="usage and convert take `padding`; repad a module, or an .onnx file"
     )
-
-
-def _names(names: str | Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 SHOWN = 12  # unchanged layers, in a table

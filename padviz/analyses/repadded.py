@@ -46,7 +46,7 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
         return runner_of(trained, model), _kept(scheme, done.left)
     from padviz.repadding.torch_module import padded_by
 
-    return runner_of(trained, within=lambda: padded_by(scheme, keeping=True)), _kept(scheme, planned.left)
+    return runner_of(trained, within=lambda: padded_by(scheme)), _kept(scheme, planned.left)
 
 
 def _kept(scheme: str, left: Sequence[Left]) -> list[str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import asked
 from padviz.analyses.result import Result
-from padviz.cutting.chunks import Chunks
+from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context
-from padviz.cutting.handover import Handover
-from padviz.cutting.plan import Plan, Tile, TileSize
-from padviz.cutting.verify import Verified
+from padviz.cutting.handover import Handover, keywords
+from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, plan_tiles
+from padviz.cutting.verify import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size
 from padviz.reports.documents import plain
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from padviz.cutting.chunks import Chunks
-    from padviz.cutting.verify import Verified
-    from padviz.reports.report import Report
     from padviz.trained.weights.trained_network import Trained
 
 
@@ -51,8 +48,6 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
         >>> tiles("unet_padded", 1024, 512).for_("torchio")
         {'patch_size': (512, 512, 1), 'patch_overlap': (192, 192, 0)}
         """
-        from padviz.cutting.handover import keywords
-
         return keywords(self, library)
 
 
@@ -107,7 +102,6 @@ def tiles(
     (9, 94, 16)
     """
     from padviz.cutting.fitting import padded_to_fit
-    from padviz.cutting.plan import globals_of, plan_tiles
     from padviz.network.targets import returned, upto
 
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
@@ -157,8 +151,6 @@ def chunks(
     >>> found.read, found.again, found.look_ahead, found.heads[0].drop_first
     (68, 4, 2, 2)
     """
-    from padviz.cutting.chunks import chunks_of
-    from padviz.cutting.plan import globals_of
     from padviz.network.targets import returned, upto
 
     whole, samples = asked(network, size, padding)
@@ -224,8 +216,6 @@ def verify_tiles(
     (True, True)
     """
     from padviz.cutting.fitting import padded_to_fit
-    from padviz.cutting.plan import globals_of
-    from padviz.cutting.verify import verify
     from padviz.network.targets import returned, upto
     from padviz.trained.sessions.heads import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from padviz.axis.padding_modes import rows_word
 from padviz.axis.resize import Resize
@@ -14,7 +14,6 @@ from padviz.errors import SizeError
 
 Same = Literal["same", "same_upper", "same_lower"]
 Odd = Literal["end", "front", "down", "up"]
-ODDS: tuple[Odd, ...] = get_args(Odd)
 
 MOST_ROWS = 1 << 22  # of any layer
 CACHED = 4096  # windows and axis maps kept; a network has some tens of distinct ones per size
@@ -226,10 +225,10 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
     return op.size if isinstance(op, Resize) and op.size is not None else like
 
 
-def fit_shift(n: int, n_out: int, odd: Odd = "end") -> int:
+def fit_shift(n: int, n_out: int, odd: Odd) -> int:
     """Count the rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
 
-    >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ODDS]
+    >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ("end", "front", "down", "up")]
     [(1, -1), (2, -2), (1, -2), (2, -1)]
     """
     more = n_out - n

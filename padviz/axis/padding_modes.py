@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from padviz.errors import SizeError
@@ -103,16 +102,6 @@ def native(mode: str, count: int) -> str:
         return mode
     alike = (name for name in COPYING if SCHEMES[name].torch and not SCHEMES[name].wraps)
     return next((name for name in alike if depth(name, 1) == depth(mode, 1)), mode)
-
-
-def in_a_sentence(names: Iterable[str]) -> str:
-    """Names as a sentence has them.
-
-    >>> in_a_sentence(("zero", "valid", "full"))
-    'zero, valid or full'
-    """
-    *most, last = names
-    return f"{', '.join(most)} or {last}"
 
 
 def rows_word(n: int) -> str:

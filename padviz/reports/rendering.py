@@ -23,7 +23,7 @@ MARK = ' style="background: #c22f2f26"'  # of uneven rows, on white and on black
 
 
 def to_text(report: Report, format_: str) -> str:
-    """Write a report in a format: one of `SUFFIXES`, or "html"."""
+    """Write a report in a format: one of `SUFFIXES`."""
     return _FORMATS[format_](report)
 
 
@@ -189,5 +189,5 @@ def _html(value: Any) -> str:
 
 
 _FORMATS: dict[str, Callable[[Report], str]] = {
-    "table": to_screen, "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github, "html": to_html,
+    "table": to_screen, "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github,
 }  # fmt: skip

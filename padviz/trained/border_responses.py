@@ -16,7 +16,6 @@ from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_o
 from padviz.trained.shuffling import SHUFFLED
 
 Array = NDArray[np.float64]
-Lines = NDArray[np.float32]  # (images, channels, lines)
 TOGETHER = 16  # inputs whose lines are added up at once
 ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS

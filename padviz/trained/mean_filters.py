@@ -21,7 +21,6 @@ FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
 DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all below has none to speak of
 NOT_FINITE = "weights are NaN or infinite"
-GRIDS = ("mean", "magnitude", "exposure")
 Floats = NDArray[np.float64]
 
 

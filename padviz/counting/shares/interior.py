@@ -34,9 +34,7 @@ class NoInterior(PadvizError):
     """
 
 
-def interior(
-    network: Network, size: Size, targets: tuple[int, ...], engine: str = "auto", weights: Weights = None
-) -> Core:
+def interior(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> Core:
     """Count the pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
 
     Raises
@@ -52,14 +50,14 @@ def interior(
     >>> core.shape[1:], int(core.whole[0].max()) == 9**16
     ((32, 32), True)
     """
-    return _interior(endless(network), phased(network, size), targets, engine, weights)
+    return _interior(endless(network), phased(network, size), targets, weights)
 
 
 @lru_cache(256)
-def _interior(network: Network, at: Phased, targets: tuple[int, ...], engine: str, weights: Weights) -> Core:
+def _interior(network: Network, at: Phased, targets: tuple[int, ...], weights: Weights) -> Core:
     rows = ring(network, 0, at.size[0], targets)
     cols = rows if at.square and is_square(network) else ring(network, 1, at.size[1], targets)
-    return count_backward(Walk(network, rows, cols, targets, engine, weights), WHOLE)
+    return count_backward(Walk(network, rows, cols, targets, "auto", weights), WHOLE)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, TALL, BELOW, LEFT = 760, 260, 44, 52  # screen pixels
-MOST = 2000  # samples that are drawn of a signal as a whole
 LEAST = 24  # samples of an end
 
 

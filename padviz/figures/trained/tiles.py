@@ -17,13 +17,6 @@ DIVERGING = "RdBu_r"  # red is more, white is 0, blue is less
 FRAME = "0.75"
 
 
-def canvas(figure: Figure, width: int, height: int, top: int) -> Axes:
-    """Lay an axis over a figure from `top` on, whose data are screen pixels, downwards."""
-    total = figure.get_size_inches()[1] * figure.dpi
-    ax = figure.add_axes((0, 1 - (top + height) / total, 1, height / total))
-    return pixels(ax, width, height)
-
-
 def pixels(ax: Axes, width: int, height: int) -> Axes:
     """Make an axis a canvas of so many pixels, counted downwards."""
     ax.set_xlim(0, width)

@@ -138,25 +138,21 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 
 @contextmanager
-def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
+def padded_by(padding: str) -> Iterator[None]:
     """Pad every convolution within by a scheme, whatever module or function makes it; nothing is changed for good.
 
     Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
-    pool, stay.
+    pool, stay. A call whose input has too few rows for the scheme keeps its own padding.
 
     Parameters
     ----------
     padding : str
         A scheme that `padviz --help` lists, but for valid and full; or one for each axis, height/width.
-    keeping : bool
-        Whether a call whose input has too few rows for the scheme keeps its own padding.
 
     Raises
     ------
     OptionError
         For a scheme that cannot be used.
-    SizeError
-        Within, where an input has too few rows, unless that is `keeping`.
 
     Examples
     --------
@@ -171,5 +167,5 @@ def padded_by(padding: str, *, keeping: bool = False) -> Iterator[None]:
     with ExitStack() as stack:
         if hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code passes it by
-        stack.enter_context(Repadding(How((height, width)), keeping))
+        stack.enter_context(Repadding(How((height, width)), keeping=True))
         yield

@@ -33,7 +33,7 @@ def ways_of(plan: Plan, module: nn.Module) -> Ways:
     ways, names = Ways(), {name for name, _ in module.named_modules()}
     left = {owner_of(layer.origin.name, names): layer.name for layer in _left_alone(plan) if layer.origin}
     for change in plan.changes:
-        for owner, how in _ways_of_change(plan, change, module, names):
+        for owner, how in _ways_of_change(change, module, names):
             if owner in left:
                 ways.refused[change.name] = f"{left[owner]} is of the same module, {owner or 'the whole'}"
             elif how is None or ways.hows.setdefault(owner, how) != how:
@@ -67,7 +67,7 @@ def owner_of(origin: str, names: set[str]) -> str:
     return origin
 
 
-def _ways_of_change(plan: Plan, change: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
+def _ways_of_change(change: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
     """Yield the modules that a change concerns, each with its way; None where there is none."""
     origin = change.before.origin
     assert origin is not None, change.name

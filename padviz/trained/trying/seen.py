@@ -182,15 +182,6 @@ def ranks(values: Array) -> Array:
     return ranked
 
 
-def rank_correlation(one: Array, other: Array) -> float:
-    """Correlate two maps by ranks, after Spearman; 0 where one is flat.
-
-    >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([3.0, 4.0, 5.0])).__round__(9)
-    1.0
-    """
-    return float(_centred(one) @ _centred(other))
-
-
 def _centred(values: Array) -> Array:
     """Rank values about 0, with a norm of 1: two such lists of ranks multiply to Spearman's correlation."""
     ranked = ranks(values) - (values.size + 1) / 2

@@ -67,11 +67,11 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     return call.arranger.image(x, first)
 
 
-def lay(call: Call, kind: Kind, x: Value, ops: Ops, name: str = "", channels: Channels | None = None) -> Map:
+def lay(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
     """Lay one layer over an image."""
     x, roles = image(call, x, len(ops))
     given = {role: op for role, op in zip(roles, ops, strict=True) if op}
-    return call.arranger.lay(name or call.name(), kind, x, given, channels=channels)
+    return call.arranger.lay(call.name(), kind, x, given, channels=channels)
 
 
 def conv(
