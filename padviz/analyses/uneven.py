@@ -131,14 +131,9 @@ class Reads(NamedTuple):
     rim: str | None = None  # and to the starved rim
 
     @property
-    def pair(self) -> tuple[int, int]:
-        """The padded rows that it reads before and after the image."""
-        return self.row.consumed[0], self.row.consumed[1] + self.row.overhang
-
-    @property
     def words(self) -> str:
         """What it reads on each side, where that is uneven."""
-        first, second = self.pair
+        first, second = self.row.reads
         return f"{first} {self.sides[0]}, {second} {self.sides[1]}" if self.row.uneven else ""
 
 

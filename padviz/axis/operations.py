@@ -52,6 +52,11 @@ class Transposed:
     padding: tuple[int, int] = (0, 0)
     output_padding: int = 0
 
+    @property
+    def extent(self) -> int:
+        """Rows from the first tap to the last, dilation included."""
+        return self.dilation * (self.kernel - 1) + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
@@ -218,8 +223,7 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
     if isinstance(op, Blocks):
         return n
     if isinstance(op, Transposed):
-        extent = op.dilation * (op.kernel - 1) + 1
-        return (n - 1) * op.stride - sum(op.padding) + extent + op.output_padding
+        return (n - 1) * op.stride - sum(op.padding) + op.extent + op.output_padding
     if isinstance(op, Resize) and op.scale is not None:
         return n * op.scale.numerator // op.scale.denominator
     return op.size if isinstance(op, Resize) and op.size is not None else like

@@ -72,6 +72,19 @@ def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
     return (-step, first - step), (-step, n - 1 - first + step * n)
 
 
+def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
+    """Return the row that each position of the padded axis reads; None where it reads nothing.
+
+    >>> padded_rows("reflect", 3, 1, 2), padded_rows("zero", 3, 1, 0)
+    ([1, 0, 1, 2, 1, 0], [None, 0, 1, 2])
+    """
+    ends = fold(mode, n, before, after)
+    if ends is None:
+        return [*[None] * before, *range(n), *[None] * after]
+    (a, b), (c, d) = ends
+    return [*(a * p + b for p in range(-before, 0)), *range(n), *(c * p + d for p in range(n, n + after))]
+
+
 def depth(mode: str, count: Any) -> Any:
     """How deep in the image the outermost of `count` padded rows reads; 0 is the row at a border.
 

@@ -22,7 +22,7 @@ from padviz.counting.walking.tiling import Tiling, positions
 from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
-from padviz.engine.limbs import to_ints, value_at
+from padviz.engine.limbs import to_ints
 from padviz.errors import SizeError
 from padviz.network.declared import notes_on
 from padviz.network.network import Network, Size
@@ -247,7 +247,8 @@ class CountMap:
 
     def at(self, row: int, col: int) -> int | float:
         """Look up the count at one position, a Python number."""
-        return value_at(self.expanded(row, col), 0, 0)
+        count: int | float = to_ints(self.expanded(row, col)).item()
+        return count
 
     def summary(self) -> Summary:
         """Sum the map up in figures; see `Summary`."""

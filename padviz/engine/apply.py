@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.strip import Strip
+from padviz.engine.axis_map import AxisMap
 from padviz.engine.write_plan import WritePlan
 
 Array = NDArray[Any]
@@ -36,20 +36,7 @@ class Slower(RuntimeWarning):
     """A library that would count faster cannot be imported; the numbers are the same."""
 
 
-class Linear(Protocol):
-    """A sparse matrix: what each of `n_out` rows reads."""
-
-    @property
-    def n_out(self) -> int: ...
-    @property
-    def strips(self) -> Sequence[Strip]: ...
-    @property
-    def reads(self) -> int: ...
-    @property
-    def plan(self) -> WritePlan: ...
-
-
-def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
+def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
     """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
 
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where numba
@@ -58,7 +45,7 @@ def apply(axis_map: Linear, x: Array, axis: int, *, engine: str = "auto", passin
 
     A map applied is its matrix times `x`:
 
-    >>> from padviz.engine.axis_map import AxisMap
+    >>> from padviz.engine.strip import Strip
     >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))  # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     >>> apply(taps, np.array([[[1], [10], [100]]]), 1).ravel().tolist()
     [1, 11, 110]
@@ -102,7 +89,7 @@ def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
-def _add_numpy(axis_map: Linear, x: Array, axis: int, out: Array) -> None:
+def _add_numpy(axis_map: AxisMap, x: Array, axis: int, out: Array) -> None:
     limbs = 1 if x[0].size > CACHED else len(x)  # at a time, so that they stay in the cache
     for i in range(0, len(x), limbs):
         part = pairs = x[i : i + limbs]
@@ -129,7 +116,7 @@ def _follow(plan: WritePlan, x: Array, pairs: Array, out: Array) -> None:
         out[:, row] += total if weight == 1 else total * weight
 
 
-def _add_numba(axis_map: Linear, x: Array, axis: int, out: Array) -> None:
+def _add_numba(axis_map: AxisMap, x: Array, axis: int, out: Array) -> None:
     steps = np.array([strip.ahead[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
     weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
     out.fill(0)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine.apply import Array, apply
-from padviz.engine.limbs import HOLDS, count_below_half, largest, largest_difference, shares, smallest, totals
-from padviz.engine.tally import Maps, Tally, limbs_for
+from padviz.engine.limbs import count_below_half, largest, largest_difference, shares, smallest, totals
+from padviz.engine.tally import Maps, Tally, limbs_in
 
 AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
 ROWS = 64  # compared at a time
@@ -46,7 +46,7 @@ class Core:
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """(limbs, height, width)."""
-        limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
+        limbs = limbs_in(self.most, self.exact)
         size = self.source.limbs.shape[1:]
         for pull in self.pulls:
             size = tuple(made.n_out if made else n for made, n in zip(pull, size, strict=True))

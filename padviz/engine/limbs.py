@@ -87,20 +87,6 @@ def smallest(tally: Array) -> int | float:
     return _extreme(tally, np.min)
 
 
-def value_at(tally: Array, row: int, col: int) -> int | float:
-    """Find the value at one position, as a Python number.
-
-    >>> value_at(np.array([[[5]], [[1]]]), 0, 0) == 5 + (1 << LIMB_BITS)
-    True
-    """
-    digits = tally[:, row, col].tolist()
-    if len(digits) == 1:
-        only: int | float = digits[0]
-        return only
-    value: int = sum(digit << (LIMB_BITS * i) for i, digit in enumerate(digits))
-    return value
-
-
 def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
     """Count positions that have twice their value below `peak`, with each row and column taken so many times.
 

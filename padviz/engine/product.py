@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from padviz.engine import core
 from padviz.engine.apply import Array
 from padviz.engine.core import ALL, Core
-from padviz.engine.limbs import HOLDS, outer, shares, to_ints
-from padviz.engine.tally import Tally, limbs_for
+from padviz.engine.limbs import outer, shares, to_ints
+from padviz.engine.tally import Tally, limbs_in
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -44,7 +44,7 @@ class Product(Core):
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """(limbs, height, width)."""
-        limbs = limbs_for(self.most) if self.exact and self.most >= HOLDS else 1
+        limbs = limbs_in(self.most, self.exact)
         return limbs, self.source.limbs.shape[1], self.wide.limbs.shape[2]
 
     @property

@@ -83,6 +83,15 @@ def limbs_for(most: int) -> int:
     return -(-most.bit_length() // LIMB_BITS)
 
 
+def limbs_in(most: int, exact: bool) -> int:
+    """Count the limbs of settled counts up to `most`: one as long as int64 holds them, and one of floats.
+
+    >>> limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True), limbs_in(1 << 63, exact=False)
+    (1, 2, 1)
+    """
+    return limbs_for(most) if exact and most >= HOLDS else 1
+
+
 def extended(limbs: Array, n: int) -> Array:
     """Lay the same counts in at least `n` limbs."""
     if len(limbs) >= n:

@@ -59,7 +59,7 @@ def _short(count: float) -> str:
 
 def _lines(ledger: Ledger) -> list[tuple[str, int, int, bool]]:
     """List the first uneven layers of a ledger: what each reads before and after, and whether it is a convolution."""
-    rows = [(layer, reads_of(layer)[0].pair) for layer in ledger.uneven[:MINI]]
+    rows = [(layer, reads_of(layer)[0].row.reads) for layer in ledger.uneven[:MINI]]
     return [(readable(layer.layer), *pair, layer.convolution) for layer, pair in rows]
 
 

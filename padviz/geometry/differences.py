@@ -67,7 +67,7 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
             "dilation": tuple(row.dilation for row in rows),
             "input": tuple(row.input for row in rows),
             "padding": tuple("+".join(map(str, row.declared)) for row in rows),
-            "padding read": tuple(f"{row.consumed[0]}+{row.consumed[1] + row.overhang}" for row in rows),
+            "padding read": tuple("+".join(map(str, row.reads)) for row in rows),
             "output": tuple(row.output for row in rows),
         }
     return figures

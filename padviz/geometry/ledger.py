@@ -60,9 +60,14 @@ class AxisPadding:
     wraps: bool = False
 
     @property
+    def reads(self) -> EndPads:
+        """The padded rows (before, after) that it reads, with the overhang, which is after."""
+        return self.consumed[0], self.consumed[1] + self.overhang
+
+    @property
     def uneven(self) -> bool:
-        """Whether one side's padding is read more than the other's; overhang is read after."""
-        return not self.circular and self.consumed[0] != self.consumed[1] + self.overhang
+        """Whether one side's padding is read more than the other's."""
+        return not self.circular and self.reads[0] != self.reads[1]
 
     @property
     def jumps(self) -> bool:

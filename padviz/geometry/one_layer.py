@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_letters
 
 from padviz.axis.operations import Window, place
-from padviz.axis.padding_modes import fold
+from padviz.axis.padding_modes import padded_rows
 from padviz.errors import OptionError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Size
@@ -104,9 +104,9 @@ def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, l
 
 def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Window, Window]:
     """Pad the window along height and along width by a scheme."""
-    extent = dilation * (kernel - 1) + 1
-    pads = (extent - 1) // 2, extent - 1 - (extent - 1) // 2
-    declared = Window(kernel, stride, dilation, pads)
+    window = Window(kernel, stride, dilation)
+    before = (window.extent - 1) // 2
+    declared = replace(window, padding=(before, window.extent - 1 - before))
     layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), "conv", scheme)
     height, width = (op for op in layer.ops if isinstance(op, Window))
     return height, width
@@ -143,18 +143,7 @@ def _reads(window: Window, n: int) -> Iterator[list[int | None]]:
 
 def _copied(window: Window, n: int) -> list[int | None]:
     """Find for each position of the padded axis the row it copies, or None."""
-    before, after, _ = place(window, n)
-    outside = fold(window.mode, n, before, after) if before or after else None
-    rows: list[int | None] = []
-    for at in range(-before, n + after):
-        if 0 <= at < n:
-            rows.append(at)
-        elif outside is None:
-            rows.append(None)
-        else:
-            a, b = outside[0] if at < 0 else outside[1]
-            rows.append(a * at + b)
-    return rows
+    return padded_rows(window.mode, n, *place(window, n)[:2])
 
 
 def _lettered(windows: tuple[Window, Window], size: Size) -> list[list[str]]:

@@ -20,7 +20,6 @@ from padviz.engine.limbs import (
     to_bytes,
     to_ints,
     totals,
-    value_at,
 )
 from padviz.errors import PadvizError
 from padviz.network.listing import layer_rows
@@ -44,7 +43,6 @@ def test_limbs_are_the_integers(values: list[int]) -> None:
     assert to_ints(tally).tolist() == [values]
     assert from_bytes(to_bytes(tally)).tolist() == [values]
     assert (largest(tally), smallest(tally)) == (max(values), min(values))
-    assert value_at(tally, 0, -1) == values[-1]
     assert largest_difference(tally, tally[..., ::-1]) == max(
         abs(x - y) for x, y in zip(values, values[::-1], strict=True)
     )

@@ -14,9 +14,8 @@ from padviz.axis.operations import Window
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
-from padviz.engine.limbs import HOLDS
 from padviz.engine.product import Product
-from padviz.engine.tally import Maps, Tally, limbs_for
+from padviz.engine.tally import Maps, Tally, limbs_in
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network
@@ -213,8 +212,7 @@ def _check_sizes(walk: Walk) -> None:
 
     backward(walk.network, dict.fromkeys(walk.targets, 1), pull)
     for i, most in bounds.items():
-        wide = is_exact(walk) and most >= HOLDS
-        _check_size(walk, walk.network.layers[i].inputs[0] if i else 0, limbs_for(most) if wide else 1)
+        _check_size(walk, walk.network.layers[i].inputs[0] if i else 0, limbs_in(most, is_exact(walk)))
 
 
 def _check_work(walk: Walk) -> None:

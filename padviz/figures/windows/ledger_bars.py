@@ -95,7 +95,7 @@ def _axis(
     from matplotlib.ticker import MaxNLocator
 
     ax = axes_at(figure, x, y, *size)
-    most = max([1, *(max(*row.declared, row.consumed[0], row.consumed[1] + row.overhang) for row in rows)])
+    most = max([1, *(max(*row.declared, *row.reads) for row in rows)])
     reach = 1.35 * most
     for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
         _bars(ax, at, row, _mark(row.uneven, layer.convolution), 0.02 * reach)
@@ -119,8 +119,7 @@ def _axis(
 
 
 def _bars(ax: Axes, at: int, row: AxisPadding, mark: dict[str, Any], apart: float) -> None:
-    reads = row.consumed[0], row.consumed[1] + row.overhang
-    for sign, declared, read in zip((-1, 1), row.declared, reads, strict=True):
+    for sign, declared, read in zip((-1, 1), row.declared, row.reads, strict=True):
         ax.barh(at, sign * read, 0.7, **mark)
         ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
         end = sign * (max(read, declared) + apart)

@@ -45,7 +45,7 @@ def cannot(today: Case) -> list[str]:
     ['At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
     """
     rows = [(each.layer, row) for each in today.uneven for row in each.axes.values()]
-    odd = [(name, row) for name, row in rows if row.uneven and total(row) % 2]
+    odd = [(name, row) for name, row in rows if row.uneven and sum(row.reads) % 2]
     said = []
     if today.uneven and not today.near:
         which = odd_window(today.network, today.size)
@@ -53,7 +53,7 @@ def cannot(today: Case) -> list[str]:
         said.append(f"No balanced size is near{why}")
     if odd:
         name, row = odd[0]
-        many = f"{total(row)} row{'' if total(row) == 1 else 's'} of padding in all, an odd number"
+        many = f"{sum(row.reads)} row{'' if sum(row.reads) == 1 else 's'} of padding in all, an odd number"
         at = in_words(today.size)
         said.append(f"At {at} no pads make {name} even: its {row.output} units read {many}.")
     if not today.network.pads:
@@ -61,14 +61,9 @@ def cannot(today: Case) -> list[str]:
     return said
 
 
-def total(row: AxisPadding) -> int:
-    """Count the rows of padding that a window consumes in all."""
-    return sum(row.consumed) + row.overhang
-
-
 def _halved(row: AxisPadding) -> int | None:
     """Halve the rows that a window consumes; where the axis is circular it keeps its pads. None where they are odd."""
-    rows = sum(row.declared) if row.circular else total(row)
+    rows = sum(row.declared) if row.circular else sum(row.reads)
     return None if rows % 2 or (row.circular and row.declared[0] != row.declared[1]) else rows // 2
 
 

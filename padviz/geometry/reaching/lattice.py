@@ -7,6 +7,7 @@ from math import ceil, lcm
 from typing import NamedTuple
 
 from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window, place
+from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
@@ -135,4 +136,4 @@ def _local(layer: Layer, axis: int, n: int) -> bool:
 
 def wraps(op: Window, n: int) -> bool:
     """Tell whether a window pads with rows of the far side."""
-    return op.mode == "circular" and max(place(op, n)[:2]) > 0
+    return SCHEMES[op.mode].wraps and max(place(op, n)[:2]) > 0

@@ -13,12 +13,13 @@ of a slice is one crop, and rows that are joined again are the padding, or the r
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 from padviz.axis.operations import MOST_ROWS, Blocks, Op, Window
-from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, fold
+from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
@@ -357,22 +358,10 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
         if [*rows[before : before + n]] != [*range(n)]:
             continue
         for mode in TRIED:
-            if [*rows] == _folded(mode, n, before, len(rows) - n - before):
-                return before, mode
+            with suppress(SizeError):
+                if [*rows] == padded_rows(mode, n, before, len(rows) - n - before):
+                    return before, mode
     raise Stuck("joins rows of a map in an order that no padding has")
-
-
-def _folded(mode: str, n: int, before: int, after: int) -> list[Row] | None:
-    """Fold the padded axis: the row that each place reads, or None where it reads nothing."""
-    try:
-        ends = fold(mode, n, before, after)
-    except SizeError:
-        return None
-    head, tail = range(-before, 0), range(n, n + after)
-    if ends is None:
-        return [*(None for _ in head), *range(n), *(None for _ in tail)]
-    (a, b), (c, d) = ends
-    return [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)]
 
 
 def rolled(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:

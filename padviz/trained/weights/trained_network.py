@@ -91,8 +91,7 @@ class Places:
         stride = op.stride if isinstance(op, Window | Transposed) else 1
         if layer.name not in self.windows:
             return stride, offset, None
-        read = axis_padding(*self.windows[layer.name][axis])
-        return stride, offset, (read.consumed[0], read.consumed[1] + read.overhang)
+        return stride, offset, axis_padding(*self.windows[layer.name][axis]).reads
 
 
 def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
