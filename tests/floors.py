@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
-    ("errors", "version", "engine", "intervals"),
+    ("errors", "version", "engine", "intervals", "progress"),
     ("files", "axis"),
     ("network",),
     ("sources", "counting", "geometry", "nn"),

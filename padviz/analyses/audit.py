@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -20,19 +20,17 @@ from padviz.analyses.result import Result
 from padviz.analyses.usage import fairness
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.network.rewrites import as_asked, with_same
+from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
-from padviz.reports.tables import by, by_axis, pixels, some_names
+from padviz.reports.tables import by_axis, pixels, some_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
     from padviz.trained.trying.trial import Trial
-
-
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 class AuditResult(Result[Remedy], Audit):
@@ -213,7 +211,7 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
     sheet = Table(SHEET, [row for each in rows for row in each])
-    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits], files=())
+    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits])
 
 
 def _rows(audit: Audit | Failed) -> list[Row]:
@@ -226,7 +224,7 @@ def _rows(audit: Audit | Failed) -> list[Row]:
 
 def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
     """Lay out all of one network, on one screen."""
-    title = f"{audit.title}, {by(audit.size)}, to {some_names(audit.target, NAMED)}"
+    title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
     title += f", {_plain(audit.outcome)} multiply-adds" if audit.outcome.macs else ""
     blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
     helped = _compared(audit, tried) if audit.remedies else []
@@ -240,12 +238,12 @@ def _sentences(audit: Audit) -> list[tuple[str, str]]:
 def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
     """Lay out a heading, the verdict and all remedies of a network."""
     if isinstance(audit, Failed):
-        return [Heading(f"{audit.title}, {by(audit.size)}: {audit.error}")]
+        return [Heading(f"{audit.title}, {in_words(audit.size)}: {audit.error}")]
 
     def edit_of(row: Row) -> str:
         return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
-    heading = Heading(f"{audit.title}, {by(audit.size)}: {audit.verdict}")
+    heading = Heading(f"{audit.title}, {in_words(audit.size)}: {audit.verdict}")
     sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), _rows(audit))
     return [heading, sentences, table, Lines(audit.cannot)]

@@ -154,7 +154,7 @@ def report_of(items: Sequence[Item], varies: str) -> Report:
         for label, counts in items
     ]
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
-    return Report("compare", facts, [[table]], files=())
+    return Report("compare", facts, [[table]])
 
 
 def _figures(counts: CountMap) -> Any:

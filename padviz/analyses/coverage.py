@@ -13,9 +13,9 @@ from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
-from padviz.network.network import ENDS, Network
+from padviz.network.network import ENDS, Network, in_words
 from padviz.reports.report import Column, Heading, Report, Table, columns
-from padviz.reports.tables import by, rounded
+from padviz.reports.tables import rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,7 +117,7 @@ def coverage(
 SHEET = "full max min share_mean share_centre share_corner"
 SCREEN = (
     Column("layer"),
-    Column("units", of=lambda row: by([row[axis] for axis in ENDS if axis in row])),
+    Column("units", of=lambda row: in_words([row[axis] for axis in ENDS if axis in row])),
     Column("full", "paths", lambda full: _rounded(full)),
     Column("least", of=lambda row: row["min"] / (row["full"] or 1)),
     Column("share_mean", "mean"),
@@ -135,7 +135,7 @@ def report_of(maps: Sequence[CountMap]) -> Report:
     rows, first = [*map(_row, maps)], maps[0]
     axes = first.network.axes
     size = first.size[-len(axes) :]
-    heading = Heading(f"{first.network.title}, {by(size)}: share of each unit's paths that starts at real pixels")
+    heading = Heading(f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real pixels")
     facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
     screen = [heading, Table(SCREEN, rows)]
     return Report(
@@ -143,7 +143,6 @@ def report_of(maps: Sequence[CountMap]) -> Report:
         {**facts, "layers": rows},
         [screen],
         Table(columns(f"layer {' '.join(axes)} {SHEET}"), rows),
-        files=(),
     )
 
 

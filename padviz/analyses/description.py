@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-LINES = 10  # of what Python prints
+from padviz.analyses.result import LINES
+
 SHOWN = 20  # lines in a notebook; the rest is folded
 
 

@@ -15,9 +15,11 @@ from padviz.analyses.repadded import runners_of
 from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable
+from padviz.network.network import in_words
+from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Facts, Report, Table, columns
-from padviz.reports.tables import by, named, once
+from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.weights.reading import as_trained
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.trained.weights.trained_network import Trained
-
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 class DetectResult(Result[PositionMap], Detectability):
@@ -164,7 +164,6 @@ def report_of(scores: Detectability) -> Report:
         {**about, **picked(scores, "tops lefts notes"), "maps": maps},
         [[Facts(_stimulus_facts(scores)), figures(scores)]],
         Table((*columns("padding top left"), value), sheet),
-        files=(),
     )
 
 
@@ -186,7 +185,7 @@ def _stimulus_facts(scores: Detectability) -> list[tuple[str, Any]]:
         stimulus = f"{scores.stimulus}, shifted under the frame by up to {scores.tops[-1]} px"
     below = "the contrast at which this class, the background's, is no longer seen"
     return [
-        ("network", f"{scores.title}, {by(scores.size)} pixels"),
+        ("network", f"{scores.title}, {in_words(scores.size)} pixels"),
         ("shown", stimulus),
         ("output", printable(scores.output)),
         *(() if scores.class_ is None else [("class", scores.class_)]),

@@ -11,9 +11,8 @@ from padviz.analyses.asked import asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.differences import Difference, differences
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
-from padviz.reports.tables import by
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +78,7 @@ def report_of(
     """Report where two networks part; with `check`, any difference fails."""
     table = Table(DIFFERENCES, rows)
     facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
-    names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {by(size)}"
+    names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
     heading = Heading(names if rows else f"{names}: no difference in size or padding")
     level: Level = "error" if check else "warning"
     findings = [

@@ -11,9 +11,10 @@ from padviz.analyses.asked import names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import DescriptionError
+from padviz.network.network import in_words
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by, once, some_names
+from padviz.reports.tables import once, some_names
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.weights.reading import as_trained
 
@@ -153,14 +154,14 @@ def report_of(mean_filters: MeanFilters) -> Report:
     """Report the mean filters of a network."""
     rows = mean_filters.rows
     notes = Lines([LEGEND, *_notes(mean_filters)], marks=[STRIDED] if any(row.strided for row in rows) else [])
-    heading = Heading(f"{mean_filters.title}, {by(mean_filters.size)}: mean filters")
+    heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
     screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]
     sheet = Table(SHEET, [axis for row in rows for axis in _axes(row)])
     keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
     facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
-    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], sheet, files=())
+    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], sheet)
 
 
 def _uneven(row: MeanFilter) -> bool:

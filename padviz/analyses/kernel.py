@@ -13,8 +13,8 @@ from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
 from padviz.network.rewrites import canonical, padding_in_words
+from padviz.reports import tables
 from padviz.reports.report import Heading, Report, Table, Verbatim, columns
-from padviz.reports.tables import pixels as in_words
 
 
 class KernelResult(Result[Illustration]):
@@ -61,7 +61,7 @@ def kernel(
 
     pixels = on_axes(as_size(size), AXES[2])
     if max(pixels) > MOST:
-        raise OptionError(f"{in_words(pixels)} does not fit on a screen", option="size", hint=f"use up to {MOST}")
+        raise OptionError(f"{tables.pixels(pixels)} does not fit on a screen", option="size", hint=f"use up to {MOST}")
     schemes = dict.fromkeys(canonical(scheme) or "zero" for scheme in names(padding) or ("zero",))
     layers = tuple(illustrate(kernel, stride, dilation, pixels, scheme) for scheme in schemes)
     if pixel is not None:
@@ -79,7 +79,7 @@ def report_of(illustrations: Sequence[Illustration], pixel: Pixel | None) -> Rep
     layers = [_facts(layer, pixel) for layer in illustrations]
     screen = [block for layer in illustrations for block in (Heading(_title(layer)), Verbatim(_beside(layer, pixel)))]
     sheet = Table(columns("padding grid row column value"), [row for facts in layers for row in _cells(facts)])
-    return Report("kernel", {"layers": layers}, [screen], sheet, files=())
+    return Report("kernel", {"layers": layers}, [screen], sheet)
 
 
 def _title(layer: Illustration) -> str:

@@ -18,10 +18,10 @@ from padviz.geometry.costs import costs as counted_costs
 from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
 from padviz.network.layer import Layer
 from padviz.network.listing import layer_rows
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by, once, readable
+from padviz.reports.tables import once, readable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -261,9 +261,9 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
     more = AROUND if signal else ()
     about = Lines((f"{_total(counted)}.", *([LOOK_AHEAD] if signal else ())))
-    screen = [Heading(f"{network.title}, {by(size)}"), Table((*LISTED, *more), listed), about]
+    screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), about]
     whole = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
-    return Report("layers", {**whole, "layers": facts}, [screen], Table((*SHEET, *more), listed), files=())
+    return Report("layers", {**whole, "layers": facts}, [screen], Table((*SHEET, *more), listed))
 
 
 def _total(costs: Costs) -> str:
@@ -277,7 +277,7 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
     """Report what the layers of a network cost."""
     facts = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
     table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
-    screen = [Heading(f"{network.title}, {by(size)}: {_total(counted)}"), table]
+    screen = [Heading(f"{network.title}, {in_words(size)}: {_total(counted)}"), table]
     return Report(
         "costs", {**facts, "layers": plain(counted.layers)}, [screen], Table(columns("layer macs"), counted.layers)
     )

@@ -14,13 +14,13 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Layer
-from padviz.network.network import Network
+from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx.file import Repadded, check_options, repad_file
 from padviz.repadding.plan import Change
 from padviz.repadding.verify import open_axes
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
-from padviz.reports.tables import by, once, some_names
+from padviz.reports.tables import once, some_names
 from padviz.sources import MODULE
 from padviz.sources.tracing.reading import AS_IT_IS
 
@@ -192,7 +192,7 @@ def _maps(repadded: Repadded) -> list[CountMap]:
 
 
 def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    yield "network", f"{repadded.source.title}, {by(repadded.plan.size)} pixels"
+    yield "network", f"{repadded.source.title}, {in_words(repadded.plan.size)} pixels"
     if padding:
         yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
         names = f": {some_names(repadded.changed)}" if repadded.changed else ""
@@ -212,7 +212,7 @@ def _at(repadded: Repadded) -> str:
     """Say at which sizes a file that leaves its size open was verified."""
     if not open_axes(repadded.source):
         return ""
-    sizes = " and ".join(map(by, repadded.verified))
+    sizes = " and ".join(map(in_words, repadded.verified))
     return f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
 
 
@@ -283,7 +283,7 @@ def _edit(change: Change) -> str:
 
 
 def _pads(layer: Layer) -> str:
-    return by(["+".join(map(str, getattr(op, "padding", ()))) for op in layer.ops])
+    return in_words(["+".join(map(str, getattr(op, "padding", ()))) for op in layer.ops])
 
 
 def _reads(layer: Layer) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,11 @@ from padviz.analyses.door import Door
 from padviz.analyses.repadded import runners_of
 from padviz.analyses.result import Result
 from padviz.axis.padding_modes import RUNNING_ON
+from padviz.network.network import in_words
+from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import by, named
+from padviz.reports.tables import named
 from padviz.trained.border_responses import READING, BorderResponse, BorderResponses
 from padviz.trained.weights.reading import as_trained
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.trained.weights.trained_network import Trained
-
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 class ResponsesResult(Result[BorderResponse], BorderResponses):
@@ -113,7 +113,7 @@ def responses(
 def report_of(responses: BorderResponses) -> Report:
     """Report the border responses of a network."""
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
-    title = Heading(f"{responses.title}, {by(responses.size)}, {inputs} ({responses.inputs}): E at the border")
+    title = Heading(f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the border")
     means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]
     facts = {
         **picked(responses, "network size inputs"),
@@ -125,7 +125,7 @@ def report_of(responses: BorderResponses) -> Report:
     facts |= {"layers": layers, "notes": responses.notes}
     sheet = [*map(flat, layers)]
     screen = [Lines([responses.verdict]), title, _table(responses), Lines([READING])]
-    return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet), files=())
+    return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet))
 
 
 def _row(row: BorderResponse) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _table(responses: BorderResponses) -> Table:
     """Tabulate E by layer and padding, and its mean over layers; what is wrong with a layer stands in place of E."""
     rows: dict[str, dict[str, Any]] = {}
     for row in responses.rows:
-        about = {"layer": row.layer, "map": by((row.channels, *row.shape)), "aware": row.aware}
+        about = {"layer": row.layer, "map": in_words((row.channels, *row.shape)), "aware": row.aware}
         energy = row.note or ("-" if row.energy.mean is None else row.energy.mean)
         rows[row.layer] = {**about, **rows.get(row.layer, {}), named(row.padding): energy}
     mean = {"layer": "mean", **{named(padding): responses.mean(padding) for padding in responses.paddings}}

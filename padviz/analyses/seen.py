@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.trial import about
 from padviz.network.network import Size
+from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.trained.trying.seen import Seen
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.trained.weights.trained_network import Trained
-
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 class SeenResult(Result[Seen], Seen):
@@ -130,7 +129,7 @@ def report_of(seen_map: Seen) -> Report:
     edge = {"seen": seen_map.edge, "usage": seen_map.edge_usage}
     facts |= {**picked(seen_map, "by_usage by_distance gain"), "edge": edge}
     facts |= picked(seen_map, "values usage distance notes")
-    return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet), files=())
+    return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet))
 
 
 DOOR = Door(

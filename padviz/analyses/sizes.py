@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ from padviz.geometry.balance.nearest import odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network, Size, sizes_in
 from padviz.network.rewrites import circular_axes
+from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
@@ -36,7 +37,7 @@ def sizes(
     layer: str | Iterable[str] | None = None,
     *,
     axis: str = "both",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> SizesResult:
     """Find the sizes, of those to look at, at which no layer reads its padding unevenly.
 

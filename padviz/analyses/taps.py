@@ -12,10 +12,10 @@ from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.geometry.tap_exposure import TapExposure, tap_exposure
-from padviz.network.network import ENDS, Network, Size
+from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.reports.facts import tap_facts
 from padviz.reports.report import POOL, Column, Heading, Lines, Report, Table, kind
-from padviz.reports.tables import by, once
+from padviz.reports.tables import once
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,7 +79,7 @@ def taps(
 
 LAYER = (Column("layer"), kind(lambda row: row))
 COUNTED = (
-    Column("taps", of=lambda row: by(row.grid.shape)),
+    Column("taps", of=lambda row: in_words(row.grid.shape)),
     Column("units"),
     Column("least", of=lambda row: int(row.grid.min())),
     Column("most", of=lambda row: int(row.grid.max())),
@@ -100,11 +100,9 @@ def report_of(rows: Sequence[TapExposure], network: Network, size: Size) -> Repo
     """Report the tap exposure of some layers of a network."""
     facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
     table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
-    heading = Heading(f"{network.title}, {by(size)}: units whose tap reads a real pixel")
+    heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
     marks = () if all(row.convolution for row in rows) else (POOL,)
-    return Report(
-        "taps", facts, [[heading, table, Lines((), marks=marks)]], Table(_sheet(network.axes), rows), files=()
-    )
+    return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(_sheet(network.axes), rows))
 
 
 def _imbalance(row: TapExposure) -> str:

@@ -16,10 +16,10 @@ from padviz.cutting.handover import Handover, keywords
 from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, plan_tiles
 from padviz.cutting.verify import Verified, verify
 from padviz.errors import DescriptionError
-from padviz.network.network import Network, as_size
+from padviz.network.network import Network, as_size, in_words
 from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
-from padviz.reports.tables import by, once
+from padviz.reports.tables import once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,7 +249,7 @@ class Planned:
     chunks: Chunks | None = None
 
 
-SIZES = (Column("tile", show=by), Column("keeps", show=by), Column("cost", "times the pixels", "{:,.2f}"))
+SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
 
 
 def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Planned) -> Report:
@@ -289,7 +289,7 @@ def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Pla
         screen.append([Heading(_listing(network, more)), Table(SIZES, more.sizes)])
     if recipe:
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
-    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1, files=())
+    return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
 
 
 def _listing(network: Network, more: Planned) -> str:
@@ -343,9 +343,9 @@ def plan_in_words(plan: Plan) -> str:
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
     pixels = "input samples" if len(plan.image) == 1 else "pixels"
-    tiles = f"tiles of {by(plan.tile)} keep {by(steps)}"
+    tiles = f"tiles of {in_words(plan.tile)} keep {in_words(steps)}"
     image = _named(plan.network.axes, plan.image)
-    return f"{tiles}; {by(counts)} tiles cover {image}; {plan.cost:.2f} times the {pixels}."
+    return f"{tiles}; {in_words(counts)} tiles cover {image}; {plan.cost:.2f} times the {pixels}."
 
 
 def words_of(plan: Plan) -> list[str]:
@@ -396,7 +396,9 @@ def comparison(verified: Verified) -> str:
     """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
     holds = "Verified" if verified.holds else "Not exact"
     px = "input samples" if len(verified.image) == 1 else "px"
-    where = f"checked at {by(verified.image)} {px} of noise in {verified.tiles} tiles of {by(verified.tile)}"
+    where = (
+        f"checked at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
+    )
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from padviz.analyses.door import Door
 from padviz.analyses.repadded import repadded
 from padviz.analyses.result import Result
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
+from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.reports.tables import by, pixels
+from padviz.reports.tables import pixels
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 from padviz.trained.trying.wording import against, answer, cell, needs
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.trained.weights.trained_network import Trained
-
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 class TrialResult(Result[TrialRow], Trial):
@@ -129,12 +128,12 @@ def report_of(tried: Trial) -> Report:
     )
     screen = [Lines([sentence]), Heading(heading), table, Lines(needs(tried))]
     facts = {"answer": sentence, **trial_facts(tried)}
-    return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet), files=())
+    return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet))
 
 
 def about(outcome: Trial | Seen, what: str) -> str:
     pictures = f"{outcome.pictures} picture{'' if outcome.pictures == 1 else 's'} in {outcome.images}"
-    return f"{outcome.title}, {by(outcome.size)}; {what} of {pictures}"
+    return f"{outcome.title}, {in_words(outcome.size)}; {what} of {pictures}"
 
 
 def _figure(name: str) -> Column:

@@ -20,13 +20,13 @@ from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, pa
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.declared import declared
-from padviz.network.network import ENDS, Network, Size
+from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.facts import ledger_facts
 from padviz.reports.report import POOL, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns, kind
-from padviz.reports.tables import by, by_axis, pixels, some_names
+from padviz.reports.tables import by_axis, pixels, some_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -236,7 +236,7 @@ def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], ad
             rows.append(row._replace(moved=by_axis(moved) if known else None, rim=own.short if own else None))
     legend = "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim (near, far)."
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
-    return [Heading(f"{network.title}, {by(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
+    return [Heading(f"{network.title}, {in_words(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
@@ -250,7 +250,7 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
 
 def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -> Iterator[Finding]:
     """Yield each window that is uneven or fails, and the verdict."""
-    at, file = f"{ledger.network} at {by(ledger.size)}", model if model.endswith(".toml") else ""
+    at, file = f"{ledger.network} at {in_words(ledger.size)}", model if model.endswith(".toml") else ""
     for layer in ledger.layers:
         if layer.uneven or (check == "remainders" and layer.has_remainder):
             level: Level = "error" if fails(layer, check) else "warning"

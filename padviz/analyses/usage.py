@@ -13,13 +13,13 @@ from padviz.analyses.result import Result
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Summary, percent, unit_text
 from padviz.errors import OptionError
-from padviz.network.network import Network
+from padviz.network.network import AXES, Network, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.reports import signal
 from padviz.reports.documents import plain
 from padviz.reports.fair_shares import Said, fair_shares, heads, left_out
 from padviz.reports.report import Column, Facts, Report, Table
-from padviz.reports.tables import by, readable
+from padviz.reports.tables import readable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,7 +117,6 @@ def _depth(side: int) -> Callable[[Summary], int | None]:
     return lambda summary: summary.rim.depths[side] if summary.rim else None
 
 
-AXES = ("height", "width")
 ASKED = (
     Column("network"),
     Column("height", of=lambda summary: summary.size[0]),
@@ -128,10 +127,10 @@ ASKED = (
 FIGURES = (  # of a map, for CSV and for the index of an export
     Column("target", of=lambda summary: " ".join(summary.target.names)),
     *map(_figure, ("min", "max", "mean", "marginalised")),
-    *(_figure(f"{name}.{axis}") for name in ("asymmetry", "skew") for axis in AXES),
+    *(_figure(f"{name}.{axis}") for name in ("asymmetry", "skew") for axis in AXES[2]),
     *(_figure(f"share.{name}", name) for name in ("starved", "overused", "unused")),
     *(_figure(f"share.{name}", f"{name}_share") for name in ("least", "most")),
-    *(_figure(f"share.skew.{axis}") for axis in AXES),
+    *(_figure(f"share.skew.{axis}") for axis in AXES[2]),
     *(Column(f"rim_{side}", of=_depth(i)) for i, side in enumerate(("top", "bottom", "left", "right"))),
 )
 
@@ -141,12 +140,12 @@ def report_of(counts: CountMap) -> Report:
     if len(counts.network.axes) == 1:
         return signal.usage(counts, (*ASKED, *FIGURES))
     summary, screen = counts.summary(), [Facts(_facts(counts))]
-    return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]), files=())
+    return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]))
 
 
 def _facts(counts: CountMap) -> Iterator[tuple[str, Any]]:
     summary = counts.summary()
-    yield "network", f"{summary.network}, {by(summary.size)} pixels"
+    yield "network", f"{summary.network}, {in_words(summary.size)} pixels"
     yield "padding", padding_in_words(summary.padding)
     yield "target", _target(summary)
     yield from heads(counts)
@@ -187,8 +186,8 @@ def _target(summary: Summary) -> str:
     layers, shapes = summary.target.layer, summary.target.shape
     if isinstance(layers, str):
         units = "" if summary.unit is None else f", unit {unit_text(summary.unit)}"
-        return f"{layers}, {by(shapes)} units{units}"
-    return ", ".join(f"{layer} {by(shape)}" for layer, shape in zip(layers, shapes, strict=True))
+        return f"{layers}, {in_words(shapes)} units{units}"
+    return ", ".join(f"{layer} {in_words(shape)}" for layer, shape in zip(layers, shapes, strict=True))
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:

@@ -64,15 +64,10 @@ CODES = {
     "3": "Partly done: some items of an export failed.",
     "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
 }
-MOVED = {
-    "--range": "--size",
-    "--sizes": "--size",
-    "--image": "--size",
-    "--output": "-o for a file, --layer for a map",
-    "--margin": "padviz tiles MODEL",
-}
-
-OTHERS = {  # what other programs have
+OTHERS = {  # what other programs have, or earlier versions had
+    "--range": "use --size",
+    "--output": "use -o for a file, --layer for a map",
+    "--margin": "use padviz tiles MODEL",
     "--json": "use --format json",
     "-V": "use --version",
     "--overlap": "padviz tiles works out what tiles must overlap: leave it out",
@@ -238,7 +233,7 @@ def _unknown(error: click.NoSuchOption) -> str:
     names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = nearest(name.lstrip("-"), names, 1).replace("mean ", "mean --")
-    hint = f"use {MOVED[name]}" if name in MOVED else OTHERS.get(name) or near or f"{path} --help lists them"
+    hint = OTHERS.get(name) or near or f"{path} --help lists them"
     return f"no option {name}; {hint}"
 
 

@@ -52,7 +52,7 @@ def command(
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
     """
-    from padviz.analyses.asked import asked as as_asked
+    from padviz.analyses.asked import asked as asked_for
     from padviz.analyses.tiles import Planned, report_of, verify_tiles, words_of
     from padviz.cutting.chunks import chunks_of
     from padviz.cutting.context import contexts_of
@@ -72,7 +72,7 @@ def command(
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
     with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
-        whole = trained.network if trained else as_asked(options.loaded(model, size), size, padding, same)[0]
+        whole = trained.network if trained else asked_for(options.loaded(model, size), size, padding, same)[0]
     network, image = upto(whole, returned(layers or None, whole)), whole.pixels(size)
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from padviz.errors import OptionError, PadvizError
 from padviz.geometry.reaching.lattice import lattice_on
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[No
         better = None if size is None else _fitting(load, size)
         if better is None or better == size:
             raise
-        what, hint = " x ".join(map(str, size or ())), " x ".join(map(str, better))
+        what, hint = in_words(size or ()), in_words(better)
         reason = f"the network does not take {what}, where its maps part"
         raise OptionError(reason, option="size", hint=f"pad the image to {hint}") from None
 

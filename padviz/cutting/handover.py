@@ -5,7 +5,7 @@ Each call is run in its library by tests/cutting/test_libraries.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 from padviz.cutting.plan import Plan
 from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError
+from padviz.network.network import in_words
 
 # The argument for the weights of a tile's pixels, and the weight of those that are not exact. toolbelt clips sums of
 # weights at 2.2e-16.
@@ -99,7 +100,7 @@ def _sizes(library: str, sides: list[_Side]) -> str:
     MONAI and pytorch-toolbelt fit their step to one size, and TorchIO has no overlap on an axis with one tile.
     """
     if library != "torchio" or any(side.tile == side.image for side in sides):
-        return f"for images of {_by(side.image for side in sides)} only: plan again for each size"
+        return f"for images of {in_words(side.image for side in sides)} only: plan again for each size"
     if all(side.lattice == 1 for side in sides):
         return ""
     ends = dict.fromkeys((side.lattice, side.image % side.lattice) for side in sides)
@@ -215,16 +216,12 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
 
 def _spacing(sides: list[_Side], steps: list[int]) -> list[str]:
     """Say what of a tile has weight, how far tiles are apart, and why that is less than in the plan."""
-    right = _by(side.right.stop - side.right.start for side in sides)
-    planned, apart = _by(side.step for side in sides), _by(steps)
+    right = in_words(side.right.stop - side.right.start for side in sides)
+    planned, apart = in_words(side.step for side in sides), in_words(steps)
     said = [f"# {right} px of a tile are right and get weight 1; tiles start {apart} px apart"]
     if apart == planned:
         return said
     return [f"{said[0]},", f"# not {planned} as in the plan: at the image's end two wrong tiles would be averaged"]
-
-
-def _by(lengths: Iterable[int]) -> str:
-    return " x ".join(map(str, lengths))
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
@@ -276,7 +273,7 @@ def _spaced(sides: list[_Side]) -> str:
 
 
 def _whole_steps(sides: list[_Side]) -> str:
-    return _by(side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
+    return in_words(side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
 
 
 def _dense(sides: list[_Side], library: str) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from padviz.cutting.plan import Plan, Tile
 from padviz.errors import OptionError
 from padviz.network.network import in_words
-
-Progress = Callable[[int, int], None]
+from padviz.progress import Progress
 
 
 def tiled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import index
@@ -223,8 +223,8 @@ def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
     return tuple(size)
 
 
-def in_words(size: Sequence[int]) -> str:
-    """Write a size as people do.
+def in_words(size: Iterable[object]) -> str:
+    """Write a size, or the shape of an array, as people do.
 
     >>> in_words((240, 320)), in_words((16000,))
     ('240 x 320', '16000')

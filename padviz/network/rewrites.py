@@ -88,7 +88,7 @@ def with_padding(network: Network, padding: str | None) -> Network:
     return network if padding is None else _repadded(network, padding)
 
 
-def as_asked(network: Network, layers: tuple[str, ...] = (), padding: str | None = None) -> Network:
+def as_asked(network: Network, layers: tuple[str, ...], padding: str | None) -> Network:
     """Cut a network after some layers and pad it otherwise, as options ask for it; its title says both.
 
     >>> import padviz

@@ -143,7 +143,7 @@ def explorer(
     base: int,
     padding: Sequence[str | None] | None,
     layer: str | None,
-    heads: str | None = None,
+    heads: str | None,
 ) -> Explorer:
     """Make the page of a network that is loaded at each size; the size at `base` is shown first."""
     first = networks[base][1]

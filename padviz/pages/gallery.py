@@ -12,10 +12,10 @@ STYLES = ("look", "gallery")
 MODULES = ("state", "gallery")  # each after those that it imports
 
 
-def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str] | None = None) -> str:
+def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> str:
     """Write the gallery as HTML: cards as `padviz.exports.cards` makes them, and of what failed the name and the error.
 
-    >>> "<h1>Maps</h1>" in gallery("Maps", [])
+    >>> "<h1>Maps</h1>" in gallery("Maps", [], {})
     True
     """
     filters = {
@@ -23,7 +23,7 @@ def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str,
         for key in ("what", "network", "size", "padding")
     }
     images = "'self' file: data:"
-    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed or {}, "images": images}
+    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed, "images": images}
     return filled("gallery.html.j2", STYLES, MODULES, **facts)
 
 

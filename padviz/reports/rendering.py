@@ -66,8 +66,8 @@ def _fitted(table: Table) -> str:
 
 def to_json(report: Report) -> str:
     """Write the JSON object, its schema's version first and the files that were drawn last."""
-    files = {} if report.files is None else {"files": [*report.files]}
-    return documents.to_json({"schema_version": SCHEMAS.get(report.name, 1), **report.facts, **files})
+    head = {"schema_version": SCHEMAS.get(report.name, 1)}
+    return documents.to_json({**head, **report.facts, "files": [*report.files]})
 
 
 def to_csv(report: Report) -> str:

@@ -142,5 +142,5 @@ class Report:
     sheet: Table | None = None
     paper: Sequence[Sequence[Block]] = ()
     findings: Sequence[Finding] = ()
-    files: Sequence[str] | None = None
+    files: Sequence[str] = ()
     code: int = 0

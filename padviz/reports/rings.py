@@ -7,9 +7,9 @@ from typing import Any
 
 from padviz.counting.shares.summary import percent
 from padviz.intervals import FEW, IMAGES, Estimate, measurable
+from padviz.network.network import in_words
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.reports.tables import by
 from padviz.scoring.rings.bands import Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.rings.parts import LARGE, SMALL, Places
@@ -39,14 +39,14 @@ def report_of(scored: Rings | Bands) -> Report:
         [Heading("Recall of objects that no border cuts"), Table(_sizes(scored), scored.rings, SIZES)],
     ]
     if scored.beside:
-        size = by(scored.beside.size)
+        size = in_words(scored.beside.size)
         heading = Heading(f"{scored.beside.network} at {size} where objects are, of images stretched to that size")
         screen.append([heading, Table(_beside(scored), scored.rings)])
     if scored.classes:
         rows = [*scored.classes.items()]
         screen.append([Heading("AP by class, and its objects in all rings"), Table(_classes(scored), rows)])
         screen.append([Heading("Recall by class"), Table(_recall_of_classes(scored), rows)])
-    return Report("rings", plain(scored), screen, sheet_of(scored), files=())
+    return Report("rings", plain(scored), screen, sheet_of(scored))
 
 
 def _of_bands(bands: Bands) -> Report:
@@ -54,7 +54,7 @@ def _of_bands(bands: Bands) -> Report:
     columns = [_place(bands), Column("count", counted), Column("figure", NAMES[bands.figure], percents)]
     first = Lines((*findings(bands), *compared(bands), CAUSE))
     screen = [Heading(about(bands)), first, Table(columns, bands.rings), Lines(about_rings(bands))]
-    return Report("rings", plain(bands), [screen, _by_side(bands)], sheet_of(bands), files=())
+    return Report("rings", plain(bands), [screen, _by_side(bands)], sheet_of(bands))
 
 
 def sheet_of(scored: Rings | Bands) -> Table:
@@ -90,7 +90,7 @@ def beside_it(scored: Rings | Bands) -> str:
     """Label fair shares in a picture by their network and size, and by how they go with what is found."""
     if isinstance(scored, Bands) or scored.beside is None:
         return ""
-    name, figure = f"fair share, {scored.beside.network} at {by(scored.beside.size)}", scored.beside.correlation
+    name, figure = f"fair share, {scored.beside.network} at {in_words(scored.beside.size)}", scored.beside.correlation
     if figure.value is None:
         return name
     return f"{name}\nSpearman with finding: {figure.value:+.2f} ({between(figure, '{:+.2f}')})"
@@ -233,7 +233,7 @@ def geometry(scored: Rings) -> list[str]:
     if scored.beside is None:
         return []
     if max((share for share in scored.beside.fair_share if share is not None), default=1) < LEAST_SHARE:
-        size = by(scored.beside.size)
+        size = in_words(scored.beside.size)
         words = f"At {size} no place of {scored.beside.network} has a fair share: its windows are larger than that"
         return [f"{words}, so that fair shares tell nothing here. Take the size at which it runs."]
     correlation = scored.beside.correlation

@@ -26,7 +26,7 @@ def usage(counts: CountMap, columns: Sequence[Column]) -> Report:
         for column in columns
         if "height" not in column.key and column.key not in ("rim_top", "rim_bottom")
     ]
-    return Report("usage", along_length(plain(summary)), [[screen]], Table(sheet, [summary]), files=())
+    return Report("usage", along_length(plain(summary)), [[screen]], Table(sheet, [summary]))
 
 
 def _renamed(key: str) -> str:

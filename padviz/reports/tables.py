@@ -88,15 +88,6 @@ def rounded(value: int) -> str:
     return f"{value / 10**power:.3f}e+{power}"
 
 
-def by(size: Sequence[int | str]) -> str:
-    """Write a size as sentences have it.
-
-    >>> by((224, 320))
-    '224 x 320'
-    """
-    return " x ".join(map(str, size))
-
-
 def pixels(size: Sequence[int]) -> str:
     """Write a size as options have it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, UnknownName, nearest
 from padviz.network.network import Size
+from padviz.progress import Progress
 from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_once, middle, middle_weights
 from padviz.trained.shuffling import SHUFFLED
 
@@ -26,7 +27,6 @@ READING = (
     "E .5: the border line is off by half of what the interior usually is. Compare E only within a network, at one "
     "normalisation and kind of input; below .02 it is noise at 16 inputs."
 )
-Progress = Callable[[int, int], None]  # images done, and all of them
 
 
 class Sides(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
+from padviz.progress import Progress
 from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
 from padviz.trained.sessions.inputs import BLANK, Inputs, images_of
 from padviz.trained.sessions.normalising import unlike
@@ -14,7 +14,6 @@ from padviz.trained.weights.trained_network import Trained
 
 Runners = list[tuple[str | None, Runner]]  # each with its padding: the network as it is first
 Notes = tuple[str, ...]
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 def respond(

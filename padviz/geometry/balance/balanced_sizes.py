@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.geometry.balance.by_size import Flags, confirmed, expected, verdict_on
 from padviz.network.network import LARGEST, Network
 from padviz.network.sizes import is_square
+from padviz.progress import Progress
 
 MOST_READ = 20  # times that a network is read for one list
 MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
@@ -47,7 +48,7 @@ def balanced_sizes(
     hi: int = 1024,
     axis: str = "both",
     among: Container[int] | None = None,
-    on_read: Callable[[int, int], None] | None = None,
+    on_read: Progress | None = None,
 ) -> BalancedSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
@@ -97,7 +98,7 @@ def balanced_sizes(
 
 
 def _read(
-    network: Network, sizes: Sequence[int], axes: Sequence[int], on_read: Callable[[int, int], None] | None
+    network: Network, sizes: Sequence[int], axes: Sequence[int], on_read: Progress | None
 ) -> tuple[set[int], set[int]]:
     """Read a network at those sizes that are nearest to its own: which are balanced, of which.
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
+from padviz.scoring.reading.tables import refuse
 from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes, usable
 
 MOST_BYTES = 1 << 30
@@ -90,14 +91,14 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     pictures = sorted(instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id))
     for picture in pictures:
         if min(picture.width, picture.height) < 1:
-            _refuse(objects, f"image {picture.id} has no pixels")
+            refuse(objects, f"image {picture.id} has no pixels")
         if max(picture.width, picture.height) > MOST_SIDE:
-            _refuse(objects, f"image {picture.id} is wider or higher than {MOST_SIDE:,} px")
+            refuse(objects, f"image {picture.id} is wider or higher than {MOST_SIDE:,} px")
     sizes = np.array([(picture.height, picture.width) for picture in pictures])
     for kind, rows in (("images", instances.images), ("categories", instances.categories)):
         ((id_, times),) = Counter(row.id for row in rows).most_common(1) or [("", 1)]
         if times > 1:
-            _refuse(objects, f"{times:,} {kind} have the id {id_!r}")
+            refuse(objects, f"{times:,} {kind} have the id {id_!r}")
     images = {picture.id: k for k, picture in enumerate(pictures)}
     categories = {category.id: k for k, category in enumerate(instances.categories)}
     names = tuple(category.name or str(category.id) for category in instances.categories)
@@ -141,7 +142,7 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
     for k, row in enumerate(rows if isinstance(rows, list) else ()):
         for name, value in row.items() if isinstance(row, dict) else ():
             if NAN.search(json.dumps(value).encode()):
-                _refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is no number")
+                refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is no number")
 
 
 def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str | Path) -> Boxes:
@@ -149,7 +150,7 @@ def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str
     areas = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in rows]
     if wrong := [row for row in rows if not all(abs(n) <= FARTHEST for n in row.bbox)]:
         what = f"annotation {wrong[0].id} of image {wrong[0].image_id} has a box that no image can hold"
-        _refuse(path, f"{what}: {[*wrong[0].bbox]}")
+        refuse(path, f"{what}: {[*wrong[0].bbox]}")
     crowd = [bool(row.iscrowd) for row in rows]
     return boxes(*_places(rows, images, categories, path), corners, 0.0, crowd, areas)
 
@@ -162,7 +163,7 @@ def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | 
     ):
         if wrong.any():
             k = int(np.argmax(wrong))
-            _refuse(path, f"detection {k}, of image {rows[k].image_id}, {what}")
+            refuse(path, f"detection {k}, of image {rows[k].image_id}, {what}")
     return found
 
 
@@ -174,9 +175,5 @@ def _places(rows: Sequence[Any], images: Any, categories: Any, path: str | Path)
         if wrong := [getattr(row, name) for row, place in zip(rows, at, strict=True) if place < 0]:
             others = f", like those of {len(wrong) - 1:,} more rows," if len(wrong) > 1 else ""
             as_ = f", which are as {next(iter(known))!r}" if known else ""
-            _refuse(path, f"{name} {wrong[0]!r}{others} is not among those of the objects{as_}")
+            refuse(path, f"{name} {wrong[0]!r}{others} is not among those of the objects{as_}")
     return of_image, of_category
-
-
-def _refuse(path: str | Path, what: str) -> NoReturn:
-    raise DescriptionError(what, where=str(path), hint="correct it, or leave it out")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
 from padviz.errors import DescriptionError, OptionError
-from padviz.scoring.reading.tables import read_rows
+from padviz.scoring.reading.tables import read_rows, refuse
 from padviz.scoring.rings.bands import Labelled
 from padviz.scoring.scenes import MOST_SIDE
 
@@ -28,22 +27,22 @@ def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
     taken = {row[0]: row[1] for row in made}
     for name, label in made:
         if label != taken[name]:
-            _refuse(labels, f"has two labels of {name}: {label!r} and {taken[name]!r}")
+            refuse(labels, f"has two labels of {name}: {label!r} and {taken[name]!r}")
     numbers = np.empty((len(there), 4))
     for k, row in enumerate(there):
         if row[0] not in taken:
             missing = sum(row[0] not in taken for row in there)
             more = f", nor of {missing - 1:,} more" if missing > 1 else ""
-            _refuse(labels, f"has no label of {row[0]}{more}; it has one of {made[0][0]}")
+            refuse(labels, f"has no label of {row[0]}{more}; it has one of {made[0][0]}")
         try:
             numbers[k] = [float(cell) for cell in row[2:]]
         except ValueError:
-            _refuse(objects, f"row {k + 2} has no number where one belongs")
+            refuse(objects, f"row {k + 2} has no number where one belongs")
     x, y, width, height = numbers.T
     sides = np.minimum(width, height) > 0, np.maximum(width, height) < MOST_SIDE
     outside = ~np.all([x >= 0, y >= 0, x <= width, y <= height, *sides], axis=0)
     if outside.any():
-        _refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
+        refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
     if {row[1] for row in there}.isdisjoint(row[1] for row in made):
         what = f"no label is among those of the objects: {made[0][1]!r} here, {there[0][1]!r} there"
         raise DescriptionError(what, where=str(labels), hint="name classes alike")
@@ -68,7 +67,3 @@ def _has_objects(path: str | Path) -> bool:
         return bool(read_rows(path, OBJECTS.split()))
     except DescriptionError:
         return False
-
-
-def _refuse(path: str | Path, what: str) -> NoReturn:
-    raise DescriptionError(what, where=str(path), hint="correct it, or leave it out")

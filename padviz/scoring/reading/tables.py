@@ -6,11 +6,16 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 
 MOST_BYTES = 1 << 28
+
+
+def refuse(path: str | Path, what: str) -> NoReturn:
+    raise DescriptionError(what, where=str(path), hint="correct it, or leave it out")
 
 
 def read_rows(path: str | Path, columns: Sequence[str], meaning: str = "") -> list[list[str]]:

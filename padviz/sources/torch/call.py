@@ -16,6 +16,7 @@ from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
+from padviz.network.network import in_words
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
@@ -203,7 +204,7 @@ class Call(calls.Call):
         if len(dims) > len(shape) or any(
             size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
         ):
-            made, known = (" x ".join(map(str, n)) or "a number" for n in (shape, shape_of(values[0].known)))
+            made, known = (in_words(n) or "a number" for n in (shape, shape_of(values[0].known)))
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 

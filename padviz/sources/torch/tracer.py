@@ -250,5 +250,5 @@ def _checked(call: Call, value: Map, tensor: Tensor) -> Map:
     if call.pooled(value):
         return replace(value, dims=tuple(map(plain, shape)))
     if value.dims is not None and shape_of(value.dims) != shape:
-        return call.broken(f"makes {' x '.join(map(str, shape))} of it, which padviz does not follow")
+        return call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
     return value

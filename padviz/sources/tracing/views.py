@@ -22,6 +22,7 @@ from padviz.axis.operations import MOST_ROWS, Blocks, Op, Window
 from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
+from padviz.network.network import in_words
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.axis_labels import (
     Batch,
@@ -77,7 +78,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     if (dims is None or not {*axes} <= {*map(axis_of, dims[-2:])}) and _is_uniform(call, x, shape):
         dims = (*map(plain, shape[:2]), *map(whole, axes, shape[-2:]))
     if dims is None:
-        before, after = (" x ".join(map(str, sizes)) for sizes in (shape_of(x.known), shape))
+        before, after = map(in_words, (shape_of(x.known), shape))
         return call.lost(f"from {before} to {after} mixes rows and columns up")
     if has_parts(dims):
         x = replace(x, by=(has_parts(x.known) and x.by) or call.name("merge"))

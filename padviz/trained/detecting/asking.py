@@ -14,6 +14,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.files.unfinished import Keeping, Unfinished
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import Size
+from padviz.progress import Progress
 from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
 from padviz.trained.detecting.detectability import LITTLE, Detectability, PositionMap, phase_of, positions
 from padviz.trained.detecting.doubts import doubts
@@ -33,7 +34,6 @@ FEW = 32  # positions at which contrasts are chosen
 MOST_POSITIONS = 250_000
 Runners = Sequence[tuple[str | None, Runner]]  # by padding; the network as it is comes first
 Keep = Callable[[int], Kept]  # what keeps so many values
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

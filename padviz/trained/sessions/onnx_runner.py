@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.sources.onnx.constants.external import numbers
 from padviz.sources.onnx.model import Constants, Model
 from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, middle_weights
@@ -114,7 +114,7 @@ class OnnxRunner:
         try:
             values: list[NDArray[Any]] = self._sessions[what].run(list(names), fed)
         except Exception as error:
-            shape = " x ".join(map(str, (len(images), self.channels, *self.size)))
+            shape = in_words((len(images), self.channels, *self.size))
             failure = f"cannot be run on {shape}: {line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
         return values

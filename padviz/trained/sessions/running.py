@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import SizeError
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
@@ -123,5 +123,5 @@ def check_room(where: str, images: int, channels: int, size: Size) -> None:
     """
     shape = images, channels, *size
     if prod(shape) > MOST_NUMBERS:
-        what = f"{' x '.join(map(str, shape))} numbers of images are too many"
+        what = f"{in_words(shape)} numbers of images are too many"
         raise SizeError(what, where=where, hint="use fewer, or a smaller `size`")

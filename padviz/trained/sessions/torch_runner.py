@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, nearest, printable
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import called, line_of
@@ -119,7 +119,7 @@ class TorchRunner:
                 return self.module(read)
 
         def failed(error: BaseException) -> DescriptionError:
-            what = f"its forward fails on {' x '.join(map(str, images.shape))}: {line_of(error)}"
+            what = f"its forward fails on {in_words(images.shape)}: {line_of(error)}"
             return DescriptionError(what, where=self.where, hint="try another `size`")
 
         return called(forward, failed)

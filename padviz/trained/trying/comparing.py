@@ -178,10 +178,5 @@ def correlation(own: Array, changed: Array) -> Array:
     return correlations
 
 
-def by(shape: Shape) -> str:
-    """Write a shape in words."""
-    return " x ".join(map(str, shape))
-
-
 def _flat(values: Array) -> Array:
     return values.reshape(len(values), -1).astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from padviz.counting.usage import usage
 from padviz.files.unfinished import Keeping, Unfinished, keeping
+from padviz.progress import Progress
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.trying.crops import Frame, crops_of
@@ -20,7 +21,7 @@ from padviz.trained.trying.seen import (
     usage_at,
 )
 from padviz.trained.trying.trial import few_pictures
-from padviz.trained.trying.tried import Pictures, Progress, added_up
+from padviz.trained.trying.tried import Pictures, added_up
 from padviz.trained.weights.trained_network import Trained
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName
 from padviz.intervals import IMAGES, Estimate, mean, share
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
@@ -208,7 +208,7 @@ class Trying:
         alike = self.output.kind == "map" and (variant.how != "resize" or after.shape == before.shape)
         parts = overlap(before.shape[1:], after.shape[1:], variant.frame, self.own.size) if alike else None
         if parts is None:
-            shapes = comparing.by(after.shape[1:]), comparing.by(before.shape[1:])
+            shapes = in_words(after.shape[1:]), in_words(before.shape[1:])
             self.left[at] = "makes {}, and {} as trained: cannot be compared".format(*shapes)
             return
         self.kept[at].append(comparing.of_maps(before[:, *parts[0]], after[:, *parts[1]]))

@@ -10,6 +10,7 @@ from padviz.axis.padding_modes import OTHER
 from padviz.errors import OptionError, PadvizError
 from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.network.network import Size, as_size
+from padviz.progress import Progress
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.running import Runner
@@ -18,7 +19,6 @@ from padviz.trained.trying.trial import Trial, Trying, Variant, doubts, room_of,
 from padviz.trained.weights.trained_network import Trained
 
 Repad = Callable[[Trained, str], tuple[Runner, list[str]]]  # what runs it under a scheme, and notes on what stays
-Progress = Callable[[int, int], None]  # what is done, and all of it
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from padviz.errors import DescriptionError, OptionError, PadvizError, printable
 from padviz.files.opened import opened
 from padviz.network.layer import CONVOLUTIONS
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 from padviz.sources import WEIGHTS
 from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
@@ -184,7 +184,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
     lists = [("lacks", missing), ("has, beyond it,", further)]
     faults = [f"{verb} {_some_keys(keys)}" for verb, keys in lists if keys]
     if other:
-        shapes = [" x ".join(map(str, tensors[other[0]].shape)) or "one number" for tensors in (state, wanted)]
+        shapes = [in_words(tensors[other[0]].shape) or "one number" for tensors in (state, wanted)]
         more = f", as of {len(other) - 1} more" if len(other) > 1 else ""
         faults.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
     if kinds:

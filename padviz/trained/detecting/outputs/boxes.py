@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from padviz.errors import OptionError
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.trained.detecting.outputs.inside import Inner, listed
 
 BOX = 4  # numbers of one
@@ -40,7 +40,7 @@ def refuse_boxes(looked: Inner, asked: bool, others: Sequence[Inner], size: Size
         scores = [inner for inner in beside if inner.channels not in BOXES] or beside
         scores = scores or [inner for inner in others if inner.channels < looked.channels]
         hint = ", or ".join([*filter(None, [listed(scores)]), "name the channel that has scores with `class`"])
-        shape = " x ".join(map(str, (looked.channels, *looked.size)))
+        shape = in_words((looked.channels, *looked.size))
         raise OptionError(f"the output {looked.name!r} of {shape} {why}", where=where, hint=hint)
 
 

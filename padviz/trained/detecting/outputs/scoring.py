@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, nearest
-from padviz.network.network import Size
+from padviz.network.network import Size, in_words
 from padviz.trained.detecting.outputs.inside import Inner, listed
 from padviz.trained.detecting.outputs.maps import as_maps, is_map, peak
 
@@ -106,9 +106,7 @@ def maps_of(outputs: Mapping[str, Any], size: Size) -> list[Inner]:
 
 def _unfit(shapes: Mapping[str, tuple[int, ...]], size: Size, where: str, inside: str) -> OptionError:
     """Refuse outputs by name, since none is a map of the image or has class scores."""
-    listed = ", ".join(
-        f"{name!r} of {' x '.join(map(str, shape[1:])) or 'one number'}" for name, shape in shapes.items()
-    )
+    listed = ", ".join(f"{name!r} of {in_words(shape[1:]) or 'one number'}" for name, shape in shapes.items())
     what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {listed}"
     return OptionError(what, where=where, hint=inside or "name a map inside with `layer`")
 
