@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from padviz.advice.evidence import POOLED, size_parts
+from padviz.advice.evidence import EVIDENCE, POOLED, size_parts
 from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
@@ -134,9 +134,10 @@ def _own(today: Case) -> tuple[None, ...]:
 
 
 def _parts(scheme: str) -> tuple[str | None, ...]:
-    """List a scheme, and None where it is not that of both axes."""
+    """List a scheme, and None where it is not that of both axes, or nobody tried it."""
     modes = dict.fromkeys(schemes_of(scheme))
-    return tuple(mode for mode in modes if mode != "zero") + (None,) * (len(modes) > 1)
+    tried = (mode if mode in EVIDENCE else None for mode in modes if mode != "zero")
+    return (*tried, *(None,) * (len(modes) > 1))
 
 
 def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
