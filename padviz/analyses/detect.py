@@ -135,7 +135,9 @@ def detect(
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     scores = seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
     draw, axes = partial(detection.positions, scores), partial(detection.plot, scores)
-    return DetectResult.made_of(scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True)
+    return DetectResult.made_of(
+        scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True, notes=scores.notes
+    )
 
 
 KEYS = {  # of a map, in JSON: by its attributes

@@ -107,7 +107,9 @@ def responses(
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
     measured = measured.only(names(layer)) if layer else measured
     draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
-    return ResponsesResult.made_of(measured, measured.rows, partial(report_of, measured), draw, axes)
+    return ResponsesResult.made_of(
+        measured, measured.rows, partial(report_of, measured), draw, axes, notes=measured.notes
+    )
 
 
 def report_of(responses: BorderResponses) -> Report:

@@ -64,8 +64,7 @@ class Result(Generic[Row]):
     def made_of(
         cls, found: object, rows: Sequence[Row], report: Callable[[], Report], *drawn: Any, **more: Any
     ) -> Self:
-        """Make the result that has all fields, and the notes, of what was `found`, and is `Shown` so."""
-        more.setdefault("notes", getattr(found, "notes", ()))
+        """Make the result that has all fields of what was `found`, and is `Shown` so."""
         return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
 
     def __reduce__(self) -> Any:

@@ -104,7 +104,7 @@ def seen(
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     found = look(trained, patch, grid, pictures, keeping, on_progress)
     draw, axes = partial(seeing.beside, found), partial(seeing.plot, found)
-    return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, pictured=True)
+    return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, pictured=True, notes=found.notes)
 
 
 SEEN = (Column(""), *columns("seen usage"))

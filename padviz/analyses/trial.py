@@ -107,7 +107,9 @@ def trial(
     trained = as_trained(network, trained_at, weights)
     tried = try_all(trained, size, padding, pictures, repadded, on_progress)
     draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
-    return TrialResult.made_of(tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True)
+    return TrialResult.made_of(
+        tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True, notes=tried.notes
+    )
 
 
 HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
