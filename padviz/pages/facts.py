@@ -41,7 +41,7 @@ def text(value: object) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
-def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None = None) -> dict[str, Any]:
+def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None) -> dict[str, Any]:
     """Pack a map: its core, which row of it each row has, the pattern that shares are of, and the figures.
 
     What is judged of it need not be counted again.

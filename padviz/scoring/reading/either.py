@@ -57,7 +57,7 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
 
 
 def read_bands(
-    objects: str | Path, made: str | Path, kind: Kind, rings: int = 4, pixels: Sequence[float] = (), seed: int = 0
+    objects: str | Path, made: str | Path, kind: Kind, rings: int, pixels: Sequence[float], seed: int
 ) -> Bands:
     """Read a classifier's files or a segmenter's folders, and score their rings."""
     if kind == "labels":

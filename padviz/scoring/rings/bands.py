@@ -113,7 +113,7 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
     )
 
 
-def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int = 0) -> Bands:
+def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Bands:
     """Work out a segmenter's intersection over union in each ring, the mean over the classes that are there."""
     bounds, images = spans(ends_of(rings, pixels), not pixels), len(masks.rings.true)
     weights = resampled(images, seed).astype(float)

@@ -23,7 +23,7 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuc
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.sources.tracing.reading import Reading
 from padviz.sources.tracing.trace import Trace
 
 USUAL = 224  # pixels of a side that a model leaves open
@@ -33,7 +33,7 @@ MOST_CALLS = 5_000  # those of models inside of others included
 CHANNELS = (1, 3, 4)  # of an image
 
 
-def load_keras(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network:
     """Load a .keras file, at the size that it declares by default, or the usual one where it leaves an axis open.
 
     Errors name the file, and the layer where there is one.
@@ -41,7 +41,7 @@ def load_keras(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None 
     return _laid_out(model_in(path), printable(Path(path).stem), str(path), reading, size)
 
 
-def load_model(model: Any, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
     """Load a Keras model that is in memory, by what it says of itself."""
     where = str(getattr(model, "name", None) or type(model).__name__)
     try:

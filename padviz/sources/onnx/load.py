@@ -46,7 +46,7 @@ Scope = MutableMapping[str, Value]
 Proto = Any
 
 
-def load_onnx(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+def load_onnx(path: str | Path, reading: Reading, size: Size | None) -> Network:
     """Load an ONNX file, at the size that it declares by default, or the usual one where it leaves an axis open.
 
     Errors name the file, and the node where there is one.

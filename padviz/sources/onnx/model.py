@@ -118,7 +118,7 @@ class Model:
         return copied
 
 
-def open_model(path: str | Path, reading: Reading = AS_IT_IS) -> Model:
+def open_model(path: str | Path, reading: Reading) -> Model:
     """Open an ONNX file, without its external data; an error names the file.
 
     It must have an image among its inputs, and be neither too large nor too old.
