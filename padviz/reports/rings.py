@@ -10,7 +10,7 @@ from padviz.intervals import FEW, IMAGES, Estimate, measurable
 from padviz.network.network import in_words
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.scoring.rings.bands import Band, Bands
+from padviz.scoring.rings.bands import NAMES, Band, Bands
 from padviz.scoring.rings.detected import Ring, Rings
 from padviz.scoring.rings.parts import LARGE, SMALL, Places
 from padviz.scoring.scored import Part
@@ -24,7 +24,6 @@ CAUSE = "Position need not be why: objects there are cut and smaller, and scenes
 BETWEEN_SIDES = "What is as near to two sides is of none."
 SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
 LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
-NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 
 
 def report_of(scored: Rings | Bands) -> Report:

@@ -13,7 +13,7 @@ from padviz.figures.canvas import DPI, SMALL, axes_at
 from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
-from padviz.scoring.rings.bands import Bands
+from padviz.scoring.rings.bands import NAMES, Bands
 from padviz.scoring.rings.detected import Rings
 from padviz.scoring.rings.parts import Places
 
@@ -28,7 +28,6 @@ BAR, ITS_TICKS = 12, 40  # screen pixels of the scale of colours, and right of i
 ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
 STEP = 0.1  # at multiples of which the colours of places end
 COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
-NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 
 
 def drawn(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str = "") -> Figure:

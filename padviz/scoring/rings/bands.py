@@ -14,6 +14,7 @@ from padviz.scoring.rings.ends import ends_of, joined, spans
 from padviz.scoring.rings.parts import GRID, SIDES, Cells, Standout, cells_of, nearest_side, opposite, shares, standout
 from padviz.scoring.scored import enough, ratio
 
+NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 VOID = 255  # the label of pixels that count for nothing
 Figure = Literal["accuracy", "iou"]
 

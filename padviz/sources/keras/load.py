@@ -23,14 +23,13 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuc
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import Reading
+from padviz.sources.tracing.reading import Reading, channels_at_end
 from padviz.sources.tracing.trace import Trace
 
 USUAL = 224  # pixels of a side that a model leaves open
 MOST_BYTES = 1 << 23  # of a description
 EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
 MOST_CALLS = 5_000  # those of models inside of others included
-CHANNELS = (1, 3, 4)  # of an image
 
 
 def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network:
@@ -104,8 +103,8 @@ def image_of(model: Model, name: str = "") -> Image:
         raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
     ref, (_, first, rows, last) = images[0]
     orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
-    apart = (first in CHANNELS) != (last in CHANNELS)
-    at_end = last in CHANNELS if apart else orders != {"channels_first"}
+    at_end = channels_at_end(first, last)
+    at_end = orders != {"channels_first"} if at_end is None else at_end
     height, width, channels = (first, rows, last) if at_end else (rows, last, first)
     return Image(ref, (height or 0, width or 0), channels or 3, at_end)
 

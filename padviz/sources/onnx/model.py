@@ -13,11 +13,10 @@ from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
-from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.sources.tracing.reading import AS_IT_IS, Reading, channels_at_end
 
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # that are run, those of functions and branches included
-CHANNELS = (1, 3, 4)  # of an image
 DEEPEST = 20  # functions and branches inside of one another
 Proto = Any
 
@@ -166,9 +165,8 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
         hint = "padviz looks for an image, as batch, channels, height, width"
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
-    first, last = shape[1], shape[-1]
-    apart = (first in CHANNELS) != (last in CHANNELS)
-    channels_last = last in CHANNELS if apart else _is_turned(proto, images[0].name, len(shape))
+    at_end = channels_at_end(shape[1], shape[-1])
+    channels_last = _is_turned(proto, images[0].name, len(shape)) if at_end is None else at_end
     return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 

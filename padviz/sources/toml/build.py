@@ -18,11 +18,10 @@ from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, nearest
 from padviz.network.layer import Channels, Kind, Layer
-from padviz.network.network import Network, as_size
+from padviz.network.network import AXES, Network, as_size
 from padviz.sources.toml import schema
 from padviz.sources.toml.schema import STEPS, AnyStep, Block, Crop, Description, Merge, Step, complaint
 
-AXES = ("height", "width")
 IMAGE = 3  # channels
 MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
 DEEPEST = 50
@@ -51,7 +50,7 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
         title=description.title or name,
         source=description.source,
         size=as_size(description.size),
-        fixed=tuple(sorted({AXES.index(axis) for axis in description.fixed})),
+        fixed=tuple(sorted({AXES[2].index(axis) for axis in description.fixed})),
     )
     for layer_name in targets:
         if layer_name not in network.index:

@@ -13,11 +13,11 @@ from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, PadvizError, printable
 from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Channels, Layer
-from padviz.network.network import Network, Size, in_words
+from padviz.network.network import AXES, Network, Size, in_words
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
-from padviz.sources.toml.build import AXES, IMAGE, joined, parse, parted
+from padviz.sources.toml.build import IMAGE, joined, parse, parted
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
@@ -70,7 +70,7 @@ def to_toml(network: Network) -> str:
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if fixed:
-        head["fixed"] = [AXES[axis] for axis in fixed]
+        head["fixed"] = [AXES[2][axis] for axis in fixed]
     channel_keys = list(_channels(network))
     steps = [
         _step(network, at) | channel_keys[at] | _geometry(network, network.layers[at])

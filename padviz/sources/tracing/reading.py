@@ -30,6 +30,7 @@ MOVING = frozenset((
 Shape = int | float | tuple[int | str, ...]  # of an input beside the image; letters are the image's sides
 SIDES = {1: "L", 2: "HW", 3: "DHW"}  # by its axes
 NAMED = 8  # inputs, in a line
+CHANNELS = (1, 3, 4)  # of an image
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tupl
             what = f"{name!r} has a side {n}, and the image has {', '.join(sides)}"
             raise OptionError(what, option="shape", where=where, hint="use these, or numbers")
     return tuple(sides[n] if isinstance(n, str) else n for n in shape)
+
+
+def channels_at_end(first: int | None, last: int | None) -> bool | None:
+    """Tell by the numbers of channels that images have which dimension is channels; None where both or neither may be.
+
+    >>> channels_at_end(224, 3), channels_at_end(3, 224), channels_at_end(3, 3)
+    (True, False, None)
+    """
+    at_end = last in CHANNELS
+    return None if (first in CHANNELS) == at_end else at_end
 
 
 def as_reading(

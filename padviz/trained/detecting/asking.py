@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError, PadvizError
 from padviz.files.unfinished import Keeping, Unfinished
 from padviz.geometry.receptive_fields import receptive_fields
-from padviz.network.network import Size
+from padviz.network.network import AXES, Size
 from padviz.progress import Progress
 from padviz.trained.detecting.contrasts import HINT, Chosen, chosen
 from padviz.trained.detecting.detectability import LITTLE, Detectability, PositionMap, phase_of, positions
@@ -28,7 +28,6 @@ from padviz.trained.sessions.pictures import read_picture
 from padviz.trained.sessions.running import Kept, Runner, outputs_of
 from padviz.trained.weights.trained_network import Trained
 
-AXES = ("height", "width")
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
 FEW = 32  # positions at which contrasts are chosen
 MOST_POSITIONS = 250_000
@@ -114,7 +113,7 @@ def total_stride(trained: Trained) -> tuple[int, int] | None:
         fields = receptive_fields(trained.network, trained.size)
     except PadvizError:  # a head that cannot be followed can still be run
         return None
-    strides = [[axis.stride for row in fields if (axis := getattr(row, name)) and axis.stride] for name in AXES]
+    strides = [[axis.stride for row in fields if (axis := getattr(row, name)) and axis.stride] for name in AXES[2]]
     height, width = (max((int(stride) for stride in sides), default=1) for sides in strides)
     return height, width
 

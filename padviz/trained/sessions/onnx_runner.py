@@ -14,9 +14,9 @@ from padviz.network.network import Size, in_words
 from padviz.sources.onnx.constants.external import numbers
 from padviz.sources.onnx.model import Constants, Model
 from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, middle_weights
+from padviz.trained.weights.onnx_weights import PASSED
 
 Proto = Any
-PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
 PARTS = ("rows", "columns", "square", "total")
 OURS = "padviz/"  # in front of the names of what is added to a graph
 PROBED = 2  # images of a first run: a batch that a graph has fixed inside shows itself

@@ -22,7 +22,7 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, as_kernel
 from padviz.trained.weights.trained_on import TrainedOn, trained_on
 
-PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")
+PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
 LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
 DEEPEST = 20  # nodes between a constant and its convolution
 MOST_NUMBERS = 1 << 29
