@@ -110,7 +110,6 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
 
 
 def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
-    """Read a file of JSON, and say where it is not of its kind."""
     data = read_file(path, kind, MOST_BYTES).removeprefix(BOM)
     try:
         return msgspec.json.decode(data, type=type_, strict=False)  # pandas writes an id as 64.0

@@ -23,7 +23,7 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuc
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import Reading, channels_at_end
+from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace
 
 USUAL = 224  # pixels of a side that a model leaves open
@@ -103,8 +103,7 @@ def image_of(model: Model, name: str = "") -> Image:
         raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
     ref, (_, first, rows, last) = images[0]
     orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
-    at_end = channels_at_end(first, last)
-    at_end = orders != {"channels_first"} if at_end is None else at_end
+    at_end = last in CHANNELS if (first in CHANNELS) != (last in CHANNELS) else orders != {"channels_first"}
     height, width, channels = (first, rows, last) if at_end else (rows, last, first)
     return Image(ref, (height or 0, width or 0), channels or 3, at_end)
 

@@ -13,7 +13,7 @@ from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
-from padviz.sources.tracing.reading import AS_IT_IS, Reading, channels_at_end
+from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # that are run, those of functions and branches included
@@ -165,8 +165,8 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
         hint = "padviz looks for an image, as batch, channels, height, width"
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
-    at_end = channels_at_end(shape[1], shape[-1])
-    channels_last = _is_turned(proto, images[0].name, len(shape)) if at_end is None else at_end
+    first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
+    channels_last = last if first != last else _is_turned(proto, images[0].name, len(shape))
     return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 

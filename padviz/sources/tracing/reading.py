@@ -95,16 +95,6 @@ def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tupl
     return tuple(sides[n] if isinstance(n, str) else n for n in shape)
 
 
-def channels_at_end(first: int | None, last: int | None) -> bool | None:
-    """Tell by the numbers of channels that images have which dimension is channels; None where both or neither may be.
-
-    >>> channels_at_end(224, 3), channels_at_end(3, 224), channels_at_end(3, 3)
-    (True, False, None)
-    """
-    at_end = last in CHANNELS
-    return None if (first in CHANNELS) == at_end else at_end
-
-
 def as_reading(
     neutral: str | Iterable[str] = (), shape: Mapping[str, Any] | None = None, input_: str | None = None
 ) -> Reading:
