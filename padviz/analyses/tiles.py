@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import asked
 from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
-from padviz.cutting.context import Context
+from padviz.cutting.context import Context, barrier_of
 from padviz.cutting.handover import Handover, keywords
 from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, plan_tiles
 from padviz.cutting.verify import Verified, verify
@@ -269,7 +270,7 @@ def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Pla
     ]
     table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
     sheet = Table(columns(" ".join(rows[0])), rows)
-    barrier = next((context.barrier for pair in contexts for context in pair if context.barrier), None)
+    barrier = barrier_of(network, chain.from_iterable(contexts))
     facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
     facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
@@ -326,7 +327,7 @@ def needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan |
     sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
     lattice = once(str(context.lattice) for context in widest)
     start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"
-    if barrier := next((context.barrier for context in widest if context.barrier), None):
+    if barrier := barrier_of(network, widest):
         layer, why = barrier
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
     if plan and plan.level:

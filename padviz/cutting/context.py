@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -101,6 +101,12 @@ def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[st
     """Find the first barrier on the way to each target, as far as it is not left out."""
     barriers = {i: units[i].barrier for i in targets}
     return {i: barrier for i, barrier in barriers.items() if barrier and barrier.layer not in without}
+
+
+def barrier_of(network: Network, contexts: Iterable[Context]) -> Barrier | None:
+    """Find the first barrier in the order of layers, whichever axis it is on."""
+    found = [context.barrier for context in contexts if context.barrier]
+    return min(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why), default=None)
 
 
 def _whole(network: Network, axis: int) -> frozenset[str]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil, prod
 from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.context import Context, all_graded, contexts_of
+from padviz.cutting.context import Context, all_graded, barrier_of, contexts_of
 from padviz.cutting.right_units import Cut, Units, longest_run, read_at_tile, right_units, run_at
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.lattice import lattice_on
@@ -143,7 +143,7 @@ def plan_tiles(
 def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """List the layers that are taken for local, each with why it is not."""
     layers = [layer for layer in network.layers if layer.name in without]
-    return tuple((layer.name, next(filter(None, map(layer.whole, range(len(layer.ops)))))) for layer in layers)
+    return tuple((layer.name, min(filter(None, map(layer.whole, range(len(layer.ops)))))) for layer in layers)
 
 
 def _at_level(network: Network, image: Size, own: tuple[Context, ...], level: float) -> tuple[Context, ...]:
@@ -165,10 +165,9 @@ def _graded(exact: Context, before: int, after: int) -> Context:
 def exact_contexts(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
     """Find the contexts of a network's targets; refuse, by name, a layer that lets none be exact."""
     contexts = contexts_of(network, image, without)
-    for context in (own[axis] for axis in range(len(image)) for own in contexts):
-        if context.barrier:
-            what = f"no tiles are exact: {context.barrier.layer} ({context.barrier.why})"
-            raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
+    if barrier := barrier_of(network, chain.from_iterable(contexts)):
+        what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
+        raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
     return contexts
 
 

@@ -159,7 +159,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "name": text(layer.name),
         "kind": layer.kind,
         "inputs": [*layer.inputs],
-        "whole": text(layer.whole(0) or layer.whole(1)),
+        "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
     }
 
 

@@ -118,7 +118,9 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
 # even sizes
 
 
-@pytest.mark.parametrize("name", sampled(zoo(), "", f"{ALIKE} deeplabv3_resnet50 densenet121 ssd300_vgg16 unet"))
+@pytest.mark.parametrize(
+    "name", sampled(sorted({*zoo()} - {"ssd300_vgg16"}), "", f"{ALIKE} deeplabv3_resnet50 densenet121 unet")
+)
 def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
     even, strict = {}, {}
     for axis, word in enumerate(("height", "width")):

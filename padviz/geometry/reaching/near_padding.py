@@ -56,7 +56,7 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
         axes, before = dict(zip(network.axes, ends, strict=True)), [rows[j] for j in layer.inputs]
         barrier = next((row.barrier for row in before if row.barrier), None)
         everywhere = any(row.everywhere for row in before)
-        if why := next(filter(None, map(layer.whole, range(len(size)))), ""):
+        if why := min(filter(None, map(layer.whole, range(len(size)))), default=""):
             barrier = barrier or Barrier(layer.name, why)
             everywhere |= any(any(side) for row in before for side in row.axes.values())
         rows.append(NearPadding(layer.name, axes, barrier, everywhere))
