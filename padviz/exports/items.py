@@ -119,8 +119,8 @@ def expand(
 def _count(lists: Maps | Comparison) -> int:
     """Count the maps that are listed, before any is laid out.
 
-    >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"]))
-    2000002
+    >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"])), _count(Maps(["vgg11", "vgg13"]))
+    (2000002, 2)
     """
     sizes = sum(sum(map(len, sides_in(size))) if isinstance(size, str) else 1 for size in lists.sizes)
     kinds = lists.what if isinstance(lists, Maps) else []
