@@ -103,7 +103,11 @@ class NameType(Type):
 
 
 class ShapeType(NameType):
-    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's sides."""
+    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's sides.
+
+    >>> [ShapeType("NAME=SHAPE").convert(text, None, None) for text in ("b=1x3xHxW", "t=1", "t=.5")]
+    [('b', (1, 3, 'H', 'W')), ('t', 1), ('t', 0.5)]
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         name, _, text = str(value).partition("=")
