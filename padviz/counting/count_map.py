@@ -90,7 +90,7 @@ class CountMap:
         >>> np.asarray(padviz.usage("resnet18", (32, 48))).shape
         (32, 48)
         """
-        return np.array(self.counts, dtype, copy=copy)
+        return np.asarray(self.counts, dtype) if copy is None else np.array(self.counts, dtype, copy=copy)
 
     def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
         """Look up counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
