@@ -30,6 +30,16 @@ def refuse_boxes(looked: Inner, asked: bool, others: Sequence[Inner], size: Size
     ------
     OptionError
         Naming the maps of scores inside, and how to name a channel.
+
+    Examples
+    --------
+    >>> from padviz.trained.detecting.outputs.inside import Inner
+    >>> boxes, scores = Inner("boxes", 4, (8, 8)), Inner("scores", 2, (8, 8))
+    >>> refuse_boxes(boxes, True, [scores], (64, 64), False, "net")  # which was asked for
+    >>> refuse_boxes(boxes, False, [scores], (64, 64), False, "net")
+    Traceback (most recent call last):
+    ...
+    padviz.errors.OptionError: net: the output 'boxes' of 4 x 8 x 8 may be boxes, and 'scores' their class scores; ...
     """
     beside = [inner for inner in others if inner.size == looked.size and inner.channels != looked.channels]
     if beside:
