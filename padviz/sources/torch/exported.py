@@ -38,6 +38,7 @@ DTYPES = dict(enumerate(
 WORN = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)  # of JSON that is malformed
 MOST_PARTS = 1 << 16  # that a tensor may be split into
 MOST_NUMBER = 1 << 62
+OPEN = 2**63 - 1  # the end of a slice that has none, as PyTorch 2.7 writes it
 ATEN = re.compile(r"torch\.ops\.aten\.([a-z_]\w*)\.(\w+)", re.ASCII)
 FACTORIES = frozenset(
     ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "scalar_tensor", "zeros")
@@ -284,6 +285,8 @@ def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:  # noqa: 
 def number(value: Any) -> Any:
     if not isinstance(value, int | float):
         raise Malformed("is no number")
+    if value == OPEN:
+        return MOST_NUMBER
     if isinstance(value, int) and abs(value) > MOST_NUMBER:
         raise Malformed("counts too far")
     return value
