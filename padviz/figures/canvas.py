@@ -220,5 +220,10 @@ def text_at(
 
 
 def short_name(name: str) -> str:
+    """Leave the end of a long name, which tells layers apart.
+
+    >>> len(short_name("x" * 25)), short_name("x" * 24) == "x" * 24
+    (24, True)
+    """
     plain = shortened(name, 200)
     return plain if len(plain) <= 24 else "…" + plain[-23:]
