@@ -99,6 +99,8 @@ def trial(
     >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
     >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].value > 0.5
     ('map', ['a shift by one pixel', 'circular padding'], True)
+    >>> tried.rows[0].against_shift  # the yardstick is set against nothing
+    {}
     """
     from padviz.figures.trained import trials
     from padviz.trained.trying.tried import Pictures, try_all
