@@ -12,7 +12,7 @@ from padviz.cli.naming import default_path
 from padviz.cli.showing import To, outputs, show
 from padviz.cli.value_types import KEPT, Names, Pixels
 from padviz.cli.vocabulary import MODELS, Command, given
-from padviz.errors import OptionError
+from padviz.errors import OptionError, PadvizError
 
 
 @click.command(name="compare", cls=Command)
@@ -53,5 +53,8 @@ def command(
     schemes = [each or KEPT for each in paddings]
     lists: Any = [*sizes] or None, schemes or None, [*layers] or None
     compared = compare(networks, *lists, same=same, heads=heads, scale=scale)
+    for _, counts in compared:
+        if not isinstance(counts, PadvizError):
+            options.keep_notes(counts.network, counts.size)
     names = [each if ":" in each else Path(each).stem for each in named]
     show(compared, to, to.drawn(default_path("compare", names, sizes)), cmap=cmap)

@@ -28,11 +28,8 @@ def command(
       padviz convert resnet18 -o net.toml
       padviz convert resnet18 --padding zero/circular -o wrapped.toml
     """
-    from padviz.network.rewrites import with_same
-    from padviz.sources.toml.write import rewritten
+    from padviz.analyses.load import convert
 
     if output is not None:
         checked_output(output, (".toml",), overwrite)
-    network = options.loaded(model, size)
-    network = with_same(network) if same else network
-    put(rewritten(network, padding, network.pixels(size)), output, overwrite)
+    put(convert(options.loaded(model, size), size, padding, same), output, overwrite)

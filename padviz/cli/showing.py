@@ -187,8 +187,8 @@ def show(
                 raise
             hint = f"make room there, and add `resume`: {kept.name} has all that is done"
             raise OptionError(error.what, where=error.where, hint=hint) from None
-    if path or not to.textual:
-        report = replace(report, files=[str(path)] if path else [])
+    if path:
+        report = replace(report, files=[str(path)])
     to.show(report)
     if kept:
         kept.unlink(missing_ok=True)

@@ -74,13 +74,14 @@ def _draw(found: Result[Any]) -> Callable[..., Figure]:
 
 
 def _usage(item: Item) -> Rendered:
-    counts = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
+    found = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
+    counts = found[0]  # what its report is of: the picture takes the shares that were worked out for that
     scale = None if counts.share_reason else "share"  # the same for all items
-    return Rendered(counts._report.facts, partial(heatmap, counts, scale=scale), counts)
+    return Rendered(found._report.facts, partial(heatmap, counts, scale=scale), counts)
 
 
 def _coverage(item: Item) -> Rendered:
-    counts = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
+    (counts,) = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
     return Rendered(figures, partial(heatmap, counts), counts)
 
