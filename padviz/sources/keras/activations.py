@@ -6,7 +6,7 @@ from typing import Any
 
 from padviz.sources.keras.call import Call
 from padviz.sources.tracing.arranging import Map, Value
-from padviz.sources.tracing.meeting.contracting import along
+from padviz.sources.tracing.products import along
 
 LINEAR = ("none", "linear")
 NEUTRAL = (

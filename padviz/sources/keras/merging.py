@@ -10,12 +10,11 @@ from padviz.network.layer import Kind
 from padviz.sources.keras.activations import activated
 from padviz.sources.keras.call import Call, from_front
 from padviz.sources.keras.model import Malformed
-from padviz.sources.tracing import views
+from padviz.sources.tracing import elementwise, products, views
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result, together
-from padviz.sources.tracing.meeting import elementwise, products
-from padviz.sources.tracing.meeting.contracting import along, over
+from padviz.sources.tracing.products import along, over
 
 
 def same(call: Call) -> Result:

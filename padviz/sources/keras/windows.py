@@ -13,10 +13,10 @@ from padviz.network.layer import Kind
 from padviz.sources.keras.activations import activated
 from padviz.sources.keras.call import Call
 from padviz.sources.keras.model import Malformed
+from padviz.sources.tracing import windows
 from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting import windows
-from padviz.sources.tracing.meeting.contracting import over
+from padviz.sources.tracing.products import over
 
 STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # what PyTorch calls them
 

@@ -12,12 +12,12 @@ from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.tensors import Node
+from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import has_looked, plain
 from padviz.sources.tracing.calls import Result, together, with_kernel
-from padviz.sources.tracing.meeting import products
-from padviz.sources.tracing.meeting.contracting import over, running
-from padviz.sources.tracing.meeting.elementwise import masked, picked, subtract
+from padviz.sources.tracing.elementwise import masked, picked, subtract
+from padviz.sources.tracing.products import over, running
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation

@@ -17,11 +17,11 @@ from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, Node
+from padviz.sources.tracing import elementwise, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck
 from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting import elementwise, windows
-from padviz.sources.tracing.meeting.contracting import along
+from padviz.sources.tracing.products import along
 
 Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}

@@ -26,7 +26,7 @@ from padviz.sources.tracing.axis_labels import (
     whole,
 )
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting.windows import image
+from padviz.sources.tracing.windows import image
 
 
 def transpose(node: Node) -> Value:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from padviz.sources.torch import attention as mixing
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
@@ -45,14 +44,14 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(ADDS, merge.add),
     **dict.fromkeys(SUBTRACTS, merge.subtract),
     **dict.fromkeys(PICKS, merge.pick),
-    **dict.fromkeys(REDUCTIONS, mixing.reduce),
-    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], mixing.along),
+    **dict.fromkeys(REDUCTIONS, merge.reduce),
+    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], merge.along),
     **dict.fromkeys(["view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"], views.view),
     **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], views.split),
     **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], views.transpose),
     **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
-    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], mixing.matmul),
+    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], merge.matmul),
     **dict.fromkeys(["cat", "concat", "concatenate"], views.cat),
     **dict.fromkeys(named("max_pool", "max_pool#_with_indices"), windows.max_pool),
     **dict.fromkeys(
@@ -64,27 +63,27 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(named("conv_transpose"), windows.conv_transpose),
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
-    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], mixing.attention),
+    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], merge.attention),
     **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
     **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
-    **dict.fromkeys(RECURRENT, mixing.recurrence),
+    **dict.fromkeys(RECURRENT, merge.recurrence),
     "group_norm": merge.group_norm,
     "instance_norm": merge.instance_norm,
     "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
-    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], mixing.ordered),
-    "baddbmm": mixing.baddbmm,
-    "cdist": mixing.cdist,
+    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], merge.ordered),
+    "baddbmm": merge.baddbmm,
+    "cdist": merge.cdist,
     "copy": merge.copy,
     "convolution": windows.convolution,
-    "einsum": mixing.einsum,
+    "einsum": merge.einsum,
     **dict.fromkeys(["embedding", "one_hot"], merge.embedding),
-    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], mixing.running),
+    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], merge.running),
     "flip": views.flip,
     "fold": windows.fold,
-    "grid_sample": mixing.grid_sample,
+    "grid_sample": merge.grid_sample,
     "getitem": views.getitem,
     "index_select": views.index_select,
-    "linear": mixing.linear,
+    "linear": merge.linear,
     "max_unpool2d": windows.max_unpool2d,
     "masked_fill": merge.masked_fill,
     "narrow": views.narrow,
@@ -108,8 +107,8 @@ TABLE: Mapping[str, Handler] = {
 }
 WHOLE = {
     merge.add, views.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
-    mixing.reduce, mixing.along, mixing.running, mixing.linear, mixing.matmul,
-    mixing.einsum, mixing.attention, mixing.ordered, views.view,
+    merge.reduce, merge.along, merge.running, merge.linear, merge.matmul,
+    merge.einsum, merge.attention, merge.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
     merge.group_norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is

@@ -14,11 +14,10 @@ from padviz.axis.resize import Resize
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
-from padviz.sources.tracing import views
+from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Stuck
 from padviz.sources.tracing.axis_labels import Block, axis_of, has_places, is_channels, plain, positions, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.meeting import windows
 
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 

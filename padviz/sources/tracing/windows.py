@@ -36,9 +36,8 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.meeting.contracting import over
-from padviz.sources.tracing.meeting.mixing import joined_inside
-from padviz.sources.tracing.meeting.products import dense
+from padviz.sources.tracing.mixing import joined_inside
+from padviz.sources.tracing.products import dense, over
 
 Ops = Sequence[Op | None]
 SAMES = get_args(Same)
