@@ -1,55 +1,286 @@
-"""What each Keras layer does to maps: one table from the name of its class to a function."""
+"""The effect of each Keras layer on maps: one function per kind of layer, and a table by class name at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
+from typing import Concatenate, ParamSpec
 
-from padviz.sources.keras import merging as merge
-from padviz.sources.keras import windows
-from padviz.sources.keras.activations import NEUTRAL
-from padviz.sources.keras.call import Call
-from padviz.sources.tracing.calls import Result
+from padviz.axis.operations import Transposed, Window
+from padviz.axis.resize import Resize
+from padviz.network.layer import Kind
+from padviz.sources.keras.call import Call, from_front
+from padviz.sources.keras.model import Malformed
+from padviz.sources.tracing import elementwise, products, views, windows
+from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import shape_of, size_of
+from padviz.sources.tracing.calls import Result, together
+from padviz.sources.tracing.products import along, over
 
-SAME = (
-    "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dropout", "GaussianDropout",
-    "GaussianNoise", "Identity", "LayerScale", "Normalization", "RandomBrightness", "RandomColorDegeneration",
-    "RandomColorJitter", "RandomContrast", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale",
-    "RandomHue", "RandomInvert", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness",
-    "RandomShear", "RandomTranslation", "RandomZoom", "Rescaling", "SpatialDropout2D", "StochasticDepth",
-    "StopGradient", "Cast", "Negative",
-)  # fmt: skip  # of which the random ones act in training alone
+Handler = Callable[[Call], Result]
+P = ParamSpec("P")
+STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
+SAME = (  # in inference; the random ones act in training alone
+    "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Cast", "Dropout", "GaussianDropout",
+    "GaussianNoise", "Identity", "LayerScale", "Negative", "Normalization", "RandomBrightness",
+    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomErasing", "RandomFlip",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPosterization", "RandomRotation",
+    "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Rescaling",
+    "SpatialDropout2D", "StochasticDepth", "StopGradient",
+)  # fmt: skip
+NEUTRAL = (  # elementwise layers, which are activations too
+    "Abs", "Absolute", "Celu", "Clip", "Cos", "ELU", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSilu",
+    "HardSwish", "HardTanh", "LeakyRelu", "LeakyReLU", "Log", "Log1p", "LogSigmoid", "Mish", "PReLU", "ReLU",
+    "Reciprocal", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Silu", "Sin", "SoftSign", "Softplus", "Softsign",
+    "Sqrt", "Square", "SquaredReLU", "Tanh", "ThresholdedReLU",
+)  # fmt: skip
+ELEMENTWISE = {*map(str.lower, NEUTRAL)} | {
+    "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus", "swish", "tanhshrink",
+    "threshold",
+}  # fmt: skip
+ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # activations along the last dimension
 
-TABLE: Mapping[str, Callable[[Call], Result]] = {
-    **dict.fromkeys(SAME, merge.same),
-    **dict.fromkeys(NEUTRAL, merge.neutral),
-    **dict.fromkeys(("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), merge.merged("add")),
-    **dict.fromkeys(("Multiply", "Divide", "TrueDivide", "Power"), merge.merged("multiply")),
-    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), merge.reduced),
-    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), windows.global_pool),
-    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), windows.adaptive_pool),
-    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), merge.attention),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), merge.softmax),
-    **dict.fromkeys(("Permute", "Transpose"), merge.permute),
-    "Activation": merge.activation,
-    "AveragePooling2D": windows.pool("avgpool"),
-    "Concatenate": merge.concatenate,
-    "Conv2D": windows.conv,
-    "Conv2DTranspose": windows.transposed,
-    "Cropping2D": windows.crop,
-    "Dense": merge.dense,
-    "DepthwiseConv2D": windows.depthwise,
-    "ExpandDims": merge.expand_dims,
-    "Flatten": merge.flatten,
-    "GroupNormalization": merge.group_norm,
-    "LayerNormalization": merge.norm("layer norm"),
-    "MaxPooling2D": windows.pool("maxpool"),
-    "RMSNormalization": merge.norm("rms norm"),
-    "Reshape": merge.reshape,
-    "Resizing": windows.resize,
-    "SeparableConv2D": windows.separable,
-    "Squeeze": merge.squeeze,
-    "Subtract": merge.subtract,
-    "UnitNormalization": merge.norm("norm over positions"),
-    "UpSampling2D": windows.upsample,
-    "ZeroPadding2D": windows.pad,
+
+def neutral(call: Call) -> Result:
+    if len(call.maps) > 1:
+        raise Stuck("joins several maps")
+    x = call.tensor(0)
+    return x.activated(x.dims)
+
+
+def activated(call: Call, x: Value) -> Value:
+    """Apply the activation in a layer's config."""
+    named = call.config.get("activation")
+    if isinstance(named, dict):  # a function that Keras does not have, or a layer
+        named = named.get("config" if named.get("class_name") == "function" else "class_name")
+    named = str(named)
+    name = named.replace("_", "").lower()
+    if name in ("none", "linear") or x.dims is None:
+        return x
+    if name in ALONG_CHANNELS:
+        return along(call, x, [len(x.known) - 1], "softmax over positions")
+    if name in ELEMENTWISE or named in call.neutral or not isinstance(x, Map):
+        return x.activated(x.dims)
+    what = f"layer {call.title}: the activation {named[:60]}"
+    return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))
+
+
+def conv(call: Call) -> Result:
+    x = _conv(call, call.tensor(0), call.windows(), call.number("filters"), call.number("groups"))
+    return activated(call, x)
+
+
+def depthwise(call: Call) -> Result:
+    return activated(call, _depthwise(call))
+
+
+def separable(call: Call) -> Result:
+    x = _depthwise(replace(call, title=f"{call.title}.depthwise"))
+    return activated(call, _conv(call, x, [Window(1), Window(1)], call.number("filters")))
+
+
+def transposed(call: Call) -> Result:
+    """Convolve backwards; n rows become n * stride under SAME, and max(n * stride, extent + (n - 1) * stride) else."""
+    given = call.config.get("output_padding") is not None
+    extra = call.pair("output_padding", 0) if given else (None, None)
+    ops = []
+    for window, more in zip(call.windows(), extra, strict=True):
+        extent, stride = window.extent, window.stride
+        if call.same():
+            lost = extent - stride if more is None else 2 * (extent // 2) - more
+        else:
+            lost = min(extent - stride, 0) if more is None else -more
+        ops.append(windows.transposed(window.kernel, stride, window.dilation, lost))
+    return activated(call, _conv(call, call.tensor(0), ops, call.number("filters")))
+
+
+def _depthwise(call: Call) -> Value:
+    x = call.tensor(0)
+    n = call.channels_of(x)
+    return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
+
+
+def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, groups: int = 1) -> Value:
+    into = call.channels_of(x)
+    if min(into, out, groups) < 1 or into % groups or out % groups:
+        raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
+    return call.as_stored(windows.conv(call, call.channels_first(x), ops, into, out, groups))
+
+
+def pool(kind: Kind) -> Handler:
+    return lambda call: _on_image(call, windows.pool, call.windows("pool_size", pools=True), kind)
+
+
+def global_pool(call: Call) -> Result:
+    x = call.tensor(0)
+    if len(x.known) != 4:
+        raise Stuck("pools what is no image")
+    return over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
+
+
+def adaptive_pool(call: Call) -> Result:
+    return _on_image(call, windows.adaptive, call.positive_pair("output_size"))
+
+
+def pad(call: Call) -> Result:
+    return _on_image(call, windows.pad, {i: Window(1, padding=rows) for i, rows in enumerate(call.sides("padding"), 2)})
+
+
+def crop(call: Call) -> Result:
+    rows = enumerate(call.sides("cropping"), 2)
+    return _on_image(call, windows.pad, {i: Window(1, padding=(-before, -after)) for i, (before, after) in rows})
+
+
+def upsample(call: Call) -> Result:
+    style = _interpolation(call, "nearest")
+    return _on_image(call, windows.resize, [replace(style, scale=Fraction(n)) for n in call.positive_pair("size")])
+
+
+def resize(call: Call) -> Result:
+    if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
+        raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
+    style = _interpolation(call, "bilinear")
+    return _on_image(call, windows.resize, [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
+
+
+def _interpolation(call: Call, default: str) -> Resize:
+    how = call.config.get("interpolation", default)
+    if how not in STYLES:
+        raise Stuck(f"interpolates by {str(how)[:40]}")
+    return windows.STYLES[STYLES[how]]
+
+
+def _on_image(
+    call: Call, operation: Callable[Concatenate[Call, Value, P], Result], *args: P.args, **options: P.kwargs
+) -> Result:
+    return call.as_stored(operation(call, call.channels_first(call.tensor(0)), *args, **options))
+
+
+def softmax(call: Call) -> Result:
+    x = call.tensor(0)
+    return along(call, x, call.axes(len(x.known)), "softmax over positions")
+
+
+def norm(why: str) -> Handler:
+    def run(call: Call) -> Result:
+        x = call.tensor(0)
+        return elementwise.norm(call, x.activated(x.dims), why, call.axes(len(x.known)))
+
+    return run
+
+
+def group_norm(call: Call) -> Result:
+    x = call.tensor(0)
+    return elementwise.norm(call, x.activated(x.dims), "group norm", range(len(x.known)))
+
+
+def dense(call: Call) -> Result:
+    x, units = call.tensor(0), call.number("units")
+    if units < 1:
+        raise Malformed(f"it has {units} units")
+    return activated(call, products.dense(call, x, units))
+
+
+def merged(kind: Kind) -> Handler:
+    return lambda call: together(call, kind, call.maps)
+
+
+def concatenate(call: Call) -> Result:
+    return views.concat(call, call.maps, call.axes(len(call.tensor(0).known))[0])
+
+
+def reduced(call: Call) -> Result:
+    x = call.tensor(0)
+    return over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
+
+
+def attention(call: Call) -> Result:
+    """Attend along the dimensions between the first and the last of the second tensor, the values."""
+    query, value = call.tensor(0), call.tensor(min(1, len(call.read) - 1))
+    rank, heads = len(value.known), call.op == "MultiHeadAttention"
+    axes = call.config.get("attention_axes") or ([*range(1, rank - 1)] if heads else [rank - 2])
+    attended = [from_front(axis, rank) for axis in (axes if isinstance(axes, list) else [axes])]
+    value = replace(value, dims=(*value.known[:-1], query.known[-1]))  # heads make as many channels as queries have
+    return products.attention(call, query, value, attended)
+
+
+def flatten(call: Call) -> Result:
+    return _reshaped(call, [-1])
+
+
+def reshape(call: Call) -> Result:
+    return _reshaped(call, _whole_numbers(call.config.get("target_shape")))
+
+
+def _reshaped(call: Call, wanted: Sequence[int]) -> Result:
+    """Reshape all but the batch; -1 stands for the rest."""
+    x = call.tensor(0)
+    shape = [size_of(x.known[0]), *wanted]
+    total, known = prod(shape_of(x.known)), prod(max(n, 1) for n in shape)
+    if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
+        raise Malformed(f"it makes {'x'.join(map(str, shape))} of {total} numbers")
+    return views.reshape(call, x, [total // known if n == -1 else n for n in shape])
+
+
+def _whole_numbers(value: object) -> list[int]:
+    if not isinstance(value, list) or not all(isinstance(n, int) and n >= -1 for n in value):
+        raise Malformed("its shape is no list of whole numbers")
+    return value
+
+
+def permute(call: Call) -> Result:
+    x, order = call.tensor(0), call.config.get("dims", call.config.get("axes"))
+    order = _whole_numbers(order) if order is not None else [*range(len(x.known))][::-1]
+    if call.op == "Permute":  # which counts from 1, after the batch
+        order = [0, *order]
+    if sorted(order) != [*range(len(x.known))]:
+        raise Malformed("it permutes dimensions that it does not have")
+    return views.permute(x, order)
+
+
+def squeeze(call: Call) -> Result:
+    x = call.tensor(0)
+    return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if size_of(x.known[axis]) == 1])
+
+
+def expand_dims(call: Call) -> Result:
+    x = call.tensor(0)
+    return views.unsqueeze(x, call.axes(len(x.known) + 1)[:1])
+
+
+TABLE: Mapping[str, Handler] = {
+    **dict.fromkeys(SAME, lambda call: call.tensor(0)),
+    **dict.fromkeys(NEUTRAL, neutral),
+    **dict.fromkeys(("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), merged("add")),
+    **dict.fromkeys(("Multiply", "Divide", "TrueDivide", "Power"), merged("multiply")),
+    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), reduced),
+    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
+    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), adaptive_pool),
+    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), attention),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
+    **dict.fromkeys(("Permute", "Transpose"), permute),
+    "Activation": lambda call: activated(call, call.tensor(0)),
+    "AveragePooling2D": pool("avgpool"),
+    "Concatenate": concatenate,
+    "Conv2D": conv,
+    "Conv2DTranspose": transposed,
+    "Cropping2D": crop,
+    "Dense": dense,
+    "DepthwiseConv2D": depthwise,
+    "ExpandDims": expand_dims,
+    "Flatten": flatten,
+    "GroupNormalization": group_norm,
+    "LayerNormalization": norm("layer norm"),
+    "MaxPooling2D": pool("maxpool"),
+    "RMSNormalization": norm("rms norm"),
+    "Reshape": reshape,
+    "Resizing": resize,
+    "SeparableConv2D": separable,
+    "Squeeze": squeeze,
+    "Subtract": elementwise.subtract,
+    "UnitNormalization": norm("norm over positions"),
+    "UpSampling2D": upsample,
+    "ZeroPadding2D": pad,
 }

@@ -1,7 +1,6 @@
-"""Keras models as networks: the architecture alone, of a .keras file or of a model in memory, laid out call by call.
+"""Keras models as networks: the architecture of a .keras file or of a model in memory, traced call by call.
 
-Keras is not needed. No weight is read, and nothing of what a file holds is run: a layer whose code is another's is not
-known.
+Keras is not needed. No weight is read, and no code in a file is run: a layer of unknown class is unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from padviz.sources.keras.layers import TABLE
 from padviz.sources.keras.model import Malformed, Model, Ref, Step, model_of
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.calls import Result, follow, passed
+from padviz.sources.tracing.calls import follow, passed
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace
@@ -33,22 +32,19 @@ MOST_CALLS = 5_000  # those of models inside of others included
 
 
 def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network:
-    """Load a .keras file, at the size that it declares by default, or the usual one where it leaves an axis open.
-
-    Errors name the file, and the layer where there is one.
-    """
-    return _laid_out(model_in(path), printable(Path(path).stem), str(path), reading, size)
+    """Load a .keras file, by default at the size that it declares, with `USUAL` for open axes."""
+    return _network_of(model_in(path), printable(Path(path).stem), str(path), reading, size)
 
 
 def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
-    """Load a Keras model that is in memory, by what it says of itself."""
+    """Load a Keras model in memory, from its `to_json()`."""
     where = str(getattr(model, "name", None) or type(model).__name__)
     try:
         content = model.to_json()
     except Exception as error:
         line = " ".join(str(error).split())[:200]
         raise DescriptionError(f"does not say how it is built: {line}", where=where, hint=EXPORT) from None
-    return _laid_out(_parsed(content, where), where, where, reading, size)
+    return _network_of(_parsed(content, where), where, where, reading, size)
 
 
 def model_in(path: str | Path) -> Model:
@@ -73,19 +69,6 @@ def _parsed(content: str | bytes, where: str) -> Model:
         raise DescriptionError("describes no model: its config is no JSON", where=where, hint=EXPORT) from None
 
 
-def _laid_out(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
-    reading.check_unshaped([ref.layer for ref in model.inputs], where)
-    try:
-        image = image_of(model, reading.image)
-        pixels = as_size(size or tuple(n or USUAL for n in image.size))
-    except Malformed as error:
-        raise DescriptionError(str(error), where=where) from None
-    except OptionError as error:
-        raise DescriptionError(f"its input: {error.what}", where=where) from None
-    follow = partial(trace, model, where, frozenset(reading.neutral), image)
-    return Foreign(follow, name, where, image.size).at(pixels)
-
-
 @dataclass(frozen=True, slots=True)
 class Image:
     """The image among the inputs of a model: its height and width, 0 where they are open, and its channels."""
@@ -96,8 +79,21 @@ class Image:
     channels_last: bool
 
 
-def image_of(model: Model, name: str = "") -> Image:
-    """Find the first input of four dimensions, or the one that has a name."""
+def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
+    reading.check_unshaped([ref.layer for ref in model.inputs], where)
+    try:
+        image = _image_of(model, reading.image)
+        pixels = as_size(size or tuple(n or USUAL for n in image.size))
+    except Malformed as error:
+        raise DescriptionError(str(error), where=where) from None
+    except OptionError as error:
+        raise DescriptionError(f"its input: {error.what}", where=where) from None
+    follow = partial(_trace, model, where, frozenset(reading.neutral), image)
+    return Foreign(follow, name, where, image.size).at(pixels)
+
+
+def _image_of(model: Model, name: str) -> Image:
+    """Find the input called `name`, or the first one of four dimensions; guess which dimension are its channels."""
     images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and name in ("", ref.layer)]
     if not images:
         raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
@@ -116,23 +112,22 @@ def _all_steps(model: Model) -> Iterator[Step]:
             yield from _all_steps(step.model)
 
 
-def trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
-    """Lay a model out for an image of a size."""
-    run = _Run(Arranger(Trace(where, size)), where, neutral)
-    laid = run.arranger.trace
-    sides = [*map(whole, laid.axes, size)]
+def _trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
+    trace = Trace(where, size)
+    sides = [*map(whole, trace.axes, size)]
     sides.insert(2 if image.channels_last else 0, plain(image.channels))
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
     given[image.ref] = Map((plain(1), *sides), 0)
-    for ref, value in zip(model.outputs, run.model(model, given, ""), strict=True):
-        laid.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and laid.pooled[value.at]):
-            laid.vectors[ref.layer] = value.sources
-    return laid
+    outputs = _Run(Arranger(trace), where, neutral).model(model, given, "")
+    for ref, value in zip(model.outputs, outputs, strict=True):
+        trace.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and trace.pooled[value.at]):
+            trace.vectors[ref.layer] = value.sources
+    return trace
 
 
 class _Run:
-    """One pass over the calls."""
+    """One pass over the calls, including those of inner models."""
 
     def __init__(self, arranger: Arranger, where: str, neutral: frozenset[str]) -> None:
         self.arranger, self.where, self.neutral = arranger, where, neutral
@@ -146,20 +141,19 @@ class _Run:
                 raise DescriptionError(f"calls more than {MOST_CALLS} layers", where=self.where)
             title = f"{path}{step.name}"
             try:
-                made = self.step(step, [self.found(scope, ref) for ref in step.refs], title)
+                outputs = self.step(step, [self.lookup(scope, ref) for ref in step.refs], title)
             except (Malformed, Stuck) as error:
                 what = f"layer {title}: {step.kind} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.where) from None
-            scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(made)}
-        return [self.found(scope, ref) for ref in model.outputs]
+            scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(outputs)}
+        return [self.lookup(scope, ref) for ref in model.outputs]
 
-    def found(self, scope: Mapping[Ref, Value], ref: Ref) -> Value:
+    def lookup(self, scope: Mapping[Ref, Value], ref: Ref) -> Value:
         if ref not in scope:
             raise DescriptionError(f"nothing makes the tensor {ref.output} of {ref.layer!r}", where=self.where)
         return scope[ref]
 
     def step(self, step: Step, read: Sequence[Value], title: str) -> Sequence[Value]:
-        """Run one call: of a model, its own calls."""
         if step.model:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
@@ -167,13 +161,10 @@ class _Run:
         handler: Any = passed if step.kind in self.neutral else TABLE.get(step.kind)
         call = Call(
             arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
-            config=step.config, args=step.args, neutral=self.neutral,
+            config=step.config, neutral=self.neutral,
         )  # fmt: skip
         if not call.maps and not call.heads:
             return [Constant(None)]
         with self.arranger.trace.made_by(title):
-            return _listed(follow(call))
-
-
-def _listed(result: Result) -> Sequence[Value]:
-    return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
+            result = follow(call)
+        return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]

@@ -1,4 +1,4 @@
-"""The architecture of a Keras model: its calls in order, read of the JSON object that Keras makes of it."""
+"""The architecture of a Keras model: its calls in order, parsed from the JSON that Keras writes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Config = Mapping[str, Any]
 
 
 class Malformed(Exception):
-    """What a description holds makes no sense."""
+    """An invalid description of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What the `call`-th call of a layer made, the `output`-th of that."""
+    """A tensor: an output of the `call`-th call of a layer."""
 
     layer: str
     call: int = 0
@@ -28,25 +28,19 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One call of a layer of a `kind`: `args` with `Ref`s in the place of tensors; `model` is there if it is one."""
+    """One call of a layer of class `kind`, which reads the tensors `refs`; `model` is set if the layer is a model."""
 
     name: str
     call: int
     kind: str
     config: Config
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
+    refs: tuple[Ref, ...]
     model: Model | None = None
-
-    @property
-    def refs(self) -> list[Ref]:
-        """The tensors that it reads, in their order."""
-        return [*refs_in([self.args, [*self.kwargs.values()]])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model: the shapes of its inputs by what stands for them, its calls in order, and what it returns."""
+    """A model: the shapes of its inputs, its calls in order, and its outputs."""
 
     name: str
     inputs: Mapping[Ref, tuple[int | None, ...]]
@@ -55,7 +49,7 @@ class Model:
 
 
 def model_of(spec: Any, depth: int = 0) -> Model:
-    """Read a model of its class and config, as Keras 2 and 3 write them; `Malformed` says what makes no sense."""
+    """Parse a model as Keras 2 and 3 write it; raise `Malformed` where it is invalid."""
     kind, config = kind_of(spec), _table(spec, "config")
     if depth > DEEPEST:
         raise Malformed(f"has models nested more than {DEEPEST} deep")
@@ -64,13 +58,12 @@ def model_of(spec: Any, depth: int = 0) -> Model:
     layers = config.get("layers")
     if not isinstance(layers, list) or not 0 < len(layers) <= MOST_LAYERS:
         raise Malformed(f"lists no layers, or more than {MOST_LAYERS}")
-    name = _text(config, "name", "model")
     read = _sequential if kind == "Sequential" else _functional
-    return read(name, config, layers, depth)
+    return read(_text(config, "name", "model"), config, layers, depth)
 
 
 def kind_of(spec: Any) -> str:
-    """Name the class of a layer: as Keras does, or, where it is another's, with its package in front."""
+    """Return the class of a layer, with its package in front unless it is Keras's own."""
     kind = _text(spec, "class_name", "")
     if not kind:
         raise Malformed("has a layer without a class")
@@ -91,22 +84,22 @@ def _functional(name: str, config: Config, layers: Sequence[Any], depth: int) ->
         calls = spec.get("inbound_nodes")
         model = model_of(spec, depth + 1) if kind in MODELS else None
         for i, node in enumerate(calls if isinstance(calls, list) else []):
-            steps.append(Step(title, i, *_unwrapped(kind, inner), *_arguments(node), model))
-    given = [_ref(ref) for ref in _refs_of(config, "input_layers")]
+            steps.append(Step(title, i, *_unwrapped(kind, inner), _arguments(node), model))
+    given = _refs_of(config, "input_layers")
     if not {*given} <= inputs.keys():
         raise Malformed("names an input that it does not have")
-    outputs = tuple(_ref(ref) for ref in _refs_of(config, "output_layers"))
-    return Model(name, {ref: inputs[ref] for ref in given}, _in_order(steps, inputs), outputs)
+    steps_in_order = _in_order(steps, inputs)
+    return Model(name, {ref: inputs[ref] for ref in given}, steps_in_order, tuple(_refs_of(config, "output_layers")))
 
 
 def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) -> Model:
-    first, last = Ref(""), Ref("")
+    first = last = Ref("")
     built = config.get("build_input_shape")
     shape: tuple[int | None, ...] = _numbers(built) if isinstance(built, list) else ()
     steps: list[Step] = []
     for spec in layers:
         kind, inner = kind_of(spec), _table(spec, "config")
-        if kind == "InputLayer" or (not steps and _declares(inner)):
+        if kind == "InputLayer" or (not steps and (inner.get("batch_shape") or inner.get("batch_input_shape"))):
             shape = _shape(inner)
         if kind == "InputLayer":
             continue
@@ -114,7 +107,7 @@ def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) ->
         model = model_of(spec, depth + 1) if kind in MODELS else None
         if model and not shape and not steps:
             shape = next(iter(model.inputs.values()), ())
-        steps.append(Step(title, 0, *_unwrapped(kind, inner), (last,), {}, model))
+        steps.append(Step(title, 0, *_unwrapped(kind, inner), (last,), model))
         last = Ref(title)
     if len({step.name for step in steps}) < len(steps):
         raise Malformed("names two layers alike")
@@ -122,51 +115,33 @@ def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) ->
 
 
 def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
-    """Take the layer that a wrapper holds, which computes the same with other weights."""
+    """Replace a wrapper by its layer, which computes the same with other weights."""
     if kind in WRAPPERS and isinstance(config.get("layer"), dict):
         return kind_of(config["layer"]), _table(config["layer"], "config")
     return kind, config
 
 
-def _arguments(node: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Read what a layer is called with: as Keras 3 writes it, or a list for each tensor."""
+def _arguments(node: Any) -> tuple[Ref, ...]:
+    """Return the tensors among the arguments of a call: an object in Keras 3, a list of tensors before."""
     if isinstance(node, dict):
         args, kwargs = node.get("args", []), node.get("kwargs", {})
-        if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise Malformed("calls a layer with what are no arguments")
-        return tuple(map(_plainly, args)), {str(key): _plainly(value) for key, value in kwargs.items()}
-    if not isinstance(node, list):
-        raise Malformed("calls a layer with what are no arguments")
-    more = [ref[3] for ref in node if isinstance(ref, list) and len(ref) > 3 and isinstance(ref[3], dict)]
-    kwargs = {str(key): value for options in more for key, value in options.items()}
-    return tuple(_ref(ref) for ref in node), kwargs
+        if isinstance(args, list) and isinstance(kwargs, dict):
+            return tuple(_tensors_in([*args, *kwargs.values()]))
+    elif isinstance(node, list):
+        return tuple(_ref(ref) for ref in node)
+    raise Malformed("calls a layer with what are no arguments")
 
 
-def _plainly(value: Any) -> Any:
-    """Put a `Ref` in the place of each tensor, and a slice in that of a slice."""
+def _tensors_in(value: Any) -> Iterator[Ref]:
     if isinstance(value, list):
-        return [_plainly(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    kind, config = value.get("class_name"), value.get("config")
-    if kind == "__keras_tensor__" and isinstance(config, dict):
-        return _ref(config.get("keras_history"))
-    if kind == "__slice__" and isinstance(config, dict):
-        return slice(*(config.get(key) for key in ("start", "stop", "step")))
-    return value
-
-
-def refs_in(value: Any) -> Iterator[Ref]:
-    """List the tensors inside of arguments."""
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, list | tuple):
         for part in value:
-            yield from refs_in(part)
+            yield from _tensors_in(part)
+    elif isinstance(value, dict) and value.get("class_name") == "__keras_tensor__" and "config" in value:
+        yield _ref(_table(value, "config").get("keras_history"))
 
 
 def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
-    """Sort calls so that each reads what earlier ones make."""
+    """Sort calls so that each reads outputs of earlier ones only."""
     made = {(ref.layer, ref.call) for ref in known}
     readers: dict[tuple[str, int], list[int]] = {}
     missing = []
@@ -189,14 +164,14 @@ def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
     return tuple(order)
 
 
-def _refs_of(config: Config, key: str) -> list[Any]:
-    """List the tensors that a model takes or returns; of a single one Keras 3 writes no list."""
+def _refs_of(config: Config, key: str) -> list[Ref]:
+    """List the inputs or outputs of a model; Keras 3 writes a single one without a list."""
     refs = config.get(key)
     if isinstance(refs, dict):
         refs = [*refs.values()]
     if not isinstance(refs, list) or not refs:
         raise Malformed(f"has no {key}")
-    return [refs] if isinstance(refs[0], str) else refs
+    return [_ref(ref) for ref in ([refs] if isinstance(refs[0], str) else refs)]
 
 
 def _ref(value: Any) -> Ref:
@@ -204,10 +179,6 @@ def _ref(value: Any) -> Ref:
         case [str(layer), int(call), int(output), *_]:
             return Ref(layer, call, output)
     raise Malformed("refers to a tensor by what is no name and number")
-
-
-def _declares(config: Config) -> bool:
-    return any(config.get(key) for key in ("batch_shape", "batch_input_shape"))
 
 
 def _shape(config: Config) -> tuple[int | None, ...]:
