@@ -100,9 +100,8 @@ def rings(
     (1, 1.0)
     """
     from padviz.reports.rings import report_of
-    from padviz.scoring.reading.doubts import doubts_of
-    from padviz.scoring.reading.either import kind_of, read_bands, read_scenes
-    from padviz.scoring.rings.ends import check_filled
+    from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
+    from padviz.scoring.rings.regions import check_filled
     from padviz.sources import load_at
 
     if rings is not None and px:

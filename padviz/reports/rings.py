@@ -11,9 +11,8 @@ from padviz.network.network import in_words
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.scoring.rings.bands import NAMES, Band, Bands
-from padviz.scoring.rings.detected import Ring, Rings
-from padviz.scoring.rings.parts import LARGE, SMALL, Places
-from padviz.scoring.scored import Part
+from padviz.scoring.rings.detected import LARGE, SMALL, RecallGrid, Ring, Rings
+from padviz.scoring.scored import Subset
 
 LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
 INTERVALS = "In brackets 95 % intervals, over images."
@@ -66,8 +65,8 @@ def sheet_of(scored: Rings | Bands) -> Table:
     classes = scored.classes.items() if isinstance(scored, Rings) else ()
     rows += [{"part": "class", "class": name, **flat(plain(ring))} for name, rings in classes for ring in rings]
     spots = scored.places
-    names = ("objects", "recall_value") if isinstance(spots, Places) else ("count", "figure_value")
-    cells = zip(*(spots[:2] if isinstance(spots, Places) else (spots.count, spots.figure)), strict=True)
+    names = ("objects", "recall_value") if isinstance(spots, RecallGrid) else ("count", "figure_value")
+    cells = zip(*(spots[:2] if isinstance(spots, RecallGrid) else (spots.count, spots.figure)), strict=True)
     for y, line in enumerate(cells):
         for x, cell in enumerate(zip(*line, strict=True)):
             rows.append({"part": "place", "row": y, "column": x, **dict(zip(names, cell, strict=True))})
@@ -107,9 +106,9 @@ def _by_side(scored: Rings | Bands) -> list[Any]:
     return [Heading("The outermost ring by the nearest side"), Table(columns, sides, BETWEEN_SIDES)]
 
 
-def _of(each: Ring | Band | Part | Any) -> tuple[int, Estimate]:
+def _of(each: Ring | Band | Subset | Any) -> tuple[int, Estimate]:
     """Find how many objects or pixels a ring or a side has, and their figure."""
-    return (each.objects, each.recall) if isinstance(each, Ring | Part) else (each.count, each.figure)
+    return (each.objects, each.recall) if isinstance(each, Ring | Subset) else (each.count, each.figure)
 
 
 def _counted(scored: Rings | Bands) -> str:
@@ -167,17 +166,17 @@ def _place(scored: Rings | Bands) -> Column:
 
 
 def _sizes(scored: Rings) -> list[Column]:
-    def of(name: str) -> Callable[[Ring], Part]:
+    def of(name: str) -> Callable[[Ring], Subset]:
         return lambda ring: ring.sizes[name]
 
     uncut = Column("uncut", "all", counted, lambda ring: ring.uncut)
     return [_place(scored), uncut, *(Column(name, show=counted, of=of(name)) for name in scored.rings[0].sizes)]
 
 
-def counted(part: Part) -> str | None:
+def counted(part: Subset) -> str | None:
     """Write the share of some objects that is found, and how many they are.
 
-    >>> counted(Part(8, Estimate(0.5, 0.4, 0.6))), counted(Part(1, Estimate(1.0, None, None)))
+    >>> counted(Subset(8, Estimate(0.5, 0.4, 0.6))), counted(Subset(1, Estimate(1.0, None, None)))
     ('50.0 % of 8', '1 object, found')
     """
     if part.recall.value is None:

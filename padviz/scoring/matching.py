@@ -1,32 +1,34 @@
-"""Which detection finds which object, by COCO's rules: the surest first, each the free object that it overlaps most."""
+"""COCO's rules: which detection finds which object, and average precision."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.scoring.scenes import Boxes
+from padviz.scoring.scenes import Boxes, Flags, Floats, Ints
 
-MOST = 100  # detections of a category that count in an image, the surest
-ALMOST = 1 - 1e-10  # what overlaps by 1 need not do so to the last bit
+MOST = 100  # detections of a category that count in an image, by falling score
+ALMOST = 1 - 1e-10  # an IoU threshold of 1 allows for rounding
 FREE = -1  # no object is found
+RECALLS = np.linspace(0, 1, 101)  # at which precision is averaged
+MOST_CELLS = 1 << 22  # of detections times resamples, that are summed at once
 
 
 class Matches(NamedTuple):
-    """The detections that count, by category, image and score: their positions, and the object that each finds.
+    """The detections that count, by category, image and score, and the object that each finds.
 
     `found` is (thresholds, detections): the position of the object, or -1.
     """
 
-    detections: NDArray[np.int64]
-    found: NDArray[np.int64]
+    detections: Ints
+    found: Ints
 
 
 def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Matches:
-    """Match detections with objects at each threshold of the intersection over union.
+    """Match detections with objects at each IoU threshold, by falling score: each finds the best free object.
 
     >>> from padviz.scoring.scenes import boxes
     >>> seen = boxes([0, 0], [0, 0], [[0, 0, 10, 10], [1, 0, 10, 10]], [0.8, 0.9])
@@ -35,61 +37,84 @@ def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Mat
     """
     least = np.minimum(np.asarray(thresholds, float), ALMOST)
     order = np.lexsort((-detections.score, detections.image, detections.category))
-    there = np.lexsort((objects.crowd, objects.image, objects.category))
-    kept, found = [], []
-    for dets, gts in _groups(detections, order, objects, there):
-        kept.append(dets[:MOST])
-        found.append(_matched(overlaps(detections, kept[-1], objects, gts), least, objects.crowd[gts], gts))
-    if not kept:
-        return Matches(np.empty(0, np.int64), np.empty((len(least), 0), np.int64))
-    return Matches(np.concatenate(kept), np.concatenate(found, axis=1))
-
-
-def _groups(
-    detections: Boxes, order: NDArray[np.int64], objects: Boxes, there: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """List the detections of each category in each image, with the objects there, both in order."""
+    there = np.lexsort((objects.crowd, objects.image, objects.category))  # crowds last
     images = 1 + max((int(each.image.max()) for each in (detections, objects) if len(each)), default=0)
-    keys, at = (each.category * images + each.image for each in (detections, objects))
-    groups, starts = np.unique(keys[order], return_index=True)
-    first, last = (np.searchsorted(at[there], groups, side) for side in ("left", "right"))
-    for dets, low, high in zip(np.split(order, starts[1:]), first, last, strict=False):  # one, of nothing, without any
-        yield dets, there[low:high]
+    keys: Ints = (detections.category * images + detections.image)[order]
+    object_keys: Ints = (objects.category * images + objects.image)[there]
+    groups, starts = np.unique(keys, return_index=True)
+    first, last = (np.searchsorted(object_keys, groups, side) for side in ("left", "right"))
+    counted, found = [np.empty(0, np.int64)], [np.empty((len(least), 0), np.int64)]
+    # Without detections, `split` makes one empty group, and `groups` has none: hence not strict.
+    for group, low, high in zip(np.split(order, starts[1:]), first, last, strict=False):
+        dets, gts = group[:MOST], there[low:high]
+        counted.append(dets)
+        found.append(_match_group(_iou(detections, dets, objects, gts), least, objects.crowd[gts], gts))
+    return Matches(np.concatenate(counted), np.concatenate(found, axis=1))
 
 
-def overlaps(detections: Boxes, dets: NDArray[np.int64], objects: Boxes, gts: NDArray[np.int64]) -> NDArray[Any]:
-    """Work out intersection over union, (detections, objects); of a crowd, over the detection alone."""
+def _iou(detections: Boxes, dets: Ints, objects: Boxes, gts: Ints) -> Floats:
+    """Compute intersection over union, (detections, objects); of a crowd, over the detection alone."""
     ours, theirs = detections.box[dets][:, None], objects.box[gts][None]
     low = np.maximum(ours[..., :2], theirs[..., :2])
     high = np.minimum(ours[..., :2] + ours[..., 2:], theirs[..., :2] + theirs[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     area, other = (np.prod(each[..., 2:], axis=-1) for each in (ours, theirs))
     union = np.where(objects.crowd[gts], area, area + other - shared)
-    part: NDArray[Any] = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
-    return part
+    iou: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    return iou
 
 
-def _matched(ious: NDArray[Any], least: NDArray[Any], crowd: NDArray[Any], gts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Match the detections of a group, surest first, with its objects, of which crowds come last."""
+def _match_group(ious: Floats, least: Floats, crowd: Flags, gts: Ints) -> Ints:
+    """Match the detections of one category and image, in the order of their rows, with its objects, crowds last."""
     found = np.full((len(least), len(ious)), FREE)
     taken = np.zeros((len(least), len(gts)), bool)
     real = int(len(gts) - crowd.sum())
     for k in np.flatnonzero((ious >= least.min()).any(axis=1)).tolist():
         near = np.flatnonzero(ious[k] >= least.min())
-        for columns in (near[near < real], near[near >= real]):
-            if len(columns):
-                _find(ious[k, columns], columns, k, least, found, taken)
-        taken[:, real:] = False  # a crowd is found any number of times
-    return found if not len(gts) else np.array(np.where(found == FREE, FREE, gts[found]))
+        for columns in (near[near < real], near[near >= real]):  # crowds only where no object is free
+            if not len(columns):
+                continue
+            iou = ious[k, columns]
+            free = (iou >= least[:, None]) & ~taken[:, columns] & (found[:, k] == FREE)[:, None]
+            best = np.argmax(np.where(free, iou, 0)[:, ::-1], axis=1)  # of equal ones, the last
+            at = np.flatnonzero(free.any(axis=1))
+            matched = columns[::-1][best[at]]
+            found[at, k], taken[at, matched] = matched, True
+        taken[:, real:] = False  # a crowd may be found any number of times
+    return np.where(found == FREE, FREE, gts[found]) if len(gts) else found
 
 
-def _find(
-    ious: NDArray[Any], columns: NDArray[Any], k: int, least: NDArray[Any], found: NDArray[Any], taken: NDArray[Any]
-) -> None:
-    """Let detection `k` find the free object that it overlaps most, at thresholds where it has found none."""
-    free = (ious >= least[:, None]) & ~taken[:, columns] & (found[:, k] == FREE)[:, None]
-    overlap = np.where(free, ious, 0)[:, ::-1]  # of equal ones, the last
-    best = np.argmax(overlap, axis=1)
-    at = np.flatnonzero(free.any(axis=1))
-    objects = columns[::-1][best[at]]
-    found[at, k], taken[at, objects] = objects, True
+def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats) -> Floats:
+    """Average precision over 101 recalls, for each resample of the images.
+
+    Parameters
+    ----------
+    hits : (detections,)
+        Whether each finds an object, by falling score.
+    image : (detections,)
+        The image of each.
+    weights : (resamples, images)
+        How often each image counts.
+    objects : (resamples,)
+        How many objects count; where there are none, the precision is NaN.
+
+    Examples
+    --------
+    >>> average_precision(np.array([True, False, True]), np.array([0, 0, 0]), np.ones((1, 1)), np.array([2.0])).round(4)
+    array([0.835])
+    """
+    last = int(np.flatnonzero(hits)[-1]) + 1 if hits.any() else 0  # nothing behind the last hit counts
+    hits, image, chunk = hits[:last], image[:last], max(1, MOST_CELLS // max(last, 1))
+    at = np.flatnonzero(hits)  # between two of them recall stays, and precision falls
+    averages = []
+    for k in range(0, len(weights), chunk):
+        counted = weights[k : k + chunk, image].astype(np.float64)
+        true, positive = np.cumsum(counted[:, at], axis=1), np.cumsum(counted, axis=1)[:, at]
+        precision = np.divide(true, positive, out=np.zeros_like(true), where=positive > 0)
+        highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        total = objects[k : k + chunk]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            reached = np.searchsorted(RECALLS, true / total[:, None], side="right")  # how many of the recalls
+        new = np.diff(reached, axis=1, prepend=0)
+        averages.append(np.where(total > 0, (highest * new).sum(axis=1) / len(RECALLS), np.nan))
+    return np.concatenate(averages)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Numbers = NDArray[Any]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 MOST_SIDE = 1 << 24  # pixels of an image
 
 
@@ -16,43 +17,51 @@ MOST_SIDE = 1 << 24  # pixels of an image
 class Boxes:
     """Boxes of objects or of detections, in the order of their file.
 
-    `image` and `category` are positions among those of the scenes, `box` is (n, 4): left, top, width and height in
-    pixels. Of objects `crowd` marks those that any number of detections may match, and `area` is that of COCO's size
-    classes; of detections `score` says how sure each is.
+    `image` and `category` index those of the scenes; `box` is (n, 4): left, top, width and height in pixels. Objects
+    have `crowd`, true where any number of detections may match, and `area`, which decides their size class; detections
+    have a `score`.
     """
 
-    image: Numbers
-    category: Numbers
-    box: Numbers
-    score: Numbers
-    crowd: Numbers
-    area: Numbers
+    image: Ints
+    category: Ints
+    box: Floats
+    score: Floats
+    crowd: Flags
+    area: Floats
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def centre(self) -> Floats:
+        """The x and y of each centre, (n, 2)."""
+        return self.box[:, :2] + self.box[:, 2:] / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
     """Images of `sizes` (n, 2), height and width in pixels, with `objects`, `detections`, and names of `categories`.
 
-    `notes` say which boxes were left out.
+    `notes` count the boxes that were left out.
     """
 
-    sizes: Numbers
+    sizes: Ints
     categories: tuple[str, ...]
     objects: Boxes
     detections: Boxes
     notes: tuple[str, ...] = ()
 
 
-def chosen(of: Boxes, which: NDArray[np.bool_]) -> Boxes:
-    """Choose some of the boxes."""
+def select(of: Boxes, which: Flags) -> Boxes:
+    """Select some of the boxes."""
     return Boxes(*(getattr(of, each.name)[which] for each in fields(of)))
 
 
-def boxes(image: Any, category: Any, box: Any, score: Any = 0.0, crowd: Any = False, area: Any = None) -> Boxes:
-    """Make boxes of lists; one score, and one flag, may stand for all.
+def boxes(
+    image: ArrayLike, category: ArrayLike, box: ArrayLike, score: ArrayLike = 0.0, crowd: ArrayLike = False,
+    area: ArrayLike | None = None,
+) -> Boxes:  # fmt: skip
+    """Convert lists to boxes; a single score or flag holds for all.
 
     >>> len(boxes([0], [0], [[8, 8, 4, 6]], [0.9]))
     1
@@ -64,8 +73,8 @@ def boxes(image: Any, category: Any, box: Any, score: Any = 0.0, crowd: Any = Fa
     return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
 
 
-def usable(of: Boxes, sizes: Numbers, where: str, what: str) -> tuple[Boxes, tuple[str, ...]]:
-    """Leave out boxes without area and boxes outside of their image, with a note that says how many.
+def usable(of: Boxes, sizes: Ints, where: str, what: str) -> tuple[Boxes, tuple[str, ...]]:
+    """Leave out boxes without area or outside of their image, with a note that counts them.
 
     >>> two = boxes([0, 0], [0, 0], [[8, 8, 4, 6], [8, 8, 0, 6]])
     >>> kept, notes = usable(two, np.array([[64, 64]]), "gt.json", "object")
@@ -73,7 +82,8 @@ def usable(of: Boxes, sizes: Numbers, where: str, what: str) -> tuple[Boxes, tup
     (1, ('gt.json: 1 object left out: a box without area, or outside of its image',))
     """
     low, size = of.box[:, :2], sizes[of.image][:, ::-1]
-    inside = np.array((of.box[:, 2:] > 0).all(axis=1) & ((low < size) & (low + of.box[:, 2:] > 0)).all(axis=1))
+    extent = of.box[:, 2:]
+    inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
     left = int((~inside).sum())
     words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
-    return (chosen(of, inside), (f"{where}: {words}",)) if left else (of, ())
+    return (select(of, inside), (f"{where}: {words}",)) if left else (of, ())

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.scoring.scenes import Scenes, chosen
+from padviz.scoring.scenes import Scenes, select
 from tests.cli.test_cli import run, told
 from tests.scoring.made import as_coco, coco_files, scenes
 
@@ -193,7 +193,7 @@ def one_sided(share: float, images: int = 200) -> None:
     box = made.detections.box
     x, y = (box[:, :2] + box[:, 2:] / 2).T
     missed = (np.minimum.reduce([x, y, 96 - y]) > 128 - x) & (128 - x < 12) & (rng.random(len(x)) < share)
-    coco_files(Scenes(made.sizes, made.categories, made.objects, chosen(made.detections, ~missed)))
+    coco_files(Scenes(made.sizes, made.categories, made.objects, select(made.detections, ~missed)))
 
 
 def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:

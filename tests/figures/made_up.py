@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from padviz.intervals import Estimate
-from padviz.scoring.rings.beside import Beside
-from padviz.scoring.rings.detected import Rings, rings_of
-from padviz.scoring.scenes import Scenes, boxes, chosen
+from padviz.scoring.rings.detected import Rings, UnderObjects, rings_of
+from padviz.scoring.scenes import Scenes, boxes, select
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
@@ -88,9 +87,9 @@ def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) ->
     centre, extent = rng.uniform(0, sides, (n, 2)), sides / 8 * np.ones((n, 2))
     box = np.concatenate([centre - extent / 2, extent], axis=1)
     there = boxes(rng.integers(40, size=n), rng.integers(len(names), size=n), box)
-    found = chosen(there, rng.random(n) < np.where(centre[:, 0] < sides[0] / 8, 0.3, 0.8))
+    found = select(there, rng.random(n) < np.where(centre[:, 0] < sides[0] / 8, 0.3, 0.8))
     scored = rings_of(Scenes(np.tile(size, (40, 1)), names, there, found))
-    beside = Beside("a network", [*size], [0.6, 0.9, 1, 1], [0.3, 0.1, 0, 0], Estimate(0.12, 0.08, 0.15))
+    beside = UnderObjects("a network", [*size], [0.6, 0.9, 1, 1], [0.3, 0.1, 0, 0], Estimate(0.12, 0.08, 0.15))
     return replace(scored, beside=beside if network else None)
 
 

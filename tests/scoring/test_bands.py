@@ -185,7 +185,7 @@ def test_one_image_has_figures_without_intervals() -> None:
 HEAD = "image,label,x,y,image_width,image_height"
 MISTAKES: list[tuple[str, Any, str]] = [
     ("gt.csv", "image,label\na,b", "gt.csv: has no column x; give the path of CSV with"),
-    ("gt.csv", f"{HEAD}\n0.png,a,b,1,2,3", "gt.csv: row 2 has no number"),
+    ("gt.csv", f"{HEAD}\n0.png,a,b,1,2,3", "gt.csv: row 2 must have numbers"),
     ("gt.csv", f"{HEAD}\n0.png,a,9,1,2,3", "gt.csv: row 2 lies outside"),
     ("pred.csv", "image,label\n0.png,cat", "pred.csv: has no label of 1.png, nor of 3 more; it has"),
     ("pred.csv", "image,label\n0.png,a\n0.png,b", "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or"),
@@ -196,7 +196,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"),
     ("pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"),
     ("gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),
-    ("pred", 7, "pred: has hardly a class of gt, which has 0, 1; number classes"),
+    ("pred", 7, "pred: has hardly a class in common with gt, which has 0, 1; number classes"),
 ]  # fmt: skip
 
 

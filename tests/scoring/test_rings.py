@@ -16,7 +16,7 @@ from padviz.errors import OptionError
 from padviz.reports.rings import compared, findings
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings.detected import COCO, Rings, by_class, depths, rings_of
-from padviz.scoring.scenes import Boxes, Scenes, boxes, chosen
+from padviz.scoring.scenes import Boxes, Scenes, boxes, select
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import REST, examples
 from tests.trained.known import ends_of, known
@@ -126,7 +126,7 @@ def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is
         assert (apart.low is None) == bool(few & {*pair.split("_")})
         assert any(pair.replace("_", " minus ") in line for line in compared(found)) == (apart.low is not None)
     made = scenes(0, each=60)
-    rings = rings_of(replace(made, objects=chosen(made.objects, made.objects.image < 9))).rings
+    rings = rings_of(replace(made, objects=select(made.objects, made.objects.image < 9))).rings
     assert {figure.low for ring in rings for figure in (ring.recall, *ring.ap.values())} == {None}
 
 
@@ -184,7 +184,7 @@ def test_objects_are_of_the_side_that_is_nearest() -> None:
 
 def test_a_side_that_is_not_seen_differs_from_the_other() -> None:
     made = scenes(7, images=200, noise=0, false=0)
-    seen = replace(made, detections=chosen(made.detections, made.detections.box[:, 0] > 20))
+    seen = replace(made, detections=select(made.detections, made.detections.box[:, 0] > 20))
     apart = rings_of(seen).sides_apart
     assert ends_of(apart["left_right"])[1] < -0.3
     low, high = ends_of(apart["top_bottom"])
@@ -208,7 +208,7 @@ def test_fair_shares_stand_beside_and_go_with_what_is_found_by_them() -> None:
     made = scenes(9, images=150, noise=0, false=0)
     centre = (made.objects.box[:, :2] + made.objects.box[:, 2:] / 2).astype(int).T
     due = share[centre[1].clip(0, 95), centre[0].clip(0, 127)]
-    there = replace(made, detections=chosen(perfect(made).detections, due > 0.9))
+    there = replace(made, detections=select(perfect(made).detections, due > 0.9))
     beside, of_all = (rings_of(each, 3, network=network, size=(96, 128)).beside for each in (there, perfect(made)))
     assert beside
     assert of_all
@@ -228,7 +228,7 @@ def test_no_side_stands_out_by_chance() -> None:
     assert sum(found is not None for found in named) <= 1
     made = scenes(7, images=200, noise=0, false=0)
     far = (made.detections.box[:, :2] > 12).all(axis=1)
-    odd = rings_of(replace(made, detections=chosen(made.detections, far))).standout
+    odd = rings_of(replace(made, detections=select(made.detections, far))).standout
     assert odd is not None
     assert odd.sides == ("left", "top")
 

@@ -67,8 +67,8 @@ MISTAKES = [
     ("sizes.csv", f"{SIZES}\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
     ("sizes.csv", f"{SIZES}\n000,128,96", "gt/001.txt: is of no image of sizes.csv, like 7 more of 9; labels are"),
     ("gt/000.txt", "0 .5 .5 .1", "gt/000.txt: line 1 has 4 numbers, not 5; lines are YOLO's labels"),
-    ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is no box in shares of the image"),
-    ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is no numbers"),
+    ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is not a box in shares of the image"),
+    ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is not numbers"),
     ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
     ("gt/000.txt", "0 .5 .5 .1 .1 .9", "gt/000.txt: line 1 has 6 numbers, not 5: with a score, as detections are; are"),
     ("pred/none.txt", "", "pred/none.txt: is of no image"),
@@ -89,7 +89,7 @@ def test_a_mistake_is_one_line(path: str, text: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(("asked", "line"), [
-    (ASKED[:-2], "--image-sizes: labels do not say how large images are; name the folder of"),
+    (ASKED[:-2], "--image-sizes: labels need the sizes of the images; name the folder of"),
     ([*FILES, "pred.json", *ASKED[-2:]], "--image-sizes: is for folders of labels; leave it out: COCO's file has"),
     ([*FILES, "pred"], "--pred: one is a folder, the other is not; give two files, or two folders"),
 ])  # fmt: skip

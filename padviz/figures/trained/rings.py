@@ -14,8 +14,7 @@ from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
 from padviz.scoring.rings.bands import NAMES, Bands
-from padviz.scoring.rings.detected import Rings
-from padviz.scoring.rings.parts import Places
+from padviz.scoring.rings.detected import RecallGrid, Rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +117,7 @@ def _places(scored: Rings | Bands, size: tuple[float, float], figure: Figure, x:
 def places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> Any:
     """Draw a figure by where in the image objects are, and how many; cells with few of them are hatched."""
     spots, name = scored.places, next(iter(figures_of(scored)))
-    cells, counts = (spots.recall, spots.objects) if isinstance(spots, Places) else (spots.figure, spots.count)
+    cells, counts = (spots.recall, spots.objects) if isinstance(spots, RecallGrid) else (spots.figure, spots.count)
     values, few = np.array(cells, float), np.array(counts) < FEW
     low, high = limits(values[~few])
     image: Any = ax.imshow(values, cmap=colour_map(CMAP), vmin=low, vmax=high, aspect="auto", interpolation="nearest")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ NAN = re.compile(rb"\b(NaN|Infinity)\b")
 
 
 class Picture(Struct):
-    """An image of a set."""
+    """An image."""
 
     id: Id
     width: int
@@ -36,7 +36,7 @@ class Picture(Struct):
 
 
 class Category(Struct):
-    """What objects may be."""
+    """A class of objects."""
 
     id: Id
     name: str = ""
@@ -74,18 +74,12 @@ Read = TypeVar("Read", Instances, list[Detection])
 
 
 def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
-    """Read COCO's two files.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the file, and what in it is not as it should be.
-    """
-    if _opening(objects, INSTANCES) == b"[" and _opening(detections, RESULTS) == b"{":
+    """Read COCO's two files."""
+    if _first_byte(objects, INSTANCES) == b"[" and _first_byte(detections, RESULTS) == b"{":
         what = f"`gt` and `pred` look swapped: {objects} is a list, as results are"
         raise OptionError(what, option="gt", hint="swap them")
-    instances = _decoded(objects, INSTANCES, Instances)
-    results = _decoded(detections, RESULTS, list[Detection])
+    instances = _decode(objects, INSTANCES, Instances)
+    results = _decode(detections, RESULTS, list[Detection])
     if not instances.images:
         raise DescriptionError("has no images", where=str(objects), hint=f"give the path of {INSTANCES}")
     pictures = sorted(instances.images, key=lambda picture: (isinstance(picture.id, str), picture.id))
@@ -102,35 +96,35 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     images = {picture.id: k for k, picture in enumerate(pictures)}
     categories = {category.id: k for k, category in enumerate(instances.categories)}
     names = tuple(category.name or str(category.id) for category in instances.categories)
-    there = _objects(instances.annotations, images, categories, objects)
-    found = _found(results, images, categories, detections)
+    there = _object_boxes(instances.annotations, images, categories, objects)
+    found = _detection_boxes(results, images, categories, detections)
     there, left = usable(there, sizes, str(objects), "object")
     found, more = usable(found, sizes, str(detections), "detection")
     return Scenes(sizes, names, there, found, (*left, *more))
 
 
-def _decoded(path: str | Path, kind: str, type_: type[Read]) -> Read:
+def _decode(path: str | Path, kind: str, type_: type[Read]) -> Read:
     data = read_file(path, kind, MOST_BYTES).removeprefix(BOM)
     try:
         return msgspec.json.decode(data, type=type_, strict=False)  # pandas writes an id as 64.0
     except RecursionError:
-        raise DescriptionError(f"is not {kind}", where=str(path), hint=f"give the path of {kind}") from None
+        what = f"is not {kind}"
     except msgspec.DecodeError as error:
         _refuse_nan(data, path)
-        what = str(error).replace("Object missing", "misses").replace("`", "")
-        raise DescriptionError(f"is not {kind} ({what})", where=str(path), hint=f"give the path of {kind}") from None
+        what = f"is not {kind} ({str(error).replace('Object missing', 'misses').replace('`', '')})"
     except UnicodeDecodeError:
-        raise DescriptionError("is not UTF-8", where=str(path), hint=f"give the path of {kind}") from None
+        what = "is not UTF-8"
+    raise DescriptionError(what, where=str(path), hint=f"give the path of {kind}")
 
 
-def _opening(path: str | Path, kind: str) -> bytes:
+def _first_byte(path: str | Path, kind: str) -> bytes:
     """Read what a file of JSON begins with: a list "[", an object "{"."""
     with opened(path, kind) as file:
         return file.read(1 << 10).removeprefix(BOM).lstrip()[:1]
 
 
 def _refuse_nan(data: bytes, path: str | Path) -> None:
-    """Refuse NaN by the row that has it: Python writes it, and JSON has none."""
+    """Reject NaN, naming its row: Python writes it, and JSON has none."""
     if not NAN.search(data):
         return
     try:
@@ -141,24 +135,28 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
     for k, row in enumerate(rows if isinstance(rows, list) else ()):
         for name, value in row.items() if isinstance(row, dict) else ():
             if NAN.search(json.dumps(value).encode()):
-                refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is no number")
+                refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number")
 
 
-def _objects(rows: Sequence[Annotation], images: Any, categories: Any, path: str | Path) -> Boxes:
+Positions = Mapping[Id, int]
+
+
+def _object_boxes(rows: Sequence[Annotation], images: Positions, categories: Positions, path: str | Path) -> Boxes:
     corners = [row.bbox for row in rows]
     areas = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in rows]
     if wrong := [row for row in rows if not all(abs(n) <= FARTHEST for n in row.bbox)]:
-        what = f"annotation {wrong[0].id} of image {wrong[0].image_id} has a box that no image can hold"
+        what = f"annotation {wrong[0].id} of image {wrong[0].image_id} has a box beyond any image"
         refuse(path, f"{what}: {[*wrong[0].bbox]}")
     crowd = [bool(row.iscrowd) for row in rows]
-    return boxes(*_places(rows, images, categories, path), corners, 0.0, crowd, areas)
+    return boxes(*_positions(rows, images, categories, path), corners, 0.0, crowd, areas)
 
 
-def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | Path) -> Boxes:
-    found = boxes(*_places(rows, images, categories, path), [row.bbox for row in rows], [row.score for row in rows])
+def _detection_boxes(rows: Sequence[Detection], images: Positions, categories: Positions, path: str | Path) -> Boxes:
+    corners, scores = [row.bbox for row in rows], [row.score for row in rows]
+    found = boxes(*_positions(rows, images, categories, path), corners, scores)
     for wrong, what in (
-        (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box that no image can hold"),
-        (~np.isfinite(found.score), "has a score that is no number"),
+        (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box beyond any image"),
+        (~np.isfinite(found.score), "has a score that is not a number"),
     ):
         if wrong.any():
             k = int(np.argmax(wrong))
@@ -166,8 +164,10 @@ def _found(rows: Sequence[Detection], images: Any, categories: Any, path: str | 
     return found
 
 
-def _places(rows: Sequence[Any], images: Any, categories: Any, path: str | Path) -> tuple[list[int], list[int]]:
-    """Find the image and the category of each row; refuse those that are not among them."""
+def _positions(
+    rows: Sequence[Annotation] | Sequence[Detection], images: Positions, categories: Positions, path: str | Path
+) -> tuple[list[int], list[int]]:
+    """Look up the image and the category of each row; reject those that the file of objects does not list."""
     of_image = [images.get(row.image_id, -1) for row in rows]
     of_category = [categories.get(row.category_id, -1) for row in rows]
     for name, at, known in (("image_id", of_image, images), ("category_id", of_category, categories)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened
 from padviz.scoring.rings.bands import VOID, Counts, Masks
-from padviz.scoring.rings.parts import GRID, SIDES, cells_of, nearest_side
+from padviz.scoring.rings.regions import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 CLASSES = 256  # at most; the last counts for nothing
 STRIP = 1 << 18  # pixels
 FLAT = ("1", "L", "P")
+Bytes = NDArray[np.uint8]  # (rows, columns)
 
 
 def masks_in(folder: str | Path) -> list[Path]:
@@ -27,23 +27,15 @@ def masks_in(folder: str | Path) -> list[Path]:
 
 
 def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share: bool) -> Masks:
-    """Count the pixels of each class in each ring of each pair of label maps, which have the same name.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the picture that is no label map, or is not there, or the folder whose classes are not numbered as the
-        other's are.
-    """
+    """Count the pixels of each class in each ring of each pair of label maps, which have the same name."""
     rings, sides, sizes, cells = [], [], [], np.zeros((3, GRID**2, VOID), np.int64)
     for path in masks_in(true):
         other = Path(made) / path.name
         try:
             there, found = _labels(path), _labels(other)
         except MemoryError:
-            raise DescriptionError(
-                "is too large for the memory", where=str(path), hint="scale both maps down"
-            ) from None
+            what, hint = "is too large for the memory", "scale both maps down"
+            raise DescriptionError(what, where=str(path), hint=hint) from None
         if there.shape != found.shape:
             what = f"is {found.shape[0]} x {found.shape[1]}, and {path.name} of the true ones is"
             raise DescriptionError(f"{what} {there.shape[0]} x {there.shape[1]}", where=str(other), hint="scale it")
@@ -51,8 +43,8 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
         step = max(1, STRIP // there.shape[1])  # regions take 100 bytes a pixel while they are computed
         for top in range(0, len(there), step):
             regions = _regions(top, min(top + step, len(there)), there.shape, tuple(ends), share)
-            for region, counted in zip(regions, (ring, side, cell), strict=True):
-                counted += _counts(there[top : top + step], found[top : top + step], region, counted.shape[1])
+            for region, counts in zip(regions, (ring, side, cell), strict=True):
+                counts += _count(there[top : top + step], found[top : top + step], region, counts.shape[1])
         rings.append(ring.astype(np.uint32))
         sides.append(side.astype(np.uint32))
         sizes.append(there.shape)
@@ -62,7 +54,7 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
 
 
 def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path) -> None:
-    """Refuse maps of one class, as those of 0 and 255 are read, and maps that have one class at most in common."""
+    """Reject maps of one class, as those of 0 and 255 are read, and maps that have at most one class in common."""
     _, there, found = pixels > 0
     hint = "number classes 0, 1, 2, ... in both folders"
     for classes, folder in ((there, true), (found, made)):
@@ -72,15 +64,15 @@ def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path
             raise DescriptionError(what, where=str(folder), hint=hint)
     if (there & found).sum() < 2:
         named = ", ".join(map(str, np.flatnonzero(there)[:5]))
-        what = f"has hardly a class of {true}, which has {named}"
+        what = f"has hardly a class in common with {true}, which has {named}"
         raise DescriptionError(what, where=str(made), hint=hint)
 
 
 @lru_cache(maxsize=64)
 def _regions(
     top: int, bottom: int, shape: tuple[int, ...], ends: tuple[float, ...], share: bool
-) -> tuple[NDArray[np.uint8], ...]:
-    """Find the ring of each pixel in these rows, its side if it is in the outermost ring, and its cell."""
+) -> tuple[Bytes, Bytes, Bytes]:
+    """Return the ring of each pixel in these rows, its side if it is in the outermost ring, and its cell."""
     height, width = shape
     rows, columns = np.meshgrid(np.arange(top, bottom) + 0.5, np.arange(width) + 0.5, indexing="ij")
     margins = np.stack([columns, rows, width - columns, height - rows])
@@ -90,8 +82,7 @@ def _regions(
     return ring, side, cells_of(np.stack([columns / width, rows / height])).astype(np.uint8)
 
 
-def _labels(path: Path) -> NDArray[np.uint8]:
-    """Read a label map."""
+def _labels(path: Path) -> Bytes:
     from PIL import Image, UnidentifiedImageError
 
     with opened(path, "a label map") as file:
@@ -105,8 +96,8 @@ def _labels(path: Path) -> NDArray[np.uint8]:
             raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
 
 
-def _counts(there: NDArray[np.uint8], found: NDArray[np.uint8], region: NDArray[Any], n: int) -> NDArray[np.int64]:
-    """Count pixels by region and class: alike, true and made, (3, regions, classes)."""
+def _count(there: Bytes, found: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:
+    """Count pixels by region and class: those labelled right, true and predicted, (3, regions, classes)."""
     counted = there != VOID
     place, shape = region[counted].astype(np.int64) * CLASSES, (n, CLASSES)
     true, made = place + there[counted], place + found[counted]

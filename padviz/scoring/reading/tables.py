@@ -1,4 +1,4 @@
-"""Tables as CSV, of which some columns are read."""
+"""Tables as CSV: their rows by column, and a classifier's two files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from padviz.errors import DescriptionError
+import numpy as np
+
+from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import read_file
+from padviz.scoring.rings.bands import Labelled
+from padviz.scoring.scenes import MOST_SIDE
 
 MOST_BYTES = 1 << 28
+OBJECTS, LABELS = "image label x y image_width image_height", "image label"
+MEANING = ", in px: the middle of an object, and the size of its image"
 
 
 def refuse(path: str | Path, what: str) -> NoReturn:
@@ -19,22 +25,55 @@ def refuse(path: str | Path, what: str) -> NoReturn:
 
 
 def read_rows(path: str | Path, columns: Sequence[str], meaning: str = "") -> list[list[str]]:
-    """Read some columns of each row; `meaning` is said where one is missing.
-
-    Raises
-    ------
-    DescriptionError
-        For a file without one of them, or without rows.
-    """
+    """Read some columns of each row; errors explain them by `meaning`."""
     kind = f"CSV with the columns {', '.join(columns)}{meaning}"
     text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig", "replace")
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-            raise DescriptionError(f"has no column {missing[0]}", where=str(path), hint=f"give the path of {kind}")
-        rows = [[row[name] or "" for name in columns] for row in reader]
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        rows = [] if missing else [[row[name] or "" for name in columns] for row in reader]
     except csv.Error as error:
-        raise DescriptionError(f"is no CSV ({error})", where=str(path), hint=f"give the path of {kind}") from None
+        raise DescriptionError(f"is not CSV ({error})", where=str(path), hint=f"give the path of {kind}") from None
     if not rows:
-        raise DescriptionError("has no rows", where=str(path), hint=f"give the path of {kind}")
+        what = f"has no column {missing[0]}" if missing else "has no rows"
+        raise DescriptionError(what, where=str(path), hint=f"give the path of {kind}")
     return rows
+
+
+def read_labels(objects: str | Path, labels: str | Path) -> Labelled:
+    """Read the objects of images, with their centres and the images' sizes, and the labels that a classifier gives."""
+    try:
+        there = read_rows(objects, OBJECTS.split(), MEANING)
+    except DescriptionError as error:
+        try:
+            read_rows(labels, OBJECTS.split())
+        except DescriptionError:
+            raise error from None
+        what = f"`gt` and `pred` look swapped: {labels} has the places of objects"
+        raise OptionError(what, option="gt", hint="swap them") from None
+    made = read_rows(labels, LABELS.split())
+    label_of = {row[0]: row[1] for row in made}
+    for name, label in made:
+        if label != label_of[name]:
+            refuse(labels, f"has two labels of {name}: {label!r} and {label_of[name]!r}")
+    numbers = np.empty((len(there), 4))
+    for k, row in enumerate(there):
+        if row[0] not in label_of:
+            missing = sum(row[0] not in label_of for row in there)
+            more = f", nor of {missing - 1:,} more" if missing > 1 else ""
+            refuse(labels, f"has no label of {row[0]}{more}; it has one of {made[0][0]}")
+        try:
+            numbers[k] = [float(cell) for cell in row[2:]]
+        except ValueError:
+            refuse(objects, f"row {k + 2} must have numbers in {', '.join(OBJECTS.split()[2:])}")
+    x, y, width, height = numbers.T
+    sides = np.minimum(width, height) > 0, np.maximum(width, height) < MOST_SIDE
+    outside = ~np.all([x >= 0, y >= 0, x <= width, y <= height, *sides], axis=0)
+    if outside.any():
+        refuse(objects, f"row {int(np.argmax(outside)) + 2} lies outside its image")
+    if {row[1] for row in there}.isdisjoint(row[1] for row in made):
+        what = f"no label is among those of the objects: {made[0][1]!r} here, {there[0][1]!r} there"
+        raise DescriptionError(what, where=str(labels), hint="name classes alike")
+    right = np.array([row[1] == label_of[row[0]] for row in there], bool)
+    images, image = np.unique([row[0] for row in there], return_inverse=True)
+    return Labelled(len(images), image, np.stack([x, y, width - x, height - y]), right)

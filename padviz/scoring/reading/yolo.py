@@ -18,18 +18,12 @@ MOST_BYTES = 1 << 24  # of a label file
 LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
 LAST_CLASS = 1 << 20
 SIZES = "image width height"  # columns of a table of sizes
-TURNED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
+SWAPPED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 ORIENTATION = 274
 
 
 def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -> Scenes:
-    """Read folders of labels, those of detections with a score behind each box, and the sizes of the images.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the file and the line that is not as it should be.
-    """
+    """Read folders of labels, those of detections with a score behind each box, and the sizes of the images."""
     stems, sizes = sizes_in(Path(images)) if Path(images).is_dir() else listed_sizes(images)
     there, found = (_boxes(Path(folder), stems, sizes, n, images) for folder, n in ((objects, 5), (detections, 6)))
     there, left = usable(there, sizes, str(objects), "object")
@@ -65,7 +59,7 @@ def listed_sizes(path: str | Path) -> tuple[dict[str, int], NDArray[np.int64]]:
 
 
 def stem_of(name: str) -> str:
-    """Take the folder and the suffix of a picture from its name.
+    """Remove the folder and the suffix of a picture from its name.
 
     >>> stem_of("val/a.v2.jpg"), stem_of("a.v2")
     ('a.v2', 'a.v2')
@@ -81,14 +75,14 @@ def size_of(path: Path) -> tuple[int, int]:
     with opened(path, "a picture") as file:
         try:
             picture = Image.open(file)
-            (width, height), turned = picture.size, picture.getexif().get(ORIENTATION) in TURNED
+            (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
         except (UnidentifiedImageError, Image.DecompressionBombError):
             raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
-    return (width, height) if turned else (height, width)
+    return (width, height) if swapped else (height, width)
 
 
 def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
-    """Read all labels of a folder, each line of so many numbers."""
+    """Read all labels of a folder, which have so many columns."""
     parts, image, paths = [], [], sorted(folder.glob("*.txt"))
     if unknown := [path for path in paths if path.stem not in stems]:
         others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""
@@ -106,7 +100,7 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
 
 
 def _rows(path: Path, columns: int) -> NDArray[np.float64]:
-    """Read the numbers of a label file; refuse a line that is no box."""
+    """Read the numbers of a label file."""
     rows = []
     for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8", "replace").splitlines(), start=1):
         if not line.strip():
@@ -115,24 +109,24 @@ def _rows(path: Path, columns: int) -> NDArray[np.float64]:
             row = [float(word) for word in line.split()]
         except ValueError:
             row = []
-        if why := _wrong(row, columns):
+        if why := _fault(row, columns):
             raise DescriptionError(f"line {k} {why}", where=str(path), hint=f"lines are {LABELS}")
         rows.append(row)
     return np.array(rows).reshape(-1, columns)
 
 
-def _wrong(row: list[float], columns: int) -> str:
-    """Say what is wrong with the numbers of a line; nothing if they are a box.
+def _fault(row: list[float], columns: int) -> str:
+    """Describe what is wrong with the numbers of a line; "" if they are a box.
 
-    >>> _wrong([0, 0.5, 0.5, 0.1, 0.1], 5), _wrong([0, 0.5, 0.5, 0.1, 0.1], 6)
+    >>> _fault([0, 0.5, 0.5, 0.1, 0.1], 5), _fault([0, 0.5, 0.5, 0.1, 0.1], 6)
     ('', 'has 5 numbers, not 6: a score behind each box, too')
     """
     if not row:
-        return "is no numbers"
+        return "is not numbers"
     if len(row) != columns:
         score = ": a score behind each box, too" if columns == 6 else ""
         score = ": with a score, as detections are; are `gt` and `pred` swapped?" if len(row) == columns + 1 else score
         return f"has {len(row)} numbers, not {columns}{score}"
     if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or row[0] > LAST_CLASS or max(row[1:5]) > 2:
-        return "is no box in shares of the image"
+        return "is not a box in shares of the image"
     return ""

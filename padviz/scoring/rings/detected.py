@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from padviz.counting.coverage import coverage
+from padviz.counting.usage import usage
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, Measured, apart, mirrored, resampled
 from padviz.network.network import Network, Size
+from padviz.network.targets import weighing
 from padviz.scoring.matching import match
-from padviz.scoring.rings.beside import Beside, beside
-from padviz.scoring.rings.ends import ends_of, joined, spans
-from padviz.scoring.rings.parts import Places, Standout, places_of, sides_of, sizes_of
-from padviz.scoring.scenes import Boxes, Scenes, chosen
-from padviz.scoring.scored import Part, Scored, enough
+from padviz.scoring.rings.regions import (
+    GRID,
+    SIDES,
+    Cells,
+    Standout,
+    cell_ratios,
+    cells_of,
+    compare_opposite,
+    merge_small,
+    nearest_side,
+    ring_ends,
+    spans,
+    standout,
+)
+from padviz.scoring.scenes import Boxes, Flags, Floats, Ints, Scenes, select
+from padviz.scoring.scored import FOUND, Scored, Subset, images_for_interval
 
-COCO = tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())  # over which AP is the mean
-FOUND = 0.5  # of the union, from which an object counts as found
+COCO = tuple(np.linspace(FOUND, 0.95, 10).round(2).tolist())  # over which AP is the mean
+SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
+TOUCHING = 1  # px between an image and a box that its border cuts, at most
 
 
 @dataclass(frozen=True)
 class Ring:
-    """What lies `first` to `last` from the nearest border: a share of half the shorter side, or pixels.
+    """The ring from `first` to `last` off the nearest border: a share of half the shorter side, or pixels.
 
     `recall` is the share of the objects that a detection overlaps by half, and `ap` the average precision at each
     threshold, .5 as "50", and over .5 to .95 as "mean". `uncut` are objects that touch no border, and `sizes` has them
@@ -37,20 +51,45 @@ class Ring:
     objects: int
     recall: Estimate
     ap: dict[str, Estimate]
-    uncut: Part
-    sizes: dict[str, Part]
+    uncut: Subset
+    sizes: dict[str, Subset]
+
+
+class RecallGrid(NamedTuple):
+    """Objects by where in the image their centres are, and the share of them that is found: (rows, columns) each.
+
+    `aspect` is the mean width of the images over their mean height.
+    """
+
+    objects: list[list[int]]
+    recall: Cells
+    aspect: float
+
+
+class UnderObjects(NamedTuple):
+    """A network's figures under the centres of objects: the means of each ring, from the outermost inwards.
+
+    `fair_share` is that of the pixel, `padding` the share of the paths of the unit there that start at padding; None in
+    a ring without objects. `correlation` is Spearman's, of fair share and being found, over all objects.
+    """
+
+    network: str
+    size: list[int]
+    fair_share: list[float | None]
+    padding: list[float | None]
+    correlation: Estimate
 
 
 @dataclass(frozen=True)
 class Rings:
     """The rings of a set of images from the outermost inwards, and how far the outermost is from the innermost.
 
-    `of` says what a ring's ends are measured in: "share" of half the shorter side, or "px". `sides` has the objects of
-    the outermost ring by the side that is nearest, and `sides_apart` the recall on the left minus that on the right,
-    and at the top minus that at the bottom; `standout` names sides where it is unlike that at all others. `places` has
-    the recall by where in the image centres are, `beside` what the geometry of a network says there, and `classes` the
-    rings of each class, where they were asked for. `doubts` are questions about files of which hardly a box matches,
-    and `notes` say which boxes were left out.
+    `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `sides` has the objects of the
+    outermost ring by the nearest side, and `sides_apart` the recall on the left minus that on the right, and at the top
+    minus that at the bottom; `standout` names sides where it is unlike that at all others. `places` has the recall by
+    where in the image centres are, `beside` the figures of a network there, and `classes` the rings of each class,
+    where they were asked for. `doubts` are questions about files of which hardly a box matches, and `notes` count the
+    boxes that were left out.
     """
 
     of: str
@@ -61,27 +100,31 @@ class Rings:
     rings: tuple[Ring, ...]
     recall_apart: Estimate
     ap_apart: dict[str, Estimate]
-    sides: dict[str, Part]
+    sides: dict[str, Subset]
     sides_apart: dict[str, Estimate]
     standout: Standout | None
-    places: Places
-    beside: Beside | None
+    places: RecallGrid
+    beside: UnderObjects | None
     classes: dict[str, tuple[Ring, ...]] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def depths(boxes: Boxes, sizes: NDArray[Any], share: bool) -> NDArray[Any]:
+def margins(low: Floats, high: Floats, sizes: Ints) -> Floats:
+    """Measure how far corners (n, 2) are from the left, top, right and bottom of their images, (4, n), in px."""
+    return np.concatenate([low, sizes[:, ::-1] - high], axis=1).T
+
+
+def depths(boxes: Boxes, sizes: Ints, share: bool) -> Floats:
     """Measure how far the centres of boxes are from the nearest border, as a share of half the shorter side, or in px.
 
     >>> from padviz.scoring.scenes import boxes
     >>> depths(boxes([0], [0], [[10, 20, 4, 4]]), np.array([[48, 100]]), share=True)
     array([0.5])
     """
-    size, centre = sizes[boxes.image], boxes.box[:, :2] + boxes.box[:, 2:] / 2
-    left, top = centre[:, 0], centre[:, 1]
-    nearest = np.minimum.reduce([left, top, size[:, 1] - left, size[:, 0] - top])
-    depth: NDArray[Any] = np.maximum(nearest, 0) / (size.min(axis=1) / 2 if share else 1)
+    size = sizes[boxes.image]
+    nearest = margins(boxes.centre, boxes.centre, size).min(axis=0)
+    depth: Floats = np.maximum(nearest, 0) / (size.min(axis=1) / 2 if share else 1)
     return depth
 
 
@@ -89,67 +132,139 @@ def rings_of(
     scenes: Scenes, rings: int = 4, pixels: Sequence[float] = (), ious: Sequence[float] = (0.5, 0.75), seed: int = 0,
     network: Network | None = None, size: Size | None = None,
 ) -> Rings:  # fmt: skip
-    """Score the detections of each ring by its own objects: what another ring has is ignored, neither found nor false.
+    """Score the detections of each ring by its own objects: other rings' are ignored, neither found nor false.
 
-    Each ring is half as deep as the next, and one of fewer than 20 objects is joined with its neighbour; ends in pixels
+    Each ring is half as deep as the next, and one of fewer than 20 objects is merged with its neighbour; ends in pixels
     stay as they are. A detection is of the ring of the object that it finds, or else of the one that it lies in.
     Detections find objects once, in all rings together, so none takes an object for one of another ring.
     """
     if wrong := [t for t in ious if not 0 < t <= 1]:
-        raise OptionError(f"{wrong[0]:g} is no overlap", option="iou", hint="use .2,.5,.75")
-    share, ends, deep = not pixels, ends_of(rings, pixels), depths(scenes.objects, scenes.sizes, not pixels)
+        raise OptionError(f"{wrong[0]:g}: must be above 0, at most 1", option="iou", hint="use .2,.5,.75")
+    share, ends = not pixels, ring_ends(rings, pixels)
     if share:
-        ends = joined(ends, deep[~scenes.objects.crowd])
-    scored = _scored(scenes, ends, share, ious, seed)
-    each = [_measured(scored, k, ious) for k in range(len(ends) + 1)]
-    apart_of = {name: apart(each[0][name], each[-1][name]) for name in each[0]}
-    recall_apart = apart_of.pop("recall")
-    found = tuple(_ring(scored, k, *span, each[k]) for k, span in enumerate(spans(ends, share)))
-    of_all = len(scenes.sizes), int(scored.real.sum()), len(scenes.detections), tuple(ious)
-    sides = sides_of(scored, abs(recall_apart.value or 0))
-    geometry = beside(scored, len(found), network.at(size), network.pixels(size)) if network else None
-    unit, places = "share" if share else "px", places_of(scored)
-    return Rings(unit, *of_all, found, recall_apart, apart_of, *sides, places, geometry)
+        ends = merge_small(ends, depths(scenes.objects, scenes.sizes, share)[~scenes.objects.crowd])
+    scored, bounds = _score(scenes, ends, share, ious, seed), spans(ends, share)
+    measured = [_measure(scored, k, ious) for k in range(len(bounds))]
+    differences = {name: apart(measured[0][name], measured[-1][name]) for name in measured[0]}
+    recall_apart = differences.pop("recall")
+    # Padding on one side would show in the outermost ring.
+    outermost = scored.rings == 0
+    centre = scenes.objects.centre
+    nearest = nearest_side(margins(centre, centre, scenes.sizes[scenes.objects.image]))
+
+    def recall(sides: Sequence[int]) -> Measured:
+        return scored.share(outermost & np.isin(nearest, sides))
+
+    return Rings(
+        of="share" if share else "px",
+        images=len(scenes.sizes),
+        objects=int(scored.real.sum()),
+        detections=len(scenes.detections),
+        ious=tuple(ious),
+        rings=tuple(_ring(scored, k, *span, measured[k]) for k, span in enumerate(bounds)),
+        recall_apart=recall_apart,
+        ap_apart=differences,
+        sides={name: scored.subset(outermost & (nearest == k)) for k, name in enumerate(SIDES)},
+        sides_apart=compare_opposite(recall),
+        standout=standout(recall, abs(recall_apart.value or 0)),
+        places=_recall_grid(scored),
+        beside=_under_objects(scored, len(bounds), network.at(size), network.pixels(size)) if network else None,
+    )
 
 
 def by_class(whole: Rings, scenes: Scenes, seed: int = 0) -> dict[str, tuple[Ring, ...]]:
     """Score the rings of each class that has objects, by its name."""
     ends, share, classes = [ring.first for ring in whole.rings[1:]], whole.of == "share", {}
     for k, name in enumerate(scenes.categories):
-        objects, detections = (chosen(boxes, boxes.category == k) for boxes in (scenes.objects, scenes.detections))
+        objects, detections = (select(boxes, boxes.category == k) for boxes in (scenes.objects, scenes.detections))
         if len(objects):
             of_one = Scenes(scenes.sizes, scenes.categories, objects, detections)
-            scored = _scored(of_one, ends, share, whole.ious, seed)
-            rings = enumerate(spans(ends, share))
-            classes[name] = tuple(_ring(scored, n, *span, _measured(scored, n, whole.ious)) for n, span in rings)
+            scored = _score(of_one, ends, share, whole.ious, seed)
+            bounds = enumerate(spans(ends, share))
+            classes[name] = tuple(_ring(scored, n, *span, _measure(scored, n, whole.ious)) for n, span in bounds)
     return classes
 
 
-def _scored(scenes: Scenes, ends: Sequence[float], share: bool, ious: Sequence[float], seed: int) -> Scored:
+def _score(scenes: Scenes, ends: Sequence[float], share: bool, ious: Sequence[float], seed: int) -> Scored:
     thresholds = sorted({*ious, *COCO})
-    return Scored(
-        scenes,
-        match(scenes.objects, scenes.detections, thresholds),
-        np.searchsorted(ends, depths(scenes.objects, scenes.sizes, share), side="right"),
-        np.searchsorted(ends, depths(scenes.detections, scenes.sizes, share), side="right"),
-        resampled(len(scenes.sizes), seed),
-        thresholds.index(FOUND),
+    matches = match(scenes.objects, scenes.detections, thresholds)
+    rings, detection_rings = (
+        np.searchsorted(ends, depths(boxes, scenes.sizes, share), side="right")
+        for boxes in (scenes.objects, scenes.detections)
     )
+    return Scored(scenes, thresholds, matches, rings, detection_rings, resampled(len(scenes.sizes), seed))
 
 
-def _measured(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measured]:
+def _measure(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measured]:
     """Measure the recall of a ring, and its average precision at each threshold and over all of COCO's."""
-    values = {t: scored.precision(k, n) for n, t in enumerate(sorted({*ious, *COCO}))}
+    values = {t: scored.precision(k, n) for n, t in enumerate(scored.thresholds)}
     figures = {f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}
     figures["mean"] = np.mean([values[t] for t in COCO], axis=0)
-    images = enough(scored.by_image((scored.rings == k) & scored.real))
+    images = images_for_interval(scored.by_image((scored.rings == k) & scored.real))
     aps = {name: mirrored(each, images, "share") for name, each in figures.items()}
     return {"recall": scored.share(scored.rings == k), **aps}
 
 
 def _ring(scored: Scored, k: int, first: float, last: float | None, measured: dict[str, Measured]) -> Ring:
-    inside = scored.rings == k
-    aps = {name: each.figure for name, each in measured.items() if name != "recall"}
+    inside, objects = scored.rings == k, scored.scenes.objects
+    low, high = objects.box[:, :2], objects.box[:, :2] + objects.box[:, 2:]
+    uncut = inside & (margins(low, high, scored.scenes.sizes[objects.image]).min(axis=0) > TOUCHING)
+    small, large = objects.area < SMALL, objects.area > LARGE
+    sizes = {"small": small, "medium": ~small & ~large, "large": large}
     return Ring(
-        first, last, int((inside & scored.real).sum()), measured["recall"].figure, aps, *sizes_of(scored, inside)
+        first,
+        last,
+        objects=int((inside & scored.real).sum()),
+        recall=measured["recall"].figure,
+        ap={name: each.figure for name, each in measured.items() if name != "recall"},
+        uncut=scored.subset(uncut),
+        sizes={name: scored.subset(uncut & of) for name, of in sizes.items()},
     )
+
+
+def _relative_centres(scored: Scored) -> Floats:
+    """Divide the centres of objects by the width and height of their images, (n, 2)."""
+    objects = scored.scenes.objects
+    return objects.centre / scored.scenes.sizes[objects.image][:, ::-1]
+
+
+def _recall_grid(scored: Scored) -> RecallGrid:
+    cells = cells_of(_relative_centres(scored).T)
+    there, found = (np.bincount(cells[of & scored.real], minlength=GRID**2) for of in (scored.real, scored.found))
+    height, width = scored.scenes.sizes.mean(axis=0).tolist()
+    return RecallGrid(there.reshape(GRID, GRID).tolist(), cell_ratios(found, there), width / height)
+
+
+def _under_objects(scored: Scored, rings: int, network: Network, size: Size) -> UnderObjects:
+    """Look up a network's fair shares and its coverage where objects are, in images scaled to `size`."""
+    shares = _at_centres(scored, usage(network, size, heads=weighing(None, None, network)).share())
+    padded = 1 - _at_centres(scored, coverage(network, size, layer=network.targets[-1]).share())
+
+    def means(values: Floats) -> list[float | None]:
+        known = [values[(scored.rings == k) & scored.real & ~np.isnan(values)] for k in range(rings)]
+        return [float(each.mean()) if len(each) else None for each in known]
+
+    return UnderObjects(network.name, [*size], means(shares), means(padded), _correlation(scored, shares))
+
+
+def _at_centres(scored: Scored, values: Floats) -> Floats:
+    """Look up a map of (height, width) cells, stretched over each image, under the centre of each object."""
+    shape = values.shape[::-1]
+    columns, rows = np.clip((_relative_centres(scored) * shape).astype(int), 0, np.array(shape) - 1).T
+    found: Floats = values[rows, columns]
+    return found
+
+
+def _correlation(scored: Scored, values: Floats) -> Estimate:
+    """Correlate the ranks of the objects' values with whether each is found; all resamples keep the same ranks."""
+    of: Flags = scored.real & ~np.isnan(values)
+    image = scored.scenes.objects.image[of]
+    _, place, count = np.unique(values[of], return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - count / 2)[place]
+    found = scored.found[of].astype(float)
+    columns = (np.ones(len(image)), ranks, found, ranks**2, found**2, ranks * found)
+    by_image = np.stack([np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1)
+    n, x, y, xx, yy, xy = (scored.weights @ by_image).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+    return mirrored(together, images_for_interval(by_image[:, 0]), "correlation").figure

@@ -1,0 +1,106 @@
+"""Ground truth and predictions in any of four formats: which one files have, what is in them, and doubts about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from padviz.counting.shares.summary import percent
+from padviz.errors import DescriptionError, OptionError
+from padviz.scoring.matching import FREE, match
+from padviz.scoring.rings.bands import Bands, labelled_bands, masked_bands
+from padviz.scoring.rings.regions import ring_ends
+from padviz.scoring.scenes import Boxes, Scenes
+
+Kind = Literal["coco", "yolo", "labels", "masks"]
+TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
+FEW = 0.1  # of the objects, overlapped by half, that are doubted
+ALIKE = 0.1  # of the detections that overlap an object by half, of its class
+MOST_CLASSES = 5000
+ASKED = "are boxes x, y, width, height in pixels?"
+
+
+def kind_of(objects: str | Path, made: str | Path) -> Kind:
+    """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of label maps."""
+    folders = Path(objects).is_dir(), Path(made).is_dir()
+    if folders[0] != folders[1]:
+        raise OptionError("one is a folder, the other is not", option="pred", hint="give two files, or two folders")
+    if not folders[0]:
+        return "labels" if Path(objects).suffix.lower() == ".csv" else "coco"
+    from padviz.scoring.reading.masks import masks_in
+
+    return "masks" if masks_in(objects) else "yolo"
+
+
+def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: Kind) -> Scenes:
+    """Read COCO's two files, or YOLO's two folders and the sizes of the images."""
+    if kind == "coco":
+        from padviz.scoring.reading.coco import read_coco
+
+        if images is not None:
+            hint = "leave it out: COCO's file has sizes"
+            raise OptionError("is for folders of labels", option="image_sizes", hint=hint)
+        return read_coco(objects, detections)
+    if images is None:
+        hint = "name the folder of images, or a CSV of their sizes"
+        raise OptionError("labels need the sizes of the images", option="image_sizes", hint=hint)
+    from padviz.scoring.reading.yolo import read_yolo
+
+    return read_yolo(objects, detections, images)
+
+
+def read_bands(
+    objects: str | Path, made: str | Path, kind: Kind, rings: int, pixels: Sequence[float], seed: int
+) -> Bands:
+    """Read a classifier's files or a segmenter's folders, and score their rings."""
+    if kind == "labels":
+        from padviz.scoring.reading.tables import read_labels
+
+        return labelled_bands(read_labels(objects, made), rings, pixels)
+    from padviz.scoring.reading.masks import read_masks
+
+    masks = read_masks(objects, made, ring_ends(rings, pixels), share=not pixels)
+    return masked_bands(masks, rings, pixels, seed)
+
+
+def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:
+    """Return questions about files where hardly a detection overlaps an object, or is of its class.
+
+    Raises
+    ------
+    DescriptionError
+        Where there is no object, no detection, or none that overlaps any object.
+    """
+    classes = len(np.unique(scenes.objects.category))
+    if classes > MOST_CLASSES:
+        what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
+        raise DescriptionError(what, where=str(objects), hint="merge some")
+    for none, what, where in (
+        (scenes.objects.crowd.all(), "objects", objects),
+        (not len(scenes.detections), "detections", detections),
+    ):
+        if none:
+            outside = any(note.startswith(f"{where}:") for note in scenes.notes)
+            hint = ASKED if outside else "give a file that has some"
+            raise DescriptionError(f"has no {what}{' inside of images' * outside}", where=str(where), hint=hint)
+    matches = match(_of_one_class(scenes.objects), _of_one_class(scenes.detections), [TOUCHED, HALF])
+    touched, found = matches.found
+    if (touched == FREE).all():
+        raise DescriptionError("no detection overlaps an object", where=str(detections), hint=ASKED)
+    share, hits = float(np.mean(np.isin(np.arange(len(scenes.objects)), found))), found != FREE
+    if share < FEW:
+        return (f"{detections}: detections overlap {percent(share)} of the objects by half: {ASKED}",)
+    made, true = scenes.detections.category[matches.detections[hits]], scenes.objects.category[found[hits]]
+    alike = float(np.mean(made == true))
+    if alike >= ALIKE:
+        return ()
+    words = f"{percent(alike)} of the detections that overlap an object are of its class"
+    return (f"{detections}: {words}: are classes counted as those of {objects}?",)
+
+
+def _of_one_class(boxes: Boxes) -> Boxes:
+    return replace(boxes, category=np.zeros(len(boxes), np.int64))
