@@ -1,4 +1,4 @@
-"""An operation at a size, as an `AxisMap`: what each output row reads."""
+"""An operation at a size as an `AxisMap`: what each output row reads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.blocks import block_strips
 from padviz.axis.operations import CACHED, Adaptive, Blocks, Op, Transposed, Window, fit_shift, out_size, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize, ratio_of, reads
-from padviz.axis.reweighing import ratios
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.strip import Strip, flipped
 from padviz.errors import SizeError
@@ -22,7 +20,7 @@ MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and
 
 @lru_cache(CACHED)
 def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
-    """Lay `op` over `n` input rows, as an `AxisMap`.
+    """Build the map of `op` over `n` input rows; `like` is the size of the layer it follows.
 
     Raises
     ------
@@ -48,7 +46,7 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     elif isinstance(op, Adaptive):
         strips = _adaptive_strips(op, n)
     elif isinstance(op, Blocks):
-        strips = block_strips(op, n)
+        strips = _block_strips(op, n)
     elif isinstance(op, Resize):
         strips = _resize_strips(op, n, n_out)
     else:
@@ -62,7 +60,7 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
     before, after, _ = place(window, n)
     strips = list(_tap_strips(window, n, n_out, (before, after)))
     if window.mode == "partial" and window.kernel > 1:
-        weights = ratios(window, n)
+        weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
             raise SizeError(f"its {window.kernel} taps weigh otherwise in too many rows under partial padding")
         strips = list(_reweighed(strips, weights))
@@ -72,7 +70,7 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
 
 
 def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> Iterator[Strip]:
-    """Lay a strip for each tap, an arithmetic progression inside, and for what its ends in the padding fold onto."""
+    """Yield a strip for each tap inside, and one for each end where the tap reads folded padding."""
     before, after = padding
     outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
     step = window.stride
@@ -102,6 +100,21 @@ def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[St
             yield Strip(start, 1, src, strip.src_step, stop - start, float(weights[start]))
 
 
+def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
+    """Return what partial convolution multiplies each output by: its taps over those on real rows, at least one.
+
+    Source: Liu et al., "Partial Convolution based Padding", 2018.
+
+    >>> partial_weights(Window(3, padding=(1, 1)), 4).tolist()
+    [1.5, 1.0, 1.0, 1.5]
+    """
+    before, _, n_out = place(window, n)
+    first = np.arange(n_out)[:, None] * window.stride - before
+    rows = first + np.arange(window.kernel) * window.dilation
+    hits = ((rows >= 0) & (rows < n)).sum(1)
+    return np.asarray(window.kernel / np.maximum(hits, 1))
+
+
 def _transposed_strips(op: Transposed, n: int, n_out: int) -> tuple[Strip, ...]:
     window = Window(op.kernel, op.stride, op.dilation)
     return flipped(_tap_strips(window, n_out, n, (op.padding[0], 0)))
@@ -111,6 +124,32 @@ def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
     for j in range(op.output):
         start, stop = j * n // op.output, -(-(j + 1) * n // op.output)
         yield Strip(j, 0, start, 1, stop - start, 1 / (stop - start) if op.mean else 1)
+
+
+def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:
+    """Yield a strip for each pair of places in a block, or for each row, whichever are fewer.
+
+    >>> [tuple(strip[:5]) for strip in _block_strips(Blocks(2), 6)][:2]
+    [(0, 2, 0, 2, 3), (0, 2, 1, 2, 3)]
+    """
+    size, step = op.of(n)
+    if step > 1:
+        if n % (size * step):
+            raise SizeError(f"its input has {n} rows, which are no blocks of {size} rows {step} apart")
+        for start in range(0, n, size * step):
+            if size > step:
+                for row in range(start, start + size * step):
+                    yield Strip(row, 0, start + (row - start) % step, step, size)
+            else:
+                for i, j in np.ndindex(size, size):
+                    yield Strip(start + i * step, 1, start + j * step, 1, step)
+    elif size * size < n and not (op.first or n % size):
+        for i, j in np.ndindex(size, size):
+            yield Strip(i, size, j, size, n // size)
+    else:
+        for row in range(n):
+            first, last = op.around(row)
+            yield Strip(row, 0, max(first, 0), 1, min(last + 1, n) - max(first, 0))
 
 
 def _resize_strips(op: Resize, n: int, n_out: int) -> Iterator[Strip]:

@@ -1,7 +1,7 @@
-"""An operation on an endless axis, as what one period of its output reads of one period of its input.
+"""An operation on an endless axis: what one period of its output reads of one period of its input.
 
-Far from every border a map repeats. Rolled up into a ring of one period, with the rows of an axis numbered from its
-real first row, every read of an endless axis stays a read: what lies outside of the ring is the same row one turn on.
+Far from the borders a map repeats, so an endless axis is a ring of one period: row r is row r modulo the period. Rows
+are numbered from the first row of the real axis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from padviz.axis.blocks import block_of
 from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
@@ -24,18 +23,18 @@ AROUND = 8  # rows that no interpolation reaches past
 
 
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
-    """Map a period of `op`'s output to what it reads of a period of its input; None where it does not move along.
+    """Map one period of `op`'s output to one period of its input; None where its reads do not repeat with the ring.
 
-    `n` and `n_out` are the rows of the real axis: they say where its first window lies.
+    `n` and `n_out` are the rows of the real axis, which decide where the first window lies.
 
-    Each row of an endless axis is read by a window of 3 rows and stride 2 once or twice:
+    A window of 3 rows and stride 2 reads each row of an endless axis once or twice:
 
     >>> made = ring_map(Window(3, stride=2, padding=(1, 1)), 224, 112, (2, 1))
     >>> made.n_out, made.n_in, made.reads
     (1, 2, 3)
     """
     if isinstance(op, Window) and op.mode != "zero":
-        op = replace(op, mode="zero")  # what padding reads lies at the borders: one map serves all modes
+        op = replace(op, mode="zero")  # no padding is read far from borders: one map serves all modes
     return _ring_map(op, n, n_out, ring)
 
 
@@ -66,7 +65,6 @@ def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
 
 
 def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
-    """Each tap reads its row of every unit, round the ring."""
     rows, units = ring
     weight = 1 / window.kernel if window.mean else 1
     for tap in range(window.kernel):
@@ -79,9 +77,9 @@ def _window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
 
 
 def _blocks(op: Blocks, rows: int) -> Iterator[Strip]:
-    """Each row of a block reads all of it, the one that lies across the seam of the ring too."""
+    """Yield the reads of each row: its whole block, in two strips where that crosses the seam of the ring."""
     for row in range(rows):
-        first = block_of(op, row)[0] % rows
+        first = op.around(row)[0] % rows
         here = min(op.size, rows - first)
         yield Strip(row, 0, first, 1, here)
         if here < op.size:
@@ -89,7 +87,7 @@ def _blocks(op: Blocks, rows: int) -> Iterator[Strip]:
 
 
 def _resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:
-    """Find the units of a period far from both ends, of the axis made longer by as many periods as that takes."""
+    """Yield the reads of a period of units far from both ends, on an axis lengthened by whole periods."""
     rows, units = ring
     around = -(-AROUND // rows)
     first = around * units

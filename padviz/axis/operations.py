@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from padviz.axis.padding_modes import rows_word
-from padviz.axis.resize import Resize
+from padviz.axis.resize import Resize, Rows
 from padviz.errors import SizeError
 
 Same = Literal["same", "same_upper", "same_lower"]
@@ -95,20 +95,29 @@ class Blocks:
         """Whether the rows of a block are neighbours."""
         return self.step == 1 and self.size > 0
 
-    def of(self, n: Any) -> tuple[Any, Any]:
-        """Work out the size and the step for `n` rows, one size or an array of sizes.
+    def of(self, n: int) -> tuple[int, int]:
+        """Return the size and the step for `n` rows.
 
         >>> Blocks(7, step=0).of(56), Blocks(0, step=2).of(56)
         ((7, 8), (28, 2))
         """
         return self.size or n // self.step, self.step or n // self.size
 
+    def around(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the first and last row of the local block around a row, or each of an array of rows.
+
+        >>> Blocks(4, first=1).around(0), Blocks(4, first=1).around(6)
+        ((-3, 0), (5, 8))
+        """
+        start = rows - (rows - self.first) % self.size
+        return start, start + self.size - 1
+
 
 Op = Window | Transposed | Adaptive | Resize | Fit | Blocks
 
 
 class Placement(NamedTuple):
-    """A window laid over an input: rows of padding before and after, and the number of outputs."""
+    """Where a window lies over an input: rows of padding before and after, and the number of outputs."""
 
     before: int
     after: int
@@ -117,7 +126,7 @@ class Placement(NamedTuple):
 
 @lru_cache(CACHED)
 def place(window: Window, n: int) -> Placement:
-    """Lay `window` over `n` rows.
+    """Place `window` over `n` rows.
 
     Raises
     ------
@@ -133,8 +142,7 @@ def place(window: Window, n: int) -> Placement:
     >>> place(Window(3, stride=2, ceil=True), 2).n_out  # as in PyTorch, a single window may overhang
     1
     """
-    placed = placement(window, n)
-    before, after, n_out = placed
+    before, after, n_out = placed = placement(window, n)
     if n_out > MOST_ROWS:
         raise SizeError(f"its input has {n} {rows_word(n)} and its output would have {n_out}")
     if before < 0 and n + before + after < window.extent:
@@ -146,7 +154,7 @@ def place(window: Window, n: int) -> Placement:
 
 
 def placement(window: Window, n: Any) -> Placement:
-    """Place a window as `place` does, without its check, for one size or for an array of sizes.
+    """Place a window without the checks of `place`, for one size or an array of sizes.
 
     >>> [placement(Window(3, stride=2, padding=(1, 1)), n).n_out for n in (4, 5)]
     [2, 3]
@@ -161,7 +169,7 @@ def placement(window: Window, n: Any) -> Placement:
 
 
 def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
-    """Find the rows padded (before, after), for one size or for an array of sizes."""
+    """Return the rows padded (before, after), for one size or an array of sizes."""
     if isinstance(window.padding, tuple):
         return window.padding
     if window.padding == "same":
@@ -201,17 +209,16 @@ def taps_of(op: Op | None) -> int:
 
 
 def first_beyond(ops: Iterable[Op | None], most: int) -> int | None:
-    """Find the first of some operations that together with those before it has more than so many taps.
+    """Return the index of the first operation at which the taps so far pass `most`; None if they never do.
 
     >>> first_beyond([None, Window(7), Window(3)], 9), first_beyond([Window(7)], 7)
     (2, None)
     """
-    totals = enumerate(accumulate(map(taps_of, ops)))
-    return next((i for i, taps in totals if taps > most), None)
+    return next((i for i, taps in enumerate(accumulate(map(taps_of, ops))) if taps > most), None)
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:
-    """Count as `out_size` does, without its checks, for one size or for an array of sizes.
+    """Count output rows without the checks of `out_size`, for one size or an array of sizes.
 
     >>> sized(Adaptive(7), 224), sized(Fit(), 7, like=8)
     (7, 8)
@@ -230,7 +237,7 @@ def sized(op: Op, n: Any, like: Any = None) -> Any:
 
 
 def fit_shift(n: int, n_out: int, odd: Odd) -> int:
-    """Count the rows that a fit of `n` rows to `n_out` adds in front, or takes off if negative.
+    """Return how many rows a `Fit` of `n` rows to `n_out` adds in front, or removes if negative.
 
     >>> [(fit_shift(4, 7, odd), fit_shift(7, 4, odd)) for odd in ("end", "front", "down", "up")]
     [(1, -1), (2, -2), (1, -2), (2, -1)]

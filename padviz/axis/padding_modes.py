@@ -1,4 +1,4 @@
-"""The padding schemes, one table: what each reads, what PyTorch and ONNX call it, and one line that explains it."""
+"""The table of padding schemes: what each reads, its names in PyTorch and ONNX, and a line that explains it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Ends = tuple[tuple[int, int], tuple[int, int]]  # (a, b) before the first row an
 
 
 class Scheme(NamedTuple):
-    """How the k-th padded row, counted from 1 at the border outwards, is filled: from depth `first + step * (k - 1)`.
+    """How padded rows are filled: the k-th from the border, from 1, copies the row at depth `first + step * (k - 1)`.
 
-    Depths count from the same border, or from the far one where the scheme `wraps`; `step` is 0 or 1. A scheme without
-    `reads` reads nothing, and one that `resizes` says how many rows there are, not what they read. `torch` and `onnx`
-    are the modes of their pads, `since` the opset that has it.
+    `reads` is (first, step), with a step of 0 or 1; None reads nothing. Depths count from the same border, or from the
+    far one if the scheme `wraps`. A scheme that `resizes` changes the number of padded rows, not what they read.
+    `torch` and `onnx` are the names of the mode there, `since` the ONNX opset that has it.
     """
 
     explained: str
@@ -46,9 +46,9 @@ EXPLORED = ("zero", *(name for name in OTHER if name != "replicate"))  # one row
 
 
 def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
-    """Where padded rows read from: position p < 0 or p >= n of the padded axis reads row a * p + b.
+    """Return what padded rows read: position p < 0 or p >= n of the padded axis reads row a * p + b.
 
-    Returns ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
+    The result is ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
 
 
 def depth(mode: str, count: Any) -> Any:
-    """How deep in the image the outermost of `count` padded rows reads; 0 is the row at a border.
+    """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at the border.
 
     >>> depth("reflect", 3), depth("symmetric", 3), depth("replicate", 3)
     (3, 2, 0)
@@ -96,7 +96,7 @@ def depth(mode: str, count: Any) -> Any:
 
 
 def fits(mode: str, n: Any, count: Any) -> Any:
-    """Whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays of them.
+    """Tell whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays.
 
     >>> fits("reflect", 3, 2), fits("reflect", 3, 3), fits("zero", 1, 9)
     (True, False, True)
@@ -105,7 +105,7 @@ def fits(mode: str, n: Any, count: Any) -> Any:
 
 
 def native(mode: str, count: int) -> str:
-    """Find the mode that pads `count` rows alike and has a name in PyTorch and ONNX, or else the mode itself.
+    """Return a mode that PyTorch and ONNX have and that pads `count` rows in the same way; else the mode itself.
 
     >>> native("symmetric", 1), native("symmetric", 2)
     ('replicate', 'symmetric')

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.blocks import block_of, rows_together
 from padviz.axis.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.axis.resize import Resize, origin_of, ratio_of, span_of
+from padviz.axis.resize import Resize, Rows, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
 
 
 def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
-    """Find the rows (first, last) that the units of one period read of the layer before, and how far the next is.
+    """Return the rows (first, last) read by each unit of one period, and the rows from one period to the next.
 
-    Far from any end, and not for adaptive pools, whose units read by no steady rate.
+    These hold far from the ends. Adaptive pools read at no steady rate and are not covered.
 
     >>> rows_read(Window(7, stride=2, padding=(3, 3)), 224, 112)
     ([(-3, 3)], 2)
@@ -30,7 +29,7 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
 
 
 def rate_of(op: Op, n: int, n_out: int) -> Fraction:
-    """Find how many rows further on the next unit reads: over a period of units, as many rows as it has.
+    """Return the mean step in input rows from one unit to the next: rows of a period over its units.
 
     >>> rate_of(Transposed(4, stride=2, padding=(1, 1)), 7, 14)
     Fraction(1, 2)
@@ -42,8 +41,8 @@ def rate_of(op: Op, n: int, n_out: int) -> Fraction:
     return Fraction(op.stride if isinstance(op, Window) else 1)
 
 
-def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
-    """Find the first and the last row that a unit, or each of an array of units, reads on an endless axis.
+def rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, Rows]:
+    """Return the first and last row that a unit, or each of an array of units, reads on an endless axis.
 
     >>> first, last = rows_of(Resize(scale=Fraction(2), linear=True), 3, 6, np.array([0, 1, 100]))
     >>> first.tolist(), last.tolist()
@@ -55,15 +54,17 @@ def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
     if isinstance(op, Fit):
         return (units - fit_shift(n, n_out, op.odd),) * 2
     if isinstance(op, Blocks):
-        rows = None if op.is_local else rows_together(op, n, units)
-        return block_of(op, units) if rows is None else (rows[0], rows[-1])
+        if op.is_local:
+            return op.around(units)
+        rows = _rows_together(op, n, units)
+        return rows[0], rows[-1]
     if isinstance(op, Transposed):
         turns, phase = (units + op.padding[0]) // op.stride, (units + op.padding[0]) % op.stride
-        first, last = _rows_of_phases(op.kernel, op.stride, op.dilation)
-        if isinstance(units, int):
-            return turns + first[phase], turns + last[phase]
+        firsts, lasts = _rows_of_phases(op.kernel, op.stride, op.dilation)
+        if isinstance(phase, int):
+            return turns + firsts[phase], turns + lasts[phase]
         at = phase.astype(np.int64)
-        return turns + np.array(first)[at], turns + np.array(last)[at]
+        return turns + np.array(firsts)[at], turns + np.array(lasts)[at]
     assert isinstance(op, Resize)
     ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
     parts = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / parts
@@ -72,41 +73,40 @@ def rows_of(op: Op, n: int, n_out: int, units: Any) -> tuple[Any, Any]:
 
 
 def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
-    """List all rows that each of an array of units reads, some of them again: an array (rows, units).
+    """List all rows that each of an array of units reads, shape (rows, units); rows may be repeated.
 
     >>> all_rows_of(Window(3, dilation=2), 9, 5, np.array([0, 1])).tolist()
     [[0, 1], [2, 3], [4, 5]]
     """
-    if isinstance(op, Blocks):
-        rows: NDArray[Any] = rows_together(op, n, units)
-        return rows
-    first, last = rows_of(op, n, n_out, units)
-    if isinstance(op, Window):
-        return np.stack([first + tap * op.dilation for tap in range(op.kernel)])
-    if not isinstance(op, Transposed):
-        return np.stack([np.minimum(first + more, last) for more in range(int((last - first).max()) + 1)])
-    scaled = [units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)]
-    return np.stack([first, *(np.where(row % op.stride, first, row // op.stride) for row in scaled)])
+    rows, real = real_rows_of(op, n, n_out, units)
+    return rows if real.all() else np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
 
 def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """List all rows that each of an array of units may read, shape (rows, units), and which of them it truly reads.
+    """List the rows that each of an array of units may read, shape (rows, units), and which of them it does read.
 
     >>> rows, real = real_rows_of(Transposed(3, stride=2), 2, 5, np.array([0, 1]))
     >>> rows.tolist(), real.tolist()
     ([[0, 0], [-1, 0], [-1, -1]], [[True, False], [False, True], [True, False]])
     """
-    if not isinstance(op, Transposed):
-        rows = all_rows_of(op, n, n_out, units)
-        return rows, np.ones(rows.shape, dtype=bool)
-    scaled = np.stack([units + op.padding[0] - tap * op.dilation for tap in range(op.kernel)])
-    return scaled // op.stride, scaled % op.stride == 0
+    rows: NDArray[Any]
+    if isinstance(op, Transposed):
+        scaled = units + op.padding[0] - np.arange(op.kernel)[:, None] * op.dilation
+        return scaled // op.stride, scaled % op.stride == 0
+    if isinstance(op, Blocks):
+        rows = _rows_together(op, n, units)
+    else:
+        first, last = rows_of(op, n, n_out, units)
+        step = op.dilation if isinstance(op, Window) else 1
+        taps = op.kernel if isinstance(op, Window) else int((last - first).max()) + 1
+        rows = np.minimum(first + np.arange(taps)[:, None] * step, last)
+    return rows, np.ones(rows.shape, dtype=bool)
 
 
 def is_wavy(op: Op) -> bool:
-    """Tell whether a unit may read less far to one side than the one before it.
+    """Tell whether a unit may start further back, or end earlier, than the one before it.
 
-    Cubic interpolation does where it looks at a row itself, and a dilated transposed convolution in some phases.
+    Cubic interpolation does where a coordinate is a row itself, dilated transposed convolutions in some phases.
 
     >>> is_wavy(Resize(cubic=True)), is_wavy(Resize(linear=True))
     (True, False)
@@ -120,7 +120,7 @@ def is_wavy(op: Op) -> bool:
 
 @lru_cache(CACHED)
 def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int], list[int]]:
-    """Find the first and the last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none.
+    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none.
 
     >>> _rows_of_phases(3, 2, 1), _rows_of_phases(1, 2, 1)
     (([-1, 0], [0, 0]), ([0, 0], [0, 0]))
@@ -132,9 +132,20 @@ def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int],
     return [min(read, default=0) for read in rows], [max(read, default=0) for read in rows]
 
 
-def _wide(units: Any, factor: int) -> Any:
-    """Widen units to be multiplied by a factor: to Python's integers, where int64 might not hold the products."""
+def _wide(units: Rows, factor: int) -> Rows:
+    """Convert units to Python integers where int64 might not hold their products with `factor`."""
     if isinstance(units, int) or not len(units):
         return units
     largest = max(abs(int(units[0])), abs(int(units[-1])), 1)
     return units if 4 * largest * factor < EXACT else units.astype(object)
+
+
+def _rows_together(op: Blocks, n: int, rows: Rows) -> NDArray[Any]:
+    """List the rows of the blocks around each of an array of rows, shape (rows of a block, rows).
+
+    >>> _rows_together(Blocks(2, step=0), 6, np.array([0, 4])).tolist()
+    [[0, 1], [3, 4]]
+    """
+    size, step = op.of(n)
+    start = rows - (rows - op.first) // step % size * step
+    return np.stack([start + i * step for i in range(size)])

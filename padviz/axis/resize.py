@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ Grid = Literal["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+Rows = TypeVar("Rows", int, NDArray[Any])  # one row, or an array of rows
 Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -25,10 +26,10 @@ Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 class Resize:
     """Interpolation to `size` rows, by `scale`, or, with neither, to the size of the layer it follows.
 
-    Nearest reads one row, by `rounding`. Linear reads the two rows around the coordinate, cubic the four; what
-    lies outside is the outermost row, and a row whose weight is zero is not read. Counting counts each row read
-    once; with `mean` it counts by weight. `grid` says, in ONNX's words, where row j looks: without it nearest is
-    asymmetric, as PyTorch's, and the others half_pixel, or align_corners.
+    Nearest reads one row, chosen by `rounding`; linear the two rows around the coordinate, cubic the four. Rows
+    outside are clamped to the outermost row; rows of weight 0 are not read. Each row read counts once, or by its weight
+    with `mean`. `grid` is ONNX's coordinate transform; by default nearest is asymmetric as in PyTorch, and the others
+    half_pixel or align_corners.
     """
 
     size: int | None = None
@@ -42,7 +43,7 @@ class Resize:
 
     @property
     def layout(self) -> Grid:
-        """The grid, worked out where it is not given."""
+        """The coordinate transform: `grid`, or its default."""
         if self.grid is not None:
             return self.grid
         if not self.linear and not self.cubic:
@@ -51,7 +52,7 @@ class Resize:
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Find how far apart the coordinates of neighbouring outputs are, in rows of the input.
+    """Return the distance between the coordinates of neighbouring outputs, in input rows.
 
     >>> ratio_of(Resize(linear=True), 4, 8), ratio_of(Resize(linear=True, align_corners=True), 4, 7)
     (Fraction(1, 2), Fraction(1, 2))
@@ -64,7 +65,7 @@ def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Find the coordinate of the first output.
+    """Return the coordinate of the first output.
 
     >>> origin_of(Resize(linear=True), 4, 8), origin_of(Resize(), 4, 8)
     (Fraction(-1, 4), Fraction(0, 1))
@@ -76,7 +77,7 @@ def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
-    """List what the outputs read, as arrays (outputs, rows, weights), one for each neighbour that is read.
+    """List what the outputs read: arrays (outputs, rows, weights) for each neighbour that is read.
 
     >>> [(rows.tolist(), weights.tolist()) for _, rows, weights in reads(Resize(linear=True), 2, 4)]
     [([0, 0, 0, 1], [1.0, 0.75, 0.25, 1.0]), ([1, 1], [0.25, 0.75])]
@@ -104,8 +105,8 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
     return [(j[w != 0], row[w != 0], w[w != 0]) for row, w in zip(rows, weights, strict=True)]
 
 
-def span_of(op: Resize, x: Any, unit: int) -> tuple[Any, Any]:
-    """Find the first and the last row that an output at coordinate `x / unit` reads, far from any end.
+def span_of(op: Resize, x: Rows, unit: int) -> tuple[Rows, Rows]:
+    """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends.
 
     >>> span_of(Resize(cubic=True), 1, 4), span_of(Resize(linear=True), 4, 4)
     ((-1, 2), (1, 1))
@@ -118,8 +119,8 @@ def span_of(op: Resize, x: Any, unit: int) -> tuple[Any, Any]:
     return row, row
 
 
-def rounded(x: Any, unit: int, rounding: Rounding) -> Any:
-    """Round the coordinate `x / unit` to the row that nearest interpolation takes.
+def rounded(x: Rows, unit: int, rounding: Rounding) -> Rows:
+    """Round the coordinate `x / unit` to a row, as nearest interpolation does.
 
     >>> [rounded(3, 2, rule) for rule in ROUNDINGS]
     [1, 2, 1, 2]
@@ -132,7 +133,7 @@ def rounded(x: Any, unit: int, rounding: Rounding) -> Any:
 
 
 def _cubic(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weigh the rows at -1, 0, 1, 2 for coordinates `t` past row 0: the cubic kernel with a = -3/4."""
+    """Return the weights of rows -1, 0, 1, 2 at coordinates `t` in [0, 1): the cubic kernel with a = -3/4."""
     a = -0.75
     near = [((a + 2) * d - (a + 3)) * d**2 + 1 for d in (t, 1 - t)]
     far = [((a * d - 5 * a) * d + 8 * a) * d - 4 * a for d in (1 + t, 2 - t)]

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from padviz.axis.build import partial_weights
 from padviz.axis.operations import Window, placement
 from padviz.axis.padding_modes import SCHEMES, fits, fold
-from padviz.axis.reweighing import ratios
 
 
 def check_fits(mode: str, n: Any, before: Any, after: Any) -> None:
@@ -90,7 +90,8 @@ def reweighing(sizes: Sequence[Any], windows: Sequence[Window | None], like: Ten
     pads = [n for op in windows if op for n in op.padding]
     if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
         factors = [
-            ratios(_plain(op), int.__int__(n)) if op else np.ones(1) for op, n in zip(windows, sizes, strict=True)
+            partial_weights(_plain(op), int.__int__(n)) if op else np.ones(1)
+            for op, n in zip(windows, sizes, strict=True)
         ]
         return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
     high, wide = (_ratios(op, n, like) for op, n in zip(windows, sizes, strict=True))

@@ -178,7 +178,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(SCHEMES, "reflect", SCHEMES["reflect"]._replace(onnx="edge"))
     monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
-    monkeypatch.setattr("padviz.repadding.onnx.edits.ratios", lambda op, n: np.full(n, 1.5))
+    monkeypatch.setattr("padviz.repadding.onnx.edits.partial_weights", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_to(tmp_path / "out.onnx", path, scheme)
     assert os.listdir(tmp_path) == ["net.onnx"]

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import padviz
+from padviz.axis.build import partial_weights
 from padviz.axis.operations import Window
-from padviz.axis.reweighing import ratios
 from padviz.sources.onnx.constants.stored import MOST_AT_ONCE
 
 SIZE = (70, 90)  # whose positions are more than constants have that are folded at once
 WINDOW = Window(5, padding=(2, 2))  # with thirds among its ratios, which are rounded
-PARTS = [np.asarray(ratios(WINDOW, n), dtype=np.float32) for n in SIZE]
-FACTOR = np.outer(*(ratios(WINDOW, n) for n in SIZE)).astype(np.float32)
+PARTS = [np.asarray(partial_weights(WINDOW, n), dtype=np.float32) for n in SIZE]
+FACTOR = np.outer(*(partial_weights(WINDOW, n) for n in SIZE)).astype(np.float32)
 
 
 def saved(path: Path, factor: Any, *before: Any, op: str = "Mul", pad: int = 2, size: Any = SIZE) -> Path:

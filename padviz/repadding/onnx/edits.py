@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.axis.build import partial_weights
 from padviz.axis.operations import Op, Window, out_size, pads_at
 from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.repadding.onnx.computed import amounts_of_same, chain, mode_of
@@ -222,7 +222,7 @@ class _Editor:
                 continue
             if self.open[i]:
                 raise Cannot("partial convolution needs sizes that are built in, and the file leaves them open")
-            by_axis[i] = ratios(op, n)
+            by_axis[i] = partial_weights(op, n)
         if not by_axis:
             return
         if node.op_type not in SUMS:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.axis.build import partial_weights
 from padviz.axis.operations import Op, Window
-from padviz.axis.reweighing import ratios
 from padviz.network.layer import Layer
 from padviz.network.rewrites import joined_to, same_mode
 from padviz.sources.tracing.arranging import Map, Value
@@ -94,7 +94,7 @@ def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, 
         op = ops[axis]
         if not isinstance(op, Window) or not _is_zeros(op):
             return None
-        factors[axis] = ratios(op, trace.sizes[conv.inputs[0]][axis])
+        factors[axis] = partial_weights(op, trace.sizes[conv.inputs[0]][axis])
         ops[axis] = replace(op, mode="partial")
     wanted = reduce(np.multiply.outer, factors)
     if any(1 not in (n, m) and n != m for n, m in zip(wanted.shape, plane.shape, strict=True)):
