@@ -16,7 +16,7 @@ from padviz.repadding import verify
 from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import Left, Plan, plan
 from padviz.sources.onnx.constants.external import locations
-from padviz.sources.onnx.load import laid_out
+from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Model, open_model, parse_model
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
@@ -123,7 +123,7 @@ def read(path: str | Path, size: Size | None = None, reading: Reading = AS_IT_IS
     model = open_model(path, reading)
     if size is not None and not model.image.fits(size):
         raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
-    return model, laid_out(model, reading, size)
+    return model, as_network(model, reading, size)
 
 
 def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_IS) -> Repadded:
@@ -137,7 +137,7 @@ def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_
     except (ValueError, MemoryError):
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
-    reread = laid_out(parse_model(content, model.where, reading), reading, done.size)
+    reread = as_network(parse_model(content, model.where, reading), reading, done.size)
     maps = tuple(verify.check(done, reread))
     verified = [done.size]
     if wider:

@@ -1,8 +1,7 @@
-"""ONNX files as networks: the graph laid out, node by node, for an image of some size.
+"""ONNX files as networks: the graph traced, node by node, for an image of some size.
 
-Weights are not needed, and not read: of the tensors in the file only small ones are, which shapes, pads and scales are
-made of, and what a convolution is multiplied by position by position, from beside the file where it is kept there.
-Shapes that a file declares for what is inside of it are not trusted.
+Of the tensors in the file only small ones are read, of which shapes, pads and scales are made, and factors by which a
+convolution is multiplied position by position. Shapes that the file declares for inner tensors are not trusted.
 """
 
 from __future__ import annotations
@@ -10,14 +9,16 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.beside import constants_beside
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
-from padviz.sources.onnx.constants.stored import Later, completed, constant, known, literal
+from padviz.sources.onnx.constants.stored import FEW, Later, completed, constant, known, literal
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import GraphArranger, Node
@@ -25,19 +26,20 @@ from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
 from padviz.sources.tracing.trace import Trace
 
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
-NAMES = {  # of attributes, by their AttributeProto.AttributeType
-    1: "max min value_float",
-    2: "allowzero antialias axis blocksize ceil_mode end fmod group hidden_size keepdims layout noop_with_empty_axes "
+FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
+NAMES = {  # of attributes, by their type
+    FLOAT: "max min value_float",
+    INT: "allowzero antialias axis blocksize ceil_mode end fmod group hidden_size keepdims layout noop_with_empty_axes "
     "num_outputs start to training_mode transA transB value_int",
-    3: "auto_pad coordinate_transformation_mode direction equation keep_aspect_ratio_policy mode nearest_mode",
-    4: "value",
-    5: "else_branch then_branch",
-    6: "scales value_floats",
-    7: "axes dilations ends kernel_shape output_padding output_shape paddings pads perm shape split starts strides "
+    STRING: "auto_pad coordinate_transformation_mode direction equation keep_aspect_ratio_policy mode nearest_mode",
+    TENSOR: "value",
+    GRAPH: "else_branch then_branch",
+    FLOATS: "scales value_floats",
+    INTS: "axes dilations ends kernel_shape output_padding output_shape paddings pads perm shape split starts strides "
     "value_ints",
 }
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
@@ -47,47 +49,92 @@ Proto = Any
 
 
 def load_onnx(path: str | Path, reading: Reading, size: Size | None) -> Network:
-    """Load an ONNX file, at the size that it declares by default, or the usual one where it leaves an axis open.
-
-    Errors name the file, and the node where there is one.
-    """
-    return laid_out(open_model(path, reading), reading, size)
+    """Load an ONNX file, by default at the size that it declares, with `USUAL` for open axes."""
+    return as_network(open_model(path, reading), reading, size)
 
 
-def laid_out(model: Model, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
-    """Lay out the network of a model, as `load_onnx` gives it; the model stays as it is."""
+def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
+    """Trace a model, which stays as it is."""
     image, where = model.image, model.where
     axes = len(image.size)
-    own = tuple(n or USUAL[axes] for n in image.size)
     try:
-        pixels = as_size(on_axes(size, AXES[axes], where) if size else own)
+        pixels = as_size(on_axes(size, AXES[axes], where) if size else tuple(n or USUAL[axes] for n in image.size))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
     return Foreign(partial(trace, model, reading), printable(Path(where).stem), where, image.size).at(pixels)
 
 
 def trace(model: Model, reading: Reading, size: Size) -> Trace:
-    """Lay a model out for an image of a size."""
-    image, laid = model.image, Trace(model.where, size)
+    image, traced = model.image, Trace(model.where, size)
     batch = image.shape[0] or 1
-    sides = [*map(whole, laid.axes, size)]
+    sides = [*map(whole, traced.axes, size)]
     sides.insert(2 if image.channels_last else 0, plain(image.channels))
-    constants: dict[str, Value] = {**constants_beside(model, reading, size)}
+    constants: dict[str, Value] = {**_further_inputs(model, reading, size)}
     constants |= {proto.name: constant(proto, model.folder) for proto in model.graph.initializer}
     constants |= {proto.values.name: Constant(None) for proto in model.graph.sparse_initializer}
     scope: Scope = ChainMap({image.name: Map((plain(batch), *sides), 0)}, constants)
-    arranger = GraphArranger(laid, neutral=frozenset(reading.neutral), batch=batch)
+    arranger = GraphArranger(traced, neutral=frozenset(reading.neutral), batch=batch)
     _Run(model, arranger).nodes(needed(model.graph), scope, 0)
     for output in model.graph.output:
         value = scope[output.name] if output.name in scope else Constant(None)
-        laid.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and laid.pooled[value.at]):
-            laid.vectors[output.name] = value.sources
-    return laid
+        traced.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and traced.pooled[value.at]):
+            traced.vectors[output.name] = value.sources
+    return traced
+
+
+def _further_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Constant]:
+    """Return the inputs other than the image as constants, of the shapes that they declare or are given.
+
+    A symbolic dimension that the image has too is as large as the image's.
+    """
+    image, where = model.image, model.where
+    sizes = {axis: n for axis, n in zip(image.axes, size, strict=True) if not image.shape[axis]}
+    dims = enumerate(image.proto.type.tensor_type.shape.dim)
+    named = {dim.dim_param: sizes.get(at, image.shape[at] or 1) for at, dim in dims if dim.dim_param}
+    constants: dict[str, Constant] = {}
+    for name, proto in model.further.items():
+        kind = proto.type.tensor_type
+        declared: list[int | None] | None = None
+        if kind.HasField("shape"):
+            declared = [dim.dim_value if dim.dim_value > 0 else named.get(dim.dim_param) for dim in kind.shape.dim]
+        if name not in reading.shapes:
+            shape = None if declared is None or None in declared else declared
+            constants[name] = Constant(None if shape is None else tuple(plain(n or 0) for n in shape))
+            continue
+        value = sized(name, reading.shapes[name], size, where)
+        if not isinstance(value, tuple):
+            constants[name] = _filled(name, kind.elem_type, value, [n or 1 for n in declared or ()], where)
+            continue
+        own = value if declared is None else declared
+        if len(own) != len(value) or any(n not in (None, m) for n, m in zip(own, value, strict=True)):
+            wanted = "x".join("N" if n is None else str(n) for n in own)
+            raise _shape_error(f"{name!r} is declared as {wanted or 'a number'}", where, f"{name}={wanted or 1}")
+        constants[name] = Constant(tuple(map(plain, value)))
+    return constants
+
+
+def _filled(name: str, kind: int, value: float, shape: list[int], where: str) -> Constant:
+    """Fill a small input of an ONNX type `kind` with a number."""
+    from onnx import TensorProto, helper
+
+    if prod(shape) > FEW:
+        raise _shape_error(f"{name!r} has {prod(shape)} numbers", where, f"{name}={'x'.join(map(str, shape))}")
+    numeric = kind in TensorProto.DataType.values() and kind not in (TensorProto.UNDEFINED, TensorProto.STRING)
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind)) if numeric else np.dtype(float)
+    with np.errstate(all="ignore"):
+        array = np.full(shape, value).astype(dtype)
+    if dtype.kind in "iub" and (array != value).any():
+        raise _shape_error(f"{name!r} takes numbers of type {dtype}", where, f"{name}=1")
+    return known(array)
+
+
+def _shape_error(what: str, where: str, hint: str) -> OptionError:
+    return OptionError(what, option="shape", where=where, hint=f"`shape` {hint}")
 
 
 class _Run:
-    """One pass over the nodes, those of functions and branches included."""
+    """One pass over the nodes, including those of functions and branches."""
 
     def __init__(self, model: Model, arranger: GraphArranger) -> None:
         self.arranger, self.where, self.folder = arranger, model.where, model.folder
@@ -96,49 +143,44 @@ class _Run:
         self.count = 0
 
     def nodes(self, protos: Iterable[Proto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
+        """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
         if depth > DEEPEST:
             raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.where)
+        trace = self.arranger.trace
         for proto in protos:
             self.count += 1
             if self.count > MOST_NODES:
                 raise DescriptionError(f"has more than {MOST_NODES} nodes", where=self.where)
             try:
-                node = self.node(proto, scope, bound)
+                node = self.node(proto, scope, bound or {})
                 inner_outputs = self.inner(proto, node, scope, depth)
-                with self.arranger.trace.made_by(node.title):
+                with trace.made_by(node.title):
                     outputs = run_node(node) if inner_outputs is None else inner_outputs
             except (Stuck, Malformed) as error:
                 what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.where) from None
-            scope.update(zip(proto.output, outputs, strict=False))
-            self.named(node, proto.output, outputs, depth)
+            for name, value in zip(proto.output, outputs, strict=False):
+                scope[name] = value
+                if isinstance(value, Map) and value.at in trace.heads:
+                    trace.behind |= dict.fromkeys((node.title, name), value.at)
+                elif isinstance(value, Map) and value.at and not depth:
+                    trace.tensors[name] = value.at
 
-    def named(self, node: Node, names: Iterable[str], outputs: list[Value], depth: int) -> None:
-        """Keep what tensors are called that hold a layer as it is, and what lies behind a head."""
-        trace = self.arranger.trace
-        for name, value in zip(names, outputs, strict=False):
-            if isinstance(value, Map) and value.at in trace.heads:
-                trace.behind |= dict.fromkeys((node.title, name), value.at)
-            elif isinstance(value, Map) and value.at and not depth:
-                trace.tensors[name] = value.at
-
-    def node(self, proto: Proto, scope: Scope, bound: dict[str, Any] | None) -> Node:
-        inputs = [scope.get(name) if name else None for name in proto.input]
-        for name, value in zip(proto.input, inputs, strict=True):
-            if name and value is None:
+    def node(self, proto: Proto, scope: Scope, bound: dict[str, Any]) -> Node:
+        for name in filter(None, proto.input):
+            if scope.get(name) is None:
                 what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
                 raise DescriptionError(what, where=self.where, hint="the graph has a cycle, or a part is missing")
-        attrs = _attributes(proto, bound or {})
-        version = self.versions.get(proto.domain or "ai.onnx", 1)
-        op, arranger = op_of(proto), self.arranger
-        handler = passed if op in arranger.neutral else OPS.get(op)
+        op = op_of(proto)
         return Node(
-            arranger=arranger, title=title(proto), op=op, version=version, attrs=attrs, read=tuple(inputs),
-            outputs=len(proto.output), handler=handler,
+            arranger=self.arranger, title=title(proto), op=op, version=self.versions.get(proto.domain or "ai.onnx", 1),
+            attrs=_checked_attributes(proto, bound), outputs=len(proto.output),
+            read=tuple(scope[name] if name else None for name in proto.input),
+            handler=passed if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip
 
     def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
-        """Run constants, functions of the model, and branches that are decided; None for all other nodes."""
+        """Run constants, functions of the model, and branches with a known condition; None for all other nodes."""
         if node.op == "Constant":
             return [literal(node.attrs, self.folder)]
         if node.op == "If":
@@ -147,15 +189,14 @@ class _Run:
         if function is None or node.op in self.arranger.neutral:
             return None
         inside: Scope = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
-        bound = attributes(function.attribute_proto) | node.attrs
-        self.nodes(function.node, inside, depth + 1, bound)
+        self.nodes(function.node, inside, depth + 1, attributes(function.attribute_proto) | node.attrs)
         return _outputs(inside, function.output)
 
     def branch(self, node: Node, scope: Scope, depth: int) -> list[Value] | None:
-        decides = node.tensor(0)
-        if not isinstance(decides, Constant) or decides.array is None or decides.array.size != 1:
+        condition = node.tensor(0)
+        if not isinstance(condition, Constant) or condition.array is None or condition.array.size != 1:
             return None
-        graph = node.required("then_branch" if decides.array.item() else "else_branch")
+        graph = node.required("then_branch" if condition.array.item() else "else_branch")
         inside: Scope = ChainMap({value.name: constant(value, self.folder) for value in graph.initializer}, scope)
         self.nodes(graph.node, inside, depth + 1)
         return _outputs(inside, [value.name for value in graph.output])
@@ -167,58 +208,50 @@ def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
     return [scope[name] for name in names]
 
 
-def _attributes(proto: Proto, bound: dict[str, Any]) -> dict[str, Any]:
-    """Read the attributes of a node; in a function, some are those `bound` by its call.
-
-    Those of an operation that is known must be of the types that it has.
-    """
-    attrs = attributes(proto.attribute)
+def _checked_attributes(proto: Proto, bound: dict[str, Any]) -> dict[str, Any]:
+    """Read the attributes of a node, those that refer to the function's from `bound`; check types of known ones."""
+    op, attrs = op_of(proto), attributes(proto.attribute)
     for attr in proto.attribute:
+        kind = attr.type
         if attr.ref_attr_name:
-            attrs[attr.name] = bound.get(attr.ref_attr_name)
-            if attrs[attr.name] is not None:
-                _check(op_of(proto), attr.name, _kind_of(attrs[attr.name]))
-        else:
-            _check(op_of(proto), attr.name, attr.type)
+            value = attrs[attr.name] = bound.get(attr.ref_attr_name)
+            if value is None:
+                continue
+            kind = _type_of(value)
+        wanted = FLOAT if (op, attr.name) == ("Pad", "value") else TYPES.get(attr.name, kind)
+        if op in KNOWN and kind != wanted:
+            raise Malformed(f"its {attr.name} is of another type")
     return {key: value for key, value in attrs.items() if value is not None}
 
 
-def _check(op: str, key: str, kind: int) -> None:
-    wanted = 1 if (op, key) == ("Pad", "value") else TYPES.get(key, kind)
-    if op in KNOWN and kind != wanted:
-        raise Malformed(f"its {key} is of another type")
-
-
-def _kind_of(value: Any) -> int:
-    """Find the AttributeProto.AttributeType of a value."""
+def _type_of(value: object) -> int:
     if isinstance(value, list):
-        return 6 if any(isinstance(n, float) for n in value) else 7
-    return {"float": 1, "int": 2, "str": 3, "TensorProto": 4, "GraphProto": 5}[type(value).__name__]
+        return FLOATS if any(isinstance(n, float) for n in value) else INTS
+    types = {"float": FLOAT, "int": INT, "str": STRING, "TensorProto": TENSOR, "GraphProto": GRAPH}
+    return types[type(value).__name__]
 
 
 def run_node(node: Node) -> list[Value]:
-    """Lower one node to what its outputs hold: constants are folded, and all else is decided as for any call."""
-    given = [x for x in node.given if isinstance(x, Constant)]
-    if node.op != "Shape" and len(given) == len(node.given):
-        return folded(node, [None if x is None else given.pop(0) for x in node.read])
-    return _listed(node, follow(node))
+    """Return the outputs of one node: fold constants, and follow all else as any call."""
+    if node.op != "Shape" and all(isinstance(x, Constant) for x in node.given):
+        return _folded(node, cast("tuple[Constant | None, ...]", node.read))
+    return _for_each_output(node, follow(node))
 
 
-def _listed(node: Node, result: Result) -> list[Value]:
+def _for_each_output(node: Node, result: Result) -> list[Value]:
     return [result] * node.outputs if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
 
 
-def folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
-    """Fold constants: to their numbers where they are few, else to shapes as far as known, and how to work them out."""
-    arrays = [None if x is None else x.array for x in read]
+def _folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
+    """Fold constants: to numbers where they are few, else to shapes, as far as known, with numbers for later."""
     if all(x is None or x.array is not None for x in read):
         attrs = completed(node.op, node.attrs, node.outputs)
-        results = fold(node.op, attrs, arrays)
+        results = fold(node.op, attrs, [None if x is None else x.array for x in read])
         if results is not None:
             return [*map(known, results)]
     try:
         shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:
         shapes = Constant(None)
-    every = enumerate(_listed(node, shapes))
-    return [Constant(x.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, x in every]
+    outputs = enumerate(_for_each_output(node, shapes))
+    return [Constant(x.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]

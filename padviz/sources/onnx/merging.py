@@ -1,4 +1,4 @@
-"""Operations that join maps, or positions: merges, gates, reductions, products of matrices, attention, recurrence."""
+"""ONNX operations that join maps or positions: merges, gates, reductions, matrix products, attention, recurrence."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from padviz.sources.tracing.elementwise import masked, picked, subtract
 from padviz.sources.tracing.products import over, running
 from padviz.sources.tracing.reweighing import may_reweigh, partial
 
+REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
 
 def merged(kind: Kind) -> Callable[[Node], Value]:
-    """Make a handler of two or more elementwise: constants are neutral, maps merge; a gate where one is pooled."""
+    """Return a handler that merges maps elementwise; constants are neutral, and one pooled map makes a gate."""
 
     def run(node: Node) -> Value:
         maps = node.maps
@@ -43,7 +44,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
 
 
 def _reweighed(node: Node, x: Map) -> Value | None:
-    """Find the convolution's output that is multiplied as partial convolution does; None where it is not."""
+    """Return the output of a partial convolution, if a constant factor makes `x` one; None otherwise."""
     divided = node.op == "Div" and node.given[0] is x
     if node.op != "Mul" and not divided:
         return None
@@ -65,7 +66,6 @@ def _reweighed(node: Node, x: Map) -> Value | None:
 
 
 def reduced(node: Node) -> Value:
-    """Reduce to a mean, sum or extreme over some dimensions: over channels neutral, over height and width global."""
     x = node.tensor(0)
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
@@ -103,9 +103,8 @@ def einsum(node: Node) -> Value:
 
 
 def attention(node: Node) -> Value:
-    """Attend in one node, which may make queries and values of one tensor."""
     query = node.tensor(0)
-    return products.attention(node, query, node.optional(2) or query, [-2])
+    return products.attention(node, query, node.optional(2) or query, [-2])  # values may be packed with queries
 
 
 def recurrent(node: Node) -> Sequence[Value]:
@@ -122,13 +121,7 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Mul", "Div", "Pow", "Mod", "Where", "And", "Or", "Xor", "Equal"), merged("multiply")),
     **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), merged("multiply")),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), merged("multiply")),
-    **dict.fromkeys(
-        (
-            f"Reduce{how}"
-            for how in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
-        ),
-        reduced,
-    ),
+    **dict.fromkeys((f"Reduce{how}" for how in REDUCTIONS), reduced),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), global_pool),
     **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul", "com.microsoft.FusedMatMul"), matmul),
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),

@@ -1,4 +1,4 @@
-"""One ONNX model, opened: the image among its inputs, its layout, its opset, and its nodes and constants."""
+"""An ONNX model in memory: its graph, the image among its inputs, and its opset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
 from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
 OLDEST = 7  # opset
-MOST_NODES = 30_000  # that are run, those of functions and branches included
-DEEPEST = 20  # functions and branches inside of one another
+MOST_NODES = 30_000  # to trace, including those of functions and branches
+DEEPEST = 20  # nested functions and branches
 Proto = Any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """The image among the inputs of a model: its shape, with 0 for what is open, and whether channels come last."""
+    """The image among the inputs of a model: its shape, with 0 for open dimensions, and its channel order."""
 
     proto: Proto
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Image:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The dimensions that are no batch and no channels."""
+        """The spatial dimensions."""
         return tuple(range(1, len(self.shape) - 1) if self.channels_last else range(2, len(self.shape)))
 
     @property
@@ -49,11 +49,11 @@ class Image:
 
     @property
     def channels(self) -> int:
-        """How many channels it has; three where that is open."""
+        """Its number of channels; three where that is open."""
         return self.shape[-1 if self.channels_last else 1] or 3
 
     def fits(self, size: Size) -> bool:
-        """Tell whether it may have a size: that which is built in, where one is."""
+        """Return whether it may have a size, which must be the declared one where that is not open."""
         return all(own in (0, wanted) for own, wanted in zip(self.size, size, strict=True))
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model, an onnx.ModelProto, that was read of the file `where`; its external data lie beside that."""
+    """A model, an onnx.ModelProto, read from the file `where`."""
 
     proto: Proto
     where: str
@@ -75,12 +75,12 @@ class Model:
 
     @property
     def folder(self) -> Path:
-        """Where its external data lie: beside the file as it was named, be that a link."""
+        """The folder of its external data: that of the path as given, even of a link."""
         return Path(self.where).parent
 
     @property
     def further(self) -> dict[str, Proto]:
-        """Its inputs but for the image and those that are stored, by their names."""
+        """Its inputs by name, other than the image and stored tensors."""
         return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
     def copy(self) -> Model:
@@ -89,14 +89,14 @@ class Model:
         return as_model(proto, self.where, Reading(image=self.image.name))
 
     def sized(self, size: Size) -> Model:
-        """Copy it with the height and width of its image built in."""
+        """Copy it with a declared height and width of its image."""
         copied = self.copy()
         for axis, n in zip(copied.image.axes, size, strict=True):
             copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
         return as_model(copied.proto, self.where, Reading(image=self.image.name))
 
     def upto(self, tensors: Iterable[str]) -> Model:
-        """Copy it with those outputs alone, and with no nodes behind them."""
+        """Copy it with these tensors as its only outputs, and the nodes that they need."""
         copied = self.copy()
         del copied.graph.output[:]
         for name in tensors:
@@ -107,7 +107,7 @@ class Model:
         return copied
 
     def whole(self) -> Model:
-        """Copy it with its external data in it."""
+        """Copy it with its external data embedded."""
         copied = self.copy()
         try:
             take_in(copied.proto, self.folder)
@@ -118,10 +118,7 @@ class Model:
 
 
 def open_model(path: str | Path, reading: Reading) -> Model:
-    """Open an ONNX file, without its external data; an error names the file.
-
-    It must have an image among its inputs, and be neither too large nor too old.
-    """
+    """Read an ONNX file, without its external data; reject one that is too large, too old, or reads no image."""
     try:
         import onnx  # noqa: F401
     except ImportError:
@@ -131,7 +128,7 @@ def open_model(path: str | Path, reading: Reading) -> Model:
 
 
 def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Model:
-    """Open the content of an ONNX file; see `open_model`."""
+    """Parse the content of an ONNX file; see `open_model`."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -151,9 +148,9 @@ def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Mode
 
 
 def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
-    """Take a model that is in memory; the image is the input that is named, or the first of four dimensions.
+    """Wrap a model in memory; the image is the named input, or the first of four dimensions.
 
-    Where none has four, it is the first of three, a signal, or of five, a volume.
+    If none has four, it is the first of three (a signal) or of five (a volume).
     """
     inputs = {value.name: value for value in _inputs(proto)}
     reading.check(inputs, where)
@@ -166,7 +163,7 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)
     first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
-    channels_last = last if first != last else _is_turned(proto, images[0].name, len(shape))
+    channels_last = last if first != last else _is_transposed(proto, images[0].name, len(shape))
     return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 
@@ -175,13 +172,12 @@ def _opset(proto: Proto) -> int:
 
 
 def _inputs(proto: Proto) -> list[Proto]:
-    """List the inputs of a model without those that are stored."""
     stored = {value.name for value in proto.graph.initializer}
     return [value for value in proto.graph.input if value.name not in stored]
 
 
-def _is_turned(proto: Proto, image: str, rank: int) -> bool:
-    """Tell whether the image is transposed so that its channels, which came last, are in front."""
+def _is_transposed(proto: Proto, image: str, rank: int) -> bool:
+    """Return whether the first Transpose of the image moves its last dimension, the channels, to the front."""
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
             return any(
@@ -191,19 +187,19 @@ def _is_turned(proto: Proto, image: str, rank: int) -> bool:
 
 
 def title(node: Proto) -> str:
-    """Name a node: by its own name, or else by what it makes."""
+    """Return the name of a node, or else of its first output."""
     return str(node.name or next((name for name in node.output if name), node.op_type))
 
 
 def op_of(node: Proto) -> str:
-    """Name what a node does, with its domain in front where that is not ONNX's own."""
+    """Return the operation of a node, with its domain in front unless that is ONNX's own."""
     return ("" if node.domain in ("", "ai.onnx") else f"{node.domain}.") + str(node.op_type)
 
 
 def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
-    """Read the attributes of a node, or the defaults of a function's, as Python values by name.
+    """Read the attributes of a node, or a function's defaults, as Python values by name.
 
-    Tensors and graphs stay as they are; what refers to an attribute of a function is None.
+    Tensors and graphs stay protos; a reference to an attribute of a function is None.
     """
     values: dict[str, Any] = {}
     for attr in protos:
@@ -221,7 +217,7 @@ def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
 
 
 def put_in_order(graph: Proto) -> None:
-    """Put nodes behind those whose outputs they read, where some are not; leave the order alone if there is none."""
+    """Sort nodes topologically if they are not sorted yet; leave a graph with a cycle alone."""
     outputs = [name for node in graph.node for name in node.output if name]
     makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
     before = {at: {makers[name] for name in reads(node) if name in makers} for at, node in enumerate(graph.node)}
@@ -234,7 +230,7 @@ def put_in_order(graph: Proto) -> None:
 
 
 def needed(graph: Proto) -> list[Proto]:
-    """List the nodes that outputs of the graph depend on, in their order."""
+    """List the nodes that outputs of the graph depend on, in order."""
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -245,7 +241,7 @@ def needed(graph: Proto) -> list[Proto]:
 
 
 def reads(node: Proto, depth: int = 0) -> Iterable[str]:
-    """List the names that a node reads, those of its inner graphs included."""
+    """Yield the names that a node reads, including those of its inner graphs."""
     yield from node.input
     for attr in node.attribute:
         if attr.HasField("g") and depth < DEEPEST:
@@ -255,21 +251,21 @@ def reads(node: Proto, depth: int = 0) -> Iterable[str]:
 
 
 class Constants:
-    """The tensors that a graph stores, and the nodes that make all others."""
+    """The stored tensors of a graph, and the nodes that make all others."""
 
     def __init__(self, graph: Proto) -> None:
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output if name}
 
     def tensor(self, name: str) -> Proto | None:
-        """Find the tensor with a name that is stored, or that a Constant node holds; None for all others."""
+        """Return a tensor that is stored or held by a Constant node; None for any other."""
         node = self.makers.get(name)
         if name in self.stored or node is None or node.op_type != "Constant":
             return self.stored.get(name)
         return next((attr.t for attr in node.attribute if attr.name == "value"), None)
 
     def behind(self, name: str, passed: Collection[str]) -> str:
-        """Follow a tensor back through nodes of the types that are `passed`, to the name of what they are made of."""
+        """Follow a tensor back through nodes of the `passed` types, to the name of their source."""
         while name not in self.stored and name in self.makers and self.makers[name].op_type in passed:
             name = self.makers[name].input[0]
         return name

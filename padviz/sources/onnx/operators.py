@@ -1,4 +1,4 @@
-"""What ONNX's operations do to a map: one table from the name of an operation to a function, and the neutral ones."""
+"""The effect of ONNX operations on maps: one table from the name of an operation to a function."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import inf
-from typing import Any
+from typing import cast
 
 from padviz.axis.operations import Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
+from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
-from padviz.sources.onnx.quantised import quantised
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.onnx.tensors import CONVS, SAME, Node
 from padviz.sources.tracing import elementwise, windows
@@ -26,24 +25,28 @@ from padviz.sources.tracing.products import along
 Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
-# Elementwise operations. The first ones are linear: they do not make an activation of what they are part of.
-LINEAR = {
-    "Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity",
-    "Neg", "QuantizeLinear",
-}  # fmt: skip
-NEUTRAL = LINEAR | {
-    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseNot",
-    "Bernoulli", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu",
-    "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
-    "LeakyRelu", "Log",
-    "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid",
-    "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
+ELEMENTWISE = LINEAR | {
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitShift", "BitwiseNot", "Ceil", "Celu",
+    "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
+    "LeakyRelu", "Log", "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
+    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
     "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
 }  # fmt: skip
+QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of its inputs that reads: no scales
+    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean")},
+    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("Sigmoid", "Softmax")},
+    **{f"QLinear{op}": (op, slice(0, 4, 3)) for op in ("Add", "Mul")},
+    **{op: (op, slice(0, 1)) for op in ("DequantizeLinear", "QuantizeLinear")},
+    "DynamicQuantizeMatMul": ("MatMul", slice(0, 2)),
+    "MatMulIntegerToFloat": ("MatMul", slice(0, 2)),
+    "QGemm": ("Gemm", slice(0, 7, 3)),
+    "QLinearConcat": ("Concat", slice(2, None, 3)),
+}
+QUANTISED_OPSET = 13  # of their twins
 
 
-def neutral(node: Node) -> Result:
-    """Pass what is elementwise: the same map."""
+def unary(node: Node) -> Result:
     x = node.tensor(0)
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
@@ -58,37 +61,40 @@ def softmax(node: Node) -> Result:
 
 
 def conv(node: Node) -> Result:
-    x, (out, within, *kernel) = node.tensor(0), _weight(node)
+    x, (out, within, *kernel) = node.tensor(0), _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
     ops = node.windows(node.numbers("kernel_shape", kernel), x)
     return windows.conv(node, x, ops, within * groups, out, groups, node.weight, node.optional(2))
 
 
 def transposed(node: Node) -> Result:
-    x, (into, within, *kernel) = node.tensor(0), _weight(node)
+    x, (into, within, *shape) = node.tensor(0), _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
-    taps = node.over(node.numbers("kernel_shape", kernel) if within else [], x)
-    ops = [_transposed_op(node, taps, i, size_of(dim)) for i, dim in enumerate(x.known[2:])]
+    kernel = node.over(node.numbers("kernel_shape", shape) if within else [], x)
+    k = len(kernel)
+    strides, dilations, extras = (
+        node.each("strides", 1, k),
+        node.each("dilations", 1, k),
+        node.each("output_padding", 0, k),
+    )
+    pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
+    sizes = node.each("output_shape", 0, k)[-k:] if node.attrs.get("output_shape") else None
+    ops = []
+    for i, (taps, stride, dilation, extra) in enumerate(zip(kernel, strides, dilations, extras, strict=False)):
+        if not sizes and rule not in SAME:
+            padding = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
+            ops.append(Transposed(taps, stride, dilation, padding, extra))
+            continue
+        n = size_of(x.known[2 + i])
+        full = (n - 1) * stride + dilation * (taps - 1) + 1 + extra
+        lost = full - (sizes[i] if sizes else n * stride)
+        ops.append(windows.transposed(taps, stride, dilation, lost, extra, upper=rule == "SAME_UPPER"))
     return windows.conv(node, x, ops, into, within * groups, groups, node.weight, node.optional(2))
 
 
-def _weight(node: Node) -> Sequence[int]:
-    """Read the shape of the weights; channels that it does not have are none."""
+def _weight_shape(node: Node) -> Sequence[int]:
     shape = shape_of(node.weight.dims or ())
-    return shape if len(shape) > 1 else (1, 0)
-
-
-def _transposed_op(node: Node, kernel: Sequence[int], i: int, n: int) -> Transposed:
-    k = len(kernel)
-    stride, dilation = node.each("strides", 1, k)[i], node.each("dilations", 1, k)[i]
-    extra = node.each("output_padding", 0, k)[i]
-    pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
-    asked = node.attrs.get("output_shape") and node.each("output_shape", 0, k)[-k:]
-    if not asked and rule not in SAME:
-        return Transposed(kernel[i], stride, dilation, (0, 0) if rule == "VALID" else (pads[i], pads[k + i]), extra)
-    made = (n - 1) * stride + dilation * (kernel[i] - 1) + 1 + extra
-    lost = made - (asked[i] if asked else n * stride)
-    return windows.transposed(kernel[i], stride, dilation, lost, extra, upper=rule == "SAME_UPPER")
+    return shape if len(shape) > 1 else (1, 0)  # unknown
 
 
 def pool(kind: Kind) -> Function:
@@ -120,21 +126,27 @@ def resize(node: Node) -> Result:
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     if len(scales or sizes) < len(axes):
         raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
-    style = _style(node)
+    style = _interpolation(node)
+    nearest = not style.linear and not style.cubic
     ops: list[Resize | None] = [None] * rank
     for i, axis in enumerate(axes):
-        n = size_of(x.known[axis])
+        n, size = size_of(x.known[axis]), sizes[i] if sizes else None
         scale = Fraction(scales[i]).limit_denominator(10_000) if scales else None
-        if axis < 2:
-            if scale not in (None, 1) or (sizes and sizes[i] != n):
-                raise Stuck("resizes batch or channels")
-        elif scale != 1:
-            ops[axis] = _checked(node, replace(style, size=sizes[i] if sizes else None, scale=scale), n)
+        if axis < 2 and (scale not in (None, 1) or size not in (None, n)):
+            raise Stuck("resizes batch or channels")
+        if axis < 2 or scale == 1:
+            continue
+        shrinks = (size or 0) < n if scale is None else scale < 1
+        if shrinks and node.attrs.get("antialias") and not nearest:  # it reads more rows then
+            raise Stuck("shrinks with antialiasing")
+        ops[axis] = replace(style, size=size, scale=scale)
+        if shrinks and node.version < 11 and nearest:
+            ops[axis] = replace(style, size=size, scale=scale, rounding="ceil")  # as onnxruntime does
     return windows.resize(node, x, ops[2:])
 
 
 def _targets(node: Node) -> tuple[list[float], list[int]]:
-    """Read the scales or the sizes that a Resize or an Upsample asks for."""
+    """Read the scales or the sizes of a Resize or an Upsample."""
     if node.op == "Upsample" and "scales" in node.attrs:
         return [float(scale) for scale in node.attrs["scales"]], []
     at = 1 if node.op == "Upsample" or node.version < 11 else 2
@@ -148,11 +160,10 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     return scales, sizes
 
 
-def _style(node: Node) -> Resize:
-    mode = node.text("mode", "nearest")
-    plainly = node.op == "Upsample" or node.version < 11
-    grid: Any = node.text("coordinate_transformation_mode", "asymmetric" if plainly else "half_pixel")
-    rounding: Any = node.text("nearest_mode", "floor" if plainly else "round_prefer_floor")
+def _interpolation(node: Node) -> Resize:
+    mode, old = node.text("mode", "nearest"), node.op == "Upsample" or node.version < 11
+    grid = cast("Grid", node.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
+    rounding = cast("Rounding", node.text("nearest_mode", "floor" if old else "round_prefer_floor"))
     if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
         raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
     if mode == "nearest":
@@ -160,17 +171,7 @@ def _style(node: Node) -> Resize:
     return Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
 
 
-def _checked(node: Node, op: Resize, n: int) -> Resize:
-    """Do as onnxruntime does before opset 11 when it shrinks; refuse antialiasing, which reads more rows then."""
-    shrinks = (op.size or 0) < n if op.scale is None else op.scale < 1
-    if shrinks and node.attrs.get("antialias") and (op.linear or op.cubic):
-        raise Stuck("shrinks with antialiasing")
-    plainly = node.version < 11 and not op.linear and not op.cubic
-    return replace(op, rounding="ceil") if shrinks and plainly else op
-
-
 def norm(node: Node) -> Result:
-    """Normalise over some dimensions, as the table says; running statistics make no activation."""
     x, (why, over) = node.tensor(0), NORMS[node.op]
     read = node.given[1:3] if node.attrs.get("training_mode") else node.given[1:]  # statistics are only updated then
     if vectors := [other for other in read if isinstance(other, Map)]:
@@ -179,31 +180,49 @@ def norm(node: Node) -> Result:
         x = node.arranger.settled(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
         x = Map(x.known, layer)
-    acted = x if node.op == "BatchNormalization" else x.activated(x.dims)
-    return elementwise.norm(node, acted, why, () if x.dims is None else over(node, len(x.dims)))
+    if node.op != "BatchNormalization":
+        x = x.activated(x.dims)
+    return elementwise.norm(node, x, why, () if x.dims is None else over(node, len(x.dims)))
 
 
 def _last(node: Node, rank: int) -> Sequence[int]:
     return range(node.axis(rank, -1), rank)
 
 
-def _listed(node: Node, rank: int) -> Sequence[int]:
-    return [from_front(int(axis), rank) for axis in node.numbers("axes", [0, 2, 3])]
-
-
-NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {
+NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {  # the name of a norm, and its dimensions
     "BatchNormalization": ("batch norm", lambda node, rank: range(2, rank) if node.attrs.get("training_mode") else ()),
     "GroupNormalization": ("group norm", lambda node, rank: range(1, rank)),
     "InstanceNormalization": ("instance norm", lambda node, rank: range(2, rank)),
     "LayerNormalization": ("layer norm", _last),
     "LpNormalization": ("norm over positions", lambda node, rank: [node.axis(rank, -1)]),
-    "MeanVarianceNormalization": ("norm over positions", _listed),
+    "MeanVarianceNormalization": (
+        "norm over positions",
+        lambda node, rank: [from_front(int(axis), rank) for axis in node.numbers("axes", [0, 2, 3])],
+    ),
     "RMSNormalization": ("rms norm", _last),
     "com.microsoft.GroupNorm": ("group norm", lambda node, rank: range(1, rank)),
 }
 
+
+def quantised(op: str, read: slice, handler: Function) -> Function:
+    """Return a handler that treats a quantised node as its twin on floats, `op`."""
+
+    def run(node: Node) -> Result:
+        if node.attrs.get("channels_last"):
+            raise Stuck("has its channels last")
+        version = int(node.attrs.get("opset", QUANTISED_OPSET))
+        return handler(replace(node, op=op, version=version, read=node.read[read]))
+
+    return run
+
+
+def dynamically_quantised(node: Node) -> Result:
+    scale = zero_point = Constant(())
+    return [node.tensor(0), scale, zero_point][: node.outputs]
+
+
 OPS: dict[str, Function] = {
-    **dict.fromkeys(NEUTRAL, neutral),
+    **dict.fromkeys(ELEMENTWISE, unary),
     **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,
@@ -212,8 +231,9 @@ OPS: dict[str, Function] = {
     **dict.fromkeys(("Resize", "Upsample"), resize),
     "AveragePool": pool("avgpool"),
     "ConvTranspose": transposed,
+    "DynamicQuantizeLinear": dynamically_quantised,
     "LpPool": pool("avgpool"),
     "MaxPool": pool("maxpool"),
     "Pad": pad,
 }
-OPS |= quantised(OPS)
+OPS |= {f"com.microsoft.{op}": quantised(twin, read, OPS[twin]) for op, (twin, read) in QUANTISED.items()}

@@ -1,4 +1,4 @@
-"""Operations that only arrange a tensor: reshapes, transposes, slices, copies along dimensions."""
+"""ONNX operations that rearrange a tensor: reshapes, transposes, slices, copies along dimensions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.axis.operations import Adaptive, Op
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import axes_of, from_front, new_shape, sliced
+from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front, new_shape, sliced
 from padviz.sources.onnx.constants.stored import worked_out
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing import views
@@ -109,16 +109,26 @@ def concat(node: Node) -> Value:
 
 def depth_to_space(node: Node) -> Value:
     x = node.tensor(0)
-    return views.depth_to_space(node, *image(node, x, len(x.known) - 2), node.block())
+    return views.depth_to_space(node, *image(node, x, len(x.known) - 2), _block_size(node))
 
 
 def space_to_depth(node: Node) -> Value:
     x = node.tensor(0)
-    return views.space_to_depth(node, *image(node, x, len(x.known) - 2), node.block())
+    return views.space_to_depth(node, *image(node, x, len(x.known) - 2), _block_size(node))
+
+
+def _block_size(node: Node) -> int:
+    size = int(node.required("blocksize"))
+    if size < 1:
+        raise Malformed(f"its blocksize is {size}")
+    return size
 
 
 def gather_nd(node: Node) -> Value:
-    """Gather the windows of an adaptive pool, whose rows are bins beside their window; make a head of all else."""
+    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
+
+    Of n rows, bin i of `out` starts at i * n // out, and its last row is repeated up to the size of the largest bin.
+    """
     x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
         table = worked_out(at, node.arranger.budget) if isinstance(at, Constant) else None
@@ -152,7 +162,7 @@ def size(node: Node) -> Value:
 
 
 def filled(node: Node) -> Value:
-    """Make a constant too large to be worked out."""
+    """Return the shape of a ConstantOfShape with too many numbers to fold."""
     return Constant(tuple(plain(n) for n in node.ints(0)))
 
 

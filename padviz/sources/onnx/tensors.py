@@ -1,4 +1,4 @@
-"""Nodes of an ONNX graph while it is laid out, and what they become in the trace."""
+"""Nodes of an ONNX graph with the tensors and attributes that they read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING = ["NOTSET", "VALID", ""]
 
 @dataclass
 class GraphArranger(Arranger):
-    """A graph while it is laid out; the operations in `neutral` are elementwise."""
+    """An arranger for graphs, in which the operations in `neutral` are elementwise."""
 
     neutral: frozenset[str] = frozenset()
     budget: Budget = field(default_factory=Budget)
@@ -34,7 +34,7 @@ class GraphArranger(Arranger):
 
 @dataclass(eq=False, kw_only=True)
 class Node(calls.Call):
-    """A node with the tensors it reads; `op` has its domain in front where that is not ONNX's own."""
+    """A node with the tensors that it reads; `op` starts with the domain unless that is ONNX's own."""
 
     arranger: GraphArranger
     version: int
@@ -62,7 +62,6 @@ class Node(calls.Call):
 
     @property
     def weight(self) -> Value:
-        """The weights of a convolution."""
         return self.tensor(WEIGHT.get(self.op, 1))
 
     def constants(self) -> Iterator[Array]:
@@ -77,7 +76,7 @@ class Node(calls.Call):
                 raise Stuck(f"masks attention with numbers that {error}") from None
 
     def arrays(self, start: int) -> list[Array | None]:
-        """Read the inputs from `start` on as small constants; what is not one is an error."""
+        """Read the inputs from `start` on as small constants; raise `Stuck` for any other."""
         arrays: list[Array | None] = []
         for x in self.read[start:]:
             array = x.array if isinstance(x, Constant) else None
@@ -87,44 +86,33 @@ class Node(calls.Call):
         return arrays
 
     def numbers(self, key: str, default: Sequence[int]) -> list[int]:
-        """Read an attribute of several numbers."""
         return [int(n) for n in self.attrs.get(key) or default]
 
     def each(self, key: str, default: int, count: int) -> list[int]:
-        """Read an attribute of so many numbers."""
+        """Read an attribute of at least so many numbers."""
         numbers = self.numbers(key, [default] * count)
         if len(numbers) < count:
             raise Malformed(f"its {key} are {len(numbers)} numbers, and not {count}")
         return numbers
 
     def required(self, key: str) -> Any:
-        """Read an attribute that must be there."""
         if key not in self.attrs:
             raise Malformed(f"it has no {key}")
         return self.attrs[key]
 
-    def block(self) -> int:
-        """Read how many rows and columns go into a block."""
-        size = int(self.required("blocksize"))
-        if size < 1:
-            raise Malformed(f"its blocksize is {size}")
-        return size
-
     def axis(self, rank: int, default: int) -> int:
-        """Read the attribute of an axis, of so many, counted from the front."""
         return from_front(int(self.attrs.get("axis", default)), rank)
 
     def text(self, key: str, default: str) -> str:
-        """Read an attribute that is text."""
         value = self.attrs.get(key, default)
         return value if isinstance(value, str) else default
 
     def ints(self, i: int) -> list[int]:
-        """Read an input as Python ints; nothing where it is missing or empty."""
+        """Read an input as Python ints; an empty list if it is missing."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
     def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
-        """Make the window of a convolution or a pool on its i-th spatial axis."""
+        """Return the window of a convolution or a pool on its i-th spatial axis."""
         k = len(kernel)
         pads, rule = self.each("pads", 0, 2 * k), self.text("auto_pad", "NOTSET")
         if rule not in SAME and rule not in NOTHING:
@@ -134,11 +122,10 @@ class Node(calls.Call):
         return Window(kernel[i], stride, dilation, padding, ceil=ceil)
 
     def windows(self, kernel: Sequence[int], x: Value, ceil: bool = False) -> list[Window]:
-        """Make the windows on all axes of a tensor."""
         return [self.window(kernel, i, ceil) for i, _ in enumerate(self.over(kernel, x))]
 
     def over(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
-        """Check that a kernel has as many dimensions as a tensor from the third on."""
+        """Check that a kernel has as many dimensions as a tensor has spatial ones."""
         if len(kernel) != len(x.known) - 2 or not kernel:
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")
         return kernel

@@ -15,7 +15,7 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 from padviz.sources.onnx.constants import external
 from padviz.sources.onnx.constants.folding import UNFIT, Malformed
-from padviz.sources.onnx.load import laid_out
+from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.tensors import CONVS, WEIGHT
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
     """Read an ONNX file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     model = open_model(path, reading)
-    network = laid_out(model, reading, size)
+    network = as_network(model, reading, size)
     store = _Store(model)
     kernels: list[Kernel] = []
     unread: dict[str, str] = {}

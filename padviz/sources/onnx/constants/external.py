@@ -1,6 +1,6 @@
-"""External data: the numbers that a model keeps in other files, read from beside it alone, by plain names.
+"""External data: numbers that a model keeps in other files, which are read only from its own folder, by plain names.
 
-No link, no path and no name of a folder is followed, and nothing is read that a file does not have.
+No link or path is followed, and no more is read than a file has.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Proto = Any
 
 
 class Unread(Exception):
-    """Why the numbers of a constant are not known."""
+    """The numbers of a constant are not known; the message is a verb phrase with the reason."""
 
 
 def within(graph: Proto) -> Iterator[Proto]:
-    """Walk a graph, or a function, and the graphs of branches and loops inside of it."""
+    """Yield a graph or a function, and the graphs of branches and loops inside it."""
     yield graph
     for node in graph.node:
         for attr in node.attribute:
@@ -41,7 +41,7 @@ def within(graph: Proto) -> Iterator[Proto]:
 
 
 def tensors(model: Proto) -> Iterator[Proto]:
-    """Walk all tensors that a model holds, wherever they are."""
+    """Yield all tensors of a model, wherever they are."""
     trained = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     for top in (model.graph, *model.functions, *trained):
         for graph in within(top):
@@ -60,13 +60,13 @@ def is_external(tensor: Proto) -> bool:
 
 
 def locations(model: Proto) -> tuple[str, ...]:
-    """List the names of the files with external data, those named in branches and in functions included."""
+    """List the names of the files with external data, including those of branches and functions."""
     every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
 
 def numbers(tensor: Proto) -> NDArray[Any]:
-    """Read the numbers of a tensor that has them in the model itself; `Malformed` where they make no sense."""
+    """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
     from onnx import numpy_helper
 
     try:
@@ -76,7 +76,7 @@ def numbers(tensor: Proto) -> NDArray[Any]:
 
 
 def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
-    """Read the numbers of a tensor, from the model or a file in its folder, no more than `most`; or be `Unread`."""
+    """Read at most so many numbers of a tensor, from the model or a file in its folder; raise `Unread` otherwise."""
     _check(tensor, 1)
     if prod(tensor.dims) > most:
         raise Unread("is too large to be read")
@@ -86,7 +86,7 @@ def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
 
 
 def take_in(model: Proto, folder: Path) -> None:
-    """Read all external data of a model into it; `Unread` names the tensor, and says why."""
+    """Read all external data of a model into it; raise `Unread`, naming the tensor."""
     left = MOST_BYTES
     for tensor in filter(is_external, tensors(model)):
         try:
@@ -100,13 +100,12 @@ def take_in(model: Proto, folder: Path) -> None:
 
 
 def _check(tensor: Proto, least: int) -> None:
-    """Refuse strings, too many dimensions, and dimensions of less than the `least` size."""
+    """Reject strings, too many dimensions, and dimensions below `least`."""
     if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
         raise Unread("is stored in a form that is not read")
 
 
 def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
-    """Read the bytes of a tensor in its file, which must have so many where it says."""
     _check(tensor, 0)
     length = -(-prod(tensor.dims) * BITS[tensor.data_type] // 8)
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -134,7 +133,7 @@ def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def is_plain(name: str) -> bool:
-    """Tell whether a name is that of a file in the same folder, on every system.
+    """Return whether a name is a file name without a path, on every system.
 
     >>> is_plain("net.onnx.data"), is_plain("../passwd"), is_plain("C:data"), is_plain("..")
     (True, False, False, False)

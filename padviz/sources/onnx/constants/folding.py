@@ -1,8 +1,9 @@
-"""Folding of constants: the arrays that shapes, pads and slices are made of, and what a map is multiplied by."""
+"""Folding of constants: the arrays behind shapes, pads, slices and factors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import zip_longest
 from math import ceil, prod
 from typing import Any
@@ -14,7 +15,7 @@ Array = NDArray[Any]
 Attrs = dict[str, Any]
 Fold = Callable[..., Any]
 MOST = 4096  # numbers in an array that is folded
-UNFIT = (  # what numpy raises of arrays that do not fit, or that are missing
+UNFIT = (  # raised by numpy for arrays that are missing or do not fit
     ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 # TensorProto.DataType; numpy has no bfloat16
@@ -23,11 +24,11 @@ TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np
 
 
 class Malformed(Exception):
-    """What a file says of a node makes no sense."""
+    """A node in a file is invalid."""
 
 
 def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
-    """Apply an operation to constant arrays; None where it is not one for shapes, or makes too many numbers.
+    """Apply an operation to constant arrays; None if it is not in the table, or makes more than `most` numbers.
 
     >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
     [array([1, 2, 3])]
@@ -36,7 +37,7 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
     Raises
     ------
     Malformed
-        With what numpy says of arrays that do not fit.
+        With numpy's message, if the arrays do not fit.
     """
     if op not in FOLDS:
         return None
@@ -53,33 +54,31 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
 
 
 def grown(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
-    """Count the numbers of a result that may have more of them than what it is made of; 0 for what cannot."""
+    """Bound the numbers in a result that may have more of them than its inputs; 0 for one that cannot."""
     given = [array for array in arrays if array is not None]
     if op in GROWING:
-        most: float = GROWING[op](*given)
-        return most
+        return GROWING[op](*given)
     if op == "Gather":
-        left: list[int] = np.delete(given[0].shape, attrs.get("axis", 0)).tolist()
-        return prod(left) * given[1].size
-    return _together(*(array.shape for array in given)) if op in ELEMENTWISE else 0
+        rest: list[int] = np.delete(given[0].shape, attrs.get("axis", 0)).tolist()
+        return prod(rest) * given[1].size
+    return _together(*(array.shape for array in given)) if op in BROADCASTING else 0
 
 
 def _together(*shapes: Sequence[int]) -> int:
-    """Count the numbers of arrays of these shapes that are spread over one another."""
+    """Count the numbers in the broadcast of arrays of these shapes."""
     return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
 
 def integers(array: Array | None) -> list[int]:
-    """Read a small constant as Python ints; nothing for one that is missing."""
-    numbers: list[Any] = [] if array is None else [*np.asarray(array).reshape(-1)]
+    """Read a constant as Python ints; an empty list if it is missing."""
     try:
-        return [int(n) for n in numbers]
+        return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
         raise Malformed("it has an input that is no whole numbers") from None
 
 
 def from_front(axis: int, rank: int) -> int:
-    """Count an axis from the front; one that is not there has no meaning.
+    """Count an axis from the front; raise `Malformed` if there is none.
 
     >>> from_front(-1, 4)
     3
@@ -90,7 +89,7 @@ def from_front(axis: int, rank: int) -> int:
 
 
 def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
-    """Read the slices that a Slice takes, by axis: from attributes (before opset 10) or inputs."""
+    """Read the slices of a Slice by axis, from attributes (before opset 10) or inputs."""
     if "starts" in attrs:
         given = [attrs.get(key) for key in ("starts", "ends", "axes")]
     else:
@@ -110,7 +109,7 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
 
 
 def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
-    """Work out the shape that a Reshape makes: 0 copies a size, -1 is what is left.
+    """Compute the shape that a Reshape makes: 0 copies a size, -1 is the rest.
 
     >>> new_shape([2, 3, 4], [0, -1])
     [2, 12]
@@ -125,7 +124,7 @@ def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = Fa
 
 
 def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
-    """Read the axes of an operation, an attribute or an input, counted from the front; none given: an empty list."""
+    """Read the axes of an operation from its attribute or input, counted from the front; an empty list by default."""
     given = attrs.get("axes")
     given = integers(rest[0]) if given is None and rest else given
     return [from_front(axis, rank) for axis in given or []]
@@ -144,10 +143,6 @@ def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
 def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
     given = attrs.get("axes") or integers(rest[0])
     return np.expand_dims(data, tuple(from_front(axis, data.ndim + len(given)) for axis in given))
-
-
-def _filled(attrs: Attrs, shape: Array) -> Array:
-    return np.full(integers(shape), attrs.get("filled", np.float32(0)))
 
 
 def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
@@ -180,17 +175,12 @@ def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
     return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
 
 
-def _elementwise(how: Callable[..., Any]) -> Fold:
-    return lambda attrs, *arrays: how(*arrays)
-
-
 def _variadic(how: Callable[..., Any]) -> Fold:
-    def run(attrs: Attrs, first: Array, *rest: Array) -> Any:
-        for other in rest:
-            first = how(first, other)
-        return first
+    return lambda attrs, *arrays: reduce(how, arrays)
 
-    return run
+
+def _without_attributes(how: Callable[..., Any]) -> Fold:
+    return lambda attrs, *arrays: how(*arrays)
 
 
 GROWING: dict[str, Callable[..., float]] = {
@@ -199,37 +189,43 @@ GROWING: dict[str, Callable[..., float]] = {
     "Tile": lambda data, repeats: prod(integers(repeats)) * data.size,
     "Range": lambda start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
 }
-ELEMENTWISE = {
-    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Clip", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Where", "Xor",
+ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "Abs": np.abs, "Add": np.add, "And": np.logical_and, "BitwiseAnd": np.bitwise_and, "BitwiseNot": np.bitwise_not,
+    "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor, "Ceil": np.ceil, "Equal": np.equal, "Exp": np.exp,
+    "Floor": np.floor, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
+    "LessOrEqual": np.less_equal, "Log": np.log, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not,
+    "Or": np.logical_or, "Pow": np.power, "Reciprocal": np.reciprocal, "Round": np.round, "Sign": np.sign,
+    "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where, "Xor": np.logical_xor,
 }  # fmt: skip
+BROADCASTING = {*ELEMENTWISE, "Clip", "Div", "Max", "Min", "Mod"}
 FOLDS: dict[str, Fold] = {
-    "Abs": _elementwise(np.abs), "Add": _elementwise(np.add), "And": _elementwise(np.logical_and),
+    **{op: _without_attributes(how) for op, how in ELEMENTWISE.items()},
     "Cast": lambda attrs, x: x.astype(TYPES[attrs["to"]]),
-    "BitwiseAnd": _elementwise(np.bitwise_and), "BitwiseNot": _elementwise(np.bitwise_not),
-    "BitwiseOr": _elementwise(np.bitwise_or), "BitwiseXor": _elementwise(np.bitwise_xor),
     "CastLike": lambda attrs, x, like: x.astype(like.dtype),
-    "Ceil": _elementwise(np.ceil), "Clip": _clip,
+    "Clip": _clip,
     "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
-    "ConstantOfShape": _filled, "Div": _div, "Dropout": lambda attrs, x, *rest: x, "Equal": _elementwise(np.equal),
-    "Exp": _elementwise(np.exp), "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
+    "ConstantOfShape": lambda attrs, shape: np.full(integers(shape), attrs.get("filled", np.float32(0))),
+    "Div": _div,
+    "Dropout": lambda attrs, x, *rest: x,
+    "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
     "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
-    "Floor": _elementwise(np.floor), "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
-    "Greater": _elementwise(np.greater), "GreaterOrEqual": _elementwise(np.greater_equal),
+    "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
     "Identity": lambda attrs, x: x,
-    "Less": _elementwise(np.less), "LessOrEqual": _elementwise(np.less_equal), "Log": _elementwise(np.log),
-    "Max": _variadic(np.maximum), "Min": _variadic(np.minimum), "Mul": _elementwise(np.multiply),
+    "Max": _variadic(np.maximum),
+    "Min": _variadic(np.minimum),
     "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
-    "Neg": _elementwise(np.negative), "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
-    "Not": _elementwise(np.logical_not), "Or": _elementwise(np.logical_or), "Pow": _elementwise(np.power),
+    "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
     "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
-    "Reciprocal": _elementwise(np.reciprocal),
-    "ReduceMax": _reduced(np.max), "ReduceMean": _reduced(np.mean), "ReduceMin": _reduced(np.min),
-    "ReduceProd": _reduced(np.prod), "ReduceSum": _reduced(np.sum),
+    "ReduceMax": _reduced(np.max),
+    "ReduceMean": _reduced(np.mean),
+    "ReduceMin": _reduced(np.min),
+    "ReduceProd": _reduced(np.prod),
+    "ReduceSum": _reduced(np.sum),
     "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
-    "Round": _elementwise(np.round), "Sign": _elementwise(np.sign), "Slice": _slice, "Split": _split,
-    "Sqrt": _elementwise(np.sqrt), "Squeeze": _squeeze, "Sub": _elementwise(np.subtract),
+    "Slice": _slice,
+    "Split": _split,
+    "Squeeze": _squeeze,
     "Tile": lambda attrs, x, repeats: np.tile(x, integers(repeats)),
-    "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")), "Unsqueeze": _unsqueeze,
-    "Where": _elementwise(np.where), "Xor": _elementwise(np.logical_xor),
-}  # fmt: skip
+    "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")),
+    "Unsqueeze": _unsqueeze,
+}

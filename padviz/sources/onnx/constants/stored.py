@@ -1,4 +1,4 @@
-"""Constants of an ONNX graph: their shapes, and few numbers at once; all others are worked out where they matter."""
+"""Constants of an ONNX graph: shapes and few numbers are read at once, all other numbers only where they matter."""
 
 from __future__ import annotations
 
@@ -15,38 +15,36 @@ from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, Malformed,
 from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
-INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType: what shapes and pads are made of
+INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType of shapes and pads
 FEW = 16  # numbers of any other type: scales
-MOST_ALONG = 1 << 20  # or of those that say which rows are read
-WHOLE = (6, 7)  # TensorProto.DataType: of numbers of rows
+ROWS = (6, 7)  # TensorProto.DataType of lists of rows
+MOST_ROWS = 1 << 20
 MOST_AT_ONCE = 1 << 22  # numbers in an array
 MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is laid out
 Proto = Any
 
 
 def constant(proto: Proto, folder: Path) -> Constant:
-    """Read a stored tensor: its shape, and its numbers at once where they are few and in the file itself."""
+    """Read the shape of a stored tensor, and its numbers too where they are few and in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
     most = MOST if proto.data_type in INTEGERS else FEW
-    if len(dims) == 1 and proto.data_type in WHOLE:
-        most = MOST_ALONG
+    if len(dims) == 1 and proto.data_type in ROWS:
+        most = MOST_ROWS
     shape = tuple(plain(n) for n in dims)
-    if not is_external(proto) and prod(dims) <= most and len(dims) <= MOST_DIMENSIONS:
-        try:
-            array = numbers(proto)
-        except Malformed:
-            return Constant(shape)
-        return known(array)
-    return Constant(shape, later=Stored(proto, folder))
+    if is_external(proto) or prod(dims) > most or len(dims) > MOST_DIMENSIONS:
+        return Constant(shape, later=Stored(proto, folder))
+    try:
+        return known(numbers(proto))
+    except Malformed:
+        return Constant(shape)
 
 
 def known(array: Array) -> Constant:
-    """Make a constant of its numbers."""
     return Constant(tuple(plain(n) for n in array.shape), array=array)
 
 
 def literal(attrs: dict[str, Any], folder: Path) -> Constant:
-    """Read what a Constant node holds."""
+    """Read a Constant node."""
     if "value" in attrs:
         return constant(attrs["value"], folder)
     literals = [known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
@@ -54,7 +52,7 @@ def literal(attrs: dict[str, Any], folder: Path) -> Constant:
 
 
 def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
-    """Add to the attributes of an operation how many outputs it has, and the number that it fills a shape with."""
+    """Add the number of outputs to the attributes, and the number that a ConstantOfShape repeats."""
     more: Attrs = {"outputs": outputs}
     if op == "ConstantOfShape" and "value" in attrs:
         more["filled"] = numbers(attrs["value"]).reshape(-1)[:1]
@@ -65,7 +63,7 @@ def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """A tensor whose numbers are in the model, or in a file of the folder that it is in."""
+    """A tensor whose numbers are in the model, or in another file of its folder."""
 
     proto: Proto
     folder: Path
@@ -73,7 +71,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Later:
-    """One of so many outputs of an operation on constants, which may be missing where they are optional."""
+    """One of the outputs of an operation on constants; None stands for an optional one that is missing."""
 
     op: str
     attrs: Attrs
@@ -84,7 +82,7 @@ class Later:
 
 @dataclass
 class Budget:
-    """How many numbers may still be made: a small file can ask for any number of them.
+    """The numbers that may still be computed, since a small file can ask for any number of them.
 
     >>> Budget(1).spend(0)  # a step that makes none
     >>> Budget(1).spend(1)
@@ -102,7 +100,7 @@ class Budget:
 
 
 def worked_out(value: Constant, budget: Budget) -> Array:
-    """Work out the numbers of a constant; `Unread` says why they are not known, as where there are too many."""
+    """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
     done: dict[Stored | Later, Array] = {}
 
     def numbers_of(x: Constant) -> Any:
