@@ -140,7 +140,7 @@ def measured(remedy: Remedy) -> str:
 def accuracy(network: Network, reads: bool) -> str:
     """Write what starved means for a trained network, and the command that measures it on the reader's own."""
     source = network.source if network.source.lower().endswith((".onnx", ".keras", ".pt2")) else "model.onnx"
-    command = f"padviz seen {shlex.quote(source)} --images FOLDER"
+    command = f"padviz detect {shlex.quote(source)} --cover --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"
     if not reads:

@@ -13,6 +13,7 @@ import numpy as np
 from padviz.analyses.door import Door
 from padviz.analyses.repadded import runners_of
 from padviz.analyses.result import Result
+from padviz.analyses.seen import seen
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable
 from padviz.network.network import in_words
@@ -257,15 +258,23 @@ DOOR = Door(
     The picture of --image is scaled (bicubic) to cover the frame and the shift, cut to its middle, and shifted right
     and down.
 
+    --cover lays a patch of the mean pixel over crops of photographs instead, place by place, and compares the change
+    of the output to usage under the patch. Seen is the root mean square change over crops. Spearman's rank correlation
+    sets it against usage and, as the baseline, against the distance to the border. Intervals are of 95 %, over images;
+    below 10 images there are none.
+
     Ctrl-C, or a picture that cannot be written, leaves the scores next to the picture; --resume continues from them.
 
     \b
     Example:
       padviz detect model.onnx --stimulus text:padding --padding trained,symmetric,circular
       padviz detect model.onnx --step 32 --format csv
+      padviz detect model.onnx --cover --images photos --patch 32 --grid 7
     """,
-    "size paddings layer stimulus height contrast step class threshold image shift mean std bgr resume",
+    "size paddings layer stimulus height contrast step class threshold image shift mean std bgr resume "
+    "cover images n patch grid seed noise",
     picture="always",
     model="trained",
     counting="positions",
+    instead={"cover": seen},
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from padviz.analyses.asked import asked, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
-from padviz.errors import OptionError, SizeError
+from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs
 from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
@@ -317,11 +317,6 @@ def _side(size: str) -> str:
     return height if height == width else size
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
-    if asked["pairs"] == [(None, None)] and (asked["to"].beside or asked.keys() - {"pairs", "to"}):
-        raise OptionError("is not named", where="MODEL", hint="as padviz layers resnet50, or leave the options out")
-
-
 DOOR = Door(
     layers,
     """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
@@ -343,5 +338,4 @@ DOOR = Door(
     "size padding same layers",
     model="optional",
     instead={"": networks},
-    refuse=_refuse,
 )

@@ -8,7 +8,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.trial import about
 from padviz.network.network import Size
@@ -130,23 +129,3 @@ def report_of(seen_map: Seen) -> Report:
     facts |= {**picked(seen_map, "by_usage by_distance gain"), "edge": edge}
     facts |= picked(seen_map, "values usage distance notes")
     return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet))
-
-
-DOOR = Door(
-    seen,
-    """Lay a neutral patch over crops of photographs, place by place, and compare the change of MODEL's output to usage.
-
-    Seen is the root mean square change of the output over crops. Spearman's rank correlation sets it against usage
-    under the patch, and, as the yardstick, against the plain distance to the border. Edge over inside is the mean of
-    the outermost places over that of the middle half. Intervals are of 95 %, over pictures; below 10 there are none.
-    Ctrl-C saves what is done; `--resume` continues from it.
-
-    \b
-    Example:
-      padviz seen model.onnx --images photos -o seen.png
-      padviz seen model.onnx --images photos --patch 32 --grid 7 --format json
-    """,
-    "size images n patch grid mean std seed noise resume",
-    model="trained",
-    counting="places",
-)

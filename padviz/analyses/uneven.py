@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +13,7 @@ from padviz.analyses.result import Result
 from padviz.analyses.taps import taps
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim
-from padviz.errors import OptionError, SizeError
+from padviz.errors import SizeError
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
@@ -350,13 +350,6 @@ def _reported(network: Network) -> dict[str, float]:
 CHECKS = ("convolutions", "all", "remainders")  # each fails where those before it do
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
-    other = asked.keys() & {"all_", "check"} or asked["to"].format == "github" or len(asked["pairs"]) > 1
-    if other and "taps" in asked:
-        hint = "leave out `all`, `check` and `format` github"
-        raise OptionError("counts for one network at one size", option="taps", hint=hint)
-
-
 DOOR = Door(
     uneven,
     """List the layers of MODEL whose padding is read more on one side than on the other.
@@ -383,6 +376,5 @@ DOOR = Door(
     model="several",
     instead={"taps": taps},
     check=CHECKS,
-    refuse=_refuse,
     together=report_of,
 )

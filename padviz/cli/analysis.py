@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from padviz.analyses.door import Door
     from padviz.trained.weights.trained_network import Trained
 
+LOOK = ("cmap", "scale")  # of a picture
+
 
 def command_of(name: str) -> click.Command:
     """Make the command of an analysis, which is the module of its name."""
@@ -40,17 +42,23 @@ def command_of(name: str) -> click.Command:
     return click.command(name=name, cls=Command)(made)
 
 
-def _defaults(door: Door) -> dict[str, Any]:
-    """Collect the defaults that help shows: those numbers that the function has."""
-    numbers = {key: each.default for key, each in signature(door.function).parameters.items()}
-    return {key: value for key, value in numbers.items() if type(value) is int and not TABLE[key.strip("_")].several}
+def _defaults(door: Door) -> dict[str, int]:
+    """Collect the defaults that help shows: the numbers that the functions have."""
+    parameters = [
+        each for function in (*door.instead.values(), door.function) for each in signature(function).parameters.values()
+    ]
+    return {
+        each.name: each.default
+        for each in parameters
+        if type(each.default) is int and not TABLE[each.name.strip("_")].several
+    }
 
 
 def _run(
     name: str, door: Door, to: To, model: str | None = None, models: Sequence[str | None] = (), **typed: Any
 ) -> None:
     """Call the function with what was typed, of each network at each size, and show what it finds."""
-    asked = arguments_of(typed)
+    asked = _given(typed)
     sizes = asked.pop("size", ()) if door.model == "several" else ()
     pairs = [(each, size) for each in dict.fromkeys(models or [model]) for size in sizes or (None,)]
     if door.refuse:
@@ -59,9 +67,11 @@ def _run(
         raise OptionError("a picture holds one network at one size", where="-o", hint="name one, or use .md")
     function = door.chosen(asked, model)
     takes = signature(function).parameters
+    one = len(pairs) == 1 and to.format != "github" and bool(model or models or not to.beside)
+    _check_together(name, door, asked, function, one)
     own = {**door.presets, **_taken(asked, takes)}
     networks = [(_read(door, each, size, own), size) for each, size in pairs]
-    default = _default(name, networks[0][0], own) if "resume" in takes or not to.textual else None
+    default = _default(function.__name__, networks[0][0], own) if "resume" in takes or not to.textual else None
     path, kept = to.drawn(default), None
     if "resume" in takes and default:
         kept = own["unfinished"] = options.kept_beside(path or to.path or default, "resume" in own, to.overwrite)
@@ -78,8 +88,34 @@ def _run(
             for each, (network, size) in zip(found, networks, strict=True)
         ]
         report = door.together(parts, **_taken(asked, signature(door.together).parameters))
-    look = {key: asked[key] for key in ("cmap", "scale") if key in asked and key not in takes}
+    look = {key: asked[key] for key in LOOK if key in asked and key not in takes}
     show(results[0], to, path, report, kept, **look)
+
+
+def _given(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the arguments that were given; the functions have the defaults of the others."""
+    context, default = click.get_current_context(), click.core.ParameterSource.DEFAULT
+    return arguments_of({key: each for key, each in typed.items() if context.get_parameter_source(key) != default})
+
+
+def _check_together(name: str, door: Door, asked: Mapping[str, Any], function: Callable[..., Any], one: bool) -> None:
+    """Reject options that do not go together: those of one function of a command with another of its functions."""
+    flag = next((flag for flag, other in door.instead.items() if other is function), None)
+    taken = {*LOOK, *door.instead, *signature(function).parameters}
+    if flag is None and door.together:
+        taken |= {*signature(door.together).parameters}
+    other = next((key for key in asked if key not in taken), None)
+    if flag == "" and (other or not one):
+        hint = f"as padviz {name} resnet50, or leave the options out"
+        raise OptionError("is not named", where="MODEL", hint=hint)
+    if flag and (other or not one):
+        what = (
+            f"does not go with `{other.strip('_')}`" if other else "is of one network at one size, and has no findings"
+        )
+        raise OptionError(what, option=flag, hint="leave one of them out")
+    if other:
+        needed = next(flag for flag, each in door.instead.items() if other in signature(each).parameters)
+        raise OptionError(f"goes with `{needed}`", option=other.strip("_"), hint="add it, or leave this out")
 
 
 def _taken(asked: Mapping[str, Any], takes: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,9 +38,8 @@ GROUPS = {  # by what they are for, in the order of help
     "Trained": {
         "filters": "Mean filters of a trained network, and their skew.",
         "responses": "What its convolutions make at the border: line artifacts.",
-        "detect": "Where it sees something, and where it is blind.",
+        "detect": "Where it sees something, and where it is blind; beside usage.",
         "trial": "What each remedy does to it as it is.",
-        "seen": "Where it sees, beside what its geometry says.",
         "rings": "How well it finds objects, by their distance to the border.",
     },
     "Change": {

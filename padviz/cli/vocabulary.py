@@ -96,6 +96,7 @@ TABLE = {  # in the order in which help lists them
     "threshold": Word("Map the contrast needed, not the score."),
     "image": Word("Picture to shift, in place of a stimulus.", NameType("FILE")),
     "shift": Word("How far to shift the picture.", COUNT, shown="PX"),
+    "cover": Word("Cover places of the image instead."),
     "patch": Word("Side of the patch.", COUNT, shown="PX"),
     "grid": Word("Places of the patch along each side.", COUNT, shown="N"),
     "no-shuffled": Word("Do not run it with shuffled weights too."),
