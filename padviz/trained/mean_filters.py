@@ -1,4 +1,4 @@
-"""Mean filters: what training made of each convolution's weights, and whether that is skewed."""
+"""Mean filters: the average weights of each convolution, and whether training skewed them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
-from padviz.network.layer import Kind
-from padviz.network.network import Size
+from padviz.geometry.ledger import axis_padding, windows_of
+from padviz.geometry.receptive_fields import grid_offsets
+from padviz.geometry.tap_exposure import tap_exposure
+from padviz.network.layer import Kind, Layer
+from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
-from padviz.trained.weights.trained_network import Kernel, Pads, Places, Trained
+from padviz.trained.weights.trained_network import Kernel, Trained
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
 DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all below has none to speak of
 NOT_FINITE = "weights are NaN or infinite"
 Floats = NDArray[np.float64]
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class AxisSkew:
     asymmetry_p: float
     stride: int
     offset: float | None
-    consumed: Pads | None
+    consumed: Pair | None
 
     @property
     def uneven(self) -> bool:
@@ -61,22 +66,15 @@ class MeanFilter:
     `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
     of its `channels`, whose weights are all below 1e-4 of the median channel's; None where all are dead, or where
     weights are not finite: then `why` says so, and neither axis has a skew. `exposure` is the share of units whose tap
-    reads a real pixel. An axis on which the kernel has one tap is None. `norm` says whether a batch normalisation
+    reads a real pixel. An axis on which the kernel has one tap is None. `norm` is true where a batch normalisation
     follows: then none is folded into the weights, which changes the mean filter but not D. `uses` is how many layers
-    share the weights: then `layer` is the first of them.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> import padviz
-    >>> padviz.filters(nn.Conv2d(3, 8, (3, 1)), 32).rows[0].width is None
-    True
+    share the weights, of which `layer` is the first.
     """
 
     layer: str
     kind: Kind
-    kernel: Pads
-    stride: Pads
+    kernel: Pair
+    stride: Pair
     channels: int
     dead: int
     norm: bool
@@ -100,12 +98,12 @@ class MeanFilter:
 
     @property
     def strided(self) -> bool:
-        """Whether it is a convolution of a stride above 1."""
+        """Whether it is a convolution with a stride above 1."""
         return self.kind == "conv" and max(self.strides) > 1
 
     @property
     def skew(self) -> Floats | None:
-        """The antisymmetric part of the mean magnitude, over its mean: what turning it by half a turn changes."""
+        """The part of the mean magnitude that a rotation by half a turn negates, over its mean."""
         if self.magnitude is None or not self.magnitude.any():
             return None
         skew: Floats = (self.magnitude - self.magnitude[::-1, ::-1]) / 2 / self.magnitude.mean()
@@ -113,10 +111,10 @@ class MeanFilter:
 
 
 class Group(NamedTuple):
-    """The axes of convolutions that are strided or not, on one side of the image's centre, with such padding.
+    """Axes of convolutions that are alike in being strided, in their grid offset and in their padding.
 
     `grid` and `padding` are -1, 0 or 1: the units lie before the image's centre, on it, or after; more padding is read
-    after, as much on both sides, or more before. `grid` is None where it is undefined.
+    after, equally much on both sides, or more before. `grid` is None where it is undefined.
     """
 
     strided: bool
@@ -178,7 +176,7 @@ class MeanFilters:
 
     @property
     def went_with(self) -> int | None:
-        """On how many of the axes off centre D has more on the side away from the offset.
+        """On how many off-centre axes the weights are larger on the side away from the offset.
 
         None unless there are offsets of both signs: a network skewed for another reason would go with one sign.
         """
@@ -188,13 +186,7 @@ class MeanFilters:
 
 
 def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
-    """Average the filters of a network that is read with its weights.
-
-    Raises
-    ------
-    DescriptionError
-        Where no convolution of several taps has weights.
-    """
+    """Average the filters of a network that is read with its weights."""
     network, size = trained.network, trained.size
     check_image(network)
     wanted = {network.find(name).name for name in layers} or {*network.index}
@@ -205,76 +197,91 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
     unread = {name: why for name, why in trained.unread.items() if name in wanted}
     if not shared:
         why = next((f": {name}: {why}" for name, why in unread.items()), "")
-        what = (
-            f"has no convolution of several taps{' among those layers' if layers else ''} whose weights are there{why}"
-        )
+        among = " among those layers" if layers else ""
+        what = f"has no convolution of several taps{among} whose weights are there{why}"
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
-    place = Places(upto(network, tuple(wanted)) if layers else network, size)
-    rows = tuple(_row(kernels, place) for kernels in shared.values())
+    geometry = _Geometry(upto(network, tuple(wanted)) if layers else network, size)
+    rows = tuple(_mean_filter(kernels, geometry) for kernels in shared.values())
     return MeanFilters(network.name, network.title, size, rows, unread)
 
 
-def _row(kernels: Sequence[Kernel], place: Places) -> MeanFilter:
+class _Geometry:
+    """The grid offsets of layers, the padding that they read, and the exposure of their taps."""
+
+    def __init__(self, network: Network, size: Size) -> None:
+        self.network = network
+        self.offsets = grid_offsets(network, size)
+        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
+        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
+
+    def axis(self, layers: Sequence[Layer], axis: int) -> tuple[int, float | None, Pair | None]:
+        """Return stride, grid offset and consumed padding on an axis; None where layers of the same weights differ."""
+        op = layers[0].ops[axis]
+        stride = op.stride if isinstance(op, Window | Transposed) else 1
+        offsets = {self.offsets.get(layer.name, (None, None))[axis] for layer in layers}
+        windows = [self.windows.get(layer.name) for layer in layers]
+        pads = {None if each is None else axis_padding(*each[axis]).reads for each in windows}
+        return stride, offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
+
+
+def _mean_filter(kernels: Sequence[Kernel], geometry: _Geometry) -> MeanFilter:
     """Average the filters of one convolution, or of several that share their weights."""
-    first = kernels[0]
-    layer, weights, names = place.network.find(first.layer), first.weights, [kernel.layer for kernel in kernels]
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is said below
-        means, sizes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
-    largest, finite = sizes.max((1, 2)), bool(np.isfinite(sizes).all())
-    live = largest > DEAD * np.median(largest) if finite else np.ones(len(sizes), bool)
-    dead = int(len(live) - live.sum())
+    layers, weights = [geometry.network.find(kernel.layer) for kernel in kernels], kernels[0].weights
+    with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite
+        means, magnitudes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
+    largest, finite = magnitudes.max((1, 2)), bool(np.isfinite(magnitudes).all())
+    live = largest > DEAD * np.median(largest) if finite else np.ones(len(magnitudes), bool)
     why = NOT_FINITE if not finite else "" if live.any() else "weights are all 0"
-    heights, widths = place.axis(names, 0), place.axis(names, 1)
-    means, sizes = means[live], sizes[live]
+    heights, widths = geometry.axis(layers, 0), geometry.axis(layers, 1)
+    means, magnitudes = means[live], magnitudes[live]
     return MeanFilter(
-        layer=first.layer,
-        kind=layer.kind,
+        layer=layers[0].name,
+        kind=layers[0].kind,
         kernel=(weights.shape[2], weights.shape[3]),
         stride=(heights[0], widths[0]),
         channels=len(live),
-        dead=dead,
-        norm=first.norm,
+        dead=int(len(live) - live.sum()),
+        norm=kernels[0].norm,
         uses=len(kernels),
         mean=None if why else means.mean(0),
-        magnitude=None if why else sizes.mean(0),
-        exposure=place.taps.get(first.layer),
-        height=None if why or weights.shape[2] == 1 else _skew(means, sizes, 0, *heights),
-        width=None if why or weights.shape[3] == 1 else _skew(means, sizes, 1, *widths),
+        magnitude=None if why else magnitudes.mean(0),
+        exposure=geometry.taps.get(layers[0].name),
+        height=None if why or weights.shape[2] == 1 else _skew(means, magnitudes, 0, *heights),
+        width=None if why or weights.shape[3] == 1 else _skew(means, magnitudes, 1, *widths),
         why=why,
     )
 
 
 def _skew(
-    means: Floats, sizes: Floats, axis: int, stride: int, offset: float | None, consumed: Pads | None
-) -> AxisSkew:  # fmt: skip
+    means: Floats, magnitudes: Floats, axis: int, stride: int, offset: float | None, consumed: Pair | None
+) -> AxisSkew:
     """Measure the skew of filters (channels, height, width) on one axis."""
-    along = np.moveaxis(sizes, 1 + axis, 1).sum(2)
+    along = np.moveaxis(magnitudes, 1 + axis, 1).sum(2)
     half = along.shape[1] // 2
     skews = (along[:, -half:].sum(1) - along[:, :half].sum(1)) / along.sum(1)
     count, skew = len(skews), float(skews.mean())
     spread = float(skews.std(ddof=1)) if count > 1 else 0.0
-    flipped = np.abs(_signs(count) @ skews) / count
     odd = ((means - np.flip(means, 1 + axis)) / 2).reshape(count, -1)
-    norm, lopsided = float(np.linalg.norm(means.mean(0))), float(np.linalg.norm(odd.mean(0)))
-    others = np.linalg.norm(_signs(count) @ odd, axis=1) / count
+    norm, odd_norm = float(np.linalg.norm(means.mean(0))), float(np.linalg.norm(odd.mean(0)))
+    flips = _sign_flips(count)
     return AxisSkew(
         skew=skew,
         z=skew / (spread / count**0.5) if spread else None,
-        p=_share(flipped, abs(skew)),
-        asymmetry=lopsided / norm if norm else 0.0,
-        asymmetry_p=_share(others, lopsided),
+        p=_p_value(np.abs(flips @ skews) / count, abs(skew)),
+        asymmetry=odd_norm / norm if norm else 0.0,
+        asymmetry_p=_p_value(np.linalg.norm(flips @ odd, axis=1) / count, odd_norm),
         stride=stride,
         offset=offset,
         consumed=consumed,
     )
 
 
-def _share(others: Floats, skew: float) -> float:
-    """Measure the share of sign flips, the filters' own among them, that are as skewed."""
-    return (1 + int(np.count_nonzero(others >= skew * (1 - 1e-9)))) / (1 + len(others))
+def _p_value(flipped: Floats, own: float) -> float:
+    """Return the share of sign flips, the filters' own among them, that are at least as skewed."""
+    return (1 + int(np.count_nonzero(flipped >= own * (1 - 1e-9)))) / (1 + len(flipped))
 
 
 @lru_cache(8)
-def _signs(channels: int) -> NDArray[np.float64]:
+def _sign_flips(channels: int) -> Floats:
     """Draw sign flips of so many channels, always the same ones."""
     return np.random.default_rng(SEED).choice(np.array([-1.0, 1.0]), (FLIPS, channels))

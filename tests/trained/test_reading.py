@@ -108,7 +108,7 @@ def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
 
 def test_weights_that_make_no_sense_or_are_hidden_are_told() -> None:
     nodes = "v = Transpose <perm = [0, 0, 1, 2]> (w)\n y = Conv <kernel_shape = [3, 5]> (x, v)"
-    assert read(onnx_file(nodes, w=STORED)).unread == {"y": "its weights make no sense"}
+    assert read(onnx_file(nodes, w=STORED)).unread == {"y": "unexpected shape or type of weights"}
     head = '<ir_version: 9, opset_import: ["" : 17, "own" : 1]> g (float[N, 3, H, W] x) => (float[] y)'
     inside = '<domain: "own", opset_import: ["" : 17]> f (a, b) => (c) { c = Conv <kernel_shape = [3, 5]> (a, b) }'
     model = parser.parse_model(f"{head} {{ y = own.f (x, w) }} {inside}")
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_gets_one_line() -> None:
 
 def test_weights_that_the_image_makes_are_told() -> None:
     found = read(OfTheImage(), (32, 32))
-    assert (found.kernels, found.unread) == ((), {"conv": "its weights are none of a convolution's"})
+    assert (found.kernels, found.unread) == ((), {"conv": "its weights are not those of a convolution"})
 
 
 @pytest.mark.parametrize(

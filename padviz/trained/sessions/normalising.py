@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padviz.trained.sessions.inputs import Inputs, normalisation
 from padviz.trained.sessions.running import Images
-from padviz.trained.weights.trained_on import TrainedOn
+from padviz.trained.weights.trained_network import TrainedOn
 
 FAR = 1.6  # times the deviation: right normalisations lie within 1.3, and .5 in place of ImageNet's .226 beyond 2
 SLACK = 1.5  # times the largest variance that pixels from 0 to 1 can have at their mean

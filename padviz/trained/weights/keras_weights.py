@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.packed import BROKEN, member, unpacked
@@ -24,7 +25,8 @@ MOST_BYTES = 1 << 31
 GROUP = 64  # bytes that a group takes in a file, at least
 DEEPEST = 40  # groups inside of one another
 DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
-Array = np.ndarray[Any, Any]
+Array = NDArray[Any]
+Group = Any  # an h5py.Group
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
@@ -44,14 +46,8 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
             kernels.append(as_kernel(layer, weights, groups, norm, layer.name))
         except Unread as why:
             unread[layer.name] = str(why)
-    return Trained(
-        network,
-        size or network.size,
-        Unrun(str(path), "export it to .onnx for that"),
-        str(path),
-        tuple(kernels),
-        unread,
-    )
+    model = Unrun(str(path), "export it to .onnx for that")
+    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
@@ -62,33 +58,44 @@ def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
             yield from _steps(step.model, f"{path}{step.name}/")
 
 
+def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:
+    """Arrange a kernel as (out, in / groups, height, width), or as (in, out, ...) where it is transposed."""
+    at = 1 if kind == "SeparableConv2D" and not layer.name.endswith(".depthwise") else 0
+    if len(stored) <= at:
+        raise Unread("the file names none of its weights: save it anew")
+    kernel = stored[at]
+    if kernel.ndim != 4 or kernel.dtype.kind != "f":
+        raise Unread("unexpected shape or type of weights")
+    if kind in DEPTHWISE and at == 0:
+        height, width, channels, times = kernel.shape
+        return kernel.transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
+    return kernel.transpose(3, 2, 0, 1)
+
+
 def _stored(path: Path) -> dict[str, list[Array]]:
     """Read the numbers of each layer, by its path."""
+    where = str(path)
     try:
         import h5py
     except ImportError:
         hint = "install it: pip install 'padviz[keras]'"
-        raise DescriptionError("reading its weights needs the package h5py", where=str(path), hint=hint) from None
+        raise DescriptionError("reading its weights needs the package h5py", where=where, hint=hint) from None
     with unpacked(path, "a .keras file") as archive:
-        content = _content(archive, str(path))
+        try:
+            if archive.getinfo(WEIGHTS).compress_type != ZIP_STORED:
+                raise DescriptionError("has weights that are packed, as Keras packs none", where=where)
+            content = member(archive, WEIGHTS, MOST_BYTES)
+        except BROKEN:
+            raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return dict(_layers(file, h5py, "", [len(content)]))
     except Exception as error:  # of HDF5, which has many
         line = " ".join(str(error).split())[:120]
-        raise DescriptionError(f"has weights that cannot be read ({line})", where=str(path)) from None
+        raise DescriptionError(f"has weights that cannot be read ({line})", where=where) from None
 
 
-def _content(archive: ZipFile, where: str) -> bytes:
-    try:
-        if archive.getinfo(WEIGHTS).compress_type != ZIP_STORED:
-            raise DescriptionError("has weights that are packed, as Keras packs none", where=where)
-        return member(archive, WEIGHTS, MOST_BYTES)
-    except BROKEN:
-        raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
-
-
-def _layers(group: Any, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
+def _layers(group: Group, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
     """List the numbers of all layers in a group; links to elsewhere are not followed.
 
     `left` has the bytes that may still be read: with links, a small file could hold any number of groups and numbers.
@@ -96,24 +103,24 @@ def _layers(group: Any, h5py: Any, path: str, left: list[int], depth: int = 0) -
     _spend(left, GROUP)
     if depth > DEEPEST:
         raise ValueError("groups are nested too deeply")
-    kept = _hard(group, "vars", h5py)
-    name = "" if kept is None else str(kept.attrs.get("name", ""))
+    variables = _subgroup(group, "vars", h5py)
+    name = "" if variables is None else str(variables.attrs.get("name", ""))
     own = f"{path}{name}" if depth else ""
-    if kept is not None and depth:
-        yield own, [_numbers(kept[key], left) for key in sorted(kept, key=lambda key: (len(key), key))]
+    if variables is not None and depth:
+        yield own, [_numbers(variables[key], left) for key in sorted(variables, key=lambda key: (len(key), key))]
     for part in ("layers", "layer"):
-        if (inner := _hard(group, part, h5py)) is None:
+        if (inner := _subgroup(group, part, h5py)) is None:
             continue
-        inside = f"{own}/" if own else ""
-        if part == "layer":  # of a wrapper, which is called for it
+        if part == "layer":  # of a wrapper, which gives it its name
             yield own, next((numbers for _, numbers in _layers(inner, h5py, "", left, depth + 1)), [])
             continue
         for key in inner:
-            if (child := _hard(inner, key, h5py)) is not None:
-                yield from _layers(child, h5py, inside, left, depth + 1)
+            if (child := _subgroup(inner, key, h5py)) is not None:
+                yield from _layers(child, h5py, f"{own}/" if own else "", left, depth + 1)
 
 
-def _hard(group: Any, name: str, h5py: Any) -> Any:
+def _subgroup(group: Group, name: str, h5py: Any) -> Group | None:
+    """Open a group inside, unless it is a link to elsewhere."""
     link = group.get(name, getlink=True)
     return group[name] if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group) else None
 
@@ -130,17 +137,3 @@ def _spend(left: list[int], size: int) -> None:
     left[0] -= size
     if left[0] < 0:
         raise ValueError("they are more than the file is large")
-
-
-def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:
-    """Arrange a kernel as (out, in / groups, height, width), or as (in, out, ...) where it is transposed."""
-    at = 1 if kind == "SeparableConv2D" and not layer.name.endswith(".depthwise") else 0
-    if len(stored) <= at:
-        raise Unread("the file names none of its weights: save it anew")
-    kernel = stored[at]
-    if kernel.ndim != 4 or kernel.dtype.kind != "f":
-        raise Unread("its weights make no sense")
-    if kind in DEPTHWISE and at == 0:
-        height, width, channels, times = kernel.shape
-        return kernel.transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
-    return kernel.transpose(3, 2, 0, 1)

@@ -24,7 +24,7 @@ HINT = "name an .onnx file, or package.module:attribute and its `weights`"
 def as_trained(
     network: str | Path | nn.Module | Network | Trained, size: int | Sequence[int] | None, weights: str | Path | None
 ) -> Trained:
-    """Read what a person names, with its weights; what was read already stays as it is."""
+    """Read a network with its weights, unless that was done already."""
     if isinstance(network, Trained):
         return network
     pixels = None if size is None else as_size(size)
@@ -39,22 +39,8 @@ def read(
 ) -> Trained:  # fmt: skip
     """Read a network with its weights.
 
-    Parameters
-    ----------
-    source : str, Path or torch.nn.Module
-        The path of an ONNX file, a module, or what makes one, as package.module:attribute.
-    size : (height, width), optional
-        Input size in pixels; the network's own by default.
-    weights : str or Path, optional
-        A .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their name, as
-        "DEFAULT".
-    reading : Reading
-        As for `padviz.load`.
-
-    Raises
-    ------
-    PadvizError
-        For what cannot be read, has no weights, or weights that do not fit.
+    `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
+    name, as "DEFAULT".
     """
     if not isinstance(source, Path) and (is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
         try:
@@ -64,10 +50,8 @@ def read(
             raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
         return torch_weights.read(source, size, weights, reading)
     if weights is not None:
-        what = f"{str(weights)!r} goes with a PyTorch module"
-        raise OptionError(
-            what, option="weights", hint="name one as package.module:attribute, as torchvision.models:resnet50"
-        )
+        hint = "name one as package.module:attribute, as torchvision.models:resnet50"
+        raise OptionError(f"{str(weights)!r} goes with a PyTorch module", option="weights", hint=hint)
     where = str(source)
     if where.lower().endswith(".onnx"):
         from padviz.trained.weights import onnx_weights

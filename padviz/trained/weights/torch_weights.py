@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import EnumType
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,7 @@ from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
-from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
-from padviz.trained.weights.trained_on import TrainedOn, trained_on
+from padviz.trained.weights.trained_network import Kernel, Trained, TrainedOn, Unread, Unrun, as_kernel, infer_images
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
@@ -39,11 +38,11 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     """Read a module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
-    untold: list[str] = []
+    notes: list[str] = []
     if isinstance(source, str):
-        module = named(source, None if from_file else partial(_with_weights, weights=weights, untold=untold))
+        module = named(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
     elif weights is not None and not from_file:
-        raise _no_file(weights)
+        raise _not_a_file(weights)
     else:
         module = source
     network = network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
@@ -51,15 +50,15 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
-    calls = _calls(module, where, reading, pixels)
-    held = Unrun(where, ONE) if reading.options else module
-    return Trained(network, pixels, held, where, *calls.kernels(network), tuple(untold), calls.trained_on)
+    calls = _trace_calls(module, where, reading, pixels)
+    model = Unrun(where, ONE) if reading.options else module
+    return Trained(network, pixels, model, where, *calls.kernels(network), tuple(notes), calls.trained_on)
 
 
-def _with_weights(factory: Any, source: str, weights: str | Path | None, untold: list[str]) -> Any:
-    """Call a factory with its weights by name; without a name, one that would make random ones is refused.
+def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
+    """Call a factory with its weights by name; without a name, reject one that would make random weights.
 
-    Where nothing tells whether what it makes has weights of a training, that goes to `untold`.
+    Where it is not known whether its weights are trained, a note says so.
     """
     taken = parameters_of(factory)
     key = next((key for key in ("weights", "pretrained") if key in taken), None)
@@ -68,38 +67,31 @@ def _with_weights(factory: Any, source: str, weights: str | Path | None, untold:
             hint = "use `weights` DEFAULT, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
         if not key:
-            untold.append(f"{source}: its weights are those that it is made with; `weights` FILE gives it others")
+            notes.append(f"{source}: its weights are those that it is made with; `weights` FILE gives it others")
         return call_factory(factory, source, {})
     if key is None:
-        raise _no_file(weights)
-    names = _names(taken[key].annotation) if key == "weights" else ["DEFAULT"]
+        raise _not_a_file(weights)
+    names = ["DEFAULT"]
+    if key == "weights":  # an enumeration in the signature lists the names
+        kinds = [kind for kind in get_args(taken[key].annotation) if isinstance(kind, EnumType)]
+        known = {name for kind in kinds for name in kind.__members__}
+        names = sorted(known, key=lambda name: (name != "DEFAULT", name))
     if names and str(weights).rpartition(".")[2] not in names:
         what, hint = f"{source} has no weights called {str(weights)!r}", f"use {', '.join(names)}, {A_FILE}"
         raise OptionError(what, option="weights", hint=hint)
-    value = str(weights) if key == "weights" else True
-    options = {key: value} | {key: None for key in ("weights_backbone",) if key in taken}
+    options: dict[str, object] = {key: str(weights) if key == "weights" else True}
+    if "weights_backbone" in taken:
+        options["weights_backbone"] = None
     return call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
 
 
-def _names(annotation: Any) -> list[str]:
-    """List the names of the weights of a factory, from the enumeration in its signature, the usual ones first."""
-    kinds = [kind for kind in get_args(annotation) if isinstance(kind, EnumType)]
-    return sorted({name for kind in kinds for name in kind.__members__}, key=lambda name: (name != "DEFAULT", name))
-
-
-def _no_file(weights: str | Path) -> OptionError:
-    what = f"{str(weights)!r} is no file of weights, and nothing here takes weights by name"
+def _not_a_file(weights: str | Path) -> OptionError:
+    what = f"{str(weights)!r} is not a file of weights, and nothing here takes weights by name"
     return OptionError(what, option="weights", hint="use the path of a .safetensors or .pth file")
 
 
 def state_of(path: Path) -> dict[str, Tensor]:
-    """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the file.
-    """
+    """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run."""
     hint = "save a module's state_dict()"
     with opened(path, "a .safetensors or .pth file") as file:
         if _expands(file):
@@ -119,11 +111,11 @@ def state_of(path: Path) -> dict[str, Tensor]:
 
 
 def _expands(file: BinaryIO) -> bool:
-    """Tell whether a file is an archive whose members have more bytes than it: compressed, or some that overlap."""
+    """Whether a file is an archive whose members have more bytes than it: compressed, or some that overlap."""
     try:
         with ZipFile(file) as archive:
             return sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END)
-    except (BadZipFile, ValueError, NotImplementedError):  # what it is then is said by what reads it
+    except (BadZipFile, ValueError, NotImplementedError):  # its reader reports what it is
         return False
 
 
@@ -137,7 +129,7 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         tensors: Mapping[Any, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        what = f"is no .safetensors file, or only a part of one{_line(error)}"
+        what = f"is no .safetensors file, or only a part of one{_in_parentheses(error)}"
         raise DescriptionError(what, where=str(path)) from None
     return tensors
 
@@ -145,51 +137,52 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
 def _from_pickle(path: Path) -> Mapping[Any, Any]:
     import pickle
 
+    hint = "save the module's state_dict()"
     try:
         with quiet():
-            holding = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        hint = "save the module's state_dict(), or use .safetensors"
-        what = "holds more than tensors, such as code, which padviz does not run"
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            what = "is no file of PyTorch's, or only a part of one"
-        raise DescriptionError(what, where=str(path), hint=hint) from None
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of files that are damaged, or archives of code
-        hint = "save the module's state_dict(), or use .safetensors"
-        what = "is a TorchScript archive, whose code padviz does not run"
-        if "TorchScript" not in str(error):
-            what = f"is no file of PyTorch's, or only a part of one{_line(error)}"
-        raise DescriptionError(what, where=str(path), hint=hint) from None
-    if not isinstance(holding, Mapping):
-        what = f"holds a {type(holding).__name__}, and not parameters by name"
-        raise DescriptionError(what, where=str(path), hint="save the module's state_dict()")
-    return holding
+        text = str(error)
+        if not isinstance(error, pickle.UnpicklingError):
+            what = f"is no file of PyTorch's, or only a part of one{_in_parentheses(error)}"
+            if "TorchScript" in text:
+                what = "is a TorchScript archive, whose code padviz does not run"
+        elif "Unsupported" in text or "GLOBAL" in text:
+            what = "holds more than tensors, such as code, which padviz does not run"
+        else:
+            what = "is no file of PyTorch's, or only a part of one"
+        raise DescriptionError(what, where=str(path), hint=f"{hint}, or use .safetensors") from None
+    if not isinstance(content, Mapping):
+        what = f"holds a {type(content).__name__}, and not parameters by name"
+        raise DescriptionError(what, where=str(path), hint=hint)
+    return content
 
 
-def _line(error: BaseException) -> str:
-    """Put the first sentence of an error in parentheses, if it says anything."""
+def _in_parentheses(error: BaseException) -> str:
+    """Quote the first sentence of an error in parentheses; "" if it has none."""
     text = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
     return f" ({printable(text if len(text) <= LONGEST else text[:LONGEST] + '…')})" if text else ""
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) -> None:
-    """Give a module the parameters of a file, all of them and no others."""
+    """Load the parameters of a file into a module, all of them and no others."""
     wanted = module.state_dict(keep_vars=True)
     for prefix in PREFIXES:
         if not state.keys() & wanted.keys() and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
-    missing, further = [key for key in wanted if key not in state], [key for key in state if key not in wanted]
-    other = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
-    kinds = [key for key in wanted if key in state and wanted[key].is_floating_point() > state[key].is_floating_point()]
-    lists = [("lacks", missing), ("has, beyond it,", further)]
-    faults = [f"{verb} {_some_keys(keys)}" for verb, keys in lists if keys]
-    if other:
-        shapes = [in_words(tensors[other[0]].shape) or "one number" for tensors in (state, wanted)]
-        more = f", as of {len(other) - 1} more" if len(other) > 1 else ""
-        faults.append(f"has {other[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
-    if kinds:
-        dtypes = [str(tensors[kinds[0]].dtype).removeprefix("torch.") for tensors in (state, wanted)]
-        faults.append(f"has {kinds[0]} of {dtypes[0]} where there is {dtypes[1]}")
+    faults = []
+    if missing := [key for key in wanted if key not in state]:
+        faults.append(f"lacks {_some_keys(missing)}")
+    if further := [key for key in state if key not in wanted]:
+        faults.append(f"has, beyond it, {_some_keys(further)}")
+    both = [key for key in wanted if key in state]
+    if reshaped := [key for key in both if wanted[key].shape != state[key].shape]:
+        shapes = [in_words(tensors[reshaped[0]].shape) or "one number" for tensors in (state, wanted)]
+        more = f", as of {len(reshaped) - 1} more" if len(reshaped) > 1 else ""
+        faults.append(f"has {reshaped[0]} of another shape ({shapes[0]}, not {shapes[1]}){more}")
+    if whole := [key for key in both if wanted[key].is_floating_point() and not state[key].is_floating_point()]:
+        dtypes = [str(tensors[whole[0]].dtype).removeprefix("torch.") for tensors in (state, wanted)]
+        faults.append(f"has {whole[0]} of {dtypes[0]} where there is {dtypes[1]}")
     if faults:
         hint = "give weights of this very model"
         raise DescriptionError(f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint)
@@ -203,11 +196,11 @@ def _some_keys(keys: list[str]) -> str:
     return ", ".join(keys[:NAMED]) + more
 
 
-def _calls(module: nn.Module, where: str, reading: Reading, size: Size) -> _Calls:
-    """Find what each convolution is called with: a forward on an image without data has its weights whole."""
+def _trace_calls(module: nn.Module, where: str, reading: Reading, size: Size) -> _ConvolutionCalls:
+    """Record what each convolution is called with: a forward on an image without data has its weights whole."""
     failure: PadvizError | None = None
     for channels in channels_of(module, len(size)):
-        calls = _Calls()
+        calls = _ConvolutionCalls()
         try:
             trace(module, where, reading, channels, size, watch=calls.watch)
         except PadvizError as error:
@@ -218,10 +211,10 @@ def _calls(module: nn.Module, where: str, reading: Reading, size: Size) -> _Call
     raise failure
 
 
-class _Calls(TorchFunctionMode):
-    """While active, keeps what convolutions are called with, by layer, and which of them a norm reads.
+class _ConvolutionCalls(TorchFunctionMode):
+    """While active, records what convolutions are called with, by layer, and which of them a norm reads.
 
-    `trained_on` is what the norm behind a convolution of the image itself tells of the images.
+    `trained_on` is inferred from the norm behind a convolution of the image itself.
     """
 
     def __init__(self) -> None:
@@ -232,32 +225,34 @@ class _Calls(TorchFunctionMode):
         self.of_image: dict[str, Tensor | None] = {}  # the biases of the convolutions that read the image itself
         self.trained_on: TrainedOn | None = None
 
-    def watch(self, tracer: Tracer) -> _Calls:
+    def watch(self, tracer: Tracer) -> _ConvolutionCalls:
         self.tracer, self.image = tracer, next(iter(tracer.memory.held))
         return self
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
+
+        def argument(at: int, name: str, default: Any = None) -> Any:
+            return args[at] if len(args) > at else kwargs.get(name, default)
+
         out, op = func(*args, **kwargs), op_of(func)
         if op in CALLS and (value := self.tracer.memory.value(out)):
             name = self.tracer.arranger.trace.layers[value.at].name
-            self.weights[name] = _argument(args, kwargs, 1, "weight", None), _argument(args, kwargs, 6, "groups", 1)
+            self.weights[name] = argument(1, "weight"), argument(6, "groups", 1)
             self.outputs[out] = name
-            if op == "conv2d" and _argument(args, kwargs, 0, "input", None) is self.image:
-                self.of_image[name] = _argument(args, kwargs, 2, "bias", None)
-        elif op == "batch_norm" and (convolution := self.outputs.get(_argument(args, kwargs, 0, "input", None))):
+            if op == "conv2d" and argument(0, "input") is self.image:
+                self.of_image[name] = argument(2, "bias")
+        elif op == "batch_norm" and (convolution := self.outputs.get(argument(0, "input"))):
             self.normed.add(convolution)
             at = 3 if func is torch.batch_norm else 1
-            running = (
-                _argument(args, kwargs, at + i, f"running_{name}", None) for i, name in enumerate(("mean", "var"))
-            )
-            self.trained_on = self.trained_on or self._told(convolution, *running)
+            if convolution in self.of_image and self.weights[convolution][1] == 1 and self.trained_on is None:
+                mean, variance = argument(at, "running_mean"), argument(at + 1, "running_var")
+                self.trained_on = self._infer_images(convolution, mean, variance)
         return out
 
-    def _told(self, layer: str, mean: Tensor | None, variance: Tensor | None) -> TrainedOn | None:
-        """Read what a norm's running statistics tell of the images, if it stands behind a convolution of these."""
-        if layer not in self.of_image or self.weights[layer][1] != 1:
-            return None
+    def _infer_images(self, layer: str, mean: Tensor | None, variance: Tensor | None) -> TrainedOn | None:
         bias = self.of_image[layer]
         tensors = self.weights[layer][0], torch.zeros(1) if bias is None else bias, mean, variance
         numbers = [
@@ -265,31 +260,23 @@ class _Calls(TorchFunctionMode):
             for tensor in tensors
             if tensor is not None and tensor.is_floating_point() and not tensor.is_meta
         ]
-        return trained_on(layer, *numbers) if len(numbers) == 4 else None
+        return infer_images(layer, *numbers) if len(numbers) == 4 else None
 
     def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
         """List the kernels of all convolutions of a network, and why some have none."""
         kernels, unread, keys = [], {}, dict[Tensor, int]()
-        for layer in network.layers:
-            if layer.kind in CONVOLUTIONS:
+        for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
+            weight, groups = self.weights.get(layer.name, (None, 1))
+            if weight is None:
+                unread[layer.name] = "its weights are not those of a convolution"
+            elif weight.is_meta:
+                unread[layer.name] = "its weights are calculated from the image"
+            elif weight.is_complex():
+                unread[layer.name] = "its weights are complex numbers"
+            else:
+                numbers, key = weight.detach().to("cpu", torch.float32).numpy(), str(keys.setdefault(weight, len(keys)))
                 try:
-                    if layer.name not in self.weights:
-                        raise Unread("its weights are none of a convolution's")
-                    weight, groups = self.weights[layer.name]
-                    if weight.is_meta:
-                        raise Unread("its weights are calculated from the image")
-                    if weight.is_complex():
-                        raise Unread("its weights are complex numbers")
-                    numbers = weight.detach().to("cpu", torch.float32).numpy()
-                    kernels.append(
-                        as_kernel(
-                            layer, numbers, groups, layer.name in self.normed, str(keys.setdefault(weight, len(keys)))
-                        )
-                    )
+                    kernels.append(as_kernel(layer, numbers, groups, layer.name in self.normed, key))
                 except Unread as why:
                     unread[layer.name] = str(why)
         return tuple(kernels), unread
-
-
-def _argument(args: Any, kwargs: Any, at: int, name: str, default: Any) -> Any:
-    return args[at] if len(args) > at else kwargs.get(name, default)

@@ -1,24 +1,21 @@
-"""A network that was trained: its layers, and what holds its weights."""
+"""A network that was trained: its layers, what holds its weights, and the images that its first norm remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
-from padviz.geometry.ledger import axis_padding, windows_of
-from padviz.geometry.receptive_fields import grid_offsets
-from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.trained.weights.trained_on import TrainedOn
 
-Pads = tuple[int, int]
+Floats = NDArray[np.floating]
+NEIGHBOURS, COLOURS = 0.95, 0.9  # correlation in photographs: of pixels side by side, and of the channels of one
+CLOSE = 0.1  # how far the running means may lie from what one image explains, in running deviations
+SINGULAR = 0.03  # of the largest singular value: colours that the filters do not tell apart
 
 
 class Unread(Exception):
@@ -26,12 +23,12 @@ class Unread(Exception):
 
 
 class Unrun:
-    """The place of a model that padviz follows and does not run: whatever is asked of it is refused."""
+    """In place of a model that padviz follows and cannot run: any use of it is an error."""
 
     def __init__(self, where: str, hint: str) -> None:
         self.where, self.hint = where, hint
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
         raise DescriptionError("is followed, and not run", where=self.where, hint=self.hint)
@@ -41,15 +38,24 @@ class Unrun:
 class Kernel:
     """The weights of one convolution: `weights` of shape (channels out, channels in / groups, height, width).
 
-    Those of a transposed convolution are in the same order, and as they are laid over what it makes. `norm` says
-    whether a batch normalisation of its own follows: then it is not folded into the weights. Convolutions that share
-    their weights have the same `key`.
+    Those of a transposed convolution are in the same order, and as they are laid over its output. `norm` is true where
+    a batch normalisation of its own follows: then it is not folded into the weights. Convolutions that share their
+    weights have the same `key`.
     """
 
     layer: str
-    weights: NDArray[np.floating[Any]]
+    weights: Floats
     norm: bool
     key: str
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The mean, by channel, and the deviation, over all, of the images that a convolution was trained on."""
+
+    layer: str
+    mean: tuple[float, ...]
+    std: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +63,13 @@ class Trained:
     """A network at a size, and the ONNX model or the PyTorch module, in evaluation mode, that holds its weights.
 
     `where` is the file, or the name of the module. `kernels` are those of all convolutions that padviz found, and
-    `unread` says by layer why there are none. `notes` say what is not known of the weights, and `trained_on` what its
-    first batch normalisation tells of the images; None where none follows a convolution that reads the image itself.
+    `unread` says by layer why there are none. `notes` say what is not known of the weights. `trained_on` is None where
+    no batch normalisation follows a convolution that reads the image itself.
     """
 
     network: Network
     size: Size
-    model: Any  # a padviz.sources.onnx.model.Model, or a torch.nn.Module
+    model: Any  # a padviz.sources.onnx.model.Model, a torch.nn.Module, or Unrun
     where: str
     kernels: tuple[Kernel, ...]
     unread: dict[str, str]
@@ -71,48 +77,59 @@ class Trained:
     trained_on: TrainedOn | None = None
 
 
-class Places:
-    """Where layers lie: their grid offsets, the padding that they read, and what their taps read."""
-
-    def __init__(self, network: Network, size: Size) -> None:
-        self.network = network
-        self.offsets = grid_offsets(network, size)
-        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
-        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
-
-    def axis(self, names: Iterable[str], axis: int) -> tuple[int, float | None, Pads | None]:
-        """Find stride, grid offset and consumed padding on one axis; None where layers of the same weights differ."""
-        figures = [self._axis(self.network.find(name), axis) for name in names]
-        offsets, pads = {figure[1] for figure in figures}, {figure[2] for figure in figures}
-        return figures[0][0], offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
-
-    def _axis(self, layer: Layer, axis: int) -> tuple[int, float | None, Pads | None]:
-        op, offset = layer.ops[axis], self.offsets.get(layer.name, (None, None))[axis]
-        stride = op.stride if isinstance(op, Window | Transposed) else 1
-        if layer.name not in self.windows:
-            return stride, offset, None
-        return stride, offset, axis_padding(*self.windows[layer.name][axis]).reads
-
-
-def turned(weights: NDArray[Any], groups: int) -> NDArray[Any]:
-    """Turn the weights of a transposed convolution, (in, out / groups, ...), into (out, in / groups, ...).
-
-    >>> turned(np.zeros((8, 3, 2, 2)), 4).shape
-    (12, 2, 2, 2)
-    """
-    into, out = weights.shape[:2]
-    if groups < 1 or into % groups:
-        raise Unread(f"its {into} channels do not make {groups} groups")
-    parts = weights.reshape(groups, into // groups, out, *weights.shape[2:])
-    return parts.swapaxes(1, 2).reshape(groups * out, into // groups, *weights.shape[2:])
-
-
-def as_kernel(layer: Layer, weights: NDArray[Any], groups: int, norm: bool, key: str) -> Kernel:
-    """Make the kernel of a layer, from weights as they are stored."""
-    if layer.kind == "convtranspose":
-        weights = turned(weights, groups)
+def as_kernel(layer: Layer, weights: Floats, groups: int, norm: bool, key: str) -> Kernel:
+    """Convert weights as they are stored to the kernel of a layer."""
+    if layer.kind == "convtranspose":  # from (in, out / groups, ...)
+        into, out = weights.shape[:2]
+        if groups < 1 or into % groups:
+            raise Unread(f"its {into} channels do not make {groups} groups")
+        parts = weights.reshape(groups, into // groups, out, *weights.shape[2:])
+        weights = parts.swapaxes(1, 2).reshape(groups * out, into // groups, *weights.shape[2:])
     if weights.ndim == 3:  # over rows alone, or columns
         weights = np.expand_dims(weights, 3 if layer.ops[-1] is None else 2)
     if weights.ndim != 4 or not weights.size:
         raise Unread(f"its weights have {weights.ndim} dimensions, or none of them")
     return Kernel(layer.name, weights, norm, key)
+
+
+def infer_images(layer: str, weights: Floats, bias: Floats | float, mean: Floats, variance: Floats) -> TrainedOn | None:
+    """Solve the running statistics of a convolution's map for those of the image that it reads.
+
+    The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever that shows. Its
+    variance is that of filtered photographs: nearly all of it comes from filters that blur, which hardly depend on how
+    sharp they are.
+
+    Parameters
+    ----------
+    weights : array of shape (channels out, channels in, height, width)
+    bias, mean, variance : arrays of shape (channels out,)
+
+    Returns
+    -------
+    TrainedOn or None
+        None where nothing was trained, or where no image explains the running means.
+
+    Examples
+    --------
+    >>> blur = np.ones((1, 1, 1, 1))
+    >>> infer_images("conv", blur, 0.0, np.array([0.4]), np.array([0.09]))
+    TrainedOn(layer='conv', mean=(0.4,), std=0.3)
+    """
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all() and np.isfinite(weights).all()):
+        return None
+    if (variance < 0).any() or not variance.any() or (not mean.any() and (variance == 1).all()):
+        return None  # not trained
+    _, channels, height, width = weights.shape
+    taps = np.argwhere(np.ones((height, width)))
+    distances = np.linalg.norm(taps[:, None] - taps[None], axis=-1)
+    correlations = np.kron(np.where(np.eye(channels, dtype=bool), 1.0, COLOURS), NEIGHBOURS**distances)
+    flat = weights.reshape(len(weights), -1)
+    filtered = np.einsum("oi,ij,oj->o", flat, correlations, flat)
+    scale = np.sqrt(variance + variance.mean() * CLOSE**2)
+    sums = weights.sum((2, 3)) / scale[:, None]
+    wanted = (mean - bias) / scale
+    image, *_ = np.linalg.lstsq(sums, wanted, rcond=SINGULAR)
+    if not filtered.any() or np.sqrt(np.mean((sums @ image - wanted) ** 2)) > CLOSE:
+        return None
+    std = float(np.sqrt(variance.sum() / filtered.sum()))
+    return TrainedOn(layer, tuple(float(f"{value:.6g}") for value in image), float(f"{std:.6g}"))
