@@ -12,7 +12,7 @@ from padviz.axis.operations import CACHED, Adaptive, Blocks, Op, Transposed, Win
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.strip import Strip, flipped
+from padviz.engine.strip import Strip, transpose
 from padviz.errors import SizeError
 
 MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and weight
@@ -117,7 +117,7 @@ def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
 
 def _transposed_strips(op: Transposed, n: int, n_out: int) -> tuple[Strip, ...]:
     window = Window(op.kernel, op.stride, op.dilation)
-    return flipped(_tap_strips(window, n_out, n, (op.padding[0], 0)))
+    return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
 
 
 def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:

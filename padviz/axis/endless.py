@@ -16,7 +16,7 @@ import numpy as np
 from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.strip import Strip, flipped
+from padviz.engine.strip import Strip, transpose
 
 Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past
@@ -50,7 +50,7 @@ def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
         strips = _window(op, pads_at(op, n)[0], ring)
     elif isinstance(op, Transposed):
         window = Window(op.kernel, op.stride, op.dilation)
-        strips = iter(flipped(_window(window, op.padding[0], (units, rows))))
+        strips = iter(transpose(_window(window, op.padding[0], (units, rows))))
     elif isinstance(op, Blocks):
         if not op.is_local or rows % op.size:
             return None

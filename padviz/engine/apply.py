@@ -1,9 +1,9 @@
-"""The counting kernels, as numpy and numba twins: arrays in, arrays out, no checks.
+"""Counts and the kernels that apply maps to them, as numpy and numba twins.
 
 A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see
 `padviz.engine.strip`; numba follows them as they are, numpy by `padviz.engine.write_plan`.
 Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
-wide integers in base 2**LIMB_BITS, least significant first, which only `carry` needs to know.
+wide integers in base 2**LIMB_BITS, least significant first. A `Tally` knows when they must be carried.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
 from math import prod
@@ -23,8 +24,12 @@ from padviz.engine.axis_map import AxisMap
 from padviz.engine.write_plan import WritePlan
 
 Array = NDArray[Any]
+Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
+HOLDS = 1 << 63  # int64 holds what is below
 LIMB_BITS = 56  # whole bytes; leaves 7 bits for a layer to grow into before the next carry
+CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
+MOST_GAIN = (HOLDS - 1) >> LIMB_BITS  # of a map, for carried limbs to have room
 CACHED = 1 << 15  # numbers of which several arrays fit into a core's cache
 KEPT = 4 << 20  # numbers that a thread keeps memory for: 32 MiB
 NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loading and compiling
@@ -36,14 +41,95 @@ class Slower(RuntimeWarning):
     """A library that would count faster cannot be imported; the numbers are the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts as limbs, with proven bounds: no limb exceeds `limb`, no count exceeds `most`.
+
+    There are several limbs only where int64 might not hold a count.
+    """
+
+    limbs: Array
+    limb: int
+    most: int
+
+    def __add__(self, other: Tally) -> Tally:
+        a, b = self, other
+        if a.limb + b.limb >= HOLDS:
+            a, b = a.with_room(2), b.with_room(2)
+        if len(a.limbs) != len(b.limbs):
+            longest = max(len(a.limbs), len(b.limbs))
+            a, b = (replace(tally, limbs=extended(tally.limbs, longest)) for tally in (a, b))
+        return Tally(a.limbs + b.limbs, a.limb + b.limb, a.most + b.most)
+
+    def with_room(self, gain: int) -> Tally:
+        """Return the same counts, carried if they would overflow when they grow by `gain`."""
+        if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f":
+            return self
+        return self.carried()
+
+    def carried(self) -> Tally:
+        """Return the same counts in limbs of `LIMB_BITS`, as many as the largest may need."""
+        limbs = extended(self.limbs, limbs_for(self.most))
+        if self.limb >> LIMB_BITS:
+            carry(limbs)
+        return Tally(limbs, CARRIED, self.most)
+
+    def final(self) -> Tally:
+        """Return the same counts as they are kept: carried where int64 might not hold one."""
+        return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
+
+    def pull(self, maps: Maps, engine: str) -> Tally:
+        """Apply the maps of both axes: widths first, while there are fewer rows."""
+        down, across = maps
+        return self._apply(across, 2, engine, passing=down is not None)._apply(down, 1, engine)
+
+    def push(self, maps: Maps, engine: str) -> Tally:
+        """Apply the maps of both axes: heights first, which leaves fewer rows."""
+        down, across = maps
+        return self._apply(down, 1, engine, passing=across is not None)._apply(across, 2, engine)
+
+    def _apply(self, axis_map: AxisMap | None, axis: int, engine: str, passing: bool = False) -> Tally:
+        if axis_map is None:
+            return self
+        if axis_map.gain > MOST_GAIN and self.limb * axis_map.gain >= HOLDS and self.limbs.dtype.kind != "f":
+            first, *others = (self._apply(part, axis, engine) for part in axis_map.parts(MOST_GAIN))
+            return sum(others, start=first)
+        tally = self.with_room(axis_map.gain)
+        limbs = apply(axis_map, tally.limbs, axis, engine=engine, passing=passing)
+        return Tally(limbs, tally.limb * axis_map.gain, tally.most * axis_map.gain)
+
+
+def limbs_for(most: int) -> int:
+    """Return how many carried limbs hold counts up to `most`.
+
+    >>> limbs_for((1 << 56) - 1), limbs_for(1 << 56)
+    (1, 2)
+    """
+    return -(-most.bit_length() // LIMB_BITS)
+
+
+def limbs_in(most: int, exact: bool) -> int:
+    """Count the limbs of a final tally up to `most`: one while int64 holds the counts, and one of floats.
+
+    >>> limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True), limbs_in(1 << 63, exact=False)
+    (1, 2, 1)
+    """
+    return limbs_for(most) if exact and most >= HOLDS else 1
+
+
+def extended(limbs: Array, n: int) -> Array:
+    if len(limbs) >= n:
+        return limbs
+    longer = np.zeros((n, *limbs.shape[1:]), dtype=limbs.dtype)
+    longer[: len(limbs)] = limbs
+    return longer
+
+
 def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto", passing: bool = False) -> Array:
-    """Apply a map to `x` along `axis` (1 height, 2 width), which has the map's `n_out` rows after.
+    """Multiply `x` by a map's matrix along `axis` (1 height, 2 width).
 
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where numba
-    cannot be imported. A `passing` result is good until this thread's next one: it saves fresh memory,
-    which costs more than the sums.
-
-    A map applied is its matrix times `x`:
+    cannot be imported. A `passing` result is valid until this thread's next one: fresh memory costs more than the sums.
 
     >>> from padviz.engine.strip import Strip
     >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))  # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
@@ -77,7 +163,7 @@ def carry(limbs: Array) -> None:
 
 
 def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Reuse memory that this thread keeps for one purpose; a large array gets memory of its own."""
+    """Return an array in memory that this thread reuses for one purpose; a large one gets fresh memory."""
     size = prod(shape)
     if size > KEPT:
         return np.empty(shape, dtype=dtype)
@@ -117,7 +203,7 @@ def _follow(plan: WritePlan, x: Array, pairs: Array, out: Array) -> None:
 
 
 def _add_numba(axis_map: AxisMap, x: Array, axis: int, out: Array) -> None:
-    steps = np.array([strip.ahead[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
+    steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
     weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
     out.fill(0)
     _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
@@ -125,7 +211,7 @@ def _add_numba(axis_map: AxisMap, x: Array, axis: int, out: Array) -> None:
 
 @cache
 def _numba() -> Any:
-    """Load numba; where it cannot be imported, warn once and return None."""
+    """Import numba; where that fails, warn once and return None."""
     try:
         import numba
     except ImportError as error:

@@ -13,15 +13,15 @@ from itertools import accumulate
 
 import numpy as np
 
-from padviz.engine.strip import Strip, flipped, joined
+from padviz.engine.strip import Strip, merge_runs, transpose
 from padviz.engine.write_plan import WritePlan, plan
 
 
 @dataclass(frozen=True, eq=False)
 class AxisMap:
-    """What one operation reads along one axis: an `n_out` x `n_in` matrix, as the sum of its strips.
+    """What one operation reads along one axis: an `n_out` x `n_in` matrix, the sum of its strips.
 
-    A padded 3-row window over 5 rows reads 13 times in all, and each unit three times at most:
+    A padded 3-row window over 5 rows reads 13 rows in all, at most three per unit:
 
     >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
     >>> AxisMap(5, 5, taps).reads, AxisMap(5, 5, taps).gain
@@ -34,11 +34,11 @@ class AxisMap:
 
     @cached_property
     def transposed(self) -> AxisMap:
-        """The same reads seen from the input: out and in exchanged."""
-        return AxisMap(self.n_out, self.n_in, flipped(self.strips))
+        """The transposed matrix."""
+        return AxisMap(self.n_out, self.n_in, transpose(self.strips))
 
     def only(self, rows: Sequence[slice]) -> tuple[AxisMap, tuple[slice, ...]]:
-        """Narrow the map to some runs of its rows, and find the runs of the input that those read.
+        """Restrict the map to some runs of its rows; return it with the runs of the input that these read.
 
         >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
         >>> part, read = AxisMap(5, 5, taps).only([slice(0, 1), slice(4, 5)])
@@ -50,7 +50,7 @@ class AxisMap:
             parts = [strip.within(run.start, run.stop) for strip in self.strips]
             strips += [part._replace(dst=part.dst - run.start + n_out) for part in parts if part.length]
             n_out += run.stop - run.start
-        read = joined([strip.read for strip in strips])
+        read = merge_runs([strip.read for strip in strips])
         before = list(accumulate((run.stop - run.start for run in read), initial=0))
         at = [bisect_right(read, strip.read.start, key=lambda run: run.start) - 1 for strip in strips]
         moved = [strip._replace(src=strip.src - read[i].start + before[i]) for i, strip in zip(at, strips, strict=True)]
@@ -58,12 +58,12 @@ class AxisMap:
 
     @cached_property
     def reads(self) -> int:
-        """How many reads there are in all."""
+        """The number of reads."""
         return sum(strip.length for strip in self.strips)
 
     @cached_property
     def plan(self) -> WritePlan:
-        """How numpy adds the strips up."""
+        """The order in which numpy adds the strips."""
         return plan(self.strips, self.n_out)
 
     @cached_property
@@ -79,12 +79,12 @@ class AxisMap:
         return int(sums.max(initial=0))
 
     def parts(self, most: int) -> list[AxisMap]:
-        """Split the map into a sum of maps whose gain is at most `most`."""
+        """Split the map into maps whose sum it is, each with a gain of at most `most`."""
         parts: list[AxisMap] = []
         taken: list[Strip] = []
         gain = 0
         for strip in self.strips:
-            for piece in [strip] if strip.dst_step else strip.pieces(most):
+            for piece in [strip] if strip.dst_step else strip.split(most):
                 more = 1 if piece.dst_step else piece.length
                 if gain + more > most:
                     parts.append(AxisMap(self.n_in, self.n_out, tuple(taken)))

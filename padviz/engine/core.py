@@ -1,4 +1,4 @@
-"""The counts of a core: whatever its size, it is made a part at a time."""
+"""The counts of a core, computed in parts where it is large."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.apply import Array, apply
+from padviz.engine.apply import Array, Maps, Tally, apply, limbs_in
 from padviz.engine.limbs import count_below_half, largest, largest_difference, shares, smallest, totals
-from padviz.engine.tally import Maps, Tally, limbs_in
 
 AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
 ROWS = 64  # compared at a time
@@ -22,10 +21,10 @@ ALL = slice(None)
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """The counts of a core as carried limbs, (limbs, height, width), made of settled ones of a smaller layer.
+    """The counts of a core as carried limbs, (limbs, height, width), derived from those of a smaller layer, `source`.
 
-    `pulls` are the maps that lead from that layer to the core, one after another, along height and width. A core that
-    is too large to be kept is made anew in parts, as they are asked for. A `symmetric` one is its own transpose.
+    `pulls` are the maps from that layer to the core, in order, along height and width. A core too large for memory is
+    computed again, part by part, whenever it is read. A `symmetric` core is its own transpose.
     """
 
     source: Tally
@@ -40,7 +39,7 @@ class Core:
 
     @cached_property
     def most(self) -> int:
-        """What no count passes."""
+        """An upper bound of the counts."""
         return self.source.most * prod(made.gain for pull in self.pulls for made in pull if made)
 
     @cached_property
@@ -59,13 +58,13 @@ class Core:
 
     @cached_property
     def whole(self) -> Array:
-        """All of it, read-only: maps share it."""
-        whole = self._pulled(self.source.limbs, self.pulls)
+        """The counts, read-only since maps share them."""
+        whole = self._pull(self.source.limbs, self.pulls)
         whole.flags.writeable = False
         return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
-        """Take some rows and columns: a view where the core is kept."""
+        """Return some rows and columns: a view where the core stays in memory."""
         if self.kept:
             return self.whole[:, rows, cols]
         whole = zip((rows, cols), self.shape[1:], strict=True)
@@ -75,10 +74,10 @@ class Core:
             parts = [made.only(run) if made else (None, run) for made, run in zip(pull, runs, strict=True)]
             pulls.append((parts[0][0], parts[1][0]))
             runs = [read for _, read in parts]
-        return self._pulled(_taken(_taken(self.source.limbs, runs[0], 1), runs[1], 2), pulls[::-1])
+        return self._pull(_take_runs(_take_runs(self.source.limbs, runs[0], 1), runs[1], 2), pulls[::-1])
 
     def at(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Array:
-        """Take the limbs where those rows and columns cross."""
+        """Return the limbs where those rows and columns cross."""
         down, across = (slice(which.min(), which.max() + 1) for which in (rows, cols))
         near, rows, cols = self.part(down, across), rows - down.start, cols - across.start
         limbs: Array = np.empty((len(near), len(rows), len(cols)), dtype=near.dtype)
@@ -89,14 +88,14 @@ class Core:
         return limbs
 
     def take(self, which: NDArray[np.int64], axis: int) -> Array:
-        """Take some rows (axis 1) or columns (axis 2), in any order."""
+        """Return some rows (axis 1) or columns (axis 2), in any order."""
         near = slice(which.min(), which.max() + 1)
         part = self.part(near) if axis == 1 else self.part(cols=near)
         taken: Array = part.take(which - near.start, axis)
         return taken
 
     def parts(self, half: bool = False) -> Iterator[tuple[Array, slice, slice]]:
-        """All of it in parts, with their rows and columns; or its half from the diagonal on."""
+        """Yield the counts in parts with their rows and columns; with `half`, from the diagonal on only."""
         limbs, height, width = self.shape
         step = max(1, AT_ONCE // (limbs * width))
         for start in range(0, height, step):
@@ -110,27 +109,27 @@ class Core:
         return min(low for low, _ in found), max(high for _, high in found)
 
     def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
-        """How many counts are below half of the largest, with each row and column taken so many times.
+        """Count positions below half of the largest count, rows and columns taken so many times.
 
-        A `square` map is its own transpose, and so may be a core that has its rows more often than its columns.
+        `square` says that the whole map is its own transpose; a symmetric core need not make a symmetric map.
         """
         below = 0
         for part, rows, cols in self.parts(half=square):
             times = across[cols]
-            if square:  # what lies after the diagonal stands for what lies before it
+            if square:  # positions after the diagonal stand for those before it
                 times = times * np.where(np.arange(len(times)) < part.shape[1], 1, 2)
             below += count_below_half(part, self.extremes[1], down[rows], times)
         return below
 
     def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
-        """Find the largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
         most: int | float = 0
         for at in range(0, len(here), ROWS):
             most = max(most, largest_difference(*(self.take(each[at : at + ROWS], axis) for each in (here, there))))
         return most
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
-        """Every count over the largest."""
+        """Divide every count by `peak`."""
         values = np.empty(self.shape[1:])
         for part, rows, cols in self.parts(half=self.symmetric):
             values[rows, cols] = shares(part, peak)
@@ -139,16 +138,16 @@ class Core:
         return values
 
     def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
-        """Sum up the counts over the largest, with weights (ways, height) and (ways, width)."""
-        down, across = self._pushed(rows, cols)
+        """Sum the counts over `peak`, with weights (ways, height) and (ways, width)."""
+        down, across = self._source_weights(rows, cols)
         return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sum up the counts, with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
-        return totals(self.source.limbs, *self._pushed(rows, cols))
+        """Sum the counts with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
+        return totals(self.source.limbs, *self._source_weights(rows, cols))
 
-    def _pushed(self, *weights: Array) -> tuple[Array, Array]:
-        """Weights of rows and of columns as those of the source, which is smaller, with the same sums."""
+    def _source_weights(self, *weights: Array) -> tuple[Array, Array]:
+        """Return weights of the source's rows and columns, which are fewer, that give the same sums."""
         if not self.exact:
             weights = tuple(each.astype(np.float64) for each in weights)
         down, across = weights
@@ -157,14 +156,13 @@ class Core:
             across = apply(flat.transposed, across[None], 2)[0] if flat else across
         return down, across
 
-    def _pulled(self, limbs: Array, pulls: Iterable[Maps]) -> Array:
+    def _pull(self, limbs: Array, pulls: Iterable[Maps]) -> Array:
         value = replace(self.source, limbs=limbs)
         for maps in pulls:
-            value = value.pulled(maps, self.engine)
-        return replace(value, most=self.most).settled().limbs  # as many in each part
+            value = value.pull(maps, self.engine)
+        return replace(value, most=self.most).final().limbs  # the same number in each part
 
 
-def _taken(limbs: Array, runs: Sequence[slice], axis: int) -> Array:
-    """Take some runs of rows (axis 1) or columns (axis 2): a view where there is one."""
+def _take_runs(limbs: Array, runs: Sequence[slice], axis: int) -> Array:
     parts = [limbs[:, run] if axis == 1 else limbs[:, :, run] for run in runs]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)

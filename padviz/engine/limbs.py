@@ -1,4 +1,4 @@
-"""Which integers hold the counts: one int64 where a proven bound allows, else limbs; and exact figures of both.
+"""Exact figures of counts, whether one int64 or several limbs hold them.
 
 A tally is an array (limbs, height, width). One limb is int64 counts, or float64 for rational modes.
 More limbs are base 2**LIMB_BITS, least significant first, carried so that only the last may be negative.
@@ -6,20 +6,18 @@ More limbs are base 2**LIMB_BITS, least significant first, carried so that only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import mul
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.apply import LIMB_BITS, Array, carry
-
-HOLDS = 1 << 63  # int64 holds what is below
+from padviz.engine.apply import HOLDS, LIMB_BITS, Array, carry
 
 
 def to_ints(tally: Array) -> NDArray[Any]:
-    """Write counts of shape (height, width) as numbers: int64 or float64 as they are, limbs as Python ints.
+    """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
     array([[72057594037927941]], dtype=object)
@@ -34,7 +32,7 @@ def to_ints(tally: Array) -> NDArray[Any]:
 
 
 def to_bytes(tally: Array) -> NDArray[np.uint8]:
-    """Write carried limbs as little-endian bytes, shape (height, width, bytes): exact, and free of objects."""
+    """Return carried limbs as little-endian bytes, shape (height, width, bytes)."""
     parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
     height, width = tally.shape[1:]
     digits = [part.reshape(height, width, 8) for part in parts]
@@ -42,7 +40,7 @@ def to_bytes(tally: Array) -> NDArray[np.uint8]:
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
-    """Read Python ints from `to_bytes`.
+    """Return Python ints from the result of `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
     array([[72057594037927941]], dtype=object)
@@ -55,9 +53,7 @@ def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
-    """Sum up all positions, for each way of taking every row so many times, and every column: exact for counts.
-
-    `rows` is (ways, height) and `cols` (ways, width).
+    """Sum all positions with integer weights of rows, (ways, height), and of columns, (ways, width): exact for counts.
 
     >>> totals(np.array([[[1, 2]]]), np.array([[3], [1]]), np.array([[1, 10]]))
     [[63], [21]]
@@ -78,17 +74,15 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
 
 
 def largest(tally: Array) -> int | float:
-    """Find the largest value."""
     return _extreme(tally, np.max)
 
 
 def smallest(tally: Array) -> int | float:
-    """Find the smallest value."""
     return _extreme(tally, np.min)
 
 
 def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
-    """Count positions that have twice their value below `peak`, with each row and column taken so many times.
+    """Count positions below half of `peak`, each row and column taken as often as its weight says.
 
     >>> count_below_half(np.array([[[1, 2, 4]]]), 4, np.array([1]), np.array([10, 1, 1]))
     10
@@ -102,7 +96,7 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
 
 
 def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
-    """Tell where carried counts are less than others in as many limbs, which are arrays or numbers.
+    """Return where carried counts are less than others in as many limbs, arrays or numbers.
 
     >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
     array([[ True, False]])
@@ -118,7 +112,7 @@ def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
 
 
 def to_limbs(values: NDArray[Any], limbs: int) -> Array:
-    """Put counts of shape (height, width) into so many carried limbs; what they cannot hold is as large as they can.
+    """Convert counts, (height, width), to carried limbs; counts too large for them become the largest that fits.
 
     >>> to_limbs(np.array([[5, 1 << 56]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
@@ -133,9 +127,9 @@ def to_limbs(values: NDArray[Any], limbs: int) -> Array:
 
 
 def outer(tall: Array, wide: Array, limbs: int) -> Array:
-    """Multiply a column of counts, (limbs, height, 1), and a row of them, into so many carried limbs.
+    """Multiply a column of counts, (limbs, height, 1), by a row of them, into so many carried limbs.
 
-    Each product of different counts is made once: most maps mirror, and repeat inside.
+    Each product of two values is computed once: most maps mirror, and repeat inside.
 
     >>> outer(np.array([[[2], [3], [2]]]), np.array([[[5, 7]]]), 1).tolist()
     [[[10, 14], [15, 21], [10, 14]]]
@@ -155,7 +149,7 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
 
 
 def largest_difference(here: Array, there: Array) -> int | float:
-    """Find the largest difference, either way, between two tallies of one shape.
+    """Return the largest absolute difference between two tallies of one shape.
 
     >>> largest_difference(np.array([[[1, 9]]]), np.array([[[4, 7]]]))
     3
@@ -166,7 +160,7 @@ def largest_difference(here: Array, there: Array) -> int | float:
 
 
 def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
-    """Divide every value by `peak`, rounded to float64, however large the counts are.
+    """Divide every count by `peak`, as float64, however large the counts are.
 
     >>> shares(np.array([[[1, 2]]]), 2).tolist()
     [[0.5, 1.0]]
@@ -181,12 +175,12 @@ def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
 
 
 def _times_power(limb: Array, exponent: int) -> NDArray[np.float64]:
-    """Multiply a limb by 2 to a power; beyond what a float holds, limbs that a bound gave and no count fills stay 0."""
+    """Multiply a limb by 2 to a power; limbs above what a float holds are empty, and ldexp keeps them 0."""
     scaled: NDArray[np.float64] = limb * 2.0**exponent if exponent < 1000 else np.ldexp(limb, exponent)
     return scaled
 
 
-def _extreme(tally: Array, pick: Any) -> int | float:
+def _extreme(tally: Array, pick: Callable[[Array], Any]) -> int | float:
     """Compare limb by limb from the most significant, keeping the positions still level."""
     level: NDArray[Any] = tally.reshape(len(tally), -1)
     digits = []

@@ -1,32 +1,32 @@
-"""The counts of a chain's core: the products of a column and a row of counts, made a part at a time."""
+"""The counts of a chain's core: the outer product of a column and a row of counts."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
-from operator import itemgetter, mul
+from operator import mul
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine import core
-from padviz.engine.apply import Array
+from padviz.engine.apply import Array, Tally, limbs_in
 from padviz.engine.core import ALL, Core
 from padviz.engine.limbs import outer, shares, to_ints
-from padviz.engine.tally import Tally, limbs_in
 
 Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
 class Product(Core):
-    """A core whose count at row y and column x is the one of `source` at y times the one of `wide` at x.
+    """A core whose count at row y and column x is `source` at y times `wide` at x.
 
-    Its figures come from the two vectors alone, exactly.
+    Its figures are computed from the two vectors, exactly.
 
     >>> column, row = (Tally(np.array(limbs), 9, 9) for limbs in ([[[2], [3]]], [[[5, 7, 1]]]))
     >>> product = Product(column, wide=row)
@@ -38,7 +38,7 @@ class Product(Core):
 
     @cached_property
     def most(self) -> int:
-        """What no count passes."""
+        """An upper bound of the counts."""
         return self.source.most * self.wide.most
 
     @cached_property
@@ -49,22 +49,22 @@ class Product(Core):
 
     @property
     def kept(self) -> bool:
-        """Whether the core stays in memory once it is asked for."""
+        """Whether the core stays in memory."""
         limbs, height, width = self.shape
         return limbs * height * width <= core.AT_ONCE
 
     @cached_property
     def whole(self) -> Array:
-        """All of it, read-only: maps share it."""
-        whole = self._laid(ALL, ALL)
+        """The counts, read-only since maps share them."""
+        whole = self._outer(ALL, ALL)
         whole.flags.writeable = False
         return whole
 
     def part(self, rows: slice = ALL, cols: slice = ALL) -> Array:
-        """Take some rows and columns: a view where the core is kept."""
-        return self.whole[:, rows, cols] if self.kept else self._laid(rows, cols)
+        """Return some rows and columns: a view where the core stays in memory."""
+        return self.whole[:, rows, cols] if self.kept else self._outer(rows, cols)
 
-    def _laid(self, rows: slice, cols: slice) -> Array:
+    def _outer(self, rows: slice, cols: slice) -> Array:
         tall, wide, limbs = self.source.limbs[:, rows], self.wide.limbs[:, :, cols], self.shape[0]
         return np.asarray(tall * wide) if limbs == 1 else outer(tall, wide, limbs)
 
@@ -86,22 +86,22 @@ class Product(Core):
         return min(self.column) * min(self.row), max(self.column) * max(self.row)
 
     def shares(self, peak: int | float) -> NDArray[np.float64]:
-        """Divide every count by the largest."""
+        """Divide every count by `peak`."""
         return np.multiply.outer(*self._vectors(peak))
 
     def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
-        """Sum up the counts over the largest, with weights (ways, height) and (ways, width)."""
+        """Sum the counts over `peak`, with weights (ways, height) and (ways, width)."""
         down, across = self._vectors(peak)
         return np.multiply.outer(rows @ down, cols @ across)
 
     def _vectors(self, peak: int | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Find two vectors whose products are the counts over `peak`."""
+        """Return a column and a row whose products are the counts over `peak`."""
         tallest, widest = max(self.column), max(self.row)
         scale = tallest * widest / peak if peak else 0.0
         return shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide.limbs, widest)[0]
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
-        """Sum up the counts, with weights (ways, height) and (ways, width)."""
+        """Sum the counts, with weights (ways, height) and (ways, width)."""
         down, across = (
             [sum(map(mul, way, counts)) for way in ways.tolist()]
             for ways, counts in ((rows, self.column), (cols, self.row))
@@ -109,13 +109,13 @@ class Product(Core):
         return [[tall * wide for wide in across] for tall in down]
 
     def below_half(self, down: NDArray[np.int64], across: NDArray[np.int64], square: bool) -> int:
-        """Count what is below half of the largest count, with each row and column taken so many times."""
+        """Count positions below half of the largest count, rows and columns taken so many times."""
         peak = self.extremes[1]
         columns, rows = times_of(self.column, down), times_of(self.row, across)
-        return below(columns, rows, lambda count: count, lambda tall, wide: bool(2 * tall * wide < peak))
+        return count_below(columns, rows, lambda count: count, lambda tall, wide: bool(2 * tall * wide >= peak))
 
     def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
-        """Find the largest difference, either way, between some rows (axis 1) or columns (axis 2) and others."""
+        """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
         counts, others = (self.column, self.row) if axis == 1 else (self.row, self.column)
         pairs = zip(here.tolist(), there.tolist(), strict=True)
         most: int | float = max((abs(counts[a] - counts[b]) for a, b in pairs), default=0) * max(others)
@@ -123,7 +123,7 @@ class Product(Core):
 
 
 def times_of(items: Iterable[Item], times: Iterable[Any]) -> Counter[Item]:
-    """Count how often each of some items occurs, where each is taken so many times.
+    """Count items, each taken so many times.
 
     >>> times_of("aba", [1, 2, 3])
     Counter({'a': 4, 'b': 2})
@@ -134,23 +134,15 @@ def times_of(items: Iterable[Item], times: Iterable[Any]) -> Counter[Item]:
     return times_by_item
 
 
-def below(
-    tall: Counter[Item], wide: Counter[Item], rank: Callable[[Item], Any], less: Callable[[Item, Item], bool]
+def count_below(
+    tall: Counter[Item], wide: Counter[Item], rank: Callable[[Item], Any], reaches: Callable[[Item, Item], bool]
 ) -> int:
-    """Count the pairs less than a bound, which no pair is that comes after one that is not, by `rank`.
+    """Count the pairs that stay below a bound; if a pair reaches it, so do those with a `wide` item of higher rank.
 
     >>> from collections import Counter
-    >>> below(Counter([1, 2]), Counter([3, 4]), lambda n: n, lambda a, b: a * b < 6)
+    >>> count_below(Counter([1, 2]), Counter([3, 4]), lambda n: n, lambda a, b: a * b >= 6)
     2
     """
-    ranked = sorted(((rank(item), item, n) for item, n in wide.items()), key=itemgetter(0))
-    items = [item for _, item, _ in ranked]
-    before = [0, *accumulate(n for *_, n in ranked)]
-    total = 0
-    for item, n in tall.items():
-        low, high = 0, len(items)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if less(item, items[middle]) else (low, middle)
-        total += n * before[low]
-    return total
+    items = sorted(wide, key=rank)
+    before = [0, *accumulate(wide[item] for item in items)]
+    return sum(n * before[bisect_left(items, True, key=partial(reaches, item))] for item, n in tall.items())

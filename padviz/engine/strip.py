@@ -1,4 +1,4 @@
-"""Strips: rows evenly apart that write to rows evenly apart."""
+"""Strips: evenly spaced input rows that are added to evenly spaced output rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Strip(NamedTuple):
 
     @property
     def read(self) -> slice:
-        """The run of the input from the first row that it reads to the last.
+        """The input rows from the first read to the last.
 
         >>> Strip(0, 1, 9, -2, 5).read
         slice(1, 10, None)
@@ -27,10 +27,10 @@ class Strip(NamedTuple):
         return slice(min(ends), max(ends) + 1)
 
     @property
-    def ahead(self) -> Strip:
+    def ascending(self) -> Strip:
         """The same reads with `dst` going up.
 
-        >>> Strip(9, -2, 0, 1, 5).ahead
+        >>> Strip(9, -2, 0, 1, 5).ascending
         Strip(dst=1, dst_step=2, src=4, src_step=-1, length=5, weight=1)
         """
         if self.dst_step >= 0:
@@ -39,12 +39,12 @@ class Strip(NamedTuple):
         return Strip(dst, -self.dst_step, src, -self.src_step, self.length, self.weight)
 
     def within(self, start: int, stop: int) -> Strip:
-        """Cut it to the part that writes rows `start` to `stop`, with `dst` going up; its length may be 0.
+        """Return the part that writes rows `start` to `stop` - 1, with `dst` going up; its length may be 0.
 
         >>> Strip(9, -2, 0, 1, 5).within(2, 6)
         Strip(dst=3, dst_step=2, src=3, src_step=-1, length=2, weight=1)
         """
-        up = self.ahead
+        up = self.ascending
         if up.dst_step:
             first = max(0, -((up.dst - start) // up.dst_step))
             last = min(up.length, -((up.dst - stop) // up.dst_step))
@@ -53,33 +53,33 @@ class Strip(NamedTuple):
         return up.between(first, last)
 
     def between(self, first: int, last: int) -> Strip:
-        """Cut it to its reads number `first` to `last` - 1."""
+        """Return its reads number `first` to `last` - 1."""
         dst, src = self.dst + first * self.dst_step, self.src + first * self.src_step
         return self._replace(dst=dst, src=src, length=max(0, last - first))
 
-    def pieces(self, most: int) -> Iterator[Strip]:
-        """Cut it into pieces of at most so many reads.
+    def split(self, most: int) -> Iterator[Strip]:
+        """Split it into strips of at most `most` reads.
 
-        >>> [piece.length for piece in Strip(0, 0, 0, 1, 5).pieces(2)]
+        >>> [piece.length for piece in Strip(0, 0, 0, 1, 5).split(2)]
         [2, 2, 1]
         """
         for at in range(0, self.length, most):
             yield self.between(at, min(at + most, self.length))
 
 
-def flipped(strips: Iterable[Strip]) -> tuple[Strip, ...]:
-    """See the same reads from the input: out and in exchanged.
+def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
+    """Exchange input and output of every strip.
 
-    >>> flipped([Strip(0, 1, 9, -2, 5)])
+    >>> transpose([Strip(0, 1, 9, -2, 5)])
     (Strip(dst=9, dst_step=-2, src=0, src_step=1, length=5, weight=1),)
     """
     return tuple([Strip(src, src_step, dst, dst_step, n, weight) for dst, dst_step, src, src_step, n, weight in strips])
 
 
-def joined(runs: Sequence[slice]) -> tuple[slice, ...]:
-    """Sort runs of rows, and make one of those that meet; row 0 where there are none.
+def merge_runs(runs: Sequence[slice]) -> tuple[slice, ...]:
+    """Sort runs of rows and merge those that meet or overlap; return row 0 if there are none.
 
-    >>> joined([slice(7, 9), slice(2, 4), slice(0, 3)])
+    >>> merge_runs([slice(7, 9), slice(2, 4), slice(0, 3)])
     (slice(0, 4, None), slice(7, 9, None))
     """
     merged: list[slice] = []

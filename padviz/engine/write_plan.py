@@ -1,8 +1,8 @@
-"""Strips put in order for numpy: every row written once, then added to, in as few passes over memory as will do.
+"""The order in which numpy adds strips: every row is written once, then added to, in few passes over memory.
 
-Most strips of a window step alike. Those that write the same rows form a phase, and each is a run: row `i` of the
-phase takes row `offset + i * src_step` of the input. The first two runs of a phase are added straight into the output,
-and where many runs lie side by side, the sums of neighbouring rows are made once and shared.
+Most strips of a window have the same steps. Those that write the same rows form a phase, and each is a run: row `i` of
+the phase takes row `offset + i * src_step` of the input. The first two runs of a phase are summed into the output at
+once. Where many runs have neighbouring offsets, the sums of neighbouring rows are computed once and shared.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Source(NamedTuple):
 
 
 class WritePlan(NamedTuple):
-    """What to do, in this order. `paired` says whether sums of neighbouring rows are needed.
+    """Steps in order: `writes`, then `adds`, then `sums`; `paired` says whether sums of neighbouring rows are needed.
 
-    `writes` are rows of the output and the sources, up to two, whose sum they become; `adds` are rows, a source and
-    its weight; `sums` are a row and the rows of the input that all add to it.
+    `writes` are output rows and up to two sources whose sum they become; `adds` are output rows, a source and its
+    weight; `sums` are an output row and the input rows that are all added to it.
     """
 
     paired: bool
@@ -45,7 +45,7 @@ class _Run(NamedTuple):
         return _Run(paired, offset, max(first, start), min(last, stop))
 
     def without(self, other: _Run) -> list[_Run]:
-        """Find what is left of the run before and after another."""
+        """Return the parts of the run before and after another."""
         paired, offset, start, stop = self
         ends = (start, min(stop, other.start)), (max(start, other.stop), stop)
         return [_Run(paired, offset, first, last) for first, last in ends if first < last]
@@ -98,7 +98,7 @@ def plan(strips: Sequence[Strip], n_out: int) -> WritePlan:
 
 
 def span(start: int, step: int, length: int) -> slice:
-    """Lay the slice that visits start, start + step, ... `length` times, for any step but 0.
+    """Return the slice of start, start + step, ... of that length, for any step but 0.
 
     >>> list(range(9))[span(4, -2, 3)]
     [4, 2, 0]
@@ -108,7 +108,7 @@ def span(start: int, step: int, length: int) -> slice:
 
 
 def _paired(runs: list[_Run]) -> Iterator[_Run]:
-    """Turn runs side by side into runs over sums of neighbours, and what sticks out at their ends."""
+    """Replace pairs of runs with neighbouring offsets by one run over sums of neighbours, and leftovers at its ends."""
     waiting: _Run | None = None
     for run in sorted(runs, key=lambda run: run.offset):
         if waiting is None or run.offset != waiting.offset + 1:
@@ -124,7 +124,7 @@ def _paired(runs: list[_Run]) -> Iterator[_Run]:
 
 
 def _ordered(runs: list[_Run], n: int) -> tuple[list[_Fill], list[_Run]]:
-    """Choose what first fills the `n` rows of a phase, and the runs that add to it later."""
+    """Choose the runs that fill the `n` rows of a phase first; return them and the runs added later."""
     if not runs:
         return [_Fill(0, n, ())], []
     first, *others = sorted(runs, key=lambda run: run.start - run.stop)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import CornerShares, FairShare, PerAxis
 from padviz.counting.walking.tiling import Tiling
-from padviz.engine.apply import Array
+from padviz.engine.apply import HOLDS, Array
 from padviz.engine.core import Core
-from padviz.engine.limbs import HOLDS, less, shares, to_ints, to_limbs
+from padviz.engine.limbs import less, shares, to_ints, to_limbs
 
 RINGS = 16  # that are reported, from the border inwards
 CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)

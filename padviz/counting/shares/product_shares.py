@@ -11,7 +11,7 @@ import numpy as np
 from padviz.counting.shares.fair_share import NOISE, Floats, Shares, ShareSums
 from padviz.counting.walking.tiling import Tiling
 from padviz.engine.core import Core
-from padviz.engine.product import Product, below, times_of
+from padviz.engine.product import Product, count_below, times_of
 
 Given = tuple[Any, Any]  # what a row or a column has, and its due
 
@@ -74,18 +74,18 @@ class ProductShares(Shares):
         exact = self.core.exact
         noise = 0.0 if exact else NOISE
 
-        def starved(one: Given, other: Given) -> bool:
+        def is_fed(one: Given, other: Given) -> bool:
             count, due = one[0] * other[0], one[1] * other[1]
-            return bool(2 * count < due) if exact else bool(count / due < (1 - noise) / 2)
+            return bool(2 * count >= due) if exact else bool(count / due >= (1 - noise) / 2)
 
-        def fair(one: Given, other: Given) -> bool:
+        def is_overused(one: Given, other: Given) -> bool:
             count, due = one[0] * other[0], one[1] * other[1]
-            return bool(2 * count <= 3 * due) if exact else bool(count / due <= (1 + noise) * 3 / 2)
+            return bool(2 * count > 3 * due) if exact else bool(count / due > (1 + noise) * 3 / 2)
 
         ends = [_extremes([*times]) for times in (tall, wide)]
         least, most = (_ratio(a * b, due * owed) for (a, due), (b, owed) in zip(*ends, strict=True))
         total = tall.total() * wide.total()
-        unfair = below(tall, wide, _rank, starved), total - below(tall, wide, _rank, fair)
+        unfair = count_below(tall, wide, _rank, is_fed), total - count_below(tall, wide, _rank, is_overused)
         return ShareSums(given, used, float(unfair[0]), float(unfair[1]), least, most)
 
     @property

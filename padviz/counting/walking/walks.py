@@ -11,11 +11,10 @@ from math import ceil
 import numpy as np
 
 from padviz.axis.operations import Window
-from padviz.engine.apply import Array
+from padviz.engine.apply import Array, Maps, Tally, limbs_in
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.core import Core
 from padviz.engine.product import Product
-from padviz.engine.tally import Maps, Tally, limbs_in
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network
@@ -69,13 +68,13 @@ def count_backward(walk: Walk, box: Box) -> Core:
             wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
         else:
             wide = _backward(across, (WHOLE[0], box[1]))
-        product = Product(tall.settled(), symmetric=symmetric, wide=wide.settled())
+        product = Product(tall.final(), symmetric=symmetric, wide=wide.final())
         _check_room(walk, 0, replace(tall, most=product.most))
         _check_size(walk, 0, product.shape[0])
         return product
     stem = min(_leading(walk), key=partial(_positions, walk))
     pulls = tuple(_transposed(walk, i) for i in range(stem, 0, -1))
-    core = Core(_backward(walk, box, stem).settled(), pulls, walk.engine, symmetric)
+    core = Core(_backward(walk, box, stem).final(), pulls, walk.engine, symmetric)
     _check_room(walk, 0, replace(core.source, most=core.most))
     if core.kept:
         core.part()  # counted now, not when it is first looked at
@@ -120,7 +119,7 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
     def pull(i: int, value: Tally) -> Tally:
         """Pull through both axes, transposed."""
         _check_room(walk, walk.network.layers[i].inputs[0], value)
-        return value.pulled(_transposed(walk, i), walk.engine)
+        return value.pull(_transposed(walk, i), walk.engine)
 
     _check_sizes(walk)
     kind = np.int64 if is_exact(walk) else np.float64
@@ -143,11 +142,11 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
     full = forward(walk.network, walk.targets, 1, lambda i, v: v * taps_at(walk, i))
     if is_chain(walk.network):
         sides = zip(*map(_forward, _split(walk)), strict=True)
-        cores: Sequence[Core] = [Product(tall.settled(), wide=wide.settled()) for tall, wide in sides]
+        cores: Sequence[Core] = [Product(tall.final(), wide=wide.final()) for tall, wide in sides]
         for i, core in zip(walk.targets, cores, strict=True):
             _check_size(walk, i, core.shape[0])
     else:
-        cores = [Core(tally.settled()) for tally in _forward(walk)]
+        cores = [Core(tally.final()) for tally in _forward(walk)]
     return [(core, most if core.exact else float(most)) for core, most in zip(cores, full, strict=True)]
 
 
@@ -160,7 +159,7 @@ def _forward(walk: Walk) -> list[Tally]:
         if rows[i] is cols[i] is None:
             return value
         _check_room(walk, i, value)
-        return value.pushed((rows[i], cols[i]), walk.engine)
+        return value.push((rows[i], cols[i]), walk.engine)
 
     _check_sizes(walk)
     seed = _seed(_shape(walk, 0), 1, WHOLE, np.int64 if is_exact(walk) else np.float64)
