@@ -20,7 +20,7 @@ FLOORS = (
     ("cli", "__init__"),
     ("__main__",),
 )
-SOURCES = (("tracing", "elsewhere"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
+SOURCES = (("tracing", "formats"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
 HEAVY = {
     "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.sessions"),
     "click": ("cli",),

@@ -1,4 +1,4 @@
-"""Where networks come from: each source turns what a person names into a `Network`."""
+"""Readers of networks, from the zoo, files and modules."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.elsewhere import format_of, refusal
+from padviz.sources.formats import format_of, refusal
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 if TYPE_CHECKING:
     from torch import nn
 
-MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and what it is called with
+MODULE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*(:[\w./-]+)?")  # package.module:attribute, and :argument
 WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
@@ -28,19 +28,17 @@ def load(
     size: int | Sequence[int] | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Network:
-    """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.
-
-    `padviz.load` says what each argument is.
+    """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`.
 
     >>> load("resnet18").targets
     ('layer4.1',)
     """
     if isinstance(source, Network):
         return source.at(size)
-    return _loaded(source, reading, None if size is None else as_size(size)).at(size)
+    return _read(source, reading, None if size is None else as_size(size)).at(size)
 
 
-def _loaded(source: str | Path | nn.Module, reading: Reading, size: Size | None) -> Network:
+def _read(source: str | Path | nn.Module, reading: Reading, size: Size | None) -> Network:
     from padviz.sources.toml.load import load_config, zoo
 
     if is_keras(source):
@@ -75,15 +73,15 @@ def _loaded(source: str | Path | nn.Module, reading: Reading, size: Size | None)
 
 
 def _module_in(path: Path) -> str:
-    """Name a module's code as package.module:attribute: the first class of a file that is made of another.
+    """Guess the package.module:attribute of a network in a file: its first derived class.
 
     >>> _module_in(Path("nets/mine.py"))
     'nets.mine:Net'
     """
-    classes: list[str] = []
+    found = None
     with suppress(OSError, ValueError):
-        classes = re.findall(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return f"{'.'.join(path.with_suffix('').parts)}:{[*classes, 'Net'][0]}"
+        found = re.search(r"^class (\w+)\(.+\)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return f"{'.'.join(path.with_suffix('').parts)}:{found[1] if found else 'Net'}"
 
 
 def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | None) -> Network:
@@ -100,7 +98,7 @@ def _from_torch(source: nn.Module | str | Path, reading: Reading, size: Size | N
 
 
 def shadowing(source: str) -> str:
-    """Warn, in a sentence, where a module in the current folder hides the installed one that a name means."""
+    """Return a warning if a module in the current folder hides an installed one of the same name, or ""."""
     if not MODULE.fullmatch(source):
         return ""
     top = source.partition(":")[0].partition(".")[0]
@@ -113,7 +111,7 @@ def shadowing(source: str) -> str:
 
 
 def is_module(source: object) -> bool:
-    """Tell whether it is a PyTorch module; where PyTorch is not loaded, nothing is.
+    """Return whether it is a PyTorch module; PyTorch is not imported for that.
 
     >>> is_module("resnet18")
     False
@@ -123,7 +121,7 @@ def is_module(source: object) -> bool:
 
 
 def is_keras(source: object) -> bool:
-    """Tell whether it is a model of Keras, which is not loaded for that.
+    """Return whether it is a Keras model; Keras is not imported for that.
 
     >>> is_keras("resnet18")
     False
@@ -133,7 +131,7 @@ def is_keras(source: object) -> bool:
 
 
 def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] | None) -> tuple[Network, Size]:
-    """Load a network, and read the size asked for: its own where none is.
+    """Load a network, and return it with the size asked for, by default its own.
 
     >>> load_at("inception_v3", None)[1]
     (299, 299)

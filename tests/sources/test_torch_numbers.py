@@ -160,7 +160,7 @@ def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_pat
     module = Doing(lambda y, x: functional.adaptive_avg_pool2d(y, max(x.shape[-1] // 4, 3)))
     network = padviz.load(module, 64)
     (tmp_path / "net.toml").write_text(to_toml(network))
-    says = "# Read at 64 x 64, and fixed to it: at 96 x 96 adaptive_avg_pool is otherwise."
+    says = "# Read at 64 x 64, and fixed to it: at 96 x 96 adaptive_avg_pool differs."
     assert to_toml(network).startswith(says)
     assert padviz.usage(tmp_path / "net.toml").max == padviz.usage(network).max
     with pytest.raises(PadvizError, match="its height cannot be 100: the description holds at 64 x 64"):

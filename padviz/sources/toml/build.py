@@ -1,16 +1,15 @@
-"""A TOML description laid out as layers.
+"""The network that a TOML description describes.
 
-Convolutions say how many channels they make, and the rest follows from step to step; an image has three. Where a
-convolution does not say, nobody knows its channels, nor those after it up to the next one that does; counts do not ask.
+Convolutions say how many channels they make, and the rest follows from step to step; an image has three. After a
+convolution that does not say, channels are unknown up to the next one that does; counts do not need them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -20,23 +19,23 @@ from padviz.errors import DescriptionError, nearest
 from padviz.network.layer import Channels, Kind, Layer
 from padviz.network.network import AXES, Network, as_size
 from padviz.sources.toml import schema
-from padviz.sources.toml.schema import STEPS, AnyStep, Block, Crop, Description, Merge, Step, complaint
+from padviz.sources.toml.schema import AnyStep, Block, Crop, Description, Merge, Step, convert
 
 IMAGE = 3  # channels
-MOST_STEPS = 100_000  # a description may repeat blocks; this bounds what it can ask for
+MOST_STEPS = 100_000  # with all repeats of blocks
 DEEPEST = 50
 
-msgspec.convert({"layers": []}, Description)  # what it learns of steps is whole before another thread can fork
+msgspec.convert({"layers": []}, Description)  # msgspec builds its type table here, before another thread can fork
 
 
 def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
-    """Build the network that a decoded TOML document describes; `where` names the file in errors.
+    """Build the network of a decoded TOML document; `where` names the file in errors.
 
     >>> parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]}, "one").targets
     ('c',)
     """
     where = where or name
-    description = _convert(raw, Description, "", where)
+    description = convert(raw, Description, "", where)
     builder = _Builder(description.blocks, where)
     builder.steps(description.layers, "")
     if builder.last == 0:
@@ -60,41 +59,36 @@ def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
 
 
 class _Builder:
-    """Lays steps out as layers; `last` is the layer that the next step reads."""
+    """Turns steps into layers; `last` is the layer that the next step reads."""
 
     def __init__(self, blocks: dict[str, list[dict[str, Any]]], where: str) -> None:
         self.blocks = blocks
         self.where = where
         self.layers = [Layer("input", "input", ())]
-        self.channels: list[int | None] = [IMAGE]  # that each layer has; None where nobody says
-        self.counted = False  # whether a convolution says how many channels it makes
+        self.channels: list[int | None] = [IMAGE]  # of each layer; None where unknown
+        self.counted = False  # whether any convolution says how many channels it makes
         self.index = {"input": 0}
         self.last = 0
-        self.nested: list[str] = []  # blocks and branches being laid out, to catch a block that uses itself
-        self.laid = 0
+        self.nested: list[str] = []  # blocks and branches that are open, to catch a block that uses itself
+        self.count = 0
 
     def steps(self, steps: list[Step], prefix: str) -> None:
         if len(self.nested) > DEEPEST:
             raise self._error(prefix, f"blocks and branches are nested more than {DEEPEST} deep")
         for step in steps:
-            self.laid += 1
-            if self.laid > MOST_STEPS:
+            self.count += 1
+            if self.count > MOST_STEPS:
                 raise self._error(prefix, f"the description asks for more than {MOST_STEPS} steps")
             if isinstance(step, Block):
                 self._block(step, prefix)
             elif isinstance(step, Merge):
                 self._merge(step, prefix)
             else:
-                self._layer(step, prefix)
-
-    def _layer(self, step: Step, prefix: str) -> None:
-        entering = self._entering(step, prefix)
-        like = getattr(step, "like", None)
-        follows = None if like is None else self._find(step, like, prefix, "like")
-        why = getattr(step, "global_", "")
-        self._append(
-            step, prefix, Layer("", _kind(step), (entering,), _ops(step, self._error), follows, everywhere=why)
-        )
+                entering, like = self._entering(step, prefix), getattr(step, "like", None)
+                follows = None if like is None else self._find(step, like, prefix, "like")
+                why = getattr(step, "global_", "")
+                ops = _ops(step, self._error)
+                self._append(step, prefix, Layer("", _kind(step), (entering,), ops, follows, everywhere=why))
 
     def _merge(self, step: Merge, prefix: str) -> None:
         name = _join(prefix, step.name)
@@ -129,10 +123,10 @@ class _Builder:
         filled = _fill(self.blocks[block.use], block.with_, used, f"blocks.{block.use}", self.where)
         if unused := block.with_.keys() - used:
             raise self._error(name, f"with: block {block.use!r} has no parameter ${min(unused)}")
-        steps = _convert(filled, list[Step], f"blocks.{block.use}", self.where)
+        steps = convert(filled, list[Step], f"blocks.{block.use}", self.where)
         self.nested.append(block.use)
         for number in range(block.first, block.first + block.repeat):
-            self.laid += 1
+            self.count += 1
             self.steps(steps, name.replace("{}", str(number)))
         self.nested.pop()
 
@@ -148,9 +142,9 @@ class _Builder:
         self.channels.append(leaving)
 
     def _channels(
-        self, step: Any, kind: Kind, name: str, entering: list[int | None]
+        self, step: AnyStep, kind: Kind, name: str, entering: list[int | None]
     ) -> tuple[Channels | None, int | None]:
-        """Follow the channels of a step through layers with so many; nothing is an error until some are counted."""
+        """Return the channels of a convolution, and how many leave any layer; None where they are unknown."""
         if isinstance(step, schema.Convolution):
             into = entering[0] if step.in_ is None else step.in_
             groups = into if step.groups == "depthwise" else step.groups or 1
@@ -165,15 +159,15 @@ class _Builder:
         if declared is not None and kind == "concat":
             what = "in: the branches of a concat may have any channels"
             raise self._error(name, what, "the next convolution may say them")
-        if declared is None and kind in ("add", "multiply") and (two := parted(entering)):
-            if not self.counted:
+        if declared is None and kind in ("add", "multiply") and (conflict := conflicting(entering)):
+            if not self.counted:  # no description of a network without channels is wrong
                 return None, None
-            what = f"its branches disagree in channels: {two[0]} and {two[1]}"
+            what = f"its branches disagree in channels: {conflict[0]} and {conflict[1]}"
             raise self._error(name, what, "where channels do not follow, in = ... says them")
-        return None, joined(kind, entering) if declared is None else declared
+        return None, merged(kind, entering) if declared is None else declared
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
-        """Find the one layer that a step reads: the one before it, or the one that it names."""
+        """Return the one layer that a step reads: the one before it, or the one that it names."""
         if isinstance(step.from_, list):
             raise self._error(
                 _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
@@ -191,10 +185,10 @@ class _Builder:
         return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
 
 
-def joined(kind: Kind, entering: Sequence[int | None]) -> int | None:
-    """Count the channels that leave a layer that is no convolution.
+def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
+    """Count the channels that leave a layer other than a convolution.
 
-    >>> joined("concat", (64, 32)), joined("add", (64, 64)), joined("multiply", (64, 1)), joined("add", (64, None))
+    >>> merged("concat", (64, 32)), merged("add", (64, 64)), merged("multiply", (64, 1)), merged("add", (64, None))
     (96, 64, 64, None)
     """
     known = [n for n in entering if n is not None]
@@ -203,13 +197,13 @@ def joined(kind: Kind, entering: Sequence[int | None]) -> int | None:
     return sum(known) if kind == "concat" else max(known)
 
 
-def parted(entering: Sequence[int | None]) -> list[int]:
-    """List the numbers of channels that cannot be added, if there are any: a single one is spread over the others."""
+def conflicting(entering: Sequence[int | None]) -> list[int]:
+    """List the numbers of channels that cannot be added, if there are any; a single channel is broadcast."""
     several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
     return several if len(several) > 1 else []
 
 
-def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
+def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None, ...]:
     if isinstance(step, schema.Gate | schema.Identity):
         return ()
     if isinstance(step, schema.GlobalPool):
@@ -233,7 +227,7 @@ def _ops(step: Step, error: Any) -> tuple[Op | None, ...]:
     return height, width
 
 
-def _axis_op(step: Any, axis: int) -> Op:
+def _axis_op(step: Step, axis: int) -> Op:
     def on_axis(value: Any) -> Any:
         return value[axis] if isinstance(value, list) else value
 
@@ -253,33 +247,29 @@ def _axis_op(step: Any, axis: int) -> Op:
         return Blocks(on_axis(step.size), on_axis(step.step), on_axis(step.first))
     if isinstance(step, schema.Pad):
         return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
+    if isinstance(step, Crop) and step.padding is None:
+        return Fit(on_axis(step.odd))
     if isinstance(step, Crop):
-        if step.padding is None:
-            return Fit(on_axis(step.odd))
         before, after = _pads(step.padding, axis)
         return Window(1, on_axis(step.stride), padding=(-before, -after))
+    assert isinstance(step, schema.Interpolate)
     mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
-    return Resize(on_axis(step.size), _scale(on_axis(step.scale)), **mode, grid=step.grid, rounding=step.rounding)
-
-
-def _scale(scale: float | str | None) -> Fraction | None:
-    """Read a number as meant to four digits or so, a fraction like "4/3" exactly."""
-    if scale is None or isinstance(scale, str):
-        return Fraction(scale) if scale else None
-    return Fraction(scale).limit_denominator(10_000)
+    scale = on_axis(step.scale)
+    if scale is not None:  # "4/3" is exact, and 1.3333 means it
+        scale = Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
+    return Resize(on_axis(step.size), scale, **mode, grid=step.grid, rounding=step.rounding)
 
 
 def _pads(padding: Any, axis: int) -> Any:
-    """Read pads: a rule stays a rule; n, (h, w) or ((top, bottom), (left, right)) becomes (before, after)."""
+    """Return the pads of an axis: (before, after), or a rule such as "same", which stays as it is."""
     side = padding[axis] if isinstance(padding, list) else padding
     if isinstance(side, str):
         return side
     return tuple(side) if isinstance(side, list) else (side, side)
 
 
-def _kind(step: Any) -> Kind:
-    kind: Kind = step.__struct_config__.tag
-    return kind
+def _kind(step: AnyStep) -> Kind:
+    return cast("Kind", step.__struct_config__.tag)
 
 
 def _join(prefix: str, name: str) -> str:
@@ -287,7 +277,7 @@ def _join(prefix: str, name: str) -> str:
 
 
 def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
-    """Put the block's parameters in the place of its "$name" strings."""
+    """Replace the "$name" strings in a block by its parameters."""
     if isinstance(value, dict):
         return {key: _fill(part, parameters, used, f"{path}.{key}", where) for key, part in value.items()}
     if isinstance(value, list):
@@ -299,35 +289,3 @@ def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, whe
         used.add(value[1:])
         return parameters[value[1:]]
     return value
-
-
-def _convert(raw: Any, kind: Any, path: str, where: str) -> Any:
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        what, at = complaint(_one_line(error))
-        hint = _nearest(what, at, raw)
-        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where, hint=hint) from None
-    except RecursionError:
-        raise DescriptionError("is nested too deeply", where=where) from None
-
-
-def _nearest(what: str, at: str, raw: Any) -> str:
-    """Suggest the op, or the key of the op, that is nearest to an unknown one.
-
-    >>> _nearest("has an unknown key 'kernl'", ".layers[0]", {"layers": [{"op": "conv", "kernl": 3}]})
-    'did you mean kernel?'
-    """
-    name = what.rpartition(" ")[2].strip("'")
-    if at.endswith(".op") and what.startswith("Invalid value"):
-        return nearest(name, STEPS, 1)
-    if "unknown key" not in what:
-        return ""
-    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
-        raw = raw[key or int(index)]
-    kind = STEPS.get(raw.get("op"), Description)
-    return nearest(name, kind.__struct_encode_fields__, 1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The zoo and TOML files: read, checked, and laid out."""
+"""The networks of the zoo, and TOML files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from padviz.errors import DescriptionError, UnknownName, nearest, printable
 from padviz.files.opened import read_file
 from padviz.network.network import Network
-from padviz.sources.toml.build import DEEPEST, _one_line, parse
+from padviz.sources.toml.build import DEEPEST, parse
 
 _HERE = Path(__file__).resolve().parents[2]
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
-TORCHVISION = {  # where it has its networks, whose names are not looked up: importing it takes seconds
+TORCHVISION = {  # modules and names of its networks; importing it to look them up takes seconds
     "torchvision.models.detection": r"(fasterrcnn|fcos|keypointrcnn|maskrcnn|retinanet)_\w+|ssdlite\w+",
     "torchvision.models.segmentation": r"(deeplabv3|fcn|lraspp)_\w+",
     "torchvision.models": r"convnext_\w+|efficientnet_\w+|regnet_\w+|resnext\w+|swin_(v2_)?[tsb]|vit_[bhl]_\d+",
 }
-LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes the square of the time
+LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes quadratic time
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
 )
 
@@ -43,7 +43,7 @@ def load_config(name_or_path: str | Path) -> Network:
     UnknownName
         If it is neither.
     DescriptionError
-        If the file cannot be read, or says something that makes no network.
+        If the file cannot be read, or describes no network.
 
     Examples
     --------
@@ -55,14 +55,14 @@ def load_config(name_or_path: str | Path) -> Network:
         raise UnknownName("is a folder, not a network", where=text, hint="name a .onnx or .toml file in it")
     if isinstance(name_or_path, Path) or text.lower().endswith(".toml") or "/" in text:
         return read_network(Path(text), text)
-    called = {_plain(name): name for name in zoo()}.get(_plain(text))
-    if called:
-        return read_network(CONFIGS / "networks" / f"{called}.toml", called)
-    raise UnknownName(f"no network is called {text!r}", hint=_instead(text))
+    name = {_plain(name): name for name in zoo()}.get(_plain(text))
+    if name:
+        return read_network(CONFIGS / "networks" / f"{name}.toml", name)
+    raise UnknownName(f"no network is called {text!r}", hint=_suggestion(text))
 
 
-def _instead(text: str) -> str:
-    """Say what to type for what is no name of the zoo: a size, a module, or a network that others have."""
+def _suggestion(text: str) -> str:
+    """Suggest what to type instead of an unknown name."""
     if re.fullmatch(r"\d+", text):
         return f"write `size` 224x{text} for a size, or 224,{text} for several"
     if text.endswith("()"):
@@ -81,7 +81,7 @@ def _instead(text: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Leave out of a name of the zoo what people write otherwise: capitals, hyphens and blanks.
+    """Drop what people spell differently: capitals, hyphens and blanks.
 
     >>> _plain("MobileNet-V2") == _plain("mobilenet_v2")
     True
@@ -97,12 +97,12 @@ def read_network(path: Path, where: str) -> Network:
 
 
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
-    """Read what a TOML file from elsewhere says."""
+    """Decode an untrusted TOML file."""
     try:
         text = read_file(path, kind, MOST_BYTES).decode()
         if LONG_KEY.search(text):
             raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
-        what = f"is not valid TOML: {_one_line(error)}"
+        what = f"is not valid TOML: {' '.join(str(error).split())}"
         raise DescriptionError(what, where=str(path), hint="mend it there") from None

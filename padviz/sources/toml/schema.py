@@ -1,14 +1,17 @@
-"""What a network description may hold, as msgspec structures: one per op, told apart by `op`."""
+"""The schema of network descriptions: one msgspec structure per op, and plain messages for what does not fit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
+import msgspec
 from msgspec import Meta, Struct, field
 
 from padviz.axis.operations import Odd, Same
 from padviz.axis.padding_modes import COPYING, MODES
 from padviz.axis.resize import Grid, Rounding
+from padviz.errors import DescriptionError, nearest
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]
@@ -31,26 +34,6 @@ else:
     Mode, Fold = Literal[MODES], Literal["zero", *COPYING]  # of a convolution, and of a pad on its own
 Modes = Mode | Annotated[list[Mode], Two]
 Folds = Fold | Annotated[list[Fold], Two]
-
-
-WORDED = {
-    "Object contains unknown field": "has an unknown key",
-    "Object missing required field": "lacks the key",
-    " | null": "",
-    "`": "'",
-}
-
-
-def complaint(text: str) -> tuple[str, str]:
-    """Split what msgspec says into what is wrong and at which key: no backticks, which are for options, no null.
-
-    >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
-    ("has an unknown key 'size'", '.maps[0]')
-    """
-    what, _, at = text.partition(" - at ")
-    for theirs, ours in WORDED.items():
-        what = what.replace(theirs, ours)
-    return what, at.strip("`").removeprefix("$")
 
 
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
@@ -185,3 +168,53 @@ class Description(Struct, forbid_unknown_fields=True):
     target: str | list[str] | None = None
     fixed: list[Literal["height", "width"]] = []
     blocks: dict[str, list[dict[str, Any]]] = {}
+
+
+T = TypeVar("T")
+WORDED = {
+    "Object contains unknown field": "has an unknown key",
+    "Object missing required field": "lacks the key",
+    " | null": "",
+    "`": "'",
+}
+
+
+def convert(raw: object, kind: type[T], path: str, where: str) -> T:
+    """Convert decoded TOML to a structure; `path` is its place in the file, called `where` in errors."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        what, at = complaint(str(error))
+        hint = _nearest(what, at, raw)
+        raise DescriptionError(f"{(path + at).lstrip('.') or 'top level'}: {what}", where=where, hint=hint) from None
+    except RecursionError:
+        raise DescriptionError("is nested too deeply", where=where) from None
+
+
+def complaint(text: str) -> tuple[str, str]:
+    """Split a message of msgspec into the mistake and its key, without backticks (which are for options) and null.
+
+    >>> complaint("Object contains unknown field `size` - at `$.maps[0]`")
+    ("has an unknown key 'size'", '.maps[0]')
+    """
+    what, _, at = " ".join(text.split()).partition(" - at ")
+    for theirs, ours in WORDED.items():
+        what = what.replace(theirs, ours)
+    return what, at.strip("`").removeprefix("$")
+
+
+def _nearest(what: str, at: str, raw: Any) -> str:
+    """Suggest the op, or the key of the op, that is nearest to an unknown one.
+
+    >>> _nearest("has an unknown key 'kernl'", ".layers[0]", {"layers": [{"op": "conv", "kernl": 3}]})
+    'did you mean kernel?'
+    """
+    name = what.rpartition(" ")[2].strip("'")
+    if at.endswith(".op") and what.startswith("Invalid value"):
+        return nearest(name, STEPS, 1)
+    if "unknown key" not in what:
+        return ""
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
+        raw = raw[key or int(index)]
+    kind = STEPS.get(raw.get("op"), Description)
+    return nearest(name, kind.__struct_encode_fields__, 1)

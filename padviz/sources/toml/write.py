@@ -1,10 +1,10 @@
-"""A network written as a TOML description: flat steps that load back to the same layers."""
+"""Networks written as TOML descriptions: flat steps that load back to the same layers."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,20 +12,20 @@ from typing import Any
 from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, PadvizError, printable
-from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Channels, Layer
+from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Layer
 from padviz.network.network import AXES, Network, Size, in_words
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
-from padviz.sources.toml.build import IMAGE, joined, parse, parted
+from padviz.sources.toml.build import IMAGE, conflicting, merged, parse
 
 DEFAULTS: dict[str, Any] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
     "odd": "end", "step": 1, "first": 0,
 }  # fmt: skip
-OTHERS = (1, 2, 3, 32, 101)  # pixels beyond a size, at which a network is read, too
+OTHERS = (1, 2, 3, 32, 101)  # pixels added to a size, for further sizes at which to read a network
 RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
-ALONE: dict[str, Op] = {  # what leaves an axis as it is, where the other is cut, padded or resized alone
+IDENTITY: dict[str, Op] = {  # for the other axis of a layer that changes one axis only
     "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
     "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)), "mixing": Blocks(1),
 }  # fmt: skip
@@ -35,19 +35,19 @@ NEEDED = {
 
 
 def rewritten(network: Network, padding: str | None, size: Size) -> str:
-    """Write a network as a description that pads otherwise, where a scheme is named, and is used at a size."""
-    if padding is not None:  # pads that were given to convolutions are gone
+    """Write a network as a description with another padding scheme, if one is named, for images of a size."""
+    if padding is not None:  # pads that moved into convolutions are dropped
         network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
     return to_toml(replace(network, size=size))
 
 
 def to_toml(network: Network) -> str:
-    r"""Write a network as a description that `load` reads back: the same layers, of the same channels, and targets.
+    r"""Write a network as a description that `load` reads back to the same layers, channels and targets.
 
     Raises
     ------
     DescriptionError
-        If a description cannot hold the network, say for a name that is too long.
+        If a description cannot hold the network, for example because of a name that is too long.
 
     Examples
     --------
@@ -64,68 +64,67 @@ def to_toml(network: Network) -> str:
         raise DescriptionError(what, where=network.name)
     for layer in network.layers:
         check_known(network, layer)
-    comment, fixed = _held(network)
-    network = replace(network, layers=tuple(map(_filled, network.layers)))
+    comment, fixed = _checked_at_other_sizes(network)
+    network = replace(network, layers=tuple(map(_with_both_axes, network.layers)))
     head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if fixed:
         head["fixed"] = [AXES[2][axis] for axis in fixed]
-    channel_keys = list(_channels(network))
+    channels = list(_channels(network))
     steps = [
-        _step(network, at) | channel_keys[at] | _geometry(network, network.layers[at])
-        for at in range(1, len(network.layers))
+        _step(network, at) | channels[at] | _geometry(network, layer) for at, layer in enumerate(network.layers) if at
     ]
-    lines = [*comment, *(f"{key} = {_text(value)}" for key, value in head.items() if value != "")]
+    lines = [comment] if comment else []
+    lines += [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
     text = "\n".join(lines)
     _check(replace(network, fixed=fixed), text)
     return text
 
 
-def _held(network: Network) -> tuple[list[str], tuple[int, ...]]:
-    """Say in comments at which sizes a description was found to hold, and list the axes that it is fixed on.
+def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
+    """Return a comment about the sizes at which a description was found to hold, and the axes that it is fixed on.
 
-    Where a module or a file does something else at other sizes, the description holds at its own size alone.
+    Where a module or a file has other layers at other sizes, the description holds at its own size alone.
     """
     if network.again is None:
-        return [], network.fixed
-    own, held = in_words(network.size), list[str]()
-    for more in OTHERS:
-        size = tuple(n + more for n in network.size)
-        if (why := _differing(network, size)) is not None:
-            where = f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(why)}."
-            return [where], tuple(range(len(network.axes)))
-        held.append(in_words(size))
-    return [f"# Read at {own}; the layers were the same at {', '.join(held)}."], ()
+        return "", network.fixed
+    own = in_words(network.size)
+    sizes = [tuple(n + more for n in network.size) for more in OTHERS]
+    for size in sizes:
+        if difference := _difference(network, size):
+            comment = f"# Read at {own}, and fixed to it: at {in_words(size)} {printable(difference)}."
+            return comment, tuple(range(len(network.axes)))
+    return f"# Read at {own}; the layers were the same at {', '.join(map(in_words, sizes))}.", ()
 
 
-def _differing(network: Network, size: Size) -> str | None:
-    """Say what is not the same at another size; None where all is, or where neither runs there."""
+def _difference(network: Network, size: Size) -> str:
+    """Return how the network differs at another size; "" if it is the same, or if neither runs there."""
     try:
         sizes_of_each(network, size)
         runs = True
     except PadvizError:
         runs = False
     try:
-        there = network.at(size)
+        other = network.at(size)
     except PadvizError:
-        return "it does not run" if runs else None
-    if not runs or len(there.layers) != len(network.layers):
+        return "it does not run" if runs else ""
+    if not runs or len(other.layers) != len(network.layers):
         return "it has other layers"
-    pairs = zip(network.layers, there.layers, strict=True)
-    return next((f"{mine.name} is otherwise" for mine, other in pairs if mine != other), None)
+    pairs = zip(network.layers, other.layers, strict=True)
+    return next((f"{mine.name} differs" for mine, its in pairs if mine != its), "")
 
 
-def _filled(layer: Layer) -> Layer:
-    """Give the layer an operation on both axes, if it has one on one of them."""
-    if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in ALONE:
+def _with_both_axes(layer: Layer) -> Layer:
+    """Add an operation that does nothing, if the layer has one on one axis only."""
+    if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in IDENTITY:
         return layer
-    return replace(layer, ops=tuple(op or ALONE[layer.kind] for op in layer.ops))
+    return replace(layer, ops=tuple(op or IDENTITY[layer.kind] for op in layer.ops))
 
 
 def _step(network: Network, at: int) -> dict[str, Any]:
-    """Write what a layer is, in the words of a description, and what it reads: `from` unless it is the layer before."""
+    """Return the keys for kind, name and inputs of a layer; `from` is left out for the layer before."""
     layer = network.layers[at]
     read = [network.layers[i].name for i in layer.inputs]
     step: dict[str, Any] = {"op": layer.kind, "name": layer.name}
@@ -141,9 +140,9 @@ def _step(network: Network, at: int) -> dict[str, Any]:
 
 
 def _channels(network: Network) -> Iterator[dict[str, Any]]:
-    """Yield the keys that each layer needs for its channels to be read back, the image's first.
+    """Yield the keys that each layer, the input first, needs for its channels to be read back.
 
-    Channels that were split or picked do not follow: a convolution of them says what it reads, and so does a sum.
+    After channels were split or picked, a convolution or a sum has to declare what it reads.
     """
     leaving: list[int | None] = []
     for layer in network.layers:
@@ -152,29 +151,24 @@ def _channels(network: Network) -> Iterator[dict[str, Any]]:
         if layer.kind == "input":
             leaving.append(IMAGE)
         elif layer.kind in CONVOLUTIONS:
-            keys = _keys_of(layer.channels, entering[0])
-            leaving.append(keys.get("out"))
-        elif layer.kind in ("add", "multiply") and (two := parted(entering)):
-            keys = {"in": min(two)}  # what is picked of a layer has fewer channels than it
-            leaving.append(min(two))
+            leaving.append(layer.channels.out if layer.channels else None)
+            if layer.channels:
+                into, out, groups = layer.channels.in_, layer.channels.out, layer.channels.groups
+                keys["out"] = out
+                if into != entering[0]:
+                    keys["in"] = into
+                if groups > 1:
+                    keys["groups"] = "depthwise" if groups == into else groups
+        elif layer.kind in ("add", "multiply") and (conflict := conflicting(entering)):
+            keys["in"] = min(conflict)  # the part that was split or picked
+            leaving.append(min(conflict))
         else:
-            leaving.append(joined(layer.kind, entering))
+            leaving.append(merged(layer.kind, entering))
         yield keys
 
 
-def _keys_of(channels: Channels | None, entering: int | None) -> dict[str, Any]:
-    if channels is None:
-        return {}
-    keys: dict[str, Any] = {"out": channels.out}
-    if channels.in_ != entering:
-        keys["in"] = channels.in_
-    if channels.groups > 1:
-        keys["groups"] = "depthwise" if channels.groups == channels.in_ else channels.groups
-    return keys
-
-
 def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
-    """Write the keys of a layer's operations, those that say nothing left out."""
+    """Return the keys for the operations of a layer, without defaults."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
     needed = NEEDED.get(layer.kind, set())
     if rows.keys() != cols.keys():
@@ -203,32 +197,32 @@ def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
     if isinstance(op, Fit):
         return {"odd": op.odd}
     if isinstance(op, Resize):
-        chosen = {"size": op.size} if op.size is not None else {"scale": _scale(op.scale)} if op.scale else {}
+        chosen: dict[str, Any] = {}
+        if op.size is not None:
+            chosen["size"] = op.size
+        elif op.scale:
+            chosen["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
         mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
         chosen |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
         return {key: value for key, value in chosen.items() if (key, value) not in RESIZE}
     return {}
 
 
-def _side(padding: Any, sign: int = 1) -> Any:
+def _side(padding: tuple[int, int] | str, sign: int = 1) -> int | list[int] | str:
     if isinstance(padding, str):
         return padding
     before, after = (sign * rows for rows in padding)
     return before if before == after else [before, after]
 
 
-def _scale(scale: Fraction) -> Any:
-    return scale.numerator if scale.denominator == 1 else str(scale)
-
-
-def _pair(values: Any) -> Any:
-    """Write one value where height and width are the same; [before, after] always stands for one axis."""
+def _pair(values: Sequence[object]) -> object:
+    """Return one value where height and width have the same; a list [before, after] stands for one axis."""
     height, width = values
     return height if height == width and not isinstance(height, list) else [height, width]
 
 
 def _check(network: Network, text: str) -> None:
-    """Read the text back: whatever the format cannot say is an error now, not a different network later."""
+    """Read the text back: anything that the format cannot express is an error now, not a different network later."""
     back = parse(tomllib.loads(text), network.name)
     for layer, read in zip(network.layers, back.layers, strict=True):
         if layer != read or layer.channels != read.channels:
@@ -240,8 +234,8 @@ def _indescribable(network: Network, layer: Layer) -> DescriptionError:
     return DescriptionError(f"layer {layer.name!r} cannot be described", where=network.name)
 
 
-def _text(value: Any) -> str:
-    """Write a value in TOML's words, which are JSON's but for tables."""
+def _text(value: object) -> str:
+    """Write a value as TOML, which is JSON except for tables."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

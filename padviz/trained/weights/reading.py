@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from padviz.errors import DescriptionError, OptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
 from padviz.sources import MODULE, is_module
-from padviz.sources.elsewhere import format_of, refusal
+from padviz.sources.formats import format_of, refusal
 from padviz.sources.toml.load import load_config, zoo
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Trained

@@ -1,4 +1,4 @@
-"""What files of other tools are, told by their content; and of those that are not read, the road that works."""
+"""The formats of files of other tools, detected by content, and advice for those that padviz does not read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ SUFFIXES: dict[str, Format] = {
     ".mlmodel": "coreml", ".mlpackage": "coreml",
 }  # fmt: skip
 HEADS: dict[bytes, Format] = {b"\x89HDF\r\n\x1a\n": "hdf5", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": "torch"}
-MOST_PICKLED = 1 << 22  # bytes that are searched for a name
-
-
-REFUSALS: dict[Format, tuple[str, str]] = {  # what a file is, and what to do with it; FILE is its path
+MOST_PICKLED = 1 << 22  # bytes to search for a name
+REFUSALS: dict[Format, tuple[str, str]] = {  # the error and the hint; FILE stands for the path
     "torchscript": ("is TorchScript, whose code cannot be followed", f"{WAYS} or by torch.export.save to .pt2"),
     "ultralytics": (
         "is a checkpoint of Ultralytics, pickled code that padviz does not run",
@@ -45,7 +43,7 @@ REFUSALS: dict[Format, tuple[str, str]] = {  # what a file is, and what to do wi
 
 
 def format_of(path: str | Path) -> Format:
-    """Tell the format of a file or a folder by what is in it, or else by its name; "" for what padviz knows not.
+    """Return the format of a file or a folder by its content, or else by its name; "" for any other.
 
     >>> format_of("model.keras"), format_of("resnet18")
     ('keras', '')
@@ -53,15 +51,15 @@ def format_of(path: str | Path) -> Format:
     named: Format = next((kind for suffix, kind in SUFFIXES.items() if str(path).lower().endswith(suffix)), "")
     if os.path.isdir(path):
         return "savedmodel" if os.path.isfile(os.path.join(path, "saved_model.pb")) else named
-    with suppress(DescriptionError):  # what opens it says what is wrong
+    with suppress(DescriptionError):  # reported by its reader
         with opened(path, "a network") as file:
             head = file.read(16)
-        found = _archived(path) if head.startswith(b"PK") else _headed(head)
+        found = _format_of_archive(path) if head.startswith(b"PK") else _format_of_head(head)
         return named if found == "hdf5" and named == "weights.h5" else found or named
     return named
 
 
-def _headed(head: bytes) -> Format:
+def _format_of_head(head: bytes) -> Format:
     if head[4:8] == b"TFL3":
         return "tflite"
     if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
@@ -69,8 +67,7 @@ def _headed(head: bytes) -> Format:
     return next((kind for start, kind in HEADS.items() if head.startswith(start)), "")
 
 
-def _archived(path: str | Path) -> Format:
-    """Tell what an archive is by the names of its members."""
+def _format_of_archive(path: str | Path) -> Format:
     with unpacked(path, "a network") as archive:
         names = archive.namelist()
         inner = {name.partition("/")[2] for name in names}
@@ -83,7 +80,7 @@ def _archived(path: str | Path) -> Format:
         if "data.pkl" in inner:
             if any(name.startswith("code/") for name in inner):
                 return "torchscript"
-            with suppress(*BROKEN):  # nothing is unpickled: the name of the module tells
+            with suppress(*BROKEN):  # nothing is unpickled, only searched for the module's name
                 pickled = next(name for name in names if name.endswith("/data.pkl"))
                 if b"ultralytics" in member(archive, pickled, MOST_PICKLED):
                     return "ultralytics"
@@ -92,6 +89,6 @@ def _archived(path: str | Path) -> Format:
 
 
 def refusal(kind: Format, path: str | Path) -> DescriptionError:
-    """Refuse a file of a format that is not read, with the road that works."""
-    what, road = REFUSALS[kind]
-    return DescriptionError(what, where=str(path), hint=road.replace("FILE", str(path)))
+    """Return the error for a file in a format that padviz does not read."""
+    what, hint = REFUSALS[kind]
+    return DescriptionError(what, where=str(path), hint=hint.replace("FILE", str(path)))
