@@ -37,8 +37,9 @@ WALK = {
     "kernel": "--size 4x5 --padding zero,partial --pixel 0,1", "layers": "net.toml", "layers ": "",
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
-    "detect --cover": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5", "sizes": "net.toml --size 9:60",
-    "uneven --taps": "net.toml", "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
+    "detect --cover": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
+    "sizes": "net.toml --size 9:60", "uneven --taps": "net.toml",
+    "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
