@@ -125,7 +125,7 @@ def detect(
     >>> detect(peaks, size=32, height=8).maps[0].values.shape
     (4, 4)
     """
-    from padviz.figures.trained import detection
+    from padviz.figures.trained import position_maps
     from padviz.files.unfinished import Keeping
     from padviz.trained.detecting.asking import seek
     from padviz.trained.detecting.question import Question
@@ -135,7 +135,7 @@ def detect(
     question.check(trained.size)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     scores = seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
-    draw, axes = partial(detection.positions, scores), partial(detection.plot, scores)
+    draw, axes = partial(position_maps.detected, scores), partial(position_maps.plot_detected, scores)
     return DetectResult.made_of(
         scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True, notes=scores.notes
     )

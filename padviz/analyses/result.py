@@ -127,9 +127,10 @@ class Result(Generic[Row]):
             with aside(path) as temporary:
                 temporary.write_text(to_text(self._report, TEXTS[suffix]) + "\n", encoding="utf-8")
         elif suffix in PICTURES and self._shown.draw:
-            from padviz.figures.canvas import asking, save
+            from padviz.figures.canvas import drawing_options, save
 
-            with asking(dpi, width, theme) if dpi or width or theme else nullcontext():  # a command has asked before
+            # a command has set them before
+            with drawing_options(dpi, width, theme) if dpi or width or theme else nullcontext():
                 save(self._shown.draw(**options), path)
         else:
             known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._shown.draw else ())))
@@ -149,17 +150,17 @@ class Result(Generic[Row]):
         OptionError
             If the command draws no picture.
         """
-        from padviz.figures.canvas import asking, pasted, shown, wear
+        from padviz.figures.canvas import apply_options, drawing_options, interactive, paste
 
         look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
         if self._shown.draw is None:
             raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
         if ax is not None and self._shown.axes is None:
-            return pasted(self._shown.draw(**options), ax)
-        with shown(), asking(**look):
+            return paste(self._shown.draw(**options), ax)
+        with interactive(), drawing_options(**look):
             axes = self._shown.axes(ax, **options) if self._shown.axes else self._shown.draw(**options).axes[0]
             if ax is None:
-                wear(axes.figure)  # type: ignore[arg-type]
+                apply_options(axes.figure)  # type: ignore[arg-type]
             return axes
 
     @cached_property

@@ -126,10 +126,10 @@ def rings(
 
 
 def _draw(scored: Rings | Bands) -> Figure:
-    from padviz.figures.trained.rings import drawn
+    from padviz.figures.trained.rings import rings as draw_rings
     from padviz.reports.rings import headlines
 
-    return drawn(scored, *headlines(scored))
+    return draw_rings(scored, *headlines(scored))
 
 
 def _refuse(asked: Mapping[str, Any]) -> None:

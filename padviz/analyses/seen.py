@@ -93,7 +93,7 @@ def seen(
     >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
     (5, 5)
     """
-    from padviz.figures.trained import seeing
+    from padviz.figures.trained import position_maps
     from padviz.files.unfinished import Keeping
     from padviz.trained.trying.looked import look
     from padviz.trained.trying.tried import Pictures
@@ -102,7 +102,7 @@ def seen(
     trained = as_trained(network, size, weights)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
     found = look(trained, patch, grid, pictures, keeping, on_progress)
-    draw, axes = partial(seeing.beside, found), partial(seeing.plot, found)
+    draw, axes = partial(position_maps.seen, found), partial(position_maps.plot_seen, found)
     return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, pictured=True, notes=found.notes)
 
 

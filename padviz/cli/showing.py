@@ -121,9 +121,9 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
                 raise OptionError(f"-o {str(output)!r} is a picture", where="--no-picture", hint=hint)
             if not (dpi or width or theme):
                 return command(to=to, **settings)
-            from padviz.figures.canvas import asking
+            from padviz.figures.canvas import drawing_options
 
-            with asking(dpi, width, theme):
+            with drawing_options(dpi, width, theme):
                 command(to=to, **settings)
 
         choice = option("format", type=click.Choice(formats), default="table", metavar=None)

@@ -24,10 +24,9 @@ from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, rendered
-from padviz.figures.canvas import PLAIN, Asked, asking, save
+from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, save, write_thumbnail
 from padviz.figures.colours import CMAP, colour_map
-from padviz.figures.maps.scales import scale_of
-from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
+from padviz.figures.maps.scales import scale_of, write_map_thumbnail
 from padviz.files.atomic import PREFIX, alone, staged, sweep
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts
@@ -52,7 +51,7 @@ class Look(NamedTuple):
 
     formats: tuple[str, ...] = ("png",)
     cmap: str | None = None
-    asked: Asked = PLAIN
+    asked: DrawingOptions = DEFAULT
 
 
 def run(
@@ -130,7 +129,7 @@ def _ctrl_c_held() -> Iterator[None]:
 def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
     try:
-        with staged(folder) as stage, asking(*look.asked):
+        with staged(folder) as stage, drawing_options(*look.asked):
             rendering = rendered(item)
             files = _write(item, rendering, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}

@@ -12,7 +12,7 @@ from padviz.exports.cards import MAPS
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
-from padviz.figures.canvas import asking
+from padviz.figures.canvas import drawing_options
 from padviz.sources.tracing.reading import Reading, as_reading
 
 
@@ -83,7 +83,7 @@ def export(
     named = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
     lists = {key: values for key, values in named.items() if values}
     title, items = _named(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
-    with asking(dpi, width, theme) as asked:
+    with drawing_options(dpi, width, theme) as asked:
         look = Look(tuple(format_), cmap, asked)
     _sensible(items, look)
     check_index(Path(folder))

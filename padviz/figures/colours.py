@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padviz.errors import OptionError, nearest
 
+if TYPE_CHECKING:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
+
 CMAP = "plasma"
-SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: told apart by all eyes
+SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: distinct for colour-blind readers
 ALL_STARVED = "copper"  # of shares that are all below fair: dark is least, orange is most
 UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and without
 STARVED = "#b35806"  # the orange of what is starved, as a line
@@ -16,14 +20,14 @@ STOPS = 9  # of a colour scale on a page
 
 
 def colour_maps() -> list[str]:
-    """List matplotlib's colour maps, without those that run backwards."""
+    """List matplotlib's colour maps, without the reversed ones."""
     from matplotlib import colormaps
 
     return [name for name in colormaps if not name.endswith("_r")]
 
 
-def colour_map(name: str) -> Any:
-    """Matplotlib's colour map of that name.
+def colour_map(name: str) -> Colormap:
+    """Return matplotlib's colour map of that name.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def colour_map(name: str) -> Any:
 
 
 def hex_stops(name: str) -> list[str]:
-    """Colours of the map of that name, from the lowest value on, as pages write them; none where there is no such map.
+    """Return the CSS colours of the map of that name, from the lowest value on; none for an unknown name.
 
     >>> hex_stops("plasma")[::8], hex_stops("none of this name")
     (['#0d0887', '#f0f921'], [])
@@ -50,7 +54,7 @@ def hex_stops(name: str) -> list[str]:
     return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
 
 
-def ink(image: Any, value: float) -> str:
-    """White on the dark colours of an image, black on the bright ones."""
+def ink(image: ScalarMappable, value: Any) -> str:
+    """Return white on the dark colours of an image, black on the bright ones."""
     red, green, blue, _ = image.cmap(image.norm(value))
     return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"

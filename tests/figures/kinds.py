@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 import padviz
 from padviz.figures.canvas import DPI
-from padviz.figures.trained import detection, mean_filters, responses, rings, seeing, trials
+from padviz.figures.trained import mean_filters, position_maps, responses, rings, trials
 from padviz.reports.rings import headlines
 from padviz.scoring.rings.detected import Rings
 from tests.figures import made_up
@@ -24,7 +24,7 @@ LAYERS = [f"features.{i}" for i in (4, 9, 18, 27, 36)]
 
 
 def _ringed(scored: Rings) -> Figure:
-    return rings.drawn(scored, *headlines(scored))
+    return rings.rings(scored, *headlines(scored))
 
 
 def _kernel(size: Size) -> Figure:
@@ -41,13 +41,13 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
     "taps": lambda size: padviz.taps("resnet18", size)._shown.draw(),
     "uneven": lambda size: padviz.uneven("densenet121", size)._shown.draw(),
     "fields": lambda size: padviz.fields("resnet50", size)._shown.draw(),
-    "detect": lambda size: detection.positions(made_up.detected(size, 3)),
-    "detect_as_trained": lambda size: detection.positions(made_up.detected(size)),
+    "detect": lambda size: position_maps.detected(made_up.detected(size, 3)),
+    "detect_as_trained": lambda size: position_maps.detected(made_up.detected(size)),
     "filters": lambda size: mean_filters.filters(made_up.filtered(size)),
     "responses": lambda size: responses.panels(made_up.responses(size)),
     "kernel": _kernel,
     "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
-    "seen": lambda size: seeing.beside(made_up.seen(size)),
+    "seen": lambda size: position_maps.seen(made_up.seen(size)),
     "trial": lambda size: trials.dots(made_up.tried(size)),
     "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._shown.draw(),
     "rings": lambda size: _ringed(made_up.ringed(size, network=size[0] != size[1])),

@@ -12,7 +12,7 @@ from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.maps import panels
 from padviz.figures.windows import ledger_bars
-from padviz.figures.windows.tiles import of, tiles
+from padviz.figures.windows.tiles import examples_of, tiles
 from tests.figures.kinds import clipped, overlapping, said
 
 
@@ -50,8 +50,8 @@ def test_tiles_are_whole_and_to_scale(name: str, size: tuple[int, int], tile: in
     assert not clipped(figure)
     assert words_of(plan)[0] in said(figure)
     assert not [pair for pair in overlapping(figure) if min(map(len, pair)) > 1]
-    assert len(figure.axes) == 1 + places == 1 + len(of(plan))
-    for ax, place in zip(figure.axes[1:], of(plan), strict=True):
+    assert len(figure.axes) == 1 + places == 1 + len(examples_of(plan))
+    for ax, place in zip(figure.axes[1:], examples_of(plan), strict=True):
         image, read, kept = (patch.get_bbox().bounds for patch in ax.patches[:3])
         assert image == (0, 0, size[1], size[0])
         assert read == (place.read[1].start, place.read[0].start, plan.tile[1], plan.tile[0])
@@ -63,11 +63,11 @@ def test_tiles_are_whole_and_to_scale(name: str, size: tuple[int, int], tile: in
 
 def test_what_tiles_keep_is_drawn_where_it_lies_in_the_image() -> None:
     plan = plan_tiles(padviz.load("unet"), (2044, 2044), (572, 572))  # 92 px of the image have no units, on each side
-    assert [place.kept for place in of(plan)][-1] == (92, 92 + 386, 92, 92 + 386)
+    assert [place.kept for place in examples_of(plan)][-1] == (92, 92 + 386, 92, 92 + 386)
     assert [line.keeps[0][0] for line in plan.lines] == [(0, 386), (0, 386)]
     strided = plan_tiles(padviz.load("resnet50"), (2048, 1536), (1024, 1024))
     keeps = [line.keeps[0] for line in strided.lines]
-    assert of(strided)[0].kept == (*(32 * n for n in keeps[0][1]), *(32 * n for n in keeps[1][1]))
+    assert examples_of(strided)[0].kept == (*(32 * n for n in keeps[0][1]), *(32 * n for n in keeps[1][1]))
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet50", (224, 224)), ("densenet201", (224, 330))])

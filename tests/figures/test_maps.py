@@ -17,7 +17,7 @@ from padviz.figures.canvas import pixels_of
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
 from padviz.figures.maps.scales import scientific
-from padviz.figures.maps.views import Along, view_of, views_of, words_of
+from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.figures.kinds import clipped, said
 from tests.sweeps import examples
@@ -125,7 +125,7 @@ def test_the_border_of_a_large_image_is_drawn_at_its_own_scale(name: str, size: 
     counts = padviz.usage(name, size)
     view = view_of(counts, 440)
     values = view.values(counts, share=True)
-    assert values.shape == view.cells
+    assert values.shape == (view.down.cells, view.across.cells)
     assert words_of([view])[-1] == "only the border and the middle are drawn, with breaks between"
     for along, axis, n in ((view.down, "height", size[0]), (view.across, "width", size[1])):
         assert along.broken == (n > 500)
@@ -152,7 +152,7 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
     reach = block * data.draw(st.integers(1, 9))
     n = 3 * reach + data.draw(st.integers(2, 50))
     middle = (n - reach) // 2
-    along = Along(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
+    along = AxisView(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
     windows = [*along.windows()]
     cells = [cell for cell, _, _ in windows]
     assert cells == sorted({*cells})
@@ -167,8 +167,8 @@ def test_positions_and_cells_of_a_broken_axis_are_each_other_s(data: st.DataObje
 
 def test_maps_side_by_side_have_breaks_in_all_or_in_none_and_show_as_much_of_the_border() -> None:
     far, small = padviz.usage("resnet50", 2048), padviz.usage("vgg11", 64)
-    assert view_of(far, 300).broken
-    assert [view.broken for view in views_of([far, small], [300, 300])] == [False, False]
+    assert any(view_of(far, 300).broken)
+    assert [any(view.broken) for view in views_of([far, small], [300, 300])] == [False, False]
     views = views_of([padviz.usage("resnet50", n) for n in (65_536, 65_537)], [300, 300])  # uneven, and even
     assert len({len(view.across.pieces[0]) for view in views}) == 1
 

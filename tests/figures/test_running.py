@@ -9,7 +9,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from padviz.figures.canvas import new_figure
-from padviz.figures.trained import detection, trials
+from padviz.figures.trained import position_maps, trials
 from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped
@@ -22,7 +22,7 @@ def empty() -> Any:
 
 def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() -> None:
     found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
-    ax = detection.plot(found, empty())
+    ax = position_maps.plot_detected(found, empty())
     (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
     assert len(lines.get_segments()) == 2 * len(found.lefts) + 2  # around the first row
     assert "0.1 to 0.8, 25.0 % blind spots" in ax.get_title()
@@ -34,7 +34,7 @@ def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() 
     [((320, 320), 2, False, 1.0), ((64, 640), 1, True, 0.8), ((640, 64), 4, True, 0.8)],
 )
 def test_the_bar_ends_where_colours_end(size: tuple[int, int], maps: int, threshold: bool, most: float) -> None:
-    figure = detection.positions(detected(size, maps, threshold))
+    figure = position_maps.detected(detected(size, maps, threshold))
     *drawn, bar = figure.axes
     assert {ax.images[0].norm.vmax for ax in drawn} == {most}
     assert [*bar.get_ylim()] == pytest.approx([0, most])

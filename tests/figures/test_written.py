@@ -12,8 +12,8 @@ from PIL import Image
 
 import padviz
 from padviz.counting.coverage import coverages
-from padviz.figures.canvas import asking, pixels_of, png
-from padviz.figures.maps.thumbnails import write_map_thumbnail, write_thumbnail
+from padviz.figures.canvas import drawing_options, pixels_of, png, write_thumbnail
+from padviz.figures.maps.scales import write_map_thumbnail
 from tests.cli.test_cli import run
 
 
@@ -41,7 +41,7 @@ def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images() -> None
     figure = padviz.usage("resnet18", (64, 96))._shown.draw()
 
     def drawn(theme: str) -> Any:
-        with asking(theme=theme):
+        with drawing_options(theme=theme):
             return pixels_of(figure)
 
     light, dark, again = drawn("light"), drawn("dark"), drawn("light")

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.figures.trained.responses import drawn, panels
+from padviz.figures.trained.responses import drawn_layers, panels
 from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
 from padviz.trained.sessions.inputs import images_of
@@ -176,7 +176,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     found = padviz.responses(nn.Sequential(dead, lost), 32, n=2, shuffled=False)
     assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
-    assert (drawn(found), found.mean(None), panels(found).axes) == ([], None, [])
+    assert (drawn_layers(found), found.mean(None), panels(found).axes) == ([], None, [])
     assert found.plot().get_lines()[0].get_xdata().size == 0
 
 

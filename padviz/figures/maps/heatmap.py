@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.errors import OptionError
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shortened, text_at
-from padviz.figures.colours import ink
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, screen_size, shorten, text_at
+from padviz.figures.colours import STARVED, ink
 from padviz.figures.layout import Box, page
-from padviz.figures.maps import signal
-from padviz.figures.maps.profiles import profile
-from padviz.figures.maps.scales import COUNTS, Scale, all_starved, colour_bar, scale_of, scientific, share_scale
+from padviz.figures.maps.scales import COUNTS, HALF, Scale, all_starved, colour_bar, scale_of, scientific, share_scale
+from padviz.figures.maps.signal import signal
 from padviz.figures.maps.views import View, put_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
@@ -23,16 +22,17 @@ from padviz.network.rewrites import padding_in_words
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
-NUMBERED = 16  # maps up to this many rows and columns have their values written in the cells
-LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, about, also of a long map; of the other
-LONG = 1.7  # times the shorter side, from where on a map is long
+NUMBERED = 16  # rows and columns of the largest map whose values are written in the cells
+LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, of a long map's, and of any side at least
+LONG = 1.7  # ratio of its sides from which a map is long
 PROFILE, GAP, BAR = 54, 8, 13
 LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
 
 
-class Part(NamedTuple):
-    """The cells that are drawn of a map, and what their colours stand for."""
+class Drawing(NamedTuple):
+    """A map, the cells of it that are drawn, their values, and the scale of their colours."""
 
     counts: CountMap
     view: View
@@ -48,7 +48,7 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     Returns
     -------
     matplotlib.figure.Figure
-        Fair shares are 1 where a pixel gets what it would far from all borders; counts are over the largest.
+        A fair share of 1 is what the pixel would get far from all borders; counts are over the largest.
 
     Raises
     ------
@@ -59,78 +59,75 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
-        return signal.line(counts, scale or _first(counts), title, lines[0])
+        return signal(counts, scale or ("counts" if counts.share_reason else "share"), title, lines[0])
     longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
-    part = _part(counts, longest, scale)
-    high, wide = _size(part.view, longest)
+    drawing = _drawing(counts, longest, scale)
+    high, wide = _size(drawing.view, longest)
 
     def draw(figure: Figure, x: float, y: float) -> None:
         main = axes_at(figure, x, y, wide, high)
-        image = _image(main, part, cmap)
+        image = _draw_cells(main, drawing, cmap)
         place = "pixels" if counts.full is None else "units"
         text_at(figure, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
         text_at(figure, x - LEFT + 7, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
-        _mark(main, part)
-        _profiles(figure, part, (x, y), (wide, high))
-        colour_bar(figure, image, part.scale, axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
+        _mark_rim(main, drawing)
+        _draw_profiles(figure, drawing, (x, y, wide, high))
+        colour_bar(figure, image, drawing.scale, axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
 
-    right = GAP + PROFILE + GAP + BAR + (RIGHT if part.scale.share else PERCENT)
-    box = Box(wide, high, draw, _label(part), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
-    return page(title, [*lines, *words_of([part.view])], [box])
+    right = GAP + PROFILE + GAP + BAR + (RIGHT if drawing.scale.share else PERCENT)
+    box = Box(wide, high, draw, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
+    return page(title, [*lines, *words_of([drawing.view])], [box])
 
 
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None) -> Axes:
-    """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, the first axes of `heatmap`."""
+    """Draw the heat map into `ax`, with a title and a colour bar; without `ax`, return the first axes of `heatmap`."""
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
-    part = _part(counts, 2 * LONGEST, scale)
-    image = _image(ax, part, cmap)
+    drawing = _drawing(counts, 2 * LONGEST, scale)
+    image = _draw_cells(ax, drawing, cmap)
     ax.set_aspect("equal")
-    colour_bar(ax.figure, image, part.scale, beside=ax)
+    colour_bar(ax.figure, image, drawing.scale, beside=ax)
     title, lines = caption(counts, scale)
     ax.set_title("\n".join([title, *lines]), fontsize=MEDIUM, wrap=True)
     return ax
 
 
-def _first(counts: CountMap) -> str:
-    return "counts" if counts.share_reason else "share"
-
-
-def _part(counts: CountMap, longest: float, scale: str | None) -> Part:
-    view, share = view_of(counts, longest), (scale or _first(counts)) == "share"
+def _drawing(counts: CountMap, longest: float, scale: str | None) -> Drawing:
+    view, share = view_of(counts, longest), (scale or ("counts" if counts.share_reason else "share")) == "share"
     values = view.values(counts, share or counts.full is not None)
     if share:
-        return Part(counts, view, scale_of(counts) if scale else share_scale(counts, values), values)
-    return Part(counts, view, COUNTS, values if counts.full is not None else values / (np.nanmax(values) or 1.0))
+        return Drawing(counts, view, scale_of(counts) if scale else share_scale(counts, values), values)
+    return Drawing(counts, view, COUNTS, values if counts.full is not None else values / (np.nanmax(values) or 1.0))
 
 
 def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]:
-    """Write what is found, and how it was counted: padding, target and pooling, and why there are no fair shares."""
-    name, own = shortened(counts.network.title), counts.size[-len(counts.network.axes) :]
+    """Return the title with the finding, and lines on padding, target, pooling, and why there are no fair shares."""
+    name, own = shorten(counts.network.title), counts.size[-len(counts.network.axes) :]
     title = f"{name}, {' × '.join(map(str, own))}{' samples' if len(own) == 1 else ''}"
-    if scale != "counts" and (finding := found(counts)):
-        title += f": {finding}"
+    if scale != "counts" and (words := finding(counts)):
+        title += f": {words}"
     what = "paths" if counts.full is None else "coverage of the paths"
-    line = f"{padding_in_words(counts.padding, 'padding')} · {what} to {_of(counts.target, len(counts.network.axes))}"
+    target = _target_in_words(counts.target, len(counts.network.axes))
+    line = f"{padding_in_words(counts.padding, 'padding')} · {what} to {target}"
     if counts.unit is not None:
         line += f", unit {unit_text(counts.unit)}"
     if counts.pooling == "mean":
         line += " · mean pooling"
     if counts.full is None and counts.share_reason:
-        return title, [line, f"counts, since no pixel has a fair share: {shortened(counts.share_reason, 200)}"]
+        return title, [line, f"counts, since no pixel has a fair share: {shorten(counts.share_reason, 200)}"]
     if scale is None and all_starved(counts):
         why = "no pixel gets half of what it would get far from all borders: colours run over the range there is"
         return title, [line, why]
     return title, [line]
 
 
-def found(counts: CountMap) -> str:
-    """Say who gets less than half their fair share, or else who gets too much.
+def finding(counts: CountMap) -> str:
+    """Return the title's finding: which pixels get less than half their fair share, or else which too much.
 
     >>> import padviz
-    >>> found(padviz.usage("resnet50", 224))
+    >>> finding(padviz.usage("resnet50", 224))
     'the outer 14 px above and left and 34 px below and right get less than half their fair share'
-    >>> found(padviz.usage("resnet50", 32))
+    >>> finding(padviz.usage("resnet50", 32))
     'all starved, the most used pixel 102 times the least'
     """
     if counts.full is not None:
@@ -152,42 +149,41 @@ def found(counts: CountMap) -> str:
 
 
 def fairness(counts: CountMap) -> str:
-    """Write the shares of the pixels that get too little and too much.
+    """Return the percentages of starved and overused pixels.
 
     >>> import padviz
     >>> fairness(padviz.usage("resnet50", 224))
     '45.1 % starved, 0.0 % overused'
     """
     if all_starved(counts):
-        return found(counts)
+        return finding(counts)
     figures = counts.shares.figures
     return f"{percent(figures.starved)} starved, {percent(figures.overused)} overused"
 
 
-def _of(target: Target, axes: int) -> str:
+def _target_in_words(target: Target, axes: int) -> str:
     if isinstance(target.layer, list):
-        first, last = (shortened(name) for name in (target.layer[0], target.layer[-1]))
+        first, last = (shorten(name) for name in (target.layer[0], target.layer[-1]))
         return f"{len(target.layer)} layers, {first} to {last}"
-    return f"{shortened(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
+    return f"{shorten(target.layer)} ({' × '.join(map(str, target.shape[-axes:]))})"
 
 
-def _label(part: Part) -> str:
-    """Say what the colours of a map stand for."""
-    if part.counts.full is not None:
+def _label(drawing: Drawing) -> str:
+    if drawing.counts.full is not None:
         return "share of each unit's paths that starts at real pixels"
-    if part.scale.least:
+    if drawing.scale.least:
         return "fair share, on a logarithm: 1 is what a pixel gets far from all borders"
-    if part.scale.share:
+    if drawing.scale.share:
         return "fair share: 1 is what a pixel gets far from all borders"
-    weighted = "" if part.counts.pooling == "count" and isinstance(part.counts.max, int) else "weighted "
-    return f"counts; 100% is {scientific(part.counts.max)} {weighted}paths"
+    weighted = "" if drawing.counts.pooling == "count" and isinstance(drawing.counts.max, int) else "weighted "
+    return f"counts; 100% is {scientific(drawing.counts.max)} {weighted}paths"
 
 
 def _size(view: View, longest: float) -> Size:
-    """Size a heat map in screen pixels, (height, width): whole ones for every cell along the longer side.
+    """Return the size of a heat map in screen pixels, (height, width): whole ones for each cell of the longer side.
 
-    >>> from padviz.figures.maps.views import Along
-    >>> [_size(View(*(Along(n, (range(n),)),) * 2), 450) for n in (32, 224, 512)]
+    >>> from padviz.figures.maps.views import AxisView
+    >>> [_size(View(*(AxisView(n, (range(n),)),) * 2), 450) for n in (32, 224, 512)]
     [(448, 448), (448, 448), (512, 512)]
     """
     down, across = view.positions
@@ -196,69 +192,97 @@ def _size(view: View, longest: float) -> Size:
     return max(round(down * zoom), LEAST), max(round(across * zoom), LEAST)
 
 
-def _image(ax: Axes, part: Part, cmap: str | None) -> Any:
-    """Draw the cells of a map; the axes count cells from 0 on, and the ticks say which positions they are."""
-    image = put_cells(ax, part.values, part.view, cmap=part.scale.colours(cmap), norm=part.scale.norm())
-    put_ticks(ax, part.view)
-    if max(part.counts.shape) <= NUMBERED:
-        _write_numbers(ax, part, image)
+def _draw_cells(ax: Axes, drawing: Drawing, cmap: str | None) -> AxesImage:
+    """Draw the cells of a map, with its values in them if it is small; the ticks name the cells' positions."""
+    counts, view, scale, values = drawing
+    image = put_cells(ax, values, view, cmap=scale.colours(cmap), norm=scale.norm())
+    put_ticks(ax, view)
+    if max(counts.shape) > NUMBERED:
+        return image
+    if scale.share or counts.full is not None:
+        texts = [[f"{value:.2f}" for value in row] for row in values]
+    else:
+        texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in counts.counts]
+        texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]
+    longest = max(len(text) for row in texts for text in row)
+    cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
+    size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
+    for (row, col), value in np.ndenumerate(values):
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
     return image
 
 
-def _write_numbers(ax: Axes, part: Part, image: Any) -> None:
-    """Write counts, or shares, into the cells of a small map."""
-    if part.scale.share or part.counts.full is not None:
-        texts = [[f"{value:.2f}" for value in row] for row in part.values]
-    else:
-        texts = [[str(n) if n == int(n) else f"{n:.3g}" for n in row] for row in part.counts.counts]
-        texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]
-    longest = max(len(text) for row in texts for text in row)
-    cell = min(ax.bbox.width / part.values.shape[1], ax.bbox.height / part.values.shape[0]) * 72 / ax.figure.dpi
-    size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
-    for (row, col), value in np.ndenumerate(part.values):
-        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
-
-
-def _mark(ax: Axes, part: Part) -> None:
+def _mark_rim(ax: Axes, drawing: Drawing) -> None:
     """Mark where the starved rim, or else the overused one, ends on each side, with its depth in pixels."""
-    rims = [rim for rim in part.counts.rims or () if any(rim.depths)] if part.scale.colours_diverge else []
+    rims = [rim for rim in drawing.counts.rims or () if any(rim.depths)] if drawing.scale.diverges else []
     if not rims:
         return
-    rim, (height, width) = rims[0], part.counts.shape
-    rows, cols = part.values.shape
-    look: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": (0, (4, 3))}
-    text: dict[str, Any] = {"fontsize": SMALL, "color": "black"}
-    for depth, at, above in ((rim.height[0], rim.height[0] - 0.5, 1), (rim.height[1], height - rim.height[1] - 0.5, 0)):
+    (top, bottom), (left, right) = rims[0].height, rims[0].width
+    (height, width), (rows, cols) = drawing.counts.shape, drawing.values.shape
+    line: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": (0, (4, 3))}
+    text: dict[str, Any] = {"fontsize": SMALL, "color": "black", "textcoords": "offset points"}
+    for depth, at, offset, va in ((top, top - 0.5, -3, "top"), (bottom, height - bottom - 0.5, 3, "bottom")):
         if depth:
-            place = part.view.down.at(at)
-            ax.axhline(place, **look)
-            side = "top" if above else "bottom"
-            ax.annotate(f"{depth} px", (cols / 2 - 0.5, place), (0, -3 if above else 3), textcoords="offset points",
-                        ha="center", va=side, **text)  # fmt: skip
-    for depth, at, before in ((rim.width[0], rim.width[0] - 0.5, 1), (rim.width[1], width - rim.width[1] - 0.5, 0)):
+            place = drawing.view.down.at(at)
+            ax.axhline(place, **line)
+            ax.annotate(f"{depth} px", (cols / 2 - 0.5, place), (0, offset), ha="center", va=va, **text)
+    for depth, at, offset, ha in ((left, left - 0.5, 3, "left"), (right, width - right - 0.5, -3, "right")):
         if depth:
-            place = part.view.across.at(at)
-            ax.axvline(place, **look)
-            side = "left" if before else "right"
-            ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (3 if before else -3, 0), textcoords="offset points",
-                        ha=side, va="center", **text)  # fmt: skip
+            place = drawing.view.across.at(at)
+            ax.axvline(place, **line)
+            ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (offset, 0), ha=ha, va="center", **text)
 
 
-def _profiles(figure: Figure, part: Part, corner: tuple[float, float], size: tuple[float, float]) -> None:
+def _draw_profiles(figure: Figure, drawing: Drawing, box: tuple[float, float, float, float]) -> None:
     """Draw the values along the centre row above the map, and along the centre column on its right."""
-    (x, y), (wide, high), view = corner, size, part.view
-    row, col = (n // 2 for n in part.counts.shape)
+    (x, y, wide, high), view = box, drawing.view
+    row, col = (n // 2 for n in drawing.counts.shape)
     above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
-    profile(figure, part.values[view.down.cell(row)], part.scale, above, upright=True)
-    profile(figure, part.values[:, view.across.cell(col)], part.scale, beside, upright=False)
+    _draw_profile(figure, drawing.values[view.down.cell(row)], drawing.scale, above, upright=True)
+    _draw_profile(figure, drawing.values[:, view.across.cell(col)], drawing.scale, beside, upright=False)
     text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(row, view.down.block)}")
     text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(col, view.across.block)}")
 
 
 def _positions(at: int, block: int) -> str:
-    """Write which positions a profile is of.
+    """Format the positions of a profile: those of the block at the centre.
 
     >>> _positions(3, 1), _positions(5, 4)
     (' 3', 's 4–7')
     """
     return f" {at}" if block == 1 else f"s {at // block * block}–{(at // block + 1) * block - 1}"
+
+
+def _draw_profile(
+    figure: Figure, values: NDArray[np.float64], scale: Scale, box: tuple[float, float, float, float], upright: bool
+) -> None:
+    """Draw values as a curve in a box (x, y, width, height): filled where starved, half of a fair share dotted.
+
+    It is drawn on the page, since axes take longer to make than all that they would hold.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Polygon
+
+    x, y, wide, high = box
+    low, most = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
+    width, height = screen_size(figure)
+
+    def on_page(at: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Convert places along the profile, from 0 to 1, and values to points of the page."""
+        part = (value - low) / (most - low)
+        points = (x + at * wide, y + high * (1 - part)) if upright else (x + part * wide, y + at * high)
+        return np.column_stack([points[0] / width, 1 - points[1] / height])
+
+    edges = np.repeat(np.arange(len(values) + 1) / len(values), 2)[1:-1]
+    ends = np.repeat(np.minimum(values, scale.most), 2)
+    both = np.append(edges, edges[::-1])
+    fills = [(ends, "0.88", 1.0)]
+    if scale.diverges:
+        fills.append((np.where(ends < HALF, ends, low), STARVED, 0.6))
+    for tops, colour, alpha in fills:
+        outline = on_page(both, np.append(np.nan_to_num(tops, nan=low), np.full(len(edges), low)))
+        figure.add_artist(Polygon(outline, lw=0, transform=figure.transFigure, color=colour, alpha=alpha))
+    figure.add_artist(Line2D(*on_page(edges, ends).T, transform=figure.transFigure, color="0.25", lw=0.9))
+    if scale.diverges:
+        half = on_page(np.array([0.0, 1.0]), np.full(2, HALF))
+        figure.add_artist(Line2D(*half.T, transform=figure.transFigure, color="0.4", lw=0.7, ls=":"))

@@ -1,4 +1,4 @@
-"""What a picture shows of a map: every position, means of many, or the border and the middle with breaks between."""
+"""The part of a map that a picture shows: every position, means of blocks, or border and middle with breaks between."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from padviz.figures.layout import text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
-CRISP = 0.8  # of a screen pixel that a position has at least; where it would have less, means are drawn
-LEAST = 100  # cells of the longer axis, at least, that means leave
-NARROW = 12  # screen pixels of a border that is seen
-REACH, LEAST_REACH = 4, 48  # times the border that a piece shows, and positions of it at least
-GAP = 0.03  # of all cells, that a break is wide
-BROKEN = 2000  # positions of an axis, from where on it may have breaks
+CRISP = 0.8  # screen pixels of a position below which means are drawn
+LEAST = 100  # cells of the longer axis that means leave at least
+NARROW = 12  # screen pixels below which a border is not visible
+REACH, LEAST_REACH = 4, 48  # positions of a piece: times the border's depth, and at least
+GAP = 0.03  # width of a break, over that of all cells
+BROKEN = 2000  # positions of an axis from which on it may have breaks
 
 
 @dataclass(frozen=True)
-class Along:
-    """What is drawn of one axis of `n` positions: pieces of it, in cells that each stand for `block` positions.
+class AxisView:
+    """The part of an axis of `n` positions that is drawn: pieces, in cells of `block` positions each.
 
-    >>> Along(65536, (range(64), range(32736, 32800), range(65472, 65536))).cells
+    >>> AxisView(65536, (range(64), range(32736, 32800), range(65472, 65536))).cells
     204
     """
 
@@ -42,13 +43,13 @@ class Along:
 
     @cached_property
     def cells(self) -> int:
-        """How many cells there are, those of breaks with them."""
+        """The number of cells, including those of breaks."""
         return sum(self._lengths) + self.gap * (len(self.pieces) - 1)
 
     @cached_property
     def gap(self) -> int:
-        """How many cells a break takes."""
-        return max(1, round(GAP * sum(self._lengths))) if len(self.pieces) > 1 else 0
+        """The number of cells of a break."""
+        return max(1, round(GAP * sum(self._lengths))) if self.broken else 0
 
     @property
     def broken(self) -> bool:
@@ -56,29 +57,24 @@ class Along:
         return len(self.pieces) > 1
 
     @property
-    def plain(self) -> bool:
-        """Whether each position is a cell of its own."""
-        return not self.broken and self.block == 1
-
-    @property
     def _lengths(self) -> list[int]:
         return [-(-len(piece) // self.block) for piece in self.pieces]
 
     @cached_property
     def _starts(self) -> list[int]:
-        """The cell at which each piece begins."""
+        """The first cell of each piece."""
         return [sum(self._lengths[:k]) + k * self.gap for k in range(len(self.pieces))]
 
     @property
     def breaks(self) -> list[tuple[float, float]]:
-        """Where breaks begin and end, in cells."""
+        """The ends of each break, in cells."""
         ends = [start + length for start, length in zip(self._starts, self._lengths, strict=True)]
         return [(end - 0.5, start - 0.5) for end, start in zip(ends, self._starts[1:], strict=False)]
 
     def at(self, position: float) -> float:
-        """Find where a position lies, in cells; NaN where it is left out.
+        """Convert a position to cells; NaN if it is left out.
 
-        >>> Along(100, (range(100),), block=10).at(-0.5), Along(9, (range(3), range(6, 9))).at(7)
+        >>> AxisView(100, (range(100),), block=10).at(-0.5), AxisView(9, (range(3), range(6, 9))).at(7)
         (-0.5, 5.0)
         """
         for piece, start in zip(self.pieces, self._starts, strict=True):
@@ -87,18 +83,18 @@ class Along:
         return float("nan")
 
     def cell(self, position: int) -> int:
-        """Find the cell of a position that is drawn."""
+        """Return the cell of a position that is drawn."""
         return int(np.floor(self.at(position) + 0.5))
 
     def windows(self) -> Iterator[tuple[int, int, int]]:
-        """List cells that are not breaks, with the positions that each stands for: from a first to a last one."""
+        """Yield each cell that is not a break, with its first position and the end of its positions."""
         for piece, start, length in zip(self.pieces, self._starts, self._lengths, strict=True):
             for k in range(length):
                 first = piece.start + k * self.block
                 yield start + k, first, min(first + self.block, piece.stop)
 
     def weights(self, tiling: Tiling) -> NDArray[np.float64]:
-        """Weigh each row of the core in each cell, shape (cells, kept)."""
+        """Return the weight of each row of the core in each cell's mean, shape (cells, kept)."""
         if not self.broken:
             return tiling.weights(self.block)
         weights = np.zeros((self.cells, tiling.kept))
@@ -115,10 +111,9 @@ class Along:
 
         last, each = self.n - 1, pixels / self.cells
         if self.broken:  # labels are within their piece
-            wide = all(
-                (self.at(piece[-1]) - self.at(piece[0])) * each >= room(piece[0], piece[-1]) for piece in self.pieces
-            )
-            return [end for piece in self.pieces for end in (piece[0], piece[-1])] if wide else [0, last]
+            ends = [(piece[0], piece[-1]) for piece in self.pieces]
+            fit = all((self.at(b) - self.at(a)) * each >= room(a, b) for a, b in ends)
+            return [end for pair in ends for end in pair] if fit else [0, last]
         quarters = [0, self.n // 4, self.n // 2, 3 * self.n // 4, last]
         for chosen in (quarters, quarters[::2], [0, last]):
             shown = [*dict.fromkeys(chosen)]
@@ -129,29 +124,24 @@ class Along:
 
 @dataclass(frozen=True)
 class View:
-    """What is drawn of a map."""
+    """The part of a map that is drawn."""
 
-    down: Along
-    across: Along
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns that are drawn."""
-        return self.down.cells, self.across.cells
+    down: AxisView
+    across: AxisView
 
     @property
     def positions(self) -> tuple[int, int]:
-        """Rows and columns of positions that this is as large as."""
+        """The size of the drawing, (rows, columns), in positions of the map."""
         return self.down.cells * self.down.block, self.across.cells * self.across.block
 
     @property
-    def broken(self) -> bool:
-        """Whether positions are left out."""
-        return self.down.broken or self.across.broken
+    def broken(self) -> tuple[bool, bool]:
+        """Whether rows, and columns, are left out."""
+        return self.down.broken, self.across.broken
 
     def values(self, counts: CountMap, share: bool) -> NDArray[np.float64]:
-        """Average what is drawn: fair shares, or shares of the coverage; or else counts over the largest."""
-        if self.down.plain and self.across.plain:
+        """Return the mean of each cell: fair shares, or shares of the coverage; else counts over the largest."""
+        if not any(self.broken) and self.down.block == self.across.block == 1:
             return counts.share() if share else counts.relative()
         down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
         if not share or counts.full is not None:
@@ -160,59 +150,59 @@ class View:
 
 
 def words_of(views: Sequence[View]) -> list[str]:
-    """Say what is not as it is: means, and what is left out."""
+    """Return a note for means, and one for positions left out."""
     blocks = {(view.down.block, view.across.block) for view in views} - {(1, 1)}
     means = ["drawn as means of " + " or ".join(f"{down} × {across}" for down, across in sorted(blocks))]
     broken = ["only the border and the middle are drawn, with breaks between"]
-    return means * bool(blocks) + broken * any(view.broken for view in views)
+    return means * bool(blocks) + broken * any(any(view.broken) for view in views)
 
 
 def view_of(counts: CountMap, pixels: float, border: tuple[int, int] | None = None) -> View:
-    """Choose what to draw of a map on so many screen pixels of its longer side.
+    """Choose the view of a map whose longer side has so many screen pixels.
 
-    Where the border would not be seen, it and the middle are drawn, with breaks between; the map's own, by default.
+    Where the border, by default the map's own, would not be visible, it and the middle are drawn, with breaks between.
     """
     zoom = pixels / max(counts.shape)
     zoom = max(round(zoom), 1) if zoom >= CRISP else zoom
-    sides = zip((counts.rows, counts.cols), borders(counts) if border is None else border, strict=True)
-    return View(*(_along(tiling, deep, zoom, pixels) for tiling, deep in sides))
+    down, across = borders(counts) if border is None else border
+    return View(_axis_view(counts.rows, down, zoom, pixels), _axis_view(counts.cols, across, zoom, pixels))
 
 
 def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
-    """Choose what to draw of maps side by side: with breaks in all of them, or in none, and as much of the border."""
+    """Choose the views of maps side by side: all with breaks, or none, and as much of the border."""
     down, across = (max(depths) for depths in zip(*map(borders, maps), strict=True))
     views = [view_of(count_map, wide, (down, across)) for count_map, wide in zip(maps, pixels, strict=True)]
-    if len({(view.down.broken, view.across.broken) for view in views}) == 1:
+    if len({view.broken for view in views}) == 1:
         return views
     return [view_of(count_map, wide, (0, 0)) for count_map, wide in zip(maps, pixels, strict=True)]
 
 
-def _along(tiling: Tiling, border: int, zoom: float, pixels: float) -> Along:
+def _axis_view(tiling: Tiling, border: int, zoom: float, pixels: float) -> AxisView:
     n = tiling.n
     reach = max(REACH * border, LEAST_REACH)
     if border and border * zoom < NARROW and n >= max(BROKEN, 6 * reach):
         block = block_of(tiling, ceil(3 * reach * CRISP / pixels))
         reach = ceil(reach / block) * block
         middle = (n - reach) // 2
-        return Along(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
-    return Along(n, (range(n),), block_of(tiling, ceil(CRISP / zoom)))
+        return AxisView(n, (range(reach), range(middle, middle + reach), range(n - reach, n)), block)
+    return AxisView(n, (range(n),), block_of(tiling, ceil(CRISP / zoom)))
 
 
 def borders(counts: CountMap) -> tuple[int, int]:
-    """How deep the border is on both axes, in positions: the rims, or else what differs from what repeats inside."""
+    """Return the depth of the border on both axes: that of the rims, or else of what precedes the repetition inside."""
     rims = [rim for rim in counts.rims or () if any(rim.depths)] if counts.full is None else []
     down = max((max(rim.height) for rim in rims), default=0)
     across = max((max(rim.width) for rim in rims), default=0)
     if down or across:
         return down, across
-    first = [tiling.start if tiling.copies else 0 for tiling in (counts.rows, counts.cols)]
-    return first[0], first[1]
+    rows, cols = counts.rows, counts.cols
+    return rows.start if rows.copies else 0, cols.start if cols.copies else 0
 
 
 def block_of(tiling: Tiling, least: int) -> int:
-    """Choose blocks whose means draw an axis.
+    """Choose the size of the blocks whose means draw an axis.
 
-    Where the map repeats, they are whole periods or whole parts of one: others would beat with it and draw stripes
+    Where the map repeats, blocks are whole periods or whole parts of one: others would beat with it and draw stripes
     that are not there.
 
     >>> import padviz
@@ -228,7 +218,7 @@ def block_of(tiling: Tiling, least: int) -> int:
 
 
 def put_ticks(ax: Axes, view: View) -> None:
-    """Mark positions on axes whose data are cells; labels at breaks are aligned so that they leave them free."""
+    """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into it."""
     screen = DPI / ax.figure.dpi
     for along, axis, pixels in ((view.across, ax.xaxis, ax.bbox.width), (view.down, ax.yaxis, ax.bbox.height)):
         shown = along.ticks(pixels * screen, axis is ax.xaxis)
@@ -238,8 +228,8 @@ def put_ticks(ax: Axes, view: View) -> None:
     ax.tick_params(labelsize=SMALL)
 
 
-def put_cells(ax: Axes, values: NDArray[np.float64], view: View | None, **look: Any) -> Any:
-    """Draw cells, crisp where each has whole screen pixels, and leave breaks free."""
+def put_cells(ax: Axes, values: NDArray[np.float64], view: View | None, **look: Any) -> AxesImage:
+    """Draw cells, crisp where each has whole screen pixels, with white breaks."""
     each = ax.bbox.width / values.shape[1]
     crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
     image = ax.imshow(values, aspect="auto", interpolation="nearest" if crisp else "antialiased", **look)

@@ -1,46 +1,38 @@
-"""Mean responses of convolutions, and how they change towards the border."""
+"""Mean responses of convolutions, and their change towards the border."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shortened, text_at
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, text_at
 from padviz.figures.colours import colour_map
-from padviz.figures.layout import Box, page, text_width, wrapped
+from padviz.figures.layout import Box, page, text_width, wrap
 from padviz.trained.border_responses import NOISE, BorderResponse, BorderResponses
 from padviz.trained.sessions.running import LINES, middle
 from padviz.trained.shuffling import SHUFFLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 Array = NDArray[np.float64]
 MOST = 8  # layers of a picture
 SIDE, PROFILE, PITCH = 132, 200, 18  # screen pixels: a map's longer side, a profile, a line of a layer's name
-LONG = 2  # times its shorter side, that a map is drawn at most
+LONG = 2  # ratio of a map's sides as it is drawn, at most
 RIM, UNIT = 8, 3  # units from each side, and screen pixels that each of them has at least
 BAR, RIGHT = 13, 60
-COLOURS, QUIET = "PuOr", "0.82"  # of what is no more than noise
+COLOURS, QUIET = "PuOr", "0.82"  # of responses, and of those that are no more than noise
 LEAST = 0.1  # E that the axis of profiles reaches at least
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
-TALL = 2.5  # times the highest profile as trained, to which others are shown
+TALL = 2.5  # end of the axis of profiles, at most, over the highest profile as trained
 READING = "E .5: the border line is off by half of what the interior usually is; compare only within a network"
-
-
-class Page(NamedTuple):
-    """What the boxes of a page share: the maps by row, how they are drawn, the room of names, and how far E reaches."""
-
-    maps: dict[tuple[str, str | None], Array]  # by layer and padding
-    look: dict[str, Any]
-    names: float
-    reach: float
-    images: list[Any]
 
 
 def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
@@ -49,48 +41,101 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     All maps have one scale, and all profiles one axis. Of many layers, eight are drawn, spread evenly through the
     network; layers without figures are not.
     """
-    layers, paddings = drawn(responses), _ordered(responses)
+    layers, paddings = drawn_layers(responses), _ordered(responses)
     lines = [{row.padding: row for row in responses.rows if row.layer == layer} for layer in layers]
-    maps = {(row.layer, row.padding): relative(row) for rows in lines for row in rows.values() if row.map is not None}
-    loud = _loud([relative(row) for rows in lines for row in list(rows.values())[:1] if row.map is not None])
-    look = {"cmap": _greyed(cmap or COLOURS, loud), "vmin": -loud, "vmax": loud, "aspect": "auto"}
+    as_trained = [relative(row) for rows in lines for row in [*rows.values()][:1] if row.map is not None]
+    values = np.concatenate([np.abs(values).ravel() for values in as_trained]) if as_trained else np.ones(1)
+    loud = max(float(np.percentile(values, LOUD)), 2 * NOISE)
+    colours = _grey_below_noise(cmap or COLOURS, loud)
     names = max((text_width(line, SMALL) for rows in lines for line in _about(rows)), default=0) + 16
-    shared, boxes = Page(maps, look, names, _reach(lines), []), []
+    reach = _reach(lines)
+    images: list[AxesImage] = []
+
+    def draw_map(
+        row: BorderResponse | None, about: Sequence[str], size: tuple[float, float], figure: Figure, x: float, y: float
+    ) -> None:
+        for i, line in enumerate(about):
+            text_at(figure, x - names, y + PITCH * (i + 0.7), line)
+        ax = axes_at(figure, x, y, *size)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+        if row is None or row.map is None:
+            note = "\n".join(wrap(row.note if row else "", SMALL, size[0]))
+            ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
+            return
+        shown = magnified(relative(row), size)
+        images.append(ax.imshow(shown, colours, aspect="auto", interpolation="nearest", vmin=-loud, vmax=loud))
+
+    def draw_profiles(
+        rows: dict[str | None, BorderResponse], last: bool, high: float, figure: Figure, x: float, y: float
+    ) -> None:
+        ax = axes_at(figure, x, y, PROFILE, high)
+        for i, padding in enumerate(paddings):
+            means = mean_profile([rows[padding]] if padding in rows else [])
+            ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding_name(padding), color=f"C{i}")
+        ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
+        ax.set_ylim(0, reach)
+        ax.set_xlim(-0.4, LINES - 0.6)
+        ax.set_xticks(range(0, LINES, 4))
+        ax.tick_params(labelsize=SMALL)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylabel("E", fontsize=SMALL)
+        if last:
+            ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
+
+    boxes = []
     for i, rows in enumerate(lines):
-        size = _box(next(iter(rows.values())).shape)
+        size, last = _map_size(next(iter(rows.values())).shape), i == len(lines) - 1
         for j, padding in enumerate(paddings):
-            draw = partial(_map, shared, rows.get(padding), [] if j else _about(rows), size)
-            boxes.append(Box(*size, draw, "" if i else named(padding), f"C{j}", left=0 if j else names))
-        draw = partial(_profiles, shared, rows, paddings, i == len(lines) - 1)
-        boxes.append(Box(PROFILE, size[1], draw, left=50, below=24 if i < len(lines) - 1 else 40))
-    title = f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
+            draw = partial(draw_map, rows.get(padding), [] if j else _about(rows), size)
+            boxes.append(Box(*size, draw, "" if i else padding_name(padding), f"C{j}", left=0 if j else names))
+        draw = partial(draw_profiles, rows, last, size[1])
+        boxes.append(Box(PROFILE, size[1], draw, left=50, below=40 if last else 24))
     high = max(sum(box.height for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
-    bar = Box(BAR, high, partial(_bar, shared, loud, high), right=RIGHT)
-    return page(title.removesuffix("."), [_how(responses), READING], boxes, len(paddings) + 1, bar if layers else None)
 
+    def draw_bar(figure: Figure, x: float, y: float) -> None:
+        if images:
+            bar = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, high), extend="both", extendfrac=0.02)
+            bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
+            bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
+            bar.ax.tick_params(labelsize=SMALL)
 
-def _loud(maps: Sequence[Array]) -> float:
-    """Choose the value from which on colours look alike."""
-    values = np.concatenate([np.abs(values).ravel() for values in maps]) if maps else np.ones(1)
-    return max(float(np.percentile(values, LOUD)), 2 * NOISE)
-
-
-def _how(responses: BorderResponses) -> str:
+    title = f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
-    return (
+    how = (
         "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above, grey is "
-        f"noise · the outer {RIM} units magnified · {inputs} ({shortened(responses.inputs, 24)})"
+        f"noise · the outer {RIM} units magnified · {inputs} ({shorten(responses.inputs, 24)})"
     )
+    bar = Box(BAR, high, draw_bar, right=RIGHT)
+    return page(title.removesuffix("."), [how, READING], boxes, len(paddings) + 1, bar if layers else None)
+
+
+def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
+    """Draw the mean over layers of the profiles, a line for each padding; into `ax`, or axes of its own."""
+    if ax is None:
+        ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
+    for padding in responses.paddings:
+        means = mean_profile(responses.under(padding))
+        ax.plot(range(len(means)), means, marker="o", ms=3, label=padding_name(padding))
+    ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
+    ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
+    ax.set_title(f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM)
+    ax.tick_params(labelsize=SMALL)
+    ax.set_ylim(bottom=0)
+    if responses.paddings:
+        ax.legend(fontsize=SMALL, frameon=False)
+    return ax
 
 
 def _ordered(responses: BorderResponses) -> list[str | None]:
-    """Order paddings: the first, then shuffled weights, which geometry alone explains, then others."""
+    """Return the first padding, then shuffled weights, which geometry alone explains, then the others."""
     first, *others = responses.paddings or (None,)
     return [first, *sorted(others, key=lambda padding: padding != SHUFFLED)]
 
 
-def _greyed(name: str, loud: float) -> Any:
-    """Make a colour map that is grey in the middle, where values up to `loud` are no more than noise."""
+def _grey_below_noise(name: str, loud: float) -> ListedColormap:
+    """Return a colour map from -`loud` to `loud` that is grey where values are no more than noise."""
     from matplotlib.colors import ListedColormap, to_rgba
 
     values = np.linspace(-loud, loud, 255)
@@ -100,53 +145,35 @@ def _greyed(name: str, loud: float) -> Any:
 
 
 def _about(rows: dict[str | None, BorderResponse]) -> list[str]:
-    """Name a layer, its channels and the shape of its map."""
     first = next(iter(rows.values()))
     channels = "1 channel" if first.channels == 1 else f"{first.channels} channels"
     return [short_name(first.layer), channels, f"of {first.shape[0]} × {first.shape[1]}"]
 
 
-def drawn(responses: BorderResponses) -> list[str]:
-    """Choose the layers of a picture: all that have figures, or eight of them."""
+def drawn_layers(responses: BorderResponses) -> list[str]:
+    """Return the layers with figures, or eight of them."""
     known = list(dict.fromkeys(row.layer for row in responses.rows if row.map is not None))
     if len(known) <= MOST:
         return known
     return [known[round(i * (len(known) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
-def relative(row: BorderResponse) -> NDArray[np.float64]:
+def relative(row: BorderResponse) -> Array:
     """Subtract the mean of the interior from a response, and divide by the interior's RMS."""
     if row.map is None:
         return np.zeros(row.shape)
     inner = row.map[middle(row.shape[0]), middle(row.shape[1])].mean()
-    response: NDArray[np.float64] = (row.map - inner) / row.scale
+    response: Array = (row.map - inner) / row.scale
     return response
 
 
-def named(padding: str | None) -> str:
-    """Say what a padding is called above its column.
+def padding_name(padding: str | None) -> str:
+    """Return the heading of a padding's column.
 
-    >>> named(None), named("reflect")
+    >>> padding_name(None), padding_name("reflect")
     ('as trained', 'reflect')
     """
     return "shuffled weights" if padding == SHUFFLED else padding or "as trained"
-
-
-def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
-    """Draw the mean over layers of the profiles, a line for each padding; into `ax`, or axes of its own."""
-    if ax is None:
-        ax = new_figure(620, 400).add_axes((0.11, 0.15, 0.85, 0.72))
-    for padding in responses.paddings:
-        means = mean_profile([row for row in responses.under(padding) if row.profiles])
-        ax.plot(range(len(means)), means, marker="o", ms=3, label=named(padding))
-    ax.set_xlabel("distance to the border (rows or columns of the map)", fontsize=MEDIUM)
-    ax.set_ylabel("E, mean over layers and sides", fontsize=MEDIUM)
-    ax.set_title(f"{shortened(responses.title)}, {responses.size[0]} × {responses.size[1]}", fontsize=MEDIUM)
-    ax.tick_params(labelsize=SMALL)
-    ax.set_ylim(bottom=0)
-    if responses.paddings:
-        ax.legend(fontsize=SMALL, frameon=False)
-    return ax
 
 
 def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
@@ -160,6 +187,13 @@ def mean_profile(rows: Sequence[BorderResponse]) -> list[float]:
     return profile
 
 
+def _reach(lines: Sequence[dict[str | None, BorderResponse]]) -> float:
+    """Return the end of the axis of profiles: the highest, but not so far that those as trained become small."""
+    highest = [[max(mean_profile([row]), default=0.0) for row in rows.values()] for rows in lines]
+    most, as_trained = max(map(max, highest), default=0.0), max((tops[0] for tops in highest), default=0.0)
+    return max(1.05 * min(most, TALL * as_trained), LEAST)
+
+
 def magnified(values: Array, size: tuple[float, float]) -> Array:
     """Stretch a map to so many screen pixels (width, height); its outer units have some each, however many there are.
 
@@ -171,87 +205,22 @@ def magnified(values: Array, size: tuple[float, float]) -> Array:
 
 
 def _stretch(n: int, pixels: int) -> Array:
-    """Weigh n units in each screen pixel: the outer ones have some alone, and means are taken between."""
+    """Return the weights of n units in each screen pixel: outer units have pixels of their own, others share them."""
     room = pixels - 2 * RIM * UNIT
     if n * UNIT <= pixels or n <= 2 * RIM or room < 1:
         return np.eye(n)
-    ends = np.concatenate(
-        [
-            np.arange(0, RIM, 1 / UNIT),
-            np.linspace(RIM, n - RIM, room + 1)[:-1],
-            n - np.arange(RIM * UNIT, -1, -1) / UNIT,
-        ]
-    )
+    before, after = np.arange(0, RIM, 1 / UNIT), n - np.arange(RIM * UNIT, -1, -1) / UNIT
+    ends = np.concatenate([before, np.linspace(RIM, n - RIM, room + 1)[:-1], after])
     low, high, units = ends[:-1, None], ends[1:, None], np.arange(n)
-    shared: Array = np.clip(np.minimum(high, units + 1) - np.maximum(low, units), 0, None) / (high - low)
-    return shared
+    weights: Array = np.clip(np.minimum(high, units + 1) - np.maximum(low, units), 0, None) / (high - low)
+    return weights
 
 
-def _map(
-    shared: Page, row: BorderResponse | None, about: Sequence[str], size: tuple[float, float], *place: Any
-) -> None:
-    """Draw one mean response, or why there is none, with the layer's name on the left of the first."""
-    figure, x, y = place
-    for i, line in enumerate(about):
-        text_at(figure, x - shared.names, y + PITCH * (i + 0.7), line)
-    ax = axes_at(figure, x, y, *size)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    if row is None or row.map is None:
-        note = "\n".join(wrapped(row.note if row else "", SMALL, size[0]))
-        ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
-        return
-    shared.images.append(
-        ax.imshow(magnified(shared.maps[row.layer, row.padding], size), interpolation="nearest", **shared.look)
-    )
+def _map_size(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the size of a map in screen pixels, (width, height); a long one is drawn shorter than it is.
 
-
-def _bar(shared: Page, loud: float, high: float, figure: Figure, x: float, y: float) -> None:
-    """Draw the one colour bar."""
-    if shared.images:
-        bar = figure.colorbar(shared.images[0], cax=axes_at(figure, x, y, BAR, high), extend="both", extendfrac=0.02)
-        bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
-        bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
-        bar.ax.tick_params(labelsize=SMALL)
-
-
-def _reach(rows_by_padding: Sequence[dict[str | None, BorderResponse]]) -> float:
-    """Choose how far the axis of profiles reaches: to the highest, but others do not make those as trained small."""
-    highest = [
-        [max(mean_profile([row] if row.profiles else []), default=0.0) for row in rows.values()]
-        for rows in rows_by_padding
-    ]
-    most, own = max(map(max, highest), default=0.0), max((tops[0] for tops in highest), default=0.0)
-    return max(1.05 * min(most, TALL * own), LEAST)
-
-
-def _profiles(
-    shared: Page, rows: dict[str | None, BorderResponse], paddings: Sequence[str | None], last: bool, *place: Any
-) -> None:
-    """Draw E by distance to the border, a line for each padding, over the band of noise."""
-    figure, x, y = place
-    ax = axes_at(figure, x, y, PROFILE, _box(next(iter(rows.values())).shape)[1])
-    for i, padding in enumerate(paddings):
-        row = rows.get(padding)
-        means = mean_profile([row] if row and row.profiles else [])
-        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=named(padding), color=f"C{i}")
-    ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
-    ax.set_ylim(0, shared.reach)
-    ax.set_xlim(-0.4, LINES - 0.6)
-    ax.set_xticks(range(0, LINES, 4))
-    ax.tick_params(labelsize=SMALL)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel("E", fontsize=SMALL)
-    if last:
-        ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
-
-
-def _box(shape: tuple[int, ...]) -> tuple[float, float]:
-    """Size a map in screen pixels (width, height); a long one is drawn shorter than it is.
-
-    >>> _box((16, 16)), _box((16, 160)), _box((160, 16))
+    >>> _map_size((16, 16)), _map_size((16, 160)), _map_size((160, 16))
     ((132, 132.0), (132, 66.0), (66.0, 132))
     """
-    long = max(1 / LONG, min(shape[1] / shape[0], LONG))
-    return (SIDE, SIDE / long) if long >= 1 else (SIDE * long, SIDE)
+    aspect = max(1 / LONG, min(shape[1] / shape[0], LONG))
+    return (SIDE, SIDE / aspect) if aspect >= 1 else (SIDE * aspect, SIDE)

@@ -1,11 +1,10 @@
-"""Figures by the distance to the border and by the place in the image, and fair shares beside."""
+"""Figures by distance from the border and by place in the image, with fair shares beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,39 +18,61 @@ from padviz.scoring.rings.detected import RecallGrid, Rings
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
-WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels of figures, fair shares, the map, and all of them down
-LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around it
-BAR, ITS_TICKS = 12, 40  # screen pixels of the scale of colours, and right of it
+WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels: curves, fair shares, the map, and the height of all
+LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around them
+BAR, BAR_TICKS = 12, 40
 ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
-STEP = 0.1  # at multiples of which the colours of places end
+STEP = 0.1  # the colours of places end at multiples of it
 COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
 
 
-def drawn(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str = "") -> Figure:
-    """Draw the figures of rings with their intervals, and one over a grid of positions, below a title and lines.
+def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str = "") -> Figure:
+    """Draw the figures of rings with their intervals, and one of them over a grid of positions.
 
-    Fair shares stand in a part of their own, labelled by `beside`: they are no cause.
+    Fair shares have a part of their own, labelled by `beside`: they are not a cause.
     """
     aspect = min(max(scored.places.aspect, ASPECTS[0]), ASPECTS[1])
-    size = min(MAP, HIGH * aspect), min(HIGH, MAP / aspect)
-    name, right = next(iter(figures_of(scored))), BAR + ITS_TICKS + 8
-    boxes = [
-        Box(WIDE, HIGH, partial(_curves, scored), "%", left=LEFT, right=LEGEND, below=BELOW),
-        Box(*size, partial(_places, scored, size), f"{name} by place in the image, %", right=right, below=20),
-    ]
+    wide, high = min(MAP, HIGH * aspect), min(HIGH, MAP / aspect)
+
+    def draw_curves(figure: Figure, x: float, y: float) -> None:
+        _draw_curves(axes_at(figure, x, y, WIDE, HIGH), scored)
+
+    def draw_shares(figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, NARROW, HIGH)
+        share = np.array(scored.beside.fair_share if isinstance(scored, Rings) and scored.beside else (), float)
+        ax.axhline(1, lw=0.8, color="0.7")
+        ax.plot(share, "s--", ms=3, lw=1, color="0.4")
+        ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(share, initial=0))))
+        _name_rings(ax, scored, NARROW)
+
+    def draw_places(figure: Figure, x: float, y: float) -> None:
+        image = _draw_places(axes_at(figure, x, y, wide, high), scored, (wide, high))
+        bar = figure.colorbar(image, cax=axes_at(figure, x + wide + 8, y, BAR, high))
+        bar.ax.tick_params(labelsize=SMALL)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+
+    boxes = [Box(WIDE, HIGH, draw_curves, "%", left=LEFT, right=LEGEND, below=BELOW)]
     if isinstance(scored, Rings) and scored.beside:
-        boxes.insert(1, Box(NARROW, HIGH, partial(_shares, scored), beside, left=SHARES, right=12, below=BELOW))
+        boxes.append(Box(NARROW, HIGH, draw_shares, beside, left=SHARES, right=12, below=BELOW))
+    label = f"{next(iter(figures_of(scored)))} by place in the image, %"
+    boxes.append(Box(wide, high, draw_places, label, right=BAR + BAR_TICKS + 8, below=20))
     return page(title, lines, boxes)
 
 
-def _curves(scored: Rings | Bands, figure: Figure, x: float, y: float) -> None:
-    curves(axes_at(figure, x, y, WIDE, HIGH), scored)
+def figures_of(scored: Rings | Bands) -> dict[str, list[Estimate]]:
+    """Return the figures of the rings by name; the first one is also drawn by place."""
+    if isinstance(scored, Bands):
+        return {NAMES[scored.figure]: [band.figure for band in scored.rings]}
+    lines = {"recall": [ring.recall for ring in scored.rings]}
+    for name, iou in zip(scored.rings[0].ap, scored.ious, strict=False):
+        lines[f"AP {iou:g}"] = [ring.ap[name] for ring in scored.rings]
+    return lines | {"AP": [ring.ap["mean"] for ring in scored.rings]}
 
 
-def curves(ax: Axes, scored: Rings | Bands) -> None:
-    """Draw the figures of each ring with their intervals, the outermost first."""
+def _draw_curves(ax: Axes, scored: Rings | Bands) -> None:
     lines = figures_of(scored)
     for k, (name, figures) in enumerate(lines.items()):
         at = np.array([i for i, each in enumerate(figures) if each.value is not None], float)
@@ -62,37 +83,21 @@ def curves(ax: Axes, scored: Rings | Bands) -> None:
         shift, colour = (k - (len(lines) - 1) / 2) * 0.06, COLOURS[k % len(COLOURS)]
         ax.errorbar(at + shift, value, bars, fmt="o-", ms=3, lw=1, color=colour, label=name)
     ax.set_ylim(0, 102)
-    _framed(ax, scored, WIDE)
+    _name_rings(ax, scored, WIDE)
     ax.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.02))
 
 
-def _shares(scored: Rings, figure: Figure, x: float, y: float) -> None:
-    """Draw the mean fair share of each ring, on a scale of its own."""
-    ax = axes_at(figure, x, y, NARROW, HIGH)
-    share = np.array(scored.beside.fair_share if scored.beside else (), float)
-    ax.axhline(1, lw=0.8, color="0.7")
-    ax.plot(share, "s--", ms=3, lw=1, color="0.4")
-    ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(share, initial=0))))
-    _framed(ax, scored, NARROW)
-
-
-def figures_of(scored: Rings | Bands) -> dict[str, list[Estimate]]:
-    """List the figures of each ring by their names."""
-    if isinstance(scored, Bands):
-        return {NAMES[scored.figure]: [band.figure for band in scored.rings]}
-    rings, names = scored.rings, zip(scored.rings[0].ap, scored.ious, strict=False)
-    lines = {"recall": [ring.recall for ring in rings]}
-    lines |= {f"AP {iou:g}": [ring.ap[name] for ring in rings] for name, iou in names}
-    return {**lines, "AP": [ring.ap["mean"] for ring in rings]}
-
-
-def _framed(ax: Axes, scored: Rings | Bands, wide: float) -> None:
-    """Name the rings along an axis, as many as have room."""
-    rings = scored.rings
-    longest = max(text_width(_where(scored, k), SMALL) for k in range(len(rings))) + 8
-    ticks = range(0, len(rings), ceil(longest * len(rings) / wide))
-    ax.set_xticks(ticks, [_where(scored, k) for k in ticks])
-    ax.set_xlim(-0.5, len(rings) - 0.5)
+def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
+    """Label as many rings along an axis as have room."""
+    count, times = len(scored.rings), 1 if scored.of == "px" else 100
+    names = [
+        f"from {ring.first:g}" if ring.last is None else f"{times * ring.first:.3g} to {times * ring.last:.3g}"
+        for ring in scored.rings
+    ]
+    longest = max(text_width(name, SMALL) for name in names) + 8
+    ticks = range(0, count, ceil(longest * count / wide))
+    ax.set_xticks(ticks, [names[k] for k in ticks])
+    ax.set_xlim(-0.5, count - 0.5)
     unit = "px" if scored.of == "px" else "% of half the shorter side"
     ax.set_xlabel(f"distance from the border, {unit}", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
@@ -100,45 +105,33 @@ def _framed(ax: Axes, scored: Rings | Bands, wide: float) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _where(scored: Rings | Bands, k: int) -> str:
-    ring, times = scored.rings[k], 1 if scored.of == "px" else 100
-    return f"from {ring.first:g}" if ring.last is None else f"{times * ring.first:.3g} to {times * ring.last:.3g}"
+def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> AxesImage:
+    """Draw a figure by place in the image, with the number of objects; cells with few of them are hatched."""
+    from matplotlib.patches import Rectangle
 
-
-def _places(scored: Rings | Bands, size: tuple[float, float], figure: Figure, x: float, y: float) -> None:
-    """Draw the map of places, and the scale of its colours."""
-    ax = axes_at(figure, x, y, *size)
-    image = places(ax, scored, size)
-    bar = figure.colorbar(image, cax=axes_at(figure, x + size[0] + 8, y, BAR, size[1]))
-    bar.ax.tick_params(labelsize=SMALL)
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
-
-
-def places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> Any:
-    """Draw a figure by where in the image objects are, and how many; cells with few of them are hatched."""
     spots, name = scored.places, next(iter(figures_of(scored)))
     cells, counts = (spots.recall, spots.objects) if isinstance(spots, RecallGrid) else (spots.figure, spots.count)
     values, few = np.array(cells, float), np.array(counts) < FEW
     low, high = limits(values[~few])
-    image: Any = ax.imshow(values, cmap=colour_map(CMAP), vmin=low, vmax=high, aspect="auto", interpolation="nearest")
-    numbers = name != "IoU" and all(fits(f"of {count}", size, values.shape) for count in np.ravel(counts).tolist())
+    image = ax.imshow(values, cmap=colour_map(CMAP), vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    numbered = name != "IoU" and all(fits(f"of {count}", size, values.shape) for count in np.ravel(counts).tolist())
     for (row, column), value in np.ndenumerate(values):
         if few[row, column]:
-            ax.add_patch(_hatched((column - 0.5, row - 0.5)))
+            corner = column - 0.5, row - 0.5
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
         if not np.isnan(value):
-            text = f"{100 * value:.0f}" + (f" %\nof {counts[row][column]}" if numbers else "")
-            look: Any = {"ha": "center", "va": "center", "fontsize": SMALL, "color": ink(image, value)}
-            ax.text(column, row, text, **look)
+            text = f"{100 * value:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
+            ax.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=ink(image, value))
     ax.set_xticks([])
     ax.set_yticks([])
     of = "pixels" if name == "IoU" else "objects"
     hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
-    ax.set_xlabel("; ".join(filter(None, [f"of so many {of}" if numbers else "", hatched])), fontsize=SMALL)
+    ax.set_xlabel("; ".join(filter(None, [f"of so many {of}" if numbered else "", hatched])), fontsize=SMALL)
     return image
 
 
 def fits(text: str, size: tuple[float, float], cells: tuple[int, ...]) -> bool:
-    """Tell whether a text has room below another one in a cell of a grid, of a size in screen pixels.
+    """Whether a text has room below another one in a cell of a grid, of a size in screen pixels.
 
     >>> fits("of 120", (420, 300), (6, 6)), fits("of 120", (180, 300), (6, 6))
     (True, False)
@@ -147,7 +140,7 @@ def fits(text: str, size: tuple[float, float], cells: tuple[int, ...]) -> bool:
 
 
 def limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Find the ends of the colours: multiples of a tenth about the values.
+    """Return the ends of the colours: multiples of a tenth around the values.
 
     >>> limits(np.array([0.49, 0.84])), limits(np.array([]))
     ((0.4, 0.9), (0.0, 1.0))
@@ -156,9 +149,3 @@ def limits(values: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(np.floor(values.min() / STEP) * STEP), float(np.ceil(values.max() / STEP) * STEP)
     return round(low, 1), round(max(high, low + STEP), 1)
-
-
-def _hatched(corner: tuple[float, float]) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from padviz.counting.shares.summary import percent
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shortened, text_at
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shorten, text_at
 from padviz.figures.layout import Box, grid, page, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Field = tuple[Interval, ...]
-Window = tuple[tuple[float, float], tuple[float, float]]
-PLACES = ("top left", "centre")
+Frame = tuple[tuple[float, float], tuple[float, float]]  # (top, bottom), (left, right)
+PLACES = {"top left": "the unit in the top left corner", "centre": "the unit at the centre"}
 IMAGE, HATCH = "0.88", "////"
-FAR = 4  # times the fields, from where on the image is not shown whole
+FAR = 4  # size of the image, over the fields', from which on it is not shown whole
 AROUND = 0.12  # of the fields, that is shown around them
 LEFT, BELOW, LINE = 56, 44, 20  # screen pixels: ticks and their label, and a line of the key
 
@@ -29,25 +29,31 @@ LEFT, BELOW, LINE = 56, 44, 20  # screen pixels: ticks and their label, and a li
 def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> Figure:
     """Draw receptive fields of the corner and the centre unit of some layers, to one scale.
 
-    What lies outside of the image is padding. The image is drawn whole where it is not much larger.
+    Padding lies outside of the image, which is drawn whole where it is not much larger than the fields.
     """
     check_axes(size, "fields")
-    windows = _windows(units, size)
-    aspect = max((right - left) / (bottom - top) for (top, bottom), (left, right) in windows)
-    columns, wide = grid(len(windows), aspect, (LEFT, BELOW), 900)
+    frames = _frames(units, size)
+    aspect = max((right - left) / (bottom - top) for (top, bottom), (left, right) in frames)
+    columns, wide = grid(len(frames), aspect, (LEFT, BELOW), 900)
     boxes = []
-    for i, (place, window) in enumerate(zip(PLACES, windows, strict=True)):
-        where = "the unit at the centre" if i else "the unit in the top left corner"
-        label = f"{where}: {_measured(next(iter(units.values()))[place], size)}" if len(units) == 1 else where
-        (top, bottom), (left, right) = window
+    for place, frame in zip(PLACES, frames, strict=True):
+        (top, bottom), (left, right) = frame
         high = wide * (bottom - top) / (right - left)
         found = [layer[place] for layer in units.values()]
-        boxes.append(Box(wide, high, partial(_draw, found, window, size, (wide, high)), label, left=LEFT, below=BELOW))
-    name, first = list(units.items())[-1]
-    heading = f"{shortened(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(first['centre'])}"
-    heading += f", and in the corner {_padding(first['top left'], size)}"
+        label = PLACES[place] + (f": {_size(found[0])}, {_padding(found[0], size)}" if len(units) == 1 else "")
+        boxes.append(Box(wide, high, partial(_draw, found, frame, size, (wide, high)), label, left=LEFT, below=BELOW))
+    name, last = list(units.items())[-1]
+    heading = f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(last['centre'])}"
+    heading += f", and in the corner {_padding(last['top left'], size)}"
     line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
-    return page(heading, [line], boxes, columns, _key(units) if len(units) > 1 else None)
+    key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
+
+    def draw_key(figure: Figure, x: float, y: float) -> None:
+        for i, text in enumerate(key):
+            text_at(figure, x, y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
+
+    beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key), draw_key)
+    return page(heading, [line], boxes, columns, beside if len(key) > 1 else None)
 
 
 def fields_of(network: Network, size: Size) -> Figure:
@@ -57,8 +63,8 @@ def fields_of(network: Network, size: Size) -> Figure:
     return fields(units, size, network.title)
 
 
-def _windows(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Window]:
-    """Choose what is shown of both places, on each axis: the image with the fields, or the fields alone."""
+def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Frame]:
+    """Choose the rows and columns shown at both places: the image with the fields, or the fields alone."""
     sides = []
     for axis, n in enumerate(size):
         ends = [[end for layer in units.values() for end in layer[place][axis]] for place in PLACES]
@@ -73,48 +79,41 @@ def _windows(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Windo
 
 
 def _draw(
-    found: Sequence[Field], window: Window, size: Size, box: tuple[float, float], fig: Figure, x: float, y: float
+    found: Sequence[Field], frame: Frame, size: Size, box: tuple[float, float], figure: Figure, x: float, y: float
 ) -> None:
     """Draw the fields of one place, over the image."""
-    ax = axes_at(fig, x, y, *box)
-    whole = (-0.5, size[0] - 0.5), (-0.5, size[1] - 0.5)
-    for i, field in enumerate(found):
-        _rectangle(ax, _edges(field), facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, lw=0, zorder=1)
-    _rectangle(ax, whole, facecolor=IMAGE, zorder=2)
-    for i, field in enumerate(found):
-        _rectangle(ax, _edges(field), facecolor=f"C{i}", alpha=0.12, lw=0, zorder=3)
-        _rectangle(ax, _edges(field), fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
-    _rectangle(ax, whole, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
-    ax.set_xlim(*window[1])
-    ax.set_ylim(*window[0][::-1])
-    tall, across = ((0, n // 2, n - 1) for n in size)
-    ax.xaxis.set_ticks(ticks(across, window[1], box[0]))
-    ax.yaxis.set_ticks(ticks(tall, window[0], box[1], across=False))
-    ax.set_xlabel("column (pixels)" if window[1][1] > size[1] - 1 else "column", fontsize=SMALL)
-    ax.set_ylabel("row (pixels)" if window[0][1] > size[0] - 1 else "row", fontsize=SMALL)
+    ax = axes_at(figure, x, y, *box)
+    image = (-0.5, size[0] - 0.5), (-0.5, size[1] - 0.5)
+    edges = [tuple((first - 0.5, last + 0.5) for first, last in field) for field in found]
+    for i, (rows, cols) in enumerate(edges):
+        _rectangle(ax, (rows, cols), facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, lw=0, zorder=1)
+    _rectangle(ax, image, facecolor=IMAGE, zorder=2)
+    for i, (rows, cols) in enumerate(edges):
+        _rectangle(ax, (rows, cols), facecolor=f"C{i}", alpha=0.12, lw=0, zorder=3)
+        _rectangle(ax, (rows, cols), fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
+    _rectangle(ax, image, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
+    rows, cols = frame
+    ax.set_xlim(*cols)
+    ax.set_ylim(*rows[::-1])
+    down, across = ((0, n // 2, n - 1) for n in size)
+    ax.xaxis.set_ticks(ticks(across, cols, box[0]))
+    ax.yaxis.set_ticks(ticks(down, rows, box[1], across=False))
+    ax.set_xlabel("column (pixels)" if cols[1] > size[1] - 1 else "column", fontsize=SMALL)
+    ax.set_ylabel("row (pixels)" if rows[1] > size[0] - 1 else "row", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
     ax.ticklabel_format(style="plain", useOffset=False)
     ax.spines[:].set_visible(False)
 
 
-def _edges(field: Field) -> Window:
-    (top, bottom), (left, right) = field
-    return (top - 0.5, bottom + 0.5), (left - 0.5, right + 0.5)
-
-
-def _rectangle(ax: Axes, edges: Window, **look: Any) -> None:
+def _rectangle(ax: Axes, frame: Frame, **look: Any) -> None:
     from matplotlib.patches import Rectangle
 
-    (top, bottom), (left, right) = edges
+    (top, bottom), (left, right) = frame
     ax.add_patch(Rectangle((left, top), right - left, bottom - top, **look))
 
 
-def _measured(field: Field, size: Size) -> str:
-    return f"{_size(field)}, {_padding(field, size)}"
-
-
 def _size(field: Field) -> str:
-    """Write the size of a field.
+    """Format the size of a field.
 
     >>> _size(((-2, 2), (0, 6)))
     '5 × 7 px'
@@ -123,7 +122,7 @@ def _size(field: Field) -> str:
 
 
 def _padding(field: Field, size: Size) -> str:
-    """Say how much of a field lies outside of the image.
+    """Format the share of a field that lies outside of the image.
 
     >>> _padding(((-2, 2), (0, 6)), (9, 9)).split(), _padding(((0, 2), (0, 6)), (9, 9))
     (['40.0', '%', 'padding'], 'no padding')
@@ -133,14 +132,3 @@ def _padding(field: Field, size: Size) -> str:
         whole *= last - first + 1
         inside *= max(min(last, n - 1) - max(first, 0) + 1, 0)
     return f"{percent(1 - inside / whole)} padding".replace(" ", "\xa0", 1) if inside < whole else "no padding"
-
-
-def _key(units: Mapping[str, Mapping[str, Field]]) -> Box:
-    """Name the layers in their colours, with the sizes of their fields."""
-    words = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
-
-    def draw(figure: Figure, x: float, y: float) -> None:
-        for i, text in enumerate(words):
-            text_at(figure, x, y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
-
-    return Box(max(text_width(text, MEDIUM) for text in words), LINE * len(words), draw)

@@ -1,4 +1,4 @@
-"""One layer cell by cell."""
+"""One layer cell by cell: the padded image in letters, the uses of each pixel, and the taps that read one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from padviz.figures.canvas import SMALL, axes_at
 from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.figures.layout import Box, page, text_width
-from padviz.geometry.one_layer import Illustration
+from padviz.geometry.one_layer import Count, Illustration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL, TEXT = 36, 9  # screen pixels of a cell, and points of all that is written in one, where it fits
-LARGER = 3.0  # times, that cells of taps may be
+CELL, TEXT = 36, 9  # screen pixels of a cell, and points of the text in it, where it fits
+LARGER = 3.0  # zoom of the taps' cells, at most
 Grid = Sequence[Sequence[Any]]
 
 
@@ -29,86 +29,56 @@ def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None
     grids: list[list[Grid]] = [
         [each.padded, each.uses, *([each.taps(*pixel)] if pixel else [])] for each in illustrations
     ]
-    points = _points([grid for row in grids for grid in row])
+    longest = max(text_width(_text(value), TEXT) for row in grids for grid in row for cells in grid for value in cells)
+    points = min(TEXT, TEXT * (CELL - 4) / longest)
+    colours = colour_map(cmap or CMAP)
+
+    def draw(
+        shown: Illustration, j: int, grid: Grid, size: tuple[float, float], figure: Figure, x: float, y: float
+    ) -> None:
+        ax = axes_at(figure, x, y, *size)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if j == 0:
+            _draw_padded_image(ax, shown, points)
+            return
+        values = np.array([[float(value) for value in row] for row in grid])
+        image = ax.imshow(values, colours, vmin=0, vmax=most if j == 1 else values.max() or 1, aspect="auto")
+        for (row, col), value in np.ndenumerate(values):
+            text = _text(grid[row][col])
+            ax.text(col, row, text, ha="center", va="center", size=points, color=ink(image, value))
+
     boxes = []
     for each, row in zip(illustrations, grids, strict=True):
         for j, grid in enumerate(row):
             label = f"{each.scheme}: {names[j]}"
-            size = _size(each, grid, j)
-            draw = partial(_cells, each, j, grid, size, (most, colour_map(cmap or CMAP), points))
-            boxes.append(Box(*size, draw, label, right=max(text_width(label, SMALL) - size[0], 0)))
+            zoom = max(min(len(each.padded) / len(grid), LARGER), 1) if j == 2 else 1
+            size = len(grid[0]) * (CELL * zoom), len(grid) * (CELL * zoom)
+            right = max(text_width(label, SMALL) - size[0], 0)
+            boxes.append(Box(*size, partial(draw, each, j, grid, size), label, right=right))
     first = illustrations[0]
     window, (high, across) = first.windows[0], first.size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
-    title = f"{window.kernel} × {window.kernel} kernel: {_found(first)}"
+    corner, middle = (_times(first.uses[i][j]) for i, j in ((0, 0), (high // 2, across // 2)))
+    title = f"{window.kernel} × {window.kernel} kernel: "
+    title += f"with {first.scheme} padding a corner is used {corner}, the middle {middle}"
     return page(title, [line], boxes, len(names) * (2 if len(illustrations) > 2 else 1))
 
 
-def _found(first: Illustration) -> str:
-    """Say how often a corner and a pixel in the middle are used."""
-    corner, middle = first.uses[0][0], first.uses[first.size[0] // 2][first.size[1] // 2]
-    return f"with {first.scheme} padding a corner is used {_times(corner)}, the middle {_times(middle)}"
-
-
-def _times(count: Any) -> str:
+def _times(count: Count) -> str:
     return "once" if count == 1 else f"{_text(count)} times"
 
 
-def _text(value: Any) -> str:
+def _text(value: str | Count) -> str:
     return str(value) if len(str(value)) < 6 else f"{float(value):.2f}"
 
 
-def _points(grids: Sequence[Grid]) -> float:
-    """Choose the size of all texts, so that the longest fits a cell."""
-    longest = max(text_width(_text(value), TEXT) for grid in grids for row in grid for value in row)
-    return min(TEXT, TEXT * (CELL - 4) / longest)
-
-
-def _size(illustration: Illustration, grid: Grid, which: int) -> tuple[float, float]:
-    """Size a grid in screen pixels (width, height); taps are larger where there is room."""
-    room = min(len(illustration.padded) / len(grid), LARGER)
-    cell = CELL * max(room, 1) if which == 2 else CELL
-    return len(grid[0]) * cell, len(grid) * cell
-
-
-def _cells(
-    illustration: Illustration,
-    which: int,
-    grid: Grid,
-    size: tuple[float, float],
-    look: tuple[float, Any, float],
-    *at: Any,
-) -> None:
-    """Draw the padded image in letters, on grey where it is padding; or counts in the colours of a heat map."""
-    figure, x, y = at
-    most, colours, points = look
-    ax = axes_at(figure, x, y, *size)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    if which == 0:
-        _lettered(ax, illustration, points)
-    else:
-        _counted(ax, grid, most if which == 1 else None, colours, points)
-
-
-def _counted(ax: Axes, grid: Grid, most: float | None, colours: Any, points: float) -> None:
-    """Draw counts in the colours of a heat map from 0 to `most`, each written in its cell."""
-    values = np.array([[float(value) for value in row] for row in grid])
-    image = ax.imshow(values, cmap=colours, vmin=0, vmax=most or values.max() or 1, aspect="auto")
-    for (row, col), value in np.ndenumerate(values):
-        text = _text(grid[row][col])
-        ax.text(col, row, text, ha="center", va="center", size=points, color=ink(image, value))
-
-
-def _lettered(ax: Axes, illustration: Illustration, points: float) -> None:
-    """Draw the padded image: letters, on grey where they are padding."""
-    rows, cols = len(illustration.padded), len(illustration.padded[0])
-    inside = np.zeros((rows, cols))
-    inside[
-        illustration.before[0] : illustration.before[0] + illustration.size[0],
-        illustration.before[1] : illustration.before[1] + illustration.size[1],
-    ] = 1
+def _draw_padded_image(ax: Axes, shown: Illustration, points: float) -> None:
+    """Write the letters of the padded image, on grey where they are padding."""
+    (top, left), (high, wide) = shown.before, shown.size
+    inside = np.zeros((len(shown.padded), len(shown.padded[0])))
+    inside[top : top + high, left : left + wide] = 1
     ax.imshow(inside, cmap="gray", vmin=-4, vmax=1, aspect="auto")
-    for row, letters in enumerate(illustration.padded):
+    for row, letters in enumerate(shown.padded):
         for col, letter in enumerate(letters):
             ax.text(col, row, letter, ha="center", va="center", size=points)

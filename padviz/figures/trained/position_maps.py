@@ -1,0 +1,221 @@
+"""Maps by position in the image: the scores of a stimulus with their blind spots, and what is seen of a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from padviz.counting.shares.summary import percent
+from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shorten
+from padviz.figures.colours import CMAP, colour_map
+from padviz.figures.layout import Box, grid, page, ticks
+from padviz.trained.detecting.detectability import Detectability, PositionMap
+from padviz.trained.trying.seen import Array, Seen
+from padviz.trained.trying.wording import with_ends
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+LEFT, BELOW, BAR = 52, 44, 13  # screen pixels: ticks and their labels, and the colour bar
+NARROW = 0.5  # aspect, width over height, of a map alone, at least
+# Detection, in screen pixels: above a map; right of the bar; a map, at least; all maps; one alone
+LABEL, RIGHT, LEAST, WIDE, ALONE = 44, 66, 110, 1080, 420
+SEEN_LABEL, SEEN_RIGHT, SEEN_LEAST, SEEN_WIDE = 40, 50, 120, 900
+COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"  # of scores; where no contrast is enough; of blind spots
+
+
+def detected(scores: Detectability, cmap: str | None = None) -> Figure:
+    """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0."""
+    count = len(scores.maps)
+    aspect = _step(scores.lefts) * len(scores.lefts) / (_step(scores.tops) * len(scores.tops))
+    aspect = max(aspect, NARROW) if count == 1 else aspect
+    columns, wide = grid(count, aspect, (LEFT, BELOW + LABEL), WIDE)
+    wide = max(min(wide, ALONE * min(max(aspect, 1), 2)) if count == 1 else wide, LEAST)
+    size = wide, max(wide / aspect, LEAST / 2)
+    images: list[AxesImage] = []
+
+    def draw(i: int, figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, *size)
+        images.append(_draw_scores(ax, scores, scores.maps[i], cmap))
+        _set_ticks(ax, [(at[0], at[len(at) // 2], at[-1]) for at in (scores.tops, scores.lefts)], size)
+        down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
+        ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "", fontsize=SMALL)
+        ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "", fontsize=SMALL)
+
+    def draw_bar(figure: Figure, x: float, y: float) -> None:
+        bar = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1]))
+        parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
+        at = [_most(scores) * part for part in parts]
+        bar.set_ticks(at, labels=[f"{value:.2g}" for value in at])
+        bar.ax.tick_params(labelsize=SMALL)
+        bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
+
+    boxes = [
+        Box(*size, partial(draw, i), _label(score_map), left=LEFT, below=BELOW)
+        for i, score_map in enumerate(scores.maps)
+    ]
+    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
+    return page(title, _lines(scores), boxes, columns, Box(BAR, size[1], draw_bar, right=RIGHT))
+
+
+def plot_detected(scores: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
+    """Draw one map alone into `ax`, with a title; without `ax`, return the first axes of `detected`."""
+    if ax is None:
+        return detected(scores).axes[0]
+    score_map = next((score_map for score_map in scores.maps if score_map.padding == padding), scores.maps[0])
+    ax.figure.colorbar(_draw_scores(ax, scores, score_map, None), ax=ax, fraction=0.046, pad=0.03)
+    ax.set_aspect("equal")
+    ax.set_title(f"{shorten(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
+    return ax
+
+
+def _blindness(scores: Detectability) -> str:
+    """Return how much is blind as trained, and under the padding with the fewest blind spots."""
+    first, *others = scores.maps
+    if first.blind is None:
+        return "no blind spots known"
+    words = f"blind at {percent(first.blind)} of the positions"
+    known = [(other.blind, other.padding) for other in others if other.blind is not None]
+    if known:
+        best, padding = min(known, key=lambda pair: pair[0])
+        words += f" {first.padding or 'as trained'}, at {percent(best)} with {padding} padding"
+    return words
+
+
+def _draw_scores(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | None) -> AxesImage:
+    """Draw one map, each score at its position, with a line around blind spots."""
+    from matplotlib.collections import LineCollection
+
+    steps = _step(scores.tops), _step(scores.lefts)
+    colours = colour_map(cmap or (f"{COLOURS}_r" if score_map.threshold else COLOURS)).with_extremes(bad=UNSEEN)
+    values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
+    image = _draw_map(ax, values, colours, _most(scores), _extent(scores.tops, scores.lefts, steps))
+    hidden = np.pad(score_map.hidden, 1)
+    tops = [scores.tops[0] + (i - 0.5) * steps[0] for i in range(len(scores.tops) + 1)]
+    lefts = [scores.lefts[0] + (j - 0.5) * steps[1] for j in range(len(scores.lefts) + 1)]
+    lines = []
+    for i, j in zip(*np.nonzero(hidden[1:, 1:-1] != hidden[:-1, 1:-1]), strict=True):
+        lines.append([(lefts[j], tops[i]), (lefts[j + 1], tops[i])])
+    for i, j in zip(*np.nonzero(hidden[1:-1, 1:] != hidden[1:-1, :-1]), strict=True):
+        lines.append([(lefts[j], tops[i]), (lefts[j], tops[i + 1])])
+    ax.add_collection(LineCollection(lines, colors=OUTLINE, linewidths=1.2, clip_on=False), autolim=False)
+    return image
+
+
+def _label(score_map: PositionMap) -> str:
+    name = score_map.padding or "as trained"
+    if score_map.least is None or score_map.most is None:
+        return f"{name}\n{'NaN everywhere' if score_map.lost == 1 else 'no contrast is enough'}"
+    spots = "no blind spots known" if score_map.blind is None else f"{percent(score_map.blind)} blind spots"
+    return f"{name}\n{score_map.least:.3g} to {score_map.most:.3g}, {spots}"
+
+
+def _lines(scores: Detectability) -> tuple[str, str]:
+    """Return what was shown, at which contrast, and the meaning of the outline."""
+    first = scores.maps[0]
+    what = "contrast needed" if first.threshold else "score"
+    what += " to lose it" if first.below else ""
+    at = "shift of the picture" if scores.shifted else "position, of the upper left corner"
+    if scores.shifted:
+        stimulus = f"{shorten(scores.stimulus, 40)}, shifted under the frame"
+    else:
+        stimulus = shorten(scores.stimulus, 60)
+        if not first.threshold:
+            stimulus += f" at a contrast of {scores.contrast:.2g}"
+            if first.median is not None:
+                stimulus += f", where the median score {first.padding or 'as trained'} is {first.median:.2g}"
+    output = "output" if scores.output == "output" else f"output {shorten(scores.output, 40)}"
+    class_ = "" if scores.class_ is None else f", class {scores.class_}"
+    outline = "more than twice the median contrast" if first.threshold else "less than half of the median score"
+    return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
+
+
+def _most(scores: Detectability) -> float:
+    """Return the value at the end of the colours: 1 for scores, and of contrasts the largest that is enough."""
+    if not scores.maps[0].threshold:
+        return 1.0
+    needed = [score_map.most for score_map in scores.maps if score_map.most is not None]
+    return max(needed, default=1.0)
+
+
+def _step(at: tuple[int, ...]) -> int:
+    return at[1] - at[0] if len(at) > 1 else 8
+
+
+def seen(found: Seen) -> Figure:
+    """Draw two maps, what is seen and usage, each on a scale from 0 to its largest value."""
+    aspect = max(found.size[1] / found.size[0], NARROW)
+    columns, wide = grid(2, aspect, (LEFT, BELOW + SEEN_LABEL), SEEN_WIDE)
+    size = wide, max(wide / aspect, SEEN_LEAST)
+    images: list[AxesImage] = []
+
+    def draw(values: Array, first: bool, figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, *size)
+        images.append(_draw_seen(ax, found, values))
+        named = (first or columns == 1) and size[1] > SEEN_LEAST
+        ax.set_ylabel("middle of the patch, px" if named else "", fontsize=SMALL)
+        middles = [[round(at[i] + found.patch / 2) for i in (0, len(at) // 2, -1)] for at in (found.tops, found.lefts)]
+        _set_ticks(ax, middles, size)
+
+    def draw_bar(figure: Figure, x: float, y: float) -> None:
+        figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1])).ax.tick_params(labelsize=SMALL)
+
+    labels = f"seen: change of the output under a patch of {found.patch} px", "usage there; both over the largest"
+    boxes = [
+        Box(*size, partial(draw, values, i == 0), label, left=LEFT, below=BELOW)
+        for i, (values, label) in enumerate(zip((found.values, found.usage), labels, strict=True))
+    ]
+    title = f"{shorten(found.title, 44)}, {found.size[0]} × {found.size[1]}"
+    title += f": the edge is seen at {percent(found.edge.value or 0, 0)} of the inside"
+    title += f", counts say {percent(found.edge_usage, 0)}"
+    by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
+    line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
+    return page(title, [line], boxes, columns, Box(BAR, size[1], draw_bar, right=SEEN_RIGHT))
+
+
+def plot_seen(found: Seen, ax: Axes | None = None) -> Axes:
+    """Draw the map of what is seen into `ax`; without it, return the first axes of `seen`."""
+    if ax is None:
+        return seen(found).axes[0]
+    image = _draw_seen(ax, found, found.values)
+    ax.set_aspect("equal")
+    ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    return ax
+
+
+def _draw_seen(ax: Axes, found: Seen, values: Array) -> AxesImage:
+    """Draw one map over its largest value, each place at the middle of its patch."""
+    down, across = ((at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts))
+    extent = _extent(found.tops, found.lefts, (down, across), found.patch / 2)
+    image = _draw_map(ax, values / (float(values.max()) or 1.0), colour_map(CMAP), 1, extent)
+    ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
+    return image
+
+
+def _extent(
+    tops: Sequence[int], lefts: Sequence[int], steps: tuple[float, float], shift: float = 0
+) -> tuple[float, float, float, float]:
+    """Return the sides of a map whose cells are centred on the positions: left, right, bottom, top."""
+    down, across = (step / 2 for step in steps)
+    return lefts[0] + shift - across, lefts[-1] + shift + across, tops[-1] + shift + down, tops[0] + shift - down
+
+
+def _draw_map(
+    ax: Axes, values: Array, colours: Colormap, most: float, extent: tuple[float, float, float, float]
+) -> AxesImage:
+    image = ax.imshow(values, colours, aspect="auto", interpolation="nearest", vmin=0, vmax=most, extent=extent)
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def _set_ticks(ax: Axes, ends: Sequence[Sequence[int]], size: tuple[float, float]) -> None:
+    """Set ticks at a first, a middle and a last position down and across, as far as there is room."""
+    ax.xaxis.set_ticks(ticks(ends[1], ax.get_xlim(), size[0]))
+    ax.yaxis.set_ticks(ticks(ends[0], ax.get_ylim(), size[1], across=False))
