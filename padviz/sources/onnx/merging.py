@@ -69,7 +69,7 @@ def reduced(node: Node) -> Value:
     x = node.tensor(0)
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
-        return node.arranger.settled(x)
+        return node.arranger.unsplit(x)
     return over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
 
 

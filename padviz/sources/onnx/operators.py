@@ -177,7 +177,7 @@ def norm(node: Node) -> Result:
     if vectors := [other for other in read if isinstance(other, Map)]:
         if not all(node.trace.pooled[vector.at] for vector in vectors):
             raise Stuck("joins several maps")
-        x = node.arranger.settled(x)
+        x = node.arranger.unsplit(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
         x = Map(x.known, layer)
     if node.op != "BatchNormalization":

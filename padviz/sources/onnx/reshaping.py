@@ -145,7 +145,7 @@ def gather_nd(node: Node) -> Value:
                 return node.head()
             ops.append(Adaptive(out))
             dims += [whole(role, out), (Block(bins, "bins"),)]
-        layer = node.trace.add(node.title, "adaptive", (node.arranger.settled(x).at,), ops)
+        layer = node.trace.add(node.title, "adaptive", (node.arranger.unsplit(x).at,), ops)
         return Map((*dims, *x.known[len(axes) :]), layer)
     return node.head()
 

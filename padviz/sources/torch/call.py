@@ -239,11 +239,11 @@ class Call(calls.Call):
 
     def unmix(self) -> None:
         """Flatten what has rows, columns and channels in one dimension, in all that it reads."""
-        self._change(lambda value: self.arranger.unmixed(self.name("line"), value))
+        self._change(lambda value: self.arranger.without_mixed(self.name("line"), value))
 
-    def settle(self) -> None:
+    def unsplit(self) -> None:
         """Lay out what is pending in all that it reads."""
-        self._change(self.arranger.settled)
+        self._change(self.arranger.unsplit)
 
     def _change(self, change: Callable[[Map], Map]) -> None:
         for tensor in self.tensors:
@@ -279,15 +279,12 @@ class Call(calls.Call):
     def sources(self) -> list[int]:
         return self.inputs
 
-    def lost(self, why: str) -> Value:
-        raise Stuck(why)
+    def stuck(self, error: Stuck) -> Value:
+        return self.broken_by(error)
 
-    def stuck(self, why: str, flattened: bool) -> Value:
-        return self.cut(why, "reads a flattened map as an image") if flattened and self.pointwise else self.broken(why)
-
-    def joined_up(self, maps: Sequence[Map]) -> Value:
+    def join_flattened(self, maps: Sequence[Map]) -> Value:
         if len(maps) > 1:
-            return self.cut(JOINS, JOINS)
+            return self.broken(JOINS, head=JOINS)
         pooled = self.pool(*maps)  # tokens beside positions: no map any more
         self.trace.tokens.add(pooled.at)
         return pooled

@@ -119,7 +119,7 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:
-        return call.ended(WHY)
+        return call.broken(WHY, head=WHY, firm=True)
     call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
     call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
     return follow(call)

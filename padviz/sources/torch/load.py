@@ -245,7 +245,7 @@ def trace(
     """
     laid = Trace(where, size)
     tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
-    tracer.arranger.tokens = tokens
+    tracer.arranger.follow_tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
@@ -275,7 +275,7 @@ def trace(
     except Stopped as end:
         if end.error:
             raise end.error from None
-    if tokens and tracer.arranger.put and not tracer.arranger.taken:
+    if tokens and tracer.arranger.tokens_added and not tracer.arranger.tokens_removed:
         return trace(module, where, reading, channels, size, watch, tokens=False)
     return laid
 
@@ -288,13 +288,13 @@ def _as_output(laid: Trace, value: Map) -> int:
         return laid.add("flatten", "global", (at,))
     if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at
-    return laid.add(f"{laid.layers[laid.seen(at)].name}.output", "identity", (at,))
+    return laid.add(f"{laid.layers[laid.without_norms(at)].name}.output", "identity", (at,))
 
 
 def _goes_on(laid: Trace, at: int) -> bool:
     """Tell whether anything but a head reads a layer, or a norm that passes it on."""
     readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and i not in laid.heads]
-    return any(laid.seen(i) == i or _goes_on(laid, i) for i in readers)
+    return any(laid.without_norms(i) == i or _goes_on(laid, i) for i in readers)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def along(call: Call, input: Any, dim: Any = None, *args: Any, **options: Any) -
         return products.along(call, value, [dim % input.ndim], f"{call.op} over positions")
     if positions(value.known[dim]):
         raise Stuck("joins one half of the rows or columns with the other")
-    halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.settled(value).at] * 2)
+    halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(value).at] * 2)
     return call.shaped(replace(value, layer=halves))  # a product of two slices
 
 
@@ -122,7 +122,7 @@ def ordered(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     dim = options.get("dim", given[0] if given and not isinstance(given[0], bool) else -1)
     value, n = call.map(input), tensors_in(call.out)[0].shape[dim]
     if has_positions(value.known[dim]):
-        return call.cut(WHY, WHY)
+        return call.broken(WHY, head=WHY)
     dim %= input.ndim
     return call.shaped(replace(value, dims=(*value.known[:dim], plain(n), *value.known[dim + 1 :])))
 

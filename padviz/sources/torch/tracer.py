@@ -200,7 +200,7 @@ class Tracer(TorchFunctionMode):
                 what = f"{op} {READING}, and {left} has not run by then"
                 trace.ends = {trace.broken(call.name(), [last, *sorted(ends)], what)}
             else:
-                trace.ends = ends | {call.ended(READING).at}
+                trace.ends = ends | {call.broken(READING, head=READING, firm=True).at}
         raise Stopped
 
     @property

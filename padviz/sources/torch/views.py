@@ -160,7 +160,7 @@ def _whole_index(index: Any, ndim: int) -> list[Any]:
 
 def setitem(call: Call, input: Any, index: Any, new: Any) -> Result:
     """Write in place: around what is written into a constant is padding; among channels, both are there now."""
-    call.settle()
+    call.unsplit()
     value, source = call.of(input), call.of(new)
     items, shape = _whole_index(index, input.ndim), input.shape
     whole = [isinstance(item, slice) and item.indices(n) == (0, n, 1) for item, n in zip(items, shape, strict=False)]
@@ -198,7 +198,7 @@ def cat(call: Call, tensors: Sequence[Any], dim: int = 0, **options: Any) -> Res
         return pointwise(call)
     along = [value.known[dim] for value in call.spatial]
     if len(along) > 1 and any(has_positions(own) and not is_positions(own) for own in along):
-        return call.joined_up(call.spatial)
+        return call.join_flattened(call.spatial)
     call.unmix()
     if not call.spatial:
         return call.without_positions()

@@ -214,7 +214,7 @@ def repeat_interleave(
 ) -> Result:
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
-    value = call.arranger.settled(call.map(input))
+    value = call.arranger.unsplit(call.map(input))
     if is_channels(value.known[dim]):
         return call.shaped(value)
     if not (role := axis_of(value.known[dim])):

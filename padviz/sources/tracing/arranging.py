@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padviz.axis.operations import Adaptive, Op, Window, out_size
 from padviz.axis.resize import Resize
@@ -36,16 +39,21 @@ from padviz.sources.tracing.axis_labels import (
 from padviz.sources.tracing.trace import Trace
 
 MOST_PARTS = 1024  # crops that one space-to-depth may take
-Cuts = tuple[tuple[str, int], ...]
+Cuts = tuple[tuple[str, int], ...]  # after how many rows of which axis
+Ranges = Mapping[str, range]  # rows or columns, by their axis
 V = TypeVar("V", bound="Value")
 
 
 class Stuck(Exception):
-    """A tensor cannot be followed through an operation; it matters only if a target depends on it."""
+    """An operation that cannot be followed; it matters only if a target depends on it.
 
+    Either an image is read where rows and columns were `flattened` to one dimension, each position being there, or
+    these were `mixed` for good.
+    """
 
-class Flattened(Stuck):
-    """Rows and columns are one dimension beside channels: each position is there, but no image."""
+    def __init__(self, why: str, *, flattened: bool = False, mixed: bool = False) -> None:
+        super().__init__(why)
+        self.flattened, self.mixed = flattened, mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Value:
 
     @property
     def sources(self) -> frozenset[int]:
-        """The layers it depends on, as far as outputs are concerned."""
+        """The layers that it depends on."""
         return frozenset()
 
     def activated(self: V, dims: Dims | None) -> V:
@@ -76,7 +84,7 @@ class Value:
         return replace(self, dims=dims)
 
     def part_of(self: V, dims: Dims, part: object) -> V:
-        """Take a part of its channels, or others made of them, in such dimensions."""
+        """Pick some of its channels, or make others of them; `part` identifies which."""
         return replace(self, dims=dims)
 
 
@@ -84,15 +92,15 @@ class Value:
 class Map(Value):
     """A `layer`, by its position in the trace, in some arrangement.
 
-    It has `acted` once an activation was applied to it since its layer; `part` says which of the layer's channels it
-    has, where not all; `by` is the name that a split of its rows or columns gets. Of scores, `windows` says after how
-    many rows and columns the last window is cut in two.
+    `acted`: an activation was applied since its layer. `part`: which of the layer's channels it has, where not all.
+    `split_name`: what the layer is called that a pending split of rows or columns will become. `windows`, of scores:
+    after how many rows and columns a mask cuts the last window in two.
     """
 
     layer: int
     acted: bool = False
     part: tuple[object, ...] = ()
-    by: str = ""
+    split_name: str = ""
     windows: Cuts = ()
 
     @property
@@ -112,7 +120,7 @@ class Map(Value):
 
 @dataclass(frozen=True, slots=True)
 class Head(Value):
-    """What is no map any more: it is made of the layers `behind`, `flattened` if all of these were, or are vectors."""
+    """What is no map any more: it is made of the layers `behind`; `flattened` if all of these were, or are vectors."""
 
     behind: frozenset[int] = frozenset()
     flattened: bool = False
@@ -126,8 +134,8 @@ class Head(Value):
 class Constant(Value):
     """Numbers: in an `array` where they are few, or else by what works them out `later`."""
 
-    array: Any = None
-    later: Any = None
+    array: NDArray[np.generic] | None = None
+    later: object = None
 
 
 def whole_axes(dim: Sequence[Factor]) -> set[str]:
@@ -139,76 +147,74 @@ def whole_axes(dim: Sequence[Factor]) -> set[str]:
 
 
 def in_places(dims: Dims) -> Dims:
-    """Make places of the inner parts of axes, and whole axes of the outer ones."""
-    return tuple(tuple(map(_placed, dim)) for dim in dims)
+    """Turn the inner parts of split axes into places of a block, and the outer parts into whole axes."""
 
+    def placed(factor: Factor) -> Factor:
+        if not isinstance(factor, Axis) or factor.looked:
+            return factor
+        return Block(factor.size, factor.role) if factor.inner else replace(factor, step=1)
 
-def _placed(factor: Factor) -> Factor:
-    if not isinstance(factor, Axis) or factor.looked:
-        return factor
-    return Block(factor.size, factor.role) if factor.inner else replace(factor, step=1)
+    return tuple(tuple(map(placed, dim)) for dim in dims)
 
 
 @dataclass
 class Arranger:
-    """A trace, and the crops and blocks that were laid for slices and splits: each once, however many read it.
+    """Lays the layers that slices, rolls and splits of a trace become: each once, however many calls read it.
 
-    `block` is what stands between the name of a split and the places of its blocks; a `batch` is images. `rows` are
-    layers that were cropped or mirrored, with what they were made of and which rows of that they are.
+    `laid` has these by what they are made of; `crops` and `rolls` say of each the layer that it is cropped (or
+    mirrored) out of and which rows it has, and how far that was rolled. `block_norms` are norms over the places of such
+    blocks, with the layer before them.
     """
 
     trace: Trace
-    block: str = "."
-    batch: int = 1
-    tokens: bool = False  # whether to follow positions beside tokens; whether there were some; and were taken away
-    put: bool = False
-    taken: bool = False
-    laid: dict[tuple[str, int, Any], int] = field(default_factory=dict)  # by what was laid: crops, rolls, blocks
-    rows: dict[int, tuple[int, dict[str, range]]] = field(default_factory=dict)
-    rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)  # layers, and what was moved how far
-    by_blocks: dict[tuple[int, tuple[int, ...]], int] = field(
-        default_factory=dict
-    )  # norms over these, and what they read
+    block: str = "."  # between the name of a split and the places of its blocks
+    batch: int = 1  # images
+    follow_tokens: bool = False  # whether positions beside tokens are followed
+    tokens_added: bool = False
+    tokens_removed: bool = False
+    laid: dict[tuple[object, ...], int] = field(default_factory=dict)
+    crops: dict[int, tuple[int, Ranges]] = field(default_factory=dict)
+    rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    block_norms: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
 
-    def seen(self, x: Map) -> tuple[object, ...]:
-        """Identify what paths see of a map: the layer, without a norm over it, and the slice of its channels."""
-        return self.trace.seen(x.at), x.part
+    def identity(self, x: Map) -> tuple[object, ...]:
+        """Identify what paths see of a map: the layer, without a norm over it, and the part of its channels."""
+        return self.trace.without_norms(x.at), x.part
 
-    def settled(self, x: V) -> V:
-        """Lay out rows that became channels, which are pending in a value, as several crops."""
+    def unsplit(self, x: V) -> V:
+        """Lay the splits of rows and columns that are pending in a value: as space-to-depth."""
         if not isinstance(x, Map):
             return x
         inner = [part for part in inner_parts(*(x.dims or ())) if not part.looked]
         blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
-            with self.trace.made_by(x.by):
-                layer = self.space_to_depth(x.by, x.at, blocks)
+            with self.trace.made_by(x.split_name):
+                layer = self.space_to_depth(x.split_name, x.at, blocks)
             x = replace(x, layer=layer, dims=in_places(x.known))
-        return cast("V", replace(cast("Map", x), by=""))
+        return cast("V", replace(cast("Map", x), split_name=""))
 
-    def in_step(self, values: Sequence[Map]) -> list[Map]:
-        """Arrange values so that one layer can join them: settled, unless rows and columns are split alike in all."""
+    def split_alike(self, values: Sequence[Map]) -> list[Map]:
+        """Lay pending splits so that one layer can join the values, unless all maps are split alike."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
-        split = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
-        return [*values] if len(split) == 1 else [*map(self.settled, values)]
+        splits = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
+        return [*values] if len(splits) == 1 else [*map(self.unsplit, values)]
 
     def rows_of(self, layer: int, parts: Mapping[str, slice] | None = None) -> tuple[int, dict[str, range]]:
-        """Find what a layer was cropped out of, or itself, and which rows of that it, or some `parts` of it, are."""
-        base, before = self.rows.get(layer, (layer, {}))
+        """Return what a layer was cropped out of, or itself, and which rows of that it, or some `parts` of it, are."""
+        base, before = self.crops.get(layer, (layer, {}))
         whole = dict(zip(self.trace.axes, map(range, self.trace.sizes[base]), strict=True))
         runs = {role: before.get(role, run) for role, run in whole.items()}
         runs |= {role: runs[role][part] for role, part in (parts or {}).items()}
         return base, {role: run for role, run in runs.items() if run != whole[role]}
 
-    def crop(self, name: str, layer: int, runs: Mapping[str, range]) -> int:
-        """Crop rows and columns of a layer, as a layer."""
+    def crop(self, name: str, layer: int, runs: Ranges) -> int:
         key = ("crop", layer, tuple(runs.items()))
         if key not in self.laid:
             sides = zip(self.trace.axes, self.trace.sizes[layer], strict=True)
             rows = [(runs.get(role, range(n)), n) for role, n in sides]
             ops = [Window(1, run.step, padding=(-run.start, min(run.stop - n, 0))) for run, n in rows]
             at = self.laid[key] = self.trace.add(name, "crop", (layer,), ops)
-            self.rows[at] = layer, dict(runs)
+            self.crops[at] = layer, dict(runs)
         return self.laid[key]
 
     def roll(self, name: str, layer: int, shifts: Mapping[str, int]) -> int:
@@ -218,57 +224,58 @@ class Arranger:
         moved = tuple(((a + shifts.get(role, 0)) % n + n // 2) % n - n // 2 for a, role, n in sums)
         if not any(moved):
             return base
-        if ("roll", base, moved) not in self.laid:
+        key = ("roll", base, moved)
+        if key not in self.laid:
             ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
-            at = self.laid["roll", base, moved] = self.trace.add(name, "roll", (base,), ops)
+            at = self.laid[key] = self.trace.add(name, "roll", (base,), ops)
             self.rolls[at] = base, moved
-        return self.laid["roll", base, moved]
+        return self.laid[key]
 
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
-        """Make every block of positions, so many along each axis, one: as many crops, joined."""
+        """Turn each block of positions, so many along each axis, into one: lay a crop for each place, and join them."""
         block = tuple(blocks.get(role, 1) for role in self.trace.axes)
-        layer = self.by_blocks.get((layer, block), layer)
+        layer = self.block_norms.get((layer, block), layer)
         if prod(block) > MOST_PARTS:
             raise Stuck(f"makes {prod(block)} maps of one")
-        if ("block", layer, block) not in self.laid:
+        key = ("block", layer, block)
+        if key not in self.laid:
             sizes = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
             parts = []
             for place in product(*map(range, block)):
                 steps = zip(sizes, place, block, strict=True)
                 cuts = {role: range(first, sizes[role], step) for role, first, step in steps}
                 parts.append(self.crop(f"{name}{self.block}{'.'.join(map(str, place))}", layer, cuts))
-            self.laid["block", layer, block] = self.trace.merge(name, "concat", parts)
-        return self.laid["block", layer, block]
+            self.laid[key] = self.trace.merge(name, "concat", parts)
+        return self.laid[key]
 
     def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
-        x = self.settled(x)
-        dims, within = x.known[:first], x.known[first:]
+        x = self.unsplit(x)
+        dims, own = x.known[:first], x.known[first:]
         if not isinstance(x, Map) or any(map(has_positions, dims[1:])):
             raise Stuck("reads height or width as channels")
         if any(map(has_positions, dims)):
             raise Stuck("reads parts of an image as a batch")
         if has_looked(x.known):
             raise Stuck("reads as an image what attention looks at")
-        roles = [axis_of(dim) for dim in within]
+        roles = [axis_of(dim) for dim in own]
         absent = [role for role in self.trace.axes if role not in roles]
-        stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, within, strict=True) if not role)
-        if stray or self.tells_apart(x.at, absent):
-            kind = Flattened if is_flattened(within) and not any(map(is_mixed, within)) else Stuck
-            raise kind("reads mixed height, width and channels as an image")
+        stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, own, strict=True) if not role)
+        if stray or self.has_several(x.at, absent):
+            flattened = is_flattened(own) and not any(map(is_mixed, own))
+            raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
         roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
         sizes = dict(zip(self.trace.axes, self.trace.sizes[x.at], strict=True))
         return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else () for role in roles))), roles
 
-    def tells_apart(self, layer: int, roles: Iterable[str]) -> bool:
-        """Tell whether a layer has several rows, or columns, as the roles say."""
+    def has_several(self, layer: int, roles: Iterable[str]) -> bool:
+        """Whether a layer has several rows, or columns, along any of these axes."""
         return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
 
     def lay(
-        self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op], out: int | None = None,
-        channels: Channels | None = None,
+        self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op | None], channels: Channels | None = None
     ) -> Map:  # fmt: skip
-        """Lay one layer with an operation for each role, and hold it in a map with as many channels as go `out`.
+        """Lay one layer with an operation for each role.
 
         Of role "" is a single position along an axis that the image lacks, as a depth of one is.
         """
@@ -276,12 +283,11 @@ class Arranger:
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [part.role for part in within(Axis, positions(*x.known))] == ["w", "h"]:
-            self.trace.swapped(layer)
-        dims = x.known if out is None else (x.known[0], plain(out), *x.known[2:])
-        return Map(self.sized(dims, layer), layer)
+            self.trace.mark_swapped(layer)
+        return Map(self.sized(x.known, layer), layer)
 
     def sized(self, dims: Dims, layer: int) -> Dims:
-        """Give the dimensions the height and the width that a layer has; where those are split, keep them."""
+        """Resize rows and columns, where these are not split, to those of a layer."""
         if has_parts(dims):
             return dims
         new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
@@ -291,33 +297,26 @@ class Arranger:
 
         return tuple(tuple(map(of_layer, dim)) for dim in dims)
 
-    def pooled_over(self, name: str, layer: int, roles: Collection[str]) -> int:
+    def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
         """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
-        if not self.tells_apart(layer, {*self.trace.axes} - {*roles}):
+        if not self.has_several(layer, {*self.trace.axes} - {*roles}):
             return self.trace.add(name, "global", (layer,))
-        if not self.tells_apart(layer, roles):
+        if not self.has_several(layer, roles):
             return layer
         axes = {self.trace.axes[role] for role in roles}
         return self.trace.add(name, "adaptive", (layer,), self.trace.on(axes, Adaptive(1)))
 
-    def joined(self, name: str, x: Value, roles: Collection[str]) -> int:
-        """Pool a value likewise; what is sliced along the other axis is cut out last, so that it stays a place."""
-        base, runs = self.rows_of(x.at)
-        if runs and {*roles}.isdisjoint(runs):
-            return self.crop(name, self.pooled_over(f"{name}.line", base, roles), runs)
-        return self.pooled_over(name, self.settled(x).at, roles)
-
     def spread(self, name: str, small: int, like: int) -> int:
-        """Copy a map one row or one column large along that axis to the size of another."""
+        """Copy a map that is one row or one column large to the size of another along that axis."""
         sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
         axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
         return self.trace.add(name, "resize", (small,), self.trace.on(axes, Resize()), like) if axes else small
 
-    def unmixed(self, name: str, x: Map) -> Map:
-        """Make channels of rows or columns that are one dimension with channels: all of them are seen at once."""
+    def without_mixed(self, name: str, x: Map) -> Map:
+        """Turn rows or columns that are one dimension with channels into channels: all of them are seen at once."""
         if not any(map(is_mixed, x.known)):
             return x
-        x = self.settled(x)
+        x = self.unsplit(x)
         mixed = [dim for dim in x.known if is_mixed(dim)]
         if not all(any(isinstance(factor, Channel) for factor in dim) for dim in mixed):
             raise Stuck("reads mixed height, width and channels")
@@ -325,4 +324,4 @@ class Arranger:
         if {*map(kind_of, lost)} & {*map(kind_of, kept)}:
             raise Stuck("takes a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
-        return Map(dims, self.pooled_over(name, x.at, whole_axes(lost)))
+        return Map(dims, self.pool_over(name, x.at, whole_axes(lost)))

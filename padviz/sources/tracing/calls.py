@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padviz.axis.resize import Resize
 from padviz.network.layer import Kind
-from padviz.sources.tracing.arranging import Arranger, Constant, Flattened, Head, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     Dims,
     axis_of,
@@ -20,18 +23,21 @@ from padviz.sources.tracing.axis_labels import (
 )
 from padviz.sources.tracing.trace import Step, Trace
 
-PARTS = ("spread", "line", "state")  # whose layers are called after them too
+PARTS = ("spread", "line", "state")  # layers that are called after these, too
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
 
 @dataclass(eq=False)
 class Call:
-    """A call of a foreign graph: an operation `op`, and the values it `read`, with the maps and heads among them.
+    """A call of a foreign graph: an operation `op`, and the values that it `read`; `given` are those that are there.
 
-    A framework says of its calls what they are called, whether they read an image by windows (`windowed`), or each
-    position alone as a convolution of one tap does (`pointwise`), `what` to say of them, and `which` operation it is
-    where it is not known; and what its own operations make of maps, by a `handler` if they are known.
+    Each framework overrides how its calls are named, `what` errors call them and `which` operation is unknown, whether
+    they read an image by windows (`windowed`) or by a kernel of one tap (`pointwise`), and has a `handler` for each
+    operation that it knows.
+
+    A call that cannot be followed ends in one of three ways: `head`, a value that is no map any more; `unknown`, a
+    layer whose error `neutral` may resolve; `broken`, any other error. A handler raises `Stuck`, and `stuck` decides.
     """
 
     arranger: Arranger
@@ -69,16 +75,16 @@ class Call:
 
     @property
     def sources(self) -> list[int]:
-        """Those that it depends on, by way of heads too."""
+        """The layers that it depends on, through heads too."""
         return sorted(frozenset().union(*(x.sources for x in self.given)))
 
     @property
     def part(self) -> object:
-        """What tells channels that it makes from those that another call makes of the same layer."""
+        """Identifies the channels that it makes among those made of the same layer."""
         return self.title
 
-    def constants(self) -> Iterator[Any]:
-        """Yield the numbers of constants that it reads, but for weights."""
+    def constants(self) -> Iterator[NDArray[np.generic]]:
+        """Yield the numbers of the constants that it reads, without weights."""
         yield from ()
 
     def name(self, part: str = "") -> str:
@@ -87,64 +93,62 @@ class Call:
 
     @property
     def flat(self) -> bool:
-        """Whether none of its maps has height and width."""
-        return all(map(self._is_flat, self.maps))  # and heads are
+        """Whether height and width are no dimensions of their own in any map that it reads."""
 
-    def _is_flat(self, x: Map) -> bool:
-        """Tell whether height and width are no dimensions of their own any more: a head, unless it is reshaped back."""
-        if x.dims is None:
-            return True
-        own = [axis_of(dim) for dim in x.dims]
-        absent = [role for role in self.trace.axes if role not in own]
-        return self.trace.pooled[x.at] or self.arranger.tells_apart(x.at, absent)
+        def is_flat(x: Map) -> bool:
+            if x.dims is None:
+                return True
+            own = [axis_of(dim) for dim in x.dims]
+            absent = [role for role in self.trace.axes if role not in own]
+            return self.trace.pooled[x.at] or self.arranger.has_several(x.at, absent)
+
+        return all(map(is_flat, self.maps))
 
     def without_positions(self) -> Result:
-        """Handle vectors, and what was flattened; None where there are positions that it can read."""
+        """Handle vectors and flattened maps; None where there are positions that it can read."""
         if self.heads or (self.handler is None and self.flat):
-            why = "reads what was flattened, or picked position by position, as an image"
             first = self.tensor(0)
-            return self.stuck(why, isinstance(first, Head) and first.flattened)
+            why = "reads what was flattened, or picked position by position, as an image"
+            return self.stuck(Stuck(why, flattened=isinstance(first, Head) and first.flattened))
         return None
 
     def handled(self, handler: Callable[..., Result]) -> Result:
-        """Do to maps what an operation that is known does; may be `Stuck`."""
         return handler(self)
 
     def unknown(self) -> Map:
-        """Make an operation that is not known an error once a target depends on it."""
+        """Make an unknown operation an error once a target depends on it."""
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
-    def broken(self, why: str) -> Map:
-        """Make what cannot be followed an error once a target depends on it."""
-        return self._image(self.trace.broken(self.name(), self.sources, f"{self.what} {why}"))
-
-    def cut(self, why: str, does: str) -> Map:
-        """Make what cannot be followed a head, which a network may be cut before; `does` is what it does there."""
-        return self._image(self.trace.head(self.name(), self.sources, f"{self.what} {why}", does))
-
-    def ended(self, does: str) -> Map:
-        """Make what goes on by values a head, which stays one whatever reads it."""
-        layer = self.trace.head(self.name(), self.sources, f"{self.what} {does}", does)
-        self.trace.firm.add(layer)
-        return self._image(layer)
-
-    def _image(self, layer: int) -> Map:
-        """Hold what a layer makes; an image that is made of a vector would be a map."""
-        self.trace.pooled[layer] &= not self.windowed
+    def broken(self, why: str, head: str = "", firm: bool = False) -> Map:
+        """Make the result an error once a target depends on it; `head` and `firm` are as in `Trace.broken`."""
+        layer = self.trace.broken(self.name(), self.sources, f"{self.what} {why}", head, firm)
+        self.trace.pooled[layer] &= not self.windowed  # an image made of a vector would be a map
         return Map(None, layer)
 
-    def lost(self, why: str) -> Value:
-        """Give up on what mixes rows and columns up."""
-        return self.head()
-
-    def joined_up(self, maps: Sequence[Map]) -> Value:
-        """Join maps whose rows and columns are one dimension, or one with constants, along that."""
-        if self.flat:
+    def stuck(self, error: Stuck) -> Value:
+        """Give up: a head where positions are lost anyway, an error elsewhere."""
+        if error.mixed or (self.flat and not self.windowed):
             return self.head()
+        return self.broken_by(error)
+
+    def broken_by(self, error: Stuck) -> Map:
+        """Make an error of the result; where each position reads what was flattened, a head begins."""
+        cut = error.flattened and self.pointwise
+        return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
+
+    def head(self) -> Value:
+        """Make a head of all inputs, never spatial again, which may be a step of attention."""
+        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
+        behind = frozenset(self.sources)
+        self.attend(behind, len(self.maps) + len(self.heads))
+        return Head(None, behind, flat and all(x.flattened for x in self.heads))
+
+    def join_flattened(self, maps: Sequence[Map]) -> Value:
+        """Join maps along rows and columns that are one dimension."""
         raise Stuck("joins different maps along their height or width")
 
     def pool(self, x: Value) -> Map:
-        """Lay a global pool, or what is one in all but name: something that sees every position and has none."""
+        """Lay a global pool, for what sees every position and has none."""
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
     def unfolded(self, x: Map) -> Map:
@@ -154,29 +158,21 @@ class Call:
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
         return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
-    def stuck(self, why: str, flattened: bool) -> Value:
-        """Give up on a call: a head begins where it is flat, and where what was flattened is read by each position."""
-        if self.flat and not self.windowed:
-            return self.head()
-        return self.cut(why, "reads a flattened map as an image") if flattened and self.pointwise else self.broken(why)
-
     def attend(self, maps: frozenset[int], read: int) -> None:
-        """Keep account of attention among what maps became, of which so many are read."""
+        """Record a step of attention among what these maps became; the call reads so many values."""
         op = self.op.lower()
-        product = op in PRODUCTS and read > 1
-        step: Step | None = "attention" if "attention" in op else "product" if product else None
-        if maps and (step or "softmax" in op):
-            self.trace.attending.step(maps, step or "softmax")
-
-    def head(self) -> Value:
-        """Make a head of all inputs, never spatial again, which may be a step of attention."""
-        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
-        behind = frozenset(self.sources)
-        self.attend(behind, len(self.maps) + len(self.heads))
-        return Head(None, behind, flat and all(x.flattened for x in self.heads))
+        step: Step | None = None
+        if "attention" in op:
+            step = "attention"
+        elif op in PRODUCTS and read > 1:
+            step = "product"
+        elif "softmax" in op:
+            step = "softmax"
+        if maps and step:
+            self.trace.attend(maps, step)
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        """Line up dimensions as far as they are known, with those of constants."""
+        """Broadcast the dimensions of maps with those of constants, but for the axis that they are joined `along`."""
         maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
         others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
         constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
@@ -188,7 +184,7 @@ class Call:
         return dims
 
     def tensor(self, i: int) -> Value:
-        """Read an input that must be there."""
+        """Return an input that must be there."""
         x = self.optional(i)
         if x is None:
             raise Stuck("lacks an input")
@@ -204,25 +200,20 @@ def follow(call: Call) -> Result:
     What reads something unknown is unknown; vectors, and what was flattened, make a head; an operation that is not
     known, or that padviz is stuck at, is an error once a target depends on it.
     """
-    trace, known = call.trace, (call.trace.asking, call.arranger.rows)
+    trace, known = call.trace, (call.trace.asking, call.arranger.crops)
     layers = list(dict.fromkeys(value.at for value in call.maps))
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
-        return _spoilt(call, layers, spoilt)
+        if call.windowed and not call.pointwise:
+            for at in spoilt:
+                trace.windowed(at)
+        return Map(None, spoilt[0] if len(layers) == 1 else trace.add(call.name(), "concat", layers))
     try:
         result = call.without_positions()
         if result is not None:
             return result
         return call.unknown() if call.handler is None else call.handled(call.handler)
-    except Stuck as stuck:
-        return call.stuck(str(stuck), isinstance(stuck, Flattened))
-
-
-def _spoilt(call: Call, layers: Sequence[int], spoilt: Sequence[int]) -> Value:
-    """Pass on something unknown that is read: that, or all of it that is joined."""
-    if call.windowed and not call.pointwise:
-        for at in spoilt:
-            call.trace.windowed(at)
-    return Map(None, spoilt[0] if len(layers) == 1 else call.trace.add(call.name(), "concat", layers))
+    except Stuck as error:
+        return call.stuck(error)
 
 
 def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
@@ -234,19 +225,19 @@ def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     scores = [x for x in values if has_looked(x.dims or ())]
     if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
         return replace(scores[0], dims=call.lined_up(values), acted=True)
-    if len({arranger.seen(x) for x in values}) > 1:
-        values = arranger.in_step(values)
+    if len({arranger.identity(x) for x in values}) > 1:
+        values = arranger.split_alike(values)
     dims = call.lined_up(values)
     last, *others = distinct(call, values)
     if not others:
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [last.at, *(x.at for x in others)])
-    return Map(arranger.sized(dims, layer), layer, by=max(x.by for x in values))
+    return Map(arranger.sized(dims, layer), layer, split_name=max(x.split_name for x in values))
 
 
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
     """Drop all but one of the maps that are made of the same channels of one layer."""
-    return [*{call.arranger.seen(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
+    return [*{call.arranger.identity(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
@@ -265,7 +256,7 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
 
 
 def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
-    """Lay a convolution; gate it by a kernel that is computed from the image, and add such a bias."""
+    """Lay a convolution; a kernel that is computed from the image gates it, and such a bias is added."""
     computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
     made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
     if not all(call.trace.pooled[at] for at, *_ in made):
@@ -278,6 +269,5 @@ def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bia
 
 
 def passed(call: Call) -> Result:
-    """Pass what was asked to be neutral as elementwise in all maps that it reads."""
-    whole = replace(call, read=(*call.maps,))
-    return call.maps[0] if len(call.maps) == 1 else together(whole, "add", call.maps)
+    """Treat an operation that the user calls neutral as elementwise in all maps that it reads."""
+    return call.maps[0] if len(call.maps) == 1 else together(replace(call, read=(*call.maps,)), "add", call.maps)

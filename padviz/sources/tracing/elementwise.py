@@ -75,7 +75,7 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
     inner = inner_parts(tuple(lost))
     if inner == lost:
         blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
-        call.arranger.by_blocks[layer, blocks] = x.at
+        call.arranger.block_norms[layer, blocks] = x.at
     return replace(x, layer=layer)
 
 

@@ -55,8 +55,8 @@ def finish(trace: Trace) -> Traced:
     ends, cuts = _before_heads(trace)
     live = ancestors(trace.layers, ends)
     targets = _targets(trace, live)
-    after = [i for i in live if not trace.pooled[i] and trace.seen(i) in targets]  # norms that nothing reads again
-    wanted = ancestors(trace.layers, [*targets, *after]) | {0}
+    last_norms = [i for i in live if not trace.pooled[i] and trace.without_norms(i) in targets]
+    wanted = ancestors(trace.layers, [*targets, *last_norms]) | {0}
     layers: list[Layer] = []
     place: dict[int, int] = {}
     for i in sorted(wanted):
@@ -66,10 +66,11 @@ def finish(trace: Trace) -> Traced:
             continue
         inputs = tuple(place[j] for j in layer.inputs)
         place[i] = len(layers)
-        like, ops = _going_on(trace, i, wanted)
+        like, ops = _resize_at_any_size(trace, i, wanted)
         layers.append(replace(layer, inputs=inputs, like=None if like is None else place[like], ops=ops))
     names = {i: layers[at].name for i, at in place.items()}
-    attended = {_before_pooling(trace, i) for i in trace.attending.maps}
+    attended = {_before_pooling(trace, i) for i in trace.attended}
+    resizes = (i for i in place if trace.layers[i].kind == "resize" and 0 in trace.layers[i].inputs)
     return Traced(
         layers=tuple(layers),
         lasts=tuple(names[i] for i in targets),
@@ -77,22 +78,20 @@ def finish(trace: Trace) -> Traced:
         aliases={name: names[i] for name, i in trace.tensors.items() if i in names},
         vectors=_vectors(trace, place),
         grids=tuple(names[i] for i in targets if i in attended),
-        resized=next(
-            (trace.sizes[i] for i in place if trace.layers[i].kind == "resize" and 0 in trace.layers[i].inputs), None
-        ),
+        resized=next((trace.sizes[i] for i in resizes), None),
     )
 
 
 def _is_idle(layer: Layer) -> bool:
-    """Tell whether a layer is a pad or a crop of no rows."""
+    """Whether a layer is a pad or a crop of no rows."""
     return layer.kind in ("pad", "crop") and all(
         op is None or (isinstance(op, Window) and (op.kernel, op.stride, op.padding) == (1, 1, (0, 0)))
         for op in layer.ops
     )
 
 
-def _going_on(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, tuple[Op | None, ...]]:
-    """Say how a resize to a number of rows goes on on an endless axis: the layer that it follows, and its operations.
+def _resize_at_any_size(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, tuple[Op | None, ...]]:
+    """Return the layer that a resize to a number of rows follows, and its operations, so that they hold at any size.
 
     It follows the first layer of that size; without one it is a resize by the ratio of the rows.
     """
@@ -100,21 +99,21 @@ def _going_on(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None,
     axes = [axis for axis, op in enumerate(layer.ops) if isinstance(op, Resize) and op.size is not None]
     if not axes:
         return layer.like, layer.ops
+
+    def by(op: Op | None, scale: Fraction | None) -> Op | None:
+        return replace(op, size=None, scale=scale) if isinstance(op, Resize) and op.size is not None else op
+
     for i in sorted(kept):
         if i < at and not trace.pooled[i] and all(trace.sizes[i][axis] == trace.sizes[at][axis] for axis in axes):
-            return i, tuple(_sized_by(op, None) for op in layer.ops)
+            return i, tuple(by(op, None) for op in layer.ops)
     if trace.pooled[layer.inputs[0]]:
         return None, layer.ops
     rows = zip(layer.ops, trace.sizes[layer.inputs[0]], trace.sizes[at], strict=True)
-    return None, tuple(_sized_by(op, Fraction(m, n)) for op, n, m in rows)
-
-
-def _sized_by(op: Op | None, scale: Fraction | None) -> Op | None:
-    return replace(op, size=None, scale=scale) if isinstance(op, Resize) and op.size is not None else op
+    return None, tuple(by(op, Fraction(m, n)) for op, n, m in rows)
 
 
 def _targets(trace: Trace, live: Collection[int]) -> list[int]:
-    """Find the last maps, among the layers that something is made of."""
+    """List the last maps among the layers that something is made of."""
     read_by_maps = {i for at in live if not trace.pooled[at] for i in trace.layers[at].inputs}
     lasts = [i for i in sorted(live) if not trace.pooled[i] and i not in read_by_maps]
     stripped = list(dict.fromkeys(_before_pooling(trace, i) for i in lasts))
@@ -126,7 +125,7 @@ def _targets(trace: Trace, live: Collection[int]) -> list[int]:
 
 
 def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
-    """Name what is no map any more, with the last maps that it is made of."""
+    """Name the outputs that are no maps any more, each with the last maps that it is made of."""
     vectors = {}
     for name, sources in trace.vectors.items():
         maps, ahead = set(), [*sources]
@@ -141,7 +140,7 @@ def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
 
 
 def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
-    """Cut the heads off: what a trace ends with then, and the heads."""
+    """Return what a trace ends with once its heads are cut off, and these."""
     heads = ancestors(trace.layers, trace.ends) & trace.heads.keys()
     ends = {i for at in heads for i in trace.layers[at].inputs} | trace.ends
     ends -= heads
@@ -152,20 +151,15 @@ def _before_heads(trace: Trace) -> tuple[set[int], tuple[Cut, ...]]:
 
 
 def _before_pooling(trace: Trace, at: int) -> int:
-    """Find the map before the pooling that a trace ends with, if it does."""
-    while trace.seen(at) != at or trace.layers[at].kind in ("adaptive", "avgpool", "maxpool"):
-        if trace.seen(at) != at:
-            at = trace.seen(at)
-            continue
-        before = trace.layers[at].inputs[0]
-        whole = {*trace.sizes[at]} == {1} != {*trace.sizes[before]} and _reads_all(
-            trace.layers[at], trace.sizes[before]
-        )
-        if trace.layers[at].kind != "adaptive" and not whole:
-            break
+    """Return the map before the pooling that a trace ends with; without one, the layer itself."""
+    while True:
+        at = trace.without_norms(at)
+        layer = trace.layers[at]
+        if layer.kind not in ("adaptive", "avgpool", "maxpool"):
+            return at
+        before = layer.inputs[0]
+        entering = trace.sizes[before]
+        reads_all = all(isinstance(op, Window) and op.kernel >= n for op, n in zip(layer.ops, entering, strict=True))
+        if layer.kind != "adaptive" and not ({*trace.sizes[at]} == {1} != {*entering} and reads_all):
+            return at
         at = before
-    return at
-
-
-def _reads_all(layer: Layer, entering: Size) -> bool:
-    return all(isinstance(op, Window) and op.kernel >= n for op, n in zip(layer.ops, entering, strict=True))

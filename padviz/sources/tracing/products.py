@@ -62,7 +62,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, tim
     maps, factors = list[Map](), list[Named]()
     for value, letters in terms:
         if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-            value = call.arranger.unmixed(call.name("line"), value)
+            value = call.arranger.without_mixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
     _check_fit(factors, out)
@@ -143,7 +143,7 @@ def _attended(product: Product) -> Map:
     looking = [position for position in positions(*dims) if not position.looked]
     if within(Runs, looking):
         raise Stuck("attends from runs of positions")
-    arranger.taken |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
+    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
     if _places(product.factors[1]) == summed and not scores.windows:
         return Map(dims, arranger.trace.mix(name, values.at, like))
     return replace(mixed(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
@@ -152,7 +152,7 @@ def _attended(product: Product) -> Map:
 def _joined(product: Product) -> Map:
     """Multiply maps, and join the product over rows, columns or both."""
     call, places = product.call, [*map(_places, product.factors)]
-    settled = [call.arranger.settled(value) for value in product.maps]
+    settled = [call.arranger.unsplit(value) for value in product.maps]
     if [value.at for value in settled] != [value.at for value in product.maps]:
         terms = zip(settled, product.factors, strict=True)
         return contract(call, [(value, [*named]) for value, named in terms], product.kept, product.times)
@@ -161,7 +161,7 @@ def _joined(product: Product) -> Map:
     lost = _along(product.factors[0], places[0] - {*product.kept})
     if any(position.looked for position in lost):
         raise Stuck("sums over positions that are looked at")
-    layer = call.arranger.pooled_over(call.name(), product.times(product.maps), whole_axes(lost))
+    layer = call.arranger.pool_over(call.name(), product.times(product.maps), whole_axes(lost))
     return Map(product.dims, layer)
 
 
@@ -185,7 +185,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == size_of(gone[0])]
     as_many = len(gone) == 1 and bool(back) and is_positions(gone[0])
     if isinstance(x, Map) and positions(*gone) and has_parts(x.known) and not as_many:
-        x = call.arranger.settled(x)
+        x = call.arranger.unsplit(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = positions(*gone)
@@ -195,7 +195,12 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     if as_many:
         seen = mixed(call.arranger, call.name(), x, lost, "linear over positions")
         return replace(seen, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
-    return Map(dims, call.arranger.joined(call.name(), x, whole_axes(lost)))
+    name, roles = call.name(), whole_axes(lost)
+    base, runs = call.arranger.rows_of(x.at)
+    if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
+        line = call.arranger.pool_over(f"{name}.line", base, roles)
+        return Map(dims, call.arranger.crop(name, line, runs))
+    return Map(dims, call.arranger.pool_over(name, call.arranger.unsplit(x).at, roles))
 
 
 def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
@@ -219,13 +224,13 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
         x = joined_inside(call.arranger, call.name(), "maxpool", x, inner)
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
-        x = call.arranger.settled(x)
+        x = call.arranger.unsplit(x)
     gone = [x.known[axis] for axis in axes]
     dims = met(reduced(x.known, axes, keep), gone)
     lost = [at for at in positions(*gone) if not at.looked and (at.size > 1 or axis_of((at,)))]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
-    return Map(dims, call.arranger.pooled_over(call.name(), x.at, whole_axes(lost)))
+    return Map(dims, call.arranger.pool_over(call.name(), x.at, whole_axes(lost)))
 
 
 def running(x: Value, axis: int) -> Value:
@@ -299,11 +304,11 @@ def attention(
     own = sorted(axis % len(value.known) for axis in axes)
     seen = [value.known[axis] for axis in own]
     if not isinstance(value, Map) or not any(map(has_positions, seen)):
-        last, *others = distinct(call, call.arranger.in_step(call.maps))
+        last, *others = distinct(call, call.arranger.split_alike(call.maps))
         alone = Map(None, join(call, "multiply", [last.at, *(x.at for x in others)])) if others else last
         return alone.activated(met((*query.known[:-1], value.known[-1]), seen))
     if not isinstance(query, Map) or call.trace.pooled[query.at]:
-        at = call.arranger.pooled_over(call.name(), call.arranger.settled(value).at, call.trace.axes)
+        at = call.arranger.pool_over(call.name(), call.arranger.unsplit(value).at, call.trace.axes)
         return Map((*query.known[:-1], plain(size_of(value.known[-1]))), at)
     if len(query.known) != len(value.known):
         raise Stuck("attends from a tensor of another rank")
@@ -325,14 +330,14 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
         raise Stuck("runs along what is no sequence")
     if len(call.maps) > 1:
         raise Stuck("begins with states that are made of a map")
-    x = call.arranger.unmixed(call.name("line"), x)
+    x = call.arranger.without_mixed(call.name("line"), x)
     seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call.part))
     if has_positions(seen.known[steps]):
         if ways < 2:
             raise Stuck("sees what comes before each position alone")
-        lines = call.arranger.settled(seen)
+        lines = call.arranger.unsplit(seen)
         for _ in range(layers):
             seen = cast("Map", along(call, seen, [steps], f"{call.op} over positions"))
-        at = call.arranger.pooled_over(call.name("state"), lines.at, whole_axes(positions(lines.known[steps])))
+        at = call.arranger.pool_over(call.name("state"), lines.at, whole_axes(positions(lines.known[steps])))
         last = replace(lines, layer=at)
     return seen, replace(last, dims=(plain(layers * ways), seen.known[1 - steps], plain(hidden)))

@@ -17,7 +17,6 @@ from padviz.sources.tracing.axis_labels import ROLES
 from padviz.sources.tracing.reading import moves
 
 Step = Literal["product", "softmax", "attention"]
-Maps = frozenset[int]
 Ops = tuple[Op | None, ...]  # on each axis
 MOST_LAYERS = 10_000
 MOST_KERNEL = 4096  # taps on an axis
@@ -29,14 +28,7 @@ WAYS_OUT = f"`neutral` {{op}} treats it as elementwise, {WAY_OUT}"
 class Trace:
     """A graph laid out at one input size: `layers`, and in step with them `sizes` and `pooled`.
 
-    Every method that lays a layer returns its position, which is what flows along the edges. What
-    reads an unknown operation becomes unknown itself. `ends` collects the positions that the graph's
-    outputs are made of, heads and pooled ones too. `heads` are unknown layers that a network may be cut before, with
-    what each does, and those that are `firm` stay heads even where windows read them; `behind` has the names of what
-    was made of them. `tensors` are names that a file has for positions, and `vectors` those of outputs that are no maps
-    any more, with what they are made of. `tokens` are pooled layers of positions beside tokens, and `attending` has the
-    maps that attention in heads looks at. `asking` are unknown layers by which attention may look, as what scores are
-    made of is left out, each with one of its size that is known.
+    Every method that lays a layer returns its position. What reads an unknown layer becomes unknown itself.
 
     >>> trace = Trace("tiny", (8, 9))
     >>> conv = trace.add("conv", "conv", (0,), (Window(3), Window(3)))
@@ -51,35 +43,36 @@ class Trace:
         self.axes = {role: axis for axis, role in enumerate(ROLES[-len(size) :])}
         self.layers = [Layer("input", "input", (), self.still)]
         self.sizes = [size]
-        self.pooled = [False]
-        self.ends: set[int] = set()
-        self.heads: dict[int, str] = {}
-        self.firm: set[int] = set()
-        self.behind: dict[str, int] = {}
-        self.tensors: dict[str, int] = {}
-        self.vectors: dict[str, frozenset[int]] = {}
-        self.tokens: set[int] = set()
-        self.attending = Attending()
+        self.pooled = [False]  # whether a layer has one position by pooling, as vectors have
+        self.ends: set[int] = set()  # what the graph's outputs are made of
+        self.heads: dict[int, str] = {}  # unknown layers that a network may be cut before, and what each does
+        self.firm: set[int] = set()  # those that stay heads even where windows read them
+        self.behind: dict[str, int] = {}  # names of what was made of heads
+        self.tensors: dict[str, int] = {}  # names that a file has for layers
+        self.vectors: dict[str, frozenset[int]] = {}  # outputs that are no maps any more, and what they are made of
+        self.tokens: set[int] = set()  # pooled layers of positions beside tokens
+        self.attended: set[int] = set()  # maps that attention in heads looks at
+        self.asking: dict[int, int] = {}  # unknown layers that scores may be made of, each with a known one of its size
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
-        self.asking: dict[int, int] = {}
+        self._last_steps: dict[frozenset[int], Step] = {}
 
     @property
     def still(self) -> Ops:
-        """The operations of what leaves each position alone."""
+        """The operations of a layer that leaves each position alone."""
         return (None,) * len(self.axes)
 
     @contextmanager
     def made_by(self, name: str) -> Iterator[None]:
-        """Lay, within, layers as those of the node, the module or the function with this name."""
+        """Record a node, a module or a function as the origin of all layers laid within."""
         before, self.origin = self.origin, Origin(name)
         try:
             yield
         finally:
             self.origin = before
 
-    def swapped(self, at: int) -> None:
-        """Remember that a layer has width before height."""
+    def mark_swapped(self, at: int) -> None:
+        """Record that a layer has width before height."""
         origin = self.layers[at].origin
         if origin is not None:
             self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
@@ -101,7 +94,7 @@ class Trace:
             Naming the file and the layer, where the size does not work.
         """
         if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
-            unknown = self._unknown(name, inputs, self.layers[spoilt[0]].note)
+            unknown = self._lay_unknown(name, inputs, self.layers[spoilt[0]].note)
             if self.heads.keys() >= {*spoilt}:
                 self.heads[unknown] = self.heads[spoilt[0]]
                 self.firm |= {unknown} if self.firm & {*spoilt} else set()
@@ -112,10 +105,12 @@ class Trace:
         entering = self.sizes[inputs[0]]
         for other in inputs[1:]:
             if self.sizes[other] != entering:
-                raise self._disagree(name, inputs[0], other)
+                parts = [f"{self.layers[i].name} has {in_words(self.sizes[i])}" for i in (inputs[0], other)]
+                what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
+                raise SizeError(what, where=f"{self.where}, {name}", hint=self._size_hint)
         followed = (None,) * len(ops) if like is None else self.sizes[like]
         sides = zip(ops, entering, followed, strict=True)
-        size = tuple(n if op is None else self._out(name, op, n, m) for op, n, m in sides)
+        size = tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
         pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and {*size} == {1})
         return self._append(Layer(name, kind, tuple(inputs), ops, like, channels=channels), size, pooled)
 
@@ -133,33 +128,33 @@ class Trace:
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
     def normalise(self, name: str, value: int, why: str) -> int:
-        """Lay what makes each position depend on all, though paths pass it by: a norm over positions."""
+        """Lay a norm over positions: each depends on all, though paths pass it by."""
         if self.pooled[value]:
             return value
         return self._append(Layer(name, "identity", (value,), self.still, everywhere=why), self.sizes[value], False)
 
-    def seen(self, at: int) -> int:
-        """Find the layer that paths see in the place of a norm over positions."""
+    def without_norms(self, at: int) -> int:
+        """Return the layer that paths see in the place of a norm over positions."""
         while self.layers[at].kind == "identity" and self.layers[at].everywhere:
             at = self.layers[at].inputs[0]
         return at
 
     def mix(self, name: str, value: int, like: int, axes: Collection[int] = (), why: str = "attention") -> int:
         """Lay attention and the like: positions of `like` see all of `value`, or along some axes all of its line."""
-        if 0 < len(axes) < len(self.axes):
-            line = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
-            return self.add(name, "resize", (self._because(why, line),), self.on(axes, Resize()), like)
-        vector = self._because(why, self.add(f"{name}.global", "global", (value,)))
-        return vector if self.pooled[like] else self.spread(name, vector, like)
+        by_line = 0 < len(axes) < len(self.axes)
+        if by_line:
+            small = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
+        else:
+            small = self.add(f"{name}.global", "global", (value,))
+        if self.layers[small].kind != "unknown":
+            self.layers[small] = replace(self.layers[small], everywhere=why)
+        if by_line:
+            return self.add(name, "resize", (small,), self.on(axes, Resize()), like)
+        return small if self.pooled[like] else self.spread(name, small, like)
 
     def on(self, axes: Collection[int], op: Op) -> Ops:
-        """Do one thing on some axes, and nothing on the others."""
+        """Return the same operation for some axes, and none for the others."""
         return tuple(op if axis in axes else None for axis in self.axes.values())
-
-    def _because(self, why: str, at: int) -> int:
-        if self.layers[at].kind != "unknown":
-            self.layers[at] = replace(self.layers[at], everywhere=why)
-        return at
 
     def spread(self, name: str, vector: int, like: int) -> int:
         """Copy a vector, or a map one row or column large, to every position of `like`."""
@@ -172,27 +167,45 @@ class Trace:
         """
         why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
         hint = ways.format(op=op, name=self.layers[inputs[0]].name)
-        return self._unknown(name, inputs, f"{what} is not known{why}; {hint}")
+        return self._lay_unknown(name, inputs, f"{what} is not known{why}; {hint}")
 
-    def broken(self, name: str, inputs: Sequence[int], what: str) -> int:
-        """Lay something that cannot be followed, such as what reads a flattened map as an image again."""
-        return self._unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
+    def broken(self, name: str, inputs: Sequence[int], what: str, head: str = "", firm: bool = False) -> int:
+        """Lay something that cannot be followed, such as what reads a flattened map as an image again.
 
-    def head(self, name: str, inputs: Sequence[int], what: str, why: str) -> int:
-        """Lay something broken that a head begins with: the network is cut before it, if no window reads it again.
-
-        `why` says, after its name, what it does.
+        With what a `head` does, after its name, the network is cut before it rather than refused, if no window reads it
+        again, or it is `firm`.
         """
-        broken = self.broken(name, inputs, what)
-        self.heads[broken] = why
-        return broken
+        layer = self._lay_unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
+        if head:
+            self.heads[layer] = head
+        if firm:
+            self.firm.add(layer)
+        return layer
 
     def windowed(self, at: int) -> None:
         """Take back that an unknown layer is a head: a window of several taps, or a resize, reads what it made."""
         for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
             del self.heads[head]
 
-    def _unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
+    def attend(self, maps: frozenset[int], step: Step) -> None:
+        """Record a step of attention in a head that is made of some maps: a product, a softmax, and a product again.
+
+        >>> trace, maps = Trace("tiny", (8, 9)), frozenset({0})
+        >>> for step in ("softmax", "product", "softmax"):
+        ...     trace.attend(maps, step)
+        >>> trace.attended
+        set()
+        >>> trace.attend(maps, "product")
+        >>> trace.attended
+        {0}
+        """
+        last = self._last_steps.get(maps)
+        if step == "attention" or (last, step) == ("softmax", "product"):
+            self.attended |= maps
+        if step != "softmax" or last == "product":
+            self._last_steps[maps] = step
+
+    def _lay_unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)
         return self._append(Layer(name, "unknown", tuple(inputs), self.still, note=note), self.sizes[inputs[0]], pooled)
 
@@ -209,52 +222,21 @@ class Trace:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else self._unique(f"{name}_{count}")
 
-    def _out(self, name: str, op: Op, n: int, like: int | None) -> int:
+    @property
+    def _size_hint(self) -> str:
+        return f"the input is {in_words(self.sizes[0])}: try another `size`"
+
+    def _out_size(self, name: str, op: Op, n: int, like: int | None) -> int:
         where = f"{self.where}, {name}"
         _check(op, where)
         try:
             return out_size(op, n, like)
         except SizeError as error:
-            hint = f"the input is {in_words(self.sizes[0])}: try another `size`"
-            raise SizeError(error.what, where=where, hint=hint) from None
-
-    def _disagree(self, name: str, one: int, other: int) -> SizeError:
-        parts = [f"{self.layers[i].name} has {in_words(self.sizes[i])}" for i in (one, other)]
-        hint = f"the input is {in_words(self.sizes[0])}: try another `size`"
-        what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
-        return SizeError(what, where=f"{self.where}, {name}", hint=hint)
-
-
-class Attending:
-    """The maps that tokens were made of which attend to each other, in a graph that is gone through in order.
-
-    Attention in heads is told by its steps: a product of what maps became, a softmax of it, and a product again.
-
-    >>> attending = Attending()
-    >>> for step in ("softmax", "product", "softmax"):
-    ...     attending.step(frozenset({3}), step)
-    >>> attending.maps
-    set()
-    >>> attending.step(frozenset({3}), "product")
-    >>> attending.maps
-    {3}
-    """
-
-    def __init__(self) -> None:
-        self.maps: set[int] = set()
-        self._last: dict[Maps, Step] = {}
-
-    def step(self, maps: Maps, step: Step) -> None:
-        """Take the next step of a head that is made of some maps."""
-        last = self._last.get(maps)
-        if step == "attention" or (last, step) == ("softmax", "product"):
-            self.maps |= maps
-        if step != "softmax" or last == "product":
-            self._last[maps] = step
+            raise SizeError(error.what, where=where, hint=self._size_hint) from None
 
 
 def _check(op: Op, where: str) -> None:
-    """Refuse figures that no network has, before anything is made of them."""
+    """Reject numbers that no network has."""
     if isinstance(op, Window | Transposed):
         if not 1 <= op.kernel <= MOST_KERNEL:
             raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)

@@ -71,7 +71,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Give a tensor another shape; what is laid inside of each row or column is an upsampling by nearest."""
     axes, dims = call.trace.axes, reshaped(x.known, shape)
     if dims is None and has_parts(x.known):
-        x = call.arranger.settled(x)
+        x = call.arranger.unsplit(x)
         dims = reshaped(x.known, shape)
     if not isinstance(x, Map):
         return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
@@ -79,15 +79,15 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
         dims = (*map(plain, shape[:2]), *map(whole, axes, shape[-2:]))
     if dims is None:
         before, after = map(in_words, (shape_of(x.known), shape))
-        return call.lost(f"from {before} to {after} mixes rows and columns up")
+        raise Stuck(f"from {before} to {after} mixes rows and columns up", mixed=True)
     if has_parts(dims):
-        x = replace(x, by=(has_parts(x.known) and x.by) or call.name("merge"))
+        x = replace(x, split_name=(has_parts(x.known) and x.split_name) or call.name("merge"))
     grown = {axis_of(dim[:1]): dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
     grown.pop("", None)
     if grown and len(dims) == len(axes) + 2:
         kept = tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)
         ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
-        return call.arranger.lay(call.name(), "resize", call.arranger.settled(replace(x, dims=kept)), ops)
+        return call.arranger.lay(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
     return arranged(call, x, dims)
 
 
@@ -126,7 +126,7 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     dims = (dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True))
     x = replace(x, dims=tuple(dims))
     ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return call.arranger.lay(call.name("spread"), "resize", call.arranger.settled(x), ops) if laid else x
+    return call.arranger.lay(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if laid else x
 
 
 def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
@@ -137,7 +137,7 @@ def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
     if 0 in shape:
         return Constant(tuple(map(plain, shape)))
     if any(has_positions(x.known[axis]) and not tokens_of(x.known[axis]) for axis in runs):
-        x = call.arranger.settled(x)
+        x = call.arranger.unsplit(x)
     crops: dict[str, slice] = {}
     for axis, run in runs.items():
         dim = x.known[axis]
@@ -167,7 +167,7 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
     count = size_of(tokens.of)
     first = 0 if tokens.behind else tokens.size - count
     if run == range(first, first + count):
-        call.arranger.taken = True
+        call.arranger.tokens_removed = True
         return replace(x, dims=(*x.known[:axis], tokens.of, *x.known[axis + 1 :]))
     if run.start < first + count and run.stop > first:
         raise Stuck("takes some positions beside tokens only")
@@ -184,7 +184,7 @@ def _cropped(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
     layer = whole if whole is not None else arranger.crop(call.name("slice"), base, cut) if cut else base
     if upright != runs:
         layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
-        arranger.rows[layer] = base, runs
+        arranger.crops[layer] = base, runs
     return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
 
 
@@ -232,7 +232,7 @@ def gathered(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: 
     Rows and columns that are no slice must be gathered as some mode pads.
     """
     if has_positions(x.known[axis]) and not tokens_of(x.known[axis]):
-        x = call.arranger.settled(x)
+        x = call.arranger.unsplit(x)
     dim = x.known[axis]
     rows = rows and [row % max(size_of(dim), 1) for row in rows]
     run = _run_of(rows) if rows and len(dims) < 2 else None
@@ -261,26 +261,26 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     if len({len(x.known) for x in values}) > 1:
         raise Stuck("joins tensors of different ranks")
     if not all(is_channels(x.known[axis]) for x in values):
-        values = [*map(call.arranger.settled, values)]
+        values = [*map(call.arranger.unsplit, values)]
     maps = [x for x in values if isinstance(x, Map)]
     spatial = [x for x in maps if not call.trace.pooled[x.at]]
     if any(is_positions(x.known[axis]) for x in spatial):
         return _positions_joined(call, values, spatial, axis)
     n = sum(size_of(x.known[axis]) for x in values)
     own = regrouped([x.known[axis] for x in maps], n)
-    maps = call.arranger.in_step(maps)
+    maps = call.arranger.split_alike(maps)
     dims = _lined_up(call, maps, axis)
     if not maps:
         return Constant((*dims[:axis], own, *dims[axis + 1 :]))
     layer = join(call, "concat", [x.at for x in maps])
-    joined = maps[0] if len(maps) == 1 else Map(None, layer, by=maps[0].by)
+    joined = maps[0] if len(maps) == 1 else Map(None, layer, split_name=maps[0].split_name)
     joined = replace(joined, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
     return joined if axis else _in_batch(call, joined, values)
 
 
 def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
     """Remember which of a batch that was joined of values the image is, or that they are several."""
-    own = [call.arranger.seen(x) if isinstance(x, Map) else None for x in values]
+    own = [call.arranger.identity(x) if isinstance(x, Map) else None for x in values]
     counts = [size_of(x.known[0]) for x in values]
     if call.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
         return joined
@@ -304,9 +304,9 @@ def _positions_joined(call: Call, values: Sequence[Value], maps: Sequence[Map], 
             raise Stuck("puts rows beside columns, as coordinate attention does")
         _lined_up(call, [x for x in values if isinstance(x, Map)], axis)
         return _rows_beside(call, values, axis, *roles)
-    if len(maps) > 1 or not call.arranger.tokens:
-        return call.joined_up(maps)
-    call.arranger.put = True
+    if len(maps) > 1 or not call.arranger.follow_tokens:
+        return call.join_flattened(maps)
+    call.arranger.tokens_added = True
     ((dim,), sizes) = ([x.known[axis] for x in maps], [size_of(x.known[axis]) for x in values])
     beside = with_tokens(dim, sum(sizes) - size_of(dim), behind=values[0] is maps[0])
     return replace(maps[0], dims=(*maps[0].known[:axis], beside, *maps[0].known[axis + 1 :]))
@@ -337,7 +337,7 @@ def _rows_beside(call: Call, values: Sequence[Value], axis: int, role: str) -> M
 def _padded(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
     """Pad a map so that its rows (or columns) are `rows` of it, which must be how some mode pads, or roll it."""
     arranger = call.arranger
-    x = arranger.settled(x)
+    x = arranger.unsplit(x)
     n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
     if rows[0] and [*rows] == [*range(rows[0], n), *range(rows[0])]:
         layer = arranger.roll(call.name("pad"), x.at, {role: -rows[0]})

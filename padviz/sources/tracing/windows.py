@@ -53,7 +53,7 @@ STYLES = {
 
 def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     """Arrange a map so that its last dimensions are rows and columns, and say which of them is which."""
-    x = call.arranger.settled(x)
+    x = call.arranger.unsplit(x)
     first = len(x.known) - rank
     if not isinstance(x, Map):
         raise Stuck("reads a flattened map as an image")
@@ -163,7 +163,7 @@ def _among_channels(
     None where none does, and where positions are among what is mixed: the dimension before, unless the windows take
     `each_alone` of that, as pools and depthwise convolutions do.
     """
-    x = call.arranger.settled(x)
+    x = call.arranger.unsplit(x)
     *rest, before = x.known[: -len(ops)]
     own = x.known[-len(ops) :]
     each = [*zip(own, map(axis_of, own), ops, strict=True)]
@@ -233,9 +233,9 @@ def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Result:
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Result:
     """Pad, or crop, some dimensions, counted from the front; what is not rows and columns gets other channels."""
-    x = call.arranger.settled(x)
-    if call.arranger.tokens and (beside := _tokens_of_zeros(x, rows)):
-        call.arranger.put = True
+    x = call.arranger.unsplit(x)
+    if call.arranger.follow_tokens and (beside := _tokens_of_zeros(x, rows)):
+        call.arranger.tokens_added = True
         return replace(x, dims=beside)
     ops = dict.fromkeys(call.trace.axes, Window(1, mode=mode))
     dims, own = [*x.known], {at: _role(call, x, at) for at in rows}

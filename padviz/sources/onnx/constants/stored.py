@@ -101,7 +101,7 @@ class Budget:
 
 def worked_out(value: Constant, budget: Budget) -> Array:
     """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
-    done: dict[Stored | Later, Array] = {}
+    done: dict[object, Array] = {}
 
     def numbers_of(x: Constant) -> Any:
         return done.get(x.later) if x.array is None else x.array
