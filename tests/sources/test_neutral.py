@@ -63,7 +63,7 @@ def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_p
 
 def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) -> None:
     nodes = "a = Conv (x, w3x3)\n b = Conv <dilations = [1, 1]> (x, w3x3)\n c = {} (a, b)\n y = Conv (c, w3x3)"
-    taken = padviz.load(saved(model_of(nodes.format("Fuse"), 18), tmp_path), neutral=["Fuse"])
+    taken = padviz.load(saved(model_of(nodes.format("Fuse"), 18), tmp_path), neutral="Fuse")
     added = padviz.load(saved(model_of(nodes.format("Add"), 18), tmp_path))
     assert [layer.kind for layer in taken.layers] == ["input", "conv", "conv", "add", "conv"]
     assert (padviz.usage(taken, 32).counts == padviz.usage(added, 32).counts).all()

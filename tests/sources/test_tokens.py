@@ -21,6 +21,13 @@ def beside_a_token(x: Tensor) -> Tensor:
     return smoothed(attended(torch.cat([token, tokens], 1))[:, 1:], x)
 
 
+def and_a_token_behind(x: Tensor) -> Tensor:
+    """Attention of all positions with a token behind them, which is added to a window over each."""
+    count = x.shape[2] * x.shape[3]
+    tokens = attended(torch.cat([x.flatten(2).mT, torch.ones(1, 1, 8).to(x)], 1))
+    return smoothed(tokens[:, :count], x) + tokens[:, count:].mT[..., None]
+
+
 def smoothed(tokens: Tensor, x: Tensor) -> Tensor:
     return functional.avg_pool2d(tokens.mT.reshape(x.shape), 3, 1, 1)
 
@@ -127,6 +134,7 @@ def along_columns(x: Tensor) -> Tensor:
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention along columns": lambda x: along_columns(attended(along_columns(x))),
     "tokens in front that meet positions": beside_a_token,
+    "a token behind positions": and_a_token_behind,
     "all positions in another order": lambda x: functional.avg_pool2d(
         attended(x.flatten(2).mT).reshape(x.shape), 3, 1, 1
     ),
