@@ -1,26 +1,31 @@
-"""Padding by a scheme, and convolutions with it, as functions; each declares what it does to whoever follows calls.
+"""Padding by a scheme, and convolutions with it, as functions.
 
 `padviz.load` follows them as it follows PyTorch's own functions, so that symmetric padding counts as symmetric and
-partial convolution as partial.
+partial convolution as partial. Where sizes are integers the factors of partial convolution are constants, also in an
+exported file; where one is symbolic or traced, they are computed from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from padviz.axis.operations import Window
-from padviz.axis.padding_modes import SCHEMES, native
-from padviz.nn.padded_rows import check_fits, extended, known, reweighing
+from padviz.axis.build import partial_weights
+from padviz.axis.operations import Window, placement
+from padviz.axis.padding_modes import SCHEMES, fits, fold, native
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))
 Schemes = tuple[str, str]  # of height and of width
 NONE: Pads = ((0, 0), (0, 0))
-IMAGE = (-2, -1)  # the dimensions of rows and columns
+IMAGE = (-2, -1)  # the dimensions of height and width
+Steps = int | Sequence[int]  # one for both axes, or one for each
 
 
 def padded(
@@ -66,41 +71,86 @@ def padded(
 
 
 def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Tensor | None:
-    """Both axes padded by PyTorch's own function, where it has the scheme."""
+    """Pad both axes by PyTorch's own function; None if that lacks the scheme."""
     (top, bottom), (left, right) = pads
     if scheme == "zero":
         return functional.pad(input, (left, right, top, bottom), value=value)
-    mode = _native(scheme, (top, bottom, left, right))
+    mode = _torch_mode(scheme, (top, bottom, left, right))
     if not mode or input.ndim not in (3, 4):
         return None
     for dim, rows in zip(IMAGE, pads, strict=True):
-        check_fits(scheme, input.shape[dim], *rows)
+        _check_fits(scheme, input.shape[dim], *rows)
     return functional.pad(input, (left, right, top, bottom), mode=mode)
 
 
-def _native(scheme: str, amounts: Sequence[int]) -> str:
-    """PyTorch's name of a scheme that copies, or nothing: an edge that is repeated once is replicated."""
+def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: str, value: float | None) -> Tensor:
+    """Pad one axis."""
+    if known(*rows) and rows == (0, 0):
+        return input
+    if not SCHEMES[scheme].reads:
+        return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
+    _check_fits(scheme, input.shape[dim], *rows)
+    mode = _torch_mode(scheme, rows)
+    if mode and dim in IMAGE and input.ndim in (3, 4):
+        return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
+    return _extended(input, dim, int(rows[0]), int(rows[1]), scheme)  # int() of a trace warns, as PyTorch does
+
+
+def _torch_mode(scheme: str, amounts: Sequence[int]) -> str:
+    """Return PyTorch's name of a scheme that copies, or ""; an edge that is repeated once is replicated."""
     if not known(*amounts):
         return "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
     return "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
 
 
-def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: str, value: float | None) -> Tensor:
-    """One axis padded."""
-    if known(*rows) and rows == (0, 0):
-        return input
-    if not SCHEMES[scheme].reads:
-        return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
-    check_fits(scheme, input.shape[dim], *rows)
-    mode = _native(scheme, rows)
-    if mode and dim in IMAGE and input.ndim in (3, 4):
-        return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
-    return extended(input, dim, int(rows[0]), int(rows[1]), scheme)  # of a trace, with a warning of PyTorch's own
+def _check_fits(mode: str, n: int, before: int, after: int) -> None:
+    """Raise `SizeError` if `n` rows are too few for the padding, as the counts do."""
+    if known(n, before, after) and not fits(mode, n, max(before, after)):
+        fold(mode, int(n), max(before, 0), max(after, 0))
+
+
+def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    """Add copied rows before and after those along a dimension; negative amounts are cut off.
+
+    >>> _extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
+    [1, 0, 0, 1, 2, 3, 3]
+    """
+    wraps = SCHEMES[mode].wraps
+    front = [_rows_at(input, dim, before, mode, front=not wraps)] if before > 0 else []
+    back = [_rows_at(input, dim, after, mode, front=wraps)] if after > 0 else []
+    if min(before, after) < 0:
+        input = _slice(input, dim, max(-before, 0), input.shape[dim] - max(-after, 0))
+    return torch.cat([*front, input, *back], dim)
+
+
+def _rows_at(input: Tensor, dim: int, count: int, mode: str, front: bool) -> Tensor:
+    """Return the rows that a mode copies from the front or from the back, in the order in which they pad."""
+    first, step = SCHEMES[mode].reads or (0, 0)
+    last = first + (count if step else 1)
+    n = 0 if front else input.shape[dim]
+    rows = _slice(input, dim, first, last) if front else _slice(input, dim, n - last, n - first)
+    if not step:
+        return torch.cat([rows] * count, dim)
+    return rows if SCHEMES[mode].wraps else rows.flip(dim)
+
+
+def _slice(input: Tensor, dim: int, start: int, stop: int) -> Tensor:
+    places: Any = (..., slice(start, stop), *[slice(None)] * (input.ndim - 1 - dim % input.ndim))
+    return input[places]
+
+
+def known(*numbers: object) -> bool:
+    """Return whether numbers can be compared now; those of a trace cannot.
+
+    >>> known(1, 2), known(torch.tensor(1))
+    (True, False)
+    """
+    return not any(isinstance(each, Tensor) for each in numbers)
 
 
 def padded_conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, pads: Pads = NONE, dilation: Any = 1,
-    groups: int = 1, schemes: Schemes = ("zero", "zero"),
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Steps = 1, pads: Pads = NONE,
+    dilation: Steps = 1, groups: int = 1, schemes: Schemes = ("zero", "zero"),
 ) -> Tensor:  # fmt: skip
     """Convolve an image that is padded by a scheme on each axis, partial convolution among them.
 
@@ -136,14 +186,35 @@ def padded_conv2d(
         made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
         return made
     if "partial" in schemes:
-        return _partial(input, weight, bias, stride, pads, dilation, groups, schemes)
-    input, left = _padded_but_zeros(input, pads, schemes)
-    return functional.conv2d(input, weight, bias, stride, left, dilation, groups)
+        return _partial_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
+    input, rest = _padded_except_zeros(input, pads, schemes)
+    return functional.conv2d(input, weight, bias, stride, rest, dilation, groups)
 
 
-def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
-    """Pad the image, but for zeros that are the same on both sides, which the convolution pads itself."""
-    own = [_of_its_own(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
+def _partial_conv2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Steps, pads: Pads, dilation: Steps, groups: int,
+    schemes: Schemes,
+) -> Tensor:  # fmt: skip
+    input_padded, rest = _padded_except_zeros(input, pads, schemes)
+    sums = functional.conv2d(input_padded, weight, None, stride, rest, dilation, groups)
+    windows = [
+        Window(weight.shape[dim], _step(stride, axis), _step(dilation, axis), pads[axis])
+        if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
+        else None
+        for axis, dim in enumerate(IMAGE)
+    ]
+    if any(windows):
+        sums = sums * _factors(input.shape[-2:], windows, like=sums)
+    return sums if bias is None else sums + bias[:, None, None]
+
+
+def _step(value: Steps, axis: int) -> int:
+    return value if isinstance(value, int) else tuple(value)[axis if len(value) > 1 else 0]
+
+
+def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:
+    """Pad all but equal zeros on both sides, which are returned as the padding argument of the convolution."""
+    own = [_is_argument(rows, scheme) for rows, scheme in zip(pads, schemes, strict=True)]
     rest = [(0, 0) if alone else rows for rows, alone in zip(pads, own, strict=True)]
     if any(not known(*rows) or any(rows) for rows in rest):
         plain = ["zero" if scheme == "partial" else scheme for scheme in schemes]
@@ -153,8 +224,8 @@ def _padded_but_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tens
     return input, (pads[0][0] if own[0] else 0, pads[1][0] if own[1] else 0)
 
 
-def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
-    """Whether a convolution can pad rows itself: branches, so that a compiler that has symbols for them decides."""
+def _is_argument(rows: tuple[int, int], scheme: str) -> bool:
+    """Return whether a convolution can pad so itself; by branches, which a compiler with symbolic rows can guard."""
     if SCHEMES[scheme].reads or not known(*rows):
         return False
     if rows[0] != rows[1]:
@@ -164,24 +235,34 @@ def _of_its_own(rows: tuple[int, int], scheme: str) -> bool:
     return True
 
 
-def _partial(
-    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, pads: Pads, dilation: Any, groups: int,
-    schemes: Schemes,
-) -> Tensor:  # fmt: skip
-    """Partial convolution on the axes whose scheme it is."""
-    ready, left = _padded_but_zeros(input, pads, schemes)
-    made = functional.conv2d(ready, weight, None, stride, left, dilation, groups)
-    windows = [
-        Window(weight.shape[dim], _of(stride, axis), _of(dilation, axis), pads[axis])
-        if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
-        else None
-        for axis, dim in enumerate(IMAGE)
-    ]
-    if any(windows):
-        made = made * reweighing(input.shape[-2:], windows, like=made)
-    return made if bias is None else made + bias[:, None, None]
+def _factors(sizes: Sequence[int], windows: Sequence[Window | None], like: Tensor) -> Tensor:
+    """Return the factors of partial convolution, shape (1, height, width), or 1 where an axis has no window.
+
+    >>> _factors((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
+    [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
+    """
+    pads = [n for op in windows if op for n in op.padding]
+    if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
+        pairs = zip(windows, sizes, strict=True)
+        factors = [partial_weights(_with_plain_pads(op), int.__int__(n)) if op else np.ones(1) for op, n in pairs]
+        return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
+    high, wide = (_traced_factors(op, n, like) for op, n in zip(windows, sizes, strict=True))
+    return (high[:, None] * wide)[None].to(like.dtype)
 
 
-def _of(value: Any, axis: int) -> int:
-    """One number for both axes, or one for each."""
-    return value if isinstance(value, int) else tuple(value)[axis if len(value) > 1 else 0]
+def _with_plain_pads(op: Window) -> Window:
+    """Copy a window for shared caches: numbers of a trace may be a subclass of int that remembers its trace."""
+    assert isinstance(op.padding, tuple)
+    before, after = map(int.__int__, op.padding)
+    return replace(op, padding=(before, after))
+
+
+def _traced_factors(op: Window | None, n: int, like: Tensor) -> Tensor:
+    """Return taps / taps that hit real rows for each unit of an axis of symbolic or traced size."""
+    if op is None:
+        return torch.ones(1, device=like.device)
+    before, _, n_out = placement(op, n)
+    taps = torch.arange(op.kernel, device=like.device) * op.dilation - before
+    rows = torch.arange(n_out, device=like.device)[:, None] * op.stride + taps
+    hits: Tensor = ((rows >= 0) & (rows < n)).sum(1).clamp(min=1)
+    return op.kernel / hits

@@ -15,9 +15,8 @@ from torch.overrides import TorchFunctionMode
 from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
-from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, padded, padded_conv2d
-from padviz.nn.padded_conv import amounts
-from padviz.nn.padded_rows import known
+from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, known, padded, padded_conv2d
+from padviz.nn.modules import amounts
 from padviz.repadding.plan import checked
 
 CHANNELS_LAST = (-3, -2)

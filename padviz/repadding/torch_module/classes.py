@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from padviz.nn.functional import padded, padded_conv2d
-from padviz.nn.padded_conv import PaddedConv2d, pads_of
-from padviz.nn.symmetric_pad import SymmetricPad2d
+from padviz.nn.modules import PaddedConv2d, SymmetricPad2d, pads_of
 from padviz.repadding.torch_module.calls import How, Repadding, added
 from padviz.repadding.torch_module.scan import calls_of
 

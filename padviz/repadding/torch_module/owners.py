@@ -11,8 +11,7 @@ from torch import nn
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.nn.functional import NONE, Pads
-from padviz.nn.padded_conv import pads_of
-from padviz.nn.symmetric_pad import SymmetricPad2d
+from padviz.nn.modules import SymmetricPad2d, pads_of
 from padviz.repadding.plan import Change, Plan
 from padviz.repadding.torch_module.calls import How
 from padviz.repadding.torch_module.classes import declared, how_of, is_plain

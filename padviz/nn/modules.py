@@ -1,17 +1,18 @@
-"""Convolutions that pad by any scheme, for networks that are written anew; parameters are those of `nn.Conv2d`."""
+"""Modules for new networks: convolutions that pad by any scheme, with the parameters of `nn.Conv2d`, and padding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from padviz.network.rewrites import schemes_of
-from padviz.nn.functional import Pads, padded_conv2d
+from padviz.nn.functional import Pads, Steps, padded, padded_conv2d
 
 
 def pads_of(module: nn.Conv2d) -> Pads:
-    """Find the rows and columns that a convolution declares to pad, ((top, bottom), (left, right)), in any mode.
+    """Return the padding that a convolution declares, ((top, bottom), (left, right)), in any mode.
 
     >>> pads_of(nn.Conv2d(1, 1, 4, padding="same")), pads_of(nn.Conv2d(1, 1, 3, padding=(1, 0)))
     (((1, 2), (1, 2)), ((1, 1), (0, 0)))
@@ -19,8 +20,8 @@ def pads_of(module: nn.Conv2d) -> Pads:
     return amounts(module.padding, module.kernel_size, module.dilation)
 
 
-def amounts(padding: Any, kernel: Any, dilation: Any) -> Pads:
-    """Find the rows and columns that a `padding` argument of PyTorch means, for a kernel and a dilation.
+def amounts(padding: Any, kernel: Sequence[int], dilation: Steps) -> Pads:
+    """Convert a `padding` argument of PyTorch to ((top, bottom), (left, right)).
 
     >>> amounts("same", (4, 3), 1), amounts(1, (3, 3), 1)
     (((1, 2), (1, 1)), ((1, 1), (1, 1)))
@@ -32,9 +33,8 @@ def amounts(padding: Any, kernel: Any, dilation: Any) -> Pads:
     return (height, height), (width, width)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    return pair[0], pair[-1]
+def _pair(value: Steps) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
 class PaddedConv2d(nn.Conv2d):
@@ -70,7 +70,7 @@ class PaddedConv2d(nn.Conv2d):
         return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)
 
     def extra_repr(self) -> str:
-        """Say what `print` shows of it."""
+        """Return what `print` shows of it."""
         plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return f"{plain}, scheme={'/'.join(dict.fromkeys(self.schemes))!r}"
 
@@ -98,3 +98,36 @@ class PartialConv2d(PaddedConv2d):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, scheme="partial", **options)
+
+
+class SymmetricPad2d(nn.Module):
+    """Pads an image by its mirror image, the edge repeated: a b c becomes b a a b c c b with 2 columns on each side.
+
+    Parameters
+    ----------
+    padding : int or (left, right, top, bottom)
+        Rows and columns to add, in the order of `torch.nn.ReflectionPad2d`; at most as many as the image has.
+
+    Notes
+    -----
+    Input of shape (N, C, H, W) or (C, H, W); output of shape (..., H + top + bottom, W + left + right).
+
+    Examples
+    --------
+    >>> import torch
+    >>> SymmetricPad2d((2, 1, 0, 0))(torch.arange(3.0).reshape(1, 1, 1, 3)).tolist()
+    [[[[1.0, 0.0, 0.0, 1.0, 2.0, 2.0]]]]
+    """
+
+    def __init__(self, padding: int | Sequence[int]) -> None:
+        super().__init__()
+        self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pad an image."""
+        left, right, top, bottom = self.padding
+        return padded(input, ((top, bottom), (left, right)), ("symmetric", "symmetric"))
+
+    def extra_repr(self) -> str:
+        """Return what `print` shows of it."""
+        return f"{self.padding}"
