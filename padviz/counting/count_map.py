@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.shares.fair_share import Shares
+from padviz.counting.shares.fair_share import Shares, shares_of
 from padviz.counting.shares.interior import NoInterior, interior
-from padviz.counting.shares.product_shares import shares_of
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walking.tiling import Tiling, positions

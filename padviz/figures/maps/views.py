@@ -146,7 +146,7 @@ class View:
         down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
         if not share or counts.full is not None:
             return counts.core.means(down, across, counts.max if counts.full is None else counts.full)
-        return counts.shares.averaged(down, across)
+        return counts.shares.weighted_means(down, across)
 
 
 def words_of(views: Sequence[View]) -> list[str]:
