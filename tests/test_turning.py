@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
-from padviz.counting.coverage import coverage
+from padviz.counting.count import coverage
 from padviz.engine.limbs import to_ints
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap

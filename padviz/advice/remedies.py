@@ -23,9 +23,9 @@ from padviz.advice.changes import (
     schemes,
 )
 from padviz.advice.standing import APART
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
-from padviz.counting.usage import usage
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.rewrites import with_padding

@@ -10,10 +10,10 @@ import msgspec
 from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import accuracy, advice, best, border, fits, padding, symmetry, verdict
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim, percent
-from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.balance.even_pads import cannot

@@ -69,7 +69,7 @@ def compare(
     >>> [label for label, _ in pair], pair.to_rows()[1]["starved"] < pair.to_rows()[0]["starved"]
     (['zero', 'reflect'], True)
     """
-    from padviz.counting.usage import usages
+    from padviz.counting.count import usages
     from padviz.figures.maps import panels
 
     given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}

@@ -101,7 +101,7 @@ def coverage(
     >>> counts.full, int(counts.counts[0, 0]), int(counts.counts[9, 9])
     (81, 25, 81)
     """
-    from padviz.counting.coverage import coverages
+    from padviz.counting.count import coverages
     from padviz.figures.maps import heatmap, panels
     from padviz.network.targets import names_of
 

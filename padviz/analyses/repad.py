@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from padviz.analyses.asked import names
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, percent
-from padviz.counting.usage import usage
 from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_offsets

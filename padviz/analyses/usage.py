@@ -91,7 +91,7 @@ def usage(
     >>> int(usage("resnet50", 224).counts[0, 0])
     59303702250160
     """
-    from padviz.counting.usage import usage as counted
+    from padviz.counting.count import usage as counted
     from padviz.figures.maps import heatmap
 
     wanted, pixels = asked(network, size, same=same)

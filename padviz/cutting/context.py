@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from padviz.counting.usage import usage
+from padviz.counting.count import usage
 from padviz.cutting.right_units import Cut, Units, longest_run, right_units
 from padviz.errors import SizeError
 from padviz.geometry.reaching.lattice import Lattice, barrier_elsewhere, in_pixels, lattice_on, pixels_around

@@ -16,8 +16,8 @@ from padviz.analyses.responses import responses
 from padviz.analyses.taps import taps
 from padviz.analyses.uneven import uneven
 from padviz.analyses.usage import usage
+from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
-from padviz.counting.usage import usages
 from padviz.errors import DescriptionError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED

@@ -8,8 +8,8 @@ from typing import Any
 
 from padviz.advice.remedies import Judged, Remedy
 from padviz.advice.verdict import Examined, examine
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.usage import usage
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_padding

@@ -7,8 +7,8 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.usage import usage
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
 from padviz.network.network import LARGEST, Network, Size

@@ -14,7 +14,7 @@ from padviz.advice.remedies import GAIN, Outcome, helps
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import border
-from padviz.counting.coverage import coverage
+from padviz.counting.count import coverage
 from padviz.counting.shares.summary import Rim
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network

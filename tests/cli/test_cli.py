@@ -247,7 +247,7 @@ def test_a_write_that_a_signal_ends_leaves_nothing(number: int, code: int, words
 
 def test_an_interrupt_that_python_would_only_print_is_one() -> None:
     code = """
-import os, signal, sys, weakref, padviz.counting.usage
+import os, signal, sys, weakref, padviz.counting.count
 class Anything:
     pass
 def interrupted(reference):
@@ -259,7 +259,7 @@ def usage(*args, **options):
     for _ in range(10**9):
         pass
     print("went on")
-padviz.counting.usage.usage = usage
+padviz.counting.count.usage = usage
 from padviz.__main__ import main
 sys.argv[1:] = ["usage", "vgg11"]
 main()

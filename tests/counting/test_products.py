@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz import CountMap
-from padviz.counting.coverage import coverages
+from padviz.counting.count import coverages
 from padviz.counting.shares import interior, rims
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking import walks

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 import padviz
 from padviz import CountMap
 from padviz.axis.padding_modes import MODES, SCHEMES
-from padviz.counting import coverage, request
+from padviz.counting import request
+from padviz.counting.count import coverages
 from padviz.counting.walking import stable_rows
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
@@ -63,8 +64,8 @@ def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, 
     asked = request.prepare_request(network, size, scheme, None, pooling, "auto")
     usage = padviz.usage(network, size, scheme, pooling=pooling)
     assert_same(usage, count_backward(asked.walk(size, "auto"), WHOLE))
-    coverages = coverage.coverages(network, size, scheme, pooling=pooling)
-    for found, (core, _) in zip(coverages, count_forward(asked.walk(size, "auto")), strict=True):
+    found_coverages = coverages(network, size, scheme, pooling=pooling)
+    for found, (core, _) in zip(found_coverages, count_forward(asked.walk(size, "auto")), strict=True):
         assert_same(found, core)
     return {usage.summary().method}
 

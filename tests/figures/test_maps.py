@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib import colormaps
 
 import padviz
-from padviz.counting.coverage import coverages
+from padviz.counting.count import coverages
 from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import pixels_of
 from padviz.figures.maps import panels

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 import padviz
-from padviz.counting.coverage import coverages
+from padviz.counting.count import coverages
 from padviz.figures.canvas import drawing_options, pixels_of, png, write_thumbnail
 from padviz.figures.maps.scales import write_map_thumbnail
 from tests.cli.test_cli import run

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.operations import Window, placement
-from padviz.counting.coverage import coverage
+from padviz.counting.count import coverage
 from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import balanced_sizes
 from padviz.geometry.balance.by_size import reads_odd

@@ -12,7 +12,7 @@ import pytest
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
-from padviz.counting.coverage import coverages
+from padviz.counting.count import coverages
 from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
 from tests.pages.browser import PADDINGS, SIZES, after, begins, click, expect, opened, point, press, says, show

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from padviz.axis.operations import Op, Window, pads_at
-from padviz.counting.usage import usage
+from padviz.counting.count import usage
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, as_size

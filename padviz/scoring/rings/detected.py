@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.counting.coverage import coverage
-from padviz.counting.usage import usage
+from padviz.counting.count import coverage, usage
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, Measured, apart, mirrored, resampled
 from padviz.network.network import Network, Size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from padviz.counting.usage import usage
+from padviz.counting.count import usage
 from padviz.files.unfinished import Keeping, Unfinished, keeping
 from padviz.progress import Progress
 from padviz.trained.sessions.inputs import normalisation
