@@ -127,14 +127,13 @@ def detect(
     """
     from padviz.figures.trained import position_maps
     from padviz.files.unfinished import Keeping
-    from padviz.trained.detecting.asking import seek
-    from padviz.trained.detecting.question import Question
+    from padviz.trained.detecting.detection import DetectOptions, score_positions
 
-    question = Question(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
+    options = DetectOptions(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
-    question.check(trained.size)
+    options.check(trained.size)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
-    scores = seek(trained, *runners_of(trained, padding), question, keeping, on_progress)
+    scores = score_positions(trained, *runners_of(trained, padding), options, keeping, on_progress)
     draw, axes = partial(position_maps.detected, scores), partial(position_maps.plot_detected, scores)
     return DetectResult.made_of(
         scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True, notes=scores.notes

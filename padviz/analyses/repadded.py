@@ -17,7 +17,7 @@ def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
     """Make what runs the network as it is, and with each padding in place of its own; note what is open or stays."""
-    from padviz.trained.sessions.of_model import runner_of
+    from padviz.trained.sessions.runners import runner_of
 
     schemes = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
     runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
@@ -35,7 +35,7 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
     It is an edited copy of a graph, or a module while its calls are replaced.
     """
     from padviz.repadding.plan import plan
-    from padviz.trained.sessions.of_model import runner_of
+    from padviz.trained.sessions.runners import runner_of
 
     planned = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):

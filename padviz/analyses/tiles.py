@@ -218,7 +218,7 @@ def verify_tiles(
     """
     from padviz.cutting.fitting import padded_to_fit
     from padviz.network.targets import returned, upto
-    from padviz.trained.sessions.heads import channels_read, head_maps
+    from padviz.trained.sessions.runners import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained
 
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):

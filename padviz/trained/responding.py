@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from padviz.progress import Progress
 from padviz.trained.border_responses import NONE, BorderResponses, border_responses, faint
-from padviz.trained.sessions.inputs import BLANK, Inputs, images_of
-from padviz.trained.sessions.normalising import unlike
+from padviz.trained.sessions.inputs import BLANK, Inputs, compare_normalisation, images_of
 from padviz.trained.sessions.running import Runner
 from padviz.trained.shuffling import SHUFFLED, shuffled
 from padviz.trained.weights.trained_network import Trained
@@ -28,7 +27,8 @@ def respond(
     part_progress = _over(len(runners), on_progress)
     rows = [row for scheme, runner in runners for row in border_responses(runner, images, scheme, part_progress)]
     if kind != BLANK:
-        wrong = unlike(trained.trained_on, images, inputs) if trained.trained_on else faint(first, images, rows)
+        known = trained.trained_on
+        wrong = compare_normalisation(known, images, inputs) if known else faint(first, images, rows)
         notes = (*notes, *filter(None, [wrong]))
     if len(images) == 1 and kind != BLANK:
         rows = [replace(row, energy=NONE, profiles=()) for row in rows]

@@ -14,8 +14,8 @@ import torch
 import padviz
 from padviz.scoring.rings.detected import rings_of
 from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.of_model import runner_of
 from padviz.trained.sessions.onnx_runner import session
+from padviz.trained.sessions.runners import runner_of
 from padviz.trained.sessions.running import at_once
 from padviz.trained.weights.reading import read
 from padviz.trained.weights.trained_network import Trained

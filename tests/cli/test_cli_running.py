@@ -94,8 +94,8 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     held = f"padviz: {KEPT}: keeps an interrupted run; add --resume to continue it, or --overwrite to begin"
     assert told(*DETECT, "d.png").startswith(held)
 
-    def filled(sweep: Any, kept: Any, *others: Any) -> None:
-        assert np.isfinite(kept.values).all()
+    def filled(sweep: Any, values: Any, *others: Any) -> None:
+        assert np.isfinite(values).all()
 
     with monkeypatch.context() as patched:
         patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", filled)

@@ -16,14 +16,12 @@ from torch import Tensor, nn
 import padviz
 from padviz.errors import PadvizError
 from padviz.files.unfinished import Unfinished
-from padviz.trained.detecting.asking import answered
-from padviz.trained.detecting.contrasts import _ungraded
-from padviz.trained.detecting.detectability import PositionMap, phase_of
-from padviz.trained.detecting.doubts import doubts
-from padviz.trained.detecting.outputs.scoring import scorer_of
-from padviz.trained.detecting.question import Question
+from padviz.trained.detecting.detectability import PositionMap, doubts, phase_of
+from padviz.trained.detecting.detection import DetectOptions, map_positions, plan_sweep
+from padviz.trained.detecting.outputs import scorer_of
 from padviz.trained.detecting.stimuli import Canvas, stimulus_of
-from padviz.trained.sessions.of_model import runner_of
+from padviz.trained.detecting.sweeping import not_graded
+from padviz.trained.sessions.runners import runner_of
 from padviz.trained.sessions.torch_runner import TorchRunner
 from padviz.trained.weights.reading import read
 from tests import yolo
@@ -158,21 +156,17 @@ class Interrupted(TorchRunner):
 
 
 def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
-    path, question = tmp_path / "sweep.npz", Question("text:x", height=6, step=4, **GREY)
+    path, options = tmp_path / "sweep.npz", DetectOptions("text:x", height=6, step=4, **GREY)
 
     def sweep(left: int, resume: bool) -> tuple[Any, int]:
         runner = Interrupted(Spots(20), "net", "net", (40, 40), 1)
         runner.left = left
-        kept: list[Unfinished] = []
-
-        def keep(count: int) -> Unfinished:
-            kept.append(Unfinished(path, "question", count, resume))
-            return kept[0]
-
+        plan = plan_sweep([(None, runner)], options)
+        kept = Unfinished(path, "question", len(plan.places), resume)
         try:
-            return answered([(None, runner)], question, (1, 1), keep, None).maps[0].values, left - runner.left
+            return map_positions([(None, runner)], plan, (1, 1), kept, None)[0].values, left - runner.left
         except KeyboardInterrupt:
-            kept[0].write()
+            kept.write()
             return None, left
 
     whole, calls = sweep(1000, False)
@@ -191,7 +185,7 @@ def test_a_picture_is_shifted_under_the_frame(tmp_path: Path) -> None:
     assert (found.shifted, values.shape, found.shape, found.contrast) == (True, (5, 5), (32, 32), 1)
     assert values[0, 0] > 0.9 > 0.5 > values[4, 4]
     for shift, size, expected in ((None, (100, 80), 32), (None, (20, 30), 30), (5, (20, 30), 5)):
-        assert Question(image="scene.png", shift=shift).shift_at(size) == expected
+        assert DetectOptions(image="scene.png", shift=shift).shift_at(size) == expected
 
 
 class Heads(nn.Module):
@@ -267,7 +261,7 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
 
 def test_maps_of_which_more_than_half_is_saturated_are_told() -> None:
     many, half = (PositionMap("zero", np.array([scores])) for scores in ([0, 0.5, 1], [0.5, 0.999, 0.5, 1.0]))
-    assert doubts([many, half]) == ("zero: 67 % of the scores are saturated: they tell little apart",)
+    assert doubts([many, half]) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
 
 
 class Sure(nn.Module):
@@ -308,14 +302,14 @@ def test_a_classifier_that_is_sure_of_the_background_is_mapped_by_contrast_or_re
     (own,) = lost.maps
     assert (lost.class_, own.threshold, own.below) == (0, True, True)
     assert lost.notes == (
-        "no class wins at most positions: mapped is the contrast at which class 0, the background's, is lost",
+        "no class wins at most positions: the map shows the contrast at which class 0, the background's, is lost",
     )
     assert 0 < known(own.least) < known(own.most) <= 1
     won = padviz.detect(Sure(1, 4, parts=1), "text:x", 32, height=8, **GREY)
     assert (won.class_, won.maps[0].below) == (1, False)
     asked = padviz.detect(Sure(1, 4), "text:x", 32, height=8, class_=0, **GREY)
     assert asked.notes == (
-        "the background alone is seen, with a score of 0.982: mapped is the contrast at which it is not",
+        "the background alone is seen, with a score of 0.982: the map shows the contrast at which it is not",
     )
     np.testing.assert_array_equal(asked.maps[0].values, own.values)
     with pytest.raises(PadvizError, match=r"Sure: the stimulus is not seen at .*; `contrast` 1 maps such scores"):
@@ -337,17 +331,17 @@ def test_an_all_or_none_detector_is_mapped_by_contrast_and_a_graded_one_by_score
 
 @pytest.mark.parametrize(("scores", "contrast", "said"), [
     ({1.0: [0.2] * 4}, 1.0, ""),
-    ({1.0: [0.199] * 4}, 1.0, "even at full contrast the median score is 0.2: mapped is the contrast needed"),
+    ({1.0: [0.199] * 4}, 1.0, "even at full contrast the median score is 0.2: the map shows the contrast needed"),
     ({1.0: [0.0, 0.4, 1.0, 1.0], 0.5: [0.0] * 4}, 1.0,
-     "75 % of the scores are all or none at a contrast of 1: mapped is the contrast needed"),
+     "75 % of the scores are all or none at a contrast of 1: the map shows the contrast needed"),
     ({1.0: [0.999], 0.3: [0.998], 0.22: [0.78], 0.217: [0.5], 0.21: [0.06], 0.1: [0.0]}, 0.217,  # a text detector's
-     "the scores are all or none, their median goes from 0.2 to 0.8 between contrasts of 0.212 and 0.226: mapped is"),
+     "the scores are all or none, their median goes from 0.2 to 0.8 between contrasts of 0.212 and 0.226: the map"),
     ({1.0: [0.9], 0.5: [0.5], 0.25: [0.1]}, 0.5, ""),
 ])  # fmt: skip
 def test_scores_are_graded_from_a_median_of_a_fifth_to_four_fifths(
     scores: dict[float, list[float]], contrast: float, said: str
 ) -> None:
-    found = _ungraded({at: np.array(each) for at, each in scores.items()}, contrast)
+    found = not_graded({at: np.array(each) for at, each in scores.items()}, contrast)
     assert found.startswith(said)
     assert bool(found) == bool(said)
 

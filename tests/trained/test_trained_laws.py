@@ -14,8 +14,7 @@ from torch import nn
 import padviz
 from padviz.trained.border_responses import BorderResponse, Sides, border_responses
 from padviz.trained.detecting.detectability import PositionMap
-from padviz.trained.detecting.outputs.maps import as_maps, fits
-from padviz.trained.detecting.outputs.scoring import scorer_of
+from padviz.trained.detecting.outputs import as_maps, fits, scorer_of
 from padviz.trained.mean_filters import AxisSkew
 from padviz.trained.sessions.torch_runner import TorchRunner
 from tests.trained.known import known, mirrored, turned

@@ -1,26 +1,28 @@
-"""Where in the image a trained network sees something, and where it does not: scores by position."""
+"""Scores by position, their figures, and what makes them doubtful."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.trained.border_responses import Sides
 from padviz.trained.sessions.running import middle
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 DECIDED = 0.5  # the score from which on something is seen
-SATURATED = 0.99  # from here on, and as near to 0, scores tell nothing apart
-LITTLE = 0.01  # how far scores are from those of the empty background where the output hardly depends on what is shown
+SATURATED = 0.99  # from here on, and as near to 0, scores distinguish nothing
+LITTLE = 0.01  # how far scores may be from the empty background's where the output hardly reacts
+MANY = 0.5  # the share of saturated scores from which on a note says so
 
 
 class Phase(NamedTuple):
-    """The share of the scores' variance that position modulo the total stride explains, and what chance would."""
+    """The share of the scores' variance that position modulo the total stride explains, and that of chance."""
 
     stride: Size | None
     explained: float | None
@@ -31,9 +33,9 @@ class Phase(NamedTuple):
 class PositionMap:
     """Scores by position under one padding, of shape (rows, columns); None for the padding that the network has.
 
-    `edges` are the mean of each outermost line minus that of the interior. With thresholds in place of scores they are
-    contrasts: the least that is seen, or with `below` the least at which the background's class is lost; infinite where
-    none is enough. `background` has the scores at the same positions without a stimulus. NaN counts in `lost` alone.
+    With `threshold`, `values` are contrasts instead: the least that is seen, or with `below` the least at which the
+    background's class is lost; infinite where none is enough. `background` has the scores at the same positions without
+    a stimulus. NaN counts in `lost` only.
 
     Examples
     --------
@@ -43,10 +45,10 @@ class PositionMap:
     """
 
     padding: str | None
-    values: Array
+    values: Floats
     threshold: bool = False
     phase: Phase = field(default=Phase(None, None, None))
-    background: Array | None = None
+    background: Floats | None = None
     below: bool = False
 
     @property
@@ -109,7 +111,7 @@ class PositionMap:
 
     @property
     def edges(self) -> Sides:
-        """Each outermost line minus the interior."""
+        """The mean of each outermost line minus that of the interior."""
         rows, cols = map(middle, self.values.shape)
         inner = self.values[rows, cols]
         if not inner.size or not np.isfinite(inner).all():
@@ -129,7 +131,7 @@ class PositionMap:
 
     @property
     def saturated(self) -> float:
-        """The share of scores that are as good as 0 or 1."""
+        """The share of scores within .01 of 0 or 1."""
         known = self.values[~np.isnan(self.values)]
         if self.threshold or not known.size:
             return 0.0
@@ -141,7 +143,7 @@ class Detectability:
     """How well a network sees a stimulus by its position, as it is and with its padding replaced.
 
     `tops` and `lefts` are the positions, in pixels, of the stimulus's upper left corner; `contrast` is what it was
-    shown with, and `median` what the median score of a few positions was then.
+    shown with.
 
     Examples
     --------
@@ -166,7 +168,7 @@ class Detectability:
     notes: tuple[str, ...] = ()
 
 
-def phase_of(values: Array, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
+def phase_of(values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stride: Size | None) -> Phase:
     """Measure how much of the variance of scores their position modulo a stride explains.
 
     Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
@@ -198,6 +200,33 @@ def positions(room: int, step: int) -> tuple[int, ...]:
     return tuple(range(0, room + 1, step))
 
 
-def _figure(of: Callable[[Array], object], values: Array) -> float | None:
+def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
     known = values[np.isfinite(values)]
-    return float(of(known)) if known.size else None  # type: ignore[arg-type]
+    return float(of(known)) if known.size else None
+
+
+def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
+    """Note what is doubtful of maps, of which the first is of the network as it is."""
+    return tuple(
+        f"{score_map.padding}: {note}" if score_map.padding else note
+        for score_map in maps
+        for note in _doubts_of(score_map)
+    )
+
+
+def _doubts_of(score_map: PositionMap) -> Iterator[str]:
+    """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation."""
+    if score_map.lost:
+        yield f"the network makes NaN at {percent(score_map.lost)} of the positions"
+    if score_map.lost == 1:
+        return
+    if not score_map.reacts and score_map.threshold:
+        yield "no contrast that was tried changes what is seen, and blind spots are not known"
+    elif not score_map.reacts:
+        least = "" if score_map.without is None else f", {score_map.without:.3g}"
+        every = f"every score is within {LITTLE} of the one without it{least}"
+        yield f"the output hardly depends on what is shown: {every}, and blind spots are not known"
+    elif score_map.without is not None and score_map.without >= DECIDED and not score_map.below:
+        yield f"the background is seen without a stimulus: its median score is {score_map.without:.3g}"
+    elif score_map.saturated > MANY:
+        yield f"{percent(score_map.saturated, 0)} of the scores are saturated: they hardly distinguish positions"

@@ -1,4 +1,4 @@
-"""What is shown to a network: a word, a picture or a sample, laid over a neutral background, or a picture shifted."""
+"""Stimuli: a word, a picture or a sample on a neutral background, or a picture shifted under the frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.pictures import opened_picture, pixels_of
+from padviz.trained.sessions.pictures import open_picture, pixels_of
 from padviz.trained.sessions.running import Images
 
 Pixels = NDArray[np.float32]
@@ -25,7 +25,7 @@ NO_LETTER = "\uffff"  # in no font
 
 @dataclass(frozen=True, eq=False)
 class Stimulus:
-    """Something to lay over a background: `pixels` of (channels, height, width), from 0 to 1, and how much they cover.
+    """A thing to draw on a background: `pixels` of (channels, height, width), from 0 to 1, and their opacity.
 
     `cover` is of shape (height, width): 0 leaves the background, and 1 hides it.
     """
@@ -36,13 +36,12 @@ class Stimulus:
 
     @property
     def shape(self) -> Size:
-        """Height and width, in pixels."""
         return self.cover.shape[0], self.cover.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A neutral background at a size, and what pixels are normalised by: the background is 0 once they are."""
+    """A neutral background at a size, the mean pixel, and what pixels are normalised by: then the background is 0."""
 
     size: Size
     mean: Pixels
@@ -53,24 +52,17 @@ class Canvas:
     def of(
         cls, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
     ) -> Canvas:
-        """Make a canvas whose background is the mean pixel.
-
-        Raises
-        ------
-        OptionError
-            For figures that cannot be used, or for `bgr` where there are not three colours.
-        """
         if bgr and channels != 3:
             what = f"has no use: the network reads {channels} channel{'s' if channels > 1 else ''}, not 3 colours"
             raise OptionError(what, option="bgr", hint="leave it out")
         return cls(size, *normalisation(channels, mean, std), bgr)
 
     def ordered(self, images: Images) -> Images:
-        """Put the channels of images in the order that the network reads."""
+        """Reorder the channels of images as the network reads them."""
         return images[:, ::-1] if self.bgr else images
 
     def draw(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
-        """Draw a stimulus at places (top, left), each with its contrast: 1 is as it is, and 0 the background alone.
+        """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 only the background.
 
         >>> spot = Stimulus("spot", np.ones((1, 2, 2), np.float32), np.ones((2, 2), np.float32))
         >>> canvas = Canvas.of((4, 4), 1, (0.5,), (0.5,))
@@ -85,7 +77,7 @@ class Canvas:
         return self.ordered(images)
 
     def frames(self, picture: Pixels, places: NDArray[np.int64]) -> Images:
-        """Cut out the parts of a larger picture that begin at places (top, left)."""
+        """Crop a larger picture to frames that begin at places (top, left)."""
         height, width = self.size
         parts = [picture[:, top : top + height, left : left + width] for top, left in places]
         frames: Images = (np.stack(parts) - self.mean) / self.std
@@ -93,15 +85,8 @@ class Canvas:
 
 
 def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
-    """Make a stimulus, so many pixels high, by its name: "text:WORD", "sample", or the path of a picture.
+    """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture.
 
-    Raises
-    ------
-    OptionError
-        For what cannot be shown.
-
-    Examples
-    --------
     >>> stimulus_of("sample", 16, 3).shape
     (16, 16)
     """
@@ -111,16 +96,17 @@ def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
         return _sample(height, channels)
     if not Path(name).suffix:
         hint = "use text:WORD, sample, or the path of a picture"
-        raise OptionError(f"{name!r} is no stimulus", option="stimulus", hint=hint)
+        raise OptionError(f"unknown stimulus {name!r}", option="stimulus", hint=hint)
     return _picture(name, height, channels)
 
 
 def _text(word: str, height: int, channels: int) -> Stimulus:
-    """Write a dark word; its letters are `height` pixels high from the highest to the lowest."""
+    """Draw a dark word, `height` pixels high from its highest letter to its lowest."""
     from PIL import Image, ImageDraw, ImageFont
 
     if not word.strip() or len(word) > LONGEST or not word.isprintable():
-        raise OptionError(f"{word!r} is no word", option="stimulus", hint=f"use text: and 1 to {LONGEST} characters")
+        what, hint = f"{word!r} cannot be written", f"use text: and 1 to {LONGEST} characters"
+        raise OptionError(what, option="stimulus", hint=hint)
     large = 8 * height
     font = ImageFont.load_default(large)
     _check_glyphs(word)
@@ -136,7 +122,7 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
 
 
 def _check_glyphs(word: str) -> None:
-    """Refuse letters that the font would draw as the box of those that it lacks."""
+    """Reject letters that the font lacks: it draws the same box for all of them."""
     from PIL import ImageFont
 
     font = ImageFont.load_default(16)
@@ -149,7 +135,7 @@ def _check_glyphs(word: str) -> None:
 
 
 def _sample(height: int, channels: int) -> Stimulus:
-    """Draw rings, dark and bright, that fade outwards: a thing with edges in all directions."""
+    """Draw rings, dark and bright, that fade outwards: edges in all directions."""
     at = (np.arange(height) + 0.5) / height * 2 - 1
     radius = np.hypot(at[:, None], at[None, :])
     rings: Pixels = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
@@ -159,7 +145,7 @@ def _sample(height: int, channels: int) -> Stimulus:
 
 def _picture(path: str, height: int, channels: int) -> Stimulus:
     """Read a picture; where it is transparent, the background shows."""
-    picture = opened_picture(path)
+    picture = open_picture(path)
     width = max(round(picture.width * height / picture.height), 1)
     if width > MOST_WIDE:
         raise OptionError(f"would be {width} pixels wide at a height of {height}", where=path, hint="crop it")

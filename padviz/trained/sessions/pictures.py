@@ -1,10 +1,10 @@
-"""Pictures from elsewhere, as networks read them: pixels from 0 to 1, whatever they are stored as."""
+"""Picture files as networks read them: pixels from 0 to 1, however they are stored."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError, PadvizError
 from padviz.files.opened import opened
 from padviz.network.network import Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 KIND = "a .png or .jpg"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
@@ -23,14 +26,8 @@ WHITE_IS_ZERO, SIGNED = 0, 2
 Pixels = NDArray[np.float32]
 
 
-def opened_picture(path: str | Path) -> Any:
-    """Open a picture of Pillow's, upright and of mode L, RGB, RGBA, or F from 0 to 1.
-
-    Raises
-    ------
-    PadvizError
-        If it is none, cannot be read, is too large, or does not say which of its numbers are black and white.
-    """
+def open_picture(path: str | Path) -> Picture:
+    """Open a picture with Pillow, upright and of mode L, RGB, RGBA, or F from 0 to 1."""
     from PIL import Image, ImageOps
 
     where = str(path)
@@ -42,7 +39,7 @@ def opened_picture(path: str | Path) -> Any:
                     raise Image.DecompressionBombError
                 ImageOps.exif_transpose(picture, in_place=True)
                 picture.load()
-                return _graded(picture, where)
+                return _convert(picture, where)
         except PadvizError:
             raise
         except Image.DecompressionBombError:
@@ -51,13 +48,38 @@ def opened_picture(path: str | Path) -> Any:
             raise OptionError("is no picture that can be read", where=where, hint=f"use {KIND}") from None
 
 
+def _convert(picture: Picture, where: str) -> Picture:
+    """Convert a picture to a mode whose black and white are known."""
+    from PIL import Image
+
+    tags = getattr(picture, "tag_v2", {})
+    signed = SIGNED in np.atleast_1d(tags.get(SAMPLES, 1))
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.mode in PLAIN and not signed:
+        kind = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
+        return picture if picture.mode == kind else picture.convert(kind)
+    # Pillow before 11 opens a PNG of 16 bits as I.
+    wide = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
+    if signed or "transparency" in picture.info or not (wide or picture.mode == "F"):
+        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no black and white that is known"
+        what += " with transparency" if "transparency" in picture.info else ""
+        raise OptionError(what, where=where, hint="save it as an RGB picture of 8 bits")
+    white = (1 << int(np.ravel(tags.get(BITS, 16))[0])) - 1 if wide else 1
+    values = np.asarray(picture, np.float32) / np.float32(white)
+    if not ((values >= 0) & (values <= 1)).all():  # nor is NaN
+        what = "has floats beyond 0 to 1, and nothing says which of them is white"
+        raise OptionError(what, where=where, hint="scale them to 0 to 1, or save it with 8 bits")
+    return Image.fromarray(1 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values)
+
+
 def read_picture(path: str | Path, size: Size | None, channels: int) -> Pixels:
     """Read a picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
-    return pixels_of(opened_picture(path), size, channels)
+    return pixels_of(open_picture(path), size, channels)
 
 
-def pixels_of(picture: Any, size: Size | None, channels: int) -> Pixels:
-    """Make an array of what `opened_picture` opens, as `read_picture` does; what is transparent has its own colour."""
+def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
+    """Convert an opened picture to an array, as `read_picture` does; transparent pixels have their own colour."""
     from PIL import ImageOps
 
     if channels not in (1, 3, 4):
@@ -75,44 +97,15 @@ def pixels_of(picture: Any, size: Size | None, channels: int) -> Pixels:
     return planes if channels != 4 else np.concatenate([planes, np.ones_like(planes[:1])])
 
 
-def resampled(pixels: Pixels, size: Size, box: tuple[float, ...]) -> Pixels:
-    """Resize what lies within a box (left, top, right, bottom) of an image; bicubic, and smoothed where it shrinks.
+def resize_box(pixels: Pixels, size: Size, box: tuple[float, float, float, float]) -> Pixels:
+    """Resize the part of an image within a box (left, top, right, bottom); bicubic, and smoothed where it shrinks.
 
-    >>> float(resampled(np.full((1, 8, 8), 0.5, np.float32), (4, 4), (0, 0, 8, 8)).mean())
+    >>> float(resize_box(np.full((1, 8, 8), 0.5, np.float32), (4, 4), (0, 0, 8, 8)).mean())
     0.5
     """
     from PIL import Image
 
-    planes: list[Any] = [Image.fromarray(plane) for plane in pixels]
-    resized = [np.asarray(plane.resize(size[::-1], Image.Resampling.BICUBIC, box=box)) for plane in planes]
-    clipped: Pixels = np.clip(np.stack(resized), 0, 1)
+    to = size[1], size[0]
+    resized = [Image.fromarray(plane).resize(to, Image.Resampling.BICUBIC, box=box) for plane in pixels]
+    clipped: Pixels = np.clip(np.stack([np.asarray(plane) for plane in resized]), 0, 1)
     return clipped
-
-
-def _graded(picture: Any, where: str) -> Any:
-    """Give a picture a mode whose black and white are known."""
-    tags = getattr(picture, "tag_v2", {})
-    signed = SIGNED in np.atleast_1d(tags.get(SAMPLES, 1))
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    if picture.mode in PLAIN and not signed:
-        kind = "RGBA" if picture.has_transparency_data else "L" if picture.mode in ("1", "L") else "RGB"
-        return picture if picture.mode == kind else picture.convert(kind)
-    # Pillow before 11 opens a PNG of 16 bits as I.
-    wide = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
-    if signed or "transparency" in picture.info or not (wide or picture.mode == "F"):
-        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no black and white that is known"
-        what += " with transparency" if "transparency" in picture.info else ""
-        raise OptionError(what, where=where, hint="save it as an RGB picture of 8 bits")
-    return _scaled(picture, (1 << int(np.ravel(tags.get(BITS, 16))[0])) - 1 if wide else 1, tags, where)
-
-
-def _scaled(picture: Any, white: int, tags: Any, where: str) -> Any:
-    """Scale a picture of one channel from 0 to `white` to floats from 0 to 1."""
-    from PIL import Image
-
-    values = np.asarray(picture, np.float32) / np.float32(white)
-    if not ((values >= 0) & (values <= 1)).all():  # nor is NaN
-        what = "has floats beyond 0 to 1, and nothing says which of them is white"
-        raise OptionError(what, where=where, hint="scale them to 0 to 1, or save it with 8 bits")
-    return Image.fromarray(1 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values)

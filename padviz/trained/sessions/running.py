@@ -1,4 +1,4 @@
-"""What it takes to run a network: images in, its outputs or reduced responses out."""
+"""The interface of what runs a network: images in, its outputs or reduced responses out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from padviz.network.network import Size, in_words
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
-LINES = 12  # from each side that are looked at
+LINES = 12  # from each side that are measured
 MOST_NUMBERS = 1 << 29  # in images that are held together: 2 GiB
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
 
 class Reduced(NamedTuple):
-    """What is kept of a convolution's output on some images: means, never the map itself.
+    """The means of a convolution's output on some images; the map itself is never kept.
 
     `rows` are the means over the middle columns, of shape (images, channels, rows), of all rows or of the outermost
     ones, `LINES` on each side; `columns` those of all columns over the middle rows, and `total` is the mean over
@@ -47,26 +47,17 @@ class Runner(Protocol):
         """Reduce every convolution's output, in the order in which they run."""
 
     def twin(self, model: Any) -> Runner:
-        """Make what runs a copy of the model that differs in its weights alone."""
+        """Return a runner of a copy of the model that differs only in its weights."""
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """Run the network, and name its outputs, the images first among their dimensions."""
+        """Run the network, and return its outputs by name; images are their first dimension."""
 
     def with_output(self, name: str) -> None:
-        """Make something inside of the network an output."""
-
-
-class Kept(Protocol):
-    """The values of a sweep, NaN where they are to come; `save` is told whenever there are more of them."""
-
-    values: NDArray[np.float64]
-
-    def save(self) -> None:
-        """Keep what there is, for the case that the sweep is interrupted."""
+        """Add a tensor, or the result of a module, inside the network to the outputs."""
 
 
 def middle(n: int) -> slice:
-    """Find the middle half of n rows, without the outermost ones.
+    """Slice the middle half of n rows, without the outermost ones.
 
     >>> middle(8), middle(7), middle(3), middle(2)
     (slice(2, 6, None), slice(2, 5, None), slice(1, 2, None), slice(1, 1, None))
@@ -76,7 +67,7 @@ def middle(n: int) -> slice:
 
 
 def middle_weights(n: int) -> NDArray[np.float32]:
-    """Weigh n numbers for the mean of the middle ones, of shape (1, n).
+    """Return the weights of n numbers in the mean of the middle ones, of shape (1, n).
 
     >>> middle_weights(4).tolist()
     [[0.0, 0.5, 0.5, 0.0]]
@@ -87,7 +78,7 @@ def middle_weights(n: int) -> NDArray[np.float32]:
 
 
 def outermost(n: int) -> tuple[slice, slice]:
-    """Find the outermost of n lines, on both sides.
+    """Slice the outermost of n lines, on both sides.
 
     >>> outermost(30)
     (slice(0, 12, None), slice(18, 30, None))
@@ -96,17 +87,17 @@ def outermost(n: int) -> tuple[slice, slice]:
 
 
 def has_borders(height: int, width: int) -> bool:
-    """Tell whether a map has borders with something between them; what a gate makes, 1 x 1, has not."""
+    """Whether a map has borders with something between them, as the 1 x 1 map of a gate has not."""
     return min(height, width) >= LEAST
 
 
 def at_once(runner: Runner) -> int:
-    """Choose how many images to run together."""
+    """Return how many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
 
 
 def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[Any]]:
-    """Run a network on images, as many as it takes at once or fewer."""
+    """Run a network on no more images than it takes at once."""
     real = len(images)
     if runner.batch and real < runner.batch:
         images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
@@ -114,7 +105,7 @@ def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[Any]]:
 
 
 def check_room(where: str, images: int, channels: int, size: Size) -> None:
-    """Refuse so many images that they would not fit into memory, before any is made.
+    """Reject more images than fit into memory, before any is made.
 
     >>> check_room("net", 1_000_000, 3, (224, 224))
     Traceback (most recent call last):

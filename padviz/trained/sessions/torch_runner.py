@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from padviz.trained.sessions.running import (
     outermost,
 )
 
-Within = Callable[[], AbstractContextManager[Any]]
+Within = Callable[[], AbstractContextManager[object]]
 
 
 class TorchRunner:
@@ -46,47 +46,39 @@ class TorchRunner:
         self.channels = channels
         self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
         self.output: str | None = None
-        self.like = next(
-            (parameter for parameter in module.parameters() if parameter.is_floating_point()), torch.empty(0)
-        )
+        floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
+        self.like = next(floats, torch.empty(0))  # images take its type and device
 
     def responses(self, images: Images) -> list[Reduced]:
         """Reduce every convolution's output."""
-        seen = _Seen(self.module)
-        self._run(images, seen.modules, seen)
-        if not seen.maps:
+        recorder = _Responses(self.module)
+        self._run(images, recorder.modules, recorder)
+        if not recorder.maps:
             raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
-        return seen.maps
+        return recorder.maps
 
     def twin(self, module: nn.Module) -> TorchRunner:
-        """Make what runs a copy of the module that differs in its weights alone."""
+        """Return a runner of a copy of the module that differs only in its weights."""
         return TorchRunner(module, self.where, self.name, self.size, self.channels, self.within)
 
     def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """Name the tensors that the module returns, or that the module inside of it that was asked for does."""
+        """Return the tensors by name that the module returns, or the module inside of it that was asked for."""
         if self.output is None:
-            output = self._run(images)
-        else:
-            kept: list[Any] = []
-            handle = self.module.get_submodule(self.output).register_forward_hook(
-                lambda module, args, output: kept.append(output)
-            )
-            try:
-                self._run(images)
-            finally:
-                handle.remove()
-            output = kept[-1] if kept else None
-        return _arrays(_named(output, self.output or "output"))
+            return _named_arrays(self._run(images), "output")
+        returned: list[object] = []
+        with self._watch(self.output, returned.append):
+            self._run(images)
+        return _named_arrays(returned[-1] if returned else None, self.output)
 
-    def maps(self, images: NDArray[np.floating[Any]], inside: Collection[str]) -> dict[str, NDArray[Any]]:
-        """Name the tensors that modules inside return when they first run, and those of the whole if it ends.
+    def maps(self, images: NDArray[np.floating], inside: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Return the tensors that modules inside return when they first run, and those of the whole if it ends.
 
-        It is left once all of them ran, since what follows may not take an image of that size.
+        It stops once all of them ran, since what follows may not take an image of that size.
         """
         maps: dict[str, NDArray[Any]] = {}
 
-        def keep(name: str, output: Any) -> None:
-            first = next(iter(_arrays(_named(output, name)).values()), None)
+        def keep(name: str, output: object) -> None:
+            first = next(iter(_named_arrays(output, name).values()), None)
             if first is not None and name not in maps:
                 maps[name] = first.copy()  # what follows may write into it
             if maps.keys() >= {*inside}:
@@ -95,24 +87,26 @@ class TorchRunner:
         with ExitStack() as stack:
             stack.enter_context(suppress(_AllRan))
             for name in inside:
-                handle = self.module.get_submodule(name).register_forward_hook(
-                    lambda module, args, output, name=name: keep(name, output)
-                )
-                stack.callback(handle.remove)
-            maps |= _arrays(_named(self._run(images), "output"))
+                stack.enter_context(self._watch(name, partial(keep, name)))
+            maps |= _named_arrays(self._run(images), "output")
         return maps
 
     def with_output(self, name: str) -> None:
-        """Look at what a module inside makes; or at one of the outputs, by its name."""
+        """Return from now on what a module inside returns."""
         inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
             raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
         self.output = name
 
-    def _run(self, images: NDArray[np.floating[Any]], *modes: AbstractContextManager[Any]) -> Any:
+    def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
+        """Pass what a module inside returns to `keep`."""
+        module = self.module.get_submodule(name)
+        return module.register_forward_hook(lambda module, args, output: keep(output))
+
+    def _run(self, images: NDArray[np.floating], *modes: AbstractContextManager[object]) -> object:
         read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
 
-        def forward() -> Any:
+        def forward() -> object:
             with ExitStack() as stack:
                 for mode in (torch.no_grad(), self.within(), *modes):
                     stack.enter_context(mode)
@@ -126,11 +120,11 @@ class TorchRunner:
 
 
 class _AllRan(BaseException):
-    """Leaves a forward behind the last module that is looked at: other people's code takes it for no error."""
+    """Ends a forward after the last module that is watched; no `except Exception` of a model catches it."""
 
 
-class _Seen(TorchFunctionMode):
-    """Sees what convolutions make, whoever calls them, and keeps their means: what follows may write into the map."""
+class _Responses(TorchFunctionMode):
+    """While active, reduces the output of every convolution, before later operations may write into it."""
 
     def __init__(self, root: nn.Module) -> None:
         super().__init__()
@@ -138,9 +132,11 @@ class _Seen(TorchFunctionMode):
         self.modules = Modules(root, always=True)
         self.calls: Counter[str] = Counter()
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = function(*args, **(kwargs or {}))
-        if function is torch.conv2d and output.dim() == 4:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is torch.conv2d and output.dim() == 4:
             name = printable(self.modules.path or "conv2d")
             self.calls[name] += 1
             if output.is_complex():
@@ -148,19 +144,19 @@ class _Seen(TorchFunctionMode):
                 raise DescriptionError(what, where=name, hint="use a network with real weights")
             if has_borders(*output.shape[2:]):
                 layer = f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name
-                self.maps.append(reduced(layer, output.detach().float().contiguous()))
+                self.maps.append(reduce_maps(layer, output.detach().float().contiguous()))
         return output
 
 
-def reduced(layer: str, maps: Tensor) -> Reduced:
-    """Reduce maps, of shape (images, channels, height, width), to what is kept of them."""
+def reduce_maps(layer: str, maps: Tensor) -> Reduced:
+    """Reduce maps of shape (images, channels, height, width)."""
     count, channels, height, width = maps.shape
     down, along = middle(height), middle(width)
     band = maps[:, :, down]
     if height > 4 * LINES:
         rows = torch.cat([maps[:, :, part, along].mean(3) for part in outermost(height)], 2)
     else:  # a product with the whole map is faster than means of a few numbers each
-        rows = (maps.view(-1, width) @ _weights(width).to(maps)).view(count, channels, height)
+        rows = (maps.view(-1, width) @ _middle_weights(width).to(maps)).view(count, channels, height)
     total = maps.new_full((count, 1, channels), 1 / channels) @ maps.view(count, channels, -1)
     within = band[..., along].cpu().numpy()
     squares = np.einsum("nchw,nchw->nc", within, within)
@@ -170,7 +166,7 @@ def reduced(layer: str, maps: Tensor) -> Reduced:
 
 
 @lru_cache(maxsize=32)
-def _weights(n: int) -> Tensor:
+def _middle_weights(n: int) -> Tensor:
     return torch.from_numpy(middle_weights(n)[0])
 
 
@@ -185,19 +181,19 @@ def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Mod
 
 
 def in_double(module: nn.Module) -> nn.Module:
-    """Copy a module, with all that is a float in it in double precision."""
+    """Copy a module to double precision."""
     return deepcopy(module).double()
 
 
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Make arrays of tensors: of single precision, but for those of double and for complex ones."""
-    kept = (torch.float64, torch.complex64, torch.complex128)
-    detached = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-    return {name: (tensor if tensor.dtype in kept else tensor.float()).numpy() for name, tensor in detached.items()}
+def _named_arrays(output: object, name: str) -> dict[str, NDArray[Any]]:
+    """Convert the tensors that a module returns to arrays, of single precision unless they are double or complex."""
+    wide = (torch.float64, torch.complex64, torch.complex128)
+    detached = {key: tensor.detach().cpu() for key, tensor in _named(output, name).items()}
+    return {key: (tensor if tensor.dtype in wide else tensor.float()).numpy() for key, tensor in detached.items()}
 
 
-def _named(output: Any, name: str) -> dict[str, Tensor]:
-    """Name the tensors that a module returns, by the keys or the numbers that it has for them."""
+def _named(output: object, name: str) -> dict[str, Tensor]:
+    """Name the tensors that a module returns, by their keys or numbers."""
     if isinstance(output, Tensor):
         return {name: output}
     if isinstance(output, Mapping):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.sessions.inputs import NOISE, pictures_in
-from padviz.trained.sessions.pictures import opened_picture, pixels_of, resampled
+from padviz.trained.sessions.pictures import open_picture, pixels_of, resize_box
 from padviz.trained.sessions.running import check_room
 
 SURROUNDINGS = 8 / 7  # of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested
@@ -78,7 +78,7 @@ class Crop:
         edges = left, top, left + frame.width, top + frame.height
         limits = (self.pixels.shape[2], self.pixels.shape[1]) * 2
         box = tuple(min(edge / self.scale, limit) for edge, limit in zip(edges, limits, strict=True))
-        return resampled(self.pixels, (height, width), box)
+        return resize_box(self.pixels, (height, width), box)
 
 
 class Crops:
@@ -96,7 +96,7 @@ class Crops:
     def __iter__(self) -> Iterator[Crop]:
         left = self.count
         for i, path in enumerate(self.paths):
-            picture = opened_picture(path)
+            picture = open_picture(path)
             if min(self._fits(picture)) < 1:
                 self.small += 1
                 continue
@@ -170,5 +170,5 @@ def checked(count: int) -> int:
         If there cannot be so many.
     """
     if not 1 <= count <= MOST:
-        raise OptionError(f"{count} is no number of crops", option="n", hint=f"use 1 to {MOST}")
+        raise OptionError(f"{count}: must be 1 to {MOST:,}", option="n")
     return count

@@ -8,7 +8,7 @@ from padviz.counting.count import usage
 from padviz.files.unfinished import Keeping, Unfinished, keeping
 from padviz.progress import Progress
 from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.of_model import runner_of
+from padviz.trained.sessions.runners import runner_of
 from padviz.trained.trying.crops import Frame, crops_of
 from padviz.trained.trying.seen import (
     Looking,

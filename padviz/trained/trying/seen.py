@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
+from padviz.files.unfinished import Unfinished
 from padviz.intervals import Estimate, halved, resampled
 from padviz.network.network import Size
-from padviz.trained.sessions.running import Images, Kept, Runner, at_once, middle, outputs_of
+from padviz.trained.sessions.running import Images, Runner, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, Frame
 
@@ -100,7 +101,7 @@ class Looking:
     normal: tuple[Images, Images]
     advance: Callable[[int], None]
 
-    def run(self, crops: Iterable[Crop], kept: Kept) -> tuple[str, Array, NDArray[np.int64]]:
+    def run(self, crops: Iterable[Crop], kept: Unfinished) -> tuple[str, Array, NDArray[np.int64]]:
         """Fill in what is missing of `kept`, the mean square changes of the output, crop by crop and place by place.
 
         Hand back the output's name, the changes, of shape (crops, places), and the pictures that the crops are of.
@@ -115,7 +116,7 @@ class Looking:
             pictures.append(crop.picture)
         return name, kept.values.reshape(-1, len(self.places))[: len(pictures)], np.array(pictures)
 
-    def _fill(self, kept: Kept, start: int, image: Images, name: str, before: Array) -> None:
+    def _fill(self, kept: Unfinished, start: int, image: Images, name: str, before: Array) -> None:
         """Lay the patch over one image, at as many places at a time as fit the cache."""
         values = kept.values[start : start + len(self.places)]
         todo, most = np.flatnonzero(np.isnan(values)), at_once(self.runner)

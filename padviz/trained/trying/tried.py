@@ -12,7 +12,7 @@ from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.network.network import Size, as_size
 from padviz.progress import Progress
 from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.of_model import runner_of
+from padviz.trained.sessions.runners import runner_of
 from padviz.trained.sessions.running import Runner
 from padviz.trained.trying.crops import Frame, crops_of, resized_frame
 from padviz.trained.trying.trial import Trial, Trying, Variant, doubts, room_of, rows_of

@@ -1,0 +1,262 @@
+"""Which output of a network to score, and how: the peak of a map near the stimulus, or the margin of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import OptionError, PadvizError, nearest
+from padviz.network.network import Size, in_words
+from padviz.network.sizes import resolve_each
+from padviz.sources import is_module
+from padviz.trained.weights.trained_network import Trained
+
+Floats = NDArray[np.float64]
+Kind = Literal["map", "classes"]
+NAMED = 6  # maps inside, in a hint
+LEAST = 3  # rows and columns of a map
+STRIDES = 0.5, *range(1, 129)
+UNITS = 2  # of rounding, and of what padding adds
+MOST_LOST = 0.5  # of the image, to valid convolutions
+STRETCHED = 2  # how far the strides of a tensor of 4 dimensions may differ between its axes
+BOX = 4  # numbers of one
+ANCHORS = 3, 5  # boxes of a position, each with its own scores, as of YOLOv3 to v7, and v2
+BINS = 16  # that each number of a box is distributed over, as of YOLOv8
+BOXES = tuple(BOX * n for n in (1, *ANCHORS, 9, BINS))  # channels of maps of boxes alone
+COARSE, LESS = 8, 4  # strides from which on the only map, or one of several, may be a head
+
+
+class NamedMap(NamedTuple):
+    """A map by the name that `layer` takes."""
+
+    name: str
+    channels: int
+    size: Size
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores an output as a map, or as class scores: always from 0 to 1, and .5 decides.
+
+    `squashed` is true for outputs beyond 0 to 1, of which a sigmoid makes probabilities.
+    """
+
+    output: str
+    kind: Kind
+    classes: int
+    size: Size  # of the image
+    class_: int | None = None
+    squashed: bool = False
+
+    def all(self, outputs: Mapping[str, NDArray[Any]], boxes: NDArray[np.int64]) -> Floats:
+        """Score every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
+        values = outputs[self.output].astype(np.float64)
+        if self.kind == "map":
+            maps = as_maps(values, self.size)
+            peaks = np.stack([_peak(class_maps, box, self.size) for class_maps, box in zip(maps, boxes, strict=True)])
+            return _sigmoid(peaks) if self.squashed else peaks
+        flat = values.reshape(len(values), -1)
+        if not self.squashed:
+            flat = np.log(np.clip(flat, 1e-12, 1 - 1e-12 if flat.shape[1] > 1 else None))
+        if flat.shape[1] == 1:
+            return _sigmoid(flat) if self.squashed else np.exp(flat)
+        order = np.sort(flat, axis=1)
+        best_other = np.where(flat == order[:, -1:], order[:, -2:-1], order[:, -1:])
+        return _sigmoid(flat - best_other)
+
+    def of_class(self, class_: int) -> Scorer:
+        """Return a scorer of another class."""
+        if not 0 <= class_ < self.classes:
+            hint = f"use 0 to {self.classes - 1}" if self.classes > 1 else "the output has one, 0"
+            raise OptionError(f"output {self.output!r} has no class {class_}", option="class", hint=hint)
+        return replace(self, class_=class_)
+
+
+def _sigmoid(values: Floats) -> Floats:
+    squashed: Floats = 0.5 * (1 + np.tanh(values / 2))
+    return squashed
+
+
+def _peak(maps: Floats, box: NDArray[np.int64], size: Size) -> Floats:
+    """Return the largest value of each class's map within a box of image pixels."""
+    slices = []
+    for axis in (0, 1):
+        n = maps.shape[1 + axis]
+        ratio = n / size[axis]
+        first = min(max(int(np.floor(box[axis] * ratio)), 0), n - 1)
+        slices.append(slice(first, max(int(np.ceil(box[2 + axis] * ratio)), first + 1)))
+    highest: Floats = maps[:, slices[0], slices[1]].max(axis=(1, 2))
+    return highest
+
+
+def scorer_of(
+    outputs: Mapping[str, NDArray[Any]],
+    size: Size,
+    where: str,
+    named: str | None = None,
+    inside: Callable[[], Sequence[NamedMap]] = tuple,
+) -> Scorer:
+    """Choose the output to score: the one that is named, or the first that is a map or class scores.
+
+    `inside` lists the maps within the network, which the error names if no output is one.
+
+    >>> scorer_of({"logits": np.zeros((2, 10)) - 1}, (32, 32), "net")
+    Scorer(output='logits', kind='classes', classes=10, size=(32, 32), class_=None, squashed=True)
+    """
+    if named is not None and named not in outputs:
+        hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
+        raise OptionError(f"no output is called {named!r}", option="layer", hint=hint)
+    tried = {named: outputs[named]} if named is not None else outputs
+    for name, values in tried.items():
+        if kind := _kind(values, size):
+            classes = as_maps(values, size).shape[1] if kind == "map" else int(np.prod(values.shape[1:]))
+            known = values[~np.isnan(values)]
+            outside = bool(known.size) and not (known.min() >= 0 and known.max() <= 1)
+            return Scorer(name, kind, classes, size, squashed=outside)
+    shapes = ", ".join(f"{name!r} of {in_words(values.shape[1:]) or 'one number'}" for name, values in tried.items())
+    what = f"the output is neither a map of the image, {size[0]} x {size[1]}, nor class scores: {shapes}"
+    raise OptionError(what, where=where, hint=in_hint(inside()) or "name a map inside with `layer`")
+
+
+def _kind(values: NDArray[Any], size: Size) -> Kind | None:
+    """Return the kind of an output by its shape: one number for each class, or a map that fits the image."""
+    shape = values.shape
+    if not np.issubdtype(values.dtype, np.floating) or len(shape) < 2:
+        return None
+    if len(shape) == 2 or all(n == 1 for n in shape[2:]):
+        return "classes"
+    if len(shape) == 4:
+        at = 1 if _channels_last(shape, size) else 2
+        return "map" if fits((shape[at], shape[at + 1]), size, STRETCHED) else None
+    return "map" if len(shape) == 3 and fits((shape[1], shape[2]), size) else None
+
+
+def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
+    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding.
+
+    >>> fits((80, 80), (640, 640)), fits((388, 452), (572, 636)), fits((8, 8400), (640, 640))
+    (True, True, False)
+    """
+    if min(shape) < LEAST:
+        return False
+    for stride in STRIDES:
+        margins = [n - stride * units for n, units in zip(size, shape, strict=True)]
+        lost = max(margin / n for margin, n in zip(margins, size, strict=True))
+        if abs(margins[0] - margins[1]) < UNITS * stride and min(margins) > -UNITS * stride and lost <= MOST_LOST:
+            return True
+    down, along = (n / units for n, units in zip(size, shape, strict=True))
+    return min(down, along) >= 1 and max(down, along) <= stretched * min(down, along) and stretched > 1
+
+
+def _channels_last(shape: tuple[int, ...], size: Size) -> bool:
+    """Whether a tensor of 4 dimensions has its classes last: by what fits the image, else by the fewest."""
+    for stretched in (1, STRETCHED):
+        first, last = (fits((shape[i], shape[i + 1]), size, stretched) for i in (2, 1))
+        if first != last:
+            return last
+    return shape[3] < min(shape[1:3])
+
+
+def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
+    """Transpose maps to (images, classes, height, width); three dimensions have one class without a name."""
+    if values.ndim == 3:
+        return values[:, None]
+    return values.transpose(0, 3, 1, 2) if _channels_last(values.shape, size) else values
+
+
+def maps_of(outputs: Mapping[str, NDArray[Any]], size: Size) -> list[NamedMap]:
+    """List the outputs that are maps of the image, by name."""
+    shapes = {name: as_maps(values, size).shape for name, values in outputs.items() if _kind(values, size) == "map"}
+    return [NamedMap(name, shape[1], (shape[2], shape[3])) for name, shape in shapes.items()]
+
+
+def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
+    """List the convolutions that no other follows, those with the fewest channels first: class scores have few."""
+    network = trained.network
+    try:
+        axes = resolve_each(network, trained.size)
+    except PadvizError:  # what cannot be followed can still be run
+        return ()
+    tensors: Mapping[str, str] = {}
+    if not is_module(trained.model):  # whose maps `layer` calls by their tensors
+        from padviz.trained.sessions.onnx_runner import convolutions
+
+        tensors = convolutions(trained.model.proto)
+    channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}
+    followed: set[int] = set()
+    maps = []
+    for i in range(len(network.layers) - 1, -1, -1):
+        layer = network.layers[i]
+        last = i not in followed
+        if not last or layer.kind == "conv":
+            followed.update(layer.inputs)
+        shape = (axes[0].sizes[i], axes[1].sizes[i])
+        if last and layer.kind == "conv" and layer.name in channels and fits(shape, trained.size, 2):
+            maps.append(NamedMap(tensors.get(layer.name, layer.name), channels[layer.name], shape))
+    return tuple(sorted(maps, key=lambda each: (each.channels, -each.size[0], each.name)))
+
+
+def in_hint(maps: Sequence[NamedMap]) -> str:
+    """List maps that `layer` could name, as the hint of an error; "" where there are none.
+
+    >>> in_hint([NamedMap("head", 3, (12, 20))])
+    "name a map inside with `layer`: 'head' (3 x 12 x 20)"
+    """
+    named = [f"{each.name!r} ({each.channels} x {each.size[0]} x {each.size[1]})" for each in maps[:NAMED]]
+    more = f", and {len(maps) - NAMED} more" if len(maps) > NAMED else ""
+    return f"name a map inside with `layer`: {', '.join(named)}{more}" if named else ""
+
+
+def refuse_boxes(
+    scored: NamedMap, asked: bool, others: Sequence[NamedMap], size: Size, logits: bool, where: str
+) -> None:
+    """Reject a map whose channels may hold boxes beside class scores, as the raw heads of detectors do.
+
+    Parameters
+    ----------
+    scored : NamedMap
+        The map to score, which was `asked` for by its name or not; `logits` if its values go beyond 0 to 1.
+    others : sequence of NamedMap
+        The other maps that the network makes: outputs, and those inside that could be asked for.
+
+    Examples
+    --------
+    >>> boxes, scores = NamedMap("boxes", 4, (8, 8)), NamedMap("scores", 2, (8, 8))
+    >>> refuse_boxes(boxes, True, [scores], (64, 64), False, "net")  # which was asked for
+    >>> refuse_boxes(boxes, False, [scores], (64, 64), False, "net")
+    Traceback (most recent call last):
+    ...
+    padviz.errors.OptionError: net: the output 'boxes' of 4 x 8 x 8 may be boxes, and 'scores' their class scores; ...
+    """
+    beside = [each for each in others if each.size == scored.size and each.channels != scored.channels]
+    joined = [pair for pair in combinations(beside, 2) if pair[0].channels + pair[1].channels == scored.channels]
+    why = ""
+    if joined:
+        one, other = joined[0]
+        why = f"has boxes beside class scores: it is {one.name!r} and {other.name!r} together"
+    elif beside and not asked and scored.channels in BOXES:
+        why = f"may be boxes, and {beside[0].name!r} their class scores"
+    elif not beside:
+        why = _raw_head(scored, others, min(size[0] / scored.size[0], size[1] / scored.size[1]), logits)
+    if why:
+        scores = [each for each in beside if each.channels not in BOXES] or beside
+        scores = scores or [each for each in others if each.channels < scored.channels]
+        hint = ", or ".join([*filter(None, [in_hint(scores)]), "name the channel that has scores with `class`"])
+        shape = in_words((scored.channels, *scored.size))
+        raise OptionError(f"the output {scored.name!r} of {shape} {why}", where=where, hint=hint)
+
+
+def _raw_head(scored: NamedMap, others: Sequence[NamedMap], stride: float, logits: bool) -> str:
+    """Explain why a map may be the raw head of a detector: one of several of as many channels, or a coarse one."""
+    heads = {scored.size, *(each.size for each in others if each.channels == scored.channels)}
+    if len(heads) > 1 and scored.channels > BOX and stride >= LESS:
+        return f"may have boxes beside class scores: {len(heads)} maps have as many channels, as a detector's raw heads"
+    anchors = any(scored.channels % n == 0 and scored.channels // n > BOX + 1 for n in ANCHORS)
+    if logits and stride >= COARSE and (anchors or scored.channels > BOX * BINS):
+        return "may have boxes beside class scores, as a detector's raw head"
+    return ""
