@@ -17,7 +17,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx.file import Repadded, check_options, repad_file
-from padviz.repadding.plan import Change
+from padviz.repadding.plan import LayerChange
 from padviz.repadding.verify import open_axes
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
 from padviz.reports.tables import once, some_names
@@ -265,7 +265,7 @@ SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], 
 )
 
 
-def _row(change: Change) -> dict[str, Any]:
+def _row(change: LayerChange) -> dict[str, Any]:
     """Lay out a layer that was changed for JSON."""
     was, now = (
         [{key: getattr(op, key, None) for key in ("mode", "padding", "stride")} for op in layer.ops]
@@ -275,7 +275,7 @@ def _row(change: Change) -> dict[str, Any]:
     return {**head, "was": was, "now": now, "pooled": change.pooled}
 
 
-def _edit(change: Change) -> str:
+def _edit(change: LayerChange) -> str:
     """Say how one layer was made even."""
     if change.pooled:
         return f"{change.name} (stride 1, then an average of 2 x 2)"
@@ -292,7 +292,7 @@ def _reads(layer: Layer) -> str:
     return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
 
 
-def _was(changes: Iterable[Change]) -> str:
+def _was(changes: Iterable[LayerChange]) -> str:
     """Name the schemes that changed layers had."""
     modes = {getattr(op, "mode", None) for change in changes for op in change.before.ops}
     return ", ".join(sorted(mode for mode in modes if mode)) or "as it was"

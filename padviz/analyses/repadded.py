@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from padviz.sources import is_module
 
 if TYPE_CHECKING:
-    from padviz.repadding.plan import Left
+    from padviz.repadding.plan import LeftAlone
     from padviz.trained.sessions.running import Runner
     from padviz.trained.weights.trained_network import Trained
 
@@ -49,6 +49,6 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
     return runner_of(trained, within=lambda: padded_by(scheme)), _kept(scheme, planned.left)
 
 
-def _kept(scheme: str, left: Sequence[Left]) -> list[str]:
+def _kept(scheme: str, left: Sequence[LeftAlone]) -> list[str]:
     more = f", and {len(left) - 1} more" if len(left) > 1 else ""
     return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"] if left else []

@@ -1,1 +1,1 @@
-"""Padding replaced for real: `padviz.repad` for PyTorch modules, `padviz repad` for ONNX files."""
+"""Padding replaced in PyTorch modules and ONNX files."""

@@ -1,4 +1,4 @@
-"""The other cures as plans: pads of single layers changed, strides moved into pools."""
+"""Plans that make convolutions even: pads of single layers changed, or strides moved into pools."""
 
 from __future__ import annotations
 
@@ -13,46 +13,41 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_pads_joined
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
-from padviz.repadding.plan import Change, Plan
+from padviz.repadding.plan import LayerChange, RepadPlan
 
-POOLED = ".pool"  # what a pool that took a layer's stride is called, after the layer
+POOLED = ".pool"  # suffix of the name of a pool that took a layer's stride
 
 
-def evened(network: Network, size: Size) -> Plan:
-    """Plan even pads or, where no pads make all convolutions even, pools in place of strides.
+def plan_even(network: Network, size: Size) -> RepadPlan:
+    """Plan even pads or, if no pads make all convolutions even, pools in place of strides.
 
     Raises
     ------
     OptionError
         If no convolution is uneven, or nothing makes them even.
     """
-    today = Case(network, size)
-    if not today.uneven:
+    case = Case(network, size)
+    if not case.uneven:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
         what = f"no convolution is uneven at {at}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
-    joined = Case(with_pads_joined(network), size)  # a window's pads are its own and a pad's before it
+    joined = Case(with_pads_joined(network), size)
     remedied = with_even_pads(joined)
     if remedied and not remedied.case.uneven:
         return between(network, remedied.case.network, size)
-    pooled = with_strides_pooled(network, tuple(window.layer for window in today.uneven))
+    pooled = with_strides_pooled(network, tuple(window.layer for window in case.uneven))
     if pooled:
         return between(network, pooled, size)
-    why = " ".join(cannot(today)) or "Its strides cannot be moved."
+    why = " ".join(cannot(case)) or "Its strides cannot be moved."
     hint = "padviz sizes lists the sizes at which it is even"
     raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 
 
-def between(network: Network, changed: Network, size: Size) -> Plan:
-    """Plan to make one network of another: the same layers with other pads, or with a stride moved into a pool.
+def between(network: Network, changed: Network, size: Size) -> RepadPlan:
+    """Plan to turn one network into another: the same layers with other pads, or with a stride moved into a pool.
 
-    Raises
-    ------
-    PadvizError
-        If the last maps would have another size, which what follows them may not take.
+    The last maps must keep their sizes, which layers after them may need.
 
-    Examples
-    --------
     >>> import padviz
     >>> from padviz.geometry.balance.pooled_strides import with_strides_pooled
     >>> net = padviz.load("resnet18")
@@ -67,32 +62,23 @@ def between(network: Network, changed: Network, size: Size) -> Plan:
         new = replace(after.find(layer.name), inputs=layer.inputs, like=layer.like)
         if new != layer:
             entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
-            changes.append(Change(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
+            changes.append(LayerChange(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
     lasts = last_maps(network)
     targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
-    if any(_shape(network, name, size) != _shape(changed, other, size) for name, other in _pairs(network, targets)):
-        raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
-    return Plan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
+    for name in targets:
+        original = name if name in network.index else name.removesuffix(POOLED)
+        if _size_of(network, original, size) != _size_of(changed, name, size):
+            raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
+    return RepadPlan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
 
 
 def check_even(network: Network, size: Size) -> None:
-    """Refuse a result that is not even after all.
-
-    Raises
-    ------
-    PadvizError
-        Naming the layer.
-    """
+    """Raise `PadvizError` if a convolution is uneven after all."""
     uneven = ledger(network, size).uneven_convolutions
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
 
 
-def _shape(network: Network, name: str, size: Size) -> Size:
+def _size_of(network: Network, name: str, size: Size) -> Size:
     rows, cols = (sizes_of(network, axis, n)[network.index[name]] for axis, n in enumerate(size))
     return rows, cols
-
-
-def _pairs(network: Network, targets: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Pair the last maps of a network with what stands for each."""
-    return [(name if name in network.index else name.removesuffix(POOLED), name) for name in targets]

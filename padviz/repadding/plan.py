@@ -1,4 +1,4 @@
-"""What repadding changes of a network, layer by layer, and what it leaves alone and why; for files and modules."""
+"""Repadding plans: the layers of a network to change, and those to leave alone with the reason."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ALONE = "it pads on its own, and partial convolution reweighs convolutions alone
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A layer as it is, and as it is to become; `entering` is the size that it reads, at the plan's size.
+class LayerChange:
+    """A layer before and after; `entering` is the size of its input, at the plan's size.
 
-    A `pooled` one is followed by a new average pool that took its stride.
+    If `pooled`, a new average pool after the layer takes its stride.
     """
 
     before: Layer
@@ -31,26 +31,25 @@ class Change:
 
     @property
     def name(self) -> str:
-        """The layer's name."""
         return self.before.name
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A layer that pads and cannot be changed, and why."""
+class LeftAlone:
+    """A layer that pads and cannot be changed, and the reason."""
 
     layer: str
     why: str
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A network as it is and as it is to become, at a size: what changes, and what cannot.
+class RepadPlan:
+    """A network before and after repadding, at a size, with the layers that change and those that cannot.
 
-    `targets` are the last maps, and `pads` is how many layers pad of those that were asked for. In `before` and `after`
-    pads belong to the convolutions that follow them where they can, and the layers are the same ones, in the same
-    order. The law: usage of what was repadded is that of `after`, exactly, in every pixel; and that is usage with the
-    scheme as an override where everything can be changed. A `whole` one is done as a whole, or not at all.
+    `targets` are the last maps, and `pads` counts the selected layers that pad. Both networks have the same layers in
+    the same order; pads belong to the convolutions after them where possible. The law: usage of the repadded file or
+    module is that of `after`, exactly, in every pixel. If everything can be changed, that is usage with the scheme as
+    an override. A `whole` plan is carried out completely or not at all.
 
     >>> import padviz
     >>> planned = plan(padviz.load("vgg11"), "reflect")
@@ -62,32 +61,26 @@ class Plan:
     after: Network
     size: Size
     targets: tuple[str, ...]
-    changes: tuple[Change, ...]
-    left: tuple[Left, ...] = ()
+    changes: tuple[LayerChange, ...]
+    left: tuple[LeftAlone, ...] = ()
     pads: int = 0
     whole: bool = False
 
-    def at(self, size: Size) -> Plan:
-        """Plan the same changes at another size."""
+    def at(self, size: Size) -> RepadPlan:
+        """Return the same changes at another size."""
         before = self.before.at(size)
         return replace(self, before=before, after=_changed(before, self.changes), size=size)
 
-    def leaving(self, why: Mapping[str, str]) -> Plan:
-        """Drop from the plan the layers that cannot be changed after all, by name and with the reason.
-
-        Raises
-        ------
-        PadvizError
-            Of a plan that is done as a whole or not at all.
-        """
+    def leaving(self, why: Mapping[str, str]) -> RepadPlan:
+        """Leave alone the layers in `why`, by name and with the reason; `PadvizError` if the plan is a `whole`."""
         if not why:
             return self
         if self.whole:
             name, reason = next(iter(why.items()))
             raise PadvizError(f"nothing can be changed: {name}: {reason}", where=self.before.name)
-        kept = tuple(change for change in self.changes if change.name not in why)
-        left = (*self.left, *(Left(change.name, why[change.name]) for change in self.changes if change.name in why))
-        return replace(self, after=_changed(self.before, kept), changes=kept, left=left)
+        changes = tuple(change for change in self.changes if change.name not in why)
+        left = [LeftAlone(change.name, why[change.name]) for change in self.changes if change.name in why]
+        return replace(self, after=_changed(self.before, changes), changes=changes, left=(*self.left, *left))
 
 
 def plan(
@@ -96,15 +89,15 @@ def plan(
     size: int | Sequence[int] | None = None,
     layers: Iterable[str] = (),
     without: Iterable[str] = (),
-) -> Plan:
-    """Plan to pad every convolution by a scheme: what `with_padding` changes, as far as it fits at a size.
+) -> RepadPlan:
+    """Plan to pad every convolution by a scheme, like `with_padding`, where that fits at a size.
 
-    It is of some `layers` alone, or of all but those in `without`.
+    Only `layers` are changed, all by default, and those in `without` stay as they are.
 
     >>> import padviz
     >>> planned = plan(padviz.load("resnet18"), "reflect", 32)
     >>> planned.left[0]
-    Left(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
+    LeftAlone(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
     """
     check_image(network)
     padding = checked(padding)
@@ -112,40 +105,29 @@ def plan(
     joined = with_pads_joined(network)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
     selected = _selected(network, joined, layers, without)
-    changes, left, pads = [], [], 0
+    changes, left, unaffected = [], [], 0
     for i, layer in enumerate(joined.layers):
         if i not in selected or layer.name in joined.pool_pads:
             continue
         entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
         after = padded_layer(layer, layer.kind, padding)
-        if any(_fills(op, n, sizes[axis][i]) for axis, (op, n) in enumerate(zip(layer.ops, entering, strict=True))):
-            left.append(Left(layer.name, "it fills up to the size of another map, with zeros"))
+        out = sizes[0][i], sizes[1][i]
+        if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
+            left.append(LeftAlone(layer.name, "it fills up to the size of another map, with zeros"))
         elif layer.kind not in ("conv", "pad") or not any(map(adds, layer.ops)):
             continue
         elif all(map(same_rows, layer.ops, after.ops)):
-            pads += 1
+            unaffected += 1
         elif why := cannot(after, entering):
-            left.append(Left(layer.name, why))
+            left.append(LeftAlone(layer.name, why))
         else:
-            changes.append(Change(layer, after, entering))
-    return Plan(
-        joined,
-        _changed(joined, changes),
-        at,
-        last_maps(network),
-        tuple(changes),
-        tuple(left),
-        pads + len(changes) + len(left),
-    )
+            changes.append(LayerChange(layer, after, entering))
+    pads = len(changes) + len(left) + unaffected
+    return RepadPlan(joined, _changed(joined, changes), at, last_maps(network), tuple(changes), tuple(left), pads)
 
 
 def checked(padding: str) -> str:
-    """Check and shorten a scheme that says what padding reads; "valid" and "full" say how much there is.
-
-    Raises
-    ------
-    OptionError
-        For any other.
+    """Return a scheme in its short form; raise `OptionError` for "valid" and "full", which change the amount.
 
     >>> checked("zero/zero")
     'zero'
@@ -158,7 +140,7 @@ def checked(padding: str) -> str:
 
 
 def adds(op: Op | None) -> bool:
-    """Tell whether an operation has padding.
+    """Return whether an operation has padding.
 
     >>> adds(Window(3)), adds(Window(3, padding="same"))
     (False, True)
@@ -167,7 +149,7 @@ def adds(op: Op | None) -> bool:
 
 
 def same_rows(one: Op | None, other: Op | None) -> bool:
-    """Tell whether two operations read the same rows: with one row of padding some modes do, with none all.
+    """Return whether two operations read the same rows, as some modes do with one row of padding.
 
     >>> same_rows(Window(3, mode="reflect"), Window(3)), same_rows(Window(3, padding=(1, 1)), Window(3))
     (True, False)
@@ -183,7 +165,7 @@ def same_rows(one: Op | None, other: Op | None) -> bool:
 
 
 def cannot(layer: Layer, entering: Size) -> str:
-    """Say why a layer cannot pad what it reads, or nothing if it can.
+    """Return why a layer cannot pad its input, or "".
 
     >>> cannot(Layer("c", "conv", (0,), (Window(5, padding=(2, 2), mode="reflect"), Window(1))), (2, 2))
     'its input has 2 rows, too few for reflect padding of 2'
@@ -201,36 +183,34 @@ def cannot(layer: Layer, entering: Size) -> str:
     return ""
 
 
-def _fills(op: Op | None, n: int, n_out: int) -> bool:
-    return isinstance(op, Fit) and n_out > n
-
-
-def _changed(network: Network, changes: Iterable[Change]) -> Network:
-    """Put the layers as they are to become into the network."""
+def _changed(network: Network, changes: Iterable[LayerChange]) -> Network:
+    """Apply the changes; where a layer has other pads than in its change, as at another size, only its modes change."""
     known = {change.name: change for change in changes}
-    return network.here(layers=tuple(_as_planned(layer, known.get(layer.name)) for layer in network.layers))
+    layers: list[Layer] = []
+    for layer in network.layers:
+        change = known.get(layer.name)
+        if change is None:
+            layers.append(layer)
+        elif layer == change.before:
+            layers.append(change.after)
+        else:
+            pairs = zip(layer.ops, change.after.ops, strict=True)
+            layers.append(replace(layer, ops=tuple(_with_mode(op, new) for op, new in pairs)))
+    return network.here(layers=tuple(layers))
 
 
-def _as_planned(layer: Layer, change: Change | None) -> Layer:
-    """Change a layer as it was changed at another size: where its pads are others, what they read is changed alone."""
-    if change is None or layer == change.before:
-        return change.after if change else layer
-    pairs = zip(layer.ops, change.after.ops, strict=True)
-    ops = (
-        replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op for op, new in pairs
-    )
-    return replace(layer, ops=tuple(ops))
+def _with_mode(op: Op | None, new: Op | None) -> Op | None:
+    return replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op
 
 
 def _selected(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:
-    """Find the positions of the layers to change; a pad that was joined stands for the convolutions with its rows."""
-    named = {at for name in layers for at in _positions(network, joined, name)}
-    left = {at for name in without for at in _positions(network, joined, name)}
-    return (named or {*range(1, len(joined.layers))}) - left
+    """Return the positions of the selected layers; a pad that was joined stands for the convolutions with its rows."""
 
+    def positions(name: str) -> Iterator[int]:
+        at = joined.index[network.find(name).name]
+        yield at
+        if joined.layers[at].kind != network.layers[at].kind:
+            yield from (i for i, layer in enumerate(network.layers) if at in layer.inputs)
 
-def _positions(network: Network, joined: Network, name: str) -> Iterator[int]:
-    at = joined.index[network.find(name).name]
-    yield at
-    if joined.layers[at].kind != network.layers[at].kind:
-        yield from (i for i, layer in enumerate(network.layers) if at in layer.inputs)
+    selected = {at for name in layers for at in positions(name)} or {*range(1, len(joined.layers))}
+    return selected - {at for name in without for at in positions(name)}

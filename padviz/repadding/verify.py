@@ -1,4 +1,4 @@
-"""The law of repadding: usage of what was repadded is usage of what was planned, exactly, in every pixel."""
+"""The law of repadding: usage of the result is that of the planned network, exactly, in every pixel."""
 
 from __future__ import annotations
 
@@ -13,22 +13,17 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.errors import PadvizError
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import sizes_of
-from padviz.repadding.plan import Plan
+from padviz.repadding.plan import RepadPlan
 
-ROWS = 256  # compared at a time
-NEAR = 64  # sizes that are tried, one after the other
+ROWS = 256  # to compare at a time
+NEAR = 64  # sizes to try, one after the other
 
 
-def check(plan: Plan, network: Network) -> list[CountMap]:
-    """Compare a network that was read of what was repadded with the plan; the maps of its last maps come back.
+def check(plan: RepadPlan, network: Network) -> list[CountMap]:
+    """Compare the network of a repadded file with the plan, and return usage by its last maps.
 
-    Raises
-    ------
-    PadvizError
-        Naming the last map, if usage by it differs anywhere; nothing of the kind should be kept.
+    Raise `PadvizError`, naming the last map, if usage by it differs anywhere.
 
-    Examples
-    --------
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
     >>> from padviz.repadding.plan import plan
@@ -47,20 +42,20 @@ def check(plan: Plan, network: Network) -> list[CountMap]:
 
 
 def open_axes(network: Network) -> tuple[int, ...]:
-    """List the axes, 0 for height and 1 for width, of which neither a file nor a description says the size."""
+    """List the axes, 0 for height and 1 for width, whose size is declared by neither a file nor a description."""
     return tuple(axis for axis in (0, 1) if not any(network.declared[axis : axis + 1]) and axis not in network.fixed)
 
 
-def wider(plan: Plan) -> Plan | None:
-    """Plan the same at a larger size, to verify there too; None where none is open, or strides become pools."""
+def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
+    """Return the plan at a larger size, to verify there too; None if no axis is open, or strides become pools."""
     larger = None if any(change.pooled for change in plan.changes) else larger_size(plan)
     with suppress(PadvizError):
         return plan.at(larger) if larger else None
     return None
 
 
-def larger_size(plan: Plan) -> Size | None:
-    """Choose a size to verify at, too: half as large again where it is open, or the next at which the network runs.
+def larger_size(plan: RepadPlan) -> Size | None:
+    """Return a second size to verify at: half as large again along open axes, or the next at which the network runs.
 
     >>> import padviz
     >>> from padviz.repadding.plan import plan
@@ -72,8 +67,8 @@ def larger_size(plan: Plan) -> Size | None:
     return (height, width) if axes and height and width else None
 
 
-def _next(plan: Plan, axis: int, start: int) -> int:
-    """Find the next number of rows or columns at which both networks of a plan run; 0 where none is near."""
+def _next(plan: RepadPlan, axis: int, start: int) -> int:
+    """Return the next number of rows or columns at which both networks of a plan run; 0 if none is near."""
     for n in range(start, min(start + NEAR, LARGEST + 1)):
         with suppress(PadvizError):
             sizes_of(plan.before, axis, n)
@@ -83,10 +78,10 @@ def _next(plan: Plan, axis: int, start: int) -> int:
 
 
 def same(one: CountMap, other: CountMap) -> bool:
-    """Tell whether two maps have the same counts, to the last bit; what repeats in both is compared once."""
+    """Return whether two maps have the same counts, to the last bit; repeated rows are compared once."""
     if one.shape != other.shape:
         return False
-    down, across = distinct(one.rows, other.rows), distinct(one.cols, other.cols)
+    down, across = _distinct(one.rows, other.rows), _distinct(one.cols, other.cols)
     for start in range(0, len(down), ROWS):
         rows = down[start : start + ROWS]
         if not np.array_equal(one.counts_at(rows, across), other.counts_at(rows, across)):
@@ -94,10 +89,10 @@ def same(one: CountMap, other: CountMap) -> bool:
     return True
 
 
-def distinct(one: Tiling, other: Tiling) -> NDArray[np.int64]:
-    """Choose rows that stand for all: every other one is, in both cores, the row that one of them is.
+def _distinct(one: Tiling, other: Tiling) -> NDArray[np.int64]:
+    """Return rows that represent all others, which repeat one of them in both tilings.
 
-    >>> distinct(Tiling(12, start=2, period=3, copies=2), Tiling(12, start=4, period=3, copies=1)).tolist()
+    >>> _distinct(Tiling(12, start=2, period=3, copies=2), Tiling(12, start=4, period=3, copies=1)).tolist()
     [0, 1, 2, 3, 4, 5, 6, 10, 11]
     """
     rows: NDArray[np.int64] = np.unique(one.index * other.kept + other.index, return_index=True)[1]

@@ -1,1 +1,1 @@
-"""ONNX files repadded: the graph edited, read again and held against the law."""
+"""ONNX files repadded: the graph is edited, read again and checked against the law."""

@@ -16,7 +16,7 @@ from padviz.network.network import Network
 from padviz.repadding.onnx.computed import amounts_of_same, chain, mode_of
 from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows, set_pads
 from padviz.repadding.onnx.pads import ROLES, Cannot, Pads
-from padviz.repadding.plan import Change, Plan
+from padviz.repadding.plan import LayerChange, RepadPlan
 from padviz.sources.onnx import tensors
 from padviz.sources.onnx.model import Model, attributes
 
@@ -26,8 +26,8 @@ Own = dict[str, tuple[int, int] | None]
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 
 
-def edit(model: Model, network: Network, plan: Plan) -> Plan:
-    """Change a model as planned, in place; the plan that comes back leaves alone what the file did not allow."""
+def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
+    """LayerChange a model as planned, in place; the plan that comes back leaves alone what the file did not allow."""
     graph = Graph(model)
     editor = _Editor(graph, network, plan)
     steps: dict[str, list[Callable[[], None]]] = {}
@@ -47,7 +47,7 @@ def edit(model: Model, network: Network, plan: Plan) -> Plan:
     return plan.leaving(why)
 
 
-def _together(plan: Plan, why: dict[str, str]) -> list[str]:
+def _together(plan: RepadPlan, why: dict[str, str]) -> list[str]:
     """List layers whose pad another one has as well that does not change alike."""
     after = {change.name: change.after for change in plan.changes if change.name not in why}
     sharing: dict[str, list[Layer]] = {}
@@ -69,7 +69,7 @@ def _modes(layer: Layer) -> tuple[str, ...]:
 class _Editor:
     """How each change is made: everything is checked first, and done by the steps that come of it."""
 
-    def __init__(self, graph: Graph, network: Network, plan: Plan) -> None:
+    def __init__(self, graph: Graph, network: Network, plan: RepadPlan) -> None:
         self.graph = graph
         self.plan = plan
         image = graph.model.image
@@ -77,7 +77,7 @@ class _Editor:
         self.type = image.type
         self.pads = Pads(graph, network, image.channels_last)
 
-    def steps(self, change: Change) -> Iterator[Callable[[], None]]:
+    def steps(self, change: LayerChange) -> Iterator[Callable[[], None]]:
         """Yield what is to be done for one layer.
 
         Raises
@@ -120,7 +120,7 @@ class _Editor:
             return positions[0]
         raise Cannot("several nodes have its name" if positions else "its node is inside of a function or a branch")
 
-    def _own(self, node: Proto, change: Change) -> Own:
+    def _own(self, node: Proto, change: LayerChange) -> Own:
         """Read the rows that a convolution pads by itself, by axis; None where they are computed."""
         attrs = attributes(node.attribute)
         rule = attrs.get("auto_pad", "NOTSET")
@@ -139,7 +139,7 @@ class _Editor:
             own[role] = None if open_ else pads_at(op, n)
         return own
 
-    def _check_once(self, change: Change, own: Own, pads: list[int]) -> None:
+    def _check_once(self, change: LayerChange, own: Own, pads: list[int]) -> None:
         """Refuse an axis that is padded in two places: what copies would copy the copies."""
         for i, role in enumerate(ROLES):
             op = change.after.ops[i]
@@ -149,7 +149,7 @@ class _Editor:
             if places > 1:
                 raise Cannot("it is padded in two places, by itself and by a pad before it")
 
-    def _conv(self, at: int, change: Change, own: Own) -> Iterator[Callable[[], None]]:
+    def _conv(self, at: int, change: LayerChange, own: Own) -> Iterator[Callable[[], None]]:
         """Move a convolution's own padding of another mode, on an axis, into a pad in front."""
         if None in own.values():
             yield lambda: self._pad_same(at, change)
@@ -178,7 +178,7 @@ class _Editor:
 
         yield step
 
-    def _pad_same(self, at: int, change: Change) -> None:
+    def _pad_same(self, at: int, change: LayerChange) -> None:
         """Put a pad in front of a convolution whose rows follow from an open size; it works them out."""
         node, graph = self.graph.nodes[at], self.graph
         name, x = f"{node.name or node.output[0]}.pad", node.input[0]
@@ -189,7 +189,7 @@ class _Editor:
         graph.front[at] += [*nodes, *chain(graph, pad, amounts, modes)]
         set_pads(node, [0] * 4)
 
-    def _amend(self, node: Proto, change: Change, own: Own) -> Iterator[Callable[[], None]]:
+    def _amend(self, node: Proto, change: LayerChange, own: Own) -> Iterator[Callable[[], None]]:
         """Give a convolution more or fewer rows of zeros."""
         kept = [0] * 4
         for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
@@ -214,7 +214,7 @@ class _Editor:
         pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
         graph.behind[at].append(pool)
 
-    def _reweigh(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
+    def _reweigh(self, at: int, change: LayerChange) -> Iterator[Callable[[], None]]:
         """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
         node, by_axis = self.graph.nodes[at], {}
         for i, (op, n) in enumerate(zip(change.after.ops, change.entering, strict=True)):
@@ -233,7 +233,7 @@ class _Editor:
         factors = [plane.astype(kind) for plane in self._planes(change, by_axis)]
         yield lambda: self._put_behind(at, factors)
 
-    def _planes(self, change: Change, by_axis: dict[int, NDArray[Any]]) -> list[NDArray[Any]]:
+    def _planes(self, change: LayerChange, by_axis: dict[int, NDArray[Any]]) -> list[NDArray[Any]]:
         """Make what to multiply by: a number for each row and column; together where one of the two is a mere scale."""
         if all(factor.size > 1 for factor in by_axis.values()):
             return [array.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, array in by_axis.items()]

@@ -14,7 +14,7 @@ from padviz.files.atomic import aside
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
 from padviz.repadding.onnx.edits import edit
-from padviz.repadding.plan import Left, Plan, plan
+from padviz.repadding.plan import LeftAlone, RepadPlan, plan
 from padviz.sources.onnx.constants.external import locations
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Model, open_model, parse_model
@@ -36,7 +36,7 @@ class Repadded:
 
     path: Path
     source: Network
-    plan: Plan
+    plan: RepadPlan
     network: Network
     content: bytes = field(repr=False)
     beside: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Repadded:
         return tuple(change.name for change in self.plan.changes)
 
     @property
-    def left(self) -> tuple[Left, ...]:
+    def left(self) -> tuple[LeftAlone, ...]:
         """The layers that pad and were not changed, each with the reason."""
         return self.plan.left
 
@@ -93,9 +93,9 @@ def repad_file(
     at = None if size is None else as_size(size)
     model, network = read(path, at, reading)
     if padding is None:
-        from padviz.repadding.even import check_even, evened
+        from padviz.repadding.even import check_even, plan_even
 
-        repadded = edited(model, network, evened(network, at or network.size), reading)
+        repadded = edited(model, network, plan_even(network, at or network.size), reading)
         check_even(repadded.network, repadded.plan.size)
         return repadded
     return edited(model, network, plan(network, padding, at, layers, without), reading)
@@ -126,10 +126,10 @@ def read(path: str | Path, size: Size | None = None, reading: Reading = AS_IT_IS
     return model, as_network(model, reading, size)
 
 
-def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_IS) -> Repadded:
+def edited(model: Model, network: Network, plan: RepadPlan, reading: Reading = AS_IT_IS) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
-    wider = verify.wider(plan)  # of the file as it is, which is edited in place
+    larger = verify.at_larger_size(plan)  # before the model is edited in place
     done = edit(model, network, plan)
     check_useful(done)
     try:
@@ -140,14 +140,14 @@ def edited(model: Model, network: Network, plan: Plan, reading: Reading = AS_IT_
     reread = as_network(parse_model(content, model.where, reading), reading, done.size)
     maps = tuple(verify.check(done, reread))
     verified = [done.size]
-    if wider:
-        wider = wider.leaving({left.layer: left.why for left in done.left})
-        verify.check(wider, reread.at(wider.size))
-        verified.append(wider.size)
+    if larger:
+        larger = larger.leaving({left.layer: left.why for left in done.left})
+        verify.check(larger, reread.at(larger.size))
+        verified.append(larger.size)
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
 
 
-def check_useful(done: Plan) -> None:
+def check_useful(done: RepadPlan) -> None:
     """Refuse a plan of which nothing could be done.
 
     Raises

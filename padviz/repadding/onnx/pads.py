@@ -10,7 +10,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Network
 from padviz.repadding.onnx.computed import Amounts, chain, mode_of
 from padviz.repadding.onnx.graph import INPUTS_SINCE, Graph, Proto, Rows
-from padviz.repadding.plan import Change
+from padviz.repadding.plan import LayerChange
 from padviz.sources.onnx.model import attributes, title
 
 ROLES = "hw"
@@ -32,7 +32,7 @@ class Pads:
         self.network = network
         self.done: set[int] = set()
 
-    def rows_of(self, at: int, change: Change) -> Places:
+    def rows_of(self, at: int, change: LayerChange) -> Places:
         """Find, by image axis, the tensor's axis that a pad node pads, and how many rows; None where computed."""
         node = self.graph.nodes[at]
         layer = self._layer_of(node)
@@ -100,7 +100,7 @@ class Pads:
             axes = [axis + 4 if axis < 0 else axis for axis in axes]
         return amounts, axes
 
-    def steps(self, at: int, change: Change) -> Iterator[Callable[[], None]]:
+    def steps(self, at: int, change: LayerChange) -> Iterator[Callable[[], None]]:
         """Give a pad node other modes: the same node where it can be, or else a chain in its place."""
         node, rows = self.graph.nodes[at], self.rows_of(at, change)
         computed = any(amounts is None for _, amounts in rows.values())
@@ -134,7 +134,7 @@ class Pads:
             raise Cannot("its pad reads from the size which axes it pads")
         return Amounts(node.input[1], [axis % RANK for axis in axes])
 
-    def _axes(self, at: int, change: Change) -> dict[str, int]:
+    def _axes(self, at: int, change: LayerChange) -> dict[str, int]:
         """Find the axes of what a pad pads that are height and width of the convolution behind it."""
         if change.before.kind == "pad":
             if self.channels_last:

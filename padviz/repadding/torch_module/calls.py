@@ -1,4 +1,4 @@
-"""Padding replaced while a forward runs: every call of a convolution, a pad or an unfold, whoever makes it."""
+"""Padding replaced while a forward runs: in every call of a convolution, a pad or an unfold."""
 
 from __future__ import annotations
 
@@ -23,41 +23,40 @@ CHANNELS_LAST = (-3, -2)
 NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
-class How(NamedTuple):
-    """What becomes of the padding in a forward: its schemes, or None for those that its calls declare.
+class Override(NamedTuple):
+    """The padding of a forward: its `schemes`, or None to keep those that its calls declare.
 
-    `more` is padding that each convolution takes over from a pad before it, and `without` says that pads add nothing:
-    convolutions behind them do.
+    `extra` is padding that each convolution takes over from a pad before it; that pad has `no_pads`.
     """
 
     schemes: Schemes | None
-    more: Pads = NONE
-    without: bool = False
+    extra: Pads = NONE
+    no_pads: bool = False
 
 
-class Padded(NamedTuple):
-    """What a pad made of a tensor, which a convolution that reads it may want to know."""
+class LastPad(NamedTuple):
+    """The last call of pad, which a convolution that reads its output may take over; `zeros` is its own mode."""
 
     output: Tensor
-    source: Tensor
+    input: Tensor
     pads: Pads
-    zeros: bool  # by itself
+    zeros: bool
 
 
 REPLACED: dict[Any, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
 
 
 class Repadding(TorchFunctionMode):
-    """While active, convolutions, pads and unfolds pad as `how` says.
+    """While active, convolutions, pads and unfolds pad as `override` says.
 
-    What it calls instead declares its padding, and is left alone by any other that is active around it. With `keeping`,
-    a call whose input has too few rows for a scheme stays as it is.
+    The calls that it makes instead are of other functions, so that another one active around it leaves them alone. If
+    `lenient`, a call whose input has too few rows for a scheme keeps its padding.
     """
 
-    def __init__(self, how: How, keeping: bool = False) -> None:
+    def __init__(self, override: Override, lenient: bool = False) -> None:
         super().__init__()
-        self.how, self.keeping = how, keeping
-        self.last: Padded | None = None
+        self.override, self.lenient = override, lenient
+        self.last: LastPad | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -65,7 +64,7 @@ class Repadding(TorchFunctionMode):
             try:
                 return getattr(self, REPLACED[func])(*args, **kwargs)
             except SizeError:
-                if not self.keeping:
+                if not self.lenient:
                     raise
         return func(*args, **kwargs)
 
@@ -73,51 +72,49 @@ class Repadding(TorchFunctionMode):
         self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
-        """Convolve, with the rows of a pad just before it as its own where it reweighs, or pads further."""
-        schemes = self.how.schemes or ("zero", "zero")
-        pads = added(amounts(padding, weight.shape[-2:], dilation), self.how.more)
-        joined = "partial" in schemes if pads == NONE else self.last is not None and self.last.zeros
-        if self.last and input is self.last.output and joined:
-            input, pads = self.last.source, added(pads, self.last.pads)
+        """Convolve; take over the rows of a pad just before it for partial convolution, or to pad further."""
+        schemes = self.override.schemes or ("zero", "zero")
+        pads = add_pads(amounts(padding, weight.shape[-2:], dilation), self.override.extra)
+        if self.last and input is self.last.output and ("partial" in schemes if pads == NONE else self.last.zeros):
+            input, pads = self.last.input, add_pads(pads, self.last.pads)
         return padded_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
 
     def pad(self, input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-        """Pad rows and columns; what pads channels, or with infinity for a pool, stays as it is."""
+        """Pad rows and columns; pads of channels, and with infinity for a pool, stay as they are."""
         where = image_pads(input.ndim, pad)
         if where is None or (mode == "constant" and not math.isfinite(value or 0)):
             return functional.pad(input, pad, mode, value)
-        if self.how.without:
+        if self.override.no_pads:
             return input
         pads, dims = where
         own = NAMES.get(mode, mode)
-        schemes = self.how.schemes or (own, own)
-        kept = value if mode == "constant" and set(schemes) == {"zero"} else None
-        output = padded(input, pads, schemes, dims, kept)
+        schemes = self.override.schemes or (own, own)
+        fill = value if mode == "constant" and set(schemes) == {"zero"} else None
+        output = padded(input, pads, schemes, dims, fill)
         if dims == IMAGE:
-            self.last = Padded(output, input, pads, mode == "constant")
+            self.last = LastPad(output, input, pads, mode == "constant")
         return output
 
     def unfold(self, input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-        """Lay windows out as columns, for a convolution that is written as a product of matrices."""
-        pads = amounts(padding, (1, 1), 1)
+        """Unfold windows to columns, for a convolution that is written as a matrix product."""
+        pads, schemes = amounts(padding, (1, 1), 1), self.override.schemes or ("zero", "zero")
         if pads != NONE:
-            if self.how.schemes and "partial" in self.how.schemes:
+            if "partial" in schemes:
                 raise PadvizError("unfold pads what it lays out, and partial convolution reweighs convolutions alone")
-            input = padded(input, pads, self.how.schemes or ("zero", "zero"))
+            input = padded(input, pads, schemes)
         return functional.unfold(input, kernel_size, dilation, 0, stride)
 
 
-def added(one: Pads, other: Pads) -> Pads:
-    """Add two amounts of padding."""
+def add_pads(one: Pads, other: Pads) -> Pads:
     (top, bottom), (left, right) = one
     (t, b), (l, r) = other  # noqa: E741
     return (top + t, bottom + b), (left + l, right + r)
 
 
 def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | None:
-    """Read the rows and columns that a pad's argument adds, and their dimensions; None where it adds anything else.
+    """Convert the argument of a pad to rows and columns and their dimensions; None if it pads anything else.
 
-    Rows and columns are the last two dimensions, or of four the middle ones if columns are padded there.
+    Rows and columns are the last two dimensions, or the middle ones of four if columns are padded there.
 
     >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2))
     ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)))
@@ -138,10 +135,10 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
 @contextmanager
 def padded_by(padding: str) -> Iterator[None]:
-    """Pad every convolution within by a scheme, whatever module or function makes it; nothing is changed for good.
+    """Pad every convolution inside the `with` block by a scheme, whatever module or function calls it.
 
-    Calls of `conv2d`, `pad` and `unfold` are replaced as they come. Pads of channels, and those with infinity before a
-    pool, stay. A call whose input has too few rows for the scheme keeps its own padding.
+    Calls of `conv2d`, `pad` and `unfold` are replaced. Pads of channels, and those with infinity before a pool, stay. A
+    call whose input has too few rows for the scheme keeps its own padding.
 
     Parameters
     ----------
@@ -165,6 +162,6 @@ def padded_by(padding: str) -> Iterator[None]:
     height, width = schemes_of(checked(padding))
     with ExitStack() as stack:
         if hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code passes it by
-        stack.enter_context(Repadding(How((height, width)), keeping=True))
+            stack.enter_context(torch.compiler.set_stance("force_eager"))  # a mode does not reach compiled code
+        stack.enter_context(Repadding(Override((height, width)), lenient=True))
         yield

@@ -1,62 +1,49 @@
-"""What each module of a network is to do, so that its layers pad as a plan says."""
+"""The override for each module of a network, so that its layers pad as planned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from padviz.axis.operations import Op, Window
-from padviz.network.layer import Layer
-from padviz.nn.functional import NONE, Pads
+from padviz.nn.functional import NONE, Schemes
 from padviz.nn.modules import SymmetricPad2d, pads_of
-from padviz.repadding.plan import Change, Plan
-from padviz.repadding.torch_module.calls import How
-from padviz.repadding.torch_module.classes import declared, how_of, is_plain
-from padviz.repadding.torch_module.scan import calls_of
+from padviz.repadding.plan import LayerChange, RepadPlan
+from padviz.repadding.torch_module.calls import Override
+from padviz.repadding.torch_module.classes import calls_of, declared, is_plain, override_of
 
 
-@dataclass
-class Ways:
-    """How each module is to pad, by its name, and why layers cannot be changed after all."""
-
-    hows: dict[str, How] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    takes: dict[str, str] = field(default_factory=dict)  # the layer that each way is for
-
-
-def ways_of(plan: Plan, module: nn.Module) -> Ways:
-    """Work out the ways in which the modules of a plan's changes are to pad."""
-    ways, names = Ways(), {name for name, _ in module.named_modules()}
-    left = {owner_of(layer.origin.name, names): layer.name for layer in _left_alone(plan) if layer.origin}
+def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override], dict[str, str]]:
+    """Return the overrides of modules by name, and the reasons why layers cannot be changed after all."""
+    names = {name for name, _ in module.named_modules()}
+    unchanged = {left.layer for left in plan.left}
+    kept = {
+        owner_of(layer.origin.name, names): layer.name
+        for layer in plan.before.layers
+        if layer.name in unchanged and layer.origin
+    }
+    overrides: dict[str, Override] = {}
+    refused: dict[str, str] = {}
+    layer_of: dict[str, str] = {}  # the first layer that asks for the override of a module
     for change in plan.changes:
-        for owner, how in _ways_of_change(change, module, names):
-            if owner in left:
-                ways.refused[change.name] = f"{left[owner]} is of the same module, {owner or 'the whole'}"
-            elif how is None or ways.hows.setdefault(owner, how) != how:
-                what = (
-                    "its pads are of another module" if how is None else "two of its layers ask for different padding"
-                )
-                ways.refused[change.name] = (
-                    f"{what}, {owner or 'the whole'}, and partial convolution needs them as its own"
-                )
-            ways.takes.setdefault(owner, change.name)
-    for owner, layer in ways.takes.items():
-        if layer in ways.refused:
-            ways.hows.pop(owner, None)
-    return ways
-
-
-def _left_alone(plan: Plan) -> Iterator[Layer]:
-    """Yield layers that pad, and that the plan leaves as they are."""
-    names = {left.layer for left in plan.left}
-    yield from (layer for layer in plan.before.layers if layer.name in names)
+        for owner, override in _overrides_for(change, module, names):
+            called = owner or "the whole"
+            if owner in kept:
+                refused[change.name] = f"{kept[owner]} is of the same module, {called}"
+            elif override is None:
+                what = f"its pads are of another module, {called}"
+                refused[change.name] = f"{what}, and partial convolution needs them as its own"
+            elif overrides.setdefault(owner, override) != override:
+                what = f"two of its layers ask for different padding, {called}"
+                refused[change.name] = f"{what}, and partial convolution needs them as its own"
+            layer_of.setdefault(owner, change.name)
+    return {owner: override for owner, override in overrides.items() if layer_of[owner] not in refused}, refused
 
 
 def owner_of(origin: str, names: set[str]) -> str:
-    """Name the module that an origin means: its own, or that of the module whose function it was.
+    """Return the module of an origin, which is its name or that of a function it calls.
 
     >>> owner_of("a.conv", {"", "a", "a.conv"}), owner_of("a.pad", {"", "a"}), owner_of("conv2d", {"", "a"})
     ('a.conv', 'a', '')
@@ -66,69 +53,62 @@ def owner_of(origin: str, names: set[str]) -> str:
     return origin
 
 
-def _ways_of_change(change: Change, module: nn.Module, names: set[str]) -> Iterator[tuple[str, How | None]]:
-    """Yield the modules that a change concerns, each with its way; None where there is none."""
+def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> Iterator[tuple[str, Override | None]]:
+    """Yield the modules that a change concerns, each with its override; None where none can do it."""
     origin = change.before.origin
     assert origin is not None, change.name
     owner = owner_of(origin.name, names)
-    apart = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
+    inner = module.get_submodule(owner)
+    pad_modules = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
     schemes = _scheme(change.after.ops[0]), _scheme(change.after.ops[1])
-    if not apart:
-        before = how_of(module.get_submodule(owner))
-        yield owner, How(schemes, more=before.more if before else NONE)
+    if not pad_modules:
+        before = override_of(inner)
+        yield owner, Override(schemes, before.extra if before else NONE)
         return
-    own, both = _own_pads(module.get_submodule(owner)), _amounts(change.before)
-    if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, which change alone
-        yield from ((pad, How(schemes)) for pad in apart)
-    elif own is None or both is None:
-        yield from ((pad, None) for pad in apart)
-    else:  # the convolution takes over what the modules before it padded
-        more = [(near[0] - here[0], near[1] - here[1]) for near, here in zip(both, own, strict=True)]
-        yield owner, How(schemes, more=(more[0], more[1]))
-        yield from ((pad, How(schemes, without=True)) for pad in apart)
+    own = pads_of(inner) if isinstance(inner, nn.Conv2d) else None
+    if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, and only these change
+        yield from ((pad, Override(schemes)) for pad in pad_modules)
+        return
+    height, width = (op.padding if isinstance(op, Window) else "" for op in change.before.ops)
+    if own is None or isinstance(height, str) or isinstance(width, str):
+        yield from ((pad, None) for pad in pad_modules)
+        return
+    (top, bottom), (left, right) = own  # the convolution takes over the pads of the modules before it
+    extra = (height[0] - top, height[1] - bottom), (width[0] - left, width[1] - right)
+    yield owner, Override(schemes, extra)
+    yield from ((pad, Override(schemes, no_pads=True)) for pad in pad_modules)
 
 
 def _scheme(op: Op | None) -> str:
     return op.mode if isinstance(op, Window) else "zero"
 
 
-def _own_pads(module: nn.Module) -> Pads | None:
-    """Read what a convolution pads by itself, where that can be told."""
-    return pads_of(module) if isinstance(module, nn.Conv2d) else None
-
-
-def _amounts(layer: Layer) -> Pads | None:
-    """Read the rows and columns of a convolution, where they are the same at every size."""
-    height, width = (op.padding if isinstance(op, Window) else None for op in layer.ops)
-    return (height, width) if isinstance(height, tuple) and isinstance(width, tuple) else None
-
-
-def unseen(module: nn.Module, seen: set[str], schemes: tuple[str, str]) -> Iterator[tuple[str, How]]:
+def unseen(module: nn.Module, seen: set[str], schemes: Schemes) -> Iterator[tuple[str, Override]]:
     """Yield modules that pad and made no layer of the network: auxiliary heads, or all where it cannot be read."""
     for name, inner in module.named_modules():
         if name in seen:
             continue
         if isinstance(inner, nn.Conv2d) and is_plain(type(inner)):
-            before = how_of(inner)
+            before = override_of(inner)
             now = (before and before.schemes) or declared(inner)
             read = zip(pads_of(inner), now, schemes, strict=True)
             if any(any(rows) and own != scheme for rows, own, scheme in read):
-                yield name, How(schemes)
-        elif name and may_pad(inner):
-            yield name, How(schemes)
+                yield name, Override(schemes)
+        elif name and _may_pad(inner):
+            yield name, Override(schemes)
 
 
-def may_pad(module: nn.Module) -> bool:
-    """Tell whether a module other than a plain convolution pads by calls of its own."""
+def shields(module: nn.Module, overrides: dict[str, Override]) -> Iterator[tuple[str, Override]]:
+    """Yield modules that keep their padding inside modules whose calls are replaced."""
+    for outer in [name for name in overrides if not is_plain(type(module.get_submodule(name)))]:
+        for name, inner in module.get_submodule(outer).named_modules(prefix=outer):
+            overridden = name == outer or name in overrides or override_of(inner)
+            if not overridden and (is_plain(type(inner)) or _may_pad(inner)):
+                yield name, Override(None)
+
+
+def _may_pad(module: nn.Module) -> bool:
+    """Return whether a module other than a plain convolution pads by calls of its own."""
     kind: Any = type(module)
     other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
     return isinstance(module, SymmetricPad2d) or (not other and bool(calls_of(kind)))
-
-
-def shields(module: nn.Module, hows: dict[str, How]) -> Iterator[tuple[str, How]]:
-    """Yield modules that stay as they are inside of those whose calls are watched."""
-    watched = [name for name in hows if not is_plain(type(module.get_submodule(name)))]
-    for outer in watched:
-        for name, inner in module.get_submodule(outer).named_modules(prefix=outer):
-            if name != outer and name not in hows and not how_of(inner) and (is_plain(type(inner)) or may_pad(inner)):
-                yield name, How(None)
