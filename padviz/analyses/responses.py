@@ -99,7 +99,7 @@ def responses(
     ('0', (32, 32), True)
     """
     from padviz.figures.trained import responses as drawing
-    from padviz.trained.responding import respond
+    from padviz.trained.border_responses import respond
     from padviz.trained.sessions.inputs import Inputs
 
     trained = as_trained(network, size, weights)

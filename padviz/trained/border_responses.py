@@ -1,8 +1,8 @@
-"""Where convolutions answer the border instead of the image: their outputs, line by line from each side inwards."""
+"""Border responses: the outputs of convolutions, line by line from each side, under several paddings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import percent
-from padviz.errors import OptionError, UnknownName, nearest
+from padviz.errors import OptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import Size
-from padviz.progress import Progress
+from padviz.progress import Progress, counter
+from padviz.sources import is_module
+from padviz.trained.sessions.inputs import BLANK, Inputs, compare_normalisation, images_of
 from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_once, middle, middle_weights
-from padviz.trained.shuffling import SHUFFLED
+from padviz.trained.weights.trained_network import Trained
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
+SHUFFLED = "shuffled"  # in place of a padding's name
 TOGETHER = 16  # inputs whose lines are added up at once
 ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
-FIRST, CONSTANT = 2, 0.9  # convolutions that are asked whether they react, and the share of a response that says no
+FIRST, CONSTANT = 2, 0.9  # convolutions that should react, and the share of a constant response that says they do not
 READING = (
     "E .5: the border line is off by half of what the interior usually is. Compare E only within a network, at one "
     "normalisation and kind of input; below .02 it is noise at 16 inputs."
@@ -43,7 +46,7 @@ class Sides(NamedTuple):
 
     @property
     def mean(self) -> float | None:
-        """The mean of the four, where all of them are there."""
+        """The mean of the four; None unless all of them are there."""
         known = [mean for mean in self if mean is not None]
         return sum(known) / 4 if len(known) == 4 else None
 
@@ -53,18 +56,13 @@ NONE = Sides(None, None, None, None)
 
 @dataclass(frozen=True, eq=False)
 class BorderResponse:
-    """What one convolution makes at the border, under one padding.
+    """The output of one convolution at the border, under one padding.
 
     `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side: D1 and D2 are the outermost line minus
     the interior, as means over two disjoint halves of the inputs, so that noise cancels; S is the RMS of the interior.
     `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
     their own on some side. `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean
-    over inputs and channels, of the layer's shape. Where `note` says why, there are no figures.
-
-    Examples
-    --------
-    >>> BorderResponse("conv1", "zero", 64, (112, 112), 1.0, Sides(0.5, 0.4, 0.5, 0.6)).energy.mean
-    0.5
+    over inputs and channels, of the layer's shape. Where there are no figures, `note` says why.
     """
 
     layer: str
@@ -76,19 +74,13 @@ class BorderResponse:
     t: Sides = NONE
     aware: float | None = None
     note: str = ""
-    profiles: tuple[Array, ...] = field(default=(), repr=False)
-    map: Array | None = field(default=None, repr=False)
+    profiles: tuple[Floats, ...] = field(default=(), repr=False)
+    map: Floats | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class BorderResponses:
-    """The border responses of a network's convolutions under several paddings, one row for each layer and padding.
-
-    Examples
-    --------
-    >>> BorderResponses("net", "net", (32, 32), (None,), "noise", 16, ()).mean(None) is None
-    True
-    """
+    """The border responses of a network's convolutions under several paddings, one row for each layer and padding."""
 
     network: str
     title: str
@@ -101,21 +93,26 @@ class BorderResponses:
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in a sentence."""
-        return verdict(self)
+        """How large E is as trained, beside shuffled weights and the best padding that was tried, in a sentence."""
+        own, random = self.mean(None), self.mean(SHUFFLED)
+        if own is None:
+            return "No convolution has a border energy E: see the notes of the layers."
+        beside = ""
+        if random is not None:
+            than = "more than" if own > ALIKE * random else "less than" if random > ALIKE * own else "about what"
+            beside = f", {than} geometry alone makes: {random:.3f} with shuffled weights"
+        quiet = f", within the noise of {self.count} inputs" if own < NOISE else ""
+        others = [padding for padding in self.paddings if padding not in (None, SHUFFLED)]
+        tried = [(mean, padding) for padding in others if (mean := self.mean(padding))]
+        least = f"; the least of the paddings tried is {min(tried)[0]:.3f}, {min(tried)[1]}" if tried else ""
+        return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
-        """List the rows of one padding, in network order."""
+        """Return the rows of one padding, in network order."""
         return tuple(row for row in self.rows if row.padding == padding)
 
     def only(self, layers: Sequence[str]) -> BorderResponses:
-        """Keep the rows of some layers.
-
-        Raises
-        ------
-        UnknownName
-            If no convolution is called so.
-        """
+        """Return the rows of some layers."""
         known = {row.layer for row in self.rows}
         for layer in layers:
             if layer not in known:
@@ -130,33 +127,63 @@ class BorderResponses:
         return float(np.mean(known)) if known else None
 
 
-def verdict(responses: BorderResponses) -> str:
-    """Say how large E is as trained, beside shuffled weights and the best padding that was tried."""
-    own, random = responses.mean(None), responses.mean(SHUFFLED)
-    if own is None:
-        return "No convolution has a border energy E: see the notes of the layers."
-    beside = f", {_against(own, random)}: {random:.3f} with shuffled weights" if random is not None else ""
-    known = [
-        (mean, padding)
-        for padding in responses.paddings
-        if padding not in (None, SHUFFLED) and (mean := responses.mean(padding))
-    ]
-    least = f"; the least of the paddings tried is {min(known)[0]:.3f}, {min(known)[1]}" if known else ""
-    quiet = f", within the noise of {responses.count} inputs" if own < NOISE else ""
-    return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
+def respond(
+    trained: Trained,
+    runners: list[tuple[str | None, Runner]],
+    notes: Sequence[str],
+    inputs: Inputs,
+    shuffle: bool,
+    on_progress: Progress | None,
+) -> BorderResponses:
+    """Measure a trained network under each padding and, where asked, with its weights shuffled.
+
+    `runners` are by padding, that of the network as it is first.
+    """
+    own, kind, notes = runners[0][1], inputs.inputs, [*notes]
+    images = images_of(kind, inputs.n, trained.size, own.channels, inputs.seed, inputs.mean, inputs.std)
+    if shuffle and (copy := shuffled(trained, inputs.seed)):
+        runners = [*runners, (SHUFFLED, own.twin(copy.model))]
+    elif shuffle:
+        notes.append("the module cannot be copied, so nothing is known of shuffled weights")
+    advance = counter(len(runners) * len(images), on_progress)
+    rows = [row for padding, runner in runners for row in border_responses(runner, images, padding, advance)]
+    if kind != BLANK:
+        if len(images) < inputs.n:
+            pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
+            notes.append(f"{kind} has {pictures}, and {inputs.n} were asked for")
+        if len(images) == 1:
+            notes.append("one input has no two halves, so E is not known; use more")
+            rows = [replace(row, energy=NONE, profiles=()) for row in rows]
+        known = trained.trained_on
+        wrong = compare_normalisation(known, images, inputs) if known else _check_reactions(own, images, rows)
+        notes += [wrong] if wrong else []
+    about = trained.network.name, trained.network.title, trained.size, tuple(padding for padding, _ in runners)
+    return BorderResponses(*about, kind, len(images), tuple(rows), tuple(notes))
 
 
-def _against(own: float, random: float) -> str:
-    """Compare E of a trained network with that of the same network with shuffled weights."""
-    if own > ALIKE * random:
-        return "more than geometry alone makes"
-    if random > ALIKE * own:
-        return "less than geometry alone makes"
-    return "about what geometry alone makes"
+def shuffled(trained: Trained, seed: int) -> Trained | None:
+    """Copy a network, and permute the weights of each convolution; None for a module that cannot be copied.
+
+    It shows what geometry makes without training: biases and norms stay, and each layer keeps its weights' mean,
+    deviation and number of zeros.
+    """
+    rng = np.random.default_rng(seed)
+    if not is_module(trained.model):
+        from padviz.trained.sessions import onnx_runner
+
+        return replace(trained, model=onnx_runner.with_permuted_weights(trained.model, rng))
+    from padviz.trained.sessions import torch_runner
+
+    try:
+        return replace(trained, model=torch_runner.with_permuted_weights(trained.model, rng))
+    except PadvizError:
+        raise
+    except Exception:  # of other people's code
+        return None
 
 
-def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
-    """Say if the first convolutions hardly react to the images: what they make of their mean colour is nearly all.
+def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
+    """Warn if the first convolutions hardly react to the images: their responses are nearly those to the mean colour.
 
     Normalised by the wrong figures, an image is nearly constant; biases and norms then make the response.
     """
@@ -174,7 +201,7 @@ def faint(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str
 
 
 def border_responses(
-    runner: Runner, images: Images, padding: str | None, on_progress: Progress | None = None
+    runner: Runner, images: Images, padding: str | None, advance: Callable[[int], None] = lambda more: None
 ) -> tuple[BorderResponse, ...]:
     """Run a network on images (images, channels, height, width), and measure the borders of every convolution's output.
 
@@ -187,7 +214,7 @@ def border_responses(
     >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
     Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
     """
-    sums: dict[str, _Sums] = {}
+    sums: dict[str, _LayerSums] = {}
     most = at_once(runner)
     if runner.batch and len(images) % most:
         what = f"{runner.where} takes {most} images at once, and there are {len(images)}"
@@ -196,35 +223,32 @@ def border_responses(
         part = images[start : start + most]
         for response in runner.responses(part):
             if response.layer not in sums:
-                sums[response.layer] = _Sums(response)
+                sums[response.layer] = _LayerSums(response)
             sums[response.layer].add(response)
-        if on_progress:
-            on_progress(len(part), len(images))
+        advance(len(part))
     return tuple(layer_sums.response(padding) for layer_sums in sums.values())
 
 
-class _Sums:
-    """What is added up of one layer over the inputs, of which every other one is of the second half."""
+class _LayerSums:
+    """Sums of one layer over the inputs, of which every other one is of the second half."""
 
     def __init__(self, first: Reduced) -> None:
         self.layer, self.shape, self.channels = first.layer, first.total.shape[1:], first.rows.shape[1]
         self.lines = [np.zeros((2, *lines.shape[1:])) for lines in (first.rows, first.columns)]  # of each half
         self.squares = np.zeros((4, self.channels))  # of every side's D
-        self.means: list[Array] = []  # of each input, the mean over channels of every side's D
-        self.count, self.scale, self.total = 0, 0.0, np.zeros(self.shape)
-        self.waiting: list[Reduced] = []
+        self.means: list[Floats] = []  # of each input, the mean over channels of every side's D
+        self.count, self.square, self.total = 0, 0.0, np.zeros(self.shape)
+        self.waiting: list[Reduced] = []  # since adding several up costs little more than one
 
     def add(self, part: Reduced) -> None:
-        """Take some inputs; several are added up together, since each step costs more than its numbers."""
         self.waiting.append(part)
         if sum(len(waiting.rows) for waiting in self.waiting) >= TOGETHER:
-            self.add_up()
+            self._add_up()
 
-    def add_up(self) -> None:
-        """Add up what waits."""
+    def _add_up(self) -> None:
         _, rows, columns, squares, totals = zip(*self.waiting, strict=True)
         both = np.concatenate(rows), np.concatenate(columns)
-        with np.errstate(invalid="ignore", over="ignore"):  # there are no figures of infinite numbers
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers are noted later
             for sums, lines in zip(self.lines, both, strict=True):
                 for half in (0, 1):
                     sums[half] += lines[(half + self.count) % 2 :: 2].sum(0, dtype=np.float64)
@@ -232,52 +256,38 @@ class _Sums:
             sides = np.array([lines[..., at] for lines in both for at in ENDS], np.float64) - inside
             self.squares += (sides**2).sum(1)
             self.means.append(sides.mean(2))
-            self.scale += sum(squares)
+            self.square += sum(squares)
             self.total += np.concatenate(totals).sum(0, dtype=np.float64)
         self.count += len(both[0])
         self.waiting.clear()
 
     def response(self, padding: str | None) -> BorderResponse:
-        """Work the figures out over all inputs."""
+        """Compute the figures over all inputs."""
         if self.waiting:
-            self.add_up()
-        count = self.count
-        scale = float(np.sqrt(self.scale / count))
-        about = (self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
+            self._add_up()
+        count, scale = self.count, float(np.sqrt(self.square / self.count))
+        found = BorderResponse(self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
-            return BorderResponse(*about, note="makes NaN or infinite numbers")
+            return replace(found, note="makes NaN or infinite numbers")
         if not scale:
-            return BorderResponse(*about, note="is dead: 0 all over the interior")
+            return replace(found, note="is dead: 0 all over the interior")
         inside = self.lines[1][..., middle(self.shape[1])].mean(2, keepdims=True)
-        sums = [lines - inside for lines in self.lines]  # of D
-        energies = [self._energy(steps, scale) for steps in sums]
-        inwards = tuple(_inwards(line) for each in energies for line in (each, each[::-1]))
-        energy = Sides(*(float(profile[0]) for profile in inwards))
+        differences = [lines - inside for lines in self.lines]  # sums of D over each half
+        profiles: list[Floats] = []
+        for halves in differences:
+            first, second = halves[0] / -(-count // 2), halves[1] / (count // 2 or 1)
+            product = first * (second if count > 1 else first)
+            energy = np.sqrt(np.maximum(product.mean(0), 0)) / scale
+            inwards = min(-(-len(energy) // 2), LINES)
+            profiles += [energy[:inwards], energy[::-1][:inwards]]
+        energies = Sides(*(float(profile[0]) for profile in profiles))
+        found = replace(found, energy=energies, profiles=tuple(profiles), map=self.total / count)
         if count == 1:
-            return BorderResponse(*about, energy, profiles=inwards, map=self.total)
-        sides = np.array([steps.sum(0)[:, at] for steps in sums for at in ENDS]) / count
-        t = Sides(*_t(np.concatenate(self.means, axis=1)))
-        return BorderResponse(*about, energy, t, self._aware(sides, scale), profiles=inwards, map=self.total / count)
-
-    def _energy(self, sums: Array, scale: float) -> Array:
-        """Measure E of every line by the sums of D over two halves, or over one input twice."""
-        first, second = sums[0] / -(-self.count // 2), sums[-1] / (self.count // 2 or 1)
-        energy: Array = np.sqrt(np.maximum((first * (second if self.count > 1 else first)).mean(0), 0)) / scale
-        return energy
-
-    def _aware(self, means: Array, scale: float) -> float:
-        """Measure the share of channels whose border line is certain and large on some side."""
-        spread = np.sqrt(np.maximum(self.squares / self.count - means**2, 0) / (self.count - 1))
-        own = (np.abs(means) > CERTAIN * spread) & (np.abs(means) > LARGE * scale)
-        return float(own.any(0).mean())
-
-
-def _inwards(profile: Array) -> Array:
-    """Keep the first lines of a profile, to the middle."""
-    return profile[: min(-(-len(profile) // 2), LINES)]
-
-
-def _t(values: Array) -> list[float | None]:
-    """Divide the mean of each row by its standard error; None where all values are alike."""
-    errors = values.std(1, ddof=1) / np.sqrt(values.shape[1])
-    return [float(mean / error) if error else None for mean, error in zip(values.mean(1), errors, strict=True)]
+            return found
+        sides = np.array([halves.sum(0)[:, at] for halves in differences for at in ENDS]) / count
+        spread = np.sqrt(np.maximum(self.squares / count - sides**2, 0) / (count - 1))
+        aware = (np.abs(sides) > CERTAIN * spread) & (np.abs(sides) > LARGE * scale)
+        means = np.concatenate(self.means, axis=1)
+        errors = means.std(1, ddof=1) / np.sqrt(count)  # 0 where all inputs are alike
+        t = [float(mean / error) if error else None for mean, error in zip(means.mean(1), errors, strict=True)]
+        return replace(found, t=Sides(*t), aware=float(aware.any(0).mean()))

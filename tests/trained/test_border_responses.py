@@ -18,10 +18,9 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.figures.trained.responses import drawn_layers, panels
 from padviz.sources.onnx.model import as_model
-from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
+from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses, shuffled
 from padviz.trained.sessions.inputs import images_of
 from padviz.trained.sessions.onnx_runner import OnnxRunner
-from padviz.trained.shuffling import shuffled
 from padviz.trained.weights.reading import read
 from tests.trained.known import known
 
