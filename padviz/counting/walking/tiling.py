@@ -1,4 +1,4 @@
-"""A map kept as its core: which row of the core each row of the map is."""
+"""A map kept as its core: which row of the core stands for each row of the map."""
 
 from __future__ import annotations
 
@@ -34,18 +34,15 @@ class Tiling:
 
     @cached_property
     def index(self) -> NDArray[np.int64]:
-        """Which row of the core each row of the map is: every row of the core occurs."""
-        index: NDArray[np.int64] = self.of(np.arange(self.n))
+        """The row of the core for each row of the map; every row of the core occurs."""
+        rows = np.arange(self.n)
+        index: NDArray[np.int64] = rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
         index.flags.writeable = False
         return index
 
-    def of(self, rows: Any) -> Any:
-        """Find the row of the core for one row of the map, or for an array of them."""
-        return rows - self.period * np.clip((rows - self.start) // self.period, 0, self.copies)
-
     @property
     def first(self) -> NDArray[np.int64]:
-        """The first row of the map that each row of the core is.
+        """The first row of the map for each row of the core.
 
         >>> Tiling(12, start=2, period=3, copies=2).first.tolist()
         [0, 1, 2, 3, 4, 11]
@@ -54,7 +51,7 @@ class Tiling:
         return rows + self.copies * self.period * (rows >= self.start + self.period)
 
     def times_within(self, parts: Sequence[slice]) -> NDArray[np.int64]:
-        """How often each row of the core occurs between some rows of the map, for several such parts of it.
+        """Count how often each row of the core occurs within each of some parts of the map.
 
         >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
         [[0, 1, 2, 2, 1, 0]]
@@ -67,14 +64,14 @@ class Tiling:
         return before[:, 1] - before[:, 0]
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """List the rows of the core that face each other in the map, first and last and so on: each pair once."""
+        """List pairs of core rows that are mirror images in the map, as two arrays without repeats."""
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
-        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that next ones lie close
+        pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that reads are local
         return pairs // self.kept, pairs % self.kept
 
     def means(self, core: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-        """Rows of the map, from those of its core: means over blocks of rows, of which the last may be smaller."""
+        """Expand rows of the core to means over blocks of rows of the map; the last block may be smaller."""
         if block == 1:
             return core[self.index] if self.copies else core
         if self.copies:
@@ -83,7 +80,7 @@ class Tiling:
         return np.add.reduceat(core, starts, axis=0) / np.diff(np.append(starts, self.n))[:, None]
 
     def weights(self, block: int) -> NDArray[np.float64]:
-        """Weigh each row of the core in each block of rows: the matrix that makes `means`.
+        """Return the weight of each row of the core in each block of rows: `means` as a matrix.
 
         >>> Tiling(12, start=2, period=3, copies=2).weights(6) * 6
         array([[1., 1., 2., 1., 1., 0.],
@@ -95,7 +92,7 @@ class Tiling:
 
 
 def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
-    """List positions of an index: one, several, a range or a slice of them.
+    """Select from an index by a position, several, a range or a slice.
 
     Raises
     ------
