@@ -13,8 +13,7 @@ from padviz.axis.operations import Window
 from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
 from padviz.errors import DescriptionError, SizeError
-from padviz.geometry.balance.case import Case
-from padviz.geometry.balance.even_pads import with_even_pads
+from padviz.geometry.balance.case import Case, with_even_pads
 from padviz.geometry.balance.nearest import Suggestion
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer

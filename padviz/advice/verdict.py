@@ -15,13 +15,11 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import OptionError, PadvizError, SizeError
-from padviz.geometry.balance.case import Case
-from padviz.geometry.balance.even_pads import cannot
+from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.reaching.lattice import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
-from padviz.network.declared import notes_on
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import check_image, circular_axes
 from padviz.network.targets import names_of, returned, upto, weighing
 
@@ -190,7 +188,7 @@ def examine(
         outcome=figures,
         remedies=remedies,
         cannot=[
-            *cannot(today),
+            *limits(today),
             *(_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy),
         ],
         notes=[*notes_on(network, asked=size is not None)],

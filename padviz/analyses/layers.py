@@ -17,8 +17,8 @@ from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs
 from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
 from padviz.network.layer import Layer
-from padviz.network.listing import layer_rows
 from padviz.network.network import Network, Size, in_words
+from padviz.network.sizes import layer_rows
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, readable

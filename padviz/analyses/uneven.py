@@ -19,8 +19,7 @@ from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
-from padviz.network.declared import declared
-from padviz.network.network import ENDS, Network, Size, in_words
+from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, names_of
 from padviz.reports.documents import flat, picked, plain

@@ -153,7 +153,7 @@ def say_once(line: str) -> None:
 
 def keep_notes(network: Network, size: Size | None, sized_by: str = "size") -> None:
     """Keep what must be known of an answer until there is one: a refusal is one line."""
-    from padviz.network.declared import notes_on
+    from padviz.network.network import notes_on
 
     kept = click.get_current_context().meta.setdefault(KEPT, [])
     kept += [spelled(f"{network.name}: {note}") for note in notes_on(network, size is not None, sized_by)]

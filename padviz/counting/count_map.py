@@ -23,8 +23,7 @@ from padviz.engine.apply import Array
 from padviz.engine.core import Core
 from padviz.engine.limbs import to_ints
 from padviz.errors import SizeError
-from padviz.network.declared import notes_on
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, notes_on
 from padviz.version import SCHEMAS
 
 OBJECT = 56  # bytes of a large Python int and of what holds it, about

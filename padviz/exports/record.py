@@ -17,8 +17,7 @@ from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED, Side
 from padviz.files.opened import read_file
 from padviz.geometry.ledger import Ledger
-from padviz.geometry.reaching.along_axes import NAMES
-from padviz.network.network import Network
+from padviz.network.network import AXES, Network
 from padviz.reports.documents import plain
 from padviz.version import SCHEMAS
 
@@ -162,7 +161,7 @@ def result_of(record: Record) -> Any:
 
 def _axes_of(layer: Mapping[str, Any]) -> dict[str, Any]:
     """Collect what a layer of a ledger has on each axis."""
-    axes = {key: value for key, value in layer.items() if key in NAMES}
+    axes = {key: value for key, value in layer.items() if any(key in names for names in AXES.values())}
     if not axes:
         raise KeyError("axes")
     return axes

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 import numpy as np
 
-from padviz.axis.operations import sized, taps_of
-from padviz.network.layer import CONVOLUTIONS, Layer
+from padviz.axis.operations import taps_of
+from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
-from padviz.network.sizes import check_known, sizes_of_each
+from padviz.network.sizes import sizes_at_many, sizes_of_each
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """The multiply-adds of one layer; None for a convolution whose channels nobody says.
+    """The multiply-adds of one layer; None for a convolution of unknown channels.
 
     >>> import padviz
     >>> padviz.costs("vgg11", 64).layers[0]
@@ -35,10 +34,10 @@ class LayerCost:
 class Costs:
     """The multiply-adds of every layer at a size, and their sum.
 
-    All convolutions of the network as it is loaded are counted, whichever target is chosen: what a forward runs.
-    Outputs per channel x taps x channels read by a group x channels made; a transposed one has inputs in place of
-    outputs. All else costs nothing here: pools, merges, activations. Left out, since no layer is laid for them, are
-    linear layers, attention, and what makes a vector for a gate or a head.
+    All convolutions of the network as it is loaded are counted, whichever target is chosen: those that a forward runs.
+    Each costs outputs per channel x taps x input channels of a group x output channels; a transposed one has inputs in
+    place of outputs. Pools, merges and activations count as 0. Left out, since they are not layers of a network, are
+    linear layers, attention, and the vectors of gates and heads.
 
     Examples
     --------
@@ -54,12 +53,12 @@ class Costs:
 
     @property
     def unknown(self) -> str | None:
-        """The first convolution whose channels are not known; None where all are."""
+        """The first convolution of unknown channels, if any."""
         return next((cost.layer for cost in self.layers if cost.macs is None), None)
 
     @property
     def macs(self) -> int | None:
-        """The sum over all layers; None where one of them is not known."""
+        """The sum over all layers; None if one of them is not known."""
         return None if self.unknown else sum(cost.macs or 0 for cost in self.layers)
 
 
@@ -79,7 +78,7 @@ def costs(network: Network, size: Size) -> Costs:
 
 
 def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
-    """Count the multiply-adds at each of many sizes that a network takes; None where they are not known.
+    """Count the multiply-adds at each of many sizes that a network takes; None if they are not known.
 
     >>> import padviz
     >>> macs_of_squares(padviz.load("resnet50"), [224, 225])
@@ -88,7 +87,7 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None
-    sides = [_sizes_at(network, axis, sizes) for axis in range(len(network.axes))]
+    sides = [sizes_at_many(network, axis, np.asarray(sizes, np.int64))[0] for axis in range(len(network.axes))]
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
     for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
         if macs:
@@ -97,23 +96,14 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     return [int(macs) for macs in total]
 
 
-def _sizes_at(network: Network, axis: int, sizes: Sequence[int]) -> list[Any]:
-    """Count the rows, or columns, out of every layer at each size."""
-    at: list[Any] = [np.asarray(sizes, dtype=np.int64)]
-    for layer in network.layers[1:]:
-        check_known(network, layer)
-        op, like = layer.ops[axis], None if layer.like is None else at[layer.like]
-        entering = at[layer.inputs[0]]
-        at.append(entering if op is None else np.broadcast_to(sized(op, entering, like), entering.shape))
-    return at
-
-
 @lru_cache(64)
 def _per_position(network: Network) -> tuple[int | None, ...]:
-    """Count the multiply-adds of each position that a layer makes, or of each that it reads where it is transposed."""
-    return tuple(_products(layer) if layer.kind in CONVOLUTIONS else 0 for layer in network.layers[1:])
-
-
-def _products(layer: Layer) -> int | None:
-    taps = prod(max(taps_of(op), 1) for op in layer.ops)
-    return None if layer.channels is None else taps * layer.channels.products
+    """Count the multiply-adds of each layer per output position, or per input position if it is transposed."""
+    macs: list[int | None] = []
+    for layer in network.layers[1:]:
+        if layer.kind in CONVOLUTIONS:
+            taps = prod(max(taps_of(op), 1) for op in layer.ops)
+            macs.append(None if layer.channels is None else taps * layer.channels.products)
+        else:
+            macs.append(0)
+    return tuple(macs)

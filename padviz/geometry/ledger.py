@@ -1,4 +1,4 @@
-"""The padding ledger: what each window reads of its padding, and which rows it misses."""
+"""The padding ledger: the padding that each window reads, and the rows that it misses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
-from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.seams import wraps
 from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes, padded_windows
-from padviz.network.sizes import resolve_each
+from padviz.network.sizes import AlongAxes, sizes_of_each
 
 EndPads = tuple[int, int]
 
 
-class Laid(NamedTuple):
-    """A window over the rows of one axis; whether that is padded circularly, and whether it wraps: its ends meet."""
+class PlacedWindow(NamedTuple):
+    """A window over the rows of one axis, which may be padded circularly, and may wrap: its ends meet."""
 
     window: Window
     rows: int
@@ -31,14 +30,14 @@ class Laid(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AxisPadding:
-    """One window on one axis: what it declares, what it reads, what it misses; all in rows.
+    """One window on one axis: the padding that it declares and reads, and the rows that it misses.
 
-    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder` are
-    real rows at the far edge that no tap reads, `skipped` real rows before them that none reads,
-    `overhang` rows beyond the declared padding that ceil rounding reads.
+    `consumed` counts the padded rows (before, after) that some tap of some unit reads. `remainder` counts real rows at
+    the far edge that no tap reads, `skipped` the unread real rows before them, `overhang` the rows beyond the declared
+    padding that ceil rounding reads.
 
-    On a `circular` axis padding is the far side, and no side of it reads more than the other. It `wraps` if besides
-    nothing else breaks the circle: then usage is periodic along it.
+    On a `circular` axis padding is the far side, and no side reads more of it than the other. The axis `wraps` if no
+    layer breaks the circle: then usage is periodic along it.
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", 224).layers[0].height
@@ -61,7 +60,7 @@ class AxisPadding:
 
     @property
     def reads(self) -> EndPads:
-        """The padded rows (before, after) that it reads, with the overhang, which is after."""
+        """The padded rows (before, after) that it reads, including the overhang, which is after."""
         return self.consumed[0], self.consumed[1] + self.overhang
 
     @property
@@ -71,7 +70,7 @@ class AxisPadding:
 
     @property
     def jumps(self) -> bool:
-        """Whether the last unit of a circular axis lies nearer to the first, or further off, than a stride."""
+        """Whether the last unit of a circular axis is more or less than a stride away from the first."""
         return self.circular and self.output * self.stride != self.input
 
 
@@ -93,7 +92,7 @@ class LayerPadding(AlongAxes[AxisPadding]):
 
     @property
     def convolution(self) -> bool:
-        """Whether it has weights that can be skewed; a pool has none."""
+        """Whether it has weights, which can be skewed; a pool has none."""
         return self.kind in CONVOLUTIONS
 
     @property
@@ -103,7 +102,7 @@ class LayerPadding(AlongAxes[AxisPadding]):
 
     @property
     def has_remainder(self) -> bool:
-        """Whether it leaves rows or columns at the far edge unread."""
+        """Whether rows or columns at the far edge stay unread."""
         return any(row.remainder > 0 for row in self.axes.values())
 
     @property
@@ -138,7 +137,7 @@ class Ledger:
 
     @property
     def uneven_convolutions(self) -> tuple[LayerPadding, ...]:
-        """The uneven layers with weights: only filters can be skewed."""
+        """The uneven layers with weights, whose filters can be skewed."""
         return tuple(layer for layer in self.uneven if layer.convolution)
 
     @property
@@ -153,12 +152,12 @@ class Ledger:
 
     @property
     def remainders(self) -> tuple[LayerPadding, ...]:
-        """The layers that leave rows or columns unread, which a balanced network may."""
+        """The layers that leave rows or columns unread; a balanced network may have some."""
         return tuple(layer for layer in self.layers if layer.has_remainder)
 
     @property
     def jumps(self) -> tuple[LayerPadding, ...]:
-        """The layers whose units jump in phase on a circular axis: its size is no multiple of the strides."""
+        """The layers whose units jump in phase on a circular axis, since its size is not a multiple of the strides."""
         return tuple(layer for layer in self.layers if layer.jumps)
 
 
@@ -169,18 +168,16 @@ def ledger(network: Network, size: Size) -> Ledger:
     >>> ledger(padviz.load("resnet18"), (225, 225)).balanced
     True
     """
-    rows = [
-        LayerPadding(
-            layer.name, layer.kind, dict(zip(network.axes, (axis_padding(*laid) for laid in windows), strict=True))
-        )
-        for layer, windows in windows_of(network, size)
-        if any(laid.window.stride > 1 or any(place(laid.window, laid.rows)[:2]) for laid in windows)
-    ]
+    rows = []
+    for layer, windows in windows_of(network, size):
+        if any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows):
+            axes = dict(zip(network.axes, (axis_padding(*each) for each in windows), strict=True))
+            rows.append(LayerPadding(layer.name, layer.kind, axes))
     return Ledger(network.name, size, tuple(rows))
 
 
 def padded_before(network: Network) -> str:
-    """Say whose padding in the ledger is, in part, that of pads before them, or nothing.
+    """Return a note on windows whose padding in the ledger is, in part, that of pads before them, or "".
 
     >>> from torch import nn
     >>> import padviz
@@ -199,9 +196,9 @@ def padded_before(network: Network) -> str:
 
 @lru_cache(CACHED)
 def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = False) -> AxisPadding:
-    """Mark the rows that the taps of one window over `n` rows read, and count them.
+    """Count the rows that the taps of one window over `n` rows read.
 
-    On a circular axis of whole strides, rows behind the last tap are skipped as those between others are.
+    On a circular axis of whole strides, rows behind the last tap count as skipped, like those between other taps.
 
     >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
     (1, 0)
@@ -221,18 +218,18 @@ def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = F
     return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular, wraps)
 
 
-def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[Laid]]]:
-    """List the convolutions and pools, each with its window on every axis, over how many rows.
+def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[PlacedWindow]]]:
+    """Return the convolutions and pools, each with its window on every axis.
 
     >>> import padviz
     >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
     >>> layer.name, [(window.kernel, n) for window, n, *_ in sides]
     ('features.2', [(2, 64), (2, 96)])
     """
-    axes, around, wrapping = resolve_each(network, size), circular_axes(network), wraps(network, size)
+    sizes, around, wrapping = sizes_of_each(network, size), circular_axes(network), wraps(network, size)
     layer_windows = []
     for layer in padded_windows(network):
-        entering = [axis.sizes[layer.inputs[0]] for axis in axes]
+        entering = [along[layer.inputs[0]] for along in sizes]
         ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
-        layer_windows.append((layer, list(map(Laid, ops, entering, around, wrapping))))
+        layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around, wrapping))))
     return layer_windows

@@ -1,4 +1,4 @@
-"""One layer on a small image: what each padded cell copies, and how often each pixel is used, exactly."""
+"""One layer on a small image: the pixel that each padded cell copies, and the exact uses of each pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from padviz.network.rewrites import canonical, padded_layer
 
 Count = int | Fraction
 CountGrid = list[list[Count]]
-MOST = 16  # rows and columns of an image that fit on a screen
+MOST = 16  # rows and columns of an image, to fit on a screen
 EMPTY = "·"  # padding that copies no pixel
 
 
@@ -24,9 +24,8 @@ EMPTY = "·"  # padding that copies no pixel
 class Illustration:
     """A square window over an image of `size` pixels under one padding scheme, or one for each axis.
 
-    `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number
-    where there are more than 52 pixels. `before` counts padded rows and columns at the top left.
-    `uses` says how often each pixel is used.
+    `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number where there are
+    more than 52 pixels. `before` counts padded rows and columns at the top left, `uses` the uses of each pixel.
 
     >>> illustrate(3, 1, 1, (5, 5), "zero").uses[0]
     [4, 6, 6, 6, 4]
@@ -40,7 +39,7 @@ class Illustration:
     uses: CountGrid
 
     def taps(self, row: int, col: int) -> CountGrid:
-        """Count how often each cell of the kernel reads one pixel, the padded copies of it included."""
+        """Count the reads of one pixel, including its padded copies, by each cell of the kernel."""
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
             raise OptionError(what, option="pixel", hint="rows and columns count from 0")
@@ -48,7 +47,7 @@ class Illustration:
         return [[_plain(a * b) for b in wide] for a in tall]
 
     def reads(self, axis: int, unit: int) -> list[Count]:
-        """Count how often a unit's window reads each row, the padded copies of it included.
+        """Count the reads of each row, including its padded copies, by a unit's window.
 
         >>> illustrate(3, 1, 1, (5, 5), "symmetric").reads(0, 0)
         [2, 1, 0, 0, 0]
@@ -63,7 +62,7 @@ class Illustration:
 
 
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
-    """Lay a window over a small image; padding keeps the size at stride 1, but for "valid" and "full".
+    """Apply a window to a small image; padding keeps the size at stride 1, except for "valid" and "full".
 
     Raises
     ------
@@ -81,7 +80,10 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     scheme = canonical(scheme) or "zero"
     windows = _windows(kernel, stride, dilation, scheme)
     try:
-        tall, wide = map(_reads_by_row, windows, size)
+        tall, wide = (
+            [sum(_reads_by_tap(window, n, row), Fraction(0)) for row in range(n)]
+            for window, n in zip(windows, size, strict=True)
+        )
     except SizeError as error:
         raise SizeError(error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`") from None
     uses = [[_plain(a * b) for b in wide] for a in tall]
@@ -90,7 +92,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
 
 
 def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
-    """List the pixel that each place of an axis of `n` pixels copies once it is padded, after the rows in front of it.
+    """Return the number of padded rows before an axis of `n` pixels, and the pixel that each padded position copies.
 
     >>> padded_axis(3, 1, 4, "reflect")
     (1, [1, 0, 1, 2, 3, 2])
@@ -103,7 +105,6 @@ def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, l
 
 
 def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Window, Window]:
-    """Pad the window along height and along width by a scheme."""
     window = Window(kernel, stride, dilation)
     before = (window.extent - 1) // 2
     declared = replace(window, padding=(before, window.extent - 1 - before))
@@ -112,13 +113,8 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     return height, width
 
 
-def _reads_by_row(window: Window, n: int) -> list[Fraction]:
-    """Count how often each of `n` rows is read."""
-    return [sum(_reads_by_tap(window, n, row), Fraction(0)) for row in range(n)]
-
-
 def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
-    """Count how often each tap reads `row`; a unit of a partial convolution counts kernel / taps that hit real rows."""
+    """Count the reads of `row` by each tap, weighted in a partial convolution."""
     reads = [Fraction(0)] * window.kernel
     for taps in _reads(window, n):
         weight = _weight(window, taps)
@@ -129,20 +125,20 @@ def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
 
 
 def _weight(window: Window, taps: list[int | None]) -> Fraction:
-    """Weigh the reads of a unit: a partial convolution makes up for those that hit no real row."""
+    """Return the weight of a unit's reads: of a partial convolution, kernel over taps that hit real rows."""
     hits = sum(at is not None for at in taps)
     return Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
 
 
 def _reads(window: Window, n: int) -> Iterator[list[int | None]]:
-    """List for each unit the row that each of its taps reads, or None."""
+    """Yield for each unit the row that each of its taps reads, or None."""
     copied = _copied(window, n)
     for unit in range(place(window, n).n_out):
         yield [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
 
 
 def _copied(window: Window, n: int) -> list[int | None]:
-    """Find for each position of the padded axis the row it copies, or None."""
+    """Return the row that each position of the padded axis copies, or None."""
     return padded_rows(window.mode, n, *place(window, n)[:2])
 
 

@@ -10,29 +10,26 @@ from itertools import product
 from math import ceil, floor
 
 from padviz.errors import SizeError
-from padviz.geometry.reaching.along_axes import AlongAxes
 from padviz.geometry.reaching.near_padding import BeforeAfter
-from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
-from padviz.geometry.reaching.reach import Interval, Reach
+from padviz.geometry.reaching.reach import Interval, Reach, by_periods
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
-from padviz.network.sizes import on_each, resolve, resolve_each
+from padviz.network.sizes import AlongAxes, on_each, sizes_of, sizes_of_each
 
 
 @dataclass(frozen=True, slots=True)
 class AxisField:
     """The receptive field of a layer on one axis, in input rows.
 
-    `size` is the most rows that a unit of the layer's map sees, padding included. `padding` is how far the
-    first unit's field starts before the first row, `centre` the input row at its middle; both are None where
-    the branches, or the phases of upsampled units, are not centred alike. `stride` is None where the branches
-    advance at different rates. A layer that sees the whole input has the input's size and neither stride nor
-    padding.
+    `size` is the most rows that a unit of the layer's map sees, padding included. `padding` is how far the first unit's
+    field starts before the first row, `centre` the input row at its middle; both are None if the branches, or the
+    phases of upsampled units, have different centres. `stride` is None if the branches advance at different rates. A
+    layer that sees the whole input has the input's size and neither stride nor padding.
 
-    `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels.
-    In a controlled experiment the filters of strided convolutions were skewed where it is not 0, to the other side.
-    Circular padding has no centre, and so no offset on that axis.
+    `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels. In a
+    controlled experiment the filters of strided convolutions were skewed to the other side where it was not 0. A
+    circular axis has no centre, and so no offset.
 
     >>> import padviz
     >>> field = padviz.fields("resnet18", 224)[0].height
@@ -50,9 +47,9 @@ class AxisField:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField(AlongAxes[AxisField]):
-    """The field of a layer on each axis; `parts_at` is the merge whose branches are centred differently.
+    """The field of a layer on each axis; `parts_at` is the merge whose branches have different centres.
 
-    The branches of a U-Net agree: the units of an upsampled one are off by turns to both sides, and on average not.
+    The branches of a U-Net agree: the units of an upsampled one are off to both sides in turn, and on average not.
 
     Examples
     --------
@@ -73,29 +70,29 @@ class ReceptiveField(AlongAxes[AxisField]):
 
 
 def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]:
-    """Find the receptive field of every layer: `padviz.fields`, of a loaded network.
+    """Compute the receptive field of every layer: `padviz.fields`, of a loaded network.
 
     >>> import padviz
     >>> receptive_fields(padviz.load("vgg16"), (224, 224))[-1].height.size
     212
     """
     reaches = on_each(reaches_of, network, size)
-    parts = [_parts(network, reach) for reach in reaches]
-    fields = [
-        _fields(reach, apart, network, axis, size)
-        for axis, (reach, apart) in enumerate(zip(reaches, parts, strict=True))
-    ]
+    partings = [_partings(network, along) for along in reaches]
+    sizes, around = sizes_of_each(network, size), circular_axes(network)
     rows = []
     for i, layer in enumerate(network.layers[1:], start=1):
-        parts_at = min((at for apart in parts if (at := apart[i]) is not None), default=None)
-        axes = {name: own[i] for name, own in zip(network.axes, fields, strict=True)}
+        axes = {}
+        for axis, name in enumerate(network.axes):
+            field = _field(reaches[axis][i], size[axis], sizes[axis][i], partings[axis][i])
+            axes[name] = replace(field, offset=None) if around[axis] else field
+        parts_at = min((at for along in partings if (at := along[i]) is not None), default=None)
         where = None if parts_at is None else network.layers[parts_at].name
         rows.append(ReceptiveField(layer.name, layer.kind, axes, where))
     return tuple(rows)
 
 
-def _parts(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
-    """Find for each layer the first merge before it, or itself, whose branches are centred differently."""
+def _partings(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
+    """Return for each layer the first merge before it, or itself, whose branches have different centres."""
     parts: list[int | None] = [None]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = [reaches[j] for j in layer.inputs]
@@ -106,9 +103,9 @@ def _parts(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
 
 
 def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
-    """Return how many samples units of each layer of a signal see before and after their own; None for all.
+    """Return the numbers of samples that units of each layer of a signal see before and after their own; None for all.
 
-    Unit k stands for the samples from k strides on, a stride of them. What is causal sees none after.
+    Unit k stands for a stride of samples, from k strides on. A causal unit sees none after.
 
     >>> from torch import nn
     >>> import padviz
@@ -130,7 +127,7 @@ def _around(reach: Reach) -> BeforeAfter | None:
 
 
 def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, ...]]:
-    """Find the grid offset of every layer on each axis, in input pixels; nothing where fields cannot be followed.
+    """Return the grid offset of every layer on each axis, in input pixels; empty where fields cannot be followed.
 
     >>> import padviz
     >>> grid_offsets(padviz.load("resnet50"), (224, 225))["layer4.2"]
@@ -143,7 +140,7 @@ def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, 
 
 
 def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[float | None, float | None]]:
-    """Find the grid offset of every layer and axis, and how much of it the layer adds to that of its first input.
+    """Return the grid offset of every layer and axis, and how much the layer adds to that of its first input.
 
     >>> import padviz
     >>> grid_moves(padviz.load("resnet50"), (224, 224))["layer4.0.conv2", "height"]
@@ -161,7 +158,7 @@ def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[floa
 
 
 def grid_in_words(row: ReceptiveField) -> str:
-    """Say the grid offset of a layer in a few words, or why it has none.
+    """Format the grid offset of a layer, or the reason why it has none.
 
     >>> import padviz
     >>> grid_in_words(padviz.fields("resnet50", (224, 225))[-1])
@@ -178,40 +175,31 @@ def grid_in_words(row: ReceptiveField) -> str:
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, ...]]:
-    """Find the rows (first, last) on each axis that the centre and the corner units of a layer see, padding included.
+    """Return the rows (first, last) on each axis that the centre and the corner units of a layer see, with padding.
 
     >>> import padviz
     >>> fields_of_units(padviz.load("vgg16"), (224, 224), "features.2")["top left"]
     ((-2, 2), (-2, 2))
     """
     at = network.index[network.find(layer).name]
-    axes = resolve_each(network, size)
     reaches = [along[at] for along in on_each(reaches_of, network, size)]
-    units = [axis.sizes[at] for axis in axes]
+    units = [along[at] for along in sizes_of_each(network, size)]
     ends = [list(zip(ENDS[name], (0, n - 1), strict=True)) for name, n in zip(network.axes, units, strict=True)]
     places = {"centre": [n // 2 for n in units]}
     places |= {" ".join(end for end, _ in corner): [n for _, n in corner] for corner in product(*ends)}
     return {name: tuple(reach.of(n) for reach, n in zip(reaches, place, strict=True)) for name, place in places.items()}
 
 
-@lru_cache(8)  # networks and sizes that are asked about one after the other
+@lru_cache(8)  # several analyses of one network follow each other
 def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
-    """Find the reach of every layer on one axis: a period of it, or where no map has one, all units.
+    """Return the reach of every layer on one axis: one period, or all units if a map has none.
 
     >>> import padviz
     >>> reaches_of(padviz.load("vgg11"), 0, 64)[1].seen
     [(-1, 1)]
     """
-    sizes = resolve(network, axis, n).sizes
+    sizes = sizes_of(network, axis, n)
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
-
-
-def _fields(
-    reaches: Sequence[Reach], parts: Sequence[int | None], network: Network, axis: int, size: Size
-) -> list[AxisField]:
-    n, sizes = size[axis], resolve(network, axis, size[axis]).sizes
-    fields = [_field(reach, n, units, at) for reach, units, at in zip(reaches, sizes, parts, strict=True)]
-    return [replace(field, offset=None) for field in fields] if circular_axes(network)[axis] else fields
 
 
 def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:

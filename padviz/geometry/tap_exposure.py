@@ -1,4 +1,4 @@
-"""Tap exposure: how many units read a real pixel with each tap of a window."""
+"""Tap exposure: the number of units that read a real pixel with each tap of a window."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from padviz.network.network import Network, Size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapExposure:
-    """How many units read a real pixel, not padding, with each tap: `grid` of the shape of the kernel.
+    """The number of units that read a real pixel, not padding, with each tap: `grid`, of the kernel's shape.
 
-    `imbalance` is, per axis, the reads of the second half of the taps minus those of
-    the first, over both; the middle tap is left out. `units` is the number of units of the layer.
+    `imbalance` is, per axis, the reads of the second half of the taps minus those of the first, over both; the middle
+    tap is left out. `units` is the number of units of the layer.
 
     Examples
     --------
@@ -53,8 +53,8 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
     """
     exposures = []
     for layer, windows in windows_of(network, size):
-        reads = [np.array(tap_reads(*laid[:3])) for laid in windows]
-        rows = [axis_padding(*laid) for laid in windows]
+        reads = [np.array(tap_reads(*each[:3])) for each in windows]
+        rows = [axis_padding(*each) for each in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
         imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
         grid = reduce(np.multiply.outer, reads)
@@ -63,7 +63,7 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
 
 
 def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
-    """Count the units that read a real row with each tap; where the axis is circular, its padding is real.
+    """Count the units that read a real row with each tap; on a circular axis, padding counts as real.
 
     >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
     [3, 4, 4]

@@ -1,4 +1,4 @@
-"""The graph of the layers: what depends on what, and the two walks along its edges."""
+"""The graph of the layers: their dependencies, and the walks along its edges in both directions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """Find the positions that `ends` depend on, themselves included; if `followed`, also those whose size matters.
+    """Return the positions that `ends` depend on, and `ends`; if `followed`, also layers whose size they follow.
 
     >>> import padviz
     >>> sorted(ancestors(padviz.load("vgg11").layers, [2]))
@@ -30,7 +30,7 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
 
 
 def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
-    """Keep the layers at those positions, which depend on no others; what they read is named by its new position."""
+    """Keep the layers at those positions, which must not depend on others, and renumber their inputs."""
     position = {old: new for new, old in enumerate(kept)}
 
     def moved(layer: Layer) -> Layer:
@@ -47,10 +47,10 @@ def backward(
     join: Callable[[A, A], A] = add,
     moving: Container[int] | None = None,
 ) -> A | None:
-    """Walk from the seeded layers to the input: each layer hands its value, pulled through it, to all it reads.
+    """Walk from the seeded layers to the input: each layer pulls its value through itself and adds it to its inputs'.
 
-    Values meet by `join`. The same walk serves arrays, the plain ints that prove how wide the arrays must be, and more.
-    Layers other than the `moving` ones leave a value as it is; by default those without an operation do. Returns None
+    Values are joined by `join`. The same walk serves arrays and the plain ints that prove how wide arrays must be.
+    Layers other than the `moving` ones, by default those without an operation, pass a value unchanged. Returns None
     where no seed reaches the input.
 
     >>> import padviz
@@ -74,7 +74,7 @@ def backward(
 def forward(
     network: Network, targets: Sequence[int], seed: A, push: Callable[[int, A], A], join: Callable[[A, A], A] = add
 ) -> list[A]:
-    """Walk from the input to the targets: each layer pushes on what it reads, joined: by default the sum."""
+    """Walk from the input to the targets: each layer pushes the joined values of its inputs, by default their sum."""
     last_use = {j: i for i, layer in enumerate(network.layers) for j in layer.inputs}
     value: dict[int, A] = {0: seed}
     for i, layer in enumerate(network.layers[1:], start=1):

@@ -19,10 +19,10 @@ MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a layer was read from: an ONNX node or a PyTorch module, or a function where it is called outside of any.
+    """The source of a layer: an ONNX node, a PyTorch module, or a function that is called outside of any.
 
-    `pads` are the names of the pads whose rows the layer has as its own, the first one first. A `swapped` layer has
-    width before height, since the image was transposed.
+    `pads` are the names of the pads merged into the layer, in order. A `swapped` layer has width before height, since
+    the image was transposed.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Origin:
     swapped: bool = False
 
     def after(self, pad: Origin) -> Origin:
-        """Add the rows of a pad before it, which it has as its own.
+        """Return the origin with a preceding pad merged in.
 
         >>> Origin("conv1").after(Origin("pad"))
         Origin(name='conv1', pads=('pad',), swapped=False)
@@ -40,7 +40,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """The channels that a convolution reads and makes, in so many groups; costs ask for them, counts never do."""
+    """The input and output channels of a convolution and its groups; only costs depend on them."""
 
     in_: int
     out: int
@@ -48,7 +48,7 @@ class Channels:
 
     @property
     def products(self) -> int:
-        """Multiply-adds of one tap at one position.
+        """The multiply-adds of one tap at one position.
 
         >>> Channels(64, 128).products, Channels(64, 64, groups=64).products
         (8192, 64)
@@ -61,13 +61,13 @@ class Layer:
     """One spatial operation; `inputs` and `like` are positions in `Network.layers`, always earlier ones.
 
     `ops` is the operation on each axis, in the order of `Network.axes`: (height, width) of an image. It is None where
-    a position reads only itself: merges, gates, activations; a network fills it in where all are.
-    A mixing makes each row of a block of all of it, as attention in windows does.
+    a position reads only itself: merges, gates, activations; a network fills it in where all are None.
+    A mixing computes each row of a block from the whole block, as attention in windows does.
     A gate multiplies its input by a vector that global pooling made of it; paths leave that vector out.
-    `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error that it is
-    where anything depends on it. `everywhere` says what makes each position depend on all, though paths pass it by:
-    "instance norm". `origin` is None for the image and for described networks, and `channels` for all but
-    convolutions, and for those whose channels nobody says; layers compare without the two.
+    `like` is the layer whose size a resize or a crop follows. An unknown layer's `note` is the error to raise if
+    anything depends on it. `everywhere` names an operation by which each position depends on all, though paths ignore
+    it: "instance norm". `origin` is None for the image and for described networks, `channels` for all but convolutions
+    and where unknown; layers compare without the two.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Layer:
     channels: Channels | None = field(default=None, compare=False, repr=False)
 
     def whole(self, axis: int) -> str:
-        """Say what makes each row of it on an axis depend on all of what it reads; nothing where they do not.
+        """Return the operation by which each row on an axis depends on all rows that it reads, or "".
 
         >>> Layer("pool", "global", (0,), (Adaptive(1), Adaptive(1))).whole(0)
         'global pooling'

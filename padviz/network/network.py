@@ -1,10 +1,10 @@
-"""A network: layers in topological order, its targets, and the size of its input."""
+"""A network: layers in topological order, its targets, and the size of its input; and how sizes are written."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import index
@@ -16,7 +16,7 @@ from padviz.network.layer import POOLS, Layer
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-FILES = (".onnx", ".keras", ".pt2")  # of networks that something else wrote
+FILES = (".onnx", ".keras", ".pt2")  # of networks that another library wrote
 ENDS = {
     "length": ("before", "after"),
     "depth": ("front", "back"),
@@ -24,7 +24,7 @@ ENDS = {
     "width": ("left", "right"),
 }
 LARGEST = 1_000_000  # pixels of a side
-MOST_TAPS = 100_000  # of all windows on an axis, for their maps to be made
+MOST_TAPS = 100_000  # of all windows on an axis
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,13 +32,13 @@ class Network:
     """A directed acyclic graph of layers; the first is the input image, `targets` are the last feature maps.
 
     Without targets there are several last maps, and one must be chosen. `size` has a number for each of its `axes`: a
-    description holds at others too, but for its axes in `fixed` (0: the first); a module or a file was read at that
-    size, and `again` reads it at another. `declared` is the size that a file gives its image, 0 where it gives none.
-    `notes` are sentences on what to know of it, as what was skipped, and `gone` says of names behind such a cut why no
-    layer is called so. `aliases` are further names of layers: those that an ONNX file has for the tensors they make.
-    `before_pools` has the `pool_pads` of the network that it is a part of, where convolutions behind may read them too.
-    `origin` is what a person named, and `reading` how it was read: weights are read from there again. What `replace`
-    makes of a network has neither, since its weights are not those of the origin.
+    description holds at others too, except on the axes in `fixed` (0: the first); a module or a file was read at that
+    size, and `again` reads it at another. `declared` is the input size in a file, 0 on the axes that it leaves open.
+    `notes` are sentences for the reader, such as what was skipped; `gone` maps the names of skipped layers to reasons.
+    `aliases` are further names of layers: those that an ONNX file has for their output tensors. `before_pools` has the
+    `pool_pads` of the network that this is a part of, where convolutions behind may read them too. `origin` is the
+    model that the user named, and `reading` how it was read: weights are read from there again. Networks made by
+    `replace` have neither, since their weights differ.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Network:
     reading: Any = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Fill in what layers leave out, and refuse, before anything is made of it, more taps than any network has."""
+        """Fill in missing operations, and reject more taps than any real network has, before maps are made."""
         nothing = (None,) * len(self.size)
         if not all(layer.ops for layer in self.layers):
             layers = tuple(layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers)
@@ -82,7 +82,7 @@ class Network:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The names of its axes: those of an image, of a signal, or of a volume.
+        """The names of its axes.
 
         >>> import padviz
         >>> padviz.load("vgg11").axes
@@ -92,28 +92,28 @@ class Network:
 
     @property
     def px(self) -> str:
-        """What sentences call its input's positions: those of a signal are input samples."""
+        """The unit of its input's positions in sentences."""
         return "input samples" if len(self.size) == 1 else "px"
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Position of each layer by name."""
+        """The position of each layer by name."""
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     def __getstate__(self) -> dict[str, object]:
         return vars(self.here())  # a module stays behind
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
-        """Write out the size asked for, on each axis; the network's own where none is."""
+        """Return a size on each axis; by default the network's own."""
         return self.size if size is None else on_axes(as_size(size), self.axes, self.name)
 
     def at(self, size: int | Sequence[int] | None) -> Network:
-        """Read the network at a size: a description is itself, a module or a file is traced there.
+        """Return the network at a size: a description is the same, a module or a file is traced there.
 
         Raises
         ------
         SizeError
-            Where the network does not take that size.
+            If the network does not take that size.
 
         >>> import padviz
         >>> net = padviz.load("vgg11")
@@ -131,11 +131,11 @@ class Network:
         return self
 
     def here(self, **changes: Any) -> Network:
-        """Change it at its own size alone: it is not read at another one any more."""
-        return replace(self, again=self.again and partial(_refuse, self.name, self.size), **changes)
+        """Return a changed copy that is valid at its own size only, and is not read at others."""
+        return replace(self, again=self.again and partial(_reject, self.name, self.size), **changes)
 
     def then(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
-        """Read what a rewrite makes of it at another size: the network as it is there, rewritten."""
+        """Return an `again` that reads the network at another size and rewrites it there."""
         again = self.again
         return None if again is None else lambda size: rewrite(again(size))
 
@@ -152,7 +152,7 @@ class Network:
 
     @cached_property
     def pool_pads(self) -> frozenset[str]:
-        """Names of the pads whose rows only pools read, through elementwise layers or none: schemes leave them alone.
+        """Names of the pads whose rows only pools read, maybe through elementwise layers: schemes leave them alone.
 
         >>> import padviz
         >>> padviz.load("vgg11").pool_pads
@@ -170,20 +170,20 @@ class Network:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """Names of the gates, whose global vectors are left out of the paths."""
+        """Names of the gates; paths leave their global vectors out."""
         return tuple(layer.name for layer in self.layers if layer.kind == "gate")
 
     def alias(self, name: str) -> str:
-        """Find the layer's own name, where `name` is that of a tensor that one makes; any other name stays."""
+        """Return the layer's own name for the name of its output tensor; any other name unchanged."""
         return name if name in self.index else self.aliases.get(name, name)
 
     def find(self, name: str) -> Layer:
-        """Find the layer called `name`, or that makes the tensor of that name.
+        """Return the layer of that name, or whose output tensor has it.
 
         Raises
         ------
         UnknownName
-            With the nearest names, if there is none; or with the reason, if it was skipped.
+            With the nearest names, if there is none; with the reason, if it was skipped.
         """
         try:
             return self.layers[self.index[self.alias(name)]]
@@ -196,16 +196,16 @@ class Network:
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 
 
-def _refuse(name: str, size: Size, other: Size) -> Network:
+def _reject(name: str, size: Size, other: Size) -> Network:
     raise SizeError(f"is known at {in_words(size)}, not at {in_words(other)}", where=name, hint="load it at that size")
 
 
 class Alike(tuple[int, ...]):
-    """A size that is the same on every axis, however many there are: of an image, as long as no network is known."""
+    """A size that is the same on every axis, however many the network turns out to have."""
 
 
 def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
-    """Write out a size for such axes: one number is of all; a signal may be a map of one row.
+    """Return a size on each of the axes; a signal's may be that of a map of one row.
 
     >>> on_axes(as_size(64), AXES[3]), on_axes((1, 16000), AXES[1])
     ((64, 64, 64), (16000,))
@@ -224,7 +224,7 @@ def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
 
 
 def in_words(size: Iterable[object]) -> str:
-    """Write a size, or the shape of an array, as people do.
+    """Format a size or a shape.
 
     >>> in_words((240, 320)), in_words((16000,))
     ('240 x 320', '16000')
@@ -233,7 +233,7 @@ def in_words(size: Iterable[object]) -> str:
 
 
 def as_size(size: int | Sequence[int]) -> Size:
-    """Read a size: n for the same on every axis, or a number for each, as (height, width).
+    """Check a size: n for the same on every axis, or a number for each, as (height, width).
 
     >>> as_size(224), as_size((240, 320))
     ((224, 224), (240, 320))
@@ -251,7 +251,7 @@ def as_size(size: int | Sequence[int]) -> Size:
 
 
 def sizes_in(text: str, option: str = "size") -> list[Size]:
-    """Read the sizes that a text lists between commas: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares; each once.
+    """Parse a list of sizes: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares, between commas; each once.
 
     >>> sizes_in("224,240x320"), len(sizes_in("64:448:16"))
     ([(224, 224), (240, 320)], 25)
@@ -264,7 +264,7 @@ def sizes_in(text: str, option: str = "size") -> list[Size]:
 
 
 def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
-    """Read what `sizes_in` does, and keep ranges as they are, however long.
+    """Parse a list of sizes as `sizes_in` does, but keep ranges as they are, however long.
 
     >>> sides_in("64:448:16,240x320")
     [range(64, 449, 16), [(240, 320)]]
@@ -273,7 +273,6 @@ def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
 
 
 def _sides_in(text: str, option: str) -> Sequence[int | Size]:
-    """Read one size, or a range of sides."""
     side = r"([1-9]\d{0,8})"
     if (
         re.fullmatch(f"{side}(?:[xX]{side}){{1,2}}", text, re.ASCII)
@@ -291,3 +290,28 @@ def _sides_in(text: str, option: str) -> Sequence[int | Size]:
     if not found:
         raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI:STEP, with LO below HI")
     return found
+
+
+def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> Iterator[str]:
+    """Yield notes on a network's figures: what was skipped, and how its size differs from a file's.
+
+    Where no size was `asked` for, and a file leaves its own open, a note gives the size used.
+
+    >>> import padviz
+    >>> [*notes_on(padviz.load("resnet50"))]
+    []
+    """
+    yield from network.notes
+    if clause := declared(network):
+        yield f"{clause}; a number that the export made of its size stays as it is there"
+    if not asked and network.source.lower().endswith(FILES) and not all(network.declared):
+        yield f"the file leaves its input size open; this is at {in_words(network.size)}, `{sized_by}` says another"
+
+
+def declared(network: Network, size: Size | None = None) -> str:
+    """Return a clause where a file declares another input size than this, by default the size it was read at."""
+    size = size or network.size
+    own = tuple(given or n for given, n in zip(network.declared, size, strict=False))
+    if own == size[: len(own)]:
+        return ""
+    return f"the file declares an input of {in_words(own)}, and must be exported anew for {in_words(size)}"

@@ -1,4 +1,4 @@
-"""Rewrites of a network: another padding scheme, another framework's convention, another way to count pools."""
+"""Rewrites of a network: another padding scheme, another framework's convention, mean pooling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from padviz.network.network import AXES, Network
 from padviz.network.targets import cut
 
 AXIS_BY_AXIS = "uneven, sizes, layers and tiles answer axis by axis"
-ELSEWHERE = {  # what other libraries call a scheme, and what to type here
+ELSEWHERE = {  # other libraries' names of schemes
     "mirror": "use reflect, or symmetric, which repeats the outermost row",
     "edge": "use replicate",
     "same": "use `same`",
@@ -25,7 +25,7 @@ ELSEWHERE = {  # what other libraries call a scheme, and what to type here
 
 
 def check_image(network: Network) -> None:
-    """Refuse a signal and a volume where only an image will do.
+    """Reject a signal or a volume.
 
     >>> import padviz
     >>> check_image(padviz.load("vgg11"))
@@ -36,7 +36,7 @@ def check_image(network: Network) -> None:
 
 
 def check_signal(network: Network) -> None:
-    """Refuse an image and a volume where only a signal will do.
+    """Reject an image or a volume.
 
     >>> import padviz
     >>> check_signal(padviz.load("vgg11"))
@@ -51,7 +51,7 @@ def check_signal(network: Network) -> None:
 
 @lru_cache(64)
 def as_map(network: Network) -> Network:
-    """Lay a signal out as a map of one row, which maps are drawn of; an image stays as it is.
+    """Return a signal as a map of one row; an image unchanged.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def as_map(network: Network) -> Network:
 def with_padding(network: Network, padding: str | None) -> Network:
     """Pad every convolution by a scheme, or by one for each axis; None leaves the network as it is.
 
-    The fold modes and "partial" change what the padding reads. "valid" removes all padding, of
-    pooling too; "full" pads every convolution by its extent - 1 on both sides. Pools keep their
-    padding, and a pad that only pools read. Transposed convolutions and crops stay as they are.
+    The fold modes and "partial" change the values that padding reads. "valid" removes all padding, of pooling too;
+    "full" pads every convolution by its extent - 1 on both sides. Otherwise pools keep their padding, and so do pads
+    that only pools read. Transposed convolutions and crops stay as they are.
 
     >>> import padviz
     >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
@@ -89,7 +89,7 @@ def with_padding(network: Network, padding: str | None) -> Network:
 
 
 def as_asked(network: Network, layers: tuple[str, ...], padding: str | None) -> Network:
-    """Cut a network after some layers and pad it otherwise, as options ask for it; its title says both.
+    """Cut a network after some layers and change its padding; its title says both.
 
     >>> import padviz
     >>> as_asked(padviz.load("vgg11"), ("features.3",), "reflect").title
@@ -108,7 +108,9 @@ def _repadded(network: Network, padding: str) -> Network:
     again = network.then(lambda other: _repadded(other, padding))
     network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
-        if layer.kind == "pad" and layer.name not in network.pool_pads and any(map(_alone, layer.ops, schemes)):
+        padded = zip(layer.ops, schemes, strict=True)
+        partial = any(s == "partial" and isinstance(op, Window) and op.padding != (0, 0) for op, s in padded)
+        if layer.kind == "pad" and layer.name not in network.pool_pads and partial:
             what = "partial convolution needs padding that belongs to a convolution"
             raise PadvizError(
                 f"{what}, and {layer.name} pads on its own",
@@ -120,13 +122,8 @@ def _repadded(network: Network, padding: str) -> Network:
     return replace(network, layers=layers, again=again)
 
 
-def _alone(pad: Op | None, scheme: str) -> bool:
-    """Tell whether a pad has rows that no convolution reweighs."""
-    return scheme == "partial" and isinstance(pad, Window) and pad.padding != (0, 0)
-
-
 def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
-    """Split a padding into the scheme of each axis: "height/width", or as file names have it, or one for all.
+    """Split a padding into the scheme of each axis: "height/width", "height+width" as in file names, or one for all.
 
     >>> schemes_of("zero/circular"), schemes_of("zero+circular"), schemes_of("reflect")
     (('zero', 'circular'), ('zero', 'circular'), ('reflect', 'reflect'))
@@ -142,7 +139,7 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
 
 
 def canonical(padding: str | None) -> str | None:
-    """Check a padding, and bring it into its shortest form: "a" for "a/a".
+    """Check a padding and return its shortest form: "a" for "a/a".
 
     >>> canonical("zero/zero"), canonical("zero/circular"), canonical(None)
     ('zero', 'zero/circular', None)
@@ -154,7 +151,7 @@ def canonical(padding: str | None) -> str | None:
 
 
 def padding_in_words(padding: str | None, noun: str = "") -> str:
-    """Say a padding as tables do, and with the noun as pictures do.
+    """Format a padding for tables, or with the noun for pictures.
 
     >>> padding_in_words("zero/circular"), padding_in_words("zero"), padding_in_words(None)
     ('zero/circular (height/width)', 'zero', 'as declared')
@@ -166,7 +163,7 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
 
 
 def padding_in_names(padding: str | None) -> str | None:
-    """Write a padding as file names have it, where a slash would be a folder.
+    """Format a padding for file names, where a slash would be a folder.
 
     >>> padding_in_names("zero/circular"), padding_in_names("zero")
     ('zero+circular', 'zero')
@@ -175,10 +172,10 @@ def padding_in_names(padding: str | None) -> str | None:
 
 
 def with_pads_joined(network: Network) -> Network:
-    """Give each `pad` layer's rows to the convolutions that follow it, where that changes nothing.
+    """Merge each `pad` layer into the convolutions that follow it, where that changes nothing.
 
-    A pad stays as it is where something else reads it too, or where the convolution pads the same axis in another mode.
-    Of several pads in a row, the last one is joined first.
+    A pad stays if another layer reads it too, or if the convolution pads the same axis in another mode. Of several pads
+    in a row, the last one is merged first.
     """
     layers = list(network.layers)
     done: set[int] = set()
@@ -198,7 +195,7 @@ def with_pads_joined(network: Network) -> Network:
 
 
 def joined_to(pad: Layer, reader: Layer) -> Layer | None:
-    """Give a window the rows of the pad before it as its own, or None where they do not simply add up."""
+    """Merge a pad into the window that follows it; None where their rows do not simply add up."""
     ops = []
     for rows, window in zip(pad.ops, reader.ops, strict=True):
         if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
@@ -212,7 +209,7 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
 
 
 def with_pads_before(network: Network, layer: Layer) -> Layer:
-    """Count the rows of a `pad` layer before a window as its own padding: Keras writes them apart."""
+    """Merge the `pad` layers before a window into it: Keras writes them separately."""
     before = network.layers[layer.inputs[0]]
     while before.kind == "pad" and (joined := joined_to(before, layer)):
         layer, before = joined, network.layers[joined.inputs[0]]
@@ -221,7 +218,7 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
 
 @lru_cache(64)
 def padded_windows(network: Network) -> tuple[Layer, ...]:
-    """List the convolutions and pools, each with the rows of pads before it as its own.
+    """Return the convolutions and pools, with the pads before them merged in.
 
     >>> import padviz
     >>> [layer.name for layer in padded_windows(padviz.load("vgg11"))][:2]
@@ -232,7 +229,7 @@ def padded_windows(network: Network) -> tuple[Layer, ...]:
 
 @lru_cache(64)
 def circular_axes(network: Network) -> tuple[bool, ...]:
-    """Tell which axes are padded circularly: something pads there, and all that does reads the far side; pools aside.
+    """Return which axes are padded circularly: by a convolution or pad, and by none of them in another mode.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
@@ -240,20 +237,16 @@ def circular_axes(network: Network) -> tuple[bool, ...]:
     (False, True)
     """
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
-    modes = [{op.mode for op in ops if isinstance(op, Window) and _pads(op)} for ops in _by_axis(network, padding)]
-    return tuple(bool(used) and all(SCHEMES[mode].wraps for mode in used) for used in modes)
-
-
-def _by_axis(network: Network, layers: list[Layer]) -> list[list[Op | None]]:
-    return [[layer.ops[axis] for layer in layers] for axis in range(len(network.axes))]
-
-
-def _pads(window: Window) -> bool:
-    return window.extent > 1 if isinstance(window.padding, str) else max(window.padding) > 0
+    circular = []
+    for axis in range(len(network.axes)):
+        windows = [op for layer in padding if isinstance(op := layer.ops[axis], Window)]
+        modes = {op.mode for op in windows if (op.extent > 1 if isinstance(op.padding, str) else max(op.padding) > 0)}
+        circular.append(bool(modes) and all(SCHEMES[mode].wraps for mode in modes))
+    return tuple(circular)
 
 
 def same_mode(pad: Layer, reader: Layer) -> bool:
-    """Tell whether a window with the rows of a pad before it as its own reads what both did: zeros add up."""
+    """Whether a pad can be merged into a window without a change of values: only one pads, or both pad zeros."""
     pairs = zip(pad.ops, reader.ops, strict=True)
     return all(
         isinstance(rows, Window)
@@ -264,7 +257,7 @@ def same_mode(pad: Layer, reader: Layer) -> bool:
 
 
 def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
-    """Rewrite one layer, or a pool's pad as the pool would be, as `with_padding` does."""
+    """Rewrite one layer as `with_padding` does, as if it were of a kind."""
     schemes = schemes_of(padding, len(layer.ops))
     ops = tuple(_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
     return layer if ops == layer.ops else replace(layer, ops=ops)
@@ -272,14 +265,13 @@ def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
 
 @lru_cache(64)
 def with_zeros(network: Network) -> Network:
-    """Put zeros in all padding: what no window reads far from borders, where all schemes are alike.
+    """Pad with zeros everywhere: far from borders, where no window reads padding, all schemes are alike.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
     >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
     True
     """
-
     layers = tuple(_map_windows(layer, _zeros) for layer in network.layers)
     return _known_by_layers(network.name, layers, network.targets, len(network.axes))
 
@@ -291,31 +283,32 @@ def _zeros(window: Window) -> Window:
 
 @lru_cache(64)
 def _known_by_layers(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
-    """Share one network among all that have the same layers, which caches know it by."""
+    """Return one network for all with the same layers, so that caches hit."""
     return Network(name, layers, targets, size=(1,) * axes)
 
 
 @lru_cache(64)
 def with_mean_pooling(network: Network) -> Network:
-    """Weigh the taps of pooling and interpolation, so that each output's weights sum to 1.
+    """Weight the taps of pooling and interpolation, so that each output's weights sum to 1.
 
     >>> import padviz
     >>> with_mean_pooling(padviz.load("vgg11")).layers[2].ops[0].mean
     True
     """
 
-    def rewrite(layer: Layer) -> Layer:
-        if layer.kind in POOLS or layer.kind == "resize":
-            return replace(layer, ops=tuple(map(_averaged, layer.ops)))
-        return layer
+    def averaged(op: Op | None) -> Op | None:
+        return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op
 
-    layers = tuple(rewrite(layer) for layer in network.layers)
+    layers = tuple(
+        replace(layer, ops=tuple(map(averaged, layer.ops))) if layer.kind in POOLS or layer.kind == "resize" else layer
+        for layer in network.layers
+    )
     return replace(network, layers=layers, again=network.then(with_mean_pooling))
 
 
 @lru_cache(64)
 def with_same(network: Network) -> Network:
-    """Pad as TensorFlow's and Keras's SAME would: windows that pad put the odd row on the far side.
+    """Pad as TensorFlow's and Keras's SAME do: windows that pad put the odd row on the far side.
 
     >>> import padviz
     >>> with_same(padviz.load("resnet18")).find("conv1").ops[0].padding
@@ -325,16 +318,12 @@ def with_same(network: Network) -> Network:
     def convention(window: Window) -> Window:
         return window if window.padding == (0, 0) else replace(window, padding="same_upper")
 
-    def rewrite(layer: Layer) -> Layer:
-        return _map_windows(layer, convention) if layer.kind in WINDOWS else layer
-
-    layers = tuple(rewrite(layer) for layer in network.layers)
+    layers = tuple(_map_windows(layer, convention) if layer.kind in WINDOWS else layer for layer in network.layers)
     return replace(network, layers=layers, again=network.then(with_same))
 
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew
 def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
-    """Pad an operation of one axis by `scheme`."""
     padded = kind in ("conv", "pad") or (scheme == "valid" and kind in POOLS)
     if not padded or not isinstance(window, Window):
         return window
@@ -351,7 +340,3 @@ def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
 
     ops = tuple(map(changed, layer.ops))
     return layer if ops == layer.ops else replace(layer, ops=ops)
-
-
-def _averaged(op: Op | None) -> Op | None:
-    return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Generic, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padviz.axis.build import axis_map
-from padviz.axis.operations import Op, Window, out_size
+from padviz.axis.operations import Op, Transposed, Window, out_size, place, placement, sized
+from padviz.axis.padding_modes import fits as padding_fits
 from padviz.engine.axis_map import AxisMap
 from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network.graph import T
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
+
+Sizes = NDArray[np.int64]  # many sizes of one axis
+Flags = NDArray[np.bool_]  # of each of these
 
 
 class Resolved(NamedTuple):
@@ -24,9 +31,63 @@ class Resolved(NamedTuple):
     maps: tuple[AxisMap | None, ...]
 
 
+class LayerRow(NamedTuple):
+    """A layer's geometry at a size, on each axis; None for what its kind lacks.
+
+    `padding` is [before, after] as resolved at the size.
+    """
+
+    name: str
+    kind: str
+    kernel: list[int] | None
+    stride: list[int] | None
+    dilation: list[int] | None
+    padding: list[list[int]] | None
+    input: list[int]
+    output: list[int]
+
+
+class AlongAxes(Generic[T]):
+    """Base of records with one value for each axis of a network, in `axes` by name; each is an attribute, too.
+
+    >>> import padviz
+    >>> row = padviz.uneven("resnet18", 224).layers[0]
+    >>> [*row.axes], row.height is row.axes["height"]
+    (['height', 'width'], True)
+    """
+
+    __slots__ = ()
+    axes: Mapping[str, T]
+
+    def _along(self, axis: str) -> T:
+        if axis not in self.axes:
+            raise AttributeError(f"{type(self).__name__} has no {axis!r}")
+        return self.axes[axis]
+
+    @property
+    def height(self) -> T:
+        """Its value along the height."""
+        return self._along("height")
+
+    @property
+    def width(self) -> T:
+        """Its value along the width."""
+        return self._along("width")
+
+    @property
+    def depth(self) -> T:
+        """Its value along the depth of a volume."""
+        return self._along("depth")
+
+    @property
+    def length(self) -> T:
+        """Its value along the length of a signal."""
+        return self._along("length")
+
+
 @lru_cache(1024)
 def resolve(network: Network, axis: int, n: int) -> Resolved:
-    """Lay every layer over its input on one axis (0: height, 1: width), for `n` input rows: sizes and maps.
+    """Return the sizes and maps of every layer on one axis (0: height, 1: width), for `n` input rows.
 
     Raises
     ------
@@ -46,7 +107,7 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
 
 @lru_cache(1024)
 def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
-    """Count the rows out of every layer on one axis: what `resolve` gives, without the maps.
+    """Count the rows out of every layer on one axis: the sizes of `resolve`, without the maps.
 
     >>> import padviz
     >>> sizes_of(padviz.load("vgg11"), 0, 64)[-1]
@@ -54,17 +115,62 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     """
     sizes = [n]
     for layer in network.layers[1:]:
-        if layer.kind == "unknown":
-            check_known(network, layer)
+        check_known(network, layer)
         n_out = None if layer.ops[axis] is None else apply_to_layer(out_size, network, layer, axis, sizes)
-        if len(layer.inputs) > 1:
-            _agree(network, layer, axis, sizes)
-        sizes.append(sizes[layer.inputs[0]] if n_out is None else n_out)
+        first = layer.inputs[0]
+        for other in layer.inputs[1:]:
+            if sizes[other] != sizes[first]:
+                one, two = (f"{network.layers[i].name} has {sizes[i]}" for i in (first, other))
+                raise SizeError(
+                    f"its branches disagree in {network.axes[axis]}: {one}, {two}",
+                    where=f"{network.name}, {layer.name}",
+                    hint="its layers need the padding they declare, or another `size`",
+                )
+        sizes.append(sizes[first] if n_out is None else n_out)
     return tuple(sizes)
 
 
+def sizes_at_many(network: Network, axis: int, sizes: Sizes) -> tuple[list[Sizes], Flags]:
+    """Return the rows out of every layer at each of many sizes, shape (n,), and which sizes the network takes.
+
+    Layers with the same rows share one array; sizes that an operation does not take are set to 1.
+
+    >>> import padviz
+    >>> rows, runs = sizes_at_many(padviz.load("vgg11"), 0, np.array([16, 64]))
+    >>> rows[-1].tolist(), runs.tolist()
+    ([1, 2], [False, True])
+    """
+    arrays, rows = {sizes.tobytes(): sizes}, [sizes]
+    runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
+    known: dict[tuple[Op, int, int | None], tuple[Sizes, Flags]] = {}  # by the id of arrays, all of which are kept
+    for layer in network.layers[1:]:
+        check_known(network, layer)
+        entering, *others = (rows[j] for j in layer.inputs)
+        for other in others:
+            if other is not entering:
+                runs = runs & (other == entering)
+        op = layer.ops[axis]
+        if op is None:
+            rows.append(entering)
+            continue
+        like = None if layer.like is None else rows[layer.like]
+        key = op, id(entering), None if like is None else id(like)
+        if key not in known:
+            leaving = np.broadcast_to(sized(op, entering, like), entering.shape)
+            fits = leaving >= 1
+            if isinstance(op, Window):
+                before, after, _ = placement(op, entering)
+                fits = fits & padding_fits(op.mode, entering, np.maximum(before, after))
+            leaving = np.where(fits, leaving, 1)
+            known[key] = arrays.setdefault(leaving.tobytes(), leaving), fits
+        leaving, fits = known[key]
+        runs = runs & fits
+        rows.append(leaving)
+    return rows, runs
+
+
 def another_at(network: Network, size: Size) -> tuple[str, str] | None:
-    """Name the first layer that is another one at a size, its pads aside, and say what is there; None if all are alike.
+    """Return the first layer that differs at a size, its pads aside, and how; None if all are alike.
 
     >>> import padviz
     >>> another_at(padviz.load("vgg11"), (64, 64)) is None
@@ -87,8 +193,29 @@ def _without_pads(layer: Layer) -> tuple[object, ...]:
     return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
 
 
+def apply_to_layer(
+    function: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
+) -> T | None:
+    """Call a function on a layer's operation at those sizes; None where rows read themselves. Errors name the layer."""
+    op = layer.ops[axis]
+    if op is None:
+        return None
+    try:
+        return function(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
+    except SizeError as error:
+        where = f"{network.name}, {layer.name}"
+        hint = f"the input's {network.axes[axis]} is {sizes[0]}: try another `size` or `padding`"
+        raise SizeError(error.what, where=where, hint=hint) from None
+
+
+def check_known(network: Network, layer: Layer) -> None:
+    """Reject an unknown layer."""
+    if layer.kind == "unknown":
+        raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
+
+
 def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
-    """Count the rows out of every layer on each axis; the work is shared where all axes are the same.
+    """Count the rows out of every layer on each axis.
 
     >>> import padviz
     >>> rows, cols = sizes_of_each(padviz.load("vgg11"), (64, 96))
@@ -98,47 +225,26 @@ def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
     return on_each(sizes_of, network, size)
 
 
-def apply_to_layer(
-    what: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
-) -> T | None:
-    """Call `what` on a layer's operation at those sizes; None where each row reads itself. Errors name the layer."""
-    op = layer.ops[axis]
-    if op is None:
-        return None
-    try:
-        return what(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
-    except SizeError as error:
-        where = f"{network.name}, {layer.name}"
-        hint = f"the input's {network.axes[axis]} is {sizes[0]}: try another `size` or `padding`"
-        raise SizeError(error.what, where=where, hint=hint) from None
-
-
-def check_known(network: Network, layer: Layer) -> None:
-    """Refuse a layer of which nobody knows what it does."""
-    if layer.kind == "unknown":
-        raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
-
-
 def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
-    """Resolve each axis; the work is shared where all axes are the same."""
+    """Resolve each axis."""
     return on_each(resolve, network, size)
 
 
-def on_each(what: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
-    """Call `what` on each axis; once where all axes are the same.
+def on_each(function: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
+    """Call a function on each axis; once where all axes are the same.
 
     >>> import padviz
     >>> on_each(lambda network, axis, n: (axis, n), padviz.load("vgg11"), (64, 64))
     ((0, 64), (0, 64))
     """
     if len({*size}) == 1 and is_square(network):
-        return (what(network, 0, size[0]),) * len(size)
-    return tuple(what(network, axis, n) for axis, n in enumerate(size))
+        return (function(network, 0, size[0]),) * len(size)
+    return tuple(function(network, axis, n) for axis, n in enumerate(size))
 
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Tell whether every layer does the same on all axes, and none has a size of its own.
+    """Whether every layer does the same on all axes, and none has a size of its own.
 
     >>> import padviz
     >>> is_square(padviz.load("vgg11"))
@@ -147,14 +253,26 @@ def is_square(network: Network) -> bool:
     return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
 
 
-def _agree(network: Network, layer: Layer, axis: int, sizes: Sequence[int]) -> None:
-    first = layer.inputs[0]
-    for other in layer.inputs[1:]:
-        if sizes[other] != sizes[first]:
-            names = [network.layers[i].name for i in (first, other)]
-            what = network.axes[axis]
-            raise SizeError(
-                f"its branches disagree in {what}: {names[0]} has {sizes[first]}, {names[1]} has {sizes[other]}",
-                where=f"{network.name}, {layer.name}",
-                hint="its layers need the padding they declare, or another `size`",
-            )
+def layer_rows(network: Network, size: Size) -> list[LayerRow]:
+    """List the geometry of every layer at a size.
+
+    >>> import padviz
+    >>> first = layer_rows(padviz.load("resnet50"), (224, 224))[0]
+    >>> first.name, first.kernel, first.padding, first.output
+    ('conv1', [7, 7], [[3, 3], [3, 3]], [112, 112])
+    """
+    sizes, rows = sizes_of_each(network, size), []
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering, leaving = [[along[at] for along in sizes] for at in (layer.inputs[0], i)]
+        windows = [op for op in layer.ops if isinstance(op, Window | Transposed)]
+        if len(windows) < len(layer.ops):
+            rows.append(LayerRow(layer.name, layer.kind, None, None, None, None, entering, leaving))
+            continue
+        kernels, strides = [op.kernel for op in windows], [op.stride for op in windows]
+        dilations = [op.dilation for op in windows]
+        pads = [
+            [*(place(op, n)[:2] if isinstance(op, Window) else op.padding)]
+            for op, n in zip(windows, entering, strict=True)
+        ]
+        rows.append(LayerRow(layer.name, layer.kind, kernels, strides, dilations, pads, entering, leaving))
+    return rows

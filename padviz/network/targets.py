@@ -1,4 +1,4 @@
-"""The layers that are counted to."""
+"""The target layers: their names, and the network cut after them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PART = " up to "  # in the title of a network that was cut
 
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
-    """Cut the network down to what `targets` depend on; branches that end elsewhere are gone.
+    """Cut the network down to the layers that `targets` depend on.
 
     >>> import padviz
     >>> len(upto(padviz.load("vgg11"), ("features.3",)).layers)
@@ -24,14 +24,14 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     names = tuple(dict.fromkeys(network.find(name).name for name in targets))
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
-        return network  # itself, so that what is known of it stays known
+        return network  # itself, so that caches still apply
     again = network.then(lambda other: upto(other, targets))
     part = only(network.layers, sorted(wanted))
     return replace(network, layers=part, targets=names, again=again, before_pools=network.pool_pads)
 
 
 def cut(network: Network, layers: tuple[str, ...]) -> Network:
-    """Cut the network after the layers asked for, and say so in its title; where none is, it stays whole."""
+    """Cut the network after some layers, and add them to its title; without layers, it stays whole."""
     if not layers:
         return network
     part = upto(network, layers)
@@ -40,12 +40,12 @@ def cut(network: Network, layers: tuple[str, ...]) -> Network:
 
 
 def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Check the target layers asked for; where none is named, take the network's own targets, or all last maps.
+    """Check the names of target layers; by default return the network's own targets, or all last maps.
 
     Raises
     ------
     OptionError, UnknownName
-        Where a layer does not exist.
+        If a layer does not exist.
     """
     if layers is None:
         return network.targets or last_maps(network)
@@ -56,7 +56,7 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
 
 
 def returned(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Choose as `names_of` does, with what depends on all positions behind the network's own targets in their place.
+    """Return the targets of `names_of`, but by default replaced by the normalisations over all positions behind them.
 
     >>> import padviz
     >>> from torch import nn
@@ -78,9 +78,7 @@ def returned(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
 
 
 def weighing(heads: str | None, layers: object, network: Network) -> str:
-    """Say how several targets count: as asked for, or all last maps alike where neither they nor a layer is named.
-
-    Targets that a description names add up, as layers that are named do.
+    """Return the weighting of heads: by default "share" for several last maps, "sum" for targets that are named.
 
     >>> import padviz
     >>> weighing(None, None, padviz.load("vgg11")), weighing("share", None, padviz.load("ssd300_vgg16"))
@@ -93,7 +91,7 @@ def weighing(heads: str | None, layers: object, network: Network) -> str:
 
 
 def last_maps(network: Network) -> tuple[str, ...]:
-    """List the layers that no other layer reads.
+    """Return the layers that no other layer reads.
 
     >>> import padviz
     >>> last_maps(padviz.load("vgg19"))

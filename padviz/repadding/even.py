@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from padviz.errors import OptionError, PadvizError
-from padviz.geometry.balance.case import Case
-from padviz.geometry.balance.even_pads import cannot, with_even_pads
+from padviz.geometry.balance.case import Case, limits, with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size
@@ -38,7 +37,7 @@ def plan_even(network: Network, size: Size) -> RepadPlan:
     pooled = with_strides_pooled(network, tuple(window.layer for window in case.uneven))
     if pooled:
         return between(network, pooled, size)
-    why = " ".join(cannot(case)) or "Its strides cannot be moved."
+    why = " ".join(limits(case)) or "Its strides cannot be moved."
     hint = "padviz sizes lists the sizes at which it is even"
     raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 

@@ -20,8 +20,7 @@ from padviz.advice.verdict import audit, examine
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError
-from padviz.geometry.balance.case import Case
-from padviz.geometry.balance.even_pads import cannot
+from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.network import Network, as_size
 from padviz.network.rewrites import with_padding
@@ -127,10 +126,10 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
         assert [row.layer for row in padviz.uneven(before, 224).uneven] == uneven
         assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven] == left
         assert "even pads" in [each.what for each in remedies(before, 224)]
-        assert any("no pads" in each for each in cannot(Case(before, (224, 224)))) == bool(left)
+        assert any("no pads" in each for each in limits(Case(before, (224, 224)))) == bool(left)
     assert not [*even_pads(Case(network(ODD), (224, 224)))]
     line = "At 224 x 224 no pads make b even: its 112 units read 1 row of padding in all, an odd number."
-    assert line in cannot(Case(network(ODD), (224, 224)))
+    assert line in limits(Case(network(ODD), (224, 224)))
 
 
 def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -> None:

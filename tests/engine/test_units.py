@@ -22,9 +22,8 @@ from padviz.engine.limbs import (
     totals,
 )
 from padviz.errors import PadvizError
-from padviz.network.listing import layer_rows
 from padviz.network.network import as_size
-from padviz.network.sizes import resolve
+from padviz.network.sizes import layer_rows, resolve
 from padviz.network.targets import upto
 from padviz.sources.toml.build import parse
 from tests.sweeps import examples

@@ -16,9 +16,8 @@ from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
-from padviz.geometry.reaching.periods import by_periods
 from padviz.geometry.reaching.positions import by_positions
-from padviz.geometry.reaching.reach import Reach
+from padviz.geometry.reaching.reach import Reach, by_periods
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each, sizes_of
 from padviz.sources.toml.build import parse

@@ -16,7 +16,7 @@ import padviz
 from padviz.cutting.chunks import chunks_of
 from padviz.errors import PadvizError
 from padviz.geometry.receptive_fields import around_units, fields_of_units
-from padviz.network.listing import layer_rows
+from padviz.network.sizes import layer_rows
 from tests.signals import SIGNALS, VOLUMES, Demucs, Tcn, positive
 
 of_signals = pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)

@@ -1,4 +1,4 @@
-"""Balanced sizes: where no window reads its padding unevenly, over whole ranges at once."""
+"""Balanced sizes, at which no window reads its padding unevenly, over whole ranges at once."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from padviz.errors import OptionError, SizeError
-from padviz.geometry.balance.by_size import Flags, confirmed, expected, verdict_on
+from padviz.geometry.balance.by_size import balance_on, extrapolated, read_if_even
 from padviz.network.network import LARGEST, Network
-from padviz.network.sizes import is_square
+from padviz.network.sizes import Flags, is_square
 from padviz.progress import Progress
 
-MOST_READ = 20  # times that a network is read for one list
-MOST_RESIDUES = 4  # a rule with more alternatives is no rule that a person would use
+MOST_READ = 20  # readings of a network for one list
+MOST_RESIDUES = 4  # alternatives of a rule, beyond which nobody would use it
 
 
 @dataclass(frozen=True, slots=True)
 class BalancedSizes:
     """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
 
-    A module or a file is read at each size that is listed, at most at `MOST_READ`; `unread` counts those that its
-    windows let one expect, and that were not read. On an axis that wraps every
-    size is balanced; at those without remainders its ends meet without a jump in phase.
+    A module or a file is read at each size that is listed, at most at `MOST_READ`; `unread` counts the further sizes
+    that its windows suggest. On an axis that wraps every size is balanced; at those without remainders its ends meet
+    without a jump in phase.
 
     Examples
     --------
@@ -52,8 +52,8 @@ def balanced_sizes(
 ) -> BalancedSizes:
     """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
-    Sizes that are not `among` the wanted ones are left out; the rules are of all. `on_read` is called with how many
-    sizes were read, of how many.
+    Only sizes `among` some are listed, but rules hold for all. `on_read` is called with the number of sizes read, and
+    of all to read.
 
     >>> import padviz
     >>> balanced_sizes(padviz.load("resnet50"), 200, 300).balanced
@@ -65,65 +65,56 @@ def balanced_sizes(
         raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(choices)}")
     sizes = np.arange(lo, hi + 1)
     wanted = range(len(network.axes)) if axis == "both" else [network.axes.index(axis)]
-    guess = expected(network)
-    verdicts = [verdict_on(guess, at, sizes) for at in wanted[: 1 if is_square(guess) else None]]
+    guess = extrapolated(network)
+    balances = [balance_on(guess, at, sizes) for at in wanted[: 1 if is_square(guess) else None]]
     runs, even, whole = (
-        np.logical_and.reduce(flags) for flags in zip(*(verdict[:3] for verdict in verdicts), strict=True)
+        np.logical_and.reduce(flags) for flags in zip(*(balance[:3] for balance in balances), strict=True)
     )
     if not runs.any():
         raise SizeError(f"takes no size from {lo} to {hi}", where=network.name, hint="try another range")
-    balanced = (runs & even, runs & even & whole)
-    first = int(np.argmax(runs))  # a rule starts where the network does
+    flagged = (runs & even, runs & even & whole)
+    first = int(np.argmax(runs))  # rules start where the network does
     since = f", from {lo + first}" if first else ""
-    every, without_remainder = (
-        tuple(n for n in sizes[flags].tolist() if among is None or n in among) for flags in balanced
-    )
-    rule, strict_rule = (rule_of(flags[first:], lo + first) for flags in balanced)
+    rules = [rule_of(flags[first:], lo + first) for flags in flagged]
+    listed = [[n for n in sizes[flags].tolist() if among is None or n in among] for flags in flagged]
     unread = 0
     if network.again is not None:
-        held, tried = _read(network, every, wanted, on_read)
-        rule, strict_rule = (rule, strict_rule) if held == tried else (None, None)
-        unread = len(every) - len(tried)
-        every, without_remainder = (tuple(n for n in each if n in held) for each in (every, without_remainder))
-    return BalancedSizes(
-        network.name,
-        (lo, hi),
-        axis,
-        every,
-        without_remainder,
-        rule and rule + since,
-        strict_rule and strict_rule + since,
-        unread,
-    )
+        confirmed, tried = _read(network, listed[0], wanted, on_read)
+        rules = rules if confirmed == tried else [None, None]
+        unread = len(listed[0]) - len(tried)
+        listed = [[n for n in each if n in confirmed] for each in listed]
+    rule, strict_rule = (rule and rule + since for rule in rules)
+    balanced, without_remainder = map(tuple, listed)
+    return BalancedSizes(network.name, (lo, hi), axis, balanced, without_remainder, rule, strict_rule, unread)
 
 
 def _read(
     network: Network, sizes: Sequence[int], axes: Sequence[int], on_read: Progress | None
 ) -> tuple[set[int], set[int]]:
-    """Read a network at those sizes that are nearest to its own: which are balanced, of which.
+    """Read a network at the sizes nearest to its own; return those that are balanced, and all that were read.
 
     Where all axes are treated alike, one reading at a x b confirms a and b.
     """
     ahead = sorted(sizes, key=lambda n: abs(n - network.size[axes[0]]))
-    held, tried, reads = set[int](), set[int](), 0
-    pairs = len(axes) == 2 == len(network.axes) and is_square(expected(network))
+    balanced, tried, reads = set[int](), set[int](), 0
+    pairs = len(axes) == 2 == len(network.axes) and is_square(extrapolated(network))
     while ahead and reads < MOST_READ:
         some = ahead[:2] if pairs and len(ahead) > 1 else ahead[:1] * 2
         size = tuple(some) if pairs else tuple(some[0] if i in axes else n for i, n in enumerate(network.size))
-        there, reads = confirmed(network, size, axes), reads + 1
-        if len({*some}) > 1 and (there is None or not is_square(expected(there))):
+        there, reads = read_if_even(network, size, axes), reads + 1
+        if len({*some}) > 1 and (there is None or not is_square(extrapolated(there))):
             pairs = False  # each by itself
             continue
-        held |= {*some} if there is not None else set()
+        balanced |= {*some} if there is not None else set()
         tried |= {*some}
         ahead = [n for n in ahead if n not in tried]
         if on_read:
             on_read(len(tried), len(sizes))
-    return held, tried
+    return balanced, tried
 
 
 def rule_of(even: Flags, lo: int) -> str | None:
-    """Find the shortest period that the flags of sizes lo, lo + 1, ... keep throughout, twice at the least.
+    """Return the shortest period of the flags of sizes lo, lo + 1, ..., as a rule; it must repeat at least twice.
 
     >>> rule_of(np.array([True, False, False] * 4), 64)
     '3*i + 1'

@@ -1,23 +1,25 @@
-"""A network at a size: what a change starts from, and what it leads to."""
+"""A network at a size, from which changes start and to which they lead; and pads distributed evenly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
-from padviz.geometry.balance.nearest import Suggestion, nearest_balanced
+from padviz.axis.operations import Window
+from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import costs
-from padviz.geometry.ledger import LayerPadding, Ledger, ledger
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
-from padviz.network.network import Network, Size
+from padviz.network.network import Network, Size, in_words
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A network at a size, as (height, width) in pixels; what its geometry says is worked out once.
+    """A network at a size, (height, width) in pixels, with its geometry, computed once.
 
-    The padding that it has is part of it: schemes do not change how many padded rows are read, but where it wraps none
-    of them is uneven.
+    Its own padding counts: schemes do not change how many padded rows are read, except that an axis that wraps has no
+    uneven window.
 
     >>> import padviz
     >>> case = Case(padviz.load("resnet50"), (224, 224))
@@ -27,7 +29,7 @@ class Case:
 
     network: Network
     size: Size
-    known_macs: int | None = None  # where they are counted already
+    known_macs: int | None = None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -46,7 +48,7 @@ class Case:
 
     @cached_property
     def near_padding(self) -> tuple[NearPadding, ...]:
-        """How far padding reaches into each target; what wraps is none."""
+        """How far padding reaches into each target; axes that wrap have none."""
         return tuple(
             each for each in near_padding(self.network, self.size, around=True) if each.layer in self.network.targets
         )
@@ -56,3 +58,61 @@ class Case:
         """The balanced sizes next below and above, each with the network at it."""
         found = nearest_balanced(self.network, self.size, self.macs)
         return tuple((each, Case(self.network.at(each.size), each.size, each.macs)) for each in found if each)
+
+
+class EvenPads(NamedTuple):
+    """A network with evenly distributed pads, at the same size, and the new pads by layer: rows, columns per side."""
+
+    case: Case
+    pads: dict[str, tuple[int, int]]
+
+
+def with_even_pads(today: Case) -> EvenPads | None:
+    """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none.
+
+    >>> import padviz
+    >>> with_even_pads(Case(padviz.load("resnet18"), (224, 224))) is None
+    True
+    """
+    layers, pads = list(today.network.layers), {}
+    for each in today.uneven:
+        height, width = (_half(row) for row in each.axes.values())
+        if height is not None and width is not None:
+            at, pads[each.layer] = today.network.index[each.layer], (height, width)
+            halves = zip(layers[at].ops, pads[each.layer], strict=True)
+            ops = tuple(replace(op, padding=(n, n)) if isinstance(op, Window) else op for op, n in halves)
+            layers[at] = replace(layers[at], ops=ops)
+    if not pads:
+        return None
+    changed = Case(today.network.here(layers=tuple(layers)), today.size)
+    return EvenPads(changed, pads) if len(changed.uneven) <= len(today.uneven) - len(pads) else None
+
+
+def _half(row: AxisPadding) -> int | None:
+    """Return half of the rows that a window reads, or on a circular axis its own pads; None where they are odd."""
+    rows = sum(row.declared) if row.circular else sum(row.reads)
+    return None if rows % 2 or (row.circular and row.declared[0] != row.declared[1]) else rows // 2
+
+
+def limits(today: Case) -> list[str]:
+    """Return sentences on what neither sizes, nor pads, nor schemes can achieve.
+
+    >>> import padviz
+    >>> limits(Case(padviz.load("resnet18"), (224, 224)))
+    ['At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
+    """
+    sentences = []
+    if today.uneven and not today.near:
+        window = odd_window(today.network, today.size)
+        why = f": {window} reads an odd number of padded rows at each." if window else "."
+        sentences.append(f"No balanced size is near{why}")
+    for each in today.uneven:
+        odd = [row for row in each.axes.values() if row.uneven and sum(row.reads) % 2]
+        if odd:
+            many = f"{sum(odd[0].reads)} row{'' if sum(odd[0].reads) == 1 else 's'} of padding in all, an odd number"
+            at = in_words(today.size)
+            sentences.append(f"At {at} no pads make {each.layer} even: its {odd[0].output} units read {many}.")
+            break
+    if not today.network.pads:
+        sentences.append("No convolution pads, so no padding scheme changes anything.")
+    return sentences

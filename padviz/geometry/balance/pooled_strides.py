@@ -1,14 +1,14 @@
 """The stride of convolutions moved into pools: a convolution of stride 1, then an average over 2 x 2 units.
 
-"Consider rigid kernels", says the deck: an average pool of 2 x 2 reads each unit once, whatever the padding.
-A strided shortcut beside such a convolution moves its stride too, as ResNet-D does, so that the branches stay aligned.
+An average pool of 2 x 2 reads each unit once, whatever the padding ("consider rigid kernels").
+A strided shortcut beside such a convolution moves its stride too, as in ResNet-D, so that the branches stay aligned.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from padviz.axis.operations import Op, Window
+from padviz.axis.operations import Window
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network
@@ -29,16 +29,22 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
     moved = {network.index[name] for name in names}
     if not all(_movable(network.layers[i]) for i in moved):
         return None
-    moved |= {i for i in _shortcuts(network) if any(_meet(network, i, j) for j in moved)}
+    shortcuts = [
+        i
+        for i, layer in enumerate(network.layers)
+        if layer.kind == "conv" and all(isinstance(op, Window) and op.kernel == 1 and op.stride > 1 for op in layer.ops)
+    ]
+    moved |= {i for i in shortcuts if any(_are_branches(network, i, j) for j in moved)}
     if not all(_movable(network.layers[i]) for i in moved):
         return None
     layers: list[Layer] = []
-    place: list[int] = []  # where what each layer makes is now
+    place: list[int] = []  # the new position of each layer's output
     for i, layer in enumerate(network.layers):
         like = None if layer.like is None else place[layer.like]
         layer = replace(layer, inputs=tuple(place[j] for j in layer.inputs), like=like)
         if i in moved:
-            layers.append(replace(layer, ops=tuple(map(_unstrided, layer.ops))))
+            ops = tuple(replace(op, stride=1) if isinstance(op, Window) else op for op in layer.ops)
+            layers.append(replace(layer, ops=ops))
             layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), (POOL,) * len(layer.ops))
         place.append(len(layers))
         layers.append(layer)
@@ -53,20 +59,7 @@ def _movable(layer: Layer) -> bool:
     )
 
 
-def _unstrided(op: Op | None) -> Op | None:
-    return replace(op, stride=1) if isinstance(op, Window) else op
-
-
-def _shortcuts(network: Network) -> list[int]:
-    """Strided convolutions of 1 x 1."""
-    return [
-        i
-        for i, layer in enumerate(network.layers)
-        if layer.kind == "conv" and all(isinstance(op, Window) and op.kernel == 1 and op.stride > 1 for op in layer.ops)
-    ]
-
-
-def _meet(network: Network, shortcut: int, other: int) -> bool:
+def _are_branches(network: Network, shortcut: int, other: int) -> bool:
     """Whether two layers are in different branches of one merge, the first after the shortcut."""
     if {shortcut, other} & (ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])):
         return False  # one comes before the other

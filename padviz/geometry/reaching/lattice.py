@@ -1,4 +1,4 @@
-"""Where tiles of an image may start, and how many pixels they must read around what they keep: from one walk."""
+"""The lattice on which tiles of an image may start, and the context that they need."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.receptive_interval import rate_of
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
-from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
-from padviz.geometry.reaching.touching import touched_on
+from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter, touched_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.sizes import another_at, on_each, sizes_of
 
 MOST_LATTICE = 1 << 16
-ALIKE = 64  # pixels, of which networks pad images to parts
+ALIKE = 64  # pixels; networks pad images to multiples of its divisors
 
 
 class Lattice(NamedTuple):
-    """Where tiles may start: multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
+    """Tiles may start at multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
 
     step: int
     strides: tuple[Fraction, ...]
 
 
 def lattice_on(network: Network, axis: int, n: int) -> Lattice:
-    """Find the starts at which every stride has the phase that it has in the whole image of `n` rows.
+    """Return the lattice of starts at which every stride has the same phase as in the whole image of `n` rows.
 
     >>> import padviz
     >>> lattice_on(padviz.load("resnet50"), 0, 224).step
@@ -48,7 +47,7 @@ def lattice_on(network: Network, axis: int, n: int) -> Lattice:
 
 
 def _rate(op: Op | None, n: int, m: int) -> Fraction:
-    """Count how many rows a unit stands for: of a resize to a size, to the nearest whole scale."""
+    """Return the rows per unit; for a resize to a size, that of the nearest whole scale."""
     if op is None or isinstance(op, Adaptive):
         return Fraction(1)
     if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
@@ -57,9 +56,9 @@ def _rate(op: Op | None, n: int, m: int) -> Fraction:
 
 
 def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list[BeforeAfter]:
-    """Count the pixels around what a tile keeps of each target that padding at the tile's ends would touch.
+    """Return the context of a tile for each target: the pixels whose units padding at the tile's ends would touch.
 
-    That is its context, if the units of a tile lie alike wherever it starts on the lattice.
+    This assumes that the units of a tile lie alike wherever it starts on the lattice.
 
     >>> import padviz
     >>> net = padviz.load("unet_padded")
@@ -76,7 +75,7 @@ def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list
 
 
 def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
-    """Count the pixels that so many units at an end stand for, and those that no unit of a map of `m` stands for.
+    """Return the pixels of so many units at an end, including those that no unit of a map of `m` stands for.
 
     >>> in_pixels(3, Fraction(2), 64, 30)
     8
@@ -85,9 +84,9 @@ def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
 
 
 def context_of(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
-    """Find how many pixels a tile must read around what it keeps, on each axis, for all targets.
+    """Return the context of a tile on each axis, for all targets.
 
-    None where nothing is exact, or where it takes a look at every unit to tell.
+    None if nothing is exact, or if only an examination of every unit can tell.
 
     >>> import padviz
     >>> context_of(padviz.load("resnet50"), (224, 224)), context_of(padviz.load("efficientnet_b0"), (224, 224))
@@ -104,7 +103,7 @@ def context_of(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
 
 
 def barrier_elsewhere(network: Network, size: Size) -> Barrier | None:
-    """Name the first layer of a module or a file that is another one in a larger image; None if none is."""
+    """Return the first layer of a module or a file that differs in a larger image, if any."""
     if network.again is None:
         return None
     larger = tuple(n + lcm(lattice_on(network, axis, n).step, ALIKE) for axis, n in enumerate(size))
@@ -113,7 +112,7 @@ def barrier_elsewhere(network: Network, size: Size) -> Barrier | None:
 
 
 def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
-    """Take the larger context on each side; None unless all maps are local, and grow with the image."""
+    """Return the larger context on each side; None unless all maps are local, and grow with the image."""
     lattice, sizes = lattice_on(network, axis, n), sizes_of(network, axis, n)
     if not all(_local(layer, axis, sizes[layer.inputs[0]]) for layer in network.layers[1:]):
         return None
@@ -125,15 +124,15 @@ def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
 
 
 def _local(layer: Layer, axis: int, n: int) -> bool:
-    """Tell whether a layer reads no further than its window, the same wherever it lies."""
+    """Whether a layer reads no further than its window, wherever that is."""
     op = layer.ops[axis]
     if layer.whole(axis) or isinstance(op, Adaptive) or (isinstance(op, Window) and wraps(op, n)):
         return False
     if isinstance(op, Transposed) and len({tap * op.dilation % op.stride for tap in range(op.kernel)}) < op.stride:
-        return False  # some units read nothing: which ones reach farthest shows at each of them only
+        return False  # some units read nothing: only an examination of each shows which ones reach farthest
     return not (isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"))
 
 
 def wraps(op: Window, n: int) -> bool:
-    """Tell whether a window pads with rows of the far side."""
+    """Whether a window pads with rows of the far side."""
     return SCHEMES[op.mode].wraps and max(place(op, n)[:2]) > 0

@@ -1,15 +1,15 @@
 """Reaches that repeat too late, or never: the units of a map followed one by one.
 
-The first row that a unit sees is the first that any of the units sees which it reads; where no unit sees less far back
-than the one before it, that is the first of them, and likewise at the other end. So it is noted from the last layer to
-the first which units are asked for, for either end, and from the first to the last how far these see.
+The first row that a unit sees is the first row seen by any unit that it reads; where no unit sees less far back than
+the one before it, the first unit that it reads decides, and likewise at the other end. So a walk from the last layer to
+the first lists which units are needed, for either end, and a walk from the first to the last computes how far they see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,12 @@ from padviz.geometry.reaching.reach import Reach, whole
 from padviz.network.network import Network
 
 MOST_UNITS = 1 << 23  # of all layers together
-UnitRows = NDArray[Any]
+UnitRows = NDArray[np.int64]
 Ends = tuple[UnitRows, UnitRows]  # of the first rows, and of the last
 
 
 class Slope(NamedTuple):
-    """How a reach advances: by `rate` rows with each unit, in the long run."""
+    """The long-run advance of a reach: `rate` rows with each unit."""
 
     rate: Fraction
     whole: bool = False
@@ -44,12 +44,12 @@ class AxisNetwork(NamedTuple):
 
 
 def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...]:
-    """Find the reach of every layer, at these sizes, of the units of its map.
+    """Return the reach of every layer at these sizes.
 
     Raises
     ------
     SizeError
-        Naming a layer, where the maps have too many units for that.
+        Naming a layer, if the maps have too many units for that.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def _slope(net: AxisNetwork, i: int) -> Slope:
 
 
 def _needed(net: AxisNetwork) -> list[Ends]:
-    """List the units of every layer, in order, of which it must be known how far they see: to the front, to the end.
+    """Return the units of every layer whose first rows, and whose last rows, are needed, in order.
 
     These are all units of its map, and those that later layers read.
     """
@@ -122,7 +122,7 @@ def _in_order(parts: Sequence[UnitRows]) -> UnitRows:
 
 
 def _rows(net: AxisNetwork, i: int, end: int, units: UnitRows) -> UnitRows:
-    """Find the units of the layer before that settle how far `units` see to one end: an array (rows, units)."""
+    """Return the units of the layer before that decide how far `units` see to one end, shape (rows, units)."""
     layer = net.network.layers[i]
     op, n = layer.ops[net.axis], net.sizes[layer.inputs[0]]
     if op is None:
@@ -135,7 +135,7 @@ def _rows(net: AxisNetwork, i: int, end: int, units: UnitRows) -> UnitRows:
 
 
 def _check(net: AxisNetwork, i: int, units: int) -> None:
-    """Refuse a network with too many units to be followed one by one, before they are."""
+    """Reject a network with too many units to follow one by one."""
     if units > MOST_UNITS:
         what = f"its receptive fields do not repeat in a map of {net.sizes[i]} units, and are too many to follow"
         where = f"{net.network.name}, {net.network.layers[i].name}"
@@ -143,7 +143,7 @@ def _check(net: AxisNetwork, i: int, units: int) -> None:
 
 
 def _through(net: AxisNetwork, i: int, j: int, needed: Sequence[Ends], seen: Ends) -> Ends:
-    """Find how far the units needed of layer `i` see through the layer `j` that it reads, to both ends."""
+    """Return how far the needed units of layer `i` see through its input `j`, to both ends."""
     low, high = (
         rows[np.searchsorted(units, _rows(net, i, end, needed[i][end]))]
         for end, (units, rows) in enumerate(zip(needed[j], seen, strict=True))
@@ -152,7 +152,7 @@ def _through(net: AxisNetwork, i: int, j: int, needed: Sequence[Ends], seen: End
 
 
 def _reach(net: AxisNetwork, i: int, needed: Ends, seen: Ends) -> Reach:
-    """Keep of the units needed those of the map itself."""
+    """Return the reach of the map's own units."""
     low, high = (rows[np.searchsorted(units, 0) :][: net.sizes[i]] for units, rows in zip(needed, seen, strict=True))
     slope = net.slopes[i]
     size = int((high - low).max()) + 1

@@ -1,32 +1,38 @@
-"""What the units of a layer see of the input on one axis."""
+"""The input rows that the units of a layer see on one axis; where these repeat, one period tells all, at any size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.axis.operations import Adaptive, Blocks, Op
+from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.network.network import Network
+
 Interval = tuple[int, int]
+MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer
+MOST_KEPT = 1 << 20  # of all layers together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
-    """The input rows, first and last, that a layer's units see, followed on an endless axis.
+    """The input rows, first and last, that a layer's units see on an endless axis.
 
-    They are `seen` by units 0 .. period - 1, and unit j + period sees those `stride` x period further on; where units
-    are followed one by one, by all units of the map. `size` is the most rows that a unit of the map sees.
-    `wavy` is set where a unit may see less far to one side than the unit before it, as cubic interpolation does where
-    it looks at a row itself.
+    `seen` has those of units 0 .. period - 1, and unit j + period sees those `stride` x period further on; where units
+    are followed one by one, it has those of all units of the map. `size` is the most rows that a unit of the map sees.
+    A reach is `wavy` if a unit may see less far to one side than the unit before it, as with cubic interpolation, where
+    a unit on a row reads that row alone.
 
     >>> Reach([(-1, 1)], Fraction(2), 3).of(3)
     (5, 7)
     """
 
-    seen: Sequence[Any] | NDArray[Any]
+    seen: Sequence[Interval] | NDArray[np.int64]
     stride: Fraction
     size: int
     whole: bool = False
@@ -34,7 +40,7 @@ class Reach:
     wavy: bool = False
 
     def of(self, unit: int) -> Interval:
-        """Find the rows that a unit sees."""
+        """Return the rows that a unit sees."""
         turns, phase = divmod(unit, len(self.seen))
         low, high = (int(row) for row in self.seen[phase])
         advance = int(turns * len(self.seen) * self.stride)
@@ -53,19 +59,19 @@ class Reach:
 
     @property
     def line(self) -> tuple[Fraction, Fraction]:
-        """The straight line that the centres follow: rows for each unit, and where it is at unit 0."""
+        """The straight line of the centres: rows per unit, and its value at unit 0."""
         period = len(self.seen)
         return self.stride, self.mean_centre(period) - self.stride * (period - 1) / 2
 
     def on_the_line(self, m: int) -> bool:
-        """Tell whether the centres of the first `m` units are evenly apart, as those of upsampled ones are not."""
+        """Whether the centres of the first `m` units are evenly spaced, as those of upsampled units are not."""
         ends = np.sum(self.seen[:m], axis=1).astype(object)
         rows, units = self.stride.as_integer_ratio()
         return bool(((ends - ends[0]) * units == 2 * np.arange(len(ends)) * rows).all())
 
 
 def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
-    """Unite the reaches of units of which each sees all that layers of `n` units see of an image of so many rows.
+    """Return the reach of a layer whose every unit sees all that layers of `n` units see of an image of so many rows.
 
     >>> whole([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
     [(-1, 7)]
@@ -73,3 +79,68 @@ def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
     low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
     return Reach([(low, high)], Fraction(0), image, whole=True)
+
+
+def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...] | None:
+    """Return the reach of every layer at these sizes; None if one repeats too late, or never.
+
+    >>> import padviz
+    >>> from padviz.network.sizes import sizes_of
+    >>> alexnet = padviz.load("alexnet")
+    >>> by_periods(alexnet, 0, sizes_of(alexnet, 0, 224))[1].seen
+    [(-2, 8)]
+    """
+    reaches, kept = [Reach([(0, 0)], Fraction(1), 1)], 0
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering, op = [reaches[j] for j in layer.inputs], layer.ops[axis]
+        if len(entering) == 1 and op is None:
+            reaches.append(entering[0])
+            continue
+        if any(reach.whole for reach in entering) or isinstance(op, Adaptive):
+            reached: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
+        elif op is None:
+            reached = _united(entering, sizes[i])
+        else:
+            reached = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i])
+        kept += len(reached.seen) if reached else 0
+        if reached is None or kept > MOST_KEPT:
+            return None
+        reaches.append(reached)
+    return tuple(reaches)
+
+
+def _through(op: Op, entering: Reach, n: int, m: int) -> Reach | None:
+    """Return the reach of the `m` units of an operation from that of the `n` units that it reads."""
+    rate = rate_of(op, n, m)
+    if not rate or (isinstance(op, Blocks) and not op.is_local):
+        return None
+    period = lcm(rate.numerator, len(entering.seen)) // rate.numerator * rate.denominator
+    period = lcm(period, op.size) if isinstance(op, Blocks) else period
+    if period > max(MOST_PERIOD, m):
+        return None
+    seen = []
+    if entering.wavy:
+        for rows in all_rows_of(op, n, m, np.arange(period)).T.tolist():
+            lows, highs = zip(*map(entering.of, rows), strict=True)
+            seen.append((min(lows), max(highs)))
+    else:
+        for unit in range(period):
+            first, last = rows_of(op, n, m, unit)
+            seen.append((entering.of(first)[0], entering.of(last)[1]))
+    return _repeating(seen, entering.stride * rate, m, wavy=entering.wavy or is_wavy(op))
+
+
+def _united(reaches: Sequence[Reach], m: int) -> Reach | None:
+    """Return the reach of a merge, if its branches have one stride."""
+    period = lcm(*(len(reach.seen) for reach in reaches))
+    stride = reaches[0].stride
+    if period > max(MOST_PERIOD, m) or any(reach.stride != stride for reach in reaches):
+        return None
+    both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
+    seen = [(min(low for low, _ in intervals), max(high for _, high in intervals)) for intervals in both]
+    return _repeating(seen, stride, m, wavy=any(reach.wavy for reach in reaches))
+
+
+def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, *, wavy: bool) -> Reach:
+    size = max(high - low + 1 for low, high in seen[:m])
+    return Reach(seen, stride, size, wavy=wavy)

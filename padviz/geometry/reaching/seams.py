@@ -1,4 +1,4 @@
-"""Whether the ends of an axis meet: whether the network turns what it makes with an image that is turned."""
+"""Axes whose ends meet: along them the network's output shifts with a circularly shifted image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACTORS = 1_000_003, 998_244_353
 
 
 def wraps(network: Network, size: Size) -> tuple[bool, ...]:
-    """Tell which axes wrap at a size: they are padded circularly, and every target turns with the image.
+    """Return which axes wrap at a size: they are padded circularly, and every target shifts with the image.
 
     Usage is periodic along such an axis, by the total stride.
 
@@ -29,27 +29,28 @@ def wraps(network: Network, size: Size) -> tuple[bool, ...]:
     ((False, True), (False, False))
     """
     circular = enumerate(zip(circular_axes(network), size, strict=True))
-    return tuple(around and break_on(network, axis, n) is None for axis, (around, n) in circular)
+    return tuple(around and breaking_layer(network, axis, n) is None for axis, (around, n) in circular)
 
 
 @lru_cache(64)
-def break_on(network: Network, axis: int, n: int) -> str | None:
-    """Name the layer at which the circle breaks, of an axis of `n` rows; None where every target turns.
+def breaking_layer(network: Network, axis: int, n: int) -> str | None:
+    """Return the layer that breaks the circle of an axis of `n` rows; None if every target shifts with the image.
 
-    An image of arbitrary numbers, and the same turned by a total stride, go through all layers; branches are added with
-    factors of their own, lest they mend each other. Layers between, such as pads and crops, need not turn.
+    An image of arbitrary numbers, and the same one shifted by a total stride, pass through all layers; branches are
+    added with different factors, so that their errors cannot cancel. Layers between, such as pads and crops, need not
+    shift.
     """
     maps = resolve(network, axis, n).maps
     try:
         lattice = lattice_on(network, axis, n)
-    except SizeError:  # it comes to the same phase too late to look
+    except SizeError:  # it comes to the same phase too late to check
         return network.targets[-1]
     image = np.arange(1, n + 1) * FACTORS[0] % PRIME
     image = image * image % PRIME
-    made = [np.stack([image, np.roll(image, lattice.step)], 1)[None]]
-    turned = [True]
+    outputs = [np.stack([image, np.roll(image, lattice.step)], 1)[None]]
+    shifts = [True]
     for i, layer in enumerate(network.layers[1:], start=1):
-        axis_map, branches = maps[i], [made[j] for j in layer.inputs]
+        axis_map, branches = maps[i], [outputs[j] for j in layer.inputs]
         if axis_map is not None:
             both = apply(axis_map, branches[0], 1) % PRIME
         elif len(branches) == 1:
@@ -57,18 +58,18 @@ def break_on(network: Network, axis: int, n: int) -> str | None:
         else:
             factors = [pow(FACTORS[1], k + 1, PRIME) for k in range(len(branches))]
             both = np.stack([branch * k % PRIME for branch, k in zip(branches, factors, strict=True)]).sum(0) % PRIME
-        made.append(both)
+        outputs.append(both)
         units = lattice.step / lattice.strides[i]
         whole = units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1])
-        turned.append(bool(whole))
-    at = next((i for name in network.targets if not turned[i := network.index[name]]), None)
-    while at is not None and (before := [j for j in network.layers[at].inputs if not turned[j]]):
+        shifts.append(bool(whole))
+    at = next((i for name in network.targets if not shifts[i := network.index[name]]), None)
+    while at is not None and (before := [j for j in network.layers[at].inputs if not shifts[j]]):
         at = before[0]
     return None if at is None else network.layers[at].name
 
 
 def seams_in_words(network: Network, size: Size) -> list[str]:
-    """Say which axes wrap, and of others that are padded circularly where the circle breaks; like axes together.
+    """Return words on the axes that wrap, and on the layers that break the circle of others; similar axes together.
 
     >>> import padviz
     >>> from padviz.network.rewrites import with_padding
@@ -77,12 +78,12 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
     >>> seams_in_words(with_padding(padviz.load("vgg11"), "zero/circular"), (64, 64))
     ['the width wraps']
     """
-    said: dict[str, list[str]] = {}
+    axes: dict[str, list[str]] = {}
     for axis, (around, n) in enumerate(zip(circular_axes(network), size, strict=True)):
         if around:
-            said.setdefault(_broken(network, axis, n), []).append(network.axes[axis])
+            axes.setdefault(_break_in_words(network, axis, n), []).append(network.axes[axis])
     words = []
-    for broken, names in said.items():
+    for broken, names in axes.items():
         several = len(names) > 1
         subject = f"{', '.join(names[:-1])} and {names[-1]}" if several else f"the {names[0]}"
         circular = f"{'are' if several else 'is'} padded circularly, but {broken}"
@@ -90,8 +91,8 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
     return words
 
 
-def _broken(network: Network, axis: int, n: int) -> str:
-    layer = break_on(network, axis, n)
+def _break_in_words(network: Network, axis: int, n: int) -> str:
+    layer = breaking_layer(network, axis, n)
     if layer is None:
         return ""
     try:
