@@ -81,7 +81,7 @@ def tile(node: Node) -> Value:
 
 def slice_(node: Node) -> Value:
     x = node.tensor(0)
-    return views.sliced(node, x, sliced(node.attrs, node.arrays(1), len(x.known)))
+    return views.slice_(node, x, sliced(node.attrs, node.arrays(1), len(x.known)))
 
 
 def split(node: Node) -> list[Value]:
@@ -94,13 +94,13 @@ def split(node: Node) -> list[Value]:
         sizes = [min(per_part, size - per_part * i) for i in range(node.outputs)]
     if sum(sizes) != size or min(sizes) < 1:
         raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
-    return [views.sliced(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
+    return [views.slice_(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def gather(node: Node) -> Value:
     x, at = node.tensor(0), node.tensor(1)
     rows = node.ints(1) if isinstance(at, Constant) and at.array is not None else None
-    return views.gathered(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
+    return views.gather(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
 
 
 def concat(node: Node) -> Value:

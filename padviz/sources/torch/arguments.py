@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from padviz.sources.tracing.arranging import Stuck
 
 PLAIN = frozenset((int, float, bool, str))  # most of what is no tensor
 
@@ -15,7 +17,7 @@ RECURRENT_ARGUMENTS = 9  # of them: the input, its states, weights, biases?, lay
 
 
 def op_of(func: Any) -> str:
-    """Name a function plainly, without the marks of operators, of in-place versions and of overloads.
+    """Return the plain name of a function, without the marks of operators, in-place versions and overloads.
 
     >>> [op_of(func) for func in (torch.Tensor.add_, torch.Tensor.__rsub__, torch.ops.aten.conv2d.default)]
     ['add', 'rsub', 'conv2d']
@@ -27,24 +29,37 @@ def op_of(func: Any) -> str:
     return name.rsplit(".", 1)[-1].strip("_")
 
 
-def tensors_in(value: Any) -> list[Tensor]:
+def listed(numbers: object) -> list[int]:
+    """List one number or several, which may be given as a sequence of their own.
+
+    >>> listed(2), listed((2, 3)), listed(([2, 3],))
+    ([2], [2, 3], [2, 3])
+    """
+    if isinstance(numbers, int):
+        return [numbers]
+    if not isinstance(numbers, Sequence):
+        raise Stuck("is called in a way that padviz does not follow")
+    return [*numbers[0]] if len(numbers) == 1 and not isinstance(numbers[0], int) else [*numbers]
+
+
+def tensors_in(value: object) -> list[Tensor]:
     """Collect the tensors in arguments or results, however nested."""
     tensors: list[Tensor] = []
-    _collect(value, tensors)
+
+    def collect(value: object) -> None:
+        if isinstance(value, Tensor):
+            tensors.append(value)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                if item is not None and type(item) not in PLAIN:
+                    collect(item)
+        elif isinstance(value, Mapping):
+            collect([*value.values()])
+        elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+            collect([getattr(value, name, None) for name in value.__dataclass_fields__])
+
+    collect(value)
     return tensors
-
-
-def _collect(value: Any, tensors: list[Tensor]) -> None:
-    if isinstance(value, Tensor):
-        tensors.append(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            if item is not None and type(item) not in PLAIN:
-                _collect(item, tensors)
-    elif isinstance(value, Mapping):
-        _collect([*value.values()], tensors)
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        _collect([getattr(value, name, None) for name in value.__dataclass_fields__], tensors)
 
 
 def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> Any:
@@ -59,12 +74,12 @@ def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> An
 
 
 def hollow(tensor: Tensor) -> Tensor:
-    """Make a tensor of the same shape and type, without data."""
+    """Return a tensor of the same shape and type, without data."""
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
-def recurrent(op: str, args: Any) -> tuple[Tensor, ...] | None:
-    """Make, without data, what a recurrent layer returns: PyTorch works through it step by step.
+def recurrent(op: str, args: Sequence[Any]) -> tuple[Tensor, ...] | None:
+    """Return, without data, what a recurrent layer returns: PyTorch would work through it step by step.
 
     >>> x, state = torch.empty(7, 1, 4, device="meta"), torch.empty(2, 1, 5, device="meta")
     >>> [tuple(t.shape) for t in recurrent("lstm", (x, (state, state), [], True, 1, 0.0, False, True, False))]
@@ -78,4 +93,4 @@ def recurrent(op: str, args: Any) -> tuple[Tensor, ...] | None:
 
 
 class Refused(RuntimeError):
-    """A call that PyTorch refuses, but not of tensors without data: the module's own mistake."""
+    """A call that is the module's own mistake, which PyTorch does not see in tensors without data."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
@@ -32,6 +33,7 @@ from padviz.sources.tracing.axis_labels import (
     whole,
 )
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.elementwise import Numbers
 
 JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
@@ -135,40 +137,40 @@ class Call(calls.Call):
         said = AXES_IN.search(self.op)
         return int(said[1]) if said else len(self.trace.axes)
 
-    def constants(self) -> Iterator[Any]:
-        read = (self.numbers(tensor) for tensor in self.tensors if not self.of(tensor))
-        return (numbers for numbers in read if numbers is not None)
+    @property
+    def made(self) -> Tensor:
+        """The first tensor that it returns."""
+        return tensors_in(self.out)[0]
 
-    def number(self, value: Any) -> Any:
-        """Look up the numbers of a constant; None for a map."""
-        numbers = value
+    def constants(self) -> Iterator[Numbers]:
+        return (numbers for tensor in self.tensors if (numbers := self.number(tensor)) is not None)
+
+    def number(self, value: object) -> Numbers | None:
+        """Return the numbers of a constant; None for a map, and for what is made of weights."""
         if isinstance(value, Tensor):
             numbers = None if self.of(value) else self.numbers(value)
-        return numbers.numpy() if isinstance(numbers, Tensor) else numbers
+            return None if numbers is None else numbers.detach().double().numpy()
+        return np.asarray(value, dtype=np.float64)
 
-    def of(self, tensor: Any) -> Map | None:
-        """Look up what a tensor holds; None for a constant."""
+    def of(self, tensor: object) -> Map | None:
+        """Return the map that a tensor holds; None for a constant."""
         return self.memory.value(tensor)
 
     def held(self, tensor: Tensor) -> Value:
-        """Look up what a tensor holds, be it a constant."""
+        """Return what a tensor holds, be it a constant."""
         return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
 
-    def map(self, tensor: Any) -> Map:
-        """Look up what a tensor holds, which must be a map."""
+    def map(self, tensor: object) -> Map:
+        """Return what a tensor holds, which must be a map."""
         value = self.of(tensor)
         if value is None:
             raise Stuck("reads a constant where padviz looks for a map")
         return value
 
-    def pooled(self, value: Map) -> bool:
-        """Tell whether there are no positions left in it."""
-        return self.trace.pooled[value.at]
-
     @property
     def spatial(self) -> list[Map]:
         """The maps among what it read, without the pooled ones."""
-        return [value for value in self.maps if not self.pooled(value)]
+        return [value for value in self.maps if not self.trace.pooled[value.at]]
 
     @property
     def inputs(self) -> list[int]:
@@ -197,8 +199,8 @@ class Call(calls.Call):
         return f"{self.modules.path}.{suffix}".lstrip(".")
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
-        shape = [1 if axis == along else n for axis, n in enumerate(tensors_in(self.out)[0].shape)]
-        dims = lined_up([value.known for value in values if not self.pooled(value)], [((),) * len(shape)])
+        shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
+        dims = lined_up([value.known for value in values if not self.trace.pooled[value.at]], [((),) * len(shape)])
         if dims is None:
             raise Stuck("reads maps whose rows and columns do not line up")
         if len(dims) > len(shape) or any(
@@ -229,8 +231,8 @@ class Call(calls.Call):
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
         if self.op in RESIZES and len(shape) == axes + 2:
-            ops = [Resize(n) for n in self.out.shape[2:]]
-            dims = (*map(plain, self.out.shape[:2]), *map(whole, self.trace.axes, self.out.shape[2:]))
+            ops = [Resize(n) for n in self.made.shape[2:]]
+            dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
             self.memory.hold(self.tensors[0]).value = self.unfolded(value)
@@ -248,7 +250,7 @@ class Call(calls.Call):
     def _change(self, change: Callable[[Map], Map]) -> None:
         for tensor in self.tensors:
             value = self.of(tensor)
-            if value and value.dims is not None and not self.pooled(value):
+            if value and value.dims is not None and not self.trace.pooled[value.at]:
                 self.memory.hold(tensor).value = change(value)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
@@ -266,7 +268,7 @@ class Call(calls.Call):
 
     def shaped(self, value: Map, mixes: bool = False) -> Map:
         """Give the value as many channels as the call returns; where it `mixes` them, they are no places any more."""
-        shape = tensors_in(self.out)[0].shape
+        shape = self.made.shape
         dims = [
             dim if positions(dim) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
         ]

@@ -22,7 +22,7 @@ READS = frozenset((
     "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero",
     "item", "numpy", "tolist",
 ))  # fmt: skip  # what makes plain numbers of a tensor
-WHY = "picks positions by their values"
+BY_VALUES = "picks positions by their values"
 UNIQUE = ("unique", "unique2", "unique_consecutive", "unique_dim")
 OPS = frozenset(("argwhere", "getitem", "masked_select", "nms", "nonzero", "where", *UNIQUE))
 

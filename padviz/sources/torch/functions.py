@@ -10,7 +10,7 @@ from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.arguments import RECURRENT
 from padviz.sources.torch.call import RESIZES, Call, named
-from padviz.sources.torch.data import WHY
+from padviz.sources.torch.data import BY_VALUES
 from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.tracing.calls import Result, follow
 
@@ -119,7 +119,7 @@ def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: C
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:
-        return call.broken(WHY, head=WHY, firm=True)
+        return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
     call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
     call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
     return follow(call)

@@ -85,7 +85,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.layers |= layers
             storage.unread |= unread
 
-    def value(self, tensor: Any) -> Map | None:
+    def value(self, tensor: object) -> Map | None:
         """Look up the map that a tensor holds; None for a constant."""
         held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
         return held.value if held else None

@@ -247,7 +247,7 @@ class Tracer(TorchFunctionMode):
 def _checked(call: Call, value: Map, tensor: Tensor) -> Map:
     """Give the value the shape of its tensor, which what is known of a map must agree with."""
     shape = [*tensor.shape]
-    if call.pooled(value):
+    if call.trace.pooled[value.at]:
         return replace(value, dims=tuple(map(plain, shape)))
     if value.dims is not None and shape_of(value.dims) != shape:
         return call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")

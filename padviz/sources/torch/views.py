@@ -75,7 +75,7 @@ def split(call: Call, input: Any, *args: Any, **options: Any) -> Result:
     dim = options.get("dim", args[1] if len(args) > 1 else 0) % input.ndim
     ends = accumulate(piece.shape[dim] for piece in call.out)
     spans = [slice(end - piece.shape[dim], end) for piece, end in zip(call.out, ends, strict=True)]
-    return [views.sliced(call, call.map(input), {dim: span}) for span in spans]
+    return [views.slice_(call, call.map(input), {dim: span}) for span in spans]
 
 
 def unbind(call: Call, input: Any, dim: int = 0) -> Result:
@@ -83,11 +83,12 @@ def unbind(call: Call, input: Any, dim: int = 0) -> Result:
 
 
 def roll(call: Call, input: Any, shifts: Any, dims: Any = ()) -> Result:
-    return views.rolled(call, call.map(input), dict(zip(_listed(dims), _listed(shifts), strict=True)))
+    return views.roll(call, call.map(input), dict(zip(_listed(dims), _listed(shifts), strict=True)))
 
 
 def flip(call: Call, input: Any, *dims: Any, **options: Any) -> Result:
-    return views.flipped(call, call.map(input), [d % input.ndim for d in _listed(options.get("dims", dims))])
+    axes = [d % input.ndim for d in _listed(options.get("dims", dims))]
+    return views.slice_(call, call.map(input), dict.fromkeys(axes, slice(None, None, -1)))
 
 
 def _listed(numbers: Any) -> list[Any]:
@@ -133,11 +134,11 @@ def _indexed(call: Call, input: Any, items: dict[int, Any]) -> Value:
     items = {d % input.ndim: item for d, item in items.items()}
     ones = {d: item % input.shape[d] for d, item in items.items() if isinstance(item, int)}
     rows = {d: item for d, item in items.items() if isinstance(item, slice)}
-    made = views.sliced(call, value, rows | {d: slice(i, i + 1) for d, i in ones.items()})
+    made = views.slice_(call, value, rows | {d: slice(i, i + 1) for d, i in ones.items()})
     for d, item in items.items():
         if d not in rows and d not in ones:
             n = call.out.numel() * size_of(made.known[d]) // prod(shape_of(made.known))
-            made = views.gathered(call, made, d, _numbers(call, made.known[d], item), (plain(n),), call.part)
+            made = views.gather(call, made, d, _numbers(call, made.known[d], item), (plain(n),), call.part)
     return views.squeeze(call, made, ones) if ones else made
 
 

@@ -128,6 +128,11 @@ def whole(role: str, n: int) -> Dim:
     return (Axis(n, role),)
 
 
+def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
+    """Replace one dimension by another, by several or by none."""
+    return (*dims[:at], *new, *dims[at + 1 :])
+
+
 def size_of(dim: Dim) -> int:
     """Multiply out how large a dimension is."""
     return prod(factor.size for factor in dim)
@@ -241,11 +246,6 @@ def axis_of(dim: Dim) -> str:
 def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
     """Put `n` tokens in front of the positions of a dimension, or behind them."""
     return (Tokens(size_of(dim) + n, dim, behind),)
-
-
-def in_runs(dim: Dim, run: int) -> Dim:
-    """Join runs of so many flattened positions to one each."""
-    return (Runs(size_of(dim) // run, dim),)
 
 
 def image_at(dim: Dim) -> int | None:

@@ -1,4 +1,4 @@
-"""Positions that see each other: all, or those of a window or of a grid; and images that are rolled for that."""
+"""Attention and pooling among all positions, or those of a window or a grid; images are rolled for shifted windows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from padviz.sources.tracing.axis_labels import (
 from padviz.sources.tracing.trace import Trace
 
 
-def mixed(
+def mix(
     arranger: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
 ) -> Map:
-    """Lay a map whose positions, as many as those of `like`, saw all that differ from them in what is `lost` alone.
+    """Lay attention: positions, as many as those of `like`, see all that differ from them in what is `lost` alone.
 
     Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
@@ -35,17 +35,33 @@ def mixed(
         raise Stuck("mixes runs of positions")
     trace, like = arranger.trace, x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
-    at, back = _rolled_on(arranger, x.at, blocks, dict(windows))
-    axes = [trace.axes[role] for role, met in blocks.items() if not met]
+    on = dict.fromkeys(trace.axes, 0)  # the second part of a window that is cut is rolled to the front
+    for role, cut in windows:
+        whole = Blocks(trace.sizes[x.at][trace.axes[role]])
+        block, *others = blocks.get(role, [Blocks(0)]) or [whole]
+        if others or not block.is_local:
+            raise Stuck("masks attention in another way than windows do")
+        on[role] = block.size - cut
+        blocks[role] = [replace(block, first=on[role])]
+    at = arranger.roll(f"{trace.layers[x.at].name}.roll", x.at, on)
+    axes = [trace.axes[role] for role, runs in blocks.items() if not runs]
     local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
     for ops in local:
         at = trace.add(name if not axes and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
-    at = arranger.roll(f"{name}.roll", at, back)
-    return Map(x.dims, trace.mix(name, at, like, axes, why) if axes else _every_nth(trace, f"{name}.queries", at, like))
+    at = arranger.roll(f"{name}.roll", at, {role: -n for role, n in on.items()})
+    if axes:
+        return Map(x.dims, trace.mix(name, at, like, axes, why))
+    pairs = [*zip(trace.sizes[at], trace.sizes[like], strict=True)]
+    if all(n == m for n, m in pairs):
+        return Map(x.dims, at)
+    if any(n % m for n, m in pairs):
+        raise Stuck("looks at windows of other sizes")
+    rows = [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs]  # all of a block are the same
+    return Map(x.dims, trace.add(f"{name}.queries", "crop", (at,), rows))
 
 
 def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, list[Blocks]]:
-    """Find the blocks of rows and of columns that are lost, by their axis; none where that is all of it."""
+    """List the blocks of rows and of columns that are lost, by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
     parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
@@ -56,24 +72,8 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
     return blocks
 
 
-def _rolled_on(
-    arranger: Arranger, layer: int, blocks: dict[str, list[Blocks]], windows: Mapping[str, int]
-) -> tuple[int, dict[str, int]]:
-    """Roll the second part of last windows that are cut in two to the front, and say how far it is back from there."""
-    on = dict.fromkeys(arranger.trace.axes, 0)
-    for role, cut in windows.items():
-        whole = Blocks(arranger.trace.sizes[layer][arranger.trace.axes[role]])
-        block, *others = blocks.get(role, [Blocks(0)]) or [whole]
-        if others or not block.is_local:
-            raise Stuck("masks attention in another way than windows do")
-        on[role] = block.size - cut
-        blocks[role] = [replace(block, first=on[role])]
-    name = f"{arranger.trace.layers[layer].name}.roll"
-    return arranger.roll(name, layer, on), {role: -n for role, n in on.items()}
-
-
 def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
-    """Find, by their axis, how many neighbours each part of rows or columns has that is gone, where others stay split.
+    """Count, by their axis, the neighbours in each part of rows or columns that is gone, where others stay split.
 
     Nothing where it is all of an axis, or not the innermost part of it, or where what stays is whole.
     """
@@ -83,8 +83,8 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
     return ends if inner_parts(tuple(kept)) and len(ends) == len(lost) else {}
 
 
-def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
-    """Join, by their axis, so many neighbours that are a part of windows: of the parts around them one remains."""
+def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
+    """Pool, by their axis, so many neighbours that are a part of windows: of the parts around them one remains."""
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 
@@ -95,13 +95,3 @@ def joined_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapp
         return replace(part, size=part.size // n) if part.step == 1 else replace(part, step=part.step // n)
 
     return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
-
-
-def _every_nth(trace: Trace, name: str, layer: int, like: int) -> int:
-    """Take as many rows and columns of a layer, evenly apart, as another one has; all of a block are the same."""
-    pairs = [*zip(trace.sizes[layer], trace.sizes[like], strict=True)]
-    if all(n == m for n, m in pairs):
-        return layer
-    if any(n % m for n, m in pairs):
-        raise Stuck("looks at windows of other sizes")
-    return trace.add(name, "crop", (layer,), [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs])

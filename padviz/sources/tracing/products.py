@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, cast
 
 from padviz.sources.tracing.arranging import Map, Stuck, Value, whole_axes
@@ -26,53 +26,75 @@ from padviz.sources.tracing.axis_labels import (
     positions,
     reduced,
     size_of,
+    with_dim,
     within,
 )
 from padviz.sources.tracing.calls import Call, distinct, join
-from padviz.sources.tracing.mixing import innermost, joined_inside, mixed
+from padviz.sources.tracing.mixing import innermost, mix, pool_inside
 
 Letters = Sequence[object]
-Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and says where
+Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and returns its layer
 Named = Mapping[object, Dim]  # the dimensions of a factor of a product, by their letters
 Case = Literal["each position alone", "scores", "attention", "summed over positions"]
+Operand = tuple[Value, Letters]
 
 
-@dataclass(frozen=True)
-class Product:
-    """Maps that are multiplied, with a letter for each dimension, and summed over letters that are not `kept`."""
-
-    call: Call
-    maps: Sequence[Map]
-    factors: Sequence[Named]
-    kept: Letters
-    times: Times
-
-    @property
-    def dims(self) -> Dims:
-        """What is kept: along each letter positions, rather than channels or a single row."""
-        dims = []
-        for letter in self.kept:
-            own = (named.get(letter, ()) for named in self.factors)
-            dims.append(max(own, key=lambda dim: (size_of(dim), has_positions(dim), len(dim))))
-        return met(tuple(dims), [dim for named in self.factors for i, dim in named.items() if i not in self.kept])
-
-
-def contract(call: Call, terms: Iterable[tuple[Map, Letters]], out: Letters, times: Times) -> Map:
-    """Sum products of maps: values with a letter for each dimension, and the letters that are left."""
-    maps, factors = list[Map](), list[Named]()
+def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, times: Times) -> Map:
+    """Sum products of maps: each with a letter for each dimension; summed over letters that are not kept."""
+    arranger, maps, factors = call.arranger, list[Map](), list[Named]()
     for value, letters in terms:
-        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in out):
-            value = call.arranger.without_mixed(call.name("line"), value)
+        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in kept):
+            value = arranger.without_mixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
-    _check_fit(factors, out)
-    if classify(factors[::-1], out) == "attention":  # values times scores
+    _check_fit(factors, kept)
+    if classify(factors[::-1], kept) == "attention":  # values times scores
         maps, factors = maps[::-1], factors[::-1]
-    return CASES[classify(factors, out)](Product(call, maps, factors, out, times))
+    case, places = classify(factors, kept), [*map(_places, factors)]
+    largest = (
+        max((f.get(letter, ()) for f in factors), key=lambda dim: (size_of(dim), has_positions(dim), len(dim)))
+        for letter in kept
+    )
+    dims = met(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
+    if case == "each position alone":
+        layer = times(maps)
+        return Map(arranger.sized(dims, layer), layer)
+    if case == "scores":  # positions that the first map has alone, as queries have, look at those of keys
+        queries, keys = places[0] - places[1], places[1] - places[0]
+        if len(factors) > 2 or keys & {*factors[0]} or queries & {*factors[1]}:
+            raise Stuck("multiplies maps of different rows or columns")
+        dims = tuple(looked_at(dim) if letter in keys else dim for letter, dim in zip(kept, dims, strict=True))
+        return Map(dims, maps[0].at, acted=True)
+    if case == "attention":
+        summed = places[1] - {*kept}
+        return _attend(call, maps[0], maps[1], dims, _along(factors[1], summed), sees_all=places[1] == summed)
+    unsplit = [arranger.unsplit(value) for value in maps]
+    if [value.at for value in unsplit] != [value.at for value in maps]:
+        return contract(call, [(value, [*f]) for value, f in zip(unsplit, factors, strict=True)], kept, times)
+    if any(own != places[0] for own in places):
+        raise Stuck("sums over some rows or columns only")
+    lost = _along(factors[0], places[0] - {*kept})
+    if any(position.looked for position in lost):
+        raise Stuck("sums over positions that are looked at")
+    return Map(dims, arranger.pool_over(call.name(), times(maps), whole_axes(lost)))
+
+
+def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Position], sees_all: bool) -> Map:
+    """Lay attention: each position that looks sees all of the values that are looked at, which are `lost`."""
+    arranger, name = call.arranger, call.name()
+    like = arranger.trace.asking.get(scores.at, scores.at)
+    dims = tuple(tuple(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked)) for dim in dims)
+    looking = [position for position in positions(*dims) if not position.looked]
+    if within(Runs, looking):
+        raise Stuck("attends from runs of positions")
+    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
+    if sees_all and not scores.windows:
+        return Map(dims, arranger.trace.mix(name, values.at, like))
+    return replace(mix(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
 
 
 def classify(factors: Sequence[Named], kept: Letters) -> Case:
-    """Tell what a product does with positions, by its factors' dimensions and the letters that are kept.
+    """Return what a product does with positions, by its factors' dimensions and the letters that are kept.
 
     >>> from padviz.sources.tracing.axis_labels import whole
     >>> line, keys, channels = whole("h", 4), looked_at(whole("h", 4)), plain(8)
@@ -98,7 +120,7 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
 
 
 def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
-    """Refuse factors whose positions along a letter are not the same."""
+    """Reject factors whose positions along a letter are not the same."""
     for letter in set[object]().union(*map(_places, factors)):
         meeting = [named[letter] for named in factors if letter in _places(named)]
         if letter not in kept:  # looked at or not, they are summed
@@ -108,7 +130,7 @@ def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
 
 
 def _places(named: Named) -> set[object]:
-    """Find the letters of positions."""
+    """Return the letters of positions."""
     return {letter for letter, dim in named.items() if has_positions(dim)}
 
 
@@ -116,71 +138,14 @@ def _along(named: Named, letters: Iterable[object]) -> list[Position]:
     return positions(*(named[letter] for letter in letters))
 
 
-def _each_alone(product: Product) -> Map:
-    layer = product.times(product.maps)
-    return Map(product.call.arranger.sized(product.dims, layer), layer)
-
-
-def _scores(product: Product) -> Map:
-    """Let the positions that the first map has alone, as queries have, look at those of the second, as of keys."""
-    queries, keys = (_places(named) for named in product.factors[:2])
-    if len(product.factors) > 2 or (keys - queries) & {*product.factors[0]} or (queries - keys) & {*product.factors[1]}:
-        raise Stuck("multiplies maps of different rows or columns")
-    pairs = zip(product.kept, product.dims, strict=True)
-    dims = tuple(looked_at(dim) if letter in keys - queries else dim for letter, dim in pairs)
-    return Map(dims, product.maps[0].at, acted=True)
-
-
-def _attended(product: Product) -> Map:
-    """Let every position that looks see every one that is looked at."""
-    arranger, name = product.call.arranger, product.call.name()
-    scores, values = product.maps
-    summed = _places(product.factors[1]) - {*product.kept}
-    lost, like = _along(product.factors[1], summed), arranger.trace.asking.get(scores.at, scores.at)
-    dims = tuple(
-        tuple(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked)) for dim in product.dims
-    )
-    looking = [position for position in positions(*dims) if not position.looked]
-    if within(Runs, looking):
-        raise Stuck("attends from runs of positions")
-    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
-    if _places(product.factors[1]) == summed and not scores.windows:
-        return Map(dims, arranger.trace.mix(name, values.at, like))
-    return replace(mixed(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
-
-
-def _joined(product: Product) -> Map:
-    """Multiply maps, and join the product over rows, columns or both."""
-    call, places = product.call, [*map(_places, product.factors)]
-    settled = [call.arranger.unsplit(value) for value in product.maps]
-    if [value.at for value in settled] != [value.at for value in product.maps]:
-        terms = zip(settled, product.factors, strict=True)
-        return contract(call, [(value, [*named]) for value, named in terms], product.kept, product.times)
-    if any(own != places[0] for own in places):
-        raise Stuck("sums over some rows or columns only")
-    lost = _along(product.factors[0], places[0] - {*product.kept})
-    if any(position.looked for position in lost):
-        raise Stuck("sums over positions that are looked at")
-    layer = call.arranger.pool_over(call.name(), product.times(product.maps), whole_axes(lost))
-    return Map(product.dims, layer)
-
-
-CASES: dict[Case, Callable[[Product], Map]] = {
-    "each position alone": _each_alone,
-    "scores": _scores,
-    "attention": _attended,
-    "summed over positions": _joined,
-}
-
-
 def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
-    """Make the places in blocks that are among dimensions gone channels like others: they have met."""
+    """Turn places of blocks into plain channels where dimensions with places of their axis are gone: they have met."""
     roles = {factor.role for dim in gone for factor in dim if isinstance(factor, Block)} - {""}
     return tuple(tuple(Channel(f.size) if isinstance(f, Block) and f.role in roles else f for f in dim) for dim in dims)
 
 
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
-    """Multiply by a constant: of channels others, a `part`; of positions, each result sees them all."""
+    """Multiply by a constant: channels give others, a `part`; where positions are summed, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == size_of(gone[0])]
     as_many = len(gone) == 1 and bool(back) and is_positions(gone[0])
@@ -193,8 +158,8 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
     if as_many:
-        seen = mixed(call.arranger, call.name(), x, lost, "linear over positions")
-        return replace(seen, dims=(*dims[: back[0]], gone[0], *dims[back[0] + 1 :]))
+        seen = mix(call.arranger, call.name(), x, lost, "linear over positions")
+        return replace(seen, dims=with_dim(dims, back[0], gone[0]))
     name, roles = call.name(), whole_axes(lost)
     base, runs = call.arranger.rows_of(x.at)
     if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
@@ -213,7 +178,7 @@ def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     lost = [position for position in positions(*over) if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return mixed(call.arranger, call.name(), x, lost, why)
+    return mix(call.arranger, call.name(), x, lost, why)
 
 
 def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
@@ -222,7 +187,7 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     Over positions that are looked at it is what scores are divided by.
     """
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
-        x = joined_inside(call.arranger, call.name(), "maxpool", x, inner)
+        x = pool_inside(call.arranger, call.name(), "maxpool", x, inner)
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
         x = call.arranger.unsplit(x)
     gone = [x.known[axis] for axis in axes]
@@ -238,9 +203,6 @@ def running(x: Value, axis: int) -> Value:
     if has_positions(x.known[axis]):
         raise Stuck("sums up rows or columns, so that each position sees those before it alone")
     return x.activated(x.known)
-
-
-Operand = tuple[Value, Letters]
 
 
 def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
@@ -260,12 +222,9 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
         return join(call, "multiply", [x.at for x in distinct(call, [*values, *vectors])])
 
     made = contract(call, [(x, own) for x, own in read if x not in vectors] or read, out, times)
-    return replace(made, dims=_with_channels(made.known, [sizes.get(letter, 1) for letter in out]))
-
-
-def _with_channels(dims: Dims, shape: Sequence[int]) -> Dims:
-    """Give dimensions of channels the sizes of a shape, as those that a vector alone has lack theirs."""
-    return tuple(d if positions(d) or size_of(d) == n else plain(n) for d, n in zip(dims, shape, strict=True))
+    shape = [sizes.get(letter, 1) for letter in out]  # channels that a vector alone has lack their size
+    dims = (d if positions(d) or size_of(d) == n else plain(n) for d, n in zip(made.known, shape, strict=True))
+    return replace(made, dims=tuple(dims))
 
 
 def matmul(call: Call, a: Value, b: Value) -> Value:
@@ -287,7 +246,7 @@ def einsum(call: Call, equation: str, operands: Sequence[Value]) -> Value:
 
 
 def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
-    """Make `n` channels of one dimension, by weights."""
+    """Turn one dimension into `n` channels, by weights."""
     own: list[object] = [*range(len(x.known))]
     out = [*own]
     out[axis] = "out"
@@ -297,9 +256,9 @@ def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
 def attention(
     call: Call, query: Value, value: Value, axes: Sequence[int], masked: Callable[[Map], Map] = lambda scores: scores
 ) -> Map:
-    """Attend along some dimensions: each position of the query there sees all that the value has.
+    """Attend along some dimensions: each position of the query sees all positions of the value; `masked` hides some.
 
-    Where that has channels alone there, each position sees its own. Of scores `masked` hides some.
+    Where the value has only channels there, each position sees its own.
     """
     own = sorted(axis % len(value.known) for axis in axes)
     seen = [value.known[axis] for axis in own]
@@ -317,11 +276,11 @@ def attention(
     keys: list[object] = [("key", axis) if axis in own else axis for axis in rows]
     scores = masked(replace(query, dims=(*query.known[:-1], *map(looked_at, seen))))
     looking = [*looks, *(("key", axis) for axis in own)]
-    return contract(call, [(scores, looking), (value, [*keys, "channels"])], [*looks, "channels"], _never)
 
+    def times(values: Sequence[Map]) -> int:
+        raise Stuck("attends along some rows or columns only")
 
-def _never(values: Sequence[Map]) -> int:
-    raise Stuck("attends along some rows or columns only")
+    return contract(call, [(scores, looking), (value, [*keys, "channels"])], [*looks, "channels"], times)
 
 
 def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers: int = 1) -> tuple[Map, Map]:

@@ -1,10 +1,10 @@
-"""What only arranges a tensor, for every framework: plain arguments in, the value that the result holds out.
+"""Operations that only rearrange a tensor, for every framework: a value and plain arguments in, the result's value out.
 
-    arranged, reshape, permute, squeeze, unsqueeze   the same numbers in other dimensions
-    expand                                           copies along dimensions of size 1
-    sliced, gathered, flipped                        some of the rows, columns, channels, tokens or images of a batch
-    concat                                           channels side by side, rows beside rows, tokens, batches
-    rolled, depth_to_space, space_to_depth           positions moved around
+    reshape, permute, squeeze, unsqueeze     the same numbers in other dimensions
+    expand                                   copies along dimensions of size 1
+    slice_, gather                           some of the rows, columns, channels, tokens or images of a batch
+    concat                                   channels side by side, rows beside rows, tokens, batches
+    roll, depth_to_space, space_to_depth     positions moved around
 
 A slice of rows or columns is laid as a crop at once. The arranger remembers what it is cropped out of, so that a slice
 of a slice is one crop, and rows that are joined again are the padding, or the roll, that they were written for.
@@ -18,7 +18,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from padviz.axis.operations import MOST_ROWS, Blocks, Op, Window
+from padviz.axis.operations import MOST_ROWS, Blocks, Window
 from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
 from padviz.axis.resize import Resize
 from padviz.errors import SizeError
@@ -28,7 +28,6 @@ from padviz.sources.tracing.axis_labels import (
     Batch,
     Block,
     Channel,
-    Dim,
     Dims,
     Tokens,
     alone,
@@ -47,6 +46,7 @@ from padviz.sources.tracing.axis_labels import (
     size_of,
     tokens_of,
     whole,
+    with_dim,
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, join
@@ -57,25 +57,25 @@ TRIED = "zero", *sorted(COPYING, key=lambda mode: (not SCHEMES[mode].wraps, mode
 MOST_TRIES = 16
 
 
-def arranged(call: Call, x: Value, dims: Dims) -> Value:
-    """Arrange a tensor in other dimensions: what had one position alone and has none is pooled."""
-    single = isinstance(x, Map) and not call.trace.pooled[x.at] and not any(map(_is_spatial, dims))
-    return replace(call.pool(x) if single else x, dims=dims)
-
-
-def _is_spatial(dim: Dim) -> bool:
-    return is_positions(dim) or has_positions(dim)
+def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
+    """Arrange a tensor in other dimensions: what had one position and has none any more is pooled."""
+    spatial = any(is_positions(dim) or has_positions(dim) for dim in dims)
+    pools = isinstance(x, Map) and not call.trace.pooled[x.at] and not spatial
+    return replace(call.pool(x) if pools else x, dims=dims)
 
 
 def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
-    """Give a tensor another shape; what is laid inside of each row or column is an upsampling by nearest."""
+    """Give a tensor another shape; what is put inside of each row or column is an upsampling by nearest."""
     axes, dims = call.trace.axes, reshaped(x.known, shape)
     if dims is None and has_parts(x.known):
         x = call.arranger.unsplit(x)
         dims = reshaped(x.known, shape)
     if not isinstance(x, Map):
         return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
-    if (dims is None or not {*axes} <= {*map(axis_of, dims[-2:])}) and _is_uniform(call, x, shape):
+    layer = call.trace.layers[x.at]
+    uniform = layer.kind == "resize" and call.trace.pooled[layer.inputs[0]]  # then positions may go anywhere
+    is_image = dims is not None and {*axes} <= {*map(axis_of, dims[-2:])}
+    if uniform and not is_image and len(shape) == 4 and (*shape[-2:],) == call.trace.sizes[x.at]:
         dims = (*map(plain, shape[:2]), *map(whole, axes, shape[-2:]))
     if dims is None:
         before, after = map(in_words, (shape_of(x.known), shape))
@@ -86,16 +86,9 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     grown.pop("", None)
     if grown and len(dims) == len(axes) + 2:
         kept = tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)
-        ops: dict[str, Op] = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
+        ops = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
         return call.arranger.lay(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
-    return arranged(call, x, dims)
-
-
-def _is_uniform(call: Call, x: Map, shape: Sequence[int]) -> bool:
-    """Tell whether all positions of a map are the same, so that an image of its size may be arranged anew."""
-    layer = call.trace.layers[x.at]
-    same = layer.kind == "resize" and call.trace.pooled[layer.inputs[0]]
-    return same and len(shape) == 4 and (*shape[-2:],) == call.trace.sizes[x.at]
+    return _rearranged(call, x, dims)
 
 
 def permute(x: V, order: Sequence[int]) -> V:
@@ -105,7 +98,7 @@ def permute(x: V, order: Sequence[int]) -> V:
 def squeeze(call: Call, x: Value, axes: Collection[int]) -> Value:
     if any(size_of(x.known[axis]) != 1 for axis in axes):
         raise Stuck("squeezes a dimension larger than 1")
-    return arranged(call, x, tuple(dim for axis, dim in enumerate(x.known) if axis not in axes))
+    return _rearranged(call, x, tuple(dim for axis, dim in enumerate(x.known) if axis not in axes))
 
 
 def unsqueeze(x: V, axes: Collection[int]) -> V:
@@ -121,15 +114,14 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     grown = {axis_of(dim): n for dim, n in changed if alone(dim)}
     if "" in grown or any(size_of(dim) > 1 and not is_channels(dim) for dim, _ in changed):
         raise Stuck("repeats what has more than one row")
-    laid = bool(grown) and isinstance(x, Map)
-    kept = [size_of(dim) == n or (laid and alone(dim)) for dim, n in zip(before, shape, strict=True)]
-    dims = (dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True))
-    x = replace(x, dims=tuple(dims))
-    ops: dict[str, Op] = {role: Resize(n) for role, n in grown.items()}
-    return call.arranger.lay(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if laid else x
+    resizes = bool(grown) and isinstance(x, Map)
+    kept = [size_of(dim) == n or (resizes and alone(dim)) for dim, n in zip(before, shape, strict=True)]
+    x = replace(x, dims=tuple(dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True)))
+    ops = {role: Resize(n) for role, n in grown.items()}
+    return call.arranger.lay(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if resizes else x
 
 
-def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
+def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
     """Slice some dimensions; a slice of nothing, or of the constants beside an image, is constant."""
     runs = {axis: range(size_of(x.known[axis]))[part] for axis, part in rows.items()}
     runs = {axis: run for axis, run in runs.items() if run != range(size_of(x.known[axis]))}
@@ -142,7 +134,7 @@ def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
     for axis, run in runs.items():
         dim = x.known[axis]
         if not isinstance(x, Map) or not (positions(dim) or image_at(dim) is not None):
-            x = _picked(x, axis, (plain(len(run)),), run)
+            x = _pick(x, axis, (plain(len(run)),), run)
         elif tokens_of(dim):
             x = _without_tokens(call, x, axis, run)
             if call.trace.pooled[x.at]:
@@ -151,16 +143,16 @@ def sliced(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
             if image not in run:
                 return Constant(tuple(map(plain, shape)))
             rest = () if len(run) == 1 else (Batch(len(run), run.index(image)),)
-            x = replace(x, dims=(*x.known[:axis], rest, *x.known[axis + 1 :]))
+            x = replace(x, dims=with_dim(x.known, axis, rest))
         elif role := axis_of(dim):
             crops[role] = rows[axis]
         else:
             raise Stuck("picks positions")
-    return _cropped(call, x, crops) if crops and isinstance(x, Map) else x
+    return _crop(call, x, crops) if crops and isinstance(x, Map) else x
 
 
 def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
-    """Take the positions beside tokens, or tokens alone, which are no map."""
+    """Slice the positions beside tokens, or tokens alone, which are no map."""
     (tokens,) = x.known[axis]
     if not isinstance(tokens, Tokens):
         raise Stuck("takes some runs of positions only")
@@ -168,20 +160,21 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
     first = 0 if tokens.behind else tokens.size - count
     if run == range(first, first + count):
         call.arranger.tokens_removed = True
-        return replace(x, dims=(*x.known[:axis], tokens.of, *x.known[axis + 1 :]))
+        return replace(x, dims=with_dim(x.known, axis, tokens.of))
     if run.start < first + count and run.stop > first:
         raise Stuck("takes some positions beside tokens only")
     return call.pool(x)
 
 
-def _cropped(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
+def _crop(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
     """Lay a crop, unless it takes back the pad that windows were filled up with; mirrored rows may become padding."""
     arranger, trace = call.arranger, call.trace
     base, runs = arranger.rows_of(x.at, rows)
     upright = {role: run if run.step > 0 else run[::-1] for role, run in runs.items()}
     cut = {role: run for role, run in upright.items() if run != range(trace.sizes[base][trace.axes[role]])}
-    whole = _without_pad(trace, base, cut)
-    layer = whole if whole is not None else arranger.crop(call.name("slice"), base, cut) if cut else base
+    layer = _without_pad(trace, base, cut)
+    if layer is None:
+        layer = arranger.crop(call.name("slice"), base, cut) if cut else base
     if upright != runs:
         layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
         arranger.crops[layer] = base, runs
@@ -209,25 +202,21 @@ def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | N
     return at
 
 
-def _picked(x: V, axis: int, dims: Dims, which: object) -> V:
-    """Pick some of the channels along a dimension, which `dims` take the place of."""
+def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
+    """Pick some of the channels along a dimension, in whose place come `dims`."""
     match x.known[axis]:
         case (Batch(),):
             raise Stuck("picks some of a batch of several maps")
         case (Block(role="bins"), *_):
-            return x.activated((*x.known[:axis], *dims, *x.known[axis + 1 :]))
+            return x.activated(with_dim(x.known, axis, *dims))
         case own if positions(own) or alone(own):
             raise Stuck("picks rows or columns")
     grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
-    return x.part_of((*x.known[:axis], *grouped, *x.known[axis + 1 :]), (axis, which))
+    return x.part_of(with_dim(x.known, axis, *grouped), (axis, which))
 
 
-def flipped(call: Call, x: Value, axes: Collection[int]) -> Value:
-    return sliced(call, x, dict.fromkeys(axes, slice(None, None, -1)))
-
-
-def gathered(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
-    """Gather along a dimension by numbers in a tensor of such `dims`; by others, `which` are not known, channels alone.
+def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
+    """Gather along a dimension by a tensor of such `dims`: its `rows`; where these are not known, channels `which`.
 
     Rows and columns that are no slice must be gathered as some mode pads.
     """
@@ -235,29 +224,28 @@ def gathered(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: 
         x = call.arranger.unsplit(x)
     dim = x.known[axis]
     rows = rows and [row % max(size_of(dim), 1) for row in rows]
-    run = _run_of(rows) if rows and len(dims) < 2 else None
-    if run:
-        x = sliced(call, x, {axis: slice(run.start, run.stop, run.step)})
+    if rows and len(dims) < 2 and (run := _run_of(rows)):
+        x = slice_(call, x, {axis: slice(run.start, run.stop, run.step)})
         return x if dims else squeeze(call, x, [axis])
     if not positions(dim) or not isinstance(x, Map):
-        return _picked(x, axis, dims, tuple(rows) if rows else which)
+        return _pick(x, axis, dims, tuple(rows) if rows else which)
     if not (role := axis_of(dim)) or not rows or len(dims) != 1:
         raise Stuck("gathers from mixed dimensions")
-    return _padded(call, x, role, rows)
+    return _pad_to(call, x, role, rows)
 
 
 def _run_of(rows: Sequence[int]) -> range | None:
-    """Find the run that rows are; None for those in another order.
+    """Return the run that rows are; None for those in another order.
 
     >>> _run_of([1, 3, 5]), _run_of([2]), _run_of([0, 0])
     (range(1, 6, 2), range(2, 3), None)
     """
     steps = {b - a for a, b in pairwise(rows)} or {1}
-    return range(rows[0], rows[-1] + 1, *steps) if rows and len(steps) == 1 and min(steps) > 0 else None
+    return range(rows[0], rows[-1] + 1, *steps) if len(steps) == 1 and min(steps) > 0 else None
 
 
 def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
-    """Join tensors: channels side by side, rows and columns of one map as the padding that they are."""
+    """Concatenate tensors: channels side by side, rows and columns of one map as the padding that they are."""
     if len({len(x.known) for x in values}) > 1:
         raise Stuck("joins tensors of different ranks")
     if not all(is_channels(x.known[axis]) for x in values):
@@ -265,54 +253,56 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     maps = [x for x in values if isinstance(x, Map)]
     spatial = [x for x in maps if not call.trace.pooled[x.at]]
     if any(is_positions(x.known[axis]) for x in spatial):
-        return _positions_joined(call, values, spatial, axis)
+        return _concat_positions(call, values, spatial, axis)
     n = sum(size_of(x.known[axis]) for x in values)
     own = regrouped([x.known[axis] for x in maps], n)
     maps = call.arranger.split_alike(maps)
-    dims = _lined_up(call, maps, axis)
+    dims = with_dim(_line_up(call, maps, axis), axis, own)
     if not maps:
-        return Constant((*dims[:axis], own, *dims[axis + 1 :]))
+        return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
-    joined = maps[0] if len(maps) == 1 else Map(None, layer, split_name=maps[0].split_name)
-    joined = replace(joined, dims=call.arranger.sized((*dims[:axis], own, *dims[axis + 1 :]), layer))
+    first = maps[0] if len(maps) == 1 else Map(None, layer, split_name=maps[0].split_name)
+    joined = replace(first, dims=call.arranger.sized(dims, layer))
     return joined if axis else _in_batch(call, joined, values)
 
 
 def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
-    """Remember which of a batch that was joined of values the image is, or that they are several."""
+    """Mark which of a batch that was joined of values the image is, or that they are several."""
     own = [call.arranger.identity(x) if isinstance(x, Map) else None for x in values]
     counts = [size_of(x.known[0]) for x in values]
     if call.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
         return joined
     if sum(not has_positions(dim) for dim in joined.known) == 1:
         return joined  # one image without a batch, whose first dimension are channels
-    at = next(i for i, seen in enumerate(own) if seen)
+    at = next(i for i, source in enumerate(own) if source)
     single = own.count(None) == len(own) - 1 and counts[at] == 1
     batch = Batch(sum(counts), sum(counts[:at]) if single else None)
     return replace(joined, dims=((batch,), *joined.known[1:]))
 
 
-def _lined_up(call: Call, maps: Sequence[Map], axis: int) -> Dims:
-    return call.lined_up([replace(x, dims=(*x.known[:axis], (), *x.known[axis + 1 :])) for x in maps], axis)
+def _line_up(call: Call, values: Sequence[Value], axis: int) -> Dims:
+    """Broadcast the dimensions of the maps among values, but for the axis that they are joined along."""
+    maps = [replace(x, dims=with_dim(x.known, axis, ())) for x in values if isinstance(x, Map)]
+    return call.lined_up(maps, axis)
 
 
-def _positions_joined(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
+def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
     """Join along rows, columns, or both as one dimension, beside which others may be tokens."""
     roles = {axis_of(x.known[axis]) for x in maps}
     if "" not in roles:
         if len(roles) > 1:
             raise Stuck("puts rows beside columns, as coordinate attention does")
-        _lined_up(call, [x for x in values if isinstance(x, Map)], axis)
-        return _rows_beside(call, values, axis, *roles)
+        _line_up(call, values, axis)
+        return _concat_rows(call, values, axis, *roles)
     if len(maps) > 1 or not call.arranger.follow_tokens:
         return call.join_flattened(maps)
     call.arranger.tokens_added = True
-    ((dim,), sizes) = ([x.known[axis] for x in maps], [size_of(x.known[axis]) for x in values])
-    beside = with_tokens(dim, sum(sizes) - size_of(dim), behind=values[0] is maps[0])
-    return replace(maps[0], dims=(*maps[0].known[:axis], beside, *maps[0].known[axis + 1 :]))
+    (x,) = maps
+    more = sum(size_of(value.known[axis]) for value in values) - size_of(x.known[axis])
+    return replace(x, dims=with_dim(x.known, axis, with_tokens(x.known[axis], more, behind=values[0] is x)))
 
 
-def _rows_beside(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
+def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
     """Join rows of one map, and zeros, along its height or width: a pad, if they are in the order of some mode."""
     rows: list[Row] = []
     bases: dict[tuple[object, ...], Map] = {}
@@ -325,17 +315,16 @@ def _rows_beside(call: Call, values: Sequence[Value], axis: int, role: str) -> M
             continue
         base, runs = call.arranger.rows_of(x.at)
         rows += runs.pop(role, range(n))
-        bases[base, *sorted(runs.items(), key=str)] = replace(
-            x, layer=call.arranger.crop(call.name("slice"), base, runs) if runs else base
-        )
+        layer = call.arranger.crop(call.name("slice"), base, runs) if runs else base
+        bases[base, *sorted(runs.items(), key=str)] = replace(x, layer=layer)
     if len(bases) > 1:
         raise Stuck("puts maps beside each other")
     (x,) = bases.values()
-    return _padded(call, x, role, rows)
+    return _pad_to(call, x, role, rows)
 
 
-def _padded(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
-    """Pad a map so that its rows (or columns) are `rows` of it, which must be how some mode pads, or roll it."""
+def _pad_to(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
+    """Pad or roll a map so that its rows (or columns) are `rows` of it, which must be how some mode pads."""
     arranger = call.arranger
     x = arranger.unsplit(x)
     n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
@@ -343,13 +332,13 @@ def _padded(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
         layer = arranger.roll(call.name("pad"), x.at, {role: -rows[0]})
         return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
     before, mode = mode_of(rows, n)
-    ops: dict[str, Op] = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
+    ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
     return arranger.lay(call.name("pad"), "pad", x, ops)
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
-    """Find how many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
+    """Return how many of `rows` are before the `n` rows themselves, and the mode in which those around are padding.
 
     >>> mode_of([2, 0, 1, 2, 0], 3)
     (1, 'circular')
@@ -365,8 +354,8 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
     raise Stuck("joins rows of a map in an order that no padding has")
 
 
-def rolled(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
-    """Roll rows and columns by so many, those at the end to the front; of channels it is others' turn."""
+def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
+    """Roll rows and columns by so many, those at the end to the front; rolled channels are channels all the same."""
     shifts = {axis: n for axis, n in shifts.items() if has_positions(x.known[axis])}
     if has_parts(x.known) or not all(axis_of(x.known[axis]) for axis in shifts):
         raise Stuck("rolls what is not rows and columns")
@@ -375,17 +364,17 @@ def rolled(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
 
 
 def depth_to_space(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
-    """Put channels of an image in blocks of rows and columns: an upsampling by nearest, as far as paths go."""
-    ops: dict[str, Op] = {role: Resize(scale=Fraction(block)) for role in roles}
-    return _with_channels(call.arranger.lay(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
+    """Move channels of an image into blocks of rows and columns: an upsampling by nearest, as far as paths go."""
+    ops = {role: Resize(scale=Fraction(block)) for role in roles}
+    return _times_channels(call.arranger.lay(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
 
 
 def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
     layer = call.arranger.space_to_depth(call.name("merge"), x.at, dict.fromkeys(roles, block))
-    return _with_channels(Map(call.arranger.sized(x.known, layer), layer), Fraction(block ** len(roles)))
+    return _times_channels(Map(call.arranger.sized(x.known, layer), layer), Fraction(block ** len(roles)))
 
 
-def _with_channels(x: Map, times: Fraction) -> Map:
-    """Give an image as many times the channels, which are before its rows and columns."""
+def _times_channels(x: Map, times: Fraction) -> Map:
+    """Multiply the number of channels, which are before rows and columns."""
     at = next(i for i, dim in enumerate(x.known) if positions(dim)) - 1
-    return replace(x, dims=(*x.known[:at], plain(max(int(size_of(x.known[at]) * times), 1)), *x.known[at + 1 :]))
+    return replace(x, dims=with_dim(x.known, at, plain(max(int(size_of(x.known[at]) * times), 1))))

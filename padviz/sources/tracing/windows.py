@@ -1,7 +1,7 @@
 """Windows over the last dimensions of a tensor: convolutions, pools, pads, crops and resizes of any framework.
 
-Operations are given one for each of these dimensions. Those that are rows and columns become a layer; of channels each
-position reads its own, so that paths pass what slides along these by.
+There is one operation for each of these dimensions. Those of rows and columns become a layer; each position reads its
+own channels, so that windows along these are none to paths.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from padviz.axis.operations import Adaptive, Op, Same, Transposed, Window, out_size, sized
 from padviz.axis.resize import Resize
@@ -17,13 +17,12 @@ from padviz.network.layer import POOLS, Channels, Kind
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
 from padviz.sources.tracing.axis_labels import (
     Axis,
-    Dims,
+    Runs,
     alone,
     axis_of,
     has_parts,
     has_places,
     has_positions,
-    in_runs,
     is_channels,
     is_flattened,
     is_image,
@@ -33,10 +32,11 @@ from padviz.sources.tracing.axis_labels import (
     regrouped,
     shape_of,
     size_of,
+    with_dim,
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.mixing import joined_inside
+from padviz.sources.tracing.mixing import pool_inside
 from padviz.sources.tracing.products import dense, over
 
 Ops = Sequence[Op | None]
@@ -52,7 +52,7 @@ STYLES = {
 
 
 def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
-    """Arrange a map so that its last dimensions are rows and columns, and say which of them is which."""
+    """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
     x = call.arranger.unsplit(x)
     first = len(x.known) - rank
     if not isinstance(x, Map):
@@ -77,88 +77,79 @@ def conv(
     call: Call, x: Value, ops: Sequence[Window | Transposed], into: int, out: int, groups: int = 1,
     weight: Value | None = None, bias: Value | None = None, own_pad: str = "",
 ) -> Result:  # fmt: skip
-    """Convolve, or the transposed of that; a kernel that is computed from the image is a gate.
+    """Lay a convolution, or a transposed one; a kernel that is computed from the image is a gate.
 
     A pad that is called `own_pad` is the convolution's own.
     """
-    return with_kernel(call, lambda: _conv(call, x, ops, (into, out, groups), own_pad), weight, bias)
+    rank = len(ops)
+
+    def with_channels(x: Map) -> Map:
+        return replace(x, dims=(*x.known[: -rank - 1], plain(out), *x.known[-rank:]))
+
+    def laid() -> Map:
+        # what becomes further images of a batch on the way is groups of channels
+        batch, rest = divmod(prod(map(size_of, x.known[: -rank - 1])), call.arranger.batch)
+        channels = None
+        if not rest and min(batch, into, out, groups) > 0 and not into % groups and not out % groups:
+            channels = Channels(batch * into, batch * out, batch * groups)
+        if any(isinstance(op, Transposed) for op in ops):
+            return with_channels(lay(call, "convtranspose", x, ops, channels))
+        if isinstance(x, Map) and all(op == Window(1) for op in ops):
+            line = rank < len(call.trace.axes) and is_flattened(x.known[-rank:])
+            if line or not is_image(in_places(x.known), rank):
+                return cast("Map", dense(call, x, out, axis=-rank - 1))
+        if (inside := _conv_in_windows(call, x, ops)) is not None:
+            return with_channels(inside)
+        if (among := _among_channels(call, "conv", x, ops, out, into == out == groups)) is not None:
+            return among
+        picture, roles = image(call, x, rank)
+        windows = dict(zip(roles, ops, strict=True))
+        pad = call.trace.layers[picture.at]
+        if own_pad and pad.name == own_pad:
+            for role, rows in zip(call.trace.axes, pad.ops, strict=True):
+                if isinstance(op := windows.get(role), Window) and isinstance(rows, Window):
+                    windows[role] = replace(op, padding=rows.padding, mode=rows.mode)
+            picture = replace(picture, layer=pad.inputs[0])
+        return with_channels(call.arranger.lay(call.name(), "conv", picture, windows, channels))
+
+    return with_kernel(call, laid, weight, bias)
 
 
-def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], counts: tuple[int, int, int], own_pad: str) -> Map:
-    rank, (into, out, groups) = len(ops), counts
-    channels = _channels(call, x, rank, *counts)
-    if any(isinstance(op, Transposed) for op in ops):
-        return with_channels(lay(call, "convtranspose", x, ops, channels=channels), rank, out)
-    if isinstance(x, Map) and all(op == Window(1) for op in ops) and not _is_picture(call, x, rank):
-        return cast("Map", dense(call, x, out, axis=-rank - 1))
-    if (asking := _asking(call, x, ops)) is not None:
-        return with_channels(asking, rank, out)
-    if (among := _among_channels(call, "conv", x, ops, out, into == out == groups)) is not None:
-        return among
-    picture, roles = image(call, x, rank)
-    windows: dict[str, Any] = dict(zip(roles, ops, strict=True))
-    pad = call.trace.layers[picture.at]
-    if own_pad and pad.name == own_pad:
-        rows: dict[str, Any] = dict(zip(call.trace.axes, pad.ops, strict=True))
-        windows = {role: replace(op, padding=rows[role].padding, mode=rows[role].mode) for role, op in windows.items()}
-        picture = replace(picture, layer=pad.inputs[0])
-    laid = call.arranger.lay(call.name(), "conv", picture, windows, channels=channels)
-    return with_channels(laid, rank, out)
-
-
-def _channels(call: Call, x: Value, rank: int, into: int, out: int, groups: int) -> Channels | None:
-    """Count the channels of a convolution for each image; None where they make no sense.
-
-    What becomes further images of a batch on the way is groups of channels.
-    """
-    batch, rest = divmod(prod(map(size_of, x.known[: -rank - 1])), call.arranger.batch)
-    if rest or min(batch, into, out, groups) < 1 or into % groups or out % groups:
-        return None
-    return Channels(batch * into, batch * out, batch * groups)
-
-
-def with_channels(x: Map, rank: int, n: int) -> Map:
-    return replace(x, dims=(*x.known[: -rank - 1], plain(n), *x.known[-rank:]))
-
-
-def _is_picture(call: Call, x: Map, rank: int) -> bool:
-    """Tell whether the last dimensions of a map are an image once it is settled, or ought to be."""
-    line = rank < len(call.trace.axes) and is_flattened(x.known[-rank:])
-    return is_image(in_places(x.known), rank) and not line
-
-
-def _asking(call: Call, x: Value, ops: Ops) -> Map | None:
-    """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
+def _inner_axes(x: Value, ops: Ops) -> list[tuple[Axis, Op]] | None:
+    """Pair operations with the innermost parts of split axes; None unless each is over one, and each alone."""
     own = [alone(dim) for dim in x.known[-len(ops) :]]
-    kept = (
-        isinstance(part, Axis) and op and part.inner and part.step == 1 and sized(op, part.size) == part.size
-        for part, op in zip(own, ops, strict=True)
-    )  # fmt: skip
-    if not isinstance(x, Map) or not all(kept) or has_positions(x.known[-len(ops) - 1]):
+    pairs = [(part, op) for part, op in zip(own, ops, strict=True) if isinstance(part, Axis) and op]
+    inner = all(part.inner and part.step == 1 for part, _ in pairs)
+    return pairs if inner and len(pairs) == len(ops) and not has_positions(x.known[-len(ops) - 1]) else None
+
+
+def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
+    """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
+    inner = _inner_axes(x, ops)
+    if not isinstance(x, Map) or inner is None or any(sized(op, part.size) != part.size for part, op in inner):
         return None
     layer = call.broken("convolves inside of windows, each padded by itself").at
     call.trace.asking[layer] = x.at
     return replace(x, layer=layer, part=())
 
 
-def _inside(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
-    """Lay what joins neighbours by so many, inside of the windows that an image is split into; None for all else."""
-    own = [alone(dim) for dim in x.known[-len(ops) :]]
-    split = {
-        part.role: op.kernel
-        for part, op in zip(own, ops, strict=True)
-        if isinstance(part, Axis) and part.inner and part.step == 1 and isinstance(op, Window)
-        and op == Window(op.kernel, op.kernel) and part.size % op.kernel == 0
-    }  # fmt: skip
-    if not isinstance(x, Map) or len(split) < len(ops) or has_positions(x.known[-len(ops) - 1]):
+def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
+    """Pool by so many neighbours inside of the windows that an image is split into; None for all else."""
+    inner = _inner_axes(x, ops)
+    if not isinstance(x, Map) or inner is None:
         return None
-    return joined_inside(call.arranger, call.name(), kind, x, split)
+    if not all(isinstance(op, Window) and op == Window(op.kernel, op.kernel) for _, op in inner):
+        return None
+    pools = {part.role: op.kernel for part, op in inner if isinstance(op, Window)}
+    if len(pools) < len(ops) or any(part.size % pools[part.role] for part, _ in inner):
+        return None
+    return pool_inside(call.arranger, call.name(), kind, x, pools)
 
 
 def _among_channels(
     call: Call, kind: Kind, x: Value, ops: Ops, out: int | None = None, each_alone: bool = True
 ) -> Map | None:
-    """Lay windows of which some slide along channels: of a position each reads what is there alone.
+    """Lay windows of which some slide along channels: each position reads its own of these.
 
     None where none does, and where positions are among what is mixed: the dimension before, unless the windows take
     `each_alone` of that, as pools and depthwise convolutions do.
@@ -171,16 +162,18 @@ def _among_channels(
     if not isinstance(x, Map) or not all(map(is_channels, among)):
         return None
     if (call.trace.pooled[x.at] and kind not in POOLS) or any(getattr(op, "stride", 1) < 1 for op in ops):
-        return None  # of a vector an image is made first; and what makes no sense is refused as a layer
+        return None  # an image is made of a vector first; a stride below 1 is refused as a layer
     if not any(size_of(dim) > 1 for dim in among) or (has_positions(before) and not each_alone):
         return None
     windows = {role: op for _, role, op in each if role and op}
-    laid = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
-    x = call.arranger.lay(call.name(), kind, x, windows) if laid else x
+    is_layer = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
+    x = call.arranger.lay(call.name(), kind, x, windows) if is_layer else x
     pairs = zip(x.known[-len(ops) :], each, strict=True)
     dims = [dim if role or not op else plain(out_size(op, size_of(dim))) for dim, (_, role, op) in pairs]
     known = (*rest, before if out is None or has_positions(before) else plain(out), *dims)
-    return replace(x, dims=known) if laid else x.activated(known) if out is None else x.part_of(known, call.part)
+    if is_layer:
+        return replace(x, dims=known)
+    return x.activated(known) if out is None else x.part_of(known, call.part)
 
 
 def _is_idle(op: Op | None) -> bool:
@@ -188,7 +181,7 @@ def _is_idle(op: Op | None) -> bool:
 
 
 def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 0, upper: bool = True) -> Transposed:
-    """Make a transposed convolution that loses so many rows of all that it makes, as SAME says: the odd one at the end.
+    """Return a transposed convolution of which so many rows are `lost`, as SAME has it: the odd one at the end.
 
     >>> transposed(3, 2, 1, lost=1)
     Transposed(kernel=3, stride=2, dilation=1, padding=(0, 1), output_padding=0)
@@ -199,22 +192,17 @@ def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 
 
 
 def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
-    """Pool by windows; those of a line of flattened positions are runs of it."""
+    """Pool by windows; those of a line of flattened positions must be runs of it, of more than one row maybe."""
     if len(ops) == 1 < len(call.trace.axes) and is_flattened(x.known[-1:]):
-        return _in_runs(x, ops[0])
-    if (found := _inside(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
+        line, run = x.known[-1], ops[0].kernel
+        if ops[0] != Window(run, run) or is_mixed(line) or has_parts(x.known):
+            raise Stuck("pools flattened positions, not by runs of all of them")
+        if size_of(line) % run:
+            raise Stuck("pools runs of positions, and leaves some out")
+        return replace(x, dims=with_dim(x.known, len(x.known) - 1, (Runs(size_of(line) // run, line),)))
+    if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
     return image(call, x, len(ops))[0].activated(x.dims) if all(map(_is_idle, ops)) else lay(call, kind, x, ops)
-
-
-def _in_runs(x: Value, window: Window) -> Value:
-    """Pool runs of positions that are one dimension, all of them: more than one row may be in a run."""
-    *dims, line = x.known
-    if window != Window(window.kernel, window.kernel) or is_mixed(line) or has_parts(x.known):
-        raise Stuck("pools flattened positions, not by runs of all of them")
-    if size_of(line) % window.kernel:
-        raise Stuck("pools runs of positions, and leaves some out")
-    return replace(x, dims=(*dims, in_runs(line, window.kernel)))
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
@@ -232,48 +220,37 @@ def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Result:
 
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Result:
-    """Pad, or crop, some dimensions, counted from the front; what is not rows and columns gets other channels."""
+    """Pad, or crop, some dimensions, counted from the front; those that are no rows and columns get other channels."""
     x = call.arranger.unsplit(x)
-    if call.arranger.follow_tokens and (beside := _tokens_of_zeros(x, rows)):
-        call.arranger.tokens_added = True
-        return replace(x, dims=beside)
+    ends = {at: op.padding for at, op in rows.items() if not isinstance(op.padding, str)}
+    padded = [at for at, amounts in ends.items() if any(amounts)]
+    if call.arranger.follow_tokens and len(padded) == 1:
+        (at,) = padded
+        if 0 in ends[at] and is_flattened(x.known[at : at + 1]) and not is_mixed(x.known[at]):
+            call.arranger.tokens_added = True
+            beside = with_tokens(x.known[at], sum(ends[at]), behind=ends[at][1] > 0)
+            return replace(x, dims=with_dim(x.known, at, beside))
     ops = dict.fromkeys(call.trace.axes, Window(1, mode=mode))
     dims, own = [*x.known], {at: _role(call, x, at) for at in rows}
     for at, op in rows.items():
         if own[at]:
             ops[own[at]] = op
         else:
-            dims[at] = regrouped([dims[at]], max(size_of(dims[at]) + sum(_ends(op)), 0))
+            dims[at] = regrouped([dims[at]], max(size_of(dims[at]) + sum(ends[at]), 0))
+    x = replace(x, dims=tuple(dims))
     if rows and not any(own.values()):
-        return replace(x, dims=tuple(dims))
-    ends = [n for op in ops.values() for n in _ends(op)]
+        return x
+    amounts = [n for at in rows if own[at] for n in ends[at]] or [0]
     name = call.name("pad")
     with call.trace.made_by(name):
-        kind: Kind = "crop" if max(ends) <= 0 > min(ends) else "pad"
-        return call.arranger.lay(name, kind, replace(x, dims=tuple(dims)), ops)
-
-
-def _ends(op: Window) -> tuple[int, int]:
-    assert not isinstance(op.padding, str)
-    return op.padding
+        return call.arranger.lay(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
 
 
 def _role(call: Call, x: Value, at: int) -> str:
-    """Find the axis that a dimension is, which must be no mixture; "" for channels."""
+    """Return the axis that a dimension is, which must be no mixture; "" for channels."""
     dim, roles = x.known[at], [*call.trace.axes]
     if not positions(dim) and not alone(dim):
         return roles[at - 2] if size_of(dim) == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
     if not (role := axis_of(dim)):
         raise Stuck("pads what is not rows and columns")
     return role
-
-
-def _tokens_of_zeros(x: Value, rows: Mapping[int, Window]) -> Dims | None:
-    """Put zeros in front of positions that are one dimension, or behind them, as tokens; None for other pads."""
-    padded = {at: _ends(op) for at, op in rows.items() if any(_ends(op))}
-    if len(padded) != 1:
-        return None
-    (at, (before, after)) = padded.popitem()
-    if (before and after) or not is_flattened(x.known[at : at + 1]) or is_mixed(x.known[at]):
-        return None
-    return (*x.known[:at], with_tokens(x.known[at], before + after, behind=after > 0), *x.known[at + 1 :])
