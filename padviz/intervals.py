@@ -1,4 +1,4 @@
-"""Figures with their 95 % intervals over images: shares, means, what resampled images give, and differences."""
+"""Figures with 95 % intervals over images: shares, means, figures of resampled images, and differences."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 Z = 1.959964  # standard deviations of a normal distribution that hold 95 %
 RESAMPLES = 300  # of the images
-IMAGES = 10  # below, an interval of 95 % holds the truth in 82 to 85 % of cases
-LONE = 0.25  # pretended exceptions, all in one image: a share near 0 or 1 hardly shows how alike objects are
-SKEWED, WIDER = 1.2, 0.5  # times the skewness of few images, which falls short of that of long tails: simulated
+IMAGES = 10  # below, a 95 % interval would cover the truth in only 82 to 85 % of cases
+LONE = 0.25  # pseudo-exceptions, all in one image: a share near 0 or 1 hardly shows the correlation of objects
+SKEWED, WIDER = 1.2, 0.5  # corrections, from simulations: few images show less skewness than long tails have
 FEW = 20  # objects, below which a share or a precision has no interval
 LEAST_AGREEMENT, MOST_ALIKE = 0.05, 0.9999  # of two halves of the images, and of two maps
 Scale = Literal["share", "correlation"]
 
 
 class Estimate(NamedTuple):
-    """A figure and its 95 % interval; all None where nothing was counted, the ends where too little was."""
+    """A figure and its 95 % interval; all None if nothing was counted, the ends None if too little was."""
 
     value: float | None
     low: float | None
@@ -27,10 +27,10 @@ class Estimate(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A figure, and how each image, or each resample of the images, moves it: two of the same images go together."""
+    """A figure, and the effect of each image or resample on it, by which figures of the same images are correlated."""
 
     figure: Estimate
-    moves: NDArray[Any]
+    moves: NDArray[np.float64]
 
 
 NOTHING = Estimate(None, None, None)
@@ -47,10 +47,10 @@ def t_of(images: float) -> float:
 
 
 def share(hits: NDArray[Any], counts: NDArray[Any], least: int = FEW) -> Measured:
-    """Measure the share of hits, counted by image, with Wilson's interval.
+    """Return the share of hits, counted by image, with Wilson's interval.
 
-    Objects of one image may be alike: the share varies `effect` times as much as it would if they were not, so they
-    count as n / effect objects. Where all are hits, or none is, each image counts as one.
+    Objects of one image may be correlated: the share varies `effect` times as much as with independent ones, so they
+    count as n / effect objects. If all are hits, or none, each image counts as one object.
 
     >>> share(np.full(20, 1), np.full(20, 1)).figure.low.__round__(3)
     0.839
@@ -72,10 +72,10 @@ def share(hits: NDArray[Any], counts: NDArray[Any], least: int = FEW) -> Measure
 
 
 def mean(values: NDArray[Any], images: NDArray[np.int64]) -> Measured:
-    """Average values of crops, with an interval over their images.
+    """Return the mean of values of crops, with an interval over their images.
 
-    Skewed values, as divergences are, make the mean and its standard error go together: t is corrected for that (Hall,
-    1992, "On the removal of skewness by transformation"). Images that show some skewness hide more, so t is also wider.
+    Skewed values, such as divergences, correlate the mean with its standard error: t is corrected for that (Hall, 1992,
+    "On the removal of skewness by transformation"). Few images show only part of the skewness, so t is also wider.
 
     >>> mean(np.tile([0.0, 1.0], 50), np.arange(100)).figure.low.__round__(2)
     0.4
@@ -92,19 +92,19 @@ def mean(values: NDArray[Any], images: NDArray[np.int64]) -> Measured:
     seen = float((moves**3).mean() / spread**3 / count**0.5)
     skew, t = SKEWED * seen, t_of(count) * (1 + WIDER * abs(seen))
 
-    def turned(t: float) -> float:
+    def corrected(t: float) -> float:
         return 3 / skew * (np.cbrt(1 + skew * (t - skew / 6)) - 1) if abs(skew) > 1e-6 else t
 
-    return Measured(Estimate(value, float(value - turned(t) * error), float(value - turned(-t) * error)), moves)
+    return Measured(Estimate(value, float(value - corrected(t) * error), float(value - corrected(-t) * error)), moves)
 
 
-def resampled(images: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Draw random halves of the images, (1 + resamples, images) of 0 and 1, below a first row that has them all.
+def half_samples(images: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return weights of 0 and 1, (1 + resamples, images): a first row with all images, then random halves of them.
 
-    A figure of a half, less that of all images, spreads as much as the figure does from one set of images to another,
-    and is off as much (delete-half jackknife: Shao and Wu, 1989). Other than in a bootstrap no image counts twice.
+    The figure of a half minus that of all images varies as much, and is as biased, as the figure from one set of images
+    to another (delete-half jackknife: Shao and Wu, 1989). Unlike in a bootstrap, no image counts twice.
 
-    >>> resampled(9).sum(axis=1)[:3].tolist()
+    >>> half_samples(9).sum(axis=1)[:3].tolist()
     [9, 4, 4]
     """
     random, drawn = np.random.default_rng(seed), np.zeros((1 + RESAMPLES, images), np.uint8)
@@ -114,18 +114,18 @@ def resampled(images: int, seed: int = 0) -> NDArray[np.uint8]:
     return drawn
 
 
-Turn = Callable[[Any], Any]
-SCALES: dict[Scale, tuple[Turn, Turn]] = {
+Transform = Callable[[Any], Any]
+SCALES: dict[Scale, tuple[Transform, Transform]] = {  # to a scale of even variance, and back
     "share": (lambda x: -np.log(1.01 - x), lambda y: np.clip(1.01 - np.exp(-y), 0, 1)),
     "correlation": (lambda x: np.arctanh(np.clip(x, -1 + 1e-9, 1 - 1e-9)), np.tanh),
 }
 
 
-def mirrored(values: NDArray[Any], images: int, scale: Scale) -> Measured:
-    """Give the first of some figures an interval, of those of halves of the images, on a scale that evens them out.
+def interval_of_halves(values: NDArray[Any], images: int, scale: Scale) -> Measured:
+    """Return the first of some figures with an interval computed from the others, those of halves of the images.
 
-    Halves are off from the figure as the figure is from that of many images, so the interval is mirrored about it. It
-    never leaves out the figure itself.
+    Halves deviate from the figure as it does from that of many images, so the interval is mirrored about the figure. It
+    always includes the figure.
     """
     value, others = float(values[0]), values[1:][~np.isnan(values[1:])]
     moves = np.where(np.isnan(values[1:]), 0, values[1:] - value)
@@ -139,12 +139,14 @@ def mirrored(values: NDArray[Any], images: int, scale: Scale) -> Measured:
     return Measured(Estimate(value, min(low, value), max(high, value)), moves)
 
 
-def halved(value: float, halves: NDArray[Any], images: int, agreement: float = 1, fisher: bool = False) -> Estimate:
-    """Give a figure of a mean map an interval, from those (2, resamples) of halves of the images.
+def interval_of_map(
+    value: float, halves: NDArray[Any], images: int, agreement: float = 1, fisher: bool = False
+) -> Estimate:
+    """Return a figure of a mean map with an interval, from the figures (2, resamples) of halves of the images.
 
-    Noise makes a correlation too low where images are few. How alike the maps of two halves are, their `agreement`,
-    says how much (Spearman, 1904): both ends of a correlation are corrected for that, of other figures the upper end
-    alone, as simulated. The interval never leaves out the figure itself.
+    With few images, noise lowers correlations. The correlation of the maps of two halves, their `agreement`, tells by
+    how much (Spearman, 1904): both ends of a correlation are corrected, and of other figures, as simulated, only the
+    upper end. The interval always includes the figure.
     """
     if images < IMAGES:
         return Estimate(value, None, None)
@@ -161,8 +163,8 @@ def halved(value: float, halves: NDArray[Any], images: int, agreement: float = 1
     return Estimate(value, float(min(low, value)), float(max(high, value)))
 
 
-def apart(one: Measured, other: Measured) -> Estimate:
-    """Subtract one figure from another, with the interval that their own give (MOVER: Zou and Donner, 2008)."""
+def difference_of(one: Measured, other: Measured) -> Estimate:
+    """Return the difference of two figures, with an interval computed from theirs (MOVER: Zou and Donner, 2008)."""
     (a, low, high), (b, least, most) = one.figure, other.figure
     if a is None or b is None:
         return NOTHING
@@ -177,10 +179,10 @@ def apart(one: Measured, other: Measured) -> Estimate:
     return Estimate(a - b, a - b - reach(a - low, most - b), a - b + reach(high - a, b - least))
 
 
-def measurable(figure: Estimate) -> bool:
-    """Whether a difference has an interval that excludes 0.
+def excludes_zero(figure: Estimate) -> bool:
+    """Whether a figure has an interval that excludes 0.
 
-    >>> measurable(Estimate(0.1, 0.02, 0.2)), measurable(Estimate(0.1, -0.02, 0.2)), measurable(Estimate(1, None, None))
-    (True, False, False)
+    >>> [excludes_zero(Estimate(0.1, *ends)) for ends in ((0.02, 0.2), (-0.02, 0.2), (None, None))]
+    [True, False, False]
     """
     return figure.low is not None and figure.high is not None and not figure.low <= 0 <= figure.high

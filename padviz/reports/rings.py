@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from padviz.counting.shares.summary import percent
-from padviz.intervals import FEW, IMAGES, Estimate, measurable
+from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero
 from padviz.network.network import in_words
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
@@ -313,8 +313,8 @@ def finding(scored: Rings | Bands) -> str:
     if any(apart.low is None for *_, apart in known.values()):
         few = f"fewer than {FEW} {_counted(scored)} or {IMAGES} images"
         return f"Too little to compare: the outermost or the innermost ring has {few}."
-    lower = [name for name, (*_, apart) in known.items() if measurable(apart) and (apart.value or 0) < 0]
-    higher = [name for name, (*_, apart) in known.items() if measurable(apart) and (apart.value or 0) > 0]
+    lower = [name for name, (*_, apart) in known.items() if excludes_zero(apart) and (apart.value or 0) < 0]
+    higher = [name for name, (*_, apart) in known.items() if excludes_zero(apart) and (apart.value or 0) > 0]
     same = [name for name in known if name not in lower + higher]
     parts = [_differ(names, word, known) for names, word in ((lower, "lower"), (higher, "higher")) if names]
     if same:
@@ -359,7 +359,7 @@ def _percent(scored: Rings | Bands, k: int) -> str:
 
 def by_chance(apart: Estimate) -> bool:
     """Tell whether an interval has 0."""
-    return apart.low is not None and not measurable(apart)
+    return apart.low is not None and not excludes_zero(apart)
 
 
 def _figures(scored: Rings | Bands) -> tuple[str, list[Estimate]]:

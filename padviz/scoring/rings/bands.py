@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.intervals import Estimate, Measured, apart, mirrored, resampled, share
+from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves, share
 from padviz.scoring.rings.regions import (
     GRID,
     SIDES,
@@ -130,13 +130,13 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
 def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Bands:
     """Measure a segmenter's intersection over union in each ring, the mean over the classes that are there."""
     bounds, images = spans(ring_ends(rings, pixels), not pixels), len(masks.rings.true)
-    weights = resampled(images, seed).astype(float)
+    weights = half_samples(images, seed).astype(float)
 
     def figure(counts: Counts, at: Sequence[int]) -> tuple[int, Measured]:
         alike, true, made = (each[:, at].sum(axis=1) for each in counts)
         there = true.sum(axis=1)
         ious = mean_iou(weights @ alike, weights @ true, weights @ made)
-        return int(there.sum()), mirrored(ious, images_for_interval(there), "share")
+        return int(there.sum()), interval_of_halves(ious, images_for_interval(there), "share")
 
     values = [None if np.isnan(each) else float(each) for each in mean_iou(*masks.cells)]
     cells = [values[k : k + GRID] for k in range(0, GRID**2, GRID)]
@@ -169,7 +169,7 @@ def _bands(
         return of_sides(sides)[1]
 
     rings = tuple(Band(*ends, count, each.figure) for ends, (count, each) in zip(bounds, found, strict=True))
-    difference = apart(found[0][1], found[-1][1])
+    difference = difference_of(found[0][1], found[-1][1])
     by_side = {name: Side(count, each.figure) for k, name in enumerate(SIDES) for count, each in [of_sides([k])]}
     odd = standout(of, abs(difference.value or 0))
     unit = "share" if bounds[-1][1] else "px"

@@ -10,7 +10,7 @@ import numpy as np
 
 from padviz.counting.count import coverage, usage
 from padviz.errors import OptionError
-from padviz.intervals import Estimate, Measured, apart, mirrored, resampled
+from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
 from padviz.network.targets import weighing
 from padviz.scoring.matching import match
@@ -144,7 +144,7 @@ def rings_of(
         ends = merge_small(ends, depths(scenes.objects, scenes.sizes, share)[~scenes.objects.crowd])
     scored, bounds = _score(scenes, ends, share, ious, seed), spans(ends, share)
     measured = [_measure(scored, k, ious) for k in range(len(bounds))]
-    differences = {name: apart(measured[0][name], measured[-1][name]) for name in measured[0]}
+    differences = {name: difference_of(measured[0][name], measured[-1][name]) for name in measured[0]}
     recall_apart = differences.pop("recall")
     # Padding on one side would show in the outermost ring.
     outermost = scored.rings == 0
@@ -191,7 +191,7 @@ def _score(scenes: Scenes, ends: Sequence[float], share: bool, ious: Sequence[fl
         np.searchsorted(ends, depths(boxes, scenes.sizes, share), side="right")
         for boxes in (scenes.objects, scenes.detections)
     )
-    return Scored(scenes, thresholds, matches, rings, detection_rings, resampled(len(scenes.sizes), seed))
+    return Scored(scenes, thresholds, matches, rings, detection_rings, half_samples(len(scenes.sizes), seed))
 
 
 def _measure(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measured]:
@@ -200,7 +200,7 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measure
     figures = {f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}
     figures["mean"] = np.mean([values[t] for t in COCO], axis=0)
     images = images_for_interval(scored.by_image((scored.rings == k) & scored.real))
-    aps = {name: mirrored(each, images, "share") for name, each in figures.items()}
+    aps = {name: interval_of_halves(each, images, "share") for name, each in figures.items()}
     return {"recall": scored.share(scored.rings == k), **aps}
 
 
@@ -266,4 +266,4 @@ def _correlation(scored: Scored, values: Floats) -> Estimate:
     n, x, y, xx, yy, xy = (scored.weights @ by_image).T
     with np.errstate(invalid="ignore", divide="ignore"):
         together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-    return mirrored(together, images_for_interval(by_image[:, 0]), "correlation").figure
+    return interval_of_halves(together, images_for_interval(by_image[:, 0]), "correlation").figure

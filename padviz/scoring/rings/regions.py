@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
-from padviz.intervals import FEW, Estimate, Measured, apart, measurable
+from padviz.intervals import FEW, Estimate, Measured, difference_of, excludes_zero
 from padviz.scoring.scenes import Floats, Ints
 
 MOST = 12  # rings, of which the outermost is a thousandth as wide as the innermost
@@ -129,8 +129,8 @@ def standout(of: OfSides, least: float) -> Standout | None:
     order = np.argsort(values, kind="stable")
     cut = int(np.argmax(np.diff(np.array(values)[order]))) + 1
     odd, others = sorted((sorted(order[:cut].tolist()), sorted(order[cut:].tolist())), key=len)
-    sure = all(measurable(apart(figures[a], figures[b])) for a, b in product(odd, others))
-    difference = apart(of(odd), of(others))
+    sure = all(excludes_zero(difference_of(figures[a], figures[b])) for a, b in product(odd, others))
+    difference = difference_of(of(odd), of(others))
     if not sure or abs(difference.value or 0) <= least:
         return None
     return Standout(tuple(SIDES[k] for k in odd), difference)
@@ -138,4 +138,4 @@ def standout(of: OfSides, least: float) -> Standout | None:
 
 def compare_opposite(of: OfSides) -> dict[str, Estimate]:
     """Subtract the right side from the left one, and the bottom from the top."""
-    return {f"{a}_{b}": apart(of([SIDES.index(a)]), of([SIDES.index(b)])) for a, b in OPPOSITE}
+    return {f"{a}_{b}": difference_of(of([SIDES.index(a)]), of([SIDES.index(b)])) for a, b in OPPOSITE}

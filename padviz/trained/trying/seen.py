@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.unfinished import Unfinished
-from padviz.intervals import Estimate, halved, resampled
+from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.trained.sessions.running import Images, Runner, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
@@ -207,18 +207,18 @@ def estimates(
         means: Array = np.sqrt(drawn @ sums / np.maximum(drawn @ np.bincount(at), 1)[:, None])
         return means
 
-    drawn = resampled(count).astype(float)
+    drawn = half_samples(count).astype(float)
     own, one, other = maps(drawn), maps(drawn[1:]), maps(1 - drawn[1:])
     ranked = np.array([[_centred(seen) for seen in half] for half in (one, other)])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
     whole, by = _centred(own[0]), [_centred(usage), _centred(distance)]
     found = [
-        halved(float(whole @ each), ranked @ each, count, agreement, fisher)
+        interval_of_map(float(whole @ each), ranked @ each, count, agreement, fisher)
         for each, fisher in ((by[0], True), (by[1], True), (by[0] - by[1], False))
     ]
     whole_edge = edge_of(own[0].reshape(usage.shape))
     edges = np.array([[edge_of(seen.reshape(usage.shape)) for seen in half] for half in (one, other)])
-    of_log = halved(float(np.log(max(whole_edge, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
+    of_log = interval_of_map(float(np.log(max(whole_edge, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
     edge = Estimate(whole_edge, *(None if end is None else float(np.exp(end)) for end in of_log[1:]))
     return own[0].reshape(usage.shape), found[0], found[1], found[2], edge
 
