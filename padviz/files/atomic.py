@@ -1,7 +1,7 @@
-"""Files are written aside, in a folder of padviz's own beside them, and moved when they are whole.
+"""Atomic writes: files are written in a temporary folder beside their place, and moved there when complete.
 
-Such a folder holds a mark that is locked as long as its process lives. What a killed process left is told by that
-mark, and removed when something is next written beside it.
+Such a folder holds a mark that is locked as long as its process lives. The leftovers of a killed process are recognised
+by that mark, and removed when another file is written beside them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from padviz.errors import OptionError
 
 PREFIX = ".padviz-"
 MARK, MARKED = "padviz.lock", b"Files that padviz is writing. If it does not run, this folder can be removed.\n"
-LOCK = ".padviz.lock"  # of a whole folder; it is empty, and there only while somebody moves files
+LOCK = ".padviz.lock"  # of a whole folder; empty, and present only while files are moved
 NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path of the same name, and move it to `path` if the block ends well.
+    """Yield a temporary path of the same name, and move it to `path` if the block succeeds.
 
     Raises
     ------
     OptionError
-        If the folder cannot be written to, or something that is no file is in the way.
+        If the folder cannot be written to, or `path` exists and is not a file.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """Open a folder inside `folder` for files while they are written; it is gone in the end."""
+    """Yield a folder inside `folder` for files while they are written, and remove it in the end."""
     stage, descriptor = _marked(folder)
     try:
         yield stage
@@ -62,7 +62,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what `staged` made in `folder` for processes that were killed; links are never followed."""
+    """Remove the folders that killed processes left in `folder`; links are never followed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in [entry for entry in entries if entry.name.startswith(PREFIX)]:
             if entry.is_dir(follow_symlinks=False):
@@ -72,7 +72,7 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Have `folder` to oneself among padviz's processes and threads, to move files that belong together.
+    """Lock `folder` among padviz's processes and threads, to move files that belong together.
 
     Raises
     ------
@@ -89,17 +89,17 @@ def alone(folder: Path) -> Iterator[None]:
             _lock(file.fileno(), wait=True)
             status = os.fstat(file.fileno())
             if not status.st_nlink:
-                continue  # who had it before has removed it since
+                continue  # its last owner has removed it since
             try:
                 yield
                 return
             finally:
-                if not status.st_size:  # else it is somebody else's
+                if not status.st_size:  # a file with content is not padviz's
                     path.unlink(missing_ok=True)
 
 
 def _marked(folder: Path) -> tuple[Path, int]:
-    """Make a new folder, and its mark, open and locked."""
+    """Create a new folder and its mark, which is open and locked."""
     while True:
         stage = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
         with suppress(FileNotFoundError, BlockingIOError):  # swept before it was locked
@@ -117,7 +117,7 @@ def _marked(folder: Path) -> tuple[Path, int]:
 
 
 def _remove_abandoned(stage: Path) -> None:
-    """Remove a folder that holds a mark whose process has ended, or nothing yet.
+    """Remove a folder whose mark belongs to a process that has ended, or that is empty.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _remove_abandoned(stage: Path) -> None:
     try:
         descriptor = os.open(stage / MARK, os.O_RDWR | NO_LINK | NO_WAIT)
     except FileNotFoundError:
-        stage.rmdir()  # killed before it was marked; what holds something stays
+        stage.rmdir()  # killed before it was marked; fails if it is not empty
         return
     try:
         if _lock(descriptor):
@@ -139,12 +139,12 @@ def _remove_abandoned(stage: Path) -> None:
 
 
 def _lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Lock an open file until it is closed or the process ends; False where there are no such locks.
+    """Lock an open file until it is closed or the process ends; False if the system has no such locks.
 
     Raises
     ------
     BlockingIOError
-        If another has the lock, and it should not be waited for.
+        If another process has the lock, and `wait` is False.
     """
     try:
         import fcntl

@@ -1,25 +1,33 @@
-"""Files from elsewhere: regular ones of a bounded size. A pipe or a device is refused, and never waited for."""
+"""Files and archives from elsewhere: regular ones of a bounded size. Pipes and devices are rejected without waiting."""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from padviz.errors import DescriptionError
+
+MOST_AT_ONCE = 1 << 22  # bytes of an archive read in one piece, such as the list of members
+PIECE = 1 << 20  # bytes
+BROKEN = (ValueError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error, KeyError)
 
 
 @contextmanager
 def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[BinaryIO]:
-    """Open a file that should be `kind`, such as "an ONNX file", to be read.
+    """Open a file that should be `kind`, such as "an ONNX file", for reading.
 
     Raises
     ------
     DescriptionError
-        If it is missing, no regular file, larger than `most` bytes, or cannot be read.
+        If it is missing, not a regular file, larger than `most` bytes, or unreadable.
     """
     where, hint = str(path), f"give the path of {kind}"
     try:
@@ -28,11 +36,11 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
             raise DescriptionError("is not a file", where=where, hint=hint)
         if status.st_size > most:
             raise DescriptionError(f"has more than {most} bytes, too many for {kind}", where=where, hint=hint)
-        with open(path, "rb", opener=_at_once) as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:
             yield file
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint=hint) from None
-    except (OSError, ValueError) as error:  # a path that no file system takes is a ValueError
+    except (OSError, ValueError) as error:  # a ValueError is a path that no file system takes
         reason = getattr(error, "strerror", None) or error
         raise DescriptionError(f"cannot be read ({reason})", where=where, hint=hint) from None
 
@@ -49,6 +57,61 @@ def read_file(path: str | Path, kind: str, most: int) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size)  # some files of the system never end
 
 
-def _at_once(path: str, flags: int) -> int:
-    """Open without waiting, should a pipe have taken the file's place since it was looked at."""
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file that may have been replaced by a pipe since it was examined."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class _Bounded(io.RawIOBase):
+    """A file that is read in pieces of at most `MOST_AT_ONCE` bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+
+    def read(self, size: int | None = -1) -> bytes:
+        most = MOST_AT_ONCE + 1 if size is None or size < 0 else size
+        if most > MOST_AT_ONCE + 1 or len(content := self.file.read(most)) > MOST_AT_ONCE:
+            raise BadZipFile("lists too much")
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+@contextmanager
+def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
+    """Open an archive that should be `kind`, such as "a .keras file", to read small members of it.
+
+    Raises
+    ------
+    DescriptionError
+        Naming the file, if it is not an archive, is damaged, or names one member twice.
+    """
+    where, hint = str(path), "save it anew"
+    with opened(path, kind) as file:
+        try:
+            with ZipFile(_Bounded(file)) as archive:
+                names = archive.namelist()
+                if len({*names}) < len(names):
+                    raise BadZipFile("names a member twice")
+                yield archive
+        except BROKEN:
+            raise DescriptionError(f"is no archive as {kind} is, or is damaged", where=where, hint=hint) from None
+
+
+def member(archive: ZipFile, name: str, most: int) -> bytes:
+    """Read a member of at most so many bytes.
+
+    Raises one of `BROKEN` if it is missing, damaged, larger, encrypted, or compressed in an unusual way.
+    """
+    info = archive.getinfo(name)
+    if info.file_size > most or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise BadZipFile("is too large, or packed in another way")
+    with archive.open(info) as file:
+        return b"".join(iter(lambda: file.read(PIECE), b""))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 DIGITS = "little_endian_digits"
 MAGIC = b"\x93NUMPY\x01\x00"
-HEAD = re.compile(  # of what padviz writes; nothing is evaluated
+HEAD = re.compile(  # of arrays that padviz writes; nothing is evaluated
     rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
     rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
 )
@@ -24,7 +24,7 @@ BROKEN = (ValueError, OSError, EOFError, RuntimeError, OverflowError, BadZipFile
 
 
 class Stored(NamedTuple):
-    """An array within a file, of which only the head was read."""
+    """An array within a file; only its header was read."""
 
     file: IO[bytes]
     dtype: np.dtype[Any]
@@ -32,16 +32,16 @@ class Stored(NamedTuple):
     start: int  # of its data, in bytes
 
     def read(self, first: int, count: int) -> NDArray[Any]:
-        """Read so many of its values, from the `first` on."""
+        """Read `count` values from the `first` on."""
         self.file.seek(self.start + first * self.dtype.itemsize)
         data = self.file.read(count * self.dtype.itemsize)
         return np.frombuffer(data, self.dtype, count)
 
 
 def stored_array(file: IO[bytes], size: int) -> Stored:
-    """Find the array in an .npy file of `size` bytes, which has to hold just what its head tells of.
+    """Read the header of an .npy file of `size` bytes, whose data must have the size that the header implies.
 
-    Raises one of `BROKEN` where it does not.
+    Raises one of `BROKEN` for any other file.
 
     >>> import io
     >>> stored_array(io.BytesIO(b"hello"), 5)
@@ -64,16 +64,16 @@ def stored_array(file: IO[bytes], size: int) -> Stored:
 
 
 def stored_arrays(archive: ZipFile, names: Sequence[str]) -> list[Stored]:
-    """Find the arrays of an .npz file that has these members and no other, none of them expanded.
+    """Read the headers of the arrays of an .npz file, which must have exactly these members; none is expanded.
 
-    Raises one of `BROKEN` where it has others, or one of them is no array as padviz writes them.
+    Raises one of `BROKEN` if it has others, or if padviz does not write such arrays.
     """
     members = {member.filename: member for member in archive.infolist()}
     packed = {member.compress_type for member in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
     if len(archive.infolist()) != len(names) or members.keys() != {*names} or not packed:
         raise ValueError
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # zipfile warns of members that overlap, and goes on
+        warnings.simplefilter("error")  # zipfile only warns of overlapping members
         try:
             return [stored_array(archive.open(name), members[name].file_size) for name in names]
         except UserWarning as warning:

@@ -1,4 +1,4 @@
-"""Values of a long calculation, kept beside its result until it is whole."""
+"""The values of a long calculation, kept beside its result until it is complete."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, stored_arrays
 
 SUFFIX = ".unfinished.npz"
-EVERY = 2.0  # seconds between two times that they are written
+EVERY = 2.0  # seconds between two writes
 MEMBERS = ("values.npy", "question.npy")
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """Where values are kept until all are there, whether to go on with those, and what they depend on besides."""
+    """The file of unfinished values, whether to resume from it, and further inputs that they depend on."""
 
     path: Path | None = None
     resume: bool = False
@@ -34,9 +34,9 @@ class Keeping:
 
 
 class Unfinished:
-    """So many values, NaN where they are to come, and the file that keeps them; without a path, none does.
+    """The values of a calculation, NaN where they are missing, and the file that keeps them, if there is a path.
 
-    `question` says what they are values of: those of another question are not taken up.
+    `question` identifies the calculation: values of another one are not resumed.
 
     >>> Unfinished(None, "scores of a net", 3).values
     array([nan, nan, nan])
@@ -50,35 +50,34 @@ class Unfinished:
             self.values = self._read(path)
 
     def save(self) -> None:
-        """Keep what there is, unless that was done a moment ago."""
+        """Write the values, unless that was done a moment ago."""
         if self.path is not None and time.monotonic() - self.written >= EVERY:
             self.write()
 
     def write(self) -> None:
-        """Keep what there is."""
+        """Write the values."""
         if self.path is not None:
             with aside(self.path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
 
     def remove(self) -> None:
-        """Keep nothing."""
+        """Remove the file."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
     def in_words(self) -> str:
-        """Say how many values are kept, and where."""
+        """Return the number of values that are kept, and their file."""
         done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"
         return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
 
     def _read(self, path: Path) -> NDArray[np.float64]:
-        """Read what a file holds, if it is of the same question."""
         hint = "leave out `resume` to begin anew"
         if not path.exists():
             return self.values
         with opened(path, "an unfinished sweep") as file:
             try:
-                values = self._own(file)
+                values = self._values_in(file)
             except (*BROKEN, MemoryError) as error:
                 what = f"is no unfinished sweep that can be read ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
@@ -86,8 +85,8 @@ class Unfinished:
             raise OptionError("was begun with other options, or another network", where=str(path), hint=hint)
         return values
 
-    def _own(self, file: BinaryIO) -> NDArray[np.float64] | None:
-        """Read the values in an archive; None where they are others than these. Nothing larger is expanded."""
+    def _values_in(self, file: BinaryIO) -> NDArray[np.float64] | None:
+        """Read the values in an archive; None if they are of another question. Nothing larger is expanded."""
         with ZipFile(file) as archive:
             parts = stored_arrays(archive, MEMBERS)
             for part, own in zip(parts, (self.values, self.question), strict=True):
@@ -99,7 +98,7 @@ class Unfinished:
 
 @contextmanager
 def keeping(kept: Unfinished) -> Iterator[None]:
-    """Write what there is when a calculation ends; where it is interrupted, note with the error what is kept."""
+    """Write the values when a calculation ends; if it is interrupted, add a note to the error on what is kept."""
     try:
         yield
     except BaseException as error:
@@ -107,5 +106,5 @@ def keeping(kept: Unfinished) -> Iterator[None]:
             kept.write()
             error.add_note(kept.in_words())
         raise
-    with suppress(OptionError):  # what cannot be kept can still be handed back
+    with suppress(OptionError):  # values that cannot be written can still be returned
         kept.write()

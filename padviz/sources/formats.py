@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from padviz.errors import DescriptionError
-from padviz.files.opened import opened
-from padviz.files.packed import BROKEN, member, unpacked
+from padviz.files.opened import BROKEN, member, opened, unpacked
 
 Format = Literal[
     "keras", "program", "torchscript", "ultralytics", "torch", "safetensors", "weights.h5", "hdf5", "tflite",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
-from padviz.files.packed import BROKEN, member, unpacked
+from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.call import Call
 from padviz.sources.keras.layers import TABLE
