@@ -93,14 +93,14 @@ HALF = {"op": "conv", "name": "a", "kernel": 2, "stride": 2}
 FIXED = {"op": "resize", "name": "r", "size": 8}
 NONE: dict[str, tuple[list[dict[str, Any]], str]] = {
     "adaptive pooling": ([{"op": "adaptive", "name": "a", "output": 3}], "x, a: its adaptive pooling makes"),
-    "a built-in size": ([FIXED], "x, r: it does not move along with the image"),
+    "a built-in size": ([FIXED], "x, r: it does not scale with the image"),
     "a crop to a part of the image": (
         [HALF, {"op": "crop", "name": "part", "from": "input", "like": "a"}],
-        "x, part: it does not move along with the image",
+        "x, part: it does not scale with the image",
     ),
     "zeros around, as many as the image has rows": (
         [HALF, {"op": "crop", "name": "wide", "like": "input"}],
-        "x, wide: it does not move along with the image",
+        "x, wide: it does not scale with the image",
     ),
     "rates that differ": (
         [HALF, FIXED, {**HALF, "name": "s", "from": "input"}, {"op": "add", "name": "t", "from": ["r", "s"]}],

@@ -1,7 +1,7 @@
-"""The interior: the pattern that the usage map of an endless image has, exactly, at any size.
+"""The interior: one period of the usage map of an endless image, exact at any size.
 
-Far from all borders a map repeats every period of the network's strides. Its paths are those of a network rolled up
-into a torus of one period, which is counted by the same walk as any other map.
+Far from all borders a map repeats with the network's strides. Its paths are those of a network on a torus of one
+period, which is counted by the same walk as any other map.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from padviz.axis.build import axis_map
 from padviz.axis.endless import ring_map
-from padviz.axis.operations import Op
+from padviz.axis.operations import CACHED
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.axis_map import AxisMap
@@ -22,7 +22,7 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_zeros
 from padviz.network.sizes import Resolved, is_square, sizes_of
 
-MOST_PERIOD = 1 << 12  # rows of a pattern that a person could still make something of
+MOST_PERIOD = 1 << 12  # rows of a pattern that still means something to a person
 
 
 class NoInterior(PadvizError):
@@ -62,7 +62,7 @@ def _interior(network: Network, at: Phased, targets: tuple[int, ...], weights: W
 
 @dataclass(frozen=True)
 class Phased:
-    """A size that stands for all that are a whole number of periods larger or smaller: what is endless knows no other.
+    """A size that equals all others with the same phase: an endless network cannot tell them apart.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -80,7 +80,7 @@ class Phased:
 
 
 def phased(network: Network, size: Size) -> Phased:
-    """Find the phase of a size; where a layer does not grow with the image, each size is a phase of its own.
+    """Return the phase of a size; where a layer does not grow with the image, each size is a phase of its own.
 
     >>> import padviz
     >>> phased(padviz.load("vgg11"), (225, 64)).phases
@@ -91,7 +91,7 @@ def phased(network: Network, size: Size) -> Phased:
 
 
 def endless(network: Network) -> Network:
-    """Find what stands for a network far from all borders: all padding schemes are alike there, where layers grow.
+    """Return the network without its padding schemes, which do not matter far from borders, where all layers grow.
 
     >>> import padviz
     >>> net = padviz.load("vgg11")
@@ -103,7 +103,7 @@ def endless(network: Network) -> Network:
 
 @lru_cache(256)
 def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
-    """Roll one axis of the network up: a period of each layer, and the maps between them.
+    """Resolve one axis of the network on a ring: one period of each layer, and the maps between them.
 
     Raises
     ------
@@ -123,25 +123,24 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     if grows[0] > MOST_PERIOD:
         raise NoInterior(f"it repeats every {grows[0]} pixels only", where=network.name)
     walked = ancestors(network.layers, targets, followed=False)
-    axis_maps: list[AxisMap | None] = [None]
-    for i, layer in enumerate(network.layers[1:], start=1):
-        op, j = layer.ops[axis], layer.inputs[0]
-        rolled = None
-        if op is not None and i in walked:
-            like = None if layer.like is None else sizes[layer.like]
-            rolled = _rolled(op, (sizes[j], sizes[i]), (grows[j], grows[i]), like)
-            if rolled is None:
-                raise NoInterior(_why(layer.whole(axis)), where=f"{network.name}, {layer.name}")
-        axis_maps.append(None if rolled and rolled.identity else rolled)
+    axis_maps = (_layer_ring(network, axis, n, i) if i in walked else None for i in range(len(sizes)))
     return Resolved(tuple(grow or n for grow, n in zip(grows, sizes, strict=True)), tuple(axis_maps))
 
 
-def _rolled(op: Op, sizes: tuple[int, int], grows: tuple[int, int], like: int | None) -> AxisMap | None:
-    """Roll up an operation between the periods of two layers; layers that do not grow are as they are."""
-    if grows == (0, 0):
-        return axis_map(op, sizes[0], like)
-    return ring_map(op, *sizes, grows)
-
-
-def _why(whole: str) -> str:
-    return f"its {whole} makes every position depend on the size" if whole else "it does not move along with the image"
+@lru_cache(CACHED)
+def _layer_ring(network: Network, axis: int, n: int, i: int) -> AxisMap | None:
+    """Return the map of layer `i` on a ring; a layer that does not grow, like its input, keeps its own map."""
+    grows, sizes, layer = growth(network, axis), sizes_of(network, axis, n), network.layers[i]
+    op = layer.ops[axis]
+    if op is None or grows is None:
+        return None
+    j = layer.inputs[0]
+    if grows[i] == grows[j] == 0:
+        made: AxisMap | None = axis_map(op, sizes[j], None if layer.like is None else sizes[layer.like])
+    else:
+        made = ring_map(op, sizes[j], sizes[i], (grows[j], grows[i]))
+    if made is None:
+        whole = layer.whole(axis)
+        what = f"its {whole} makes every position depend on the size" if whole else "it does not scale with the image"
+        raise NoInterior(what, where=f"{network.name}, {layer.name}")
+    return None if made.identity else made

@@ -1,7 +1,7 @@
-"""Rims: how deep the band next to each side is that gets too little, or too much, of an interior pixel's weight.
+"""Rims: the depth of the band along each side whose lines are starved, or overused.
 
-One side is taken by itself: the other three are endless. So a rim is a property of the network, its padding and its
-target, and of the size only through the phase that the strides have at the far side.
+Each side is measured with the other three endless. So a rim is a property of network, padding and target, and of the
+size only through the stride phase at the far side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Op
-from padviz.counting.shares.interior import NoInterior, Phased, endless, interior, phased, ring
+from padviz.counting.shares.interior import NoInterior, Phased, endless, phased, ring
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
@@ -28,16 +28,16 @@ from padviz.network.network import Network, Size
 from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other
-NOISE = 1e-9  # of a mean in float64: what lies closer to a bound is compared in fractions
-LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image on which two borders are told apart: they cost a core
+NOISE = 1e-9  # of a mean in float64: means closer to a bound are compared as fractions
+LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image whose borders are apart: only its core is counted
 EndDepths = tuple[int, int]  # at the first row or column, and at the last
 
 
 @dataclass(frozen=True)
 class _Line:
-    """An axis of a network, along which rims are measured: all with the same operations, and the same `far`, are one.
+    """An axis along which rims are measured: lines with the same operations and the same `far` are equal.
 
-    `far` is the network far from borders. Where its height and width are alike, `which` axis it is does not matter.
+    `far` is the network far from borders; `which` is the axis, or 0 where height and width are alike.
     """
 
     ops: tuple[Op | None, ...]
@@ -72,7 +72,7 @@ def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weight
 
 
 def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str, Rim]:
-    """Measure how many pixels of starved rim each layer adds to those of its first input, where both have rims.
+    """Return the pixels of starved rim that each layer adds to those of its first input, where both have rims.
 
     >>> import padviz
     >>> rims_added(padviz.load("resnet50"), (224, 224), ["layer4.1.conv2"])
@@ -90,28 +90,26 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
 
 @lru_cache(256)
 def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
-    """Measure the starved and the overused rim of the two sides that lie across an axis."""
+    """Return the depths of the starved and of the overused rim at the two ends of a line."""
     network, axis, size = line.network, line.axis, at.size
     other = axis if at.square and is_square(line.far) else 1 - axis
+    ring(line.far, axis, size[axis], targets)  # refuses an axis that does not repeat
     across = ring(line.far, other, size[other], targets)
-    tiling = _apart(network, axis, size[axis], targets)
-    if line.far is network:  # what does not grow may weigh otherwise at another size
-        size = (size[0], tiling.n) if axis else (tiling.n, size[1])
-    pattern = interior(network, size, targets, weights=weights)
+    tiling = _large_tiling(network, axis, size[axis], targets)
     along = resolve(network, axis, tiling.kept)
     axes = (across, along) if axis else (along, across)
-    core = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE)
-    counts, due = (counted.swapaxes(1, 2) if axis else counted for counted in (core.whole, pattern.whole))
-    phases = tiling.first % due.shape[1]
-    low, high = _compared(counts, due, phases)
+    counts = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE).whole
+    counts = counts.swapaxes(1, 2) if axis else counts
     middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
-    return _end_depths(low, middle), _end_depths(high, middle)
+    interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis
+    low, high = _unfair_rows(counts, interior, (tiling.first - tiling.start) % tiling.period)
+    return _ends(low, middle), _ends(high, middle)
 
 
-def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
-    """Tile the axis of an image of the same phase that is large enough for borders to be apart."""
+def _large_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
+    """Tile the axis of an image of the same phase that is large enough for its borders to be apart."""
     grows = growth(network, axis)
-    assert grows is not None, "an interior was found"
+    assert grows is not None, "a ring was found"
     rows = LARGE
     while True:
         tiling = usage_tiling(network, axis, n + grows[0] * -(-rows // grows[0]), targets)
@@ -122,10 +120,12 @@ def _apart(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Til
             raise NoInterior("what its border changes goes on to the other border", where=network.name)
 
 
-def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which rows get less than half of their due, in the mean over a period, and which more than 3/2."""
-    peak = max(int(to_ints(due).max()), 1)
-    whole = shares(due, peak)
+def _unfair_rows(
+    counts: Array, interior: Array, phases: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which rows have a fair share below 1/2, in the mean over a period, and which above 3/2."""
+    peak = max(int(to_ints(interior).max()), 1)
+    whole = shares(interior, peak)
     used = whole > 0
     portions = np.where(used, whole, 1.0)[phases]
     parts = used.sum(axis=1)[phases]
@@ -135,19 +135,20 @@ def _compared(counts: Array, due: Array, phases: NDArray[np.int64]) -> tuple[NDA
         limit = float(bound) * parts
         beyond = sign * (limit - sums) > NOISE * limit
         if counts.dtype.kind != "f":
-            for row in np.flatnonzero(np.abs(limit - sums) <= NOISE * limit):
-                beyond[row] = sign * (bound * int(parts[row]) - _exact(counts, due, int(row), int(phases[row]))) > 0
+            for row in np.flatnonzero(np.abs(limit - sums) <= NOISE * limit).tolist():
+                exact = _exact_sum(counts, interior, row, int(phases[row]))
+                beyond[row] = sign * (bound * int(parts[row]) - exact) > 0
         rows_beyond.append(beyond & (parts > 0))
     return rows_beyond[0], rows_beyond[1]
 
 
-def _exact(counts: Array, due: Array, row: int, phase: int) -> Fraction:
-    """Sum up the fair shares of a row, as a fraction."""
-    given, full = (to_ints(limbs)[0].tolist() for limbs in (counts[:, row : row + 1], due[:, phase : phase + 1]))
-    return sum((Fraction(u, i) for u, i in zip(given, full, strict=True) if i), Fraction(0))
+def _exact_sum(counts: Array, interior: Array, row: int, phase: int) -> Fraction:
+    """Sum the fair shares of a row, as a fraction."""
+    usage, full = (to_ints(limbs)[0].tolist() for limbs in (counts[:, row : row + 1], interior[:, phase : phase + 1]))
+    return sum((Fraction(u, i) for u, i in zip(usage, full, strict=True) if i), Fraction(0))
 
 
-def _end_depths(beyond: NDArray[np.bool_], middle: int) -> EndDepths:
-    """Measure how deep the rows lie that are beyond a bound, on either side of the middle: 1 + the largest distance."""
+def _ends(beyond: NDArray[np.bool_], middle: int) -> EndDepths:
+    """Return 1 + the distance from each end of the row furthest from it that is beyond a bound; 0 if none is."""
     near, far = np.flatnonzero(beyond[:middle]), np.flatnonzero(beyond[middle:][::-1])
     return int(near.max(initial=-1)) + 1, int(far.max(initial=-1)) + 1
