@@ -18,7 +18,7 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import Origin
 from padviz.repadding import verify
-from padviz.repadding.onnx import graph as onnx_graph
+from padviz.repadding.onnx import padding as onnx_padding
 from padviz.repadding.onnx.file import Repadded, repad_file
 from padviz.sources.onnx.constants.external import locations
 from tests.cli.test_cli import told
@@ -177,7 +177,7 @@ def test_a_result_that_breaks_the_law_is_not_written(
 ) -> None:
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(SCHEMES, "reflect", SCHEMES["reflect"]._replace(onnx="edge"))
-    monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
+    monkeypatch.setattr(onnx_padding, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
     monkeypatch.setattr("padviz.repadding.onnx.edits.partial_weights", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_to(tmp_path / "out.onnx", path, scheme)

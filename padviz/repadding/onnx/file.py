@@ -1,4 +1,4 @@
-"""An ONNX file repadded: read, planned, edited, read again and compared; whoever asks for it writes it."""
+"""ONNX files repadded: read, planned, edited, read again and compared; `Repadded.save` writes the result."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 @dataclass(frozen=True)
 class Repadded:
-    """A file that was repadded: the network that it was, what was done, the network that it is, and its content.
+    """A repadded ONNX file: the network before (`source`), the plan, the network after, and the content.
 
-    `changed` and `left` say which layers were changed, and which that pad were not, and why. `beside` are the
-    files with weights that must lie beside it, by their names, as they do beside the file at `path`; `maps` are usage
-    by its last maps, which was verified; `verified` are the sizes at which it was, two where the file leaves one open.
+    `changed` are the layers that were changed, and `left` those that pad and were not, each with the reason. `beside`
+    are the names of files with weights, which must stay in the folder of `path`. `maps` are usage by the last maps, and
+    `verified` the sizes at which it was verified: two if the file leaves its size open.
 
     >>> import padviz
     >>> padviz.Repadded.__name__
@@ -59,7 +59,7 @@ class Repadded:
         Raises
         ------
         OptionError
-            If something is in the way, or is external data of the model, or the file would lie away from that data.
+            If the file exists or holds external data of the model, or would lie in another folder than that data.
         """
         out = Path(out)
         if not overwrite and os.path.lexists(out):
@@ -79,9 +79,9 @@ def repad_file(
     even: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> Repadded:
-    """Repad the convolutions of an ONNX file: `padviz.repad`, of a file. All else stays, and usage of it is verified.
+    """Repad the convolutions of an ONNX file and verify usage; see `padviz.repad`.
 
-    `layers` are the only ones to change, all by default, and those in `without` stay as they are.
+    Only `layers` are changed, all by default, and those in `without` stay as they are.
 
     >>> repad_file("missing.onnx", "reflect")
     Traceback (most recent call last):
@@ -91,24 +91,21 @@ def repad_file(
     layers, without = tuple(layers), tuple(without)
     check_options(padding, even, layers + without)
     at = None if size is None else as_size(size)
-    model, network = read(path, at, reading)
+    model = open_model(path, reading)
+    if at is not None and not model.image.fits(at):
+        raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
+    network = as_network(model, reading, at)
     if padding is None:
         from padviz.repadding.even import check_even, plan_even
 
-        repadded = edited(model, network, plan_even(network, at or network.size), reading)
+        repadded = _edited(model, network, plan_even(network, at or network.size), reading)
         check_even(repadded.network, repadded.plan.size)
         return repadded
-    return edited(model, network, plan(network, padding, at, layers, without), reading)
+    return _edited(model, network, plan(network, padding, at, layers, without), reading)
 
 
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
-    """Refuse anything but one of a scheme and `even`, which takes all layers.
-
-    Raises
-    ------
-    OptionError
-        Naming the option.
-    """
+    """Raise `OptionError` unless there is either a scheme or `even`, which takes all layers."""
     if padding is None and not even:
         hint = "say what padding is to read, as `padding` reflect, or `even`"
         raise OptionError("none is named", option="padding", hint=hint)
@@ -118,20 +115,12 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
         raise OptionError("takes all uneven windows", option="even", hint="leave `layer` and `except_` out")
 
 
-def read(path: str | Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> tuple[Model, Network]:
-    """Read the model in a file, and the network that it is at a size that it takes."""
-    model = open_model(path, reading)
-    if size is not None and not model.image.fits(size):
-        raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
-    return model, as_network(model, reading, size)
-
-
-def edited(model: Model, network: Network, plan: RepadPlan, reading: Reading = AS_IT_IS) -> Repadded:
+def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
     larger = verify.at_larger_size(plan)  # before the model is edited in place
     done = edit(model, network, plan)
-    check_useful(done)
+    _check_changes(done)
     try:
         content = model.proto.SerializeToString()
     except (ValueError, MemoryError):
@@ -147,14 +136,8 @@ def edited(model: Model, network: Network, plan: RepadPlan, reading: Reading = A
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
 
 
-def check_useful(done: RepadPlan) -> None:
-    """Refuse a plan of which nothing could be done.
-
-    Raises
-    ------
-    PadvizError
-        With the reasons.
-    """
+def _check_changes(done: RepadPlan) -> None:
+    """Raise `PadvizError` if nothing could be changed, unless all convolutions pad as asked already."""
     if done.changes:
         return
     if done.left:
@@ -166,9 +149,9 @@ def check_useful(done: RepadPlan) -> None:
 
 
 def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
-    """Refuse to write a model in the place of the data of `names` that it reads, or where it would not find them.
+    """Reject a place for a model that is one of its data files `names`, or from which it would not find them.
 
-    They are named as seen from the folder of the model that it is made of, at `path`, links included.
+    They are relative to the folder of the original model at `path`.
     """
     for name in names:
         if _same(path.parent / name, out):
@@ -181,7 +164,7 @@ def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one place, by links or by another spelling; what is there need not exist."""
+    """Return whether two paths are the same place, also by links or another spelling; it need not exist."""
     with suppress(OSError, ValueError):  # ValueError: a null byte
         if os.path.realpath(one) == os.path.realpath(other):
             return True

@@ -1,0 +1,200 @@
+"""New nodes that pad a tensor: each axis in a mode of its own, by known rows or by rows computed when a file runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from padviz.axis.operations import Op, Window
+from padviz.axis.padding_modes import SCHEMES, native
+from padviz.repadding.onnx.graph import AXES_SINCE, INPUTS_SINCE, SLICE_INPUTS_SINCE, STEPS_SINCE, EditedGraph, Proto
+
+INT64 = 7  # TensorProto.DataType
+TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
+
+
+class AddedRows(NamedTuple):
+    """Rows to add before and after along one axis of a tensor, and the mode in which they copy."""
+
+    before: int
+    after: int
+    mode: str
+
+    @property
+    def native(self) -> str:
+        """The mode for Pad: an edge that is repeated once is replicated.
+
+        >>> AddedRows(1, 1, "symmetric").native, AddedRows(2, 1, "symmetric").native
+        ('replicate', 'symmetric')
+        """
+        return native(self.mode, max(self.before, self.after))
+
+
+@dataclass(frozen=True)
+class ComputedRows:
+    """A tensor with the rows to add before each of some axes, and then after each."""
+
+    tensor: str
+    axes: Sequence[int]
+
+    def place(self, axis: int, side: int) -> int:
+        """Return the index in the tensor of one side, 0 or 1, of an axis.
+
+        >>> ComputedRows("p", range(4)).place(2, 0), ComputedRows("p", (2, 3)).place(2, 1)
+        (2, 2)
+        """
+        return self.axes.index(axis) + side * len(self.axes)
+
+
+class _NewNodes:
+    """New nodes in order, named after a prefix."""
+
+    def __init__(self, graph: EditedGraph, name: str) -> None:
+        self.graph, self.name = graph, name
+        self.nodes: list[Proto] = []
+
+    def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node and return its output, which has a free name by default."""
+        name = self.name if output else self.graph.free(f"{self.name}_{op.lower()}")
+        self.nodes.append(self.graph.node(op, inputs, output or name, name, **attributes))
+        return output or name
+
+    def constant(self, numbers: int | Sequence[int]) -> str:
+        self.nodes.append(self.graph.constant(np.array(numbers, dtype=np.int64), f"{self.name}_numbers"))
+        return str(self.nodes[-1].output[0])
+
+    def pad(
+        self, x: str, output: str, modes: Mapping[int, str], by_pad: Callable[[str, str, Sequence[int], str], None],
+        by_copies: Callable[[str, str, int], None],
+    ) -> None:  # fmt: skip
+        """Pad axes by their modes: axes of a mode that Pad has at once, and any other axis by copies of its rows."""
+        has, groups = self.graph.has, list[list[int]]()
+        for mode in dict.fromkeys(modes.values()):
+            axes = [axis for axis, own in modes.items() if own == mode]
+            groups += [axes] if has(mode) else [[axis] for axis in axes]
+        for i, axes in enumerate(groups):
+            out = output if i == len(groups) - 1 else self.graph.free(f"{self.name}_output")
+            if has(modes[axes[0]]):
+                by_pad(x, out, axes, modes[axes[0]])
+            else:
+                by_copies(x, out, axes[0])
+            x = out
+
+
+def known_padding(
+    graph: EditedGraph, x: str, output: str, rows: Mapping[int, AddedRows], rank: int, name: str
+) -> list[Proto]:
+    """Return nodes that add known rows along axes; modes that Pad lacks are slices joined by a Concat."""
+    new = _NewNodes(graph, name)
+
+    def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
+        kind, named = SCHEMES[mode].onnx, axes if graph.opset >= AXES_SINCE else range(rank)
+        added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in named]
+        pads = [each.before for each in added] + [each.after for each in added]
+        if graph.opset >= AXES_SINCE:
+            new.add("Pad", x, new.constant(pads), "", new.constant(axes), output=output, mode=kind)
+        elif graph.opset >= INPUTS_SINCE:
+            new.add("Pad", x, new.constant(pads), output=output, mode=kind)
+        else:
+            new.add("Pad", x, output=output, mode=kind, pads=pads)
+
+    def by_copies(x: str, output: str, axis: int) -> None:
+        parts = []
+        for start, end, step in _pieces(*rows[axis], graph.opset >= STEPS_SINCE):
+            if step == 0:
+                parts.append(x)
+            elif graph.opset < SLICE_INPUTS_SINCE:
+                parts.append(new.add("Slice", x, starts=[start], ends=[end], axes=[axis]))
+            else:
+                parts.append(new.add("Slice", x, *(new.constant([n]) for n in (start, end, axis, step))))
+        new.add("Concat", *parts, output=output, axis=axis)
+
+    new.pad(x, output, {axis: added.native for axis, added in rows.items()}, by_pad, by_copies)
+    return new.nodes
+
+
+def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
+    """List the slices (start, end, step) that make up a padded axis; step 0 is the axis itself.
+
+    >>> _pieces(2, 1, "circular", True), _pieces(2, 1, "symmetric", False)
+    ([(-2, 2147483647, 1), (0, 0, 0), (0, 1, 1)], [(1, 2, 1), (0, 1, 1), (0, 0, 0), (-1, 2147483647, 1)])
+    """
+    first, step = SCHEMES[mode].reads or (0, 0)
+    if SCHEMES[mode].wraps:
+        head = [(-before - first, -first or TO_THE_END, 1)][:before]
+        tail = [(first, first + after, 1)][:after]
+    elif steps and step:
+        head = [(first + before - 1, first - 1 if first else TO_THE_FRONT, -1) if before > 1 else (first, first + 1, 1)]
+        tail = [(-1 - first, -first - after - 1, -1) if after > 1 else (-1 - first, -first or TO_THE_END, 1)]
+        head, tail = head[:before], tail[:after]
+    else:
+        head = [(i, i + 1, 1) for i in (first + step * k for k in reversed(range(before)))]
+        tail = [(-1 - i, -i or TO_THE_END, 1) for i in (first + step * k for k in range(after))]
+    return [*head, (0, 0, 0), *tail]
+
+
+def computed_padding(
+    graph: EditedGraph, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str], name: str
+) -> list[Proto]:
+    """Return nodes that pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
+    new = _NewNodes(graph, name)
+
+    def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
+        mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
+        further = [*inputs[2:]]
+        if mode != "zero" and further:
+            further[0] = ""
+        new.add("Pad", x, new.add("Mul", rows.tensor, mask), *further, output=output, mode=SCHEMES[mode].onnx)
+
+    def by_copies(x: str, output: str, axis: int) -> None:
+        """Gather the rows -before .. n + after of an axis of n rows, each from where the mode folds it to."""
+        mode = SCHEMES[modes[axis]]
+        before, after = (new.add("Gather", rows.tensor, new.constant(rows.place(axis, side))) for side in (0, 1))
+        n = new.add("Gather", new.add("Shape", x), new.constant(axis))
+        at = new.add("Range", new.add("Neg", before), new.add("Add", n, after), new.constant(1))
+        if mode.wraps:
+            at = new.add("Mod", at, n)
+        else:  # `fold` written out, for a size that is not known
+            first, step = mode.reads or (0, 0)
+            front, back = new.constant(first - step), new.add("Sub", n, new.constant(1 + first))
+            if step:
+                front, back = new.add("Sub", front, at), new.add("Sub", new.add("Add", n, back), at)
+            rest = new.add("Where", new.add("Less", at, n), at, back)
+            at = new.add("Where", new.add("Less", at, new.constant(0)), front, rest)
+        new.add("Gather", x, at, output=output, axis=axis)
+
+    new.pad(inputs[0], output, modes, by_pad, by_copies)
+    return new.nodes
+
+
+def mode_of(op: Op | None, computed: bool = True) -> str:
+    """Return the mode in which a layer pads; SAME before 3 rows is one row a side, for which two modes agree.
+
+    >>> mode_of(Window(3, padding="same_upper", mode="symmetric")), mode_of(Window(5, padding="same", mode="symmetric"))
+    ('replicate', 'symmetric')
+    """
+    assert isinstance(op, Window)
+    if not SCHEMES[op.mode].reads:
+        return "zero"
+    return native(op.mode, 1) if computed and isinstance(op.padding, str) and op.extent <= 3 else op.mode
+
+
+def rows_of_same(graph: EditedGraph, x: str, windows: Sequence[Window], name: str) -> tuple[list[Proto], ComputedRows]:
+    """Return the nodes that compute the rows of SAME before convolutions, from the shape of their input.
+
+    In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.
+    """
+    new = _NewNodes(graph, name)
+    strides = new.constant([op.stride for op in windows])
+    n = new.add("Slice", new.add("Shape", x), new.constant([2]), new.constant([4]))
+    last = new.add("Mul", new.add("Div", new.add("Sub", n, new.constant([1])), strides), strides)
+    rows = new.add("Sub", new.add("Add", last, new.constant([op.extent for op in windows])), n)
+    positive = new.add("Cast", new.add("Greater", rows, new.constant([0])), to=INT64)
+    rows = new.add("Mul", rows, positive)
+    half = new.add("Div", rows, new.constant([2]))
+    rest, none = new.add("Sub", rows, half), new.constant([0, 0])
+    before, after = (rest, half) if windows[0].padding == "same_lower" else (half, rest)
+    return new.nodes, ComputedRows(new.add("Concat", none, before, none, after, axis=0), range(4))
