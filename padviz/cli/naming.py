@@ -70,11 +70,11 @@ def _word(name: str, value: Any) -> str:
     >>> _word("weights", "runs/best.pth"), _word("padding", None)
     ('runs+best.pth', 'declared')
     """
-    from padviz.counting.request import plain
+    from padviz.counting.request import unit_option
     from padviz.network.rewrites import padding_in_names
 
     if name == "unit":
-        return plain(value)
+        return unit_option(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return KEPT if value is None else str(padding_in_names(str(value)))

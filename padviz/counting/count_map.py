@@ -1,4 +1,4 @@
-"""The maps that counting gives."""
+"""The result of counting: a map of paths, its figures and its fair shares."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from padviz.counting.shares.fair_share import Shares, shares_of
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
-from padviz.counting.walking.tiling import Tiling, positions
+from padviz.counting.walking.tiling import Positions, Tiling, positions
 from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
@@ -26,22 +26,20 @@ from padviz.errors import SizeError
 from padviz.network.network import Network, Size, notes_on
 from padviz.version import SCHEMAS
 
-OBJECT = 56  # bytes of a large Python int and of what holds it, about
+OBJECT = 56  # bytes of a large Python int and of the reference to it, about
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CountMap:
     """Paths counted at each position: exact integers, or floats in rational modes.
 
-    In a usage map the positions are input pixels, and the paths lead from each to the target. In a
-    coverage map they are the target's units, the paths reach each from the input, and `full` is the
-    number that a unit far from all padding has.
+    The positions of a usage map are input pixels, from each of which paths lead to the target. Those of a coverage map
+    are the target's units, which paths from the input reach; `full` is the count of a unit far from all padding.
 
-    A map that repeats inside is kept as its `core`, and `rows` and `cols` say which of its rows and
-    columns each position has; `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`.
-    All figures and pictures come from the core; `counts` is the whole map, made when it is read. `walked` is the
-    network with the padding and the pooling that were asked for. `weights` are what a path to each target counts, where
-    several targets have the same weight together; then counts are floats.
+    A map that repeats inside is kept as its `core`; `rows` and `cols` map its positions to those of the core, and
+    `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`. All figures and pictures come
+    from the core; `counts` is the whole map, built when it is read. `walked` is the network with the requested padding
+    and pooling. `weights` are what a path to each target counts where several targets share; counts are then floats.
 
     Examples
     --------
@@ -78,11 +76,11 @@ class CountMap:
             If the map does not fit into memory; `counts_at` gives parts of it.
         """
         counts = self.counts_at(slice(None), slice(None))
-        counts.flags.writeable = False  # all who ask are given the same
+        counts.flags.writeable = False  # callers share it
         return counts
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Give NumPy the counts.
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the counts, for NumPy.
 
         >>> import padviz
         >>> np.asarray(padviz.usage("resnet18", (32, 48))).shape
@@ -90,24 +88,24 @@ class CountMap:
         """
         return np.asarray(self.counts, dtype) if copy is None else np.array(self.counts, dtype, copy=copy)
 
-    def counts_at(self, rows: Any, cols: Any) -> NDArray[Any]:
-        """Look up counts where those rows and columns cross, exact: a position, several, a range or a slice of each.
+    def counts_at(self, rows: Positions, cols: Positions) -> NDArray[Any]:
+        """Return the exact counts where rows and columns cross: a position, several, a range or a slice of each.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 4096).counts_at(range(2), slice(-2, None)).shape
         (2, 2)
         """
         limbs = self.expanded(rows, cols)
-        with self._fitting(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
+        with self._within_memory(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
             return to_ints(limbs)
 
-    def expanded(self, rows: Any = slice(None), cols: Any = slice(None)) -> Array:
-        """Expand the limbs of the counts where those rows and columns cross, shape (limbs, rows, columns)."""
+    def expanded(self, rows: Positions = slice(None), cols: Positions = slice(None)) -> Array:
+        """Return the limbs of the counts where rows and columns cross, shape (limbs, rows, columns)."""
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
         if whole and not self.tiled:
             return self.tally
         down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
-        with self._fitting(8 * self.core.shape[0] * len(down) * len(across)):
+        with self._within_memory(8 * self.core.shape[0] * len(down) * len(across)):
             return self.core.at(down, across)
 
     @property
@@ -122,12 +120,12 @@ class CountMap:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know of the map, in whole sentences: where an exported file holds numbers made for another size."""
+        """Caveats in whole sentences, as for an exported file that is counted at another size than its own."""
         return tuple(notes_on(self.network))
 
     @property
     def tiled(self) -> bool:
-        """Whether only a core was counted."""
+        """Whether only a core was counted, which is smaller than the map."""
         return self.rows.copies > 0 or self.cols.copies > 0
 
     @property
@@ -146,16 +144,15 @@ class CountMap:
         return self._totals[0][0]
 
     def share(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """Find what each position has of its due, shape (height, width): means over blocks of rows and columns.
+        """Return the share of each position, shape (height, width), or means over blocks of rows and columns.
 
-        Of a usage map the fair share: the count over the one that a pixel at its place in the pattern of strides has
-        far from all borders; NaN where that is none. Of a coverage map the share of a unit's paths that start at real
-        pixels.
+        In a usage map it is the fair share: usage over that of an interior pixel at the same stride phase, NaN where
+        that is 0. In a coverage map it is the share of a unit's paths that start at real pixels.
 
         Raises
         ------
         NoInterior
-            For a usage map that follows no such pattern, with the reason.
+            For a usage map that does not repeat with the strides, with the reason.
 
         Examples
         --------
@@ -167,12 +164,12 @@ class CountMap:
         if self.full is not None:
             return self.relative(blocks) * (self.max / self.full)
         height, width = self.shape
-        with self._fitting(16 * -(-height // blocks[0]) * -(-width // blocks[1])):
+        with self._within_memory(16 * -(-height // blocks[0]) * -(-width // blocks[1])):
             return self.shares.means(blocks)
 
     @cached_property
     def share_reason(self) -> str | None:
-        """Why it has no fair shares; None where it has them."""
+        """Why the map has no fair shares; None if it has them."""
         try:
             _ = self.shares
         except NoInterior as error:
@@ -195,7 +192,7 @@ class CountMap:
 
     @cached_property
     def rims(self) -> tuple[Rim, Rim] | None:
-        """The starved and the overused rim of a usage map, in pixels; None where it has no fair shares.
+        """The starved and the overused rim of a usage map, in pixels; None without fair shares.
 
         >>> import padviz
         >>> padviz.usage("resnet50", 225, padding="replicate").rims
@@ -214,21 +211,21 @@ class CountMap:
         return tuple(self.walked.index[name] for name in names)
 
     def relative(self, blocks: Size = (1, 1)) -> NDArray[np.float64]:
-        """Divide counts by the largest: means over blocks of so many rows and columns, rounded to float64.
+        """Divide counts by the largest, as float64, or return means of that over blocks of rows and columns.
 
         >>> import padviz
         >>> padviz.usage("vgg19", 65536).relative((4096, 65536)).round(3).ravel()[[0, 1, -1]]
         array([0.995, 0.999, 0.995])
         """
         height, width = self.shape
-        with self._fitting(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
+        with self._within_memory(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
             if min(blocks) > 1 and (self.tiled or not self.core.kept):
                 return self.core.means(self.rows.weights(blocks[0]), self.cols.weights(blocks[1]), self.max)
             values = self.core.shares(self.max)
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def border_use(self, ring: Size) -> float:
-        """Compare the share of the paths that pixels near the border have with theirs of all pixels.
+        """Return the mean usage of the pixels within `ring` of the border, over that of all pixels.
 
         >>> import padviz
         >>> round(padviz.usage("vgg19", 224).border_use((32, 32)), 2)
@@ -244,14 +241,21 @@ class CountMap:
         return float(share * pixels[0] / (pixels[0] - pixels[1]))
 
     def at(self, row: int, col: int) -> int | float:
-        """Look up the count at one position, a Python number."""
+        """Return the count at one position, a Python number."""
         count: int | float = to_ints(self.expanded(row, col)).item()
         return count
 
     def summary(self) -> Summary:
-        """Sum the map up in figures; see `Summary`."""
+        """Return the figures of the map; see `Summary`."""
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
+        square = self.core.symmetric and self.rows == self.cols  # the map is its own transpose, not only its core
+        down, across = self._row_times
+        asymmetries = [self.core.asymmetry(*self.rows.mirrored(), 1)]
+        asymmetries.append(asymmetries[0] if square else self.core.asymmetry(*self.cols.mirrored(), 2))
+        sums = self._totals
+        second_minus_first = sums[2][0] - sums[1][0], sums[0][2] - sums[0][1]
+        skews = [difference / self.total if self.total else 0.0 for difference in second_minus_first]
         return Summary(
             schema_version=SCHEMAS["usage"],
             network=self.network.name,
@@ -266,9 +270,9 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=self.core.below_half(self._times[0][0], self._times[1][0], self._square) / (height * width),
-            asymmetry=self._asymmetries(),
-            skew=self._skews(),
+            marginalised=self.core.below_half(down[0], across[0], square) / (height * width),
+            asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in asymmetries)),
+            skew=PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews)),
             share=None if self.share_reason else self.shares.figures,
             share_reason=self.share_reason,
             rim=rims[0],
@@ -283,8 +287,8 @@ class CountMap:
         return f"<CountMap {self.network.name} {height}x{width} {self.min}..{self.max} paths>"
 
     @contextmanager
-    def _fitting(self, needed: int) -> Iterator[None]:
-        """Refuse what takes more bytes than the machine has: it would not end well."""
+    def _within_memory(self, needed: int) -> Iterator[None]:
+        """Refuse what takes more bytes than the machine has."""
         try:
             if needed > machine_memory():
                 raise MemoryError
@@ -294,14 +298,9 @@ class CountMap:
             hint = "counts_at(rows, cols) gives parts of them"
             raise SizeError(what, where=self.network.name, hint=hint) from None
 
-    @property
-    def _square(self) -> bool:
-        """Whether the map is its own transpose: a core that is may have its rows more often than its columns."""
-        return self.core.symmetric and self.rows == self.cols
-
     @cached_property
-    def _times(self) -> list[NDArray[np.int64]]:
-        """How often the map has each row of the core, and the first and the second half of it; the same of columns."""
+    def _row_times(self) -> list[NDArray[np.int64]]:
+        """How often the whole map, its first and its second half have each row of the core; the same of columns."""
         return [
             tiling.times_within([slice(None), slice(n // 2), slice(n - n // 2, n)])
             for tiling, n in zip((self.rows, self.cols), self.shape, strict=True)
@@ -309,25 +308,12 @@ class CountMap:
 
     @cached_property
     def _totals(self) -> list[list[int | float]]:
-        """Sums over all rows, the first and the second half of them, and the same of columns."""
-        return self.core.totals(*self._times)
-
-    def _skews(self) -> PerAxis:
-        sums = self._totals
-        halves = (sums[2][0] - sums[1][0], sums[0][2] - sums[0][1])
-        skews = (half / self.total if self.total else 0.0 for half in halves)
-        return PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews))
-
-    def _asymmetries(self) -> PerAxis:
-        height = self._asymmetry(self.rows, 1)
-        return PerAxis(height, height if self._square else self._asymmetry(self.cols, 2))
-
-    def _asymmetry(self, tiling: Tiling, axis: int) -> float:
-        return self.core.asymmetry(*tiling.mirrored(), axis) / self.max if self.max else 0.0
+        """Sums over all rows, the first and the second half of them, for the same parts of the columns."""
+        return self.core.totals(*self._row_times)
 
 
 def machine_memory() -> float:
-    """Ask for the bytes of memory of the machine, where it tells.
+    """Return the memory of the machine in bytes; infinity where the system does not tell.
 
     >>> machine_memory() > 0
     True
@@ -341,5 +327,5 @@ def machine_memory() -> float:
 def _mean(total: int | float, n: int) -> float:
     try:
         return total / n
-    except OverflowError:  # beyond what a float holds: the whole number, which loses nothing a person could see
+    except OverflowError:  # too large for a float; the fraction that an integer loses is beyond its digits
         return total // n

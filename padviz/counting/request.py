@@ -1,4 +1,4 @@
-"""What a count is asked for, checked."""
+"""Requests for counts: checked options, and the network cut down to its targets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from padviz.network.targets import names_of, upto, weighing
 
 
 class Request(NamedTuple):
-    """What a count was asked for, checked: the network as declared and as it is walked, and where its targets are.
+    """A checked request: the network as declared and as walked, and the positions of its targets, `at`.
 
-    Where they share, each target has the same weight.
+    If it `shares`, each target has the same weight.
 
     >>> import padviz
     >>> prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto").shapes
@@ -34,12 +34,12 @@ class Request(NamedTuple):
 
     @property
     def shapes(self) -> dict[str, Size]:
-        """Shape of each target layer."""
+        """The shape of each target layer."""
         rows, cols = sizes_of_each(self.walked, self.size)
         return {self.walked.layers[i].name: (rows[i], cols[i]) for i in self.at}
 
     def walk(self, core: Size, engine: str, weights: Weights = None) -> Walk:
-        """Lay a walk through the network at the size of a core."""
+        """Return a walk through the network at the size of a core."""
         rows, cols = resolve_each(self.walked, core)
         return Walk(self.walked, rows, cols, self.at, engine, weights)
 
@@ -53,7 +53,7 @@ def prepare_request(
     engine: str,
     heads: str | None = None,
 ) -> Request:
-    """Cut the network down to the target layers, with the padding and the pooling that were asked for.
+    """Check the options of a count and cut the network down to its targets, with that padding and pooling.
 
     >>> import padviz
     >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.3", "count", "auto")
@@ -77,7 +77,7 @@ def prepare_request(
 
 
 def target_of(shapes: Mapping[str, Size]) -> Target:
-    """Report the targets as a summary does: one name and shape, or lists of several.
+    """Return the targets as a summary has them: one name and shape, or lists of several.
 
     >>> target_of({"a": (7, 7)}).shape, target_of({"a": (7, 7), "b": (3, 3)}).layer
     ([7, 7], ['a', 'b'])
@@ -91,7 +91,7 @@ def target_of(shapes: Mapping[str, Size]) -> Target:
 def box_of(
     unit: Sequence[int | slice] | None, shapes: Mapping[str, Size]
 ) -> tuple[list[int] | list[list[int]] | None, Box]:
-    """Read the unit, or box of units, that was asked for: as it is reported, and as slices of the target.
+    """Return a unit, or box of units, as a summary reports it, and as slices of the target.
 
     >>> box_of((-1, slice(0, 2)), {"a": (7, 9)})
     ([[6, 7], [0, 2]], (slice(6, 7, None), slice(0, 2, None)))
@@ -102,11 +102,11 @@ def box_of(
         raise OptionError("needs one target layer", option="unit", hint="name one `layer`")
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
-        said = plain(unit) if isinstance(unit, tuple) else unit
+        said = unit_option(unit) if isinstance(unit, tuple) else unit
         raise OptionError(f"{said!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
     rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
-        what = f"{plain(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        what = f"{unit_option(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
         raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
     single = not any(isinstance(which, slice) for which in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
@@ -114,7 +114,7 @@ def box_of(
 
 
 def _range(which: int | slice, n: int) -> range:
-    """List the positions meant, none where they are not all inside; a negative one counts from the end."""
+    """Return the positions, none if any is outside; negative ones count from the end."""
     if not isinstance(which, slice):
         if not hasattr(which, "__index__"):
             raise OptionError(f"{which!r} is not a position", option="unit", hint="use whole numbers, or slices")
@@ -126,10 +126,10 @@ def _range(which: int | slice, n: int) -> range:
     return range(n)[which] if inside else range(0)
 
 
-def plain(unit: Sequence[int | slice]) -> str:
-    """Write a unit or a box as the command line has it.
+def unit_option(unit: Sequence[int | slice]) -> str:
+    """Write a unit or a box as on the command line.
 
-    >>> plain((3, slice(0, 2)))
+    >>> unit_option((3, slice(0, 2)))
     '3,0:2'
     """
 

@@ -1,4 +1,4 @@
-"""The figures that sum a map up."""
+"""The figures of a map."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class CornerShares(msgspec.Struct, frozen=True):
 
 
 class FairShare(msgspec.Struct, frozen=True):
-    """The figures of the fair share f of each pixel: its usage over the interior's at its place in the pattern.
+    """The figures of the fair share f: usage over that of an interior pixel at the same stride phase.
 
-    `starved` and `overused` are the shares of the pixels with f below 1/2 and above 3/2, compared exactly; `unused` of
-    those that even the interior never reads, which have no f. `least` and `most` are the extremes of f, `skew` how much
-    more of it the second half has than the first, over the sum. `rings` are the means of f over rings of one period,
-    from the border inwards, 16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left
-    out, and `period` its rows and columns.
+    `starved` and `overused` are the shares of pixels with f below 1/2 and above 3/2, compared exactly; `unused` that of
+    pixels that even the interior never reads, which have no f. `least` and `most` are the extremes of f; `skew` is the
+    second half minus the first over the sum. `rings` are means of f over rings of one period, from the border inwards,
+    16 at most; `ripple` is the largest over the smallest of the interior's counts, zeros left out; `period` is its
+    rows and columns.
 
     >>> import padviz
     >>> round(padviz.usage("resnet50", 225).summary().share.starved, 3)
@@ -73,7 +73,7 @@ class FairShare(msgspec.Struct, frozen=True):
 
 
 class Rim(msgspec.Struct, frozen=True):
-    """How deep the band next to each side is, in pixels: [top, bottom] and [left, right].
+    """The depth of the band along each side, in pixels: [top, bottom] and [left, right].
 
     >>> import padviz
     >>> padviz.usage("resnet50", 224).summary().rim
@@ -90,7 +90,7 @@ class Rim(msgspec.Struct, frozen=True):
 
     @property
     def short(self) -> str:
-        """The sides in a cell.
+        """The depths as short as a table cell.
 
         >>> Rim([14, 34], [14, 34]).short, Rim([9, 9], [9, 9]).short, Rim([0, 3], [2, 2]).short
         ('14, 34', '9', '0, 3 / 2')
@@ -100,7 +100,7 @@ class Rim(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The sides in words.
+        """The depths in words.
 
         >>> print(Rim([14, 34], [14, 34]).words)
         the outer 14 px above and left and 34 px below and right
@@ -118,7 +118,7 @@ class Rim(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The target layer and its shape; lists where several layers add up.
+    """The target layer and its shape; lists where there are several.
 
     >>> Target("conv1", [112, 112]).shape
     [112, 112]
@@ -129,23 +129,20 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> list[str]:
-        """The layers, however many they are."""
+        """The names of the target layers."""
         return [self.layer] if isinstance(self.layer, str) else self.layer
 
 
 class Summary(msgspec.Struct, frozen=True):
     """The figures of a map. Exact counts are ints; mean, shares and rational counts are floats.
 
-    `marginalised` is the share of pixels used less than half as much as the maximum; `asymmetry`
-    the largest difference between a pixel and its mirror image, over the maximum; `skew` how much
-    more the second half is used than the first, over the sum. `method` is "tiled" where only a core
-    was counted, of which the map is made, and "dense" where every position was. `share` has the figures of the fair
-    share, or is None where the map follows no pattern, for the reason in `share_reason`. `rim` is the depth of the
-    band that gets less than half of an interior pixel's weight, on an image large enough that the sides are apart, and
-    `overused_rim` of the one that gets more than 3/2; None where there is no share. `heads` is "share" where
-    each of several targets has the same weight, and "sum" where each path has. `marginalised` mixes the
-    pattern of strides with the border, which `share` does not. `notes` are sentences on what else
-    to know, as where an exported file is counted at another size than its own.
+    `marginalised` is the share of pixels with less than half of the maximum; it mixes the pattern of strides with the
+    border, which `share` does not. `asymmetry` is the largest difference between a pixel and its mirror image over the
+    maximum; `skew` the second half minus the first over the sum. `method` is "tiled" if only a core was counted and
+    "dense" if every position was. `share` has the figures of the fair share, None if the map has none, for the reason
+    in `share_reason`. `rim` and `overused_rim` are the depths of the bands that are starved and overused, on an image
+    large enough that the sides are apart. `heads` is "share" if each of several targets has the same weight, "sum" if
+    each path has. `notes` are caveats, as for an exported file that is counted at another size than its own.
 
     Examples
     --------
@@ -180,7 +177,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def unit_text(unit: list[int] | list[list[int]]) -> str:
-    """Write a unit or a box of units as people do.
+    """Write a unit or a box of units: row,column or ranges of them.
 
     >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]])
     ('3,4', '0:3,2:5')
@@ -189,7 +186,7 @@ def unit_text(unit: list[int] | list[list[int]]) -> str:
 
 
 def percent(share: float, digits: int = 1, sign: str = "") -> str:
-    """Write a share in percent; with `sign` "+", a difference.
+    """Format a share in percent; with `sign` "+", a difference.
 
     >>> percent(0.4512), percent(0.4512, 0), percent(0.0769, 2, "+")
     ('45.1 %', '45 %', '+7.69 %')

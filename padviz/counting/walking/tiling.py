@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
+
+Positions = int | slice | Sequence[int] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Tiling:
         return times / np.bincount(of)[:, None]
 
 
-def positions(index: NDArray[Any], which: Any, what: str) -> NDArray[Any]:
+def positions(index: NDArray[np.int64], which: Positions, what: str) -> NDArray[np.int64]:
     """Select from an index by a position, several, a range or a slice.
 
     Raises
