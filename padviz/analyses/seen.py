@@ -95,13 +95,13 @@ def seen(
     """
     from padviz.figures.trained import position_maps
     from padviz.files.unfinished import Keeping
-    from padviz.trained.trying.looked import look
-    from padviz.trained.trying.tried import Pictures
+    from padviz.trained.trying.crops import CropOptions
+    from padviz.trained.trying.seen import see
 
-    pictures = Pictures(images, n, noise, seed, mean, std)
+    options = CropOptions(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
     keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
-    found = look(trained, patch, grid, pictures, keeping, on_progress)
+    found = see(trained, patch, grid, options, keeping, on_progress)
     draw, axes = partial(position_maps.seen, found), partial(position_maps.plot_seen, found)
     return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, pictured=True, notes=found.notes)
 

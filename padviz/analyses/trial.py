@@ -103,11 +103,12 @@ def trial(
     {}
     """
     from padviz.figures.trained import trials
-    from padviz.trained.trying.tried import Pictures, try_all
+    from padviz.trained.trying.crops import CropOptions
+    from padviz.trained.trying.trial import try_changes
 
-    pictures = Pictures(images, n, noise, seed, mean, std)
+    options = CropOptions(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
-    tried = try_all(trained, size, padding, pictures, repadded, on_progress)
+    tried = try_changes(trained, size, padding, options, repadded, on_progress)
     draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
     return TrialResult.made_of(
         tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True, notes=tried.notes

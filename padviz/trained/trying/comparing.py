@@ -1,4 +1,4 @@
-"""A network's outputs before and after a change, image by image: answers kept, and how far maps move."""
+"""A network's outputs before and after a change, image by image: top-1 kept, and how far maps move."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from padviz.trained.trying.crops import Frame
 
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
-Part = tuple[slice, ...]
-EVERY: Part = (slice(None),)
+Slices = tuple[slice, ...]
+EVERY: Slices = (slice(None),)
 Kind = Literal["classes", "map"]
 Scores = Literal["probabilities", "logits"]
 LEAST = 1e-12  # of a probability, whose logarithm is taken
@@ -23,7 +23,7 @@ SUM = 1e-3  # how far from 1 the probabilities of all classes may sum up
 
 
 class Output(NamedTuple):
-    """Which output is compared, and as what: scores of classes, or a map (or any other tensor)."""
+    """An output to compare, as scores of classes, or as a map (or any other tensor)."""
 
     name: str
     kind: Kind
@@ -32,13 +32,6 @@ class Output(NamedTuple):
 def output_of(outputs: Mapping[str, NDArray[Any]], images: int, where: str) -> Output:
     """Choose the output to compare: the first with scores of classes, else the first of floats.
 
-    Raises
-    ------
-    DescriptionError
-        Where there is none that tells the images apart.
-
-    Examples
-    --------
     >>> output_of({"map": np.zeros((2, 1, 8, 8)), "scores": np.zeros((2, 10))}, 2, "net")
     Output(name='scores', kind='classes')
     """
@@ -56,24 +49,18 @@ def output_of(outputs: Mapping[str, NDArray[Any]], images: int, where: str) -> O
 
 
 def check_finite(values: Array, where: str) -> None:
-    """Refuse outputs that cannot be compared with anything.
-
-    Raises
-    ------
-    DescriptionError
-        Where they hold NaN or infinite numbers.
-    """
+    """Reject NaN and infinite numbers, which cannot be compared."""
     if not np.isfinite(values).all():
         hint = "check `mean` and `std`, and its weights"
         raise DescriptionError("makes NaN or infinite numbers of these images", where=where, hint=hint)
 
 
-def of_classes(own: Array, changed: Array) -> dict[str, Array]:
-    """Tell of each image whether its best class is kept, and the KL divergence from the answers as trained.
+def compare_classes(own: Array, changed: Array) -> dict[str, Array]:
+    """Return for each image whether its best class is kept, and the KL divergence from the probabilities as trained.
 
     The divergence is in nats: 0 where all probabilities stay.
 
-    >>> found = of_classes(np.array([[4.0, 0.0], [4.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 4.0]]))
+    >>> found = compare_classes(np.array([[4.0, 0.0], [4.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 4.0]]))
     >>> found["kept"].tolist(), found["kl"].round(2).tolist()
     ([1.0, 0.0], [0.0, 3.86])
     """
@@ -85,14 +72,14 @@ def of_classes(own: Array, changed: Array) -> dict[str, Array]:
 
 
 def kind_of(scores: Array) -> Scores:
-    """Tell what scores are: probabilities, where those of each image are from 0 to 1 and sum to 1; else logits."""
+    """Return "probabilities" where the scores of each image are from 0 to 1 and sum to 1; else "logits"."""
     flat = scores.reshape(len(scores), -1)
     whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
     return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
 
 
 def probabilities(scores: Array, kind: Scores) -> Array:
-    """Work out the probabilities of all classes; of a single score, those of two.
+    """Convert scores to the probabilities of all classes; a single score to those of two.
 
     >>> probabilities(np.array([[0.25]]), "probabilities").tolist()
     [[0.75, 0.25]]
@@ -109,10 +96,10 @@ def probabilities(scores: Array, kind: Scores) -> Array:
     return shares
 
 
-def of_maps(own: Array, changed: Array) -> dict[str, Array]:
+def compare_maps(own: Array, changed: Array) -> dict[str, Array]:
     """Measure for each image how much the output moves, its norm as trained, and the correlation of the two outputs.
 
-    >>> {name: values.round(9).tolist() for name, values in of_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
+    >>> {name: values.round(9).tolist() for name, values in compare_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
     {'moved': [2.0], 'norm': [2.0], 'correlation': [1.0]}
     """
     before, after = _flat(own), _flat(changed)
@@ -120,11 +107,11 @@ def of_maps(own: Array, changed: Array) -> dict[str, Array]:
     return {"moved": moved, "norm": norm, "correlation": correlation(own, changed)}
 
 
-def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part, Part] | None:
-    """Find the parts of two outputs, without their images, that stand for the same pixels; None where not known.
+def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slices, Slices] | None:
+    """Slice the parts of two outputs, without their images, that show the same pixels; None where not known.
 
-    `size` is that of the network's own frame, and `frame` what the changed output was made of, relative to it. A frame
-    that moves by less than a unit leaves outputs of one shape where they are.
+    `size` is that of the network's own frame, and `frame` that of the changed output, relative to it. A frame that
+    moves by less than a unit leaves outputs of one shape where they are.
 
     >>> overlap((5, 28, 28), (5, 29, 29), Frame(0, 0, 225, 225), (224, 224))[1]
     (slice(None, None, None), slice(0, 28, None), slice(0, 28, None))
@@ -149,19 +136,19 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Part,
 
 
 def _spatial(units: Shape, size: Size) -> bool:
-    """Tell whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
+    """Whether two dimensions are height and width: of one stride, or one zoom, that is a whole number."""
     return units[0] * size[1] == units[1] * size[0] and _units(units[0], size[0], 0) is not None
 
 
 def _units(units: int, pixels: int, moved: int) -> int | None:
-    """Count the units of a map that so many pixels are; None where that is no whole number."""
+    """Convert pixels to units of a map; None where that is no whole number."""
     if pixels % units and units % pixels:
         return None
     return None if moved * units % pixels else moved * units // pixels
 
 
 def relative(moved: Array, norm: Array) -> Array:
-    """Divide how far each output moves by the norm of all, their root mean square: one with hardly any says little.
+    """Divide how far each output moves by the root mean square of all norms, so that an output near 0 counts little.
 
     >>> relative(np.array([1.0, 0.1]), np.array([2.0, 0.0])).round(3).tolist()
     [0.707, 0.071]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError
+from padviz.intervals import IMAGES
 from padviz.network.network import Size
 from padviz.trained.sessions.inputs import NOISE, pictures_in
 from padviz.trained.sessions.pictures import open_picture, pixels_of, resize_box
 from padviz.trained.sessions.running import check_room
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
 SURROUNDINGS = 8 / 7  # of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested
 MOST = 10_000  # crops
-OVERSAMPLED = 3  # pixels of a large picture for each of its crops' are kept
+OVERSAMPLED = 3  # pixels of a large picture that are kept for each pixel of its crops
+NOISE_SAYS = "noise tells little about what a network does to photographs"
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
 
 
@@ -37,7 +42,7 @@ class Frame(NamedTuple):
 
 
 def resized_frame(own: Size, size: Size) -> Frame:
-    """Frame another size around the same centre; an odd row is added, or left out, at the bottom and right.
+    """Return a frame of another size with the same centre; an odd row is added, or left out, at the bottom and right.
 
     >>> resized_frame((224, 224), (225, 223)), resized_frame((224, 224), (256, 224))
     (Frame(top=0, left=0, height=225, width=223), Frame(top=-16, left=0, height=256, width=224))
@@ -47,7 +52,7 @@ def resized_frame(own: Size, size: Size) -> Frame:
 
 
 def room_for(frames: Sequence[Frame]) -> Frame:
-    """Find the least frame that holds all others.
+    """Return the least frame that holds all others.
 
     >>> room_for([Frame(0, 0, 8, 8), Frame(1, 1, 8, 8), Frame(-2, 0, 10, 8)])
     Frame(top=-2, left=0, height=11, width=9)
@@ -60,9 +65,9 @@ def room_for(frames: Sequence[Frame]) -> Frame:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A place in a picture: `pixels` of all of it, `scale` of one of its pixels, and where the network's frame begins.
+    """A place in a picture: `pixels` of all of it, the `scale` of one of them, and where the network's frame begins.
 
-    `top` and `left` count pixels of the scaled picture; `picture` is its number, which crops of one picture share.
+    `top` and `left` count pixels of the scaled picture; crops of one picture share its number, `picture`.
     """
 
     picture: int
@@ -75,20 +80,20 @@ class Crop:
         """Cut out the pixels of a frame, at the crop's scale; or resized to a size, from the picture's own pixels."""
         height, width = size or (frame.height, frame.width)
         top, left = self.top + frame.top, self.left + frame.left
-        edges = left, top, left + frame.width, top + frame.height
-        limits = (self.pixels.shape[2], self.pixels.shape[1]) * 2
-        box = tuple(min(edge / self.scale, limit) for edge, limit in zip(edges, limits, strict=True))
-        return resize_box(self.pixels, (height, width), box)
+        tall, wide = self.pixels.shape[1:]
+        low = min(left / self.scale, wide), min(top / self.scale, tall)
+        high = min((left + frame.width) / self.scale, wide), min((top + frame.height) / self.scale, tall)
+        return resize_box(self.pixels, (height, width), (*low, *high))
 
 
 class Crops:
-    """Crops of the pictures of a folder, as many of each as its share; after it is used up, `notes` say what was not.
+    """Crops of the pictures of a folder, equally many of each; once all are read, `notes` count what was left out.
 
-    Of pictures so small that the room does not fit in them, none are taken.
+    None are taken of pictures too small for the room.
     """
 
     def __init__(self, folder: str | Path, own: Size, count: int, room: Frame, channels: int, seed: int = 0) -> None:
-        self.paths = pictures_in(folder, checked(count), "images")
+        self.paths = pictures_in(folder, count, "images")
         self.name, self.count, self.own, self.room = str(folder), count, own, room
         self.channels, self.seed = channels, seed
         self.small = 0
@@ -97,7 +102,7 @@ class Crops:
         left = self.count
         for i, path in enumerate(self.paths):
             picture = open_picture(path)
-            if min(self._fits(picture)) < 1:
+            if picture.height < self.room.height or picture.width < self.room.width:
                 self.small += 1
                 continue
             share = -(-left // (len(self.paths) - i))
@@ -109,19 +114,16 @@ class Crops:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know of the pictures: how many are too small."""
         if not self.small:
             return ()
         were = "picture is" if self.small == 1 else "pictures are"
         return (f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out",)
 
-    def _fits(self, picture: Any) -> tuple[float, float]:
-        return picture.height / self.room.height, picture.width / self.room.width
-
-    def _of(self, number: int, picture: Any, count: int) -> Iterator[Crop]:
-        """Crop one picture, at places drawn at random; scaled down as far as frame and surroundings allow."""
+    def _of(self, number: int, picture: Picture, count: int) -> Iterator[Crop]:
+        """Crop one picture at random places; scaled down as far as frame and surroundings allow."""
         around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
-        scale = max(1 / min(self._fits(picture)), min(around, 1))
+        least = max(self.room.height / picture.height, self.room.width / picture.width)
+        scale = max(least, min(around, 1))
         tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
         fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
         pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
@@ -140,10 +142,10 @@ class NoiseCrops:
     """
 
     name = NOISE
-    notes = ("noise tells little about what a network does to photographs",)
+    notes = (NOISE_SAYS,)
 
     def __init__(self, count: int, room: Frame, channels: int, seed: int = 0) -> None:
-        self.count, self.room, self.channels, self.seed = checked(count), room, channels, seed
+        self.count, self.room, self.channels, self.seed = count, room, channels, seed
         check_room("size", 1, channels, (room.height, room.width))
 
     def __iter__(self) -> Iterator[Crop]:
@@ -153,22 +155,38 @@ class NoiseCrops:
             yield Crop(number, pixels, 1.0, -self.room.top, -self.room.left)
 
 
-def crops_of(
-    folder: str | Path | None, own: Size, count: int, room: Frame, channels: int, seed: int
-) -> Crops | NoiseCrops:
-    """Crop the pictures of a folder; or noise where there is none."""
-    about = count, room, channels, seed
-    return NoiseCrops(*about) if folder is None else Crops(folder, own, *about)
+@dataclass(frozen=True)
+class CropOptions:
+    """What a network is run on, as in `padviz.trial`: crops of photographs, or noise where that is asked for."""
+
+    images: str | Path | None
+    n: int
+    noise: bool = False
+    seed: int = 0
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is None and not self.noise:
+            raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
+        if self.images is not None and self.noise:
+            raise OptionError("has no use beside `images`", option="noise", hint="leave out one of them")
+        if not 1 <= self.n <= MOST:
+            raise OptionError(f"{self.n}: must be 1 to {MOST:,}", option="n")
+
+    def crops(self, own: Size, room: Frame, channels: int) -> Crops | NoiseCrops:
+        """Return crops with a room around the network's own frame."""
+        if self.images is None:
+            return NoiseCrops(self.n, room, channels, self.seed)
+        return Crops(self.images, own, self.n, room, channels, self.seed)
 
 
-def checked(count: int) -> int:
-    """Check a number of crops.
+def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
+    """Note that there are too few pictures for intervals.
 
-    Raises
-    ------
-    OptionError
-        If there cannot be so many.
+    >>> few_pictures([0, 0, 1]), few_pictures(range(10))
+    (('2 pictures are too few for intervals; use 10 or more',), ())
     """
-    if not 1 <= count <= MOST:
-        raise OptionError(f"{count}: must be 1 to {MOST:,}", option="n")
-    return count
+    count = len({*pictures})
+    are = "picture is" if count == 1 else "pictures are"
+    return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)

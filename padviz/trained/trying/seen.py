@@ -1,4 +1,4 @@
-"""Where a trained network sees: how its output changes when a patch is laid over an image, beside what counts say."""
+"""Where a trained network sees: how its output changes when a patch is laid over an image, beside usage."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
-from padviz.files.unfinished import Unfinished
+from padviz.files.unfinished import Keeping, Unfinished, keeping
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
+from padviz.progress import Progress, counter
+from padviz.trained.sessions.inputs import normalisation
+from padviz.trained.sessions.runners import runner_of
 from padviz.trained.sessions.running import Images, Runner, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
-from padviz.trained.trying.crops import Crop, Frame
+from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures
+from padviz.trained.weights.trained_network import Trained
 
 Array = NDArray[np.float64]
-Places = NDArray[np.int64]  # (places, 2): top and left of each, in pixels
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
 LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
-DIGITS = 12  # to which means are told apart, so that those of equal counts tie
+DIGITS = 12  # that means are compared to, so that those of equal counts tie
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +37,6 @@ class Seen:
     lefts). `by_usage` and `by_distance` are the rank correlations of `values` with the two, and `gain` the first minus
     the second. `edge` is the mean of the outermost ring over that of the inside, the middle half; `edge_usage` that of
     the counts. Intervals are of 95 %, over pictures.
-
-    Examples
-    --------
-    >>> flat, none = np.ones((5, 5)), Estimate(0.5, 0.4, 0.6)
-    >>> about = ("net", "net", (40, 40), "photos", 16, 16, "output", 8, (0, 8, 16, 24, 32), (0, 8, 16, 24, 32))
-    >>> Seen(*about, flat, flat, flat, none, none, none, none, 1.0).edge.value
-    0.5
     """
 
     network: str
@@ -63,16 +60,51 @@ class Seen:
     notes: tuple[str, ...] = ()
 
 
+def see(
+    trained: Trained, patch: int, grid: int, options: CropOptions, keep: Keeping, on_progress: Progress | None
+) -> Seen:
+    """Lay a patch at each place of a grid over crops of pictures, and compare the change of the output with usage."""
+    tops, lefts = places_of(trained.size, patch, grid)
+    counts = usage(trained.network, trained.size, heads="share")
+    runner, n = runner_of(trained), options.n
+    crops = options.crops(trained.size, Frame(0, 0, *trained.size), runner.channels)
+    places = np.array([(top, left) for top in tops for left in lefts])
+    asked = f"{crops.name} {n} {patch} {grid} {options.seed} {options.mean} {options.std}"
+    kept = Unfinished(keep.path, f"seen {keep.about} {trained.size} {asked}", n * len(places), keep.resume)
+    normal = normalisation(runner.channels, options.mean, options.std)
+    with keeping(kept):
+        advance = counter(n * len(places), on_progress)
+        output, squares, pictures = _changes(runner, crops, patch, places, normal, kept, advance)
+    if not squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)].any():
+        what = "does not react: a patch anywhere inside leaves its output as it is"
+        raise DescriptionError(what, where=trained.where, hint="use trained weights, or a larger `patch`")
+    by_place = usage_at(counts, patch, tops, lefts), distance_at(trained.size, patch, tops, lefts)
+    values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
+    return Seen(
+        trained.network.name,
+        trained.network.title,
+        trained.size,
+        crops.name,
+        len(pictures),
+        len({*pictures}),
+        output,
+        patch,
+        tops,
+        lefts,
+        values,
+        *by_place,
+        by_usage,
+        by_distance,
+        gain,
+        edge,
+        edge_of(by_place[0]),
+        (*trained.notes, *crops.notes, *few_pictures(pictures)),
+    )
+
+
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Place a patch on a grid that reaches from border to border: tops and lefts, in pixels.
 
-    Raises
-    ------
-    OptionError
-        For a patch or a grid that does not fit.
-
-    Examples
-    --------
     >>> places_of((32, 48), 8, 5)
     ((0, 6, 12, 18, 24), (0, 10, 20, 30, 40))
     """
@@ -88,48 +120,35 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
     return tops, lefts
 
 
-@dataclass(frozen=True, eq=False)
-class Looking:
-    """A network, and a patch to lay over images at places; `normal` is what pixels are normalised by.
+def _changes(
+    runner: Runner, crops: Iterable[Crop], patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
+    kept: Unfinished, advance: Callable[[int], None],
+) -> tuple[str, Array, list[int]]:  # fmt: skip
+    """Compute the missing ones of `kept`: the mean square changes of the output, crop by crop and place by place.
 
-    The patch is the mean pixel, which is 0 once it is normalised. `advance` counts the places that are done.
+    The patch is the mean pixel, which is 0 once it is normalised. Returned are the output's name, the changes, of shape
+    (crops, places), and the pictures that the crops are of.
     """
-
-    runner: Runner
-    patch: int
-    places: Places
-    normal: tuple[Images, Images]
-    advance: Callable[[int], None]
-
-    def run(self, crops: Iterable[Crop], kept: Unfinished) -> tuple[str, Array, NDArray[np.int64]]:
-        """Fill in what is missing of `kept`, the mean square changes of the output, crop by crop and place by place.
-
-        Hand back the output's name, the changes, of shape (crops, places), and the pictures that the crops are of.
-        """
-        name, pictures, frame = "", [], Frame(0, 0, *self.runner.size)
-        for at, crop in enumerate(crops):
-            image: Images = (crop.scene(frame) - self.normal[0]) / self.normal[1]
-            outputs = outputs_of(self.runner, image[None])
-            name = name or output_of(outputs, 1, self.runner.where).name
-            check_finite(outputs[name], self.runner.where)
-            self._fill(kept, at * len(self.places), image, name, outputs[name].astype(np.float64))
-            pictures.append(crop.picture)
-        return name, kept.values.reshape(-1, len(self.places))[: len(pictures)], np.array(pictures)
-
-    def _fill(self, kept: Unfinished, start: int, image: Images, name: str, before: Array) -> None:
-        """Lay the patch over one image, at as many places at a time as fit the cache."""
-        values = kept.values[start : start + len(self.places)]
-        todo, most = np.flatnonzero(np.isnan(values)), at_once(self.runner)
-        self.advance(len(values) - len(todo))
-        for part in (todo[i : i + most] for i in range(0, len(todo), most)):
+    name, pictures, most = "", [], at_once(runner)
+    by_crop = kept.values.reshape(-1, len(places))
+    for crop, values in zip(crops, by_crop, strict=False):  # crops first: their notes count what comes after the last
+        image = (crop.scene(Frame(0, 0, *runner.size)) - normal[0]) / normal[1]
+        outputs = outputs_of(runner, image[None])
+        name = name or output_of(outputs, 1, runner.where).name
+        check_finite(outputs[name], runner.where)
+        before, missing = outputs[name].astype(np.float64), np.flatnonzero(np.isnan(values))
+        advance(len(values) - len(missing))
+        for part in (missing[i : i + most] for i in range(0, len(missing), most)):
             images = np.repeat(image[None], len(part), axis=0)
-            for covered, (top, left) in zip(images, self.places[part], strict=True):
-                covered[:, top : top + self.patch, left : left + self.patch] = 0
-            after = outputs_of(self.runner, images)[name].astype(np.float64)
-            check_finite(after, self.runner.where)
+            for covered, (top, left) in zip(images, places[part], strict=True):
+                covered[:, top : top + patch, left : left + patch] = 0
+            after = outputs_of(runner, images)[name].astype(np.float64)
+            check_finite(after, runner.where)
             values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
             kept.save()
-            self.advance(len(part))
+            advance(len(part))
+        pictures.append(crop.picture)
+    return name, by_crop[: len(pictures)], pictures
 
 
 def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
@@ -183,20 +202,20 @@ def ranks(values: Array) -> Array:
     return ranked
 
 
-def _centred(values: Array) -> Array:
-    """Rank values about 0, with a norm of 1: two such lists of ranks multiply to Spearman's correlation."""
+def _unit_ranks(values: Array) -> Array:
+    """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation."""
     ranked = ranks(values) - (values.size + 1) / 2
     norm = np.linalg.norm(ranked)
-    centred: Array = ranked / norm if norm else ranked
-    return centred
+    scaled: Array = ranked / norm if norm else ranked
+    return scaled
 
 
 def estimates(
     squares: Array, pictures: NDArray[np.int64], usage: Array, distance: Array
 ) -> tuple[Array, Estimate, Estimate, Estimate, Estimate]:
-    """Map what is seen, correlate its ranks with usage and distance, subtract these, and divide edge by inside.
+    """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and `edge` of it.
 
-    `squares` is of shape (crops, places). Intervals are of random halves of the pictures.
+    Intervals are of random halves of the pictures.
     """
     _, at = np.unique(pictures, return_inverse=True)
     count = int(at.max()) + 1
@@ -208,30 +227,17 @@ def estimates(
         return means
 
     drawn = half_samples(count).astype(float)
-    own, one, other = maps(drawn), maps(drawn[1:]), maps(1 - drawn[1:])
-    ranked = np.array([[_centred(seen) for seen in half] for half in (one, other)])
+    own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
+    ranked = np.array([[_unit_ranks(seen) for seen in half] for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
-    whole, by = _centred(own[0]), [_centred(usage), _centred(distance)]
-    found = [
-        interval_of_map(float(whole @ each), ranked @ each, count, agreement, fisher)
-        for each, fisher in ((by[0], True), (by[1], True), (by[0] - by[1], False))
-    ]
-    whole_edge = edge_of(own[0].reshape(usage.shape))
-    edges = np.array([[edge_of(seen.reshape(usage.shape)) for seen in half] for half in (one, other)])
-    of_log = interval_of_map(float(np.log(max(whole_edge, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
-    edge = Estimate(whole_edge, *(None if end is None else float(np.exp(end)) for end in of_log[1:]))
-    return own[0].reshape(usage.shape), found[0], found[1], found[2], edge
+    whole, by_usage, by_distance = _unit_ranks(own), _unit_ranks(usage), _unit_ranks(distance)
 
+    def correlation(other: Array, fisher: bool) -> Estimate:
+        return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)
 
-def check_reacts(squares: Array, grid: int, where: str) -> None:
-    """Refuse a network whose output no patch inside changes: nothing is known of where it sees.
-
-    Raises
-    ------
-    DescriptionError
-        Naming it.
-    """
-    inside = squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)]
-    if not inside.any():
-        what = "does not react: a patch anywhere inside leaves its output as it is"
-        raise DescriptionError(what, where=where, hint="use trained weights, or a larger `patch`")
+    value = edge_of(own.reshape(usage.shape))
+    edges = np.array([[edge_of(seen.reshape(usage.shape)) for seen in half] for half in halves])
+    of_log = interval_of_map(float(np.log(max(value, LEAST_EDGE))), np.log(np.maximum(edges, LEAST_EDGE)), count)
+    edge = Estimate(value, *(None if end is None else float(np.exp(end)) for end in of_log[1:]))
+    correlations = correlation(by_usage, True), correlation(by_distance, True)
+    return own.reshape(usage.shape), *correlations, correlation(by_usage - by_distance, False), edge

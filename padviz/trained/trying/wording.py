@@ -1,4 +1,4 @@
-"""Results in words: the answer of a trial in one sentence, what each change needs, and what geometry explains."""
+"""Results in words: what changes do in one sentence, what each of them needs, and what geometry explains."""
 
 from __future__ import annotations
 
@@ -7,89 +7,76 @@ from padviz.intervals import Estimate
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 
-LARGE = 10.0  # a change over the norm: from here on it is told as a multiple
+LARGE = 10.0  # a change over the norm: from here on it is written as a multiple
+MEANINGS = {
+    "today's weights": "Works with today's weights, loses at most twice what a shift by one pixel loses",
+    "fine-tune": "Fine-tune, worse than a shift by one pixel",
+    "more pictures": "Not settled, use more pictures",
+}
 
 
 def answer(tried: Trial) -> str:
-    """Say in one sentence what the changes do, beside the yardstick.
+    """Compare the best and the worst change with the baseline in one sentence.
 
     >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
     >>> size = TrialRow("size", (225, 225), "crop", None, (224, 224), {"kept": Estimate(0.67, 0.58, 0.75)})
     >>> answer(Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift, size)))[:66]
     '225 px by one more row keeps the top-1 on 67 % of 64 crops (58 to '
     """
-    known = [row for row in tried.changes if row.main is not None]
+
+    def harm(row: TrialRow) -> tuple[float, ...]:
+        found = {name: figure.value or 0 for name, figure in row.figures.items()}
+        return (-found["kept"], found.get("kl", 0)) if "kept" in found else (found["relative"],)
+
+    def figures(row: TrialRow, of: str, interval: bool = True) -> str:
+        figure, kl = row.main or Estimate(None, None, None), row.figures.get("kl")
+        diverges = f", KL {cell('kl', kl)}" if kl else ""
+        return f"{_percent_or_times(figure.value or 0)}{of}{_interval(figure) if interval else ''}{diverges}"
+
+    known = sorted((row for row in tried.changes if row.main is not None), key=harm)
     if not known or tried.shift.main is None:
         return "None of the changes has an output that can be compared with that of the network as trained."
-    known.sort(key=_harm)
     best, worst = known[0], known[-1]
-    verb, by = ("keeps the top-1", " on") if tried.kind == "classes" else ("changes the output", " by")
-    of = f" of {crops(tried)}" if tried.kind == "classes" else f" of its norm, in the mean over {crops(tried)}"
-    shift = f"; a shift by one pixel{by} {_figures(tried.shift, '', interval=False)}"
+    crops = f"{tried.count} crop{'' if tried.count == 1 else 's'}"
+    verb, by, of = "changes the output", " by", f" of its norm, in the mean over {crops}"
+    if tried.kind == "classes":
+        verb, by, of = "keeps the top-1", " on", f" of {crops}"
+    shift = f"; a shift by one pixel{by} {figures(tried.shift, '', interval=False)}"
     if len(known) == 1:
-        return f"{best.name} {verb}{by} {_figures(best, of)}{shift}."
-    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {_figures(best, of)}"
-    return f"{more}; {worst.name} harms most:{by} {_figures(worst, '')}{shift}."
-
-
-def _harm(row: TrialRow) -> tuple[float, ...]:
-    """Order changes by the answers lost, then by divergence, or by how far the output moves."""
-    found = {name: figure.value or 0 for name, figure in row.figures.items()}
-    return (-found["kept"], found.get("kl", 0)) if "kept" in found else (found["relative"],)
-
-
-def _figures(row: TrialRow, of: str, interval: bool = True) -> str:
-    """Write the main figure of a change, its interval, and the divergence."""
-    figure, kl = row.main, row.figures.get("kl")
-    assert figure is not None
-    diverges = f", KL {cell('kl', kl)}" if kl else ""
-    return f"{moved(figure.value or 0)}{of}{span(figure) if interval else ''}{diverges}"
+        return f"{best.name} {verb}{by} {figures(best, of)}{shift}."
+    more = f"Of {len(known)} changes, {best.name} harms least: it {verb}{by} {figures(best, of)}"
+    return f"{more}; {worst.name} harms most:{by} {figures(worst, '')}{shift}."
 
 
 def needs(tried: Trial) -> list[str]:
-    """Say which changes work with today's weights, which need fine-tuning, and which ask for more pictures."""
-    meanings = {
-        "today's weights": "Works with today's weights, loses at most twice what a shift by one pixel loses",
-        "fine-tune": "Fine-tune, worse than a shift by one pixel",
-        "more pictures": "Not settled, use more pictures",
-    }
-    rows = {what: [row.name for row in tried.changes if row.needs == what] for what in meanings}
-    return [f"{meanings[what]}: {', '.join(names)}." for what, names in rows.items() if names]
+    """List the changes that work with today's weights, that need fine-tuning, and that need more pictures."""
+    rows = {what: [row.name for row in tried.changes if row.needs == what] for what in MEANINGS}
+    return [f"{MEANINGS[what]}: {', '.join(names)}." for what, names in rows.items() if names]
 
 
 def explained(seen_map: Seen) -> str:
-    """Say what geometry explains of where a network sees, and what it does not.
+    """Describe what geometry explains of where a network sees.
 
-    From a rank correlation of .8 on it explains the order of places, from .5 on a part of it, and from -.5 down it has
-    it reversed.
+    From a rank correlation of .8 on it explains the order of places, from .5 on a part of it, and below -.5 it has it
+    reversed.
     """
-    by, gain, edge = seen_map.by_usage, seen_map.gain, seen_map.edge
+
+    def beside(value: Estimate, mark: float, above: str, same: str, below: str, unknown: str) -> str:
+        if value.low is None or value.high is None:
+            return unknown
+        return above if value.low > mark else below if value.high < mark else same
+
     verbs = ((0.8, "explains the order"), (0.5, "explains a part of the order"), (-0.5, "hardly explains the order"))
-    verb = next((verb for least, verb in verbs if (by.value or 0) >= least), "has the order reversed")
-    more = _beside(gain, 0, "more than ", "no more than ", "less than ", "beside ")
+    value = seen_map.by_usage.value or 0
+    verb = next((verb for least, verb in verbs if value >= least), "has the order reversed")
+    more = beside(seen_map.gain, 0, "more than ", "no more than ", "less than ", "beside ")
     words = "better than counts say, at ", "as well as counts say, at ", "worse than counts say, at ", "at "
-    rim = _beside(edge, seen_map.edge_usage, *words)
+    rim = beside(seen_map.edge, seen_map.edge_usage, *words)
     return (
-        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {with_ends(by)} with usage, {more}"
-        f"the {seen_map.by_distance.value:.2f} of the plain distance to the border; it sees the edge {rim}"
-        f"{with_ends(edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
+        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {with_ends(seen_map.by_usage)} with usage, "
+        f"{more}the {seen_map.by_distance.value:.2f} of the plain distance to the border; it sees the edge {rim}"
+        f"{with_ends(seen_map.edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
     )
-
-
-def _beside(value: Estimate, mark: float, above: str, same: str, below: str, unknown: str) -> str:
-    """Choose the word that fits: the interval lies above the mark, around it, or below; or there is none."""
-    if value.low is None or value.high is None:
-        return unknown
-    return above if value.low > mark else below if value.high < mark else same
-
-
-def ends(value: Estimate) -> str:
-    return "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
-
-
-def crops(tried: Trial) -> str:
-    """Say how many crops there are."""
-    return f"{tried.count} crop{'' if tried.count == 1 else 's'}"
 
 
 def cell(name: str, value: Estimate | None) -> str | None:
@@ -101,12 +88,12 @@ def cell(name: str, value: Estimate | None) -> str | None:
     if value is None or value.value is None:
         return None
     if name in ("kept", "relative"):
-        return f"{moved(value.value)}{span(value)}"
+        return f"{_percent_or_times(value.value)}{_interval(value)}"
     return f"{value.value:.2f}" if name == "correlation" or value.value >= 0.1 else f"{value.value:.2g}"
 
 
 def against(row: TrialRow) -> str | None:
-    """Write the difference from the yardstick in points of percent, with its interval.
+    """Write the difference from the baseline in points of percent, with its interval.
 
     >>> size = {"kept": Estimate(0.67, 0.58, 0.75)}
     >>> against(TrialRow("size", (225, 225), "crop", None, (224, 224), size, {"kept": Estimate(-0.19, -0.27, -0.11)}))
@@ -119,17 +106,16 @@ def against(row: TrialRow) -> str | None:
     return f"{mean} ({' to '.join(interval)})" if interval else mean
 
 
-def moved(value: float) -> str:
+def _percent_or_times(value: float) -> str:
     """Write a share in percent; a large one as a multiple.
 
-    >>> moved(0.8461), moved(1234.5)
+    >>> _percent_or_times(0.8461), _percent_or_times(1234.5)
     ('85 %', '1,234x')
     """
     return percent(value, 0) if value < LARGE else f"{value:,.0f}x"
 
 
-def span(value: Estimate) -> str:
-    """Write the interval of a share in parentheses, if there is one."""
+def _interval(value: Estimate) -> str:
     if value.low is None or value.high is None:
         return ""
     if max(value.value or 0, value.high) >= LARGE:
@@ -143,4 +129,5 @@ def with_ends(value: Estimate) -> str:
     >>> with_ends(Estimate(0.926, 0.9, 0.95))
     '0.93 (0.90 to 0.95)'
     """
-    return f"{value.value:.2f}{ends(value)}"
+    ends = "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
+    return f"{value.value:.2f}{ends}"
