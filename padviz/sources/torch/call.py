@@ -221,7 +221,7 @@ class Call(calls.Call):
     def without_positions(self) -> Result:
         """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""
         if not self.whole:
-            self.unmix()
+            self.without_mixed()
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
@@ -239,12 +239,12 @@ class Call(calls.Call):
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
-    def unmix(self) -> None:
-        """Flatten what has rows, columns and channels in one dimension, in all that it reads."""
+    def without_mixed(self) -> None:
+        """Turn what has rows, columns and channels in one dimension into channels, in all that it reads."""
         self._change(lambda value: self.arranger.without_mixed(self.name("line"), value))
 
     def unsplit(self) -> None:
-        """Lay out what is pending in all that it reads."""
+        """Lay pending splits in all that it reads."""
         self._change(self.arranger.unsplit)
 
     def _change(self, change: Callable[[Map], Map]) -> None:

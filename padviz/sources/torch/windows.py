@@ -1,4 +1,4 @@
-"""PyTorch's convolutions, pools, pads and resizes: what their arguments say of windows."""
+"""PyTorch's convolutions, pools, pads and resizes: their arguments as windows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from padviz.axis.operations import Transposed, Window
+from torch import Tensor
+
+from padviz.axis.operations import Same, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.sources.torch.arguments import Refused
@@ -19,34 +21,38 @@ from padviz.sources.tracing.arranging import Stuck
 from padviz.sources.tracing.axis_labels import Block, axis_of, has_places, is_channels, plain, positions, size_of
 from padviz.sources.tracing.calls import Result
 
+Ints = int | Sequence[int]  # one for all axes, or one for each
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
-def each(value: Any, axes: int) -> tuple[int, ...]:
-    """Take one number for all axes, or one for each."""
+def each(value: Ints, axes: int) -> tuple[int, ...]:
+    """Repeat one number for all axes; leave one for each as it is."""
     numbers = (value,) if isinstance(value, int) else tuple(value)
     return numbers * axes if len(numbers) == 1 else numbers
 
 
-def laid(kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False, axes: int = 2) -> list[Window]:
-    """Make the windows of a function's arguments: each one number for all axes, or one for each."""
-    pads: Any = ["same"] * axes
+def windows_of(
+    kernel: Ints, stride: Ints, padding: Ints | str, dilation: Ints, ceil: bool = False, axes: int = 2
+) -> list[Window]:
+    """Return the window on each axis; each argument is one number for all axes, or one for each."""
+    pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
-        pads = [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
+        pads = [(n, n) for n in each(0 if isinstance(padding, str) else padding, axes)]
     figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, strict=True)
     return [Window(*figure, ceil=ceil) for figure in figures]
 
 
 def conv(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
+    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
+    dilation: Ints = 1, groups: int = 1,
 ) -> Result:  # fmt: skip
-    ops = laid(weight.shape[2:], stride, padding, dilation, axes=weight.ndim - 2)
+    ops = windows_of(weight.shape[2:], stride, padding, dilation, axes=weight.ndim - 2)
     return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
 
 
 def _convolved(
-    call: Call, input: Any, weight: Any, bias: Any, ops: Sequence[Any], out: int, groups: int
+    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None, ops: Sequence[Window | Transposed], out: int,
+    groups: int,
 ) -> Result:  # fmt: skip
     path, module = call.modules.stack[-1]
     own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
@@ -55,18 +61,19 @@ def _convolved(
 
 
 def padded_conv2d(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, pads: Any = ((0, 0), (0, 0)),
-    dilation: Any = 1, groups: int = 1, schemes: Any = ("zero", "zero"),
+    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1,
+    pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), dilation: Ints = 1, groups: int = 1,
+    schemes: Sequence[str] = ("zero", "zero"),
 ) -> Result:  # fmt: skip
     """Convolve as `padviz.nn` does, which says what its padding reads."""
-    figures = zip(laid(weight.shape[-2:], stride, 0, dilation), pads, schemes, strict=True)
+    figures = zip(windows_of(weight.shape[-2:], stride, 0, dilation), pads, schemes, strict=True)
     ops = [replace(window, padding=rows, mode=scheme) for window, rows, scheme in figures]
     return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
 
 
 def convolution(
-    call: Call, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: int,
+    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Ints, padding: Ints, dilation: Ints,
+    transposed: bool, output_padding: Ints, groups: int,
 ) -> Result:  # fmt: skip
     """Handle what exported programs call a convolution of any kind."""
     if transposed:
@@ -75,8 +82,8 @@ def convolution(
 
 
 def conv_transpose(
-    call: Call, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
+    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
+    output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
 ) -> Result:  # fmt: skip
     axes = weight.ndim - 2
     if input.shape[-axes - 1] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
@@ -88,36 +95,37 @@ def conv_transpose(
 
 
 def max_pool(
-    call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    call: Call, input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
-    ops = laid(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
+    ops = windows_of(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
     return windows.pool(call, call.map(input), ops, "maxpool")
 
 
 def avg_pool(
-    call: Call, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: Any = None,
+    call: Call, input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Result:  # fmt: skip
     if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
         return windows.adaptive(call, call.map(input), [1] * call.axes)
-    ops = laid(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
+    ops = windows_of(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
     return windows.pool(call, call.map(input), ops, "avgpool")
 
 
 def lp_pool(
-    call: Call, input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    call: Call, input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Result:
     return avg_pool(call, input, kernel_size, stride, 0, ceil_mode)
 
 
-def adaptive_pool(call: Call, input: Any, output_size: Any, return_indices: bool = False) -> Result:
-    return windows.adaptive(
-        call, call.map(input), [output_size] * call.axes if isinstance(output_size, int) else output_size
-    )
+def adaptive_pool(
+    call: Call, input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
+) -> Result:
+    sizes = [output_size] * call.axes if isinstance(output_size, int) else output_size
+    return windows.adaptive(call, call.map(input), sizes)
 
 
-def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Result:
+def pad(call: Call, input: Tensor, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
     pairs = dict(zip(range(input.ndim)[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
     if not any(pad) and not all(positions(call.map(input).known[dim]) for dim in pairs):
         return pointwise(call)  # channels
@@ -126,12 +134,15 @@ def pad(call: Call, input: Any, pad: Sequence[int], mode: str = "constant", valu
     return windows.pad(call, call.map(input), rows, scheme)
 
 
-def constant_pad_nd(call: Call, input: Any, amounts: Sequence[int], value: Any = 0) -> Result:
+def constant_pad_nd(call: Call, input: Tensor, amounts: Sequence[int], value: object = 0) -> Result:
     """Handle what exported programs call a pad."""
     return pad(call, input, amounts)
 
 
-def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1), value: Any = None) -> Result:
+def padded(
+    call: Call, input: Tensor, pads: Sequence[tuple[int, int]], schemes: Sequence[str],
+    dims: Sequence[int] = (-2, -1), value: object = None,
+) -> Result:  # fmt: skip
     """Pad as `padviz.nn` does, which says what it reads."""
     rows = {
         dim % input.ndim: Window(1, padding=ends, mode=scheme)
@@ -142,11 +153,12 @@ def padded(call: Call, input: Any, pads: Any, schemes: Any, dims: Any = (-2, -1)
 
 
 def interpolate(
-    call: Call, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
+    call: Call, input: Tensor, size: Ints | None = None, scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Result:  # fmt: skip
-    axes = call.out.ndim - 2
-    wanted = call.out.shape[2:] if size is None else each(size, axes)
+    axes = call.made.ndim - 2
+    wanted = call.made.shape[2:] if size is None else each(size, axes)
     if mode == "area":
         return windows.adaptive(call, call.map(input), wanted)
     if antialias or mode not in windows.STYLES:
@@ -159,36 +171,39 @@ def interpolate(
     return windows.resize(call, call.map(input), ops)
 
 
-def upsample(call: Call, input: Any, size: Any, *rest: Any) -> Result:
+def upsample(call: Call, input: Tensor, size: Ints | None, *rest: Any) -> Result:
     """Handle what exported programs call a resize: its last argument has scales, the one before aligns corners."""
     mode = call.op.removeprefix("upsample_")[:-2].replace("_", "-")
     scales = rest[-1] if rest and size is None else None
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
 
-def pixel_shuffle(call: Call, input: Any, upscale_factor: int) -> Result:
+def pixel_shuffle(call: Call, input: Tensor, upscale_factor: int) -> Result:
     return views.depth_to_space(call, *call.image(input), upscale_factor)
 
 
-def pixel_unshuffle(call: Call, input: Any, downscale_factor: int) -> Result:
+def pixel_unshuffle(call: Call, input: Tensor, downscale_factor: int) -> Result:
     return views.space_to_depth(call, *call.image(input), downscale_factor)
 
 
-def unfold(call: Call, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Result:
-    if call.out.ndim != 3:
+def unfold(
+    call: Call, input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
+) -> Result:
+    if call.made.ndim != 3:
         return call.unknown()  # Tensor.unfold
     value, roles = call.image(input)
-    ops = dict(zip(roles, laid(kernel_size, stride, padding, dilation), strict=True))
+    ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
     columns = call.arranger.lay(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
     taps = prod(op.kernel for op in ops.values())
-    channels = (*plain(call.out.shape[1] // taps), Block(taps, "taps"))
-    return replace(columns, dims=(*map(plain, call.out.shape[:1]), channels, rows + cols))
+    channels = (*plain(call.made.shape[1] // taps), Block(taps, "taps"))
+    return replace(columns, dims=(*map(plain, call.made.shape[:1]), channels, rows + cols))
 
 
 def fold(
-    call: Call, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-) -> Result:
+    call: Call, input: Tensor, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0,
+    stride: Ints = 1,
+) -> Result:  # fmt: skip
     """Add up windows where they overlap, whose channels were made of all their places."""
     value = call.map(input)
     *batch, channels, line = value.known
@@ -206,11 +221,11 @@ def fold(
             raise Stuck("puts windows back into an image of another size")
         ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
     folded = call.arranger.lay(call.name(), "convtranspose", value, ops)
-    return replace(folded, dims=(*batch, plain(call.out.shape[-3]), *folded.known[-2:]))
+    return replace(folded, dims=(*batch, plain(call.made.shape[-3]), *folded.known[-2:]))
 
 
 def repeat_interleave(
-    call: Call, input: Any, repeats: int, dim: int | None = None, *, output_size: Any = None
+    call: Call, input: Tensor, repeats: int | Tensor, dim: int | None = None, *, output_size: object = None
 ) -> Result:
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
@@ -223,23 +238,17 @@ def repeat_interleave(
 
 
 def max_unpool2d(
-    call: Call,
-    input: Any,
-    indices: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
-) -> Result:
-    """Put maxima back: each may go to any place of its window, and rows that no window had are zeros."""
-    steps = tuple(each(stride or kernel_size, 2))
-    if tuple(each(kernel_size, 2)) != steps or any(each(padding, 2)):
+    call: Call, input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
+    output_size: object = None,
+) -> Result:  # fmt: skip
+    """Undo a max pool: each maximum may go to any place of its window, and rows that no window had are zeros."""
+    steps = each(stride or kernel_size, 2)
+    if each(kernel_size, 2) != steps or any(each(padding, 2)):
         raise Stuck("puts maxima back into windows that overlap or pad")
     value, roles = call.image(input)
-    laid = call.arranger.lay(
-        call.name(), "resize", value, {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
-    )
-    rests = [n - size_of(dim) for n, dim in zip(call.out.shape[-2:], laid.known[-2:], strict=True)]
+    scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
+    laid = call.arranger.lay(call.name(), "resize", value, scales)
+    rests = [n - size_of(dim) for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
