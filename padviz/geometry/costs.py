@@ -12,7 +12,7 @@ import numpy as np
 from padviz.axis.operations import taps_of
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
-from padviz.network.sizes import sizes_at_many, sizes_of_each
+from padviz.network.sizes import at_many_sizes, sizes_of_each
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
 
@@ -87,12 +87,12 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
     macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None
-    sides = [sizes_at_many(network, axis, np.asarray(sizes, np.int64))[0] for axis in range(len(network.axes))]
+    sides = [at_many_sizes(network, axis, np.asarray(sizes, np.int64)) for axis in range(len(network.axes))]
     total = np.zeros(len(sizes), dtype=object)  # Python's integers, which no size overflows
     for i, (layer, macs) in enumerate(zip(network.layers[1:], macs_of_layers, strict=True), start=1):
         if macs:
             at = layer.inputs[0] if layer.kind == "convtranspose" else i
-            total += prod(rows[at].astype(object) for rows in sides) * macs
+            total += prod(arrays[rows[at]].astype(object) for arrays, rows, _ in sides) * macs
     return [int(macs) for macs in total]
 
 

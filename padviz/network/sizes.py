@@ -130,43 +130,52 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def sizes_at_many(network: Network, axis: int, sizes: Sizes) -> tuple[list[Sizes], Flags]:
-    """Return the rows out of every layer at each of many sizes, shape (n,), and which sizes the network takes.
+class ManySizes(NamedTuple):
+    """Each layer's rows at many sizes: `arrays[rows[i]]` of layer i, shape (n,); and which sizes the network takes."""
 
-    Layers with the same rows share one array; sizes that an operation does not take are set to 1.
+    arrays: list[Sizes]
+    rows: list[int]
+    runs: Flags
+
+
+def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
+    """Count the rows out of every layer at each of many sizes; those that an operation does not take are set to 1.
 
     >>> import padviz
-    >>> rows, runs = sizes_at_many(padviz.load("vgg11"), 0, np.array([16, 64]))
-    >>> rows[-1].tolist(), runs.tolist()
+    >>> arrays, rows, runs = at_many_sizes(padviz.load("vgg11"), 0, np.array([16, 64]))
+    >>> arrays[rows[-1]].tolist(), runs.tolist()
     ([1, 2], [False, True])
     """
-    arrays, rows = {sizes.tobytes(): sizes}, [sizes]
+    arrays, numbers, rows = [sizes], {sizes.tobytes(): 0}, [0]
     runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
-    known: dict[tuple[Op, int, int | None], tuple[Sizes, Flags]] = {}  # by the id of arrays, all of which are kept
+    known: dict[tuple[Op, int, int | None], tuple[int, Flags]] = {}
     for layer in network.layers[1:]:
         check_known(network, layer)
         entering, *others = (rows[j] for j in layer.inputs)
         for other in others:
-            if other is not entering:
-                runs = runs & (other == entering)
+            if other != entering:
+                runs = runs & (arrays[other] == arrays[entering])
         op = layer.ops[axis]
         if op is None:
             rows.append(entering)
             continue
         like = None if layer.like is None else rows[layer.like]
-        key = op, id(entering), None if like is None else id(like)
-        if key not in known:
-            leaving = np.broadcast_to(sized(op, entering, like), entering.shape)
+        if (op, entering, like) not in known:
+            n = arrays[entering]
+            leaving = np.broadcast_to(sized(op, n, None if like is None else arrays[like]), n.shape)
             fits = leaving >= 1
             if isinstance(op, Window):
-                before, after, _ = placement(op, entering)
-                fits = fits & padding_fits(op.mode, entering, np.maximum(before, after))
+                before, after, _ = placement(op, n)
+                fits = fits & padding_fits(op.mode, n, np.maximum(before, after))
             leaving = np.where(fits, leaving, 1)
-            known[key] = arrays.setdefault(leaving.tobytes(), leaving), fits
-        leaving, fits = known[key]
+            number = numbers.setdefault(leaving.tobytes(), len(arrays))
+            if number == len(arrays):
+                arrays.append(leaving)
+            known[op, entering, like] = number, fits
+        number, fits = known[op, entering, like]
         runs = runs & fits
-        rows.append(leaving)
-    return rows, runs
+        rows.append(number)
+    return ManySizes(arrays, rows, runs)
 
 
 def another_at(network: Network, size: Size) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from padviz.errors import PadvizError
 from padviz.geometry.ledger import axis_padding
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes, padded_windows, with_pads_joined, with_same
-from padviz.network.sizes import Flags, Sizes, sizes_at_many
+from padviz.network.sizes import Flags, Sizes, at_many_sizes
 
 
 class Balance(NamedTuple):
@@ -55,16 +55,16 @@ def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
     >>> balance_on(padviz.load("resnet18"), 0, np.arange(224, 227)).even.tolist()
     [False, True, False]
     """
-    rows, runs = sizes_at_many(network, axis, sizes)
+    arrays, rows, runs = at_many_sizes(network, axis, sizes)
     wraps = circular_axes(network)[axis]
     even, whole, odd = np.ones(sizes.shape, bool), np.ones(sizes.shape, bool), {}
     examined: set[tuple[Window, int]] = set()
     for layer in padded_windows(network):
         window, entering = layer.ops[axis], rows[layer.inputs[0]]
-        if isinstance(window, Window) and (window, id(entering)) not in examined:
-            examined.add((window, id(entering)))
-            evenly, wholly = _even_and_whole(window, entering, wraps)
-            even, whole, odd[layer.name] = even & evenly, whole & wholly, reads_odd(window, entering)
+        if isinstance(window, Window) and (window, entering) not in examined:
+            examined.add((window, entering))
+            evenly, wholly = _even_and_whole(window, arrays[entering], wraps)
+            even, whole, odd[layer.name] = even & evenly, whole & wholly, reads_odd(window, arrays[entering])
     return Balance(runs, even, whole, odd)
 
 
