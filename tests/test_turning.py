@@ -25,7 +25,7 @@ from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
-from padviz.pages.payload import Contents, payload
+from padviz.pages.payload import payload
 from padviz.pages.planes import Shelf
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
@@ -166,7 +166,7 @@ def test_the_explorer_of_a_turned_network_is_turned(name: str, monkeypatch: pyte
     steps, size = CHOSEN[name]
     found = []
     for net, at in ((laid(steps, size), size), (turned_network(laid(steps, size)), size[::-1])):
-        facts = payload(Contents([(at, net)], [None, "reflect", "partial"], 0))
+        facts = payload([(at, net)], [None, "reflect", "partial"], 0)
         for audited in facts["audits"]:
             remedies = audited["remedies"]
             audited["maps"] = {each["what"]: shown for each, shown in zip(remedies, audited["maps"], strict=True)}

@@ -45,7 +45,7 @@ def command(
       padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
     """
     from padviz.network.rewrites import check_image, with_same
-    from padviz.pages.explorer import at_each, explorer, ordered
+    from padviz.pages.explorer import explorer
     from padviz.reports import tables
 
     if output is not None:
@@ -55,9 +55,7 @@ def command(
     check_image(network)
     start = sizes[0] if sizes else network.size
     options.say_heads(network, layer, heads)
-    offered = ordered(start, sizes if len(sizes) > 1 else None)
-    networks = at_each(network, offered)
-    page = explorer(networks, offered.index(start), paddings or None, layer, heads)
+    page = explorer(network, start, sizes if len(sizes) > 1 else None, paddings or None, layer, heads)
     path = output or default_path("explore", [network.name], sizes or [start], ".html")
     page.save(path)
     click.echo(tables.to_facts(_facts(page, path)))

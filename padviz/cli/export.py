@@ -107,7 +107,7 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
 
 def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
     """Say what was done, and end with 3 if something failed."""
-    from padviz.pages.gallery import natural
+    from padviz.pages.html import natural
     from padviz.reports import tables
 
     states = [outcome.state for outcome in outcomes]

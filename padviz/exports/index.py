@@ -20,7 +20,7 @@ from padviz.exports.record import Record, facts_of, records, result_of
 from padviz.files.atomic import alone, aside
 from padviz.files.opened import opened
 from padviz.geometry.ledger import Ledger
-from padviz.pages.gallery import gallery, natural
+from padviz.pages.html import gallery, natural
 from padviz.reports.documents import to_csv, to_json
 from padviz.reports.report import Table
 from padviz.version import SCHEMAS, __version__

@@ -1,4 +1,4 @@
-"""What a page says of a map, of the layers that its paths come through, and of the audit."""
+"""The facts that a page shows of a map, of the layers on its paths, and of the audit."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from padviz.advice.remedies import Judged
 from padviz.advice.verdict import Audit
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
-from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import SizeError, printable
 from padviz.geometry.ledger import ledger
 from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.geometry.tap_exposure import tap_exposure
-from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import resolve_each
 from padviz.pages.planes import Shelf
 from padviz.reports.facts import ledger_facts, tap_facts
 
-WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # on offer, over one layer
-PIXELS = 7  # a side of its image
+Facts = dict[str, Any]  # of JSON
+WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # offered for one layer
+PIXELS = 7  # side of its image
 LONGEST = 300  # characters of a name from elsewhere
 
 
 def text(value: object) -> str:
-    """Put a text from elsewhere on one line, no longer than a person reads.
+    """Escape a text from elsewhere to one line, and cut it to 300 characters.
 
     >>> text("a" * 400)[-3:], text("<b>\\n")
     ('aa…', '<b>\\\\n')
@@ -41,28 +40,25 @@ def text(value: object) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
-def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None) -> dict[str, Any]:
-    """Pack a map: its core, which row of it each row has, the pattern that shares are of, and the figures.
-
-    What is judged of it need not be counted again.
-    """
+def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None) -> Facts:
+    """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and the figures, if known."""
     shared = counts.share_reason is None
     layers, shapes = counts.target.layer, counts.target.shape
     return {
         "size": [*counts.size],
         "core": shelf.core(counts.core),
-        "rows": _tiling(counts.rows),
-        "cols": _tiling(counts.cols),
+        "rows": [counts.rows.n, counts.rows.start, counts.rows.period, counts.rows.copies],
+        "cols": [counts.cols.n, counts.cols.start, counts.cols.period, counts.cols.copies],
         "interior": shelf.plane(counts.shares.pattern) if shared else None,
         "share_reason": text(counts.share_reason) if counts.share_reason else None,
         "target": [*map(text, counts.target.names)],
         "shape": [shapes] if isinstance(layers, str) else shapes,
-        "figures": figures_of(counts, judged),
+        "figures": _figures(counts, judged),
     }
 
 
-def figures_of(counts: CountMap, judged: Judged | None = None) -> dict[str, Any]:
-    """List the figures of a map that a page shows, long counts as texts; the skew of usage where none is fair."""
+def _figures(counts: CountMap, judged: Judged | None) -> Facts:
+    """Return the figures of a map, long counts as texts; the skew of usage where there are no fair shares."""
     from msgspec import to_builtins
 
     if judged:
@@ -71,45 +67,46 @@ def figures_of(counts: CountMap, judged: Judged | None = None) -> dict[str, Any]
         share = None if counts.share_reason else counts.shares.figures
         rim = counts.rims and counts.rims[0]
     skew = None if share else to_builtins(counts.summary().skew)
-    return {"max": _long(counts.max), "share": to_builtins(share), "skew": skew, "rim": rim and rim.short}
+    most = str(counts.max) if isinstance(counts.max, int) else counts.max
+    return {"max": most, "share": to_builtins(share), "skew": skew, "rim": rim and rim.short}
 
 
-def _tiling(tiling: Tiling) -> list[int]:
-    return [tiling.n, tiling.start, tiling.period, tiling.copies]
+def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> Facts:
+    """Return the layers on a map's paths, their reads, and their rows of the audit.
 
-
-def _long(count: float) -> str | float:
-    return str(count) if isinstance(count, int) else count
-
-
-def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """List the layers that a map's paths lead through, what each reads, and what the audit knows of it.
-
-    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` how many positions a unit
-    of each reads where nothing is missing. `known` keeps, of one size, what schemes have in common that pad as
-    much.
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` the number of positions
+    that an interior unit of each reads. `known` caches, for one size, the rows that schemes with equal pads share.
     """
     network, axes = counts.walked, resolve_each(counts.walked, counts.size)
     at = tuple(network.index[network.find(name).name] for name in counts.target.names)
     rows, cols = axes
     walk = Walk(network, rows, cols, at, "auto")
+    taps = [taps_at(walk, i) if i else 1 for i in range(len(network.layers))]
     facts = {
-        "graph": shelf.record([_layer(layer) for layer in network.layers]),
-        "shapes": shelf.record([[*shape] for shape in zip(axes[0].sizes, axes[1].sizes, strict=True)]),
-        "reads": shelf.record(
-            [[shelf.axis(axis_map) for axis_map in pair] for pair in zip(axes[0].maps, axes[1].maps, strict=True)]
+        "graph": shelf.record(
+            [
+                {
+                    "name": text(layer.name),
+                    "kind": layer.kind,
+                    "inputs": [*layer.inputs],
+                    "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
+                }
+                for layer in network.layers
+            ]
         ),
-        "taps": shelf.record([_whole(taps_at(walk, i)) if i else 1 for i in range(len(network.layers))]),
+        "shapes": shelf.record([[*shape] for shape in zip(rows.sizes, cols.sizes, strict=True)]),
+        "reads": shelf.record([[*map(shelf.axis, pair)] for pair in zip(rows.maps, cols.maps, strict=True)]),
+        "taps": shelf.record([n if n < 1 << 53 else str(n) for n in taps]),
         "targets": [*at],
     }
     pads = _pads(counts.padding)
     if pads not in known:
-        known[pads] = audit_rows(shelf, network, counts.size)
+        known[pads] = _audit_rows(shelf, network, counts.size)
     return facts | known[pads]
 
 
 def _pads(padding: str | None) -> str:
-    """Name what a ledger sees of a scheme at one size: how much it pads, and which axes wrap.
+    """Return the properties of a scheme that a ledger depends on: how much it pads, and which axes wrap.
 
     >>> _pads("zero/partial") == _pads("reflect"), _pads("zero/circular"), _pads("zero/valid"), _pads(None)
     (True, 'as much, circular on 1', 'zero/valid', 'declared')
@@ -121,10 +118,10 @@ def _pads(padding: str | None) -> str:
     return "".join(["as much", *wraps])
 
 
-def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
+def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
     """Index the ledger, the tap exposure and the receptive fields by the number of the layer."""
     index, fields = network.index, {}
-    with suppress(SizeError):  # its fields repeat too seldom to be followed
+    with suppress(SizeError):  # fields that repeat too seldom to be followed
         for row in receptive_fields(network, size):
             axes = {"height": _field(row.height), "width": _field(row.width)}
             fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
@@ -138,8 +135,8 @@ def audit_rows(shelf: Shelf, network: Network, size: Size) -> dict[str, Any]:
     }
 
 
-def window_facts() -> dict[str, Any]:
-    """Pad one axis of a small image for each window on offer, by scheme and "kernel,dilation"; or say why not."""
+def window_facts() -> Facts:
+    """Pad one axis of a small image for each window, by scheme and "kernel,dilation"; errors are texts."""
     kernels, _, dilations = WINDOWS.values()
     return {
         "size": PIXELS,
@@ -154,32 +151,25 @@ def _padded(kernel: int, dilation: int, scheme: str) -> tuple[int, list[int | No
         return f"{error.where}: {error.what}"
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
-    return {
-        "name": text(layer.name),
-        "kind": layer.kind,
-        "inputs": [*layer.inputs],
-        "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
-    }
-
-
-def _field(field: AxisField) -> dict[str, Any]:
-    """Lay out the field of a layer along one axis; fractions are texts."""
+def _field(field: AxisField) -> Facts:
+    """Return the field of a layer along one axis; fractions are texts."""
     values = ((part.name, getattr(field, part.name)) for part in fields_of(field))
     return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
 
 
-def _whole(taps: int) -> int | str:
-    return taps if taps < 1 << 53 else str(taps)
+def audit_facts(audit: Audit, maps: Sequence[Facts | None]) -> Facts:
+    """Return an audit, every text of it escaped, with the facts of each remedy's map, or None."""
+    from msgspec import to_builtins
 
-
-def audit_facts(audit: Audit, maps: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
-    """Lay out an audit, with the facts of each remedy's map, or None."""
-    return {**_plain(audit), "groups": _groups(audit), "maps": maps}
+    facts: Facts = _escape(to_builtins(audit))
+    for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
+        if outcome["macs"] is not None:
+            outcome["macs"] = float(outcome["macs"])
+    return {**facts, "groups": _groups(audit), "maps": maps}
 
 
 def _groups(audit: Audit) -> list[int]:
-    """Find the best remedy of each group: the first of those that need as much of a trained network.
+    """Return the best remedy of each group: the first of those with the same needs.
 
     >>> import padviz
     >>> judged = padviz.audit("resnet50", 224)
@@ -192,20 +182,9 @@ def _groups(audit: Audit) -> list[int]:
     return [*first.values()]
 
 
-def _plain(audit: Audit) -> dict[str, Any]:
-    """Turn the audit into plain lists and numbers, every text of it harmless."""
-    from msgspec import to_builtins
-
-    facts: dict[str, Any] = _harmless(to_builtins(audit))
-    for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
-        if outcome["macs"] is not None:
-            outcome["macs"] = float(outcome["macs"])
-    return facts
-
-
-def _harmless(value: Any) -> Any:
+def _escape(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _harmless(item) for key, item in value.items()}
+        return {key: _escape(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_harmless(item) for item in value]
+        return [_escape(item) for item in value]
     return text(value) if isinstance(value, str) else value

@@ -1,10 +1,10 @@
-"""Templates filled in: with what a page shows, its styles, and its ES modules made one."""
+"""HTML from templates, with styles and ES modules inside; and the gallery, which needs only the pictures beside it."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -15,25 +15,21 @@ IMPORT = re.compile(r'^import \{ (.*?) \} from "\./(\w+)\.js";$', re.MULTILINE)
 EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.MULTILINE)
 
 
-def filled(template: str, styles: Sequence[str], modules: Sequence[str], **facts: Any) -> str:
-    """Fill a template with those facts, and with styles and modules of `static/`: no file beside it is asked for."""
+def fill(template: str, styles: Sequence[str], modules: Sequence[str], **facts: Any) -> str:
+    """Fill a template with facts, and with styles and modules of `static/`, so that the page loads no other file."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
         loader=PackageLoader("padviz.pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     style, code = "".join(static(f"{name}.css") for name in styles), script(modules)
-    shown = {**facts, "style": style, "script": code, "digest": _digest(code), "version": __version__}
+    digest = f"sha256-{b64encode(sha256(code.encode()).digest()).decode()}"  # the policy allows this script only
+    shown = {**facts, "style": style, "script": code, "digest": digest, "version": __version__}
     return environment.get_template(template).render(shown)
 
 
-def _digest(code: str) -> str:
-    """Name a script as a content policy does, which then lets no other run."""
-    return f"sha256-{b64encode(sha256(code.encode()).digest()).decode()}"
-
-
 def script(modules: Sequence[str]) -> str:
-    """Join ES modules, in their order: each has a scope of its own, and hands on what it exports.
+    """Join ES modules, in order: each has its own scope, and returns its exports.
 
     >>> script(["state"]).splitlines()[-1]
     '})();'
@@ -41,12 +37,36 @@ def script(modules: Sequence[str]) -> str:
     parts = ["const modules = {};"]
     for name in modules:
         text = IMPORT.sub(r"const { \1 } = modules.\2;", static(f"{name}.js"))
-        handed = ", ".join(exported for _, exported in EXPORT.findall(text))
+        exports = ", ".join(exported for _, exported in EXPORT.findall(text))
         body = EXPORT.sub(r"\1", text)
-        parts.append(f"modules.{name} = (() => {{\n{body}return {{ {handed} }};\n}})();")
+        parts.append(f"modules.{name} = (() => {{\n{body}return {{ {exports} }};\n}})();")
     return "\n".join(parts)
 
 
 def static(name: str) -> str:
     """Read a file of `static/`."""
     return files("padviz.pages").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> str:
+    """Return the gallery as HTML: cards of `padviz.exports.cards`, and the names and errors of failed items.
+
+    >>> "<h1>Maps</h1>" in gallery("Maps", [], {})
+    True
+    """
+    filters = {
+        key: sorted({value for card in cards for value in card[key] if value}, key=natural)
+        for key in ("what", "network", "size", "padding")
+    }
+    facts = {"title": title, "cards": cards, "filters": filters, "failed": failed, "images": "'self' file: data:"}
+    return fill("gallery.html.j2", ("look", "gallery"), ("state", "gallery"), **facts)
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Return a sort key by which numbers in a text, however long, sort as numbers.
+
+    >>> sorted(["a-100", "a-64"], key=natural)
+    ['a-64', 'a-100']
+    """
+    parts = ((part, part.lstrip("0")) for part in re.split(r"(\d+)", text))
+    return [(len(digits), digits) if part.isdecimal() else (-1, part) for part, digits in parts]

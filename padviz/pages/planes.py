@@ -1,11 +1,12 @@
-"""Arrays and axis maps as a page holds them: each once, packed, and halved where it is its own mirror or transpose."""
+"""Arrays and axis maps in a page: each once, compressed, and folded where it is its own mirror or transpose."""
 
 from __future__ import annotations
 
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,11 +16,12 @@ from padviz.engine.core import Core
 from padviz.engine.limbs import largest, to_bytes
 from padviz.errors import SizeError
 
-MOST_BYTES = 1 << 26  # of one array, before it is packed: what a page can still be opened with
+T = TypeVar("T")
+MOST_BYTES = 1 << 26  # of one array, uncompressed, so that a browser can open the page
 
 
 class Shelf:
-    """The arrays and axis maps of a page: whoever puts one down is told its number, and the same has the same.
+    """The arrays, axis maps and records of a page, numbered; equal ones have one number.
 
     >>> shelf = Shelf()
     >>> shelf.plane(np.array([[[1, 2], [2, 1]]])), shelf.plane(np.array([[[1, 2], [2, 1]]]))
@@ -29,53 +31,52 @@ class Shelf:
     """
 
     def __init__(self) -> None:
-        self.planes: list[dict[str, Any]] = []
-        self.axes: list[dict[str, Any]] = []
-        self.records: list[Any] = []
-        self._numbers: dict[Any, int] = {}
+        self.planes: list[dict[str, object]] = []
+        self.axes: list[dict[str, object]] = []
+        self.records: list[object] = []
+        self._numbers: dict[tuple[object, ...], int] = {}
 
     def plane(self, limbs: Array) -> int:
-        """Put down carried limbs of counts, or floats, of shape (limbs, height, width).
+        """Add carried limbs of counts, or floats, of shape (limbs, height, width).
 
         Raises
         ------
         SizeError
-            For more than a page should hold.
+            If they are too large for a page.
         """
         _check_room(limbs.shape)
         folds, part = _folded(limbs)
         head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
         packed = zlib.compress(_bytewise(part), 6)
-        key = *head.values(), packed
-        return self._put("planes", key, lambda: {**head, "data": b64encode(packed).decode()})
+        key = ("plane", *head.values(), packed)
+        return self._add(self.planes, key, lambda: {**head, "data": b64encode(packed).decode()})
 
     def axis(self, axis_map: AxisMap | None) -> int:
-        """Put down what an operation reads along one axis; -1 where each row reads itself."""
+        """Add an axis map; -1 for the identity."""
         if axis_map is None or axis_map.identity:
             return -1
         strips = [[*strip[:5], float(strip.weight) if strip.weight != 1 else 1] for strip in axis_map.strips]
-        key = axis_map.n_in, axis_map.n_out, axis_map.strips
-        return self._put("axes", key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
+        key = "axis", axis_map.n_in, axis_map.n_out, axis_map.strips
+        return self._add(self.axes, key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
 
-    def core(self, core: Core) -> dict[str, Any]:
-        """Put down a core, as the counts of the smaller layer that it is made of and the maps from there to it."""
+    def core(self, core: Core) -> dict[str, object]:
+        """Add a core, as the counts of the smaller layer that it is made of and the axis maps from there to it."""
         pulls = [[self.axis(down), self.axis(across)] for down, across in core.pulls]
         if not pulls:
             _check_room(core.shape)
         return {"plane": self.plane(core.source.limbs if pulls else core.whole), "pulls": pulls}
 
-    def record(self, value: Any) -> int:
-        """Put down plain lists and numbers that several maps may share."""
+    def record(self, value: object) -> int:
+        """Add JSON that several maps may share."""
         import msgspec
 
-        return self._put("records", msgspec.json.encode(value), lambda: value)
+        return self._add(self.records, ("record", msgspec.json.encode(value)), lambda: value)
 
-    def _put(self, kind: str, key: Any, make: Any) -> int:
-        if (kind, key) not in self._numbers:
-            where = getattr(self, kind)
-            self._numbers[kind, key] = len(where)
-            where.append(make())
-        return self._numbers[kind, key]
+    def _add(self, items: list[T], key: tuple[object, ...], make: Callable[[], T]) -> int:
+        if key not in self._numbers:
+            self._numbers[key] = len(items)
+            items.append(make())
+        return self._numbers[key]
 
 
 def _check_room(shape: tuple[int, ...]) -> None:
@@ -85,7 +86,7 @@ def _check_room(shape: tuple[int, ...]) -> None:
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:
-    """Fold (limbs, counts) where they are their own mirror (r: in rows, c: in columns) or transpose (t)."""
+    """Fold limbs that are their own mirror (r: in rows, c: in columns) or transpose (t), to (limbs, counts)."""
     folds, part = "", limbs
     if np.array_equal(part, part[:, ::-1]):
         folds, part = folds + "r", part[:, : -(-part.shape[1] // 2)]
@@ -98,7 +99,7 @@ def _folded(limbs: Array) -> tuple[str, Array]:
 
 
 def _bytewise(part: Array) -> bytes:
-    """Write the first bytes of all counts, then the second ones, as many as the largest count has: little-endian."""
+    """Return the lowest bytes of all counts, then the next ones, as many as the largest count has."""
     if part.dtype.kind == "f":
         digits = np.ascontiguousarray(part[0], dtype="<f8").view(np.uint8).reshape(-1, 8)
     else:

@@ -21,7 +21,7 @@ from msgspec import to_builtins
 import padviz
 from padviz.network.network import Network
 from padviz.pages.explorer import MODULES, STYLES
-from padviz.pages.filling import script
+from padviz.pages.html import script
 from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import plain
 from tests.pages.browser import click as click_on
