@@ -207,7 +207,7 @@ def border_responses(
 
     >>> from padviz.trained.sessions.running import Reduced
     >>> class Flat:
-    ...     where, name, size, channels, batch = "flat", "flat", (8, 8), 1, None
+    ...     where, size, channels, batch = "flat", (8, 8), 1, None
     ...     def responses(self, images):
     ...         ones = np.ones((len(images), 1, 8), np.float32)
     ...         return [Reduced("conv", ones, ones, 1.0, np.ones((len(images), 8, 8), np.float32))]

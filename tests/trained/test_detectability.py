@@ -133,7 +133,7 @@ def test_thresholds_are_the_contrasts_at_which_scores_decide() -> None:
     assert (found.threshold, found.consistency) == (True, None)
     canvas, stimulus = Canvas.of((48, 48), 1, (0.5,), (0.5,)), stimulus_of("text:x", 6, 1)
     places = np.array([[top, left] for top in needed.tops for left in needed.lefts])
-    runner = TorchRunner(net, "net", "net", (48, 48), 1)
+    runner = TorchRunner(net, "net", (48, 48), 1)
     reached = np.isfinite(found.values).ravel()
     assert reached.sum() > 10
     for times, seen in ((1.03, True), (0.97, False)):
@@ -159,7 +159,7 @@ def test_an_interrupted_sweep_is_taken_up_where_it_was(tmp_path: Path) -> None:
     path, options = tmp_path / "sweep.npz", DetectOptions("text:x", height=6, step=4, **GREY)
 
     def sweep(left: int, resume: bool) -> tuple[Any, int]:
-        runner = Interrupted(Spots(20), "net", "net", (40, 40), 1)
+        runner = Interrupted(Spots(20), "net", (40, 40), 1)
         runner.left = left
         plan = plan_sweep([(None, runner)], options)
         kept = Unfinished(path, "question", len(plan.places), resume)

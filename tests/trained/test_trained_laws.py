@@ -79,7 +79,7 @@ def test_a_mirrored_network_leans_the_other_way(shape: dict[str, Any], axis: int
 
 def measured(net: nn.Module, images: NDArray[Any]) -> tuple[BorderResponse, ...]:
     size = (images.shape[2], images.shape[3])
-    return border_responses(TorchRunner(net.eval(), "net", "net", size, images.shape[1]), images, None)
+    return border_responses(TorchRunner(net.eval(), "net", size, images.shape[1]), images, None)
 
 
 def pixels(*size: int) -> NDArray[np.float32]:

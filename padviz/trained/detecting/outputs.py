@@ -14,6 +14,7 @@ from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.network import Size, in_words
 from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
+from padviz.trained.sessions.running import Outputs
 from padviz.trained.weights.trained_network import Trained
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ class Scorer:
     class_: int | None = None
     squashed: bool = False
 
-    def all(self, outputs: Mapping[str, NDArray[Any]], boxes: NDArray[np.int64]) -> Floats:
+    def all(self, outputs: Outputs, boxes: NDArray[np.int64]) -> Floats:
         """Score every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
         values = outputs[self.output].astype(np.float64)
         if self.kind == "map":
@@ -95,7 +96,7 @@ def _peak(maps: Floats, box: NDArray[np.int64], size: Size) -> Floats:
 
 
 def scorer_of(
-    outputs: Mapping[str, NDArray[Any]],
+    outputs: Outputs,
     size: Size,
     where: str,
     named: str | None = None,
@@ -169,7 +170,7 @@ def as_maps(values: NDArray[Any], size: Size) -> NDArray[Any]:
     return values.transpose(0, 3, 1, 2) if _channels_last(values.shape, size) else values
 
 
-def maps_of(outputs: Mapping[str, NDArray[Any]], size: Size) -> list[NamedMap]:
+def maps_of(outputs: Outputs, size: Size) -> list[NamedMap]:
     """List the outputs that are maps of the image, by name."""
     shapes = {name: as_maps(values, size).shape for name, values in outputs.items() if _kind(values, size) == "map"}
     return [NamedMap(name, shape[1], (shape[2], shape[3])) for name, shape in shapes.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,6 +150,7 @@ def _picture(path: str, height: int, channels: int) -> Stimulus:
         raise OptionError(f"would be {width} pixels wide at a height of {height}", where=path, hint="crop it")
     picture = picture.resize((width, height))  # Pillow weighs colours by how opaque they are
     pixels = pixels_of(picture, None, channels)
-    opaque: Any = picture.getchannel("A") if picture.mode == "RGBA" else np.full((height, width), 255)
-    cover = np.asarray(opaque, np.float32) / np.float32(255)
+    cover = np.ones((height, width), np.float32)
+    if picture.mode == "RGBA":
+        cover = np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
     return Stimulus(f"{Path(path).name}, {height} px high", pixels, cover)

@@ -13,7 +13,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError, nearest, pri
 from padviz.network.network import Size, in_words
 from padviz.sources.onnx.constants.external import numbers
 from padviz.sources.onnx.model import Constants, Model
-from padviz.trained.sessions.running import Images, Reduced, check_room, has_borders, middle, middle_weights
+from padviz.trained.sessions.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.weights.onnx_weights import PASSED
 
 Proto = Any
@@ -28,7 +28,7 @@ Shape = tuple[int, ...]
 class OnnxRunner:
     """A graph run at a size; `observed` are its convolutions' tensors, by their names."""
 
-    def __init__(self, model: Model, name: str, size: Size, observed: dict[str, str] | None = None) -> None:
+    def __init__(self, model: Model, size: Size, observed: dict[str, str] | None = None) -> None:
         from onnx import helper
 
         if not model.image.fits(size):
@@ -36,7 +36,7 @@ class OnnxRunner:
         if model.further:
             listed = ", ".join(map(repr, [*model.further][:4]))
             raise DescriptionError(f"has further inputs: {listed}", where=model.where)
-        self.where, self.name, self.size, self.image = model.where, name, size, model.image
+        self.where, self.size, self.image = model.where, size, model.image
         self.model, self.opset = model.whole().proto, model.opset
         self.channels, self.batch = self.image.channels, self.image.shape[0] or None
         check_room(self.where, self.batch or PROBED, self.channels, size)
@@ -66,7 +66,7 @@ class OnnxRunner:
             reduced.append(Reduced(layer, rows.reshape(-1, channels, height), columns[:, :, 0], mean_square, total))
         return reduced
 
-    def outputs(self, images: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    def outputs(self, images: NDArray[np.floating]) -> Outputs:
         """Run the graph, and return its outputs by name."""
         if "outputs" not in self._sessions:
             self._sessions["outputs"] = session(self.model, self.where)

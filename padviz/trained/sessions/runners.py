@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,11 +39,10 @@ def runner_of(
         from padviz.trained.sessions.onnx_runner import OnnxRunner, convolutions
 
         observed = convolutions(trained.model.proto)
-        return OnnxRunner(edited or trained.model, trained.network.name, trained.size, observed)
+        return OnnxRunner(edited or trained.model, trained.size, observed)
     from padviz.trained.sessions.torch_runner import TorchRunner
 
-    about = trained.where, trained.network.name, trained.size, channels_read(trained)
-    return TorchRunner(trained.model, *about, *([within] if within else []))
+    return TorchRunner(trained.model, trained.where, trained.size, channels_read(trained), within or nullcontext)
 
 
 def channels_read(trained: Trained) -> int:
@@ -66,7 +65,7 @@ def _run_module(trained: Trained, network: Network, module: nn.Module, image: Fl
     from padviz.trained.sessions.torch_runner import TorchRunner
 
     size, paths = tuple(image.shape[2:]), {path for path, _ in module.named_modules() if path}
-    runner = TorchRunner(module, trained.where, network.name, size, image.shape[1])
+    runner = TorchRunner(module, trained.where, size, image.shape[1])
     inside = [name for name in network.targets if name in paths]
     return _select_heads(runner.maps(image, inside), network, size)
 
@@ -77,7 +76,7 @@ def _run_graph(trained: Trained, network: Network, image: Floats) -> list[Floats
 
     size = tuple(image.shape[2:])
     tensors = {layer: tensor for tensor, layer in trained.network.aliases.items() if layer in network.targets}
-    runner = OnnxRunner(trained.model.upto(tensors.values()).sized(size), network.name, size)
+    runner = OnnxRunner(trained.model.upto(tensors.values()).sized(size), size)
     outputs = runner.outputs(image)
     return _select_heads({layer: outputs[tensor] for layer, tensor in tensors.items()}, network, size)
 

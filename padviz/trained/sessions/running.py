@@ -12,6 +12,7 @@ from padviz.errors import SizeError
 from padviz.network.network import Size, in_words
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
+Outputs = dict[str, NDArray[Any]]  # by name; images are their first dimension, if they have one
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
 LINES = 12  # from each side that are measured
@@ -23,7 +24,7 @@ class Reduced(NamedTuple):
     """The means of a convolution's output on some images; the map itself is never kept.
 
     `rows` are the means over the middle columns, of shape (images, channels, rows), of all rows or of the outermost
-    ones, `LINES` on each side; `columns` those of all columns over the middle rows, and `total` is the mean over
+    `LINES` on each side; `columns` those of all columns over the middle rows, and `total` is the mean over
     channels, of shape (images, height, width). `square` is the mean square of the middle, a sum over the images.
     """
 
@@ -38,7 +39,6 @@ class Runner(Protocol):
     """A network that can be run; `where` is its file, or the name of its module."""
 
     where: str
-    name: str
     size: Size
     channels: int
     batch: int | None  # images that it takes at once, where it takes no other number
@@ -49,8 +49,8 @@ class Runner(Protocol):
     def twin(self, model: Any) -> Runner:
         """Return a runner of a copy of the model that differs only in its weights."""
 
-    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
-        """Run the network, and return its outputs by name; images are their first dimension."""
+    def outputs(self, images: Images) -> Outputs:
+        """Run the network."""
 
     def with_output(self, name: str) -> None:
         """Add a tensor, or the result of a module, inside the network to the outputs."""
@@ -77,15 +77,6 @@ def middle_weights(n: int) -> NDArray[np.float32]:
     return weights
 
 
-def outermost(n: int) -> tuple[slice, slice]:
-    """Slice the outermost of n lines, on both sides.
-
-    >>> outermost(30)
-    (slice(0, 12, None), slice(18, 30, None))
-    """
-    return slice(0, LINES), slice(n - LINES, n)
-
-
 def has_borders(height: int, width: int) -> bool:
     """Whether a map has borders with something between them, as the 1 x 1 map of a gate has not."""
     return min(height, width) >= LEAST
@@ -96,7 +87,7 @@ def at_once(runner: Runner) -> int:
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
 
 
-def outputs_of(runner: Runner, images: Images) -> dict[str, NDArray[Any]]:
+def outputs_of(runner: Runner, images: Images) -> Outputs:
     """Run a network on no more images than it takes at once."""
     real = len(images)
     if runner.batch and real < runner.batch:

@@ -23,12 +23,12 @@ from padviz.sources.torch.load import called, line_of
 from padviz.trained.sessions.running import (
     LINES,
     Images,
+    Outputs,
     Reduced,
     check_room,
     has_borders,
     middle,
     middle_weights,
-    outermost,
 )
 
 Within = Callable[[], AbstractContextManager[object]]
@@ -39,12 +39,9 @@ class TorchRunner:
 
     batch: int | None = None
 
-    def __init__(
-        self, module: nn.Module, where: str, name: str, size: Size, channels: int = 3, within: Within = nullcontext
-    ) -> None:
+    def __init__(self, module: nn.Module, where: str, size: Size, channels: int, within: Within = nullcontext) -> None:
         check_room(where, 1, channels, size)
-        self.channels = channels
-        self.module, self.where, self.name, self.size, self.within = module, where, name, size, within
+        self.module, self.where, self.size, self.channels, self.within = module, where, size, channels, within
         self.output: str | None = None
         floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
         self.like = next(floats, torch.empty(0))  # images take its type and device
@@ -59,9 +56,9 @@ class TorchRunner:
 
     def twin(self, module: nn.Module) -> TorchRunner:
         """Return a runner of a copy of the module that differs only in its weights."""
-        return TorchRunner(module, self.where, self.name, self.size, self.channels, self.within)
+        return TorchRunner(module, self.where, self.size, self.channels, self.within)
 
-    def outputs(self, images: Images) -> dict[str, NDArray[Any]]:
+    def outputs(self, images: Images) -> Outputs:
         """Return the tensors by name that the module returns, or the module inside of it that was asked for."""
         if self.output is None:
             return _named_arrays(self._run(images), "output")
@@ -70,12 +67,12 @@ class TorchRunner:
             self._run(images)
         return _named_arrays(returned[-1] if returned else None, self.output)
 
-    def maps(self, images: NDArray[np.floating], inside: Collection[str]) -> dict[str, NDArray[Any]]:
+    def maps(self, images: NDArray[np.floating], inside: Collection[str]) -> Outputs:
         """Return the tensors that modules inside return when they first run, and those of the whole if it ends.
 
         It stops once all of them ran, since what follows may not take an image of that size.
         """
-        maps: dict[str, NDArray[Any]] = {}
+        maps: Outputs = {}
 
         def keep(name: str, output: object) -> None:
             first = next(iter(_named_arrays(output, name).values()), None)
@@ -154,7 +151,7 @@ def reduce_maps(layer: str, maps: Tensor) -> Reduced:
     down, along = middle(height), middle(width)
     band = maps[:, :, down]
     if height > 4 * LINES:
-        rows = torch.cat([maps[:, :, part, along].mean(3) for part in outermost(height)], 2)
+        rows = torch.cat([maps[:, :, part, along].mean(3) for part in (slice(LINES), slice(-LINES, None))], 2)
     else:  # a product with the whole map is faster than means of a few numbers each
         rows = (maps.view(-1, width) @ _middle_weights(width).to(maps)).view(count, channels, height)
     total = maps.new_full((count, 1, channels), 1 / channels) @ maps.view(count, channels, -1)
@@ -185,7 +182,7 @@ def in_double(module: nn.Module) -> nn.Module:
     return deepcopy(module).double()
 
 
-def _named_arrays(output: object, name: str) -> dict[str, NDArray[Any]]:
+def _named_arrays(output: object, name: str) -> Outputs:
     """Convert the tensors that a module returns to arrays, of single precision unless they are double or complex."""
     wide = (torch.float64, torch.complex64, torch.complex128)
     detached = {key: tensor.detach().cpu() for key, tensor in _named(output, name).items()}

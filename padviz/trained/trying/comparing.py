@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
+from padviz.trained.sessions.running import Outputs
 from padviz.trained.trying.crops import Frame
 
 Array = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Output(NamedTuple):
     kind: Kind
 
 
-def output_of(outputs: Mapping[str, NDArray[Any]], images: int, where: str) -> Output:
+def output_of(outputs: Outputs, images: int, where: str) -> Output:
     """Choose the output to compare: the first with scores of classes, else the first of floats.
 
     >>> output_of({"map": np.zeros((2, 1, 8, 8)), "scores": np.zeros((2, 10))}, 2, "net")
