@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,17 +74,20 @@ def boxes(
     return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
 
 
-def usable(of: Boxes, sizes: Ints, where: str, what: str) -> tuple[Boxes, tuple[str, ...]]:
-    """Leave out boxes without area or outside of their image, with a note that counts them.
+def usable(scenes: Scenes, objects: str | Path, detections: str | Path) -> Scenes:
+    """Leave out boxes without area or outside of their image, with notes that count them by file.
 
-    >>> two = boxes([0, 0], [0, 0], [[8, 8, 4, 6], [8, 8, 0, 6]])
-    >>> kept, notes = usable(two, np.array([[64, 64]]), "gt.json", "object")
-    >>> len(kept), notes
+    >>> two, none = boxes([0, 0], [0, 0], [[8, 8, 4, 6], [8, 8, 0, 6]]), boxes([], [], [])
+    >>> found = usable(Scenes(np.array([[64, 64]]), ("cat",), two, none), "gt.json", "pred.json")
+    >>> len(found.objects), found.notes
     (1, ('gt.json: 1 object left out: a box without area, or outside of its image',))
     """
-    low, size = of.box[:, :2], sizes[of.image][:, ::-1]
-    extent = of.box[:, 2:]
-    inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
-    left = int((~inside).sum())
-    words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
-    return (select(of, inside), (f"{where}: {words}",)) if left else (of, ())
+    kept, notes = [], []
+    for of, where, what in ((scenes.objects, objects, "object"), (scenes.detections, detections, "detection")):
+        low, extent, size = of.box[:, :2], of.box[:, 2:], scenes.sizes[of.image][:, ::-1]
+        inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
+        kept.append(select(of, inside))
+        if left := int((~inside).sum()):
+            words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
+            notes.append(f"{where}: {words}")
+    return replace(scenes, objects=kept[0], detections=kept[1], notes=tuple(notes))

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import padviz
+from padviz.errors import DescriptionError
+from padviz.scoring.reading.yolo import size_of
 from tests.cli.test_cli import run, told
 from tests.scoring.made import coco_files, scenes
 
@@ -86,6 +88,16 @@ def test_a_mistake_is_one_line(path: str, text: str, line: str) -> None:
     assert result.stderr.startswith(f"padviz: {line}"), result.stderr
     assert result.stderr.count("\n") == 1
     assert not Path("rings.png").exists()
+
+
+@pytest.mark.parametrize(("exif", "size"), [(b"Exif\0\0no TIFF", None), (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", (8, 6))])
+def test_damaged_exif_is_an_error_or_no_orientation(exif: bytes, size: tuple[int, int] | None) -> None:
+    Image.new("L", (6, 8)).save("a.png", exif=exif)
+    if size is None:
+        with pytest.raises(DescriptionError, match=r"a\.png: is no picture; leave it out"):
+            size_of(Path("a.png"))
+    else:
+        assert size_of(Path("a.png")) == size
 
 
 @pytest.mark.parametrize(("asked", "line"), [

@@ -16,7 +16,7 @@ from msgspec import Struct
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
 from padviz.scoring.reading.tables import refuse
-from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes, usable
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"
@@ -98,9 +98,7 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     names = tuple(category.name or str(category.id) for category in instances.categories)
     there = _object_boxes(instances.annotations, images, categories, objects)
     found = _detection_boxes(results, images, categories, detections)
-    there, left = usable(there, sizes, str(objects), "object")
-    found, more = usable(found, sizes, str(detections), "detection")
-    return Scenes(sizes, names, there, found, (*left, *more))
+    return Scenes(sizes, names, there, found)
 
 
 def _decode(path: str | Path, kind: str, type_: type[Read]) -> Read:

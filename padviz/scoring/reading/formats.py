@@ -14,7 +14,7 @@ from padviz.errors import DescriptionError, OptionError
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings.bands import Bands, labelled_bands, masked_bands
 from padviz.scoring.rings.regions import ring_ends
-from padviz.scoring.scenes import Boxes, Scenes
+from padviz.scoring.scenes import Boxes, Scenes, usable
 
 Kind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
@@ -44,13 +44,13 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
         if images is not None:
             hint = "leave it out: COCO's file has sizes"
             raise OptionError("is for folders of labels", option="image_sizes", hint=hint)
-        return read_coco(objects, detections)
+        return usable(read_coco(objects, detections), objects, detections)
     if images is None:
         hint = "name the folder of images, or a CSV of their sizes"
         raise OptionError("labels need the sizes of the images", option="image_sizes", hint=hint)
     from padviz.scoring.reading.yolo import read_yolo
 
-    return read_yolo(objects, detections, images)
+    return usable(read_yolo(objects, detections, images), objects, detections)
 
 
 def read_bands(

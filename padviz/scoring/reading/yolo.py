@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 from pathlib import Path, PurePath
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened, read_file
 from padviz.scoring.reading.tables import read_rows
-from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes, usable
+from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_BYTES = 1 << 24  # of a label file
@@ -26,10 +27,8 @@ def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -
     """Read folders of labels, those of detections with a score behind each box, and the sizes of the images."""
     stems, sizes = sizes_in(Path(images)) if Path(images).is_dir() else listed_sizes(images)
     there, found = (_boxes(Path(folder), stems, sizes, n, images) for folder, n in ((objects, 5), (detections, 6)))
-    there, left = usable(there, sizes, str(objects), "object")
-    found, more = usable(found, sizes, str(detections), "detection")
     classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
-    return Scenes(sizes, tuple(map(str, range(classes))), there, found, (*left, *more))
+    return Scenes(sizes, tuple(map(str, range(classes))), there, found)
 
 
 def sizes_in(folder: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
@@ -70,13 +69,14 @@ def stem_of(name: str) -> str:
 
 def size_of(path: Path) -> tuple[int, int]:
     """Read the height and the width of a picture, as it is shown."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    with opened(path, "a picture") as file:
+    with opened(path, "a picture") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on damaged EXIF
         try:
             picture = Image.open(file)
             (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
-        except (UnidentifiedImageError, Image.DecompressionBombError):
+        except Exception:  # of Pillow, which has many
             raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
     return (width, height) if swapped else (height, width)
 
