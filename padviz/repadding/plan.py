@@ -14,7 +14,7 @@ from padviz.network.rewrites import canonical, check_image, padded_layer, scheme
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
 
-ALONE = "it pads on its own, and partial convolution reweighs convolutions alone"
+ALONE = "it pads on its own, and partial convolution reweighs only convolutions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def plan(
         after = padded_layer(layer, layer.kind, padding)
         out = sizes[0][i], sizes[1][i]
         if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
-            left.append(LeftAlone(layer.name, "it fills up to the size of another map, with zeros"))
+            left.append(LeftAlone(layer.name, "it pads with zeros to the size of another map"))
         elif layer.kind not in ("conv", "pad") or not any(map(adds, layer.ops)):
             continue
         elif all(map(same_rows, layer.ops, after.ops)):

@@ -51,7 +51,7 @@ def _read(source: str | Path | nn.Module, reading: Reading, size: Size | None) -
         hint = "give the module itself, or a name of the zoo, or the path of a file"
         if isinstance(source, Mapping):
             hint = "these are weights: give the module, after module.load_state_dict(...)"
-        raise UnknownName(f"an object of type {type(source).__name__} is no network", hint=hint)
+        raise UnknownName(f"an object of type {type(source).__name__} is not a network", hint=hint)
     kind, name = "" if str(source) in zoo() else format_of(source), str(source).lower()
     if kind == "program":
         return _from_torch(source, reading, size)

@@ -78,7 +78,7 @@ def test_verify_tiles_takes_what_tiles_takes_with_verify() -> None:
         *((padviz.usage, "vgg11", {"unit": unit}, "unit") for unit in (5, (1,), (1, 2, 3), "1,1", (1.0, 1), (2, 0))),
         *((padviz.usage, "vgg11", {"unit": (part, 0)}, "unit") for part in (slice(0, 2, 2), slice(0, 99))),
         *((padviz.usage, "vgg11", {"layer": layer}, "layer") for layer in (5, [None], b"x", [["a"]], [])),
-        *((padviz.load, network, {}, "is no network") for network in (None, 5, b"vgg11")),
+        *((padviz.load, network, {}, "is not a network") for network in (None, 5, b"vgg11")),
         (padviz.usage, "vgg11", {"padding": []}, "padding"),
         (padviz.load, "vgg11", {"size": 0}, "size: 0 is not one or two numbers of pixels"),
     ],

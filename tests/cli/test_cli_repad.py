@@ -65,7 +65,7 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
         assert "--neutral own.Mystery treats it as elementwise" in line
         assert "--layer" not in line
     line = told("repad", "net.onnx", "--padding", "reflect", "--neutral", "own.Mystery")
-    assert line == "padviz: net: nothing can be changed: no convolution that was asked for pads\n"
+    assert line == "padviz: net: nothing can be changed: none of the selected convolutions pads\n"
 
 
 def written(path: str, body: str, size: tuple[int, int] | None = (8, 10)) -> None:

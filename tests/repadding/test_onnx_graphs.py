@@ -107,7 +107,7 @@ def test_files_read_what_usage_says_of_the_scheme(
     if scheme in schemes or not wanted.pads:
         with pytest.raises(PadvizError, match="nothing can be changed: ") as caught:
             repad_file(path, scheme)
-        assert str(caught.value).endswith(why or "no convolution that was asked for pads")
+        assert str(caught.value).endswith(why or "none of the selected convolutions pads")
         return
     found = repad_file(path, scheme)
     assert found.left == ()

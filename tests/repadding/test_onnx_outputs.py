@@ -144,7 +144,7 @@ def test_rows_of_a_gather_that_depend_on_the_size_stay_as_they_are(tmp_path: Pat
     path, there = written("two, and a pad of its own", tmp_path), tmp_path / "there.onnx"
     repad_to(there, path, "circular", size=SIZES[0])
     found = repad_file(there, "zero", size=SIZES[0])
-    assert {each.why for each in found.left} == {"its rows depend on the size, and are no Pad any more"}
+    assert {each.why for each in found.left} == {"its rows depend on the size, and are not made by a Pad"}
     assert found.changed == ("y",)
 
 

@@ -283,9 +283,9 @@ class Joined(nn.Module):
 
 
 def test_what_is_out_of_reach_is_said_by_name() -> None:
-    with pytest.raises(padviz.PadvizError, match=r"Joined, last: its padding is made by calls out of reach"):
+    with pytest.raises(padviz.PadvizError, match=r"Joined, last: its padding is made by calls that cannot be replaced"):
         padviz.repad(Joined(), "reflect", size=32)
-    with pytest.warns(UserWarning, match=r"Joined: last is unchanged: its padding is made by calls out of reach"):
+    with pytest.warns(UserWarning, match=r"Joined: last is unchanged: its padding is made by calls"):
         mine = padviz.repad(Joined(1), "reflect", size=32)
     assert [each.layer for each in mine.repadded.left] == ["last"]  # type: ignore[union-attr]
 
@@ -326,7 +326,7 @@ def test_a_module_that_cannot_be_counted_is_changed_by_its_code_and_a_warning_sa
         (lambda: nn.Sequential(torch.jit.script(nn.ReLU())), "reflect", "Sequential, 0: is a ScriptMod"),
         (lambda: nn.Sequential(nn.LazyConv2d(3, 3, padding=1)), "reflect", "Sequential, 0: is a lazy module"),
         (lambda: padviz.load("vgg11"), "reflect", "vgg11: has no weights"),
-        (lambda: 3, "reflect", "3 is no torch.nn.Module"),
+        (lambda: 3, "reflect", "3 is not a torch.nn.Module"),
         (lambda: nn.ReflectionPad2d(1), "partial", "pads on its own"),
         (Two, "partial", "Two: its forward fails on 3 x 16 x 16: TypeError"),
     ],

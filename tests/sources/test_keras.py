@@ -167,11 +167,11 @@ def _nested() -> Layer:
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "class": ({**functional([image(), CONV], "c"), "class_name": "Mine"}, "is a model of the class Mine, whose own"),
-    "circle": (functional([image(), layer("ReLU", "a", "b"), layer("ReLU", "b", "a")], "a"), "read each other"),
+    "circle": (functional([image(), layer("ReLU", "a", "b"), layer("ReLU", "b", "a")], "a"), "form a cycle"),
     "missing": (functional([image(), CONV], "d"), "nothing makes the tensor 0 of 'd'"),
     "kernel": (
         functional([image(), layer("Conv2D", "c", "image", filters=2, kernel_size="x")], "c"),
-        r"layer c: Conv2D makes no sense \(its kernel_size is no whole number",
+        r"layer c: Conv2D is invalid \(its kernel_size is not a whole number",
     ),
     "vector": (functional([image(3), CONV], "c"), "has no input of four dimensions"),
     "list": ([[]], "without a class"),

@@ -77,7 +77,7 @@ def control_characters() -> Any:
     return model
 
 
-NO_CONSTANT = "y: Pad (opset 13) has an input that is no small constant"
+NO_CONSTANT = "y: Pad (opset 13) has an input that is not a small constant"
 HOSTILE: dict[str, tuple[Any, str]] = {
     "empty": (b"", "is not an ONNX file, or has no nodes"),
     "a part": (lambda: model_of(CONV, 13).SerializeToString()[:-1], "is not an ONNX file, or only a part of one"),

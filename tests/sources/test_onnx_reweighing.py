@@ -108,11 +108,11 @@ def piped(path: Path) -> None:
 
 HARMFUL: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: (path.parent / "net.data").unlink(), r"should be in 'net.data' .* \(no such file\)"),
-    "whole path": (lambda path: changed(path, location="/etc/passwd"), "'/etc/passwd', which is no name of a file"),
+    "whole path": (lambda path: changed(path, location="/etc/passwd"), "'/etc/passwd', which is not a file name"),
     "short": (lambda path: os.truncate(path.parent / "net.data", 999), "'net.data', which is too short for it"),
-    "before": (lambda path: changed(path, offset="-4"), "at '-4', which is no number of bytes"),
+    "before": (lambda path: changed(path, offset="-4"), "at '-4', which is not a number of bytes"),
     "other length": (lambda path: changed(path, length="8"), "has 8 bytes in 'net.data' where its shape has 25200"),
-    "a pipe": (piped, "'net.data', which is no file beside the model"),
+    "a pipe": (piped, "'net.data', which is not a file beside the model"),
 }
 
 

@@ -142,7 +142,7 @@ def test_the_shape_of_another_input_follows_the_image(size: tuple[int, int], pat
 
 MISNAMED: list[tuple[dict[str, Any], str]] = [
     ({"input_": "up"}, "no input 'up'; its inputs are 'left', 'right', 't'"),
-    ({"input_": "t"}, "its input 't' has not four dimensions"),
+    ({"input_": "t"}, "its input 't' does not have four dimensions"),
     ({"shape": {"up": 1}}, "no input 'up'; its inputs are 'left', 'right', 't'"),
     ({"shape": {"left": 1}, "input_": "left"}, "'left' is the image"),
     ({"shape": {"right": (1, 1, "D", 8)}}, "has a side D, and the image has H, W"),

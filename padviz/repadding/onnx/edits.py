@@ -78,7 +78,7 @@ class _Editor:
         """Return the edits for one layer; raise `CannotEdit` with the reason if it cannot be changed."""
         origin, before, after = change.before.origin, change.before, change.after
         if origin is None:
-            raise CannotEdit("nobody knows which node it is")
+            raise CannotEdit("its node is unknown")
         if origin.swapped:
             raise CannotEdit("it has width before height")
         if "partial" in _modes(before):
@@ -173,7 +173,7 @@ class _Editor:
             assert isinstance(other, Window)
             rows = own[role]
             if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str) or rows is None:
-                raise CannotEdit("its padding is no plain zeros")
+                raise CannotEdit("its padding is not plain zeros")
             for side in (0, 1):
                 pads[i + 2 * side] = rows[side] + other.padding[side] - one.padding[side]
         if min(pads) < 0:
@@ -208,7 +208,7 @@ class _Editor:
         weights = self.graph.constants.stored.get(node.input[1])
         kind = FLOATS.get(self.type if weights is None else weights.data_type)
         if kind is None:
-            raise CannotEdit("it computes in numbers that are no plain floats")
+            raise CannotEdit("it does not compute in plain floats")
         factors = [factor.astype(kind) for factor in self._factors(change, by_axis)]
         return [lambda: self._multiply(at, factors)]
 

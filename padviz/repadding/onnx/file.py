@@ -145,7 +145,7 @@ def _check_changes(done: RepadPlan) -> None:
         more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
         raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
     if not done.pads:
-        raise PadvizError("nothing can be changed: no convolution that was asked for pads", where=done.before.name)
+        raise PadvizError("nothing can be changed: none of the selected convolutions pads", where=done.before.name)
 
 
 def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:

@@ -121,25 +121,25 @@ class PadEditor:
 
     def _computed_rows(self, node: Proto) -> ComputedRows:
         if node.op_type != "Pad":
-            raise CannotEdit("its rows depend on the size, and are no Pad any more")
+            raise CannotEdit("its rows depend on the size, and are not made by a Pad")
         named = node.input[3] if len(node.input) > 3 else ""
         axes = self.graph.integers(named) if named else [*range(RANK)]
         if axes is None or self.graph.opset < INPUTS_SINCE:
-            raise CannotEdit("its pad reads from the size which axes it pads")
+            raise CannotEdit("the axes of its pad depend on the size")
         return ComputedRows(node.input[1], [axis % RANK for axis in axes])
 
     def _image_axes(self, at: int, change: LayerChange) -> dict[str, int]:
         """Return the axes of a pad's tensor that are height and width for the convolution behind it."""
         if change.before.kind == "pad":
             if self.channels_last:
-                raise CannotEdit("its rows depend on the size, and its axes on what comes before")
+                raise CannotEdit("its rows depend on the size, and its axes on the nodes before")
             return {"h": 2, "w": 3}
         axes = [2, 3]
         assert change.before.origin is not None
         node = self.graph.nodes[self.graph.titled[change.before.origin.name][0]]
         while (step := self.graph.maker.get(node.input[0])) != at:
             if step is None or self.graph.nodes[step].op_type not in PASSING:
-                raise CannotEdit("its rows depend on the size, and lie apart from it")
+                raise CannotEdit("its rows depend on the size, and other nodes lie between")
             node = self.graph.nodes[step]
             if node.op_type == "Transpose":
                 order = attributes(node.attribute).get("perm", range(RANK)[::-1])
@@ -173,7 +173,7 @@ class PadEditor:
 
 
 def _unknown_join(node: Proto) -> CannotEdit:
-    return CannotEdit(f"its rows are joined by the node {node.name or node.output[0]}, in a way of its own")
+    return CannotEdit(f"the node {node.name or node.output[0]} joins its rows in an unknown way")
 
 
 def _set_mode(node: Proto, mode: str, opset: int) -> None:

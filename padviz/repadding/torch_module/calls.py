@@ -100,7 +100,7 @@ class Repadding(TorchFunctionMode):
         pads, schemes = amounts(padding, (1, 1), 1), self.override.schemes or ("zero", "zero")
         if pads != NONE:
             if "partial" in schemes:
-                raise PadvizError("unfold pads what it lays out, and partial convolution reweighs convolutions alone")
+                raise PadvizError("unfold pads by itself, and partial convolution reweighs only convolutions")
             input = padded(input, pads, schemes)
         return functional.unfold(input, kernel_size, dilation, 0, stride)
 

@@ -31,13 +31,13 @@ def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override
         for owner, override in _overrides_for(change, module, names):
             called = owner or "the whole"
             if owner in kept:
-                refused[change.name] = f"{kept[owner]} is of the same module, {called}"
+                refused[change.name] = f"{kept[owner]} belongs to the same module, {called}"
             elif override is None:
-                what = f"its pads are of another module, {called}"
-                refused[change.name] = f"{what}, and partial convolution needs them as its own"
+                what = f"its pads belong to another module, {called}"
+                refused[change.name] = f"{what}, and partial convolution needs them in one convolution"
             elif overrides.setdefault(owner, override) != override:
-                what = f"two of its layers ask for different padding, {called}"
-                refused[change.name] = f"{what}, and partial convolution needs them as its own"
+                what = f"two of its layers need different padding, {called}"
+                refused[change.name] = f"{what}, and partial convolution needs them in one convolution"
             layer_of.setdefault(owner, change.name)
     return {owner: override for owner, override in overrides.items() if layer_of[owner] not in refused}, refused
 

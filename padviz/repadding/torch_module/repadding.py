@@ -28,7 +28,7 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 NEAR = 1e-12
 SHOWN = 3  # layers in a warning
-REACH = "its padding is made by calls out of reach"
+REACH = "its padding is made by calls that cannot be replaced"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def repad(
 def _check_copyable(module: nn.Module, where: str) -> None:
     """Reject scripted modules, lazy ones, and convolutions whose forward was set on the module."""
     if not isinstance(module, nn.Module):
-        raise DescriptionError(f"{module!r} is no torch.nn.Module", hint="name one, or the path of an ONNX file")
+        raise DescriptionError(f"{module!r} is not a torch.nn.Module", hint="name one, or the path of an ONNX file")
     for name, inner in module.named_modules():
         at = ", ".join(filter(None, (where, name)))
         if isinstance(inner, torch.jit.ScriptModule):
@@ -213,5 +213,5 @@ def _check_law(planned: RepadPlan, done: Network, padding: str) -> None:
     maps = [usage(net, planned.size, layer=names_of(None, net)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
-        what = f"does not use its pixels as it would under the padding that was asked for, at {planned.size}"
+        what = f"has another usage than with the requested padding, at {planned.size}"
         raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")

@@ -54,7 +54,7 @@ class Call(calls.Call):
         value = self.config.get(key, default)
         numbers = value if isinstance(value, list) else [value]
         if len(numbers) not in (1, 2):
-            raise Malformed(f"its {key} are {len(numbers)} numbers, and not 2")
+            raise Malformed(f"its {key} has {len(numbers)} numbers instead of 2")
         return whole(numbers[0], key), whole(numbers[-1], key)
 
     def positive_pair(self, key: str) -> tuple[int, int]:
@@ -96,7 +96,7 @@ class Call(calls.Call):
     def channels_first(self, x: Value) -> Value:
         """Permute an image to batch, channels, rows and columns."""
         if len(x.known) != 4:
-            raise Stuck("reads what is no image")
+            raise Stuck("reads a tensor that is not an image")
         return replace(x, dims=tuple(x.known[i] for i in TO_FIRST)) if self.channels_last else x
 
     def as_stored(self, x: Result) -> Value:
@@ -110,7 +110,7 @@ class Call(calls.Call):
 
 def whole(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -MOST < value < MOST:
-        raise Malformed(f"its {key} is no whole number, or too large a one")
+        raise Malformed(f"its {key} is not a whole number, or too large")
     return value
 
 

@@ -116,7 +116,7 @@ def pool(kind: Kind) -> Handler:
 def global_pool(call: Call) -> Result:
     x = call.tensor(0)
     if len(x.known) != 4:
-        raise Stuck("pools what is no image")
+        raise Stuck("pools a tensor that is not an image")
     return over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
@@ -226,7 +226,7 @@ def _reshaped(call: Call, wanted: Sequence[int]) -> Result:
 
 def _whole_numbers(value: object) -> list[int]:
     if not isinstance(value, list) or not all(isinstance(n, int) and n >= -1 for n in value):
-        raise Malformed("its shape is no list of whole numbers")
+        raise Malformed("its shape is not a list of whole numbers")
     return value
 
 

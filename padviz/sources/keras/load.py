@@ -66,7 +66,7 @@ def _parsed(content: str | bytes, where: str) -> Model:
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
     except ValueError:
-        raise DescriptionError("describes no model: its config is no JSON", where=where, hint=EXPORT) from None
+        raise DescriptionError("has a config that is not JSON", where=where, hint=EXPORT) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,11 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
 
 
 def _image_of(model: Model, name: str) -> Image:
-    """Find the input called `name`, or the first one of four dimensions; guess which dimension are its channels."""
+    """Return the input called `name`, or the first one of four dimensions; guess which of these are its channels."""
     images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and name in ("", ref.layer)]
     if not images:
-        raise Malformed(f"its input {name!r} has not four dimensions" if name else "has no input of four dimensions")
+        what = f"its input {name!r} does not have" if name else "has no input of"
+        raise Malformed(f"{what} four dimensions")
     ref, (_, first, rows, last) = images[0]
     orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
     at_end = last in CHANNELS if (first in CHANNELS) != (last in CHANNELS) else orders != {"channels_first"}
@@ -143,7 +144,7 @@ class _Run:
             try:
                 outputs = self.step(step, [self.lookup(scope, ref) for ref in step.refs], title)
             except (Malformed, Stuck) as error:
-                what = f"layer {title}: {step.kind} makes no sense ({' '.join(str(error).split())[:120]})"
+                what = f"layer {title}: {step.kind} is invalid ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.where) from None
             scope |= {Ref(step.name, step.call, i): value for i, value in enumerate(outputs)}
         return [self.lookup(scope, ref) for ref in model.outputs]

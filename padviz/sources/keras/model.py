@@ -110,7 +110,7 @@ def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) ->
         steps.append(Step(title, 0, *_unwrapped(kind, inner), (last,), model))
         last = Ref(title)
     if len({step.name for step in steps}) < len(steps):
-        raise Malformed("names two layers alike")
+        raise Malformed("has two layers of the same name")
     return Model(name, {first: shape}, tuple(steps), (last,))
 
 
@@ -129,7 +129,7 @@ def _arguments(node: Any) -> tuple[Ref, ...]:
             return tuple(_tensors_in([*args, *kwargs.values()]))
     elif isinstance(node, list):
         return tuple(_ref(ref) for ref in node)
-    raise Malformed("calls a layer with what are no arguments")
+    raise Malformed("calls a layer with invalid arguments")
 
 
 def _tensors_in(value: Any) -> Iterator[Ref]:
@@ -160,7 +160,7 @@ def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
             if not missing[i]:
                 ready.append(i)
     if len(order) < len(steps):
-        raise Malformed("has layers that read what none makes, or that read each other")
+        raise Malformed("has layers that read missing tensors, or that form a cycle")
     return tuple(order)
 
 
@@ -178,7 +178,7 @@ def _ref(value: Any) -> Ref:
     match value:
         case [str(layer), int(call), int(output), *_]:
             return Ref(layer, call, output)
-    raise Malformed("refers to a tensor by what is no name and number")
+    raise Malformed("has an invalid reference to a tensor")
 
 
 def _shape(config: Config) -> tuple[int | None, ...]:
@@ -202,5 +202,5 @@ def _table(spec: Any, key: str) -> Config:
 def _text(spec: Any, key: str, default: str) -> str:
     value = spec.get(key, default) if isinstance(spec, dict) else default
     if not isinstance(value, str):
-        raise Malformed(f"has a {key} that is no text")
+        raise Malformed(f"has a {key} that is not text")
     return value

@@ -157,7 +157,7 @@ class _Run:
                 with trace.made_by(node.title):
                     outputs = run_node(node) if inner_outputs is None else inner_outputs
             except (Stuck, Malformed) as error:
-                what = f"node {title(proto)}: {proto.op_type} makes no sense ({' '.join(str(error).split())[:120]})"
+                what = f"node {title(proto)}: {proto.op_type} is invalid ({' '.join(str(error).split())[:120]})"
                 raise DescriptionError(what, where=self.where) from None
             for name, value in zip(proto.output, outputs, strict=False):
                 scope[name] = value
@@ -220,7 +220,7 @@ def _checked_attributes(proto: Proto, bound: dict[str, Any]) -> dict[str, Any]:
             kind = _type_of(value)
         wanted = FLOAT if (op, attr.name) == ("Pad", "value") else TYPES.get(attr.name, kind)
         if op in KNOWN and kind != wanted:
-            raise Malformed(f"its {attr.name} is of another type")
+            raise Malformed(f"its {attr.name} has the wrong type")
     return {key: value for key, value in attrs.items() if value is not None}
 
 

@@ -91,7 +91,7 @@ def gemm(node: Node) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     a = node.tensor(0)
     if isinstance(a, Map) and len(a.known) != 2:
-        raise Stuck("multiplies what is no matrix")
+        raise Stuck("multiplies a tensor that is not a matrix")
     b, bias = node.tensor(1), node.optional(2)
     if b.dims is not None and len(b.dims) != 2:
         raise Malformed(f"it multiplies a tensor of {len(b.dims)} dimensions as one of 2")
@@ -110,7 +110,7 @@ def attention(node: Node) -> Value:
 def recurrent(node: Node) -> Sequence[Value]:
     ways, hidden = 2 if node.attrs.get("direction") == "bidirectional" else 1, int(node.attrs.get("hidden_size", 1))
     if node.attrs.get("layout"):
-        raise Stuck("runs along what is no sequence, or not along its first dimension")
+        raise Stuck("runs along its second dimension")
     seen, last = products.recurrence(node, node.tensor(0), 0, hidden, ways)
     steps, batch, _ = seen.known
     return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][: node.outputs]

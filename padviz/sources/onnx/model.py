@@ -158,7 +158,7 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
     by_rank = [[value for value in able if len(value.type.tensor_type.shape.dim) == rank] for rank in (4, 3, 5)]
     images = next(filter(None, by_rank), [])
     if not images:
-        what = f"its input {reading.image!r} has not four" if reading.image else "has no input of four"
+        what = f"its input {reading.image!r} does not have four" if reading.image else "has no input of four"
         hint = "padviz looks for an image, as batch, channels, height, width"
         raise DescriptionError(f"{what} dimensions", where=where, hint=hint)
     shape = tuple(max(dim.dim_value, 0) for dim in images[0].type.tensor_type.shape.dim)

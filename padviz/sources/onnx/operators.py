@@ -113,7 +113,7 @@ def pad(node: Node) -> Result:
     axes = [from_front(int(axis), rank) for axis in named]
     mode = MODES.get(node.text("mode", "constant"))
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
-        raise Stuck("has a mode or amounts that make no sense")
+        raise Stuck("has an invalid mode or amounts")
     ends = zip(axes, amounts, amounts[len(axes) :], strict=False)
     rows = {axis: Window(1, padding=(before, after), mode=mode) for axis, before, after in ends if before or after}
     return windows.pad(node, x, rows, mode)
@@ -154,7 +154,7 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     scales = [] if given is None else [float(n) for n in given.reshape(-1)]
     sizes = node.ints(3) if at == 2 else []
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
-        raise Stuck("asks for no size, or for two")
+        raise Stuck("needs either scales or sizes")
     if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Stuck("keeps an aspect ratio")
     return scales, sizes

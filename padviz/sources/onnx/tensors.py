@@ -81,7 +81,7 @@ class Node(calls.Call):
         for x in self.read[start:]:
             array = x.array if isinstance(x, Constant) else None
             if x is not None and array is None:
-                raise Stuck("has an input that is no small constant")
+                raise Stuck("has an input that is not a small constant")
             arrays.append(array)
         return arrays
 
@@ -92,7 +92,7 @@ class Node(calls.Call):
         """Read an attribute of at least so many numbers."""
         numbers = self.numbers(key, [default] * count)
         if len(numbers) < count:
-            raise Malformed(f"its {key} are {len(numbers)} numbers, and not {count}")
+            raise Malformed(f"its {key} are {len(numbers)} numbers instead of {count}")
         return numbers
 
     def required(self, key: str) -> Any:

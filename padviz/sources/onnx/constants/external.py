@@ -111,7 +111,7 @@ def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     name = entries.get("location", "")
     if not is_plain(name):
-        raise Unread(f"should be in {name!r}, which is no name of a file beside the model")
+        raise Unread(f"should be in {name!r}, which is not a file name beside the model")
     start, stored = (_number(entries.get(key, ""), other) for key, other in (("offset", 0), ("length", length)))
     if stored != length:
         raise Unread(f"has {stored} bytes in {name!r} where its shape has {length}")
@@ -120,7 +120,7 @@ def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
     path = folder / name
     try:
         if path.exists() and not stat.S_ISREG(os.lstat(path).st_mode):  # no link either: it may lead anywhere
-            raise Unread(f"should be in {name!r}, which is no file beside the model")
+            raise Unread(f"should be in {name!r}, which is not a file beside the model")
         with opened(path, "external data") as file:
             if os.fstat(file.fileno()).st_size < start + length:
                 raise Unread(f"should be in {name!r}, which is too short for it")
@@ -145,5 +145,5 @@ def _number(text: str, other: int) -> int:
     if not text:
         return other
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Unread(f"is at {text!r}, which is no number of bytes")
+        raise Unread(f"is at {text!r}, which is not a number of bytes")
     return int(text)

@@ -74,7 +74,7 @@ def integers(array: Array | None) -> list[int]:
     try:
         return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
-        raise Malformed("it has an input that is no whole numbers") from None
+        raise Malformed("it has an input that is not whole numbers") from None
 
 
 def from_front(axis: int, rank: int) -> int:
@@ -99,7 +99,7 @@ def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, s
         raise Malformed("it lacks the starts or the ends of its slices")
     axes, steps = range(len(starts)) if axes is None else axes, steps or [1] * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise Malformed("it has other numbers of starts, ends, axes and steps")
+        raise Malformed("it has different numbers of starts, ends, axes and steps")
     if 0 in steps:
         raise Malformed("it slices by steps of 0")
     rows = {from_front(axis, rank): slice(*ends) for axis, *ends in zip(axes, starts, ends, steps, strict=True)}

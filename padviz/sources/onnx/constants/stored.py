@@ -128,7 +128,7 @@ def _worked_out(later: Any, arrays: Sequence[Array | None], budget: Budget) -> A
         budget.spend(stored.size)
         return stored
     if not isinstance(later, Later):
-        raise Unread("is no stored constant")
+        raise Unread("is not a stored constant")
     budget.spend(sum(array.size for array in arrays if array is not None))
     try:
         attrs = completed(later.op, later.attrs, later.outputs)
