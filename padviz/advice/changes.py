@@ -1,4 +1,4 @@
-"""The changes that are tried: other sizes and padding schemes, both together, other pads, pooled strides, a crop."""
+"""The changes that are tried: other sizes and padding schemes, both together, even pads, pooled strides, a crop."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from padviz.network.rewrites import circular_axes, schemes_of, with_padding
 from padviz.network.sizes import sizes_of_each
 
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
-OTHER = MODES[1:]  # than zeros
+OTHER = MODES[1:]  # all but zeros
 TRIED = (*OTHER, *(f"zero/{mode}" for mode in WRAPPING), *(f"{mode}/zero" for mode in WRAPPING))
 SHRINK = 0.15  # of a side, at most
-LARGER = 32  # pixels, or a period of the strides, that an image of the same phase gains
+LARGER = 32  # pixels that an image gains at least, in whole periods of the strides
 Needs = Literal["today's weights", "fine-tune", "retrain"]
 NEEDS: tuple[Needs, ...] = get_args(Needs)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A network that was changed, at a size and under a scheme, and how a person makes the same change.
+    """A changed network, at a size and under a scheme, and the edits that make the same change.
 
-    `needs` says what it takes of a trained network: it works with today's weights where every window reads what it
-    read, asks for fine-tuning where windows read otherwise or the sampling grid moves, and for training anew where the
-    graph is another. `parts` are the rows of the table of evidence that it is made of, None what nobody tried.
+    It works with today's weights if every window reads the same as before, `needs` fine-tuning if windows read
+    differently or the sampling grid moves, and retraining if the graph differs. `parts` are the rows of the table of
+    evidence that it consists of, None for what nobody has tried.
     """
 
     kind: Literal["size", "larger", "padding", "both", "pads", "pool", "crop"]
@@ -54,31 +54,27 @@ def balanced_sizes(today: Case) -> Iterator[Change]:
 
 
 def _near(today: Case) -> list[tuple[Suggestion, Case]]:
-    kept = (1 - SHRINK) * today.size[0], (1 - SHRINK) * today.size[1]
-    return [each for each in today.near if all(n >= least for n, least in zip(each[1].size, kept, strict=True))]
+    least = (1 - SHRINK) * today.size[0], (1 - SHRINK) * today.size[1]
+    return [each for each in today.near if all(n >= m for n, m in zip(each[1].size, least, strict=True))]
 
 
 def larger_image(today: Case) -> Iterator[Change]:
-    """Enlarge the image by whole phases, on the axes that are not circular: its rims are as wide, and less of it."""
+    """Enlarge the image by whole phases, on the axes that are not circular: rims are as wide, but a smaller part."""
     if not today.network.pads:
         return
     axes = [axis for axis, around in enumerate(circular_axes(today.network)) if not around]
     periods = {axis: growth(today.network, axis) for axis in axes}
     steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
-    if periods and all(steps[axis] for axis in axes):
-        size = today.size[0] + steps[0], today.size[1] + steps[1]
-        if max(size) > LARGEST:
-            return
-        with suppress(SizeError, DescriptionError):  # where it takes no larger image
-            larger = today.network.at(size)
-            if not _alike_inside(today, Case(larger, size)):
-                yield _sized("larger", today, Case(larger, size))
-
-
-def _alike_inside(one: Case, other: Case) -> bool:
-    """Tell whether no map but the image has another size, as where a detector resizes its images."""
-    both = (sizes_of_each(case.network, case.size) for case in (one, other))
-    return all(before[1:] == after[1:] for before, after in zip(*both, strict=True))
+    if not periods or not all(steps[axis] for axis in axes):
+        return
+    size = today.size[0] + steps[0], today.size[1] + steps[1]
+    if max(size) > LARGEST:
+        return
+    with suppress(SizeError, DescriptionError):  # it takes no larger image
+        larger = Case(today.network.at(size), size)
+        before, after = (sizes_of_each(case.network, case.size) for case in (today, larger))
+        if any(one[1:] != other[1:] for one, other in zip(before, after, strict=True)):  # it does not resize its images
+            yield _sized("larger", today, larger)
 
 
 def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
@@ -91,7 +87,7 @@ def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
 
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
-    """Tell whether every stride has the same phase at both sizes: windows read what they read, and the grid stays.
+    """Whether every stride has the same phase at both sizes, so that windows read the same and the grid stays.
 
     >>> import padviz
     >>> net = padviz.load("resnet50")
@@ -106,54 +102,50 @@ def keeps_phase(network: Network, size: Size, near: Size) -> bool:
 
 
 def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
-    """Tell how images, and a file that fixes its input's size, get another size; a crop never adds to an image."""
+    """Return the edits that change the size of images, and of a file that fixes its input's size."""
     height, width = near
     crop = f"CenterCrop({height if height == width else near})"
     resize = f"Resize(({height}, {width}))"
     edit = crop, f"or {resize} for the whole image"
     if any(new > old for new, old in zip(near, size, strict=True)):
         edit = resize, f"or {crop} of larger images"
-    anew = f"export the file anew at {height} x {width}, or with an open input size"
-    fixed = any(own not in (0, n) for own, n in zip(network.declared, near, strict=False))
-    return (anew, *edit) if fixed else edit
+    if any(own not in (0, n) for own, n in zip(network.declared, near, strict=False)):
+        return f"export the file anew at {height} x {width}, or with an open input size", *edit
+    return edit
 
 
 def schemes(today: Case) -> Iterator[Change]:
     """Change the padding scheme of every convolution, or of one axis."""
     if today.network.pads:
-        own = _own(today)
-        for scheme in _kept(today, TRIED):
+        zeros = with_padding(today.network, "zero").layers == today.network.layers
+        untried = () if zeros else (None,)  # all evidence is from networks trained with zeros
+        for scheme in _applicable(today, TRIED):
             edit = _edits(scheme, today.network.source)
-            yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme, _parts(scheme) + own)
-
-
-def _own(today: Case) -> tuple[None, ...]:
-    """Mark that all was measured of networks that were trained with zeros."""
-    return () if with_padding(today.network, "zero").layers == today.network.layers else (None,)
+            yield Change("padding", f"{scheme} padding", edit, "fine-tune", today, scheme, _parts(scheme) + untried)
 
 
 def _parts(scheme: str) -> tuple[str | None, ...]:
-    """List a scheme, and None where it is not that of both axes, or nobody tried it."""
+    """Return the schemes with evidence, and None for others, or if the axes differ."""
     modes = dict.fromkeys(schemes_of(scheme))
     tried = (mode if mode in EVIDENCE else None for mode in modes if mode != "zero")
     return (*tried, *(None,) * (len(modes) > 1))
 
 
 def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
-    """Combine the nearest balanced size of at most so many times the multiply-adds with each scheme, if uneven."""
+    """Combine the nearest balanced size, of at most `most` times the multiply-adds, with each scheme, if uneven."""
     if not today.network.pads or not today.uneven:
         return
     near = [case for suggestion, case in _near(today) if (suggestion.macs_ratio or suggestion.work) <= most]
     for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
         resized = _sized("size", today, case)
-        for scheme in _kept(today, [mode for mode in OTHER if mode not in WRAPPING]):
+        for scheme in _applicable(today, [mode for mode in OTHER if mode not in WRAPPING]):
             what = f"{case.size[0]}x{case.size[1]} + {scheme}"
             edit = *resized.edit[:1], *_edits(scheme, today.network.source)[:1]
             yield Change("both", what, edit, "fine-tune", case, scheme, resized.parts + _parts(scheme))
 
 
-def _kept(today: Case, schemes: Sequence[str]) -> list[str]:
-    """Keep an axis that is padded circularly as it is: its ends meet, whatever the other is padded by."""
+def _applicable(today: Case, schemes: Sequence[str]) -> list[str]:
+    """Return the schemes that leave circular axes as they are, since their ends meet."""
     around = circular_axes(today.network)
     if not any(around):
         return [*schemes]
@@ -162,12 +154,12 @@ def _kept(today: Case, schemes: Sequence[str]) -> list[str]:
 
 
 def wraps(padding: str | None) -> bool:
-    """Tell whether a scheme makes one side of the image the neighbour of the other, as is right for few images."""
+    """Whether a scheme makes opposite sides of the image neighbours, which is right for few images."""
     return padding is not None and any(SCHEMES[mode].wraps for mode in schemes_of(padding))
 
 
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
-    """Tell how a person pads by a scheme: a module, a file, a network that is written anew."""
+    """Return the edits that pad by a scheme: of a module, of a file, or in new code."""
     is_file = source.lower().endswith(".onnx")
     command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
@@ -177,12 +169,11 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
 
 
 def _file(source: str) -> str:
-    """Name the file that a command changes: the network's own, or one that it stands for."""
     return shlex.quote(source) if source.lower().endswith(".onnx") else "model.onnx"
 
 
 def even_pads(today: Case) -> Iterator[Change]:
-    """Share out evenly the pads of those uneven convolutions that consume an even number of rows."""
+    """Distribute evenly the pads of uneven convolutions that read an even number of rows."""
     evened = with_even_pads(today)
     if evened is not None:
         command = f"padviz repad {_file(today.network.source)} --even -o even.onnx"
@@ -195,53 +186,29 @@ def pooled_strides(today: Case) -> Iterator[Change]:
     names = tuple(window.layer for window in today.uneven)
     changed = with_strides_pooled(today.network, names) if names else None
     if changed is not None:
-        moved = [layer.name.removesuffix(".pool") for layer in _new(today.network, changed)]
-        edit = tuple(f"{name}: stride=1, then nn.AvgPool2d(2)" for name in moved)
-        what = f"pool {_counted(len(moved), 'stride')}"
+        new = [layer.name for layer in changed.layers if layer.name not in today.network.index]
+        edit = tuple(f"{name.removesuffix('.pool')}: stride=1, then nn.AvgPool2d(2)" for name in new)
+        what = f"pool {len(new)} stride{'' if len(new) == 1 else 's'}"
         yield Change("pool", what, edit, "retrain", Case(changed, today.size), parts=(POOLED,))
 
 
 def cropped_outputs(today: Case) -> Iterator[Change]:
-    """Crop the target to the units that padding does not touch, where some are left."""
-    network, touched = today.network, _touched(today)
-    sides = {name: near for name, near in touched.items() if near is not None}
-    if not sides or len(sides) < len(touched):
+    """Crop every target to the units that padding does not touch, if each has some."""
+    network, sizes = today.network, sizes_of_each(today.network, today.size)
+    sides: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+    for touched in today.near_padding:
+        at, near = network.index[touched.layer], (touched.axes["height"], touched.axes["width"])
+        if touched.barrier or any(sum(pair) >= n[at] for pair, n in zip(near, sizes, strict=True)):
+            return
+        if any(map(any, near)):
+            sides[touched.layer] = near
+    if not sides:
         return
     layers, edits = list(network.layers), []
     for name, near in sides.items():
         (top, bottom), (left, right) = near
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), (rows, cols)))
-        edits.append(f"{name}: y[..., {_slice(top, bottom)}, {_slice(left, right)}]")
+        edits.append(f"{name}: y[..., {top or ''}:{-bottom or ''}, {left or ''}:{-right or ''}]")
     cut = network.here(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))
-
-
-def _touched(today: Case) -> dict[str, tuple[tuple[int, int], tuple[int, int]] | None]:
-    """Find, of each target that padding reaches, the units at each border that it touches; None if that is all."""
-    touched: dict[str, tuple[tuple[int, int], tuple[int, int]] | None] = {}
-    sizes = sizes_of_each(today.network, today.size)
-    for near in today.near_padding:
-        at, sides = today.network.index[near.layer], (near.axes["height"], near.axes["width"])
-        if near.barrier or any(sum(s) >= m[at] for s, m in zip(sides, sizes, strict=True)):
-            touched[near.layer] = None
-        elif any(map(any, sides)):
-            touched[near.layer] = sides
-    return touched
-
-
-def _slice(before: int, after: int) -> str:
-    return f"{before or ''}:{-after or ''}"
-
-
-def _new(network: Network, changed: Network) -> list[Layer]:
-    return [layer for layer in changed.layers if layer.name not in network.index]
-
-
-def _counted(n: int, what: str) -> str:
-    """Write a number of things.
-
-    >>> _counted(1, "stride"), _counted(2, "stride")
-    ('1 stride', '2 strides')
-    """
-    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What was measured of each change, in points: geometry is counted exactly, accuracy has to be tried.
+"""The measured effect of each change on accuracy, in points: geometry is counted exactly, accuracy is not.
 
 The network is the small one of `make experiment`, trained with zeros at 32 px, against zeros treated alike; the
 detector is that of `make experiment-detector`, trained from scratch under each padding, in points of AP .5 against
@@ -12,15 +12,15 @@ from math import inf
 from typing import NamedTuple
 
 MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more", "pooled strides"
-Points = tuple[float, float] | None  # a mean, and its 95 % interval to either side; nan where none was worked out
+Points = tuple[float, float] | None  # a mean, and its 95 % interval to either side; nan where there is none
 nan = float("nan")
 
 
 class Evidence(NamedTuple):
-    """A change as it is, with batch-norm statistics anew, after 1 and 3 epochs, trained anew, and in detectors.
+    """The effect of a change as it is, with new batch-norm statistics, after 1 and 3 epochs, retrained; in detectors.
 
-    `detector` has the strides 4, 16 and 32, as far as they were trained; `unseen` has 4 and 16, where training had no
-    object near the rim and the test had.
+    `detector` has the strides 4, 16 and 32, as far as they were trained; `unseen` has 4 and 16, with objects near the
+    rim in the test but not in training.
     """
 
     as_is: Points = None
@@ -33,7 +33,7 @@ class Evidence(NamedTuple):
     source: str = "experiment, detector"
 
     def after(self, needs: str) -> float | None:
-        """Return the worst figure of a change that was made as it needs: as it is, fine-tuned or trained anew."""
+        """Return the worst figure with the training that a change needs."""
         if needs == "today's weights":
             return self.as_is and self.as_is[0]
         network = self.epoch if needs == "fine-tune" else self.anew
@@ -55,19 +55,19 @@ EVIDENCE = {
 
 
 def size_parts(steps: set[int]) -> tuple[str | None, ...]:
-    """Name what was measured of a size that moves the grid by so many pixels; None of others."""
+    """Return the evidence on a size that differs by so many pixels; None for others."""
     (step,) = steps if len(steps) == 1 else (0,)
     measured = {1: MORE, -1: LESS, 4: FOUR}.get(step)
     return (measured,) if measured else (MORE, None)
 
 
 def of(parts: Sequence[str | None]) -> Evidence | None:
-    """Find what was measured of a change by its parts; None of a combination, which nobody tried."""
+    """Return the evidence on a change; None for a combination, which nobody tried."""
     return EVIDENCE.get(parts[0] or "") if len(parts) == 1 else None
 
 
 def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
-    """Rank a change by the worst that was measured of it; what nobody tried stands behind what was.
+    """Return the sort key of a change: its worst evidence, and untried changes last.
 
     >>> rank(("partial",), "fine-tune") < rank((MORE,), "fine-tune") < rank((MORE, "partial"), "fine-tune")
     True

@@ -1,4 +1,4 @@
-"""Remedies: what could be changed about a network at a size, each counted exactly by the same engine."""
+"""Remedies: changes that help a network at a size, each counted exactly by the same engine."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.rewrites import with_padding
 
-GAIN = 0.005  # of the pixels: what less would be called a remedy for?
-HARSH = 4  # times as often as its due: a pixel that is used more is overused whatever the others are
-COSTLY = 1.2  # times the multiply-adds: a size that costs more never stands first
-LESS = 0.1  # of the unfair pixels that a larger image must spare, or any change where every pixel is starved
+GAIN = 0.005  # share of the pixels that a remedy must make fair at least
+HARSH = 4  # fair share above which a pixel is overused even if all others are starved
+COSTLY = 1.2  # ratio of multiply-adds above which a size never ranks first
+LESS = 0.1  # share of the unfair pixels that a larger image must make fair, or any change if every pixel is starved
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """A network at a size, under a scheme: how evenly its windows read, and what share its pixels get.
+class Outcome(msgspec.Struct, frozen=True):
+    """A network at a size, under a scheme: its uneven windows, and the fair shares of its pixels.
 
-    `macs` are None where channels are not known. `jumps` counts the layers whose units jump in phase where
-    an axis wraps.
+    `macs` are None where channels are not known. `jumps` counts the layers whose units jump in phase where an axis
+    wraps.
 
     >>> import padviz
     >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
@@ -66,23 +66,23 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def low(self) -> bool:
-        """Whether every pixel is starved: where an image is smaller than the receptive field, no share tells much."""
+        """Whether every pixel is starved, as in an image smaller than the receptive field."""
         return self.share is not None and self.share.most < 0.5
 
     @property
     def tilt(self) -> int:
-        """How many pixels opposite rims differ by, on the axis where they differ most."""
+        """The difference of opposite rims in pixels, on the axis where it is largest."""
         return max(abs(near - far) for near, far in (self.rim.height, self.rim.width)) if self.rim else 0
 
 
-class Outcome(Judged, frozen=True):
-    """What is judged of a network, and further figures of its map: see `padviz.counting.shares.summary.Summary`.
+class MapOutcome(Outcome, frozen=True):
+    """An outcome with further figures of its map: see `padviz.counting.shares.summary.Summary`.
 
-    `ring` is the share of the paths that the pixels within `ring_px`, one period, of the border have, over their share
-    of the pixels.
+    `ring` is the share of the paths of the pixels within `ring_px`, one period, of the border, over their share of the
+    pixels.
 
     >>> import padviz
-    >>> outcome(Case(padviz.load("resnet50"), (224, 224)), padviz.usage("resnet50", 224)).ring_px
+    >>> map_outcome(Case(padviz.load("resnet50"), (224, 224)), padviz.usage("resnet50", 224)).ring_px
     [32, 32]
     """
 
@@ -94,12 +94,12 @@ class Outcome(Judged, frozen=True):
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """A change, what comes of it, and what it needs of a trained network; `edit` is how it is made.
+    """A change that helps, its outcome, its edits, and the training that it needs.
 
-    `as_is` and `trained` are what was measured of it elsewhere, in points: without training, and the worst with the
-    training that it needs; None where nobody measured that. `price` says what speaks against it, where that keeps it
-    behind all others: it costs more than 1.2 times the multiply-adds, its layers still jump in phase where an axis
-    wraps, or it only has fewer stride remainders.
+    `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without training, and the worst
+    with the training that it needs; None where nobody measured that. A remedy with a `price` ranks behind all others:
+    it costs more than 1.2 times the multiply-adds, its layers still jump in phase where an axis wraps, or it only has
+    fewer stride remainders.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class Remedy(msgspec.Struct, frozen=True):
     what: str
     edit: list[str]
     needs: Needs
-    outcome: Judged
+    outcome: Outcome
     padding: str | None
     macs_ratio: float | None
     price: str | None
@@ -123,22 +123,22 @@ class Remedy(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Attempt:
-    """A change that was tried, and what comes of it, or why it cannot run; the remedy that it is, where it helps.
-
-    `counts` is its map, where that is kept.
-    """
+    """A change that was tried, its outcome or error, and the remedy if it helps; `counts` is its map, if kept."""
 
     change: Change
-    after: Judged | PadvizError
+    after: Outcome | PadvizError
     remedy: Remedy | None = None
     counts: CountMap | None = field(default=None, repr=False)
 
 
-def outcome(today: Case, counts: CountMap) -> Outcome:
-    """Describe the map of a network at a size by all figures that `Outcome` holds."""
-    summary, ring = counts.summary(), _ring(counts)
-    return Outcome(
-        **msgspec.structs.asdict(judged(today, counts, summary.share)),
+def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
+    """Return all figures of a network's map; its ring is one period of the strides wide, or 32 px without a period."""
+    summary, ring = counts.summary(), (32, 32)
+    if counts.share_reason is None:
+        height, width = counts.shares.period
+        ring = height, width
+    return MapOutcome(
+        **msgspec.structs.asdict(outcome(today, counts, summary.share)),
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
@@ -147,10 +147,10 @@ def outcome(today: Case, counts: CountMap) -> Outcome:
     )
 
 
-def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
-    """Judge the map of a network at a size whose fair shares are known."""
+def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
+    """Return the outcome of a network's map with known fair shares."""
     rows, (starved, overused) = case.ledger, counts.rims or (None, None)
-    return Judged(
+    return Outcome(
         size=[*counts.size],
         uneven_convolutions=len(rows.uneven_convolutions),
         uneven_pools=len(rows.uneven_pools),
@@ -164,12 +164,12 @@ def judged(case: Case, counts: CountMap, share: FairShare | None) -> Judged:
     )
 
 
-def attempts(today: Case, before: Judged, heads: str, most: int = 0) -> list[Attempt]:
-    """Try all changes of a network whose outcome today is known: the best remedies first, `most` of them with maps.
+def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[Attempt]:
+    """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps.
 
     >>> import padviz
     >>> today = Case(padviz.load("resnet18"), (224, 224))
-    >>> tried = attempts(today, outcome(today, padviz.usage("resnet18", 224)), "sum")
+    >>> tried = attempts(today, map_outcome(today, padviz.usage("resnet18", 224)), "sum")
     >>> tried[0].change.what, tried[0].after.uneven_convolutions
     ('partial padding', 4)
     """
@@ -181,15 +181,14 @@ def attempts(today: Case, before: Judged, heads: str, most: int = 0) -> list[Att
     return tried
 
 
-def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
-    """Count what a change does."""
+def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
     case = change.case
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads)
         padded = Case(with_padding(case.network, change.padding), case.size, case.macs) if change.padding else case
-        after = judged(padded, counts, None if counts.share_reason else counts.shares.figures)
+        after = outcome(padded, counts, None if counts.share_reason else counts.shares.figures)
     except PadvizError as error:
-        return Attempt(change, error)  # as reflect on small maps
+        return Attempt(change, error)  # such as reflect on small maps
     ratio = after.macs / before.macs if after.macs and before.macs else None
     if not helps(change.kind, before, after):
         return Attempt(change, after)
@@ -200,13 +199,13 @@ def _attempt(change: Change, before: Judged, heads: str) -> Attempt:
     return Attempt(change, after, remedy, counts)
 
 
-def helps(kind: str, before: Judged, after: Judged) -> bool:
-    """Tell whether fewer convolutions are uneven; for a size, fewer remainders or jumps; or fewer pixels unfair shares.
+def helps(kind: str, before: Outcome, after: Outcome) -> bool:
+    """Whether a change leaves fewer convolutions uneven, fewer remainders or jumps (a size), or fewer unfair pixels.
 
-    Nothing helps that leaves more pixels starved or overused. A scheme helps by its shares alone, also at another size.
-    A larger image has fewer pixels near its border whatever the network does: a size must do more than that, and where
-    hardly a pixel gets an unfair share there is nothing to spare. What leaves windows uneven must not leave more
-    remainders for those that it makes even. Where every pixel is starved, a tenth must be so no longer.
+    A change that leaves more pixels starved or overused never helps. Schemes help by fair shares alone, also combined
+    with a size. A larger image always has fewer pixels near its border, so it must spare a tenth of the unfair ones,
+    and there must be some. A change that leaves some windows uneven must not leave more remainders. If every pixel is
+    starved, a change must free a tenth of them.
     """
     if after.unfair > before.unfair:
         return False
@@ -222,7 +221,7 @@ def helps(kind: str, before: Judged, after: Judged) -> bool:
 
 
 def changes(today: Case) -> Iterator[Change]:
-    """Yield all that is tried."""
+    """Yield all changes to try."""
     makers: tuple[Callable[[Case], Iterator[Change]], ...] = (
         balanced_sizes,
         partial(balanced_size_with_schemes, most=COSTLY),
@@ -236,7 +235,7 @@ def changes(today: Case) -> Iterator[Change]:
         yield from make(today)
 
 
-def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -> str | None:
+def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
     if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
     if before.jumps and after.jumps:
@@ -246,11 +245,11 @@ def _price(change: Change, before: Judged, after: Judged, ratio: float | None) -
     return "only has fewer stride remainders" if idle and before.tilt - after.tilt <= APART else None
 
 
-def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
-    """Rank what helps: what needs least of a trained network, then by evidence, and only then by geometry.
+def _rank(attempt: Attempt, before: Outcome) -> tuple[float, ...]:
+    """Return the sort key of an attempt: remedies first, those without a price, by needs, evidence, and then geometry.
 
-    Of what was measured alike, what leaves fewest windows uneven comes first, then no stride remainder, no pixel above
-    four times its share, the nearest size, fewest unfair pixels. What has a price comes last of all.
+    Geometry ranks by the number of uneven windows, jumps, remainders, pixels above four times their fair share, the
+    distance of the size, and unfair pixels.
     """
     remedy = attempt.remedy
     if remedy is None:
@@ -261,11 +260,3 @@ def _rank(attempt: Attempt, before: Judged) -> tuple[float, ...]:
     needed = remedy.price is not None, NEEDS.index(remedy.needs), *evidence.rank(attempt.change.parts, remedy.needs)
     left = after.uneven_convolutions, after.jumps, after.remainders > 0, harsh, away, round(after.unfair, 2)
     return False, *needed, *left, remedy.macs_ratio or 1.0
-
-
-def _ring(counts: CountMap) -> tuple[int, int]:
-    """Choose how wide the outer ring is: a period of the strides, or 32 pixels where nothing repeats."""
-    if counts.share_reason is None:
-        height, width = counts.shares.period
-        return height, width
-    return 32, 32

@@ -1,4 +1,4 @@
-"""Where a network stands among known ones, by the width of its rim."""
+"""The width of a network's rim compared with those of known networks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PART = 0.25  # and the part of the wider one
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What tells the rims of a network from those of others.
+    """The rims of a network among those of known ones.
 
-    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks whose mean is less, and
+    `mean` is the mean of the four sides in pixels, `narrower` the share of `of` known networks with a smaller mean, and
     `lopsided` whether opposite sides differ by more than 4 px and by more than a quarter of the wider one.
 
     >>> standing(Rim([14, 34], [14, 34]))
@@ -40,11 +40,12 @@ def standing(rim: Rim) -> Standing:
     first, third = quartiles()
     word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
     narrower = sum(other < mean for other in known) / len(known)
-    return Standing(mean, narrower, len(known), any(map(_differ, (rim.height, rim.width))), word)
+    lopsided = any(abs(near - far) > max(APART, PART * max(near, far)) for near, far in (rim.height, rim.width))
+    return Standing(mean, narrower, len(known), lopsided, word)
 
 
 def width(rim: Rim) -> float:
-    """Average the four sides, in pixels.
+    """Return the mean of the four sides, in pixels.
 
     >>> width(Rim([14, 34], [14, 34]))
     24.0
@@ -53,7 +54,7 @@ def width(rim: Rim) -> float:
 
 
 def quartiles() -> tuple[float, float]:
-    """Find the first and the third quartile of the widths of known networks, in pixels.
+    """Return the first and the third quartile of the widths of known networks, in pixels.
 
     >>> quartiles()
     (24.0, 60.0)
@@ -62,16 +63,12 @@ def quartiles() -> tuple[float, float]:
     return known[len(known) // 4], known[3 * len(known) // 4]
 
 
-def _differ(sides: list[int]) -> bool:
-    return abs(sides[0] - sides[1]) > max(APART, PART * max(sides))
-
-
 class _Known(msgspec.Struct):
     networks: list[Rim]
 
 
 @lru_cache(1)
 def _means() -> list[float]:
-    """Read the widths of known networks, the narrowest first; `make reference` measures them."""
+    """Return the widths of known networks, the narrowest first; `make reference` measures them."""
     rims = Path(__file__).with_name("known_rims.json").read_bytes()
     return sorted(map(width, msgspec.json.decode(rims, type=_Known).networks))

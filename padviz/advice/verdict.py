@@ -1,4 +1,4 @@
-"""The verdict: what a network does to the border of an image, at a size, and what could be changed."""
+"""The audit of a network at a size: the verdict on its treatment of the border, and remedies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from padviz.advice.remedies import Attempt, Outcome, Remedy, attempts, outcome
+from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome
 from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import accuracy, advice, best, border, fits, padding, symmetry, verdict
 from padviz.counting.count import usage
@@ -26,11 +26,10 @@ from padviz.network.targets import names_of, returned, upto, weighing
 DRAWN = 3  # remedies in a picture
 
 
-class Reach(msgspec.Struct, frozen=True):
-    """How far the border reaches in: the receptive field of a unit, and the pixels on each side that padding touches.
+class BorderReach(msgspec.Struct, frozen=True):
+    """How far the border reaches in: the receptive `field` of the target that sees most, `layer`.
 
-    Of several targets it is that of the one that sees most, `layer`. None where no number is exact, for the reason in
-    `why`.
+    The field is None where no number is exact, for the reason in `why`; `exceeds` tells if it is larger than the image.
 
     >>> import padviz
     >>> audit(padviz.load("vgg16"), 512).reach.field
@@ -45,17 +44,16 @@ class Reach(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Audit:
-    """The verdict in a few words and three sentences, the figures that it stands on, and the remedies, best first.
+    """The verdict in a few words, sentences and figures behind it, and the remedies, best first.
 
-    `border` says how deep the rims are, and where they stand among known networks; `symmetry` which convolutions read
-    their padding unevenly, and how far the sampling grid is off the image's centre; `padding` which units depend on it;
-    `advice` what to do first, and `accuracy` what that says of a trained network, and the command that measures it.
-    `best` is "nothing to do", what helps without training, "nothing without training", where `remedies` has what needs
-    it, or "nothing helps".
+    `border` has the depth of the rims, compared with known networks; `symmetry` the convolutions that read their
+    padding unevenly, and the sampling-grid offset; `padding` the units that depend on padding; `advice` the first thing
+    to do; `accuracy` what that means for a trained network, and the command that measures it. `best` is "nothing to
+    do", a remedy without training, "nothing without training" if some `remedies` need it, or "nothing helps".
 
-    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` says why there is none.
-    `offset_by` has what each layer on the longest way to it adds, the largest first; `rim_by` the pixels of starved rim
-    that each window there adds to those of its input.
+    `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives a reason.
+    `offset_by` has the share of each layer on the longest path to the target, the largest first; `rim_by` the pixels of
+    starved rim that each window there adds to those of its input.
 
     Examples
     --------
@@ -81,19 +79,19 @@ class Audit:
     uneven_convolutions: list[str]
     uneven_pools: list[str]
     remainders: list[str]
-    reach: Reach
+    reach: BorderReach
     offset: list[float | None]
     offset_by: dict[str, list[float | None]]
     rim_by: dict[str, Rim]
     grid: str
-    outcome: Outcome
+    outcome: MapOutcome
     remedies: list[Remedy]
     cannot: list[str]
     notes: list[str]
 
 
 def to_try(audit: Audit) -> tuple[list[Size], list[str]]:
-    """List the sizes and schemes among the remedies, which a trained network can be run with as it is.
+    """Return the sizes and schemes among the remedies, with which a trained network can run as it is.
 
     Raises
     ------
@@ -113,7 +111,7 @@ def audit(
     layer: str | Sequence[str] | None = None,
     heads: str | None = None,
 ) -> Audit:
-    """Judge a network at a size: `padviz.audit`, of a loaded network.
+    """Audit a network at a size: `padviz.audit`, of a loaded network.
 
     >>> import padviz
     >>> audit(padviz.load("vgg19"), 224).verdict
@@ -124,7 +122,7 @@ def audit(
 
 @dataclass(frozen=True)
 class Examined:
-    """An audit, and the maps that it was made of: as it is today, and with each of the first remedies, in order."""
+    """An audit and its maps: as it is today, and with each of the first remedies, in order."""
 
     audit: Audit
     today: CountMap
@@ -132,7 +130,7 @@ class Examined:
 
     @property
     def maps(self) -> list[tuple[str, CountMap]]:
-        """All of them, with what they are of."""
+        """All maps with their names."""
         names = [remedy.what for remedy in self.audit.remedies[: len(self.remedied)]]
         return [("today", self.today), *zip(names, self.remedied, strict=True)]
 
@@ -144,7 +142,7 @@ def examine(
     heads: str | None = None,
     most: int = 0,
 ) -> Examined:
-    """Judge a network at a size, as `audit` does, and keep the maps of so many remedies at most.
+    """Audit a network at a size, and keep the maps of at most `most` remedies.
 
     >>> import padviz
     >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
@@ -155,13 +153,13 @@ def examine(
     heads, targets = weighing(heads, layer, network), names_of(layer, network)
     ends, network = upto(network, returned(layer, network)), upto(network, targets)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
-    figures = outcome(today, counts)
+    figures = map_outcome(today, counts)
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
     reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    way = _way(network, reach.layer)
+    way = _longest_path(network, reach.layer)
     fine = fits(figures, stands, field, reads)
     audit = Audit(
         network=network.name,
@@ -196,36 +194,36 @@ def examine(
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 
 
-def _way(network: Network, target: str) -> list[str]:
-    """List the layers on the longest way to the target, the last first."""
+def _longest_path(network: Network, target: str) -> list[str]:
+    """Return the layers on the longest path to the target, the last first."""
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
-    at, way = network.index[target], []
+    at, path = network.index[target], []
     while network.layers[at].inputs:
-        way.append(network.layers[at].name)
+        path.append(network.layers[at].name)
         at = max(network.layers[at].inputs, key=depths.__getitem__)
-    return way
+    return path
 
 
-def _offset_by(network: Network, size: Size, way: Sequence[str]) -> dict[str, list[float | None]]:
-    """Find what each layer on a way adds to its grid offset, the largest first."""
+def _offset_by(network: Network, size: Size, path: Sequence[str]) -> dict[str, list[float | None]]:
+    """Return the grid offset that each layer on a path adds, the largest first."""
     moves = grid_moves(network, size)
-    moved = {name: [moves[name, axis][1] for axis in network.axes] for name in way}
-    largest = sorted(moved.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
+    added = {name: [moves[name, axis][1] for axis in network.axes] for name in path}
+    largest = sorted(added.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
     return {name: by for name, by in largest if any(by)}
 
 
-def _rim_by(today: Case, way: Sequence[str]) -> dict[str, Rim]:
-    """Find how many pixels of starved rim each window on a way adds, the most first."""
+def _rim_by(today: Case, path: Sequence[str]) -> dict[str, Rim]:
+    """Return the pixels of starved rim that each window on a path adds, the most first."""
     windows = {row.layer for row in today.ledger.layers}
-    added = rims_added(today.network, today.size, [name for name in way if name in windows])
+    added = rims_added(today.network, today.size, [name for name in path if name in windows])
     most = sorted(added.items(), key=lambda each: -sum(map(abs, each[1].depths)))
     return {name: rim for name, rim in most if any(rim.depths)}
 
 
 def _crop(tried: Attempt) -> str:
-    """Say what cropping the output by its margin does, where that is no remedy."""
+    """Return a sentence on cropping the output, where that is not a remedy."""
     if isinstance(tried.after, PadvizError):
         return f"Cropping to the units that read no padding is not counted: {tried.after.what}."
     share = tried.after.share
@@ -233,27 +231,27 @@ def _crop(tried: Attempt) -> str:
     return f"Cropping to the units that read no padding {does} ({'; '.join(tried.change.edit)})."
 
 
-def _farthest(today: Case) -> tuple[Reach, ReceptiveField | None, NearPadding | None]:
-    """Find how far the border reaches into the image, at the target that sees most of it."""
+def _farthest(today: Case) -> tuple[BorderReach, ReceptiveField | None, NearPadding | None]:
+    """Return the target that sees most of the image, with its field and its units near padding."""
     network, size = today.network, today.size
     try:
         fields = {field.layer: field for field in receptive_fields(network, size)}
         touched = {near.layer: near for near in today.near_padding}
     except SizeError as error:
-        return Reach(network.targets[-1], None, error.what, exceeds=False), None, None
+        return BorderReach(network.targets[-1], None, error.what, exceeds=False), None, None
     names = [name for name in network.targets if name in fields]
     reaches = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
     if not reaches:
-        return Reach(network.targets[-1], None, "the target is the image", exceeds=False), None, None
+        return BorderReach(network.targets[-1], None, "the target is the image", exceeds=False), None, None
     return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []))
 
 
-def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> Reach:
+def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> BorderReach:
     fields: list[AxisField] = [*field.axes.values()]
     if near.barrier or any(along.whole for along in fields):
         depends = "makes every position depend on all"
         why = f"{near.barrier[0]} ({near.barrier[1]}) {depends}" if near.barrier else "it sees the whole image"
-        return Reach(field.layer, None, why, exceeds=True)
+        return BorderReach(field.layer, None, why, exceeds=True)
     sizes = [along.size for along in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
-    return Reach(field.layer, sizes, None, exceeds)
+    return BorderReach(field.layer, sizes, None, exceeds)

@@ -1,4 +1,4 @@
-"""The three sentences of a verdict: border, symmetry and padding, each with its numbers."""
+"""The words of an audit: the verdict, and sentences on border, symmetry, padding, advice and accuracy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import EVIDENCE
-from padviz.advice.remedies import Outcome, Remedy
+from padviz.advice.remedies import MapOutcome, Remedy
 from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
@@ -19,16 +19,16 @@ from padviz.network.network import Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
 
-FOVEATED = 2 / 3  # of the pixels, and a network is foveated where more are starved: half of 69 known ones at 224
-NAMED = 8  # layers of a sentence, which are what the reader came for
+FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
+NAMED = 8  # layers that a sentence lists at most
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
 TRAINING = {"fine-tune": "fine-tune", "retrain": "train anew"}
 INTERIOR = "the weight of an interior pixel"
 
 
-def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
-    """Write the verdict in a few words.
+def verdict(figures: MapOutcome, standing: Standing | None, reads: bool) -> str:
+    """Return the verdict in a few words.
 
     >>> import padviz
     >>> from padviz.advice.verdict import audit
@@ -48,8 +48,8 @@ def verdict(figures: Outcome, standing: Standing | None, reads: bool) -> str:
     return " and ".join(words) or "no rim"
 
 
-def border(figures: Outcome, standing: Standing | None, compared: bool, reads: bool) -> str:
-    """Write how deep the rims are, what share of this image is unfair, and how many networks have narrower rims."""
+def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads: bool) -> str:
+    """Return the depth of the rims, the share of unfair pixels, and how many networks have narrower rims."""
     share, rim, more = figures.share, figures.rim, figures.overused_rim
     if share is None or rim is None or more is None:
         return f"Fair shares are not defined: {figures.share_reason}."
@@ -83,8 +83,8 @@ def border(figures: Outcome, standing: Standing | None, compared: bool, reads: b
     return f"{'; '.join(parts)}."
 
 
-def fits(figures: Outcome, standing: Standing | None, field: ReceptiveField | None, reads: bool) -> bool:
-    """Tell whether a network is even and centred and its rim narrow, so that there is nothing to do."""
+def fits(figures: MapOutcome, standing: Standing | None, field: ReceptiveField | None, reads: bool) -> bool:
+    """Whether a network is even and centred and its rim narrow, so that there is nothing to do."""
     if not reads:
         return True
     rim, share, more = figures.rim, figures.share, figures.overused_rim
@@ -95,8 +95,8 @@ def fits(figures: Outcome, standing: Standing | None, field: ReceptiveField | No
     return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
 
 
-def advice(fine: bool, reads: bool, before: Outcome, remedies: Sequence[Remedy]) -> str:
-    """Write what to do with today's weights, what to do first with training, and what was measured of it."""
+def advice(fine: bool, reads: bool, before: MapOutcome, remedies: Sequence[Remedy]) -> str:
+    """Return what to do with today's weights, what to do first with training, and its measured effect."""
     if fine:
         return f"Nothing to do: {'even, centred, and the rim is narrow' if reads else 'no unit reads padding'}."
     lead, losses = leading(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
@@ -118,12 +118,12 @@ def advice(fine: bool, reads: bool, before: Outcome, remedies: Sequence[Remedy])
 
 
 def leading(remedies: Sequence[Remedy]) -> Remedy | None:
-    """Find the best remedy that has no price."""
+    """Return the best remedy without a price."""
     return next((remedy for remedy in remedies if not remedy.price), None)
 
 
 def best(fine: bool, remedies: Sequence[Remedy]) -> str:
-    """Name what to do with today's weights, or say why nothing is."""
+    """Return what to do with today's weights, or why there is nothing to do."""
     if fine:
         return NOTHING
     lead = leading(remedies)
@@ -131,14 +131,14 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 
 
 def measured(remedy: Remedy) -> str:
-    """Write what was measured of a remedy elsewhere."""
+    """Return the measured effect of a remedy elsewhere."""
     as_is = f"{remedy.as_is:+.1f} as is" if remedy.as_is is not None else ""
     trained = f"{remedy.trained:+.1f} at worst once trained" if remedy.trained is not None else ""
     return ", ".join(filter(None, (as_is, trained))) or "not measured"
 
 
 def accuracy(network: Network, reads: bool) -> str:
-    """Write what starved means for a trained network, and the command that measures it on the reader's own."""
+    """Return the meaning of starved pixels for a trained network, and the command that measures it."""
     source = network.source if network.source.lower().endswith((".onnx", ".keras", ".pt2")) else "model.onnx"
     command = f"padviz detect {shlex.quote(source)} --cover --images FOLDER"
     if len(network.targets) > 1:
@@ -152,7 +152,7 @@ def accuracy(network: Network, reads: bool) -> str:
 
 
 def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
-    """Write which convolutions read their padding unevenly, which axes wrap, and where the sampling grid lies."""
+    """Return which convolutions read their padding unevenly, which axes wrap, and the sampling-grid offset."""
     uneven, around = [row.layer for row in case.uneven], circular_axes(case.network)
     if uneven:
         named = ", ".join(uneven[:NAMED]) + (f" and {len(uneven) - NAMED} more" if len(uneven) > NAMED else "")
@@ -168,7 +168,7 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads:
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
-    """Write where the sampling grid lies.
+    """Return the sampling-grid offset in words.
 
     >>> import padviz
     >>> grid_place(padviz.fields("resnet50", (224, 225))[-1], None)
@@ -197,7 +197,7 @@ def padding(
     whole: str | None,
     around: tuple[BeforeAfter, ...] | None,
 ) -> str:
-    """Write which units of the target depend on padding, and what context tiles of an image need."""
+    """Return which units of the target depend on padding, and the context of tiles."""
     if near is None:
         return f"Which units depend on padding is not counted: {whole or 'the target is the image'}."
     if near.everywhere:
@@ -207,7 +207,7 @@ def padding(
     units = [sizes[at] for sizes in sizes_of_each(case.network, case.size)]
     where = f"{units[0]} x {units[1]} units of {near.layer}"
     seen = f"the receptive field is {field[0]} x {field[1]} px" if field else whole or ""
-    tiles = context(around)
+    tiles = f"; tiles need {max(map(max, around))} px of context" if around else ""
     if not any(map(any, sides)):
         return f"No unit of {near.layer} reads padding; {seen}{tiles}."
     if any(sum(pair) >= n for pair, n in zip(sides, units, strict=True)):
@@ -215,12 +215,3 @@ def padding(
         return f"All {where} depend on padding; {seen}{', beyond the image' if larger else ''}{tiles}."
     inner = f"{units[0] - top - bottom} x {units[1] - left - right}"
     return f"Of {where} the inner {inner} depend on no padding; {seen}{tiles}."
-
-
-def context(pixels: tuple[BeforeAfter, ...] | None) -> str:
-    """Write how many pixels tiles of an image must read around what they keep, as far as that is known.
-
-    >>> context(((224, 192), (224, 192)))
-    '; tiles need 224 px of context'
-    """
-    return f"; tiles need {max(map(max, pixels))} px of context" if pixels else ""

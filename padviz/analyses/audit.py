@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.advice.changes import wraps
-from padviz.advice.remedies import Judged, Outcome, Remedy
+from padviz.advice.remedies import MapOutcome, Outcome, Remedy
 from padviz.advice.verdict import DRAWN, Audit, examine, to_try
 from padviz.advice.verdict import audit as audited
 from padviz.advice.wording import UNTRAINED, leading
@@ -163,7 +163,7 @@ class Row(NamedTuple):
     """A network as it is or with a remedy; or what stands above some of those."""
 
     what: str
-    outcome: Judged | None = None
+    outcome: Outcome | None = None
     remedy: Remedy | None = None
     of: Audit | Failed | None = None
 
@@ -305,7 +305,7 @@ def _last(tried: Trial | None) -> str:
     return "measured" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
-def _edited(before: Outcome, listed: list[Remedy]) -> list[str]:
+def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:
     """Say how each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
     alike: dict[str, list[int]] = {}
     texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in listed]
@@ -343,7 +343,7 @@ def _edit(remedy: Remedy) -> str:
     return "; ".join(f"{how}: {some_names(layers, NAMED)}" for how, layers in alike.items())
 
 
-def _besides(before: Outcome, remedy: Remedy) -> list[str]:
+def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
     """Say what a remedy does that the columns do not show, or that speaks against it."""
     after, remarks = remedy.outcome, []
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
@@ -401,7 +401,7 @@ def _share(value: float) -> str:
     return f"{value:.{digits}g}"
 
 
-def _plain(outcome: Judged) -> str:
+def _plain(outcome: Outcome) -> str:
     """Write multiply-adds to three digits."""
     if not outcome.macs:
         return ""

@@ -8,7 +8,7 @@ from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
-from padviz.advice.remedies import Judged
+from padviz.advice.remedies import Outcome
 from padviz.advice.verdict import Audit
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
@@ -40,7 +40,7 @@ def text(value: object) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
-def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None) -> Facts:
+def map_facts(shelf: Shelf, counts: CountMap, judged: Outcome | None) -> Facts:
     """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and the figures, if known."""
     shared = counts.share_reason is None
     layers, shapes = counts.target.layer, counts.target.shape
@@ -57,7 +57,7 @@ def map_facts(shelf: Shelf, counts: CountMap, judged: Judged | None) -> Facts:
     }
 
 
-def _figures(counts: CountMap, judged: Judged | None) -> Facts:
+def _figures(counts: CountMap, judged: Outcome | None) -> Facts:
     """Return the figures of a map, long counts as texts; the skew of usage where there are no fair shares."""
     from msgspec import to_builtins
 

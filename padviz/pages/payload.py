@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from padviz.advice.remedies import Judged
+from padviz.advice.remedies import Outcome
 from padviz.advice.verdict import Examined, examine
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
@@ -90,10 +90,10 @@ def _examine(
         return error
 
 
-def _counted_maps(examined: Examined) -> dict[str | None, tuple[CountMap, Judged]]:
+def _counted_maps(examined: Examined) -> dict[str | None, tuple[CountMap, Outcome]]:
     """Return the maps, by scheme, that an audit has counted."""
     today = examined.today, examined.audit.outcome
-    known: dict[str | None, tuple[CountMap, Judged]] = {None: today}
+    known: dict[str | None, tuple[CountMap, Outcome]] = {None: today}
     if with_padding(examined.today.network, "zero").layers == examined.today.network.layers:
         known["zero"] = today
     for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
-from padviz.advice.remedies import NEEDS, Outcome, Remedy, changes, outcome
+from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, changes, map_outcome
 from padviz.advice.verdict import audit, examine
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking import walks
@@ -37,9 +37,9 @@ def network(*layers: dict[str, Any]) -> Network:
     return parse({"layers": list(layers)}, "net")
 
 
-def outcome_of(network: Network, size: Any, padding: str | None = None, heads: str = "sum") -> Outcome:
+def outcome_of(network: Network, size: Any, padding: str | None = None, heads: str = "sum") -> MapOutcome:
     """All figures of a network at a size, under a padding scheme."""
-    return outcome(Case(network, as_size(size)), padviz.usage(network, size, padding, heads=heads))
+    return map_outcome(Case(network, as_size(size)), padviz.usage(network, size, padding, heads=heads))
 
 
 def test_resnet_50_at_224() -> None:

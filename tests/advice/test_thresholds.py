@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import cropped_outputs
-from padviz.advice.remedies import GAIN, Outcome, helps
+from padviz.advice.remedies import GAIN, MapOutcome, helps
 from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import border
@@ -82,7 +82,9 @@ def test_an_output_is_cropped_to_the_units_that_read_no_padding(rows: int) -> No
         assert (padviz.usage(cut, size).counts == padviz.usage(network, size, unit=box).counts).all()
 
 
-def judged(starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any) -> Outcome:
+def judged(
+    starved: float = 0.0, overused: float = 0.0, least: float = 1.0, most: float = 1.0, **more: Any
+) -> MapOutcome:
     plain = outcome_of(net(kernel=[3, 1]), (40, 12))
     share = replace(plain.share, starved=starved, overused=overused, least=least, most=most)
     return replace(plain, share=share, **more)
