@@ -41,11 +41,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `macs` are None where channels are not known. `jumps` counts the layers whose units jump in phase where an axis
     wraps.
-
-    >>> import padviz
-    >>> judgement = padviz.audit("resnet50", 225).remedies[0].outcome
-    >>> judgement.uneven_convolutions, judgement.uneven_pools, judgement.macs
-    (0, 0, 4624665792)
     """
 
     size: list[int]
@@ -80,10 +75,6 @@ class MapOutcome(Outcome, frozen=True):
 
     `ring` is the share of the paths of the pixels within `ring_px`, one period, of the border, over their share of the
     pixels.
-
-    >>> import padviz
-    >>> map_outcome(Case(padviz.load("resnet50"), (224, 224)), padviz.usage("resnet50", 224)).ring_px
-    [32, 32]
     """
 
     asymmetry: PerAxis
@@ -165,14 +156,7 @@ def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
 
 
 def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[Attempt]:
-    """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps.
-
-    >>> import padviz
-    >>> today = Case(padviz.load("resnet18"), (224, 224))
-    >>> tried = attempts(today, map_outcome(today, padviz.usage("resnet18", 224)), "sum")
-    >>> tried[0].change.what, tried[0].after.uneven_convolutions
-    ('partial padding', 4)
-    """
+    """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
     tried: list[Attempt] = []
     rank = partial(_rank, before=before)
     for change in changes(today):

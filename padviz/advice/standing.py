@@ -31,11 +31,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def standing(rim: Rim) -> Standing:
-    """Compare the rims of a network with those of known ones.
-
-    >>> standing(Rim([99, 114], [99, 114])).width, standing(Rim([30, 40], [40, 40])).width
-    ('wide', 'typical')
-    """
+    """Compare the rims of a network with those of known ones."""
     known, mean = _means(), width(rim)
     first, third = quartiles()
     word = "narrow" if mean <= first else "wide" if mean >= third else "typical"
@@ -45,11 +41,7 @@ def standing(rim: Rim) -> Standing:
 
 
 def width(rim: Rim) -> float:
-    """Return the mean of the four sides, in pixels.
-
-    >>> width(Rim([14, 34], [14, 34]))
-    24.0
-    """
+    """Return the mean of the four sides, in pixels."""
     return sum((*rim.height, *rim.width)) / 4
 
 

@@ -30,10 +30,6 @@ class BorderReach(msgspec.Struct, frozen=True):
     """How far the border reaches in: the receptive `field` of the target that sees most, `layer`.
 
     The field is None where no number is exact, for the reason in `why`; `exceeds` tells if it is larger than the image.
-
-    >>> import padviz
-    >>> audit(padviz.load("vgg16"), 512).reach.field
-    [212, 212]
     """
 
     layer: str

@@ -28,13 +28,7 @@ INTERIOR = "the weight of an interior pixel"
 
 
 def verdict(figures: MapOutcome, standing: Standing | None, reads: bool) -> str:
-    """Return the verdict in a few words.
-
-    >>> import padviz
-    >>> from padviz.advice.verdict import audit
-    >>> audit(padviz.load("vgg19"), 224).verdict
-    'symmetric, narrow rim'
-    """
+    """Return the verdict in a few words."""
     if not reads:
         return "no padding read"
     if figures.rim is None:

@@ -81,10 +81,7 @@ def interactive() -> Iterator[None]:
 
 
 def check_axes(size: Sequence[object], what: str) -> None:
-    """Reject anything that has not two axes.
-
-    >>> check_axes((224, 224), "fields")
-    """
+    """Reject anything that has not two axes."""
     if len(size) != 2:
         axes = f"{len(size)} {'axis' if len(size) == 1 else 'axes'}"
         raise OptionError(f"{what} are drawn of images, and the input has {axes}", where="-o", hint="leave it out")

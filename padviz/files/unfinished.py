@@ -37,9 +37,6 @@ class Unfinished:
     """The values of a calculation, NaN where they are missing, and the file that keeps them, if there is a path.
 
     `question` identifies the calculation: values of another one are not resumed.
-
-    >>> Unfinished(None, "scores of a net", 3).values
-    array([nan, nan, nan])
     """
 
     def __init__(self, path: Path | None, question: str, count: int, resume: bool = False) -> None:

@@ -19,12 +19,7 @@ COUNTED = "convolutions alone, without linear layers, attention, and the vectors
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """The multiply-adds of one layer; None for a convolution of unknown channels.
-
-    >>> import padviz
-    >>> padviz.costs("vgg11", 64).layers[0]
-    LayerCost(layer='features.0', macs=7077888)
-    """
+    """The multiply-adds of one layer; None for a convolution of unknown channels."""
 
     layer: str
     macs: int | None
@@ -63,12 +58,7 @@ class Costs:
 
 
 def costs(network: Network, size: Size) -> Costs:
-    """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network.
-
-    >>> import padviz
-    >>> costs(padviz.load("mobilenet_v2"), (225, 225)).macs
-    343479744
-    """
+    """Count the multiply-adds of every layer at a size: `padviz.costs`, of a loaded network."""
     sizes = sizes_of_each(network, size)
     layer_costs = []
     for i, (layer, macs) in enumerate(zip(network.layers[1:], _per_position(network), strict=True), start=1):

@@ -12,11 +12,7 @@ from padviz.network.network import Network, Size
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One figure of one window on one axis that differs; the name of a layer that is missing in a network is None.
-
-    >>> Difference("conv1", "stem", "height", "padding", "3+3", "2+3").in_b
-    '2+3'
-    """
+    """One figure of one window on one axis that differs; the name of a layer that is missing in a network is None."""
 
     a: str | None
     b: str | None

@@ -162,12 +162,7 @@ class Ledger:
 
 
 def ledger(network: Network, size: Size) -> Ledger:
-    """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
-
-    >>> import padviz
-    >>> ledger(padviz.load("resnet18"), (225, 225)).balanced
-    True
-    """
+    """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network."""
     rows = []
     for layer, windows in windows_of(network, size):
         if any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows):
@@ -219,13 +214,7 @@ def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = F
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[PlacedWindow]]]:
-    """Return the convolutions and pools, each with its window on every axis.
-
-    >>> import padviz
-    >>> layer, sides = windows_of(padviz.load("vgg11"), (64, 96))[1]
-    >>> layer.name, [(window.kernel, n) for window, n, *_ in sides]
-    ('features.2', [(2, 64), (2, 96)])
-    """
+    """Return the convolutions and pools, each with its window on every axis."""
     sizes, around, wrapping = sizes_of_each(network, size), circular_axes(network), wraps(network, size)
     layer_windows = []
     for layer in padded_windows(network):

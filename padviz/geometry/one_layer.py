@@ -26,9 +26,6 @@ class Illustration:
 
     `padded` is the padded image: in each cell the letter of the pixel that it copies, or its number where there are
     more than 52 pixels. `before` counts padded rows and columns at the top left, `uses` the uses of each pixel.
-
-    >>> illustrate(3, 1, 1, (5, 5), "zero").uses[0]
-    [4, 6, 6, 6, 4]
     """
 
     scheme: str

@@ -70,12 +70,7 @@ class ReceptiveField(AlongAxes[AxisField]):
 
 
 def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]:
-    """Compute the receptive field of every layer: `padviz.fields`, of a loaded network.
-
-    >>> import padviz
-    >>> receptive_fields(padviz.load("vgg16"), (224, 224))[-1].height.size
-    212
-    """
+    """Compute the receptive field of every layer: `padviz.fields`, of a loaded network."""
     reaches = on_each(reaches_of, network, size)
     partings = [_partings(network, along) for along in reaches]
     sizes, around = sizes_of_each(network, size), circular_axes(network)
@@ -127,12 +122,7 @@ def _around(reach: Reach) -> BeforeAfter | None:
 
 
 def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, ...]]:
-    """Return the grid offset of every layer on each axis, in input pixels; empty where fields cannot be followed.
-
-    >>> import padviz
-    >>> grid_offsets(padviz.load("resnet50"), (224, 225))["layer4.2"]
-    (-15.5, 0.0)
-    """
+    """Return the grid offset of every layer on each axis, in input pixels; empty where fields cannot be followed."""
     try:
         return {row.layer: row.offsets for row in receptive_fields(network, size)}
     except SizeError:
@@ -192,12 +182,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 
 @lru_cache(8)  # several analyses of one network follow each other
 def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
-    """Return the reach of every layer on one axis: one period, or all units if a map has none.
-
-    >>> import padviz
-    >>> reaches_of(padviz.load("vgg11"), 0, 64)[1].seen
-    [(-1, 1)]
-    """
+    """Return the reach of every layer on one axis: one period, or all units if a map has none."""
     sizes = sizes_of(network, axis, n)
     return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
 

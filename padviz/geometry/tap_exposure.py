@@ -45,12 +45,7 @@ class TapExposure:
 
 
 def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
-    """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network.
-
-    >>> import padviz
-    >>> tap_exposure(padviz.load("resnet18"), (224, 224))[-5].units
-    49
-    """
+    """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network."""
     exposures = []
     for layer, windows in windows_of(network, size):
         reads = [np.array(tap_reads(*each[:3])) for each in windows]

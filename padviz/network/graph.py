@@ -15,12 +15,7 @@ A = TypeVar("A")
 
 
 def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = True) -> set[int]:
-    """Return the positions that `ends` depend on, and `ends`; if `followed`, also layers whose size they follow.
-
-    >>> import padviz
-    >>> sorted(ancestors(padviz.load("vgg11").layers, [2]))
-    [0, 1, 2]
-    """
+    """Return the positions that `ends` depend on, and `ends`; if `followed`, also layers whose size they follow."""
     positions = set(ends)
     for i in reversed(range(len(layers))):
         if i in positions:

@@ -82,12 +82,7 @@ class Network:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The names of its axes.
-
-        >>> import padviz
-        >>> padviz.load("vgg11").axes
-        ('height', 'width')
-        """
+        """The names of its axes."""
         return AXES[len(self.size)]
 
     @property
@@ -152,12 +147,7 @@ class Network:
 
     @cached_property
     def pool_pads(self) -> frozenset[str]:
-        """Names of the pads whose rows only pools read, maybe through elementwise layers: schemes leave them alone.
-
-        >>> import padviz
-        >>> padviz.load("vgg11").pool_pads
-        frozenset()
-        """
+        """Names of the pads whose rows only pools read, maybe through elementwise layers: schemes leave them alone."""
         if self.before_pools is not None:
             return self.before_pools
         readers: list[set[str]] = [set() for _ in self.layers]
@@ -224,20 +214,12 @@ def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
 
 
 def in_words(size: Iterable[object]) -> str:
-    """Format a size or a shape.
-
-    >>> in_words((240, 320)), in_words((16000,))
-    ('240 x 320', '16000')
-    """
+    """Format a size or a shape."""
     return " x ".join(map(str, size))
 
 
 def as_size(size: int | Sequence[int]) -> Size:
-    """Check a size: n for the same on every axis, or a number for each, as (height, width).
-
-    >>> as_size(224), as_size((240, 320))
-    ((224, 224), (240, 320))
-    """
+    """Check a size: n for the same on every axis, or a number for each, as (height, width)."""
     if isinstance(size, Alike):
         return size
     sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
@@ -296,10 +278,6 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
     """Yield notes on a network's figures: what was skipped, and how its size differs from a file's.
 
     Where no size was `asked` for, and a file leaves its own open, a note gives the size used.
-
-    >>> import padviz
-    >>> [*notes_on(padviz.load("resnet50"))]
-    []
     """
     yield from network.notes
     if clause := declared(network):

@@ -25,11 +25,7 @@ ELSEWHERE = {  # other libraries' names of schemes
 
 
 def check_image(network: Network) -> None:
-    """Reject a signal or a volume.
-
-    >>> import padviz
-    >>> check_image(padviz.load("vgg11"))
-    """
+    """Reject a signal or a volume."""
     if len(network.axes) != 2:
         what = f"its input has {' x '.join(network.axes)}, and this is done on images, of height x width"
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
@@ -57,10 +53,6 @@ def as_map(network: Network) -> Network:
     ------
     DescriptionError
         For a volume.
-
-    >>> import padviz
-    >>> as_map(net := padviz.load("vgg11")) is net
-    True
     """
     if len(network.axes) == 2:
         return network
@@ -218,12 +210,7 @@ def with_pads_before(network: Network, layer: Layer) -> Layer:
 
 @lru_cache(64)
 def padded_windows(network: Network) -> tuple[Layer, ...]:
-    """Return the convolutions and pools, with the pads before them merged in.
-
-    >>> import padviz
-    >>> [layer.name for layer in padded_windows(padviz.load("vgg11"))][:2]
-    ['features.0', 'features.2']
-    """
+    """Return the convolutions and pools, with the pads before them merged in."""
     return tuple(with_pads_before(network, layer) for layer in network.layers if layer.kind in WINDOWS)
 
 
@@ -289,12 +276,7 @@ def _known_by_layers(name: str, layers: tuple[Layer, ...], targets: tuple[str, .
 
 @lru_cache(64)
 def with_mean_pooling(network: Network) -> Network:
-    """Weight the taps of pooling and interpolation, so that each output's weights sum to 1.
-
-    >>> import padviz
-    >>> with_mean_pooling(padviz.load("vgg11")).layers[2].ops[0].mean
-    True
-    """
+    """Weight the taps of pooling and interpolation, so that each output's weights sum to 1."""
 
     def averaged(op: Op | None) -> Op | None:
         return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op

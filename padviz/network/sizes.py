@@ -107,12 +107,7 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
 
 @lru_cache(1024)
 def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
-    """Count the rows out of every layer on one axis: the sizes of `resolve`, without the maps.
-
-    >>> import padviz
-    >>> sizes_of(padviz.load("vgg11"), 0, 64)[-1]
-    2
-    """
+    """Count the rows out of every layer on one axis: the sizes of `resolve`, without the maps."""
     sizes = [n]
     for layer in network.layers[1:]:
         check_known(network, layer)
@@ -179,12 +174,7 @@ def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
 
 
 def another_at(network: Network, size: Size) -> tuple[str, str] | None:
-    """Return the first layer that differs at a size, its pads aside, and how; None if all are alike.
-
-    >>> import padviz
-    >>> another_at(padviz.load("vgg11"), (64, 64)) is None
-    True
-    """
+    """Return the first layer that differs at a size, its pads aside, and how; None if all are alike."""
     try:
         there = network.at(size)
     except PadvizError as error:
@@ -224,13 +214,7 @@ def check_known(network: Network, layer: Layer) -> None:
 
 
 def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
-    """Count the rows out of every layer on each axis.
-
-    >>> import padviz
-    >>> rows, cols = sizes_of_each(padviz.load("vgg11"), (64, 96))
-    >>> rows[-1], cols[-1]
-    (2, 3)
-    """
+    """Count the rows out of every layer on each axis."""
     return on_each(sizes_of, network, size)
 
 
@@ -253,12 +237,7 @@ def on_each(function: Callable[[Network, int, int], T], network: Network, size: 
 
 @lru_cache(64)
 def is_square(network: Network) -> bool:
-    """Whether every layer does the same on all axes, and none has a size of its own.
-
-    >>> import padviz
-    >>> is_square(padviz.load("vgg11"))
-    True
-    """
+    """Whether every layer does the same on all axes, and none has a size of its own."""
     return len(network.fixed) in (0, len(network.axes)) and all(len({*layer.ops}) == 1 for layer in network.layers)
 
 

@@ -15,12 +15,7 @@ PART = " up to "  # in the title of a network that was cut
 
 @lru_cache(256)
 def upto(network: Network, targets: tuple[str, ...]) -> Network:
-    """Cut the network down to the layers that `targets` depend on.
-
-    >>> import padviz
-    >>> len(upto(padviz.load("vgg11"), ("features.3",)).layers)
-    4
-    """
+    """Cut the network down to the layers that `targets` depend on."""
     names = tuple(dict.fromkeys(network.find(name).name for name in targets))
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
@@ -91,11 +86,6 @@ def weighing(heads: str | None, layers: object, network: Network) -> str:
 
 
 def last_maps(network: Network) -> tuple[str, ...]:
-    """Return the layers that no other layer reads.
-
-    >>> import padviz
-    >>> last_maps(padviz.load("vgg19"))
-    ('features.36',)
-    """
+    """Return the layers that no other layer reads."""
     read = {i for layer in network.layers for i in layer.inputs}
     return tuple(layer.name for i, layer in enumerate(network.layers) if i not in read)

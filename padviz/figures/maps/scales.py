@@ -27,11 +27,7 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from 0 to `most`; in a `share`, 1 is fair; logarithmic from `least` up where that is above 0.
-
-    >>> FAIR.most, COUNTS.share
-    (2.0, False)
-    """
+    """Values from 0 to `most`; in a `share`, 1 is fair; logarithmic from `least` up where that is above 0."""
 
     most: float = 1.0
     share: bool = False
@@ -67,13 +63,7 @@ def scale_of(counts: CountMap) -> Scale:
 
 
 def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
-    """Return the scale of fair shares: around 1, or over the range of the values where all are starved.
-
-    >>> import padviz
-    >>> counts = padviz.usage("resnet50", 224)
-    >>> share_scale(counts, counts.share()) == FAIR
-    True
-    """
+    """Return the scale of fair shares: around 1, or over the range of the values where all are starved."""
     if counts.full is not None:
         return COUNTS
     shown = values[np.isfinite(values) & (values > 0)]

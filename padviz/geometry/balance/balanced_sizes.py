@@ -54,10 +54,6 @@ def balanced_sizes(
 
     Only sizes `among` some are listed, but rules hold for all. `on_read` is called with the number of sizes read, and
     of all to read.
-
-    >>> import padviz
-    >>> balanced_sizes(padviz.load("resnet50"), 200, 300).balanced
-    (225, 257, 289)
     """
     if not 1 <= lo <= hi <= LARGEST:
         raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")

@@ -68,12 +68,7 @@ class EvenPads(NamedTuple):
 
 
 def with_even_pads(today: Case) -> EvenPads | None:
-    """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none.
-
-    >>> import padviz
-    >>> with_even_pads(Case(padviz.load("resnet18"), (224, 224))) is None
-    True
-    """
+    """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none."""
     layers, pads = list(today.network.layers), {}
     for each in today.uneven:
         height, width = (_half(row) for row in each.axes.values())

@@ -52,10 +52,6 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
     """Count the units of every layer that read past an end of it, or of one before it.
 
     With `around`, an axis that wraps has no end: only what its pools pad is padding.
-
-    >>> import padviz
-    >>> near_padding(padviz.load("vgg16"), (512, 512))[-1].height
-    (3, 3)
     """
     touched = zip(*on_each(partial(_depths_on, around=around), network, size), strict=True)
     rows: list[NearPadding] = []
@@ -104,14 +100,7 @@ class Touched(NamedTuple):
 
 @lru_cache(64)
 def touched_on(network: Network, axis: int, sizes: tuple[int, ...], around: bool = False) -> tuple[Touched, ...]:
-    """Return the touched units of every layer; with `around`, rows of the far side are no padding.
-
-    >>> import padviz
-    >>> from padviz.network.sizes import sizes_of
-    >>> vgg = padviz.load("vgg11")
-    >>> [side.full for side in touched_on(vgg, 0, sizes_of(vgg, 0, 512))[-1].sides]
-    [2, 2]
-    """
+    """Return the touched units of every layer; with `around`, rows of the far side are no padding."""
     touched = [Touched((Side(), Side()))]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering, op = [touched[j] for j in layer.inputs], layer.ops[axis]

@@ -50,14 +50,6 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
     ------
     SizeError
         Naming a layer, if the maps have too many units for that.
-
-    Examples
-    --------
-    >>> import padviz
-    >>> from padviz.network.sizes import sizes_of
-    >>> vgg = padviz.load("vgg11")
-    >>> by_positions(vgg, 0, sizes_of(vgg, 0, 64))[1].seen[:2].tolist()
-    [[-1, 1], [0, 2]]
     """
     net = AxisNetwork(network, axis, sizes, [Slope(Fraction(1))])
     for i in range(1, len(sizes)):
