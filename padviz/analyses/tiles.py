@@ -14,7 +14,7 @@ from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, barrier_of
 from padviz.cutting.handover import Handover, keywords
-from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, plan_tiles
+from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, padded_to_fit, plan_tiles
 from padviz.cutting.verify import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size, in_words
@@ -102,7 +102,6 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].lattice
     (9, 94, 16)
     """
-    from padviz.cutting.fitting import padded_to_fit
     from padviz.network.targets import returned, upto
 
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
@@ -216,7 +215,6 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
-    from padviz.cutting.fitting import padded_to_fit
     from padviz.network.targets import returned, upto
     from padviz.trained.sessions.runners import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained

@@ -50,7 +50,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, Rows]:
     """
     if isinstance(op, Window):
         first = _wide(units, op.stride) * op.stride - place(op, n).before
-        return first, first + (op.extent - 1)
+        return first, first + op.dilation * (op.kernel - 1)
     if isinstance(op, Fit):
         return (units - fit_shift(n, n_out, op.odd),) * 2
     if isinstance(op, Blocks):

@@ -56,9 +56,8 @@ def command(
     from padviz.analyses.tiles import Planned, report_of, verify_tiles, words_of
     from padviz.cutting.chunks import chunks_of
     from padviz.cutting.context import contexts_of
-    from padviz.cutting.fitting import padded_to_fit
     from padviz.cutting.handover import handover
-    from padviz.cutting.plan import globals_of, ignored_of, plan_tiles, tile_sizes
+    from padviz.cutting.plan import globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
     from padviz.figures.canvas import save
     from padviz.figures.windows import tiles as figures
     from padviz.network.targets import returned, upto

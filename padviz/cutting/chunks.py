@@ -1,4 +1,4 @@
-"""Chunks of a signal that is not there as a whole: what each reads, and what is exact of what is made of it."""
+"""Chunks of a stream: what each must read again, and which units of its output are exact."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from padviz.cutting.context import Context
-from padviz.cutting.plan import exact_contexts
-from padviz.cutting.right_units import Cut, longest_run, read_at_tile, right_units, run_at
+from padviz.cutting.context import Context, exact_contexts
+from padviz.cutting.exact_units import Cut, exact_units, longest_run, run_around
+from padviz.cutting.plan import read_at_tile
 from padviz.errors import OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
@@ -17,7 +17,7 @@ from padviz.network.sizes import sizes_of
 
 
 class Kept(NamedTuple):
-    """Units of a layer's map of a chunk: so many at its start are dropped, then so many are exact, then dropped."""
+    """The units of a layer's map of a chunk: `units` are exact, between those that are dropped first and last."""
 
     layer: str
     drop_first: int
@@ -27,10 +27,10 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """Chunks of which each brings `new` input samples, and reads the last `again` input samples before them again.
+    """Chunks that each bring `new` input samples, and read the `again` samples before them again.
 
-    A unit of the output comes `look_ahead` input samples after those that it stands for. Of the first chunk no units
-    are dropped in front, and of the last none behind.
+    A unit of the output comes `look_ahead` samples after those that it stands for. The first chunk drops no units in
+    front, and the last none behind.
 
     >>> from torch import nn
     >>> import padviz
@@ -45,19 +45,19 @@ class Chunks:
 
     @property
     def read(self) -> int:
-        """The input samples that a chunk reads."""
+        """The number of input samples that a chunk reads."""
         return self.again + self.new
 
 
 def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
-    """Find what chunks of so many new input samples read again, so that what they keep is as in the whole signal.
+    """Return chunks of so many new samples that read as little again as keeps their units exact.
 
-    What is kept is checked in the first chunk, in those inside, and in the shortest that may be the last.
+    Units are checked in the first chunk, in those inside, and in the shortest that may be the last.
 
     Raises
     ------
     OptionError
-        For input samples that are no whole number of steps of the lattice, or where a layer lets nothing be exact.
+        If `new` is not a multiple of the lattice, or a layer lets nothing be exact.
     """
     check_signal(network)
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]
@@ -78,7 +78,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     read = next((n for n in range(new, new + 3 * (around + 3 * step), step) if enough(n)), None)
     if read is None:
         what = refused[0].what if refused else "padding at the signal's ends reads further than a chunk does"
-        raise SizeError(f"no chunk is known to be right: {what}", where=network.name, hint="name an earlier `layer`")
+        raise SizeError(f"no chunk is known to be exact: {what}", where=network.name, hint="name an earlier `layer`")
     read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
     heads = _kept(network, contexts, new, read, without)
     assert heads
@@ -91,20 +91,20 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 def _kept(
     network: Network, contexts: Sequence[Context], new: int, read: int, without: frozenset[str]
 ) -> tuple[Kept, ...] | None:
-    """Find the units that chunks keep: right in the first, in inner ones and in the last, however short."""
+    """Return the units that chunks keep, exact in the first, in inner ones and in the last; None if too few are."""
     size, step, heads = network.size[0], contexts[0].lattice, []
     long, last = size + -(-2 * read // step) * step, read - new + 1
     last += (size - last) % step
-    inner, first = (right_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
+    inner, first = (exact_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
     for context in contexts:
         i, n = network.index[context.layer], int(new / context.stride)
-        begin, end = longest_run(inner[i].from_(0))
-        if end - begin < n or run_at(first[i].from_(0), 0)[1] < end:
+        begin, end = longest_run(inner[i].placed(0))
+        if end - begin < n or run_around(first[i].placed(0), 0)[1] < end:
             return None
-        heads.append(Kept(context.layer, end - n, n, len(inner[i].right) - end))
+        heads.append(Kept(context.layer, end - n, n, len(inner[i].exact) - end))
         start = (long - last) / context.stride
         left = sizes_of(network, 0, long)[i] - int(start) - (end - n)  # units that the last chunk keeps
         cut = Cut(long, long - last, last)
-        if left > 0 and not right_units(network, 0, cut, without)[i].from_(start)[-left:].all():
+        if left > 0 and not exact_units(network, 0, cut, without)[i].placed(start)[-left:].all():
             return None
     return tuple(heads)

@@ -1,33 +1,35 @@
-"""Context: the pixels around what a tile keeps that it must read, and those from which nearly all paths come."""
+"""Context: the pixels that a tile must read beyond those it keeps, exactly or for nearly all paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache, partial
+from itertools import chain
 from math import ceil
 
 import numpy as np
 
 from padviz.counting.count import usage
-from padviz.cutting.right_units import Cut, Units, longest_run, right_units
-from padviz.errors import SizeError
+from padviz.cutting.exact_units import Cut, exact_units, longest_run
+from padviz.errors import OptionError, SizeError
 from padviz.geometry.reaching.lattice import Lattice, barrier_elsewhere, in_pixels, lattice_on, pixels_around
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
-from padviz.network.sizes import sizes_of
+from padviz.network.sizes import on_each, sizes_of
 
 MOST_PHASES = 16  # units of one period of the lattice that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a tile must read on one axis so that all units of a layer that it keeps are right.
+    """What a tile must read on one axis so that all units of a layer that it keeps are exact.
 
-    `before` and `after` are input pixels beyond those that the kept units stand for, and `units` how many units at
-    either end of a tile's own map are not right. Tiles start on multiples of `lattice` pixels, and are as long as the
-    image is, modulo the lattice. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` says
-    which layer makes that so, and why; the context is then that without it.
+    `before` and `after` are input pixels beyond those that the kept units stand for, `units` how many units at either
+    end of a tile's own map are not exact. Tiles start on multiples of `lattice` pixels, and are as long as the image
+    is, modulo the lattice. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` names the
+    layer that prevents it, and why; the context is then that without this layer.
 
     >>> import padviz
     >>> context_on(padviz.load("unet"), 0, 572)[-1].before
@@ -43,12 +45,11 @@ class Context:
     barrier: Barrier | None = None
 
 
-def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> list[Context]:
-    """Find the context of every target of a network on one axis, for images of `n` rows.
+def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> tuple[Context, ...]:
+    """Measure the context of every target on one axis, for images of `n` rows.
 
-    It is measured on an inner tile, of which at least half is right: what is wrong then lies at its ends. The layers in
-    `without` count as if each position were by itself there. What else lets nothing be exact is named as the barrier,
-    and left out. Tiles are as long as the image modulo the lattice.
+    It is measured on an inner tile of which at least half is exact, so that what is not lies at its ends. Layers in
+    `without` count as local. So do other layers that let nothing be exact, but they are named as the barrier.
 
     >>> import padviz
     >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
@@ -59,36 +60,35 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     refused: SizeError | None = None
     for length in _lengths(network, axis, n, lattice):
         try:
-            units = right_units(network, axis, Cut(n, None, length), without)
+            units = exact_units(network, axis, Cut(n, None, length), without)
         except SizeError as error:
             refused = error
             continue
-        while ahead := _ahead(units, targets, without):
+        while ahead := {i: own for i in targets if (own := units[i].barrier) and own.layer not in without}:
             barriers = ahead | barriers
-            without |= {barrier.layer for barrier in ahead.values()} | _whole(network, axis)
-            units = right_units(network, axis, Cut(n, None, length), without)
+            without |= {barrier.layer for barrier in ahead.values()}
+            without |= {layer.name for layer in network.layers if layer.whole(axis)}
+            units = exact_units(network, axis, Cut(n, None, length), without)
         if barrier := next((units[i].barrier for i in targets if units[i].barrier), None):
             what = f"no tiles are exact: {barrier.layer} ({barrier.why})"  # which cannot be left out
             raise SizeError(what, where=network.name, hint="name an earlier `layer`")
-        runs = [longest_run(units[i].right) for i in targets]
-        if all(2 * (last - first) >= len(units[i].right) for (first, last), i in zip(runs, targets, strict=True)):
-            found = zip(targets, runs, strict=True)
-            return [_context(network, i, run, units[i], length, lattice, barriers.get(i)) for i, run in found]
+        runs = {i: longest_run(units[i].exact) for i in targets}
+        if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
+            contexts = []
+            for i, (first, last) in runs.items():
+                m, stride, name = len(units[i].exact), lattice.strides[i], network.layers[i].name
+                lost = first, m - last
+                before, after = (in_pixels(n_units, stride, length, m) for n_units in lost)
+                contexts.append(Context(name, before, after, lost, lattice.step, stride, barriers.get(i)))
+            return tuple(contexts)
     if refused:
-        raise SizeError(f"no tile is known to be right: {refused.what}", where=refused.where, hint=refused.hint)
-    what = f"no tile of up to {LARGEST} {network.px} is right: it needs more context"
+        raise SizeError(f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint)
+    what = f"no tile of up to {LARGEST} {network.px} is exact: it needs more context"
     raise SizeError(what, where=network.name, hint="name an earlier `layer`")
 
 
-def contexts_of(network: Network, size: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
-    """Find the context of every target on each axis."""
-    found = zip(*(context_on(network, axis, n, without) for axis, n in enumerate(size)), strict=True)
-    barrier = barrier_elsewhere(network, size)
-    return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in own) for own in found)
-
-
 def _lengths(network: Network, axis: int, n: int, lattice: Lattice) -> Iterator[int]:
-    """List lengths of tiles that may be half right, each about twice the one before, and that of the image itself."""
+    """Yield lengths of tiles that may be half exact, each about twice the one before, and that of the image itself."""
     pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
     periods = max(1, min(2 * pixels // lattice.step + 1, LARGEST // lattice.step - 1))
     while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
@@ -97,36 +97,55 @@ def _lengths(network: Network, axis: int, n: int, lattice: Lattice) -> Iterator[
     yield n  # which a network takes that takes no other
 
 
-def _ahead(units: Sequence[Units], targets: Sequence[int], without: frozenset[str]) -> dict[int, Barrier]:
-    """Find the first barrier on the way to each target, as far as it is not left out."""
-    barriers = {i: units[i].barrier for i in targets}
-    return {i: barrier for i, barrier in barriers.items() if barrier and barrier.layer not in without}
+@lru_cache(64)
+def contexts_of(network: Network, size: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
+    """Return the context of every target on each axis."""
+    by_axis = on_each(partial(context_on, without=without), network, size)
+    barrier = barrier_elsewhere(network, size)
+    heads = zip(*by_axis, strict=True)
+    return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in head) for head in heads)
+
+
+def exact_contexts(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
+    """Return the contexts of a network's targets; refuse a layer that lets none be exact, naming it."""
+    contexts = contexts_of(network, image, without)
+    if barrier := barrier_of(network, chain.from_iterable(contexts)):
+        what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
+        raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
+    return contexts
 
 
 def barrier_of(network: Network, contexts: Iterable[Context]) -> Barrier | None:
-    """Find the first barrier in the order of layers, whichever axis it is on."""
+    """Return the first barrier in the order of layers, whichever axis it is on."""
     found = [context.barrier for context in contexts if context.barrier]
     return min(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why), default=None)
 
 
-def _whole(network: Network, axis: int) -> frozenset[str]:
-    return frozenset(layer.name for layer in network.layers if layer.whole(axis))
+def graded_contexts(network: Network, image: Size, exact: tuple[Context, ...], level: float) -> tuple[Context, ...]:
+    """Return the contexts of a head from within which units draw the share `level` of their paths, on each axis.
 
-
-def _context(
-    network: Network, i: int, run: BeforeAfter, units: Units, length: int, lattice: Lattice, barrier: Barrier | None
-) -> Context:
-    """Count the units at the ends of a tile's map that are not right, and the pixels that they stand for."""
-    m, stride = len(units.right), lattice.strides[i]
-    ends = run[0], m - run[1]
-    before, after = (in_pixels(end, stride, length, m) for end in ends)
-    return Context(network.layers[i].name, before, after, ends, lattice.step, stride, barrier)
+    They are no smaller than what valid convolutions cut off.
+    """
+    if not 0 < level < 1:
+        raise OptionError(f"{level:g} is no share of the paths", option="level", hint="use .99 or .999")
+    try:
+        if len(image) > 2:
+            raise SizeError("volumes are not counted")
+        sides = on_each(lambda network, axis, n: graded_on(network, axis, n, exact[axis], level), network, image)
+    except SizeError:
+        what = f"a unit of {exact[0].layer} sees more than padviz counts at once"
+        raise OptionError(what, option="level", hint="leave it out for the exact context") from None
+    graded = []
+    for own, (before, after) in zip(exact, sides, strict=True):
+        lost = own.before - own.units[0] * own.stride, own.after - own.units[1] * own.stride
+        graded.append(replace(own, before=max(before, ceil(lost[0])), after=max(after, ceil(lost[1]))))
+    return tuple(graded)
 
 
 def graded_on(network: Network, axis: int, n: int, context: Context, level: float) -> BeforeAfter:
-    """Return the least context from within which every unit draws a share of its paths, the `level`.
+    """Return the least context from within which every unit draws the share `level` of its paths.
 
-    Each side is looked at alone. It is not exact: paths count alike in it, whatever trained weights make of them.
+    Each side is measured alone. It is not exact: all paths count the same, whatever trained weights make of them.
 
     >>> import padviz
     >>> from padviz.cutting.context import context_on
@@ -155,13 +174,3 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
         far = int(np.flatnonzero(after > 1 - level)[-1]) + 1
         least = max(least[0], ceil(low - near)), max(least[1], ceil(far - high))
     return least
-
-
-def all_graded(network: Network, size: Size, contexts: Sequence[Context], level: float) -> list[BeforeAfter] | None:
-    """Find the graded context of a head on each axis; None where one unit sees more than padviz counts, or a volume."""
-    if len(size) > 2:
-        return None
-    try:
-        return [graded_on(network, axis, size[axis], contexts[axis], level) for axis in range(len(size))]
-    except SizeError:
-        return None

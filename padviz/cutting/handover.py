@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from padviz.cutting.exact_units import Cut, exact_units
 from padviz.cutting.plan import Plan
-from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import OptionError
 from padviz.network.network import in_words
 
@@ -48,7 +48,7 @@ class _Side(NamedTuple):
     step: int
     lattice: int
     context: int
-    right: slice  # the pixels of a tile that are right whatever lies around it
+    exact: slice  # the pixels of a tile that are exact whatever lies around it
     dense: bool  # every output is as large as the image
 
 
@@ -128,7 +128,7 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
     name, small = WEIGHTS[recipe.library]
     ends = [np.full(n, small) for n in plan.tile]
     for axis, end in enumerate(ends):
-        end[_side(plan, axis).right] = 1
+        end[_side(plan, axis).exact] = 1
     return {**recipe.arguments, name: np.outer(*ends)}
 
 
@@ -141,17 +141,17 @@ def _side(plan: Plan, axis: int) -> _Side:
         step=line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length,
         lattice=contexts[0].lattice,
         context=max(before, after),
-        right=slice(before, line.length - after),
+        exact=slice(before, line.length - after),
         dense=all(keeps[-1][1] == line.image for keeps in line.keeps),
     )
 
 
 def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _Side) -> bool:
-    """Tell whether a tile as a library lays it keeps units that are not right in that very tile."""
+    """Tell whether a tile as a library lays it keeps units that are not exact in that very tile."""
     if library == "python":
         return False  # each tile of a plan was checked
     n, length = side.image, side.tile
-    before, after = side.right.start, length - side.right.stop
+    before, after = side.exact.start, length - side.exact.stop
     if library == "monai":
         step = int(length * (1 - given["overlap"][axis]))
     elif library == "toolbelt":
@@ -160,10 +160,10 @@ def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _
         before = after = given["patch_overlap"][axis] // 2
         step = length - 2 * before
     for start in (*range(0, n - length, step), n - length):
-        units = right_units(plan.network, axis, Cut(n, start, length), frozenset(dict(plan.ignored)))
+        units = exact_units(plan.network, axis, Cut(n, start, length), frozenset(dict(plan.ignored)))
         for name in plan.heads:
-            right = units[plan.network.index[name]].from_(start)
-            if not right[before if start else 0 : length - (after if start + length < n else 0)].all():
+            exact = units[plan.network.index[name]].placed(start)
+            if not exact[before if start else 0 : length - (after if start + length < n else 0)].all():
                 return True
     return False
 
@@ -183,10 +183,10 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
 
 
 def _weighed_step(side: _Side) -> int:
-    """Find the largest step at which no tile's wrong units lie where only the outermost tile is right; 0 if none.
+    """Return the largest step at which inexact units never meet inexact units of the outermost tiles; 0 if none.
 
-    Both have the same small weight there: at the front that is a step below the context, and at the end a last tile
-    that is pushed back until the one before it reaches into its rim.
+    Such units have the same small weight. They meet at the front if a step is below the context, and at the end if the
+    last tile is pushed back until the one before it reaches into its rim.
     """
     if side.tile == side.image:
         return side.tile
@@ -202,7 +202,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     steps = [_weighed_step(side) or side.step for side in sides]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
-    ends, small = [f"{side.right.start}:{side.right.stop}" for side in sides], f"{WEIGHTS['monai'][1]:g}"
+    ends, small = [f"{side.exact.start}:{side.exact.stop}" for side in sides], f"{WEIGHTS['monai'][1]:g}"
     made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
     lines = ["import torch", "from monai.inferers import sliding_window_inference", *_spacing(sides, steps)]
     lines += [f"rows, cols = (torch.full((n,), {small}) for n in {plan.tile})"]
@@ -216,12 +216,12 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
 
 def _spacing(sides: list[_Side], steps: list[int]) -> list[str]:
     """Say what of a tile has weight, how far tiles are apart, and why that is less than in the plan."""
-    right = in_words(side.right.stop - side.right.start for side in sides)
+    exact = in_words(side.exact.stop - side.exact.start for side in sides)
     planned, apart = in_words(side.step for side in sides), in_words(steps)
-    said = [f"# {right} px of a tile are right and get weight 1; tiles start {apart} px apart"]
+    line = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
     if apart == planned:
-        return said
-    return [f"{said[0]},", f"# not {planned} as in the plan: at the image's end two wrong tiles would be averaged"]
+        return [line]
+    return [f"{line},", f"# not {planned} as in the plan: at the image's end inexact tiles would be averaged"]
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
@@ -253,7 +253,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     why = _dense(sides, "pytorch-toolbelt")
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         why = f"no step fits the image; pad it to {_whole_steps(sides)}"
-    ends = [f"{side.right.start}:{side.right.stop}" for side in sides]
+    ends = [f"{side.exact.start}:{side.exact.stop}" for side in sides]
     call = (
         "import numpy\n"
         "from pytorch_toolbelt.inference.tiles import ImageSlicer\n"

@@ -80,17 +80,17 @@ def verify(run: Maps, network: Network, size: Size, channels: int, without: froz
 
 
 def _one_less(run: Maps, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
-    """Compare the outermost units of the middle tile that are not right, on each side."""
+    """Return by side how much the units of the middle tile differ that have one unit less of context."""
     tile = plan[len(plan) // 2]
     differences: dict[str, float] = {}
     parts = zip(run(noise[(..., *tile.read)]), whole, plan.contexts, tile.heads.values(), strict=True)
     for part, head, contexts, (keep, take) in parts:
         offsets = [kept.start - taken.start for kept, taken in zip(keep, take, strict=True)]
         shape = part.shape[-len(plan.image) :]
-        right = [slice(c.units[0], m - c.units[1]) for c, m in zip(contexts, shape, strict=True)]
+        exact = [slice(c.units[0], m - c.units[1]) for c, m in zip(contexts, shape, strict=True)]
         for axis, sides in enumerate(ENDS[name] for name in plan.network.axes):
-            for side, unit in zip(sides, (right[axis].start - 1, right[axis].stop), strict=True):
-                at = list(right)
+            for side, unit in zip(sides, (exact[axis].start - 1, exact[axis].stop), strict=True):
+                at = list(exact)
                 at[axis] = slice(unit, unit + 1)
                 if 0 <= unit < shape[axis]:
                     there = [slice(s.start + k, s.stop + k) for s, k in zip(at, offsets, strict=True)]

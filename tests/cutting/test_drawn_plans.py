@@ -17,8 +17,8 @@ from torch import nn
 
 import padviz
 from padviz.cutting.context import Context, context_on
+from padviz.cutting.exact_units import Cut, exact_units
 from padviz.cutting.plan import plan_tiles
-from padviz.cutting.right_units import Cut, right_units
 from padviz.errors import PadvizError
 from padviz.geometry.reaching.lattice import context_of, lattice_on
 from padviz.network.network import Network
@@ -224,7 +224,7 @@ def test_many_drawn_plans_are_exact(plans: int) -> None:
 
 @given(seed=st.integers(0, 10**6), n=st.integers(40, 110), at=st.integers(0, 4), periods=st.integers(1, 8))
 @examples(40)
-def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int, n: int, at: int, periods: int) -> None:
+def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int, n: int, at: int, periods: int) -> None:
     """At the image's border as inside of it; and a context told from one walk is that of every unit looked at."""
     _, module = drawn(seed)
     signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -235,7 +235,7 @@ def test_right_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
         length = min(n - start, (n % step) + periods * step)
         assume((n - length) % step == 0)
         tile = run(module, signal[..., start : start + length])
-        offset, right, barrier, _ = right_units(network, 0, Cut(n, start, length), frozenset())[-1]
+        offset, right, barrier, _ = exact_units(network, 0, Cut(n, start, length), frozenset())[-1]
         (context,) = context_on(network, 0, n)
     except (PadvizError, RuntimeError, ValueError):
         assume(False)
