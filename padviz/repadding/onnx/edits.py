@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,15 @@ from padviz.axis.operations import Op, Window, out_size, pads_at
 from padviz.axis.padding_modes import SCHEMES
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx.graph import INPUTS_SINCE, EditedGraph, Proto, set_pads
+from padviz.repadding.onnx.graph import INPUTS_SINCE, EditedGraph, set_pads
 from padviz.repadding.onnx.padding import AddedRows, computed_padding, known_padding, mode_of, rows_of_same
 from padviz.repadding.onnx.pads import RANK, ROLES, CannotEdit, Edit, PadEditor
 from padviz.repadding.plan import LayerChange, RepadPlan
 from padviz.sources.onnx import tensors
 from padviz.sources.onnx.model import Model, attributes
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 CONVS = {op.rpartition(".")[2] for op in tensors.CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
@@ -110,7 +113,7 @@ class _Editor:
             return positions[0]
         raise CannotEdit("several nodes have its name" if positions else "its node is inside of a function or a branch")
 
-    def _own_rows(self, node: Proto, change: LayerChange) -> OwnRows:
+    def _own_rows(self, node: NodeProto, change: LayerChange) -> OwnRows:
         attrs = attributes(node.attribute)
         rule = attrs.get("auto_pad", "NOTSET")
         if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
@@ -165,7 +168,7 @@ class _Editor:
         graph.front[at] += [*nodes, *computed_padding(graph, [x, rows.tensor], node.input[0], rows, modes, name)]
         set_pads(node, [0] * 4)
 
-    def _resize_pads(self, node: Proto, change: LayerChange, own: OwnRows) -> Edit:
+    def _resize_pads(self, node: NodeProto, change: LayerChange, own: OwnRows) -> Edit:
         """Give a convolution more or fewer rows of zeros."""
         pads = [0] * 4
         for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -12,8 +12,10 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.sources.onnx.constants.external import is_external, numbers, within
 from padviz.sources.onnx.model import Constants, Model, reads, title
 
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
 INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 11, 18, 10, 10  # opsets
-Proto = Any
 
 
 class EditedGraph:
@@ -31,8 +33,8 @@ class EditedGraph:
         for at, node in enumerate(self.nodes):
             self.titled[title(node)].append(at)
         self.constants = Constants(model.graph)
-        self.front: dict[int, list[Proto]] = defaultdict(list)
-        self.behind: dict[int, list[Proto]] = defaultdict(list)
+        self.front: dict[int, list[NodeProto]] = defaultdict(list)
+        self.behind: dict[int, list[NodeProto]] = defaultdict(list)
         self.gone: set[int] = set()
         self._taken: Counter[str] = Counter()
         for graph in within(model.graph):
@@ -46,13 +48,13 @@ class EditedGraph:
         numbered = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
         return numbered if numbered == name else self.free(numbered)
 
-    def node(self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> Proto:
+    def node(self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> NodeProto:
         """Make a new node with a free name."""
         from onnx import helper
 
         return helper.make_node(op, inputs, [output], name=self.free(name), **attributes)
 
-    def constant(self, array: NDArray[Any], name: str) -> Proto:
+    def constant(self, array: NDArray[Any], name: str) -> NodeProto:
         """Make a new Constant node; its output has its name."""
         from onnx import helper, numpy_helper
 
@@ -101,7 +103,7 @@ class EditedGraph:
         return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
 
 
-def set_pads(node: Proto, pads: Sequence[int]) -> None:
+def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
     """Set explicit pads, or none if all are 0, in place of any others or of auto_pad."""
     from onnx import helper
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from padviz.axis.operations import Op, Window
 from padviz.axis.padding_modes import SCHEMES, native
-from padviz.repadding.onnx.graph import AXES_SINCE, INPUTS_SINCE, SLICE_INPUTS_SINCE, STEPS_SINCE, EditedGraph, Proto
+from padviz.repadding.onnx.graph import AXES_SINCE, INPUTS_SINCE, SLICE_INPUTS_SINCE, STEPS_SINCE, EditedGraph
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 INT64 = 7  # TensorProto.DataType
 TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
@@ -54,7 +57,7 @@ class _NewNodes:
 
     def __init__(self, graph: EditedGraph, name: str) -> None:
         self.graph, self.name = graph, name
-        self.nodes: list[Proto] = []
+        self.nodes: list[NodeProto] = []
 
     def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node and return its output, which has a free name by default."""
@@ -86,7 +89,7 @@ class _NewNodes:
 
 def known_padding(
     graph: EditedGraph, x: str, output: str, rows: Mapping[int, AddedRows], rank: int, name: str
-) -> list[Proto]:
+) -> list[NodeProto]:
     """Return nodes that add known rows along axes; modes that Pad lacks are slices joined by a Concat."""
     new = _NewNodes(graph, name)
 
@@ -138,7 +141,7 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
 
 def computed_padding(
     graph: EditedGraph, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str], name: str
-) -> list[Proto]:
+) -> list[NodeProto]:
     """Return nodes that pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
     new = _NewNodes(graph, name)
 
@@ -182,7 +185,9 @@ def mode_of(op: Op | None, computed: bool = True) -> str:
     return native(op.mode, 1) if computed and isinstance(op.padding, str) and op.extent <= 3 else op.mode
 
 
-def rows_of_same(graph: EditedGraph, x: str, windows: Sequence[Window], name: str) -> tuple[list[Proto], ComputedRows]:
+def rows_of_same(
+    graph: EditedGraph, x: str, windows: Sequence[Window], name: str
+) -> tuple[list[NodeProto], ComputedRows]:
     """Return the nodes that compute the rows of SAME before convolutions, from the shape of their input.
 
     In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from padviz.axis.operations import Op, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.repadding.onnx.graph import INPUTS_SINCE, EditedGraph, Proto
+from padviz.repadding.onnx.graph import INPUTS_SINCE, EditedGraph
 from padviz.repadding.onnx.padding import AddedRows, ComputedRows, computed_padding, known_padding, mode_of
 from padviz.repadding.plan import LayerChange
 from padviz.sources.onnx.model import attributes, title
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 ROLES = "hw"
 RANK = 4  # of images
@@ -65,7 +69,7 @@ class PadEditor:
             return None
         return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
 
-    def _is_stored(self, node: Proto) -> bool:
+    def _is_stored(self, node: NodeProto) -> bool:
         """Return whether the rows of a Gather, or of slices joined by a Concat, are constants."""
         if node.op_type == "Gather":
             return self.graph.integers(node.input[1]) is not None
@@ -73,7 +77,7 @@ class PadEditor:
         ends = [name for maker in makers for name in maker.input[maker.op_type in ("Slice", "Gather") :]]
         return not any(self.graph.integers(name) is None for name in ends if name)
 
-    def _layer_of(self, node: Proto) -> Layer | None:
+    def _layer_of(self, node: NodeProto) -> Layer | None:
         """Return the pad layer that the importer made of a node, if it did."""
         name = self.network.aliases.get(node.output[0])
         layer = self.network.layers[self.network.index[name]] if name else None
@@ -81,7 +85,7 @@ class PadEditor:
             return None
         return layer
 
-    def _amounts(self, node: Proto) -> tuple[list[int] | None, list[int] | None]:
+    def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
         """Read the rows that a Pad adds, if they are known, and the axes that it names."""
         attrs = attributes(node.attribute)
         if self.graph.opset < INPUTS_SINCE:
@@ -107,7 +111,7 @@ class PadEditor:
         if computed:
             rows, places = self._computed_rows(node), self._image_axes(at, change)
             own = {places[role]: mode for role, mode in modes.items()}
-            x = str(node.input[0])
+            x = node.input[0]
             return lambda: self._once(
                 at, lambda: self._replace(at, x, computed_padding(graph, node.input, node.output[0], rows, own, name))
             )
@@ -119,7 +123,7 @@ class PadEditor:
             at, lambda: self._replace(at, x, known_padding(graph, x, node.output[0], added, rank, name))
         )
 
-    def _computed_rows(self, node: Proto) -> ComputedRows:
+    def _computed_rows(self, node: NodeProto) -> ComputedRows:
         if node.op_type != "Pad":
             raise CannotEdit("its rows depend on the size, and are not made by a Pad")
         named = node.input[3] if len(node.input) > 3 else ""
@@ -151,14 +155,14 @@ class PadEditor:
             self.done.add(at)
             edit()
 
-    def _replace(self, at: int, x: str, nodes: list[Proto]) -> None:
+    def _replace(self, at: int, x: str, nodes: list[NodeProto]) -> None:
         node = self.graph.nodes[at]
         nodes[-1].name = node.name
         self.graph.front[at] += nodes
         self.graph.gone.add(at)
         self.graph.release([name for name in node.input if name != x and name])
 
-    def _input_of(self, node: Proto) -> str:
+    def _input_of(self, node: NodeProto) -> str:
         """Return the tensor that a pad reads; in a Concat, the one between its slices."""
         if node.op_type != "Concat":
             return str(node.input[0])
@@ -172,11 +176,11 @@ class PadEditor:
         return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
 
 
-def _unknown_join(node: Proto) -> CannotEdit:
+def _unknown_join(node: NodeProto) -> CannotEdit:
     return CannotEdit(f"the node {node.name or node.output[0]} joins its rows in an unknown way")
 
 
-def _set_mode(node: Proto, mode: str, opset: int) -> None:
+def _set_mode(node: NodeProto, mode: str, opset: int) -> None:
     """Set the mode of a Pad, and drop its fill value unless the mode is "constant"."""
     from onnx import helper
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
 from padviz.sources.tracing.trace import Trace
 
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
 NAMES = {  # of attributes, by their type
@@ -45,7 +48,6 @@ NAMES = {  # of attributes, by their type
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
 KNOWN = {*OPS, *FOLDS, "Constant", "If"}
 Scope = MutableMapping[str, Value]
-Proto = Any
 
 
 def load_onnx(path: str | Path, reading: Reading, size: Size | None) -> Network:
@@ -142,7 +144,7 @@ class _Run:
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
         self.count = 0
 
-    def nodes(self, protos: Iterable[Proto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
+    def nodes(self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
         """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
         if depth > DEEPEST:
             raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.where)
@@ -166,7 +168,7 @@ class _Run:
                 elif isinstance(value, Map) and value.at and not depth:
                     trace.tensors[name] = value.at
 
-    def node(self, proto: Proto, scope: Scope, bound: dict[str, Any]) -> Node:
+    def node(self, proto: NodeProto, scope: Scope, bound: dict[str, Any]) -> Node:
         for name in filter(None, proto.input):
             if scope.get(name) is None:
                 what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
@@ -179,7 +181,7 @@ class _Run:
             handler=passed if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip
 
-    def inner(self, proto: Proto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
+    def inner(self, proto: NodeProto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """Run constants, functions of the model, and branches with a known condition; None for all other nodes."""
         if node.op == "Constant":
             return [literal(node.attrs, self.folder)]
@@ -208,7 +210,7 @@ def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
     return [scope[name] for name in names]
 
 
-def _checked_attributes(proto: Proto, bound: dict[str, Any]) -> dict[str, Any]:
+def _checked_attributes(proto: NodeProto, bound: dict[str, Any]) -> dict[str, Any]:
     """Read the attributes of a node, those that refer to the function's from `bound`; check types of known ones."""
     op, attrs = op_of(proto), attributes(proto.attribute)
     for attr in proto.attribute:

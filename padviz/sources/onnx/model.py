@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
@@ -15,17 +15,20 @@ from padviz.network.network import Size
 from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
 from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
+if TYPE_CHECKING:
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
 OLDEST = 7  # opset
 MOST_NODES = 30_000  # to trace, including those of functions and branches
 DEEPEST = 20  # nested functions and branches
-Proto = Any
+FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints"}  # by AttributeProto.AttributeType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """The image among the inputs of a model: its shape, with 0 for open dimensions, and its channel order."""
 
-    proto: Proto
+    proto: ValueInfoProto
     shape: tuple[int, ...]
     channels_last: bool
 
@@ -62,15 +65,15 @@ class Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model, an onnx.ModelProto, read from the file `where`."""
+    """A model, read from the file `where`."""
 
-    proto: Proto
+    proto: ModelProto
     where: str
     image: Image
     opset: int
 
     @property
-    def graph(self) -> Proto:
+    def graph(self) -> GraphProto:
         return self.proto.graph
 
     @property
@@ -79,7 +82,7 @@ class Model:
         return Path(self.where).parent
 
     @property
-    def further(self) -> dict[str, Proto]:
+    def further(self) -> dict[str, ValueInfoProto]:
         """Its inputs by name, other than the image and stored tensors."""
         return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
@@ -147,7 +150,7 @@ def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Mode
     return as_model(proto, where, reading)
 
 
-def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
+def as_model(proto: ModelProto, where: str, reading: Reading = AS_IT_IS) -> Model:
     """Wrap a model in memory; the image is the named input, or the first of four dimensions.
 
     If none has four, it is the first of three (a signal) or of five (a volume).
@@ -167,16 +170,16 @@ def as_model(proto: Proto, where: str, reading: Reading = AS_IT_IS) -> Model:
     return Model(proto, where, Image(images[0], shape, channels_last), _opset(proto))
 
 
-def _opset(proto: Proto) -> int:
+def _opset(proto: ModelProto) -> int:
     return int(next((opset.version for opset in proto.opset_import if opset.domain in ("", "ai.onnx")), 1))
 
 
-def _inputs(proto: Proto) -> list[Proto]:
+def _inputs(proto: ModelProto) -> list[ValueInfoProto]:
     stored = {value.name for value in proto.graph.initializer}
     return [value for value in proto.graph.input if value.name not in stored]
 
 
-def _is_transposed(proto: Proto, image: str, rank: int) -> bool:
+def _is_transposed(proto: ModelProto, image: str, rank: int) -> bool:
     """Return whether the first Transpose of the image moves its last dimension, the channels, to the front."""
     for node in proto.graph.node:
         if image in node.input and node.op_type == "Transpose":
@@ -186,37 +189,34 @@ def _is_transposed(proto: Proto, image: str, rank: int) -> bool:
     return False
 
 
-def title(node: Proto) -> str:
+def title(node: NodeProto) -> str:
     """Return the name of a node, or else of its first output."""
     return str(node.name or next((name for name in node.output if name), node.op_type))
 
 
-def op_of(node: Proto) -> str:
+def op_of(node: NodeProto) -> str:
     """Return the operation of a node, with its domain in front unless that is ONNX's own."""
     return ("" if node.domain in ("", "ai.onnx") else f"{node.domain}.") + str(node.op_type)
 
 
-def attributes(protos: Iterable[Proto]) -> dict[str, Any]:
+def attributes(protos: Iterable[AttributeProto]) -> dict[str, Any]:
     """Read the attributes of a node, or a function's defaults, as Python values by name.
 
     Tensors and graphs stay protos; a reference to an attribute of a function is None.
     """
     values: dict[str, Any] = {}
     for attr in protos:
-        if attr.ref_attr_name:
-            value = None
-        elif attr.type == 3:
-            value = attr.s.decode("utf-8", "replace")
-        elif attr.type in (6, 7):
-            value = list(attr.floats if attr.type == 6 else attr.ints)
-        else:
-            field = {1: "f", 2: "i", 4: "t", 5: "g"}.get(attr.type)
-            value = getattr(attr, field) if field else None
+        field = None if attr.ref_attr_name else FIELDS.get(attr.type)
+        value: Any = getattr(attr, field) if field else None
+        if field == "s":
+            value = value.decode("utf-8", "replace")
+        elif field in ("floats", "ints"):
+            value = list(value)
         values[str(attr.name)] = value  # a name that is no UTF-8 is bytes
     return values
 
 
-def put_in_order(graph: Proto) -> None:
+def put_in_order(graph: GraphProto) -> None:
     """Sort nodes topologically if they are not sorted yet; leave a graph with a cycle alone."""
     outputs = [name for node in graph.node for name in node.output if name]
     makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
@@ -229,7 +229,7 @@ def put_in_order(graph: Proto) -> None:
         graph.node.extend(nodes)
 
 
-def needed(graph: Proto) -> list[Proto]:
+def needed(graph: GraphProto) -> list[NodeProto]:
     """List the nodes that outputs of the graph depend on, in order."""
     wanted = {output.name for output in graph.output}
     kept = []
@@ -240,7 +240,7 @@ def needed(graph: Proto) -> list[Proto]:
     return kept[::-1]
 
 
-def reads(node: Proto, depth: int = 0) -> Iterable[str]:
+def reads(node: NodeProto, depth: int = 0) -> Iterable[str]:
     """Yield the names that a node reads, including those of its inner graphs."""
     yield from node.input
     for attr in node.attribute:
@@ -253,11 +253,11 @@ def reads(node: Proto, depth: int = 0) -> Iterable[str]:
 class Constants:
     """The stored tensors of a graph, and the nodes that make all others."""
 
-    def __init__(self, graph: Proto) -> None:
+    def __init__(self, graph: GraphProto) -> None:
         self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self.makers = {name: node for node in graph.node for name in node.output if name}
 
-    def tensor(self, name: str) -> Proto | None:
+    def tensor(self, name: str) -> TensorProto | None:
         """Return a tensor that is stored or held by a Constant node; None for any other."""
         node = self.makers.get(name)
         if name in self.stored or node is None or node.op_type != "Constant":

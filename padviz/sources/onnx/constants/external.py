@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,21 @@ from padviz.errors import PadvizError
 from padviz.files.opened import opened
 from padviz.sources.onnx.constants.folding import Malformed
 
+if TYPE_CHECKING:
+    from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
+
 MOST_BYTES = 1 << 31  # that protobuf takes
 MOST_DIMENSIONS = 8
 # TensorProto.DataType: bits of a number
 BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
         17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}  # fmt: skip
-Proto = Any
 
 
 class Unread(Exception):
     """The numbers of a constant are not known; the message is a verb phrase with the reason."""
 
 
-def within(graph: Proto) -> Iterator[Proto]:
+def within(graph: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionProto]:
     """Yield a graph or a function, and the graphs of branches and loops inside it."""
     yield graph
     for node in graph.node:
@@ -40,7 +42,7 @@ def within(graph: Proto) -> Iterator[Proto]:
                 yield from within(inner)
 
 
-def tensors(model: Proto) -> Iterator[Proto]:
+def tensors(model: ModelProto) -> Iterator[TensorProto]:
     """Yield all tensors of a model, wherever they are."""
     trained = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     for top in (model.graph, *model.functions, *trained):
@@ -55,17 +57,17 @@ def tensors(model: Proto) -> Iterator[Proto]:
             yield from (part for pair in sparse for part in (pair.values, pair.indices))
 
 
-def is_external(tensor: Proto) -> bool:
-    return bool(tensor.data_location == tensor.EXTERNAL)
+def is_external(tensor: TensorProto) -> bool:
+    return tensor.data_location == tensor.EXTERNAL
 
 
-def locations(model: Proto) -> tuple[str, ...]:
+def locations(model: ModelProto) -> tuple[str, ...]:
     """List the names of the files with external data, including those of branches and functions."""
     every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
 
-def numbers(tensor: Proto) -> NDArray[Any]:
+def numbers(tensor: TensorProto) -> NDArray[Any]:
     """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
     from onnx import numpy_helper
 
@@ -75,7 +77,7 @@ def numbers(tensor: Proto) -> NDArray[Any]:
         raise Malformed(str(error)) from None
 
 
-def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
+def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
     """Read at most so many numbers of a tensor, from the model or a file in its folder; raise `Unread` otherwise."""
     _check(tensor, 1)
     if prod(tensor.dims) > most:
@@ -85,7 +87,7 @@ def read(tensor: Proto, folder: Path, most: int) -> NDArray[Any]:
     return numbers(type(tensor)(data_type=tensor.data_type, dims=tensor.dims, raw_data=_bytes_of(tensor, folder)))
 
 
-def take_in(model: Proto, folder: Path) -> None:
+def take_in(model: ModelProto, folder: Path) -> None:
     """Read all external data of a model into it; raise `Unread`, naming the tensor."""
     left = MOST_BYTES
     for tensor in filter(is_external, tensors(model)):
@@ -99,13 +101,13 @@ def take_in(model: Proto, folder: Path) -> None:
         tensor.raw_data = data
 
 
-def _check(tensor: Proto, least: int) -> None:
+def _check(tensor: TensorProto, least: int) -> None:
     """Reject strings, too many dimensions, and dimensions below `least`."""
     if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
         raise Unread("is stored in a form that is not read")
 
 
-def _bytes_of(tensor: Proto, folder: Path, most: int = MOST_BYTES) -> bytes:
+def _bytes_of(tensor: TensorProto, folder: Path, most: int = MOST_BYTES) -> bytes:
     _check(tensor, 0)
     length = -(-prod(tensor.dims) * BITS[tensor.data_type] // 8)
     entries = {entry.key: entry.value for entry in tensor.external_data}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,16 +15,18 @@ from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, Malformed,
 from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
+if TYPE_CHECKING:
+    from onnx import TensorProto
+
 INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType of shapes and pads
 FEW = 16  # numbers of any other type: scales
 ROWS = (6, 7)  # TensorProto.DataType of lists of rows
 MOST_ROWS = 1 << 20
 MOST_AT_ONCE = 1 << 22  # numbers in an array
 MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is laid out
-Proto = Any
 
 
-def constant(proto: Proto, folder: Path) -> Constant:
+def constant(proto: TensorProto, folder: Path) -> Constant:
     """Read the shape of a stored tensor, and its numbers too where they are few and in the file itself."""
     dims = [max(n, 0) for n in proto.dims]
     most = MOST if proto.data_type in INTEGERS else FEW
@@ -65,7 +67,7 @@ def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
 class Stored:
     """A tensor whose numbers are in the model, or in another file of its folder."""
 
-    proto: Proto
+    proto: TensorProto
     folder: Path
 
 
