@@ -10,6 +10,9 @@ from torch import Tensor
 
 from padviz.sources.tracing.arranging import Stuck
 
+Function = Callable[..., Any]  # of PyTorch
+Args = Sequence[Any]
+Kwargs = Mapping[str, Any]
 PLAIN = frozenset((int, float, bool, str))  # most of what is no tensor
 
 RECURRENT = frozenset(("lstm", "gru", "rnn_tanh", "rnn_relu"))
@@ -63,7 +66,7 @@ def tensors_in(value: object) -> list[Tensor]:
 
 
 def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> Any:
-    """Replace every tensor that has data, among arguments, by one that has none: `of` it, an empty one by default."""
+    """Replace each tensor that has data, among arguments, by one without: `of` it, an empty one by default."""
     if isinstance(value, Tensor):
         return value if value.is_meta else (of or hollow)(value)
     if isinstance(value, dict):
@@ -78,7 +81,7 @@ def hollow(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
-def recurrent(op: str, args: Sequence[Any]) -> tuple[Tensor, ...] | None:
+def recurrent(op: str, args: Args) -> tuple[Tensor, ...] | None:
     """Return, without data, what a recurrent layer returns: PyTorch would work through it step by step.
 
     >>> x, state = torch.empty(7, 1, 4, device="meta"), torch.empty(2, 1, 5, device="meta")

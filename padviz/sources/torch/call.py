@@ -1,4 +1,4 @@
-"""One call of a PyTorch function, as a call of a foreign graph: what it reads and returns, and what it is called."""
+"""One call of a PyTorch function, as a call of a foreign graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
 from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.network.network import in_words
-from padviz.sources.torch.arguments import tensors_in
+from padviz.sources.torch.arguments import Args, Kwargs, tensors_in
 from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
@@ -39,34 +38,39 @@ JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 
 
-def named(*stems: str, axes: Sequence[int] = (1, 2, 3)) -> list[str]:
-    """Name functions as PyTorch does by their axes, which stand at the end, or in the place of a #.
+def by_axes(*stems: str, axes: Sequence[int] = (1, 2, 3)) -> list[str]:
+    """Return the names of functions for some axes, which PyTorch puts at the end, or in the place of a #.
 
-    >>> named("conv", axes=[2]), named("max_pool#_with_indices", axes=[1])
+    >>> by_axes("conv", axes=[2]), by_axes("max_pool#_with_indices", axes=[1])
     (['conv2d'], ['max_pool1d_with_indices'])
     """
     return [(stem if "#" in stem else f"{stem}#").replace("#", f"{n}d") for stem in stems for n in axes]
 
 
-CONVS = {n: frozenset(("padded_conv2d", "convolution", *named("conv", axes=[n]))) for n in (1, 2, 3)}
+CONVS = {n: frozenset(("padded_conv2d", "convolution", *by_axes("conv", axes=[n]))) for n in (1, 2, 3)}
 WINDOWS = ("conv_transpose", "max_pool", "max_pool#_with_indices", "avg_pool", "lp_pool")
-IMAGES = {n: convs | {*named(*WINDOWS, axes=[n])} for n, convs in CONVS.items()}
+IMAGES = {n: convs | {*by_axes(*WINDOWS, axes=[n])} for n, convs in CONVS.items()}
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
-RESIZES = frozenset(("interpolate", "upsample", *named(*(f"upsample_{mode}" for mode in MODES))))
+RESIZES = frozenset(("interpolate", "upsample", *by_axes(*(f"upsample_{mode}" for mode in MODES))))
 WINDOWED = {n: images | RESIZES | {"pixel_shuffle", "unfold"} for n, images in IMAGES.items()}
 
 
 class Modules:
     """While active, a stack of the modules that run, with their paths in `root`; others are of the one that calls them.
 
-    `left` is called with each module that ends, what it read and what it returned. One whose forward fails stays on the
+    `on_exit` is called with each module that ends, its arguments and its result. One whose forward fails stays on the
     stack, to tell where that was, unless it is `always` taken off.
     """
 
-    def __init__(self, root: nn.Module, left: Callable[..., None] | None = None, always: bool = False) -> None:
+    def __init__(
+        self,
+        root: nn.Module,
+        on_exit: Callable[[nn.Module, object, object], None] | None = None,
+        always: bool = False,
+    ) -> None:
         self.names = {module: name for name, module in root.named_modules()}
         self.stack = [("", root)]
-        self.left, self.always = left, always
+        self.on_exit, self.always = on_exit, always
         self.entered = {root}
 
     @property
@@ -78,7 +82,7 @@ class Modules:
         return type(self.stack[-1][1]).__name__
 
     def left_out(self) -> str:
-        """Name the first convolution that has not run; nothing if all have."""
+        """Return the path of the first convolution that has not run; "" if all have."""
         convs = (module for module in self.names if isinstance(module, nn.modules.conv._ConvNd))
         return next((self.names[module] for module in convs if module not in self.entered), "")
 
@@ -90,13 +94,13 @@ class Modules:
         for handle in self.handles:
             handle.remove()
 
-    def _entering(self, module: nn.Module, args: Any) -> None:
+    def _entering(self, module: nn.Module, args: object) -> None:
         self.entered.add(module)
         self.stack.append((self.names.get(module, self.path), module))
 
-    def _leaving(self, module: nn.Module, args: Any, out: Any) -> None:
-        if self.left:
-            self.left(module, args, out)
+    def _leaving(self, module: nn.Module, args: object, out: object) -> None:
+        if self.on_exit:
+            self.on_exit(module, args, out)
         self.stack.pop()
 
 
@@ -114,8 +118,8 @@ class Call(calls.Call):
         memory: Memory,
         numbers: Callable[[Tensor], Tensor | None],
         op: str,
-        args: Any,
-        out: Any,
+        args: object,
+        out: object,
     ) -> None:
         self.arranger, self.modules, self.memory, self.numbers = arranger, modules, memory, numbers
         self.op = op
@@ -125,7 +129,7 @@ class Call(calls.Call):
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
         self.handler: Callable[..., Result] | None = None
         self.whole = self.by_value = False
-        self.arguments: tuple[Any, Any] = (), {}
+        self.arguments: tuple[Args, Kwargs] = (), {}
 
     @property
     def part(self) -> object:
@@ -182,7 +186,7 @@ class Call(calls.Call):
         return self.op in CONVS[axes] and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
-        """Name its layer by the path of its module, and by the function where the path says too little."""
+        """Name its layer by the path of its module, with the function where that alone says too little."""
         path, module = self.modules.stack[-1]
         childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
@@ -219,7 +223,7 @@ class Call(calls.Call):
         return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
-        """Make a vector of what is made of pooled vectors alone, but for what makes an image of them again."""
+        """Return a vector for what is made of pooled vectors alone, but for what makes an image of them again."""
         if not self.whole:
             self.without_mixed()
         if self.spatial:
@@ -255,7 +259,7 @@ class Call(calls.Call):
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
     def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:
-        """Arrange a map so that its last dimensions are rows and columns, and say which of them is which."""
+        """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
         return self.arranger.image(self.map(tensor), tensor.ndim - rank)
 
     def lay(
@@ -267,7 +271,7 @@ class Call(calls.Call):
         return self.shaped(laid, mixes=kind in CONVOLUTIONS)
 
     def shaped(self, value: Map, mixes: bool = False) -> Map:
-        """Give the value as many channels as the call returns; where it `mixes` them, they are no places any more."""
+        """Resize channels to those that the call returns; where it `mixes` them, they are no places any more."""
         shape = self.made.shape
         dims = [
             dim if positions(dim) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)

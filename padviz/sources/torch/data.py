@@ -1,6 +1,6 @@
 """The values of tensors: small constants that are no weights keep theirs, and maps have none.
 
-Of calls whose results are as long as the values of maps say, one thing is taken to be found.
+Calls whose results are as long as the values of maps say are taken to find one thing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from padviz.sources.torch.arguments import tensors_in, without_data
+from padviz.sources.torch.arguments import Args, Function, Kwargs, tensors_in, without_data
 
 MOST_KEPT = 1 << 22  # numbers: as many has a mask of windows in an image of 1000 pixels a side
 MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
@@ -34,8 +34,8 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
         yield from (one for one in held.values() if isinstance(one, Tensor) and not isinstance(one, nn.Parameter))
 
 
-def made(func: Any, op: str, args: Any, kwargs: Any) -> Any:
-    """Call a function; a small constant that it makes, or moves, where the image is keeps its data."""
+def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
+    """Call a function; a small constant that it makes or moves onto the image's device keeps its data."""
     if op in MOVERS:
         return _moved(func, args, kwargs)
     device = kwargs.get("device")
@@ -49,22 +49,23 @@ def made(func: Any, op: str, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
-def _any_meta(args: Any, kwargs: Any) -> bool:
+def _any_meta(args: Args, kwargs: Kwargs) -> bool:
     return any(tensor.is_meta for tensor in tensors_in((args, kwargs)))
 
 
-def _moved(func: Any, args: Any, kwargs: Any) -> Any:
-    """Give a tensor another type, and leave it where it is."""
+def _moved(func: Function, args: Args, kwargs: Kwargs) -> Tensor:
+    """Convert a tensor to another type, and leave it where it is."""
+    tensor: Tensor = args[0]
     own, *others = map(without_data, args)
     others = ["meta" if isinstance(arg, torch.device | str) else arg for arg in others]
     given = {key: "meta" if key == "device" else without_data(value) for key, value in kwargs.items()}
     if func.__name__ in ("cpu", "cuda") or not (others or given):
-        return args[0]
-    return args[0].to(func(own, *others, **given).dtype)
+        return tensor
+    return tensor.to(func(own, *others, **given).dtype)
 
 
-def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
-    """Make plain numbers of the single whole numbers in an index, each of which is `read`, and must have data."""
+def with_numbers(index: object, read: Callable[[Tensor], None]) -> object:
+    """Turn the single whole numbers in an index to plain ones; each of them is `read`, and must have data."""
     if isinstance(index, tuple):
         return tuple(with_numbers(item, read) for item in index)
     if isinstance(index, slice):
@@ -75,8 +76,8 @@ def with_numbers(index: Any, read: Callable[[Tensor], None]) -> Any:
     return int(index)
 
 
-def found(op: str, args: Any, kwargs: Any) -> Any:
-    """Make what a call returns if its values pick one thing; None for calls whose results have a known shape."""
+def found(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...] | None:
+    """Return what a call returns if its values pick one thing; None for calls whose results have a known shape."""
     if op not in OPS or not _any_meta(args, kwargs):
         return None
     if op == "getitem":
@@ -98,24 +99,24 @@ def found(op: str, args: Any, kwargs: Any) -> Any:
     return tuple(unique) if len(unique) > 1 else unique[0]
 
 
-def _new(like: Tensor, *shape: int, dtype: Any = None) -> Tensor:
+def _new(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
     return torch.empty(shape, dtype=dtype or like.dtype, device="meta")
 
 
-def _places(mask: Tensor, as_tuple: bool) -> Any:
+def _places(mask: Tensor, as_tuple: bool) -> Tensor | tuple[Tensor, ...]:
     if as_tuple:
         return tuple(_new(mask, 1, dtype=torch.int64) for _ in range(mask.ndim))
     return _new(mask, 1, mask.ndim, dtype=torch.int64)
 
 
-def _masked(tensor: Tensor, index: Any) -> Tensor | None:
-    """Index by masks, each of which picks one place."""
-    items = list(index) if isinstance(index, tuple) else [index]
-    masks = [isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8) for item in items]
-    if not any(mask and item.is_meta for item, mask in zip(items, masks, strict=True)):
-        return None
+def _masked(tensor: Tensor, index: object) -> Tensor | None:
+    """Index by masks, each of which picks one place; None without a mask that has no data."""
     places: list[Any] = []
-    for item, mask in zip(items, masks, strict=True):
-        places += _places(item, True) if mask else [item]
-    empty: Tensor = _new(tensor, *tensor.shape)[tuple(places)]
-    return empty
+    found = False
+    for item in index if isinstance(index, tuple) else [index]:
+        if isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8):
+            places += _places(item, True)
+            found |= item.is_meta
+        else:
+            places.append(item)
+    return _new(tensor, *tensor.shape)[tuple(places)] if found else None

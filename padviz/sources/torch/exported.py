@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,12 @@ from torch._ops import OpOverload
 from padviz.errors import DescriptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
+from padviz.sources.torch.arguments import Args, Function, Kwargs
 from padviz.sources.torch.load import trace
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
+Json = Mapping[str, Any]
 PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
 MOST_BYTES = 1 << 24  # of a graph
@@ -46,7 +48,7 @@ FACTORIES = frozenset(
 CHECKS = frozenset(("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
                     "sym_constrain_range_for_size"))  # fmt: skip
 ON_NUMBERS = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "eq", "ne", "lt", "le", "gt", "ge")
-NUMBERS: Mapping[str, Callable[..., Any]] = {
+NUMBERS: Mapping[str, Function] = {
     **{f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS},
     "math.trunc": int,
     "torch.sym_float": float,
@@ -59,17 +61,17 @@ FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve
 
 
 class Malformed(Exception):
-    """What a file says makes no sense, or is not called here."""
+    """A file makes no sense, or calls what is not called here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """A graph: its nodes, tensors that are `kept` without data, what it returns, and its image.
 
-    The `size` of that is 0 where it is open; then it was `exported_at` another.
+    The `size` of the image is 0 where it is open; `exported_at` is that of the example.
     """
 
-    nodes: Sequence[Mapping[str, Any]]
+    nodes: Sequence[Json]
     kept: Mapping[str, Tensor]
     image: str
     channels: int
@@ -82,13 +84,13 @@ class Program:
 def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load a .pt2 file of torch.export.save; errors name the file, and the operation where there is one."""
     where, program = str(path), program_in(path, reading)
-    module = Followed(program).eval()
+    module = ProgramModule(program).eval()
     follow = partial(trace, module, where, Reading(reading.neutral), program.channels)
     network = Foreign(follow, printable(Path(path).stem), where, program.size)
     return network.at(as_size(size or program.exported_at))
 
 
-def _path(node: Mapping[str, Any]) -> str:
+def _path(node: Json) -> str:
     stack = str((node.get("metadata") or {}).get("nn_module_stack", "")).split(";")[-1].split(",")
     return stack[1] if len(stack) > 1 and PATH.fullmatch(stack[1]) else ""
 
@@ -135,29 +137,29 @@ def _program(content: Any, reading: Reading, where: str) -> Program:
     return Program(nodes, kept, images[0], channels or 3, (size[0], size[1]), (hinted[0], hinted[1]), image, outputs)
 
 
-def _user_input(spec: Mapping[str, Any]) -> str:
-    """Name the tensor that a user gives; nothing where the program has it."""
+def _user_input(spec: Json) -> str:
+    """Return the name of a tensor that a user gives; "" where the program has it."""
     arg = spec.get("user_input", {}).get("arg", {})
     return str(arg["as_tensor"]["name"]) if "as_tensor" in arg else ""
 
 
-def _empty(meta: Mapping[str, Any]) -> Tensor:
+def _empty(meta: Json) -> Tensor:
     return torch.empty([*map(_hinted, meta["sizes"])], dtype=DTYPES[meta["dtype"]], device="meta")
 
 
-def _hinted(size: Mapping[str, Any]) -> int:
+def _hinted(size: Json) -> int:
     """Read a size, or, of an open one, that of the example which was exported."""
     return _whole(size["as_int"] if "as_int" in size else size["as_expr"]["hint"]["as_int"])
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if not isinstance(value, int) or not 0 <= value < 1 << 31:
         raise Malformed("a size is no whole number, or too large a one")
     return value
 
 
-class Part(nn.Module):
-    """A module of the program, by whose path its operations are called; `inner` are those inside of it."""
+class Submodule(nn.Module):
+    """A module of the program, within which its operations are called; `inner` is 1 if there are others in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,11 +168,11 @@ class Part(nn.Module):
     def children(self) -> Iterator[nn.Module]:
         return iter([self] * self.inner)
 
-    def forward(self, op: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def forward(self, op: Function, args: Args, kwargs: Kwargs) -> object:
         return op(*args, **kwargs)
 
 
-class Followed(nn.Module):
+class ProgramModule(nn.Module):
     """A program as a module whose forward calls its operations in order."""
 
     def __init__(self, program: Program) -> None:
@@ -178,26 +180,26 @@ class Followed(nn.Module):
         self.program = program
         self.of_image = nn.Parameter(torch.empty(0, dtype=program.dtype, device="meta"), requires_grad=False)
         paths = {_path(node) for node in program.nodes} - {""}
-        self.parts = {path: Part() for path in sorted(paths)}
+        self.parts = {path: Submodule() for path in sorted(paths)}
         for path in paths:
             if (outer := path.rpartition(".")[0]) in self.parts:
                 self.parts[outer].inner = 1
 
-    def named_modules(self, *args: Any, **options: Any) -> Iterator[tuple[str, nn.Module]]:
+    def named_modules(self, *args: object, **options: object) -> Iterator[tuple[str, nn.Module]]:
         yield "", self
         yield from self.parts.items()
 
-    def forward(self, image: Tensor) -> Any:
+    def forward(self, image: Tensor) -> list[Tensor]:
         known: dict[str, Any] = {**self.program.kept, self.program.image: image}
         for node in self.program.nodes:
             try:
-                made = self._called(node, known)
+                made = self._call(node, known)
             except Malformed as error:
                 raise Malformed(f"{node.get('target')}: {error}") from None
-            known |= named(node["outputs"], made)
+            known |= by_name(node["outputs"], made)
         return [known[name] for name in self.program.outputs if isinstance(known.get(name), Tensor)]
 
-    def _called(self, node: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
+    def _call(self, node: Json, known: Json) -> object:
         target = str(node["target"])
         given = [(str(arg["name"]), value_of(arg["arg"], known)) for arg in node["inputs"]]
         if target in NUMBERS:
@@ -216,7 +218,7 @@ class Followed(nn.Module):
 
 
 def operation(target: str) -> OpOverload | None:
-    """Find an operation of PyTorch's own on tensors; None for a check, which does nothing."""
+    """Return an operation of PyTorch's own on tensors; None for a check, which does nothing."""
     match = ATEN.fullmatch(target)
     op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
     if match and match[1] in CHECKS:
@@ -249,7 +251,7 @@ def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[An
     return args, kwargs
 
 
-def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:  # noqa: C901
+def value_of(arg: Json, known: Json) -> Any:  # noqa: C901
     """Read one argument: a number, a tensor that is known, or a list of them."""
     ((kind, value),) = arg.items()
     match kind:
@@ -282,7 +284,7 @@ def value_of(arg: Mapping[str, Any], known: Mapping[str, Any]) -> Any:  # noqa: 
     raise Malformed("takes an argument that is not known")
 
 
-def number(value: Any) -> Any:
+def number(value: object) -> int | float:
     if not isinstance(value, int | float):
         raise Malformed("is no number")
     if value == OPEN:
@@ -292,11 +294,11 @@ def number(value: Any) -> Any:
     return value
 
 
-def named(outputs: Sequence[Mapping[str, Any]], made: Any) -> dict[str, Any]:
-    """Give what an operation makes the names that it has in the program."""
-    values = made if isinstance(made, list | tuple) else [made]
+def by_name(outputs: Sequence[Json], made: object) -> dict[str, Any]:
+    """Return what an operation makes by the names that the program has for it."""
+    values = made if isinstance(made, list | tuple) and len(outputs) != 1 else [made]
     named: dict[str, Any] = {}
-    for output, value in zip(outputs, [made] if len(outputs) == 1 else values, strict=False):
+    for output, value in zip(outputs, values, strict=False):
         ((kind, target),) = output.items()
         if kind == "as_tensors":
             named |= {one["name"]: part for one, part in zip(target, value, strict=False)}

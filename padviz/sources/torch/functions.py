@@ -1,15 +1,14 @@
-"""What each PyTorch function does to maps: one table of functions, and one set of those that leave positions alone."""
+"""What each PyTorch function does to maps: a table of handlers by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
 
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
-from padviz.sources.torch.arguments import RECURRENT
-from padviz.sources.torch.call import RESIZES, Call, named
+from padviz.sources.torch.arguments import RECURRENT, Args, Kwargs
+from padviz.sources.torch.call import RESIZES, Call, by_axes
 from padviz.sources.torch.data import BY_VALUES
 from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.tracing.calls import Result, follow
@@ -53,14 +52,14 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
     **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], merge.matmul),
     **dict.fromkeys(["cat", "concat", "concatenate"], views.cat),
-    **dict.fromkeys(named("max_pool", "max_pool#_with_indices"), windows.max_pool),
+    **dict.fromkeys(by_axes("max_pool", "max_pool#_with_indices"), windows.max_pool),
     **dict.fromkeys(
-        named("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool#_with_indices"), windows.adaptive_pool
+        by_axes("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool#_with_indices"), windows.adaptive_pool
     ),
-    **dict.fromkeys(named("avg_pool"), windows.avg_pool),
-    **dict.fromkeys(named("lp_pool"), windows.lp_pool),
-    **dict.fromkeys(named("conv"), windows.conv),
-    **dict.fromkeys(named("conv_transpose"), windows.conv_transpose),
+    **dict.fromkeys(by_axes("avg_pool"), windows.avg_pool),
+    **dict.fromkeys(by_axes("lp_pool"), windows.lp_pool),
+    **dict.fromkeys(by_axes("conv"), windows.conv),
+    **dict.fromkeys(by_axes("conv_transpose"), windows.conv_transpose),
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], merge.attention),
@@ -113,8 +112,8 @@ WHOLE = {
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 
 
-def lower(call: Call, args: Sequence[Any], kwargs: Mapping[str, Any], neutral: Collection[str] = ()) -> Result:
-    """Lay the layers of one call, and say what its results hold."""
+def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ()) -> Result:
+    """Lay the layers of one call, and return what its results hold."""
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:

@@ -1,7 +1,6 @@
 """PyTorch modules as networks: the forward is run on tensors without data, and its calls are followed.
 
-No weight is read: the module is copied with empty parameters on PyTorch's meta device, so that the
-caller's module stays as it is.
+No weight is read, and the caller's module stays as it is: it is copied with empty parameters on the meta device.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +40,9 @@ SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names
 }
 UNTRAINED = {"weights": None, "weights_backbone": None, "pretrained": False, "pretrained_backbone": False}
 UNTRAINED |= {"init_weights": False}
-Watch = Callable[[Tracer], AbstractContextManager[Any]]
+Factory = Callable[..., object]
+Watch = Callable[[Tracer], AbstractContextManager[object]]
+T = TypeVar("T")
 
 
 def load_module(
@@ -57,22 +58,25 @@ def load_module(
     >>> load_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))).targets
     ('2',)
     """
-    module = named(source) if isinstance(source, str) else source
+    module = resolve(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
     where = source if isinstance(source, str) else name
     return network_of(module, name, where, reading, size)
 
 
 def network_of(
-    module: Any, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None
+    module: object, name: str, where: str, reading: Reading = AS_IT_IS, size: Size | None = None
 ) -> Network:  # fmt: skip
     """Follow a module to a network called `name`; `where` is what errors name, and others as in `load_module`."""
-    module = _inner(module)
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
+    predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
+    if predicts and isinstance(inner := getattr(module, "model", None), nn.Module):
+        module = inner  # of one that is called to predict, as Ultralytics' YOLO is
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     reading.check(parameters_of(module.forward), where)
-    empty = emptied(module, where)
+    empty = without_weights(module, where)
     exported = _exported_for(module) if isinstance(module, torch.fx.GraphModule) else None
     by_timm = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     said = by_timm.get("input_size") if isinstance(by_timm, dict) else None
@@ -88,22 +92,14 @@ def network_of(
     raise failures[0]
 
 
-def _inner(module: Any) -> Any:
-    """Take what torch.compile wraps, and the `model` of a module that is called to predict, as Ultralytics' YOLO is."""
-    module = getattr(module, "_orig_mod", module)
-    predicts = isinstance(module, nn.Module) and type(module).__call__ is not nn.Module.__call__
-    inner = getattr(module, "model", None)
-    return inner if predicts and isinstance(inner, nn.Module) else module
+def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -> object:
+    """Return what "package.module:attribute.attribute" names; call factories on the way, by default without weights.
 
-
-def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
-    """Find what "package.module:attribute.attribute" names; call factories on the way, without weights by default.
-
-    What may follow another colon is what the first of them is called with, as in "timm:create_model:resnet18".
+    What may follow another colon is the argument of the first of them, as in "timm:create_model:resnet18".
     """
-    make = make or made_empty
+    make = make or make_untrained
     home, path, *given = source.split(":")
-    target, before = _imported(home, source), ""
+    target, before = _import(home, source), ""
     for part in path.split("."):
         if not hasattr(target, part) and callable(target) and not isinstance(target, nn.Module):
             target, given = make(partial(target, *given), source), []
@@ -113,11 +109,12 @@ def named(source: str, make: Callable[[Any, str], Any] | None = None) -> Any:
                 hint = f"write {home}:create_model:{part}"
             raise UnknownName(f"{before or home} has no {part!r}", where=source, hint=hint)
         target, before = getattr(target, part), part
-    done = isinstance(target, nn.Module) or not callable(target)
-    return target if done else make(partial(target, *given), source)
+    if isinstance(target, nn.Module) or not callable(target):
+        return target
+    return make(partial(target, *given), source)
 
 
-def _imported(home: str, source: str) -> Any:
+def _import(home: str, source: str) -> object:
     def failed(error: BaseException) -> PadvizError:
         if isinstance(error, ModuleNotFoundError):
             return UnknownName(f"no module is called {error.name!r}", where=source, hint="is it installed?")
@@ -126,13 +123,13 @@ def _imported(home: str, source: str) -> Any:
     here = os.getcwd()  # where the command is run, as python -m has it; the code may go elsewhere
     sys.path.insert(0, here)
     try:
-        return called(lambda: importlib.import_module(home), failed)
+        return run_foreign(lambda: importlib.import_module(home), failed)
     finally:
         with suppress(ValueError):  # the code may have set paths of its own
             sys.path.remove(here)
 
 
-def made_empty(factory: Any, source: str) -> Any:
+def make_untrained(factory: Factory, source: str) -> object:
     """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
@@ -142,8 +139,8 @@ def made_empty(factory: Any, source: str) -> Any:
         return call_factory(factory, source, options)
 
 
-def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
-    """List what a factory may be given, as far as it says so."""
+def parameters_of(factory: Factory) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a factory; none where its signature is not known."""
     try:
         return inspect.signature(factory).parameters
     except (TypeError, ValueError):
@@ -151,17 +148,16 @@ def parameters_of(factory: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def call_factory(
-    factory: Any, source: str, options: Mapping[str, Any], hint: str = "name a function that needs no arguments"
-) -> Any:
-    """Call a factory with options."""
-    return called(
+    factory: Factory, source: str, options: Mapping[str, object], hint: str = "name a function that needs no arguments"
+) -> object:
+    return run_foreign(
         lambda: factory(**options),
         lambda error: DescriptionError(f"cannot be made: {line_of(error)}", where=source, hint=hint),
     )
 
 
-def called(code: Callable[[], Any], failed: Callable[[BaseException], PadvizError]) -> Any:
-    """Run code of others, and raise what `failed` makes of its errors: the one place where all of them are caught.
+def run_foreign(code: Callable[[], T], failed: Callable[[BaseException], PadvizError]) -> T:
+    """Run other people's code, and raise what `failed` makes of its errors: the one place where all are caught.
 
     Ctrl-C and the like pass, and so does what padviz itself raises inside of it.
     """
@@ -179,27 +175,26 @@ def line_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
-def emptied(module: nn.Module, where: str) -> nn.Module:
+def without_weights(module: nn.Module, where: str) -> nn.Module:
     """Copy a module in evaluation mode; no tensor but small constants has data. The module itself is left alone."""
     kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
-    return copied(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
+    return copy_module(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
 
 
-def copied(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
-    """Copy a module in evaluation mode, with `of` a tensor where the module has that."""
+def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Copy a module in evaluation mode, with `of` a tensor in place of each tensor."""
     values = [value for inner in module.modules() for value in vars(inner).values()]
     tensors = {*module.parameters(), *module.buffers(), *(value for value in values if isinstance(value, Tensor))}
 
     def copied() -> nn.Module:
         # the memo of deepcopy has what becomes of objects by their ids
-        memo: dict[int, Any] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
+        memo: dict[int, object] = {id(value): value for value in values if isinstance(value, torch.jit.ScriptFunction)}
         return copy.deepcopy(module, memo | {id(tensor): of(tensor) for tensor in tensors}).eval()
 
     hint = "a module with lazy layers must have run once"
-    made: nn.Module = called(
+    return run_foreign(
         copied, lambda error: DescriptionError(f"cannot be copied: {line_of(error)}", where=where, hint=hint)
     )
-    return made
 
 
 def _empty(tensor: Tensor) -> Tensor:
@@ -208,7 +203,7 @@ def _empty(tensor: Tensor) -> Tensor:
 
 
 def _exported_for(module: torch.fx.GraphModule) -> tuple[int, ...] | None:
-    """Read the channels and the size of the image that torch.export followed a module on."""
+    """Return the channels and the size of the image that torch.export followed a module on."""
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
     images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
     return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:]) if len(images) == 1 else None
@@ -239,9 +234,9 @@ def trace(
     watch: Watch = nullcontext,
     tokens: bool = True,
 ) -> Trace:
-    """Follow the forward of an emptied module on an image of one size, `watch` with what follows it, within.
+    """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer.
 
-    Positions beside tokens are followed where these are taken away again.
+    Positions beside `tokens` are followed if these are removed again.
     """
     laid = Trace(where, size)
     tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
@@ -249,16 +244,16 @@ def trace(
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
-    others: dict[str, Any] = {}
+    others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
         value = sized(name, shape, size, where)
-        others[name] = torch.empty(value, device="meta", dtype=kind) if isinstance(value, tuple) else value
-        if isinstance(others[name], Tensor):
-            tracer.memory.add(others[name], unread=True)
+        others[name] = value if not isinstance(value, tuple) else torch.empty(value, device="meta", dtype=kind)
+        if isinstance(tensor := others[name], Tensor):
+            tracer.memory.add(tensor, unread=True)
     first = next((name for name in parameters_of(module.forward) if name not in others), "") if others else ""
     into = reading.image or first
 
-    def forward() -> Any:
+    def forward() -> object:
         with torch.no_grad(), tracer.modules, tracer.memory, tracer, watch(tracer):
             return module(**{into: image, **others}) if into else module(image)
 
@@ -270,7 +265,7 @@ def trace(
         return DescriptionError(what, where=at, hint=_way_out(module, into, others))
 
     try:
-        outputs = tracer.outputs(called(forward, failed))
+        outputs = tracer.outputs(run_foreign(forward, failed))
         laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
     except Stopped as end:
         if end.error:
@@ -281,7 +276,7 @@ def trace(
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """Make a last map of an output, even where others that are no heads read it; one that is flattened is none."""
+    """Return the layer of an output: a last map even where layers that are no heads read it, unless flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(map(is_positions, value.dims)):
@@ -292,14 +287,14 @@ def _as_output(laid: Trace, value: Map) -> int:
 
 
 def _goes_on(laid: Trace, at: int) -> bool:
-    """Tell whether anything but a head reads a layer, or a norm that passes it on."""
+    """Whether anything but a head reads a layer, or a norm that passes it on."""
     readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and i not in laid.heads]
     return any(laid.without_norms(i) == i or _goes_on(laid, i) for i in readers)
 
 
 @contextmanager
 def empty_parameters() -> Iterator[None]:
-    """Keep parameters, within, without data from the moment that a module gets them."""
+    """Strip, within, parameters of their data the moment that a module gets them."""
     register = nn.Module.register_parameter
 
     def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -314,7 +309,7 @@ def empty_parameters() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep other people's code, within, from warning, from printing among our figures, and from asking anybody."""
+    """Silence other people's code, within: it neither warns nor prints nor reads stdin."""
     before = sys.stdin
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), open(os.devnull) as sys.stdin:
         warnings.simplefilter("ignore")
@@ -326,8 +321,8 @@ def quiet() -> Iterator[None]:
         raise Ended
 
 
-def _way_out(module: nn.Module, into: str, others: Mapping[str, Any]) -> str:
-    """Say what to try with a module whose forward fails on an image, and on what it was given beside it."""
+def _way_out(module: nn.Module, into: str, others: Mapping[str, object]) -> str:
+    """Suggest what to try with a module whose forward fails on an image and its `others` inputs."""
     needed = [
         name
         for name, one in parameters_of(module.forward).items()

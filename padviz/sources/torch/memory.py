@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch._C import DisableTorchFunction, _functorch, _has_storage, _storage_id  # type: ignore[attr-defined]
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from padviz.sources.torch.arguments import op_of, tensors_in
+from padviz.sources.torch.arguments import Args, Kwargs, op_of, tensors_in
 from padviz.sources.torch.data import constants_of
 from padviz.sources.tracing.arranging import Map
 
@@ -31,7 +32,7 @@ class Held:
     """What a tensor holds: a map, or a constant that is a part of another or a copy of it without data."""
 
     value: Map | None = None
-    part: tuple[Tensor, Any] | None = None  # the whole, and its index there
+    part: tuple[Tensor, object] | None = None  # the whole, and its index there
     copy_of: Tensor | None = None
 
 
@@ -69,7 +70,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.add(tensor, unread=True)
 
     def of(self, tensor: Tensor) -> Storage:
-        """Find the memory of a tensor; what nobody saw being made, as by another thread, counts as made of the image.
+        """Return the memory of a tensor; what nobody saw being made, as by another thread, counts as made of the image.
 
         What has data was made of no image, unless one was written to it.
         """
@@ -78,7 +79,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return Storage(IMAGE if tensor.is_meta and tensor not in EARLIER else NONE)
 
     def add(self, tensor: Tensor, layers: Layers = NONE, unread: bool = False) -> None:
-        """Remember that the memory of a tensor was made of these layers, too."""
+        """Record that the memory of a tensor was made of these layers, too."""
         if (tensor.is_meta or layers or unread) and (at := place(tensor)):
             storage = self.storages.setdefault(at, Storage())
             storage.tensors.append(tensor)
@@ -86,12 +87,12 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.unread |= unread
 
     def value(self, tensor: object) -> Map | None:
-        """Look up the map that a tensor holds; None for a constant."""
+        """Return the map that a tensor holds; None for a constant."""
         held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
         return held.value if held else None
 
     def learn(self, tensor: Tensor, value: Map) -> None:
-        """Remember the map that a tensor holds."""
+        """Record the map that a tensor holds."""
         if not (storage := self.of(tensor)).followed:
             storage.layers, storage.unread = NONE, False
         self.add(tensor, frozenset({value.at}))
@@ -114,7 +115,9 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # else PyTorch loads its compiler, for seconds
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> object:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         with DisableTorchFunction():
@@ -128,7 +131,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self.written.add(self.of(tensor))
         return out
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         for storage in self.storages.values():
             if not storage.layers:
@@ -136,13 +139,13 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def place(tensor: Tensor) -> int:
-    """Tell the memory of tensors apart, by a number; what torch.func wraps has the memory inside, some have none: 0."""
+    """Return a number for the memory of a tensor; what torch.func wraps has the memory inside, some have none: 0."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return _storage_id(tensor) if _has_storage(tensor) else 0
 
 
-def _written(schema: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
+def _written(schema: Any, args: Args, kwargs: Kwargs) -> Iterator[Tensor]:
     """Yield the tensors that a call writes to in place."""
-    given = {argument.name: value for argument, value in zip(schema.arguments, args, strict=False)} | kwargs
+    given = {**{argument.name: value for argument, value in zip(schema.arguments, args, strict=False)}, **kwargs}
     yield from tensors_in([given.get(argument.name) for argument in schema.arguments if argument.is_write])

@@ -1,4 +1,4 @@
-"""A PyTorch forward on tensors without data, call by call: what each call does to the maps that it reads."""
+"""A PyTorch forward on tensors without data, followed call by call into a trace."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
-from padviz.sources.torch.arguments import Refused, hollow, op_of, recurrent, tensors_in, without_data
+from padviz.sources.torch.arguments import (
+    Args,
+    Function,
+    Kwargs,
+    Refused,
+    hollow,
+    op_of,
+    recurrent,
+    tensors_in,
+    without_data,
+)
 from padviz.sources.torch.call import Call, Modules
-from padviz.sources.torch.data import MOVERS, NEW, READS, found, made, with_numbers
+from padviz.sources.torch.data import MOVERS, NEW, READS, found, run, with_numbers
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import plain, shape_of
@@ -46,14 +56,14 @@ class Stopped(BaseException):
 class Tracer(TorchFunctionMode):
     """While active, follows every call of a PyTorch function into the trace."""
 
-    def __init__(self, trace: Trace, root: nn.Module, lower: Callable[[Call, Any, Any], Result]) -> None:
+    def __init__(self, trace: Trace, root: nn.Module, lower: Callable[[Call, Args, Kwargs], Result]) -> None:
         super().__init__()
         self.arranger = Arranger(trace, block=".block.")
         self.lower = lower
-        self.modules = Modules(root, self._left)
+        self.modules = Modules(root, self._check_scripted)
         self.memory = Memory(root)
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None) -> Any:
         op, kwargs = op_of(func), kwargs or {}
         if op == "copy" and (held := self.memory.held.get(args[0])) and held.part:
             whole, index = held.part  # a part of a constant is written to by its place in the whole
@@ -78,7 +88,7 @@ class Tracer(TorchFunctionMode):
         except Exception as error:
             raise Stopped(error) from None
 
-    def _without_data(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _without_data(self, func: Function, args: Args, kwargs: Kwargs) -> object:
         """Call a function on copies without data; what it writes to a copy is written back."""
         memory, copies = self.memory, dict[Tensor, Tensor]()
 
@@ -100,8 +110,8 @@ class Tracer(TorchFunctionMode):
                     memory.learn(tensor, value)
         return out
 
-    def _run(self, func: Any, op: str, args: Any, kwargs: Any) -> tuple[Any, bool]:
-        """Make what a call returns, and tell whether its shape is a matter of values."""
+    def _run(self, func: Function, op: str, args: Args, kwargs: Kwargs) -> tuple[object, bool]:
+        """Return what a call returns, and whether its shape depends on values."""
         if op in ALIKE and args and self.memory.value(args[0]):  # PyTorch works long on shapes that are known
             return torch.empty_like(args[0]), False
         if (returned := recurrent(op, args)) is not None:
@@ -109,7 +119,7 @@ class Tracer(TorchFunctionMode):
         if (one := found(op, args, kwargs)) is not None:
             return one, True
         try:
-            return made(func, op, args, kwargs), False
+            return run(func, op, args, kwargs), False
         except RuntimeError as error:
             if "Invalid channel dimensions" not in str(error):  # of tensors without data PyTorch says no more
                 raise
@@ -118,9 +128,9 @@ class Tracer(TorchFunctionMode):
             raise RuntimeError(f"a convolution of weight {shape} is given {given.shape[1]} channels") from None
 
     def _follow(
-        self, op: str, args: Any, kwargs: Any, out: Any, by_value: bool, unseen: Sequence[tuple[Tensor, Layers]]
-    ) -> Any:
-        """Lay the layers of a call, and keep account of what it returned or wrote to."""
+        self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool, unseen: Sequence[tuple[Tensor, Layers]]
+    ) -> object:
+        """Lay the layers of a call, and record what it returned or wrote to."""
         changed = args[0] if op == "setitem" else out
         changes = tensors_in(changed) if isinstance(changed, Tensor | tuple | list) else []
         apart: list[Tensor] = []
@@ -135,13 +145,23 @@ class Tracer(TorchFunctionMode):
                 elif by_value:
                     raise Refused(f"{op} {WEIGHTS}")
                 elif op == "getitem":
-                    self.memory.hold(changed).part = args
+                    self.memory.hold(changes[0]).part = args[0], args[1]
         for storage in self.memory.written - {self.memory.of(tensor) for tensor in tensors_in(changed)}:
             self.memory.forget(storage, op)  # it was written to by a call that does not return it
-        return self._moved_out(out, apart) if apart else out
+
+        def moved_out(out: Any) -> Any:
+            """Move constants that lie in the memory of a map out of it."""
+            if isinstance(out, tuple | list):
+                return type(out)(map(moved_out, out))
+            if not any(out is tensor for tensor in apart):
+                return out
+            self.memory.add(own := hollow(out), unread=True)
+            return own
+
+        return moved_out(out) if apart else out
 
     def _keep(self, call: Call, result: Result) -> list[Tensor]:
-        """Remember what a call made; return the constants among it, which may lie in the memory of a map."""
+        """Record what a call made; return the constants among it, which may lie in the memory of a map."""
         memory, apart = self.memory, []
         results = result if isinstance(result, Sequence) else [result] * len(tensors_in(call.out))
         for tensor, value in zip(tensors_in(call.out), results, strict=True):
@@ -151,24 +171,19 @@ class Tracer(TorchFunctionMode):
                 if call.op not in CONSTANTS:
                     apart.append(tensor)
                 continue
-            value = _checked(call, value, tensor)
+            shape = [*tensor.shape]
+            if call.trace.pooled[value.at]:
+                value = replace(value, dims=tuple(map(plain, shape)))
+            elif value.dims is not None and shape_of(value.dims) != shape:
+                value = call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
             kind = call.trace.layers[value.at].kind
             if before and (before.at != value.at or kind == "unknown" or call.op in ("fill", "zero")):
                 memory.forget(memory.of(tensor), call.op, tensor)
             memory.learn(tensor, value)
         return apart
 
-    def _moved_out(self, out: Any, apart: Sequence[Tensor]) -> Any:
-        """Give constants that lie in the memory of a map one of their own."""
-        if isinstance(out, tuple | list):
-            return type(out)(self._moved_out(one, apart) for one in out)
-        if not any(out is tensor for tensor in apart):
-            return out
-        self.memory.add(own := hollow(out), unread=True)
-        return own
-
     def numbers(self, tensor: Tensor) -> Tensor | None:
-        """Look up the data of a constant; None for one that is made of weights."""
+        """Return the data of a constant; None for one that is made of weights."""
         held = self.memory.held.get(tensor)
         tensor = tensor if held is None or held.copy_of is None else held.copy_of
         unread = self.memory.of(tensor).unread
@@ -179,9 +194,9 @@ class Tracer(TorchFunctionMode):
         return tensor
 
     def _read(self, op: str, tensor: Tensor) -> None:
-        """Take account of plain numbers that are made of a tensor.
+        """Check that plain numbers may be made of a tensor; those of a map end the forward.
 
-        The values of a map end the forward. The map is a head if all convolutions have run.
+        The map is a head if all convolutions have run.
         """
         storage = self.memory.of(tensor)
         if not self.memory.value(tensor) and not storage.layers:
@@ -208,27 +223,27 @@ class Tracer(TorchFunctionMode):
         """Whether the module that runs is scripted."""
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
-    def call(self, op: str, args: Any, out: Any) -> Call:
-        """Make a call within the module that runs."""
+    def call(self, op: str, args: object, out: object) -> Call:
+        """Return a call within the module that runs."""
         return Call(self.arranger, self.modules, self.memory, self.numbers, op, args, out)
 
-    def outputs(self, out: Any) -> list[Map]:
+    def outputs(self, out: object) -> list[Map]:
         """List the maps that a forward returns, and what was made of them out of sight."""
         self._learn_unseen("output", out)
         return [value for tensor in tensors_in(out) if (value := self.memory.value(tensor))]
 
-    def _unseen(self, read: Any) -> Iterator[tuple[Tensor, Layers]]:
+    def _unseen(self, read: object) -> Iterator[tuple[Tensor, Layers]]:
         """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
         for tensor in tensors_in(read):
             if not self.memory.value(tensor) and (layers := self.memory.of(tensor).layers):
                 yield tensor, layers
 
-    def _learn_unseen(self, op: str, read: Any) -> None:
+    def _learn_unseen(self, op: str, read: object) -> None:
         for tensor, layers in [*self._unseen(read)]:
             self.memory.learn(tensor, self._made_unseen(op, tensor, layers))
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
-        """Make a value that is an error once a target depends on it; what is made of vectors alone is one."""
+        """Return a value that is an error once a target depends on it; what is made of vectors alone is one."""
         trace, inputs = self.arranger.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
@@ -237,18 +252,8 @@ class Tracer(TorchFunctionMode):
         what = self.memory.of(tensor).why or f"{op} {OUT_OF_SIGHT}"
         return Map(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
 
-    def _left(self, module: nn.Module, args: Any, output: Any) -> None:
-        """Refuse what a scripted module made of maps."""
+    def _check_scripted(self, module: nn.Module, args: object, output: object) -> None:
+        """Reject what a scripted module made of maps."""
         if isinstance(module, torch.jit.ScriptModule) and (call := self.call("", args, output)).spatial:
             for tensor in tensors_in(output):
                 self.memory.learn(tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))
-
-
-def _checked(call: Call, value: Map, tensor: Tensor) -> Map:
-    """Give the value the shape of its tensor, which what is known of a map must agree with."""
-    shape = [*tensor.shape]
-    if call.trace.pooled[value.at]:
-        return replace(value, dims=tuple(map(plain, shape)))
-    if value.dims is not None and shape_of(value.dims) != shape:
-        return call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
-    return value

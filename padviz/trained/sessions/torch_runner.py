@@ -19,7 +19,7 @@ from padviz.errors import DescriptionError, OptionError, nearest, printable
 from padviz.network.network import Size, in_words
 from padviz.sources.torch.arguments import tensors_in
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.load import called, line_of
+from padviz.sources.torch.load import line_of, run_foreign
 from padviz.trained.sessions.running import (
     LINES,
     Images,
@@ -113,7 +113,7 @@ class TorchRunner:
             what = f"its forward fails on {in_words(images.shape)}: {line_of(error)}"
             return DescriptionError(what, where=self.where, hint="try another `size`")
 
-        return called(forward, failed)
+        return run_foreign(forward, failed)
 
 
 class _AllRan(BaseException):

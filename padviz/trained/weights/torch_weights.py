@@ -20,7 +20,16 @@ from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size, in_words
 from padviz.sources import WEIGHTS
 from padviz.sources.torch.arguments import op_of
-from padviz.sources.torch.load import call_factory, channels_of, copied, named, network_of, parameters_of, quiet, trace
+from padviz.sources.torch.load import (
+    call_factory,
+    channels_of,
+    copy_module,
+    network_of,
+    parameters_of,
+    quiet,
+    resolve,
+    trace,
+)
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.weights.trained_network import Kernel, Trained, TrainedOn, Unread, Unrun, as_kernel, infer_images
@@ -40,13 +49,14 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
     if isinstance(source, str):
-        module = named(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
+        module = resolve(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
     elif weights is not None and not from_file:
         raise _not_a_file(weights)
     else:
         module = source
     network = network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
-    module = copied(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
+    assert isinstance(module, nn.Module)  # network_of rejects all else
+    module = copy_module(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
