@@ -210,5 +210,5 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
         rows, cols = (Window(1, padding=(-before, -after)) for before, after in near)
         layers.append(Layer(f"{name}.cropped", "crop", (network.index[name],), (rows, cols)))
         edits.append(f"{name}: y[..., {top or ''}:{-bottom or ''}, {left or ''}:{-right or ''}]")
-    cut = network.here(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
+    cut = network.at_own_size(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))

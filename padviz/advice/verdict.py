@@ -21,7 +21,7 @@ from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import Network, Size, notes_on
 from padviz.network.rewrites import check_image, circular_axes
-from padviz.network.targets import names_of, returned, upto, weighing
+from padviz.network.targets import head_weighting, output_layers, target_names, upto
 
 DRAWN = 3  # remedies in a picture
 
@@ -146,8 +146,8 @@ def examine(
     """
     check_image(network)
     network, pixels = network.at(size), network.pixels(size)
-    heads, targets = weighing(heads, layer, network), names_of(layer, network)
-    ends, network = upto(network, returned(layer, network)), upto(network, targets)
+    heads, targets = head_weighting(heads, layer, network), target_names(layer, network)
+    ends, network = upto(network, output_layers(layer, network)), upto(network, targets)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = map_outcome(today, counts)
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)

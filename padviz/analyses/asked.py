@@ -35,7 +35,7 @@ def asked(
     >>> network.layers[-1].name, network.layers[-1].ops[0].mode, network.title
     ('features.3', 'reflect', 'VGG-11 up to features.3, reflect padding')
     """
-    from padviz.network.rewrites import as_asked, with_same
+    from padviz.network.rewrites import cut_and_pad, with_same
 
     loaded, pixels = load_at(network, size)
-    return as_asked(with_same(loaded) if same else loaded, names(layer), padding), pixels
+    return cut_and_pad(with_same(loaded) if same else loaded, names(layer), padding), pixels

@@ -21,7 +21,7 @@ from padviz.analyses.usage import fairness
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network, Size, in_words
-from padviz.network.rewrites import as_asked, with_same
+from padviz.network.rewrites import cut_and_pad, with_same
 from padviz.progress import Progress
 from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table
 from padviz.reports.tables import by_axis, pixels, some_names
@@ -410,7 +410,7 @@ def _plain(outcome: Outcome) -> str:
 
 
 def _failed(network: Network, size: Size, error: SizeError, asked: Mapping[str, Any]) -> Failed:
-    as_it_runs = as_asked(with_same(network) if asked.get("same") else network, (), asked.get("padding"))
+    as_it_runs = cut_and_pad(with_same(network) if asked.get("same") else network, (), asked.get("padding"))
     return Failed(network.name, as_it_runs.title, size, f"cannot run: {error.where}: {error.what}")
 
 

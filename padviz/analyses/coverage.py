@@ -103,10 +103,10 @@ def coverage(
     """
     from padviz.counting.count import coverages
     from padviz.figures.maps import heatmap, panels
-    from padviz.network.targets import names_of
+    from padviz.network.targets import target_names
 
     wanted, pixels = asked(network, size, same=same)
-    maps = coverages(wanted, pixels, padding, names_of(names(layer) or None, wanted), pooling, engine=engine)
+    maps = coverages(wanted, pixels, padding, target_names(names(layer) or None, wanted), pooling, engine=engine)
     report = partial(report_of, maps)
     if len(maps) > 1:
         return StripResult.made_of(None, maps, report, partial(panels.strip, maps), pictured=True)

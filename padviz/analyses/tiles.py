@@ -102,11 +102,11 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].lattice
     (9, 94, 16)
     """
-    from padviz.network.targets import returned, upto
+    from padviz.network.targets import output_layers, upto
 
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
         whole, image = asked(network, size, padding, same)
-    kept = upto(whole, returned(layer, whole))
+    kept = upto(whole, output_layers(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
     return TilesResult.made_of(plan, plan, partial(_report, plan), partial(_draw, plan))
@@ -151,10 +151,10 @@ def chunks(
     >>> found.read, found.again, found.look_ahead, found.heads[0].drop_first
     (68, 4, 2, 2)
     """
-    from padviz.network.targets import returned, upto
+    from padviz.network.targets import output_layers, upto
 
     whole, samples = asked(network, size, padding)
-    kept = replace(upto(whole, returned(layer, whole)), size=samples)
+    kept = replace(upto(whole, output_layers(layer, whole)), size=samples)
     return chunks_of(kept, chunk, globals_of(kept) if ignore_norms else frozenset())
 
 
@@ -215,13 +215,13 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
-    from padviz.network.targets import returned, upto
+    from padviz.network.targets import output_layers, upto
     from padviz.trained.sessions.runners import channels_read, head_maps
     from padviz.trained.weights.reading import as_trained
 
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
-    kept = upto(trained.network, returned(layer, trained.network))
+    kept = upto(trained.network, output_layers(layer, trained.network))
     without = globals_of(kept) if ignore_norms else frozenset()
     *better, run = head_maps(trained, kept)
     for maps in better:

@@ -21,7 +21,7 @@ from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
-from padviz.network.targets import PART, names_of
+from padviz.network.targets import PART, target_names
 from padviz.reports.documents import flat, picked, plain
 from padviz.reports.facts import ledger_facts
 from padviz.reports.report import POOL, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns, kind
@@ -303,7 +303,7 @@ def grid(network: Network, size: Size) -> list[str]:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
         return []
-    names = [] if all(circular_axes(network)) else [name for name in names_of(None, network) if name in rows]
+    names = [] if all(circular_axes(network)) else [name for name in target_names(None, network) if name in rows]
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
     off = any(offset for name in names[-1:] for offset in rows[name].offsets)

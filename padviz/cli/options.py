@@ -167,8 +167,8 @@ def say_kept() -> None:
 
 def say_heads(network: Network, layers: object, heads: str | None) -> None:
     """Say on stderr which last maps count, and how, where nothing names them."""
-    from padviz.network.targets import last_maps, weighing
+    from padviz.network.targets import head_weighting, last_maps
 
-    if heads is None and weighing(heads, layers or None, network) == "share":
+    if heads is None and head_weighting(heads, layers or None, network) == "share":
         last = f"{network.name}: its last maps {', '.join(last_maps(network))}"
         say_once(f"{last} have the same weight; `heads` sum adds them, `layer` names some")

@@ -60,7 +60,7 @@ def command(
     from padviz.cutting.plan import globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
     from padviz.figures.canvas import save
     from padviz.figures.windows import tiles as figures
-    from padviz.network.targets import returned, upto
+    from padviz.network.targets import output_layers, upto
     from padviz.sources import load
 
     if not (size and tile):
@@ -72,7 +72,7 @@ def command(
     with padded_to_fit(partial(load, model, None, options.reading()), size):
         trained = options.read_trained(model, size, weights) if verify else None
         whole = trained.network if trained else asked_for(options.loaded(model, size), size, padding, same)[0]
-    network, image = upto(whole, returned(layers or None, whole)), whole.pixels(size)
+    network, image = upto(whole, output_layers(layers or None, whole)), whole.pixels(size)
     without = globals_of(network) if ignore_norms else frozenset()
     plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
     contexts = plan.contexts if plan else contexts_of(network, image, without)

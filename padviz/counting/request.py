@@ -12,7 +12,7 @@ from padviz.errors import OptionError
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import as_map, canonical, with_mean_pooling, with_padding
 from padviz.network.sizes import resolve_each, sizes_of_each
-from padviz.network.targets import names_of, upto, weighing
+from padviz.network.targets import head_weighting, target_names, upto
 
 
 class Request(NamedTuple):
@@ -64,10 +64,10 @@ def prepare_request(
         raise OptionError(f"engine {engine!r} is not known", option="engine", hint="use auto, numpy or numba")
     if pooling not in ("count", "mean"):
         raise OptionError(f"pooling {pooling!r} is not known", option="pooling", hint="use count or mean")
-    shares = weighing(heads, layer, network) == "share"
+    shares = head_weighting(heads, layer, network) == "share"
     padding = canonical(padding)
     network, pixels = network.at(size), network.pixels(size)
-    targets = names_of(layer, network)
+    targets = target_names(layer, network)
     pruned = upto(network, targets)
     walked = as_map(with_padding(pruned, padding))
     pixels = pixels if len(pixels) == 2 else (1, *pixels)

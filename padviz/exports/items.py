@@ -162,7 +162,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         raise OptionError(what, option=given[0], hint="leave it out, or ask for responses")
     networks = {model: _at_first(find, model, sizes) for model in maps.models}
     for name in maps.layers:
-        if not any(network.alias(name) in network.index for network in networks.values()):
+        if not any(network.own_name(name) in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)
     for (model, network), what in product(networks.items(), kinds):
         counted = what in ("usage", "coverage")

@@ -24,7 +24,7 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
     return positions
 
 
-def only(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
+def keep_layers(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
     """Keep the layers at those positions, which must not depend on others, and renumber their inputs."""
     position = {old: new for new, old in enumerate(kept)}
 

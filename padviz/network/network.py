@@ -96,7 +96,7 @@ class Network:
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     def __getstate__(self) -> dict[str, object]:
-        return vars(self.here())  # a module stays behind
+        return vars(self.at_own_size())  # a module stays behind
 
     def pixels(self, size: int | Sequence[int] | None) -> Size:
         """Return a size on each axis; by default the network's own."""
@@ -125,11 +125,11 @@ class Network:
                 raise SizeError(what, where=self.name, hint=f"use `size` {own}, or convert the network at that size")
         return self
 
-    def here(self, **changes: Any) -> Network:
+    def at_own_size(self, **changes: Any) -> Network:
         """Return a changed copy that is valid at its own size only, and is not read at others."""
         return replace(self, again=self.again and partial(_reject, self.name, self.size), **changes)
 
-    def then(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
+    def reread_with(self, rewrite: Callable[[Network], Network]) -> Callable[[Size], Network] | None:
         """Return an `again` that reads the network at another size and rewrites it there."""
         again = self.again
         return None if again is None else lambda size: rewrite(again(size))
@@ -163,7 +163,7 @@ class Network:
         """Names of the gates; paths leave their global vectors out."""
         return tuple(layer.name for layer in self.layers if layer.kind == "gate")
 
-    def alias(self, name: str) -> str:
+    def own_name(self, name: str) -> str:
         """Return the layer's own name for the name of its output tensor; any other name unchanged."""
         return name if name in self.index else self.aliases.get(name, name)
 
@@ -176,7 +176,7 @@ class Network:
             With the nearest names, if there is none; with the reason, if it was skipped.
         """
         try:
-            return self.layers[self.index[self.alias(name)]]
+            return self.layers[self.index[self.own_name(name)]]
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None

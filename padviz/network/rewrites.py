@@ -12,7 +12,7 @@ from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
-from padviz.network.targets import cut
+from padviz.network.targets import cut_after
 
 AXIS_BY_AXIS = "uneven, sizes, layers and tiles answer axis by axis"
 ELSEWHERE = {  # other libraries' names of schemes
@@ -80,25 +80,25 @@ def with_padding(network: Network, padding: str | None) -> Network:
     return network if padding is None else _repadded(network, padding)
 
 
-def as_asked(network: Network, layers: tuple[str, ...], padding: str | None) -> Network:
+def cut_and_pad(network: Network, layers: tuple[str, ...], padding: str | None) -> Network:
     """Cut a network after some layers and change its padding; its title says both.
 
     >>> import padviz
-    >>> as_asked(padviz.load("vgg11"), ("features.3",), "reflect").title
+    >>> cut_and_pad(padviz.load("vgg11"), ("features.3",), "reflect").title
     'VGG-11 up to features.3, reflect padding'
     """
-    part = cut(network, layers)
+    part = cut_after(network, layers)
     if padding is None:
         return part
     title = f"{part.title}, {padding_in_words(padding, 'padding')}"
-    again = network.then(lambda other: as_asked(other, layers, padding))
+    again = network.reread_with(lambda other: cut_and_pad(other, layers, padding))
     return replace(with_padding(part, padding), title=title, again=again)
 
 
 @lru_cache(64)
 def _repadded(network: Network, padding: str) -> Network:
-    again = network.then(lambda other: _repadded(other, padding))
-    network, schemes = with_pads_joined(network), schemes_of(padding, len(network.axes))
+    again = network.reread_with(lambda other: _repadded(other, padding))
+    network, schemes = with_pads_merged(network), schemes_of(padding, len(network.axes))
     for layer in network.layers:
         padded = zip(layer.ops, schemes, strict=True)
         partial = any(s == "partial" and isinstance(op, Window) and op.padding != (0, 0) for op, s in padded)
@@ -163,7 +163,7 @@ def padding_in_names(padding: str | None) -> str | None:
     return padding and padding.replace("/", "+")
 
 
-def with_pads_joined(network: Network) -> Network:
+def with_pads_merged(network: Network) -> Network:
     """Merge each `pad` layer into the convolutions that follow it, where that changes nothing.
 
     A pad stays if another layer reads it too, or if the convolution pads the same axis in another mode. Of several pads
@@ -177,16 +177,16 @@ def with_pads_joined(network: Network) -> Network:
         readers = [i for i, layer in enumerate(layers) if i not in done and (at in layer.inputs or layer.like == at)]
         if any(layers[i].kind != "conv" for i in readers):
             continue
-        joined = [joined_to(pad, layers[i]) for i in readers]
-        if all(joined) and all(same_mode(pad, layers[i]) for i in readers):
+        joined = [merge_pad(pad, layers[i]) for i in readers]
+        if all(joined) and all(can_merge(pad, layers[i]) for i in readers):
             layers[at] = replace(pad, kind="identity", ops=(None,) * len(pad.ops))
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
                 layers[i] = layer or layers[i]
-    return replace(network, layers=tuple(layers), again=network.then(with_pads_joined)) if done else network
+    return replace(network, layers=tuple(layers), again=network.reread_with(with_pads_merged)) if done else network
 
 
-def joined_to(pad: Layer, reader: Layer) -> Layer | None:
+def merge_pad(pad: Layer, reader: Layer) -> Layer | None:
     """Merge a pad into the window that follows it; None where their rows do not simply add up."""
     ops = []
     for rows, window in zip(pad.ops, reader.ops, strict=True):
@@ -203,7 +203,7 @@ def joined_to(pad: Layer, reader: Layer) -> Layer | None:
 def with_pads_before(network: Network, layer: Layer) -> Layer:
     """Merge the `pad` layers before a window into it: Keras writes them separately."""
     before = network.layers[layer.inputs[0]]
-    while before.kind == "pad" and (joined := joined_to(before, layer)):
+    while before.kind == "pad" and (joined := merge_pad(before, layer)):
         layer, before = joined, network.layers[joined.inputs[0]]
     return layer
 
@@ -232,7 +232,7 @@ def circular_axes(network: Network) -> tuple[bool, ...]:
     return tuple(circular)
 
 
-def same_mode(pad: Layer, reader: Layer) -> bool:
+def can_merge(pad: Layer, reader: Layer) -> bool:
     """Whether a pad can be merged into a window without a change of values: only one pads, or both pad zeros."""
     pairs = zip(pad.ops, reader.ops, strict=True)
     return all(
@@ -260,7 +260,7 @@ def with_zeros(network: Network) -> Network:
     True
     """
     layers = tuple(_map_windows(layer, _zeros) for layer in network.layers)
-    return _known_by_layers(network.name, layers, network.targets, len(network.axes))
+    return _shared_network(network.name, layers, network.targets, len(network.axes))
 
 
 @lru_cache(CACHED)
@@ -269,7 +269,7 @@ def _zeros(window: Window) -> Window:
 
 
 @lru_cache(64)
-def _known_by_layers(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
+def _shared_network(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
     """Return one network for all with the same layers, so that caches hit."""
     return Network(name, layers, targets, size=(1,) * axes)
 
@@ -285,7 +285,7 @@ def with_mean_pooling(network: Network) -> Network:
         replace(layer, ops=tuple(map(averaged, layer.ops))) if layer.kind in POOLS or layer.kind == "resize" else layer
         for layer in network.layers
     )
-    return replace(network, layers=layers, again=network.then(with_mean_pooling))
+    return replace(network, layers=layers, again=network.reread_with(with_mean_pooling))
 
 
 @lru_cache(64)
@@ -301,7 +301,7 @@ def with_same(network: Network) -> Network:
         return window if window.padding == (0, 0) else replace(window, padding="same_upper")
 
     layers = tuple(_map_windows(layer, convention) if layer.kind in WINDOWS else layer for layer in network.layers)
-    return replace(network, layers=layers, again=network.then(with_same))
+    return replace(network, layers=layers, again=network.reread_with(with_same))
 
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew

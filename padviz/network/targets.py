@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from padviz.errors import OptionError, shortly
-from padviz.network.graph import ancestors, only
+from padviz.network.graph import ancestors, keep_layers
 from padviz.network.network import Network
 
 PART = " up to "  # in the title of a network that was cut
@@ -20,21 +20,21 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that caches still apply
-    again = network.then(lambda other: upto(other, targets))
-    part = only(network.layers, sorted(wanted))
+    again = network.reread_with(lambda other: upto(other, targets))
+    part = keep_layers(network.layers, sorted(wanted))
     return replace(network, layers=part, targets=names, again=again, before_pools=network.pool_pads)
 
 
-def cut(network: Network, layers: tuple[str, ...]) -> Network:
+def cut_after(network: Network, layers: tuple[str, ...]) -> Network:
     """Cut the network after some layers, and add them to its title; without layers, it stays whole."""
     if not layers:
         return network
     part = upto(network, layers)
     title = f"{network.title}{PART}{', '.join(part.targets)}"
-    return replace(part, title=title, again=network.then(lambda other: cut(other, layers)))
+    return replace(part, title=title, again=network.reread_with(lambda other: cut_after(other, layers)))
 
 
-def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+def target_names(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
     """Check the names of target layers; by default return the network's own targets, or all last maps.
 
     Raises
@@ -50,16 +50,16 @@ def names_of(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     return tuple(dict.fromkeys(network.find(name).name for name in names))
 
 
-def returned(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Return the targets of `names_of`, but by default replaced by the normalisations over all positions behind them.
+def output_layers(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
+    """Return the targets, but by default replaced by the normalisations over all positions behind them.
 
     >>> import padviz
     >>> from torch import nn
     >>> network = padviz.load(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8)))
-    >>> names_of(None, network), returned(None, network)
+    >>> target_names(None, network), output_layers(None, network)
     (('0',), ('1',))
     """
-    names = names_of(layers, network)
+    names = target_names(layers, network)
     if layers is not None:
         return names
     behind: dict[str, list[str]] = {name: [] for name in names}
@@ -72,11 +72,11 @@ def returned(layers: str | Iterable[str] | None, network: Network) -> tuple[str,
     return tuple(end for name, ends in behind.items() for end in ends or [name])
 
 
-def weighing(heads: str | None, layers: object, network: Network) -> str:
+def head_weighting(heads: str | None, layers: object, network: Network) -> str:
     """Return the weighting of heads: by default "share" for several last maps, "sum" for targets that are named.
 
     >>> import padviz
-    >>> weighing(None, None, padviz.load("vgg11")), weighing("share", None, padviz.load("ssd300_vgg16"))
+    >>> head_weighting(None, None, padviz.load("vgg11")), head_weighting("share", None, padviz.load("ssd300_vgg16"))
     ('sum', 'share')
     """
     if heads not in (None, "sum", "share"):

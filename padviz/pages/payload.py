@@ -11,7 +11,7 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import with_padding
-from padviz.network.targets import weighing
+from padviz.network.targets import head_weighting
 from padviz.pages.facts import Facts, audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
 from padviz.version import SCHEMAS
@@ -66,7 +66,7 @@ def payload(
         "windows": window_facts(),
         "paddings": names,
         "base": base,
-        "heads": weighing(heads, layer, first),
+        "heads": head_weighting(heads, layer, first),
         "maps": shown,
         "audits": [_with_shared_maps(_facts_or_reason(audit), shown, names) for audit in audits],
         "planes": shelf.planes,

@@ -9,7 +9,7 @@ from padviz.geometry.balance.case import Case, limits, with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_pads_joined
+from padviz.network.rewrites import with_pads_merged
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
 from padviz.repadding.plan import LayerChange, RepadPlan
@@ -30,7 +30,7 @@ def plan_even(network: Network, size: Size) -> RepadPlan:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
         what = f"no convolution is uneven at {at}"
         raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
-    joined = Case(with_pads_joined(network), size)
+    joined = Case(with_pads_merged(network), size)
     remedied = with_even_pads(joined)
     if remedied and not remedied.case.uneven:
         return between(network, remedied.case.network, size)
@@ -54,7 +54,7 @@ def between(network: Network, changed: Network, size: Size) -> RepadPlan:
     >>> [(change.name, change.pooled) for change in plan.changes]
     [('conv1', True)]
     """
-    before, after = with_pads_joined(network), with_pads_joined(changed)
+    before, after = with_pads_merged(network), with_pads_merged(changed)
     sizes = [sizes_of(before, axis, n) for axis, n in enumerate(size)]
     changes = []
     for layer in before.layers[1:]:

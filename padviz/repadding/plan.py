@@ -10,7 +10,7 @@ from padviz.axis.padding_modes import MODES, fold, native
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_joined
+from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
 
@@ -102,7 +102,7 @@ def plan(
     check_image(network)
     padding = checked(padding)
     network, at = network.at(size), network.pixels(size)
-    joined = with_pads_joined(network)
+    joined = with_pads_merged(network)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
     selected = _selected(network, joined, layers, without)
     changes, left, unaffected = [], [], 0
@@ -196,7 +196,7 @@ def _changed(network: Network, changes: Iterable[LayerChange]) -> Network:
         else:
             pairs = zip(layer.ops, change.after.ops, strict=True)
             layers.append(replace(layer, ops=tuple(_with_mode(op, new) for op, new in pairs)))
-    return network.here(layers=tuple(layers))
+    return network.at_own_size(layers=tuple(layers))
 
 
 def _with_mode(op: Op | None, new: Op | None) -> Op | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 import padviz
-from padviz.network.targets import names_of
+from padviz.network.targets import target_names
 from padviz.nn import PaddedConv2d, SymmetricPad2d, padded
 from padviz.repadding.torch_module import padded_by
 from tests.sweeps import thirds
@@ -73,8 +73,8 @@ def law(module: nn.Module, scheme: str, size: tuple[int, int]) -> None:
     """The law of repadding, counted from the start: nothing of the plan is used."""
     declared = padviz.load(module, size=size)
     repadded = padviz.load(padviz.repad(module, scheme, size=size), size=size)
-    wanted = padviz.usage(declared, size, padding=scheme, layer=names_of(None, declared))
-    found = padviz.usage(repadded, size, layer=names_of(None, repadded))
+    wanted = padviz.usage(declared, size, padding=scheme, layer=target_names(None, declared))
+    found = padviz.usage(repadded, size, layer=target_names(None, repadded))
     if "partial" in scheme:  # floats, whose sums differ in the last bit where a core is counted
         assert np.allclose(wanted.counts, found.counts, rtol=1e-12, atol=0)
     else:

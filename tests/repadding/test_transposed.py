@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 import padviz
-from padviz.network.targets import names_of
+from padviz.network.targets import target_names
 from padviz.repadding.onnx.file import repad_file
 from tests.cli.test_cli import run
 from tests.onnx_by_hand import run_file
@@ -72,7 +72,9 @@ def test_a_file_turned_is_repadded_as_its_original_turned(name: str, tmp_path: P
         one, two = repad_file(path, scheme), repad_file(other, "/".join(scheme.split("/")[::-1]))
         assert one.changed == two.changed
         assert one.left == two.left == ()
-        maps = [padviz.usage(each.network, each.plan.size, layer=names_of(None, each.network)) for each in (one, two)]
+        maps = [
+            padviz.usage(each.network, each.plan.size, layer=target_names(None, each.network)) for each in (one, two)
+        ]
         wanted = padviz.usage(path, padding=scheme).counts
         near = 1e-12 if "partial" in scheme else 0  # floats, which are added in another order
         np.testing.assert_allclose(maps[0].counts, wanted, rtol=near)

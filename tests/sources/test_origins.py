@@ -12,7 +12,7 @@ from torch.nn import functional
 import padviz
 from padviz.axis.operations import Window
 from padviz.network.layer import Origin
-from padviz.network.rewrites import padded_windows, with_pads_before, with_pads_joined
+from padviz.network.rewrites import padded_windows, with_pads_before, with_pads_merged
 from tests.sources.test_onnx_ops import model_of, saved
 
 
@@ -37,7 +37,7 @@ def test_a_node_is_the_origin_of_its_layers(name: str, tmp_path: Path) -> None:
     network = padviz.load(saved(model_of(body, 13), tmp_path))
     assert origins(network) == {layer: Origin(node) for layer, node in expected.items()}
     if name == "padded":
-        assert with_pads_joined(network).find("y").origin == Origin("y", ("a",))
+        assert with_pads_merged(network).find("y").origin == Origin("y", ("a",))
         assert with_pads_before(network, network.find("y")).origin == Origin("y", ("a",))
 
 
@@ -58,7 +58,7 @@ class Padded(nn.Module):
 def test_a_pad_that_is_joined_to_a_convolution_is_named(pad: Callable[[Tensor], Tensor]) -> None:
     network = padviz.load(Padded(pad))
     assert origins(network) == {"pad": Origin("pad"), "conv": Origin("conv")}
-    assert with_pads_joined(network).find("conv").origin == Origin("conv", ("pad",))
+    assert with_pads_merged(network).find("conv").origin == Origin("conv", ("pad",))
 
 
 def test_a_pad_that_follows_the_size_becomes_the_convolutions_own() -> None:

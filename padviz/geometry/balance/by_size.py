@@ -11,7 +11,7 @@ from padviz.axis.operations import Window, placement
 from padviz.errors import PadvizError
 from padviz.geometry.ledger import axis_padding
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import circular_axes, padded_windows, with_pads_joined, with_same
+from padviz.network.rewrites import circular_axes, padded_windows, with_pads_merged, with_same
 from padviz.network.sizes import Flags, Sizes, at_many_sizes
 
 
@@ -35,7 +35,7 @@ def extrapolated(network: Network) -> Network:
     """
     ops = [op for layer in padded_windows(network) for op in layer.ops if isinstance(op, Window) and op.stride > 1]
     lopsided = any(not isinstance(op.padding, str) and op.padding[0] != op.padding[1] for op in ops)
-    return with_same(with_pads_joined(network)) if network.again and lopsided else network
+    return with_same(with_pads_merged(network)) if network.again and lopsided else network
 
 
 def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network | None:

@@ -79,7 +79,7 @@ def with_even_pads(today: Case) -> EvenPads | None:
             layers[at] = replace(layers[at], ops=ops)
     if not pads:
         return None
-    changed = Case(today.network.here(layers=tuple(layers)), today.size)
+    changed = Case(today.network.at_own_size(layers=tuple(layers)), today.size)
     return EvenPads(changed, pads) if len(changed.uneven) <= len(today.uneven) - len(pads) else None
 
 

@@ -49,7 +49,7 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
         place.append(len(layers))
         layers.append(layer)
     targets = tuple(layers[place[network.index[name]]].name for name in network.targets)
-    return network.here(layers=tuple(layers), targets=targets)
+    return network.at_own_size(layers=tuple(layers), targets=targets)
 
 
 def _movable(layer: Layer) -> bool:

@@ -16,8 +16,8 @@ from padviz.axis.operations import Op, Window, pads_at
 from padviz.counting.count import usage
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import Network, Size, as_size
-from padviz.network.rewrites import schemes_of, with_pads_joined
-from padviz.network.targets import names_of
+from padviz.network.rewrites import schemes_of, with_pads_merged
+from padviz.network.targets import target_names
 from padviz.repadding.plan import LeftAlone, RepadPlan, checked, plan
 from padviz.repadding.torch_module.calls import Override
 from padviz.repadding.torch_module.classes import base_of, set_override
@@ -188,7 +188,7 @@ def _apply(module: nn.Module, overrides: dict[str, Override]) -> None:
 
 def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
     """Yield the layers that do not pad as planned."""
-    joined = with_pads_joined(done)
+    joined = with_pads_merged(done)
     for change in planned.changes:
         if change.name in joined.index:
             ops = joined.layers[joined.index[change.name]].ops
@@ -210,7 +210,7 @@ def _check_law(planned: RepadPlan, done: Network, padding: str) -> None:
 
     Counts are integers, and equal; those of partial convolution are floats, and equal to 12 digits.
     """
-    maps = [usage(net, planned.size, layer=names_of(None, net)) for net in (planned.after, done)]
+    maps = [usage(net, planned.size, layer=target_names(None, net)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
     if not near and not same(maps[0], maps[1]):
         what = f"has another usage than with the requested padding, at {planned.size}"

@@ -12,7 +12,7 @@ from padviz.counting.count import coverage, usage
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
-from padviz.network.targets import weighing
+from padviz.network.targets import head_weighting
 from padviz.scoring.matching import match
 from padviz.scoring.rings.regions import (
     GRID,
@@ -236,7 +236,7 @@ def _recall_grid(scored: Scored) -> RecallGrid:
 
 def _under_objects(scored: Scored, rings: int, network: Network, size: Size) -> UnderObjects:
     """Look up a network's fair shares and its coverage where objects are, in images scaled to `size`."""
-    shares = _at_centres(scored, usage(network, size, heads=weighing(None, None, network)).share())
+    shares = _at_centres(scored, usage(network, size, heads=head_weighting(None, None, network)).share())
     padded = 1 - _at_centres(scored, coverage(network, size, layer=network.targets[-1]).share())
 
     def means(values: Floats) -> list[float | None]:

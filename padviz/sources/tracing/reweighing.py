@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padviz.axis.build import partial_weights
 from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
-from padviz.network.rewrites import joined_to, same_mode
+from padviz.network.rewrites import can_merge, merge_pad
 from padviz.sources.tracing.arranging import Map, Value
 from padviz.sources.tracing.axis_labels import Dims, axis_of, size_of
 from padviz.sources.tracing.trace import Trace
@@ -75,7 +75,7 @@ def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
     """List the convolution as it is, and with each pad before it as its own, as far as that changes nothing."""
     versions = [conv]
     before = trace.layers[conv.inputs[0]]
-    while before.kind == "pad" and same_mode(before, versions[-1]) and (joined := joined_to(before, versions[-1])):
+    while before.kind == "pad" and can_merge(before, versions[-1]) and (joined := merge_pad(before, versions[-1])):
         versions.append(joined)
         before = trace.layers[joined.inputs[0]]
     return versions

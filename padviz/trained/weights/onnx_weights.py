@@ -41,7 +41,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     for node in needed(model.graph):
         if op_of(node) not in (*CONVS, "ConvTranspose"):
             continue
-        names = network.alias(node.output[0]), title(node)
+        names = network.own_name(node.output[0]), title(node)
         layer = next((network.layers[network.index[name]] for name in names if name in network.index), None)
         if layer is None or layer.kind not in CONVOLUTIONS:
             continue
