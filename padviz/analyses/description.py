@@ -22,9 +22,9 @@ class Description(str):
 
     def save(self, path: str | Path) -> None:
         """Write it to a file, which is whole or not there at all."""
-        from padviz.files.atomic import aside
+        from padviz.files.atomic import atomic_path
 
-        with aside(Path(path)) as temporary:
+        with atomic_path(Path(path)) as temporary:
             temporary.write_text(f"{self.rstrip()}\n", encoding="utf-8")
 
     def _repr_html_(self) -> str:

@@ -121,10 +121,10 @@ class Result(Generic[Row]):
             counts: Any = self
             write_counts(counts, path)
         elif suffix in TEXTS:
-            from padviz.files.atomic import aside
+            from padviz.files.atomic import atomic_path
             from padviz.reports.rendering import to_text
 
-            with aside(path) as temporary:
+            with atomic_path(path) as temporary:
                 temporary.write_text(to_text(self._report, TEXTS[suffix]) + "\n", encoding="utf-8")
         elif suffix in PICTURES and self._shown.draw:
             from padviz.figures.canvas import drawing_options, save

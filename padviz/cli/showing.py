@@ -137,9 +137,9 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
     if path is None:
         click.echo(text)
         return
-    from padviz.files.atomic import aside
+    from padviz.files.atomic import atomic_path
 
-    with aside(checked_output(path, None, overwrite)) as temporary:
+    with atomic_path(checked_output(path, None, overwrite)) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ from padviz.exports.render import Rendered, rendered
 from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, save, write_thumbnail
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.maps.scales import scale_of, write_map_thumbnail
-from padviz.files.atomic import PREFIX, alone, staged, sweep
+from padviz.files.atomic import PREFIX, locked, remove_abandoned, temporary_folder
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts
 from padviz.version import __version__
@@ -109,7 +109,7 @@ def run(
                     except BrokenExecutor:
                         yield Outcome(item.name, "failed", KILLED)
     finally:
-        sweep(folder)  # the workers may have been ended
+        remove_abandoned(folder)  # the workers may have been ended
 
 
 @contextmanager
@@ -129,12 +129,12 @@ def _ctrl_c_held() -> Iterator[None]:
 def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
     """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
     try:
-        with staged(folder) as stage, drawing_options(*look.asked):
+        with temporary_folder(folder) as stage, drawing_options(*look.asked):
             rendering = rendered(item)
             files = _write(item, rendering, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}
             (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, _figures_of(rendering, look)))
-            with alone(folder):
+            with locked(folder):
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
         hidden = error.where.startswith(str(folder / PREFIX))  # nobody has heard of that folder
@@ -189,7 +189,7 @@ def _prepare(folder: Path) -> None:
     except OSError as error:
         where = str(error.filename or folder)
         raise OptionError(f"cannot be written ({error.strerror})", where=where, hint="name another folder") from None
-    sweep(folder)
+    remove_abandoned(folder)
 
 
 def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:

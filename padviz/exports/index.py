@@ -17,7 +17,7 @@ from padviz.exports.batch import Outcome
 from padviz.exports.cards import card
 from padviz.exports.items import Item
 from padviz.exports.record import Record, facts_of, records, result_of
-from padviz.files.atomic import alone, aside
+from padviz.files.atomic import atomic_path, locked
 from padviz.files.opened import opened
 from padviz.geometry.ledger import Ledger
 from padviz.pages.html import gallery, natural
@@ -66,13 +66,13 @@ def write_index(folder: Path, title: str, outcomes: Sequence[Outcome], items: Se
     errors = [dict(zip(keys, (*head, outcome.error), strict=True)) for head, outcome in zip(heads, failed, strict=True)]
     whole = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": errors}
     lost = [{**_head(*head), "error": outcome.error} for head, outcome in zip(heads, failed, strict=True)]
-    with alone(folder):  # of several exports at once, the last lists the items of all
+    with locked(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(records(folder), key=lambda record: natural(record.name))
         rows = [[row.get(key) for key in COLUMNS] for row in (*map(_row, listed), *lost)]
         page = gallery(title, [*map(card, listed)], {outcome.name: outcome.error for outcome in failed})
         texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), page
         for suffix, text in zip(SUFFIXES, texts, strict=True):
-            with aside(folder / f"index.{suffix}") as temporary:
+            with atomic_path(folder / f"index.{suffix}") as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
     return listed
 

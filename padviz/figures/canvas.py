@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, printable
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -124,7 +124,7 @@ def png(figure: Figure) -> bytes:
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as its suffix says: .png, .svg or .pdf."""
     picture = _rendered(figure, path.suffix.lower().removeprefix("."))
-    with aside(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
 
 
@@ -132,7 +132,7 @@ def write_thumbnail(picture: Path, path: Path, most: int) -> None:
     """Shrink a picture to a PNG file of at most `most` pixels a side."""
     from PIL import Image
 
-    with Image.open(picture) as opened, aside(path) as temporary:
+    with Image.open(picture) as opened, atomic_path(path) as temporary:
         opened.thumbnail((most, most))
         opened.save(temporary, "png")
 

@@ -22,7 +22,7 @@ NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path of the same name, and move it to `path` if the block succeeds.
 
     Raises
@@ -33,7 +33,7 @@ def aside(path: Path) -> Iterator[Path]:
     Examples
     --------
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with aside(Path(folder) / "counts.csv") as temporary:
+    ...     with atomic_path(Path(folder) / "counts.csv") as temporary:
     ...         written, is_aside = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
     ...     is_aside, os.listdir(folder)
     (True, ['counts.csv'])
@@ -41,8 +41,8 @@ def aside(path: Path) -> Iterator[Path]:
     try:
         if path.exists() and not path.is_file():
             raise OptionError("is not a file", where=str(path), hint="name another")
-        sweep(path.parent)
-        with staged(path.parent) as stage:
+        remove_abandoned(path.parent)
+        with temporary_folder(path.parent) as stage:
             yield stage / path.name
             os.replace(stage / path.name, path)
     except OSError as error:
@@ -51,7 +51,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def temporary_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder inside `folder` for files while they are written, and remove it in the end."""
     stage, descriptor = _marked(folder)
     try:
@@ -61,17 +61,17 @@ def staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove the folders that killed processes left in `folder`; links are never followed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in [entry for entry in entries if entry.name.startswith(PREFIX)]:
             if entry.is_dir(follow_symlinks=False):
                 with suppress(OSError):
-                    _remove_abandoned(folder / entry.name)
+                    _remove_stage(folder / entry.name)
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Lock `folder` among padviz's processes and threads, to move files that belong together.
 
     Raises
@@ -116,7 +116,7 @@ def _marked(folder: Path) -> tuple[Path, int]:
             os.close(descriptor)
 
 
-def _remove_abandoned(stage: Path) -> None:
+def _remove_stage(stage: Path) -> None:
     """Remove a folder whose mark belongs to a process that has ended, or that is empty.
 
     Raises

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, printable
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, stored_arrays
 
@@ -54,7 +54,7 @@ class Unfinished:
     def write(self) -> None:
         """Write the values."""
         if self.path is not None:
-            with aside(self.path) as temporary, open(temporary, "wb") as file:
+            with atomic_path(self.path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
 

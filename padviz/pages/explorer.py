@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.facts import WINDOWS, text
@@ -45,7 +45,7 @@ class Explorer:
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file, completely or not at all."""
-        with aside(Path(path)) as temporary:
+        with atomic_path(Path(path)) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:

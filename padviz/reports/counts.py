@@ -16,7 +16,7 @@ from padviz.counting.walking.tiling import positions
 from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 from padviz.files.opened import opened
 from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 
@@ -39,14 +39,14 @@ def write_counts(counts: CountMap, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         rows, cols = (tiling.index.astype(np.int32) for tiling in (counts.rows, counts.cols))
-        with aside(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, core=np.ascontiguousarray(_plain(counts.tally)), rows=rows, cols=cols)
         return
     height, width = counts.shape
     if height * width > MOST_WRITTEN:
         what = f"would hold {height} x {width} counts, one by one"
         raise OptionError(what, where=str(path), hint="write an .npz file, which keeps what repeats once")
-    with aside(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         for start in range(0, height, max(1, AT_A_TIME // width)):
             tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
             if suffix == ".npy":

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from padviz.files.atomic import MARK, MARKED, PREFIX, alone, staged
+from padviz.files.atomic import MARK, MARKED, PREFIX, locked, temporary_folder
 from tests.cli.test_cli import ONE, run, told
 from tests.sweeps import every_third
 
@@ -81,7 +81,7 @@ def test_only_what_padviz_left_is_swept() -> None:
         for each in files:
             (stage / each).write_bytes(MARKED if each == MARK and name == "dead" else b"mine")
             kept |= {str(stage / each)} if name != "dead" else set()
-    with staged(Path("out")) as living:
+    with temporary_folder(Path("out")) as living:
         exported("vgg11", "--size", "64")
         assert (living / MARK).read_bytes() == MARKED
     assert not living.exists()
@@ -228,6 +228,6 @@ def test_a_lock_that_is_no_file_is_refused_and_somebody_elses_stays() -> None:
     assert not Path("victim").exists()
     Path("out/.padviz.lock").unlink()
     Path("out/.padviz.lock").write_text("mine")
-    with alone(Path("out")):
+    with locked(Path("out")):
         pass
     assert Path("out/.padviz.lock").read_text() == "mine"

@@ -19,7 +19,7 @@ import padviz
 from padviz.exports import batch
 from padviz.exports.batch import Outcome, make
 from padviz.exports.items import Item
-from padviz.files.atomic import MARK, PREFIX, alone
+from padviz.files.atomic import MARK, PREFIX, locked
 from tests.cli.test_cli import ONE, run
 from tests.sweeps import REST, SLOW
 
@@ -70,7 +70,7 @@ def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:
 @SLOW
 def test_items_are_moved_into_place_by_one_export_at_a_time() -> None:
     Path("out").mkdir()
-    with alone(Path("out")):
+    with locked(Path("out")):
         process = started("export", "vgg11", "--size", "64", "--jobs", "1", "-o", "out")
         until = time.monotonic() + 60
         while not [*Path("out").glob(f"{PREFIX}*/vgg11-64-usage.json")] and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Files and folders that are written aside: whole or not there, one writer at a time, and swept once theirs ended."""
+"""Files and folders that are written atomically: whole or not there, one writer at a time, and swept once theirs ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from padviz.errors import OptionError
-from padviz.files.atomic import LOCK, MARK, MARKED, PREFIX, alone, aside, staged, sweep
+from padviz.files.atomic import LOCK, MARK, MARKED, PREFIX, atomic_path, locked, remove_abandoned, temporary_folder
 from tests.sweeps import SLOW
 
 pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
@@ -41,7 +41,7 @@ def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
 
     def enter() -> None:
         for _ in range(50):
-            with alone(Path()):
+            with locked(Path()):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0.0005)
@@ -55,7 +55,7 @@ def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
 def test_writers_of_one_file_leave_one_whole_file() -> None:
     def write(letter: str) -> None:
         for _ in range(30):
-            with aside(Path("file.txt")) as temporary:
+            with atomic_path(Path("file.txt")) as temporary:
                 temporary.write_text(letter * 10_000)
 
     together(*(partial(write, letter) for letter in "abcd"))
@@ -74,7 +74,7 @@ with staging.staged(pathlib.Path('.')): pass
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     (left,) = hidden()
     assert os.listdir(left) == ([] if point == "os.open" else [MARK])
-    sweep(Path())
+    remove_abandoned(Path())
     assert hidden() == []
 
 
@@ -84,12 +84,12 @@ def test_stages_are_made_while_others_sweep() -> None:
 
     def sweeping() -> None:
         while not done.is_set():
-            sweep(Path())
+            remove_abandoned(Path())
 
     def staging() -> None:
         try:
             for i in range(200):
-                with staged(Path()) as stage:
+                with temporary_folder(Path()) as stage:
                     (stage / "file").write_text(str(i))
                     time.sleep(0.0002)
                     kept.append((stage / "file").read_text())
@@ -110,7 +110,7 @@ def test_a_link_in_the_place_of_a_mark_is_not_followed() -> None:
     other = Path(PREFIX + "pipe")
     other.mkdir()
     os.rename("pipe", other / MARK)
-    sweep(Path())
+    remove_abandoned(Path())
     assert (stage / MARK).is_symlink()
     assert (other / MARK).exists()
 
@@ -128,6 +128,6 @@ def test_a_full_disk_leaves_nothing_hidden(swept: bool, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OptionError, match=r"^x[.]csv: cannot be written"), aside(Path("x.csv")):
+    with pytest.raises(OptionError, match=r"^x[.]csv: cannot be written"), atomic_path(Path("x.csv")):
         raise AssertionError
     assert os.listdir() == []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.figures.canvas import SMALL
 from padviz.figures.colours import ALL_STARVED, CMAP, SHARES, UNREAD, colour_map
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +114,7 @@ def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | Non
     unshared = scale is COUNTS and counts.full is None
     values = counts.relative((block, block)) if unshared else counts.share((block, block))
     pixels = scale.colours(cmap)(values / scale.most, bytes=True)[..., :3]
-    with aside(path) as temporary:
+    with atomic_path(path) as temporary:
         fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
 
 

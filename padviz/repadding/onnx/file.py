@@ -10,7 +10,7 @@ from pathlib import Path
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
-from padviz.files.atomic import aside
+from padviz.files.atomic import atomic_path
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
 from padviz.repadding.onnx.edits import edit
@@ -65,7 +65,7 @@ class Repadded:
         if not overwrite and os.path.lexists(out):
             raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
         _check_place(out, self.path, self.beside)
-        with aside(out) as temporary:
+        with atomic_path(out) as temporary:
             temporary.write_bytes(self.content)
 
 
