@@ -1,4 +1,4 @@
-"""Files and folders that are written atomically: whole or not there, one writer at a time, and swept once theirs ended."""
+"""Atomic writes: files are complete or absent, one writer at a time, and leftovers of killed processes are removed."""
 
 from __future__ import annotations
 
