@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from padviz.axis.operations import CACHED, Adaptive, Blocks, Op, Transposed, Window, fit_shift, out_size, place
 from padviz.axis.padding_modes import fold
 from padviz.axis.resize import Resize, ratio_of, reads
-from padviz.engine.axis_map import AxisMap
-from padviz.engine.strip import Strip, transpose
+from padviz.engine.axis_map import AxisMap, Strip, transpose
 from padviz.errors import SizeError
 
 MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and weight

@@ -15,8 +15,7 @@ import numpy as np
 
 from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, pads_at
 from padviz.axis.resize import Resize, ratio_of, reads
-from padviz.engine.axis_map import AxisMap
-from padviz.engine.strip import Strip, transpose
+from padviz.engine.axis_map import AxisMap, Strip, transpose
 
 Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past

@@ -1,7 +1,6 @@
 """Counts and the kernels that apply maps to them, as numpy and numba twins.
 
-A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see
-`padviz.engine.strip`; numba follows them as they are, numpy by `padviz.engine.write_plan`.
+A map has strips (dst, dst_step, src, src_step, length, weight) along one axis, see `padviz.engine.axis_map`.
 Arrays are (limbs, height, width). One limb holds int64 counts or float64 weights; more limbs hold
 wide integers in base 2**LIMB_BITS, least significant first. A `Tally` knows when they must be carried.
 """
@@ -20,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import AxisMap
-from padviz.engine.write_plan import WritePlan
+from padviz.engine.axis_map import AxisMap, WritePlan
 
 Array = NDArray[Any]
 Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
@@ -131,7 +129,7 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto", passi
     `engine` is "numpy", "numba" or "auto", which picks by the amount of work; numpy counts where numba
     cannot be imported. A `passing` result is valid until this thread's next one: fresh memory costs more than the sums.
 
-    >>> from padviz.engine.strip import Strip
+    >>> from padviz.engine.axis_map import Strip
     >>> taps = AxisMap(3, 3, (Strip(0, 1, 0, 1, 3), Strip(1, 1, 0, 1, 2)))  # [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     >>> apply(taps, np.array([[[1], [10], [100]]]), 1).ravel().tolist()
     [1, 11, 110]
