@@ -73,13 +73,13 @@ def repad_file(
     path: str | Path,
     padding: str | None = None,
     size: int | Sequence[int] | None = None,
-    layers: Iterable[str] = (),
-    without: Iterable[str] = (),
+    layers: Sequence[str] = (),
+    without: Sequence[str] = (),
     *,
     even: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> Repadded:
-    """Repad the convolutions of an ONNX file and verify usage; see `padviz.repad`.
+    """Repad the convolutions of an ONNX file and verify usage; callers have done `check_options`.
 
     Only `layers` are changed, all by default, and those in `without` stay as they are.
 
@@ -88,8 +88,6 @@ def repad_file(
         ...
     padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
-    layers, without = tuple(layers), tuple(without)
-    check_options(padding, even, layers + without)
     at = None if size is None else as_size(size)
     model = open_model(path, reading)
     if at is not None and not model.image.fits(at):

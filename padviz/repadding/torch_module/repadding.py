@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +49,13 @@ class RepadReport:
 def repad(
     module: nn.Module,
     padding: str,
-    layers: str | Iterable[str] | None = None,
+    layers: Sequence[str] = (),
     *,
     size: int | Sequence[int] | None = None,
     share: bool = True,
     reading: Reading = AS_IT_IS,
 ) -> nn.Module:
-    """Copy a PyTorch module so that its convolutions pad by another scheme: `padviz.repad`, of a module.
+    """Copy a PyTorch module so that its convolutions pad by another scheme; see `padviz.repad`.
 
     It is replaced in convolutions and their subclasses, and where a forward calls `conv2d`, `pad` or `unfold` itself.
 
@@ -74,17 +74,16 @@ def repad(
     where = type(module).__name__
     _check_copyable(module, where)
     module = _copied(module, share, where)
-    names = [layers] if isinstance(layers, str) else [*(layers or ())]
     try:
         network = load_module(module, reading, None if size is None else as_size(size))
-        planned = plan(network, padding, size, _layers_of(network, names))
+        planned = plan(network, padding, size, _layers_of(network, layers))
     except (OptionError, UnknownName):
         raise
     except PadvizError as error:
         if size is not None:
             raise
-        return _by_code(module, padding, names, str(error))
-    return _by_plan(module, planned, padding, names, reading)
+        return _by_code(module, padding, layers, str(error))
+    return _by_plan(module, planned, padding, layers, reading)
 
 
 def _check_copyable(module: nn.Module, where: str) -> None:

@@ -26,7 +26,7 @@ Function = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
 LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
-ELEMENTWISE = LINEAR | {
+NEUTRAL = LINEAR | {
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitShift", "BitwiseNot", "Ceil", "Celu",
     "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
     "LeakyRelu", "Log", "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
@@ -222,7 +222,7 @@ def dynamically_quantised(node: Node) -> Result:
 
 
 OPS: dict[str, Function] = {
-    **dict.fromkeys(ELEMENTWISE, unary),
+    **dict.fromkeys(NEUTRAL, unary),
     **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
     **SHAPING,

@@ -29,6 +29,13 @@ IDENTITY: dict[str, Op] = {  # for the other axis of a layer that changes one ax
     "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
     "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)), "mixing": Blocks(1),
 }  # fmt: skip
+KEYS: dict[type[Op], tuple[str, ...]] = {  # of an operation's fields, but for those of a resize
+    Adaptive: ("output",),
+    Blocks: ("size", "step", "first"),
+    Fit: ("odd",),
+    Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
+    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil"),
+}
 NEEDED = {
     "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
 }  # fmt: skip
@@ -182,30 +189,22 @@ def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
 
 
 def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
-    if isinstance(op, Adaptive):
-        return {} if layer.kind == "global" else {"output": op.output}
-    if isinstance(op, Window) and layer.kind == "crop":
-        return {"padding": _side(op.padding, -1), "stride": op.stride}
-    if isinstance(op, Window):
-        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
-        return shape | {"padding": _side(op.padding), "mode": op.mode, "ceil": op.ceil}
-    if isinstance(op, Transposed):
-        shape = {"kernel": op.kernel, "stride": op.stride, "dilation": op.dilation}
-        return shape | {"padding": _side(op.padding), "output_padding": op.output_padding}
-    if isinstance(op, Blocks):
-        return {"size": op.size, "step": op.step, "first": op.first}
-    if isinstance(op, Fit):
-        return {"odd": op.odd}
+    if op is None or layer.kind == "global":
+        return {}
     if isinstance(op, Resize):
-        chosen: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if op.size is not None:
-            chosen["size"] = op.size
+            fields["size"] = op.size
         elif op.scale:
-            chosen["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
+            fields["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
         mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
-        chosen |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
-        return {key: value for key, value in chosen.items() if (key, value) not in RESIZE}
-    return {}
+        fields |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
+        return {key: value for key, value in fields.items() if (key, value) not in RESIZE}
+    crops = layer.kind == "crop" and isinstance(op, Window)
+    fields = {key: getattr(op, key) for key in (("padding", "stride") if crops else KEYS[type(op)])}
+    if "padding" in fields:
+        fields["padding"] = _side(fields["padding"], -1 if crops else 1)
+    return fields
 
 
 def _side(padding: tuple[int, int] | str, sign: int = 1) -> int | list[int] | str:
