@@ -175,7 +175,7 @@ def _facts(score_map: PositionMap) -> dict[str, Any]:
 
 
 def _finite(score_map: PositionMap) -> list[list[float | None]]:
-    """List the values row by row; None where no contrast is enough, or where the network makes NaN."""
+    """List the values row by row; None where no contrast is enough, or where the network returns NaN."""
     return [[value if isfinite(value) else None for value in row] for row in score_map.values.tolist()]
 
 

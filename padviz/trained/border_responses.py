@@ -117,7 +117,7 @@ class BorderResponses:
         for layer in layers:
             if layer not in known:
                 hint = nearest(layer, known) or "run without `layer` to see them"
-                raise UnknownName("no convolution that was measured is called so", where=layer, hint=hint)
+                raise UnknownName("no measured convolution has this name", where=layer, hint=hint)
         return replace(self, rows=tuple(row for row in self.rows if row.layer in layers))
 
     def mean(self, padding: str | None) -> float | None:
@@ -144,7 +144,7 @@ def respond(
     if shuffle and (copy := shuffled(trained, inputs.seed)):
         runners = [*runners, (SHUFFLED, own.twin(copy.model))]
     elif shuffle:
-        notes.append("the module cannot be copied, so nothing is known of shuffled weights")
+        notes.append("the module cannot be copied, so shuffled weights are not measured")
     advance = counter(len(runners) * len(images), on_progress)
     rows = [row for padding, runner in runners for row in border_responses(runner, images, padding, advance)]
     if kind != BLANK:
@@ -152,7 +152,7 @@ def respond(
             pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
             notes.append(f"{kind} has {pictures}, and {inputs.n} were asked for")
         if len(images) == 1:
-            notes.append("one input has no two halves, so E is not known; use more")
+            notes.append("E cannot be measured on a single input; use more")
             rows = [replace(row, energy=NONE, profiles=()) for row in rows]
         known = trained.trained_on
         wrong = compare_normalisation(known, images, inputs) if known else _check_reactions(own, images, rows)
@@ -268,7 +268,7 @@ class _LayerSums:
         count, scale = self.count, float(np.sqrt(self.square / self.count))
         found = BorderResponse(self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
-            return replace(found, note="makes NaN or infinite numbers")
+            return replace(found, note="returns NaN or infinite numbers")
         if not scale:
             return replace(found, note="is dead: 0 all over the interior")
         inside = self.lines[1][..., middle(self.shape[1])].mean(2, keepdims=True)

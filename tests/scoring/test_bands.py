@@ -192,7 +192,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("pred.csv", "image,label\n" + "\n".join(f"{k}.png,{k % 2}" for k in range(5)),
      "pred.csv: no label is among those of the objects: '0' here, 'cat' "),
     ("pred/1.png", None, "pred/1.png: no such file; give the path of a label map"),
-    ("gt/1.png", "x", "gt/1.png: is no picture; leave it out"),
+    ("gt/1.png", "x", "gt/1.png: cannot be read as a picture; leave it out"),
     ("pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"),
     ("pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"),
     ("gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),

@@ -67,15 +67,15 @@ MISTAKES = [
     ("sizes.csv", "image,width\n000,1", "sizes.csv: has no column height; give the path of CSV with the columns image"),
     ("sizes.csv", f"{SIZES}\n000,128,nan", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
     ("sizes.csv", f"{SIZES}\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
-    ("sizes.csv", f"{SIZES}\n000,128,96", "gt/001.txt: is of no image of sizes.csv, like 7 more of 9; labels are"),
+    ("sizes.csv", f"{SIZES}\n000,128,96", "gt/001.txt: matches no image of sizes.csv, like 7 more of 9; labels are"),
     ("gt/000.txt", "0 .5 .5 .1", "gt/000.txt: line 1 has 4 numbers, not 5; lines are YOLO's labels"),
     ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is not a box in shares of the image"),
     ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is not numbers"),
     ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
     ("gt/000.txt", "0 .5 .5 .1 .1 .9", "gt/000.txt: line 1 has 6 numbers, not 5: with a score, as detections are; are"),
-    ("pred/none.txt", "", "pred/none.txt: is of no image"),
+    ("pred/none.txt", "", "pred/none.txt: matches no image"),
     ("images/000.png", "", "images: 000.jpg and 000.png have the same labels; leave one out"),
-    ("images/000.jpg", "no picture", "images/000.jpg: is no picture; leave it out"),
+    ("images/000.jpg", "no picture", "images/000.jpg: cannot be read as a picture; leave it out"),
 ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_a_mistake_is_one_line(path: str, text: str, line: str) -> None:
 def test_damaged_exif_is_an_error_or_no_orientation(exif: bytes, size: tuple[int, int] | None) -> None:
     Image.new("L", (6, 8)).save("a.png", exif=exif)
     if size is None:
-        with pytest.raises(DescriptionError, match=r"a\.png: is no picture; leave it out"):
+        with pytest.raises(DescriptionError, match=r"a\.png: cannot be read as a picture; leave it out"):
             size_of(Path("a.png"))
     else:
         assert size_of(Path("a.png")) == size

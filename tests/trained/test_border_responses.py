@@ -173,7 +173,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     dead, lost = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
     nn.init.zeros_(dead.weight), nn.init.zeros_(dead.bias), nn.init.constant_(lost.bias, np.nan)
     found = padviz.responses(nn.Sequential(dead, lost), 32, n=2, shuffled=False)
-    assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "makes NaN or infinite numbers"]
+    assert [row.note for row in found.rows] == ["is dead: 0 all over the interior", "returns NaN or infinite numbers"]
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn_layers(found), found.mean(None), panels(found).axes) == ([], None, [])
     assert found.plot().get_lines()[0].get_xdata().size == 0

@@ -253,9 +253,9 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
     assert np.isnan(own.values[0]).all()
     assert np.isfinite(own.values[1:]).all()
     assert not own.hidden[0].any()
-    assert found.notes == ("the network makes NaN at 20.0 % of the positions",)
+    assert found.notes == ("the network returns NaN at 20.0 % of the positions",)
     everywhere = Spots(torch.nan)
-    with pytest.raises(PadvizError, match="Spots: the network makes NaN wherever the stimulus is"):
+    with pytest.raises(PadvizError, match="Spots: the network returns NaN wherever the stimulus is"):
         padviz.detect(everywhere, "text:x", **options)
 
 

@@ -90,7 +90,7 @@ def test_weights_that_lie_elsewhere_or_are_far_too_many_are_refused(spoil: Any, 
 
 
 def test_files_without_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PadvizError, match=r"net\.keras: has weights that are packed"):
+    with pytest.raises(PadvizError, match=r"net\.keras: has compressed weights"):
         padviz.filters(weighed(tmp_path / "net.keras", compressed=True))
     with pytest.raises(PadvizError, match=r"bare\.keras: has no model\.weights\.h5"):
         padviz.filters(written(tmp_path / "bare.keras", model()))
@@ -99,5 +99,5 @@ def test_files_without_weights_are_refused(tmp_path: Path) -> None:
 def test_what_runs_a_network_asks_for_an_export(tmp_path: Path) -> None:
     path = weighed(tmp_path / "net.keras")
     for run in (padviz.responses, lambda path: padviz.detect(path, "text:word"), padviz.verify_tiles):
-        with pytest.raises(PadvizError, match=r"net\.keras: is followed, and not run; export it to \.onnx for that"):
+        with pytest.raises(PadvizError, match=r"net\.keras: can be analysed but not run; export it to \.onnx for that"):
             run(path)

@@ -104,8 +104,8 @@ def test_tiffs_of_each_byte_order_and_those_where_0_is_white(kind: Any, tmp_path
 UNKNOWN = {
     "floats above 1": (LEVELS * 255, "has floats beyond 0 to 1, and nothing says which of them is white; scale them"),
     "NaN": (np.where(RAMP == 7, np.nan, LEVELS).astype(np.float32), "has floats beyond 0 to 1"),
-    "32 bits": (RAMP.astype(np.uint32), "pixels of mode I have no black and white that is known; save it as an RGB"),
-    "signed 16 bits": (RAMP.astype(np.int16), "signed pixels of mode I have no black and white"),
+    "32 bits": (RAMP.astype(np.uint32), "pixels of mode I have no known black and white; save it as an RGB"),
+    "signed 16 bits": (RAMP.astype(np.int16), "signed pixels of mode I have no known black and white"),
 }
 
 
@@ -157,7 +157,7 @@ def png(width: int, height: int, bits: int = 8, rows: bytes = b"", more: bytes =
 
 
 TOO_MANY = "has more than 67108864 pixels; scale it down"
-NONE = r"is no picture that can be read; use a \.png or \.jpg"
+NONE = r"cannot be read as a picture; use a \.png or \.jpg"
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {

@@ -241,22 +241,22 @@ def write_bad_files() -> None:
 NET = "weighed_net:Net"
 BAD: dict[tuple[Any, str | None], str] = {
     (NET, "itself.pt"): "itself.pt: holds itself under 'model'; save a module's state_dict()",
-    (NET, "packed.pth"): "packed.pth: expands to more than its bytes, which no file of PyTorch's does; save",
-    (NET, "whole.pth"): f"whole.pth: does not fit {NET}: has conv.weight of int8 where there is float32; give weights",
+    (NET, "packed.pth"): "packed.pth: expands to more than its bytes, unlike any file of PyTorch; save",
+    (NET, "whole.pth"): f"whole.pth: does not fit {NET}: has conv.weight of int8 where there is float32; use weights",
     (NET, "code.pth"): "code.pth: holds more than tensors, such as code, which padviz does not run; save",
     (NET, "old.pth"): "old.pth: holds more than tensors, such as code, which padviz does not run; save",
-    (NET, "list.pth"): "list.pth: holds a list, and not parameters by name; save",
+    (NET, "list.pth"): "list.pth: holds a list, not parameters by name; save",
     (NET, "empty.pth"): "empty.pth: holds no parameters; save a module's state_dict()",
     (NET, "wide.pth"): f"wide.pth: does not fit {NET}: has conv.weight of another shape (99 x 3 x 3 x 3, not"
-    " 4 x 3 x 3 x 3), as of 5 more; give weights of this very model",
-    (NET, "more.pth"): f"more.pth: does not fit {NET}: has, beyond it, extra.weight",
+    " 4 x 3 x 3 x 3), as of 5 more; use weights of exactly this model",
+    (NET, "more.pth"): f"more.pth: does not fit {NET}: has in addition extra.weight",
     (NET, "script.pth"): "script.pth: is a TorchScript archive, whose code padviz does not run; save",
-    (NET, "cut.pth"): "cut.pth: is no file of PyTorch's, or only a part of one (PytorchStreamReader failed reading "
+    (NET, "cut.pth"): "cut.pth: is not a PyTorch file, or is incomplete (PytorchStreamReader failed reading "
     "zip archive: failed finding central directory); save",
-    (NET, "cut.safetensors"): "cut.safetensors: is no .safetensors file, or only a part of one",
+    (NET, "cut.safetensors"): "cut.safetensors: is not a .safetensors file, or is incomplete",
     ("weighed_net:named", "V9"): "weighed_net:named: cannot be made: ValueError: no weights are called V9; use a name",
     ("weighed_net", None): "weighed_net: is neither a network with weights nor a module's name; name an .onnx file",
-    (3, None): "an object of type int is no network with weights; name an .onnx file",
+    (3, None): "an object of type int is not a network with weights; name an .onnx file",
 }
 
 

@@ -325,7 +325,7 @@ def test_a_change_that_makes_nan_says_of_how_many() -> None:
             return torch.cat([made[:1] * torch.nan, made[1:]]) if x.shape[2] == 25 else made
 
     found = padviz.trial(Losing(*classifier()), noise=True, n=3, trained_at=24, size=[25])
-    assert {row.note for row in found.changes} == {"makes NaN or infinite numbers of 1 of 3 crops"}
+    assert {row.note for row in found.changes} == {"returns NaN or infinite numbers for 1 of 3 crops"}
     assert [row.figures for row in found.changes] == [{}, {}]
 
 

@@ -93,7 +93,7 @@ def _labels(path: Path) -> Bytes:
                 raise DescriptionError(what, where=str(path), hint="write one channel of 8 bits, or a palette")
             return np.asarray(picture).astype(np.uint8, copy=False)
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
-            raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
+            raise DescriptionError("cannot be read as a picture", where=str(path), hint="leave it out") from None
 
 
 def _count(there: Bytes, found: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:

@@ -77,7 +77,7 @@ def size_of(path: Path) -> tuple[int, int]:
             picture = Image.open(file)
             (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
         except Exception:  # of Pillow, which has many
-            raise DescriptionError("is no picture", where=str(path), hint="leave it out") from None
+            raise DescriptionError("cannot be read as a picture", where=str(path), hint="leave it out") from None
     return (width, height) if swapped else (height, width)
 
 
@@ -87,7 +87,7 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
     if unknown := [path for path in paths if path.stem not in stems]:
         others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""
         hint = f"labels are named as their images, such as {next(iter(stems))}"
-        raise DescriptionError(f"is of no image of {images}{others}", where=str(unknown[0]), hint=hint)
+        raise DescriptionError(f"matches no image of {images}{others}", where=str(unknown[0]), hint=hint)
     for path in paths:
         rows = _rows(path, columns)
         parts.append(rows)

@@ -86,7 +86,7 @@ class PositionMap:
 
     @property
     def lost(self) -> float:
-        """The share of the positions at which the network makes NaN."""
+        """The share of the positions at which the network returns NaN."""
         return float(np.isnan(self.values).mean())
 
     @property
@@ -217,15 +217,15 @@ def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
 def _doubts_of(score_map: PositionMap) -> Iterator[str]:
     """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation."""
     if score_map.lost:
-        yield f"the network makes NaN at {percent(score_map.lost)} of the positions"
+        yield f"the network returns NaN at {percent(score_map.lost)} of the positions"
     if score_map.lost == 1:
         return
     if not score_map.reacts and score_map.threshold:
-        yield "no contrast that was tried changes what is seen, and blind spots are not known"
+        yield "no contrast that was tried changes what is seen, so blind spots are unknown"
     elif not score_map.reacts:
         least = "" if score_map.without is None else f", {score_map.without:.3g}"
         every = f"every score is within {LITTLE} of the one without it{least}"
-        yield f"the output hardly depends on what is shown: {every}, and blind spots are not known"
+        yield f"the output hardly depends on what is shown: {every}, so blind spots are unknown"
     elif score_map.without is not None and score_map.without >= DECIDED and not score_map.below:
         yield f"the background is seen without a stimulus: its median score is {score_map.without:.3g}"
     elif score_map.saturated > MANY:

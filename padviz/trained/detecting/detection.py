@@ -37,7 +37,7 @@ class DetectOptions:
     >>> DetectOptions(image="scene.png", height=8)
     Traceback (most recent call last):
         ...
-    padviz.errors.OptionError: height: has no use beside `image`; leave out one of them
+    padviz.errors.OptionError: height: cannot be combined with `image`; leave out one of them
     """
 
     stimulus: str | None = None
@@ -57,11 +57,11 @@ class DetectOptions:
         if self.image is not None:
             for option in ("stimulus", "height", "contrast", "threshold"):
                 if getattr(self, option):
-                    raise OptionError("has no use beside `image`", option=option, hint="leave out one of them")
+                    raise OptionError("cannot be combined with `image`", option=option, hint="leave out one of them")
         elif self.shift is not None:
             raise OptionError("has no use without a picture", option="shift", hint="leave it out, or give one: `image`")
         if self.threshold and self.contrast is not None:
-            raise OptionError("has no use beside `threshold`", option="contrast", hint="leave out one of them")
+            raise OptionError("cannot be combined with `threshold`", option="contrast", hint="leave out one of them")
         if self.contrast is not None and not 0 < self.contrast <= 1:  # nor is NaN
             raise OptionError(f"{self.contrast}: must be above 0, at most 1", option="contrast")
 
@@ -73,7 +73,7 @@ class DetectOptions:
             raise OptionError(f"{self.height} is higher than {image}", option="height", hint=hint)
         if self.shift is not None and self.shift > max(size):
             hint = f"use up to {max(size)}, or a larger `size`"
-            raise OptionError(f"{self.shift} is further than {image}", option="shift", hint=hint)
+            raise OptionError(f"{self.shift} is larger than {image}", option="shift", hint=hint)
 
     def shift_at(self, size: Size) -> int:
         """Return how far a picture is shifted, in pixels."""
@@ -113,7 +113,7 @@ def score_positions(
         maps = map_positions(runners, plan, _total_stride(trained), values, on_progress)
     if not maps[0].reacts:
         values.remove()
-        what = "the network makes NaN at every position"
+        what = "the network returns NaN at every position"
         if maps[0].lost < 1:
             what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's"
             what += "" if maps[0].without is None else f", {maps[0].without:.3g}"

@@ -163,7 +163,7 @@ def choose_contrast(
     """
     sweep, sample = plan.sweep, plan.sample
     if np.isnan(full).all():
-        raise OptionError("the network makes NaN wherever the stimulus is", where=own.where, hint=HINT)
+        raise OptionError("the network returns NaN wherever the stimulus is", where=own.where, hint=HINT)
     if contrast is not None:
         return replace(plan, contrast=contrast)
     background = median_of(sweep.background(own, sample)[:, sweep.scorer.class_ or 0])

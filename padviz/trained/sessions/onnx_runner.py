@@ -172,7 +172,7 @@ def session(model: Proto, where: str) -> Session:
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise DescriptionError(f"onnxruntime does not take it: {line_of(error)}", where=where) from None
+        raise DescriptionError(f"onnxruntime cannot load it: {line_of(error)}", where=where) from None
 
 
 def line_of(error: BaseException) -> str:

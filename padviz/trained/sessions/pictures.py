@@ -45,7 +45,7 @@ def open_picture(path: str | Path) -> Picture:
         except Image.DecompressionBombError:
             raise OptionError(f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down") from None
         except Exception:  # of Pillow, which has many
-            raise OptionError("is no picture that can be read", where=where, hint=f"use {KIND}") from None
+            raise OptionError("cannot be read as a picture", where=where, hint=f"use {KIND}") from None
 
 
 def _convert(picture: Picture, where: str) -> Picture:
@@ -62,7 +62,7 @@ def _convert(picture: Picture, where: str) -> Picture:
     # Pillow before 11 opens a PNG of 16 bits as I.
     wide = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
     if signed or "transparency" in picture.info or not (wide or picture.mode == "F"):
-        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no black and white that is known"
+        what = f"{'signed ' if signed else ''}pixels of mode {picture.mode} have no known black and white"
         what += " with transparency" if "transparency" in picture.info else ""
         raise OptionError(what, where=where, hint="save it as an RGB picture of 8 bits")
     white = (1 << int(np.ravel(tags.get(BITS, 16))[0])) - 1 if wide else 1

@@ -137,7 +137,7 @@ class _Responses(TorchFunctionMode):
             name = printable(self.modules.path or "conv2d")
             self.calls[name] += 1
             if output.is_complex():
-                what = "makes complex numbers, which have no mean response"
+                what = "returns complex numbers, which have no mean response"
                 raise DescriptionError(what, where=name, hint="use a network with real weights")
             if has_borders(*output.shape[2:]):
                 layer = f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name

@@ -52,7 +52,7 @@ def check_finite(values: Array, where: str) -> None:
     """Reject NaN and infinite numbers, which cannot be compared."""
     if not np.isfinite(values).all():
         hint = "check `mean` and `std`, and its weights"
-        raise DescriptionError("makes NaN or infinite numbers of these images", where=where, hint=hint)
+        raise DescriptionError("returns NaN or infinite numbers for these images", where=where, hint=hint)
 
 
 def compare_classes(own: Array, changed: Array) -> dict[str, Array]:

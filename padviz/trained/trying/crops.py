@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SURROUNDINGS = 8 / 7  # of a frame, that a picture is scaled to: 256 of 224 px, as networks are usually tested
 MOST = 10_000  # crops
 OVERSAMPLED = 3  # pixels of a large picture that are kept for each pixel of its crops
-NOISE_SAYS = "noise tells little about what a network does to photographs"
+NOISE_SAYS = "noise says little about what a network does to photographs"
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
 
 
@@ -170,7 +170,7 @@ class CropOptions:
         if self.images is None and not self.noise:
             raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
         if self.images is not None and self.noise:
-            raise OptionError("has no use beside `images`", option="noise", hint="leave out one of them")
+            raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
         if not 1 <= self.n <= MOST:
             raise OptionError(f"{self.n}: must be 1 to {MOST:,}", option="n")
 

@@ -297,7 +297,7 @@ class _Outputs:
             figures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             lost = ~np.isfinite(figures["moved"])
         if lost.any():
-            return f"makes NaN or infinite numbers of {lost.sum()} of {len(lost)} crops"
+            return f"returns NaN or infinite numbers for {lost.sum()} of {len(lost)} crops"
         if self.before:
             return comparing.compare_classes(np.concatenate(self.before), after)
         relative = comparing.relative(figures["moved"], figures["norm"])

@@ -83,7 +83,7 @@ def _stored(path: Path) -> dict[str, list[Array]]:
     with unpacked(path, "a .keras file") as archive:
         try:
             if archive.getinfo(WEIGHTS).compress_type != ZIP_STORED:
-                raise DescriptionError("has weights that are packed, as Keras packs none", where=where)
+                raise DescriptionError("has compressed weights, which Keras never writes", where=where)
             content = member(archive, WEIGHTS, MOST_BYTES)
         except BROKEN:
             raise DescriptionError(f"has no {WEIGHTS}, or one that cannot be read", where=where) from None
@@ -128,7 +128,7 @@ def _subgroup(group: Group, name: str, h5py: Any) -> Group | None:
 def _numbers(dataset: Any, left: list[int]) -> Array:
     plain = dataset.dtype.kind in "fiub" and dataset.shape is not None
     if not plain or dataset.chunks or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name} is kept as Keras keeps none")
+        raise ValueError(f"{dataset.name} is stored as Keras never does")
     _spend(left, dataset.nbytes)
     return np.asarray(dataset[()])
 
@@ -136,4 +136,4 @@ def _numbers(dataset: Any, left: list[int]) -> Array:
 def _spend(left: list[int], size: int) -> None:
     left[0] -= size
     if left[0] < 0:
-        raise ValueError("they are more than the file is large")
+        raise ValueError("more numbers than the file has bytes")

@@ -51,7 +51,7 @@ def read(
         return torch_weights.read(source, size, weights, reading)
     if weights is not None:
         hint = "name one as package.module:attribute, as torchvision.models:resnet50"
-        raise OptionError(f"{str(weights)!r} goes with a PyTorch module", option="weights", hint=hint)
+        raise OptionError(f"{str(weights)!r} needs a PyTorch module", option="weights", hint=hint)
     where = str(source)
     if where.lower().endswith(".onnx"):
         from padviz.trained.weights import onnx_weights
@@ -76,4 +76,4 @@ def read(
         home, _, name = origin.rpartition(".")
         hint = f"name an .onnx file, or {home}:{name} with `weights`" if home.startswith("torchvision.") else HINT
         raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
-    raise UnknownName(f"an object of type {type(source).__name__} is no network with weights", hint=HINT)
+    raise UnknownName(f"an object of type {type(source).__name__} is not a network with weights", hint=HINT)

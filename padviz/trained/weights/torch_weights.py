@@ -77,7 +77,7 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
             hint = "use `weights` DEFAULT, or the path of a file that fits"
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
         if not key:
-            notes.append(f"{source}: its weights are those that it is made with; `weights` FILE gives it others")
+            notes.append(f"{source}: it keeps the weights it was created with; `weights` FILE loads others")
         return call_factory(factory, source, {})
     if key is None:
         raise _not_a_file(weights)
@@ -105,7 +105,7 @@ def state_of(path: Path) -> dict[str, Tensor]:
     hint = "save a module's state_dict()"
     with opened(path, "a .safetensors or .pth file") as file:
         if _expands(file):
-            what = "expands to more than its bytes, which no file of PyTorch's does"
+            what = "expands to more than its bytes, unlike any file of PyTorch"
             raise DescriptionError(what, where=str(path), hint=hint)
     state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
     seen = [state]
@@ -139,7 +139,7 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         tensors: Mapping[Any, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        what = f"is no .safetensors file, or only a part of one{_in_parentheses(error)}"
+        what = f"is not a .safetensors file, or is incomplete{_in_parentheses(error)}"
         raise DescriptionError(what, where=str(path)) from None
     return tensors
 
@@ -154,16 +154,16 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
     except Exception as error:  # of files that are damaged, or archives of code
         text = str(error)
         if not isinstance(error, pickle.UnpicklingError):
-            what = f"is no file of PyTorch's, or only a part of one{_in_parentheses(error)}"
+            what = f"is not a PyTorch file, or is incomplete{_in_parentheses(error)}"
             if "TorchScript" in text:
                 what = "is a TorchScript archive, whose code padviz does not run"
         elif "Unsupported" in text or "GLOBAL" in text:
             what = "holds more than tensors, such as code, which padviz does not run"
         else:
-            what = "is no file of PyTorch's, or only a part of one"
+            what = "is not a PyTorch file, or is incomplete"
         raise DescriptionError(what, where=str(path), hint=f"{hint}, or use .safetensors") from None
     if not isinstance(content, Mapping):
-        what = f"holds a {type(content).__name__}, and not parameters by name"
+        what = f"holds a {type(content).__name__}, not parameters by name"
         raise DescriptionError(what, where=str(path), hint=hint)
     return content
 
@@ -184,7 +184,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
     if missing := [key for key in wanted if key not in state]:
         faults.append(f"lacks {_some_keys(missing)}")
     if further := [key for key in state if key not in wanted]:
-        faults.append(f"has, beyond it, {_some_keys(further)}")
+        faults.append(f"has in addition {_some_keys(further)}")
     both = [key for key in wanted if key in state]
     if reshaped := [key for key in both if wanted[key].shape != state[key].shape]:
         shapes = [in_words(tensors[reshaped[0]].shape) or "one number" for tensors in (state, wanted)]
@@ -194,7 +194,7 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
         dtypes = [str(tensors[whole[0]].dtype).removeprefix("torch.") for tensors in (state, wanted)]
         faults.append(f"has {whole[0]} of {dtypes[0]} where there is {dtypes[1]}")
     if faults:
-        hint = "give weights of this very model"
+        hint = "use weights of exactly this model"
         raise DescriptionError(f"does not fit {where}: {', and '.join(faults)}", where=path, hint=hint)
     module.load_state_dict(state, strict=True, assign=True)
     if empty := [name for name, tensor in module.named_parameters() if tensor.is_meta]:

@@ -31,7 +31,7 @@ class Unrun:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise DescriptionError("is followed, and not run", where=self.where, hint=self.hint)
+        raise DescriptionError("can be analysed but not run", where=self.where, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ def as_kernel(layer: Layer, weights: Floats, groups: int, norm: bool, key: str) 
     if weights.ndim == 3:  # over rows alone, or columns
         weights = np.expand_dims(weights, 3 if layer.ops[-1] is None else 2)
     if weights.ndim != 4 or not weights.size:
-        raise Unread(f"its weights have {weights.ndim} dimensions, or none of them")
+        raise Unread(f"its weights have {weights.ndim} dimensions, or no values")
     return Kernel(layer.name, weights, norm, key)
 
 
