@@ -61,7 +61,7 @@ def size_parts(steps: set[int]) -> tuple[str | None, ...]:
     return (measured,) if measured else (MORE, None)
 
 
-def of(parts: Sequence[str | None]) -> Evidence | None:
+def evidence_on(parts: Sequence[str | None]) -> Evidence | None:
     """Return the evidence on a change; None for a combination, which nobody tried."""
     return EVIDENCE.get(parts[0] or "") if len(parts) == 1 else None
 
@@ -74,4 +74,4 @@ def rank(parts: Sequence[str | None], needs: str) -> tuple[bool, float]:
     """
     known = [EVIDENCE[part].after(needs) for part in parts if part in EVIDENCE]
     worst = min([points for points in known if points is not None], default=-inf)
-    return of(parts) is None, -worst
+    return evidence_on(parts) is None, -worst

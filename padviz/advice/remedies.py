@@ -177,7 +177,7 @@ def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
     if not helps(change.kind, before, after):
         return Attempt(change, after)
     what = change.kind, change.what, [*change.edit], change.needs
-    known = evidence.of(change.parts)
+    known = evidence.evidence_on(change.parts)
     points = (known.as_is and known.as_is[0], known.after(change.needs)) if known else (None, None)
     remedy = Remedy(*what, after, change.padding, ratio, _price(change, before, after, ratio), *points)
     return Attempt(change, after, remedy, counts)

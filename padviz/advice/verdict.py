@@ -9,7 +9,7 @@ import msgspec
 
 from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome
 from padviz.advice.standing import Standing, standing
-from padviz.advice.wording import accuracy, advice, best, border, fits, padding, symmetry, verdict
+from padviz.advice.wording import accuracy, advice, best, border, is_fine, padding, symmetry, verdict
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.rims import rims_added
@@ -86,7 +86,7 @@ class Audit:
     notes: list[str]
 
 
-def to_try(audit: Audit) -> tuple[list[Size], list[str]]:
+def runnable_remedies(audit: Audit) -> tuple[list[Size], list[str]]:
     """Return the sizes and schemes among the remedies, with which a trained network can run as it is.
 
     Raises
@@ -153,22 +153,22 @@ def examine(
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
     uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
-    reads = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
+    reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
     way = _longest_path(network, reach.layer)
-    fine = fits(figures, stands, field, reads)
+    fine = is_fine(figures, stands, field, reads_padding)
     audit = Audit(
         network=network.name,
         title=network.title,
         size=[*pixels],
         target=[*targets],
         heads=heads,
-        verdict=verdict(figures, stands, reads),
-        border=border(figures, stands, layer is None, reads),
-        symmetry=symmetry(today, field, reach.why, reads),
+        verdict=verdict(figures, stands, reads_padding),
+        border=border(figures, stands, layer is None, reads_padding),
+        symmetry=symmetry(today, field, reach.why, reads_padding),
         padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
-        advice=advice(fine, reads, figures, remedies),
-        accuracy=accuracy(network, reads),
+        advice=advice(fine, reads_padding, figures, remedies),
+        accuracy=accuracy(network, reads_padding),
         best=best(fine, remedies),
         standing=stands,
         uneven_convolutions=uneven,

@@ -27,9 +27,9 @@ TRAINING = {"fine-tune": "fine-tune", "retrain": "train anew"}
 INTERIOR = "the weight of an interior pixel"
 
 
-def verdict(figures: MapOutcome, standing: Standing | None, reads: bool) -> str:
+def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool) -> str:
     """Return the verdict in a few words."""
-    if not reads:
+    if not reads_padding:
         return "no padding read"
     if figures.rim is None:
         return "uneven windows" if figures.uneven_convolutions else "balanced windows"
@@ -42,12 +42,12 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads: bool) -> str:
     return " and ".join(words) or "no rim"
 
 
-def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads: bool) -> str:
+def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads_padding: bool) -> str:
     """Return the depth of the rims, the share of unfair pixels, and how many networks have narrower rims."""
     share, rim, more = figures.share, figures.rim, figures.overused_rim
     if share is None or rim is None or more is None:
         return f"Fair shares are not defined: {figures.share_reason}."
-    if not reads:
+    if not reads_padding:
         return f"No unit reads padding; {rim.words} are context, which few units see."
     parts = []
     if any(rim.depths):
@@ -77,9 +77,9 @@ def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads
     return f"{'; '.join(parts)}."
 
 
-def fits(figures: MapOutcome, standing: Standing | None, field: ReceptiveField | None, reads: bool) -> bool:
+def is_fine(figures: MapOutcome, standing: Standing | None, field: ReceptiveField | None, reads_padding: bool) -> bool:
     """Whether a network is even and centred and its rim narrow, so that there is nothing to do."""
-    if not reads:
+    if not reads_padding:
         return True
     rim, share, more = figures.rim, figures.share, figures.overused_rim
     if rim is None or share is None or more is None or field is None or figures.uneven_convolutions or figures.jumps:
@@ -89,11 +89,11 @@ def fits(figures: MapOutcome, standing: Standing | None, field: ReceptiveField |
     return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
 
 
-def advice(fine: bool, reads: bool, before: MapOutcome, remedies: Sequence[Remedy]) -> str:
+def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequence[Remedy]) -> str:
     """Return what to do with today's weights, what to do first with training, and its measured effect."""
     if fine:
-        return f"Nothing to do: {'even, centred, and the rim is narrow' if reads else 'no unit reads padding'}."
-    lead, losses = leading(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
+        return f"Nothing to do: {'even, centred, and the rim is narrow' if reads_padding else 'no unit reads padding'}."
+    lead, losses = best_remedy(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
     if lead is None:
         tried = f" enough ({remedies[0].what}: {remedies[0].price})" if remedies else ""
         return f"Nothing that was tried helps{tried}."
@@ -111,7 +111,7 @@ def advice(fine: bool, reads: bool, before: MapOutcome, remedies: Sequence[Remed
     return f"With today's weights: change nothing; {lost}. If you {TRAINING[lead.needs]}: {changed}"
 
 
-def leading(remedies: Sequence[Remedy]) -> Remedy | None:
+def best_remedy(remedies: Sequence[Remedy]) -> Remedy | None:
     """Return the best remedy without a price."""
     return next((remedy for remedy in remedies if not remedy.price), None)
 
@@ -120,7 +120,7 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
     """Return what to do with today's weights, or why there is nothing to do."""
     if fine:
         return NOTHING
-    lead = leading(remedies)
+    lead = best_remedy(remedies)
     return HELPLESS if lead is None else lead.what if lead.needs == NEEDS[0] else UNTRAINED
 
 
@@ -131,13 +131,13 @@ def measured(remedy: Remedy) -> str:
     return ", ".join(filter(None, (as_is, trained))) or "not measured"
 
 
-def accuracy(network: Network, reads: bool) -> str:
+def accuracy(network: Network, reads_padding: bool) -> str:
     """Return the meaning of starved pixels for a trained network, and the command that measures it."""
     source = network.source if network.source.lower().endswith((".onnx", ".keras", ".pt2")) else "model.onnx"
     command = f"padviz detect {shlex.quote(source)} --cover --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"
-    if not reads:
+    if not reads_padding:
         return f"No padding is read; what else the rim costs is measured by {command}."
     return (
         "Fewer paths need not cost accuracy: three trained networks reacted to rims .63 to .98 as much as to the "
@@ -145,7 +145,7 @@ def accuracy(network: Network, reads: bool) -> str:
     )
 
 
-def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads: bool) -> str:
+def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads_padding: bool) -> str:
     """Return which convolutions read their padding unevenly, which axes wrap, and the sampling-grid offset."""
     uneven, around = [row.layer for row in case.uneven], circular_axes(case.network)
     if uneven:
@@ -155,7 +155,7 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads:
     elif all(around):
         windows = "No convolution reads its padding unevenly"
     else:
-        windows = f"{'Every' if reads else 'No'} convolution reads {'its padding evenly' if reads else 'padding'}"
+        windows = "Every convolution reads its padding evenly" if reads_padding else "No convolution reads padding"
     grid = [] if all(around) else [grid_place(field, whole)]
     before = [said] if (said := padded_before(case.network)) else []
     return f"{'; '.join([windows, *before, *seams_in_words(case.network, case.size), *grid])}."

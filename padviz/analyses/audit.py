@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
-from padviz.advice.verdict import DRAWN, Audit, examine, to_try
+from padviz.advice.verdict import DRAWN, Audit, examine, runnable_remedies
 from padviz.advice.verdict import audit as audited
-from padviz.advice.wording import UNTRAINED, leading
+from padviz.advice.wording import UNTRAINED, best_remedy
 from padviz.analyses.asked import asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
@@ -122,7 +122,7 @@ def _tried(
     from padviz.analyses.trial import trial
     from padviz.trained.trying.crops import TooSmall
 
-    sizes, schemes = to_try(audit)
+    sizes, schemes = runnable_remedies(audit)
     at = (audit.size[0], audit.size[1])
     try:
         tried = trial(network, images, sizes, schemes, trained_at=at, weights=weights, on_progress=on_progress)
@@ -192,7 +192,7 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 
 def _best(audit: Audit) -> str:
     """Write the best remedy, and what is best with training where nothing helps without."""
-    best = leading(audit.remedies)
+    best = best_remedy(audit.remedies)
     return f"none, else {best.what.removesuffix(' padding')}" if best and audit.best == UNTRAINED else audit.best
 
 

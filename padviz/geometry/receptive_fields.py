@@ -115,7 +115,7 @@ def _around(reach: Reach) -> BeforeAfter | None:
         return None
     ends = []
     for unit in range(reach.stride.denominator * max(1, len(reach.seen) if reach.stride else 1)):
-        low, high = reach.of(unit)
+        low, high = reach.interval(unit)
         ends.append((floor(unit * reach.stride) - low, high - ceil((unit + 1) * reach.stride) + 1))
     before, after = zip(*ends, strict=True)
     return max(before), max(after)
@@ -177,7 +177,8 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
     ends = [list(zip(ENDS[name], (0, n - 1), strict=True)) for name, n in zip(network.axes, units, strict=True)]
     places = {"centre": [n // 2 for n in units]}
     places |= {" ".join(end for end, _ in corner): [n for _, n in corner] for corner in product(*ends)}
-    return {name: tuple(reach.of(n) for reach, n in zip(reaches, place, strict=True)) for name, place in places.items()}
+    pairs = ((name, zip(reaches, place, strict=True)) for name, place in places.items())
+    return {name: tuple(reach.interval(n) for reach, n in both) for name, both in pairs}
 
 
 @lru_cache(8)  # several analyses of one network follow each other
@@ -194,6 +195,6 @@ def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:
     if parts_at is not None or stride is None:
         return AxisField(reach.size, stride, None, None)
     offset = reach.mean_centre(units) - Fraction(n - 1, 2)
-    low, high = reach.of(0)
+    low, high = reach.interval(0)
     padding, centre = (-low, Fraction(low + high, 2)) if reach.on_the_line(units) else (None, None)
     return AxisField(reach.size, stride, padding, centre, offset)

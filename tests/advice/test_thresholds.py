@@ -31,7 +31,7 @@ def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
     assert figures.rim is not None
     for starved, foveated in ((2 / 3, False), (0.67, True)):
         share = replace(figures.share, starved=starved)
-        said = border(replace(figures, share=share), standing(figures.rim), compared=True, reads=True)
+        said = border(replace(figures, share=share), standing(figures.rim), compared=True, reads_padding=True)
         assert ("% of this image (foveated);" in said) == foveated
 
 

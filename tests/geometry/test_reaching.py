@@ -35,7 +35,7 @@ def check(reaches: tuple[Reach, ...], net: padviz.Network, fields: naive.Fields)
         if reach.whole:
             continue
         seen = [fields.of(layer.name, unit) for unit in range(m)]
-        assert [reach.of(unit) for unit in range(m)] == [(min(each), max(each)) for each in seen]
+        assert [reach.interval(unit) for unit in range(m)] == [(min(each), max(each)) for each in seen]
         assert reach.size == max(max(each) - min(each) + 1 for each in seen)
         centres = [Fraction(min(each) + max(each), 2) for each in seen]
         assert reach.on_the_line(m) == (centres == [centres[0] + unit * reach.stride for unit in range(m)])
@@ -122,7 +122,7 @@ def described(steps: list[str]) -> padviz.Network:
 def mean_centre(network: padviz.Network, size: int) -> Fraction:
     """The mean centre of all units of the last layer along the height, from the image's centre on."""
     reach, units = reaches_of(network, 0, size)[-1], resolve_each(network, (size, size))[0].sizes[-1]
-    return Fraction(sum(sum(reach.of(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
+    return Fraction(sum(sum(reach.interval(unit)) for unit in range(units)), 2 * units) - Fraction(size - 1, 2)
 
 
 @pytest.mark.parametrize(

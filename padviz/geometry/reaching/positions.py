@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from padviz.axis.operations import Adaptive, taps_of
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.errors import SizeError
-from padviz.geometry.reaching.reach import Reach, whole
+from padviz.geometry.reaching.reach import Reach, whole_reach
 from padviz.network.network import Network
 
 MOST_UNITS = 1 << 23  # of all layers together
@@ -60,7 +60,7 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
         entering = [reaches[j] for j in layer.inputs]
         if net.slopes[i].whole:
             alone = layer.ops[axis] is None and len(entering) == 1
-            reaches.append(entering[0] if alone else whole(entering, sizes[layer.inputs[0]], sizes[0]))
+            reaches.append(entering[0] if alone else whole_reach(entering, sizes[layer.inputs[0]], sizes[0]))
             seen.append(needed[i])
             continue
         branches = [_through(net, i, j, needed, seen[j]) for j in layer.inputs]

@@ -28,7 +28,7 @@ class Reach:
     A reach is `wavy` if a unit may see less far to one side than the unit before it, as with cubic interpolation, where
     a unit on a row reads that row alone.
 
-    >>> Reach([(-1, 1)], Fraction(2), 3).of(3)
+    >>> Reach([(-1, 1)], Fraction(2), 3).interval(3)
     (5, 7)
     """
 
@@ -39,7 +39,7 @@ class Reach:
     uneven_strides: bool = False
     wavy: bool = False
 
-    def of(self, unit: int) -> Interval:
+    def interval(self, unit: int) -> Interval:
         """Return the rows that a unit sees."""
         turns, phase = divmod(unit, len(self.seen))
         low, high = (int(row) for row in self.seen[phase])
@@ -70,14 +70,14 @@ class Reach:
         return bool(((ends - ends[0]) * units == 2 * np.arange(len(ends)) * rows).all())
 
 
-def whole(reaches: Sequence[Reach], n: int, image: int) -> Reach:
+def whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
     """Return the reach of a layer whose every unit sees all that layers of `n` units see of an image of so many rows.
 
-    >>> whole([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
+    >>> whole_reach([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
     [(-1, 7)]
     """
-    low = min(reach.of(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
-    high = max(reach.of(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
+    low = min(reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
+    high = max(reach.interval(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
     return Reach([(low, high)], Fraction(0), image, whole=True)
 
 
@@ -97,7 +97,7 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
             reaches.append(entering[0])
             continue
         if any(reach.whole for reach in entering) or isinstance(op, Adaptive):
-            reached: Reach | None = whole(entering, sizes[layer.inputs[0]], sizes[0])
+            reached: Reach | None = whole_reach(entering, sizes[layer.inputs[0]], sizes[0])
         elif op is None:
             reached = _united(entering, sizes[i])
         else:
@@ -121,12 +121,12 @@ def _through(op: Op, entering: Reach, n: int, m: int) -> Reach | None:
     seen = []
     if entering.wavy:
         for rows in all_rows_of(op, n, m, np.arange(period)).T.tolist():
-            lows, highs = zip(*map(entering.of, rows), strict=True)
+            lows, highs = zip(*map(entering.interval, rows), strict=True)
             seen.append((min(lows), max(highs)))
     else:
         for unit in range(period):
             first, last = rows_of(op, n, m, unit)
-            seen.append((entering.of(first)[0], entering.of(last)[1]))
+            seen.append((entering.interval(first)[0], entering.interval(last)[1]))
     return _repeating(seen, entering.stride * rate, m, wavy=entering.wavy or is_wavy(op))
 
 
@@ -136,7 +136,7 @@ def _united(reaches: Sequence[Reach], m: int) -> Reach | None:
     stride = reaches[0].stride
     if period > max(MOST_PERIOD, m) or any(reach.stride != stride for reach in reaches):
         return None
-    both = [[reach.of(unit) for reach in reaches] for unit in range(period)]
+    both = [[reach.interval(unit) for reach in reaches] for unit in range(period)]
     seen = [(min(low for low, _ in intervals), max(high for _, high in intervals)) for intervals in both]
     return _repeating(seen, stride, m, wavy=any(reach.wavy for reach in reaches))
 
