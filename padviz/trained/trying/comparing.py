@@ -97,14 +97,19 @@ def probabilities(scores: Array, kind: Scores) -> Array:
 
 
 def compare_maps(own: Array, changed: Array) -> dict[str, Array]:
-    """Measure for each image how much the output moves, its norm as trained, and the correlation of the two outputs.
+    """Measure for each image how far the output moves, its norm as trained, and Pearson's correlation of the two.
 
     >>> {name: values.round(9).tolist() for name, values in compare_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
     {'moved': [2.0], 'norm': [2.0], 'correlation': [1.0]}
     """
-    before, after = _flat(own), _flat(changed)
-    moved, norm = np.linalg.norm(after - before, axis=1), np.linalg.norm(before, axis=1)
-    return {"moved": moved, "norm": norm, "correlation": correlation(own, changed)}
+    before, after = (values.reshape(len(values), -1).astype(np.float64) for values in (own, changed))
+    one, other = (values - values.mean(1, keepdims=True) for values in (before, after))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return {
+        "moved": np.linalg.norm(after - before, axis=1),
+        "norm": np.linalg.norm(before, axis=1),
+        "correlation": (one * other).sum(1) / np.maximum(norms, LEAST),  # 0 where one is constant
+    }
 
 
 def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slices, Slices] | None:
@@ -145,25 +150,3 @@ def _units(units: int, pixels: int, moved: int) -> int | None:
     if pixels % units and units % pixels:
         return None
     return None if moved * units % pixels else moved * units // pixels
-
-
-def relative(moved: Array, norm: Array) -> Array:
-    """Divide how far each output moves by the root mean square of all norms, so that an output near 0 counts little.
-
-    >>> relative(np.array([1.0, 0.1]), np.array([2.0, 0.0])).round(3).tolist()
-    [0.707, 0.071]
-    """
-    shares: Array = moved / max(float(np.sqrt((norm**2).mean())), LEAST)
-    return shares
-
-
-def correlation(own: Array, changed: Array) -> Array:
-    """Correlate the two outputs of each image over all their numbers, after Pearson; 0 where one is constant."""
-    before, after = (values - values.mean(1, keepdims=True) for values in map(_flat, (own, changed)))
-    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    correlations: Array = (before * after).sum(1) / np.maximum(norms, LEAST)
-    return correlations
-
-
-def _flat(values: Array) -> Array:
-    return values.reshape(len(values), -1).astype(np.float64)

@@ -300,8 +300,8 @@ class _Outputs:
             return f"returns NaN or infinite numbers for {lost.sum()} of {len(lost)} crops"
         if self.before:
             return comparing.compare_classes(np.concatenate(self.before), after)
-        relative = comparing.relative(figures["moved"], figures["norm"])
-        return {"relative": relative, "correlation": figures["correlation"]}
+        norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
+        return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
 
 
 def _all_outputs(runner: Runner, images: Images) -> dict[str, Array]:
