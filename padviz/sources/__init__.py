@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from padviz.errors import DescriptionError, UnknownName
 from padviz.network.network import Network, Size, as_size
@@ -110,7 +110,7 @@ def shadowing(source: str) -> str:
     return f"{source}: {top} is {local.origin or top}, of this folder, and hides the {top} that is installed"
 
 
-def is_module(source: object) -> bool:
+def is_module(source: object) -> TypeGuard[nn.Module]:
     """Return whether it is a PyTorch module; PyTorch is not imported for that.
 
     >>> is_module("resnet18")

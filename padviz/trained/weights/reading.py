@@ -30,14 +30,14 @@ def as_trained(
     pixels = None if size is None else as_size(size)
     if isinstance(network, Network) and network.origin is not None:
         return read(network.origin, pixels or network.size, weights, network.reading)
-    return read(network, pixels, weights)  # type: ignore[arg-type]  # refused
+    return read(network, pixels, weights)
 
 
 def read(
-    source: str | Path | nn.Module, size: Size | None = None, weights: str | Path | None = None,
+    source: object, size: Size | None = None, weights: str | Path | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Trained:  # fmt: skip
-    """Read a network with its weights.
+    """Read a network with its weights: an ONNX or .keras file, a PyTorch module, or the name of what makes one.
 
     `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
     name, as "DEFAULT".
