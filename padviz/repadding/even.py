@@ -33,16 +33,16 @@ def plan_even(network: Network, size: Size) -> RepadPlan:
     joined = Case(with_pads_merged(network), size)
     remedied = with_even_pads(joined)
     if remedied and not remedied.case.uneven:
-        return between(network, remedied.case.network, size)
+        return plan_between(network, remedied.case.network, size)
     pooled = with_strides_pooled(network, tuple(window.layer for window in case.uneven))
     if pooled:
-        return between(network, pooled, size)
+        return plan_between(network, pooled, size)
     why = " ".join(limits(case)) or "Its strides cannot be moved."
     hint = "padviz sizes lists the sizes at which it is even"
     raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
 
 
-def between(network: Network, changed: Network, size: Size) -> RepadPlan:
+def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
     """Plan to turn one network into another: the same layers with other pads, or with a stride moved into a pool.
 
     The last maps must keep their sizes, which layers after them may need.
@@ -50,7 +50,7 @@ def between(network: Network, changed: Network, size: Size) -> RepadPlan:
     >>> import padviz
     >>> from padviz.geometry.balance.pooled_strides import with_strides_pooled
     >>> net = padviz.load("resnet18")
-    >>> plan = between(net, with_strides_pooled(net, ("conv1",)), (224, 224))
+    >>> plan = plan_between(net, with_strides_pooled(net, ("conv1",)), (224, 224))
     >>> [(change.name, change.pooled) for change in plan.changes]
     [('conv1', True)]
     """

@@ -100,7 +100,7 @@ def plan(
     LeftAlone(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
     """
     check_image(network)
-    padding = checked(padding)
+    padding = checked_scheme(padding)
     network, at = network.at(size), network.pixels(size)
     joined = with_pads_merged(network)
     sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
@@ -114,11 +114,11 @@ def plan(
         out = sizes[0][i], sizes[1][i]
         if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
             left.append(LeftAlone(layer.name, "it pads with zeros to the size of another map"))
-        elif layer.kind not in ("conv", "pad") or not any(map(adds, layer.ops)):
+        elif layer.kind not in ("conv", "pad") or not any(map(has_padding, layer.ops)):
             continue
         elif all(map(same_rows, layer.ops, after.ops)):
             unaffected += 1
-        elif why := cannot(after, entering):
+        elif why := obstacle(after, entering):
             left.append(LeftAlone(layer.name, why))
         else:
             changes.append(LayerChange(layer, after, entering))
@@ -126,10 +126,10 @@ def plan(
     return RepadPlan(joined, _changed(joined, changes), at, last_maps(network), tuple(changes), tuple(left), pads)
 
 
-def checked(padding: str) -> str:
+def checked_scheme(padding: str) -> str:
     """Return a scheme in its short form; raise `OptionError` for "valid" and "full", which change the amount.
 
-    >>> checked("zero/zero")
+    >>> checked_scheme("zero/zero")
     'zero'
     """
     for scheme in schemes_of(padding):
@@ -139,10 +139,10 @@ def checked(padding: str) -> str:
     return canonical(padding) or padding
 
 
-def adds(op: Op | None) -> bool:
+def has_padding(op: Op | None) -> bool:
     """Return whether an operation has padding.
 
-    >>> adds(Window(3)), adds(Window(3, padding="same"))
+    >>> has_padding(Window(3)), has_padding(Window(3, padding="same"))
     (False, True)
     """
     return isinstance(op, Window) and (isinstance(op.padding, str) or max(op.padding) > 0)
@@ -164,10 +164,10 @@ def same_rows(one: Op | None, other: Op | None) -> bool:
     return modes[0] == modes[1] and replace(one, mode="zero") == replace(other, mode="zero")
 
 
-def cannot(layer: Layer, entering: Size) -> str:
+def obstacle(layer: Layer, entering: Size) -> str:
     """Return why a layer cannot pad its input, or "".
 
-    >>> cannot(Layer("c", "conv", (0,), (Window(5, padding=(2, 2), mode="reflect"), Window(1))), (2, 2))
+    >>> obstacle(Layer("c", "conv", (0,), (Window(5, padding=(2, 2), mode="reflect"), Window(1))), (2, 2))
     'its input has 2 rows, too few for reflect padding of 2'
     """
     for op, n in zip(layer.ops, entering, strict=True):

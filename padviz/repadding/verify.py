@@ -19,7 +19,7 @@ ROWS = 256  # to compare at a time
 NEAR = 64  # sizes to try, one after the other
 
 
-def check(plan: RepadPlan, network: Network) -> list[CountMap]:
+def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:
     """Compare the network of a repadded file with the plan, and return usage by its last maps.
 
     Raise `PadvizError`, naming the last map, if usage by it differs anywhere.
@@ -28,13 +28,13 @@ def check(plan: RepadPlan, network: Network) -> list[CountMap]:
     >>> from padviz.network.rewrites import with_padding
     >>> from padviz.repadding.plan import plan
     >>> net = padviz.load("vgg11")
-    >>> check(plan(net, "reflect", 64), with_padding(net, "reflect"))[0].shape
+    >>> check_law(plan(net, "reflect", 64), with_padding(net, "reflect"))[0].shape
     (64, 64)
     """
     maps = []
     for name in plan.targets:
         counts = usage(network, plan.size, layer=name) if name in network.index else None
-        if counts is None or not same(usage(plan.after, plan.size, layer=name), counts):
+        if counts is None or not same_counts(usage(plan.after, plan.size, layer=name), counts):
             what = f"usage by {name} is not what was planned, so nothing was written"
             raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
         maps.append(counts)
@@ -77,7 +77,7 @@ def _next(plan: RepadPlan, axis: int, start: int) -> int:
     return 0
 
 
-def same(one: CountMap, other: CountMap) -> bool:
+def same_counts(one: CountMap, other: CountMap) -> bool:
     """Return whether two maps have the same counts, to the last bit; repeated rows are compared once."""
     if one.shape != other.shape:
         return False

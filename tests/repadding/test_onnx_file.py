@@ -222,7 +222,7 @@ def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(
 def test_maps_are_the_same_if_all_their_counts_are(one: str, other: str) -> None:
     maps = [padviz.usage("resnet18", (300, 520), padding) for padding in (one, other)]
     assert maps[0].tiled
-    assert verify.same(*maps) == np.array_equal(maps[0].counts, maps[1].counts) == (one == other)
+    assert verify.same_counts(*maps) == np.array_equal(maps[0].counts, maps[1].counts) == (one == other)
 
 
 def test_a_huge_file_is_verified_by_what_does_not_repeat(tmp_path: Path) -> None:

@@ -125,11 +125,11 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
     reread = as_network(parse_model(content, model.where, reading), reading, done.size)
-    maps = tuple(verify.check(done, reread))
+    maps = tuple(verify.check_law(done, reread))
     verified = [done.size]
     if larger:
         larger = larger.leaving({left.layer: left.why for left in done.left})
-        verify.check(larger, reread.at(larger.size))
+        verify.check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
 

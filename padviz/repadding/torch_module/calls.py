@@ -17,7 +17,7 @@ from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
 from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, known, padded, padded_conv2d
 from padviz.nn.modules import amounts
-from padviz.repadding.plan import checked
+from padviz.repadding.plan import checked_scheme
 
 CHANNELS_LAST = (-3, -2)
 NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -159,7 +159,7 @@ def padded_by(padding: str) -> Iterator[None]:
     ...     conv(torch.ones(1, 1, 2, 4))[0, 0, 0].tolist()
     [9.0, 9.0, 9.0, 9.0]
     """
-    height, width = schemes_of(checked(padding))
+    height, width = schemes_of(checked_scheme(padding))
     with ExitStack() as stack:
         if hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # a mode does not reach compiled code

@@ -18,11 +18,11 @@ from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownNam
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import schemes_of, with_pads_merged
 from padviz.network.targets import target_names
-from padviz.repadding.plan import LeftAlone, RepadPlan, checked, plan
+from padviz.repadding.plan import LeftAlone, RepadPlan, checked_scheme, plan
 from padviz.repadding.torch_module.calls import Override
 from padviz.repadding.torch_module.classes import base_of, set_override
 from padviz.repadding.torch_module.owners import overrides_of, owner_of, shields, unseen
-from padviz.repadding.verify import same
+from padviz.repadding.verify import same_counts
 from padviz.sources.torch.load import load_module
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
@@ -70,7 +70,7 @@ def repad(
     >>> repad(nn.Conv2d(3, 8, 3, padding=1), "reflect", size=32).repadded.changed
     ('',)
     """
-    module, padding = getattr(module, "_orig_mod", module), checked(padding)
+    module, padding = getattr(module, "_orig_mod", module), checked_scheme(padding)
     where = type(module).__name__
     _check_copyable(module, where)
     module = _copied(module, share, where)
@@ -211,6 +211,6 @@ def _check_law(planned: RepadPlan, done: Network, padding: str) -> None:
     """
     maps = [usage(net, planned.size, layer=target_names(None, net)) for net in (planned.after, done)]
     near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
-    if not near and not same(maps[0], maps[1]):
+    if not near and not same_counts(maps[0], maps[1]):
         what = f"has another usage than with the requested padding, at {planned.size}"
         raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")

@@ -18,7 +18,7 @@ import numpy as np
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
-from padviz.sources.onnx.constants.stored import FEW, Later, completed, constant, known, literal
+from padviz.sources.onnx.constants.stored import FEW, Deferred, as_constant, constant, constant_of_node, fold_attributes
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.onnx.tensors import GraphArranger, Node
@@ -71,7 +71,7 @@ def trace(model: Model, reading: Reading, size: Size) -> Trace:
     batch = image.shape[0] or 1
     sides = [*map(whole, traced.axes, size)]
     sides.insert(2 if image.channels_last else 0, plain(image.channels))
-    constants: dict[str, Value] = {**_further_inputs(model, reading, size)}
+    constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
     constants |= {proto.name: constant(proto, model.folder) for proto in model.graph.initializer}
     constants |= {proto.values.name: Constant(None) for proto in model.graph.sparse_initializer}
     scope: Scope = ChainMap({image.name: Map((plain(batch), *sides), 0)}, constants)
@@ -85,7 +85,7 @@ def trace(model: Model, reading: Reading, size: Size) -> Trace:
     return traced
 
 
-def _further_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Constant]:
+def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Constant]:
     """Return the inputs other than the image as constants, of the shapes that they declare or are given.
 
     A symbolic dimension that the image has too is as large as the image's.
@@ -95,7 +95,7 @@ def _further_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Con
     dims = enumerate(image.proto.type.tensor_type.shape.dim)
     named = {dim.dim_param: sizes.get(at, image.shape[at] or 1) for at, dim in dims if dim.dim_param}
     constants: dict[str, Constant] = {}
-    for name, proto in model.further.items():
+    for name, proto in model.other_inputs.items():
         kind = proto.type.tensor_type
         declared: list[int | None] | None = None
         if kind.HasField("shape"):
@@ -128,7 +128,7 @@ def _filled(name: str, kind: int, value: float, shape: list[int], where: str) ->
         array = np.full(shape, value).astype(dtype)
     if dtype.kind in "iub" and (array != value).any():
         raise _shape_error(f"{name!r} takes numbers of type {dtype}", where, f"{name}=1")
-    return known(array)
+    return as_constant(array)
 
 
 def _shape_error(what: str, where: str, hint: str) -> OptionError:
@@ -184,7 +184,7 @@ class _Run:
     def inner(self, proto: NodeProto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
         """Run constants, functions of the model, and branches with a known condition; None for all other nodes."""
         if node.op == "Constant":
-            return [literal(node.attrs, self.folder)]
+            return [constant_of_node(node.attrs, self.folder)]
         if node.op == "If":
             return self.branch(node, scope, depth)
         function = self.functions.get((proto.domain, proto.op_type))
@@ -247,13 +247,13 @@ def _for_each_output(node: Node, result: Result) -> list[Value]:
 def _folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
     """Fold constants: to numbers where they are few, else to shapes, as far as known, with numbers for later."""
     if all(x is None or x.array is not None for x in read):
-        attrs = completed(node.op, node.attrs, node.outputs)
+        attrs = fold_attributes(node.op, node.attrs, node.outputs)
         results = fold(node.op, attrs, [None if x is None else x.array for x in read])
         if results is not None:
-            return [*map(known, results)]
+            return [*map(as_constant, results)]
     try:
         shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:
         shapes = Constant(None)
     outputs = enumerate(_for_each_output(node, shapes))
-    return [Constant(x.dims, later=Later(node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]
+    return [Constant(x.dims, later=Deferred(node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]

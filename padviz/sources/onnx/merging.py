@@ -10,7 +10,7 @@ import numpy as np
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
-from padviz.sources.onnx.constants.stored import worked_out
+from padviz.sources.onnx.constants.stored import evaluate
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
@@ -55,7 +55,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return None
     node.lined_up([x])  # it must fit: at another size than that of a file it does not
     try:
-        array = worked_out(factor, node.arranger.budget)
+        array = evaluate(factor, node.arranger.budget)
     except Unread as error:
         how = "divides" if divided else "multiplies"
         which = f"the constant that it {how} a convolution by, which may make it partial convolution"

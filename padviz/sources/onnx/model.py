@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
-from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, take_in
+from padviz.sources.onnx.constants.external import MOST_BYTES, Unread, embed
 from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Model:
         return Path(self.where).parent
 
     @property
-    def further(self) -> dict[str, ValueInfoProto]:
+    def other_inputs(self) -> dict[str, ValueInfoProto]:
         """Its inputs by name, other than the image and stored tensors."""
         return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
@@ -113,7 +113,7 @@ class Model:
         """Copy it with its external data embedded."""
         copied = self.copy()
         try:
-            take_in(copied.proto, self.folder)
+            embed(copied.proto, self.folder)
         except Unread as error:
             what = f"its external data cannot be read: {error}"
             raise DescriptionError(what, where=self.where, hint="put it beside the file") from None

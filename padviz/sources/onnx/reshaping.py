@@ -11,8 +11,8 @@ import numpy as np
 
 from padviz.axis.operations import Adaptive, Op
 from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front, new_shape, sliced
-from padviz.sources.onnx.constants.stored import worked_out
+from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front, new_shape, slices_of
+from padviz.sources.onnx.constants.stored import evaluate
 from padviz.sources.onnx.tensors import Node
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
@@ -81,7 +81,7 @@ def tile(node: Node) -> Value:
 
 def slice_(node: Node) -> Value:
     x = node.tensor(0)
-    return views.slice_(node, x, sliced(node.attrs, node.arrays(1), len(x.known)))
+    return views.slice_(node, x, slices_of(node.attrs, node.arrays(1), len(x.known)))
 
 
 def split(node: Node) -> list[Value]:
@@ -131,7 +131,7 @@ def gather_nd(node: Node) -> Value:
     """
     x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
-        table = worked_out(at, node.arranger.budget) if isinstance(at, Constant) else None
+        table = evaluate(at, node.arranger.budget) if isinstance(at, Constant) else None
         if table is None or table.ndim != 2 * len(axes) + 1 or [*map(axis_of, x.known[: len(axes)])] != axes:
             return node.head()
         ops: list[Op] = []

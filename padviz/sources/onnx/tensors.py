@@ -9,7 +9,7 @@ from typing import Any
 from padviz.axis.operations import Same, Window
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Array, Malformed, from_front, integers
-from padviz.sources.onnx.constants.stored import Budget, worked_out
+from padviz.sources.onnx.constants.stored import Budget, evaluate
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
 from padviz.sources.tracing.axis_labels import shape_of
@@ -71,7 +71,7 @@ class Node(calls.Call):
             if x.array is None and x.later is None:
                 raise Stuck("masks attention with numbers that are not known")
             try:
-                yield worked_out(x, self.arranger.budget)
+                yield evaluate(x, self.arranger.budget)
             except Unread as error:
                 raise Stuck(f"masks attention with numbers that {error}") from None
 

@@ -33,8 +33,8 @@ class OnnxRunner:
 
         if not model.image.fits(size):
             raise SizeError(f"takes images of {model.image}", where=model.where, hint=f"use a `size` of {model.image}")
-        if model.further:
-            listed = ", ".join(map(repr, [*model.further][:4]))
+        if model.other_inputs:
+            listed = ", ".join(map(repr, [*model.other_inputs][:4]))
             raise DescriptionError(f"has further inputs: {listed}", where=model.where)
         self.where, self.size, self.image = model.where, size, model.image
         self.model, self.opset = model.whole().proto, model.opset

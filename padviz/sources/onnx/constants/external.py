@@ -87,7 +87,7 @@ def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
     return numbers(type(tensor)(data_type=tensor.data_type, dims=tensor.dims, raw_data=_bytes_of(tensor, folder)))
 
 
-def take_in(model: ModelProto, folder: Path) -> None:
+def embed(model: ModelProto, folder: Path) -> None:
     """Read all external data of a model into it; raise `Unread`, naming the tensor."""
     left = MOST_BYTES
     for tensor in filter(is_external, tensors(model)):

@@ -42,7 +42,7 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
     if op not in FOLDS:
         return None
     try:
-        if grown(op, attrs, arrays) > most:
+        if _bound(op, attrs, arrays) > most:
             return None
         with np.errstate(all="ignore"):
             result = FOLDS[op](attrs, *arrays)
@@ -53,7 +53,7 @@ def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST
     return results if all(array.size <= most for array in results) else None
 
 
-def grown(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
+def _bound(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
     """Bound the numbers in a result that may have more of them than its inputs; 0 for one that cannot."""
     given = [array for array in arrays if array is not None]
     if op in GROWING:
@@ -61,10 +61,10 @@ def grown(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
     if op == "Gather":
         rest: list[int] = np.delete(given[0].shape, attrs.get("axis", 0)).tolist()
         return prod(rest) * given[1].size
-    return _together(*(array.shape for array in given)) if op in BROADCASTING else 0
+    return _broadcast_size(*(array.shape for array in given)) if op in BROADCASTING else 0
 
 
-def _together(*shapes: Sequence[int]) -> int:
+def _broadcast_size(*shapes: Sequence[int]) -> int:
     """Count the numbers in the broadcast of arrays of these shapes."""
     return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
@@ -88,7 +88,7 @@ def from_front(axis: int, rank: int) -> int:
     return axis % rank
 
 
-def sliced(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
+def slices_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
     """Read the slices of a Slice by axis, from attributes (before opset 10) or inputs."""
     if "starts" in attrs:
         given = [attrs.get(key) for key in ("starts", "ends", "axes")]
@@ -131,7 +131,7 @@ def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
 
 
 def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
-    slices = sliced(attrs, rest, data.ndim)
+    slices = slices_of(attrs, rest, data.ndim)
     return data[tuple(slices.get(axis, slice(None)) for axis in range(data.ndim))]
 
 
@@ -185,7 +185,7 @@ def _without_attributes(how: Callable[..., Any]) -> Fold:
 
 GROWING: dict[str, Callable[..., float]] = {
     "ConstantOfShape": lambda shape: prod(integers(shape)),
-    "Expand": lambda data, shape: _together(data.shape, integers(shape)),
+    "Expand": lambda data, shape: _broadcast_size(data.shape, integers(shape)),
     "Tile": lambda data, repeats: prod(integers(repeats)) * data.size,
     "Range": lambda start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
 }

@@ -34,26 +34,26 @@ def constant(proto: TensorProto, folder: Path) -> Constant:
         most = MOST_ROWS
     shape = tuple(plain(n) for n in dims)
     if is_external(proto) or prod(dims) > most or len(dims) > MOST_DIMENSIONS:
-        return Constant(shape, later=Stored(proto, folder))
+        return Constant(shape, later=StoredTensor(proto, folder))
     try:
-        return known(numbers(proto))
+        return as_constant(numbers(proto))
     except Malformed:
         return Constant(shape)
 
 
-def known(array: Array) -> Constant:
+def as_constant(array: Array) -> Constant:
     return Constant(tuple(plain(n) for n in array.shape), array=array)
 
 
-def literal(attrs: dict[str, Any], folder: Path) -> Constant:
+def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
     """Read a Constant node."""
     if "value" in attrs:
         return constant(attrs["value"], folder)
-    literals = [known(np.array(value)) for key, value in attrs.items() if key.startswith(("value_int", "value_float"))]
-    return literals[0] if literals else Constant(None)
+    keys = [key for key in attrs if key.startswith(("value_int", "value_float"))]
+    return as_constant(np.array(attrs[keys[0]])) if keys else Constant(None)
 
 
-def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
+def fold_attributes(op: str, attrs: Attrs, outputs: int) -> Attrs:
     """Add the number of outputs to the attributes, and the number that a ConstantOfShape repeats."""
     more: Attrs = {"outputs": outputs}
     if op == "ConstantOfShape" and "value" in attrs:
@@ -64,7 +64,7 @@ def completed(op: str, attrs: Attrs, outputs: int) -> Attrs:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stored:
+class StoredTensor:
     """A tensor whose numbers are in the model, or in another file of its folder."""
 
     proto: TensorProto
@@ -72,7 +72,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Later:
+class Deferred:
     """One of the outputs of an operation on constants; None stands for an optional one that is missing."""
 
     op: str
@@ -101,39 +101,39 @@ class Budget:
             raise Unread("takes too much to be worked out")
 
 
-def worked_out(value: Constant, budget: Budget) -> Array:
+def evaluate(value: Constant, budget: Budget) -> Array:
     """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
     done: dict[object, Array] = {}
 
-    def numbers_of(x: Constant) -> Any:
+    def computed(x: Constant) -> Any:
         return done.get(x.later) if x.array is None else x.array
 
     pending = [value]  # no recursion: chains may be long
     while pending:
         top = pending[-1]
-        made_of = top.later.of if top.array is None and isinstance(top.later, Later) else ()
-        if missing := [x for x in made_of if x is not None and numbers_of(x) is None]:
+        made_of = top.later.of if top.array is None and isinstance(top.later, Deferred) else ()
+        if missing := [x for x in made_of if x is not None and computed(x) is None]:
             pending += missing
             continue
         pending.pop()
-        if numbers_of(top) is None:
-            arrays = [None if x is None else numbers_of(x) for x in made_of]
-            done[top.later] = _worked_out(top.later, arrays, budget)
-    numbers: Array = numbers_of(value)
+        if computed(top) is None:
+            arrays = [None if x is None else computed(x) for x in made_of]
+            done[top.later] = _compute(top.later, arrays, budget)
+    numbers: Array = computed(value)
     return numbers
 
 
-def _worked_out(later: Any, arrays: Sequence[Array | None], budget: Budget) -> Array:
-    if isinstance(later, Stored):
+def _compute(later: Any, arrays: Sequence[Array | None], budget: Budget) -> Array:
+    if isinstance(later, StoredTensor):
         budget.spend(0)
         stored = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
         budget.spend(stored.size)
         return stored
-    if not isinstance(later, Later):
+    if not isinstance(later, Deferred):
         raise Unread("is not a stored constant")
     budget.spend(sum(array.size for array in arrays if array is not None))
     try:
-        attrs = completed(later.op, later.attrs, later.outputs)
+        attrs = fold_attributes(later.op, later.attrs, later.outputs)
         results = fold(later.op, attrs, arrays, min(MOST_AT_ONCE, budget.left))
     except Malformed:
         results = None
