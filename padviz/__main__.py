@@ -1,32 +1,34 @@
-"""`python -m padviz`, and the command: signals are handled before anything else is loaded."""
+"""`python -m padviz`, and the command: Ctrl-C and SIGTERM end it, and what it was writing is removed."""
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
+from types import FrameType
 
-from padviz.cli.signals import code_of, handle_signals, release_signals, say_interrupted
 from padviz.errors import Ended
 
 
 def main() -> None:
-    """Run the command line; the exit code is the signal's where one came, even while libraries load."""
-    code = 0
+    """Run the command line."""
+    handle_signals()
     try:
-        handle_signals()
         from padviz.cli.group import cli
 
         cli(prog_name="padviz")
-    except SystemExit as ending:
-        code = int(ending.code or 0)
-    except (Ended, KeyboardInterrupt, ImportError):
-        if not code_of(0):
-            raise
-        say_interrupted(code_of(0))
-    release_signals()
-    if Ended.received:  # a library that was interrupted while it loaded may crash where it is taken down
-        os._exit(code_of(code))
-    sys.exit(code)
+    except Ended as ended:  # while libraries were imported
+        sys.exit(ended.code)
+
+
+def handle_signals() -> None:
+    """Raise `Ended` where a signal comes; one that the caller ignores stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended(number)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import ClassVar
 
 LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
 
@@ -42,12 +41,11 @@ class PadvizError(Exception):
 
 
 class Ended(BaseException):
-    """Ctrl-C or SIGTERM on the command line: nothing takes it for an exit, or for an error, of other people's code.
+    """Ctrl-C or SIGTERM on the command line: no `except Exception` of other libraries takes it for an error."""
 
-    `received` is the first signal's number, or 0: code that swallows the exception does not swallow that.
-    """
-
-    received: ClassVar[int] = 0
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 class DescriptionError(PadvizError):

@@ -12,7 +12,7 @@ import click
 
 from padviz.cli import options
 from padviz.cli.naming import default_path
-from padviz.cli.progress import progress, saying_what_is_kept
+from padviz.cli.progress import progress
 from padviz.cli.showing import To, outputs, show
 from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import MODELS, TABLE, Command, arguments_of, given, option
@@ -75,7 +75,7 @@ def _run(
     path, kept = to.drawn(default), None
     if "resume" in takes and default:
         kept = own["unfinished"] = options.kept_beside(path or to.path or default, "resume" in own, to.overwrite)
-    with saying_what_is_kept(), progress(door.counting) as on_progress:
+    with progress(door.counting) as on_progress:
         more = {"on_progress": on_progress} if "on_progress" in takes else {}
         found = [_found(function, network, own | more, size, bool(door.failed)) for network, size in networks]
     results = [each for each in found if not isinstance(each, SizeError)]

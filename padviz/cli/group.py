@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from padviz.cli import options, signals
+from padviz.cli import options
 from padviz.cli.options import spelled
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
@@ -148,8 +148,13 @@ class _Group(click.Group):
             code = _say(_sentence(error))
         except MemoryError:
             code = _say("there is not enough memory for a map of this size; use a smaller --size")
-        except (Ended, KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort):
             code = 130
+        except Ended as ended:
+            code = ended.code
+            if code == 130:
+                notes = map(options.spelled, getattr(ended, "__notes__", ()))
+                _say("; ".join(["interrupted", *notes]))
         except OSError as error:
             code = _unwritable(error)
         except Exception as error:
@@ -157,9 +162,7 @@ class _Group(click.Group):
                 raise
             what = " ".join(f"{type(error).__name__}: {error}".split())
             code = _say(f"unexpected {what}; PADVIZ_TRACEBACK=1 shows where", 70)
-        code = signals.code_of(code if isinstance(code, int) else 0)
-        signals.say_interrupted(code)
-        sys.exit(code)
+        sys.exit(code if isinstance(code, int) else 0)
 
 
 def _as_command(name: str) -> str:
@@ -213,9 +216,7 @@ def _unwritable(error: OSError) -> int:
 
 
 def _say(line: str, code: int = 2) -> int:
-    """Say what is wrong, unless it is that a signal came."""
-    if not Ended.received:
-        click.echo(f"padviz: {printable(line)}", err=True)
+    click.echo(f"padviz: {printable(line)}", err=True)
     return code
 
 

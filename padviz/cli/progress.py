@@ -6,9 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from padviz.cli import options, signals
-from padviz.errors import Ended
-
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
@@ -31,13 +28,3 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield on_progress
     finally:
         bar.stop()
-
-
-@contextmanager
-def saying_what_is_kept() -> Iterator[None]:
-    """Let an interrupted sweep say what is kept of it."""
-    try:
-        yield
-    except (Ended, KeyboardInterrupt) as error:
-        signals.LEFT[:] = map(options.spelled, getattr(error, "__notes__", ()))
-        raise

@@ -7,11 +7,8 @@ fingerprint fits and whose files are there says that the item is finished.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import signal
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -81,10 +78,9 @@ def run(
             todo[item.name] = item, of
 
     def made(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[Outcome]:
-        ending: dict[str, Any] = {"initializer": _end_with, "initargs": (os.getpid(),)}
         batch = 1 if len(some) < 50 else "auto"
         with _ctrl_c_held():
-            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch, **ending)(
+            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch)(
                 delayed(make)(item, of, folder.absolute(), look) for item, of in some
             )
         for outcome in outcomes:
@@ -202,19 +198,6 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
         os.replace(stage / file, folder / file)
     for file in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
         (folder / file).unlink(missing_ok=True)
-
-
-def _end_with(exporter: int) -> None:
-    """End this process soon after the exporter, if it is a child of that; a cluster's workers go on."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid == exporter:
-        threading.Thread(target=_watch, args=(exporter,), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)  # what it was writing is swept by the next run
 
 
 def _checked(look: Look) -> None:

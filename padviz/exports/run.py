@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def export(
             if on_outcome:
                 on_outcome(outcome, len(items))
     except (KeyboardInterrupt, Ended):
-        write_index(Path(folder), title, outcomes, items)  # of what there is
+        with suppress(PadvizError):
+            write_index(Path(folder), title, outcomes, items)  # of what there is
         raise
     try:
         write_index(Path(folder), title, outcomes, items)

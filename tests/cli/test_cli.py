@@ -243,26 +243,3 @@ def test_a_write_that_a_signal_ends_leaves_nothing(number: int, code: int, words
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said, os.listdir()) == (code, words, [])
-
-
-def test_an_interrupt_that_python_would_only_print_is_one() -> None:
-    code = """
-import os, signal, sys, weakref, padviz.counting.count
-class Anything:
-    pass
-def interrupted(reference):
-    os.kill(os.getpid(), signal.SIGINT)
-def usage(*args, **options):
-    anything = Anything()
-    reference = weakref.ref(anything, interrupted)
-    del anything
-    for _ in range(10**9):
-        pass
-    print("went on")
-padviz.counting.count.usage = usage
-from padviz.__main__ import main
-sys.argv[1:] = ["usage", "vgg11"]
-main()
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout, run.stderr.strip()) == (130, "", "padviz: interrupted")

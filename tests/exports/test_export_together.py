@@ -155,6 +155,8 @@ def test_workers_end_with_their_export_and_the_next_run_leaves_nothing(few: int,
         assert len(session(process.pid)) > 2
         process.send_signal(signal.Signals[ending])
         process.wait(10)
+        if ending == "SIGKILL":  # workers go on for minutes
+            os.killpg(process.pid, signal.SIGKILL)
         until = time.monotonic() + 2
         while session(process.pid) and time.monotonic() < until:
             time.sleep(0.05)

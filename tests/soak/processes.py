@@ -106,7 +106,7 @@ def disturbed(rng: Random, numbers: list[signal.Signals]) -> str:
         else:
             started.process.send_signal(number)
         code, words = started.ended(60 if deadly else 20)
-        if started.outlived():
+        if started.outlived() and not deadly:
             return about + "children outlive it by two seconds"
         if code not in ((0,) if deadly else (0, *CODES[number])) or (deadly and words):
             return about + f"exit code {code}: {words[-300:]!r}"
