@@ -142,7 +142,7 @@ def chunks(
     Raises
     ------
     PadvizError
-        For an image, for input samples that are no whole number of steps, and where nothing is exact.
+        For an image, for input samples that are not a multiple of the lattice, and where nothing is exact.
 
     Examples
     --------

@@ -134,7 +134,7 @@ def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:
     size, step = op.of(n)
     if step > 1:
         if n % (size * step):
-            raise SizeError(f"its input has {n} rows, which are no blocks of {size} rows {step} apart")
+            raise SizeError(f"its input has {n} rows, not a multiple of blocks of {size} rows {step} apart")
         for start in range(0, n, size * step):
             if size > step:
                 for row in range(start, start + size * step):

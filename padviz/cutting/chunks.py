@@ -63,25 +63,24 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]
     step = contexts[0].lattice
     if new % step:
-        what = f"{new} input samples are no whole number of steps of {step}, after which all strides are in phase again"
+        what = f"{new} input samples are not a multiple of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
     refused: list[SizeError] = []
 
-    def enough(read: int) -> bool:
+    def kept_of(read: int) -> tuple[Kept, ...] | None:
         try:
-            return _kept(network, contexts, new, read, without) is not None
+            return _kept(network, contexts, new, read, without)
         except SizeError as error:
             refused.append(error)
-            return False
+            return None
 
     around = max(context.before + context.after for context in contexts)
-    read = next((n for n in range(new, new + 3 * (around + 3 * step), step) if enough(n)), None)
-    if read is None:
+    enough = next((n for n in range(new, new + 3 * (around + 3 * step), step) if kept_of(n)), None)
+    if enough is None:
         what = refused[0].what if refused else "padding at the signal's ends reads further than a chunk does"
         raise SizeError(f"no chunk is known to be exact: {what}", where=network.name, hint="name an earlier `layer`")
-    read = next(n for n in range(max(new, read - step + 1), read + 1) if enough(n))
-    heads = _kept(network, contexts, new, read, without)
-    assert heads
+    lengths = range(max(new, enough - step + 1), enough + 1)
+    read, heads = next((n, heads) for n in lengths if (heads := kept_of(n)))
     read_at_tile(network, (read,), (network.size[0],))
     centred = around_units(network, network.size)
     ahead = [centred[network.index[context.layer]] or (0, context.after) for context in contexts]

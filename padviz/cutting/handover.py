@@ -1,4 +1,4 @@
-"""The call to paste into a library so that its tiles are those of a plan, and whether its result is exact.
+"""Calls to paste into tiling libraries so that their tiles follow a plan, and whether the result is exact.
 
 Each call is run in its library by tests/cutting/test_libraries.py.
 """
@@ -17,8 +17,7 @@ from padviz.cutting.plan import Plan
 from padviz.errors import OptionError
 from padviz.network.network import in_words
 
-# The argument for the weights of a tile's pixels, and the weight of those that are not exact. toolbelt clips sums of
-# weights at 2.2e-16.
+# The argument for the weights of a tile's pixels, and the weight of inexact ones. toolbelt clips sums at 2.2e-16.
 WEIGHTS = {"monai": ("roi_weight_map", 1e-10), "toolbelt": ("weight", 1e-7)}
 
 
@@ -41,27 +40,27 @@ class Handover:
 
 
 class _Side(NamedTuple):
-    """A plan on one axis, in pixels; the context is the largest of any head on either side."""
+    """A plan on one axis, in pixels; `context` is the largest of any head on either side."""
 
     image: int
     tile: int
     step: int
     lattice: int
     context: int
-    exact: slice  # the pixels of a tile that are exact whatever lies around it
-    dense: bool  # every output is as large as the image
+    exact: slice  # the pixels of a tile that are exact in any tile
+    dense: bool  # whether every output is as large as the image
 
 
-Recipe = tuple[dict[str, Any], str, str]  # arguments, call, and why it is not exact
+Recipe = tuple[dict[str, Any], str, str]  # arguments, call, and why it is not exact, or ""
 
 
 def handover(plan: Plan, library: str) -> Handover:
-    """Translate a plan for a library, whose name may be in capitals.
+    """Translate a plan for a library; its name may have capitals.
 
     Raises
     ------
     OptionError
-        For a library that is not known, and for one that no plan makes exact, with the reason.
+        For an unknown library, and for one that no plan makes exact, with the reason.
 
     Examples
     --------
@@ -95,7 +94,7 @@ def handover(plan: Plan, library: str) -> Handover:
 
 
 def _sizes(library: str, sides: list[_Side]) -> str:
-    """Say for images of which sizes a call is exact; nothing where it is for all.
+    """Return for images of which sizes a call is exact; "" for all.
 
     MONAI and pytorch-toolbelt fit their step to one size, and TorchIO has no overlap on an axis with one tile.
     """
@@ -113,12 +112,12 @@ def _sizes(library: str, sides: list[_Side]) -> str:
 
 
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
-    """Make a library's keyword arguments, with the weights of a tile's pixels, (height, width), where it takes any.
+    """Return a library's keyword arguments, with the weights of a tile's pixels, (height, width), if it takes any.
 
     Raises
     ------
     OptionError
-        As `handover`, and where the recipe is not exact, with the reason.
+        As `handover`, and if the recipe is not exact, with the reason.
     """
     recipe = handover(plan, library)
     if not recipe.exact:
@@ -170,8 +169,10 @@ def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _
 
 def _python(plan: Plan, sides: list[_Side]) -> Recipe:
     arguments: dict[str, Any] = {"size": plan.image, "tile": plan.tile}
-    arguments |= {"level": plan.level} if plan.level is not None else {}
-    arguments |= {"ignore_norms": True} if plan.ignored else {}
+    if plan.level is not None:
+        arguments["level"] = plan.level
+    if plan.ignored:
+        arguments["ignore_norms"] = True
     call = (
         "import padviz\n"
         f"plan = padviz.tiles(model, {', '.join(f'{name}={value}' for name, value in arguments.items())})\n"
@@ -198,34 +199,37 @@ def _weighed_step(side: _Side) -> int:
 
 
 def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Choose overlaps half a pixel smaller than the steps leave, since MONAI rounds down; only cores have weight."""
-    steps = [_weighed_step(side) or side.step for side in sides]
+    """Use overlaps half a pixel smaller than planned, since MONAI rounds down; only exact pixels have weight."""
+    weighed = [_weighed_step(side) for side in sides]
+    steps = [step or side.step for step, side in zip(weighed, sides, strict=True)]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
-    ends, small = [f"{side.exact.start}:{side.exact.stop}" for side in sides], f"{WEIGHTS['monai'][1]:g}"
-    made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
-    lines = ["import torch", "from monai.inferers import sliding_window_inference", *_spacing(sides, steps)]
-    lines += [f"rows, cols = (torch.full((n,), {small}) for n in {plan.tile})"]
-    lines += [f"rows[{ends[0]}] = cols[{ends[1]}] = 1"]
-    lines += [f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0"]
-    lines += [f"    image.float(), {plan.tile}, 1, lambda tile: {made},"]
-    lines += [f"    overlap={overlaps},  # half a pixel short: MONAI rounds down"]
-    lines += ['    mode="constant", roi_weight_map=torch.outer(rows, cols))']
-    return arguments, "\n".join(lines), _dense(sides, "MONAI") or _spaced(sides)
-
-
-def _spacing(sides: list[_Side], steps: list[int]) -> list[str]:
-    """Say what of a tile has weight, how far tiles are apart, and why that is less than in the plan."""
     exact = in_words(side.exact.stop - side.exact.start for side in sides)
     planned, apart = in_words(side.step for side in sides), in_words(steps)
-    line = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
-    if apart == planned:
-        return [line]
-    return [f"{line},", f"# not {planned} as in the plan: at the image's end inexact tiles would be averaged"]
+    spacing = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
+    if apart != planned:
+        spacing += f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
+    ends, small = [f"{side.exact.start}:{side.exact.stop}" for side in sides], f"{WEIGHTS['monai'][1]:g}"
+    made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
+    call = (
+        "import torch\n"
+        "from monai.inferers import sliding_window_inference\n"
+        f"{spacing}\n"
+        f"rows, cols = (torch.full((n,), {small}) for n in {plan.tile})\n"
+        f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
+        f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
+        f"    image.float(), {plan.tile}, 1, lambda tile: {made},\n"
+        f"    overlap={overlaps},  # half a pixel short: MONAI rounds down\n"
+        '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
+    )
+    why = _not_dense(sides, "MONAI")
+    if not why and not all(weighed):
+        why = f"the last tile would lie too near; pad the image to {_whole_steps(sides)}"
+    return arguments, call, why
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Choose even overlaps, since half of one is cropped off each side."""
+    """Use even overlaps, since half of one is cropped off each side."""
     overlaps = []
     for side in sides:
         steps = range(side.tile // side.lattice * side.lattice, 0, -side.lattice)
@@ -239,18 +243,18 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
     )
     odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
     why = "no even overlap keeps the lattice; pad the image to an even size" if odd else ""
-    return arguments, call, why or _dense(sides, "TorchIO")
+    return arguments, call, why or _not_dense(sides, "TorchIO")
 
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Fit tiles into the image, since it is padded where they do not fit, which moves the phase."""
+    """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the phase."""
     steps = []
     for side in sides:
         periods = (side.image - side.tile) // side.lattice
         whole = [n * side.lattice for n in range(1, periods + 1) if periods % n == 0]
         steps.append(max((n for n in whole if side.context <= n <= side.step), default=side.tile))
     arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
-    why = _dense(sides, "pytorch-toolbelt")
+    why = _not_dense(sides, "pytorch-toolbelt")
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         why = f"no step fits the image; pad it to {_whole_steps(sides)}"
     ends = [f"{side.exact.start}:{side.exact.stop}" for side in sides]
@@ -265,27 +269,20 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     return arguments, call, why
 
 
-def _spaced(sides: list[_Side]) -> str:
-    """Say so where the last tile lies too near to the one before it."""
-    if all(_weighed_step(side) for side in sides):
-        return ""
-    return f"the last tile would lie too near; pad the image to {_whole_steps(sides)}"
-
-
 def _whole_steps(sides: list[_Side]) -> str:
     return in_words(side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
 
 
-def _dense(sides: list[_Side], library: str) -> str:
-    """Say so where a library cannot lay maps of another size than the tile's together."""
+def _not_dense(sides: list[_Side], library: str) -> str:
+    """Return why a library cannot stitch outputs that are smaller or larger than the tile; "" if it can."""
     return "" if all(side.dense for side in sides) else f"{library} needs an output as large as the tile; use python"
 
 
 def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Choose ratios half a pixel larger than the overlaps, since sahi rounds down."""
+    """Use ratios half a pixel larger than the overlaps, since sahi rounds down."""
     ratios = [(side.tile - side.step + 0.5) / side.tile for side in sides]
-    arguments: dict[str, Any] = {"slice_height": plan.tile[0], "slice_width": plan.tile[1]}
-    arguments |= {"overlap_height_ratio": ratios[0], "overlap_width_ratio": ratios[1]}
+    names = "slice_height", "slice_width", "overlap_height_ratio", "overlap_width_ratio"
+    arguments = dict(zip(names, (*plan.tile, *ratios), strict=True))
     call = (
         "from sahi.predict import get_sliced_prediction\n"
         f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n"
@@ -311,5 +308,5 @@ LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Recipe]] = {
 }
 MERGED = "boxes of all tiles are merged; --object N keeps boxes of up to N px whole"
 BLENDED = "tiles are blended, and start off the lattice"
-REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": "norms and attention see the tile alone"}
-REASONS |= {"comfyui": REASONS["diffusers"]}
+ALONE = "norms and attention see the tile alone"
+REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": ALONE, "comfyui": ALONE}

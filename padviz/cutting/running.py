@@ -1,8 +1,8 @@
-"""Run anything tile by tile, by a plan, and lay what it makes together."""
+"""Run a model tile by tile, by a plan, and stitch its outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,33 +23,33 @@ def tiled(
     out: Any = None,
     on_progress: Progress | None = None,
 ) -> Any:
-    """Run a model over the tiles of a plan, and return what it makes of the whole image.
+    """Run a model over the tiles of a plan, and return its outputs for the whole image.
 
     Parameters
     ----------
     model : callable
-        Takes an array or tensor (..., height, width) and returns one (..., units, units); for several heads a list of
-        them, in the order of `plan.heads`, or a dict by their names.
+        Takes an array or tensor (..., height, width) and returns one (..., units, units); for several heads a list in
+        the order of `plan.heads`, or a dict by their names.
     image : numpy.ndarray or torch.Tensor, (..., height, width)
-        A memmap is read a tile at a time.
+        A memmap is read tile by tile.
     plan : Plan
         For an image of that size.
     batch : int
-        How many tiles are run at once, where the image is (1, channels, height, width).
+        How many tiles are run at once, for an image (1, channels, height, width).
     out : array, or a list of them, optional
-        What is written to, (..., units, units): a memmap or zarr array where memory would not hold it.
+        Where outputs are written, (..., units, units): a memmap or zarr array if they do not fit into memory.
     on_progress : callable, optional
-        Called with (tiles done, tiles in all).
+        Called with (tiles done, number of tiles).
 
     Returns
     -------
     array, tensor, or list of them
-        Of shape (..., units, units), one for each head of the plan.
+        Shape (..., units, units), one for each head of the plan.
 
     Raises
     ------
     OptionError
-        For an image of another size, or a model that makes other heads, than the plan is for.
+        If the image has another size, or the model other heads, than the plan.
 
     Examples
     --------
@@ -64,8 +64,8 @@ def tiled(
         raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
     _check(model, image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
-    done = 0
-    for group in _groups(iter(plan), batch):
+    done, tiles = 0, iter(plan)
+    while group := list(islice(tiles, batch)):
         parts = _parts(model(_read(image, group)), plan)
         if outputs is None:
             outputs = [_empty(part, plan, h, image) for h, part in enumerate(parts)]
@@ -81,7 +81,7 @@ def tiled(
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
-    """Refuse an image that the plan is not for, or the model, and a batch that it cannot be run in."""
+    """Reject an image that does not suit the plan or the model, and a batch that does not suit the image."""
     if hasattr(model, "register_forward_hook") and isinstance(image, np.ndarray):
         raise OptionError("a module takes tensors", option="image", hint="give torch.from_numpy(image)")
     own, axes = tuple(image.shape[-len(plan.image) :]), len(plan.image)
@@ -95,13 +95,8 @@ def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
         )
 
 
-def _groups(tiles: Iterator[Tile], batch: int) -> Iterator[list[Tile]]:
-    while group := list(islice(tiles, batch)):
-        yield group
-
-
 def _read(image: Any, group: Sequence[Tile]) -> Any:
-    """Read the pixels of some tiles, one after another along the first axis."""
+    """Return the pixels of some tiles, stacked along the first axis."""
     parts = [image[(..., *tile.read)] for tile in group]
     if len(parts) == 1:
         return parts[0]
@@ -114,23 +109,19 @@ def _read(image: Any, group: Sequence[Tile]) -> Any:
 
 
 def _parts(returned: Any, plan: Plan) -> list[Any]:
-    """Sort what a model returned into the order of the plan's heads."""
+    """Return a model's outputs in the order of the plan's heads."""
     if isinstance(returned, Mapping):
         returned = [returned[name] for name in plan.heads]
-    parts = [_plain(part) for part in (returned if isinstance(returned, list | tuple) else [returned])]
+    parts = [*returned] if isinstance(returned, list | tuple) else [returned]
     if len(parts) != len(plan.heads):
         what = f"the model makes {len(parts)} maps, and the plan is for {len(plan.heads)}: {', '.join(plan.heads)}"
         raise OptionError(what, option="model", hint="return a dict by these names, or plan for the layers it returns")
-    return parts
-
-
-def _plain(part: Any) -> Any:
-    """Leave the steps behind by which a tensor was made: those of all tiles would stay in memory."""
-    return part.detach() if hasattr(part, "detach") else part
+    # Detached from the graphs by which tensors were made, which would keep all tiles in memory.
+    return [part.detach() if hasattr(part, "detach") else part for part in parts]
 
 
 def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
-    """Make room for the map of a head of the whole image, of the kind that the model makes."""
+    """Return an empty map of a head for the whole image, of the same type as a tile's."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
     leading = part.shape[: -len(units)]
     leading = (1, *leading[1:]) if len(image.shape) == len(units) + 2 else leading

@@ -1,4 +1,4 @@
-"""A plan held against the network: what it makes of an image whole and tile by tile, side by side."""
+"""Check a plan by running the network on an image whole and tile by tile."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from padviz.cutting.running import tiled
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 
-Maps = Callable[[NDArray[Any]], list[Any]]  # of an image (1, channels, height, width), the map of each head
+Run = Callable[[NDArray[Any]], list[Any]]  # of an image (1, channels, height, width), the map of each head
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """How far the map of an image and the one of its tiles, laid together, differ, over the largest number in it.
+    """The largest difference between the output of an image and that stitched from its tiles, over its largest value.
 
-    `one_less` says by side how far the units differ that have one unit less of context than they need. Sides where
-    none is needed are left out.
+    `one_less` is by side the difference of units that have one unit less of context than they need. Sides that need no
+    context are left out.
 
     >>> import padviz
     >>> from torch import nn
@@ -52,15 +52,15 @@ class Verified:
         return self.difference <= self.tolerance
 
 
-def verify(run: Maps, network: Network, size: Size, channels: int, without: frozenset[str], seed: int) -> Verified:
+def verify(run: Run, network: Network, size: Size, channels: int, without: frozenset[str], seed: int) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
     Raises
     ------
     OptionError
-        Where nothing is exact, or only images are large enough that take too long.
+        If nothing is exact, or the smallest such image takes too long.
     DescriptionError
-        For a network that makes the same of everything, which shows nothing.
+        For a network whose output is constant, which shows nothing.
     """
     plan = smallest_plan(network, size, without)
     if prod(plan.image) > MOST_PIXELS:
@@ -79,7 +79,7 @@ def verify(run: Maps, network: Network, size: Size, channels: int, without: froz
     return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
 
 
-def _one_less(run: Maps, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
+def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:
     """Return by side how much the units of the middle tile differ that have one unit less of context."""
     tile = plan[len(plan) // 2]
     differences: dict[str, float] = {}
@@ -100,5 +100,5 @@ def _one_less(run: Maps, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[s
 
 
 def _relative(one: NDArray[Any], other: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Find the largest difference over the largest number of a map."""
+    """Return the largest difference over the largest value of a map."""
     return float(np.abs(one - other).max() / np.abs(scale).max())

@@ -96,7 +96,7 @@ def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_chunk_is_whole_steps_and_of_a_signal() -> None:
-    with pytest.raises(PadvizError, match=r"100 input samples are no whole number of steps of 8.*use `chunk` 96"):
+    with pytest.raises(PadvizError, match=r"100 input samples are not a multiple of 8.*use `chunk` 96"):
         chunks_of(padviz.load(SIGNALS["codec's encoder"][0](), 160), 100)
     assert chunks_of(padviz.load(Tcn(), 100), 7).look_ahead == 0
 
