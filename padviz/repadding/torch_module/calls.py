@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError, SizeError
 from padviz.network.rewrites import schemes_of
-from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, known, padded, padded_conv2d
+from padviz.nn.functional import IMAGE, NONE, Pads, Schemes, Steps, known, padded, padded_conv2d
 from padviz.nn.modules import amounts
 from padviz.repadding.plan import checked_scheme
 
@@ -43,7 +43,7 @@ class LastPad(NamedTuple):
     zeros: bool
 
 
-REPLACED: dict[Any, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
+REPLACED: dict[object, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
 
 
 class Repadding(TorchFunctionMode):
@@ -58,7 +58,7 @@ class Repadding(TorchFunctionMode):
         self.override, self.lenient = override, lenient
         self.last: LastPad | None = None
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: object, args: Any = (), kwargs: Any = None) -> object:
         kwargs = kwargs or {}
         if func in REPLACED:
             try:
@@ -69,8 +69,8 @@ class Repadding(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def conv2d(
-        self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
-        dilation: Any = 1, groups: int = 1,
+        self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Steps = 1, padding: Any = 0,
+        dilation: Steps = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
         """Convolve; take over the rows of a pad just before it for partial convolution, or to pad further."""
         schemes = self.override.schemes or ("zero", "zero")

@@ -121,7 +121,7 @@ def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
     return kind, config
 
 
-def _arguments(node: Any) -> tuple[Ref, ...]:
+def _arguments(node: object) -> tuple[Ref, ...]:
     """Return the tensors among the arguments of a call: an object in Keras 3, a list of tensors before."""
     if isinstance(node, dict):
         args, kwargs = node.get("args", []), node.get("kwargs", {})
@@ -132,7 +132,7 @@ def _arguments(node: Any) -> tuple[Ref, ...]:
     raise Malformed("calls a layer with invalid arguments")
 
 
-def _tensors_in(value: Any) -> Iterator[Ref]:
+def _tensors_in(value: object) -> Iterator[Ref]:
     if isinstance(value, list):
         for part in value:
             yield from _tensors_in(part)
@@ -174,7 +174,7 @@ def _refs_of(config: Config, key: str) -> list[Ref]:
     return [_ref(ref) for ref in ([refs] if isinstance(refs[0], str) else refs)]
 
 
-def _ref(value: Any) -> Ref:
+def _ref(value: object) -> Ref:
     match value:
         case [str(layer), int(call), int(output), *_]:
             return Ref(layer, call, output)
@@ -188,18 +188,18 @@ def _shape(config: Config) -> tuple[int | None, ...]:
     return _numbers(shape)
 
 
-def _numbers(shape: Sequence[Any]) -> tuple[int | None, ...]:
+def _numbers(shape: Sequence[object]) -> tuple[int | None, ...]:
     return tuple(n if isinstance(n, int) and n > 0 else None for n in shape)
 
 
-def _table(spec: Any, key: str) -> Config:
+def _table(spec: object, key: str) -> Config:
     value = spec.get(key) if isinstance(spec, dict) else None
     if not isinstance(value, dict):
         raise Malformed(f"has a layer without a {key}")
     return value
 
 
-def _text(spec: Any, key: str, default: str) -> str:
+def _text(spec: object, key: str, default: str) -> str:
     value = spec.get(key, default) if isinstance(spec, dict) else default
     if not isinstance(value, str):
         raise Malformed(f"has a {key} that is not text")

@@ -19,7 +19,7 @@ from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
 from padviz.sources.toml.build import IMAGE, conflicting, merged, parse
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, object] = {
     "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
     "odd": "end", "step": 1, "first": 0,
 }  # fmt: skip
@@ -73,7 +73,7 @@ def to_toml(network: Network) -> str:
         check_known(network, layer)
     comment, fixed = _checked_at_other_sizes(network)
     network = replace(network, layers=tuple(map(_with_both_axes, network.layers)))
-    head: dict[str, Any] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
+    head: dict[str, object] = {"title": network.title, "source": network.source, "size": _pair(network.size)}
     if network.targets != (network.layers[-1].name,):
         head["target"] = network.targets[0] if len(network.targets) == 1 else list(network.targets)
     if fixed:
@@ -130,11 +130,11 @@ def _with_both_axes(layer: Layer) -> Layer:
     return replace(layer, ops=tuple(op or IDENTITY[layer.kind] for op in layer.ops))
 
 
-def _step(network: Network, at: int) -> dict[str, Any]:
+def _step(network: Network, at: int) -> dict[str, object]:
     """Return the keys for kind, name and inputs of a layer; `from` is left out for the layer before."""
     layer = network.layers[at]
     read = [network.layers[i].name for i in layer.inputs]
-    step: dict[str, Any] = {"op": layer.kind, "name": layer.name}
+    step: dict[str, object] = {"op": layer.kind, "name": layer.name}
     if layer.kind in MERGES:
         step["from"] = read
     elif layer.inputs != (at - 1,):
@@ -146,7 +146,7 @@ def _step(network: Network, at: int) -> dict[str, Any]:
     return step
 
 
-def _channels(network: Network) -> Iterator[dict[str, Any]]:
+def _channels(network: Network) -> Iterator[dict[str, object]]:
     """Yield the keys that each layer, the input first, needs for its channels to be read back.
 
     After channels were split or picked, a convolution or a sum has to declare what it reads.
@@ -154,7 +154,7 @@ def _channels(network: Network) -> Iterator[dict[str, Any]]:
     leaving: list[int | None] = []
     for layer in network.layers:
         entering = [leaving[i] for i in layer.inputs]
-        keys: dict[str, Any] = {}
+        keys: dict[str, object] = {}
         if layer.kind == "input":
             leaving.append(IMAGE)
         elif layer.kind in CONVOLUTIONS:
@@ -174,7 +174,7 @@ def _channels(network: Network) -> Iterator[dict[str, Any]]:
         yield keys
 
 
-def _geometry(network: Network, layer: Layer) -> dict[str, Any]:
+def _geometry(network: Network, layer: Layer) -> dict[str, object]:
     """Return the keys for the operations of a layer, without defaults."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
     needed = NEEDED.get(layer.kind, set())

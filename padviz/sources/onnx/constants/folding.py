@@ -150,15 +150,15 @@ def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None =
     return x if ends == (None, None) else np.clip(x, *ends)
 
 
-def _reduced(how: Callable[..., Any]) -> Fold:
-    def run(attrs: Attrs, data: Array, *rest: Array) -> Any:
+def _reduced(how: Callable[..., Array]) -> Fold:
+    def run(attrs: Attrs, data: Array, *rest: Array) -> Array:
         axes = axes_of(attrs, rest, max(data.ndim, 1))
         return how(data, axis=tuple(axes) or None, keepdims=bool(attrs.get("keepdims", 1)))
 
     return run
 
 
-def _div(attrs: Attrs, a: Array, b: Array) -> Any:
+def _div(attrs: Attrs, a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu":
         whole = np.abs(a) // np.abs(b)  # ONNX rounds towards zero
         return (whole * np.sign(a) * np.sign(b)).astype(a.dtype)

@@ -105,7 +105,7 @@ def evaluate(value: Constant, budget: Budget) -> Array:
     """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
     done: dict[object, Array] = {}
 
-    def computed(x: Constant) -> Any:
+    def computed(x: Constant) -> Array | None:
         return done.get(x.later) if x.array is None else x.array
 
     pending = [value]  # no recursion: chains may be long
@@ -119,11 +119,12 @@ def evaluate(value: Constant, budget: Budget) -> Array:
         if computed(top) is None:
             arrays = [None if x is None else computed(x) for x in made_of]
             done[top.later] = _compute(top.later, arrays, budget)
-    numbers: Array = computed(value)
+    numbers = computed(value)
+    assert numbers is not None
     return numbers
 
 
-def _compute(later: Any, arrays: Sequence[Array | None], budget: Budget) -> Array:
+def _compute(later: object, arrays: Sequence[Array | None], budget: Budget) -> Array:
     if isinstance(later, StoredTensor):
         budget.spend(0)
         stored = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
