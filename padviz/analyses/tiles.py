@@ -79,7 +79,7 @@ def tiles(
     padding, same
         As for `usage`.
     object_ : int
-        Pixels of the largest object: any lies within what one tile keeps right.
+        Pixels of the largest object: any lies within the exact units of one tile.
     ignore_norms : bool
         Whether to plan as if norms, gates and attention saw each position alone.
     level : float, optional

@@ -96,7 +96,7 @@ def depth(mode: str, count: Any) -> Any:
 
 
 def fits(mode: str, n: Any, count: Any) -> Any:
-    """Tell whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays.
+    """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays.
 
     >>> fits("reflect", 3, 2), fits("reflect", 3, 3), fits("zero", 1, 9)
     (True, False, True)

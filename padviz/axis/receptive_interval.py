@@ -104,7 +104,7 @@ def real_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> tuple[NDArr
 
 
 def is_wavy(op: Op) -> bool:
-    """Tell whether a unit may start further back, or end earlier, than the one before it.
+    """Return whether a unit may start further back, or end earlier, than the one before it.
 
     Cubic interpolation does where a coordinate is a row itself, dilated transposed convolutions in some phases.
 

@@ -146,7 +146,7 @@ def _side(plan: Plan, axis: int) -> _Side:
 
 
 def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _Side) -> bool:
-    """Tell whether a tile as a library lays it keeps units that are not exact in that very tile."""
+    """Return whether a tile as a library lays it keeps units that are not exact in that very tile."""
     if library == "python":
         return False  # each tile of a plan was checked
     n, length = side.image, side.tile

@@ -282,7 +282,7 @@ class _Axis:
         return self.contexts[0].lattice
 
     def plan(self, most: int, objects: int) -> Line:
-        """Lay tiles of at most `most` pixels; refuse too few, naming the least length that is enough."""
+        """Place tiles of at most `most` pixels; refuse too few, naming the least length that is enough."""
         if most >= self.n:
             sizes = self._sizes(self.n)
             return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
@@ -309,7 +309,7 @@ class _Axis:
         return OptionError(what, option="tile", hint=f"use `tile` {least} or more")
 
     def lay(self, length: int, objects: int) -> Line | None:
-        """Lay tiles of one length, each as far on as inner tiles are exact; None where any keeps too little.
+        """Place tiles of one length, each as far on as inner tiles are exact; None where any keeps too little.
 
         Every tile keeps a run of units that are exact in that very tile and that continues the run of the one before.
         """

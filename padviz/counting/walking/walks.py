@@ -190,7 +190,7 @@ def taps_at(walk: Walk, i: int) -> int:
 
 @lru_cache(64)
 def is_chain(network: Network) -> bool:
-    """Tell whether each layer reads just the one before it."""
+    """Return whether each layer reads just the one before it."""
     return all(layer.inputs == (i,) for i, layer in enumerate(network.layers[1:]))
 
 
