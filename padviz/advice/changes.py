@@ -110,7 +110,7 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
     if any(new > old for new, old in zip(near, size, strict=True)):
         edit = resize, f"or {crop} of larger images"
     if any(own not in (0, n) for own, n in zip(network.declared, near, strict=False)):
-        return f"export the file anew at {height} x {width}, or with an open input size", *edit
+        return f"export the file again at {height} x {width}, or with an open input size", *edit
     return edit
 
 

@@ -111,7 +111,7 @@ def kept_beside(picture: Path, resume: bool, overwrite: bool) -> Path:
 
     kept = picture.with_name(picture.name + SUFFIX)
     if kept.exists() and not (resume or overwrite):
-        hint = "add --resume to continue it, or --overwrite to begin anew"
+        hint = "add --resume to continue it, or --overwrite to start over"
         raise OptionError("keeps an interrupted run", where=kept.name, hint=hint)
     if resume and not kept.exists():
         said = click.get_current_context().meta.setdefault(KEPT, [])

@@ -102,7 +102,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
                     raise BadZipFile("names a member twice")
                 yield archive
         except BROKEN:
-            raise DescriptionError(f"is no archive as {kind} is, or is damaged", where=where, hint=hint) from None
+            raise DescriptionError(f"is not {kind}, or is damaged", where=where, hint=hint) from None
 
 
 def member(archive: ZipFile, name: str, most: int) -> bytes:

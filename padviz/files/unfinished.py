@@ -69,17 +69,17 @@ class Unfinished:
         return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
 
     def _read(self, path: Path) -> NDArray[np.float64]:
-        hint = "leave out `resume` to begin anew"
+        hint = "leave out `resume` to start over"
         if not path.exists():
             return self.values
         with opened(path, "an unfinished sweep") as file:
             try:
                 values = self._values_in(file)
             except (*BROKEN, MemoryError) as error:
-                what = f"is no unfinished sweep that can be read ({type(error).__name__})"
+                what = f"is not a readable unfinished sweep ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
         if values is None:
-            raise OptionError("was begun with other options, or another network", where=str(path), hint=hint)
+            raise OptionError("was started with other options, or another network", where=str(path), hint=hint)
         return values
 
     def _values_in(self, file: BinaryIO) -> NDArray[np.float64] | None:

@@ -73,7 +73,7 @@ class Network:
         for axis in range(len(self.size)):
             beyond = first_beyond([layer.ops[axis] for layer in self.layers], MOST_TAPS)
             if beyond is not None:
-                what = f"from the image to it, windows have more than {MOST_TAPS} taps on an axis"
+                what = f"the windows up to it have more than {MOST_TAPS} taps on an axis"
                 where = f"{self.name}, {self.layers[beyond].name}"
                 raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
 
@@ -281,9 +281,9 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
     """
     yield from network.notes
     if clause := declared(network):
-        yield f"{clause}; a number that the export made of its size stays as it is there"
+        yield f"{clause}; numbers that the export computed from its size stay the same"
     if not asked and network.source.lower().endswith(FILES) and not all(network.declared):
-        yield f"the file leaves its input size open; this is at {in_words(network.size)}, `{sized_by}` says another"
+        yield f"the file leaves its input size open; this is at {in_words(network.size)}; set another with `{sized_by}`"
 
 
 def declared(network: Network, size: Size | None = None) -> str:
@@ -292,4 +292,4 @@ def declared(network: Network, size: Size | None = None) -> str:
     own = tuple(given or n for given, n in zip(network.declared, size, strict=False))
     if own == size[: len(own)]:
         return ""
-    return f"the file declares an input of {in_words(own)}, and must be exported anew for {in_words(size)}"
+    return f"the file declares an input of {in_words(own)}, and must be exported again for {in_words(size)}"

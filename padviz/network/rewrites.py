@@ -14,7 +14,7 @@ from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
 from padviz.network.targets import cut_after
 
-AXIS_BY_AXIS = "uneven, sizes, layers and tiles answer axis by axis"
+AXIS_BY_AXIS = "uneven, sizes, layers and tiles work axis by axis"
 ELSEWHERE = {  # other libraries' names of schemes
     "mirror": "use reflect, or symmetric, which repeats the outermost row",
     "edge": "use replicate",
@@ -27,7 +27,7 @@ ELSEWHERE = {  # other libraries' names of schemes
 def check_image(network: Network) -> None:
     """Reject a signal or a volume."""
     if len(network.axes) != 2:
-        what = f"its input has {' x '.join(network.axes)}, and this is done on images, of height x width"
+        what = f"its input has {' x '.join(network.axes)}, and only images, of height x width, are supported"
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
 
 

@@ -81,7 +81,7 @@ class Shelf:
 
 def _check_room(shape: tuple[int, ...]) -> None:
     if 8 * prod(shape) > MOST_BYTES:
-        what = f"a map of {shape[1]} x {shape[2]} counts is more than a page should hold"
+        what = f"a map of {shape[1]} x {shape[2]} counts is too large for a page"
         raise SizeError(what, hint="use a smaller `size`")
 
 

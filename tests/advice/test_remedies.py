@@ -141,7 +141,7 @@ def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -
 
 
 def test_a_file_that_says_the_size_of_its_input_is_exported_anew() -> None:
-    asked = "export the file anew at 225 x 225, or with an open input size"
+    asked = "export the file again at 225 x 225, or with an open input size"
     fixed = replace(padviz.load("resnet50"), declared=(224, 224))
     assert {asked in each.edit for each in changes(Case(fixed, (224, 224))) if each.case.size == (225, 225)} == {True}
     high = replace(fixed, declared=(225, 0))

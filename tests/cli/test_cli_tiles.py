@@ -93,6 +93,6 @@ def test_remedies_that_share_a_line_have_one_command_and_python_is_told_in_its_o
     numbers = re.search(rf" (\d), (\d) {re.escape(command)}", text)
     assert numbers is not None
     assert all(re.search(rf" {i} \S+ padding ", text) for i in numbers.groups())
-    says = "the file leaves its input size open; this is at 224 x 224, `size` says another"
+    says = "the file leaves its input size open; this is at 224 x 224; set another with `size`"
     assert facts("audit net.onnx")["results"][0]["notes"] == [says]
     assert "open" not in run("audit", "net.onnx", "--size", "64").stderr

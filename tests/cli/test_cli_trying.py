@@ -107,7 +107,7 @@ def test_what_was_seen_is_kept_and_resumed() -> None:
     assert 0 < done < count == 3 * 49
     left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
     assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
-    assert "was begun with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")
+    assert "was started with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")
     result = run(*options, "--resume")
     assert (result.exit_code, Path("x.png").exists(), [*Path().glob("*unfinished*")]) == (0, True, [])
     assert result.stdout == run(*options, "--overwrite").stdout

@@ -58,7 +58,7 @@ for words in json.load(sys.stdin):
 COMMANDS = {  # what may take 3 GB of addresses, of which libraries take most: the line that it ends with, or none
     **{f"{command} fine.toml --size 224": "" for command in ("coverage", "layers")},
     **{f"{command} finer.toml --size 224": "" for command in ("usage", "uneven")},
-    "usage many.toml": "many, s24.c: from the image to it, windows have more than 100000 taps on an axis",
+    "usage many.toml": "many, s24.c: the windows up to it have more than 100000 taps on an axis",
     **{f"{command} wide.toml --size 8192": OFTEN for command in ("usage", "coverage")},
 }
 

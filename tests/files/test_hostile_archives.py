@@ -174,7 +174,7 @@ def resumed(path: Path) -> Unfinished:
     return Unfinished(path, "question", COUNT, resume=True)
 
 
-READABLE, OTHER = "is no unfinished sweep that can be read", "was begun with other options, or another network"
+READABLE, OTHER = "is not a readable unfinished sweep", "was started with other options, or another network"
 SWEEPS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "empty": (plain(b""), READABLE),
     "a member more": (npz(), READABLE),

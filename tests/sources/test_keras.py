@@ -208,5 +208,5 @@ def test_hostile_archives_are_refused_before_they_are_unpacked(tmp_path: Path) -
             padviz.load(path)
         assert str(error.value).isprintable()
     path.write_bytes(b"no archive")
-    with pytest.raises(PadvizError, match=r"f\.keras: is no archive as a \.keras file is"):
+    with pytest.raises(PadvizError, match=r"f\.keras: is not a \.keras file, or is damaged"):
         padviz.load(path)

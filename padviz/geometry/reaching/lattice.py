@@ -41,7 +41,7 @@ def lattice_on(network: Network, axis: int, n: int) -> Lattice:
     turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
     step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
     if step > MOST_LATTICE:
-        what = f"its strides come to the same phase again after {step} pixels only"
+        what = f"its strides repeat their phase only every {step} pixels"
         raise SizeError(what, where=network.name, hint="name an earlier `layer`")
     return Lattice(step, tuple(strides))
 
