@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.request import Request, box_of, prepare_request, target_of
@@ -14,6 +13,8 @@ from padviz.counting.walking.walks import count_backward, count_forward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network
 from padviz.network.sizes import on_each
+
+Choice = tuple[Network | PadvizError, int | Sequence[int] | None, str | None, str | Sequence[str] | None]
 
 
 def usage(
@@ -60,7 +61,7 @@ def _weights(request: Request, engine: str) -> tuple[float, ...]:
 @lru_cache(64)
 def _first_alike(network: Network) -> tuple[int, ...]:
     """Return for each layer the first one with the same operations and inputs, which has as many paths."""
-    firsts: dict[tuple[Any, ...], int] = {}
+    firsts: dict[tuple[object, ...], int] = {}
     same: list[int] = []
     for i, layer in enumerate(network.layers):
         inputs, like = tuple(same[j] for j in layer.inputs), None if layer.like is None else same[layer.like]
@@ -68,7 +69,7 @@ def _first_alike(network: Network) -> tuple[int, ...]:
     return tuple(same)
 
 
-def usages(choices: Iterable[tuple[Any, ...]], heads: str | None = None) -> list[CountMap | PadvizError]:
+def usages(choices: Iterable[Choice], heads: str | None = None) -> list[CountMap | PadvizError]:
     """Count `usage` of each (network, size, padding, layer); a failed one gives its error, unless all fail.
 
     An error may stand in place of a network that could not be read.
@@ -79,17 +80,18 @@ def usages(choices: Iterable[tuple[Any, ...]], heads: str | None = None) -> list
     ['CountMap', 'SizeError']
     """
     outcomes: list[CountMap | PadvizError] = []
-    for choice in choices:
+    for network, size, padding, layer in choices:
         try:
-            if isinstance(choice[0], PadvizError):
-                raise choice[0]
-            outcomes.append(usage(*choice, heads=heads))
+            if isinstance(network, PadvizError):
+                raise network
+            outcomes.append(usage(network, size, padding, layer, heads=heads))
         except (OptionError, UnknownName):
             raise  # a name that does not exist is an error of the whole call
         except PadvizError as error:
             outcomes.append(error)
-    if outcomes and all(isinstance(outcome, PadvizError) for outcome in outcomes):
-        raise outcomes[0]  # type: ignore[misc]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, PadvizError)]
+    if errors and len(errors) == len(outcomes):
+        raise errors[0]
     return outcomes
 
 

@@ -17,11 +17,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from padviz.engine.axis_map import AxisMap, WritePlan
 
 Array = NDArray[Any]
+Number = int | float
 Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
 HOLDS = 1 << 63  # int64 holds what is below
@@ -160,7 +161,7 @@ def carry(limbs: Array) -> None:
             low &= (1 << LIMB_BITS) - 1
 
 
-def _kept(what: str, shape: tuple[int, ...], dtype: Any) -> Array:
+def _kept(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Return an array in memory that this thread reuses for one purpose; a large one gets fresh memory."""
     size = prod(shape)
     if size > KEPT:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.apply import Array, Maps, Tally, apply, limbs_in
+from padviz.engine.apply import Array, Maps, Number, Tally, apply, limbs_in
 from padviz.engine.limbs import count_below_half, largest, largest_difference, shares, smallest, totals
 
 AT_ONCE = 1 << 22  # numbers of a part: 32 MiB
@@ -103,7 +102,7 @@ class Core:
             yield self.part(rows, cols), rows, cols
 
     @cached_property
-    def extremes(self) -> tuple[int | float, int | float]:
+    def extremes(self) -> tuple[Number, Number]:
         """The smallest and the largest count."""
         found = [(smallest(part), largest(part)) for part, *_ in self.parts(half=self.symmetric)]
         return min(low for low, _ in found), max(high for _, high in found)
@@ -121,14 +120,14 @@ class Core:
             below += count_below_half(part, self.extremes[1], down[rows], times)
         return below
 
-    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
+    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
-        most: int | float = 0
+        most: Number = 0
         for at in range(0, len(here), ROWS):
             most = max(most, largest_difference(*(self.take(each[at : at + ROWS], axis) for each in (here, there))))
         return most
 
-    def shares(self, peak: int | float) -> NDArray[np.float64]:
+    def shares(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`."""
         values = np.empty(self.shape[1:])
         for part, rows, cols in self.parts(half=self.symmetric):
@@ -137,12 +136,12 @@ class Core:
                 values[rows.stop :, rows] = values[rows, rows.stop :].T
         return values
 
-    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
+    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: Number) -> NDArray[np.float64]:
         """Sum the counts over `peak`, with weights (ways, height) and (ways, width)."""
         down, across = self._source_weights(rows, cols)
         return np.asarray(down @ shares(self.source.limbs, peak) @ across.T)
 
-    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
+    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
         """Sum the counts with weights (ways, height) and (ways, width): exact, see `limbs.totals`."""
         return totals(self.source.limbs, *self._source_weights(rows, cols))
 

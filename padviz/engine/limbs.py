@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.apply import HOLDS, LIMB_BITS, Array, carry
+from padviz.engine.apply import HOLDS, LIMB_BITS, Array, Number, carry
 
 
-def to_ints(tally: Array) -> NDArray[Any]:
+def to_ints(tally: Array) -> Array:
     """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
     array([[72057594037927941]], dtype=object)
     """
     if len(tally) == 1:
-        only: NDArray[Any] = tally[0]
+        only: Array = tally[0]
         return only
-    value: NDArray[Any] = tally[-1].astype(object)
+    value: Array = tally[-1].astype(object)
     for limb in tally[-2::-1]:
         value = (value << LIMB_BITS) + limb
     return value
@@ -39,7 +39,7 @@ def to_bytes(tally: Array) -> NDArray[np.uint8]:
     return np.concatenate([*(part[..., : LIMB_BITS // 8] for part in digits[:-1]), digits[-1]], axis=2)
 
 
-def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
+def from_bytes(digits: NDArray[np.uint8]) -> Array:
     """Return Python ints from the result of `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
@@ -52,16 +52,16 @@ def from_bytes(digits: NDArray[np.uint8]) -> NDArray[Any]:
     return values
 
 
-def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
+def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     """Sum all positions with integer weights of rows, (ways, height), and of columns, (ways, width): exact for counts.
 
     >>> totals(np.array([[[1, 2]]]), np.array([[3], [1]]), np.array([[1, 10]]))
     [[63], [21]]
     """
     if tally.dtype.kind == "f":
-        sums: list[list[Any]] = (rows @ tally[0] @ cols.T).tolist()
+        sums: list[list[Number]] = (rows @ tally[0] @ cols.T).tolist()
         return sums
-    sums_by_way: list[list[Any]] = [[0] * len(cols) for _ in rows]
+    sums_by_way: list[list[Number]] = [[0] * len(cols) for _ in rows]
     bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
     weights, columns = rows.astype(np.float64), cols.tolist()
     for i, limb in enumerate(tally):
@@ -73,15 +73,15 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Any]]:
     return sums_by_way
 
 
-def largest(tally: Array) -> int | float:
+def largest(tally: Array) -> Number:
     return _extreme(tally, np.max)
 
 
-def smallest(tally: Array) -> int | float:
+def smallest(tally: Array) -> Number:
     return _extreme(tally, np.min)
 
 
-def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
+def count_below_half(tally: Array, peak: Number, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
     """Count positions below half of `peak`, each row and column taken as often as its weight says.
 
     >>> count_below_half(np.array([[[1, 2, 4]]]), 4, np.array([1]), np.array([10, 1, 1]))
@@ -95,7 +95,7 @@ def count_below_half(tally: Array, peak: int | float, rows: NDArray[np.int64], c
     return int(rows @ (below @ cols))
 
 
-def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
+def less(tally: Array, other: Iterable[Array | int]) -> NDArray[np.bool_]:
     """Return where carried counts are less than others in as many limbs, arrays or numbers.
 
     >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
@@ -111,7 +111,7 @@ def less(tally: Array, other: Iterable[Any]) -> NDArray[np.bool_]:
     return below
 
 
-def to_limbs(values: NDArray[Any], limbs: int) -> Array:
+def to_limbs(values: Array, limbs: int) -> Array:
     """Convert counts, (height, width), to carried limbs; counts too large for them become the largest that fits.
 
     >>> to_limbs(np.array([[5, 1 << 56]]), 2).tolist()
@@ -148,7 +148,7 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     return spread
 
 
-def largest_difference(here: Array, there: Array) -> int | float:
+def largest_difference(here: Array, there: Array) -> Number:
     """Return the largest absolute difference between two tallies of one shape.
 
     >>> largest_difference(np.array([[[1, 9]]]), np.array([[[4, 7]]]))
@@ -159,7 +159,7 @@ def largest_difference(here: Array, there: Array) -> int | float:
     return max(largest(difference), -smallest(difference))
 
 
-def shares(tally: Array, peak: int | float) -> NDArray[np.float64]:
+def shares(tally: Array, peak: Number) -> NDArray[np.float64]:
     """Divide every count by `peak`, as float64, however large the counts are.
 
     >>> shares(np.array([[[1, 2]]]), 2).tolist()
@@ -180,16 +180,16 @@ def _times_power(limb: Array, exponent: int) -> NDArray[np.float64]:
     return scaled
 
 
-def _extreme(tally: Array, pick: Callable[[Array], Any]) -> int | float:
+def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:
     """Compare limb by limb from the most significant, keeping the positions still level."""
-    level: NDArray[Any] = tally.reshape(len(tally), -1)
+    level: Array = tally.reshape(len(tally), -1)
     digits = []
     for i in reversed(range(len(tally))):
         digit = pick(level[i])
         digits.append(digit.item())
         if i:
             level = level[:, level[i] == digit]
-    value: int | float = digits[0]
+    value: Number = digits[0]
     for digit in digits[1:]:
         value = (int(value) << LIMB_BITS) + digit
     return value

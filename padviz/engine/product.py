@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import accumulate
 from operator import mul
-from typing import Any, TypeVar
+from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.engine import core
-from padviz.engine.apply import Array, Tally, limbs_in
+from padviz.engine.apply import Array, Number, Tally, limbs_in
 from padviz.engine.core import ALL, Core
 from padviz.engine.limbs import outer, shares, to_ints
 
@@ -69,38 +69,38 @@ class Product(Core):
         return np.asarray(tall * wide) if limbs == 1 else outer(tall, wide, limbs)
 
     @cached_property
-    def column(self) -> list[Any]:
+    def column(self) -> list[Number]:
         """The count of each row, as Python numbers."""
-        counts: list[Any] = to_ints(self.source.limbs)[:, 0].tolist()
+        counts: list[Number] = to_ints(self.source.limbs)[:, 0].tolist()
         return counts
 
     @cached_property
-    def row(self) -> list[Any]:
+    def row(self) -> list[Number]:
         """The count of each column, as Python numbers."""
-        counts: list[Any] = to_ints(self.wide.limbs)[0].tolist()
+        counts: list[Number] = to_ints(self.wide.limbs)[0].tolist()
         return counts
 
     @cached_property
-    def extremes(self) -> tuple[int | float, int | float]:
+    def extremes(self) -> tuple[Number, Number]:
         """The smallest and the largest count."""
         return min(self.column) * min(self.row), max(self.column) * max(self.row)
 
-    def shares(self, peak: int | float) -> NDArray[np.float64]:
+    def shares(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`."""
         return np.multiply.outer(*self._vectors(peak))
 
-    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: int | float) -> NDArray[np.float64]:
+    def means(self, rows: NDArray[np.float64], cols: NDArray[np.float64], peak: Number) -> NDArray[np.float64]:
         """Sum the counts over `peak`, with weights (ways, height) and (ways, width)."""
         down, across = self._vectors(peak)
         return np.multiply.outer(rows @ down, cols @ across)
 
-    def _vectors(self, peak: int | float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _vectors(self, peak: Number) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return a column and a row whose products are the counts over `peak`."""
         tallest, widest = max(self.column), max(self.row)
         scale = tallest * widest / peak if peak else 0.0
         return shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide.limbs, widest)[0]
 
-    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Any]]:
+    def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
         """Sum the counts, with weights (ways, height) and (ways, width)."""
         down, across = (
             [sum(map(mul, way, counts)) for way in ways.tolist()]
@@ -114,15 +114,15 @@ class Product(Core):
         columns, rows = times_of(self.column, down), times_of(self.row, across)
         return count_below(columns, rows, lambda count: count, lambda tall, wide: bool(2 * tall * wide >= peak))
 
-    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> int | float:
+    def asymmetry(self, here: NDArray[np.int64], there: NDArray[np.int64], axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
         counts, others = (self.column, self.row) if axis == 1 else (self.row, self.column)
         pairs = zip(here.tolist(), there.tolist(), strict=True)
-        most: int | float = max((abs(counts[a] - counts[b]) for a, b in pairs), default=0) * max(others)
+        most: Number = max((abs(counts[a] - counts[b]) for a, b in pairs), default=0) * max(others)
         return most
 
 
-def times_of(items: Iterable[Item], times: Iterable[Any]) -> Counter[Item]:
+def times_of(items: Iterable[Item], times: Iterable[SupportsInt]) -> Counter[Item]:
     """Count items, each taken so many times.
 
     >>> times_of("aba", [1, 2, 3])

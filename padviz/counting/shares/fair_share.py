@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from functools import cached_property, cmp_to_key, reduce
 from itertools import pairwise
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import CornerShares, FairShare, PerAxis
 from padviz.counting.walking.tiling import Tiling
-from padviz.engine.apply import HOLDS, Array
+from padviz.engine.apply import HOLDS, Array, Number
 from padviz.engine.core import Core
 from padviz.engine.limbs import less, shares, to_ints, to_limbs
 from padviz.engine.product import Product, count_below, times_of
@@ -24,7 +24,7 @@ CORNERS = (0, 0), (0, -1), (-1, 0), (-1, -1)
 NOISE = 1e-9  # of rational counts, which are rounded
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Given = tuple[Any, Any]  # the count of a row or column, and of the interior at its phase
+Given = tuple[Number, Number]  # the count of a row or column, and of the interior at its phase
 
 
 def shares_of(core: Core, rows: Tiling, cols: Tiling, interior: Core) -> Shares:
@@ -284,7 +284,7 @@ def _weighted_sum(values: Floats | Flags, down: Floats, across: Floats, half: bo
     return np.asarray(sums[:, :n] @ across[:, :n].T + after + after.T)
 
 
-def _ratio(count: Any, due: Any) -> float:
+def _ratio(count: Number, due: Number) -> float:
     """Divide as a float, rounded once; NaN where the interior has none."""
     return float(count / due) if due else float("nan")
 
