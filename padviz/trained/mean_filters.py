@@ -110,7 +110,7 @@ class MeanFilter:
         return skew
 
 
-class Group(NamedTuple):
+class AxisGroup(NamedTuple):
     """Axes of convolutions that are alike in being strided, in their grid offset and in their padding.
 
     `grid` and `padding` are -1, 0 or 1: the units lie before the image's centre, on it, or after; more padding is read
@@ -157,7 +157,7 @@ class MeanFilters:
         return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride == 1)
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[AxisGroup, ...]:
         """D against grid offset and consumed padding, strided axes first; transposed convolutions are left out."""
         skews_of: dict[tuple[bool, int | None, int], list[float]] = {}
         for axis in (*self.strided, *self.others):
@@ -165,7 +165,7 @@ class MeanFilters:
             before, after = axis.consumed or (0, 0)
             skews_of.setdefault((axis.stride > 1, grid, int(np.sign(before - after))), []).append(axis.skew)
         return tuple(
-            Group(*key, len(skews), float(np.mean(skews)), sum(skew > 0 for skew in skews))
+            AxisGroup(*key, len(skews), float(np.mean(skews)), sum(skew > 0 for skew in skews))
             for key, skews in skews_of.items()
         )
 

@@ -13,7 +13,7 @@ from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shorten
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.layout import Box, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
-from padviz.trained.trying.seen import Array, Seen
+from padviz.trained.trying.seen import Floats, Seen
 from padviz.trained.trying.wording import with_ends
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def seen(found: Seen) -> Figure:
     size = wide, max(wide / aspect, SEEN_LEAST)
     images: list[AxesImage] = []
 
-    def draw(values: Array, first: bool, figure: Figure, x: float, y: float) -> None:
+    def draw(values: Floats, first: bool, figure: Figure, x: float, y: float) -> None:
         ax = axes_at(figure, x, y, *size)
         images.append(_draw_seen(ax, found, values))
         named = (first or columns == 1) and size[1] > SEEN_LEAST
@@ -189,7 +189,7 @@ def plot_seen(found: Seen, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _draw_seen(ax: Axes, found: Seen, values: Array) -> AxesImage:
+def _draw_seen(ax: Axes, found: Seen, values: Floats) -> AxesImage:
     """Draw one map over its largest value, each place at the middle of its patch."""
     down, across = ((at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts))
     extent = _extent(found.tops, found.lefts, (down, across), found.patch / 2)
@@ -207,7 +207,7 @@ def _extent(
 
 
 def _draw_map(
-    ax: Axes, values: Array, colours: Colormap, most: float, extent: tuple[float, float, float, float]
+    ax: Axes, values: Floats, colours: Colormap, most: float, extent: tuple[float, float, float, float]
 ) -> AxesImage:
     image = ax.imshow(values, colours, aspect="auto", interpolation="nearest", vmin=0, vmax=most, extent=extent)
     ax.tick_params(labelsize=SMALL)

@@ -136,10 +136,10 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
                 refuse(path, f"{kind} {k}, of image {row.get('image_id')}, has a {name} that is not a number")
 
 
-Positions = Mapping[Id, int]
+IdIndex = Mapping[Id, int]
 
 
-def _object_boxes(rows: Sequence[Annotation], images: Positions, categories: Positions, path: str | Path) -> Boxes:
+def _object_boxes(rows: Sequence[Annotation], images: IdIndex, categories: IdIndex, path: str | Path) -> Boxes:
     corners = [row.bbox for row in rows]
     areas = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in rows]
     if wrong := [row for row in rows if not all(abs(n) <= FARTHEST for n in row.bbox)]:
@@ -149,7 +149,7 @@ def _object_boxes(rows: Sequence[Annotation], images: Positions, categories: Pos
     return boxes(*_positions(rows, images, categories, path), corners, 0.0, crowd, areas)
 
 
-def _detection_boxes(rows: Sequence[Detection], images: Positions, categories: Positions, path: str | Path) -> Boxes:
+def _detection_boxes(rows: Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path) -> Boxes:
     corners, scores = [row.bbox for row in rows], [row.score for row in rows]
     found = boxes(*_positions(rows, images, categories, path), corners, scores)
     for wrong, what in (
@@ -163,7 +163,7 @@ def _detection_boxes(rows: Sequence[Detection], images: Positions, categories: P
 
 
 def _positions(
-    rows: Sequence[Annotation] | Sequence[Detection], images: Positions, categories: Positions, path: str | Path
+    rows: Sequence[Annotation] | Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path
 ) -> tuple[list[int], list[int]]:
     """Look up the image and the category of each row; reject those that the file of objects does not list."""
     of_image = [images.get(row.image_id, -1) for row in rows]

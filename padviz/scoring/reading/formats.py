@@ -16,7 +16,7 @@ from padviz.scoring.rings.bands import Bands, labelled_bands, masked_bands
 from padviz.scoring.rings.regions import ring_ends
 from padviz.scoring.scenes import Boxes, Scenes, usable
 
-Kind = Literal["coco", "yolo", "labels", "masks"]
+FileKind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
 FEW = 0.1  # of the objects, overlapped by half, that are doubted
 ALIKE = 0.1  # of the detections that overlap an object by half, of its class
@@ -24,7 +24,7 @@ MOST_CLASSES = 5000
 ASKED = "are boxes x, y, width, height in pixels?"
 
 
-def kind_of(objects: str | Path, made: str | Path) -> Kind:
+def kind_of(objects: str | Path, made: str | Path) -> FileKind:
     """Return the format: COCO's two files of JSON, YOLO's two folders of labels, two of CSV, two of label maps."""
     folders = Path(objects).is_dir(), Path(made).is_dir()
     if folders[0] != folders[1]:
@@ -36,7 +36,7 @@ def kind_of(objects: str | Path, made: str | Path) -> Kind:
     return "masks" if masks_in(objects) else "yolo"
 
 
-def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: Kind) -> Scenes:
+def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind) -> Scenes:
     """Read COCO's two files, or YOLO's two folders and the sizes of the images."""
     if kind == "coco":
         from padviz.scoring.reading.coco import read_coco
@@ -54,7 +54,7 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
 
 
 def read_bands(
-    objects: str | Path, made: str | Path, kind: Kind, rings: int, pixels: Sequence[float], seed: int
+    objects: str | Path, made: str | Path, kind: FileKind, rings: int, pixels: Sequence[float], seed: int
 ) -> Bands:
     """Read a classifier's files or a segmenter's folders, and score their rings."""
     if kind == "labels":

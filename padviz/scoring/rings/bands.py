@@ -43,7 +43,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Side:
+class SideFigure:
     """How many objects or pixels of the outermost ring are nearest to a side, and their figure."""
 
     count: int
@@ -72,7 +72,7 @@ class Bands:
     images: int
     rings: tuple[Band, ...]
     apart: Estimate
-    sides: dict[str, Side]
+    sides: dict[str, SideFigure]
     sides_apart: dict[str, Estimate]
     standout: Standout | None
     places: FigureGrid
@@ -87,7 +87,7 @@ class Labelled(NamedTuple):
     right: Flags
 
 
-class Counts(NamedTuple):
+class PixelCounts(NamedTuple):
     """Pixels of label maps, (images, regions, classes): those labelled right, those of the truth, those predicted."""
 
     alike: NDArray[np.integer]
@@ -98,9 +98,9 @@ class Counts(NamedTuple):
 class Masks(NamedTuple):
     """A segmenter's pixels by ring, by side of the outermost ring, and by cell of a grid, those of all images."""
 
-    rings: Counts
-    sides: Counts
-    cells: Counts
+    rings: PixelCounts
+    sides: PixelCounts
+    cells: PixelCounts
     aspect: float
 
 
@@ -132,7 +132,7 @@ def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -
     bounds, images = spans(ring_ends(rings, pixels), not pixels), len(masks.rings.true)
     weights = half_samples(images, seed).astype(float)
 
-    def figure(counts: Counts, at: Sequence[int]) -> tuple[int, Measured]:
+    def figure(counts: PixelCounts, at: Sequence[int]) -> tuple[int, Measured]:
         alike, true, made = (each[:, at].sum(axis=1) for each in counts)
         there = true.sum(axis=1)
         ious = mean_iou(weights @ alike, weights @ true, weights @ made)
@@ -170,7 +170,7 @@ def _bands(
 
     rings = tuple(Band(*ends, count, each.figure) for ends, (count, each) in zip(bounds, found, strict=True))
     difference = difference_of(found[0][1], found[-1][1])
-    by_side = {name: Side(count, each.figure) for k, name in enumerate(SIDES) for count, each in [of_sides([k])]}
+    by_side = {name: SideFigure(count, each.figure) for k, name in enumerate(SIDES) for count, each in [of_sides([k])]}
     odd = standout(of, abs(difference.value or 0))
     unit = "share" if bounds[-1][1] else "px"
     return Bands(figure, unit, images, rings, difference, by_side, compare_opposite(of), odd, grid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,10 @@ from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.network import Size, in_words
 from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
-from padviz.trained.sessions.running import Outputs
+from padviz.trained.sessions.running import OutputKind, Outputs
 from padviz.trained.weights.trained_network import Trained
 
 Floats = NDArray[np.float64]
-Kind = Literal["map", "classes"]
 NAMED = 6  # maps inside, in a hint
 LEAST = 3  # rows and columns of a map
 STRIDES = 0.5, *range(1, 129)
@@ -48,7 +47,7 @@ class Scorer:
     """
 
     output: str
-    kind: Kind
+    kind: OutputKind
     classes: int
     size: Size  # of the image
     class_: int | None = None
@@ -124,7 +123,7 @@ def scorer_of(
     raise OptionError(what, where=where, hint=in_hint(inside()) or "name a map inside with `layer`")
 
 
-def _kind(values: NDArray[Any], size: Size) -> Kind | None:
+def _kind(values: NDArray[Any], size: Size) -> OutputKind | None:
     """Return the kind of an output by its shape: one number for each class, or a map that fits the image."""
     shape = values.shape
     if not np.issubdtype(values.dtype, np.floating) or len(shape) < 2:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from padviz.sources.onnx.model import Model
 
-Floats = NDArray[np.floating]
-HeadMaps = Callable[[Floats], list[Floats]]  # from (1, channels, height, width) to the map of each target, alike
+Reals = NDArray[np.floating]
+HeadMaps = Callable[[Reals], list[Reals]]  # from (1, channels, height, width) to the map of each target, alike
 
 
 def runner_of(
@@ -61,7 +61,7 @@ def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
     return [partial(_run_module, trained, network, module) for module in (in_double(trained.model), trained.model)]
 
 
-def _run_module(trained: Trained, network: Network, module: nn.Module, image: Floats) -> list[Floats]:
+def _run_module(trained: Trained, network: Network, module: nn.Module, image: Reals) -> list[Reals]:
     from padviz.trained.sessions.torch_runner import TorchRunner
 
     size, paths = tuple(image.shape[2:]), {path for path, _ in module.named_modules() if path}
@@ -70,7 +70,7 @@ def _run_module(trained: Trained, network: Network, module: nn.Module, image: Fl
     return _select_heads(runner.maps(image, inside), network, size)
 
 
-def _run_graph(trained: Trained, network: Network, image: Floats) -> list[Floats]:
+def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
     """Run a graph up to its targets, at the image's size; their tensors are called by their aliases."""
     from padviz.trained.sessions.onnx_runner import OnnxRunner
 
@@ -81,7 +81,7 @@ def _run_graph(trained: Trained, network: Network, image: Floats) -> list[Floats
     return _select_heads({layer: outputs[tensor] for layer, tensor in tensors.items()}, network, size)
 
 
-def _select_heads(outputs: Mapping[str, Floats], network: Network, size: Size) -> list[Floats]:
+def _select_heads(outputs: Mapping[str, Reals], network: Network, size: Size) -> list[Reals]:
     """Select the map of each target: the one of its name, or else the first that has its size."""
     sizes = sizes_of_each(network, size)
     heads = []
@@ -97,7 +97,7 @@ def _select_heads(outputs: Mapping[str, Floats], network: Network, size: Size) -
     return heads
 
 
-def _channels_first(values: Floats, units: Size) -> Floats | None:
+def _channels_first(values: Reals, units: Size) -> Reals | None:
     """Move channels to the front where values are a map of that size; None where they are none."""
     axes = len(units)
     if values.ndim > axes and values.shape[-axes:] == units:

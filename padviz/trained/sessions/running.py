@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from padviz.network.network import Size, in_words
 
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 Outputs = dict[str, NDArray[Any]]  # by name; images are their first dimension, if they have one
+OutputKind = Literal["map", "classes"]
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # of them
 LINES = 12  # from each side that are measured

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.running import Outputs
+from padviz.trained.sessions.running import OutputKind, Outputs
 from padviz.trained.trying.crops import Frame
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
 Slices = tuple[slice, ...]
 EVERY: Slices = (slice(None),)
-Kind = Literal["classes", "map"]
 Scores = Literal["probabilities", "logits"]
 LEAST = 1e-12  # of a probability, whose logarithm is taken
 SUM = 1e-3  # how far from 1 the probabilities of all classes may sum up
@@ -26,7 +25,7 @@ class Output(NamedTuple):
     """An output to compare, as scores of classes, or as a map (or any other tensor)."""
 
     name: str
-    kind: Kind
+    kind: OutputKind
 
 
 def output_of(outputs: Outputs, images: int, where: str) -> Output:
@@ -48,14 +47,14 @@ def output_of(outputs: Outputs, images: int, where: str) -> Output:
     raise DescriptionError("has no output of floats for each image", where=where, hint="use a network that has one")
 
 
-def check_finite(values: Array, where: str) -> None:
+def check_finite(values: Floats, where: str) -> None:
     """Reject NaN and infinite numbers, which cannot be compared."""
     if not np.isfinite(values).all():
         hint = "check `mean` and `std`, and its weights"
         raise DescriptionError("returns NaN or infinite numbers for these images", where=where, hint=hint)
 
 
-def compare_classes(own: Array, changed: Array) -> dict[str, Array]:
+def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
     """Return for each image whether its best class is kept, and the KL divergence from the probabilities as trained.
 
     The divergence is in nats: 0 where all probabilities stay.
@@ -71,14 +70,14 @@ def compare_classes(own: Array, changed: Array) -> dict[str, Array]:
     return {"kept": kept.astype(np.float64), "kl": (before * logs).sum(1)}
 
 
-def kind_of(scores: Array) -> Scores:
+def kind_of(scores: Floats) -> Scores:
     """Return "probabilities" where the scores of each image are from 0 to 1 and sum to 1; else "logits"."""
     flat = scores.reshape(len(scores), -1)
     whole = flat.shape[1] == 1 or np.abs(flat.sum(1, dtype=np.float64) - 1).max() < SUM
     return "probabilities" if flat.min() >= 0 and flat.max() <= 1 and whole else "logits"
 
 
-def probabilities(scores: Array, kind: Scores) -> Array:
+def probabilities(scores: Floats, kind: Scores) -> Floats:
     """Convert scores to the probabilities of all classes; a single score to those of two.
 
     >>> probabilities(np.array([[0.25]]), "probabilities").tolist()
@@ -92,11 +91,11 @@ def probabilities(scores: Array, kind: Scores) -> Array:
     if kind == "probabilities":
         return flat
     raised = np.exp(flat - flat.max(1, keepdims=True))
-    shares: Array = raised / raised.sum(1, keepdims=True)
+    shares: Floats = raised / raised.sum(1, keepdims=True)
     return shares
 
 
-def compare_maps(own: Array, changed: Array) -> dict[str, Array]:
+def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
     """Measure for each image how far the output moves, its norm as trained, and Pearson's correlation of the two.
 
     >>> {name: values.round(9).tolist() for name, values in compare_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}

@@ -22,7 +22,7 @@ from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures
 from padviz.trained.weights.trained_network import Trained
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
 LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
 DIGITS = 12  # that means are compared to, so that those of equal counts tie
@@ -49,9 +49,9 @@ class Seen:
     patch: int
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
-    values: Array
-    usage: Array
-    distance: Array
+    values: Floats
+    usage: Floats
+    distance: Floats
     by_usage: Estimate
     by_distance: Estimate
     gain: Estimate
@@ -123,7 +123,7 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
 def _changes(
     runner: Runner, crops: Iterable[Crop], patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
     kept: Unfinished, advance: Callable[[int], None],
-) -> tuple[str, Array, list[int]]:  # fmt: skip
+) -> tuple[str, Floats, list[int]]:  # fmt: skip
     """Compute the missing ones of `kept`: the mean square changes of the output, crop by crop and place by place.
 
     The patch is the mean pixel, which is 0 once it is normalised. Returned are the output's name, the changes, of shape
@@ -151,7 +151,7 @@ def _changes(
     return name, by_crop[: len(pictures)], pictures
 
 
-def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
+def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
     """Average the count under a patch at each place, over the largest of all pixels, of shape (tops, lefts).
 
     >>> import padviz
@@ -161,22 +161,22 @@ def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[i
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
-    means: Array = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
+    means: Floats = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
     return means
 
 
-def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Array:
+def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
     """Measure how far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts).
 
     >>> distance_at((32, 48), 8, (0, 6, 12), (0, 10)).tolist()
     [[0.0, 0.0], [0.0, 6.0], [0.0, 10.0]]
     """
     down, across = (np.minimum(at, n - patch - at) for at, n in ((np.array(tops), size[0]), (np.array(lefts), size[1])))
-    nearest: Array = np.minimum(down[:, None], across[None, :]).astype(np.float64)
+    nearest: Floats = np.minimum(down[:, None], across[None, :]).astype(np.float64)
     return nearest
 
 
-def edge_of(values: Array) -> float:
+def edge_of(values: Floats) -> float:
     """Divide the mean of the outermost ring by that of the middle half.
 
     >>> edge_of(np.pad(np.ones((3, 3)), 1))
@@ -188,7 +188,7 @@ def edge_of(values: Array) -> float:
     return float(values[ring].mean() / inside) if inside else float("nan")
 
 
-def ranks(values: Array) -> Array:
+def ranks(values: Floats) -> Floats:
     """Rank values, from 1 on; values that tie share the mean of their ranks.
 
     >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
@@ -198,21 +198,21 @@ def ranks(values: Array) -> Array:
     scale = np.abs(flat).max() or 1.0
     _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    ranked: Array = (last - (counts - 1) / 2)[at]
+    ranked: Floats = (last - (counts - 1) / 2)[at]
     return ranked
 
 
-def _unit_ranks(values: Array) -> Array:
+def _unit_ranks(values: Floats) -> Floats:
     """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation."""
     ranked = ranks(values) - (values.size + 1) / 2
     norm = np.linalg.norm(ranked)
-    scaled: Array = ranked / norm if norm else ranked
+    scaled: Floats = ranked / norm if norm else ranked
     return scaled
 
 
 def estimates(
-    squares: Array, pictures: NDArray[np.int64], usage: Array, distance: Array
-) -> tuple[Array, Estimate, Estimate, Estimate, Estimate]:
+    squares: Floats, pictures: NDArray[np.int64], usage: Floats, distance: Floats
+) -> tuple[Floats, Estimate, Estimate, Estimate, Estimate]:
     """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and `edge` of it.
 
     Intervals are of random halves of the pictures.
@@ -222,8 +222,8 @@ def estimates(
     sums = np.zeros((count, squares.shape[1]))
     np.add.at(sums, at, squares)
 
-    def maps(drawn: Array) -> Array:
-        means: Array = np.sqrt(drawn @ sums / np.maximum(drawn @ np.bincount(at), 1)[:, None])
+    def maps(drawn: Floats) -> Floats:
+        means: Floats = np.sqrt(drawn @ sums / np.maximum(drawn @ np.bincount(at), 1)[:, None])
         return means
 
     drawn = half_samples(count).astype(float)
@@ -232,7 +232,7 @@ def estimates(
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
     whole, by_usage, by_distance = _unit_ranks(own), _unit_ranks(usage), _unit_ranks(distance)
 
-    def correlation(other: Array, fisher: bool) -> Estimate:
+    def correlation(other: Floats, fisher: bool) -> Estimate:
         return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)
 
     value = edge_of(own.reshape(usage.shape))

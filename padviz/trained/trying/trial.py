@@ -18,17 +18,17 @@ from padviz.network.network import Size, as_size, in_words
 from padviz.progress import Progress, counter
 from padviz.trained.sessions.inputs import normalisation
 from padviz.trained.sessions.runners import runner_of
-from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
+from padviz.trained.sessions.running import Images, OutputKind, Runner, at_once, outputs_of
 from padviz.trained.trying import comparing
-from padviz.trained.trying.comparing import Kind, Output, output_of, overlap
+from padviz.trained.trying.comparing import Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures, resized_frame, room_for
 from padviz.trained.weights.trained_network import Trained
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 How = Literal["crop", "resize"]
-Change = Literal["shift", "size", "padding"]
-Needs = Literal["today's weights", "fine-tune", "more pictures"]
-Figures = dict[str, Array]  # of each crop, by name
+ChangeKind = Literal["shift", "size", "padding"]
+TrialNeeds = Literal["today's weights", "fine-tune", "more pictures"]
+Figures = dict[str, Floats]  # of each crop, by name
 Repad = Callable[[Trained, str], tuple[Runner, list[str]]]  # what runs it under a scheme, and notes on what stays
 LEAST_KEPT, MOST_MOVED = 0.5, 1.0  # under a shift by one pixel: beyond these it is no baseline
 ALIKE = 1e-6  # of the largest output: how far those of two images differ by rounding alone
@@ -52,14 +52,14 @@ class TrialRow:
     '225 px by one more row'
     """
 
-    kind: Change
+    kind: ChangeKind
     size: Size
     how: How | None
     padding: str | None
     trained_at: Size
     figures: dict[str, Estimate]
     against_shift: dict[str, Estimate] = field(default_factory=dict)
-    needs: Needs | None = None
+    needs: TrialNeeds | None = None
     note: str = ""
 
     @property
@@ -96,7 +96,7 @@ class Trial:
     count: int
     pictures: int
     output: str
-    kind: Kind
+    kind: OutputKind
     rows: tuple[TrialRow, ...]
     notes: tuple[str, ...] = ()
 
@@ -125,7 +125,7 @@ class Trial:
 class Variant:
     """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so."""
 
-    kind: Change
+    kind: ChangeKind
     runner: Runner
     frame: Frame
     how: How | None = None
@@ -223,8 +223,8 @@ class _Outputs:
 
     def __init__(self, own: Runner, variants: Sequence[Variant]) -> None:
         self.own, self.variants = own, variants
-        self.before: list[Array] = []  # scores of classes
-        self.scores: list[list[Array]] = [[] for _ in variants]
+        self.before: list[Floats] = []  # scores of classes
+        self.scores: list[list[Floats]] = [[] for _ in variants]
         self.figures: list[list[Figures]] = [[] for _ in variants]
         self.pictures: list[int] = []
         self.left: dict[int, str] = {}
@@ -234,7 +234,7 @@ class _Outputs:
     ) -> None:
         """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
         unchanged = Variant("shift", self.own, Frame(0, 0, *self.own.size))
-        first: Array | None = None
+        first: Floats | None = None
         reacts, rest = False, iter(crops)
         while part := list(islice(rest, at_once(self.own))):
             scenes: Images = (np.stack([crop.scene(room) for crop in part]) - normal[0]) / normal[1]
@@ -257,7 +257,7 @@ class _Outputs:
             what = "does not react: its output is the same for all images"
             raise DescriptionError(what, where=self.own.where, hint="use trained weights")
 
-    def _run_variant(self, at: int, variant: Variant, images: Images, before: Array) -> None:
+    def _run_variant(self, at: int, variant: Variant, images: Images, before: Floats) -> None:
         try:
             after = _all_outputs(variant.runner, images)[self.output.name]
         except PadvizError as error:
@@ -304,7 +304,7 @@ class _Outputs:
         return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
 
 
-def _all_outputs(runner: Runner, images: Images) -> dict[str, Array]:
+def _all_outputs(runner: Runner, images: Images) -> dict[str, Floats]:
     """Run a network on any number of images."""
     parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]
     whole = [name for name, values in parts[0].items() if values.ndim]
@@ -316,7 +316,7 @@ def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
     pictures = np.array(outputs.pictures)
     _, at = np.unique(pictures, return_inverse=True)
 
-    def estimate(name: str, values: Array) -> Estimate:
+    def estimate(name: str, values: Floats) -> Estimate:
         if name == "kept":
             return share(np.bincount(at, values), np.bincount(at), least=0).figure
         return mean(values, pictures).figure
@@ -340,7 +340,7 @@ def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
         yield TrialRow(*about, estimates, against, needs)
 
 
-def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Needs:
+def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> TrialNeeds:
     """Decide by what is lost beyond the shift: kept answers, divergence or relative change.
 
     >>> ends = ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1), (0.0, 0.0))

@@ -26,7 +26,7 @@ GROUP = 64  # bytes that a group takes in a file, at least
 DEEPEST = 40  # groups inside of one another
 DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
 Array = NDArray[Any]
-Group = Any  # an h5py.Group
+H5Group = Any  # an h5py.Group
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
@@ -95,7 +95,7 @@ def _stored(path: Path) -> dict[str, list[Array]]:
         raise DescriptionError(f"has weights that cannot be read ({line})", where=where) from None
 
 
-def _layers(group: Group, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
+def _layers(group: H5Group, h5py: Any, path: str, left: list[int], depth: int = 0) -> Iterator[tuple[str, list[Array]]]:
     """List the numbers of all layers in a group; links to elsewhere are not followed.
 
     `left` has the bytes that may still be read: with links, a small file could hold any number of groups and numbers.
@@ -119,7 +119,7 @@ def _layers(group: Group, h5py: Any, path: str, left: list[int], depth: int = 0)
                 yield from _layers(child, h5py, f"{own}/" if own else "", left, depth + 1)
 
 
-def _subgroup(group: Group, name: str, h5py: Any) -> Group | None:
+def _subgroup(group: H5Group, name: str, h5py: Any) -> H5Group | None:
     """Open a group inside, unless it is a link to elsewhere."""
     link = group.get(name, getlink=True)
     return group[name] if isinstance(link, h5py.HardLink) and isinstance(group[name], h5py.Group) else None

@@ -12,7 +12,7 @@ from padviz.errors import DescriptionError
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 
-Floats = NDArray[np.floating]
+Reals = NDArray[np.floating]
 NEIGHBOURS, COLOURS = 0.95, 0.9  # correlation in photographs: of pixels side by side, and of the channels of one
 CLOSE = 0.1  # how far the running means may lie from what one image explains, in running deviations
 SINGULAR = 0.03  # of the largest singular value: colours that the filters do not tell apart
@@ -44,7 +44,7 @@ class Kernel:
     """
 
     layer: str
-    weights: Floats
+    weights: Reals
     norm: bool
     key: str
 
@@ -77,7 +77,7 @@ class Trained:
     trained_on: TrainedOn | None = None
 
 
-def as_kernel(layer: Layer, weights: Floats, groups: int, norm: bool, key: str) -> Kernel:
+def as_kernel(layer: Layer, weights: Reals, groups: int, norm: bool, key: str) -> Kernel:
     """Convert weights as they are stored to the kernel of a layer."""
     if layer.kind == "convtranspose":  # from (in, out / groups, ...)
         into, out = weights.shape[:2]
@@ -92,7 +92,7 @@ def as_kernel(layer: Layer, weights: Floats, groups: int, norm: bool, key: str) 
     return Kernel(layer.name, weights, norm, key)
 
 
-def infer_images(layer: str, weights: Floats, bias: Floats | float, mean: Floats, variance: Floats) -> TrainedOn | None:
+def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
     """Solve the running statistics of a convolution's map for those of the image that it reads.
 
     The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever that shows. Its
