@@ -63,10 +63,7 @@ class Modules:
     """
 
     def __init__(
-        self,
-        root: nn.Module,
-        on_exit: Callable[[nn.Module, object, object], None] | None = None,
-        always: bool = False,
+        self, root: nn.Module, on_exit: Callable[[nn.Module, object, object], None] | None = None, always: bool = False
     ) -> None:
         self.names = {module: name for name, module in root.named_modules()}
         self.stack = [("", root)]
@@ -112,15 +109,9 @@ class Call(calls.Call):
     """
 
     def __init__(
-        self,
-        arranger: Arranger,
-        modules: Modules,
-        memory: Memory,
-        numbers: Callable[[Tensor], Tensor | None],
-        op: str,
-        args: object,
-        out: object,
-    ) -> None:
+        self, arranger: Arranger, modules: Modules, memory: Memory, numbers: Callable[[Tensor], Tensor | None],
+        op: str, args: object, out: object,
+    ) -> None:  # fmt: skip
         self.arranger, self.modules, self.memory, self.numbers = arranger, modules, memory, numbers
         self.op = op
         self.windowed = op in WINDOWED[len(arranger.trace.axes)]

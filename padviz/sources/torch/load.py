@@ -45,11 +45,7 @@ Watch = Callable[[Tracer], AbstractContextManager[object]]
 T = TypeVar("T")
 
 
-def load_module(
-    source: nn.Module | str,
-    reading: Reading = AS_IT_IS,
-    size: Size | None = None,
-) -> Network:
+def load_module(source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Follow a module, or what "package.module:attribute" names: a module, or a class or factory of one.
 
     A factory is called without weights; further attributes of what it makes may follow, as in
@@ -226,14 +222,9 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 
 
 def trace(
-    module: nn.Module,
-    where: str,
-    reading: Reading,
-    channels: int,
-    size: Size,
-    watch: Watch = nullcontext,
+    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
     tokens: bool = True,
-) -> Trace:
+) -> Trace:  # fmt: skip
     """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer.
 
     Positions beside `tokens` are followed if these are removed again.

@@ -34,7 +34,7 @@ class Factor:
     size: int
 
     def split(self, outer: int) -> tuple[Factor, Factor] | None:
-        """Split it into an outer part of a size and an inner one; None where it must stay whole."""
+        """Split into an outer part of a size and an inner one; None where it must stay whole."""
         return Block(outer), Block(self.size // outer)
 
 
@@ -48,7 +48,7 @@ class Channel(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Block(Factor):
-    """Channels that are places in a block: in one of rows ("h") or columns, in the "taps" of a window, or its "bins".
+    """Channels that are places in a block: of rows ("h") or columns, of the "taps" of a window, or of its "bins".
 
     Each bin, of an adaptive pool, counts all of its window. Where places were picked, or split, their role is "".
     """
@@ -58,17 +58,14 @@ class Block(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Factor):
-    """A batch in which the image, or what became of it, is the one `at` a place, beside constants.
-
-    Where that is None, several are no constants.
-    """
+    """A batch in which the image is at one place, beside constants; None if several are no constants."""
 
     at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Position(Factor):
-    """What tells positions apart; those that attention looks at, as keys are, are `looked` at in scores."""
+    """A factor along which positions differ; in scores, those that attention looks at (keys) are `looked` at."""
 
     looked: bool = field(default=False, kw_only=True)
 
@@ -119,13 +116,23 @@ F = TypeVar("F", bound=Factor)
 
 
 def plain(n: int) -> Dim:
-    """Make a dimension of `n` channels."""
+    """Return a dimension of `n` channels."""
     return () if n == 1 else (Channel(n),)
 
 
 def whole(role: str, n: int) -> Dim:
-    """Make a dimension of all `n` rows ("h") or columns ("w")."""
+    """Return a dimension of all `n` rows ("h") or columns ("w")."""
     return (Axis(n, role),)
+
+
+def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
+    """Return a dimension with `n` tokens in front of its positions, or behind them."""
+    return (Tokens(size_of(dim) + n, dim, behind),)
+
+
+def regrouped(dims: Sequence[Dim], n: int) -> Dim:
+    """Return `n` channels picked or joined from other dimensions: places are no whole blocks any more."""
+    return (Block(n),) if has_places(dims) else plain(n)
 
 
 def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
@@ -134,28 +141,21 @@ def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
 
 
 def size_of(dim: Dim) -> int:
-    """Multiply out how large a dimension is."""
     return prod(factor.size for factor in dim)
 
 
 def shape_of(dims: Dims) -> list[int]:
-    """Read the shape of a tensor, as its framework sees it."""
     return [size_of(dim) for dim in dims]
 
 
 def positions(*dims: Dim) -> list[Position]:
-    """List the factors of some dimensions that tell positions apart, in their order."""
+    """List the factors of some dimensions along which positions differ, in their order."""
     return [factor for dim in dims for factor in dim if isinstance(factor, Position)]
 
 
-def kind_of(factor: Factor) -> Factor:
-    """Say what a factor is, however large."""
-    match factor:
-        case Axis():
-            return replace(factor, size=0, step=factor.step if factor.inner else 1)
-        case Tokens() | Runs():
-            return replace(factor, size=0, of=tuple(map(kind_of, factor.of)))
-    return replace(factor, size=0)
+def inner_parts(*dims: Dim) -> list[Axis]:
+    """List the inner parts that rows and columns are split into."""
+    return [factor for dim in dims for factor in dim if isinstance(factor, Axis) and factor.inner]
 
 
 def within(kind: type[F], factors: Iterable[Factor]) -> list[F]:
@@ -167,74 +167,73 @@ def within(kind: type[F], factors: Iterable[Factor]) -> list[F]:
     return out
 
 
-def inner_parts(*dims: Dim) -> list[Axis]:
-    """List the inner parts that rows and columns are split into."""
-    return [factor for dim in dims for factor in dim if isinstance(factor, Axis) and factor.inner]
+def kind_of(factor: Factor) -> Factor:
+    """Return a factor without its size, to compare what it is."""
+    match factor:
+        case Axis():
+            return replace(factor, size=0, step=factor.step if factor.inner else 1)
+        case Tokens() | Runs():
+            return replace(factor, size=0, of=tuple(map(kind_of, factor.of)))
+    return replace(factor, size=0)
 
 
 def has_positions(dim: Dim) -> bool:
-    """Tell whether a dimension tells positions apart."""
     return any(factor.size > 1 for factor in positions(dim))
 
 
 def is_positions(dim: Dim) -> bool:
-    """Tell whether a dimension is made of rows and columns alone, be they single ones."""
+    """Whether a dimension is made of rows and columns alone, be they single ones."""
     return bool(dim) and len(positions(dim)) == len(dim)
 
 
 def is_channels(dim: Dim) -> bool:
-    """Tell whether a dimension is made of channels alone, none of which is a place in a block."""
+    """Whether a dimension is made of channels alone, none of which is a place in a block."""
     return all(isinstance(factor, Channel) for factor in dim)
 
 
 def is_mixed(dim: Dim) -> bool:
-    """Tell whether rows or columns and channels are one dimension."""
+    """Whether rows or columns and channels are one dimension."""
     return has_positions(dim) and any(factor.size > 1 and not isinstance(factor, Position) for factor in dim)
 
 
 def is_flattened(dims: Dims) -> bool:
-    """Tell whether rows and columns are one dimension."""
+    """Whether rows and columns are one dimension."""
     return any(len({f.role for f in dim if isinstance(f, Axis) and f.is_whole}) > 1 for dim in dims)
 
 
 def is_image(dims: Dims, axes: int) -> bool:
-    """Tell whether rows and columns lie in the last dimensions alone, whole, and are none that attention looks at."""
+    """Whether rows and columns lie in the last dimensions alone, whole, and none is looked at by attention."""
     return not (has_looked(dims) or has_parts(dims) or any(map(has_positions, dims[:-axes])))
 
 
 def has_parts(dims: Dims) -> bool:
-    """Tell whether rows or columns are split into an outer and an inner part."""
+    """Whether rows or columns are split into an outer and an inner part."""
     return any(part.size > 1 for part in inner_parts(*dims))
 
 
 def has_looked(dims: Iterable[Dim]) -> bool:
-    """Tell whether there are positions that attention looks at: whether these are scores."""
+    """Whether these are scores, with positions that attention looks at."""
     return any(position.looked for position in positions(*dims))
 
 
-def looked_at(dim: Dim, looked: bool = True) -> Dim:
-    """Mark a dimension of positions as those that are looked at, rather than those that look."""
-    return tuple(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in dim)
-
-
 def has_places(dims: Iterable[Dim]) -> bool:
-    """Tell whether some channels are places in blocks of rows or columns, or in a batch."""
+    """Whether some channels are places in blocks of rows or columns, or in a batch."""
     return any(isinstance(factor, Block | Batch) for dim in dims for factor in dim)
 
 
-def regrouped(dims: Sequence[Dim], n: int) -> Dim:
-    """Make `n` channels out of other dimensions, picked or side by side: their places are no whole blocks any more."""
-    return (Block(n),) if has_places(dims) else plain(n)
+def looked_at(dim: Dim, looked: bool = True) -> Dim:
+    """Mark the positions of a dimension as those that are looked at, rather than those that look."""
+    return tuple(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in dim)
 
 
 def alone(dim: Dim) -> Factor | None:
-    """Find the rows, columns or places that a dimension consists of, but for single ones; None for all others."""
+    """Return the rows, columns or places that a dimension consists of, but for single ones; None for all others."""
     large = [factor for factor in dim if factor.size > 1] or dim
     return large[0] if len(large) == 1 and not isinstance(large[0], Channel) else None
 
 
 def axis_of(dim: Dim) -> str:
-    """Find the axis that a dimension is, but for single rows and columns; or "".
+    """Return the axis that a dimension is, but for single rows and columns; or "".
 
     >>> axis_of(whole("h", 1) + whole("w", 5)), axis_of(whole("h", 4) + whole("w", 5))
     ('w', '')
@@ -243,18 +242,13 @@ def axis_of(dim: Dim) -> str:
     return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
 
 
-def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
-    """Put `n` tokens in front of the positions of a dimension, or behind them."""
-    return (Tokens(size_of(dim) + n, dim, behind),)
-
-
 def image_at(dim: Dim) -> int | None:
-    """Find the place of the image in a batch, of which the others are constants; None where that is not known."""
+    """Return the place of the image in a batch whose others are constants; None where there is none."""
     return dim[0].at if len(dim) == 1 and isinstance(dim[0], Batch) else None
 
 
 def tokens_of(dim: Dim) -> Tokens | Runs | None:
-    """Find the tokens beside positions, or the runs of them, that a dimension is."""
+    """Return the tokens beside positions, or the runs of them, that a dimension is."""
     return dim[0] if len(dim) == 1 and isinstance(dim[0], Tokens | Runs) else None
 
 
@@ -268,53 +262,41 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
     left = [*joined(factor for dim in dims for factor in dim)][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:
-        dim = _taken(left, wanted)
-        if dim is None:
+        taken: list[Factor] = []
+        if wanted == 1 and left and left[-1].size == 1:
+            taken.append(left.pop())
+        while wanted > 1 and left:
+            factor = left.pop()
+            if factor.size > wanted and factor.size % wanted == 0 and (parts := factor.split(wanted)):
+                factor, inner = parts
+                left.append(inner)
+            if not factor.size or wanted % factor.size:
+                return None
+            taken.append(factor)
+            wanted //= factor.size
+        if wanted != 1:
             return None
-        out.append(dim)
+        out.append(joined(taken))
     if any(factor.size > 1 for factor in left):
         return None
     summed = tuple(position for position in positions(tuple(left[::-1])) if position.looked)  # in scores
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
-def _taken(left: list[Factor], wanted: int) -> Dim | None:
-    """Take the factors off the end that make a dimension of a size; the last may be split."""
-    if wanted == 1 and left and left[-1].size == 1:
-        return joined([left.pop()])
-    dim: list[Factor] = []
-    while wanted > 1 and left:
-        factor = left.pop()
-        if factor.size > wanted and factor.size % wanted == 0 and (parts := factor.split(wanted)):
-            factor, inner = parts
-            left.append(inner)
-        if not factor.size or wanted % factor.size:
-            return None
-        dim.append(factor)
-        wanted //= factor.size
-    return joined(dim) if wanted == 1 else None
-
-
 def joined(dim: Iterable[Factor]) -> Dim:
-    """Put the parts of a split, where they are neighbours, together again in one dimension."""
+    """Join neighbouring channels, and neighbouring parts of one axis, to one factor each."""
     out: list[Factor] = []
     for factor in dim:
-        if out and (both := _both(out[-1], factor)):
-            out[-1] = both
-        elif factor != Channel(1):
-            out.append(factor)
+        match out[-1:], factor:
+            case [Channel(n)], Channel(m):
+                out[-1] = Channel(n * m)
+            case [Axis() as outer], Axis(inner=True) as inner if (
+                (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size)
+            ):  # fmt: skip
+                out[-1] = replace(outer, size=outer.size * inner.size, step=inner.step)
+            case _ if factor != Channel(1):
+                out.append(factor)
     return tuple(out)
-
-
-def _both(outer: Factor, inner: Factor) -> Factor | None:
-    """Make one of two channels, or of neighbouring parts of one axis."""
-    match outer, inner:
-        case Channel(), Channel():
-            return Channel(outer.size * inner.size)
-        case Axis(), Axis(inner=True):
-            if (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size):
-                return replace(outer, size=outer.size * inner.size, step=inner.step)
-    return None
 
 
 def reduced(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
@@ -331,7 +313,7 @@ def reduced(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
 
 
 def ranked(dims: Dims, rank: int) -> Dims:
-    """Put as many dimensions of size 1 in front as make them `rank`, as broadcasting has them."""
+    """Insert dimensions of size 1 in front until there are `rank`, as broadcasting does."""
     return ((),) * (rank - len(dims)) + dims
 
 
@@ -351,8 +333,8 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
 def lined_up(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
     """Broadcast what an elementwise operation reads; None where that does not fit.
 
-    Rows meet the same rows, a single one, or numbers of a constant; they are no channels of another map, but for those
-    that are looked at, for each of which that may have a number.
+    Rows meet the same rows, a single one, or numbers of a constant, and no channels of another map; rows that are
+    looked at may meet these, too.
 
     >>> rows, image = whole("h", 4), (plain(4), whole("h", 4))
     >>> lined_up([image], [(plain(4),)]) == image, lined_up([image, (plain(4),)])

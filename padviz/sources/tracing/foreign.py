@@ -1,4 +1,4 @@
-"""A network of others, which is read at the size that is asked for, and at no other."""
+"""A foreign network: it is traced at each size that is asked for."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _notes(traced: Traced, size: Size) -> tuple[str, ...]:
 
 
 def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
-    """Say up to where a network was analysed, and what was skipped.
+    """Report up to where a network was analysed, and what was skipped.
 
     >>> cut = Cut("dfl", "reads a flattened map as an image")
     >>> _cut_notes([cut], ["box"])
@@ -86,7 +86,7 @@ def _cut_notes(cuts: Sequence[Cut], lasts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _heads(lasts: Sequence[str]) -> str:
-    """Name the first few of the last maps.
+    """List the first few of the last maps.
 
     >>> _heads(["box"]), _heads("abcdefgh")
     ('head box', 'heads a, b, c, d, e, f and 2 more')
@@ -96,7 +96,7 @@ def _heads(lasts: Sequence[str]) -> str:
 
 
 def _gone(traced: Traced) -> Mapping[str, str]:
-    """Say of names of what was cut off, and of outputs that are no maps, why no layer is called so."""
+    """Explain, by name, why an output or something that was cut off is no layer."""
     gone = {
         name: f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
         for name, maps in traced.vectors.items()

@@ -1,11 +1,10 @@
-"""How a network of others is read: what of it is elementwise, which of its inputs is the image, and what others are."""
+"""How a foreign network is read: which operations are elementwise, which input is the image, and what others are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
@@ -35,7 +34,7 @@ CHANNELS = (1, 3, 4)  # of an image
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Operations that are `neutral`, the input that is the `image` ("" for the first), and `shapes` of the others."""
+    """Operations that are `neutral`, the input that is the `image` ("" for the first), and `shapes` of other inputs."""
 
     neutral: tuple[str, ...] = ()
     image: str = ""
@@ -43,11 +42,11 @@ class Reading:
 
     @property
     def options(self) -> dict[str, str]:
-        """The inputs that are named, by the options that name them."""
+        """The option that names each input."""
         return {**dict.fromkeys(self.shapes, "shape"), **({self.image: "input"} if self.image else {})}
 
     def check(self, inputs: Iterable[str], where: str) -> None:
-        """Refuse to name what is none of the inputs, or the image among the others.
+        """Reject names that are no inputs, and a shape of the image.
 
         >>> Reading(image="mask").check(["x", "y"], "net.onnx")
         Traceback (most recent call last):
@@ -65,13 +64,13 @@ class Reading:
             )
 
     def check_unshaped(self, inputs: Iterable[str], where: str) -> None:
-        """Refuse shapes, too, where inputs have those that a file gives them."""
+        """Reject shapes, too, where a file declares those of its inputs."""
         self.check(inputs, where)
         for name in self.shapes:
             raise OptionError(f"the shape of {name!r} is the file's", option="shape", where=where, hint="leave it out")
 
     def check_alone(self, where: str, what: str) -> None:
-        """Refuse to name inputs where there is one, the image."""
+        """Reject names of inputs where the image is the only one."""
         for name, option in self.options.items():
             raise OptionError(f"{what}, and no {name!r}", option=option, where=where, hint="leave it out")
 
@@ -80,7 +79,7 @@ AS_IT_IS = Reading()
 
 
 def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tuple[int, ...]:
-    """Put the sides of the image, of a size, in the place of letters in the shape of an input.
+    """Replace the letters in the shape of an input by the sides of the image.
 
     >>> sized("mask", (1, 1, "H", "W"), (24, 33), "net.onnx"), sized("t", 0.5, (24, 33), "net.onnx")
     ((1, 1, 24, 33), 0.5)
@@ -96,15 +95,15 @@ def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tupl
 
 
 def as_reading(
-    neutral: str | Iterable[str] = (), shape: Mapping[str, Any] | None = None, input_: str | None = None
+    neutral: str | Iterable[str] = (), shape: Mapping[str, Shape] | None = None, input_: str | None = None
 ) -> Reading:
-    """Take what a person says of how to read a network; see `padviz.load`."""
+    """Return the reading for the options of `padviz.load`."""
     ops = [neutral] if isinstance(neutral, str) else neutral
     return Reading((*sorted(checked_neutral(ops)),), input_ or "", {**(shape or {})})
 
 
 def moves(op: str) -> bool:
-    """Tell whether an operation, by its name, moves positions or joins them, and so is not elementwise.
+    """Whether an operation, by its name, moves positions or joins them, and so is not elementwise.
 
     >>> [op for op in ("roll", "max_unpool2d", "GatherND", "own.DeformConv", "own.Mystery", "lgamma") if moves(op)]
     ['roll', 'max_unpool2d', 'GatherND', 'own.DeformConv']
@@ -113,7 +112,7 @@ def moves(op: str) -> bool:
 
 
 def checked_neutral(ops: Iterable[str]) -> frozenset[str]:
-    """Check what to treat as neutral: nothing in it moves positions."""
+    """Return operations to treat as neutral; reject those that move positions."""
     neutral = frozenset(ops)
     for op in sorted(filter(moves, neutral)):
         what = f"{op!r} moves positions or joins them, so it is not elementwise"

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.axis.build import partial_weights
 from padviz.axis.operations import Op, Window
@@ -17,13 +15,14 @@ from padviz.network.layer import Layer
 from padviz.network.rewrites import can_merge, merge_pad
 from padviz.sources.tracing.arranging import Map, Value
 from padviz.sources.tracing.axis_labels import Dims, axis_of, size_of
+from padviz.sources.tracing.elementwise import Array, Numbers
 from padviz.sources.tracing.trace import Trace
 
 NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
 
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
-    """Tell whether a constant of a shape, which may be unknown, could reweigh a convolution that pads."""
+    """Whether a constant of a shape, which may be unknown, could reweigh a convolution that pads."""
     if not isinstance(x, Map) or x.acted or x.part or trace.layers[x.at].kind != "conv":
         return False
     pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
@@ -33,8 +32,8 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     return any(role and size_of(dim) > 1 for role, dim in zip(roles, dims, strict=False))
 
 
-def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
-    """Make a partial convolution of one whose output is multiplied by a constant, if that is how it reweighs.
+def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
+    """Lay a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
 
     None where it is not: then a constant is elementwise, and paths do not see it.
     """
@@ -44,7 +43,8 @@ def partial(trace: Trace, x: Value, factor: NDArray[Any]) -> Value | None:
     for conv in reversed(_with_pads(trace, trace.layers[x.at])):  # counts are rounded the same way in one layer
         for axes in subsets(len(conv.ops)):
             if (ops := _reweighed(trace, conv, plane, axes)) is not None:
-                return replace(x, layer=_laid(trace, x.at, replace(conv, ops=tuple(ops))))
+                sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
+                return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
     return None
 
 
@@ -57,7 +57,7 @@ def subsets(axes: int) -> Iterator[tuple[int, ...]]:
     return (some for n in range(axes, 0, -1) for some in combinations(range(axes), n))
 
 
-def _plane(trace: Trace, x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
+def _plane(trace: Trace, x: Value, factor: Array) -> Numbers | None:
     """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
     if factor.ndim > len(x.known) or not factor.size:
         return None
@@ -67,7 +67,7 @@ def _plane(trace: Trace, x: Value, factor: NDArray[Any]) -> NDArray[Any] | None:
     order = [roles.index(role) for role in trace.axes]
     rest = [i for i in range(len(roles)) if i not in order]
     whole = factor.reshape((1,) * (len(roles) - factor.ndim) + factor.shape).transpose(rest + order)
-    planes: NDArray[Any] = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
+    planes: Numbers = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
     return planes[0] if (planes == planes[:1]).all() else None
 
 
@@ -82,12 +82,12 @@ def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
 
 
 def _is_zeros(op: Op | None) -> bool:
-    """Tell whether an operation pads with zeros that may be reweighed."""
+    """Whether an operation pads with zeros that may be reweighed."""
     return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
 
 
-def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, ...]) -> list[Op | None] | None:
-    """Give the operations partial padding on some axes, where the factor is that of those."""
+def _reweighed(trace: Trace, conv: Layer, plane: Numbers, axes: tuple[int, ...]) -> list[Op | None] | None:
+    """Return the operations with partial padding on some axes; None unless the factor is that of these."""
     ops = list(conv.ops)
     factors = [np.ones(1) for _ in ops]
     for axis in axes:
@@ -101,12 +101,3 @@ def _reweighed(trace: Trace, conv: Layer, plane: NDArray[Any], axes: tuple[int, 
         return None
     near = min(NEAR, *((factors[axis].max() - 1) / 4 for axis in axes))
     return ops if np.allclose(wanted, plane, rtol=near, atol=0) else None
-
-
-def _laid(trace: Trace, at: int, conv: Layer) -> int:
-    """Lay the partial convolution in the place and with the name of the plain one, which others may still read."""
-    sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, conv.ops, channels=conv.channels)
-    plain, new = trace.layers[at], trace.layers[sums]
-    trace.layers[at] = replace(plain, name=new.name)
-    trace.layers[sums] = replace(new, name=plain.name, origin=conv.origin)
-    return sums

@@ -77,15 +77,17 @@ class Trace:
         if origin is not None:
             self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
 
+    def take_name(self, new: int, old: int, origin: Origin | None) -> int:
+        """Name a new layer as an old one that it stands for, which others may still read; the old one gets its name."""
+        before, after = self.layers[old], self.layers[new]
+        self.layers[old] = replace(before, name=after.name)
+        self.layers[new] = replace(after, name=before.name, origin=origin)
+        return new
+
     def add(
-        self,
-        name: str,
-        kind: Kind,
-        inputs: Sequence[int],
-        ops: Sequence[Op | None] = (),
-        like: int | None = None,
+        self, name: str, kind: Kind, inputs: Sequence[int], ops: Sequence[Op | None] = (), like: int | None = None,
         channels: Channels | None = None,
-    ) -> int:
+    ) -> int:  # fmt: skip
         """Lay one layer, whose inputs are of one size; a "global" needs no operations.
 
         Raises

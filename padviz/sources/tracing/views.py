@@ -196,10 +196,7 @@ def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | N
             return None
     if pad.kind != "pad":
         return layer
-    at = trace.add("", "mixing", pad.inputs, made.ops)
-    trace.layers[layer] = replace(made, name=trace.layers[at].name)
-    trace.layers[at] = replace(trace.layers[at], name=made.name, origin=made.origin)
-    return at
+    return trace.take_name(trace.add("", "mixing", pad.inputs, made.ops), layer, made.origin)
 
 
 def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
