@@ -85,21 +85,11 @@ def _match_group(ious: Floats, least: Floats, crowd: Flags, gts: Ints) -> Ints:
 
 
 def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Floats, objects: Floats) -> Floats:
-    """Average precision over 101 recalls, for each resample of the images.
+    """Average precision over 101 recalls, (resamples,); NaN where no objects count.
 
-    Parameters
-    ----------
-    hits : (detections,)
-        Whether each finds an object, by falling score.
-    image : (detections,)
-        The image of each.
-    weights : (resamples, images)
-        How often each image counts.
-    objects : (resamples,)
-        How many objects count; where there are none, the precision is NaN.
+    Detections are by falling score, with `hits` of objects and the `image` of each. `weights` (resamples, images) are
+    how often each image counts, and `objects` (resamples,) how many objects do.
 
-    Examples
-    --------
     >>> average_precision(np.array([True, False, True]), np.array([0, 0, 0]), np.ones((1, 1)), np.array([2.0])).round(4)
     array([0.835])
     """

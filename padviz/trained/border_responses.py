@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import percent
-from padviz.errors import OptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.sources import is_module
@@ -226,6 +226,8 @@ def border_responses(
                 sums[response.layer] = _LayerSums(response)
             sums[response.layer].add(response)
         advance(len(part))
+    if not sums:
+        raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=runner.where, hint="try `size`")
     return tuple(layer_sums.response(padding) for layer_sums in sums.values())
 
 

@@ -39,9 +39,6 @@ class AxisSkew:
     `p` and `asymmetry_p` say how often as much comes of channels whose mirror images are as likely: 999 sign flips.
     `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
     window reads before and after.
-
-    >>> AxisSkew(0.09, 4.0, 0.001, 0.2, 0.001, 2, -15.5, (1, 0)).uneven
-    True
     """
 
     skew: float
@@ -129,8 +126,6 @@ class AxisGroup(NamedTuple):
 class MeanFilters:
     """The mean filters of a trained network, in network order; `unread` says by layer why it has none.
 
-    Examples
-    --------
     >>> from torch import nn
     >>> import padviz
     >>> found = padviz.filters(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3)), 32)

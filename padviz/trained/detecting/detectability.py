@@ -37,8 +37,6 @@ class PositionMap:
     background's class is lost; infinite where none is enough. `background` has the scores at the same positions without
     a stimulus. NaN counts in `lost` only.
 
-    Examples
-    --------
     >>> found = PositionMap(None, np.array([[0.1, 0.1, 0.1], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]]))
     >>> found.median, round(found.blind, 3), round(found.consistency, 3)
     (0.9, 0.333, 0.75)
@@ -144,13 +142,6 @@ class Detectability:
 
     `tops` and `lefts` are the positions, in pixels, of the stimulus's upper left corner; `contrast` is what it was
     shown with.
-
-    Examples
-    --------
-    >>> one = PositionMap(None, np.full((3, 3), 0.5))
-    >>> found = Detectability("net", "net", (32, 32), "rings", (8, 8), 0.3, "logits", 7, (0, 8, 16), (0, 8, 16), (one,))
-    >>> found.maps[0].consistency
-    1.0
     """
 
     network: str

@@ -217,15 +217,9 @@ def refuse_boxes(
 ) -> None:
     """Reject a map whose channels may hold boxes beside class scores, as the raw heads of detectors do.
 
-    Parameters
-    ----------
-    scored : NamedMap
-        The map to score, which was `asked` for by its name or not; `logits` if its values go beyond 0 to 1.
-    others : sequence of NamedMap
-        The other maps that the network makes: outputs, and those inside that could be asked for.
+    It was `asked` for by its name or not; `others` are the other outputs and the maps inside that could be asked for,
+    and `logits` is true of values beyond 0 to 1.
 
-    Examples
-    --------
     >>> boxes, scores = NamedMap("boxes", 4, (8, 8)), NamedMap("scores", 2, (8, 8))
     >>> refuse_boxes(boxes, True, [scores], (64, 64), False, "net")  # which was asked for
     >>> refuse_boxes(boxes, False, [scores], (64, 64), False, "net")

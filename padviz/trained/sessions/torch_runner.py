@@ -50,8 +50,6 @@ class TorchRunner:
         """Reduce every convolution's output."""
         recorder = _Responses(self.module)
         self._run(images, recorder.modules, recorder)
-        if not recorder.maps:
-            raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=self.where, hint="try `size`")
         return recorder.maps
 
     def twin(self, module: nn.Module) -> TorchRunner:

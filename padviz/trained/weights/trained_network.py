@@ -93,24 +93,12 @@ def as_kernel(layer: Layer, weights: Reals, groups: int, norm: bool, key: str) -
 
 
 def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
-    """Solve the running statistics of a convolution's map for those of the image that it reads.
+    """Solve the running statistics (channels out,) of a convolution's map for those of the image that it reads.
 
     The mean of a map is, by channel, the sums of its filter times the mean of the image, whatever that shows. Its
     variance is that of filtered photographs: nearly all of it comes from filters that blur, which hardly depend on how
-    sharp they are.
+    sharp they are. None where nothing was trained, or where no image explains the running means.
 
-    Parameters
-    ----------
-    weights : array of shape (channels out, channels in, height, width)
-    bias, mean, variance : arrays of shape (channels out,)
-
-    Returns
-    -------
-    TrainedOn or None
-        None where nothing was trained, or where no image explains the running means.
-
-    Examples
-    --------
     >>> blur = np.ones((1, 1, 1, 1))
     >>> infer_images("conv", blur, 0.0, np.array([0.4]), np.array([0.09]))
     TrainedOn(layer='conv', mean=(0.4,), std=0.3)
