@@ -16,13 +16,13 @@ from padviz.repadding.onnx.graph import INPUTS_SINCE, EditedGraph, set_pads
 from padviz.repadding.onnx.padding import AddedRows, computed_padding, known_padding, mode_of, rows_of_same
 from padviz.repadding.onnx.pads import RANK, ROLES, CannotEdit, Edit, PadEditor
 from padviz.repadding.plan import LayerChange, RepadPlan
-from padviz.sources.onnx import tensors
 from padviz.sources.onnx.model import Model, attributes
+from padviz.sources.onnx.node import CONVS as NAMED_CONVS
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-CONVS = {op.rpartition(".")[2] for op in tensors.CONVS}
+CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
 SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
 OwnRows = dict[str, tuple[int, int] | None]  # that a convolution pads by itself, by image axis; None where computed
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType

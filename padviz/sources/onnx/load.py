@@ -20,8 +20,8 @@ from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.constants.stored import FEW, Deferred, as_constant, constant, constant_of_node, fold_attributes
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
+from padviz.sources.onnx.node import GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
-from padviz.sources.onnx.tensors import GraphArranger, Node
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, follow, passed

@@ -11,7 +11,7 @@ from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.constants.stored import evaluate
-from padviz.sources.onnx.tensors import Node
+from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import has_looked, plain

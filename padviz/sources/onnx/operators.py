@@ -14,8 +14,8 @@ from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
+from padviz.sources.onnx.node import CONVS, SAME, Node
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.onnx.tensors import CONVS, SAME, Node
 from padviz.sources.tracing import elementwise, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck
 from padviz.sources.tracing.axis_labels import shape_of, size_of
@@ -63,7 +63,7 @@ def softmax(node: Node) -> Result:
 def conv(node: Node) -> Result:
     x, (out, within, *kernel) = node.tensor(0), _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
-    ops = node.windows(node.numbers("kernel_shape", kernel), x)
+    ops = node.windows(node.over(node.numbers("kernel_shape", kernel), x))
     return windows.conv(node, x, ops, within * groups, out, groups, node.weight, node.optional(2))
 
 
@@ -100,7 +100,7 @@ def _weight_shape(node: Node) -> Sequence[int]:
 def pool(kind: Kind) -> Function:
     def run(node: Node) -> Result:
         x, ceil = node.tensor(0), bool(node.attrs.get("ceil_mode", 0))
-        return windows.pool(node, x, node.windows(node.numbers("kernel_shape", []), x, ceil), kind)
+        return windows.pool(node, x, node.windows(node.over(node.numbers("kernel_shape", []), x), ceil), kind)
 
     return run
 

@@ -13,7 +13,7 @@ from padviz.axis.operations import Adaptive, Op
 from padviz.sources.onnx.constants.external import Unread
 from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front, new_shape, slices_of
 from padviz.sources.onnx.constants.stored import evaluate
-from padviz.sources.onnx.tensors import Node
+from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (

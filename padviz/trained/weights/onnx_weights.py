@@ -17,7 +17,7 @@ from padviz.sources.onnx.constants import external
 from padviz.sources.onnx.constants.folding import UNFIT, Malformed
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
-from padviz.sources.onnx.tensors import CONVS, WEIGHT
+from padviz.sources.onnx.node import CONVS, WEIGHT
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Kernel, Trained, TrainedOn, Unread, as_kernel, infer_images
 

@@ -21,7 +21,6 @@ WINDOWED = {
     "Upsample", "com.microsoft.QLinearAveragePool",
 }  # fmt: skip
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
-NOTHING = ["NOTSET", "VALID", ""]
 
 
 @dataclass
@@ -58,7 +57,7 @@ class Node(calls.Call):
         if self.op not in CONVS:
             return False
         kernel = self.numbers("kernel_shape", shape_of(self.weight.known)[2:])
-        return all(self.window(kernel, i) == Window(1) for i in range(len(kernel)))
+        return all(window == Window(1) for window in self.windows(kernel))
 
     @property
     def weight(self) -> Value:
@@ -111,18 +110,20 @@ class Node(calls.Call):
         """Read an input as Python ints; an empty list if it is missing."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
-    def window(self, kernel: Sequence[int], i: int, ceil: bool = False) -> Window:
-        """Return the window of a convolution or a pool on its i-th spatial axis."""
-        k = len(kernel)
-        pads, rule = self.each("pads", 0, 2 * k), self.text("auto_pad", "NOTSET")
-        if rule not in SAME and rule not in NOTHING:
+    def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:
+        """Return the windows of a convolution or a pool, one for each axis of its kernel."""
+        k, rule = len(kernel), self.text("auto_pad", "NOTSET")
+        strides, dilations = self.each("strides", 1, k), self.each("dilations", 1, k)
+        pads = self.each("pads", 0, 2 * k)
+        if rule == "VALID":
+            pads = [0] * 2 * k
+        elif rule not in SAME and rule not in ("NOTSET", ""):
             raise Stuck(f"has an auto_pad {rule!r}")
-        padding = SAME.get(rule) or ((0, 0) if rule == "VALID" else (pads[i], pads[k + i]))
-        stride, dilation = self.each("strides", 1, k)[i], self.each("dilations", 1, k)[i]
-        return Window(kernel[i], stride, dilation, padding, ceil=ceil)
-
-    def windows(self, kernel: Sequence[int], x: Value, ceil: bool = False) -> list[Window]:
-        return [self.window(kernel, i, ceil) for i, _ in enumerate(self.over(kernel, x))]
+        sizes = zip(kernel, strides, dilations, pads, pads[k:], strict=False)
+        return [
+            Window(taps, stride, dilation, SAME.get(rule, (before, after)), ceil=ceil)
+            for taps, stride, dilation, before, after in sizes
+        ]
 
     def over(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
         """Check that a kernel has as many dimensions as a tensor has spatial ones."""
