@@ -151,11 +151,10 @@ def examine(
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = map_outcome(today, counts)
     (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
-    uneven = [row.layer for row in today.uneven]
     stands = standing(figures.rim) if figures.rim else None
     reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    way = _longest_path(network, reach.layer)
+    path = _longest_path(network, reach.layer)
     fine = is_fine(figures, stands, field, reads_padding)
     audit = Audit(
         network=network.name,
@@ -171,13 +170,13 @@ def examine(
         accuracy=accuracy(network, reads_padding),
         best=best(fine, remedies),
         standing=stands,
-        uneven_convolutions=uneven,
+        uneven_convolutions=[row.layer for row in today.uneven],
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],
         remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
-        offset_by=_offset_by(network, pixels, way) if field else {},
-        rim_by=_rim_by(today, way) if figures.rim else {},
+        offset_by=_offset_by(network, pixels, path) if field else {},
+        rim_by=_rim_by(today, path) if figures.rim else {},
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
         remedies=remedies,

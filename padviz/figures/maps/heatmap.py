@@ -1,7 +1,8 @@
-"""A map as a picture: fair shares, or counts, with profiles along the centre lines and the rim."""
+"""A map as a picture: fair shares, or counts, with profiles along the centre lines and the rim; a signal as a curve."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,9 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.errors import OptionError
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, screen_size, shorten, text_at
-from padviz.figures.colours import STARVED, ink
-from padviz.figures.layout import Box, page
+from padviz.figures.colours import STARVED, UNEVEN, ink
+from padviz.figures.layout import BETWEEN, Box, page
 from padviz.figures.maps.scales import COUNTS, HALF, Scale, all_starved, colour_bar, scale_of, scientific, share_scale
-from padviz.figures.maps.signal import signal
 from padviz.figures.maps.views import View, put_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
@@ -29,6 +29,8 @@ LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, o
 LONG = 1.7  # ratio of its sides from which a map is long
 PROFILE, GAP, BAR = 54, 8, 13
 LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
+SIGNAL_WIDE, SIGNAL_HIGH, SIGNAL_LEFT = 760, 260, 52  # screen pixels of a curve, and on its left
+ENDS = 24  # samples at each end of a long signal, at least
 
 
 class Drawing(NamedTuple):
@@ -59,7 +61,7 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
-        return signal(counts, scale or ("counts" if counts.share_reason else "share"), title, lines[0])
+        return _signal(counts, scale or ("counts" if counts.share_reason else "share"), title, lines[0])
     longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
     drawing = _drawing(counts, longest, scale)
     high, wide = _size(drawing.view, longest)
@@ -286,3 +288,39 @@ def _draw_profile(
     if scale.diverges:
         half = on_page(np.array([0.0, 1.0]), np.full(2, HALF))
         figure.add_artist(Line2D(*half.T, transform=figure.transFigure, color="0.4", lw=0.7, ls=":"))
+
+
+def _signal(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
+    """Draw usage, or fair shares, by sample; of a long signal both ends, as long as its core, which repeats between."""
+    share = scale == "share"
+    with np.errstate(invalid="ignore"):
+        values = counts.share()[0] if share else counts.relative()[0]
+    n, end = counts.shape[1], max(ENDS, counts.cols.kept)
+    spans = [range(end), range(n - end, n)] if counts.tiled and 2 * end < n else [range(n)]
+    wide = (SIGNAL_WIDE - BETWEEN * (len(spans) - 1)) // len(spans)
+
+    def draw(i: int, figure: Figure, x: float, y: float) -> None:
+        ax = axes_at(figure, x, y, wide, SIGNAL_HIGH)
+        at = np.array(spans[i])
+        here = values[at]
+        ax.step(at, here, color="0.25", where="mid", lw=1.2)
+        ax.fill_between(at, here, step="mid", color="0.85", lw=0)
+        ax.set_ylim(0, 1.08 * max(float(np.nanmax(values)), 1.0))
+        if share:
+            ax.fill_between(at, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
+            ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
+        ax.set_xlim(spans[i].start - 0.5, spans[i].stop - 0.5)
+        ax.set_xlabel("sample", fontsize=SMALL)
+        ax.tick_params(labelsize=SMALL)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.ticklabel_format(style="plain", useOffset=False)
+        if i:
+            ax.set_yticklabels([])
+            ax.text(-BETWEEN / wide / 2, 0.5, "…", transform=ax.transAxes, ha="center", va="center", fontsize=12)
+        else:
+            ax.set_ylabel("fair share" if share else "paths over the most", fontsize=SMALL)
+
+    boxes = [
+        Box(wide, SIGNAL_HIGH, partial(draw, i), left=0 if i else SIGNAL_LEFT, below=BELOW) for i in range(len(spans))
+    ]
+    return page(title, [caption], boxes)
