@@ -98,7 +98,7 @@ def new_figure(width: int, height: int) -> Figure:
     if _INTERACTIVE.get() and (notebook or "matplotlib.pyplot" in sys.modules):
         from matplotlib import pyplot
 
-        return pyplot.figure(figsize=size, dpi=_resolution(size[0], SCREEN), layout="none")
+        return pyplot.figure(figsize=size, dpi=SCREEN, layout="none")
     figure = Figure(figsize=size, dpi=_resolution(size[0], DPI))
     FigureCanvasAgg(figure)
     return figure

@@ -49,6 +49,7 @@ def test_resnet_50_at_224() -> None:
     assert found.verdict == "lopsided, narrow rim"
     assert found.best == "nothing without training"
     assert [each.what for each in found.remedies][:3] == ["partial padding", "225 x 225 px", "circular padding"]
+    assert [each.outcome.uneven_convolutions for each in found.remedies[:3]] == [4, 0, 0]
     both = next(each for each in found.remedies if each.what == "225x225 + reflect")
     assert (both.kind, both.needs, both.as_is, both.trained) == ("both", "fine-tune", None, None)
     assert both.edit == ["Resize((225, 225))", 'padviz.repad(module, "reflect")']

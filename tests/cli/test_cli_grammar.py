@@ -254,15 +254,16 @@ def test_screens_fit_a_terminal(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "spare"),
+    ("line", "spare", "needed"),
     [
-        ("compare vgg19 --size 64 --padding zero,reflect --no-picture", "asymmetry"),
-        ("audit resnet50 mobilenet_v2 --size 224", "rim"),
+        ("compare vgg19 --size 64 --padding zero,reflect --no-picture", "asymmetry", "max"),
+        ("audit resnet50 mobilenet_v2 --size 224", "rim", "starved"),
     ],
 )
-def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare: str) -> None:
+def test_a_pipe_has_the_columns_that_a_terminal_has_no_room_for(line: str, spare: str, needed: str) -> None:
     assert spare not in screen(line).splitlines()[0].split()
     assert spare in run(*line.split()).stdout.splitlines()[0].split()
+    assert needed in screen(line, 40).splitlines()[0].split()
 
 
 DENSE = "densenet121 --layer features.denseblock2.denselayer12.conv2"

@@ -183,6 +183,8 @@ def test_results_of_which_hardly_any_matches_are_doubted(change: str, words: str
     assert result.exit_code == 0
     assert result.stderr == f"padviz: {doubts[0]}\n"
     assert words in run(*ASKED, "--rings", "2").stdout.splitlines()[2]
+    figure = padviz.rings("gt.json", "pred.json", rings=2).plot().figure
+    assert words in " ".join(text.get_text() for text in figure.texts)
     coco_files(scenes(0, images=30))
     assert run(*ASKED).stderr == ""
 

@@ -52,6 +52,7 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
     (audited,), tried = found["results"], found["trial"]
     rows = {(row["padding"], *row["size"]): row["kept"] for row in tried["rows"] if row["how"] != "resize"}
     marked = run(*words, "--format", "markdown").stdout
+    assert "| top-1 kept |" in marked
     kept = 0
     for remedy in audited["remedies"]:
         what, tryable = remedy["what"], remedy["kind"] in ("size", "larger", "padding")

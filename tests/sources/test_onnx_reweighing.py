@@ -93,6 +93,21 @@ def test_it_may_be_divided_by(tmp_path: Path) -> None:
     assert scheme(saved(tmp_path / "net.onnx", (1 / FACTOR).astype(np.float32), op="Div")) == "partial"
 
 
+@pytest.mark.parametrize(("op", "wanted"), [("BatchNormalization", "partial"), ("Relu", "zero")])
+def test_it_may_stand_behind_a_batch_norm_but_not_behind_an_activation(op: str, wanted: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "net.onnx", FACTOR)
+    model = onnx.load(path)
+    convolved, times = model.graph.node
+    statistics = [numpy_helper.from_array(np.ones(2, dtype=np.float32), "one")] if op != "Relu" else []
+    between = node(op, "b", *["one"] * 4 * len(statistics), makes="a")
+    convolved.output[0] = "b"
+    del model.graph.node[1:]
+    model.graph.node.extend([between, times])
+    model.graph.initializer.extend(statistics)
+    onnx.save(model, path)
+    assert scheme(path) == wanted
+
+
 def changed(path: Path, **told: str) -> None:
     """The factor's place in another file told in another way."""
     model = onnx.load(path, load_external_data=False)

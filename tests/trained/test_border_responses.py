@@ -177,6 +177,7 @@ def test_dead_layers_and_nan_are_reported_and_not_drawn() -> None:
     assert all(row.map is None and row.energy.mean is None and row.aware is None for row in found.rows)
     assert (drawn_layers(found), found.mean(None), panels(found).axes) == ([], None, [])
     assert found.plot().get_lines()[0].get_xdata().size == 0
+    assert [text.get_text() for text in found.plot().get_legend().get_texts()] == ["as trained"]
 
 
 def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
