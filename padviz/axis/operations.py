@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 from padviz.axis.padding_modes import rows_word
-from padviz.axis.resize import Resize, Rows
+from padviz.axis.resize import Ints, Resize
 from padviz.errors import SizeError
 
 Same = Literal["same", "same_upper", "same_lower"]
@@ -103,7 +103,7 @@ class Blocks:
         """
         return self.size or n // self.step, self.step or n // self.size
 
-    def around(self, rows: Rows) -> tuple[Rows, Rows]:
+    def around(self, rows: Ints) -> tuple[Ints, Ints]:
         """Return the first and last row of the local block around a row, or each of an array of rows.
 
         >>> Blocks(4, first=1).around(0), Blocks(4, first=1).around(6)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.axis.resize import Resize, Rows, origin_of, ratio_of, span_of
+from padviz.axis.resize import Ints, Resize, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
 
@@ -41,7 +41,7 @@ def rate_of(op: Op, n: int, n_out: int) -> Fraction:
     return Fraction(op.stride if isinstance(op, Window) else 1)
 
 
-def rows_of(op: Op, n: int, n_out: int, units: Rows) -> tuple[Rows, Rows]:
+def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
     """Return the first and last row that a unit, or each of an array of units, reads on an endless axis.
 
     >>> first, last = rows_of(Resize(scale=Fraction(2), linear=True), 3, 6, np.array([0, 1, 100]))
@@ -132,7 +132,7 @@ def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int],
     return [min(read, default=0) for read in rows], [max(read, default=0) for read in rows]
 
 
-def _wide(units: Rows, factor: int) -> Rows:
+def _wide(units: Ints, factor: int) -> Ints:
     """Convert units to Python integers where int64 might not hold their products with `factor`."""
     if isinstance(units, int) or not len(units):
         return units
@@ -140,7 +140,7 @@ def _wide(units: Rows, factor: int) -> Rows:
     return units if 4 * largest * factor < EXACT else units.astype(object)
 
 
-def _rows_together(op: Blocks, n: int, rows: Rows) -> NDArray[Any]:
+def _rows_together(op: Blocks, n: int, rows: Ints) -> NDArray[Any]:
     """List the rows of the blocks around each of an array of rows, shape (rows of a block, rows).
 
     >>> _rows_together(Blocks(2, step=0), 6, np.array([0, 4])).tolist()

@@ -18,7 +18,7 @@ Grid = Literal["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_
 Rounding = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 GRIDS: tuple[str, ...] = get_args(Grid)
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-Rows = TypeVar("Rows", int, NDArray[Any])  # one row, or an array of rows
+Ints = TypeVar("Ints", int, NDArray[Any])  # one integer, or an array of them
 Reads = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -105,7 +105,7 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
     return [(j[w != 0], row[w != 0], w[w != 0]) for row, w in zip(rows, weights, strict=True)]
 
 
-def span_of(op: Resize, x: Rows, unit: int) -> tuple[Rows, Rows]:
+def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:
     """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends.
 
     >>> span_of(Resize(cubic=True), 1, 4), span_of(Resize(linear=True), 4, 4)
@@ -119,7 +119,7 @@ def span_of(op: Resize, x: Rows, unit: int) -> tuple[Rows, Rows]:
     return row, row
 
 
-def rounded(x: Rows, unit: int, rounding: Rounding) -> Rows:
+def rounded(x: Ints, unit: int, rounding: Rounding) -> Ints:
     """Round the coordinate `x / unit` to a row, as nearest interpolation does.
 
     >>> [rounded(3, 2, rule) for rule in ROUNDINGS]

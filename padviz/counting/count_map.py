@@ -17,7 +17,7 @@ from padviz.counting.shares.fair_share import Shares, shares_of
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
-from padviz.counting.walking.tiling import Positions, Tiling, positions
+from padviz.counting.walking.tiling import Selection, Tiling, positions
 from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
 from padviz.engine.core import Core
@@ -88,7 +88,7 @@ class CountMap:
         """
         return np.asarray(self.counts, dtype) if copy is None else np.array(self.counts, dtype, copy=copy)
 
-    def counts_at(self, rows: Positions, cols: Positions) -> NDArray[Any]:
+    def counts_at(self, rows: Selection, cols: Selection) -> NDArray[Any]:
         """Return the exact counts where rows and columns cross: a position, several, a range or a slice of each.
 
         >>> import padviz
@@ -99,7 +99,7 @@ class CountMap:
         with self._within_memory(limbs[0].size * (8 if len(limbs) == 1 else OBJECT + 8 * len(limbs))):
             return to_ints(limbs)
 
-    def expanded(self, rows: Positions = slice(None), cols: Positions = slice(None)) -> Array:
+    def expanded(self, rows: Selection = slice(None), cols: Selection = slice(None)) -> Array:
         """Return the limbs of the counts where rows and columns cross, shape (limbs, rows, columns)."""
         whole = all(isinstance(which, slice) and which == slice(None) for which in (rows, cols))
         if whole and not self.tiled:

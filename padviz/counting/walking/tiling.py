@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 
-Positions = int | slice | Sequence[int] | NDArray[np.int64]
+Selection = int | slice | Sequence[int] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Tiling:
         return times / np.bincount(of)[:, None]
 
 
-def positions(index: NDArray[np.int64], which: Positions, what: str) -> NDArray[np.int64]:
+def positions(index: NDArray[np.int64], which: Selection, what: str) -> NDArray[np.int64]:
     """Select from an index by a position, several, a range or a slice.
 
     Raises
