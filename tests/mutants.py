@@ -99,8 +99,8 @@ def killer(mutant: Mutant, copy: Path) -> str:
             done = subprocess.run(
                 run, cwd=copy, env=environment, capture_output=True, check=False, preexec_fn=_within_limits
             )
-            if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):  # a mutant may go on for ever
-                return "time"
+            if done.returncode < 0:  # a mutant may go on for ever, or break a compiled library
+                return signal.Signals(-done.returncode).name
             if done.returncode:  # and where nothing has failed, pytest could not run
                 words = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode(), re.MULTILINE)
                 return words[0] if words else sys.exit(done.stdout.decode() + done.stderr.decode())
