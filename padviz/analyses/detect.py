@@ -126,14 +126,14 @@ def detect(
     (4, 4)
     """
     from padviz.figures.trained import position_maps
-    from padviz.files.unfinished import Keeping
+    from padviz.files.unfinished import ResumeOptions
     from padviz.trained.detecting.detection import DetectOptions, score_positions
 
     options = DetectOptions(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
     options.check(trained.size)
-    keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
-    scores = score_positions(trained, *runners_of(trained, padding), options, keeping, on_progress)
+    resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
+    scores = score_positions(trained, *runners_of(trained, padding), options, resuming, on_progress)
     draw, axes = partial(position_maps.detected, scores), partial(position_maps.plot_detected, scores)
     return DetectResult.made_of(
         scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True, notes=scores.notes

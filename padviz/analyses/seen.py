@@ -94,14 +94,14 @@ def seen(
     (5, 5)
     """
     from padviz.figures.trained import position_maps
-    from padviz.files.unfinished import Keeping
+    from padviz.files.unfinished import ResumeOptions
     from padviz.trained.trying.crops import CropOptions
     from padviz.trained.trying.seen import see
 
     options = CropOptions(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
-    keeping = Keeping(unfinished, resume, f"{trained.where} {weights}")
-    found = see(trained, patch, grid, options, keeping, on_progress)
+    resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
+    found = see(trained, patch, grid, options, resuming, on_progress)
     draw, axes = partial(position_maps.seen, found), partial(position_maps.plot_seen, found)
     return SeenResult.made_of(found, (found,), partial(report_of, found), draw, axes, pictured=True, notes=found.notes)
 

@@ -25,7 +25,7 @@ MEMBERS = ("values.npy", "question.npy")
 
 
 @dataclass(frozen=True)
-class Keeping:
+class ResumeOptions:
     """The file of unfinished values, whether to resume from it, and further inputs that they depend on."""
 
     path: Path | None = None
@@ -94,7 +94,7 @@ class Unfinished:
 
 
 @contextmanager
-def keeping(kept: Unfinished) -> Iterator[None]:
+def saved_on_exit(kept: Unfinished) -> Iterator[None]:
     """Write the values when a calculation ends; if it is interrupted, add a note to the error on what is kept."""
     try:
         yield

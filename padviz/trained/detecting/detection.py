@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import OptionError, PadvizError
-from padviz.files.unfinished import Keeping, Unfinished, keeping
+from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
 from padviz.progress import Progress, counter
@@ -102,14 +102,14 @@ def score_positions(
     runners: Runners,
     notes: Sequence[str],
     options: DetectOptions,
-    keep: Keeping,
+    resume: ResumeOptions,
     on_progress: Progress | None,
 ) -> Detectability:
     """Score every position under each padding; values of an interrupted sweep are kept, and the error says where."""
     plan = plan_sweep(runners, options, lambda: maps_inside(trained))
-    about = f"{keep.about} {trained.size} {[scheme for scheme, _ in runners]} {options}"
-    values = Unfinished(keep.path, about, len(plan.places) * len(runners), keep.resume)
-    with keeping(values):
+    about = f"{resume.about} {trained.size} {[scheme for scheme, _ in runners]} {options}"
+    values = Unfinished(resume.path, about, len(plan.places) * len(runners), resume.resume)
+    with saved_on_exit(values):
         maps = map_positions(runners, plan, _total_stride(trained), values, on_progress)
     if not maps[0].reacts:
         values.remove()

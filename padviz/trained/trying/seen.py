@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
-from padviz.files.unfinished import Keeping, Unfinished, keeping
+from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
@@ -61,7 +61,7 @@ class Seen:
 
 
 def see(
-    trained: Trained, patch: int, grid: int, options: CropOptions, keep: Keeping, on_progress: Progress | None
+    trained: Trained, patch: int, grid: int, options: CropOptions, resume: ResumeOptions, on_progress: Progress | None
 ) -> Seen:
     """Lay a patch at each place of a grid over crops of pictures, and compare the change of the output with usage."""
     tops, lefts = places_of(trained.size, patch, grid)
@@ -70,9 +70,9 @@ def see(
     crops = options.crops(trained.size, Frame(0, 0, *trained.size), runner.channels)
     places = np.array([(top, left) for top in tops for left in lefts])
     asked = f"{crops.name} {n} {patch} {grid} {options.seed} {options.mean} {options.std}"
-    kept = Unfinished(keep.path, f"seen {keep.about} {trained.size} {asked}", n * len(places), keep.resume)
+    kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * len(places), resume.resume)
     normal = normalisation(runner.channels, options.mean, options.std)
-    with keeping(kept):
+    with saved_on_exit(kept):
         advance = counter(n * len(places), on_progress)
         output, squares, pictures = _changes(runner, crops, patch, places, normal, kept, advance)
     if not squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)].any():
