@@ -125,7 +125,7 @@ class Node(calls.Call):
             for taps, stride, dilation, before, after in sizes
         ]
 
-    def over(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
+    def checked_kernel(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
         """Check that a kernel has as many dimensions as a tensor has spatial ones."""
         if len(kernel) != len(x.known) - 2 or not kernel:
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")

@@ -22,7 +22,7 @@ from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.products import along
 
-Function = Callable[[Node], Result]
+Handler = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
 LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
@@ -63,20 +63,17 @@ def softmax(node: Node) -> Result:
 def conv(node: Node) -> Result:
     x, (out, within, *kernel) = node.tensor(0), _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
-    ops = node.windows(node.over(node.numbers("kernel_shape", kernel), x))
+    ops = node.windows(node.checked_kernel(node.numbers("kernel_shape", kernel), x))
     return windows.conv(node, x, ops, within * groups, out, groups, node.weight, node.optional(2))
 
 
 def transposed(node: Node) -> Result:
     x, (into, within, *shape) = node.tensor(0), _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
-    kernel = node.over(node.numbers("kernel_shape", shape) if within else [], x)
+    kernel = node.checked_kernel(node.numbers("kernel_shape", shape) if within else [], x)
     k = len(kernel)
-    strides, dilations, extras = (
-        node.each("strides", 1, k),
-        node.each("dilations", 1, k),
-        node.each("output_padding", 0, k),
-    )
+    strides, dilations = node.each("strides", 1, k), node.each("dilations", 1, k)
+    extras = node.each("output_padding", 0, k)
     pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
     sizes = node.each("output_shape", 0, k)[-k:] if node.attrs.get("output_shape") else None
     ops = []
@@ -97,10 +94,10 @@ def _weight_shape(node: Node) -> Sequence[int]:
     return shape if len(shape) > 1 else (1, 0)  # unknown
 
 
-def pool(kind: Kind) -> Function:
+def pool(kind: Kind) -> Handler:
     def run(node: Node) -> Result:
         x, ceil = node.tensor(0), bool(node.attrs.get("ceil_mode", 0))
-        return windows.pool(node, x, node.windows(node.over(node.numbers("kernel_shape", []), x), ceil), kind)
+        return windows.pool(node, x, node.windows(node.checked_kernel(node.numbers("kernel_shape", []), x), ceil), kind)
 
     return run
 
@@ -204,7 +201,7 @@ NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {  # the na
 }
 
 
-def quantised(op: str, read: slice, handler: Function) -> Function:
+def quantised(op: str, read: slice, handler: Handler) -> Handler:
     """Return a handler that treats a quantised node as its twin on floats, `op`."""
 
     def run(node: Node) -> Result:
@@ -221,7 +218,7 @@ def dynamically_quantised(node: Node) -> Result:
     return [node.tensor(0), scale, zero_point][: node.outputs]
 
 
-OPS: dict[str, Function] = {
+OPS: dict[str, Handler] = {
     **dict.fromkeys(NEUTRAL, unary),
     **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),

@@ -127,7 +127,7 @@ def _block_size(node: Node) -> int:
 def gather_nd(node: Node) -> Value:
     """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
 
-    Of n rows, bin i of `out` starts at i * n // out, and its last row is repeated up to the size of the largest bin.
+    Of n rows, bin i of `out` has as many as the largest bin, from i * n // out on and clipped to n - 1.
     """
     x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
