@@ -23,6 +23,7 @@ LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
     "compare": {("model", "")},  # a list of networks
+    "detect": {(name, "") for name in ("cover", "grid", "images", "n", "noise", "patch", "seed")},  # padviz.seen
     "diff": {("", "other")},  # MODEL_B
     "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
     "repad": {("", "share")},
