@@ -16,9 +16,8 @@ from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import has_looked, plain
 from padviz.sources.tracing.calls import Result, together, with_kernel
-from padviz.sources.tracing.elementwise import masked, picked, subtract
+from padviz.sources.tracing.elementwise import masked, may_reweigh, partial, picked, subtract
 from padviz.sources.tracing.products import over, running
-from padviz.sources.tracing.reweighing import may_reweigh, partial
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -12,10 +12,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from padviz.axis.operations import Op
 from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
-from padviz.network.layer import CONVOLUTIONS, Channels, Kind
 from padviz.network.network import in_words
 from padviz.sources.torch.arguments import Args, Kwargs, tensors_in
 from padviz.sources.torch.memory import Memory
@@ -183,15 +181,14 @@ class Call(calls.Call):
         if part == "merge" or not part:
             short = AXES_IN.split(self.op.removeprefix("padded_"))[0]
             return path if path and (part or childless) else f"{path}.{short}".lstrip(".")
-        if part == "norm":
-            return path if "Norm" in self.modules.kind and path else self.inner(self.op)
+        if part == "norm" and "Norm" in self.modules.kind and path:
+            return path
         if part == "pad" and "Pad" in self.modules.kind:
             return self.name()
-        return f"{self.name()}.line" if part == "line" else self.inner({"spread": "expand"}.get(part, part))
-
-    def inner(self, suffix: str) -> str:
-        """Name a further layer of this call."""
-        return f"{self.modules.path}.{suffix}".lstrip(".")
+        if part == "line":
+            return f"{self.name()}.line"
+        suffix = {"norm": self.op, "spread": "expand"}.get(part, part)
+        return f"{path}.{suffix}".lstrip(".")
 
     def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
@@ -249,28 +246,14 @@ class Call(calls.Call):
                 self.memory.hold(tensor).value = change(value)
         self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
 
-    def image(self, tensor: Tensor, rank: int = 2) -> tuple[Map, list[str]]:
-        """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
-        return self.arranger.image(self.map(tensor), tensor.ndim - rank)
+    def image(self, tensor: Tensor) -> tuple[Map, list[str]]:
+        """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
+        return self.arranger.image(self.map(tensor), tensor.ndim - 2)
 
-    def lay(
-        self, kind: Kind, value: Map, ops: Mapping[str, Op | None], name: str = "", channels: Channels | None = None
-    ) -> Map:
-        """Lay one layer that reads one map, with an operation for each role."""
-        given = {role: op for role, op in ops.items() if op}
-        laid = self.arranger.lay(name or self.name(), kind, value, given, channels=channels)
-        return self.shaped(laid, mixes=kind in CONVOLUTIONS)
-
-    def shaped(self, value: Map, mixes: bool = False) -> Map:
-        """Resize channels to those that the call returns; where it `mixes` them, they are no places any more."""
-        shape = self.made.shape
-        dims = [
-            dim if positions(dim) or size_of(dim) == n else plain(n) for dim, n in zip(value.known, shape, strict=True)
-        ]
-        if mixes:
-            at = next(i for i, dim in enumerate(dims) if positions(dim)) - 1
-            dims[at] = plain(shape[at])
-        return replace(value, dims=tuple(dims))
+    def shaped(self, value: Map) -> Map:
+        """Resize channels to those that the call returns."""
+        pairs = zip(value.known, self.made.shape, strict=True)
+        return replace(value, dims=tuple(d if positions(d) or size_of(d) == n else plain(n) for d, n in pairs))
 
     @property
     def sources(self) -> list[int]:

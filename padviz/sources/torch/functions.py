@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
-from padviz.sources.torch.arguments import RECURRENT, Args, Kwargs
+from padviz.sources.torch.arguments import BY_VALUES, RECURRENT, Args, Kwargs
 from padviz.sources.torch.call import RESIZES, Call, by_axes
-from padviz.sources.torch.data import BY_VALUES
 from padviz.sources.torch.memory import CONSTANTS
 from padviz.sources.tracing.calls import Result, follow
 

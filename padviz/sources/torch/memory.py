@@ -13,8 +13,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from padviz.sources.torch.arguments import Args, Kwargs, op_of, tensors_in
-from padviz.sources.torch.data import constants_of
+from padviz.sources.torch.arguments import Args, Kwargs, constants_of, op_of, tensors_in
 from padviz.sources.tracing.arranging import Map
 
 Layers = frozenset[int]

@@ -8,9 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from padviz.sources.torch.arguments import listed, tensors_in
+from padviz.sources.torch.arguments import BY_VALUES, listed, tensors_in
 from padviz.sources.torch.call import Call
-from padviz.sources.torch.data import BY_VALUES
 from padviz.sources.tracing import elementwise, products
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_looked, has_positions, plain, positions, with_dim

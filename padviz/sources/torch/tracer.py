@@ -14,18 +14,23 @@ from torch.overrides import TorchFunctionMode
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
 from padviz.sources.torch.arguments import (
+    MOVERS,
+    NEW,
+    READS,
     Args,
     Function,
     Kwargs,
     Refused,
+    found,
     hollow,
     op_of,
     recurrent,
+    run,
     tensors_in,
+    with_numbers,
     without_data,
 )
 from padviz.sources.torch.call import Call, Modules
-from padviz.sources.torch.data import MOVERS, NEW, READS, found, run, with_numbers
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import plain, shape_of

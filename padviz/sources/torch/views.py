@@ -176,8 +176,9 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
             if not (role := axis_of(dim)) or size_of(dim) != last - first:
                 raise Stuck("writes some rows or columns only")
             pads[role] = Window(1, padding=(first, n - last))
-    padded = any(op != Window(1) for op in pads.values())
-    return call.lay("pad", value, pads, call.name("pad")) if padded else call.shaped(value)
+    if any(op != Window(1) for op in pads.values()):
+        value = call.arranger.lay(call.name("pad"), "pad", value, pads)
+    return call.shaped(value)
 
 
 def cat(call: Call, tensors: Sequence[Tensor], dim: int = 0, **options: object) -> Result:

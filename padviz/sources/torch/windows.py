@@ -234,7 +234,8 @@ def repeat_interleave(
         return call.shaped(value)
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")
-    return call.lay("resize", value, {role: Resize(scale=Fraction(repeats))}) if repeats > 1 else value
+    ops = {role: Resize(scale=Fraction(repeats))}
+    return call.arranger.lay(call.name(), "resize", value, ops) if repeats > 1 else value
 
 
 def max_unpool2d(
@@ -252,4 +253,4 @@ def max_unpool2d(
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
-    return call.lay("crop", laid, ops, call.name("rest"))
+    return call.arranger.lay(call.name("rest"), "crop", laid, ops)

@@ -205,7 +205,7 @@ def follow(call: Call) -> Result:
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
         if call.windowed and not call.pointwise:
             for at in spoilt:
-                trace.windowed(at)
+                trace.unmark_head(at)
         return Map(None, spoilt[0] if len(layers) == 1 else trace.add(call.name(), "concat", layers))
     try:
         result = call.without_positions()

@@ -184,8 +184,8 @@ class Trace:
             self.firm.add(layer)
         return layer
 
-    def windowed(self, at: int) -> None:
-        """Take back that an unknown layer is a head: a window of several taps, or a resize, reads what it made."""
+    def unmark_head(self, at: int) -> None:
+        """Make an unknown layer an error, no head, as a window of several taps, or a resize, reads what it made."""
         for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
             del self.heads[head]
 

@@ -36,8 +36,7 @@ from padviz.sources.tracing.axis_labels import (
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.mixing import pool_inside
-from padviz.sources.tracing.products import dense, over
+from padviz.sources.tracing.products import dense, over, pool_inside
 
 Ops = Sequence[Op | None]
 SAMES = get_args(Same)
