@@ -6,7 +6,7 @@ More limbs are base 2**LIMB_BITS, least significant first, carried so that only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from operator import mul
 from typing import Any
 
@@ -91,12 +91,12 @@ def count_below_half(tally: Array, peak: Number, rows: NDArray[np.int64], cols: 
         below = 2 * tally[0] < peak
     else:
         half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
-        below = less(tally, _digits(half, len(tally)))
+        below = less(tally, to_limbs(np.array([[half]], dtype=object), len(tally)))
     return int(rows @ (below @ cols))
 
 
-def less(tally: Array, other: Iterable[Array | int]) -> NDArray[np.bool_]:
-    """Return where carried counts are less than others in as many limbs, arrays or numbers.
+def less(tally: Array, other: Iterable[Array]) -> NDArray[np.bool_]:
+    """Return where carried counts are less than others in as many limbs.
 
     >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
     array([[ True, False]])
@@ -193,10 +193,3 @@ def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:
     for digit in digits[1:]:
         value = (int(value) << LIMB_BITS) + digit
     return value
-
-
-def _digits(value: int, limbs: int) -> Iterator[int]:
-    for _ in range(limbs - 1):
-        yield value & ((1 << LIMB_BITS) - 1)
-        value >>= LIMB_BITS
-    yield value
