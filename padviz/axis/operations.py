@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple
 
 from padviz.axis.padding_modes import rows_word
 from padviz.axis.resize import Ints, Resize
@@ -116,16 +116,16 @@ class Blocks:
 Op = Window | Transposed | Adaptive | Resize | Fit | Blocks
 
 
-class Placement(NamedTuple):
+class Placement(NamedTuple, Generic[Ints]):
     """Where a window lies over an input: rows of padding before and after, and the number of outputs."""
 
-    before: int
-    after: int
-    n_out: int
+    before: Ints | int
+    after: Ints | int
+    n_out: Ints
 
 
 @lru_cache(CACHED)
-def place(window: Window, n: int) -> Placement:
+def place(window: Window, n: int) -> Placement[int]:
     """Place `window` over `n` rows.
 
     Raises
@@ -153,7 +153,7 @@ def place(window: Window, n: int) -> Placement:
     return placed
 
 
-def placement(window: Window, n: Any) -> Placement:
+def placement(window: Window, n: Ints) -> Placement[Ints]:
     """Place a window without the checks of `place`, for one size or an array of sizes.
 
     >>> [placement(Window(3, stride=2, padding=(1, 1)), n).n_out for n in (4, 5)]
@@ -168,7 +168,7 @@ def placement(window: Window, n: Any) -> Placement:
     return Placement(before, after, n_out - ((n_out - 1) * window.stride >= n + before))
 
 
-def pads_at(window: Window, n: Any) -> tuple[Any, Any]:
+def pads_at(window: Window, n: Ints) -> tuple[Ints | int, Ints | int]:
     """Return the rows padded (before, after), for one size or an array of sizes."""
     if isinstance(window.padding, tuple):
         return window.padding
