@@ -145,7 +145,7 @@ OLD_RULE = of_nodes(
     10,
 )  # whose Pad cannot compute
 LEFT: list[tuple[Callable[[Path], Path], str, dict[str, str], tuple[str, ...]]] = [
-    (branch, "reflect", {"b": "its node is inside of a function or a branch"}, ("a",)),
+    (branch, "reflect", {"b": "its node is inside a function or a branch"}, ("a",)),
     (lambda path: chain(path, "att"), "reflect", {"t": "several nodes have its name"}, ("a",)),
     (PADDED_TWICE, "reflect", {"d": "it is padded in two places, by itself and by a pad before it"}, ("y",)),
     (PADDED_TWICE, "zero/reflect", {}, ("y",)),

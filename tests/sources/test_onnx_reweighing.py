@@ -153,15 +153,15 @@ TOO_MUCH: dict[str, tuple[Any, list[Any], Any, str]] = {
         np.ones((1, 2, 74, 94), dtype=np.float32),
         [node("Conv", "factor", "w")],
         SIZE,
-        "partial convolution, is made by a Conv that is not worked out, and",
+        "partial convolution, is made by a Conv that padviz does not compute, and",
     ),
     "many numbers": (
         None,
         [constant("shape", value_ints=[SIDE, SIDE]), node("ConstantOfShape", "shape")],
         (SIDE, SIDE),
-        "is made by a ConstantOfShape that is not worked out",
+        "is made by a ConstantOfShape that padviz does not compute",
     ),
-    "a long chain": (FACTOR, DOUBLED, SIZE, "takes too much to be worked out"),
+    "a long chain": (FACTOR, DOUBLED, SIZE, "takes too many numbers to compute"),
 }
 
 

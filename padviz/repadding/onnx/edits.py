@@ -85,7 +85,7 @@ class _Editor:
         if origin.swapped:
             raise CannotEdit("it has width before height")
         if "partial" in _modes(before):
-            raise CannotEdit("it is reweighed as partial convolution: repad the file that this one was made of")
+            raise CannotEdit("it is a partial convolution already: repad the original file")
         at = self._position(origin.name)
         if before.kind == "pad":
             return [self.pads.edit(at, change)]
@@ -111,7 +111,7 @@ class _Editor:
         positions = self.graph.titled.get(name, [])
         if len(positions) == 1:
             return positions[0]
-        raise CannotEdit("several nodes have its name" if positions else "its node is inside of a function or a branch")
+        raise CannotEdit("several nodes have its name" if positions else "its node is inside a function or a branch")
 
     def _own_rows(self, node: NodeProto, change: LayerChange) -> OwnRows:
         attrs = attributes(node.attribute)
@@ -200,7 +200,7 @@ class _Editor:
             if not isinstance(op, Window) or op.mode != "partial" or op.padding == (0, 0) or op.kernel == 1:
                 continue
             if self.open[i]:
-                raise CannotEdit("partial convolution needs sizes that are built in, and the file leaves them open")
+                raise CannotEdit("partial convolution needs a fixed size, and the file leaves it open")
             by_axis[i] = partial_weights(op, n)
         if not by_axis:
             return []

@@ -105,8 +105,8 @@ def repad_file(
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
     """Raise `OptionError` unless there is either a scheme or `even`, which takes all layers."""
     if padding is None and not even:
-        hint = "say what padding is to read, as `padding` reflect, or `even`"
-        raise OptionError("none is named", option="padding", hint=hint)
+        hint = "give a scheme, such as `padding` reflect, or `even`"
+        raise OptionError("is missing", option="padding", hint=hint)
     if padding is not None and even:
         raise OptionError("cannot be combined with `padding`", option="even", hint="do one after the other")
     if even and layers:

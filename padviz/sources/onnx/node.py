@@ -91,7 +91,7 @@ class Node(calls.Call):
         """Read an attribute of at least so many numbers."""
         numbers = self.numbers(key, [default] * count)
         if len(numbers) < count:
-            raise Malformed(f"its {key} are {len(numbers)} numbers instead of {count}")
+            raise Malformed(f"its {key} has {len(numbers)} numbers instead of {count}")
         return numbers
 
     def required(self, key: str) -> Any:

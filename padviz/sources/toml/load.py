@@ -105,4 +105,4 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         what = f"is not valid TOML: {' '.join(str(error).split())}"
-        raise DescriptionError(what, where=str(path), hint="mend it there") from None
+        raise DescriptionError(what, where=str(path), hint="fix it there") from None

@@ -104,7 +104,7 @@ def embed(model: ModelProto, folder: Path) -> None:
 def _check(tensor: TensorProto, least: int) -> None:
     """Reject strings, too many dimensions, and dimensions below `least`."""
     if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
-        raise Unread("is stored in a form that is not read")
+        raise Unread("has an unsupported type or shape")
 
 
 def _bytes_of(tensor: TensorProto, folder: Path, most: int = MOST_BYTES) -> bytes:
@@ -131,7 +131,7 @@ def _bytes_of(tensor: TensorProto, folder: Path, most: int = MOST_BYTES) -> byte
     except PadvizError as error:
         raise Unread(f"should be in {name!r} beside the model ({error.what})") from None
     except (OSError, OverflowError, ValueError) as error:
-        raise Unread(f"cannot be read of {name!r} ({error})") from None
+        raise Unread(f"cannot be read from {name!r} ({error})") from None
 
 
 def is_plain(name: str) -> bool:

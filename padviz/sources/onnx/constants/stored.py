@@ -23,7 +23,7 @@ FEW = 16  # numbers of any other type: scales
 ROWS = (6, 7)  # TensorProto.DataType of lists of rows
 MOST_ROWS = 1 << 20
 MOST_AT_ONCE = 1 << 22  # numbers in an array
-MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is laid out
+MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is traced
 
 
 def constant(proto: TensorProto, folder: Path) -> Constant:
@@ -90,7 +90,7 @@ class Budget:
     >>> Budget(1).spend(1)
     Traceback (most recent call last):
         ...
-    padviz.sources.onnx.constants.external.Unread: takes too much to be worked out
+    padviz.sources.onnx.constants.external.Unread: takes too many numbers to compute
     """
 
     left: int = MOST_IN_ALL
@@ -98,7 +98,7 @@ class Budget:
     def spend(self, numbers: int) -> None:
         self.left -= numbers + 1  # each step counts
         if self.left < 0:
-            raise Unread("takes too much to be worked out")
+            raise Unread("takes too many numbers to compute")
 
 
 def evaluate(value: Constant, budget: Budget) -> Array:
@@ -139,6 +139,6 @@ def _compute(later: object, arrays: Sequence[Array | None], budget: Budget) -> A
     except Malformed:
         results = None
     if results is None:
-        raise Unread(f"is made by a {later.op} that is not worked out")
+        raise Unread(f"is made by a {later.op} that padviz does not compute")
     budget.spend(sum(array.size for array in results))
     return results[later.which]
