@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Z = 1.959964  # standard deviations of a normal distribution that hold 95 %
 RESAMPLES = 300  # of the images
@@ -46,7 +46,7 @@ def t_of(images: float) -> float:
     return Z + (Z**3 + Z) / (4 * n) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * n**2)
 
 
-def share(hits: NDArray[Any], counts: NDArray[Any], least: int = FEW) -> Measured:
+def share(hits: ArrayLike, counts: ArrayLike, least: int = FEW) -> Measured:
     """Return the share of hits, counted by image, with Wilson's interval.
 
     Objects of one image may be correlated: the share varies `effect` times as much as with independent ones, so they
@@ -55,6 +55,7 @@ def share(hits: NDArray[Any], counts: NDArray[Any], least: int = FEW) -> Measure
     >>> share(np.full(20, 1), np.full(20, 1)).figure.low.__round__(3)
     0.839
     """
+    hits, counts = np.asarray(hits, np.float64), np.asarray(counts, np.float64)
     n, images = float(counts.sum()), int((counts > 0).sum())
     if not n:
         return Measured(NOTHING, np.zeros(len(counts)))
@@ -71,7 +72,7 @@ def share(hits: NDArray[Any], counts: NDArray[Any], least: int = FEW) -> Measure
     return Measured(Estimate(p, min(max(low, 0.0), p), max(min(high, 1.0), p)), moves)
 
 
-def mean(values: NDArray[Any], images: NDArray[np.int64]) -> Measured:
+def mean(values: NDArray[np.float64], images: NDArray[np.int64]) -> Measured:
     """Return the mean of values of crops, with an interval over their images.
 
     Skewed values, such as divergences, correlate the mean with its standard error: t is corrected for that (Hall, 1992,
@@ -121,7 +122,7 @@ SCALES: dict[Scale, tuple[Transform, Transform]] = {  # to a scale of even varia
 }
 
 
-def interval_of_halves(values: NDArray[Any], images: int, scale: Scale) -> Measured:
+def interval_of_halves(values: NDArray[np.float64], images: int, scale: Scale) -> Measured:
     """Return the first of some figures with an interval computed from the others, those of halves of the images.
 
     Halves deviate from the figure as it does from that of many images, so the interval is mirrored about the figure. It
@@ -140,7 +141,7 @@ def interval_of_halves(values: NDArray[Any], images: int, scale: Scale) -> Measu
 
 
 def interval_of_map(
-    value: float, halves: NDArray[Any], images: int, agreement: float = 1, fisher: bool = False
+    value: float, halves: NDArray[np.float64], images: int, agreement: float = 1, fisher: bool = False
 ) -> Estimate:
     """Return a figure of a mean map with an interval, from the figures (2, resamples) of halves of the images.
 

@@ -226,7 +226,7 @@ def as_size(size: int | Sequence[int]) -> Size:
     whole = all(hasattr(n, "__index__") and not hasattr(n, "__len__") and not isinstance(n, bool) for n in sides)
     if not whole or len(sides) not in AXES or not all(0 < n <= LARGEST for n in sides):
         numbers = " x ".join(map(repr, dict.fromkeys(sides))) if len(sides) == 2 and whole else shortly(size)
-        what = f"{numbers} is not one or two numbers of pixels from 1 to {LARGEST}, or three"
+        what = f"{numbers} is not one to three numbers of pixels from 1 to {LARGEST}"
         raise OptionError(what, option="size", hint="use 224 or (240, 320)")
     kind = tuple if isinstance(size, tuple | list) else Alike
     return kind(map(index, sides))

@@ -182,7 +182,7 @@ def _groups(audit: Audit) -> list[int]:
     return [*first.values()]
 
 
-def _escape(value: Any) -> Any:
+def _escape(value: object) -> Any:
     if isinstance(value, dict):
         return {key: _escape(item) for key, item in value.items()}
     if isinstance(value, list):

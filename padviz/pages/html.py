@@ -15,7 +15,7 @@ IMPORT = re.compile(r'^import \{ (.*?) \} from "\./(\w+)\.js";$', re.MULTILINE)
 EXPORT = re.compile(r"^export ((?:async )?(?:class|const|function) (\w+))", re.MULTILINE)
 
 
-def fill(template: str, styles: Sequence[str], modules: Sequence[str], **facts: Any) -> str:
+def fill(template: str, styles: Sequence[str], modules: Sequence[str], **facts: object) -> str:
     """Fill a template with facts, and with styles and modules of `static/`, so that the page loads no other file."""
     from jinja2 import Environment, PackageLoader
 

@@ -81,7 +81,7 @@ def test_verify_tiles_takes_what_tiles_takes_with_verify() -> None:
         *((padviz.usage, "vgg11", {"layer": layer}, "layer") for layer in (5, [None], b"x", [["a"]], [])),
         *((padviz.load, network, {}, "is not a network") for network in (None, 5, b"vgg11")),
         (padviz.usage, "vgg11", {"padding": []}, "padding"),
-        (padviz.load, "vgg11", {"size": 0}, "size: 0 is not one or two numbers of pixels"),
+        (padviz.load, "vgg11", {"size": 0}, "size: 0 is not one to three numbers of pixels"),
     ],
 )
 def test_arguments_are_checked(function: Any, network: Any, arguments: dict[str, Any], says: str) -> None:

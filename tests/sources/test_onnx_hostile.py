@@ -85,7 +85,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "no shape": (lambda: model_of(CONV, 13, inputs="float[] x"), "has no input of four dimensions"),
     "huge image": (
         lambda: model_of(CONV, 13, inputs="float[1, 1, 1000000000000000, 1000000000000000] x"),
-        "is not one or two numbers of pixels",
+        "is not one to three numbers of pixels",
     ),
     "large image": (lambda: model_of(CONV, 13, inputs="float[1, 1, 1000000, 1000000] x"), ""),
     "many nodes": (lambda: many("Relu", 31_000), "has more than 30000 nodes"),
