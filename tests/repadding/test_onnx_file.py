@@ -20,7 +20,7 @@ from padviz.network.layer import Origin
 from padviz.repadding import verify
 from padviz.repadding.onnx import padding as onnx_padding
 from padviz.repadding.onnx.file import Repadded, repad_file
-from padviz.sources.onnx.constants.external import locations
+from padviz.sources.onnx.external import locations
 from tests.cli.test_cli import told
 from tests.onnx_by_hand import run_file
 from tests.sources.test_onnx_ops import model_of

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 import padviz
 from padviz.axis.build import partial_weights
 from padviz.axis.operations import Window
-from padviz.sources.onnx.constants.stored import MOST_AT_ONCE
+from padviz.sources.onnx.constants import MOST_AT_ONCE
 
 SIZE = (70, 90)  # whose positions are more than constants have that are folded at once
 WINDOW = Window(5, padding=(2, 2))  # with thirds among its ratios, which are rounded

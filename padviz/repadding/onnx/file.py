@@ -15,7 +15,7 @@ from padviz.network.network import Network, Size, as_size
 from padviz.repadding import verify
 from padviz.repadding.onnx.edits import edit
 from padviz.repadding.plan import LeftAlone, RepadPlan, plan
-from padviz.sources.onnx.constants.external import locations
+from padviz.sources.onnx.external import locations
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Model, open_model, parse_model
 from padviz.sources.tracing.reading import AS_IT_IS, Reading

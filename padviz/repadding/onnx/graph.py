@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from padviz.axis.padding_modes import SCHEMES
-from padviz.sources.onnx.constants.external import is_external, numbers, within
+from padviz.sources.onnx.external import is_external, numbers, within
 from padviz.sources.onnx.model import Constants, Model, reads, title
 
 if TYPE_CHECKING:

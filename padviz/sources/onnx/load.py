@@ -17,8 +17,8 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants.folding import FOLDS, Malformed, fold
-from padviz.sources.onnx.constants.stored import FEW, Deferred, as_constant, constant, constant_of_node, fold_attributes
+from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node, fold_attributes
+from padviz.sources.onnx.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.node import GraphArranger, Node
 from padviz.sources.onnx.operators import OPS

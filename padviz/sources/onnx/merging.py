@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from padviz.network.layer import Kind
-from padviz.sources.onnx.constants.external import Unread
-from padviz.sources.onnx.constants.folding import Malformed, axes_of, from_front
-from padviz.sources.onnx.constants.stored import evaluate
+from padviz.sources.onnx.constants import evaluate
+from padviz.sources.onnx.external import Unread
+from padviz.sources.onnx.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value

@@ -12,7 +12,7 @@ from padviz.axis.operations import Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
-from padviz.sources.onnx.constants.folding import Malformed, from_front
+from padviz.sources.onnx.folding import Malformed, from_front
 from padviz.sources.onnx.merging import MIXING
 from padviz.sources.onnx.node import CONVS, SAME, Node
 from padviz.sources.onnx.reshaping import SHAPING

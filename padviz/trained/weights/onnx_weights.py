@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from padviz.errors import printable
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Size
-from padviz.sources.onnx.constants import external
-from padviz.sources.onnx.constants.folding import UNFIT, Malformed
+from padviz.sources.onnx import external
+from padviz.sources.onnx.folding import UNFIT, Malformed
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.node import CONVS, WEIGHT

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import PadvizError
 from padviz.files.opened import opened
-from padviz.sources.onnx.constants.folding import Malformed
+from padviz.sources.onnx.folding import Malformed
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, TensorProto

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.sources.onnx.constants.external import MOST_DIMENSIONS, Unread, is_external, numbers, read
-from padviz.sources.onnx.constants.folding import MOST, Array, Attrs, Malformed, fold
+from padviz.sources.onnx.external import MOST_DIMENSIONS, Unread, is_external, numbers, read
+from padviz.sources.onnx.folding import MOST, Array, Attrs, Malformed, fold
 from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
@@ -90,7 +90,7 @@ class Budget:
     >>> Budget(1).spend(1)
     Traceback (most recent call last):
         ...
-    padviz.sources.onnx.constants.external.Unread: takes too many numbers to compute
+    padviz.sources.onnx.external.Unread: takes too many numbers to compute
     """
 
     left: int = MOST_IN_ALL
