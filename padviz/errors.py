@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from numbers import Integral
 
 LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
 
@@ -103,6 +104,19 @@ def _loading(match: re.Match[str]) -> str:
     sides = [side if side.isdecimal() else f'"{side}"' for side in value.split("x") if side]
     shape = f"({', '.join(sides)}{',' * (len(sides) == 1)})" if "x" in value else value
     return f'padviz.load(network, shape={{"{name}": {shape}}})'
+
+
+def check_integer(value: object, least: int, option: str, most: int | None = None) -> None:
+    """Reject the value of an option unless it is an integer in a range.
+
+    >>> check_integer(0, 1, "step")
+    Traceback (most recent call last):
+    ...
+    padviz.errors.OptionError: step: 0: must be an integer, at least 1
+    """
+    if not isinstance(value, Integral) or int(value) < least or (most is not None and int(value) > most):
+        bounds = f"at least {least}" if most is None else f"{least} to {most:,}"
+        raise OptionError(f"{shortly(value)}: must be an integer, {bounds}", option=option)
 
 
 def shortly(value: object) -> str:

@@ -110,8 +110,10 @@ def test_images_turned_over_and_enlarged_have_the_same_rings(seed: int) -> None:
 
 
 def test_rings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(OptionError, match="rings: 0: must be 1 to 12"):
+    with pytest.raises(OptionError, match="rings: 0: must be an integer, 1 to 12"):
         rings_of(FILES["noisy"], 0)
+    with pytest.raises(OptionError, match="seed: -1: must be an integer, at least 0"):
+        rings_of(FILES["noisy"], seed=-1)
 
 
 def test_what_is_of_few_objects_or_images_has_no_interval_and_no_side_of_them_is_compared() -> None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.errors import check_integer
 from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves, share
 from padviz.scoring.rings.regions import (
     GRID,
@@ -129,6 +130,7 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
 
 def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Bands:
     """Measure a segmenter's intersection over union in each ring, the mean over the classes that are there."""
+    check_integer(seed, 0, "seed")
     bounds, images = spans(ring_ends(rings, pixels), not pixels), len(masks.rings.true)
     weights = half_samples(images, seed).astype(float)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from padviz.counting.count import coverage, usage
-from padviz.errors import OptionError
+from padviz.errors import OptionError, check_integer
 from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
 from padviz.network.targets import head_weighting
@@ -137,6 +137,7 @@ def rings_of(
     stay as they are. A detection is of the ring of the object that it finds, or else of the one that it lies in.
     Detections find objects once, in all rings together, so none takes an object for one of another ring.
     """
+    check_integer(seed, 0, "seed")
     if wrong := [t for t in ious if not 0 < t <= 1]:
         raise OptionError(f"{wrong[0]:g}: must be above 0, at most 1", option="iou", hint="use .2,.5,.75")
     share, ends = not pixels, ring_ends(rings, pixels)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, check_integer
 from padviz.intervals import FEW, Estimate, Measured, difference_of, excludes_zero
 from padviz.scoring.scenes import Floats, Ints
 
@@ -27,8 +27,8 @@ def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
     >>> ring_ends(4, []), ring_ends(0, [16])
     ([0.125, 0.25, 0.5], [16.0])
     """
-    if not 1 <= rings <= MOST and not pixels:
-        raise OptionError(f"{rings}: must be 1 to {MOST}", option="rings", hint="use 4")
+    if not pixels:
+        check_integer(rings, 1, "rings", MOST)
     if wrong := [end for end in pixels if not 0 < end < np.inf]:
         raise OptionError(f"{wrong[0]:g} px: must be above 0", option="px", hint="use 16,32,64")
     if any(a >= b for a, b in pairwise(pixels)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError, PadvizError
+from padviz.errors import OptionError, PadvizError, check_integer
 from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
@@ -54,6 +54,9 @@ class DetectOptions:
     bgr: bool = False
 
     def __post_init__(self) -> None:
+        for option, least in (("height", 1), ("step", 1), ("shift", 0)):
+            if getattr(self, option) is not None:
+                check_integer(getattr(self, option), least, option)
         if self.image is not None:
             for option in ("stimulus", "height", "contrast", "threshold"):
                 if getattr(self, option):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, check_integer
 from padviz.network.network import Size
 from padviz.trained.sessions.pictures import SUFFIXES, read_picture
 from padviz.trained.sessions.running import Images, check_room
@@ -52,8 +52,8 @@ def images_of(
     >>> images_of("noise", 2, (8, 8), 3).shape, float(images_of("blank", 1, (8, 8), 3).max())
     ((2, 3, 8, 8), 0.0)
     """
-    if not 1 <= count <= MOST:
-        raise OptionError(f"{count}: must be 1 to {MOST:,}", option="n")
+    check_integer(count, 1, "n", MOST)
+    check_integer(seed, 0, "seed")
     means, stds = normalisation(channels, mean, std)
     pictures = [] if inputs in (NOISE, BLANK) else pictures_in(inputs, count)
     count = 1 if inputs == BLANK else len(pictures) or count

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError
+from padviz.errors import OptionError, check_integer
 from padviz.intervals import IMAGES
 from padviz.network.network import Size
 from padviz.trained.sessions.inputs import NOISE, pictures_in
@@ -171,8 +171,8 @@ class CropOptions:
             raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
         if self.images is not None and self.noise:
             raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
-        if not 1 <= self.n <= MOST:
-            raise OptionError(f"{self.n}: must be 1 to {MOST:,}", option="n")
+        check_integer(self.n, 1, "n", MOST)
+        check_integer(self.seed, 0, "seed")
 
     def crops(self, own: Size, room: Frame, channels: int) -> Crops | NoiseCrops:
         """Return crops with a room around the network's own frame."""
