@@ -106,7 +106,7 @@ def _image_of(model: Model, name: str) -> Image:
 
 
 def _all_steps(model: Model) -> Iterator[Step]:
-    """List the calls of a model, and of those inside of it, each of these once."""
+    """Yield the calls of a model, and once those of each model inside it."""
     for step in model.steps:
         yield step
         if step.model and not step.call:
