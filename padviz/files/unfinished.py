@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
 from zipfile import ZipFile
 
 import numpy as np
@@ -74,23 +73,16 @@ class Unfinished:
             return self.values
         with opened(path, "an unfinished sweep") as file:
             try:
-                values = self._values_in(file)
+                with ZipFile(file) as archive:
+                    pairs = [*zip(stored_arrays(archive, MEMBERS), (self.values, self.question), strict=True)]
+                    same = all((part.dtype, part.shape) == (own.dtype, own.shape) for part, own in pairs)
+                    held = [part.read(0, len(own)) for part, own in pairs] if same else []  # else it may be large
             except (*BROKEN, MemoryError) as error:
                 what = f"is not a readable unfinished sweep ({type(error).__name__})"
                 raise DescriptionError(what, where=str(path), hint=hint) from None
-        if values is None:
+        if not same or (held[1] != self.question).any():
             raise OptionError("was started with other options, or another network", where=str(path), hint=hint)
-        return values
-
-    def _values_in(self, file: BinaryIO) -> NDArray[np.float64] | None:
-        """Read the values in an archive; None if they are of another question. Nothing larger is expanded."""
-        with ZipFile(file) as archive:
-            parts = stored_arrays(archive, MEMBERS)
-            for part, own in zip(parts, (self.values, self.question), strict=True):
-                if (part.dtype, part.shape) != (own.dtype, own.shape):
-                    return None
-            values, question = (part.read(0, part.shape[0]) for part in parts)
-        return values.copy() if (question == self.question).all() else None
+        return held[0].copy()
 
 
 @contextmanager

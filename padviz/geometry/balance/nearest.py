@@ -54,24 +54,21 @@ def nearest_balanced(
     >>> [found and found.size for found in nearest_balanced(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    sides = on_each(_options, extrapolated(network), size)
+    sides = on_each(_side, extrapolated(network), size)
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     before: _Work | None = None
     for below in (True, False):
         suggestion = None
-        for k in range(MOST_TRIED):
-            ranked = [[side.here] if side.stays and not move else side.below if below else side.above for side in sides]
-            if not all(ranked) or k >= max(map(len, ranked)):
-                break
-            chosen = [each[min(k, len(each) - 1)] for each in ranked]
-            there = tuple(each.n for each in chosen)
+        ranked = [[side.n] if side.stays and not move else side.below if below else side.above for side in sides]
+        for k in range(max(map(len, ranked)) if all(ranked) else 0):
+            there = tuple(each[min(k, len(each) - 1)] for each in ranked)
             read = read_if_even(network, there, range(len(there))) if network.again else network
             if read is not None:
-                before = before or _work(network, size, macs)
-                work, remainder = _work(read, there), any(each.remainder for each in chosen)
-                ratio = work.macs / before.macs if work.macs and before.macs else None
+                before, work = before or _work(network, size, macs), _work(read, there)
                 positions = work.positions / (before.positions or 1)
+                remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
+                ratio = work.macs / before.macs if work.macs and before.macs else None
                 suggestion = Suggestion(there, positions, remainder, work.macs, ratio)
                 break
         found.append(suggestion)
@@ -98,39 +95,33 @@ def odd_window(network: Network, size: Size) -> str | None:
     return min(found, key=network.index.__getitem__, default=None)
 
 
-class _Option(NamedTuple):
-    """A size of one side, and whether rows are left unread at it."""
+class _Side(NamedTuple):
+    """One side of `n` pixels: balanced sizes below and above, the nearest first; `whole` ones leave no remainder."""
 
     n: int
-    remainder: bool
-
-
-class _Options(NamedTuple):
-    """The options of one side: as it is, smaller, larger; the nearest first."""
-
-    here: _Option
     stays: bool
-    below: list[_Option]
-    above: list[_Option]
+    below: list[int]
+    above: list[int]
+    whole: frozenset[int]
 
 
-def _options(network: Network, axis: int, n: int) -> _Options:
+def _side(network: Network, axis: int, n: int) -> _Side:
     sizes = _around(n)
     balance = balance_on(network, axis, sizes)
     even = balance.runs & balance.even
-    near, others = (2 * sizes >= n) & (sizes <= 2 * n), sizes != n
-    if (even & near & others).any():
+    near = (2 * sizes >= n) & (sizes <= 2 * n)
+    if (even & near & (sizes != n)).any():
         even &= near
-    best = (even & balance.whole, even)
+    best = even & balance.whole
 
-    def nearest(where: Flags) -> list[_Option]:
-        ranked = [n_ for flags in best for n_ in sorted(sizes[flags & where].tolist(), key=lambda each: abs(each - n))]
-        return [_Option(there, not balance.whole[there - sizes[0]]) for there in dict.fromkeys(ranked)][:MOST_TRIED]
+    def nearest(where: Flags) -> list[int]:
+        ranked = [m for flags in (best, even) for m in sorted(sizes[flags & where].tolist(), key=lambda m: abs(m - n))]
+        return [*dict.fromkeys(ranked)][:MOST_TRIED]
 
     here = n - int(sizes[0])
-    stays = best[0][here] or (best[1][here] and not best[0].any())
-    below, above = nearest(sizes < n), nearest(sizes > n)
-    return _Options(_Option(n, not balance.whole[here]), bool(stays), below, above)
+    stays = bool(best[here] or (even[here] and not best.any()))
+    whole = frozenset(sizes[balance.whole].tolist())
+    return _Side(n, stays, nearest(sizes < n), nearest(sizes > n), whole)
 
 
 def _around(n: int) -> Sizes:
