@@ -107,6 +107,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "attention in windows that wrap": lambda x: rolled(x, lambda scores, hidden: scores),
     "a mask that is added": lambda x: rolled(x, added),
     "a mask that picks": lambda x: rolled(x, lambda scores, hidden: torch.where(hidden, -torch.inf, scores)),
+    "a mask that picks in bfloat16": lambda x: rolled(
+        x, lambda scores, hidden: torch.where(hidden, torch.tensor(-torch.inf).bfloat16(), scores)
+    ),
 }
 
 
