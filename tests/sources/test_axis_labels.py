@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padviz.sources.tracing.axis_labels import Axis, Channel, Dims, plain, reshaped, shape_of, whole
+from padviz.sources.tracing.axis_labels import Axis, Channel, Dims, plain, reshape_dims, shape_of, whole
 from tests.sweeps import examples
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
@@ -39,7 +39,7 @@ def tensors(draw: st.DrawFn) -> Tensor:
             dims, places = tuple(dims[i] for i in order), places.transpose(0, *(i + 1 for i in order))
         elif step == "reshape":
             shape = draw(shapes(dims))
-            if made := reshaped(dims, shape):
+            if made := reshape_dims(dims, shape):
                 dims, places = made, places.reshape(3, *shape)
         elif of := [i for i, dim in enumerate(dims) if dim and all(isinstance(factor, Channel) for factor in dim)]:
             at = draw(st.sampled_from(of))
@@ -70,5 +70,5 @@ def test_factors_say_which_row_and_column_each_place_is_of(tensor: Tensor, data:
         changes = [np.ptp(of, axis=i).any() for of in (channel, *places)]
         named = {f.role if isinstance(f, Axis) else "c" for f in dim}
         assert {role for role, changed in zip("chw", changes, strict=True) if changed} <= named
-    if there := reshaped(dims, data.draw(shapes(dims))):
-        assert reshaped(there, shape_of(dims)) == dims
+    if there := reshape_dims(dims, data.draw(shapes(dims))):
+        assert reshape_dims(there, shape_of(dims)) == dims

@@ -16,8 +16,8 @@ from padviz.sources.keras.model import Malformed
 from padviz.sources.tracing import elementwise, products, views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import shape_of, size_of
-from padviz.sources.tracing.calls import Result, together
-from padviz.sources.tracing.products import along, over
+from padviz.sources.tracing.calls import Result, merge_maps
+from padviz.sources.tracing.products import reduce_over, softmax_along
 
 Handler = Callable[[Call], Result]
 P = ParamSpec("P")
@@ -60,7 +60,7 @@ def activated(call: Call, x: Value) -> Value:
     if name in ("none", "linear") or x.dims is None:
         return x
     if name in ALONG_CHANNELS:
-        return along(call, x, [len(x.known) - 1], "softmax over positions")
+        return softmax_along(call, x, [len(x.known) - 1], "softmax over positions")
     if name in ELEMENTWISE or named in call.neutral or not isinstance(x, Map):
         return x.activated(x.dims)
     what = f"layer {call.title}: the activation {named[:60]}"
@@ -117,7 +117,7 @@ def global_pool(call: Call) -> Result:
     x = call.tensor(0)
     if len(x.known) != 4:
         raise Stuck("pools a tensor that is not an image")
-    return over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
+    return reduce_over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
 def adaptive_pool(call: Call) -> Result:
@@ -160,7 +160,7 @@ def _on_image(
 
 def softmax(call: Call) -> Result:
     x = call.tensor(0)
-    return along(call, x, call.axes(len(x.known)), "softmax over positions")
+    return softmax_along(call, x, call.axes(len(x.known)), "softmax over positions")
 
 
 def norm(why: str) -> Handler:
@@ -184,7 +184,7 @@ def dense(call: Call) -> Result:
 
 
 def merged(kind: Kind) -> Handler:
-    return lambda call: together(call, kind, call.maps)
+    return lambda call: merge_maps(call, kind, call.maps)
 
 
 def concatenate(call: Call) -> Result:
@@ -193,7 +193,7 @@ def concatenate(call: Call) -> Result:
 
 def reduced(call: Call) -> Result:
     x = call.tensor(0)
-    return over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
+    return reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
 
 
 def attention(call: Call) -> Result:

@@ -20,7 +20,7 @@ from padviz.sources.keras.layers import TABLE
 from padviz.sources.keras.model import Malformed, Model, Ref, Step, model_of
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.calls import follow, passed
+from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace
@@ -159,7 +159,7 @@ class _Run:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
             return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
-        handler: Any = passed if step.kind in self.neutral else TABLE.get(step.kind)
+        handler: Any = as_elementwise if step.kind in self.neutral else TABLE.get(step.kind)
         call = Call(
             arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
             config=step.config, neutral=self.neutral,

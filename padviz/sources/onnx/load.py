@@ -24,9 +24,9 @@ from padviz.sources.onnx.node import GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.calls import Result, follow, passed
+from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
+from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Const
             shape = None if declared is None or None in declared else declared
             constants[name] = Constant(None if shape is None else tuple(plain(n or 0) for n in shape))
             continue
-        value = sized(name, reading.shapes[name], size, where)
+        value = shape_at(name, reading.shapes[name], size, where)
         if not isinstance(value, tuple):
             constants[name] = _filled(name, kind.elem_type, value, [n or 1 for n in declared or ()], where)
             continue
@@ -178,7 +178,7 @@ class _Run:
             arranger=self.arranger, title=title(proto), op=op, version=self.versions.get(proto.domain or "ai.onnx", 1),
             attrs=_checked_attributes(proto, bound), outputs=len(proto.output),
             read=tuple(scope[name] if name else None for name in proto.input),
-            handler=passed if op in self.arranger.neutral else OPS.get(op),
+            handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip
 
     def inner(self, proto: NodeProto, node: Node, scope: Scope, depth: int) -> list[Value] | None:

@@ -15,9 +15,9 @@ from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import products
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import has_looked, plain
-from padviz.sources.tracing.calls import Result, together, with_kernel
-from padviz.sources.tracing.elementwise import masked, may_reweigh, partial, picked, subtract
-from padviz.sources.tracing.products import over, running
+from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
+from padviz.sources.tracing.elementwise import apply_masks, apply_where, may_reweigh, partial, subtract
+from padviz.sources.tracing.products import cumulate, reduce_over
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
@@ -29,14 +29,14 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
     def run(node: Node) -> Value:
         maps = node.maps
         if not maps:
-            return Constant(None if any(x.dims is None for x in node.given) else node.lined_up([]))
+            return Constant(None if any(x.dims is None for x in node.given) else node.broadcast([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
-        joined = subtract(node) if node.op == "Sub" else together(node, kind, maps)
-        joined = masked(node, joined) if node.op == "Add" else joined
+        joined = subtract(node) if node.op == "Sub" else merge_maps(node, kind, maps)
+        joined = apply_masks(node, joined) if node.op == "Add" else joined
         if node.op == "Where" and has_looked(joined.dims or ()):
             numbers = node.constants()
-            joined = picked(joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given))
+            joined = apply_where(joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given))
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
@@ -52,7 +52,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return None  # an input of the graph, such as a mask
     if not may_reweigh(node.trace, x, factor.dims):
         return None
-    node.lined_up([x])  # it must fit: at another size than that of a file it does not
+    node.broadcast([x])  # it must fit: at another size than that of a file it does not
     try:
         array = evaluate(factor, node.arranger.budget)
     except Unread as error:
@@ -69,17 +69,17 @@ def reduced(node: Node) -> Value:
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
         return node.arranger.unsplit(x)
-    return over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
+    return reduce_over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
 
 
 def best(node: Node) -> Value:
     x = node.tensor(0)
-    return over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
+    return reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
 
 
 def global_pool(node: Node) -> Value:
     x = node.tensor(0)
-    return over(node, x, range(2, len(x.known)), keep=True)
+    return reduce_over(node, x, range(2, len(x.known)), keep=True)
 
 
 def matmul(node: Node) -> Value:
@@ -126,7 +126,7 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     **dict.fromkeys(("ArgMax", "ArgMin"), best),
-    "CumSum": lambda node: running(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
+    "CumSum": lambda node: cumulate(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
     "Einsum": einsum,
     "Gemm": gemm,
 }

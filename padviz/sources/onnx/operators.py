@@ -20,7 +20,7 @@ from padviz.sources.tracing import elementwise, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck
 from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.products import along
+from padviz.sources.tracing.products import softmax_along
 
 Handler = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
@@ -57,7 +57,7 @@ def softmax(node: Node) -> Result:
     x = node.tensor(0)
     rank = len(x.known)
     axis = node.axis(rank, 1 if node.version < 13 else -1)
-    return along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
+    return softmax_along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
 
 
 def conv(node: Node) -> Result:

@@ -48,10 +48,10 @@ def op_of(func: Any) -> str:
     return name.rsplit(".", 1)[-1].strip("_")
 
 
-def listed(numbers: object) -> list[int]:
+def as_list(numbers: object) -> list[int]:
     """List one number or several, which may be given as a sequence of their own.
 
-    >>> listed(2), listed((2, 3)), listed(([2, 3],))
+    >>> as_list(2), as_list((2, 3)), as_list(([2, 3],))
     ([2], [2, 3], [2, 3])
     """
     if isinstance(numbers, int):
@@ -97,11 +97,11 @@ def hollow(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
-def recurrent(op: str, args: Args) -> tuple[Tensor, ...] | None:
+def recurrent_result(op: str, args: Args) -> tuple[Tensor, ...] | None:
     """Return, without data, what a recurrent layer returns: PyTorch would work through it step by step.
 
     >>> x, state = torch.empty(7, 1, 4, device="meta"), torch.empty(2, 1, 5, device="meta")
-    >>> [tuple(t.shape) for t in recurrent("lstm", (x, (state, state), [], True, 1, 0.0, False, True, False))]
+    >>> [tuple(t.shape) for t in recurrent_result("lstm", (x, (state, state), [], True, 1, 0.0, False, True, False))]
     [(7, 1, 10), (2, 1, 5), (2, 1, 5)]
     """
     if op not in RECURRENT or len(args) != RECURRENT_ARGUMENTS or not isinstance(args[2], list | tuple):
@@ -164,7 +164,7 @@ def with_numbers(index: object, read: Callable[[Tensor], None]) -> object:
     return int(index)
 
 
-def found(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...] | None:
+def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...] | None:
     """Return what a call returns if its values pick one thing; None for calls whose results have a known shape."""
     if op not in OPS or not _any_meta(args, kwargs):
         return None

@@ -21,8 +21,8 @@ from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     Dims,
+    broadcast_all,
     is_channels,
-    lined_up,
     plain,
     positions,
     shape_of,
@@ -149,7 +149,7 @@ class Call(calls.Call):
         """Return the map that a tensor holds; None for a constant."""
         return self.memory.value(tensor)
 
-    def held(self, tensor: Tensor) -> Value:
+    def value(self, tensor: Tensor) -> Value:
         """Return what a tensor holds, be it a constant."""
         return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
 
@@ -190,9 +190,9 @@ class Call(calls.Call):
         suffix = {"norm": self.op, "spread": "expand"}.get(part, part)
         return f"{path}.{suffix}".lstrip(".")
 
-    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
+    def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
-        dims = lined_up([value.known for value in values if not self.trace.pooled[value.at]], [((),) * len(shape)])
+        dims = broadcast_all([value.known for value in values if not self.trace.pooled[value.at]], [((),) * len(shape)])
         if dims is None:
             raise Stuck("reads maps whose rows and columns do not line up")
         if len(dims) > len(shape) or any(
@@ -202,7 +202,7 @@ class Call(calls.Call):
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
         return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
-    def handled(self, handler: Callable[..., Result]) -> Result:
+    def run_handler(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.arguments
         try:
             inspect.signature(handler).bind(self, *args, **kwargs)
@@ -218,7 +218,7 @@ class Call(calls.Call):
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
         if self.op in CONVS[axes] and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
-            return self.handled(self.handler)  # it costs something
+            return self.run_handler(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
@@ -227,7 +227,7 @@ class Call(calls.Call):
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
-            self.memory.hold(self.tensors[0]).value = self.unfolded(value)
+            self.memory.hold(self.tensors[0]).value = self.spread_vector(value)
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
@@ -250,7 +250,7 @@ class Call(calls.Call):
         """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
         return self.arranger.image(self.map(tensor), tensor.ndim - 2)
 
-    def shaped(self, value: Map) -> Map:
+    def with_channels(self, value: Map) -> Map:
         """Resize channels to those that the call returns."""
         pairs = zip(value.known, self.made.shape, strict=True)
         return replace(value, dims=tuple(d if positions(d) or size_of(d) == n else plain(n) for d, n in pairs))

@@ -29,7 +29,7 @@ from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import is_positions, plain, whole
 from padviz.sources.tracing.foreign import Foreign
-from padviz.sources.tracing.reading import AS_IT_IS, Reading, sized
+from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace
 
 SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names none
@@ -236,7 +236,7 @@ def trace(
     tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
     others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
-        value = sized(name, shape, size, where)
+        value = shape_at(name, shape, size, where)
         others[name] = value if not isinstance(value, tuple) else torch.empty(value, device="meta", dtype=kind)
         if isinstance(tensor := others[name], Tensor):
             tracer.memory.add(tensor, unread=True)

@@ -8,17 +8,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from padviz.sources.torch.arguments import BY_VALUES, listed, tensors_in
+from padviz.sources.torch.arguments import BY_VALUES, as_list, tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing import elementwise, products
 from padviz.sources.tracing.arranging import Map, Stuck
 from padviz.sources.tracing.axis_labels import has_looked, has_positions, plain, positions, with_dim
-from padviz.sources.tracing.calls import Result, together, with_kernel
-from padviz.sources.tracing.elementwise import MASKED, hidden, masked
+from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
+from padviz.sources.tracing.elementwise import MASKED, apply_masks, hide
 
 
 def add(call: Call, *args: object, **options: object) -> Result:
-    return masked(call, together(call, "add", call.maps))
+    return apply_masks(call, merge_maps(call, "add", call.maps))
 
 
 def subtract(call: Call, *args: object, **options: object) -> Result:
@@ -27,18 +27,18 @@ def subtract(call: Call, *args: object, **options: object) -> Result:
 
 def pick(call: Call, *args: object, **options: object) -> Result:
     """Pick each position from one of several maps, or between them."""
-    picks = together(call, "add", call.maps)
+    picks = merge_maps(call, "add", call.maps)
     if call.op != "where" or len(args) != 3 or not has_looked(picks.dims or ()):
         return picks
-    return elementwise.picked(picks, *map(call.number, args))
+    return elementwise.apply_where(picks, *map(call.number, args))
 
 
 def masked_fill(call: Call, input: Tensor, mask: Tensor, value: float | Tensor) -> Result:
-    return masked(call, together(call, "add", call.maps), lambda numbers: (numbers != 0) & bool(value <= MASKED))
+    return apply_masks(call, merge_maps(call, "add", call.maps), lambda numbers: (numbers != 0) & bool(value <= MASKED))
 
 
 def pointwise(call: Call, *args: object, **options: object) -> Map:
-    return together(call, "multiply", call.maps)
+    return merge_maps(call, "multiply", call.maps)
 
 
 def copy(call: Call, input: Tensor, src: Tensor, *args: object, **options: object) -> Result:
@@ -95,8 +95,8 @@ def reduce(call: Call, input: Tensor, *args: object, **options: object) -> Resul
     elif call.op == "linalg_vector_norm":  # its order comes first
         given = args[1] if len(args) > 1 else None
     dim = options.get("dim", options.get("axis", given))
-    dims = range(input.ndim) if dim is None or dim == () else listed(dim)
-    return products.over(call, value, {d % input.ndim for d in dims}, keep=call.made.ndim == input.ndim)
+    dims = range(input.ndim) if dim is None or dim == () else as_list(dim)
+    return products.reduce_over(call, value, {d % input.ndim for d in dims}, keep=call.made.ndim == input.ndim)
 
 
 def along(call: Call, input: Tensor, dim: object = None, *args: object, **options: object) -> Result:
@@ -105,15 +105,15 @@ def along(call: Call, input: Tensor, dim: object = None, *args: object, **option
     if value is None or not isinstance(dim, int):
         raise Stuck("runs along what is not known")
     if call.op != "glu":
-        return products.along(call, value, [dim % input.ndim], f"{call.op} over positions")
+        return products.softmax_along(call, value, [dim % input.ndim], f"{call.op} over positions")
     if positions(value.known[dim]):
         raise Stuck("joins one half of the rows or columns with the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(value).at] * 2)
-    return call.shaped(replace(value, layer=halves))  # a product of two slices
+    return call.with_channels(replace(value, layer=halves))  # a product of two slices
 
 
 def running(call: Call, input: Tensor, dim: int, **options: object) -> Result:
-    return products.running(call.map(input), dim)
+    return products.cumulate(call.map(input), dim)
 
 
 def ordered(call: Call, input: Tensor, *args: object, **options: object) -> Result:
@@ -125,7 +125,7 @@ def ordered(call: Call, input: Tensor, *args: object, **options: object) -> Resu
     value, dim = call.map(input), dim % input.ndim
     if has_positions(value.known[dim]):
         return call.broken(BY_VALUES, head=BY_VALUES)
-    return call.shaped(replace(value, dims=with_dim(value.known, dim, plain(call.made.shape[dim]))))
+    return call.with_channels(replace(value, dims=with_dim(value.known, dim, plain(call.made.shape[dim]))))
 
 
 def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Result:
@@ -134,7 +134,7 @@ def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None
 
 
 def matmul(call: Call, input: Tensor, other: Tensor) -> Result:
-    return products.matmul(call, call.held(input), call.held(other))
+    return products.matmul(call, call.value(input), call.value(other))
 
 
 def grid_sample(call: Call, input: Tensor, grid: Tensor, *args: object, **options: object) -> Result:
@@ -143,7 +143,7 @@ def grid_sample(call: Call, input: Tensor, grid: Tensor, *args: object, **option
     if value and any(map(has_positions, value.known[2:])):
         return call.unknown()
     letters = "ijk"[: input.ndim - 2]
-    read = [(call.held(input), f"nc{letters.upper()}"), (call.held(grid), f"n{letters}x")]
+    read = [(call.value(input), f"nc{letters.upper()}"), (call.value(grid), f"n{letters}x")]
     return products.product(call, read, f"nc{letters}")
 
 
@@ -157,7 +157,7 @@ def cdist(call: Call, x1: Tensor, x2: Tensor, *args: object, **options: object) 
 
 
 def einsum(call: Call, equation: str, *operands: Tensor | Sequence[Tensor]) -> Result:
-    return products.einsum(call, equation, [*map(call.held, tensors_in(operands))])
+    return products.einsum(call, equation, [*map(call.value, tensors_in(operands))])
 
 
 def attention(
@@ -174,9 +174,9 @@ def attention(
         if not isinstance(mask, Tensor) or call.of(mask) or (numbers := call.numbers(mask)) is None:
             return scores
         hides = ~numbers if numbers.dtype == torch.bool else numbers <= MASKED
-        return hidden(scores, hides.numpy())
+        return hide(scores, hides.numpy())
 
-    seen = products.attention(call, call.held(query), call.held(value), [0 if heads else -2], cut)
+    seen = products.attention(call, call.value(query), call.value(value), [0 if heads else -2], cut)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
 
 

@@ -21,10 +21,10 @@ from padviz.sources.torch.arguments import (
     Function,
     Kwargs,
     Refused,
-    found,
     hollow,
     op_of,
-    recurrent,
+    pick_one,
+    recurrent_result,
     run,
     tensors_in,
     with_numbers,
@@ -119,9 +119,9 @@ class Tracer(TorchFunctionMode):
         """Return what a call returns, and whether its shape depends on values."""
         if op in ALIKE and args and self.memory.value(args[0]):  # PyTorch works long on shapes that are known
             return torch.empty_like(args[0]), False
-        if (returned := recurrent(op, args)) is not None:
+        if (returned := recurrent_result(op, args)) is not None:
             return returned, False
-        if (one := found(op, args, kwargs)) is not None:
+        if (one := pick_one(op, args, kwargs)) is not None:
             return one, True
         try:
             return run(func, op, args, kwargs), False

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from padviz.axis.operations import Op, Window
-from padviz.sources.torch.arguments import listed, tensors_in
+from padviz.sources.torch.arguments import as_list, tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing import views
@@ -34,7 +34,7 @@ def view(call: Call, input: Tensor, *shape: object, **options: object) -> Result
 
 
 def permute(call: Call, input: Tensor, *dims: object, **options: object) -> Result:
-    return _permuted(call, input, [d % input.ndim for d in listed(options.get("dims", dims))])
+    return _permuted(call, input, [d % input.ndim for d in as_list(options.get("dims", dims))])
 
 
 def transpose(call: Call, input: Tensor, dim0: int = -2, dim1: int = -1) -> Result:
@@ -44,7 +44,7 @@ def transpose(call: Call, input: Tensor, dim0: int = -2, dim1: int = -1) -> Resu
 
 
 def movedim(call: Call, input: Tensor, source: object, destination: object) -> Result:
-    sources, places = ([d % input.ndim for d in listed(given)] for given in (source, destination))
+    sources, places = ([d % input.ndim for d in as_list(given)] for given in (source, destination))
     moved = dict(zip(places, sources, strict=True))
     rest = iter(d for d in range(input.ndim) if d not in sources)
     return _permuted(call, input, [moved[d] if d in moved else next(rest) for d in range(input.ndim)])
@@ -57,7 +57,7 @@ def _permuted(call: Call, input: Tensor, order: Sequence[int]) -> Result:
 
 def squeeze(call: Call, input: Tensor, *args: object, dim: object = None) -> Result:
     value, dim = call.of(input), args[0] if args else dim
-    wanted = range(input.ndim) if dim is None else listed(dim)
+    wanted = range(input.ndim) if dim is None else as_list(dim)
     return value and views.squeeze(call, value, {d % input.ndim for d in wanted if input.shape[d] == 1})
 
 
@@ -82,11 +82,11 @@ def unbind(call: Call, input: Tensor, dim: int = 0) -> Result:
 
 
 def roll(call: Call, input: Tensor, shifts: object, dims: object = ()) -> Result:
-    return views.roll(call, call.map(input), dict(zip(listed(dims), listed(shifts), strict=True)))
+    return views.roll(call, call.map(input), dict(zip(as_list(dims), as_list(shifts), strict=True)))
 
 
 def flip(call: Call, input: Tensor, *dims: object, **options: object) -> Result:
-    axes = [d % input.ndim for d in listed(options.get("dims", dims))]
+    axes = [d % input.ndim for d in as_list(options.get("dims", dims))]
     return views.slice_(call, call.map(input), dict.fromkeys(axes, slice(None, None, -1)))
 
 
@@ -159,7 +159,7 @@ def setitem(call: Call, input: Tensor, index: object, new: object) -> Result:
     if len(dims) != len(items) or any(positions(dim) and not every for dim, every in zip(dims, whole, strict=True)):
         raise Stuck("writes some rows or columns only")
     at = [x.at for x in call.maps]
-    return call.shaped(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+    return call.with_channels(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
 
 
 def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int]) -> Map:
@@ -178,7 +178,7 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
             pads[role] = Window(1, padding=(first, n - last))
     if any(op != Window(1) for op in pads.values()):
         value = call.arranger.lay(call.name("pad"), "pad", value, pads)
-    return call.shaped(value)
+    return call.with_channels(value)
 
 
 def cat(call: Call, tensors: Sequence[Tensor], dim: int = 0, **options: object) -> Result:
@@ -192,9 +192,9 @@ def cat(call: Call, tensors: Sequence[Tensor], dim: int = 0, **options: object) 
     call.without_mixed()
     if not call.spatial:
         return call.without_positions()
-    return views.concat(call, [*map(call.held, call.tensors)], dim % call.tensors[0].ndim)
+    return views.concat(call, [*map(call.value, call.tensors)], dim % call.tensors[0].ndim)
 
 
 def stack(call: Call, tensors: Sequence[Tensor], dim: int = 0) -> Result:
     at = dim % call.made.ndim
-    return views.concat(call, [views.unsqueeze(call.held(tensor), [at]) for tensor in tensors], at)
+    return views.concat(call, [views.unsqueeze(call.value(tensor), [at]) for tensor in tensors], at)

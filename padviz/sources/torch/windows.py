@@ -231,7 +231,7 @@ def repeat_interleave(
         raise Stuck("repeats each number, or some more often than others")
     value = call.arranger.unsplit(call.map(input))
     if is_channels(value.known[dim]):
-        return call.shaped(value)
+        return call.with_channels(value)
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats what is not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}

@@ -284,9 +284,9 @@ class Arranger:
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [part.role for part in within(Axis, positions(*x.known))] == ["w", "h"]:
             self.trace.mark_swapped(layer)
-        return Map(self.sized(x.known, layer), layer)
+        return Map(self.resize_dims(x.known, layer), layer)
 
-    def sized(self, dims: Dims, layer: int) -> Dims:
+    def resize_dims(self, dims: Dims, layer: int) -> Dims:
         """Resize rows and columns, where these are not split, to those of a layer."""
         if has_parts(dims):
             return dims

@@ -130,7 +130,7 @@ def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
     return (Tokens(size_of(dim) + n, dim, behind),)
 
 
-def regrouped(dims: Sequence[Dim], n: int) -> Dim:
+def as_channels(dims: Sequence[Dim], n: int) -> Dim:
     """Return `n` channels picked or joined from other dimensions: places are no whole blocks any more."""
     return (Block(n),) if has_places(dims) else plain(n)
 
@@ -252,14 +252,14 @@ def tokens_of(dim: Dim) -> Tokens | Runs | None:
     return dim[0] if len(dim) == 1 and isinstance(dim[0], Tokens | Runs) else None
 
 
-def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
+def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
     """Reshape dimensions to `shape`; None where a size does not divide.
 
     >>> rows, columns = whole("h", 4), whole("w", 5)
-    >>> reshaped((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
+    >>> reshape_dims((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
     True
     """
-    left = [*joined(factor for dim in dims for factor in dim)][::-1]  # the next one last
+    left = [*join_factors(factor for dim in dims for factor in dim)][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:
         taken: list[Factor] = []
@@ -276,14 +276,14 @@ def reshaped(dims: Dims, shape: Sequence[int]) -> Dims | None:
             wanted //= factor.size
         if wanted != 1:
             return None
-        out.append(joined(taken))
+        out.append(join_factors(taken))
     if any(factor.size > 1 for factor in left):
         return None
     summed = tuple(position for position in positions(tuple(left[::-1])) if position.looked)  # in scores
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
-def joined(dim: Iterable[Factor]) -> Dim:
+def join_factors(dim: Iterable[Factor]) -> Dim:
     """Join neighbouring channels, and neighbouring parts of one axis, to one factor each."""
     out: list[Factor] = []
     for factor in dim:
@@ -299,7 +299,7 @@ def joined(dim: Iterable[Factor]) -> Dim:
     return tuple(out)
 
 
-def reduced(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
+def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
     """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
     single = {axis: tuple(replace(position, size=1) for position in positions(dims[axis])) for axis in axes}
     looked = tuple(position for position in positions(*single.values()) if position.looked)
@@ -330,14 +330,14 @@ def broadcast(one: Dims, other: Dims) -> Dims | None:
     return tuple(out)
 
 
-def lined_up(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
+def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
     """Broadcast what an elementwise operation reads; None where that does not fit.
 
     Rows meet the same rows, a single one, or numbers of a constant, and no channels of another map; rows that are
     looked at may meet these, too.
 
     >>> rows, image = whole("h", 4), (plain(4), whole("h", 4))
-    >>> lined_up([image], [(plain(4),)]) == image, lined_up([image, (plain(4),)])
+    >>> broadcast_all([image], [(plain(4),)]) == image, broadcast_all([image, (plain(4),)])
     (True, None)
     """
     dims: Dims | None = ()

@@ -15,9 +15,9 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuc
 from padviz.sources.tracing.axis_labels import (
     Dims,
     axis_of,
+    broadcast_all,
     has_looked,
     is_flattened,
-    lined_up,
     shape_of,
     whole,
 )
@@ -112,7 +112,7 @@ class Call:
             return self.stuck(Stuck(why, flattened=isinstance(first, Head) and first.flattened))
         return None
 
-    def handled(self, handler: Callable[..., Result]) -> Result:
+    def run_handler(self, handler: Callable[..., Result]) -> Result:
         return handler(self)
 
     def unknown(self) -> Map:
@@ -151,7 +151,7 @@ class Call:
         """Lay a global pool, for what sees every position and has none."""
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
-    def unfolded(self, x: Map) -> Map:
+    def spread_vector(self, x: Map) -> Map:
         """Spread a vector that was reshaped to an image: every position of it sees the vector."""
         sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
         ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
@@ -171,13 +171,13 @@ class Call:
         if maps and step:
             self.trace.attend(maps, step)
 
-    def lined_up(self, values: Sequence[Map], along: int | None = None) -> Dims:
+    def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """Broadcast the dimensions of maps with those of constants, but for the axis that they are joined `along`."""
         maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
         others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
         constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
         others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
-        dims = lined_up(maps, others) if maps or others else None
+        dims = broadcast_all(maps, others) if maps or others else None
         if dims is None:
             shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
             raise Stuck(f"joins {shapes}, whose rows and columns do not line up")
@@ -211,12 +211,12 @@ def follow(call: Call) -> Result:
         result = call.without_positions()
         if result is not None:
             return result
-        return call.unknown() if call.handler is None else call.handled(call.handler)
+        return call.unknown() if call.handler is None else call.run_handler(call.handler)
     except Stuck as error:
         return call.stuck(error)
 
 
-def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
+def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     """Join maps elementwise: one passes, and others merge.
 
     What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
@@ -224,15 +224,15 @@ def together(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     arranger = call.arranger
     scores = [x for x in values if has_looked(x.dims or ())]
     if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
-        return replace(scores[0], dims=call.lined_up(values), acted=True)
+        return replace(scores[0], dims=call.broadcast(values), acted=True)
     if len({arranger.identity(x) for x in values}) > 1:
         values = arranger.split_alike(values)
-    dims = call.lined_up(values)
+    dims = call.broadcast(values)
     last, *others = distinct(call, values)
     if not others:
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [last.at, *(x.at for x in others)])
-    return Map(arranger.sized(dims, layer), layer, split_name=max(x.split_name for x in values))
+    return Map(arranger.resize_dims(dims, layer), layer, split_name=max(x.split_name for x in values))
 
 
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
@@ -268,6 +268,6 @@ def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bia
     return result
 
 
-def passed(call: Call) -> Result:
+def as_elementwise(call: Call) -> Result:
     """Treat an operation that the user calls neutral as elementwise in all maps that it reads."""
-    return call.maps[0] if len(call.maps) == 1 else together(replace(call, read=(*call.maps,)), "add", call.maps)
+    return call.maps[0] if len(call.maps) == 1 else merge_maps(replace(call, read=(*call.maps,)), "add", call.maps)

@@ -27,7 +27,7 @@ from padviz.sources.tracing.axis_labels import (
     shape_of,
     size_of,
 )
-from padviz.sources.tracing.calls import Call, together
+from padviz.sources.tracing.calls import Call, merge_maps
 from padviz.sources.tracing.trace import Trace
 
 MASKED = -50  # what is added to scores that count for nothing
@@ -40,7 +40,7 @@ OTHERWISE = "masks attention in another way than windows do"
 def subtract(call: Call) -> Map:
     """Subtract; a mean over all positions taken away from each is a normalisation: like a gate, it is left out."""
     away = any(call.trace.pooled[x.at] for x in call.maps)
-    return together(call, "multiply" if away else "add", call.maps)
+    return merge_maps(call, "multiply" if away else "add", call.maps)
 
 
 def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
@@ -59,23 +59,23 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
     return replace(x, layer=layer)
 
 
-def masked(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED) -> Map:
+def apply_masks(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED) -> Map:
     """Cut the windows of scores in two where the constants that a call reads hide positions from each other."""
     for numbers in call.constants() if x.dims is not None and has_looked(x.dims) else ():
-        x = hidden(x, hides(np.asarray(numbers, dtype=np.float64)))
+        x = hide(x, hides(np.asarray(numbers, dtype=np.float64)))
     return x
 
 
-def picked(x: Map, condition: Array | None, first: Array | None, second: Array | None) -> Map:
+def apply_where(x: Map, condition: Array | None, first: Array | None, second: Array | None) -> Map:
     """Cut the windows of scores in two where a pick between them and a number hides; what is no constant is None."""
     if condition is None or not has_looked(x.dims or ()) or (first is None) == (second is None):
         return x
     picks = np.asarray(condition, dtype=bool)
     number, hides = (second, ~picks) if first is None else (first, picks)
-    return hidden(x, hides & (np.asarray(number, dtype=np.float64) <= MASKED))
+    return hide(x, hides & (np.asarray(number, dtype=np.float64) <= MASKED))
 
 
-def hidden(scores: Map, hides: Mask) -> Map:
+def hide(scores: Map, hides: Mask) -> Map:
     """Cut the windows of scores in two where a mask hides positions from each other."""
     return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides))
 

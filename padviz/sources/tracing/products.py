@@ -26,12 +26,12 @@ from padviz.sources.tracing.axis_labels import (
     inner_parts,
     is_mixed,
     is_positions,
-    joined,
+    join_factors,
     kind_of,
     looked_at,
     plain,
     positions,
-    reduced,
+    reduce_dims,
     size_of,
     with_dim,
     within,
@@ -62,10 +62,10 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
         max((f.get(letter, ()) for f in factors), key=lambda dim: (size_of(dim), has_positions(dim), len(dim)))
         for letter in kept
     )
-    dims = met(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
+    dims = merge_places(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
     if case == "each position alone":
         layer = times(maps)
-        return Map(arranger.sized(dims, layer), layer)
+        return Map(arranger.resize_dims(dims, layer), layer)
     if case == "scores":  # positions that the first map has alone, as queries have, look at those of keys
         queries, keys = places[0] - places[1], places[1] - places[0]
         if len(factors) > 2 or keys & {*factors[0]} or queries & {*factors[1]}:
@@ -145,7 +145,7 @@ def _along(named: Named, letters: Iterable[object]) -> list[Position]:
     return positions(*(named[letter] for letter in letters))
 
 
-def met(dims: Dims, gone: Iterable[Dim]) -> Dims:
+def merge_places(dims: Dims, gone: Iterable[Dim]) -> Dims:
     """Turn places of blocks into plain channels where dimensions with places of their axis are gone: they have met."""
     roles = {factor.role for dim in gone for factor in dim if isinstance(factor, Block)} - {""}
     return tuple(tuple(Channel(f.size) if isinstance(f, Block) and f.role in roles else f for f in dim) for dim in dims)
@@ -161,7 +161,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = positions(*gone)
-    dims = met(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
+    dims = merge_places(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
     if as_many:
@@ -175,20 +175,20 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     return Map(dims, call.arranger.pool_over(name, call.arranger.unsplit(x).at, roles))
 
 
-def along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
+def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
     """Run softmax and the like: over channels, or over positions that are looked at, each position alone.
 
     Over rows or columns each sees them all; over the places in a block, all of the block.
     """
     over = [x.known[axis] for axis in axes]
-    x = x.activated(met(x.known, over))
+    x = x.activated(merge_places(x.known, over))
     lost = [position for position in positions(*over) if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return mix(call.arranger, call.name(), x, lost, why)
 
 
-def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
+def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling.
 
     Over positions that are looked at it is what scores are divided by.
@@ -198,14 +198,14 @@ def over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
         x = call.arranger.unsplit(x)
     gone = [x.known[axis] for axis in axes]
-    dims = met(reduced(x.known, axes, keep), gone)
+    dims = merge_places(reduce_dims(x.known, axes, keep), gone)
     lost = [at for at in positions(*gone) if not at.looked and (at.size > 1 or axis_of((at,)))]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
     return Map(dims, call.arranger.pool_over(call.name(), x.at, whole_axes(lost)))
 
 
-def running(x: Value, axis: int) -> Value:
+def cumulate(x: Value, axis: int) -> Value:
     """Sum channels up, each position alone."""
     if has_positions(x.known[axis]):
         raise Stuck("sums up rows or columns, so that each position sees those before it alone")
@@ -272,7 +272,7 @@ def attention(
     if not isinstance(value, Map) or not any(map(has_positions, seen)):
         last, *others = distinct(call, call.arranger.split_alike(call.maps))
         alone = Map(None, join(call, "multiply", [last.at, *(x.at for x in others)])) if others else last
-        return alone.activated(met((*query.known[:-1], value.known[-1]), seen))
+        return alone.activated(merge_places((*query.known[:-1], value.known[-1]), seen))
     if not isinstance(query, Map) or call.trace.pooled[query.at]:
         at = call.arranger.pool_over(call.name(), call.arranger.unsplit(value).at, call.trace.axes)
         return Map((*query.known[:-1], plain(size_of(value.known[-1]))), at)
@@ -303,7 +303,7 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
             raise Stuck("sees what comes before each position alone")
         lines = call.arranger.unsplit(seen)
         for _ in range(layers):
-            seen = cast("Map", along(call, seen, [steps], f"{call.op} over positions"))
+            seen = cast("Map", softmax_along(call, seen, [steps], f"{call.op} over positions"))
         at = call.arranger.pool_over(call.name("state"), lines.at, whole_axes(positions(lines.known[steps])))
         last = replace(lines, layer=at)
     return seen, replace(last, dims=(plain(layers * ways), seen.known[1 - steps], plain(hidden)))
@@ -351,7 +351,7 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
     blocks: dict[str, list[Blocks]] = {}
     parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
-        own = joined(looked_at(tuple(part for part in parts if part.role == role), False))
+        own = join_factors(looked_at(tuple(part for part in parts if part.role == role), False))
         runs = [Blocks(part.size, part.step) for part in within(Axis, own)]
         if runs:
             blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs

@@ -78,10 +78,10 @@ class Reading:
 AS_IT_IS = Reading()
 
 
-def sized(name: str, shape: Shape, size: Size, where: str) -> int | float | tuple[int, ...]:
+def shape_at(name: str, shape: Shape, size: Size, where: str) -> int | float | tuple[int, ...]:
     """Replace the letters in the shape of an input by the sides of the image.
 
-    >>> sized("mask", (1, 1, "H", "W"), (24, 33), "net.onnx"), sized("t", 0.5, (24, 33), "net.onnx")
+    >>> shape_at("mask", (1, 1, "H", "W"), (24, 33), "net.onnx"), shape_at("t", 0.5, (24, 33), "net.onnx")
     ((1, 1, 24, 33), 0.5)
     """
     if not isinstance(shape, tuple):

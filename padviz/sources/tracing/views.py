@@ -31,6 +31,7 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     Tokens,
     alone,
+    as_channels,
     axis_of,
     has_parts,
     has_positions,
@@ -40,8 +41,7 @@ from padviz.sources.tracing.axis_labels import (
     plain,
     positions,
     ranked,
-    regrouped,
-    reshaped,
+    reshape_dims,
     shape_of,
     size_of,
     tokens_of,
@@ -66,10 +66,10 @@ def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
 
 def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Give a tensor another shape; what is put inside of each row or column is an upsampling by nearest."""
-    axes, dims = call.trace.axes, reshaped(x.known, shape)
+    axes, dims = call.trace.axes, reshape_dims(x.known, shape)
     if dims is None and has_parts(x.known):
         x = call.arranger.unsplit(x)
-        dims = reshaped(x.known, shape)
+        dims = reshape_dims(x.known, shape)
     if not isinstance(x, Map):
         return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
     layer = call.trace.layers[x.at]
@@ -178,7 +178,7 @@ def _crop(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
     if upright != runs:
         layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
         arranger.crops[layer] = base, runs
-    return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
+    return replace(x, layer=layer, dims=arranger.resize_dims(x.known, layer))
 
 
 def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | None:
@@ -208,7 +208,7 @@ def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
             return x.activated(with_dim(x.known, axis, *dims))
         case own if positions(own) or alone(own):
             raise Stuck("picks rows or columns")
-    grouped = (regrouped(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    grouped = (as_channels(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
     return x.part_of(with_dim(x.known, axis, *grouped), (axis, which))
 
 
@@ -252,14 +252,14 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     if any(is_positions(x.known[axis]) for x in spatial):
         return _concat_positions(call, values, spatial, axis)
     n = sum(size_of(x.known[axis]) for x in values)
-    own = regrouped([x.known[axis] for x in maps], n)
+    own = as_channels([x.known[axis] for x in maps], n)
     maps = call.arranger.split_alike(maps)
     dims = with_dim(_line_up(call, maps, axis), axis, own)
     if not maps:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
     first = maps[0] if len(maps) == 1 else Map(None, layer, split_name=maps[0].split_name)
-    joined = replace(first, dims=call.arranger.sized(dims, layer))
+    joined = replace(first, dims=call.arranger.resize_dims(dims, layer))
     return joined if axis else _in_batch(call, joined, values)
 
 
@@ -280,7 +280,7 @@ def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
 def _line_up(call: Call, values: Sequence[Value], axis: int) -> Dims:
     """Broadcast the dimensions of the maps among values, but for the axis that they are joined along."""
     maps = [replace(x, dims=with_dim(x.known, axis, ())) for x in values if isinstance(x, Map)]
-    return call.lined_up(maps, axis)
+    return call.broadcast(maps, axis)
 
 
 def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
@@ -327,7 +327,7 @@ def _pad_to(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
     n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
     if rows[0] and [*rows] == [*range(rows[0], n), *range(rows[0])]:
         layer = arranger.roll(call.name("pad"), x.at, {role: -rows[0]})
-        return replace(x, layer=layer, dims=arranger.sized(x.known, layer))
+        return replace(x, layer=layer, dims=arranger.resize_dims(x.known, layer))
     before, mode = mode_of(rows, n)
     ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
@@ -368,7 +368,7 @@ def depth_to_space(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
 
 def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
     layer = call.arranger.space_to_depth(call.name("merge"), x.at, dict.fromkeys(roles, block))
-    return _times_channels(Map(call.arranger.sized(x.known, layer), layer), Fraction(block ** len(roles)))
+    return _times_channels(Map(call.arranger.resize_dims(x.known, layer), layer), Fraction(block ** len(roles)))
 
 
 def _times_channels(x: Map, times: Fraction) -> Map:

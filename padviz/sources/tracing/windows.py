@@ -19,6 +19,7 @@ from padviz.sources.tracing.axis_labels import (
     Axis,
     Runs,
     alone,
+    as_channels,
     axis_of,
     has_parts,
     has_places,
@@ -29,14 +30,13 @@ from padviz.sources.tracing.axis_labels import (
     is_mixed,
     plain,
     positions,
-    regrouped,
     shape_of,
     size_of,
     with_dim,
     with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.products import dense, over, pool_inside
+from padviz.sources.tracing.products import dense, pool_inside, reduce_over
 
 Ops = Sequence[Op | None]
 SAMES = get_args(Same)
@@ -61,7 +61,7 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     before, own = x.known[:first], x.known[first:]
     vector = rank <= len(call.trace.axes) and call.trace.pooled[x.at] and not any(map(has_positions, before))
     if vector and {*shape_of(own)} != {1} and not has_places(own):
-        x = call.unfolded(x)
+        x = call.spread_vector(x)
     return call.arranger.image(x, first)
 
 
@@ -207,7 +207,7 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
     """Pool to so many rows and columns: to one of each is a reduction."""
     if {*sizes} == {1}:
-        return over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
+        return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
     ops = [None if n is None else Adaptive(n) for n in sizes]
     return _among_channels(call, "adaptive", x, ops) or lay(call, "adaptive", x, ops)
 
@@ -235,7 +235,7 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
         if own[at]:
             ops[own[at]] = op
         else:
-            dims[at] = regrouped([dims[at]], max(size_of(dims[at]) + sum(ends[at]), 0))
+            dims[at] = as_channels([dims[at]], max(size_of(dims[at]) + sum(ends[at]), 0))
     x = replace(x, dims=tuple(dims))
     if rows and not any(own.values()):
         return x
