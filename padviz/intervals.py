@@ -37,7 +37,7 @@ NOTHING = Estimate(None, None, None)
 
 
 def t_of(images: float) -> float:
-    """Approximate Student's t for 95 % and so many images, from 10 on to three digits (Cornish and Fisher).
+    """Approximate Student's t for 95 % and a number of images, to three digits from 10 on (Cornish and Fisher).
 
     >>> round(t_of(10), 2), round(t_of(31), 2)
     (2.26, 2.04)

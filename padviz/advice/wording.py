@@ -23,7 +23,6 @@ FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: h
 NAMED = 8  # layers that a sentence lists at most
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
-TRAINING = {"fine-tune": "fine-tune", "retrain": "train anew"}
 INTERIOR = "the weight of an interior pixel"
 
 
@@ -108,7 +107,7 @@ def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequen
     if lead.needs == NEEDS[0]:
         return f"With today's weights: {changed}"
     lost = f"what was measured cost a small network {-max(losses):g} to {-min(losses):g} points"
-    return f"With today's weights: change nothing; {lost}. If you {TRAINING[lead.needs]}: {changed}"
+    return f"With today's weights: change nothing; {lost}. If you {lead.needs}: {changed}"
 
 
 def best_remedy(remedies: Sequence[Remedy]) -> Remedy | None:

@@ -48,7 +48,7 @@ COLOURED = 0.02  # spread of red, green and blue from which on a colour is not g
 def drawing_options(
     dpi: int | None = None, width: int | None = None, theme: str | None = None
 ) -> Iterator[DrawingOptions]:
-    """Write pictures at a resolution, or so many pixels wide, and in a theme.
+    """Write pictures at a resolution, or of a width in pixels, and in a theme.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def drawing_options(
 
 @contextmanager
 def interactive() -> Iterator[None]:
-    """Make new figures pyplot's, in a notebook or where pyplot is in use."""
+    """Create new figures with pyplot, in a notebook or where pyplot is in use."""
     token = _INTERACTIVE.set(True)
     try:
         yield
@@ -188,7 +188,7 @@ def apply_options(figure: Figure) -> Callable[[], None]:
 
 
 def _invert_greys(figure: Figure) -> Callable[[], None]:
-    """Make a figure dark: invert its greys, except for text and lines over images; colours and images stay."""
+    """Darken a figure: invert its greys, except for text and lines over images; colours and images stay."""
     undo: list[Callable[[], object]] = []
     for artist, name in [*_coloured_parts(figure)]:
         before = getattr(artist, f"get_{name}")()

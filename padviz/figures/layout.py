@@ -51,7 +51,7 @@ class Box(NamedTuple):
 def page(
     title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
 ) -> Figure:
-    """Draw boxes in rows of so many columns, one row by default, below the words; `beside` is on their right."""
+    """Draw boxes in rows of `columns`, by default one row, below the words; `beside` is on their right."""
     columns = columns or len(boxes)
     rows = [boxes[at : at + columns] for at in range(0, len(boxes), columns)]
     across = [max(box.width for box in boxes[column::columns]) for column in range(min(columns, len(boxes)))]
@@ -86,7 +86,7 @@ def page(
 
 
 def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: float = WIDE) -> tuple[int, float]:
-    """Return the number of columns for so many boxes of an aspect (width over height), and how wide each is drawn.
+    """Return the number of columns for `count` boxes of an aspect (width over height), and the width of each.
 
     `extra` is the margin (width, height) of each. Boxes are as large as the page allows; among similar sizes, the
     columns that fill their last row win.

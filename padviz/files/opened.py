@@ -93,7 +93,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
     DescriptionError
         Naming the file, if it is not an archive, is damaged, or names one member twice.
     """
-    where, hint = str(path), "save it anew"
+    where, hint = str(path), "save it again"
     with opened(path, kind) as file:
         try:
             with ZipFile(_Bounded(file)) as archive:
@@ -106,7 +106,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
 
 
 def member(archive: ZipFile, name: str, most: int) -> bytes:
-    """Read a member of at most so many bytes.
+    """Read a member of at most `most` bytes.
 
     Raises one of `BROKEN` if it is missing, damaged, larger, encrypted, or compressed in an unusual way.
     """

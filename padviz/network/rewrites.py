@@ -304,7 +304,7 @@ def with_same(network: Network) -> Network:
     return replace(network, layers=layers, again=network.reread_with(with_same))
 
 
-@lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads anew
+@lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads again
 def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
     padded = kind in ("conv", "pad") or (scheme == "valid" and kind in POOLS)
     if not padded or not isinstance(window, Window):

@@ -66,7 +66,7 @@ def explore(
     same: bool = False,
     heads: str | None = None,
 ) -> Explorer:
-    """Make a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
+    """Build a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ REFUSALS: dict[Format, tuple[str, str]] = {  # the error and the hint; FILE stan
     "weights.h5": ("holds weights without the network", 'save the model as a whole: model.save("x.keras")'),
     "hdf5": (
         "is HDF5, in which Keras kept models before .keras",
-        'save it anew: keras.models.load_model("FILE").save("x.keras")',
+        'save it again: keras.models.load_model("FILE").save("x.keras")',
     ),
     "tflite": ("is TFLite", "convert it: python -m tf2onnx.convert --tflite FILE --output x.onnx"),
     "savedmodel": ("is a SavedModel", "convert it: python -m tf2onnx.convert --saved-model FILE --output x.onnx"),

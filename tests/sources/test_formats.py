@@ -63,7 +63,7 @@ FILES: dict[str, tuple[Any, str]] = {  # what makes the file, or its bytes
     "saved": (_folder, "is a SavedModel; convert it: python -m tf2onnx.convert --saved-model {} --output x.onnx"),
     "net.h5": (
         HDF5,
-        "is HDF5, in which Keras kept models before .keras; save it anew: "
+        "is HDF5, in which Keras kept models before .keras; save it again: "
         'keras.models.load_model("{}").save("x.keras")',
     ),
     "net.weights.h5": (

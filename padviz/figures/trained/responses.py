@@ -194,7 +194,7 @@ def _reach(lines: Sequence[dict[str | None, BorderResponse]]) -> float:
 
 
 def magnified(values: Array, size: tuple[float, float]) -> Array:
-    """Stretch a map to so many screen pixels (width, height); its outer units have some each, however many there are.
+    """Stretch a map to a size in screen pixels (width, height), in which each of its outer units has some pixels.
 
     >>> magnified(np.arange(200.0).reshape(1, 200), (140, 1))[0, [0, 2, 3, 24, 139]].tolist()
     [0.0, 0.0, 1.0, 8.5, 199.0]

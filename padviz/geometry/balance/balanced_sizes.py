@@ -50,7 +50,7 @@ def balanced_sizes(
     among: Container[int] | None = None,
     on_read: Progress | None = None,
 ) -> BalancedSizes:
-    """Find every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
+    """Return every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
 
     Only sizes `among` some are listed, but rules hold for all. `on_read` is called with the number of sizes read, and
     of all to read.

@@ -18,8 +18,7 @@ from padviz.network.sizes import Flags, Sizes, at_many_sizes
 class Balance(NamedTuple):
     """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps where an axis wraps.
 
-    `odd` has the sizes at which a layer reads an odd number of padded rows; of layers that are alike, the first one is
-    listed.
+    `odd` has the sizes at which a layer reads an odd number of padded rows; of equal layers, the first one is listed.
     """
 
     runs: Flags

@@ -41,7 +41,7 @@ class Suggestion:
 def nearest_balanced(
     network: Network, size: Size, macs: int | None = None
 ) -> tuple[Suggestion | None, Suggestion | None]:
-    """Find the balanced sizes next below and above `size`; a side that is balanced stays, unless both are.
+    """Return the balanced sizes next below and above `size`; a side that is balanced stays, unless both are.
 
     Sizes without remainders come first; sizes below half of `size` or above twice only if none between is balanced. A
     module or a file is read at each size, and the next is tried where it is uneven there. `macs` are the known

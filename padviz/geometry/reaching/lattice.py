@@ -58,7 +58,7 @@ def _rate(op: Op | None, n: int, m: int) -> Fraction:
 def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list[BeforeAfter]:
     """Return the context of a tile for each target: the pixels whose units padding at the tile's ends would touch.
 
-    This assumes that the units of a tile lie alike wherever it starts on the lattice.
+    This assumes that the units of a tile are the same wherever it starts on the lattice.
 
     >>> import padviz
     >>> net = padviz.load("unet_padded")
@@ -75,7 +75,7 @@ def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list
 
 
 def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
-    """Return the pixels of so many units at an end, including those that no unit of a map of `m` stands for.
+    """Return the pixels of a number of units at an end, including those without a unit in a map of `m`.
 
     >>> in_pixels(3, Fraction(2), 64, 30)
     8

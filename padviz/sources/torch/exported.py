@@ -33,7 +33,7 @@ PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
 MOST_BYTES = 1 << 24  # of a graph
 MOST_CALLS = 10_000
-HINT = "save it anew: torch.export.save(torch.export.export(module, (image,)), FILE)"
+HINT = "save it again: torch.export.save(torch.export.export(module, (image,)), FILE)"
 DTYPES = dict(enumerate(
     (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.half, torch.float, torch.double), 1
 )) | {12: torch.bool, 13: torch.bfloat16}  # fmt: skip

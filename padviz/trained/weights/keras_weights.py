@@ -62,7 +62,7 @@ def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:
     """Arrange a kernel as (out, in / groups, height, width), or as (in, out, ...) where it is transposed."""
     at = 1 if kind == "SeparableConv2D" and not layer.name.endswith(".depthwise") else 0
     if len(stored) <= at:
-        raise Unread("the file names none of its weights: save it anew")
+        raise Unread("the file names none of its weights: save it again")
     kernel = stored[at]
     if kernel.ndim != 4 or kernel.dtype.kind != "f":
         raise Unread("unexpected shape or type of weights")
