@@ -1,4 +1,4 @@
-"""COCO's rules: which detection finds which object, and average precision."""
+"""COCO's rules: matching detections with objects, and average precision."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ FOUND = 0.5  # IoU from which an object counts as found
 
 
 class Subset(NamedTuple):
-    """How many objects there are, and the share of them that is found."""
+    """The number of objects, and the share of them that is found."""
 
     objects: int
     recall: Estimate
@@ -52,7 +52,7 @@ class Scored:
 
     @cached_property
     def real(self) -> Flags:
-        """Objects that are no crowd."""
+        """Objects that are not crowds."""
         return ~self.scenes.objects.crowd
 
     @cached_property

@@ -1,4 +1,4 @@
-"""COCO's two files: the objects of a set of images, and what a detector found in them."""
+"""COCO's two files: objects of a set of images, and detections in them."""
 
 from __future__ import annotations
 

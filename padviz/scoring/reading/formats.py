@@ -1,4 +1,4 @@
-"""Ground truth and predictions in any of four formats: which one files have, what is in them, and doubts about it."""
+"""Ground truth and predictions in any of four formats: detecting the format, reading it, and doubting it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_bands(
 
 
 def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:
-    """Return questions about files where hardly a detection overlaps an object, or is of its class.
+    """Ask about files where hardly a detection overlaps an object, or is of its class.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
 
 
 def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path) -> None:
-    """Reject maps of one class, as those of 0 and 255 are read, and maps that have at most one class in common."""
+    """Reject maps of one class, such as those of 0 and 255, and folders that have at most one class in common."""
     _, there, found = pixels > 0
     hint = "number classes 0, 1, 2, ... in both folders"
     for classes, folder in ((there, true), (found, made)):

@@ -1,4 +1,4 @@
-"""One figure of each ring: a classifier's accuracy by where the object is, a segmenter's IoU by where the pixel is."""
+"""A classifier's accuracy by the ring of the object, and a segmenter's IoU by the ring of the pixel."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Band:
 
 @dataclass(frozen=True)
 class SideFigure:
-    """How many objects or pixels of the outermost ring are nearest to a side, and their figure."""
+    """The number of objects or pixels of the outermost ring that are nearest to a side, and their figure."""
 
     count: int
     figure: Estimate

@@ -1,4 +1,4 @@
-"""How well a detector does by the distance to the border: recall and average precision of each ring of an image."""
+"""A detector's recall and average precision by the distance to the border: in each ring of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in an image something lies: in which ring, nearest to which side, in which cell of a grid."""
+"""Regions of an image: rings, sides, and cells of a grid."""
 
 from __future__ import annotations
 

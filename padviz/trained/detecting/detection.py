@@ -1,4 +1,4 @@
-"""How well a network sees a stimulus, or a picture, at each position: options, the plan of the sweep, and its maps."""
+"""Detection by position: its options, the plan of a sweep of the stimulus or picture, and the maps."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _total_stride(trained: Trained) -> tuple[int, int] | None:
 
 
 def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]] = tuple) -> SweepPlan:
-    """Plan a sweep on the network as it is; `inside` lists maps within it to ask for."""
+    """Plan a sweep on the network as it is; `inside` lists the maps within it that could be named."""
     own = runners[0][1]
     canvas = Canvas.of(own.size, own.channels, options.mean, options.std, options.bgr)
     scorer = _choose_scorer(runners, options, inside)
@@ -187,7 +187,7 @@ def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Se
 
 
 def _choose_scorer(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]]) -> Scorer:
-    """Choose the output to score by what the network makes of a blank and of noise."""
+    """Choose the output to score by a run on a blank and on noise."""
     own = runners[0][1]
     shape = (2, own.channels, *own.size)
     probes = np.zeros(shape, np.float32)
@@ -211,7 +211,7 @@ def _choose_scorer(runners: Runners, options: DetectOptions, inside: Callable[[]
 
 
 def _stimuli(own: Runner, options: DetectOptions) -> Iterator[Stimulus]:
-    """Yield the stimulus at the height asked for, or at one after another that the image has room for."""
+    """Yield the stimulus at the requested height, or at all default ones that fit the image."""
     most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
     heights = [n for n in HEIGHTS if n <= most_high] if options.height is None else [options.height]
     for i, height in enumerate(heights):

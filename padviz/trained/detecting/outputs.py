@@ -1,4 +1,4 @@
-"""Which output of a network to score, and how: the peak of a map near the stimulus, or the margin of a class."""
+"""Choosing the output of a network and scoring it: by the peak of a map near the stimulus, or the margin of a class."""
 
 from __future__ import annotations
 

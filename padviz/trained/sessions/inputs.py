@@ -31,7 +31,7 @@ USUAL = (  # mean and deviation; None are ImageNet's
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network is run on for its responses, as in `padviz.responses`."""
+    """The inputs of `padviz.responses`."""
 
     inputs: str = NOISE
     n: int = 16

@@ -176,7 +176,7 @@ def session(model: Proto, where: str) -> Session:
 
 
 def line_of(error: BaseException) -> str:
-    """Write what a library says of an error in a line of bounded length."""
+    """Write the message of an error in a line of bounded length."""
     text = " ".join(str(error).split())
     return f"{text[:200]}…" if len(text) > 200 else text or type(error).__name__
 
@@ -203,7 +203,7 @@ def infer_shapes(model: Proto, image: str, shape: Shape, tensors: Sequence[str])
 
 
 def add_reductions(model: Proto, tensors: Mapping[str, Shape], opset: int) -> Proto:
-    """Copy a model whose outputs are the parts of `Reduced` of each tensor; their shapes hold for any batch.
+    """Copy a model and replace its outputs by the parts of `Reduced` of each tensor; shapes hold for any batch.
 
     Each tensor is reduced right after the node that makes it, before it leaves the cache.
     """

@@ -1,4 +1,4 @@
-"""Picture files as networks read them: pixels from 0 to 1, however they are stored."""
+"""Picture files as pixels from 0 to 1, however they are stored."""
 
 from __future__ import annotations
 

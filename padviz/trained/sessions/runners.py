@@ -1,4 +1,4 @@
-"""What runs a trained network: all of it, or up to some of its layers."""
+"""Runners of a trained network: of all of it, or up to some of its layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HeadMaps = Callable[[Reals], list[Reals]]  # from (1, channels, height, width) t
 def runner_of(
     trained: Trained, edited: Model | None = None, within: Callable[[], AbstractContextManager[object]] | None = None
 ) -> Runner:
-    """Return what runs a network: its ONNX model, or an `edited` one; or its module, within what replaces its padding.
+    """Return a runner of the ONNX model, or of an `edited` one; or of the module, `within` what replaces its padding.
 
     Responses of an edited graph are those of the convolutions in the model as it was.
     """
@@ -53,7 +53,7 @@ def channels_read(trained: Trained) -> int:
 
 
 def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
-    """Return what runs a network up to the targets of `network`: in double precision, and as it is."""
+    """Return functions that run a network up to the targets of `network`: in double precision, and as it is."""
     if not is_module(trained.model):
         return [partial(_run_graph, trained, network)]
     from padviz.trained.sessions.torch_runner import in_double

@@ -1,4 +1,4 @@
-"""The interface of what runs a network: images in, its outputs or reduced responses out."""
+"""The interface of a runner of networks: images in, outputs or reduced responses out."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class TorchRunner:
         return TorchRunner(module, self.where, self.size, self.channels, self.within)
 
     def outputs(self, images: Images) -> Outputs:
-        """Return the tensors by name that the module returns, or the module inside of it that was asked for."""
+        """Return the outputs of the module, or of the module inside that `with_output` named."""
         if self.output is None:
             return _named_arrays(self._run(images), "output")
         returned: list[object] = []
@@ -87,14 +87,14 @@ class TorchRunner:
         return maps
 
     def with_output(self, name: str) -> None:
-        """Return from now on what a module inside returns."""
+        """Return the result of a module inside from now on."""
         inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
             raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
         self.output = name
 
     def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
-        """Pass what a module inside returns to `keep`."""
+        """Pass the result of a module inside to `keep`."""
         module = self.module.get_submodule(name)
         return module.register_forward_hook(lambda module, args, output: keep(output))
 

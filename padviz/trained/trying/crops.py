@@ -65,7 +65,7 @@ def room_for(frames: Sequence[Frame]) -> Frame:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A place in a picture: `pixels` of all of it, the `scale` of one of them, and where the network's frame begins.
+    """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the network's frame begins.
 
     `top` and `left` count pixels of the scaled picture; crops of one picture share its number, `picture`.
     """
@@ -157,7 +157,7 @@ class NoiseCrops:
 
 @dataclass(frozen=True)
 class CropOptions:
-    """What a network is run on, as in `padviz.trial`: crops of photographs, or noise where that is asked for."""
+    """The inputs of `padviz.trial`: crops of photographs, or noise on request."""
 
     images: str | Path | None
     n: int

@@ -1,4 +1,4 @@
-"""Where a trained network sees: how its output changes when a patch is laid over an image, beside usage."""
+"""Occlusion maps: the change of a trained network's output when a patch covers a place, compared to usage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DIGITS = 12  # that means are compared to, so that those of equal counts tie
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """How a trained network's output changes by the place of a patch, and what its geometry says of these places.
+    """The change of a trained network's output by the place of a patch, and the usage of these places.
 
     `values` is the root mean square change of `output` over crops, `usage` the mean count of paths under the patch over
     the largest of all pixels, and `distance` the patch's distance to the border in pixels; all are of shape (tops,
@@ -63,7 +63,7 @@ class Seen:
 def see(
     trained: Trained, patch: int, grid: int, options: CropOptions, resume: ResumeOptions, on_progress: Progress | None
 ) -> Seen:
-    """Lay a patch at each place of a grid over crops of pictures, and compare the change of the output with usage."""
+    """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the output to usage."""
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
     runner, n = runner_of(trained), options.n
@@ -103,7 +103,7 @@ def see(
 
 
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Place a patch on a grid that reaches from border to border: tops and lefts, in pixels.
+    """Return the tops and lefts, in pixels, of patches on a grid from border to border.
 
     >>> places_of((32, 48), 8, 5)
     ((0, 6, 12, 18, 24), (0, 10, 20, 30, 40))
@@ -124,7 +124,7 @@ def _changes(
     runner: Runner, crops: Iterable[Crop], patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
     kept: Unfinished, advance: Callable[[int], None],
 ) -> tuple[str, Floats, list[int]]:  # fmt: skip
-    """Compute the missing ones of `kept`: the mean square changes of the output, crop by crop and place by place.
+    """Compute what `kept` is missing: the mean square changes of the output, crop by crop and place by place.
 
     The patch is the mean pixel, which is 0 once it is normalised. Returned are the output's name, the changes, of shape
     (crops, places), and the pictures that the crops are of.

@@ -1,4 +1,4 @@
-"""What each remedy does to a trained network as it is: its outputs on pictures, before and after the change."""
+"""Trials of remedies on a trained network: its outputs on pictures, before and after each change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROUNDING = 1e-9  # of shares that are sums over crops
 
 @dataclass(frozen=True, eq=False)
 class TrialRow:
-    """A change and what it does: `figures` are means over crops, with their 95 % intervals over pictures.
+    """A change and its effect: `figures` are means over crops, with their 95 % intervals over pictures.
 
     Of scores of classes they are `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from
     the probabilities as trained, in nats; of other outputs `relative`, the change over the output's norm, its root mean
@@ -87,7 +87,7 @@ class TrialRow:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What changes do to a trained network as it is; the first of `rows` is the baseline, a shift by one pixel."""
+    """The effect of changes on a trained network; the first of `rows` is the baseline, a shift by one pixel."""
 
     network: str
     title: str
@@ -214,7 +214,7 @@ def _variants(
 
 
 class _Outputs:
-    """What variants of a network make of the same crops: scores of classes, or figures of maps.
+    """The outputs of variants of a network on the same crops: scores of classes, or figures of maps.
 
     A variant that fails, or whose output cannot be compared, is left out, and `left` says why.
     """
@@ -341,7 +341,7 @@ def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
 
 
 def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> TrialNeeds:
-    """Decide by what is lost beyond the shift: kept answers, divergence or relative change.
+    """Decide by the loss beyond that of the shift: in kept answers, divergence or relative change.
 
     >>> ends = ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1), (0.0, 0.0))
     >>> [needs_of({"kept": Estimate(0, *each)}, {"kept": 0.9}) for each in ends]

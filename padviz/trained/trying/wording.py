@@ -1,4 +1,4 @@
-"""Results in words: what changes do in one sentence, what each of them needs, and what geometry explains."""
+"""Results in words: the effect of changes, what each of them needs, and what geometry explains."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class _StoredTensors:
         return [reader for reader in self.readers.get(node.output[0], ()) if reader.op_type == "BatchNormalization"]
 
     def weights(self, node: Proto) -> Array:
-        """Read a convolution's weights, as they are stored."""
+        """Read a convolution's weights, in the order in which they are stored."""
         numbers = self.numbers(_weight_name(node))
         if numbers.dtype.kind in "iu":
             numbers = numbers.astype(np.float32)
@@ -137,7 +137,7 @@ def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
 
 
 def _weight_name(node: Proto) -> str:
-    """Return the name of the tensor that a convolution has as its weights."""
+    """Return the name of the tensor with a convolution's weights."""
     at = WEIGHT.get(node.op_type, 1)
     return str(node.input[at]) if len(node.input) > at else ""
 

@@ -19,7 +19,7 @@ SINGULAR = 0.03  # of the largest singular value: colours that the filters do no
 
 
 class Unread(Exception):
-    """Why the weights of a convolution cannot be read."""
+    """The weights of a convolution cannot be read; the message says why."""
 
 
 class Unrun:
