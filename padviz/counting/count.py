@@ -28,12 +28,7 @@ def usage(
     heads: str | None = None,
     engine: str = "auto",
 ) -> CountMap:
-    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
-
-    >>> import padviz
-    >>> usage(padviz.load("vgg19"), 512).max == 9**16
-    True
-    """
+    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network."""
     request = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit if unit is None or len(network.axes) == 2 else (0, *unit)[-2:], request.shapes)
     if unit is None:

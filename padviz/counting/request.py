@@ -19,10 +19,6 @@ class Request(NamedTuple):
     """A checked request: the network as declared and as walked, and the positions of its targets, `at`.
 
     If it `shares`, each target has the same weight.
-
-    >>> import padviz
-    >>> prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto").shapes
-    {'features.20': (2, 2)}
     """
 
     declared: Network

@@ -30,10 +30,6 @@ class Context:
     end of a tile's own map are not exact. Tiles start on multiples of `lattice` pixels, and are as long as the image
     is, modulo the lattice. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` names the
     layer that prevents it, and why; the context is then that without this layer.
-
-    >>> import padviz
-    >>> context_on(padviz.load("unet"), 0, 572)[-1].before
-    92
     """
 
     layer: str

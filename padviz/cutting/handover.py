@@ -23,14 +23,7 @@ WEIGHTS = {"monai": ("roi_weight_map", 1e-10), "toolbelt": ("weight", 1e-7)}
 
 @dataclass(frozen=True)
 class Handover:
-    """The keyword arguments for a library, the call to paste, and whether its result is exact, with the reason.
-
-    >>> import padviz
-    >>> from padviz.cutting.plan import plan_tiles
-    >>> plan = plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512))
-    >>> handover(plan, "torchio").arguments
-    {'patch_size': (512, 512, 1), 'patch_overlap': (192, 192, 0)}
-    """
+    """The keyword arguments for a library, the call to paste, and whether its result is exact, with the reason."""
 
     library: str
     arguments: dict[str, Any]

@@ -54,10 +54,6 @@ class Shares:
 
     `interior` is one period of an endless map: row y of the map compares with row y modulo the period. All rows of the
     map that are one row of the core have the same phase, since rows repeat by whole periods.
-
-    >>> import padviz
-    >>> padviz.usage("vgg11", 64).shares.values.shape
-    (64, 64)
     """
 
     def __init__(self, core: Core, rows: Tiling, cols: Tiling, interior: Core) -> None:
@@ -188,12 +184,7 @@ class Shares:
 
 
 class ProductShares(Shares):
-    """The shares of a product: the share at row y and column x is that of y times that of x.
-
-    >>> import padviz
-    >>> isinstance(padviz.usage("vgg11", 64).shares, ProductShares)
-    True
-    """
+    """The shares of a product: the share at row y and column x is that of y times that of x."""
 
     core: Product
     interior: Product

@@ -80,12 +80,7 @@ class Phased:
 
 
 def phased(network: Network, size: Size) -> Phased:
-    """Return the phase of a size; where a layer does not grow with the image, each size is a phase of its own.
-
-    >>> import padviz
-    >>> phased(padviz.load("vgg11"), (225, 64)).phases
-    (1, 0)
-    """
+    """Return the phase of a size; where a layer does not grow with the image, each size is a phase of its own."""
     rows, cols = (growth(network, axis) or (0,) for axis in (0, 1))
     return Phased((size[0] % rows[0], size[1] % cols[0]) if all(rows) and all(cols) else size, size)
 

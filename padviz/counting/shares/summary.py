@@ -8,12 +8,7 @@ import msgspec
 
 
 class Corners(msgspec.Struct, frozen=True):
-    """The four corner pixels.
-
-    >>> import padviz
-    >>> padviz.usage("vgg11", 64).summary().corners.top_left
-    414736
-    """
+    """The four corner pixels."""
 
     top_left: int | float
     top_right: int | float
@@ -22,23 +17,14 @@ class Corners(msgspec.Struct, frozen=True):
 
 
 class PerAxis(msgspec.Struct, frozen=True):
-    """One figure for each axis.
-
-    >>> PerAxis(0.25, 0.0).height
-    0.25
-    """
+    """One figure for each axis."""
 
     height: float
     width: float
 
 
 class CornerShares(msgspec.Struct, frozen=True):
-    """The fair shares of the four corner pixels; None where they have none.
-
-    >>> import padviz
-    >>> round(padviz.usage("vgg11", 64).summary().share.corners.top_left, 4)
-    0.0096
-    """
+    """The fair shares of the four corner pixels; None where they have none."""
 
     top_left: float | None
     top_right: float | None
@@ -118,11 +104,7 @@ class Rim(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The target layer and its shape; lists where there are several.
-
-    >>> Target("conv1", [112, 112]).shape
-    [112, 112]
-    """
+    """The target layer and its shape; lists where there are several."""
 
     layer: str | list[str]
     shape: list[Any]
@@ -143,12 +125,6 @@ class Summary(msgspec.Struct, frozen=True):
     in `share_reason`. `rim` and `overused_rim` are the depths of the bands that are starved and overused, on an image
     large enough that the sides are apart. `heads` is "share" if each of several targets has the same weight, "sum" if
     each path has. `notes` are caveats, as for an exported file that is counted at another size than its own.
-
-    Examples
-    --------
-    >>> import padviz
-    >>> padviz.usage("vgg19", 512).summary().corners.top_left
-    6998130578404
     """
 
     schema_version: int
