@@ -282,8 +282,8 @@ def _legend(table: Table, tried: Trial | None) -> str:
     meanings = dict(LEGEND)
     if tried and tried.shift.main:
         what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
-        yardstick = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
-        meanings[_last(tried)] = f"{what} ({tried.count} crops; {yardstick})"
+        baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
+        meanings[_last(tried)] = f"{what} ({tried.count} crops; {baseline})"
     rows = [row for row in table.rows if row.outcome]
     said = ["; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled)]
     said += ["circular padding suits images that wrap"] * any(row.remedy and wraps(row.remedy.padding) for row in rows)

@@ -48,7 +48,7 @@ def seen(
     """Measure where a trained network sees: how much its output changes when a patch is laid at each place of a grid.
 
     The map stands beside that of usage at the same places, with the rank correlation between them; and, as the
-    yardstick, with that of the plain distance to the border.
+    baseline, with that of the plain distance to the border.
 
     Parameters
     ----------

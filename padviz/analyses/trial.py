@@ -48,7 +48,7 @@ def trial(
     """Try what other sizes and padding schemes do to a trained network as it is, before anything is trained.
 
     Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
-    trained; a shift of the crops by one pixel, down and right, is the yardstick. A size is made in two ways: of a
+    trained; a shift of the crops by one pixel, down and right, is the baseline. A size is made in two ways: of a
     larger or smaller crop of the scene at the same scale, and by resizing. Unless sizes or schemes are named, the
     nearest balanced sizes below and above, and all padding schemes that keep the size of every map are tried.
 
@@ -99,7 +99,7 @@ def trial(
     >>> tried = padviz.trial(net, noise=True, n=4, trained_at=16, padding="circular")
     >>> tried.kind, [row.name for row in tried.rows], tried.rows[1].figures["correlation"].value > 0.5
     ('map', ['a shift by one pixel', 'circular padding'], True)
-    >>> tried.rows[0].against_shift  # the yardstick is set against nothing
+    >>> tried.rows[0].against_shift  # the baseline itself
     {}
     """
     from padviz.figures.trained import trials
@@ -171,7 +171,7 @@ DOOR = Door(
     """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
 
     The table has the share of crops whose best class a classifier keeps, and the mean KL divergence; for other outputs
-    their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the yardstick.
+    their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the baseline.
     Intervals are of 95 %, over pictures; below 10 there are none. A size is made by a larger or smaller crop of the
     same scene, and by resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and
     --padding name.
