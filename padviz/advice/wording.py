@@ -15,7 +15,7 @@ from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.reaching.seams import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField
-from padviz.network.network import Network
+from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
 
@@ -132,7 +132,7 @@ def measured(remedy: Remedy) -> str:
 
 def accuracy(network: Network, reads_padding: bool) -> str:
     """Return the meaning of starved pixels for a trained network, and the command that measures it."""
-    source = network.source if network.source.lower().endswith((".onnx", ".keras", ".pt2")) else "model.onnx"
+    source = network.source if network.source.lower().endswith(FILES) else "model.onnx"
     command = f"padviz detect {shlex.quote(source)} --cover --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"

@@ -93,13 +93,11 @@ def context_of(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
     (((224, 192), (224, 192)), None)
     """
     try:
-        found = on_each(_context_on, network, size)
-        if not all(found) or barrier_elsewhere(network, size):
-            return None
+        contexts = on_each(_context_on, network, size)
+        known = tuple(context for context in contexts if context)
+        return known if len(known) == len(size) and not barrier_elsewhere(network, size) else None
     except SizeError:
         return None
-    known = tuple(pixels for pixels in found if pixels)
-    return known if len(known) == len(found) else None
 
 
 def barrier_elsewhere(network: Network, size: Size) -> Barrier | None:
