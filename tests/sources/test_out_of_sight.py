@@ -203,5 +203,5 @@ def max_pool2d(x: Tensor, *args: int, newer: bool = False) -> Tensor:
 
 
 def test_a_call_with_other_arguments_is_not_followed() -> None:
-    with pytest.raises(PadvizError, match="max_pool2d is called in a way that padviz does not follow"):
+    with pytest.raises(PadvizError, match="max_pool2d is called with arguments that padviz does not support"):
         padviz.usage(Branches(lambda x: max_pool2d(x, 3, 1, 1)), 16)

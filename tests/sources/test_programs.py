@@ -66,17 +66,17 @@ def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
 
 TEXT, NINE = {"as_string": "no"}, {"as_int": 9}
 HOSTILE: dict[str, tuple[Any, str]] = {  # what the first node calls, and with what; or what is done to the graph
-    "hub": (("torch.hub.load", TEXT), r"torch\.hub\.load: is no operation of PyTorch's own"),
+    "hub": (("torch.hub.load", TEXT), r"torch\.hub\.load: is not an operation of PyTorch's own"),
     "os": (("os.system", TEXT), r"os\.system: is no operation"),
-    "file": (("torch.ops.aten.from_file.default", TEXT), "is no operation on tensors"),
-    "dunder": (("torch.ops.aten.__class__.mro",), "is no operation of PyTorch's own"),
+    "file": (("torch.ops.aten.from_file.default", TEXT), "is not an operation on tensors"),
+    "dunder": (("torch.ops.aten.__class__.mro",), "is not an operation of PyTorch's own"),
     "own": (("torch.ops.mine.mystery.default",), r"torch\.ops\.mine\.mystery\.default: is no operation"),
-    "text": (("_operator.mod", {"as_string": "%9d"}, NINE), "is for numbers"),
-    "repeated": (("_operator.mul", TEXT, NINE), "is for numbers"),
-    "list": (("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "is for numbers"),
+    "text": (("_operator.mod", {"as_string": "%9d"}, NINE), "takes numbers only"),
+    "repeated": (("_operator.mul", TEXT, NINE), "takes numbers only"),
+    "list": (("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "takes numbers only"),
     "not a number": (("_operator.mul", {"as_int": "no"}, NINE), "is no number"),
     "huge": (lambda graph: graph["tensor_values"]["input"]["sizes"].__setitem__(1, {"as_int": 1 << 40}), "too large"),
-    "nodes": (lambda graph: graph.pop("nodes"), "makes no sense"),
+    "nodes": (lambda graph: graph.pop("nodes"), "malformed graph"),
     "reads": (lambda graph: graph["nodes"].pop(0), "its forward fails"),
 }
 

@@ -149,7 +149,7 @@ def patches(x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[Function, str]] = {
-    "coordinate attention": (coordinates, "puts rows beside columns, as coordinate attention does"),
+    "coordinate attention": (coordinates, "concatenates rows with columns, as coordinate attention does"),
     "patches": (patches, "convolves inside of windows, each padded by itself|reads parts of an image as a batch"),
     "a slice of several maps": (
         both(lambda x, _: torch.cat([x, smooth(x)]), lambda two: two[:1]),
@@ -228,7 +228,7 @@ def test_a_computed_kernel_counts_as_any_other() -> None:
 BY_VALUES: dict[str, tuple[Made, str]] = {
     "a map": (
         lambda y, v, lin: functional.conv2d(y[:, :1], y[0, :, None, :3, :3]),
-        "conv2d has a kernel that is made of a map",
+        "conv2d has a kernel computed from a feature map",
     ),
     "picked": (lambda y, v, lin: y[:, v[0].topk(3).indices], "picks channels by the values of a map"),
 }

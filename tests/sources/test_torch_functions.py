@@ -160,16 +160,16 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "grid_sample": (lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2)), "function grid_sample is not known"),
     "mixed up": (lambda x: x.view(1, 8, x.shape[3], x.shape[2]).sqrt(), "mixes rows and columns up"),
-    "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "puts maps beside each other"),
+    "beside": (lambda x: torch.cat([x, functional.max_pool2d(x, 3, 1, 1)], 2), "concatenates different maps"),
     "part": (lambda x: (x[:, :2].add_(functional.max_pool2d(x, 3, 1, 1)[:, :2]), x)[1], "part of a tensor in place"),
-    "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along what is not known"),
+    "softmax along whichever dimension": (lambda x: functional.softmax(x), "softmax runs along an unknown dimension"),
     "rows that one map lacks": (
         lambda x: torch.einsum("aic,ajc->aij", x.mean(2)[0].unsqueeze(2), x[0, :, :8].permute(1, 2, 0)),
         "multiplies maps of different rows or columns",
     ),
     "a sum of scores": (
         lambda x: functional.conv2d((tokens(x) @ tokens(x).mT).sum(2).view(1, 1, 24, 32), ONES[:1, :1]),
-        "reads as an image what attention looks at",
+        "reads attention scores as an image",
     ),
     "a sum along rows": (lambda x: torch.cumsum(x, 2), "cumsum sums up rows or columns"),
 }  # fmt: skip

@@ -57,7 +57,7 @@ def as_list(numbers: object) -> list[int]:
     if isinstance(numbers, int):
         return [numbers]
     if not isinstance(numbers, Sequence):
-        raise Stuck("is called in a way that padviz does not follow")
+        raise Stuck("is called with arguments that padviz does not support")
     return [*numbers[0]] if len(numbers) == 1 and not isinstance(numbers[0], int) else [*numbers]
 
 

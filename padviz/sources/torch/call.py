@@ -157,7 +157,7 @@ class Call(calls.Call):
         """Return what a tensor holds, which must be a map."""
         value = self.of(tensor)
         if value is None:
-            raise Stuck("reads a constant where padviz looks for a map")
+            raise Stuck("reads a constant instead of a feature map")
         return value
 
     @property
@@ -194,7 +194,7 @@ class Call(calls.Call):
         shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
         dims = broadcast_all([value.known for value in values if not self.trace.pooled[value.at]], [((),) * len(shape)])
         if dims is None:
-            raise Stuck("reads maps whose rows and columns do not line up")
+            raise Stuck("reads maps whose rows and columns do not match")
         if len(dims) > len(shape) or any(
             size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
         ):
@@ -207,7 +207,7 @@ class Call(calls.Call):
         try:
             inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
-            raise Stuck("is called in a way that padviz does not follow") from None
+            raise Stuck("is called with arguments that padviz does not support") from None
         return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:

@@ -112,7 +112,7 @@ def program_in(path: str | Path, reading: Reading = AS_IT_IS) -> Program:
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
     except (Malformed, *WORN) as error:
-        what = f"has a graph that makes no sense ({' '.join(str(error).split())[:120]})"
+        what = f"has a malformed graph ({' '.join(str(error).split())[:120]})"
         raise DescriptionError(what, where=where, hint=HINT) from None
 
 
@@ -154,7 +154,7 @@ def _hinted(size: Json) -> int:
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise Malformed("a size is no whole number, or too large a one")
+        raise Malformed("a size is not a whole number, or too large")
     return value
 
 
@@ -205,7 +205,7 @@ class ProgramModule(nn.Module):
         if target in NUMBERS:
             values = [value for _, value in given]
             if not all(isinstance(value, int | float) for value in values):
-                raise Malformed("is for numbers")  # of text or lists, arithmetic could make any length
+                raise Malformed("takes numbers only")  # of text or lists, arithmetic could make any length
             return number(NUMBERS[target](*values))
         op = operation(target)
         if op is None:
@@ -224,10 +224,10 @@ def operation(target: str) -> OpOverload | None:
     if match and match[1] in CHECKS:
         return None
     if not isinstance(op, OpOverload):
-        raise Malformed("is no operation of PyTorch's own")
+        raise Malformed("is not an operation of PyTorch's own")
     reads = any(str(arg.type) in ("Tensor", "List[Tensor]", "List[Optional[Tensor]]") for arg in op._schema.arguments)
     if not reads and match and match[1] not in FACTORIES:
-        raise Malformed("is no operation on tensors")
+        raise Malformed("is not an operation on tensors")
     return op
 
 
@@ -290,7 +290,7 @@ def number(value: object) -> int | float:
     if value == OPEN:
         return MOST_NUMBER
     if isinstance(value, int) and abs(value) > MOST_NUMBER:
-        raise Malformed("counts too far")
+        raise Malformed("has a number that is too large")
     return value
 
 

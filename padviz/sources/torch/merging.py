@@ -103,11 +103,11 @@ def along(call: Call, input: Tensor, dim: object = None, *args: object, **option
     """Handle softmax and the like over one dimension."""
     value = call.of(input)
     if value is None or not isinstance(dim, int):
-        raise Stuck("runs along what is not known")
+        raise Stuck("runs along an unknown dimension")
     if call.op != "glu":
         return products.softmax_along(call, value, [dim % input.ndim], f"{call.op} over positions")
     if positions(value.known[dim]):
-        raise Stuck("joins one half of the rows or columns with the other")
+        raise Stuck("multiplies one half of the rows or columns by the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(value).at] * 2)
     return call.with_channels(replace(value, layer=halves))  # a product of two slices
 
@@ -121,7 +121,7 @@ def ordered(call: Call, input: Tensor, *args: object, **options: object) -> Resu
     given = args[1:] if call.op in ("topk", "kthvalue") else args
     dim = options.get("dim", given[0] if given and not isinstance(given[0], bool) else -1)
     if not isinstance(dim, int):
-        raise Stuck("runs along what is not known")
+        raise Stuck("runs along an unknown dimension")
     value, dim = call.map(input), dim % input.ndim
     if has_positions(value.known[dim]):
         return call.broken(BY_VALUES, head=BY_VALUES)
@@ -170,7 +170,7 @@ def attention(
 
     def cut(scores: Map) -> Map:
         if causal or padding is not None or (heads and mask is not None):
-            raise Stuck("hides positions from each other")
+            raise Stuck("masks positions from each other")
         if not isinstance(mask, Tensor) or call.of(mask) or (numbers := call.numbers(mask)) is None:
             return scores
         hides = ~numbers if numbers.dtype == torch.bool else numbers <= MASKED

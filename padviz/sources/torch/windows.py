@@ -208,9 +208,9 @@ def fold(
     value = call.map(input)
     *batch, channels, line = value.known
     if has_places([channels]):
-        raise Stuck("puts windows back whose places have not met")
+        raise Stuck("folds windows whose places were not mixed")
     if len(line) != len(call.trace.axes) or not all(axis_of((part,)) for part in line):
-        raise Stuck("puts back what is no line of windows")
+        raise Stuck("folds a tensor that is not a line of windows")
     value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *((part,) for part in line))), -2)
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
@@ -218,7 +218,7 @@ def fold(
         n = call.trace.sizes[value.at][call.trace.axes[role]]
         more = wanted + 2 * pads - (n - 1) * step - apart * (kernel - 1) - 1
         if not 0 <= more < step:
-            raise Stuck("puts windows back into an image of another size")
+            raise Stuck("folds windows into an image of another size")
         ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
     folded = call.arranger.lay(call.name(), "convtranspose", value, ops)
     return replace(folded, dims=(*batch, plain(call.made.shape[-3]), *folded.known[-2:]))
@@ -233,7 +233,7 @@ def repeat_interleave(
     if is_channels(value.known[dim]):
         return call.with_channels(value)
     if not (role := axis_of(value.known[dim])):
-        raise Stuck("repeats what is not rows or columns")
+        raise Stuck("repeats dimensions that are not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}
     return call.arranger.lay(call.name(), "resize", value, ops) if repeats > 1 else value
 
@@ -245,7 +245,7 @@ def max_unpool2d(
     """Undo a max pool: each maximum may go to any place of its window, and rows that no window had are zeros."""
     steps = each(stride or kernel_size, 2)
     if each(kernel_size, 2) != steps or any(each(padding, 2)):
-        raise Stuck("puts maxima back into windows that overlap or pad")
+        raise Stuck("unpools windows that overlap or pad")
     value, roles = call.image(input)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.arranger.lay(call.name(), "resize", value, scales)

@@ -72,7 +72,7 @@ class Value:
     @property
     def at(self) -> int:
         """Its layer, which it must have."""
-        raise Stuck("reads what is no map")
+        raise Stuck("needs a feature map")
 
     @property
     def sources(self) -> frozenset[int]:
@@ -257,7 +257,7 @@ class Arranger:
         if any(map(has_positions, dims)):
             raise Stuck("reads parts of an image as a batch")
         if has_looked(x.known):
-            raise Stuck("reads as an image what attention looks at")
+            raise Stuck("reads attention scores as an image")
         roles = [axis_of(dim) for dim in own]
         absent = [role for role in self.trace.axes if role not in roles]
         stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, own, strict=True) if not role)
@@ -322,6 +322,6 @@ class Arranger:
             raise Stuck("reads mixed height, width and channels")
         lost, kept = positions(*mixed), positions(*(dim for dim in x.known if has_positions(dim) and dim not in mixed))
         if {*map(kind_of, lost)} & {*map(kind_of, kept)}:
-            raise Stuck("takes a part of the rows or columns as channels")
+            raise Stuck("reads a part of the rows or columns as channels")
         dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
         return Map(dims, self.pool_over(name, x.at, whole_axes(lost)))

@@ -180,7 +180,7 @@ class Call:
         dims = broadcast_all(maps, others) if maps or others else None
         if dims is None:
             shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
-            raise Stuck(f"joins {shapes}, whose rows and columns do not line up")
+            raise Stuck(f"joins {shapes}, whose rows and columns do not match")
         return dims
 
     def tensor(self, i: int) -> Value:
@@ -260,7 +260,7 @@ def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bia
     computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
     made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
     if not all(call.trace.pooled[at] for at, *_ in made):
-        raise Stuck("has a kernel that is made of a map")
+        raise Stuck("has a kernel computed from a feature map")
     result = lay()
     for at, name, kind in made:
         if isinstance(result, Map):

@@ -76,7 +76,7 @@ def apply_where(x: Map, condition: Array | None, first: Array | None, second: Ar
 
 
 def hide(scores: Map, hides: Mask) -> Map:
-    """Cut the windows of scores in two where a mask hides positions from each other."""
+    """Cut the windows of scores in two where a mask masks positions from each other."""
     return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides))
 
 

@@ -208,7 +208,7 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
 def cumulate(x: Value, axis: int) -> Value:
     """Sum channels up, each position alone."""
     if has_positions(x.known[axis]):
-        raise Stuck("sums up rows or columns, so that each position sees those before it alone")
+        raise Stuck("sums up rows or columns, so that each position sees only those before it")
     return x.activated(x.known)
 
 
@@ -293,14 +293,14 @@ def attention(
 def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers: int = 1) -> tuple[Map, Map]:
     """Run recurrent layers both ways along a dimension of three: each step, and the last state, see every step."""
     if not isinstance(x, Map) or len(x.known) != 3:
-        raise Stuck("runs along what is no sequence")
+        raise Stuck("runs along a tensor that is not a sequence")
     if len(call.maps) > 1:
-        raise Stuck("begins with states that are made of a map")
+        raise Stuck("starts from states computed from a feature map")
     x = call.arranger.without_mixed(call.name("line"), x)
     seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call.part))
     if has_positions(seen.known[steps]):
         if ways < 2:
-            raise Stuck("sees what comes before each position alone")
+            raise Stuck("sees only what comes before each position")
         lines = call.arranger.unsplit(seen)
         for _ in range(layers):
             seen = cast("Map", softmax_along(call, seen, [steps], f"{call.op} over positions"))
@@ -341,7 +341,7 @@ def mix(
     if all(n == m for n, m in pairs):
         return Map(x.dims, at)
     if any(n % m for n, m in pairs):
-        raise Stuck("looks at windows of other sizes")
+        raise Stuck("attends to windows of other sizes")
     rows = [Window(1, n // m, padding=(0, 1 - n // m)) for n, m in pairs]  # all of a block are the same
     return Map(x.dims, trace.add(f"{name}.queries", "crop", (at,), rows))
 

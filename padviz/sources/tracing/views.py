@@ -113,7 +113,7 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     changed = [(dim, n) for dim, n in zip(before, shape, strict=True) if size_of(dim) != n]
     grown = {axis_of(dim): n for dim, n in changed if alone(dim)}
     if "" in grown or any(size_of(dim) > 1 and not is_channels(dim) for dim, _ in changed):
-        raise Stuck("repeats what has more than one row")
+        raise Stuck("repeats more than one row")
     resizes = bool(grown) and isinstance(x, Map)
     kept = [size_of(dim) == n or (resizes and alone(dim)) for dim, n in zip(before, shape, strict=True)]
     x = replace(x, dims=tuple(dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True)))
@@ -155,14 +155,14 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
     """Slice the positions beside tokens, or tokens alone, which are no map."""
     (tokens,) = x.known[axis]
     if not isinstance(tokens, Tokens):
-        raise Stuck("takes some runs of positions only")
+        raise Stuck("slices runs of positions")
     count = size_of(tokens.of)
     first = 0 if tokens.behind else tokens.size - count
     if run == range(first, first + count):
         call.arranger.tokens_removed = True
         return replace(x, dims=with_dim(x.known, axis, tokens.of))
     if run.start < first + count and run.stop > first:
-        raise Stuck("takes some positions beside tokens only")
+        raise Stuck("slices positions that have tokens beside them")
     return call.pool(x)
 
 
@@ -288,7 +288,7 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
     roles = {axis_of(x.known[axis]) for x in maps}
     if "" not in roles:
         if len(roles) > 1:
-            raise Stuck("puts rows beside columns, as coordinate attention does")
+            raise Stuck("concatenates rows with columns, as coordinate attention does")
         _line_up(call, values, axis)
         return _concat_rows(call, values, axis, *roles)
     if len(maps) > 1 or not call.arranger.follow_tokens:
@@ -315,7 +315,7 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
         layer = call.arranger.crop(call.name("slice"), base, runs) if runs else base
         bases[base, *sorted(runs.items(), key=str)] = replace(x, layer=layer)
     if len(bases) > 1:
-        raise Stuck("puts maps beside each other")
+        raise Stuck("concatenates different maps along rows or columns")
     (x,) = bases.values()
     return _pad_to(call, x, role, rows)
 
@@ -355,7 +355,7 @@ def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
     """Roll rows and columns by so many, those at the end to the front; rolled channels are channels all the same."""
     shifts = {axis: n for axis, n in shifts.items() if has_positions(x.known[axis])}
     if has_parts(x.known) or not all(axis_of(x.known[axis]) for axis in shifts):
-        raise Stuck("rolls what is not rows and columns")
+        raise Stuck("rolls dimensions that are not rows or columns")
     layer = call.arranger.roll(call.name(), x.at, {axis_of(x.known[axis]): n for axis, n in shifts.items()})
     return replace(x, layer=layer)
 

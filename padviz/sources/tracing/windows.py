@@ -195,9 +195,9 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
     if len(ops) == 1 < len(call.trace.axes) and is_flattened(x.known[-1:]):
         line, run = x.known[-1], ops[0].kernel
         if ops[0] != Window(run, run) or is_mixed(line) or has_parts(x.known):
-            raise Stuck("pools flattened positions, not by runs of all of them")
+            raise Stuck("pools flattened positions other than by whole runs")
         if size_of(line) % run:
-            raise Stuck("pools runs of positions, and leaves some out")
+            raise Stuck("pools runs of positions that leave some out")
         return replace(x, dims=with_dim(x.known, len(x.known) - 1, (Runs(size_of(line) // run, line),)))
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
@@ -251,5 +251,5 @@ def _role(call: Call, x: Value, at: int) -> str:
     if not positions(dim) and not alone(dim):
         return roles[at - 2] if size_of(dim) == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
     if not (role := axis_of(dim)):
-        raise Stuck("pads what is not rows and columns")
+        raise Stuck("pads dimensions that are not rows or columns")
     return role
