@@ -145,4 +145,5 @@ def count_below(
     """
     items = sorted(wide, key=rank)
     before = [0, *accumulate(wide[item] for item in items)]
-    return sum(n * before[bisect_left(items, True, key=partial(reaches, item))] for item, n in tall.items())
+    counts = [n * before[bisect_left(items, True, key=partial(reaches, item))] for item, n in tall.items()]
+    return sum(counts)
