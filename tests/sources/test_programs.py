@@ -67,10 +67,10 @@ def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
 TEXT, NINE = {"as_string": "no"}, {"as_int": 9}
 HOSTILE: dict[str, tuple[Any, str]] = {  # what the first node calls, and with what; or what is done to the graph
     "hub": (("torch.hub.load", TEXT), r"torch\.hub\.load: is not an operation of PyTorch's own"),
-    "os": (("os.system", TEXT), r"os\.system: is no operation"),
+    "os": (("os.system", TEXT), r"os\.system: is not an operation"),
     "file": (("torch.ops.aten.from_file.default", TEXT), "is not an operation on tensors"),
     "dunder": (("torch.ops.aten.__class__.mro",), "is not an operation of PyTorch's own"),
-    "own": (("torch.ops.mine.mystery.default",), r"torch\.ops\.mine\.mystery\.default: is no operation"),
+    "own": (("torch.ops.mine.mystery.default",), r"torch\.ops\.mine\.mystery\.default: is not an operation"),
     "text": (("_operator.mod", {"as_string": "%9d"}, NINE), "takes numbers only"),
     "repeated": (("_operator.mul", TEXT, NINE), "takes numbers only"),
     "list": (("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "takes numbers only"),

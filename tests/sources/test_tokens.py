@@ -181,16 +181,16 @@ def runs(x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
-    "pools flattened positions, not by runs": lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1),
-    "pools runs of positions, and leaves": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(1, 1, 6)[..., :768],
-    "puts windows back whose": lambda x: functional.fold(
+    "pools flattened positions other than": lambda x: functional.avg_pool1d(x.flatten(2), 3, 1, 1),
+    "pools runs of positions that leave": lambda x: functional.avg_pool1d(x.flatten(2), 5).repeat(1, 1, 6)[..., :768],
+    "folds windows whose": lambda x: functional.fold(
         functional.unfold(x, 3, padding=1), (24, 32), 3, padding=1
     ).flatten(2),
     "mixes runs of positions": lambda x: runs(x).softmax(2).repeat(1, 1, 2),
     "attends from runs": lambda x: (runs(x).mT @ x.flatten(2)).softmax(2) @ x.flatten(2).mT,
     "conv1d reads mixed": lambda x: functional.conv1d(runs(x), torch.ones(16, 8, 3).to(x), padding=1),
-    "hides positions": lambda x: in_order(x.flatten(2).mT),
-    "hides positions from": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
+    "masks positions": lambda x: in_order(x.flatten(2).mT),
+    "masks positions from": lambda x: by_heads(x, attn_mask=torch.eye(768, dtype=torch.bool)),
     "adaptive_avg_pool1d reads": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 768),
 }
 
