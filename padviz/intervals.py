@@ -54,6 +54,9 @@ def share(hits: ArrayLike, counts: ArrayLike, least: int = FEW) -> Measured:
 
     >>> share(np.full(20, 1), np.full(20, 1)).figure.low.__round__(3)
     0.839
+    >>> half = share(np.tile([0, 1], 20), np.full(40, 1)).figure
+    >>> round(half.low, 3), round(half.high, 3)
+    (0.346, 0.654)
     """
     hits, counts = np.asarray(hits, np.float64), np.asarray(counts, np.float64)
     n, images = float(counts.sum()), int((counts > 0).sum())
