@@ -198,7 +198,7 @@ def _best(audit: Audit) -> str:
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> Report:
     """Report the audits of networks; `tried` is what their remedies do to a trained one."""
-    facts: dict[str, Any] = {"results": audits}
+    facts: dict[str, object] = {"results": audits}
     if tried:
         from padviz.analyses.trial import trial_facts
 
@@ -353,10 +353,10 @@ def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
     return remarks
 
 
-def _figures(audit: Audit) -> list[tuple[str, Any]]:
+def _figures(audit: Audit) -> list[tuple[str, object]]:
     """List the figures that the verdict stands on."""
     share = audit.outcome.share
-    facts: list[tuple[str, Any]] = []
+    facts: list[tuple[str, object]] = []
     if share:
         corners = [
             _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None

@@ -106,7 +106,7 @@ def _declared(padding: str | None) -> str | None:
     return None if padding == "declared" else canonical(padding)
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     """Write a network, a size, a scheme or a layer as a heading."""
     if isinstance(value, tuple | int):
         return pixels(value if isinstance(value, tuple) else (value, value))

@@ -146,7 +146,7 @@ def report_of(maps: Sequence[CountMap]) -> Report:
     )
 
 
-def _row(counts: CountMap) -> dict[str, Any]:
+def _row(counts: CountMap) -> dict[str, object]:
     (height, width), full = counts.shape, counts.full or 1
     shares = counts.total / full / (height * width), counts.at(height // 2, width // 2) / full, counts.at(0, 0) / full
     axes = counts.network.axes

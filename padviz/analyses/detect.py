@@ -169,7 +169,7 @@ def report_of(scores: Detectability) -> Report:
     )
 
 
-def _facts(score_map: PositionMap) -> dict[str, Any]:
+def _facts(score_map: PositionMap) -> dict[str, object]:
     """Pick the figures of one map for JSON."""
     return {key: plain(getattr(score_map, name)) for key, name in KEYS.items()}
 
@@ -179,7 +179,7 @@ def _finite(score_map: PositionMap) -> list[list[float | None]]:
     return [[value if isfinite(value) else None for value in row] for row in score_map.values.tolist()]
 
 
-def _stimulus_facts(scores: Detectability) -> list[tuple[str, Any]]:
+def _stimulus_facts(scores: Detectability) -> list[tuple[str, object]]:
     """Say what was shown to what."""
     contrast = "" if scores.maps[0].threshold else f", at a contrast of {scores.contrast:.3g}"
     stimulus = f"{scores.stimulus}{contrast}, at {len(scores.tops)} x {len(scores.lefts)} positions"

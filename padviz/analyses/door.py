@@ -54,15 +54,15 @@ class Door:
     model: Literal["one", "several", "optional", "none", "trained", "weights"] = "one"
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
-    presets: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, object] = field(default_factory=dict)
     counting: str = ""
     instead: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     check: Sequence[str] = ()
-    refuse: Callable[[Mapping[str, Any]], None] | None = None
+    refuse: Callable[[Mapping[str, object]], None] | None = None
     together: Callable[..., Report] | None = None
     failed: Callable[..., Any] | None = None
 
-    def chosen(self, asked: Mapping[str, Any], model: str | None) -> Callable[..., Any]:
+    def chosen(self, asked: Mapping[str, object], model: str | None) -> Callable[..., Any]:
         """Choose the function that the options ask for."""
         flags = [flag for flag in self.instead if flag in asked or (not flag and model is None)]
         return self.instead[flags[0]] if flags else self.function

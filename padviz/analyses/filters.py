@@ -168,7 +168,7 @@ def _uneven(row: MeanFilter) -> bool:
     return any(axis.consumed is not None and axis.consumed[0] != axis.consumed[1] for axis in row.axes)
 
 
-def _axes(row: MeanFilter) -> Iterator[dict[str, Any]]:
+def _axes(row: MeanFilter) -> Iterator[dict[str, object]]:
     """Yield a row of CSV for each axis that has a skew."""
     kernel = {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
     for name, axis in (("height", row.height), ("width", row.width)):

@@ -71,7 +71,7 @@ def kernel(
 
 
 Pixel = tuple[int, int]
-Grid = Sequence[Sequence[Any]]
+Grid = Sequence[Sequence[object]]
 
 
 def report_of(illustrations: Sequence[Illustration], pixel: Pixel | None) -> Report:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.analyses.asked import asked
 from padviz.analyses.description import Description
 from padviz.network.network import Network
 from padviz.sources import load as loaded
-from padviz.sources.tracing.reading import as_reading
+from padviz.sources.tracing.reading import Shape, as_reading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +35,7 @@ def load(
     source: str | Path | Network | nn.Module,
     size: int | Sequence[int] | None = None,
     neutral: str | Iterable[str] = (),
-    shape: Mapping[str, Any] | None = None,
+    shape: Mapping[str, Shape] | None = None,
     input_: str | None = None,
 ) -> Network:
     """Load a network: a name of the zoo, a TOML, ONNX, .keras or .pt2 file, a module, or a network as it is.

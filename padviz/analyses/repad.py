@@ -161,7 +161,7 @@ def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
     """Report a file that was padded otherwise, or made even; with `check`, a layer that could not be changed fails."""
     before, after = _maps(repadded)
     uneven = [layer.layer for layer in ledger(repadded.network, repadded.plan.size).uneven]
-    facts: dict[str, Any] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
+    facts: dict[str, object] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
     facts |= {"changed": [*map(_row, repadded.plan.changes)], "left": repadded.left, "uneven": uneven}
     facts |= {"before": before.summary(), "after": after.summary()}
     lines = Facts(_facts(repadded, padding, uneven))
@@ -191,7 +191,7 @@ def _maps(repadded: Repadded) -> list[CountMap]:
     return counted if len(counted) == 2 else [*counted, *repadded.maps]  # one map was counted to be verified
 
 
-def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, object]]:
     yield "network", f"{repadded.source.title}, {in_words(repadded.plan.size)} pixels"
     if padding:
         yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
@@ -236,7 +236,7 @@ def _pixels(offset: Any) -> str:
 FIGURES = columns("figure before after")
 
 
-def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, Any]]:
+def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, object]]:
     """Yield the figures of two maps side by side, as `padviz usage` has them."""
     maps = before.summary(), after.summary()
     one, other = (summary.share for summary in maps)
@@ -249,7 +249,7 @@ def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, Any]]:
         yield _beside(f"paths, {name}", *(getattr(summary, name) for summary in maps))
 
 
-def _beside(name: str, before: Any, after: Any) -> dict[str, Any]:
+def _beside(name: str, before: Any, after: Any) -> dict[str, object]:
     return {"figure": name, "before": before, "after": after}
 
 
@@ -265,7 +265,7 @@ SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], 
 )
 
 
-def _row(change: LayerChange) -> dict[str, Any]:
+def _row(change: LayerChange) -> dict[str, object]:
     """Lay out a layer that was changed for JSON."""
     was, now = (
         [{key: getattr(op, key, None) for key in ("mode", "padding", "stride")} for op in layer.ops]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.analyses.asked import names
 from padviz.analyses.door import Door
@@ -130,14 +130,14 @@ def report_of(responses: BorderResponses) -> Report:
     return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet))
 
 
-def _row(row: BorderResponse) -> dict[str, Any]:
+def _row(row: BorderResponse) -> dict[str, object]:
     scale = None if row.note else row.scale
     return {**picked(row, "layer padding channels shape energy t aware"), "scale": scale, "note": row.note or None}
 
 
 def _table(responses: BorderResponses) -> Table:
     """Tabulate E by layer and padding, and its mean over layers; what is wrong with a layer stands in place of E."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, object]] = {}
     for row in responses.rows:
         about = {"layer": row.layer, "map": in_words((row.channels, *row.shape)), "aware": row.aware}
         energy = row.note or ("-" if row.energy.mean is None else row.energy.mean)

@@ -70,7 +70,7 @@ class Result(Generic[Row]):
     def __reduce__(self) -> Any:
         return _result, (type(self), _fields_of(self), self._shown)
 
-    def to_rows(self) -> list[dict[str, Any]]:
+    def to_rows(self) -> list[dict[str, object]]:
         """List the rows as dicts of plain values; the keys are those of the command's CSV."""
         from padviz.reports.documents import plain
         from padviz.reports.rendering import sheet_of
@@ -209,11 +209,11 @@ class Result(Generic[Row]):
         return self._shown.rows[at]
 
 
-def _fields_of(found: object) -> dict[str, Any]:
+def _fields_of(found: object) -> dict[str, object]:
     return {each.name: getattr(found, each.name) for each in fields(found)} if is_dataclass(found) else {}
 
 
-def _result(cls: type[Made], figures: dict[str, Any], shown: Shown[Any]) -> Made:
+def _result(cls: type[Made], figures: dict[str, object], shown: Shown[Any]) -> Made:
     made = cls(**figures)
     object.__setattr__(made, "_shown", shown)  # what was found is frozen
     return made

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
@@ -132,7 +132,7 @@ def _draw(scored: Rings | Bands) -> Figure:
     return draw_rings(scored, *headlines(scored))
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
+def _refuse(asked: Mapping[str, object]) -> None:
     if "size" in asked and asked["pairs"] == [(None, None)]:
         raise OptionError("is that of a network", option="size", hint="name MODEL, or leave it out")
 

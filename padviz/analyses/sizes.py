@@ -110,7 +110,7 @@ def report_of(network: Network, sizes: BalancedSizes) -> Report:
     )
 
 
-def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> list[tuple[str, Any]]:
+def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> list[tuple[str, object]]:
     lo, hi = sizes.range
     axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
     return [

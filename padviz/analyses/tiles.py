@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are its tiles
     """A plan, printed, drawn and saved as the command does, and translated for other libraries."""
 
-    def for_(self, library: str) -> dict[str, Any]:
+    def for_(self, library: str) -> dict[str, object]:
         """Make the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
 
         For monai and toolbelt the arguments fit images of the plan's size alone, for torchio those that are as long
@@ -269,7 +269,7 @@ def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Pla
     table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
     sheet = Table(columns(" ".join(rows[0])), rows)
     barrier = barrier_of(network, chain.from_iterable(contexts))
-    facts: dict[str, Any] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
+    facts: dict[str, object] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
     facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
     facts["verified"] = verified and verified_facts(verified)
     shown = [comparison(verified)] if verified else []
@@ -301,9 +301,9 @@ def _listing(network: Network, more: Planned) -> str:
     return f"Tile sizes for {image}: --tile plans one"
 
 
-def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
     """List what JSON has of the contexts, of each layer on each axis."""
-    heads: dict[str, dict[str, Any]] = {row["layer"]: {"layer": row["layer"]} for row in rows}
+    heads: dict[str, dict[str, object]] = {row["layer"]: {"layer": row["layer"]} for row in rows}
     for row in rows:
         heads[row["layer"]][row["axis"]] = {key: row[key] for key in row if key not in ("layer", "axis")}
     return [*heads.values()]
@@ -404,14 +404,14 @@ def comparison(verified: Verified) -> str:
     return f"{holds}: {where}, the smallest image with three tiles a side, {differ}{less}."
 
 
-def verified_facts(verified: Verified) -> dict[str, Any]:
+def verified_facts(verified: Verified) -> dict[str, object]:
     """List what JSON has of a comparison."""
     pixels = {"image": [*verified.image], "tile": [*verified.tile], "tiles": verified.tiles}
     figures = {"difference": verified.difference, "tolerance": verified.tolerance, "one_less": verified.one_less}
     return {**pixels, "precision": verified.precision, **figures, "holds": verified.holds}
 
 
-def plan_facts(plan: Plan) -> dict[str, Any]:
+def plan_facts(plan: Plan) -> dict[str, object]:
     """List what JSON has of a plan."""
     starts = {axis: [*line.starts] for axis, line in zip(plan.network.axes, plan.lines, strict=True)}
     keeps = {
@@ -424,7 +424,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {**facts, "starts": starts, "keeps": keeps}
 
 
-def recipe_facts(recipe: Handover) -> dict[str, Any]:
+def recipe_facts(recipe: Handover) -> dict[str, object]:
     """List what JSON has of a recipe for a library."""
     facts = {"library": recipe.library, "exact": recipe.exact, "words": recipe.words}
     return {**facts, "arguments": recipe.arguments, "call": recipe.call}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.analyses.door import Door
 from padviz.analyses.repadded import repadded
@@ -145,18 +145,18 @@ def _figure(name: str) -> Column:
     return Column(name, HEADINGS[name], lambda value: cell(name, value), lambda row: row.figures.get(name))
 
 
-def trial_facts(tried: Trial) -> dict[str, Any]:
+def trial_facts(tried: Trial) -> dict[str, object]:
     """Pick the figures of a trial for JSON."""
     rows = [_row(row) for row in tried.rows]
     return {**picked(tried, "network size images count pictures output"), "rows": rows, **picked(tried, "notes")}
 
 
-def _row(row: TrialRow) -> dict[str, Any]:
+def _row(row: TrialRow) -> dict[str, object]:
     about = {"change": row.kind, **picked(row, "size how padding")}
     return {**about, **row.figures, **picked(row, "against_shift needs note")}
 
 
-def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, Any]:
+def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
     """Lay a change out for CSV: a column for each figure and each end of its interval."""
     figures = {name: row.figures.get(name) for name in names}
     figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}

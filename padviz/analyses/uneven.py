@@ -191,7 +191,7 @@ def fails(layer: LayerPadding, check: str | None) -> bool:
     return check is not None and (uneven or (layer.has_remainder and check == "remainders"))
 
 
-def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, Any]:
+def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, object]:
     """Add the grid offset of each layer to a ledger, what of it and of the rim the layer adds, and balanced sizes."""
     facts = ledger_facts(ledger)
     for layer in facts["layers"]:
@@ -205,13 +205,13 @@ def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, Any]:
     return facts
 
 
-def _table(rows: Sequence[dict[str, Any]], networks: Sequence[Network]) -> Table:
+def _table(rows: Sequence[dict[str, object]], networks: Sequence[Network]) -> Table:
     """Lay rows out under the axes that any of the networks has, and what is known on each."""
     axes = dict.fromkeys(axis for network in networks for axis in network.axes)
     return Table(columns(f"network {' '.join(axes)} {SHEET}"), [dict.fromkeys(axes) | row for row in rows])
 
 
-def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds) -> Iterator[dict[str, Any]]:
+def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds) -> Iterator[dict[str, object]]:
     """Yield a row for each window and axis."""
     head = {"network": ledger.network, **dict(zip(network.axes, ledger.size, strict=True))}
     for layer in listed:

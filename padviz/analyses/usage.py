@@ -109,7 +109,7 @@ def _figure(path: str, key: str = "") -> Column:
     return Column(key or "_".join(names), of=lambda row: reduce(_attribute, names, row))
 
 
-def _attribute(value: Any, name: str) -> Any:
+def _attribute(value: object, name: str) -> Any:
     return None if value is None else getattr(value, name)
 
 
@@ -143,7 +143,7 @@ def report_of(counts: CountMap) -> Report:
     return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]))
 
 
-def _facts(counts: CountMap) -> Iterator[tuple[str, Any]]:
+def _facts(counts: CountMap) -> Iterator[tuple[str, object]]:
     summary = counts.summary()
     yield "network", f"{summary.network}, {in_words(summary.size)} pixels"
     yield "padding", padding_in_words(summary.padding)
@@ -203,7 +203,7 @@ def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
     )
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
+def _refuse(asked: Mapping[str, object]) -> None:
     if asked.get("scale") == "each":
         raise OptionError("each is of several maps", option="scale", hint="use counts or share, or leave it out")
 

@@ -22,7 +22,7 @@ MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Turn a value into what JSON holds: dataclasses, named tuples and structs into objects, fractions into floats.
 
     >>> from fractions import Fraction
@@ -45,7 +45,7 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, Fraction) else msgspec.to_builtins(value)
 
 
-def picked(value: Any, names: str) -> dict[str, Any]:
+def picked(value: object, names: str) -> dict[str, object]:
     """Pick some attributes of a value, as JSON holds them.
 
     >>> picked(1j, "real imag")
@@ -54,13 +54,13 @@ def picked(value: Any, names: str) -> dict[str, Any]:
     return {name: plain(getattr(value, name)) for name in names.split()}
 
 
-def flat(value: Any) -> dict[str, Any]:
+def flat(value: object) -> dict[str, object]:
     """Lay a value out as cells of CSV: the key of an object stands before those in it, sizes have an "x", pads a side.
 
     >>> flat({"energy": {"top": 1}, "size": [3, 4], "rim": [14, 34], "consumed": [1, 0]})
     {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
     """
-    cells: dict[str, Any] = {}
+    cells: dict[str, object] = {}
     for key, item in plain(value).items():
         if key in PAIRS:
             cells |= {f"{key}_before": item and item[0], f"{key}_after": item and item[1]}
@@ -71,7 +71,7 @@ def flat(value: Any) -> dict[str, Any]:
     return cells
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Write JSON in ASCII, indented; integers are exact however long they are.
 
     >>> to_json({"max": 9**25})
@@ -80,7 +80,7 @@ def to_json(value: Any) -> str:
     return json.dumps(plain(value), indent=2).replace("\x7f", "\\u007f")
 
 
-def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write CSV with a header line, for programs and for spreadsheets, where a name must not become a formula.
 
     >>> print(to_csv(["layer", "skew"], [["=cmd()", -0.5], [None, "-0.5"]]))
@@ -95,7 +95,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue().rstrip("\n")
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> Any:
     """Write a cell of CSV: numbers as they are, and an apostrophe before what a spreadsheet would work out."""
     if not isinstance(value, str):
         return "" if value is None else int(value) if isinstance(value, bool) else value
@@ -103,7 +103,7 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
-def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write a Markdown table.
 
     >>> print(to_markdown(["layer", "rows"], [["a|b*", 3]]))
@@ -118,6 +118,6 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     )
 
 
-def marked(value: Any) -> str:
+def marked(value: object) -> str:
     """Write a value as a person reads it, with what Markdown would take for markup escaped."""
     return MARKED.sub(r"\\\g<0>", readable(value))

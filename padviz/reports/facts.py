@@ -22,7 +22,7 @@ def ledger_facts(ledger: Ledger) -> dict[str, Any]:
     return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 
-def tap_facts(row: TapExposure) -> dict[str, Any]:
+def tap_facts(row: TapExposure) -> dict[str, object]:
     """Pick the taps of one layer for JSON.
 
     >>> import padviz

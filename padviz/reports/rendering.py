@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import repeat
-from typing import Any
 
 from padviz.errors import printable
 from padviz.reports import documents, tables
@@ -162,18 +161,18 @@ def in_html(block: Block, most: int = 0) -> str:
 
 
 def _table_of(
-    headings: Sequence[str], rows: Sequence[Sequence[Any]], marks: Iterable[bool] = repeat(False), long: int = LONG
+    headings: Sequence[str], rows: Sequence[Sequence[object]], marks: Iterable[bool] = repeat(False), long: int = LONG
 ) -> str:
     lines = [_line("th", headings, long)] * bool(headings)
     lines += [_line("td", row, long, MARK * marked) for row, marked in zip(rows, marks, strict=False)]
     return "<table>\n" + "\n".join(lines) + "\n</table>\n"
 
 
-def _line(tag: str, cells: Sequence[Any], long: int, look: str = "") -> str:
+def _line(tag: str, cells: Sequence[object], long: int, look: str = "") -> str:
     return f"<tr{look}>" + "".join(_cell(tag, cell, long) for cell in cells) + "</tr>"
 
 
-def _cell(tag: str, value: Any, long: int) -> str:
+def _cell(tag: str, value: object, long: int) -> str:
     """Write a cell: in a notebook figures stand right and words left, and long ones fold."""
     text = _html(value)
     if not long or FIGURE.fullmatch(text):
@@ -184,7 +183,7 @@ def _cell(tag: str, value: Any, long: int) -> str:
     return f'<{tag} style="text-align: left"><details><summary>{opening}…</summary>{text}</details></{tag}>'
 
 
-def _html(value: Any) -> str:
+def _html(value: object) -> str:
     return escape(tables.readable(value))
 
 

@@ -81,17 +81,17 @@ class Table(Block):
         """What stands above the columns for people."""
         return [column.heading or column.key for column in self.columns]
 
-    def cells(self, paper: bool = False) -> list[list[Any]]:
+    def cells(self, paper: bool = False) -> list[list[object]]:
         """Show each row as people read it on a screen, or on paper."""
         return [[column.cell(row, paper) for column in self.columns] for row in self.rows]
 
     @property
-    def values(self) -> list[list[Any]]:
+    def values(self) -> list[list[object]]:
         """The exact figures of each row."""
         return [[column.value(row) for column in self.columns] for row in self.rows]
 
     @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, object]]:
         """The exact figures of each row by their keys, for JSON."""
         return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
 
@@ -100,7 +100,7 @@ class Heading(str, Block):
     """What a part of a report is about: the network and its size."""
 
 
-class Facts(tuple[tuple[str, Any], ...], Block):
+class Facts(tuple[tuple[str, object], ...], Block):
     """Names and values, one a line."""
 
 
@@ -137,7 +137,7 @@ class Report:
     """
 
     name: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     screen: Sequence[Sequence[Block]]
     sheet: Table | None = None
     paper: Sequence[Sequence[Block]] = ()

@@ -51,7 +51,7 @@ def _last(shape: Any) -> Any:
     return [each[1:] for each in shape] if several else shape and shape[1:]
 
 
-def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, Any]]:
+def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     yield "network", f"{summary.network}, {summary.size[-1]} samples"
     yield "padding", padding_in_words(summary.padding)
     layer, shape = summary.target.layer, summary.target.shape

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from padviz.errors import printable
 
@@ -15,7 +15,7 @@ FOLDED = 24  # characters from which a column may fold
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
-def to_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Lay out a table for the terminal: names and sentences fold to its width, figures never; empty columns go."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -54,7 +54,7 @@ def wrapped(text: str, indent: int = 0) -> str:
     return textwrap.fill(printable(text), terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
-def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
+def to_facts(facts: Sequence[tuple[str, object]]) -> str:
     """Lay names and values out in two columns.
 
     >>> print(to_facts([("max", 9), ("file", "map.png")]))
@@ -65,7 +65,7 @@ def to_facts(facts: Sequence[tuple[str, Any]]) -> str:
     return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
 
 
-def readable(value: Any) -> str:
+def readable(value: object) -> str:
     """Write one cell as a person reads it.
 
     >>> readable(6998130578404), readable(0.118804), readable(9**40)
