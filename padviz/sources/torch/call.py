@@ -175,7 +175,7 @@ class Call(calls.Call):
         return self.op in CONVS[axes] and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
-        """Name its layer by the path of its module, with the function where that alone says too little."""
+        """Return a name for its layer: the path of its module, and the function where that says too little."""
         path, module = self.modules.stack[-1]
         childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
@@ -236,7 +236,7 @@ class Call(calls.Call):
         self._change(lambda value: self.arranger.without_mixed(self.name("line"), value))
 
     def unsplit(self) -> None:
-        """Lay pending splits in all that it reads."""
+        """Add the layers of pending splits in all that it reads."""
         self._change(self.arranger.unsplit)
 
     def _change(self, change: Callable[[Map], Map]) -> None:

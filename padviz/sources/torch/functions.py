@@ -112,7 +112,7 @@ WHOLE = {
 
 
 def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ()) -> Result:
-    """Lay the layers of one call, and return what its results hold."""
+    """Add the layers of one call, and return what its results hold."""
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:

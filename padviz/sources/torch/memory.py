@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 from torch._C import DisableTorchFunction, _functorch, _has_storage, _storage_id  # type: ignore[attr-defined]
@@ -125,7 +123,10 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for tensor in tensors_in(out):
                 self.add(tensor, layers, unread)
             if func._schema.is_mutable:
-                for tensor in _written(func._schema, args, kwargs):
+                given = {argument.name: value for argument, value in zip(func._schema.arguments, args, strict=False)}
+                given.update(kwargs)
+                written = [given.get(argument.name) for argument in func._schema.arguments if argument.is_write]
+                for tensor in tensors_in(written):
                     self.add(tensor, layers, unread)
                     self.written.add(self.of(tensor))
         return out
@@ -142,9 +143,3 @@ def place(tensor: Tensor) -> int:
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return _storage_id(tensor) if _has_storage(tensor) else 0
-
-
-def _written(schema: Any, args: Args, kwargs: Kwargs) -> Iterator[Tensor]:
-    """Yield the tensors that a call writes to in place."""
-    given = {**{argument.name: value for argument, value in zip(schema.arguments, args, strict=False)}, **kwargs}
-    yield from tensors_in([given.get(argument.name) for argument in schema.arguments if argument.is_write])

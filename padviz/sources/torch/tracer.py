@@ -135,7 +135,7 @@ class Tracer(TorchFunctionMode):
     def _follow(
         self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool, unseen: Sequence[tuple[Tensor, Layers]]
     ) -> object:
-        """Lay the layers of a call, and record what it returned or wrote to."""
+        """Add the layers of a call, and record what it returned or wrote to."""
         changed = args[0] if op == "setitem" else out
         changes = tensors_in(changed) if isinstance(changed, Tensor | tuple | list) else []
         apart: list[Tensor] = []

@@ -177,7 +177,7 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
                 raise Stuck("writes some rows or columns only")
             pads[role] = Window(1, padding=(first, n - last))
     if any(op != Window(1) for op in pads.values()):
-        value = call.arranger.lay(call.name("pad"), "pad", value, pads)
+        value = call.arranger.add(call.name("pad"), "pad", value, pads)
     return call.with_channels(value)
 
 

@@ -193,7 +193,7 @@ def unfold(
         return call.unknown()  # Tensor.unfold
     value, roles = call.image(input)
     ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
-    columns = call.arranger.lay(call.name(), "conv", value, ops)
+    columns = call.arranger.add(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
     taps = prod(op.kernel for op in ops.values())
     channels = (*plain(call.made.shape[1] // taps), Block(taps, "taps"))
@@ -220,7 +220,7 @@ def fold(
         if not 0 <= more < step:
             raise Stuck("folds windows into an image of another size")
         ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
-    folded = call.arranger.lay(call.name(), "convtranspose", value, ops)
+    folded = call.arranger.add(call.name(), "convtranspose", value, ops)
     return replace(folded, dims=(*batch, plain(call.made.shape[-3]), *folded.known[-2:]))
 
 
@@ -235,7 +235,7 @@ def repeat_interleave(
     if not (role := axis_of(value.known[dim])):
         raise Stuck("repeats dimensions that are not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}
-    return call.arranger.lay(call.name(), "resize", value, ops) if repeats > 1 else value
+    return call.arranger.add(call.name(), "resize", value, ops) if repeats > 1 else value
 
 
 def max_unpool2d(
@@ -248,9 +248,9 @@ def max_unpool2d(
         raise Stuck("unpools windows that overlap or pad")
     value, roles = call.image(input)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
-    laid = call.arranger.lay(call.name(), "resize", value, scales)
+    laid = call.arranger.add(call.name(), "resize", value, scales)
     rests = [n - size_of(dim) for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
-    return call.arranger.lay(call.name("rest"), "crop", laid, ops)
+    return call.arranger.add(call.name("rest"), "crop", laid, ops)

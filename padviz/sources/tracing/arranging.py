@@ -139,7 +139,7 @@ class Constant(Value):
 
 
 def whole_axes(dim: Sequence[Factor]) -> set[str]:
-    """Name the axes that rows and columns are of, which must be all of these."""
+    """Return the axes that rows and columns are of, which must be all of these."""
     own = within(Axis, dim)
     if has_places([tuple(dim)]) or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
@@ -159,7 +159,7 @@ def in_places(dims: Dims) -> Dims:
 
 @dataclass
 class Arranger:
-    """Lays the layers that slices, rolls and splits of a trace become: each once, however many calls read it.
+    """Adds the layers that slices, rolls and splits of a trace become: each once, however many calls read it.
 
     `laid` has these by what they are made of; `crops` and `rolls` say of each the layer that it is cropped (or
     mirrored) out of and which rows it has, and how far that was rolled. `block_norms` are norms over the places of such
@@ -182,7 +182,7 @@ class Arranger:
         return self.trace.without_norms(x.at), x.part
 
     def unsplit(self, x: V) -> V:
-        """Lay the splits of rows and columns that are pending in a value: as space-to-depth."""
+        """Add the layers of the splits of rows and columns that are pending in a value: space-to-depth."""
         if not isinstance(x, Map):
             return x
         inner = [part for part in inner_parts(*(x.dims or ())) if not part.looked]
@@ -194,7 +194,7 @@ class Arranger:
         return cast("V", replace(cast("Map", x), split_name=""))
 
     def split_alike(self, values: Sequence[Map]) -> list[Map]:
-        """Lay pending splits so that one layer can join the values, unless all maps are split alike."""
+        """Add the layers of pending splits so that one layer can join the values, unless all maps are split alike."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
         splits = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
         return [*values] if len(splits) == 1 else [*map(self.unsplit, values)]
@@ -272,10 +272,10 @@ class Arranger:
         """Whether a layer has several rows, or columns, along any of these axes."""
         return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
 
-    def lay(
+    def add(
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op | None], channels: Channels | None = None
     ) -> Map:  # fmt: skip
-        """Lay one layer with an operation for each role.
+        """Add a layer with an operation for each role.
 
         Of role "" is a single position along an axis that the image lacks, as a depth of one is.
         """
@@ -298,7 +298,7 @@ class Arranger:
         return tuple(tuple(map(of_layer, dim)) for dim in dims)
 
     def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
-        """Lay what sees all rows, all columns, or both at once: a global layer, or an adaptive one on one axis."""
+        """Add a layer that sees all rows, all columns, or both: a global one, or an adaptive one on one axis."""
         if not self.has_several(layer, {*self.trace.axes} - {*roles}):
             return self.trace.add(name, "global", (layer,))
         if not self.has_several(layer, roles):

@@ -88,7 +88,7 @@ class Call:
         yield from ()
 
     def name(self, part: str = "") -> str:
-        """Name its layer, or a further one that is a `part` of it: merge, spread, pad, slice, norm, line."""
+        """Return the name of its layer, or of a further one, its `part`: merge, spread, pad, slice, norm, line."""
         return f"{self.title}.{part}" if part in PARTS else self.title
 
     @property
@@ -132,12 +132,12 @@ class Call:
         return self.broken_by(error)
 
     def broken_by(self, error: Stuck) -> Map:
-        """Make an error of the result; where each position reads what was flattened, a head begins."""
+        """Return an error as the result; where each position reads what was flattened, a head begins."""
         cut = error.flattened and self.pointwise
         return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
 
     def head(self) -> Value:
-        """Make a head of all inputs, never spatial again, which may be a step of attention."""
+        """Return a head of all inputs, never spatial again, which may be a step of attention."""
         flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
         behind = frozenset(self.sources)
         self.attend(behind, len(self.maps) + len(self.heads))
@@ -148,7 +148,7 @@ class Call:
         raise Stuck("joins different maps along their height or width")
 
     def pool(self, x: Value) -> Map:
-        """Lay a global pool, for what sees every position and has none."""
+        """Add a global pool, for what sees every position and has none."""
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
     def spread_vector(self, x: Map) -> Map:
@@ -241,7 +241,7 @@ def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
-    """Lay a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
+    """Add a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
     arranger, trace, name = call.arranger, call.trace, call.name("spread")
     maps = [at for at in layers if not trace.pooled[at]]
     if kind == "concat" and maps:
@@ -255,13 +255,13 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     return trace.merge(call.name("merge"), kind, layers)
 
 
-def with_kernel(call: Call, lay: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
-    """Lay a convolution; a kernel that is computed from the image gates it, and such a bias is added."""
+def with_kernel(call: Call, convolve: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
+    """Add a convolution; a kernel that is computed from the image gates it, and such a bias is added."""
     computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
     made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]
     if not all(call.trace.pooled[at] for at, *_ in made):
         raise Stuck("has a kernel computed from a feature map")
-    result = lay()
+    result = convolve()
     for at, name, kind in made:
         if isinstance(result, Map):
             result = Map(result.known, call.trace.merge(name, kind, [result.at, at]))

@@ -129,7 +129,7 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
 
 
 def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
-    """Lay a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
+    """Add a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
 
     None where it is not: then a constant is elementwise, and paths do not see it.
     """

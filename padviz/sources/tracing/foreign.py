@@ -224,7 +224,7 @@ def _targets(trace: Trace, live: Collection[int]) -> list[int]:
 
 
 def _vectors(trace: Trace, kept: Container[int]) -> dict[str, tuple[str, ...]]:
-    """Name the outputs that are no maps any more, each with the last maps that it is made of."""
+    """List the outputs that are no maps any more, each with the last maps that it is made of."""
     vectors = {}
     for name, sources in trace.vectors.items():
         maps, ahead = set(), [*sources]

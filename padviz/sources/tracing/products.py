@@ -87,7 +87,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
 
 
 def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Position], sees_all: bool) -> Map:
-    """Lay attention: each position that looks sees all of the values that are looked at, which are `lost`."""
+    """Add attention: each position that looks sees all of the values that are looked at, which are `lost`."""
     arranger, name = call.arranger, call.name()
     like = arranger.trace.asking.get(scores.at, scores.at)
     dims = tuple(tuple(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked)) for dim in dims)
@@ -312,7 +312,7 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
 def mix(
     arranger: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
 ) -> Map:
-    """Lay attention: positions, as many as those of `like`, see all that differ from them in what is `lost` alone.
+    """Add attention: positions, as many as those of `like`, see all that differ from them in what is `lost` alone.
 
     Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.

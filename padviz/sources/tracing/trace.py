@@ -88,7 +88,7 @@ class Trace:
         self, name: str, kind: Kind, inputs: Sequence[int], ops: Sequence[Op | None] = (), like: int | None = None,
         channels: Channels | None = None,
     ) -> int:  # fmt: skip
-        """Lay one layer, whose inputs are of one size; a "global" needs no operations.
+        """Add a layer, whose inputs are of one size; a "global" needs no operations.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Trace:
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
     def normalise(self, name: str, value: int, why: str) -> int:
-        """Lay a norm over positions: each depends on all, though paths pass it by."""
+        """Add a norm over positions: each depends on all, though paths pass it by."""
         if self.pooled[value]:
             return value
         return self._append(Layer(name, "identity", (value,), self.still, everywhere=why), self.sizes[value], False)
@@ -142,7 +142,7 @@ class Trace:
         return at
 
     def mix(self, name: str, value: int, like: int, axes: Collection[int] = (), why: str = "attention") -> int:
-        """Lay attention and the like: positions of `like` see all of `value`, or along some axes all of its line."""
+        """Add attention and the like: positions of `like` see all of `value`, or along some axes all of its line."""
         by_line = 0 < len(axes) < len(self.axes)
         if by_line:
             small = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
@@ -163,7 +163,7 @@ class Trace:
         return self.add(name, "resize", (vector,), self.on(self.axes.values(), Resize()), like)
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
-        """Lay an operation that is not known: it, and what reads it, is an error once a target depends on it.
+        """Add an operation that is not known: it, and what reads it, is an error once a target depends on it.
 
         `what` says which it is, with its opset or module path; `op` is what `neutral` takes, where that is an answer.
         """
@@ -172,7 +172,7 @@ class Trace:
         return self._lay_unknown(name, inputs, f"{what} is not known{why}; {hint}")
 
     def broken(self, name: str, inputs: Sequence[int], what: str, head: str = "", firm: bool = False) -> int:
-        """Lay something that cannot be followed, such as what reads a flattened map as an image again.
+        """Add a layer for something that cannot be followed, such as what reads a flattened map as an image again.
 
         With what a `head` does, after its name, the network is cut before it rather than refused, if no window reads it
         again, or it is `firm`.

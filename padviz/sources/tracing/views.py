@@ -65,7 +65,7 @@ def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
 
 
 def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
-    """Give a tensor another shape; what is put inside of each row or column is an upsampling by nearest."""
+    """Reshape a tensor; what is put inside of each row or column is an upsampling by nearest."""
     axes, dims = call.trace.axes, reshape_dims(x.known, shape)
     if dims is None and has_parts(x.known):
         x = call.arranger.unsplit(x)
@@ -87,7 +87,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     if grown and len(dims) == len(axes) + 2:
         kept = tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)
         ops = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
-        return call.arranger.lay(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
+        return call.arranger.add(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
     return _rearranged(call, x, dims)
 
 
@@ -118,7 +118,7 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     kept = [size_of(dim) == n or (resizes and alone(dim)) for dim, n in zip(before, shape, strict=True)]
     x = replace(x, dims=tuple(dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True)))
     ops = {role: Resize(n) for role, n in grown.items()}
-    return call.arranger.lay(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if resizes else x
+    return call.arranger.add(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if resizes else x
 
 
 def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
@@ -167,7 +167,7 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
 
 
 def _crop(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
-    """Lay a crop, unless it takes back the pad that windows were filled up with; mirrored rows may become padding."""
+    """Add a crop, unless it takes back the pad that windows were filled up with; mirrored rows may become padding."""
     arranger, trace = call.arranger, call.trace
     base, runs = arranger.rows_of(x.at, rows)
     upright = {role: run if run.step > 0 else run[::-1] for role, run in runs.items()}
@@ -182,7 +182,7 @@ def _crop(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
 
 
 def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | None:
-    """Lay windows without the pad that filled the last of them up, where a crop cuts it off again; None elsewhere."""
+    """Add windows without the pad that filled the last of them up, where a crop cuts it off again; None elsewhere."""
     made = trace.layers[layer]
     if made.kind != "mixing":
         return None
@@ -331,7 +331,7 @@ def _pad_to(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
     before, mode = mode_of(rows, n)
     ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
-    return arranger.lay(call.name("pad"), "pad", x, ops)
+    return arranger.add(call.name("pad"), "pad", x, ops)
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
@@ -363,7 +363,7 @@ def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
 def depth_to_space(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
     """Move channels of an image into blocks of rows and columns: an upsampling by nearest, as far as paths go."""
     ops = {role: Resize(scale=Fraction(block)) for role in roles}
-    return _times_channels(call.arranger.lay(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
+    return _times_channels(call.arranger.add(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
 
 
 def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:

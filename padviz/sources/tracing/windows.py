@@ -65,18 +65,18 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     return call.arranger.image(x, first)
 
 
-def lay(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
-    """Lay one layer over an image."""
+def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
+    """Add a layer over an image."""
     x, roles = image(call, x, len(ops))
     given = {role: op for role, op in zip(roles, ops, strict=True) if op}
-    return call.arranger.lay(call.name(), kind, x, given, channels=channels)
+    return call.arranger.add(call.name(), kind, x, given, channels=channels)
 
 
 def conv(
     call: Call, x: Value, ops: Sequence[Window | Transposed], into: int, out: int, groups: int = 1,
     weight: Value | None = None, bias: Value | None = None, own_pad: str = "",
 ) -> Result:  # fmt: skip
-    """Lay a convolution, or a transposed one; a kernel that is computed from the image is a gate.
+    """Add a convolution, or a transposed one; a kernel that is computed from the image is a gate.
 
     A pad that is called `own_pad` is the convolution's own.
     """
@@ -92,7 +92,7 @@ def conv(
         if not rest and min(batch, into, out, groups) > 0 and not into % groups and not out % groups:
             channels = Channels(batch * into, batch * out, batch * groups)
         if any(isinstance(op, Transposed) for op in ops):
-            return with_channels(lay(call, "convtranspose", x, ops, channels))
+            return with_channels(add_layer(call, "convtranspose", x, ops, channels))
         if isinstance(x, Map) and all(op == Window(1) for op in ops):
             line = rank < len(call.trace.axes) and is_flattened(x.known[-rank:])
             if line or not is_image(in_places(x.known), rank):
@@ -109,7 +109,7 @@ def conv(
                 if isinstance(op := windows.get(role), Window) and isinstance(rows, Window):
                     windows[role] = replace(op, padding=rows.padding, mode=rows.mode)
             picture = replace(picture, layer=pad.inputs[0])
-        return with_channels(call.arranger.lay(call.name(), "conv", picture, windows, channels))
+        return with_channels(call.arranger.add(call.name(), "conv", picture, windows, channels))
 
     return with_kernel(call, laid, weight, bias)
 
@@ -148,7 +148,7 @@ def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
 def _among_channels(
     call: Call, kind: Kind, x: Value, ops: Ops, out: int | None = None, each_alone: bool = True
 ) -> Map | None:
-    """Lay windows of which some slide along channels: each position reads its own of these.
+    """Add windows of which some slide along channels: each position reads its own of these.
 
     None where none does, and where positions are among what is mixed: the dimension before, unless the windows take
     `each_alone` of that, as pools and depthwise convolutions do.
@@ -166,7 +166,7 @@ def _among_channels(
         return None
     windows = {role: op for _, role, op in each if role and op}
     is_layer = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
-    x = call.arranger.lay(call.name(), kind, x, windows) if is_layer else x
+    x = call.arranger.add(call.name(), kind, x, windows) if is_layer else x
     pairs = zip(x.known[-len(ops) :], each, strict=True)
     dims = [dim if role or not op else plain(out_size(op, size_of(dim))) for dim, (_, role, op) in pairs]
     known = (*rest, before if out is None or has_positions(before) else plain(out), *dims)
@@ -201,7 +201,7 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
         return replace(x, dims=with_dim(x.known, len(x.known) - 1, (Runs(size_of(line) // run, line),)))
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
-    return image(call, x, len(ops))[0].activated(x.dims) if all(map(_is_idle, ops)) else lay(call, kind, x, ops)
+    return image(call, x, len(ops))[0].activated(x.dims) if all(map(_is_idle, ops)) else add_layer(call, kind, x, ops)
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
@@ -209,13 +209,13 @@ def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
     if {*sizes} == {1}:
         return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
     ops = [None if n is None else Adaptive(n) for n in sizes]
-    return _among_channels(call, "adaptive", x, ops) or lay(call, "adaptive", x, ops)
+    return _among_channels(call, "adaptive", x, ops) or add_layer(call, "adaptive", x, ops)
 
 
 def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Result:
     if not any(ops):
         return image(call, x, len(ops))[0].activated(x.dims)
-    return _among_channels(call, "resize", x, ops) or lay(call, "resize", x, ops)
+    return _among_channels(call, "resize", x, ops) or add_layer(call, "resize", x, ops)
 
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Result:
@@ -242,7 +242,7 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
     amounts = [n for at in rows if own[at] for n in ends[at]] or [0]
     name = call.name("pad")
     with call.trace.made_by(name):
-        return call.arranger.lay(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
+        return call.arranger.add(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
 
 
 def _role(call: Call, x: Value, at: int) -> str:
