@@ -77,6 +77,16 @@ def control_characters() -> Any:
     return model
 
 
+def a_branch_without_its_output() -> Any:
+    branches = ", ".join(
+        f"{kind}_branch = {kind} () => (float[] a) {{ a = Conv (x, w3x3) }}" for kind in ("then", "else")
+    )
+    model = model_of(f"c = Constant <value_int = 1> ()\ny = If (c) <{branches}>", 13)
+    for attribute in model.graph.node[-1].attribute:
+        attribute.g.output[0].name = "lost"
+    return model
+
+
 NO_CONSTANT = "y: Pad (opset 13) has an input that is not a small constant"
 HOSTILE: dict[str, tuple[Any, str]] = {
     "empty": (b"", "is not an ONNX file, or has no nodes"),
@@ -92,6 +102,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "many layers": (lambda: many("Conv", 10_100, "w1x1"), "has more than 10000 layers"),
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),
     "control characters": (control_characters, "the operation Foo (opset 13) is not known; --neutral Foo"),
+    "a branch without its output": (a_branch_without_its_output, "nothing in it makes 'lost', which it returns"),
     "external shape": (lambda: external("y = Pad (x, p)", "p", TensorProto.INT64, 8), NO_CONSTANT),
     "external weights": (lambda: external(CONV, "w3x3", TensorProto.FLOAT, 1, 1, 3, 3), ""),
 }
