@@ -272,6 +272,10 @@ def test_a_network_of_ones_sees_what_is_counted(tmp_path: Path) -> None:
     for i in range(2):
         Image.new("RGB", (40, 40), "white").save(tmp_path / f"{i}.png")
     found = padviz.seen(net, tmp_path, 5, 7, 2, size=(32, 40), mean=(0,), std=(1,))
+    left, right, bottom, top = found.plot().images[0].get_extent()  # cells around the middles of patches
+    down, across = (found.tops[-1] / 6, found.lefts[-1] / 6)
+    assert (left, right) == pytest.approx((2.5 - across / 2, found.lefts[-1] + 2.5 + across / 2))
+    assert (top, bottom) == pytest.approx((2.5 - down / 2, found.tops[-1] + 2.5 + down / 2))
     np.testing.assert_allclose(found.values / found.values.max(), found.usage / found.usage.max(), rtol=1e-5)
     assert (found.by_usage.value, found.pictures) == (pytest.approx(1), 2)
     assert found.edge.value == pytest.approx(found.edge_usage)
