@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from padviz.cli.group import COMMANDS, cli
-from padviz.exports.cards import FIGURES
-from padviz.exports.record import records, result_of
+from padviz.exports.index import card_facts
+from padviz.exports.record import figures_of, records
 from padviz.reports.rendering import ROWS, to_html, to_text
 from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim
 from padviz.sources.toml.write import to_toml
@@ -289,7 +289,7 @@ def test_records_the_list_and_the_card_of_an_export_state_what_a_command_does(el
     found = known(facts)
     head, *rows = csv.reader(io.StringIO(Path("out/index.csv").read_text()))
     assert [wrong for row in rows for wrong in unstated(found, head, row, exact=True)] == []
-    for name, value in dict(FIGURES["usage"](result_of(record))).items():
+    for name, value in dict(card_facts(figures_of(record))).items():
         assert unstated(found, [name], [str(value)], exact=False) == []
 
 

@@ -18,7 +18,7 @@ from padviz.cli.vocabulary import PLURALS, Command, given, read
 from padviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from padviz.exports.batch import Outcome
+    from padviz.exports.batch import ItemOutcome
 
 SAID = 20  # errors written out at the end
 UNSAID = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns of it
@@ -85,7 +85,7 @@ def _checked_folder(folder: str) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
+def _progress() -> Iterator[Callable[[ItemOutcome, int], None] | None]:
     """Draw a bar with rate and time left on stderr; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -98,14 +98,14 @@ def _progress() -> Iterator[Callable[[Outcome, int], None] | None]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, rate="")
 
-        def on_outcome(outcome: Outcome, total: int) -> None:
+        def on_outcome(outcome: ItemOutcome, total: int) -> None:
             speed = bar.tasks[0].speed
             bar.update(task, advance=1, total=total, rate=f"{speed:.1f} a second" if speed else "")
 
         yield on_outcome
 
 
-def _report(outcomes: Sequence[Outcome], folder: Path) -> None:
+def _report(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
     """Say what was done, and end with 3 if something failed."""
     from padviz.pages.html import natural
     from padviz.reports import tables

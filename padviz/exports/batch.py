@@ -1,7 +1,7 @@
-"""Many pictures in one go: what is finished is skipped, the rest is made in processes, whole files only.
+"""Make the unfinished items of an export in processes; only whole files appear in its folder.
 
-Every item is made aside and moved into place file by file, its record (`NAME.json`) last. A record whose
-fingerprint fits and whose files are there says that the item is finished.
+Every item is made in a temporary folder and moved into place file by file, its record (`NAME.json`) last. An item is
+finished if its record has the right fingerprint and its files are there.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import hashlib
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
-from padviz.exports.render import Rendered, rendered
+from padviz.exports.render import Rendered, render
 from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, save, write_thumbnail
 from padviz.figures.colours import CMAP, colour_map
 from padviz.figures.maps.scales import scale_of, write_map_thumbnail
@@ -30,13 +30,13 @@ from padviz.reports.counts import write_counts
 from padviz.version import __version__
 
 FORMATS = ("png", "npz", "json")
-THUMB = 200  # screen pixels of the longer side
+THUMB = 200  # screen pixels, longer side
 KILLED = "its process was killed; it may need more memory than there is"
-WORDED = ("uneven", "taps")  # of whose pictures nothing could be read so small: the gallery writes their lines out
+WITHOUT_THUMBNAIL = ("uneven", "taps")  # unreadable at that size: the gallery lists their figures
 
 
-class Outcome(NamedTuple):
-    """What became of an item: "made", "kept" from an earlier run, or "failed" and why."""
+class ItemOutcome(NamedTuple):
+    """What became of an item: "made", "kept" from an earlier run, or "failed" with an error."""
 
     name: str
     state: str
@@ -44,73 +44,74 @@ class Outcome(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How pictures are made: which files, matplotlib's name of the colours, how large, which theme."""
+    """File formats, matplotlib's name of the colour map, and the size and theme of pictures."""
 
     formats: tuple[str, ...] = ("png",)
     cmap: str | None = None
-    asked: DrawingOptions = DEFAULT
+    drawing: DrawingOptions = DEFAULT
 
 
 def run(
-    items: Sequence[Item],
-    folder: Path,
-    look: Look,
-    jobs: int | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> Iterator[Outcome]:
-    """Make what is not finished, in `jobs` processes of joblib (-1: one for each core), or as joblib is set to.
+    items: Sequence[Item], folder: Path, look: Look, jobs: int | None, on_note: Callable[[str], None] | None
+) -> Iterator[ItemOutcome]:
+    """Make the items that are not finished, in `jobs` processes (-1: one per core; None: as joblib is set to).
 
-    Items that are finished come first. An item that fails does not stop the others.
+    Finished items come first. An item that fails does not stop the others.
 
     Raises
     ------
     OptionError
-        If the folder cannot be written to, or an option is not known.
+        If the folder cannot be written to, or an option is unknown.
     """
-    _checked(look)
+    for name in look.formats:
+        if name not in FORMATS:
+            raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
+    colour_map(look.cmap or CMAP)
     _prepare(folder)
     todo = {}
     for item in items:
-        of = fingerprint(item, look)
-        if _is_finished(item.name, of, folder):
-            yield Outcome(item.name, "kept")
+        expected = fingerprint(item, look)
+        record = read_record(folder, item.name)
+        if record and record.fingerprint == expected and is_whole(record, folder):
+            yield ItemOutcome(item.name, "kept")
         else:
-            todo[item.name] = item, of
+            todo[item.name] = item, expected
+    if not todo:
+        return
+    with warnings.catch_warnings(record=True) as caught:  # joblib warns, with its paths, where a disk is full
+        warnings.simplefilter("always")
+        from joblib import Parallel, cpu_count, delayed
+    if caught and on_note:
+        why = " ".join(str(caught[0].message).split()).partition(". ")[0]
+        on_note(f"pictures are made one after another, since no processes can be started ({why})")
 
-    def made(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[Outcome]:
+    def in_processes(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[ItemOutcome]:
         batch = 1 if len(some) < 50 else "auto"
-        with _ctrl_c_held():
+        with _ctrl_c_blocked():
             outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch)(
-                delayed(make)(item, of, folder.absolute(), look) for item, of in some
+                delayed(make)(item, expected, folder.absolute(), look) for item, expected in some
             )
         for outcome in outcomes:
             del todo[outcome.name]
             yield outcome
 
     try:
-        if todo:
-            with warnings.catch_warnings(record=True) as caught:  # with paths of joblib's, as where a disk is full
-                warnings.simplefilter("always")
-                from joblib import Parallel, cpu_count, delayed
-            if caught and on_note:
-                why = " ".join(str(caught[0].message).split()).partition(". ")[0]
-                on_note(f"pictures are made one after another, since no processes can be started ({why})")
-            jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
-            try:
-                yield from made([*todo.values()], jobs)
-            except BrokenExecutor:  # a process was killed: alone, each item shows whether it was the reason
-                for item, of in [*todo.values()]:
-                    try:
-                        yield from made([(item, of)], 2)
-                    except BrokenExecutor:
-                        yield Outcome(item.name, "failed", KILLED)
+        jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
+        try:
+            yield from in_processes([*todo.values()], jobs)
+        except BrokenExecutor:  # a process was killed: run each item alone to see which one is the reason
+            for item, expected in [*todo.values()]:
+                try:
+                    yield from in_processes([(item, expected)], 2)
+                except BrokenExecutor:
+                    yield ItemOutcome(item.name, "failed", KILLED)
     finally:
         remove_abandoned(folder)  # the workers may have been ended
 
 
 @contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Hold SIGINT back: processes that are started here inherit that, and leave Ctrl-C to the exporter."""
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block SIGINT: processes started here inherit that, and leave Ctrl-C to the exporter."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -122,30 +123,33 @@ def _ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def make(item: Item, of: str, folder: Path, look: Look) -> Outcome:
-    """Make one item, of that fingerprint, in `folder`; what goes wrong is its outcome."""
+def make(item: Item, expected: str, folder: Path, look: Look) -> ItemOutcome:
+    """Make one item in `folder`, with the fingerprint `expected`; errors become its outcome."""
     try:
-        with temporary_folder(folder) as stage, drawing_options(*look.asked):
-            rendering = rendered(item)
+        with temporary_folder(folder) as stage, drawing_options(*look.drawing):
+            rendering = render(item)
+            figures, counts = rendering.figures, rendering.counts
+            if counts is not None:
+                figures = {**figures, "cmap": look.cmap or scale_of(counts).own}
             files = _write(item, rendering, stage, look)
             lengths = {name: (stage / name).stat().st_size for name in files}
-            (stage / f"{item.name}.json").write_bytes(record_of(item, of, lengths, _figures_of(rendering, look)))
+            (stage / f"{item.name}.json").write_bytes(record_of(item, expected, lengths, figures))
             with locked(folder):
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
-        hidden = error.where.startswith(str(folder / PREFIX))  # nobody has heard of that folder
-        return Outcome(item.name, "failed", error.what if hidden else str(error))
+        hidden = error.where.startswith(str(folder / PREFIX))  # users never see that folder
+        return ItemOutcome(item.name, "failed", error.what if hidden else str(error))
     except MemoryError:
-        return Outcome(item.name, "failed", "there is not enough memory for a map of this size")
+        return ItemOutcome(item.name, "failed", "there is not enough memory for a map of this size")
     except OSError as error:
-        return Outcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
+        return ItemOutcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
     except Exception as error:  # one item must not end the others
-        return Outcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
-    return Outcome(item.name, "made")
+        return ItemOutcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
+    return ItemOutcome(item.name, "made")
 
 
 def fingerprint(item: Item, look: Look) -> str:
-    """Hash what an item's files depend on: the resolved network, the options, and the version of padviz.
+    """Hash everything an item's files depend on: resolved network, options, version of padviz.
 
     >>> from padviz.exports.items import expand
     >>> from padviz.exports.manifest import Manifest, Maps
@@ -157,24 +161,18 @@ def fingerprint(item: Item, look: Look) -> str:
         (net.name, net.title, net.size, net.layers, net.targets) if isinstance(net, Network) else net.line
         for net in item.networks
     ]
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustration, item.trained
     whole = repr((__version__, item.what, networks, lists, tuple(look)))
     return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
-def _is_finished(name: str, of: str, folder: Path) -> bool:
-    """Tell whether the item was made before, from the same, and its files are still there."""
-    record = read_record(folder, name)
-    return record is not None and record.fingerprint == of and is_whole(record, folder)
-
-
 def _prepare(folder: Path) -> None:
-    """Make the folder, and remove what killed processes left there.
+    """Create the folder, and remove leftovers of killed processes.
 
     Raises
     ------
     OptionError
-        If it cannot be written to, or pictures would leave it through a link.
+        If it cannot be written to, or its thumbnails would land elsewhere through a link.
     """
     thumbs = folder / THUMBS
     try:
@@ -188,43 +186,17 @@ def _prepare(folder: Path) -> None:
     remove_abandoned(folder)
 
 
-def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
-    """Move an item's files into place, its record last; an earlier one's are removed, its record first."""
-    record = f"{name}.json"
-    earlier = read_record(folder, name)
-    if earlier:
-        (folder / record).unlink()
-    for file in [*files, record]:
-        os.replace(stage / file, folder / file)
-    for file in {*(earlier.files if earlier else ())} - {*files}:  # they would tell of another network
-        (folder / file).unlink(missing_ok=True)
-
-
-def _checked(look: Look) -> None:
-    for name in look.formats:
-        if name not in FORMATS:
-            raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
-    colour_map(look.cmap or CMAP)
-
-
-def _figures_of(rendering: Rendered, look: Look) -> Mapping[str, Any]:
-    """Take the figures of an item, and of a map the colours of its thumbnail."""
-    if rendering.counts is None:
-        return rendering.figures
-    return {**rendering.figures, "cmap": look.cmap or scale_of(rendering.counts).own}
-
-
 def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str]:
-    """Write the files asked for into `stage`; their names, thumbnail last."""
-    files = []
-    if "npz" in look.formats and rendering.counts is not None:
+    """Write the requested files into `stage`; return their names, thumbnail last."""
+    files, counts = [], rendering.counts
+    if "npz" in look.formats and counts is not None:
         files.append(f"{item.name}.npz")
-        write_counts(rendering.counts, stage / files[-1])
+        write_counts(counts, stage / files[-1])
     if "png" in look.formats:
-        counts, picture = rendering.counts, f"{item.name}.png"
+        picture = f"{item.name}.png"
         files.append(picture)
         save(rendering.draw(cmap=look.cmap), stage / picture)
-        if item.what in WORDED:
+        if item.what in WITHOUT_THUMBNAIL:
             return files
         (stage / THUMBS).mkdir(exist_ok=True)
         files.append(f"{THUMBS}/{picture}")
@@ -233,3 +205,15 @@ def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str
         else:
             write_thumbnail(stage / picture, stage / files[-1], THUMB)
     return files
+
+
+def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
+    """Move an item's files into place, its record last; an earlier item's are removed, its record first."""
+    record = f"{name}.json"
+    earlier = read_record(folder, name)
+    if earlier:
+        (folder / record).unlink()
+    for file in [*files, record]:
+        os.replace(stage / file, folder / file)
+    for file in {*(earlier.files if earlier else ())} - {*files}:  # they may show another network
+        (folder / file).unlink(missing_ok=True)

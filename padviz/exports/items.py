@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
-from itertools import product
+from itertools import chain, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from msgspec import structs
 
 from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
-from padviz.exports.manifest import DECLARED, SHOWN, TRAINED, Comparison, Illustrated, Manifest, Maps
+from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, Illustration, Manifest, Maps, Sides
 from padviz.network.network import FILES, Network, Size, as_size, notes_on, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
@@ -27,43 +27,41 @@ from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, 
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it
-TAKEN = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
+RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the index of the folder, and by Windows
 Find = Callable[[str, Size | None], Network]
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """What a network is read from with its weights, what it is run on, and a hash of the files that these are in."""
+class WeightSource:
+    """Where a network's weights come from, the inputs it runs on, and a hash of all files involved."""
 
     source: str
     weights: str | None
     reading: Reading
     stamp: str
-    shown: Inputs | None = None
+    inputs: Inputs | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Item:
     """One picture of an export.
 
-    A map has one value in each tuple, and a comparison a network for each of its sizes; None stands for what the
-    network itself says.
-
-    `trained` says where the weights are, for what is made of them. `refused` is why a foreign network cannot be read at
-    that size: the item fails, and the others are made.
+    A map has one value in each tuple, a comparison one network per size; None is the network's own size, padding or
+    target. `refused` is why a foreign network cannot be read at that size: only this item fails. Items are equal if
+    they show the same, under whatever name.
     """
 
-    name: str
+    name: str = field(compare=False)
     what: str
     networks: tuple[Network | PadvizError, ...] = ()
     sizes: tuple[Size | None, ...] = (None,)
     paddings: tuple[str | None, ...] = (None,)
     layers: tuple[str | None, ...] = (None,)
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] = field(default=(), compare=False)
     scale: str | None = None
-    illustrated: Illustrated | None = None
-    trained: Weighed | None = None
-    refused: PadvizError | None = None
+    illustration: Illustration | None = None
+    trained: WeightSource | None = None
+    refused: PadvizError | None = field(default=None, compare=False)
 
     @property
     def network(self) -> Network:
@@ -81,11 +79,10 @@ def expand(
     allow_modules: bool = True,
     on_note: Callable[[str], None] | None = None,
 ) -> list[Item]:
-    """List the items that a manifest names, in its order; files of networks are found from `folder`.
+    """List the items that a manifest names, in its order; paths are relative to `folder`.
 
-    `reading` says how foreign networks are read. Without `allow_modules`,
-    models of the form package.module:attribute, whose code would run, are refused. `on_note` is called with what to
-    know of a model before its code runs, and of a network once it is read.
+    Without `allow_modules`, models of the form package.module:attribute, whose code would run, are rejected. `on_note`
+    gets warnings about a model before its code runs, and notes on a network once it is read.
 
     Raises
     ------
@@ -98,25 +95,28 @@ def expand(
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
     if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
-        raise OptionError(f"asks for more than {MOST_ITEMS} items", where="export", hint="make several exports of it")
-    find = _finder(folder, reading, allow_modules, on_note)
-    items = [_weighed(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
+        raise OptionError(
+            f"asks for more than {MOST_ITEMS} items", where="export", hint="split it into several exports"
+        )
+    find = _finder(folder, reading, allow_modules, on_note or (lambda note: None))
+    items = [_add_weights(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(comparison, find) for comparison in manifest.compare]
-    items += [_illustration(illustrated) for illustrated in manifest.kernel]
+    items += [_illustration(illustration) for illustration in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
-        other = names.setdefault(_folded(item.name), item)
-        if other is not item and _key(other) != _key(item):
-            what = f"two items would be called {item.name}: {_in_words(other)}, and {_in_words(item)}"
+        folded = _folded(item.name)
+        other = names.setdefault(folded, item)
+        if other != item:
+            what = f"two items would be called {item.name}: {_describe(other)}, and {_describe(item)}"
             raise OptionError(what, where="export", hint="rename one, or export it into another folder")
-        if TAKEN.fullmatch(_folded(item.name)):
-            what = f"{_in_words(item)} would be called {item.name}, which is taken in the folder or by the system"
+        if RESERVED.fullmatch(folded):
+            what = f"{_describe(item)} would be called {item.name}, which is taken in the folder or by the system"
             raise OptionError(what, where="export", hint="give it another name")
     return list(names.values())
 
 
 def _count(lists: Maps | Comparison) -> int:
-    """Count the maps that are listed, before any is laid out.
+    """Count the combinations without listing them.
 
     >>> _count(Maps(["vgg11"], ["1:1000000", 7], ["zero", "valid"])), _count(Maps(["vgg11", "vgg13"]))
     (2000002, 2)
@@ -127,7 +127,7 @@ def _count(lists: Maps | Comparison) -> int:
 
 
 def _folded(name: str) -> str:
-    """Fold names to what those have in common that are one file on some system.
+    """Fold names that some file system takes for the same file.
 
     >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
     (True, True)
@@ -135,89 +135,77 @@ def _folded(name: str) -> str:
     return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
-def _in_words(item: Item) -> str:
-    """Name an item as a person named it."""
-    if item.illustrated:
-        return f"{item.what} {item.illustrated.name!r}"
+def _describe(item: Item) -> str:
+    """Name an item in the words of its manifest."""
+    if item.illustration:
+        return f"{item.what} {item.illustration.name!r}"
     return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
-
-
-def _key(item: Item) -> tuple[Any, ...]:
-    """Tell two items of one name apart; a network named twice is the same."""
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustrated, item.trained
-    return item.what, item.networks, *lists
 
 
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     sizes, paddings, kinds = _sizes(maps.sizes), _paddings(maps.paddings), maps.what or ["usage"]
     layers: list[str | None] = [*maps.layers] or [None]
-    if maps.paddings and not {*kinds} & {"usage", "coverage", "responses"}:
-        what = f"{' and '.join(kinds)} are of the padding as declared"
-        raise OptionError(what, option="padding", hint="leave it out, or ask for usage or coverage")
+    listed = " and ".join(kinds)
+    if maps.paddings and not {*kinds} & {*MAPS, "responses"}:
+        hint = "leave it out, or ask for usage or coverage"
+        raise OptionError(f"has no effect on {listed}", option="padding", hint=hint)
     if maps.weights and not {*kinds} & {*TRAINED}:
-        what = f"{' and '.join(kinds)} are of geometry alone"
-        raise OptionError(what, option="weights", hint=f"leave it out, or ask for {', '.join(TRAINED)}")
-    if "responses" not in kinds and (given := [key for key in SHOWN if getattr(maps, key) is not None]):
-        what = f"{' and '.join(kinds)} are of networks that are not run"
-        raise OptionError(what, option=given[0], hint="leave it out, or ask for responses")
-    networks = {model: _at_first(find, model, sizes) for model in maps.models}
+        hint = f"leave it out, or ask for {', '.join(TRAINED)}"
+        raise OptionError(f"have no effect on {listed}", option="weights", hint=hint)
+    if "responses" not in kinds and (given := [key for key in RUNNING if getattr(maps, key) is not None]):
+        hint = "leave it out, or ask for responses"
+        raise OptionError(f"has no effect on {listed}", option=given[0], hint=hint)
+    networks = {model: _at_first_size(find, model, sizes) for model in maps.models}
     for name in maps.layers:
         if not any(network.own_name(name) in network.index for network in networks.values()):
-            next(iter(networks.values())).find(name)
+            next(iter(networks.values())).find(name)  # raises, with the nearest names
     for (model, network), what in product(networks.items(), kinds):
-        counted = what in ("usage", "coverage")
+        own_paddings = paddings if what in MAPS else [None]
         own_layers = layers if what != "uneven" else [None]
-        for size, padding, layer in product(sizes, paddings if counted else [None], own_layers):
+        for size, padding, layer in product(sizes, own_paddings, own_layers):
             at = size or network.size
-            parts = [
-                network.name,
-                "x".join(map(str, at if at[0] != at[1] else at[:1])),
-                padding_in_names(padding),
-                layer,
-                what,
-            ]
+            side = "x".join(map(str, at if at[0] != at[1] else at[:1]))
+            name = _file_name([network.name, side, padding_in_names(padding), layer, what])
             schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
-            item = Item(_named(parts), what, (network,), (at,), schemes, (layer,), (model,))
+            item = Item(name, what, (network,), (at,), schemes, (layer,), (model,))
             try:
                 yield replace(item, networks=(find(model, size),))
             except PadvizError as error:
                 yield replace(item, refused=error)
 
 
-def _weighed(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:
-    """Tell an item where the weights of its network are, if it is made of them."""
+def _add_weights(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:
     if item.what not in TRAINED:
         return item
-    source = _placed(item.models[0], folder)
-    weights = _placed(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
+    source = _from_folder(item.models[0], folder)
+    weights = _from_folder(maps.weights, folder) if maps.weights.lower().endswith(WEIGHTS) else maps.weights
     inputs = _inputs(maps, folder) if item.what == "responses" else None
     pictures = pictures_in(inputs.inputs, inputs.n) if inputs and inputs.inputs not in (NOISE, BLANK) else []
     stamp, files = sha256(), [source, weights, *map(str, pictures)]
     for path in filter(os.path.isfile, files):
-        with suppress(OSError), open(path, "rb") as file:  # who reads it says what is wrong
+        with suppress(OSError), open(path, "rb") as file:  # who reads it reports the error
             stamp.update(file_digest(file, "sha256").digest())
-    return replace(item, trained=Weighed(source, weights or None, reading, stamp.hexdigest(), inputs))
+    return replace(item, trained=WeightSource(source, weights or None, reading, stamp.hexdigest(), inputs))
 
 
 def _inputs(maps: Maps, folder: Path) -> Inputs:
-    """Read what networks are run on; a folder of pictures is found from `folder`."""
-    given: dict[str, Any] = {key: value for key in SHOWN if (value := getattr(maps, key)) is not None}
+    given: dict[str, Any] = {key: value for key in RUNNING if (value := getattr(maps, key)) is not None}
     for key in {*given} & {"mean", "std"}:
         given[key] = tuple(given[key]) if isinstance(given[key], list) else (given[key],)
-        normalisation(len(given[key]), **{"mean": None, "std": None, key: given[key]})  # refuses what is no figure
+        normalisation(len(given[key]), **{"mean": None, "std": None, key: given[key]})  # rejects invalid numbers
     if given.get("inputs", NOISE) not in (NOISE, BLANK):
         given["inputs"] = os.path.abspath(folder / given["inputs"])
     return Inputs(**given)
 
 
-def _placed(name: str, folder: Path) -> str:
-    """Find the path of a file from `folder`; other names stay as they are."""
+def _from_folder(name: str, folder: Path) -> str:
+    """Resolve a path relative to `folder`; other names stay as they are."""
     path = name.lower().endswith((".toml", *FILES, *WEIGHTS)) or "/" in name
     return os.path.abspath(folder / name) if path else name
 
 
-def _at_first(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
-    """Find the network at the first size that it takes; where it takes none, nothing of the export makes sense."""
+def _at_first_size(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
+    """Read the network at the first size that it takes; the export fails if it takes none."""
     errors = []
     for size in sizes:
         try:
@@ -235,7 +223,7 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     if sum(len(values) > 1 for values in (wanted.models, *lists)) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
-    return Item(_named([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
+    return Item(_file_name([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
 
 
 def _or_refused(find: Find, model: str, size: Size | None) -> Network | PadvizError:
@@ -247,14 +235,14 @@ def _or_refused(find: Find, model: str, size: Size | None) -> Network | PadvizEr
         return error
 
 
-def _illustration(wanted: Illustrated) -> Item:
+def _illustration(wanted: Illustration) -> Item:
     paddings = [scheme for scheme in dict.fromkeys(map(canonical, wanted.paddings)) if scheme]
-    return Item(_named([wanted.name]), "kernel", illustrated=structs.replace(wanted, paddings=paddings))
+    return Item(_file_name([wanted.name]), "kernel", illustration=structs.replace(wanted, paddings=paddings))
 
 
-def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None] | None) -> Find:
-    """Load networks, each once, and read them at each size that is asked for."""
-    loaded: dict[str, Network] = {}
+def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None]) -> Find:
+    """Return a function that reads a model at a size; each model is loaded once."""
+    loaded: dict[tuple[str, bool], Network] = {}
     noted: set[str] = set()
 
     def find(model: str, size: Size | None) -> Network:
@@ -263,47 +251,40 @@ def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callab
         if MODULE.fullmatch(source) and not allow_modules:
             hint = "if you trust it, allow it with `allow_modules`"
             raise OptionError("names code that would run", where=model, hint=hint)
-        line = "" if source in noted else shadowing(source)
-        noted.add(source)
-        if line and on_note:
+        if source not in noted and (line := shadowing(source)):
             on_note(line)
-        key = os.path.realpath(source) if path else model
-        key += "" if size else " at its own size"
+        noted.add(source)
+        key = (os.path.realpath(source) if path else model, size is None)
         if key not in loaded:
             network = load(source, size, reading)
             loaded[key] = network if network.title else replace(network, title=network.name)
         network = loaded[key].at(size)
-        if on_note:
-            for note in notes_on(network, size is not None):
-                on_note(f"{network.name}: {note}")
+        for note in notes_on(network, size is not None):
+            on_note(f"{network.name}: {note}")
         return network
 
     return find
 
 
-def _sizes(sizes: Sequence[Any]) -> list[Size | None]:
-    """Read sizes: pixels, [height, width], or texts as `--size` takes."""
-    return [*dict.fromkeys(size for listed in map(_listed, sizes) for size in listed)] or [None]
+def _sizes(sizes: Sequence[Sides]) -> list[Size | None]:
+    """List the sizes of a manifest, each once: pixels, [height, width], or texts as for `--size`.
 
-
-def _listed(size: Any) -> Sequence[Size]:
-    """List the sizes that one names.
-
-    >>> _listed("64:448:16")[-1], _listed("240x320,224"), _listed(224)
-    ((448, 448), [(240, 320), (224, 224)], [(224, 224)])
+    >>> _sizes(["64:448:16"])[-1], _sizes(["240x320,224", 224, [9, 8]]), _sizes([])
+    ((448, 448), [(240, 320), (224, 224), (9, 8)], [None])
     """
-    return sizes_in(size) if isinstance(size, str) else [as_size(size)]
+    listed = (sizes_in(size) if isinstance(size, str) else [as_size(size)] for size in sizes)
+    return [*dict.fromkeys(chain.from_iterable(listed))] or [None]
 
 
 def _paddings(paddings: Sequence[str]) -> list[str | None]:
-    """List paddings, each once; None is that as declared."""
+    """List paddings, each once; None is the declared one."""
     return [*dict.fromkeys(None if padding == DECLARED else canonical(padding) for padding in paddings or [DECLARED])]
 
 
-def _named(parts: Sequence[str | None]) -> str:
-    """Write a file name that a person can read, on any system.
+def _file_name(parts: Sequence[str | None]) -> str:
+    """Join parts to a readable file name that is valid on every system.
 
-    >>> _named(["my net", "224", None, "/layer1/conv", "usage"])
+    >>> _file_name(["my net", "224", None, "/layer1/conv", "usage"])
     'my_net-224-_layer1_conv-usage'
     """
     plain = [_short(re.sub(r"[^\w.+=,@-]", "_", part), LONG) for part in parts if part]
@@ -311,7 +292,7 @@ def _named(parts: Sequence[str | None]) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    """Cut a text to so many bytes at most; a hash tells what was cut off."""
+    """Shorten a text to at most `most` bytes, ending in a hash of all of it."""
     whole = text.encode()
     if len(whole) <= most:
         return text

@@ -1,4 +1,4 @@
-"""What an export is asked for: a TOML manifest, read and checked."""
+"""Manifests of exports: TOML files, read and checked."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from padviz.trained.sessions.inputs import MOST
 
 What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)
-TRAINED = ("filters", "responses")  # what is of networks with their weights
-SHOWN = ("inputs", "n", "seed", "mean", "std")  # what a network is run on for its responses
-DECLARED = "declared"  # the padding of each layer as the network has it
+MAPS = ("usage", "coverage")  # of counts
+TRAINED = ("filters", "responses")  # need a network's weights
+RUNNING = ("inputs", "n", "seed", "mean", "std")  # keys for responses alone
+DECLARED = "declared"  # the network's own padding
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Texts = Annotated[list[Text], Meta(min_length=1)]
@@ -29,11 +30,10 @@ Numbers = float | Channels
 
 
 class Maps(Struct, forbid_unknown_fields=True):
-    """The product of what is named: one item for each network, size, padding, layer and kind of map.
+    """One item for each combination of network, size, padding, layer and kind.
 
-    Without sizes it is the network's own, without paddings the declared one, without `what` usage. `weights` are those
-    of modules: the path of a file, or what a factory calls them. What follows them is of responses alone, and as in
-    `padviz responses`.
+    The defaults are the network's own size and padding, and usage. `weights` is the path of a module's weights, or a
+    factory's name for them. The keys after it are for responses alone, as in `padviz responses`.
     """
 
     models: Texts
@@ -50,7 +50,7 @@ class Maps(Struct, forbid_unknown_fields=True):
 
 
 class Comparison(Struct, forbid_unknown_fields=True):
-    """Maps side by side in one picture; exactly one of the lists has several values."""
+    """Maps side by side in one picture; exactly one list has several values."""
 
     name: Text
     models: Texts
@@ -60,7 +60,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     scale: Literal["share", "counts", "each"] | None = None
 
 
-class Illustrated(Struct, forbid_unknown_fields=True):
+class Illustration(Struct, forbid_unknown_fields=True):
     """One layer on a small image, under each padding."""
 
     name: Text
@@ -78,15 +78,15 @@ class Manifest(Struct, forbid_unknown_fields=True):
     title: Annotated[str, Meta(max_length=200)] = ""
     maps: list[Maps] = []
     compare: list[Comparison] = []
-    kernel: list[Illustrated] = []
+    kernel: list[Illustration] = []
 
 
 def is_manifest(path: str) -> bool:
-    """Tell whether a TOML file is a manifest, and not the description of a network, which has `layers`."""
+    """Return whether a TOML file is a manifest; descriptions of networks have `layers`."""
     try:
         return path.lower().endswith(".toml") and "layers" not in read_toml(path)
     except PadvizError:
-        return False  # who reads it as a network says what is wrong
+        return False  # who reads it as a network reports the error
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -95,14 +95,14 @@ def read_manifest(path: str | Path) -> Manifest:
     Raises
     ------
     DescriptionError
-        With the key that is wrong.
+        Naming the wrong key.
     """
     try:
         manifest = msgspec.convert(read_toml(path, "an export's manifest"), Manifest)
     except msgspec.ValidationError as error:
         what, at = complaint(str(error))
         key = at.lstrip(".") or "top level"
-        part = {"maps": Maps, "compare": Comparison, "kernel": Illustrated}.get(key.partition("[")[0], Manifest)
+        part = {"maps": Maps, "compare": Comparison, "kernel": Illustration}.get(key.partition("[")[0], Manifest)
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None

@@ -1,4 +1,4 @@
-"""What an export keeps of each item beside its files, as NAME.json; what padviz cannot have written is passed over."""
+"""The record of each item of an export, NAME.json next to its files; records by others are ignored."""
 
 from __future__ import annotations
 
@@ -56,20 +56,27 @@ class _Uneven(Struct):
     layers: list[dict[str, Any]]
 
 
-class Taps(Struct):
-    """The tap exposure of a layer."""
+class TapGrid(Struct):
+    """How often each tap of a layer reads a real pixel."""
 
     layer: str
     units: int
     grid: list[list[int]]
     imbalance: PerAxis
 
+    @property
+    def worst(self) -> float:
+        """The imbalance of the less even axis."""
+        return max(abs(self.imbalance.height), abs(self.imbalance.width))
 
-class _Taps(Struct):
-    layers: Annotated[list[Taps], Meta(min_length=1)]
+
+class TapGrids(Struct):
+    """The tap grids of all layers."""
+
+    layers: Annotated[list[TapGrid], Meta(min_length=1)]
 
 
-class Group(Struct):
+class Skew(Struct):
     """Axes of convolutions that are alike, and their mean skew."""
 
     strided: bool
@@ -77,33 +84,42 @@ class Group(Struct):
     skew: float
 
 
-class _Filters(Struct):
-    groups: list[Group]
+class Skews(Struct):
+    """The mean skew of a trained network's filters."""
+
+    groups: list[Skew]
 
 
-class Mean(Struct):
+class Energy(Struct):
     """The mean border energy under a padding."""
 
     padding: str | None
     energy: float | None
 
 
-class _Responses(Struct):
-    means: Annotated[list[Mean], Meta(min_length=1)]
+class Energies(Struct):
+    """The mean border energy of a trained network's responses."""
+
+    means: Annotated[list[Energy], Meta(min_length=1)]
 
 
-class _Compared(Struct):
+class Compared(Struct):
+    """The list along which maps are compared."""
+
     varies: str
     values: list[str]
 
 
-class _Kernel(Struct):
-    uses: dict[str, Any]
+class Illustrated(Struct):
+    """The paddings under which one layer is shown."""
+
+    uses: dict[str, object]
 
 
-SHAPES: dict[str, Any] = {  # the figures that the index and the gallery read
-    "usage": Summary, "coverage": Coverage, "uneven": Ledger, "taps": _Taps, "filters": _Filters,
-    "responses": _Responses, "compare": _Compared, "kernel": _Kernel,
+Figures = Summary | Ledger | TapGrids | Skews | Energies | Compared | Illustrated  # that the index and the gallery read
+SHAPES: dict[str, type[Figures]] = {
+    "usage": Summary, "coverage": Coverage, "uneven": Ledger, "taps": TapGrids, "filters": Skews,
+    "responses": Energies, "compare": Compared, "kernel": Illustrated,
 }  # fmt: skip
 _Plain: Any = bool | int | float | str | None
 _Figure: Any = _Plain
@@ -112,19 +128,19 @@ for _ in range(DEEPEST):  # deeper ones could not be written again
 
 
 def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
-    """List the networks, the sizes and the paddings of an item, for its record and for filters."""
+    """Return the networks, sizes and paddings of an item, as its record lists them."""
     networks = [*dict.fromkeys(net.name for net in item.networks if isinstance(net, Network))]
-    if item.illustrated:
-        side = item.illustrated.size
-        return networks, [[side, side]], [*item.illustrated.paddings] or ["zero"]
+    if item.illustration:
+        side = item.illustration.size
+        return networks, [[side, side]], [*item.illustration.paddings] or ["zero"]
     at = [size or item.network.size for size in item.sizes] if item.networks else []
     return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
 
 
-def record_of(item: Item, of: str, lengths: Mapping[str, int], figures: Mapping[str, Any]) -> bytes:
-    """Write the record of an item with that fingerprint, whose files have these lengths, as JSON."""
+def record_of(item: Item, fingerprint: str, lengths: Mapping[str, int], figures: Mapping[str, object]) -> bytes:
+    """Return the record of an item as JSON; `lengths` are the bytes of each file."""
     facts = SCHEMAS["export"], item.name, item.what, *facts_of(item)
-    record = Record(*facts, of, [*lengths], [*lengths.values()], plain(figures))
+    record = Record(*facts, fingerprint, [*lengths], [*lengths.values()], plain(figures))
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
 
@@ -135,23 +151,25 @@ def records(folder: Path) -> list[Record]:
 
 
 def read_record(folder: Path, name: str) -> Record | None:
-    """Read the record of an item, if padviz can have written it: of its own files, with all its figures."""
+    """Read the record of an item, or None if padviz cannot have written it: it must list its own files and figures."""
     path = folder / f"{name}.json"
     try:
         if path.is_symlink():
             return None
         record = msgspec.json.decode(read_file(path, "a record", MOST_BYTES), type=Record)
         msgspec.convert(record.figures, dict[str, _Figure])
-        figures = result_of(record)
+        figures = figures_of(record)
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, SystemError):
         return None  # older versions of msgspec answer an integer that no float holds with a SystemError
     named = record.name == name and NAME.fullmatch(name)
-    own = len({*record.files}) == len(record.files) == len(record.lengths) and {*record.files} <= {*files_of(name)}
+    allowed = {f"{name}.npz", f"{name}.png", f"{THUMBS}/{name}.png"}
+    files = {*record.files}
+    own = len(files) == len(record.files) == len(record.lengths) and files <= allowed
     return record if named and own and (not isinstance(figures, Summary) or _is_sound(figures)) else None
 
 
-def result_of(record: Record) -> Any:
-    """Read the figures of a record as the result that they are of, as far as the index and the gallery need it."""
+def figures_of(record: Record) -> Figures:
+    """Convert the figures of a record to their type."""
     figures = record.figures
     if record.what == "uneven":
         layers = msgspec.convert(figures, _Uneven).layers
@@ -159,32 +177,25 @@ def result_of(record: Record) -> Any:
     return msgspec.convert(figures, SHAPES[record.what])
 
 
-def _axes_of(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what a layer of a ledger has on each axis."""
+def _axes_of(layer: Mapping[str, object]) -> dict[str, object]:
     axes = {key: value for key, value in layer.items() if any(key in names for names in AXES.values())}
     if not axes:
         raise KeyError("axes")
     return axes
 
 
-def files_of(name: str) -> tuple[str, ...]:
-    """List all files that an item may have beside its record."""
-    return f"{name}.npz", f"{name}.png", f"{THUMBS}/{name}.png"
-
-
 def is_whole(record: Record, folder: Path) -> bool:
-    """Tell whether its files are there, as long as they were."""
+    """Return whether its files are there, at the lengths that they had."""
     try:
         stats = [(folder / name).lstat() for name in record.files]
     except OSError:
         return False
-    return (
-        all(stat.S_ISREG(status.st_mode) for status in stats) and [status.st_size for status in stats] == record.lengths
-    )
+    regular = all(stat.S_ISREG(status.st_mode) for status in stats)
+    return regular and [status.st_size for status in stats] == record.lengths
 
 
 def _is_sound(figures: Summary) -> bool:
-    """Tell whether the counts are of one kind and within their bounds, so that they can be divided."""
+    """Return whether the counts are of one type and within their bounds, so that they can be divided."""
     corners = figures.corners
     counts = figures.min, corners.top_left, corners.top_right, corners.bottom_left, corners.bottom_right
     return all(type(n) is type(figures.max) and 0 <= n <= figures.max for n in counts)

@@ -1,10 +1,10 @@
-"""One item of an export worked out: its figures for the record, its picture, and its counts if it is a map."""
+"""Compute one item of an export: figures for its record, its picture, and its counts if it is a map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import to_builtins
 
@@ -30,20 +30,20 @@ from padviz.reports.facts import ledger_facts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from padviz.analyses.result import Result
+    from padviz.analyses.result import Result, Row
     from padviz.trained.weights.trained_network import Trained
 
 
 class Rendered(NamedTuple):
-    """`draw` draws when it is called, in the colours `cmap`."""
+    """`draw` takes the colour map, as `cmap`."""
 
-    figures: Mapping[str, Any]
+    figures: Mapping[str, object]
     draw: Callable[..., Figure]
     counts: CountMap | None = None
 
 
-def rendered(item: Item) -> Rendered:
-    """Work out an item.
+def render(item: Item) -> Rendered:
+    """Compute an item.
 
     Raises
     ------
@@ -55,28 +55,24 @@ def rendered(item: Item) -> Rendered:
     >>> from padviz.exports.items import expand
     >>> from padviz.exports.manifest import Manifest, Maps
     >>> (item,) = expand(Manifest(maps=[Maps(["resnet18"], [224], what=["uneven"])]))
-    >>> rendered(item).figures["uneven"]
+    >>> render(item).figures["uneven"]
     5
     """
     if item.refused:
         raise item.refused
-    return _RENDERERS[item.what](item)
+    return RENDERERS[item.what](item)
 
 
-def _shown(found: Result[Any]) -> Rendered:
-    """Take the figures of an analysis and its picture, as its command shows them."""
-    return Rendered(found._report.facts, _draw(found))
-
-
-def _draw(found: Result[Any]) -> Callable[..., Figure]:
+def _shown(found: Result[Row], figures: Mapping[str, object] | None = None) -> Rendered:
+    """Return the figures and the picture that the analysis' command shows, or other figures."""
     assert found._shown.draw is not None
-    return found._shown.draw
+    return Rendered(figures or found._report.facts, found._shown.draw)
 
 
 def _usage(item: Item) -> Rendered:
     found = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
-    counts = found[0]  # what its report is of: the picture takes the shares that were worked out for that
-    scale = None if counts.share_reason else "share"  # the same for all items
+    counts = found[0]  # as in its report, so that the fair shares are computed once
+    scale = None if counts.share_reason else "share"  # the same scale for all items
     return Rendered(found._report.facts, partial(heatmap, counts, scale=scale), counts)
 
 
@@ -93,15 +89,14 @@ def _uneven(item: Item) -> Rendered:
 
 
 def _trained(item: Item) -> Trained:
-    """Read the network of an item, with its weights; here it is manifests that name them."""
     from padviz.trained.weights.reading import read
 
     assert item.trained is not None
-    of = item.trained
+    trained = item.trained
     try:
-        return read(of.source, item.sizes[0], of.weights, of.reading)
+        return read(trained.source, item.sizes[0], trained.weights, trained.reading)
     except DescriptionError as error:
-        if of.weights is None and "`weights`" in error.hint:
+        if trained.weights is None and "`weights`" in error.hint:
             hint = 'name it in a manifest, with weights = "DEFAULT", or the path of a file that fits'
             raise DescriptionError(error.what, where=error.where, hint=hint) from None
         raise
@@ -113,10 +108,20 @@ def _filters(item: Item) -> Rendered:
 
 def _responses(item: Item) -> Rendered:
     assert item.trained is not None
-    assert item.trained.shown is not None
-    inputs, paddings = item.trained.shown, [padding for padding in item.paddings if padding]
-    settings: dict[str, Any] = {"seed": inputs.seed, "mean": inputs.mean, "std": inputs.std, "layer": _layers(item)}
-    return _shown(responses(_trained(item), None, paddings, inputs.inputs, inputs.n, **settings))
+    assert item.trained.inputs is not None
+    inputs = item.trained.inputs
+    paddings = [padding for padding in item.paddings if padding]
+    found = responses(
+        _trained(item),
+        padding=paddings,
+        inputs=inputs.inputs,
+        n=inputs.n,
+        seed=inputs.seed,
+        mean=inputs.mean,
+        std=inputs.std,
+        layer=_layers(item),
+    )
+    return _shown(found)
 
 
 def _layers(item: Item) -> list[str]:
@@ -124,7 +129,12 @@ def _layers(item: Item) -> list[str]:
 
 
 def _compare(item: Item) -> Rendered:
-    lists = {"model": item.models, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
+    lists: dict[str, Sequence[object]] = {
+        "model": item.models,
+        "size": item.sizes,
+        "padding": item.paddings,
+        "layer": item.layers,
+    }
     varies = next(name for name, values in lists.items() if len(values) > 1)
     labels = [_label(value) for value in (item.networks if varies == "model" else lists[varies])]
     sized = zip(item.networks, item.sizes * len(item.models), strict=True)
@@ -133,23 +143,23 @@ def _compare(item: Item) -> Rendered:
     return Rendered(report_of(labelled, varies).facts, partial(panels.compared, labelled, varies, item.scale))
 
 
-def _label(value: Any) -> str:
-    """Write a network, a size, a scheme or a layer as a heading."""
+def _label(value: object) -> str:
+    """Return the heading of a network, a size, a scheme or a layer."""
     if isinstance(value, tuple):
         return "×".join(map(str, value[: 1 + (value[0] != value[1])]))
     return value.title if isinstance(value, Network) else str(value or DECLARED)
 
 
 def _kernel(item: Item) -> Rendered:
-    wanted = item.illustrated
+    wanted = item.illustration
     assert wanted is not None
-    at = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
-    found = kernel(wanted.kernel, wanted.stride, wanted.dilation, wanted.size, wanted.paddings, at)
+    pixel = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
+    found = kernel(wanted.kernel, wanted.stride, wanted.dilation, wanted.size, wanted.paddings, pixel)
     uses = {layer.scheme: [[str(n) for n in row] for row in layer.uses] for layer in found}
-    return Rendered({**to_builtins(wanted), "uses": uses}, _draw(found))
+    return _shown(found, {**to_builtins(wanted), "uses": uses})
 
 
-_RENDERERS: dict[str, Callable[[Item], Rendered]] = {
+RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "usage": _usage,
     "coverage": _coverage,
     "uneven": _uneven,

@@ -1,4 +1,4 @@
-"""Exports from Python: a manifest, or the product of what is named, made in processes or on a cluster."""
+"""Exports from Python: a manifest, or every combination of networks and options, in processes or on a cluster."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from padviz.errors import Ended, OptionError, PadvizError
-from padviz.exports.batch import Look, Outcome, run
-from padviz.exports.cards import MAPS
+from padviz.exports.batch import ItemOutcome, Look, run
 from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
-from padviz.exports.manifest import WHATS, Manifest, Maps, is_manifest, read_manifest
+from padviz.exports.manifest import MAPS, WHATS, Manifest, Maps, is_manifest, read_manifest
 from padviz.figures.canvas import drawing_options
 from padviz.sources.tracing.reading import Reading, as_reading
 
@@ -35,21 +34,21 @@ def export(
     shape: Mapping[str, Any] | None = None,
     input_: str | None = None,
     allow_modules: bool = False,
-    on_outcome: Callable[[Outcome, int], None] | None = None,
+    on_outcome: Callable[[ItemOutcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
-) -> list[Outcome]:
-    """Make every item of a manifest, or every combination of networks and lists, and the index of the folder.
+) -> list[ItemOutcome]:
+    """Make every item of a manifest, or every combination of networks and lists, and an index of the folder.
 
     Parameters
     ----------
     source : str, Path or a sequence of them
         The path of a manifest, or networks: names of the zoo, or paths of descriptions.
     folder : str or Path
-        Where the files go; what is finished there is kept.
+        Output folder; finished items in it are kept.
     size, padding, layer, what : sequences
-        Lists to combine, where `source` is no manifest: sizes as 224, (240, 320) or "64:448:16".
+        Lists to combine, unless `source` is a manifest: sizes as 224, (240, 320) or "64:448:16".
     format_ : sequence of "png", "npz", "json"
-        Files of each item. Its figures are always written, as JSON.
+        Files of each item; its figures are always written as JSON.
     cmap, dpi, width, theme
         As for `padviz.usage(...).save`: colours, and resolution or width in pixels, light or dark.
     jobs : int, optional
@@ -57,38 +56,40 @@ def export(
     neutral, shape, input_
         As for `padviz.load`, of every network.
     allow_modules : bool
-        Run the code that a manifest names as package.module:attribute; without it, such models are refused.
+        Allow a manifest to run the code of models named package.module:attribute; they are rejected otherwise.
     on_outcome : callable, optional
-        Called with each outcome and the number of all items, as they are done.
+        Called with each outcome, as it arrives, and the number of all items.
     on_note : callable, optional
-        Called with a sentence for each package.module:attribute that hides an installed package, before its code runs;
-        and with what to know of each network, as what was skipped.
+        Called with notes: on each package.module:attribute that hides an installed package, before its code runs, and
+        on each network, such as skipped layers.
 
     Returns
     -------
-    list of Outcome
-        One for each item: its name, "made", "kept" or "failed", and the error.
+    list of ItemOutcome
+        One per item: its name, "made", "kept" or "failed", and the error.
 
     Raises
     ------
     PadvizError
-        For a manifest, network, option or folder that cannot be used. An item that fails raises nothing.
+        For a manifest, network, option or folder that cannot be used; not for single items that fail.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     export(["vgg11"], place, size=[64, 96], format_=["json"], jobs=1)[0]
-    Outcome(name='vgg11-64-usage', state='made', error='')
+    ItemOutcome(name='vgg11-64-usage', state='made', error='')
     """
-    named = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
-    lists = {key: values for key, values in named.items() if values}
-    title, items = _named(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
-    with drawing_options(dpi, width, theme) as asked:
-        look = Look(tuple(format_), cmap, asked)
-    _sensible(items, look)
+    given = {"sizes": size, "paddings": padding, "layers": layer, "what": what}
+    lists = {key: values for key, values in given.items() if values}
+    title, items = _items(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
+    with drawing_options(dpi, width, theme) as drawing:
+        look = Look(tuple(format_), cmap, drawing)
+    if "npz" in look.formats and not any(item.what in MAPS for item in items):
+        what_for = "npz files are made of maps: usage and coverage"
+        raise OptionError(what_for, option="format", hint="leave it out, or ask for maps")
     check_index(Path(folder))
-    outcomes: list[Outcome] = []
+    outcomes: list[ItemOutcome] = []
     try:
         for outcome in run(items, Path(folder), look, jobs, on_note):
             outcomes.append(outcome)
@@ -96,30 +97,23 @@ def export(
                 on_outcome(outcome, len(items))
     except (KeyboardInterrupt, Ended):
         with suppress(PadvizError):
-            write_index(Path(folder), title, outcomes, items)  # of what there is
+            write_index(Path(folder), title, outcomes, items)  # of the finished items
         raise
     try:
         write_index(Path(folder), title, outcomes, items)
-    except PadvizError as error:  # the tally must not be lost
-        outcomes.append(Outcome("index", "failed", str(error)))
+    except PadvizError as error:  # keep the list of outcomes
+        outcomes.append(ItemOutcome("index", "failed", str(error)))
     return outcomes
 
 
-def _sensible(items: Sequence[Item], look: Look) -> None:
-    """Refuse what would be left out without a word."""
-    if "npz" in look.formats and not any(item.what in MAPS for item in items):
-        what = "npz files are made of maps: usage and coverage"
-        raise OptionError(what, option="format", hint="leave it out, or ask for maps")
-
-
-def _named(
+def _items(
     source: str | Path | Sequence[str | Path],
     lists: dict[str, Sequence[Any]],
     reading: Reading,
     allow_modules: bool,
     on_note: Callable[[str], None] | None,
 ) -> tuple[str, list[Item]]:
-    """Name the export, and list its items."""
+    """Return the title of the export, and its items."""
     models = [str(source)] if isinstance(source, str | Path) else [str(model) for model in source]
     if len(models) == 1 and is_manifest(models[0]):
         if lists:
@@ -128,12 +122,12 @@ def _named(
         manifest = read_manifest(models[0])
         try:
             items = expand(manifest, Path(models[0]).parent, reading, allow_modules, on_note)
-            return manifest.title or Path(models[0]).stem, items
         except PadvizError as error:
-            where = f"{models[0]}, {error.where or error.option}"
+            where = ", ".join(filter(None, (models[0], error.where or error.option)))
             raise OptionError(error.what, where=where, hint=error.hint) from None
+        return manifest.title or Path(models[0]).stem, items
     for kind in lists.get("what", ()):
         if kind not in WHATS:
             raise OptionError(f"{kind!r} cannot be exported", option="what", hint=f"use {', '.join(WHATS)}")
-    given: dict[str, Any] = {key: list(values) for key, values in lists.items()}
+    given: dict[str, Any] = {key: [*values] for key, values in lists.items()}
     return "padviz export", expand(Manifest(maps=[Maps(models, **given)]), reading=reading, on_note=on_note)

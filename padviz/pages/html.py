@@ -49,7 +49,7 @@ def static(name: str) -> str:
 
 
 def gallery(title: str, cards: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> str:
-    """Return the gallery as HTML: cards of `padviz.exports.cards`, and the names and errors of failed items."""
+    """Return the gallery as HTML: cards of `padviz.exports.index`, and the names and errors of failed items."""
     filters = {
         key: sorted({value for card in cards for value in card[key] if value}, key=natural)
         for key in ("what", "network", "size", "padding")

@@ -17,7 +17,7 @@ from PIL import Image
 
 import padviz
 from padviz.exports import batch
-from padviz.exports.batch import Outcome, make
+from padviz.exports.batch import ItemOutcome, make
 from padviz.exports.items import Item
 from padviz.files.atomic import MARK, PREFIX, locked
 from tests.cli.test_cli import ONE, run
@@ -122,7 +122,7 @@ def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
     assert (process.communicate(timeout=60)[1], process.returncode) == ("padviz: interrupted\n", 130)
 
 
-def make_or_die(item: Item, *args: Any) -> Outcome:
+def make_or_die(item: Item, *args: Any) -> ItemOutcome:
     """What the kernel does to a process where memory is short."""
     if item.sizes[0] == (64, 64):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -140,7 +140,7 @@ UNRUN = ['inputs = "blank"', "n = 3", "seed = 1", "mean = 0.5", "std = 0.5"]
 @pytest.mark.parametrize("line", [*BAD, *UNRUN])
 def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
     Path("m.toml").write_text(f"{RUN if line in BAD else MANIFEST}{line}\n")
-    what = "filters are of networks that are not run; leave it out, or ask for responses\n"
+    what = "has no effect on filters; leave it out, or ask for responses\n"
     says = BAD.get(line) or f", {line.split()[0]}: {what}"
     told_ = told("export", "m.toml", "--allow-modules", "-o", "out")
     assert told_.startswith(f"padviz: m.toml{says}")
