@@ -1,4 +1,4 @@
-"""`padviz compare`: usage maps side by side, under several paddings, sizes, depths or networks."""
+"""`padviz compare`: usage maps side by side, for several paddings, sizes, layers or networks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from padviz.cli import options
-from padviz.cli.naming import default_path
-from padviz.cli.showing import To, outputs, show
-from padviz.cli.value_types import KEPT, Names, Pixels
+from padviz.cli.showing import To, default_path, outputs, show
+from padviz.cli.value_types import DECLARED, Names, Pixels
 from padviz.cli.vocabulary import MODELS, Command, given
 from padviz.errors import OptionError, PadvizError
 
@@ -31,10 +30,10 @@ def command(
     cmap: str | None,
     to: To,
 ) -> None:
-    """Draw the usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
+    """Draw usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
     Colours show the fair share of each pixel: 1 is the weight of an interior pixel, below 1/2 it is starved,
-    above 3/2 overused. What cannot run gets an empty panel that says why.
+    above 3/2 overused. A network that cannot run gets an empty panel with the reason.
 
     \b
     Example:
@@ -45,16 +44,15 @@ def command(
 
     if (model is None) != bool(models):
         raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
-    named = [model] if model else [*models]
-    networks = [options.loaded(each, *sizes) for each in named]
+    sources = [model] if model else [*models]
+    networks = [options.loaded(each, *sizes) for each in sources]
     if not layers:
         for network in networks:
             options.say_heads(network, None, heads)
-    schemes = [each or KEPT for each in paddings]
-    lists: Any = [*sizes] or None, schemes or None, [*layers] or None
+    lists: Any = [*sizes] or None, [each or DECLARED for each in paddings] or None, [*layers] or None
     compared = compare(networks, *lists, same=same, heads=heads, scale=scale)
     for _, counts in compared:
         if not isinstance(counts, PadvizError):
-            options.keep_notes(counts.network, counts.size)
-    names = [each if ":" in each else Path(each).stem for each in named]
+            options.note_later(counts.network, counts.size)
+    names = [each if ":" in each else Path(each).stem for each in sources]
     show(compared, to, to.drawn(default_path("compare", names, sizes)), cmap=cmap)

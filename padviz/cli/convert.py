@@ -1,4 +1,4 @@
-"""`padviz convert`: any network as a TOML description."""
+"""`padviz convert`: convert a network to a TOML description."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from padviz.cli.vocabulary import Command, given, model
 def command(
     model: str, size: Pixels | None, padding: str | None, same: bool, output: Path | None, overwrite: bool
 ) -> None:
-    """Write MODEL as a TOML description that loads back to the same network, flat: one step per layer.
+    """Write MODEL as a TOML description of the same network, one step per layer.
 
-    --size becomes the size that the description is used at by default, and --padding what its convolutions pad with.
+    --size becomes the description's default size, and --padding the padding of its convolutions.
 
     \b
     Example:

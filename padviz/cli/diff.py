@@ -1,4 +1,4 @@
-"""`padviz diff`: where two descriptions of a network part in size or padding."""
+"""`padviz diff`: layers where two descriptions of a network differ in size or padding."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from padviz.errors import OptionError
 def command(
     model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, check: bool, to: To
 ) -> None:
-    """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B alone.
+    """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B only.
 
-    Without MODEL_B, MODEL_A is compared with itself under those: what moves when its weights are ported.
+    Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights are ported.
 
     \b
     Example:

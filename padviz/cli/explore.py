@@ -1,20 +1,15 @@
-"""`padviz explore`: a page to play with."""
+"""`padviz explore`: an interactive page."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli import options
-from padviz.cli.naming import default_path
-from padviz.cli.showing import checked_output, output_to
+from padviz.cli.showing import checked_output, default_path, output_to
 from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import Command, given, model
-
-if TYPE_CHECKING:
-    from padviz.pages.explorer import Explorer
 
 SUFFIXES = (".html", ".htm")
 
@@ -34,10 +29,10 @@ def command(
     overwrite: bool,
     open_: bool,
 ) -> None:
-    """Write one page in which a person plays with MODEL: maps at several sizes and paddings, layer by layer, the audit.
+    """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and the audit.
 
-    The first of --size is shown first; one alone is offered beside 64, 128, 224, 225 and 512. The page holds all that
-    it shows and asks no server for anything, so it can be mailed, opened from disk, or put on a site.
+    The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It is self-contained:
+    mail it, open it from disk, or put it on a site.
 
     \b
     Example:
@@ -58,15 +53,8 @@ def command(
     page = explorer(network, start, sizes if len(sizes) > 1 else None, paddings or None, layer, heads)
     path = output or default_path("explore", [network.name], sizes or [start], ".html")
     page.save(path)
-    click.echo(tables.to_facts(_facts(page, path)))
+    megabytes = f"{len(page.html) / 1e6:.1f} MB"
+    facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]
+    click.echo(tables.to_facts(facts))
     if open_:
         click.launch(str(path.resolve()))
-
-
-def _facts(page: Explorer, path: Path) -> list[tuple[str, Any]]:
-    return [
-        ("network", page.title),
-        ("maps", page.maps),
-        ("size", f"{len(page.html) / 1e6:.1f} MB"),
-        ("file", str(path)),
-    ]

@@ -1,4 +1,4 @@
-"""The group of all commands, and the one place where an error becomes a message."""
+"""The group of all commands; errors become messages here."""
 
 from __future__ import annotations
 
@@ -17,41 +17,40 @@ from typing import Any
 import click
 
 from padviz.cli import options
-from padviz.cli.options import spelled
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
 
-GROUPS = {  # by what they are for, in the order of help
+GROUPS = {  # by purpose, in the order of help
     "Judge": {
         "audit": "How much of the border is neglected, and which remedies help.",
-        "uneven": "Layers that read their padding on one side only, and the cure.",
-        "sizes": "Input sizes at which no padding is read unevenly.",
-        "diff": "Layers where two descriptions part in size or padding.",
+        "uneven": "Layers that read more padding on one side, and the cure.",
+        "sizes": "Balanced input sizes: no padding is read unevenly.",
+        "diff": "Layers where two networks differ in size or padding.",
     },
     "See": {
         "usage": "How often each input pixel is used: a map and its figures.",
         "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
-        "explore": "A page to play with: maps, layers, the audit.",
+        "explore": "Interactive page: maps, layers, audit.",
         "kernel": "One layer on a small image, cell by cell.",
-        "coverage": "What share of each unit's paths starts at real pixels.",
+        "coverage": "Share of each unit's paths that start at real pixels.",
     },
     "Trained": {
         "filters": "Mean filters of a trained network, and their skew.",
-        "responses": "What its convolutions make at the border: line artifacts.",
-        "detect": "Where it sees something, and where it is blind; beside usage.",
-        "trial": "What each remedy does to it as it is.",
-        "rings": "How well it finds objects, by their distance to the border.",
+        "responses": "Border artifacts in the responses of its convolutions.",
+        "detect": "Where it sees a stimulus, and where it is blind.",
+        "trial": "Effect of each remedy without retraining.",
+        "rings": "Accuracy on objects, by distance to the border.",
     },
     "Change": {
-        "repad": "Other padding in an ONNX file, verified.",
-        "convert": "Any network as a TOML description.",
-        "tiles": "What tiles must read so that no seam shows, and a plan.",
+        "repad": "Change the padding of an ONNX file, verified.",
+        "convert": "Convert any network to a TOML description.",
+        "tiles": "Context that tiles need, and a plan without seams.",
     },
     "List": {
         "layers": "Every layer of a network; without MODEL, the zoo.",
     },
     "Many": {
-        "export": "Many maps in one go: pictures, counts, index, gallery.",
+        "export": "Many maps at once: pictures, counts, index, gallery.",
     },
 }
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
@@ -59,26 +58,26 @@ FORMAT = warnings.formatwarning
 CODES = {
     "0": "Done.",
     "1": "Findings, with --check.",
-    "2": "Bad input: one line says what is wrong, and what to type instead.",
+    "2": "Bad input: one line with the error and what to type.",
     "3": "Partly done: some items of an export failed.",
     "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
 }
-OTHERS = {  # what other programs have, or earlier versions had
+OTHERS = {  # options of other programs or earlier versions
     "--range": "use --size",
     "--output": "use -o for a file, --layer for a map",
     "--margin": "use padviz tiles MODEL",
     "--json": "use --format json",
     "-V": "use --version",
-    "--overlap": "padviz tiles works out what tiles must overlap: leave it out",
-    "-q": "add 2>/dev/null: words go to stderr",
-    "--verbose": "leave it out: all there is to say is said",
+    "--overlap": "leave it out: padviz tiles computes it",
+    "-q": "add 2>/dev/null: notes go to stderr",
+    "--verbose": "leave it out: nothing more is printed",
 }
 
 
 class _Group(click.Group):
-    """Loads a command's module when it is asked for; says what went wrong in one line."""
+    """Loads the module of a command on demand; prints errors on one line."""
 
-    running: click.Command | None = None  # the one that runs
+    running: click.Command | None = None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -97,7 +96,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        if find_spec(f"padviz.cli.{name}"):  # a command that does more than its function
+        if find_spec(f"padviz.cli.{name}"):  # more than its analysis
             command: click.Command = import_module(f"padviz.cli.{name}").command
             return command
         from padviz.cli.analysis import command_of
@@ -105,17 +104,17 @@ class _Group(click.Group):
         return command_of(name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _reader():
+        with _broken_pipe_handled():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _reader():
+        with _broken_pipe_handled():
             try:
                 result = super().invoke(ctx)
-            except SystemExit:  # a check that fails has an answer, too
-                options.say_kept()
+            except SystemExit:  # a failed check is an answer too
+                options.say_notes()
                 raise
-            options.say_kept()
+            options.say_notes()
             return result
 
     def resolve_command(
@@ -129,7 +128,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
-        gc.set_threshold(100_000)  # imports make many objects and little garbage
+        gc.set_threshold(100_000)  # imports create many objects and little garbage
         os.environ["MPLBACKEND"] = "agg"  # no command opens a window
         _robust_streams()
         warnings.formatwarning = _warning
@@ -137,7 +136,7 @@ class _Group(click.Group):
             code = super().main(*args, **kwargs)
             sys.stdout.flush()
         except PadvizError as error:
-            code = _say(spelled(error, self.running))
+            code = _say(options.spelled(error, self.running))
         except click.NoSuchOption as error:
             code = _say(_unknown(error))
         except click.UsageError as error:
@@ -166,7 +165,7 @@ class _Group(click.Group):
 
 
 def _as_command(name: str) -> str:
-    """Advise who typed a network, or `help`, where a command belongs; "" where it is neither."""
+    """Return a hint if a network, or `help`, was typed for a command, else ""."""
     from padviz.network.network import FILES
     from padviz.sources.toml.load import zoo
 
@@ -177,25 +176,20 @@ def _as_command(name: str) -> str:
 
 
 def _robust_streams() -> None:
-    """Write out what the terminal cannot show: names may hold that."""
-    _open_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _open_streams() -> None:
-    """Send what a closed stream would say nowhere, from processes that are started too."""
+    """Open closed streams on the null device, for child processes too, and escape what the terminal cannot show."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
-def _reader() -> Iterator[None]:
-    """End with 141, as others do whose reader is gone; click would end with 1."""
+def _broken_pipe_handled() -> Iterator[None]:
+    """Exit with 141, as other programs do when their reader is gone; click would exit with 1."""
     try:
         yield
         sys.stdout.flush()
@@ -204,12 +198,12 @@ def _reader() -> Iterator[None]:
 
 
 def _unwritable(error: OSError) -> int:
-    """Say that the output is gone or full; Python must not try again when it ends. Or name another file."""
+    """Report a file or a stream that cannot be written; return the exit code."""
     if error.filename is not None:
         return _say(f"{error.filename}: cannot be used ({error.strerror})")
     if isinstance(error, FileNotFoundError):
-        return _say("the current folder is not there any more; change to another")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _say("the current folder no longer exists; change to another")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would write again at exit
     if isinstance(error, BrokenPipeError):
         return 141
     return _say(f"stdout: cannot be written ({error.strerror})")
@@ -223,13 +217,13 @@ def _say(line: str, code: int = 2) -> int:
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Put padviz's own kinds of warnings on one line; others say where in the code they come from."""
+    """Write padviz's own warnings on one line; others name the line of code."""
     ours = category.__module__.startswith("padviz.")
     return f"padviz: {message}\n" if ours else FORMAT(message, category, filename, lineno, line)
 
 
 def _unknown(error: click.NoSuchOption) -> str:
-    """Say which option there is not, and what to type now."""
+    """Return the message for an unknown option, with what to type instead."""
     names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
     near = nearest(name.lstrip("-"), names, 1).replace("mean ", "mean --")
@@ -238,7 +232,7 @@ def _unknown(error: click.NoSuchOption) -> str:
 
 
 def _sentence(error: click.ClickException) -> str:
-    """Put the message on one line, in the style of padviz's own."""
+    """Return the message of click on one line, in the style of padviz."""
     if extra := re.fullmatch(r"Got unexpected extra argument \((.+)\)", error.message):
         if extra[1].isdecimal():
             size = f"{extra[1]}x{extra[1]}"
@@ -263,7 +257,7 @@ def cli(ctx: click.Context) -> None:
     description, or a PyTorch module as package.module:attribute.
 
     N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end
-    in ",..." take several: 224,256, or sizes 64:448:16, or the option again.
+    in ",..." take several values: 224,256, or 64:448:16 for sizes, or repeat the option.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -1,4 +1,4 @@
-"""`padviz repad`: the cure applied to an ONNX file."""
+"""`padviz repad`: change the padding of an ONNX file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from padviz.errors import OptionError
 def command(
     model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
 ) -> None:
-    """Write MODEL, an ONNX file, with other padding: weights, names and all else stay as they are.
+    """Write MODEL, an ONNX file, with other padding; weights, names and everything else stay the same.
 
-    The result is read again before it is written: in every pixel, its usage must be what `padviz usage MODEL --padding
-    SCHEME` counts. The report lists layers that could not be changed, with reasons. With --even, the pads of uneven
-    convolutions are shared out evenly; where no pads can do that, their strides move into average pools of 2 x 2. Pools
-    stay as they are, and the report names those that are uneven.
+    The result is verified before it is written: in every pixel, its usage must equal that of `padviz usage MODEL
+    --padding SCHEME`. The report lists layers that could not be changed, with reasons. With --even, the padding of
+    uneven convolutions is balanced; where that is impossible, their strides move into 2 x 2 average pools. Pools are
+    not changed, and the report names the uneven ones.
 
     \b
     Example:
@@ -40,11 +40,11 @@ def command(
         raise OptionError("is not an ONNX file", where=model, hint=hint)
     check_options(padding, even)
     if even and only + except_:
-        raise OptionError("takes all uneven windows", where="--even", hint="leave --only and --except out")
+        raise OptionError("applies to all uneven windows", where="--even", hint="leave --only and --except out")
     repadded = repad_file(model, padding, size, only, except_, even=even, reading=options.reading())
-    options.keep_notes(repadded.source, size)
+    options.note_later(repadded.source, size)
     if to.path is None:
-        options.say("nothing is written; -o FILE.onnx says where to")
+        options.say("nothing is written; add -o FILE.onnx")
     else:
         repadded.save(to.path, overwrite=to.overwrite)
     to.show(report_of(repadded, padding, check))

@@ -1,29 +1,116 @@
-"""What a command prints, writes and draws: --format, -o and --overwrite, in one place."""
+"""Print, write and draw the result of a command: -o, --format and --overwrite, default file names, progress."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import click
 
 from padviz.cli import options
-from padviz.cli.value_types import PathType
-from padviz.cli.vocabulary import TABLE, Decorator, given, option
+from padviz.cli.value_types import DECLARED, PathType, Pixels
+from padviz.cli.vocabulary import TABLE, Decorator, given, option, session
 from padviz.errors import OptionError
 from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
 
 if TYPE_CHECKING:
-    from padviz.analyses.result import Result
+    from padviz.analyses.result import Result, Row
     from padviz.reports.report import Report
+
+LONGEST = 120  # characters of a default name before -WHAT.png
+UNNAMED = ("size", "model", "format", "output", "overwrite", "no-picture", "open", "resume", "neutral", "shape")
+BARE = ("padding", "layer", "pooling", "scale", "cmap", "theme", "weights", "stimulus")  # values clear by themselves
+
+
+@contextmanager
+def progress(what: str, *, lasting: bool = False) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on stderr, called with the work done and all of it; yield None unless stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        *([TextColumn(what)] if what else []),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=not lasting)
+    task = bar.add_task("", total=None, rate="")
+
+    def on_progress(done: int, total: int) -> None:
+        bar.start()
+        speed = bar.tasks[0].speed
+        bar.update(task, completed=done, total=total, rate=f"{speed:.1f} a second" if speed else "")
+
+    try:
+        yield on_progress
+    finally:
+        bar.stop()
+
+
+def default_path(what: str, names: Iterable[str], sizes: Iterable[Pixels | None], suffix: str = ".png") -> Path:
+    """Return MODEL-SIZE[-...]-WHAT.png, from networks, sizes and the options given to the running command.
+
+    Different requests get different names, so an existing file may be replaced.
+    """
+    from padviz.reports.tables import pixels
+
+    parts = [*names, *(pixels(size) for size in sizes if size), *_given_options()]
+    whole = "-".join(re.sub(r"[^\w.+,-]+", "_", part) for part in parts)
+    if len(whole) > LONGEST:
+        whole = f"{whole[:LONGEST]}~{crc32(whole.encode()):08x}"
+    return Path(f"{whole}-{what}{suffix}")
+
+
+def _given_options() -> Iterator[str]:
+    """Write the options that were given and differ from their defaults, in the order of help."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        name = param.opts[0].lstrip("-")
+        value = session().reading.get(name, context.params.get(param.name or ""))
+        default = context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
+        if not isinstance(param, click.Option) or name in UNNAMED or default or value == param.get_default(context):
+            continue
+        if param.is_flag:
+            yield name
+        elif name in BARE:
+            yield from (_in_name(name, each) for each in (value if isinstance(value, tuple) else (value,)))
+        else:
+            yield f"{name}_{_in_name(name, value)}"
+
+
+def _in_name(name: str, value: Any) -> str:
+    """Write the value of an option as part of a file name.
+
+    >>> _in_name("padding", "zero/circular"), _in_name("unit", (0, slice(1, 3))), _in_name("mean", (0.5, 0.25))
+    ('zero+circular', '0,1:3', '0.5,0.25')
+    >>> _in_name("weights", "runs/best.pth"), _in_name("padding", None)
+    ('runs+best.pth', 'declared')
+    """
+    from padviz.counting.request import unit_option
+    from padviz.network.rewrites import padding_in_names
+
+    if name == "unit":
+        return unit_option(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return DECLARED if value is None else str(padding_in_names(str(value)))
 
 
 def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bool = False) -> Decorator:
-    """Make the option -o, the path of a file, or of a folder."""
+    """Return the option -o, the path of a file with one of these suffixes, or of a folder."""
     words = TABLE["output"].help.format(" ".join(suffixes)) if suffixes else "Folder to write to."
     type_ = PathType() if suffixes else None
     return click.option("-o", "output", type=type_, metavar=shown, required=required, help=words)
@@ -31,9 +118,10 @@ def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bo
 
 @dataclass(frozen=True)
 class To:
-    """Where a report goes, and in which format; what else -o names, a picture or counts, is made beside it.
+    """Where a report goes, and in which format.
 
-    Where it is not `textual`, -o names a picture, which is drawn unless figures alone are asked for.
+    If -o takes no text (not `textual`), it names a picture, which is drawn unless only figures are asked for
+    (not `pictured`). `beside` is true if -o names a picture or counts; then the report is printed.
     """
 
     format: str
@@ -43,21 +131,16 @@ class To:
     pictured: bool = True
     textual: bool = True
 
-    @property
-    def files(self) -> list[str]:
-        """What is made beside the report."""
-        return [str(self.path)] if self.beside else []
-
     def drawn(self, default: Path | None) -> Path | None:
-        """Say where a picture goes: where -o says, or by default unless figures alone are asked for."""
+        """Return the path of the picture: that of -o, or the default unless only figures are asked for."""
         if self.textual:
             return self.path if self.beside else None
         if self.path is not None or not self.pictured or self.format in ("json", "csv"):
             return self.path
         return default
 
-    def checked(self, suffixes: tuple[str, ...], texts: tuple[str, ...] = ()) -> To:
-        """Refuse a file that is neither one of those nor a text of those formats; a text's suffix says its format."""
+    def checked(self, suffixes: tuple[str, ...], texts: tuple[str, ...]) -> To:
+        """Reject a path that is neither a text in one of the formats nor has one of the other suffixes."""
         if self.path is None:
             return self
         known = {SUFFIXES[format_]: format_ for format_ in texts if format_ != "github"}
@@ -71,30 +154,24 @@ class To:
         return self if chosen else replace(self, format=known[suffix])
 
     def show(self, report: Report) -> None:
-        """Print or write the report, and end with its exit code."""
+        """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
         from padviz.reports.rendering import to_text
 
-        text = to_text(replace(report, files=self.files) if self.beside else report, self.format)
+        text = to_text(replace(report, files=[str(self.path)]) if self.beside else report, self.format)
         put(text, None if self.beside else self.path, self.overwrite)
-        if report.code:
-            options.say(f"{_failing(report)}: exit code {report.code}")
-            raise SystemExit(report.code)
-
-
-def _failing(report: Report) -> str:
-    """Say what fails a check: the first finding, and how many more there are."""
-    errors = [finding for finding in report.findings if finding.level == "error"]
-    if not errors:
-        return "what was verified does not hold"
-    more = f" ({len(errors)} findings in all)" if len(errors) > 1 else ""
-    return f"{errors[0].title}: {errors[0].text}{more}"
+        if not report.code:
+            return
+        errors = [finding for finding in report.findings if finding.level == "error"]
+        failing = f"{errors[0].title}: {errors[0].text}" if errors else "the verification failed"
+        more = f" ({len(errors)} findings in all)" if len(errors) > 1 else ""
+        options.say(f"{failing}{more}: exit code {report.code}")
+        raise SystemExit(report.code)
 
 
 def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = False) -> Decorator:
-    """Add the options that say what becomes of a report, and hand them on as one value, `to`.
+    """Add --format, -o and related options, passed to the command as one value, `to`.
 
-    -o takes a text, and a `picture` that is "asked" for. Where one is "always" drawn, or `others` are made beside the
-    report, it takes those alone.
+    -o takes texts, and pictures if `picture` is "asked". If it is "always", or there are `others`, -o takes only those.
     """
     beside, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
     texts = () if picture == "always" or others else formats
@@ -113,9 +190,8 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
             no_picture: bool = False,
             **settings: Any,
         ) -> None:
-            to = To(format_, output, overwrite, pictured=not no_picture, textual=picture != "always").checked(
-                beside, texts
-            )
+            to = To(format_, output, overwrite, pictured=not no_picture, textual=picture != "always")
+            to = to.checked(beside, texts)
             if no_picture and output and output.suffix.lower() in PICTURES:
                 hint = "leave one of them out"
                 raise OptionError(f"-o {str(output)!r} is a picture", where="--no-picture", hint=hint)
@@ -133,7 +209,7 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
 
 
 def put(text: str, path: Path | None, overwrite: bool) -> None:
-    """Print a text, or write it to the file named with -o."""
+    """Print a text, or write it to the file of -o."""
     if path is None:
         click.echo(text)
         return
@@ -144,7 +220,7 @@ def put(text: str, path: Path | None, overwrite: bool) -> None:
 
 
 def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool) -> Path:
-    """Refuse a file that cannot or should not be written, before any work is done."""
+    """Reject a file that cannot or should not be written, before any work is done."""
     suffix = path.suffix.lower()
     if suffixes is not None and suffix not in suffixes:
         wrong = f"ends in {suffix}, which is not written here" if suffix else "has no suffix"
@@ -166,29 +242,29 @@ def checked_output(path: Path, suffixes: tuple[str, ...] | None, overwrite: bool
 
 
 def show(
-    result: Result[Any],
+    result: Result[Row],
     to: To,
     path: Path | None = None,
     report: Report | None = None,
-    kept: Path | None = None,
+    unfinished: Path | None = None,
     **look: Any,
 ) -> None:
-    """Say the notes on a result, draw it to `path`, or write its counts there, and print or write its report.
+    """Print the notes on a result, write its picture or counts to `path`, and print or write its report.
 
-    What is `kept` of a long run is removed once all that is made of it is there.
+    The file of an `unfinished` run is removed once everything is written.
     """
-    options.say_all(result._shown.notes)
+    for note in result._shown.notes:
+        options.say(note)
     report = report or result._report
     if path:
         try:
             result.save(path, overwrite=True, **look)
         except OptionError as error:
-            if kept is None or not kept.exists():
+            if unfinished is None or not unfinished.exists():
                 raise
-            hint = f"make room there, and add `resume`: {kept.name} has all that is done"
+            hint = f"make room there, and add `resume`: {unfinished.name} has all that is done"
             raise OptionError(error.what, where=error.where, hint=hint) from None
-    if path:
         report = replace(report, files=[str(path)])
     to.show(report)
-    if kept:
-        kept.unlink(missing_ok=True)
+    if unfinished:
+        unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`padviz tiles`: tiles without seams."""
+"""`padviz tiles`: the context of tiles, and plans of them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ def command(
     weights: str | None,
     to: To,
 ) -> None:
-    """Work out the context that tiles of an image need so that MODEL makes of them what it makes of the whole image.
+    """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
-    A unit of a tile is right if it reads the same pixels, at the same phase of every stride, and the same padding as in
-    the whole image. With --size, of the image, and --tile, the tiles are planned: as few as keep every unit right, each
-    as large as --tile, or up to one step of the lattice smaller so that the last ends with the image. Without --tile,
-    tile sizes are listed, those that fit into --size, with what each costs. With --level, the context is less than is
-    exact: that from which such a share of the paths of each unit comes. With --for, the call of a library is printed,
-    and whether it is exact. With --verify, MODEL, a module or an ONNX file, runs on noise, at the smallest image with
-    three tiles a side instead of --size and --tile.
+    An output unit is exact if it sees the same pixels and padding as in the whole image, at the same stride phase. With
+    --size (of the image) and --tile, the fewest tiles that keep every unit exact are planned, each as large as --tile,
+    or up to one step of the alignment smaller so that the last one ends with the image. Without --tile, tile sizes up
+    to --size are listed with their costs. With --level, the context is reduced to hold that share of each unit's paths.
+    With --for, the call of a library is printed, and whether it is exact. With --verify, MODEL, a module or an ONNX
+    file, runs on noise, at the smallest image with three tiles a side unless --size and --tile are given.
 
-    Of a signal, --chunk says what chunks of a stream must read again of the one before, and which units to drop.
+    For signals, --chunk lists the samples that each chunk of a stream must read again, and the units to drop.
 
     \b
     Example:
@@ -64,7 +63,7 @@ def command(
     from padviz.sources import load
 
     if not (size and tile):
-        _refuse({"--tile": tile, "--for": for_, "--level": level, "-o": to.files})
+        _check_plan_options({"--tile": tile, "--for": for_, "--level": level, "-o": to.beside})
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
@@ -91,8 +90,8 @@ def command(
     to.show(report)
 
 
-def _refuse(given: dict[str, object]) -> None:
-    """Refuse an option that says something of a plan where there is none."""
+def _check_plan_options(given: dict[str, object]) -> None:
+    """Reject options of a plan when there is none."""
     for where in [option for option, value in given.items() if value]:
         what = "draws the plan of an image" if where == "-o" else "plans tiles of an image"
         raise OptionError(what, where=where, hint="add --size and --tile, as --size 2048 --tile 512")

@@ -1,12 +1,13 @@
-"""What the values of options are, and how several are read; each is refused in one line where it makes no sense."""
+"""Types of option values: each converts what was typed, or rejects it in one line, and completes names."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 Pixels = tuple[int, ...]  # height and width
 Names = tuple[str, ...]
-KEPT = "declared"  # in --padding: the padding that a network has
-PLAIN = re.compile(r"[\w.@+:=,/-]+")  # a shell puts a completion on the line unquoted, so others could run a command
+Unit = tuple[int | slice, ...]
+DECLARED = "declared"  # in --padding: the network's own padding
+PLAIN = re.compile(r"[\w.@+:=,/-]+")  # the shell does not quote completions: others could run a command
 
 
 def completions(names: Iterable[str], typed: str, before: str = "") -> list[CompletionItem]:
@@ -28,7 +30,7 @@ def completions(names: Iterable[str], typed: str, before: str = "") -> list[Comp
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Offer the names of the zoo, or leave it to the shell to complete a file."""
+    """Complete names of the zoo, else files."""
     return completions(zoo(ctx), typed) or click.Path().shell_complete(ctx, param, typed)
 
 
@@ -51,7 +53,7 @@ def zoo(ctx: click.Context) -> Iterable[str]:
 
 
 def layers(ctx: click.Context) -> Iterable[str]:
-    """List the layers of the first network on the line; no module is loaded, as its code would run."""
+    """List the layers of the first network on the line, but not of modules, whose code would run."""
     from padviz.sources import MODULE, load
 
     for model in (ctx.params.get("model"), *(ctx.params.get("models") or ()), *ctx.args):
@@ -62,25 +64,24 @@ def layers(ctx: click.Context) -> Iterable[str]:
 
 
 class Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """What a value is."""
+    """The type of a value."""
 
 
-def listed(text: str) -> list[str]:
-    """List values between commas, each once.
+def split_commas(text: str) -> list[str]:
+    """Split a text at commas, and drop duplicates.
 
-    >>> listed("224, 225,224")
+    >>> split_commas("224, 225,224")
     ['224', '225']
     """
     return [*dict.fromkeys(part.strip() for part in text.split(","))]
 
 
 def spelling(param: click.Parameter | None) -> str:
-    """Name the option that a value is of."""
     return param.opts[0] if param else ""
 
 
 class NameType(Type):
-    """A name, which is not empty; a shell offers those in `known`."""
+    """A name that is not empty; the shell completes those in `known`."""
 
     def __init__(self, name: str = "NAME", known: Callable[[click.Context], Iterable[str]] | None = None) -> None:
         self.name = name
@@ -89,44 +90,44 @@ class NameType(Type):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return completions(self.known(ctx), incomplete) if self.known else []
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
         if not value:
-            raise OptionError("'' names nothing", where=spelling(param), hint="give it a name, or leave it out")
-        return str(value)
+            raise OptionError("'' is not a name", where=spelling(param), hint="give one, or leave the option out")
+        return value
 
-    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
-        """Read the values between commas."""
-        values = listed(text)
+    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Sequence[object]:
+        """Convert the values between commas."""
+        values = split_commas(text)
         if len(values) > 1 and "" in values:
-            raise OptionError(f"{text!r} has an empty value", where=spelling(param), hint="leave out a comma")
+            raise OptionError(f"{text!r} has an empty value", where=spelling(param), hint="remove a comma")
         return [self.convert(value, param, ctx) for value in values]
 
 
 class ShapeType(NameType):
-    """An input beside the image, and what it is given: a number, or the shape of a tensor in the image's sides.
+    """An input next to the image, as NAME= its number, or its shape, in which H and W are the image's sides.
 
     >>> [ShapeType("NAME=SHAPE").convert(text, None, None) for text in ("b=1x3xHxW", "t=1", "t=.5")]
     [('b', (1, 3, 'H', 'W')), ('t', 1), ('t', 0.5)]
     """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        name, _, text = str(value).partition("=")
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        name, _, text = value.partition("=")
         try:
             if "x" in text:
                 return name, tuple(n if n in ("D", "H", "W", "L") else int(n) for n in text.split("x") if n)
             return name, int(text) if text.lstrip("-").isdecimal() else float(text)
         except ValueError:
             hint = "write NAME=1x3xHxW, or a number as NAME=1"
-            raise OptionError(f"{value!r} is no input", where=spelling(param), hint=hint) from None
+            raise OptionError(f"{value!r} is not an input", where=spelling(param), hint=hint) from None
 
 
 class SchemeType(NameType):
-    """A padding scheme, or HEIGHT/WIDTH, in its shortest form; or the padding that a network has."""
+    """A padding scheme, or HEIGHT/WIDTH, in its shortest form; or DECLARED."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from padviz.network.rewrites import canonical
 
-        return KEPT if value in (KEPT, "trained") else canonical(str(value)) or KEPT
+        return DECLARED if value in (DECLARED, "trained") else canonical(value) or DECLARED
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         height, slash, typed = incomplete.rpartition("/")
@@ -136,23 +137,25 @@ class SchemeType(NameType):
 class SizeType(NameType):
     """N for a square, HxW, and LO:HI:STEP for several squares."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str | Pixels, param: click.Parameter | None, ctx: click.Context | None) -> Pixels:
         return value if isinstance(value, tuple) else self.several(value, param, ctx)[0]
 
-    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Sequence[Pixels]:
         from padviz.network.network import sizes_in
 
         return sizes_in(text, spelling(param).lstrip("-") or "size")
 
 
 class SeveralType(Type):
-    """Values of a type between commas."""
+    """Values of one type between commas."""
 
     def __init__(self, one: NameType) -> None:
         self.one = one
         self.name = f"{one.name},..."
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+    def convert(
+        self, value: str | tuple[object, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[object, ...]:
         return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -161,18 +164,20 @@ class SeveralType(Type):
 
 
 class NumbersType(Type):
-    """Numbers between commas: by default one, or one for each channel."""
+    """Numbers between commas; the hint is for one, or one per channel."""
 
     name = "X[,Y,Z]"
 
     def __init__(self, hint: str = "use one, or one for each channel") -> None:
         self.hint = hint
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+    def convert(
+        self, value: str | tuple[float, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
         try:
             return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
         except ValueError:
-            what = f"{value!r} is no number"
+            what = f"{value!r} is not a number"
             raise OptionError(what, where=spelling(param), hint=self.hint) from None
 
 
@@ -181,32 +186,34 @@ class PathType(click.Path):
 
     name = "FILE"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if "\0" in str(value):
-            raise OptionError(f"{value!r} holds a null byte, as no path can", where="-o", hint="choose another")
+            raise OptionError(f"{value!r} has a null byte", where="-o", hint="choose another")
         return Path(value)
 
 
 class FolderType(Type):
-    """A folder that is there."""
+    """A folder that exists."""
 
     name = "FOLDER"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return click.Path(file_okay=False).shell_complete(ctx, param, incomplete)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not Path(value).is_dir():
-            raise OptionError(f"{value!r} is no folder", where=spelling(param), hint="use a folder of pictures")
-        return str(value)
+            raise OptionError(f"{value!r} is not a folder", where=spelling(param), hint="use a folder of pictures")
+        return value
 
 
 class PixelType(Type):
-    """ROW,COL of one pixel."""
+    """ROW,COL of a pixel."""
 
     name = "ROW,COL"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r" *(\d{1,3}) *, *(\d{1,3}) *", value, re.ASCII)
@@ -216,20 +223,19 @@ class PixelType(Type):
 
 
 class UnitType(Type):
-    """ROW,COL of one unit, or R0:R1,C0:C1 of a box; of a signal's, one number or range."""
+    """ROW,COL of one unit, or R0:R1,C0:C1 of a box; for signals, one number or range."""
 
     name = "ROW,COL"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str | Unit, param: click.Parameter | None, ctx: click.Context | None) -> Unit:
+        if isinstance(value, tuple):
+            return value
         part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
-        match = (
-            re.fullmatch(f"{part}(?:,{part})?", value.replace(" ", ""), re.ASCII) if isinstance(value, str) else value
-        )
+        match = re.fullmatch(f"{part}(?:,{part})?", value.replace(" ", ""), re.ASCII)
         if not match:
-            raise OptionError(
-                f"{value!r} is not a unit", where="--unit", hint="use ROW,COL or R0:R1,C0:C1, counted from 0"
-            )
-        return tuple(_positions(text) for text in match.groups() if text) if isinstance(value, str) else value
+            hint = "use ROW,COL or R0:R1,C0:C1, counted from 0"
+            raise OptionError(f"{value!r} is not a unit", where="--unit", hint=hint)
+        return tuple(_positions(text) for text in match.groups() if text)
 
 
 def _positions(text: str) -> int | slice:

@@ -1,18 +1,18 @@
-"""The options of all commands, one table: each is spelled, read and explained once, and means the same everywhere."""
+"""The one table of options of all commands: name, type and help of each."""
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from padviz.cli.value_types import (
-    KEPT,
+    DECLARED,
     FolderType,
     NameType,
     NumbersType,
@@ -30,22 +30,25 @@ from padviz.cli.value_types import (
 )
 from padviz.errors import OptionError
 
-READING = "padviz.reading"
+if TYPE_CHECKING:
+    from padviz.network.network import Network
+
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+Values = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class Word:
-    """An option: one line of help, and the type of its value, or None for a flag.
+    """An option: its help, and the type of its value, or None for a flag.
 
-    Where it may take several values, `several` names them all; `shown` stands for a value that its type does not name.
+    `several` is the name of the parameter that takes several values; `shown` stands for the value in help.
     """
 
     help: str
     type: click.ParamType | None = None  # type: ignore[type-arg,unused-ignore]
     several: str = ""
     shown: str = ""
-    default: Any = None
+    default: object = None
     required: bool = False
 
 
@@ -54,73 +57,75 @@ TABLE = {  # in the order in which help lists them
     "size": Word("Input size in pixels.", SizeType("N|HxW"), "sizes"),
     "padding": Word("Padding scheme, as reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad as TensorFlow's and Keras's SAME."),
-    "layer": Word("Layer to count to, or to look at.", NameType("NAME", layers), "layers"),
-    "heads": Word("Weigh several last maps alike, or add them.", click.Choice(["share", "sum"])),
-    "unit": Word("One unit of the target, or R0:R1,C0:C1.", UnitType()),
-    "pooling": Word("Weigh the taps of pools and resizes.", click.Choice(["count", "mean"]), default="count"),
+    "layer": Word("Target layer.", NameType("NAME", layers), "layers"),
+    "heads": Word("Weigh heads equally, or add their counts.", click.Choice(["share", "sum"])),
+    "unit": Word("Unit of the target, or a box R0:R1,C0:C1.", UnitType()),
+    "pooling": Word("Weights of taps in pools and resizes.", click.Choice(["count", "mean"]), default="count"),
     "model": Word("Networks to compare.", NameType("MODEL", zoo), "models"),
-    "kernel": Word("Rows and columns of taps.", click.IntRange(1, 31), shown="N"),
-    "stride": Word("Step between windows.", click.IntRange(1, 31), shown="N"),
-    "dilation": Word("Step between taps.", click.IntRange(1, 31), shown="N"),
+    "kernel": Word("Kernel size.", click.IntRange(1, 31), shown="N"),
+    "stride": Word("Stride.", click.IntRange(1, 31), shown="N"),
+    "dilation": Word("Dilation.", click.IntRange(1, 31), shown="N"),
     "pixel": Word("Show how often each tap reads this pixel.", PixelType()),
-    "axis": Word("Squares, or one side.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"),
-    "chunk": Word("New input samples of each chunk of a stream.", click.IntRange(1), shown="N"),
+    "axis": Word(
+        "Vary both sides or one.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"
+    ),
+    "chunk": Word("New input samples in each chunk of a stream.", click.IntRange(1), shown="N"),
     "tile": Word("Largest tile that fits into memory.", SizeType("N|HxW")),
     "object": Word("Largest object to detect, in pixels.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for monai, torchio, ...", NameType("LIB")),
-    "level": Word("Plan with a share of the paths, as .999.", click.FLOAT, shown="X"),
+    "level": Word("Share of each unit's paths to keep, as .999.", click.FLOAT, shown="X"),
     "ignore-norms": Word("Plan as if norms and attention were local."),
-    "verify": Word("Run it whole and tiled, and compare."),
-    "gt": Word("Objects: COCO's instances, or YOLO's labels.", NameType("FILE"), required=True),
-    "pred": Word("Detections: COCO's results, or YOLO's labels.", NameType("FILE"), required=True),
+    "verify": Word("Run MODEL whole and tiled, and compare."),
+    "gt": Word("Objects: COCO instances or YOLO labels.", NameType("FILE"), required=True),
+    "pred": Word("Detections: COCO results or YOLO labels.", NameType("FILE"), required=True),
     "rings": Word("Rings, each half as deep as the next.", click.IntRange(1, 12), shown="N"),
-    "px": Word("Inner ends of rings in pixels, as 16,32.", NumbersType("use 16,32,64")),
-    "iou": Word("Overlaps at which AP is told.", NumbersType("use .2,.5,.75")),
-    "image-sizes": Word("Images of YOLO's labels, or their sizes.", NameType("FOLDER|CSV")),
-    "by-class": Word("Score each class by itself, too."),
-    "only": Word("Change these layers only.", NameType("NAME", layers), "only"),
-    "except": Word("Leave these layers as they are.", NameType("NAME", layers), "except_"),
+    "px": Word("Inner edges of the rings in pixels, as 16,32.", NumbersType("use 16,32,64")),
+    "iou": Word("IoU thresholds for AP.", NumbersType("use .2,.5,.75")),
+    "image-sizes": Word("Images of YOLO labels, or their sizes.", NameType("FOLDER|CSV")),
+    "by-class": Word("Score each class too."),
+    "only": Word("Layers to change.", NameType("NAME", layers), "only"),
+    "except": Word("Layers to leave unchanged.", NameType("NAME", layers), "except_"),
     "even": Word("Make uneven convolutions even instead."),
     "all": Word("List even windows too."),
-    "taps": Word("Count what each tap of a window reads."),
+    "taps": Word("Count the reads of each tap."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
-    "images": Word("Photographs like those of the training.", FolderType()),
-    "inputs": Word("What to run it on.", NameType("noise|blank|FOLDER"), default="noise"),
+    "images": Word("Photographs like the training images.", FolderType()),
+    "inputs": Word("Inputs to run on.", NameType("noise|blank|FOLDER"), default="noise"),
     "n": Word("Number of inputs.", COUNT, shown="N"),
-    "trained-at": Word("Input size of the training.", SizeType("N|HxW")),
-    "stimulus": Word("What to move over the background.", NameType("text:WORD|FILE|sample")),
+    "trained-at": Word("Training image size.", SizeType("N|HxW")),
+    "stimulus": Word("Stimulus to move over the background.", NameType("text:WORD|FILE|sample")),
     "height": Word("Height of the stimulus.", click.IntRange(2), shown="PX"),
     "contrast": Word("Contrast of the stimulus.", click.FloatRange(0, 1, min_open=True), shown="X"),
-    "step": Word("Pixels to the next position.", COUNT, shown="PX"),
-    "class": Word("Class to look for.", click.IntRange(0), shown="N"),
-    "threshold": Word("Map the contrast needed, not the score."),
-    "image": Word("Picture to shift, in place of a stimulus.", NameType("FILE")),
-    "shift": Word("How far to shift the picture.", COUNT, shown="PX"),
-    "cover": Word("Cover places of the image instead."),
+    "step": Word("Pixels between positions.", COUNT, shown="PX"),
+    "class": Word("Class to detect.", click.IntRange(0), shown="N"),
+    "threshold": Word("Map the contrast needed instead of the score."),
+    "image": Word("Picture to shift instead of a stimulus.", NameType("FILE")),
+    "shift": Word("Largest shift of the picture.", COUNT, shown="PX"),
+    "cover": Word("Occlude patches of the image instead."),
     "patch": Word("Side of the patch.", COUNT, shown="PX"),
-    "grid": Word("Places of the patch along each side.", COUNT, shown="N"),
-    "no-shuffled": Word("Do not run it with shuffled weights too."),
-    "noise": Word("Run it on noise, which tells little."),
-    "mean": Word("Mean of pixels from 0 to 1, by channel.", NumbersType()),
-    "std": Word("Deviation of pixels, by channel.", NumbersType()),
-    "bgr": Word("Feed blue, green, red."),
-    "seed": Word("Seed of what is random.", click.IntRange(0), shown="N", default=0),
-    "jobs": Word("Processes; one for each core by default.", click.IntRange(1, 1024), shown="N"),
+    "grid": Word("Patch positions along each side.", COUNT, shown="N"),
+    "no-shuffled": Word("Skip the run with shuffled weights."),
+    "noise": Word("Use noise as input (least informative)."),
+    "mean": Word("Channel means of pixels from 0 to 1.", NumbersType()),
+    "std": Word("Channel deviations of pixels.", NumbersType()),
+    "bgr": Word("Feed channels as blue, green, red."),
+    "seed": Word("Random seed.", click.IntRange(0), shown="N", default=0),
+    "jobs": Word("Worker processes; one per core by default.", click.IntRange(1, 1024), shown="N"),
     "scale": Word("Quantity to colour by; fair share by default.", click.Choice(["share", "counts", "each"])),
-    "cmap": Word("Colour map of matplotlib's.", NameType("NAME", colour_maps)),
+    "cmap": Word("Matplotlib colour map.", NameType("NAME", colour_maps)),
     "dpi": Word("Resolution of the picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
-    "theme": Word("Black on white, or white on black.", click.Choice(["light", "dark"])),
+    "theme": Word("Light or dark background.", click.Choice(["light", "dark"])),
     "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
     "output": Word("Write {}.", PathType()),
-    "overwrite": Word("Replace the file of -o."),
-    "no-picture": Word("Print the figures, and draw nothing."),
-    "open": Word("Show it in a browser."),
+    "overwrite": Word("Replace existing files."),
+    "no-picture": Word("Print the figures only."),
+    "open": Word("Open it in a browser."),
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
-    "allow-modules": Word("Run the code that a manifest names."),
-    "input": Word("Input that is the image.", NameType("NAME")),
+    "allow-modules": Word("Run code that a manifest names."),
+    "input": Word("Name of the image input.", NameType("NAME")),
     "shape": Word("Another input, as b=1x3xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
     "neutral": Word("Treat the unknown OP as elementwise.", NameType("OP"), "neutral"),
 }
@@ -128,7 +133,7 @@ PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
 
 
 class Command(click.Command):
-    """A command whose options stand in the order of the table, and whose --check may be followed by what it checks."""
+    """A command with its options in the order of the table, whose --check takes an optional value."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -141,7 +146,7 @@ class Command(click.Command):
 
 
 def _joined(args: list[str], checks: Sequence[str]) -> list[str]:
-    """Join a bare --check with what it checks, if that follows; it never takes another argument.
+    """Join --check with the value that follows it, or with the default one.
 
     >>> _joined(["--check", "all", "vgg11", "--check", "vgg13"], ["convolutions", "all"])
     ['--check=all', 'vgg11', '--check=convolutions', 'vgg13']
@@ -157,7 +162,7 @@ def _joined(args: list[str], checks: Sequence[str]) -> list[str]:
 
 
 def _place(param: click.Parameter) -> int:
-    """Say where an option stands in the table; arguments come first."""
+    """Return the position of an option in the table; arguments come first."""
     if isinstance(param, click.Argument):
         return -1
     name = param.name or ""
@@ -165,7 +170,7 @@ def _place(param: click.Parameter) -> int:
 
 
 def parameter(name: str) -> str:
-    """Name the argument of a command's function; one that Python knows ends in "_".
+    """Return the Python parameter of an option; keywords and builtins get a "_".
 
     >>> parameter("trained-at"), parameter("class")
     ('trained_at', 'class_')
@@ -174,8 +179,8 @@ def parameter(name: str) -> str:
     return f"{python}_" if iskeyword(python) or hasattr(builtins, python) else python
 
 
-def given(words: str, **defaults: Any) -> Decorator:
-    """Add options of the table, named between blanks; a plural takes several values."""
+def given(words: str, **defaults: object) -> Decorator:
+    """Add options of the table, separated by spaces; a plural takes several values."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for word in words.split():
@@ -186,14 +191,14 @@ def given(words: str, **defaults: Any) -> Decorator:
     return decorate
 
 
-def option(name: str, several: bool = False, default: Any = None, **settings: Any) -> Decorator:
-    """Make an option of the table."""
+def option(name: str, several: bool = False, default: object = None, **settings: Any) -> Decorator:
+    """Return an option of the table; `settings` of click's replace those in it."""
     word = TABLE[name]
     spelled, called = f"-{name}" if len(name) == 1 else f"--{name}", word.several if several else parameter(name)
     if word.type is None and "type" not in settings:
         return click.option(spelled, called, is_flag=True, help=word.help, **settings)
     about: dict[str, Any] = {"type": word.type, "help": word.help, "required": word.required}
-    if not word.required:  # click takes any default, None too, for a value
+    if not word.required:  # click takes even a default of None as a value
         about["default"] = default or word.default
     if not isinstance(word.type, click.Choice):
         about["metavar"] = word.shown or (word.type and word.type.name)
@@ -205,22 +210,21 @@ def option(name: str, several: bool = False, default: Any = None, **settings: An
     return click.option(spelled, called, **(about | settings))
 
 
-def _all(ctx: click.Context, param: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Take all values of all repeats, each once; the padding that a network has is None."""
-    return tuple(None if value == KEPT else value for value in dict.fromkeys(chain(*values)))
+def _all(ctx: click.Context, param: click.Parameter, values: tuple[Values, ...]) -> Values:
+    """Return the values of all repeats, each once; declared padding is None."""
+    return tuple(None if value == DECLARED else value for value in dict.fromkeys(chain(*values)))
 
 
-def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> Any:
-    """Refuse several values where a command takes one."""
+def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[Values, ...]) -> object:
     taken = _all(ctx, param, values)
     if len(taken) > 1:
-        what = f"{ctx.info_name} takes one, and {len(taken)} are given"
-        raise OptionError(what, where=param.opts[0], hint="leave out all but one, or see padviz export")
+        what = f"{ctx.info_name} takes one value, and {len(taken)} are given"
+        raise OptionError(what, where=param.opts[0], hint="use one, or see padviz export")
     return taken[0] if taken else None
 
 
-def reading(*words: str) -> Decorator:
-    """Add options that say how to read MODEL, which `options.reading` asks the context for."""
+def _reading(*words: str) -> Decorator:
+    """Add options for reading MODEL; their values go to `session().reading`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for word in words:
@@ -230,40 +234,57 @@ def reading(*words: str) -> Decorator:
     return decorate
 
 
-read = reading("input", "shape", "neutral")
+read = _reading("input", "shape", "neutral")
+
+
+@dataclass
+class Session:
+    """State of one run: how to read networks, those loaded, lines printed, and notes to print with the answer."""
+
+    reading: dict[str, Any] = field(default_factory=dict)
+    loaded: dict[str, Network] = field(default_factory=dict)
+    printed: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def session(ctx: click.Context | None = None) -> Session:
+    """Return the state of the running command."""
+    state: Session = (ctx or click.get_current_context()).meta.setdefault("padviz", Session())
+    return state
 
 
 def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
     name = param.opts[0].lstrip("-")
-    value = _all(ctx, param, values) if TABLE[name].several else values
-    ctx.meta.setdefault(READING, {})[name] = value
+    value: Any = _all(ctx, param, values) if TABLE[name].several else values
+    session(ctx).reading[name] = value
     if name == "neutral" and value:
         from padviz.sources.tracing.reading import checked_neutral
 
         checked_neutral(value)
 
 
-def _argument(name: str, **settings: Any) -> Decorator:
-    return click.argument(name, shell_complete=complete_model, **settings)
+_MODEL = click.argument("model", shell_complete=complete_model)
+_OPTIONAL = click.argument("model", required=False, shell_complete=complete_model)
+_SEVERAL = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
 
 
 def model(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL, and how to read it."""
-    return _argument("model")(read(command))
+    """Add the argument MODEL, and the options for reading it."""
+    return _MODEL(read(command))
 
 
-MODELS: dict[str, Decorator] = {  # what is named before the options, and how it is read
+MODELS: dict[str, Decorator] = {  # by `Door.model`
     "none": lambda command: command,
     "one": model,
-    "optional": lambda command: _argument("model", required=False)(read(command)),
-    "several": lambda command: _argument("models", nargs=-1, required=True, metavar="MODEL...")(read(command)),
-    "trained": lambda command: _argument("model")(reading("neutral")(given("weights")(command))),
+    "optional": lambda command: _OPTIONAL(read(command)),
+    "several": lambda command: _SEVERAL(read(command)),
+    "trained": lambda command: _MODEL(_reading("neutral")(given("weights")(command))),
     "weights": lambda command: model(given("weights")(command)),
 }
 
 
-def arguments_of(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Name what was given as the parameters of functions; "no-" turns off what it precedes.
+def arguments_of(typed: Mapping[str, object]) -> dict[str, Any]:
+    """Convert the values of options to arguments of an analysis; "no-" negates a flag.
 
     >>> arguments_of({"paddings": ("zero", None), "sizes": (), "size": None, "all_": False, "no_shuffled": True})
     {'padding': ['zero'], 'shuffled': False}
@@ -274,7 +295,7 @@ def arguments_of(typed: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if key.startswith("no_"):
             asked[key.removeprefix("no_")] = False
-        elif key in PLURALS:
+        elif key in PLURALS and isinstance(value, tuple):
             asked[parameter(PLURALS[key])] = [each for each in value if each is not None]
         else:
             asked[key] = value

@@ -109,5 +109,5 @@ def read_manifest(path: str | Path) -> Manifest:
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=str(path)) from None
     if not (manifest.maps or manifest.compare or manifest.kernel):
-        raise DescriptionError("names nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]")
+        raise DescriptionError("lists nothing to draw", where=str(path), hint="add [[maps]], [[compare]] or [[kernel]]")
     return manifest

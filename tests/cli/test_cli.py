@@ -182,7 +182,7 @@ GONE = "cd here && rmdir ../here && padviz "
         ("padviz layers vgg16 >/dev/full", 2, "padviz: stdout: cannot be written (No space left on device)\n"),
         ("padviz layers titled.toml", 0, ""),
         (f"{GONE}layers vgg16 >&-", 0, ""),
-        (f"{GONE}layers torchvision.models:alexnet", 2, "padviz: the current folder is not there any more; change to"),
+        (f"{GONE}layers torchvision.models:alexnet", 2, "padviz: the current folder no longer exists; change to"),
     ],
 )
 def test_output_or_a_folder_that_cannot_be_used_is_one_line(line: str, code: int, says: str) -> None:

@@ -30,7 +30,7 @@ def _elsewhere(elsewhere: None) -> None:
 def said(*args: str) -> str:
     """The words of a repad that went well."""
     result = run("repad", *args)
-    nothing = "" if "-o" in args else "padviz: nothing is written; -o FILE.onnx says where to\n"
+    nothing = "" if "-o" in args else "padviz: nothing is written; add -o FILE.onnx\n"
     assert (result.exit_code, result.stderr) == (0, nothing)
     return " ".join(result.stdout.split())
 

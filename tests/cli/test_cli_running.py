@@ -91,7 +91,7 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
     assert sorted(Path().glob("d.png*")) == [Path(KEPT)]
-    held = f"padviz: {KEPT}: keeps an interrupted run; add --resume to continue it, or --overwrite to start"
+    held = f"padviz: {KEPT}: has an interrupted run; add --resume to continue it, or --overwrite to start"
     assert told(*DETECT, "d.png").startswith(held)
 
     def filled(sweep: Any, values: Any, *others: Any) -> None:
@@ -103,7 +103,7 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     assert again.exit_code == 0
     assert not [*Path().glob("*unfinished*")]
     anew = run(*DETECT, "e.png", "--resume")
-    assert anew.stderr == "padviz: e.png.unfinished.npz was not there: nothing was kept, and the run began anew\n"
+    assert anew.stderr == "padviz: e.png.unfinished.npz does not exist: the run starts from the beginning\n"
     assert again.stdout == anew.stdout.replace("e.png", "d.png")
 
 

@@ -144,7 +144,7 @@ def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
     says = BAD.get(line) or f", {line.split()[0]}: {what}"
     told_ = told("export", "m.toml", "--allow-modules", "-o", "out")
     assert told_.startswith(f"padviz: m.toml{says}")
-    assert ("is no folder; use noise, blank, or a folder of pictures" in told_) == ("none" in line)
+    assert ("is not a folder; use noise, blank, or a folder of pictures" in told_) == ("none" in line)
 
 
 def test_two_responses_of_one_name_are_refused() -> None:

@@ -86,7 +86,7 @@ def test_a_file_turned_is_repadded_as_its_original_turned(name: str, tmp_path: P
 def report(path: Path) -> Any:
     """What JSON tells, to 12 digits, since means are taken in another order."""
     result = run("repad", str(path), "--even", "--format", "json")
-    assert (result.exit_code, result.stderr) == (0, "padviz: nothing is written; -o FILE.onnx says where to\n")
+    assert (result.exit_code, result.stderr) == (0, "padviz: nothing is written; add -o FILE.onnx\n")
     return json.loads(result.stdout, parse_float=lambda text: float(f"{float(text):.12g}"))
 
 

@@ -187,7 +187,7 @@ def test_programs_and_keras_files_name_their_image(tmp_path: Path) -> None:
 def test_commands_take_inputs_by_name() -> None:
     asked = ["uneven", "tests.sources.test_several_inputs:Denoising", "--size", "32"]
     assert run(*asked, "--shape", "other=1x1xHxW", "--shape", "timestep=2").exit_code == 0
-    assert "--shape: 'other=y' is no input; write NAME=1x3xHxW" in run(*asked, "--shape", "other=y").stderr
+    assert "--shape: 'other=y' is not an input; write NAME=1x3xHxW" in run(*asked, "--shape", "other=y").stderr
     assert "; --shape timestep=1 gives it a number, --shape timestep=1x3xHxW a tensor" in run(*asked).stderr
 
 

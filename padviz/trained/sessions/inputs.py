@@ -90,7 +90,7 @@ def pictures_in(folder: str | Path, count: int, option: str = "inputs") -> list[
     place = Path(folder)
     if not place.is_dir():
         hint = "use noise, blank, or a folder of pictures" if option == "inputs" else "use a folder of pictures"
-        raise OptionError(f"{str(folder)!r} is no folder", option=option, hint=hint)
+        raise OptionError(f"{str(folder)!r} is not a folder", option=option, hint=hint)
     pictures = sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not pictures:
         raise OptionError(f"{str(folder)!r} has no pictures", option=option, hint=f"those are {' '.join(SUFFIXES)}")
