@@ -170,3 +170,9 @@ def test_attention_is_told_by_its_steps(name: str, tmp_path: Path) -> None:
     module, stops = MODULES[name]
     for net in (padviz.load(module, size=(32, 32)), padviz.load(file_of(module, tmp_path))):
         assert net.notes == ((NOTE.format(net.targets[0]),) if stops else ())
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_last_norm_over_positions_is_left_out_before_pooling_and_without(pooled: bool) -> None:
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(1, 4), *[nn.AdaptiveAvgPool2d(1)] * pooled]
+    assert padviz.load(nn.Sequential(*layers), 16).targets == ("0",)
