@@ -1,3 +1,3 @@
-"""The command line: one file for each command that is more than its function; `group` finds them."""
+"""The command line: `analysis` makes commands of analyses, `commands` has the others, `group` finds both."""
 
 from padviz.cli.group import cli as cli

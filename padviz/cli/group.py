@@ -10,8 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -96,12 +94,10 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        if find_spec(f"padviz.cli.{name}"):  # more than its analysis
-            command: click.Command = import_module(f"padviz.cli.{name}").command
-            return command
         from padviz.cli.analysis import command_of
+        from padviz.cli.commands import OWN
 
-        return command_of(name)
+        return OWN.get(name) or command_of(name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _broken_pipe_handled():

@@ -1,0 +1,388 @@
+"""The commands that do more than show one analysis: two networks, pages, files, many maps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padviz.cli import options
+from padviz.cli.showing import To, checked_output, default_path, output_to, outputs, progress, put, show
+from padviz.cli.value_types import DECLARED, Names, Pixels, complete_model, split_commas
+from padviz.cli.vocabulary import MODELS, PLURALS, Command, given, model, read
+from padviz.errors import OptionError, PadvizError
+
+if TYPE_CHECKING:
+    from padviz.exports.batch import ItemOutcome
+
+PAGES = (".html", ".htm")
+MOST_ERRORS = 20  # printed at the end of an export
+IGNORED = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an export that was ended, and warns
+
+
+@click.command(name="compare", cls=Command)
+@MODELS["optional"]
+@given("models sizes paddings same layers heads scale cmap")
+@outputs("always")
+def compare_command(
+    model: str | None,
+    models: Names,
+    sizes: tuple[Pixels, ...],
+    paddings: tuple[str | None, ...],
+    same: bool,
+    layers: Names,
+    heads: str | None,
+    scale: str | None,
+    cmap: str | None,
+    to: To,
+) -> None:
+    """Draw usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
+
+    Colours show the fair share of each pixel: 1 is the weight of an interior pixel, below 1/2 it is starved,
+    above 3/2 overused. A network that cannot run gets an empty panel with the reason.
+
+    \b
+    Example:
+      padviz compare vgg19 --size 128 --padding zero,reflect,symmetric,partial
+      padviz compare resnet50 --size 64,128,224
+    """
+    from padviz.analyses.compare import compare
+
+    if (model is None) != bool(models):
+        raise OptionError("needs one MODEL, or several with --model", where="MODEL", hint="as padviz compare vgg19 ...")
+    sources = [model] if model else [*models]
+    networks = [options.loaded(each, *sizes) for each in sources]
+    if not layers:
+        for network in networks:
+            options.say_heads(network, None, heads)
+    lists: Any = [*sizes] or None, [each or DECLARED for each in paddings] or None, [*layers] or None
+    compared = compare(networks, *lists, same=same, heads=heads, scale=scale)
+    for _, counts in compared:
+        if not isinstance(counts, PadvizError):
+            options.note_later(counts.network, counts.size)
+    names = [each if ":" in each else Path(each).stem for each in sources]
+    show(compared, to, to.drawn(default_path("compare", names, sizes)), cmap=cmap)
+
+
+@click.command(name="diff", cls=Command)
+@click.argument("model_a", shell_complete=complete_model)
+@click.argument("model_b", required=False, shell_complete=complete_model)
+@read
+@given("size padding same check")
+@outputs(checks=True)
+def diff_command(
+    model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, check: bool, to: To
+) -> None:
+    """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B only.
+
+    Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights are ported.
+
+    \b
+    Example:
+      padviz diff mobilenet_v1 --size 224 --same
+      padviz diff vgg16 vgg19 --size 224
+    """
+    from padviz.analyses.diff import diff, report_of
+
+    if model_b is None and not (same or padding):
+        raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
+    first, second = options.loaded(model_a, size), options.loaded(model_b or model_a, size)
+    found = diff(first, second, size, padding, same)
+    show(found, to, report=report_of(*found._shown.part, check=check))
+
+
+@click.command(name="explore", cls=Command)
+@model
+@given("sizes paddings same layer heads overwrite open")
+@output_to(PAGES)
+def explore_command(
+    model: str,
+    sizes: tuple[Pixels, ...],
+    paddings: tuple[str | None, ...],
+    same: bool,
+    layer: str | None,
+    heads: str | None,
+    output: Path | None,
+    overwrite: bool,
+    open_: bool,
+) -> None:
+    """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and the audit.
+
+    The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It is self-contained:
+    mail it, open it from disk, or put it on a site.
+
+    \b
+    Example:
+      padviz explore resnet50
+      padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
+    """
+    from padviz.network.rewrites import check_image, with_same
+    from padviz.pages.explorer import explorer
+    from padviz.reports import tables
+
+    if output is not None:
+        checked_output(output, PAGES, overwrite)
+    network = options.loaded(model, *sizes[:1])
+    network = with_same(network) if same else network
+    check_image(network)
+    start = sizes[0] if sizes else network.size
+    options.say_heads(network, layer, heads)
+    page = explorer(network, start, sizes if len(sizes) > 1 else None, paddings or None, layer, heads)
+    path = output or default_path("explore", [network.name], sizes or [start], ".html")
+    page.save(path)
+    megabytes = f"{len(page.html) / 1e6:.1f} MB"
+    facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]
+    click.echo(tables.to_facts(facts))
+    if open_:
+        click.launch(str(path.resolve()))
+
+
+@click.command(name="tiles", cls=Command)
+@model
+@given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
+@outputs("asked")
+def tiles_command(
+    model: str,
+    size: Pixels | None,
+    padding: str | None,
+    same: bool,
+    layers: Names,
+    tile: Pixels | None,
+    chunk: int | None,
+    object_: int | None,
+    for_: str | None,
+    level: float | None,
+    ignore_norms: bool,
+    verify: bool,
+    weights: str | None,
+    to: To,
+) -> None:
+    """Compute the context tiles need so that the stitched output equals the output for the whole image.
+
+    An output unit is exact if it sees the same pixels and padding as in the whole image, at the same stride phase. With
+    --size (of the image) and --tile, the fewest tiles that keep every unit exact are planned, each as large as --tile,
+    or up to one step of the alignment smaller so that the last one ends with the image. Without --tile, tile sizes up
+    to --size are listed with their costs. With --level, the context is reduced to hold that share of each unit's paths.
+    With --for, the call of a library is printed, and whether it is exact. With --verify, MODEL, a module or an ONNX
+    file, runs on noise, at the smallest image with three tiles a side unless --size and --tile are given.
+
+    For signals, --chunk lists the samples that each chunk of a stream must read again, and the units to drop.
+
+    \b
+    Example:
+      padviz tiles unet_padded --size 2048x1536 --tile 512
+      padviz tiles unet_padded --size 1024 --tile 512 --for monai
+      padviz tiles model.onnx --size 1024 --tile 256 --verify
+    """
+    from padviz.analyses.asked import asked as asked_for
+    from padviz.analyses.tiles import Planned, report_of, verify_tiles, words_of
+    from padviz.cutting.chunks import chunks_of
+    from padviz.cutting.context import contexts_of
+    from padviz.cutting.handover import handover
+    from padviz.cutting.plan import globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
+    from padviz.figures.canvas import save
+    from padviz.figures.windows import tiles as figures
+    from padviz.network.targets import output_layers, upto
+    from padviz.sources import load
+
+    if not (size and tile):
+        _check_plan_options({"--tile": tile, "--for": for_, "--level": level, "-o": to.beside})
+    if weights and not verify:
+        raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
+    if verify and (same or padding):
+        raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
+    with padded_to_fit(partial(load, model, None, options.reading()), size):
+        trained = options.read_trained(model, size, weights) if verify else None
+        whole = trained.network if trained else asked_for(options.loaded(model, size), size, padding, same)[0]
+    network, image = upto(whole, output_layers(layers or None, whole)), whole.pixels(size)
+    without = globals_of(network) if ignore_norms else frozenset()
+    plan = plan_tiles(network, image, network.pixels(tile), object_ or 0, without, level) if tile else None
+    contexts = plan.contexts if plan else contexts_of(network, image, without)
+    recipe = handover(plan, for_) if plan and for_ else None
+    verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
+    chunks = chunks_of(replace(network, size=image), chunk, without) if chunk else None
+    listing = not (plan or chunks or any(context.barrier for pair in contexts for context in pair))
+    sizes = tile_sizes(network, image, without) if listing else []
+    if size:  # of this image, and no larger one
+        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
+    ignored, asked = ignored_of(network, without), image if size and listing else ()
+    more = Planned(plan, recipe, verified, sizes, asked, ignored, chunks)
+    report = report_of(network, contexts, more)
+    if plan and to.beside and to.path:
+        save(figures.tiles(plan, words_of(plan)), to.path)
+    to.show(report)
+
+
+def _check_plan_options(given: dict[str, object]) -> None:
+    """Reject options of a plan when there is none."""
+    for where in [option for option, value in given.items() if value]:
+        what = "draws the plan of an image" if where == "-o" else "plans tiles of an image"
+        raise OptionError(what, where=where, hint="add --size and --tile, as --size 2048 --tile 512")
+
+
+@click.command(name="repad", cls=Command)
+@model
+@given("size padding only except_ even check")
+@outputs(others=(".onnx",), checks=True)
+def repad_command(
+    model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
+) -> None:
+    """Write MODEL, an ONNX file, with other padding; weights, names and everything else stay the same.
+
+    The result is verified before it is written: in every pixel, its usage must equal that of `padviz usage MODEL
+    --padding SCHEME`. The report lists layers that could not be changed, with reasons. With --even, the padding of
+    uneven convolutions is balanced; where that is impossible, their strides move into 2 x 2 average pools. Pools are
+    not changed, and the report names the uneven ones.
+
+    \b
+    Example:
+      padviz repad model.onnx --padding reflect -o reflect.onnx
+      padviz repad model.onnx --padding zero/circular -o wrapped.onnx
+      padviz repad model.onnx --even --size 224 -o even.onnx
+    """
+    from padviz.analyses.repad import report_of
+    from padviz.repadding.onnx.file import check_options, repad_file
+
+    if not model.lower().endswith(".onnx"):
+        other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"
+        hint = f"export it to .onnx{other}"
+        raise OptionError("is not an ONNX file", where=model, hint=hint)
+    check_options(padding, even)
+    if even and only + except_:
+        raise OptionError("applies to all uneven windows", where="--even", hint="leave --only and --except out")
+    repadded = repad_file(model, padding, size, only, except_, even=even, reading=options.reading())
+    options.note_later(repadded.source, size)
+    if to.path is None:
+        options.say("nothing is written; add -o FILE.onnx")
+    else:
+        repadded.save(to.path, overwrite=to.overwrite)
+    to.show(report_of(repadded, padding, check))
+
+
+@click.command(name="convert", cls=Command)
+@model
+@given("size padding same overwrite")
+@output_to((".toml",))
+def convert_command(
+    model: str, size: Pixels | None, padding: str | None, same: bool, output: Path | None, overwrite: bool
+) -> None:
+    """Write MODEL as a TOML description of the same network, one step per layer.
+
+    --size becomes the description's default size, and --padding the padding of its convolutions.
+
+    \b
+    Example:
+      padviz convert resnet18 -o net.toml
+      padviz convert resnet18 --padding zero/circular -o wrapped.toml
+    """
+    from padviz.analyses.load import convert
+
+    if output is not None:
+        checked_output(output, (".toml",), overwrite)
+    put(convert(options.loaded(model, size), size, padding, same), output, overwrite)
+
+
+@click.command(name="export", cls=Command)
+@click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=complete_model)
+@read
+@given("sizes paddings layers what jobs allow-modules cmap dpi width theme")
+@click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
+@output_to(shown="DIR", required=True)
+def export_command(
+    models: Names,
+    sizes: tuple[Pixels, ...],
+    jobs: int | None,
+    format_: str,
+    allow_modules: bool,
+    cmap: str | None,
+    dpi: int | None,
+    width: int | None,
+    theme: str | None,
+    output: str,
+    **lists: tuple[object, ...],
+) -> None:
+    """Draw every combination of models and options into DIR, one file each, with index.html to browse.
+
+    A manifest lists items instead of models. Items that an earlier run finished, with the same networks and
+    options, are kept. Items that fail are listed at the end, and the exit code is then 3.
+
+    \b
+    Example:
+      padviz export resnet18 vgg11 --size 64:128:32 --padding zero,reflect -o maps
+      padviz export resnet50 --size 224,225 --what usage,uneven,taps --format png,npz -o audit
+    """
+    from padviz.exports.run import export
+
+    _check_folder(output)
+    filters = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", IGNORED)]
+    os.environ["PYTHONWARNINGS"] = ",".join([*filters, IGNORED])
+    lists |= {"sizes": sizes, "paddings": tuple(padding or DECLARED for padding in lists["paddings"])}
+    arguments: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
+    arguments |= {"cmap": cmap, "dpi": dpi, "width": width, "theme": theme, "allow_modules": allow_modules}
+    arguments |= options.reading_arguments()
+    with progress("", lasting=True) as on_progress:
+        done = count(1)
+
+        def on_outcome(outcome: ItemOutcome, total: int) -> None:
+            if on_progress:
+                on_progress(next(done), total)
+
+        outcomes = export(
+            models,
+            output,
+            format_=split_commas(format_),
+            jobs=jobs or -1,
+            on_outcome=on_outcome,
+            on_note=options.say_once,
+            **arguments,
+        )
+    _report_outcomes(outcomes, Path(output))
+
+
+def _check_folder(folder: str) -> None:
+    try:
+        if not folder or "\0" in folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
+            raise OptionError(f"{folder!r} is not a folder", where="-o", hint="name one, which is created if needed")
+        Path(folder, "index.html").exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{folder[:60]!r} cannot be used ({reason})", where="-o", hint="name another") from None
+
+
+def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
+    """Print the outcomes, and exit with 3 if an item failed."""
+    from padviz.pages.html import natural
+    from padviz.reports import tables
+
+    states = [outcome.state for outcome in outcomes]
+    facts: list[tuple[str, object]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
+    click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))]))
+    failed = sorted(
+        (outcome for outcome in outcomes if outcome.state == "failed"), key=lambda outcome: natural(outcome.name)
+    )
+    for outcome in failed[:MOST_ERRORS]:
+        options.say(f"{outcome.name}: {outcome.error}")
+    if len(failed) > MOST_ERRORS:
+        options.say(f"and {len(failed) - MOST_ERRORS} more, all of them in {folder / 'index.json'}")
+    if failed:
+        raise SystemExit(3)
+
+
+OWN = {
+    each.name: each
+    for each in (
+        compare_command,
+        diff_command,
+        explore_command,
+        tiles_command,
+        repad_command,
+        convert_command,
+        export_command,
+    )
+}
