@@ -14,8 +14,8 @@ import click
 
 from padviz.cli import options
 from padviz.cli.showing import To, checked_output, default_path, output_to, outputs, progress, put, show
-from padviz.cli.value_types import DECLARED, Names, Pixels, complete_model, split_commas
-from padviz.cli.vocabulary import MODELS, PLURALS, Command, given, model, read
+from padviz.cli.value_types import DECLARED, Names, Pixels, split_commas
+from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ def compare_command(
 
 
 @click.command(name="diff", cls=Command)
-@click.argument("model_a", shell_complete=complete_model)
-@click.argument("model_b", required=False, shell_complete=complete_model)
-@read
+@argument("model_a")
+@argument("model_b", "", required=False)
 @given("size padding same check")
 @outputs(checks=True)
 def diff_command(
@@ -91,14 +90,14 @@ def diff_command(
     from padviz.analyses.diff import diff, report_of
 
     if model_b is None and not (same or padding):
-        raise OptionError("there is nothing to compare with", where="MODEL_B", hint="name one, or add --same")
+        raise OptionError("is missing", where="MODEL_B", hint="name one, or add --same or --padding")
     first, second = options.loaded(model_a, size), options.loaded(model_b or model_a, size)
     found = diff(first, second, size, padding, same)
     show(found, to, report=report_of(*found._shown.part, check=check))
 
 
 @click.command(name="explore", cls=Command)
-@model
+@MODELS["one"]
 @given("sizes paddings same layer heads overwrite open")
 @output_to(PAGES)
 def explore_command(
@@ -144,7 +143,7 @@ def explore_command(
 
 
 @click.command(name="tiles", cls=Command)
-@model
+@MODELS["one"]
 @given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
 @outputs("asked")
 def tiles_command(
@@ -227,7 +226,7 @@ def _check_plan_options(given: dict[str, object]) -> None:
 
 
 @click.command(name="repad", cls=Command)
-@model
+@MODELS["one"]
 @given("size padding only except_ even check")
 @outputs(others=(".onnx",), checks=True)
 def repad_command(
@@ -266,7 +265,7 @@ def repad_command(
 
 
 @click.command(name="convert", cls=Command)
-@model
+@MODELS["one"]
 @given("size padding same overwrite")
 @output_to((".toml",))
 def convert_command(
@@ -289,8 +288,7 @@ def convert_command(
 
 
 @click.command(name="export", cls=Command)
-@click.argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...", shell_complete=complete_model)
-@read
+@argument("models", nargs=-1, required=True, metavar="MANIFEST.toml|MODEL...")
 @given("sizes paddings layers what jobs allow-modules cmap dpi width theme")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
 @output_to(shown="DIR", required=True)

@@ -262,7 +262,7 @@ def show(
         except OptionError as error:
             if unfinished is None or not unfinished.exists():
                 raise
-            hint = f"make room there, and add `resume`: {unfinished.name} has all that is done"
+            hint = f"make room there, and add `resume`: {unfinished.name} has the finished work"
             raise OptionError(error.what, where=error.where, hint=hint) from None
         report = replace(report, files=[str(path)])
     to.show(report)

@@ -129,6 +129,7 @@ TABLE = {  # in the order in which help lists them
     "shape": Word("Another input, as b=1x3xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
     "neutral": Word("Treat the unknown OP as elementwise.", NameType("OP"), "neutral"),
 }
+READING = "input shapes neutral"
 PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
 
 
@@ -206,6 +207,8 @@ def option(name: str, several: bool = False, default: object = None, **settings:
         of = SeveralType(word.type)  # type: ignore[arg-type]
         about |= {"type": of, "multiple": True, "callback": _all if several else _only_one}
         about["metavar"] = of.name if several else of.one.name
+    if name in ("input", "shape", "neutral"):  # go to `session().reading`, not to the command
+        about |= {"expose_value": False, "callback": _remember}
     about["show_default"] = about.get("default") is not None
     return click.option(spelled, called, **(about | settings))
 
@@ -221,20 +224,6 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[Values, 
         what = f"{ctx.info_name} takes one value, and {len(taken)} are given"
         raise OptionError(what, where=param.opts[0], hint="use one, or see padviz export")
     return taken[0] if taken else None
-
-
-def _reading(*words: str) -> Decorator:
-    """Add options for reading MODEL; their values go to `session().reading`."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for word in words:
-            command = option(word, bool(TABLE[word].several), expose_value=False, callback=_remember)(command)
-        return command
-
-    return decorate
-
-
-read = _reading("input", "shape", "neutral")
 
 
 @dataclass
@@ -263,23 +252,19 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
         checked_neutral(value)
 
 
-_MODEL = click.argument("model", shell_complete=complete_model)
-_OPTIONAL = click.argument("model", required=False, shell_complete=complete_model)
-_SEVERAL = click.argument("models", nargs=-1, required=True, metavar="MODEL...", shell_complete=complete_model)
-
-
-def model(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the argument MODEL, and the options for reading it."""
-    return _MODEL(read(command))
+def argument(name: str, words: str = READING, **settings: Any) -> Decorator:
+    """Return an argument that names networks, with the options for reading them."""
+    named = click.argument(name, shell_complete=complete_model, **settings)
+    return lambda command: named(given(words)(command))
 
 
 MODELS: dict[str, Decorator] = {  # by `Door.model`
     "none": lambda command: command,
-    "one": model,
-    "optional": lambda command: _OPTIONAL(read(command)),
-    "several": lambda command: _SEVERAL(read(command)),
-    "trained": lambda command: _MODEL(_reading("neutral")(given("weights")(command))),
-    "weights": lambda command: model(given("weights")(command)),
+    "one": argument("model"),
+    "optional": argument("model", required=False),
+    "several": argument("models", nargs=-1, required=True, metavar="MODEL..."),
+    "trained": argument("model", "weights neutral"),
+    "weights": argument("model", f"weights {READING}"),
 }
 
 

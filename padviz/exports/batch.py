@@ -31,7 +31,7 @@ from padviz.version import __version__
 
 FORMATS = ("png", "npz", "json")
 THUMB = 200  # screen pixels, longer side
-KILLED = "its process was killed; it may need more memory than there is"
+KILLED = "its process was killed, perhaps for lack of memory"
 WITHOUT_THUMBNAIL = ("uneven", "taps")  # unreadable at that size: the gallery lists their figures
 
 
@@ -138,14 +138,16 @@ def make(item: Item, expected: str, folder: Path, look: Look) -> ItemOutcome:
                 _place(item.name, files, stage, folder)
     except PadvizError as error:
         hidden = error.where.startswith(str(folder / PREFIX))  # users never see that folder
-        return ItemOutcome(item.name, "failed", error.what if hidden else str(error))
+        reason = error.what if hidden else str(error)
     except MemoryError:
-        return ItemOutcome(item.name, "failed", "there is not enough memory for a map of this size")
+        reason = "there is not enough memory for a map of this size"
     except OSError as error:
-        return ItemOutcome(item.name, "failed", f"cannot be written ({error.strerror or error})")
+        reason = f"cannot be written ({error.strerror or error})"
     except Exception as error:  # one item must not end the others
-        return ItemOutcome(item.name, "failed", "unexpected " + " ".join(f"{type(error).__name__}: {error}".split()))
-    return ItemOutcome(item.name, "made")
+        reason = "unexpected " + " ".join(f"{type(error).__name__}: {error}".split())
+    else:
+        return ItemOutcome(item.name, "made")
+    return ItemOutcome(item.name, "failed", reason)
 
 
 def fingerprint(item: Item, look: Look) -> str:

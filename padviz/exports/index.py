@@ -69,7 +69,7 @@ def check_index(folder: Path) -> None:
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if there:
             hint = "name another folder"
-            raise OptionError("is there already, and not by padviz", where=str(there[0]), hint=hint) from None
+            raise OptionError("exists, and was not written by padviz", where=str(there[0]), hint=hint) from None
 
 
 def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items: Sequence[Item]) -> None:

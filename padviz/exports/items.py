@@ -110,7 +110,7 @@ def expand(
             what = f"two items would be called {item.name}: {_describe(other)}, and {_describe(item)}"
             raise OptionError(what, where="export", hint="rename one, or export it into another folder")
         if RESERVED.fullmatch(folded):
-            what = f"{_describe(item)} would be called {item.name}, which is taken in the folder or by the system"
+            what = f"{_describe(item)} would be called {item.name}, which is a reserved name"
             raise OptionError(what, where="export", hint="give it another name")
     return list(names.values())
 
@@ -222,7 +222,7 @@ def _comparison(wanted: Comparison, find: Find) -> Item:
     lists = tuple(sizes), tuple(_paddings(wanted.paddings)), layers
     if sum(len(values) > 1 for values in (wanted.models, *lists)) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
-        raise DescriptionError("compares along no list, or along several", where=f"compare {wanted.name!r}", hint=hint)
+        raise DescriptionError("needs exactly one list of several values", where=f"compare {wanted.name!r}", hint=hint)
     return Item(_file_name([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
 
 

@@ -117,7 +117,7 @@ def _items(
     models = [str(source)] if isinstance(source, str | Path) else [str(model) for model in source]
     if len(models) == 1 and is_manifest(models[0]):
         if lists:
-            what = f"the manifest says which {next(iter(lists))}"
+            what = f"the manifest sets its own {next(iter(lists))}"
             raise OptionError(what, where=models[0], hint="leave the option out, or name models")
         manifest = read_manifest(models[0])
         try:

@@ -87,7 +87,7 @@ def _full_disk() -> Iterator[None]:
 def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with _full_disk():
         result = run(*DETECT, "d.png")
-    why = f"make room there, and add --resume: {KEPT} has all that is done"
+    why = f"make room there, and add --resume: {KEPT} has the finished work"
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
     assert sorted(Path().glob("d.png*")) == [Path(KEPT)]

@@ -165,12 +165,12 @@ def test_an_index_of_another_kind_is_refused_at_once(name: str, kind: str) -> No
     else:
         path.write_text("[" * 100_000 if kind == "nested" else kind)
     line = told("export", "vgg11", "--size", "64", "-o", "out")
-    assert line == f"padviz: {path}: is there already, and not by padviz; name another folder\n"
+    assert line == f"padviz: {path}: exists, and was not written by padviz; name another folder\n"
 
 
 NAMES = {
-    'name = "index"': "kernel 'index' would be called index, which is taken",
-    'name = "nul"': "kernel 'nul' would be called nul, which is taken",
+    'name = "index"': "kernel 'index' would be called index, which is a reserved name",
+    'name = "nul"': "kernel 'nul' would be called nul, which is a reserved name",
     'name = "k"\n[[kernel]]\nname = "K"\nsize = 5': "two items would be called K: kernel 'k', and kernel 'K'",
     'name = "a b"\n[[kernel]]\nname = "a_b"\nsize = 5': "two items would be called a_b: kernel 'a b', and kernel 'a_b'",
     'name = "\u1100\u1161"\n[[kernel]]\nname = "\uac00"\nsize = 5': "two items would be called \uac00",

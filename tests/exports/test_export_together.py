@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_fails_its_item_alone(monkeypatch: pytest.Monkey
     monkeypatch.setattr(batch, "make", make_or_die)
     done = run("export", "vgg11", "--size", "32,64,96,128", "--jobs", "2", "-o", "out")
     assert done.exit_code == 3
-    assert "padviz: vgg11-64-usage: its process was killed; it may need more memory than there is\n" in done.stderr
+    assert "padviz: vgg11-64-usage: its process was killed, perhaps for lack of memory\n" in done.stderr
     assert {*indexed()} == {f"vgg11-{n}-usage" for n in (32, 96, 128)}
     assert hidden() == []
 
