@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Pixels = tuple[int, ...]  # height and width
 Names = tuple[str, ...]
 Unit = tuple[int | slice, ...]
+Param = click.Parameter | None
+Context = click.Context | None
 DECLARED = "declared"  # in --padding: the network's own padding
 PLAIN = re.compile(r"[\w.@+:=,/-]+")  # the shell does not quote completions: others could run a command
 
@@ -76,7 +78,7 @@ def split_commas(text: str) -> list[str]:
     return [*dict.fromkeys(part.strip() for part in text.split(","))]
 
 
-def spelling(param: click.Parameter | None) -> str:
+def spelling(param: Param) -> str:
     return param.opts[0] if param else ""
 
 
@@ -90,12 +92,12 @@ class NameType(Type):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return completions(self.known(ctx), incomplete) if self.known else []
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(self, value: str, param: Param, ctx: Context) -> object:
         if not value:
             raise OptionError("'' is not a name", where=spelling(param), hint="give one, or leave the option out")
         return value
 
-    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Sequence[object]:
+    def several(self, text: str, param: Param, ctx: Context) -> Sequence[object]:
         """Convert the values between commas."""
         values = split_commas(text)
         if len(values) > 1 and "" in values:
@@ -104,13 +106,13 @@ class NameType(Type):
 
 
 class ShapeType(NameType):
-    """An input next to the image, as NAME= its number, or its shape, in which H and W are the image's sides.
+    """NAME=VALUE of another input: a number, or a shape in which H and W are the image's sides.
 
     >>> [ShapeType("NAME=SHAPE").convert(text, None, None) for text in ("b=1x3xHxW", "t=1", "t=.5")]
     [('b', (1, 3, 'H', 'W')), ('t', 1), ('t', 0.5)]
     """
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
+    def convert(self, value: str, param: Param, ctx: Context) -> object:
         name, _, text = value.partition("=")
         try:
             if "x" in text:
@@ -124,7 +126,7 @@ class ShapeType(NameType):
 class SchemeType(NameType):
     """A padding scheme, or HEIGHT/WIDTH, in its shortest form; or DECLARED."""
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: Param, ctx: Context) -> str:
         from padviz.network.rewrites import canonical
 
         return DECLARED if value in (DECLARED, "trained") else canonical(value) or DECLARED
@@ -137,10 +139,10 @@ class SchemeType(NameType):
 class SizeType(NameType):
     """N for a square, HxW, and LO:HI:STEP for several squares."""
 
-    def convert(self, value: str | Pixels, param: click.Parameter | None, ctx: click.Context | None) -> Pixels:
+    def convert(self, value: str | Pixels, param: Param, ctx: Context) -> Pixels:
         return value if isinstance(value, tuple) else self.several(value, param, ctx)[0]
 
-    def several(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> Sequence[Pixels]:
+    def several(self, text: str, param: Param, ctx: Context) -> Sequence[Pixels]:
         from padviz.network.network import sizes_in
 
         return sizes_in(text, spelling(param).lstrip("-") or "size")
@@ -153,9 +155,7 @@ class SeveralType(Type):
         self.one = one
         self.name = f"{one.name},..."
 
-    def convert(
-        self, value: str | tuple[object, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[object, ...]:
+    def convert(self, value: str | tuple[object, ...], param: Param, ctx: Context) -> tuple[object, ...]:
         return value if isinstance(value, tuple) else tuple(self.one.several(value, param, ctx))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -171,14 +171,11 @@ class NumbersType(Type):
     def __init__(self, hint: str = "use one, or one for each channel") -> None:
         self.hint = hint
 
-    def convert(
-        self, value: str | tuple[float, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
+    def convert(self, value: str | tuple[float, ...], param: Param, ctx: Context) -> tuple[float, ...]:
         try:
             return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
         except ValueError:
-            what = f"{value!r} is not a number"
-            raise OptionError(what, where=spelling(param), hint=self.hint) from None
+            raise OptionError(f"{value!r} is not a number", where=spelling(param), hint=self.hint) from None
 
 
 class PathType(click.Path):
@@ -186,7 +183,7 @@ class PathType(click.Path):
 
     name = "FILE"
 
-    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(self, value: str | os.PathLike[str], param: Param, ctx: Context) -> Path:
         if "\0" in str(value):
             raise OptionError(f"{value!r} has a null byte", where="-o", hint="choose another")
         return Path(value)
@@ -200,7 +197,7 @@ class FolderType(Type):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return click.Path(file_okay=False).shell_complete(ctx, param, incomplete)
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: Param, ctx: Context) -> str:
         if not Path(value).is_dir():
             raise OptionError(f"{value!r} is not a folder", where=spelling(param), hint="use a folder of pictures")
         return value
@@ -211,9 +208,7 @@ class PixelType(Type):
 
     name = "ROW,COL"
 
-    def convert(
-        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
+    def convert(self, value: str | tuple[int, int], param: Param, ctx: Context) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r" *(\d{1,3}) *, *(\d{1,3}) *", value, re.ASCII)
@@ -227,7 +222,7 @@ class UnitType(Type):
 
     name = "ROW,COL"
 
-    def convert(self, value: str | Unit, param: click.Parameter | None, ctx: click.Context | None) -> Unit:
+    def convert(self, value: str | Unit, param: Param, ctx: Context) -> Unit:
         if isinstance(value, tuple):
             return value
         part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
