@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,10 +64,7 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
 
     path, unfinished = to.drawn(None), None
     if "resume" in parameters or not to.textual:
-        first = networks[0]
-        pictured = first if first is None or isinstance(first, Network) else first.network
-        names, shown = ([pictured.name], [pictured.pixels(arguments.get("size"))]) if pictured else ([], [])
-        default = default_path(function.__name__, names, shown)
+        default = _picture_path(function.__name__, networks[0], arguments.get("size"))
         path = to.drawn(default)
         if "resume" in parameters:
             unfinished = options.unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
@@ -92,6 +90,13 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
         report = door.together(parts, **_only(asked, signature(door.together).parameters))
     look = {key: asked[key] for key in LOOK if key in asked and key not in parameters}
     show(results[0], to, path, report, unfinished, **look)
+
+
+def _picture_path(name: str, source: Network | Trained | None, size: Pixels | None) -> Path:
+    if source is None:
+        return default_path(name, [], [])
+    network = source if isinstance(source, Network) else source.network
+    return default_path(name, [network.name], [network.pixels(size)])
 
 
 def _call(

@@ -163,7 +163,7 @@ def fingerprint(item: Item, look: Look) -> str:
         (net.name, net.title, net.size, net.layers, net.targets) if isinstance(net, Network) else net.line
         for net in item.networks
     ]
-    lists = item.sizes, item.paddings, item.layers, item.scale, item.illustration, item.trained
+    lists = item.sizes, item.paddings, item.layers, item.scale, item.kernel, item.trained
     whole = repr((__version__, item.what, networks, lists, tuple(look)))
     return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 

@@ -18,10 +18,10 @@ from padviz.exports.items import Item
 from padviz.exports.manifest import MAPS, WHATS
 from padviz.exports.record import (
     THUMBS,
-    Compared,
+    ComparedFigures,
     Coverage,
     Energies,
-    Figures,
+    ItemFigures,
     Record,
     Skews,
     TapGrids,
@@ -169,7 +169,7 @@ def _grids(taps: TapGrids) -> list[tuple[str, list[list[float]]]]:
     ]
 
 
-def card_facts(figures: Figures) -> list[tuple[str, object]]:
+def card_facts(figures: ItemFigures) -> list[tuple[str, object]]:
     """List the figures on a card."""
     if isinstance(figures, Summary):
         return _map_facts(figures)
@@ -185,7 +185,7 @@ def card_facts(figures: Figures) -> list[tuple[str, object]]:
     if isinstance(figures, Energies):
         means = [mean for mean in figures.means if mean.energy is not None]
         return [(f"E, {mean.padding or 'as trained'}", f"{mean.energy:.3f}") for mean in means]
-    if isinstance(figures, Compared):
+    if isinstance(figures, ComparedFigures):
         return [(figures.varies, ", ".join(figures.values))]
     return [("padding", ", ".join(figures.uses))]
 

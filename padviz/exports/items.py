@@ -18,7 +18,7 @@ from msgspec import structs
 
 from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
-from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, Illustration, Manifest, Maps, Sides
+from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, KernelPicture, Manifest, Maps, Sides
 from padviz.network.network import FILES, Network, Size, as_size, notes_on, sides_in, sizes_in
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
@@ -59,7 +59,7 @@ class Item:
     layers: tuple[str | None, ...] = (None,)
     models: tuple[str, ...] = field(default=(), compare=False)
     scale: str | None = None
-    illustration: Illustration | None = None
+    kernel: KernelPicture | None = None
     trained: WeightSource | None = None
     refused: PadvizError | None = field(default=None, compare=False)
 
@@ -101,7 +101,7 @@ def expand(
     find = _finder(folder, reading, allow_modules, on_note or (lambda note: None))
     items = [_add_weights(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(comparison, find) for comparison in manifest.compare]
-    items += [_illustration(illustration) for illustration in manifest.kernel]
+    items += [_kernel_item(kernel) for kernel in manifest.kernel]
     names: dict[str, Item] = {}
     for item in items:
         folded = _folded(item.name)
@@ -137,8 +137,8 @@ def _folded(name: str) -> str:
 
 def _describe(item: Item) -> str:
     """Name an item in the words of its manifest."""
-    if item.illustration:
-        return f"{item.what} {item.illustration.name!r}"
+    if item.kernel:
+        return f"{item.what} {item.kernel.name!r}"
     return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
 
 
@@ -235,9 +235,9 @@ def _or_refused(find: Find, model: str, size: Size | None) -> Network | PadvizEr
         return error
 
 
-def _illustration(wanted: Illustration) -> Item:
+def _kernel_item(wanted: KernelPicture) -> Item:
     paddings = [scheme for scheme in dict.fromkeys(map(canonical, wanted.paddings)) if scheme]
-    return Item(_file_name([wanted.name]), "kernel", illustration=structs.replace(wanted, paddings=paddings))
+    return Item(_file_name([wanted.name]), "kernel", kernel=structs.replace(wanted, paddings=paddings))
 
 
 def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None]) -> Find:

@@ -60,7 +60,7 @@ class Comparison(Struct, forbid_unknown_fields=True):
     scale: Literal["share", "counts", "each"] | None = None
 
 
-class Illustration(Struct, forbid_unknown_fields=True):
+class KernelPicture(Struct, forbid_unknown_fields=True):
     """One layer on a small image, under each padding."""
 
     name: Text
@@ -78,7 +78,7 @@ class Manifest(Struct, forbid_unknown_fields=True):
     title: Annotated[str, Meta(max_length=200)] = ""
     maps: list[Maps] = []
     compare: list[Comparison] = []
-    kernel: list[Illustration] = []
+    kernel: list[KernelPicture] = []
 
 
 def is_manifest(path: str) -> bool:
@@ -102,7 +102,7 @@ def read_manifest(path: str | Path) -> Manifest:
     except msgspec.ValidationError as error:
         what, at = complaint(str(error))
         key = at.lstrip(".") or "top level"
-        part = {"maps": Maps, "compare": Comparison, "kernel": Illustration}.get(key.partition("[")[0], Manifest)
+        part = {"maps": Maps, "compare": Comparison, "kernel": KernelPicture}.get(key.partition("[")[0], Manifest)
         hint = f"its keys are {', '.join(part.__struct_fields__)}"
         hint += f"; what is {', '.join(WHATS)}" if part is Maps else ""
         raise DescriptionError(f"{key}: {what}", where=str(path), hint=hint) from None

@@ -46,8 +46,6 @@ class Record(Struct, frozen=True):
 
 
 class Coverage(Summary, frozen=True):
-    """The figures of a coverage map."""
-
     full: int | float
     least_share: float
 
@@ -66,73 +64,60 @@ class TapGrid(Struct):
 
     @property
     def worst(self) -> float:
-        """The imbalance of the less even axis."""
         return max(abs(self.imbalance.height), abs(self.imbalance.width))
 
 
 class TapGrids(Struct):
-    """The tap grids of all layers."""
-
     layers: Annotated[list[TapGrid], Meta(min_length=1)]
 
 
 class Skew(Struct):
-    """Axes of convolutions that are alike, and their mean skew."""
-
     strided: bool
     axes: Annotated[int, Meta(ge=1)]
     skew: float
 
 
 class Skews(Struct):
-    """The mean skew of a trained network's filters."""
-
     groups: list[Skew]
 
 
 class Energy(Struct):
-    """The mean border energy under a padding."""
-
     padding: str | None
     energy: float | None
 
 
 class Energies(Struct):
-    """The mean border energy of a trained network's responses."""
-
     means: Annotated[list[Energy], Meta(min_length=1)]
 
 
-class Compared(Struct):
-    """The list along which maps are compared."""
-
+class ComparedFigures(Struct):
     varies: str
     values: list[str]
 
 
-class Illustrated(Struct):
-    """The paddings under which one layer is shown."""
-
+class KernelFigures(Struct):
     uses: dict[str, object]
 
 
-Figures = Summary | Ledger | TapGrids | Skews | Energies | Compared | Illustrated  # that the index and the gallery read
-SHAPES: dict[str, type[Figures]] = {
+ItemFigures = (
+    Summary | Ledger | TapGrids | Skews | Energies | ComparedFigures | KernelFigures
+)  # that the index and the gallery read
+SHAPES: dict[str, type[ItemFigures]] = {
     "usage": Summary, "coverage": Coverage, "uneven": Ledger, "taps": TapGrids, "filters": Skews,
-    "responses": Energies, "compare": Compared, "kernel": Illustrated,
+    "responses": Energies, "compare": ComparedFigures, "kernel": KernelFigures,
 }  # fmt: skip
-_Plain: Any = bool | int | float | str | None
-_Figure: Any = _Plain
+_Scalar: Any = bool | int | float | str | None
+_Value: Any = _Scalar
 for _ in range(DEEPEST):  # deeper ones could not be written again
-    _Figure = _Plain | list[_Figure] | dict[str, _Figure]
+    _Value = _Scalar | list[_Value] | dict[str, _Value]
 
 
 def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
     """Return the networks, sizes and paddings of an item, as its record lists them."""
     networks = [*dict.fromkeys(net.name for net in item.networks if isinstance(net, Network))]
-    if item.illustration:
-        side = item.illustration.size
-        return networks, [[side, side]], [*item.illustration.paddings] or ["zero"]
+    if item.kernel:
+        side = item.kernel.size
+        return networks, [[side, side]], [*item.kernel.paddings] or ["zero"]
     at = [size or item.network.size for size in item.sizes] if item.networks else []
     return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
 
@@ -157,7 +142,7 @@ def read_record(folder: Path, name: str) -> Record | None:
         if path.is_symlink():
             return None
         record = msgspec.json.decode(read_file(path, "a record", MOST_BYTES), type=Record)
-        msgspec.convert(record.figures, dict[str, _Figure])
+        msgspec.convert(record.figures, dict[str, _Value])
         figures = figures_of(record)
     except (PadvizError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, SystemError):
         return None  # older versions of msgspec answer an integer that no float holds with a SystemError
@@ -168,7 +153,7 @@ def read_record(folder: Path, name: str) -> Record | None:
     return record if named and own and (not isinstance(figures, Summary) or _is_sound(figures)) else None
 
 
-def figures_of(record: Record) -> Figures:
+def figures_of(record: Record) -> ItemFigures:
     """Convert the figures of a record to their type."""
     figures = record.figures
     if record.what == "uneven":

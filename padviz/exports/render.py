@@ -151,7 +151,7 @@ def _label(value: object) -> str:
 
 
 def _kernel(item: Item) -> Rendered:
-    wanted = item.illustration
+    wanted = item.kernel
     assert wanted is not None
     pixel = (wanted.pixel[0], wanted.pixel[1]) if wanted.pixel else None
     found = kernel(wanted.kernel, wanted.stride, wanted.dilation, wanted.size, wanted.paddings, pixel)
