@@ -69,7 +69,7 @@ def test_killed_while_a_stage_is_being_marked_it_is_swept(point: str) -> None:
     code = f"""
 import os, signal, fcntl, pathlib, padviz.files.atomic as staging
 {point} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-with staging.staged(pathlib.Path('.')): pass
+with staging.temporary_folder(pathlib.Path('.')): pass
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     (left,) = hidden()
