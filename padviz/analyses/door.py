@@ -40,8 +40,8 @@ class Door:
     check : sequence of str
         What --check may be followed by.
     refuse : callable, optional
-        Raises where options do not go together. It gets what was given by name; as `pairs` the networks, each with a
-        size; and as `to` where the report goes, and in which format.
+        Raises where options do not go together. It gets what was given by name; and as `pairs` the networks, each with
+        a size.
     together : callable, optional
         Makes one report of several results, or of one that is checked.
     failed : callable, optional

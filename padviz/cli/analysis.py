@@ -53,8 +53,8 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
     sizes: Sequence[Pixels | None] = asked.pop("size", ()) if door.model == "several" else ()
     pairs = [(model, size) for model in models for size in sizes or (None,)]
     if door.refuse:
-        door.refuse({**asked, "pairs": pairs, "to": to})
-    if to.beside and len(pairs) > 1:
+        door.refuse({**asked, "pairs": pairs})
+    if to.other_file and len(pairs) > 1:
         raise OptionError("a picture shows one network at one size", where="-o", hint="name one, or use .md")
     function = door.chosen(asked, models[0])
     _check_options(name, door, function, asked, to, len(pairs))
@@ -133,7 +133,7 @@ def _check_options(
     other = next((key for key in asked if key not in allowed), None)
     single = pairs == 1 and to.format != "github"
     if flag == "":
-        if other or not single or to.beside:
+        if other or not single or to.other_file:
             hint = f"as padviz {name} resnet50, or leave the options out"
             raise OptionError("is missing", where="MODEL", hint=hint)
     elif flag:

@@ -191,7 +191,7 @@ def tiles_command(
     from padviz.sources import load
 
     if not (size and tile):
-        _check_plan_options({"--tile": tile, "--for": for_, "--level": level, "-o": to.beside})
+        _check_plan_options({"--tile": tile, "--for": for_, "--level": level, "-o": to.other_file})
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
@@ -213,7 +213,7 @@ def tiles_command(
     ignored, asked = ignored_of(network, without), image if size and listing else ()
     more = Planned(plan, recipe, verified, sizes, asked, ignored, chunks)
     report = report_of(network, contexts, more)
-    if plan and to.beside and to.path:
+    if plan and to.other_file and to.path:
         save(figures.tiles(plan, words_of(plan)), to.path)
     to.show(report)
 

@@ -121,20 +121,20 @@ class To:
     """Where a report goes, and in which format.
 
     If -o takes no text (not `textual`), it names a picture, which is drawn unless only figures are asked for
-    (not `pictured`). `beside` is true if -o names a picture or counts; then the report is printed.
+    (not `pictured`). `other_file` is true if -o names a picture, counts or a network; then the report is printed.
     """
 
     format: str
     path: Path | None
     overwrite: bool
-    beside: bool = False
+    other_file: bool = False
     pictured: bool = True
     textual: bool = True
 
     def drawn(self, default: Path | None) -> Path | None:
         """Return the path of the picture: that of -o, or the default unless only figures are asked for."""
         if self.textual:
-            return self.path if self.beside else None
+            return self.path if self.other_file else None
         if self.path is not None or not self.pictured or self.format in ("json", "csv"):
             return self.path
         return default
@@ -146,7 +146,7 @@ class To:
         known = {SUFFIXES[format_]: format_ for format_ in texts if format_ != "github"}
         suffix = checked_output(self.path, (*known, *suffixes), self.overwrite).suffix.lower()
         if suffix in suffixes:
-            return replace(self, beside=True)
+            return replace(self, other_file=True)
         chosen = click.get_current_context().get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
         if chosen and SUFFIXES[self.format] != suffix:
             what = f"{str(self.path)!r} does not fit --format {self.format}"
@@ -157,8 +157,8 @@ class To:
         """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
         from padviz.reports.rendering import to_text
 
-        text = to_text(replace(report, files=[str(self.path)]) if self.beside else report, self.format)
-        put(text, None if self.beside else self.path, self.overwrite)
+        text = to_text(replace(report, files=[str(self.path)]) if self.other_file else report, self.format)
+        put(text, None if self.other_file else self.path, self.overwrite)
         if not report.code:
             return
         errors = [finding for finding in report.findings if finding.level == "error"]
@@ -173,9 +173,9 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
 
     -o takes texts, and pictures if `picture` is "asked". If it is "always", or there are `others`, -o takes only those.
     """
-    beside, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
+    suffixes, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
     texts = () if picture == "always" or others else formats
-    known = (*dict.fromkeys(SUFFIXES[format_] for format_ in texts), *beside)
+    known = (*dict.fromkeys(SUFFIXES[format_] for format_ in texts), *suffixes)
     words = "overwrite" + " dpi width theme" * bool(picture) + " no-picture" * (picture == "always")
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -191,7 +191,7 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
             **settings: Any,
         ) -> None:
             to = To(format_, output, overwrite, pictured=not no_picture, textual=picture != "always")
-            to = to.checked(beside, texts)
+            to = to.checked(suffixes, texts)
             if no_picture and output and output.suffix.lower() in PICTURES:
                 hint = "leave one of them out"
                 raise OptionError(f"-o {str(output)!r} is a picture", where="--no-picture", hint=hint)

@@ -22,7 +22,7 @@ from padviz.reports.documents import plain
 from padviz.version import SCHEMAS
 
 THUMBS = "thumbs"
-NAME = re.compile(r"(?!\.)[\w.+=,@~-]+")  # of an item: what it may hold besides letters steers nothing
+NAME = re.compile(r"(?!\.)[\w.+=,@~-]+")  # of an item: nothing that a path or a terminal interprets
 MOST_BYTES = 1 << 26
 DEEPEST = 6  # lists within lists
 
