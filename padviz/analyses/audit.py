@@ -193,7 +193,9 @@ SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy 
 def _best(audit: Audit) -> str:
     """Write the best remedy, and what is best with training where nothing helps without."""
     best = best_remedy(audit.remedies)
-    return f"none, else {best.what.removesuffix(' padding')}" if best and audit.best == UNTRAINED else audit.best
+    if best is None or audit.best != UNTRAINED:
+        return audit.best
+    return f"none, else {best.padding if best.kind == 'padding' else best.what}"
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> Report:

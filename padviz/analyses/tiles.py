@@ -18,7 +18,7 @@ from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, padded_to_fit,
 from padviz.cutting.verify import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, as_size, in_words
-from padviz.reports.documents import plain
+from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
 
@@ -251,6 +251,10 @@ class Planned:
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
 
 
+RECIPE = "library exact words arguments call"
+VERIFIED = "image tile tiles precision difference tolerance one_less holds"
+
+
 def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Planned) -> Report:
     """Report the context of every head on each axis, with the plan of an image and the call to paste, if any."""
     plan, recipe, verified = more.plan, more.recipe, more.verified
@@ -270,8 +274,8 @@ def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Pla
     sheet = Table(columns(" ".join(rows[0])), rows)
     barrier = barrier_of(network, chain.from_iterable(contexts))
     facts: dict[str, object] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
-    facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and recipe_facts(recipe)}
-    facts["verified"] = verified and verified_facts(verified)
+    facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and picked(recipe, RECIPE)}
+    facts["verified"] = verified and picked(verified, VERIFIED)
     shown = [comparison(verified)] if verified else []
     if more.chunks:
         facts["chunks"] = {"read": more.chunks.read, **plain(more.chunks)}
@@ -404,13 +408,6 @@ def comparison(verified: Verified) -> str:
     return f"{holds}: {where}, the smallest image with three tiles a side, {differ}{less}."
 
 
-def verified_facts(verified: Verified) -> dict[str, object]:
-    """List what JSON has of a comparison."""
-    pixels = {"image": [*verified.image], "tile": [*verified.tile], "tiles": verified.tiles}
-    figures = {"difference": verified.difference, "tolerance": verified.tolerance, "one_less": verified.one_less}
-    return {**pixels, "precision": verified.precision, **figures, "holds": verified.holds}
-
-
 def plan_facts(plan: Plan) -> dict[str, object]:
     """List what JSON has of a plan."""
     starts = {axis: [*line.starts] for axis, line in zip(plan.network.axes, plan.lines, strict=True)}
@@ -422,9 +419,3 @@ def plan_facts(plan: Plan) -> dict[str, object]:
     }
     facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
     return {**facts, "starts": starts, "keeps": keeps}
-
-
-def recipe_facts(recipe: Handover) -> dict[str, object]:
-    """List what JSON has of a recipe for a library."""
-    facts = {"library": recipe.library, "exact": recipe.exact, "words": recipe.words}
-    return {**facts, "arguments": recipe.arguments, "call": recipe.call}
