@@ -28,7 +28,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
-from padviz.network.rewrites import with_padding
+from padviz.network.rewrites import circular_axes, with_padding
 
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
@@ -169,8 +169,10 @@ def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
     case = change.case
     try:
         counts = usage(case.network, case.size, change.padding, heads=heads)
-        padded = Case(with_padding(case.network, change.padding), case.size, case.macs) if change.padding else case
-        after = outcome(padded, counts, None if counts.share_reason else counts.shares.figures)
+        padded = with_padding(case.network, change.padding)
+        if circular_axes(padded) != circular_axes(case.network):  # else windows read as many rows of padding
+            case = Case(padded, case.size, case.macs)
+        after = outcome(case, counts, None if counts.share_reason else counts.shares.figures)
     except PadvizError as error:
         return Attempt(change, error)  # such as reflect on small maps
     ratio = after.macs / before.macs if after.macs and before.macs else None
