@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
@@ -202,11 +202,18 @@ def slow_rims(network: Network, size: tuple[int, int], scheme: str | None, perio
     return Rim(found[0], found[2]), Rim(found[1], found[3])
 
 
+def conv(kernel: int, stride: int = 1) -> dict[str, Any]:
+    return {"op": "conv", "name": f"c{kernel}", "kernel": kernel, "stride": stride, "padding": kernel // 2}
+
+
 def test_rims_are_those_of_a_far_larger_map() -> None:
     told: Counter[Any] = Counter()
 
     @given(network=networks(most=5), scheme=st.sampled_from([None, *(each for each in SCHEMES if each != "partial")]))
     @examples(40)
+    @example(network=([conv(5)], (40, 31)), scheme=None)
+    @example(network=([conv(5)], (40, 31)), scheme="replicate")
+    @example(network=([conv(3, 2), conv(7)], (64, 64)), scheme="reflect/zero")
     def compared(network: Any, scheme: str | None) -> None:
         steps, size = network
         made = parse({"layers": steps}, "random")
