@@ -124,8 +124,9 @@ def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: A
 
 
 def test_the_windows_of_a_pixel_play(page: Any) -> None:
-    def window(text: str) -> None:
-        expect(page.locator("[data-part=window]")).to_have_text(begins(text), timeout=15_000, use_inner_text=True)
+    def window(text: str | re.Pattern[str]) -> None:
+        pattern = begins(text) if isinstance(text, str) else text
+        expect(page.locator("[data-part=window]")).to_have_text(pattern, timeout=15_000, use_inner_text=True)
 
     show(page, "part=kernel&kscheme=symmetric")
     click(page, f"{KERNEL} [data-part=uses] button >> nth=8")
@@ -135,7 +136,7 @@ def test_the_windows_of_a_pixel_play(page: Any) -> None:
     window("Window 2 of 9: unit 0, 1")
     expect(page.locator(f"{KERNEL} [data-part=padded] td.in")).to_have_count(9)
     page.click("[data-part=play]")
-    window("Window 3")
+    window(re.compile("^Window [3-9]"))  # a busy machine may not see each
     click(page, "[data-part=play]")
     says(page, "[data-part=play]", "play")
     for name, value in (("kernel", "7"), ("dilation", "3")):

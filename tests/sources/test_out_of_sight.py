@@ -142,7 +142,16 @@ def test_a_function_with_a_gradient_of_its_own_is_followed() -> None:
     same(Branches(Smoothed.apply), Branches(summed))
 
 
-@pytest.mark.parametrize("make", [scripted, lambda a: torch.jit.trace(a, torch.zeros(1, 1, 9, 9).double())])
+TRACED = pytest.param(
+    lambda a: torch.jit.trace(a, torch.zeros(1, 1, 9, 9).double()),
+    id="traced",
+    marks=pytest.mark.skipif(
+        torch.__version__.startswith("2.7."), reason="its calls end the trace, whatever reads them"
+    ),
+)
+
+
+@pytest.mark.parametrize("make", [scripted, TRACED])
 def test_a_scripted_module_is_refused_with_what_to_do_unless_it_is_a_head(make: Callable[[nn.Module], Any]) -> None:
     module = Branches(lambda x: x, make(conv(5, padding=2)))
     with pytest.raises(PadvizError, match=r"^Branches, a: is scripted, .*: put the module that it was made of in its"):
