@@ -72,8 +72,8 @@ def _times(count: Count) -> str:
 def _text(value: str | Count) -> str:
     """Write a letter, or a count that fits a cell.
 
-    >>> _text("a"), _text(12345), _text(1.23456)
-    ('a', '12345', '1.23')
+    >>> _text("a"), _text(12345), _text(0.0625)
+    ('a', '12345', '0.06')
     """
     return str(value) if len(str(value)) < 6 else f"{float(value):.2f}"
 
