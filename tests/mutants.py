@@ -28,7 +28,9 @@ UNREAD = (".*", "__pycache__", "dist")
 LAWS = [f"tests/test_{name}.py" for name in ("laws", "cases", "formats", "turning")]
 HOMES = {
     "analyses": ["tests/api", "tests/cli"],
-    "reports": ["tests/cli"],
+    "reports": ["tests/cli", "tests/files"],
+    "cli": ["tests/pages"],
+    "nn": ["tests/repadding"],
     "network": ["tests/geometry"],
 }  # of rooms with few
 SWAPPED = {"<": "<=", ">": ">=", "==": "!=", "is": "is not", "in": "not in"}

@@ -62,13 +62,13 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
     arguments = {**door.presets, **_only(asked, parameters)}
     networks = [_read(door, model, size, arguments) for model, size in pairs]
 
-    path, unfinished = to.drawn(None), None
+    default, unfinished = None, None
     if "resume" in parameters or not to.textual:
         default = _picture_path(function.__name__, networks[0], arguments.get("size"))
-        path = to.drawn(default)
-        if "resume" in parameters:
-            unfinished = options.unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
-            arguments["unfinished"] = unfinished
+    path = to.drawn(default)
+    if default and "resume" in parameters:
+        unfinished = options.unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
+        arguments["unfinished"] = unfinished
 
     found: list[Result[object] | SizeError] = []
     with progress(door.counting) as on_progress:

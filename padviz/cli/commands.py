@@ -370,17 +370,3 @@ def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
         options.say(f"and {len(failed) - MOST_ERRORS} more, all of them in {folder / 'index.json'}")
     if failed:
         raise SystemExit(3)
-
-
-OWN = {
-    each.name: each
-    for each in (
-        compare_command,
-        diff_command,
-        explore_command,
-        tiles_command,
-        repad_command,
-        convert_command,
-        export_command,
-    )
-}

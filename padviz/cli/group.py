@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
@@ -51,6 +52,7 @@ GROUPS = {  # by purpose, in the order of help
         "export": "Many maps at once: pictures, counts, index, gallery.",
     },
 }
+OWN = ("compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`; others are analyses
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 FORMAT = warnings.formatwarning
 CODES = {
@@ -94,10 +96,12 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        if name in OWN:
+            command: click.Command = getattr(import_module("padviz.cli.commands"), f"{name}_command")
+            return command
         from padviz.cli.analysis import command_of
-        from padviz.cli.commands import OWN
 
-        return OWN.get(name) or command_of(name)
+        return command_of(name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _broken_pipe_handled():
