@@ -216,5 +216,6 @@ def _nearest(what: str, at: str, raw: Any) -> str:
         return ""
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", at):
         raw = raw[key or int(index)]
-    kind = STEPS.get(raw.get("op"), Description)
+    op = raw.get("op")
+    kind = STEPS.get(op, Description) if isinstance(op, str) else Description
     return nearest(name, kind.__struct_encode_fields__, 1)
