@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from padviz.network.layer import Layer
     from padviz.network.network import Network
     from padviz.pages.explorer import Explorer, explore
-    from padviz.repadding.onnx.file import Repadded
+    from padviz.repadding.onnx_file import Repadded
     from padviz.reports.counts import read_counts
 
 __all__ = [
@@ -63,7 +63,7 @@ _HOMES = {  # but for those that are the function of their file in analyses/
     "network.layer": "Layer",
     "network.network": "Network",
     "pages.explorer": "Explorer explore",
-    "repadding.onnx.file": "Repadded",
+    "repadding.onnx_file": "Repadded",
     "reports.counts": "read_counts",
 }
 _HOME_OF = {name: f"padviz.{home}" for home, names in _HOMES.items() for name in names.split()}

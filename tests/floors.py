@@ -29,12 +29,19 @@ HEAVY = {
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repadding.onnx.graph", "repadding.onnx.pads", "trained.sessions"),
+    "onnx": ("sources.onnx", "repadding.onnx_graph", "repadding.onnx_edits", "trained.sessions"),
     "onnxruntime": ("trained.sessions",),
     "pandas": ("analyses.result",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.weights",),
-    "torch": ("nn", "repadding.torch_module", "sources.torch", "trained.weights", "trained.sessions"),
+    "torch": (
+        "nn",
+        "repadding.torch_calls",
+        "repadding.torch_module",
+        "sources.torch",
+        "trained.weights",
+        "trained.sessions",
+    ),
     "torchvision": ("sources.torch",),
 }
 

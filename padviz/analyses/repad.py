@@ -16,9 +16,8 @@ from padviz.geometry.receptive_fields import grid_offsets
 from padviz.network.layer import Layer
 from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
-from padviz.repadding.onnx.file import Repadded, check_options, repad_file
-from padviz.repadding.plan import LayerChange
-from padviz.repadding.verify import open_axes
+from padviz.repadding.onnx_file import Repadded, check_options, repad_file
+from padviz.repadding.plan import LayerChange, open_axes
 from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
 from padviz.reports.tables import once, some_names
 from padviz.sources import MODULE

@@ -39,12 +39,12 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
 
     planned = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):
-        from padviz.repadding.onnx.edits import edit
+        from padviz.repadding.onnx_edits import edit
 
         model = trained.model.sized(trained.size)
         done = edit(model, trained.network, planned)
         return runner_of(trained, model), _kept(scheme, done.left)
-    from padviz.repadding.torch_module import padded_by
+    from padviz.repadding.torch_calls import padded_by
 
     return runner_of(trained, within=lambda: padded_by(scheme)), _kept(scheme, planned.left)
 

@@ -246,7 +246,7 @@ def repad_command(
       padviz repad model.onnx --even --size 224 -o even.onnx
     """
     from padviz.analyses.repad import report_of
-    from padviz.repadding.onnx.file import check_options, repad_file
+    from padviz.repadding.onnx_file import check_options, repad_file
 
     if not model.lower().endswith(".onnx"):
         other = "" if even else "; in Python, padviz.repad(module, scheme); padviz convert writes descriptions"

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.atomic import atomic_path
-from padviz.files.opened import opened
-from padviz.files.stored import BROKEN, stored_arrays
+from padviz.files.opened import BROKEN, opened, stored_arrays
 
 SUFFIX = ".unfinished.npz"
 EVERY = 2.0  # seconds between two writes

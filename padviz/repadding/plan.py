@@ -1,15 +1,28 @@
-"""Repadding plans: the layers of a network to change, and those to leave alone with the reason."""
+"""Repadding plans: the layers of a network to change, those to leave alone with the reason, and the law they obey.
+
+The law: usage of the result is that of the planned network, exactly, in every pixel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padviz.axis.operations import Fit, Op, Window, pads_at
 from padviz.axis.padding_modes import MODES, fold, native
+from padviz.counting.count import usage
+from padviz.counting.count_map import CountMap
+from padviz.counting.walking.tiling import Tiling
 from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.geometry.balance.case import Case, limits, with_even_pads
+from padviz.geometry.balance.pooled_strides import with_strides_pooled
+from padviz.geometry.ledger import ledger
 from padviz.network.layer import Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import LARGEST, Network, Size
 from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
 from padviz.network.sizes import sizes_of
 from padviz.network.targets import last_maps
@@ -214,3 +227,156 @@ def _selected(network: Network, joined: Network, layers: Iterable[str], without:
 
     selected = {at for name in layers for at in positions(name)} or {*range(1, len(joined.layers))}
     return selected - {at for name in without for at in positions(name)}
+
+
+POOLED = ".pool"  # suffix of the name of a pool that took a layer's stride
+
+
+def plan_even(network: Network, size: Size) -> RepadPlan:
+    """Plan even pads or, if no pads make all convolutions even, pools in place of strides.
+
+    Raises
+    ------
+    OptionError
+        If no convolution is uneven, or nothing makes them even.
+    """
+    case = Case(network, size)
+    if not case.uneven:
+        at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
+        what = f"no convolution is uneven at {at}"
+        raise OptionError(what, where=network.name, hint="padviz uneven lists what its windows read")
+    joined = Case(with_pads_merged(network), size)
+    remedied = with_even_pads(joined)
+    if remedied and not remedied.case.uneven:
+        return plan_between(network, remedied.case.network, size)
+    pooled = with_strides_pooled(network, tuple(window.layer for window in case.uneven))
+    if pooled:
+        return plan_between(network, pooled, size)
+    why = " ".join(limits(case)) or "Its strides cannot be moved."
+    hint = "padviz sizes lists the sizes at which it is even"
+    raise OptionError(f"neither pads nor pools make it even. {why.rstrip('.')}", where=network.name, hint=hint)
+
+
+def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
+    """Plan to turn one network into another: the same layers with other pads, or with a stride moved into a pool.
+
+    The last maps must keep their sizes, which layers after them may need.
+
+    >>> import padviz
+    >>> from padviz.geometry.balance.pooled_strides import with_strides_pooled
+    >>> net = padviz.load("resnet18")
+    >>> plan = plan_between(net, with_strides_pooled(net, ("conv1",)), (224, 224))
+    >>> [(change.name, change.pooled) for change in plan.changes]
+    [('conv1', True)]
+    """
+    before, after = with_pads_merged(network), with_pads_merged(changed)
+    sizes = [sizes_of(before, axis, n) for axis, n in enumerate(size)]
+    changes = []
+    for layer in before.layers[1:]:
+        new = replace(after.find(layer.name), inputs=layer.inputs, like=layer.like)
+        if new != layer:
+            entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
+            changes.append(LayerChange(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
+    lasts = last_maps(network)
+    targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
+    for name in targets:
+        original = name if name in network.index else name.removesuffix(POOLED)
+        if _size_of(network, original, size) != _size_of(changed, name, size):
+            raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
+    return RepadPlan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
+
+
+def check_even(network: Network, size: Size) -> None:
+    """Raise `PadvizError` if a convolution is uneven after all."""
+    uneven = ledger(network, size).uneven_convolutions
+    if uneven:
+        raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
+
+
+def _size_of(network: Network, name: str, size: Size) -> Size:
+    rows, cols = (sizes_of(network, axis, n)[network.index[name]] for axis, n in enumerate(size))
+    return rows, cols
+
+
+ROWS = 256  # to compare at a time
+NEAR = 64  # sizes to try, one after the other
+
+
+def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:
+    """Compare the network of a repadded file with the plan, and return usage by its last maps.
+
+    Raise `PadvizError`, naming the last map, if usage by it differs anywhere.
+
+    >>> import padviz
+    >>> from padviz.network.rewrites import with_padding
+    >>> from padviz.repadding.plan import plan
+    >>> net = padviz.load("vgg11")
+    >>> check_law(plan(net, "reflect", 64), with_padding(net, "reflect"))[0].shape
+    (64, 64)
+    """
+    maps = []
+    for name in plan.targets:
+        counts = usage(network, plan.size, layer=name) if name in network.index else None
+        if counts is None or not same_counts(usage(plan.after, plan.size, layer=name), counts):
+            what = f"usage by {name} is not what was planned, so nothing was written"
+            raise PadvizError(what, where=plan.before.name, hint="please report it, with the file if you can")
+        maps.append(counts)
+    return maps
+
+
+def open_axes(network: Network) -> tuple[int, ...]:
+    """List the axes, 0 for height and 1 for width, whose size is declared by neither a file nor a description."""
+    return tuple(axis for axis in (0, 1) if not any(network.declared[axis : axis + 1]) and axis not in network.fixed)
+
+
+def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
+    """Return the plan at a larger size, to verify there too; None if no axis is open, or strides become pools."""
+    larger = None if any(change.pooled for change in plan.changes) else larger_size(plan)
+    with suppress(PadvizError):
+        return plan.at(larger) if larger else None
+    return None
+
+
+def larger_size(plan: RepadPlan) -> Size | None:
+    """Return a second size to verify at: half as large again along open axes, or the next at which the network runs.
+
+    >>> import padviz
+    >>> from padviz.repadding.plan import plan
+    >>> larger_size(plan(padviz.load("vgg11"), "reflect", (64, 75)))
+    (96, 112)
+    """
+    axes = open_axes(plan.before)
+    height, width = (_next(plan, axis, n * 3 // 2) if axis in axes else n for axis, n in enumerate(plan.size))
+    return (height, width) if axes and height and width else None
+
+
+def _next(plan: RepadPlan, axis: int, start: int) -> int:
+    """Return the next number of rows or columns at which both networks of a plan run; 0 if none is near."""
+    for n in range(start, min(start + NEAR, LARGEST + 1)):
+        with suppress(PadvizError):
+            sizes_of(plan.before, axis, n)
+            sizes_of(plan.after, axis, n)
+            return n
+    return 0
+
+
+def same_counts(one: CountMap, other: CountMap) -> bool:
+    """Return whether two maps have the same counts, to the last bit; repeated rows are compared once."""
+    if one.shape != other.shape:
+        return False
+    down, across = _distinct(one.rows, other.rows), _distinct(one.cols, other.cols)
+    for start in range(0, len(down), ROWS):
+        rows = down[start : start + ROWS]
+        if not np.array_equal(one.counts_at(rows, across), other.counts_at(rows, across)):
+            return False
+    return True
+
+
+def _distinct(one: Tiling, other: Tiling) -> NDArray[np.int64]:
+    """Return rows that represent all others, which repeat one of them in both tilings.
+
+    >>> _distinct(Tiling(12, start=2, period=3, copies=2), Tiling(12, start=4, period=3, copies=1)).tolist()
+    [0, 1, 2, 3, 4, 5, 6, 10, 11]
+    """
+    rows: NDArray[np.int64] = np.unique(one.index * other.kept + other.index, return_index=True)[1]
+    return np.sort(rows)

@@ -17,8 +17,7 @@ from padviz.engine.apply import LIMB_BITS, Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import atomic_path
-from padviz.files.opened import opened
-from padviz.files.stored import BROKEN, DIGITS, Stored, stored_array, stored_arrays
+from padviz.files.opened import BROKEN, DIGITS, Stored, opened, stored_array, stored_arrays
 
 MOST_WRITTEN = 1 << 31  # counts, one by one
 AT_A_TIME = 1 << 22

@@ -17,10 +17,10 @@ import padviz
 from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import Origin
-from padviz.repadding import verify
-from padviz.repadding.onnx import padding as onnx_padding
-from padviz.repadding.onnx.file import Repadded, repad_file
-from padviz.sources.onnx.external import locations
+from padviz.repadding import onnx_graph
+from padviz.repadding.onnx_file import Repadded, repad_file
+from padviz.repadding.plan import same_counts
+from padviz.sources.onnx.constants import locations
 from tests.cli.test_cli import told
 from tests.onnx_by_hand import run_file
 from tests.sources.test_onnx_ops import model_of
@@ -177,8 +177,8 @@ def test_a_result_that_breaks_the_law_is_not_written(
 ) -> None:
     path = chain(tmp_path / "net.onnx")
     monkeypatch.setitem(SCHEMES, "reflect", SCHEMES["reflect"]._replace(onnx="edge"))
-    monkeypatch.setattr(onnx_padding, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
-    monkeypatch.setattr("padviz.repadding.onnx.edits.partial_weights", lambda op, n: np.full(n, 1.5))
+    monkeypatch.setattr(onnx_graph, "_pieces", lambda *_: [(0, 1, 1), (0, 0, 0), (0, 1, 1)])
+    monkeypatch.setattr("padviz.repadding.onnx_edits.partial_weights", lambda op, n: np.full(n, 1.5))
     with pytest.raises(PadvizError, match="usage by c is not what was planned, so nothing was written"):
         repad_to(tmp_path / "out.onnx", path, scheme)
     assert os.listdir(tmp_path) == ["net.onnx"]
@@ -222,7 +222,7 @@ def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(
 def test_maps_are_the_same_if_all_their_counts_are(one: str, other: str) -> None:
     maps = [padviz.usage("resnet18", (300, 520), padding) for padding in (one, other)]
     assert maps[0].tiled
-    assert verify.same_counts(*maps) == np.array_equal(maps[0].counts, maps[1].counts) == (one == other)
+    assert same_counts(*maps) == np.array_equal(maps[0].counts, maps[1].counts) == (one == other)
 
 
 def test_a_huge_file_is_verified_by_what_does_not_repeat(tmp_path: Path) -> None:

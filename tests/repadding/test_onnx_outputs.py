@@ -16,7 +16,7 @@ from torch import nn
 import padviz
 from padviz.axis.padding_modes import MODES
 from padviz.network.targets import last_maps
-from padviz.repadding.onnx.file import repad_file
+from padviz.repadding.onnx_file import repad_file
 from tests.onnx_by_hand import run_file, run_padded
 from tests.repadding.test_onnx_file import repad_to
 from tests.repadding.test_onnx_graphs import sized

@@ -20,7 +20,7 @@ from torchvision import models
 import padviz
 from padviz.network.targets import target_names
 from padviz.nn import PaddedConv2d, SymmetricPad2d, padded
-from padviz.repadding.torch_module import padded_by
+from padviz.repadding.torch_calls import padded_by
 from tests.sweeps import thirds
 
 NUMPY = {"replicate": "edge", "reflect": "reflect", "symmetric": "symmetric", "circular": "wrap"}

@@ -20,7 +20,7 @@ import padviz
 from padviz.axis.operations import Op, Window, place
 from padviz.axis.resize import Resize
 from padviz.network.targets import last_maps
-from padviz.nn.functional import padded_conv2d
+from padviz.nn import padded_conv2d
 from padviz.sources.torch.load import load_module
 from tests.cli.test_cli import told
 from tests.torch_attention import After, whole, windows

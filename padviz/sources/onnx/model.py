@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from padviz.errors import DescriptionError
 from padviz.files.opened import read_file
 from padviz.network.network import Size
-from padviz.sources.onnx.external import MOST_BYTES, Unread, embed
+from padviz.sources.onnx.constants import MOST_BYTES, Unread, embed
 from padviz.sources.tracing.reading import AS_IT_IS, CHANNELS, Reading
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from padviz.axis.operations import Same, Window
-from padviz.sources.onnx.constants import Budget, evaluate
-from padviz.sources.onnx.external import Unread
+from padviz.sources.onnx.constants import Budget, Unread, evaluate
 from padviz.sources.onnx.folding import Array, Malformed, from_front, integers
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value

@@ -10,8 +10,7 @@ from math import ceil, prod
 import numpy as np
 
 from padviz.axis.operations import Adaptive, Op
-from padviz.sources.onnx.constants import evaluate
-from padviz.sources.onnx.external import Unread
+from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front, new_shape, slices_of
 from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import views

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
 from padviz.network.network import Size, in_words
-from padviz.sources.onnx.external import numbers
+from padviz.sources.onnx.constants import numbers
 from padviz.sources.onnx.model import Constants, Model
 from padviz.trained.sessions.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.weights.onnx_weights import PASSED

@@ -15,8 +15,7 @@ from padviz.errors import DescriptionError
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Size
-from padviz.sources.keras.load import load_keras, model_in
-from padviz.sources.keras.model import Model, Step
+from padviz.sources.keras.load import Model, Step, load_keras, model_in
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
 

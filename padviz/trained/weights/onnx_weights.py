@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from padviz.errors import printable
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Size
-from padviz.sources.onnx import external
+from padviz.sources.onnx import constants
 from padviz.sources.onnx.folding import UNFIT, Malformed
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
@@ -116,8 +116,8 @@ class _StoredTensors:
         if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
             raise Unread("its weights are too many")
         try:
-            array = external.read(proto, self.folder, MOST_NUMBERS)
-        except external.Unread as error:
+            array = constants.read(proto, self.folder, MOST_NUMBERS)
+        except constants.Unread as error:
             raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
         except Exception as error:  # of onnx, which has many
             raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None

@@ -12,10 +12,9 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.files.atomic import atomic_path
 from padviz.network.network import Network, Size, as_size
-from padviz.repadding import verify
-from padviz.repadding.onnx.edits import edit
-from padviz.repadding.plan import LeftAlone, RepadPlan, plan
-from padviz.sources.onnx.external import locations
+from padviz.repadding.onnx_edits import edit
+from padviz.repadding.plan import LeftAlone, RepadPlan, at_larger_size, check_even, check_law, plan, plan_even
+from padviz.sources.onnx.constants import locations
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Model, open_model, parse_model
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
@@ -94,8 +93,6 @@ def repad_file(
         raise OptionError(f"the file takes images of {model.image} pixels", option="size", hint="leave it out")
     network = as_network(model, reading, at)
     if padding is None:
-        from padviz.repadding.even import check_even, plan_even
-
         repadded = _edited(model, network, plan_even(network, at or network.size), reading)
         check_even(repadded.network, repadded.plan.size)
         return repadded
@@ -116,7 +113,7 @@ def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -
 def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -> Repadded:
     """Edit a model as planned, read it again and compare it with the plan."""
     beside = locations(model.proto)
-    larger = verify.at_larger_size(plan)  # before the model is edited in place
+    larger = at_larger_size(plan)  # before the model is edited in place
     done = edit(model, network, plan)
     _check_changes(done)
     try:
@@ -125,11 +122,11 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
         what = "is too large for one file, once it is repadded"
         raise PadvizError(what, where=model.where, hint="save its weights as external data first") from None
     reread = as_network(parse_model(content, model.where, reading), reading, done.size)
-    maps = tuple(verify.check_law(done, reread))
+    maps = tuple(check_law(done, reread))
     verified = [done.size]
     if larger:
         larger = larger.leaving({left.layer: left.why for left in done.left})
-        verify.check_law(larger, reread.at(larger.size))
+        check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
 

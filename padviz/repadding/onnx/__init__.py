@@ -1,1 +1,0 @@
-"""ONNX files repadded: the graph is edited, read again and checked against the law."""
