@@ -173,6 +173,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         functional([image(), layer("Conv2D", "c", "image", filters=2, kernel_size="x")], "c"),
         r"layer c: Conv2D is invalid \(its kernel_size is not a whole number",
     ),
+    "lists": (
+        functional([image(), layer("UpSampling2D", "u", "image", interpolation=["x"], data_format=["x"])], "u"),
+        r"u: UpSampling2D interpolates by \['x'\]",
+    ),
     "vector": (functional([image(3), CONV], "c"), "has no input of four dimensions"),
     "list": ([[]], "without a class"),
     "sizes": (functional([image(), CONV, layer("Add", "a", ["image", "c"])], "a"), "a: Add joins 1x9x9x3 and 1x7x7x2"),

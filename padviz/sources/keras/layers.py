@@ -9,7 +9,6 @@ from math import prod
 from typing import Any, Concatenate, ParamSpec
 
 from padviz.axis.operations import Transposed, Window
-from padviz.axis.resize import Resize
 from padviz.network.layer import Kind
 from padviz.sources.tracing import calls, elementwise, products, views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
@@ -23,8 +22,6 @@ WINDOWED = frozenset((
     "ZeroPadding2D", "UpSampling2D", "Resizing",
 ))  # fmt: skip
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations of batch, rows, columns and channels
-
-
 Config = Mapping[str, Any]
 
 
@@ -38,10 +35,6 @@ class Call(calls.Call):
 
     config: Config
     neutral: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.windowed = self.op in WINDOWED
 
     @property
     def what(self) -> str:
@@ -76,16 +69,6 @@ class Call(calls.Call):
             raise Malformed(f"its {key} is not positive")
         return pair
 
-    def sides(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Read rows for each side: ((top, bottom), (left, right)), (height, width) or one number."""
-        value = self.config.get(key, 1)
-        halves = value if isinstance(value, list) and len(value) == 2 else [value] * 2
-        ends = [half if isinstance(half, list) and len(half) == 2 else [half] * 2 for half in halves]
-        rows = [(whole(before, key), whole(after, key)) for before, after in ends]
-        if min(map(min, rows)) < 0:
-            raise Malformed(f"its {key} is negative")
-        return rows[0], rows[1]
-
     def axes(self, rank: int, default: int | None = -1) -> list[int]:
         """Read one axis or several, counted from the front; a default of None means all of them."""
         value = self.config.get("axis", default)
@@ -105,17 +88,6 @@ class Call(calls.Call):
         strides = kernels if pools and self.config.get("strides") is None else self.pair("strides")
         steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
         return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
-
-    def channels_first(self, x: Value) -> Value:
-        """Permute an image to batch, channels, rows and columns."""
-        if len(x.known) != 4:
-            raise Stuck("reads a tensor that is not an image")
-        return replace(x, dims=tuple(x.known[i] for i in TO_FIRST)) if self.channels_last else x
-
-    def as_stored(self, x: Result) -> Value:
-        """Permute an image whose channels come first to the layer's own data format."""
-        assert isinstance(x, Value)
-        return replace(x, dims=tuple(x.known[i] for i in TO_LAST)) if self.channels_last and x.dims else x
 
     def channels_of(self, x: Value) -> int:
         return size_of(x.known[-1 if self.channels_last else 1])
@@ -221,11 +193,11 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
     into = call.channels_of(x)
     if min(into, out, groups) < 1 or into % groups or out % groups:
         raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
-    return call.as_stored(windows.conv(call, call.channels_first(x), ops, into, out, groups))
+    return _on_image(call, x, windows.conv, ops, into, out, groups)
 
 
 def pool(kind: Kind) -> Handler:
-    return lambda call: _on_image(call, windows.pool, call.windows("pool_size", pools=True), kind)
+    return lambda call: _on_image(call, call.tensor(0), windows.pool, call.windows("pool_size", pools=True), kind)
 
 
 def global_pool(call: Call) -> Result:
@@ -236,41 +208,46 @@ def global_pool(call: Call) -> Result:
 
 
 def adaptive_pool(call: Call) -> Result:
-    return _on_image(call, windows.adaptive, call.positive_pair("output_size"))
+    return _on_image(call, call.tensor(0), windows.adaptive, call.positive_pair("output_size"))
 
 
 def pad(call: Call) -> Result:
-    return _on_image(call, windows.pad, {i: Window(1, padding=rows) for i, rows in enumerate(call.sides("padding"), 2)})
-
-
-def crop(call: Call) -> Result:
-    rows = enumerate(call.sides("cropping"), 2)
-    return _on_image(call, windows.pad, {i: Window(1, padding=(-before, -after)) for i, (before, after) in rows})
-
-
-def upsample(call: Call) -> Result:
-    style = _interpolation(call, "nearest")
-    return _on_image(call, windows.resize, [replace(style, scale=Fraction(n)) for n in call.positive_pair("size")])
+    """Add rows, or crop them: ((top, bottom), (left, right)), (height, width) or one number."""
+    key, sign = ("cropping", -1) if call.op == "Cropping2D" else ("padding", 1)
+    value = call.config.get(key, 1)
+    halves = value if isinstance(value, list) and len(value) == 2 else [value] * 2
+    ends = [half if isinstance(half, list) and len(half) == 2 else [half] * 2 for half in halves]
+    rows = [(sign * whole(before, key), sign * whole(after, key)) for before, after in ends]
+    if any(sign * n < 0 for side in rows for n in side):
+        raise Malformed(f"its {key} is negative")
+    return _on_image(call, call.tensor(0), windows.pad, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
 
 
 def resize(call: Call) -> Result:
     if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
-    style = _interpolation(call, "bilinear")
-    return _on_image(call, windows.resize, [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
-
-
-def _interpolation(call: Call, default: str) -> Resize:
-    how = call.config.get("interpolation", default)
+    scales = call.positive_pair("size") if call.op == "UpSampling2D" else ()
+    how = str(call.config.get("interpolation", "nearest" if scales else "bilinear"))
     if how not in STYLES:
-        raise Stuck(f"interpolates by {str(how)[:40]}")
-    return windows.STYLES[STYLES[how]]
+        raise Stuck(f"interpolates by {how[:40]}")
+    style = windows.STYLES[STYLES[how]]
+    ops = [replace(style, scale=Fraction(n)) for n in scales]
+    ops = ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
+    return _on_image(call, call.tensor(0), windows.resize, ops)
 
 
 def _on_image(
-    call: Call, operation: Callable[Concatenate[Call, Value, P], Result], *args: P.args, **options: P.kwargs
-) -> Result:
-    return call.as_stored(operation(call, call.channels_first(call.tensor(0)), *args, **options))
+    call: Call, x: Value, operation: Callable[Concatenate[Call, Value, P], Result], *args: P.args, **options: P.kwargs
+) -> Value:
+    """Run an operation on an image whose channels come first; the result has them where the layer has them."""
+    if len(x.known) != 4:
+        raise Stuck("reads a tensor that is not an image")
+    turned = replace(x, dims=tuple(x.known[i] for i in TO_FIRST)) if call.channels_last else x
+    result = operation(call, turned, *args, **options)
+    assert isinstance(result, Value)
+    if not call.channels_last or not result.dims:
+        return result
+    return replace(result, dims=tuple(result.known[i] for i in TO_LAST))
 
 
 def softmax(call: Call) -> Result:
@@ -281,14 +258,11 @@ def softmax(call: Call) -> Result:
 def norm(why: str) -> Handler:
     def run(call: Call) -> Result:
         x = call.tensor(0)
-        return elementwise.norm(call, x.activated(x.dims), why, call.axes(len(x.known)))
+        rank = len(x.known)
+        axes = range(rank) if call.op == "GroupNormalization" else call.axes(rank)
+        return elementwise.norm(call, x.activated(x.dims), why, axes)
 
     return run
-
-
-def group_norm(call: Call) -> Result:
-    x = call.tensor(0)
-    return elementwise.norm(call, x.activated(x.dims), "group norm", range(len(x.known)))
 
 
 def dense(call: Call) -> Result:
@@ -296,10 +270,6 @@ def dense(call: Call) -> Result:
     if units < 1:
         raise Malformed(f"it has {units} units")
     return activated(call, products.dense(call, x, units))
-
-
-def merged(kind: Kind) -> Handler:
-    return lambda call: merge_maps(call, kind, call.maps)
 
 
 def concatenate(call: Call) -> Result:
@@ -321,17 +291,10 @@ def attention(call: Call) -> Result:
     return products.attention(call, query, value, attended)
 
 
-def flatten(call: Call) -> Result:
-    return _reshaped(call, [-1])
-
-
 def reshape(call: Call) -> Result:
-    return _reshaped(call, _whole_numbers(call.config.get("target_shape")))
-
-
-def _reshaped(call: Call, wanted: Sequence[int]) -> Result:
     """Reshape all but the batch; -1 stands for the rest."""
     x = call.tensor(0)
+    wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
     shape = [size_of(x.known[0]), *wanted]
     total, known = prod(shape_of(x.known)), prod(max(n, 1) for n in shape)
     if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
@@ -368,8 +331,12 @@ def expand_dims(call: Call) -> Result:
 TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(SAME, lambda call: call.tensor(0)),
     **dict.fromkeys(NEUTRAL, neutral),
-    **dict.fromkeys(("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), merged("add")),
-    **dict.fromkeys(("Multiply", "Divide", "TrueDivide", "Power"), merged("multiply")),
+    **dict.fromkeys(
+        ("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), lambda call: merge_maps(call, "add", call.maps)
+    ),
+    **dict.fromkeys(
+        ("Multiply", "Divide", "TrueDivide", "Power"), lambda call: merge_maps(call, "multiply", call.maps)
+    ),
     **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), reduced),
     **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
     **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), adaptive_pool),
@@ -381,12 +348,12 @@ TABLE: Mapping[str, Handler] = {
     "Concatenate": concatenate,
     "Conv2D": conv,
     "Conv2DTranspose": transposed,
-    "Cropping2D": crop,
+    "Cropping2D": pad,
     "Dense": dense,
     "DepthwiseConv2D": depthwise,
     "ExpandDims": expand_dims,
-    "Flatten": flatten,
-    "GroupNormalization": group_norm,
+    "Flatten": reshape,
+    "GroupNormalization": norm("group norm"),
     "LayerNormalization": norm("layer norm"),
     "MaxPooling2D": pool("maxpool"),
     "RMSNormalization": norm("rms norm"),
@@ -396,6 +363,6 @@ TABLE: Mapping[str, Handler] = {
     "Squeeze": squeeze,
     "Subtract": elementwise.subtract,
     "UnitNormalization": norm("norm over positions"),
-    "UpSampling2D": upsample,
+    "UpSampling2D": resize,
     "ZeroPadding2D": pad,
 }

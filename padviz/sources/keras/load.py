@@ -9,13 +9,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.keras.layers import TABLE, Call, Config, Malformed
+from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config, Malformed
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import as_elementwise, follow
@@ -54,7 +55,6 @@ class Step:
 class Model:
     """A model: the shapes of its inputs, its calls in order, and its outputs."""
 
-    name: str
     inputs: Mapping[Ref, tuple[int | None, ...]]
     steps: tuple[Step, ...]
     outputs: tuple[Ref, ...]
@@ -71,7 +71,7 @@ def model_of(spec: Any, depth: int = 0) -> Model:
     if not isinstance(layers, list) or not 0 < len(layers) <= MOST_LAYERS:
         raise Malformed(f"lists no layers, or more than {MOST_LAYERS}")
     read = _sequential if kind == "Sequential" else _functional
-    return read(_text(config, "name", "model"), config, layers, depth)
+    return read(config, layers, depth)
 
 
 def kind_of(spec: Any) -> str:
@@ -84,7 +84,7 @@ def kind_of(spec: Any) -> str:
     return kind if keras else str(own or f"{module}.{kind}")
 
 
-def _functional(name: str, config: Config, layers: Sequence[Any], depth: int) -> Model:
+def _functional(config: Config, layers: Sequence[Any], depth: int) -> Model:
     inputs: dict[Ref, tuple[int | None, ...]] = {}
     steps: list[Step] = []
     for spec in layers:
@@ -101,10 +101,10 @@ def _functional(name: str, config: Config, layers: Sequence[Any], depth: int) ->
     if not {*given} <= inputs.keys():
         raise Malformed("names an input that it does not have")
     steps_in_order = _in_order(steps, inputs)
-    return Model(name, {ref: inputs[ref] for ref in given}, steps_in_order, tuple(_refs_of(config, "output_layers")))
+    return Model({ref: inputs[ref] for ref in given}, steps_in_order, tuple(_refs_of(config, "output_layers")))
 
 
-def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) -> Model:
+def _sequential(config: Config, layers: Sequence[Any], depth: int) -> Model:
     first = last = Ref("")
     built = config.get("build_input_shape")
     shape: tuple[int | None, ...] = _numbers(built) if isinstance(built, list) else ()
@@ -123,7 +123,7 @@ def _sequential(name: str, config: Config, layers: Sequence[Any], depth: int) ->
         last = Ref(title)
     if len({step.name for step in steps}) < len(steps):
         raise Malformed("has two layers of the same name")
-    return Model(name, {first: shape}, tuple(steps), (last,))
+    return Model({first: shape}, tuple(steps), (last,))
 
 
 def _unwrapped(kind: str, config: Config) -> tuple[str, Config]:
@@ -153,27 +153,22 @@ def _tensors_in(value: object) -> Iterator[Ref]:
 
 
 def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
-    """Sort calls so that each reads outputs of earlier ones only."""
-    made = {(ref.layer, ref.call) for ref in known}
-    readers: dict[tuple[str, int], list[int]] = {}
-    missing = []
-    for i, step in enumerate(steps):
-        needs = {(ref.layer, ref.call) for ref in step.refs} - made
-        missing.append(len(needs))
-        for need in needs:
-            readers.setdefault(need, []).append(i)
-    ready = [i for i, needs in enumerate(missing) if not needs][::-1]
-    order = []
-    while ready:
-        step = steps[ready.pop()]
-        order.append(step)
-        for i in readers.pop((step.name, step.call), ()):
-            missing[i] -= 1
-            if not missing[i]:
-                ready.append(i)
-    if len(order) < len(steps):
-        raise Malformed("has layers that read missing tensors, or that form a cycle")
-    return tuple(order)
+    """Sort calls so that each reads outputs of earlier ones only, in the order of the file where possible."""
+    given = {(ref.layer, ref.call) for ref in known}
+    index = {(step.name, step.call): i for i, step in enumerate(steps)}
+    try:
+        needs = [{(ref.layer, ref.call) for ref in step.refs} - given for step in steps]
+        sorter = TopologicalSorter({i: [index[need] for need in needs[i]] for i in range(len(steps))})
+        sorter.prepare()
+    except (KeyError, CycleError):
+        raise Malformed("has layers that read missing tensors, or that form a cycle") from None
+    order: list[int] = []
+    ready: list[int] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], reverse=True)
+        order.append(ready.pop())
+        sorter.done(order[-1])
+    return tuple(steps[i] for i in order)
 
 
 def _refs_of(config: Config, key: str) -> list[Ref]:
@@ -292,7 +287,7 @@ def _image_of(model: Model, name: str) -> Image:
         what = f"its input {name!r} does not have" if name else "has no input of"
         raise Malformed(f"{what} four dimensions")
     ref, (_, first, rows, last) = images[0]
-    orders = {step.config.get("data_format") for step in _all_steps(model)} & {"channels_first", "channels_last"}
+    orders = {str(step.config.get("data_format")) for step in _all_steps(model)} & {"channels_first", "channels_last"}
     at_end = last in CHANNELS if (first in CHANNELS) != (last in CHANNELS) else orders != {"channels_first"}
     height, width, channels = (first, rows, last) if at_end else (rows, last, first)
     return Image(ref, (height or 0, width or 0), channels or 3, at_end)
@@ -355,7 +350,7 @@ class _Run:
         handler: Any = as_elementwise if step.kind in self.neutral else TABLE.get(step.kind)
         call = Call(
             arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
-            config=step.config, neutral=self.neutral,
+            windowed=step.kind in WINDOWED, config=step.config, neutral=self.neutral,
         )  # fmt: skip
         if not call.maps and not call.heads:
             return [Constant(None)]
