@@ -12,8 +12,7 @@ from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import accuracy, advice, best, border, is_fine, padding, symmetry, verdict
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.rims import rims_added
-from padviz.counting.shares.summary import Rim, percent
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.reaching.lattice import context_of
@@ -48,8 +47,7 @@ class Audit:
     do", a remedy without training, "nothing without training" if some `remedies` need it, or "nothing helps".
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives a reason.
-    `offset_by` has the share of each layer on the longest path to the target, the largest first; `rim_by` the pixels of
-    starved rim that each window there adds to those of its input.
+    `offset_by` has the share of each layer on the longest path to the target, the largest first.
 
     Examples
     --------
@@ -78,7 +76,6 @@ class Audit:
     reach: BorderReach
     offset: list[float | None]
     offset_by: dict[str, list[float | None]]
-    rim_by: dict[str, Rim]
     grid: str
     outcome: MapOutcome
     remedies: list[Remedy]
@@ -154,7 +151,6 @@ def examine(
     stands = standing(figures.rim) if figures.rim else None
     reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
-    path = _longest_path(network, reach.layer)
     fine = is_fine(figures, stands, field, reads_padding)
     audit = Audit(
         network=network.name,
@@ -175,8 +171,7 @@ def examine(
         remainders=[row.layer for row in today.ledger.remainders],
         reach=reach,
         offset=[*field.offsets] if field else [None, None],
-        offset_by=_offset_by(network, pixels, path) if field else {},
-        rim_by=_rim_by(today, path) if figures.rim else {},
+        offset_by=_offset_by(network, pixels, reach.layer) if field else {},
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
         remedies=remedies,
@@ -189,32 +184,18 @@ def examine(
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])
 
 
-def _longest_path(network: Network, target: str) -> list[str]:
-    """Return the layers on the longest path to the target, the last first."""
+def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[float | None]]:
+    """Return the grid offset that each layer on the longest path to the target adds, the largest first."""
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
-    at, path = network.index[target], []
+    at, moves, added = network.index[target], grid_moves(network, size), {}
     while network.layers[at].inputs:
-        path.append(network.layers[at].name)
+        name = network.layers[at].name
+        added[name] = [moves[name, axis][1] for axis in network.axes]
         at = max(network.layers[at].inputs, key=depths.__getitem__)
-    return path
-
-
-def _offset_by(network: Network, size: Size, path: Sequence[str]) -> dict[str, list[float | None]]:
-    """Return the grid offset that each layer on a path adds, the largest first."""
-    moves = grid_moves(network, size)
-    added = {name: [moves[name, axis][1] for axis in network.axes] for name in path}
     largest = sorted(added.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
     return {name: by for name, by in largest if any(by)}
-
-
-def _rim_by(today: Case, path: Sequence[str]) -> dict[str, Rim]:
-    """Return the pixels of starved rim that each window on a path adds, the most first."""
-    windows = {row.layer for row in today.ledger.layers}
-    added = rims_added(today.network, today.size, [name for name in path if name in windows])
-    most = sorted(added.items(), key=lambda each: -sum(map(abs, each[1].depths)))
-    return {name: rim for name, rim in most if any(rim.depths)}
 
 
 def _crop(tried: Attempt) -> str:

@@ -368,9 +368,6 @@ def _figures(audit: Audit) -> list[tuple[str, object]]:
     if audit.offset_by:
         moved = [f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()]
         facts.append(("grid moved", some_names(moved, NAMED)))
-    if audit.rim_by:
-        added = [f"{name} {rim.short} px" for name, rim in audit.rim_by.items()]
-        facts.append(("rim added", some_names(added, NAMED)))
     if audit.uneven_pools:
         facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
     if audit.remainders:

@@ -17,7 +17,7 @@ from padviz.errors import SizeError
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
-from padviz.geometry.reaching.seams import seams_in_words
+from padviz.geometry.reaching.seams import seams_in_words, wraps
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
@@ -105,15 +105,17 @@ Part = tuple[str, Network, Ledger]  # what was named, and what is found of it
 
 
 class Adds(NamedTuple):
-    """What layers add to those before them, in pixels: to the grid offset on each axis, and to the starved rim."""
+    """Pixels that layers add to the grid offset and to the starved rim of those before them; and which axes wrap."""
 
     grid: dict[tuple[str, str], tuple[float | None, float | None]]
     rims: dict[str, Rim]
+    wraps: dict[str, bool]
 
     def of(self, layer: str, axis: str) -> dict[str, Any]:
         """Find the figures of a layer on an axis."""
         offset, added = self.grid.get((layer, axis), (None, None))
-        return {"offset": offset, "offset_added": added, "rim_added": getattr(self.rims.get(layer), axis, None)}
+        rim = getattr(self.rims.get(layer), axis, None)
+        return {"wraps": self.wraps[axis], "offset": offset, "offset_added": added, "rim_added": rim}
 
 
 Listed = tuple[Network, Ledger, Sequence[LayerPadding], Adds]
@@ -181,8 +183,9 @@ def report_of(results: Sequence[Part], all_: bool = False, check: str | None = N
 
 def _listed(network: Network, ledger: Ledger, layers: Sequence[LayerPadding]) -> Listed:
     """Find what layers add to the grid offset, and those that are listed to the starved rim."""
-    adds = Adds(grid_moves(network, ledger.size), rims_added(network, ledger.size, [layer.layer for layer in layers]))
-    return network, ledger, layers, adds
+    moves, around = grid_moves(network, ledger.size), wraps(network, ledger.size)
+    rims = rims_added(network, ledger.size, [layer.layer for layer in layers])
+    return network, ledger, layers, Adds(moves, rims, dict(zip(network.axes, around, strict=True)))
 
 
 def fails(layer: LayerPadding, check: str | None) -> bool:

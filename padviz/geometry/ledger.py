@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from padviz.axis.operations import CACHED, Window, place
-from padviz.geometry.reaching.seams import wraps
 from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes, padded_windows
@@ -20,12 +19,11 @@ EndPads = tuple[int, int]
 
 
 class PlacedWindow(NamedTuple):
-    """A window over the rows of one axis, which may be padded circularly, and may wrap: its ends meet."""
+    """A window over the rows of one axis, which may be padded circularly."""
 
     window: Window
     rows: int
     circular: bool = False
-    wraps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,7 @@ class AxisPadding:
     the far edge that no tap reads, `skipped` the unread real rows before them, `overhang` the rows beyond the declared
     padding that ceil rounding reads.
 
-    On a `circular` axis padding is the far side, and no side reads more of it than the other. The axis `wraps` if no
-    layer breaks the circle: then usage is periodic along it.
+    On a `circular` axis padding is the far side, and no side reads more of it than the other.
 
     >>> import padviz
     >>> first = padviz.uneven("resnet18", 224).layers[0].height
@@ -56,7 +53,6 @@ class AxisPadding:
     skipped: int
     overhang: int
     circular: bool = False
-    wraps: bool = False
 
     @property
     def reads(self) -> EndPads:
@@ -190,7 +186,7 @@ def padded_before(network: Network) -> str:
 
 
 @lru_cache(CACHED)
-def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = False) -> AxisPadding:
+def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     """Count the rows that the taps of one window over `n` rows read.
 
     On a circular axis of whole strides, rows behind the last tap count as skipped, like those between other taps.
@@ -210,15 +206,15 @@ def axis_padding(window: Window, n: int, circular: bool = False, wraps: bool = F
     consumed = int(read[:before].sum()), int(read[before + n : before + n + after].sum())
     overhang = int(read[before + n + after :].sum())
     shape = n, m, window.kernel, window.stride, window.dilation
-    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular, wraps)
+    return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular)
 
 
 def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[PlacedWindow]]]:
     """Return the convolutions and pools, each with its window on every axis."""
-    sizes, around, wrapping = sizes_of_each(network, size), circular_axes(network), wraps(network, size)
+    sizes, around = sizes_of_each(network, size), circular_axes(network)
     layer_windows = []
     for layer in padded_windows(network):
         entering = [along[layer.inputs[0]] for along in sizes]
         ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
-        layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around, wrapping))))
+        layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around))))
     return layer_windows

@@ -69,6 +69,7 @@ class ReceptiveField(AlongAxes[AxisField]):
         return tuple(None if axis.offset is None else float(axis.offset) for axis in self.axes.values())
 
 
+@lru_cache(8)  # several analyses of one network follow each other
 def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]:
     """Compute the receptive field of every layer: `padviz.fields`, of a loaded network."""
     reaches = on_each(reaches_of, network, size)

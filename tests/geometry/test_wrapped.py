@@ -110,7 +110,7 @@ def test_no_window_is_uneven_on_an_axis_that_wraps(network: Any, scheme: str) ->
         for axis, read in row.axes.items():
             assert read.circular == around[axis]
             assert not (read.circular and read.uneven)
-            plain = replace(read, circular=False, wraps=False, remainder=0, skipped=read.skipped + read.remainder)
+            plain = replace(read, circular=False, remainder=0, skipped=read.skipped + read.remainder)
             twin = other.axes[axis]
             assert plain == replace(twin, remainder=0, skipped=twin.skipped + twin.remainder)
             if not read.circular:
