@@ -22,26 +22,19 @@ FLOORS = (
 )
 SOURCES = (("tracing", "formats"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
 HEAVY = {
-    "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.sessions"),
+    "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.images"),
     "click": ("cli",),
-    "h5py": ("trained.weights",),
+    "h5py": ("trained.networks",),
     "jinja2": ("pages",),
     "joblib": ("exports",),
     "matplotlib": ("figures",),
     "numba": ("engine.apply",),
-    "onnx": ("sources.onnx", "repadding.onnx_graph", "repadding.onnx_edits", "trained.sessions"),
-    "onnxruntime": ("trained.sessions",),
+    "onnx": ("sources.onnx", "repadding.onnx_graph", "repadding.onnx_edits", "trained.networks"),
+    "onnxruntime": ("trained.networks",),
     "pandas": ("analyses.result",),
     "rich": ("reports.tables", "cli"),
-    "safetensors": ("trained.weights",),
-    "torch": (
-        "nn",
-        "repadding.torch_calls",
-        "repadding.torch_module",
-        "sources.torch",
-        "trained.weights",
-        "trained.sessions",
-    ),
+    "safetensors": ("trained.networks",),
+    "torch": ("nn", "repadding.torch_calls", "repadding.torch_module", "sources.torch", "trained.networks"),
     "torchvision": ("sources.torch",),
 }
 

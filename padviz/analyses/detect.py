@@ -22,12 +22,12 @@ from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Facts, Report, Table, columns
 from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
-from padviz.trained.weights.reading import as_trained
+from padviz.trained.networks.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class DetectResult(Result[PositionMap], Detectability):

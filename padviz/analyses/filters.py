@@ -16,12 +16,12 @@ from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, some_names
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
-from padviz.trained.weights.reading import as_trained
+from padviz.trained.networks.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class FiltersResult(Result[MeanFilter], MeanFilters):

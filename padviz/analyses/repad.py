@@ -141,7 +141,7 @@ def _module(network: nn.Module | str | Path | Network) -> nn.Module:
     if not isinstance(network, str | Path | Network):
         return network
     if isinstance(network, str) and MODULE.fullmatch(network):
-        from padviz.trained.weights.reading import read
+        from padviz.trained.networks.reading import read
 
         module: nn.Module = read(network).model
         return module

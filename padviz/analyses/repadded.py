@@ -9,15 +9,14 @@ from padviz.sources import is_module
 
 if TYPE_CHECKING:
     from padviz.repadding.plan import LeftAlone
-    from padviz.trained.sessions.running import Runner
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Runner, Trained
 
 
 def runners_of(
     trained: Trained, padding: str | Sequence[str] | None
 ) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
     """Make what runs the network as it is, and with each padding in place of its own; note what is open or stays."""
-    from padviz.trained.sessions.runners import runner_of
+    from padviz.trained.networks.reading import runner_of
 
     schemes = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
     runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
@@ -35,7 +34,7 @@ def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
     It is an edited copy of a graph, or a module while its calls are replaced.
     """
     from padviz.repadding.plan import plan
-    from padviz.trained.sessions.runners import runner_of
+    from padviz.trained.networks.reading import runner_of
 
     planned = plan(trained.network, scheme, trained.size)
     if not is_module(trained.model):

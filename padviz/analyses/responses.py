@@ -18,12 +18,12 @@ from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import named
 from padviz.trained.border_responses import READING, BorderResponse, BorderResponses
-from padviz.trained.weights.reading import as_trained
+from padviz.trained.networks.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class ResponsesResult(Result[BorderResponse], BorderResponses):
@@ -100,7 +100,7 @@ def responses(
     """
     from padviz.figures.trained import responses as drawing
     from padviz.trained.border_responses import respond
-    from padviz.trained.sessions.inputs import Inputs
+    from padviz.trained.images import Inputs
 
     trained = as_trained(network, size, weights)
     images = Inputs(str(inputs), n, seed, mean, std)

@@ -14,14 +14,14 @@ from padviz.network.network import Size
 from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.wording import explained, with_ends
-from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class SeenResult(Result[Seen], Seen):

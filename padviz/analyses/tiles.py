@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are its tiles
@@ -216,8 +216,7 @@ def verify_tiles(
     (True, True)
     """
     from padviz.network.targets import output_layers, upto
-    from padviz.trained.sessions.runners import channels_read, head_maps
-    from padviz.trained.weights.reading import as_trained
+    from padviz.trained.networks.reading import as_trained, channels_read, head_maps
 
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)

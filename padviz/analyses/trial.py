@@ -15,15 +15,15 @@ from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import pixels
+from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 from padviz.trained.trying.wording import against, answer, cell, needs
-from padviz.trained.weights.reading import as_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class TrialResult(Result[TrialRow], Trial):

@@ -21,7 +21,7 @@ from padviz.reports.report import COUNTS
 if TYPE_CHECKING:
     from padviz.analyses.door import Door
     from padviz.analyses.result import Result
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 LOOK = ("cmap", "scale")  # of a picture
 

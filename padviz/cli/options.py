@@ -15,7 +15,7 @@ from padviz.errors import OptionError, PadvizError, printable
 if TYPE_CHECKING:
     from padviz.network.network import Network, Size
     from padviz.sources.tracing.reading import Reading
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -87,7 +87,7 @@ def loaded(model: str, *sizes: Size | None) -> Network:
 def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
     """Read a network with its weights; `sized_by` is the option that sets its size."""
     from padviz.sources import shadowing
-    from padviz.trained.weights.reading import read
+    from padviz.trained.networks.reading import read
 
     if line := shadowing(model):
         say_once(line)

@@ -23,7 +23,7 @@ from padviz.network.network import FILES, Network, Size, as_size, notes_on, side
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.sessions.inputs import BLANK, NOISE, Inputs, normalisation, pictures_in
+from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_in
 
 MOST_ITEMS = 100_000
 LONG, LONGEST = 60, 240  # bytes of one part of a name, and of all of it

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from padviz.errors import DescriptionError, PadvizError
 from padviz.sources.toml.load import read_toml
 from padviz.sources.toml.schema import complaint
-from padviz.trained.sessions.inputs import MOST
+from padviz.trained.images import MOST
 
 What = Literal["usage", "coverage", "uneven", "taps", "filters", "responses"]
 WHATS: tuple[str, ...] = get_args(What)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from padviz.analyses.result import Result, Row
-    from padviz.trained.weights.trained_network import Trained
+    from padviz.trained.networks.trained_network import Trained
 
 
 class Rendered(NamedTuple):
@@ -89,7 +89,7 @@ def _uneven(item: Item) -> Rendered:
 
 
 def _trained(item: Item) -> Trained:
-    from padviz.trained.weights.reading import read
+    from padviz.trained.networks.reading import read
 
     assert item.trained is not None
     trained = item.trained

@@ -10,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import percent
-from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.sources import is_module
-from padviz.trained.sessions.inputs import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.sessions.running import LINES, Images, Reduced, Runner, at_once, middle, middle_weights
-from padviz.trained.weights.trained_network import Trained
+from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
+from padviz.trained.networks.reading import runner_of, shuffled
+from padviz.trained.networks.trained_network import Images, Reduced, Runner, Trained, at_once, middle, middle_weights
 
 Floats = NDArray[np.float64]
 SHUFFLED = "shuffled"  # in place of a padding's name
-TOGETHER = 16  # inputs whose lines are added up at once
+LINES = 12  # from each side that are measured
 ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 NOISE = 0.02  # E that noise makes at 16 inputs
@@ -142,7 +141,7 @@ def respond(
     own, kind, notes = runners[0][1], inputs.inputs, [*notes]
     images = images_of(kind, inputs.n, trained.size, own.channels, inputs.seed, inputs.mean, inputs.std)
     if shuffle and (copy := shuffled(trained, inputs.seed)):
-        runners = [*runners, (SHUFFLED, own.twin(copy.model))]
+        runners = [*runners, (SHUFFLED, runner_of(copy))]
     elif shuffle:
         notes.append("the module cannot be copied, so shuffled weights are not measured")
     advance = counter(len(runners) * len(images), on_progress)
@@ -159,27 +158,6 @@ def respond(
         notes += [wrong] if wrong else []
     about = trained.network.name, trained.network.title, trained.size, tuple(padding for padding, _ in runners)
     return BorderResponses(*about, kind, len(images), tuple(rows), tuple(notes))
-
-
-def shuffled(trained: Trained, seed: int) -> Trained | None:
-    """Copy a network, and permute the weights of each convolution; None for a module that cannot be copied.
-
-    It shows what geometry makes without training: biases and norms stay, and each layer keeps its weights' mean,
-    deviation and number of zeros.
-    """
-    rng = np.random.default_rng(seed)
-    if not is_module(trained.model):
-        from padviz.trained.sessions import onnx_runner
-
-        return replace(trained, model=onnx_runner.with_permuted_weights(trained.model, rng))
-    from padviz.trained.sessions import torch_runner
-
-    try:
-        return replace(trained, model=torch_runner.with_permuted_weights(trained.model, rng))
-    except PadvizError:
-        raise
-    except Exception:  # of other people's code
-        return None
 
 
 def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
@@ -205,7 +183,7 @@ def border_responses(
 ) -> tuple[BorderResponse, ...]:
     """Run a network on images (images, channels, height, width), and measure the borders of every convolution's output.
 
-    >>> from padviz.trained.sessions.running import Reduced
+    >>> from padviz.trained.networks.trained_network import Reduced
     >>> class Flat:
     ...     where, size, channels, batch = "flat", (8, 8), 1, None
     ...     def responses(self, images):
@@ -240,33 +218,23 @@ class _LayerSums:
         self.squares = np.zeros((4, self.channels))  # of every side's D
         self.means: list[Floats] = []  # of each input, the mean over channels of every side's D
         self.count, self.square, self.total = 0, 0.0, np.zeros(self.shape)
-        self.waiting: list[Reduced] = []  # since adding several up costs little more than one
 
     def add(self, part: Reduced) -> None:
-        self.waiting.append(part)
-        if sum(len(waiting.rows) for waiting in self.waiting) >= TOGETHER:
-            self._add_up()
-
-    def _add_up(self) -> None:
-        _, rows, columns, squares, totals = zip(*self.waiting, strict=True)
-        both = np.concatenate(rows), np.concatenate(columns)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers are noted later
+            both = part.rows, part.columns
             for sums, lines in zip(self.lines, both, strict=True):
                 for half in (0, 1):
                     sums[half] += lines[(half + self.count) % 2 :: 2].sum(0, dtype=np.float64)
-            inside = np.einsum("ncw,w->nc", both[1], middle_weights(self.shape[1])[0])
+            inside = part.columns @ middle_weights(self.shape[1])
             sides = np.array([lines[..., at] for lines in both for at in ENDS], np.float64) - inside
             self.squares += (sides**2).sum(1)
             self.means.append(sides.mean(2))
-            self.square += sum(squares)
-            self.total += np.concatenate(totals).sum(0, dtype=np.float64)
-        self.count += len(both[0])
-        self.waiting.clear()
+            self.square += part.square
+            self.total += part.total.sum(0, dtype=np.float64)
+        self.count += len(part.rows)
 
     def response(self, padding: str | None) -> BorderResponse:
         """Compute the figures over all inputs."""
-        if self.waiting:
-            self._add_up()
         count, scale = self.count, float(np.sqrt(self.square / self.count))
         found = BorderResponse(self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():

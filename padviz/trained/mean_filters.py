@@ -19,7 +19,7 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
-from padviz.trained.weights.trained_network import Kernel, Trained
+from padviz.trained.networks.trained_network import Kernel, Trained
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0

@@ -13,12 +13,10 @@ import torch
 
 import padviz
 from padviz.scoring.rings.detected import rings_of
-from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.onnx_runner import session
-from padviz.trained.sessions.runners import runner_of
-from padviz.trained.sessions.running import at_once
-from padviz.trained.weights.reading import read
-from padviz.trained.weights.trained_network import Trained
+from padviz.trained.images import images_of
+from padviz.trained.networks.onnx_network import session
+from padviz.trained.networks.reading import read, runner_of
+from padviz.trained.networks.trained_network import Trained, at_once
 from tests.scoring.made import as_coco, scenes
 from tests.wheels import real_file, real_weights
 

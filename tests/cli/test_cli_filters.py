@@ -11,7 +11,7 @@ from onnx import helper
 from torch import nn
 
 import padviz
-import padviz.trained.weights
+import padviz.trained.networks
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
 
@@ -81,6 +81,6 @@ def test_a_missing_extra_is_named(missing: str, line: str, monkeypatch: pytest.M
     Path("w.safetensors").write_text("")
     monkeypatch.setitem(sys.modules, missing, None)
     if missing == "torch":
-        monkeypatch.delitem(sys.modules, "padviz.trained.weights.torch_weights", raising=False)
-        monkeypatch.delattr(padviz.trained.weights, "torch_weights", raising=False)
+        monkeypatch.delitem(sys.modules, "padviz.trained.networks.torch_network", raising=False)
+        monkeypatch.delattr(padviz.trained.networks, "torch_network", raising=False)
     assert told(*line.split()) == f"padviz: {MISSING[missing]}\n"

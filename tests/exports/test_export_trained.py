@@ -14,7 +14,7 @@ from PIL import Image
 
 import padviz
 from padviz.exports.manifest import read_manifest
-from padviz.trained.sessions.inputs import Inputs
+from padviz.trained.images import Inputs
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_filters import NET, network
 from tests.wheels import FILES, WEIGHTS

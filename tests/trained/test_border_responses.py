@@ -19,9 +19,9 @@ from padviz.errors import PadvizError
 from padviz.figures.trained.responses import drawn_layers, panels
 from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses, shuffled
-from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.onnx_runner import OnnxRunner
-from padviz.trained.weights.reading import read
+from padviz.trained.images import images_of
+from padviz.trained.networks.onnx_network import OnnxRunner
+from padviz.trained.networks.reading import read
 from tests.trained.known import known
 
 Array = NDArray[np.float64]

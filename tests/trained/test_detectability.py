@@ -21,9 +21,8 @@ from padviz.trained.detecting.detection import DetectOptions, map_positions, pla
 from padviz.trained.detecting.outputs import scorer_of
 from padviz.trained.detecting.stimuli import Canvas, stimulus_of
 from padviz.trained.detecting.sweeping import not_graded
-from padviz.trained.sessions.runners import runner_of
-from padviz.trained.sessions.torch_runner import TorchRunner
-from padviz.trained.weights.reading import read
+from padviz.trained.networks.reading import read, runner_of
+from padviz.trained.networks.torch_network import TorchRunner
 from tests import yolo
 from tests.trained.known import known
 from tests.wheels import real_file

@@ -11,7 +11,7 @@ import pytest
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.trained.weights.reading import read
+from padviz.trained.networks.reading import read
 from tests.keras_files import functional, image, layer, sequential, written
 
 h5py = pytest.importorskip("h5py")

@@ -17,7 +17,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import DescriptionError
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, filters_of
-from padviz.trained.weights.reading import as_trained
+from padviz.trained.networks.reading import as_trained
 
 
 def convolution(weights: NDArray[Any], **options: Any) -> nn.Conv2d:

@@ -20,8 +20,7 @@ from PIL import Image
 
 from padviz.errors import OptionError, PadvizError
 from padviz.trained.detecting.stimuli import stimulus_of
-from padviz.trained.sessions.inputs import images_of
-from padviz.trained.sessions.pictures import MOST_PIXELS, open_picture, read_picture
+from padviz.trained.images import MOST_PIXELS, images_of, open_picture, read_picture
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
@@ -199,7 +198,7 @@ def test_a_damaged_picture_is_read_or_refused_in_one_line(tmp_path: Path) -> Non
 def test_the_largest_picture_takes_bounded_memory(tmp_path: Path) -> None:
     Image.new("L", (64, MOST_PIXELS // 64)).save(tmp_path / "large.png")
     code = (
-        "import re, sys; from padviz.trained.sessions.pictures import read_picture\n"
+        "import re, sys; from padviz.trained.images import read_picture\n"
         "assert not read_picture(sys.argv[1], (32, 32), 3).any()\n"
         "print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1])"
     )

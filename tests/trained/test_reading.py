@@ -23,7 +23,7 @@ from torch.nn.utils import parametrizations
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.layer import CONVOLUTIONS
-from padviz.trained.weights.reading import read
+from padviz.trained.networks.reading import read
 from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
 FACTORY = """

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
+from padviz.trained.images import Inputs, compare_normalisation, images_of
 from padviz.trained.mean_filters import AxisSkew, MeanFilters
-from padviz.trained.sessions.inputs import Inputs, compare_normalisation, images_of
-from padviz.trained.weights.reading import read
+from padviz.trained.networks.reading import read
 from tests.sweeps import SLOW
 from tests.trained.known import ends_of, known
 from tests.wheels import photographs, real_file, real_weights

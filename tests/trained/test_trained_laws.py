@@ -16,7 +16,7 @@ from padviz.trained.border_responses import BorderResponse, Sides, border_respon
 from padviz.trained.detecting.detectability import PositionMap
 from padviz.trained.detecting.outputs import as_maps, fits, scorer_of
 from padviz.trained.mean_filters import AxisSkew
-from padviz.trained.sessions.torch_runner import TorchRunner
+from padviz.trained.networks.torch_network import TorchRunner
 from tests.trained.known import known, mirrored, turned
 
 Pair = tuple[int, int]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, text_at
 from padviz.figures.colours import colour_map
 from padviz.figures.layout import Box, page, text_width, wrap
-from padviz.trained.border_responses import NOISE, SHUFFLED, BorderResponse, BorderResponses
-from padviz.trained.sessions.running import LINES, middle
+from padviz.trained.border_responses import LINES, NOISE, SHUFFLED, BorderResponse, BorderResponses
+from padviz.trained.networks.trained_network import middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

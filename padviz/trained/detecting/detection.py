@@ -19,9 +19,8 @@ from padviz.trained.detecting.detectability import LITTLE, Detectability, Positi
 from padviz.trained.detecting.outputs import NamedMap, Scorer, maps_inside, maps_of, refuse_boxes, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
 from padviz.trained.detecting.sweeping import GOAL, HINT, Positions, Sweep, SweepPlan, choose_contrast, median_of
-from padviz.trained.sessions.pictures import read_picture
-from padviz.trained.sessions.running import Runner, outputs_of
-from padviz.trained.weights.trained_network import Trained
+from padviz.trained.images import read_picture
+from padviz.trained.networks.trained_network import Runner, Trained, outputs_of
 
 STIMULUS, SHIFT = "sample", 32  # by default
 FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most so many positions

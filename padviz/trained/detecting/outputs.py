@@ -14,8 +14,7 @@ from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.network import Size, in_words
 from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
-from padviz.trained.sessions.running import OutputKind, Outputs
-from padviz.trained.weights.trained_network import Trained
+from padviz.trained.networks.trained_network import OutputKind, Outputs, Trained
 
 Floats = NDArray[np.float64]
 NAMED = 6  # maps inside, in a hint
@@ -184,7 +183,7 @@ def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
         return ()
     tensors: Mapping[str, str] = {}
     if not is_module(trained.model):  # whose maps `layer` calls by their tensors
-        from padviz.trained.sessions.onnx_runner import convolutions
+        from padviz.trained.networks.onnx_network import convolutions
 
         tensors = convolutions(trained.model.proto)
     channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}

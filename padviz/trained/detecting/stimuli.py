@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.pictures import open_picture, pixels_of
-from padviz.trained.sessions.running import Images
+from padviz.trained.images import normalisation, open_picture, pixels_of
+from padviz.trained.networks.trained_network import Images
 
 Pixels = NDArray[np.float32]
 TEXT, SAMPLE = "text:", "sample"

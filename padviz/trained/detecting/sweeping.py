@@ -13,7 +13,7 @@ from padviz.errors import OptionError
 from padviz.network.network import Size
 from padviz.trained.detecting.detectability import DECIDED, LITTLE, SATURATED
 from padviz.trained.detecting.outputs import Scorer
-from padviz.trained.sessions.running import Images, Runner, at_once, outputs_of
+from padviz.trained.networks.trained_network import Images, Runner, at_once, outputs_of
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]  # (positions, 2): top and left, in pixels

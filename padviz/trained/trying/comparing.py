@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
-from padviz.trained.sessions.running import OutputKind, Outputs
+from padviz.trained.networks.trained_network import OutputKind, Outputs
 from padviz.trained.trying.crops import Frame
 
 Floats = NDArray[np.float64]

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from padviz.errors import OptionError, check_integer
 from padviz.intervals import IMAGES
 from padviz.network.network import Size
-from padviz.trained.sessions.inputs import NOISE, pictures_in
-from padviz.trained.sessions.pictures import open_picture, pixels_of, resize_box
-from padviz.trained.sessions.running import check_room
+from padviz.trained.images import NOISE, open_picture, pictures_in, pixels_of, resize_box
+from padviz.trained.networks.trained_network import check_room
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

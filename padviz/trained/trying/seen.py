@@ -15,12 +15,11 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.runners import runner_of
-from padviz.trained.sessions.running import Images, Runner, at_once, middle, outputs_of
+from padviz.trained.images import normalisation
+from padviz.trained.networks.reading import runner_of
+from padviz.trained.networks.trained_network import Images, Runner, Trained, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
 from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures
-from padviz.trained.weights.trained_network import Trained
 
 Floats = NDArray[np.float64]
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside

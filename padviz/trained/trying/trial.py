@@ -16,13 +16,12 @@ from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.progress import Progress, counter
-from padviz.trained.sessions.inputs import normalisation
-from padviz.trained.sessions.runners import runner_of
-from padviz.trained.sessions.running import Images, OutputKind, Runner, at_once, outputs_of
+from padviz.trained.images import normalisation
+from padviz.trained.networks.reading import runner_of
+from padviz.trained.networks.trained_network import Images, OutputKind, Runner, Trained, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Output, output_of, overlap
 from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures, resized_frame, room_for
-from padviz.trained.weights.trained_network import Trained
 
 Floats = NDArray[np.float64]
 How = Literal["crop", "resize"]

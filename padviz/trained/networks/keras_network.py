@@ -17,7 +17,7 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Size
 from padviz.sources.keras.load import Model, Step, load_keras, model_in
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.weights.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
+from padviz.trained.networks.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
 
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
@@ -29,7 +29,7 @@ H5Group = Any  # an h5py.Group
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
-    """Read a .keras file with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
+    """Read a .keras file with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
     network = load_keras(path, reading, size)
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))

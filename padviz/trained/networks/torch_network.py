@@ -1,38 +1,64 @@
-"""The weights of a PyTorch module: what its convolutions are called with, and files that they are loaded from."""
+"""PyTorch modules: the weights that their convolutions are called with, files of weights, and running them.
+
+Every convolution's output is reduced the moment it is made.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from copy import deepcopy
 from enum import EnumType
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 from zipfile import BadZipFile, ZipFile
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.errors import DescriptionError, OptionError, PadvizError, printable
+from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
 from padviz.files.opened import opened
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size, in_words
 from padviz.sources import WEIGHTS
-from padviz.sources.torch.arguments import op_of
+from padviz.sources.torch.arguments import op_of, tensors_in
+from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import (
     call_factory,
     channels_of,
     copy_module,
+    line_of,
     network_of,
     parameters_of,
     quiet,
     resolve,
+    run_foreign,
     trace,
 )
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
-from padviz.trained.weights.trained_network import Kernel, Trained, TrainedOn, Unread, Unrun, as_kernel, infer_images
+from padviz.trained.networks.trained_network import (
+    Images,
+    Kernel,
+    Outputs,
+    Reduced,
+    Trained,
+    TrainedOn,
+    Unread,
+    Unrun,
+    as_kernel,
+    check_room,
+    has_borders,
+    infer_images,
+    middle,
+    middle_weights,
+)
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
@@ -41,10 +67,11 @@ A_FILE = "or a .pth or .safetensors file"
 LONGEST = 160  # characters of what another library says
 NAMED = 3  # parameters, in a line
 ONE = "a module that wraps it and takes one image is run"
+Within = Callable[[], AbstractContextManager[object]]
 
 
 def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
-    """Read a module with the weights of its convolutions; see `padviz.trained.weights.reading.read`."""
+    """Read a module with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
@@ -290,3 +317,143 @@ class _ConvolutionCalls(TorchFunctionMode):
                 except Unread as why:
                     unread[layer.name] = str(why)
         return tuple(kernels), unread
+
+
+class TorchRunner:
+    """A module in evaluation mode; its forward runs `within` what replaces its padding."""
+
+    batch: int | None = None
+
+    def __init__(self, module: nn.Module, where: str, size: Size, channels: int, within: Within = nullcontext) -> None:
+        check_room(where, 1, channels, size)
+        self.module, self.where, self.size, self.channels, self.within = module, where, size, channels, within
+        self.output: str | None = None
+        floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
+        self.like = next(floats, torch.empty(0))  # images take its type and device
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Reduce every convolution's output."""
+        recorder = _Responses(self.module)
+        self._run(images, recorder.modules, recorder)
+        return recorder.maps
+
+    def outputs(self, images: Images) -> Outputs:
+        """Return the outputs of the module, or of the module inside that `with_output` named."""
+        if self.output is None:
+            return _named_arrays(self._run(images), "output")
+        returned: list[object] = []
+        with self._watch(self.output, returned.append):
+            self._run(images)
+        return _named_arrays(returned[-1] if returned else None, self.output)
+
+    def maps(self, images: NDArray[np.floating], inside: Collection[str]) -> Outputs:
+        """Return the tensors that modules inside return when they first run, and those of the whole if it ends.
+
+        It stops once all of them ran, since what follows may not take an image of that size.
+        """
+        maps: Outputs = {}
+
+        def keep(name: str, output: object) -> None:
+            first = next(iter(_named_arrays(output, name).values()), None)
+            if first is not None and name not in maps:
+                maps[name] = first.copy()  # what follows may write into it
+            if maps.keys() >= {*inside}:
+                raise _AllRan
+
+        with ExitStack() as stack:
+            stack.enter_context(suppress(_AllRan))
+            for name in inside:
+                stack.enter_context(self._watch(name, partial(keep, name)))
+            maps |= _named_arrays(self._run(images), "output")
+        return maps
+
+    def with_output(self, name: str) -> None:
+        """Return the result of a module inside from now on."""
+        inside = [path for path, _ in self.module.named_modules() if path]
+        if name not in inside:
+            raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
+        self.output = name
+
+    def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
+        """Pass the result of a module inside to `keep`."""
+        module = self.module.get_submodule(name)
+        return module.register_forward_hook(lambda module, args, output: keep(output))
+
+    def _run(self, images: NDArray[np.floating], *modes: AbstractContextManager[object]) -> object:
+        read = torch.from_numpy(np.ascontiguousarray(images)).to(self.like)
+
+        def forward() -> object:
+            with ExitStack() as stack:
+                for mode in (torch.no_grad(), self.within(), *modes):
+                    stack.enter_context(mode)
+                return self.module(read)
+
+        def failed(error: BaseException) -> DescriptionError:
+            what = f"its forward fails on {in_words(images.shape)}: {line_of(error)}"
+            return DescriptionError(what, where=self.where, hint="try another `size`")
+
+        return run_foreign(forward, failed)
+
+
+class _AllRan(BaseException):
+    """Ends a forward after the last module that is watched; no `except Exception` of a model catches it."""
+
+
+class _Responses(TorchFunctionMode):
+    """While active, reduces the output of every convolution, before later operations may write into it."""
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self.maps: list[Reduced] = []
+        self.modules = Modules(root, always=True)
+        self.calls: Counter[str] = Counter()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func is torch.conv2d and output.dim() == 4:
+            name = printable(self.modules.path or "conv2d")
+            self.calls[name] += 1
+            if output.is_complex():
+                what = "returns complex numbers, which have no mean response"
+                raise DescriptionError(what, where=name, hint="use a network with real weights")
+            if has_borders(*output.shape[2:]):
+                layer = f"{name}#{self.calls[name]}" if self.calls[name] > 1 else name
+                self.maps.append(reduce_maps(layer, output.detach().float().contiguous().cpu().numpy()))
+        return output
+
+
+def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
+    """Reduce maps of shape (images, channels, height, width)."""
+    height, width = maps.shape[2:]
+    within = maps[:, :, middle(height), middle(width)]
+    square = float(np.einsum("nchw,nchw->nc", within, within).sum(dtype=np.float64)) / within[0].size
+    return Reduced(layer, maps @ middle_weights(width), middle_weights(height) @ maps, square, maps.mean(1))
+
+
+def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
+    """Copy a module, and permute the weights of each convolution."""
+    copied = deepcopy(module)
+    for parameter in copied.parameters():
+        if parameter.dim() == 4:
+            order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
+            parameter.data = parameter.data.flatten().index_select(0, order).reshape(parameter.shape)
+    return copied
+
+
+def _named_arrays(output: object, name: str) -> Outputs:
+    """Convert the tensors that a module returns to arrays, of single precision unless they are double or complex."""
+    wide = (torch.float64, torch.complex64, torch.complex128)
+    detached = {key: tensor.detach().cpu() for key, tensor in _named(output, name).items()}
+    return {key: (tensor if tensor.dtype in wide else tensor.float()).numpy() for key, tensor in detached.items()}
+
+
+def _named(output: object, name: str) -> dict[str, Tensor]:
+    """Name the tensors that a module returns, by their keys or numbers."""
+    if isinstance(output, Tensor):
+        return {name: output}
+    if isinstance(output, Mapping):
+        return {str(key): tensor for key, part in output.items() for tensor in _named(part, str(key)).values()}
+    tensors = tensors_in(output)
+    return {f"{name}.{i}" if len(tensors) > 1 else name: tensor for i, tensor in enumerate(tensors)}

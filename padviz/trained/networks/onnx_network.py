@@ -1,0 +1,388 @@
+"""ONNX files: the weights of their convolutions, and graphs run by onnxruntime.
+
+Responses are reduced in the graph, so that no map leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
+from padviz.network.layer import CONVOLUTIONS
+from padviz.network.network import Size, in_words
+from padviz.sources.onnx import constants
+from padviz.sources.onnx.folding import UNFIT, Malformed
+from padviz.sources.onnx.load import as_network
+from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
+from padviz.sources.onnx.node import CONVS, WEIGHT
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.trained.networks.trained_network import (
+    Images,
+    Kernel,
+    Outputs,
+    Reduced,
+    Trained,
+    TrainedOn,
+    Unread,
+    as_kernel,
+    check_room,
+    has_borders,
+    infer_images,
+    middle_weights,
+)
+
+PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
+LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
+ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3}  # which input has the zero point of the weights
+DEEPEST = 20  # nodes between a constant and its convolution
+MOST_NUMBERS = 1 << 29
+LONGEST = 200  # characters of what another library says
+BROKEN = (Malformed, *UNFIT)  # raised on malformed weights
+OURS = "padviz/"  # in front of the names that are added to a graph
+PROBED = 2  # images of a first run: it fails, or has another shape, where a graph has a batch of one built in
+FLOAT = 1  # in ONNX
+REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (  # op, what it reads and makes, attributes
+    ("Cast", ("map",), "float", {"to": FLOAT}),
+    ("MatMul", ("float", "along"), "rows", {}),
+    ("MatMul", ("down", "float"), "columns", {}),
+    ("Conv", ("float", "mean"), "total", {}),
+    ("Mul", ("float", "float"), "squared", {}),
+    ("MatMul", ("down", "squared"), "squares", {}),
+)
+PARTS = ("rows", "columns", "squares", "total")
+Proto = Any
+Session = Any  # an onnxruntime.InferenceSession
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
+    """Read an ONNX file with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
+    model = open_model(path, reading)
+    network = as_network(model, reading, size)
+    stored = _StoredTensors(model)
+    kernels: list[Kernel] = []
+    unread: dict[str, str] = {}
+    for node in needed(model.graph):
+        if op_of(node) not in (*CONVS, "ConvTranspose"):
+            continue
+        names = network.own_name(node.output[0]), title(node)
+        layer = next((network.layers[network.index[name]] for name in names if name in network.index), None)
+        if layer is None or layer.kind not in CONVOLUTIONS:
+            continue
+        try:
+            groups, norm = attributes(node.attribute).get("group", 1), any(stored.norms_of(node))
+            kernels.append(as_kernel(layer, stored.weights(node), groups, norm, _weight_name(node)))
+        except Unread as why:
+            unread[layer.name] = str(why)
+        except BROKEN:
+            unread[layer.name] = "unexpected shape or type of weights"
+    known = {*unread, *(kernel.layer for kernel in kernels)}
+    hidden = [layer.name for layer in network.layers if layer.kind in CONVOLUTIONS and layer.name not in known]
+    unread |= dict.fromkeys(hidden, "its weights are inside of a function or a branch")
+    images = _trained_on(model, stored)
+    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread, trained_on=images)
+
+
+class _StoredTensors:
+    """The constants of a graph, and the nodes that read each tensor."""
+
+    def __init__(self, model: Model) -> None:
+        self.folder = model.folder
+        self.constants = Constants(model.graph)
+        self.known: dict[str, Array] = {}
+        self.readers: dict[str, list[Proto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+
+    def norms_of(self, node: Proto) -> list[Proto]:
+        """List the batch normalisations of a convolution's map."""
+        return [reader for reader in self.readers.get(node.output[0], ()) if reader.op_type == "BatchNormalization"]
+
+    def weights(self, node: Proto) -> Array:
+        """Read a convolution's weights, in the order in which they are stored."""
+        numbers = self.numbers(_weight_name(node))
+        if numbers.dtype.kind in "iu":
+            numbers = numbers.astype(np.float32)
+            at = ZERO_POINT.get(node.op_type, len(node.input))
+            if at < len(node.input) and node.input[at]:
+                numbers -= _along(self.numbers(node.input[at]), numbers, 0)
+        if numbers.dtype.kind != "f":
+            raise Unread(f"its weights are of type {numbers.dtype}")
+        return numbers
+
+    def numbers(self, name: str, depth: int = DEEPEST) -> Array:
+        """Read the numbers of a constant that is stored, or behind nodes that keep them."""
+        if name not in self.known:
+            self.known[name] = self._numbers(name, depth)
+        return self.known[name]
+
+    def _numbers(self, name: str, depth: int) -> Array:
+        tensor, node = self.constants.tensor(name), self.constants.makers.get(name)
+        if tensor is not None and (depth or name in self.constants.stored):
+            return self._array(tensor)
+        if node is None or depth == 0:
+            raise Unread("its weights are an input")
+        if node.op_type not in PASSED:
+            raise Unread(f"its weights are calculated, by {node.op_type}")
+        numbers, attrs = self.numbers(node.input[0], depth - 1), attributes(node.attribute)
+        if node.op_type == "Transpose":
+            return np.transpose(numbers, attrs.get("perm"))
+        if node.op_type == "DequantizeLinear":
+            axis, shifted = attrs.get("axis", 1), numbers.astype(np.float32)
+            scale = _along(self.numbers(node.input[1], depth - 1), numbers, axis)
+            if len(node.input) > 2 and node.input[2]:
+                shifted -= _along(self.numbers(node.input[2], depth - 1), numbers, axis)
+            return shifted * scale
+        return numbers
+
+    def _array(self, proto: Proto) -> Array:
+        if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
+            raise Unread("its weights are too many")
+        try:
+            array = constants.read(proto, self.folder, MOST_NUMBERS)
+        except constants.Unread as error:
+            raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
+        except Exception as error:  # of onnx, which has many
+            raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
+        return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
+
+
+def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
+    """Shape scales or zero points, one for all numbers or one for each place along an axis, as what they go with.
+
+    Raises one of `BROKEN` for any other number of them: broadcasting would make the result larger.
+    """
+    if values.size == 1:
+        return values.astype(np.float32).reshape(())
+    if values.shape != like.shape[axis : axis + 1 or None]:
+        raise ValueError
+    return values.astype(np.float32).reshape([-1 if i == axis % like.ndim else 1 for i in range(like.ndim)])
+
+
+def _weight_name(node: Proto) -> str:
+    """Return the name of the tensor with a convolution's weights."""
+    at = WEIGHT.get(node.op_type, 1)
+    return str(node.input[at]) if len(node.input) > at else ""
+
+
+def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
+    """Infer the images of the training from the batch normalisation of a convolution that reads the image itself."""
+    for node in needed(model.graph):
+        if node.op_type == "Conv" and stored.constants.behind(node.input[0], LAID_OUT) == model.image.name:
+            for norm in stored.norms_of(node):
+                if not attributes(node.attribute).get("group", 1) > 1:
+                    with suppress(Unread, *BROKEN):
+                        bias = stored.numbers(node.input[2]) if len(node.input) > 2 else np.float64(0)
+                        mean, variance = (stored.numbers(norm.input[i]) for i in (3, 4))
+                        return infer_images(title(node), stored.weights(node), bias, mean, variance)
+    return None
+
+
+class OnnxRunner:
+    """A graph run at a size; `observed` are its convolutions' tensors, by their names."""
+
+    def __init__(self, model: Model, size: Size, observed: dict[str, str] | None = None) -> None:
+        from onnx import helper
+
+        if not model.image.fits(size):
+            raise SizeError(f"takes images of {model.image}", where=model.where, hint=f"use a `size` of {model.image}")
+        if model.other_inputs:
+            listed = ", ".join(map(repr, [*model.other_inputs][:4]))
+            raise DescriptionError(f"has further inputs: {listed}", where=model.where)
+        self.where, self.size, self.image = model.where, size, model.image
+        self.model = model.whole().proto
+        self.channels, self.batch = self.image.channels, self.image.shape[0] or None
+        check_room(self.where, self.batch or PROBED, self.channels, size)
+        self.kind = helper.tensor_dtype_to_np_dtype(self.image.type)
+        self._plain: Session | None = None
+        self._reducing: Session | None = None
+        observed = convolutions(self.model) if observed is None else observed
+        shapes = zip(observed.items(), self._shapes_of([*observed.values()]), strict=False)
+        self.observed = {
+            layer: (tensor, shape)
+            for (layer, tensor), shape in shapes
+            if len(shape) == 4 and has_borders(shape[2], shape[3])
+        }
+
+    def responses(self, images: Images) -> list[Reduced]:
+        """Reduce every convolution's output."""
+        if not self.observed:
+            return []
+        if self._reducing is None:
+            self._reducing = session(add_reductions(self.model, dict(self.observed.values())), self.where)
+        made, reduced = self._run(self._reducing, images), []
+        for layer, (tensor, (_, channels, _, width)) in self.observed.items():
+            rows, columns, squares, total = (made[f"{OURS}{part}/{tensor}"] for part in PARTS)
+            square = float((squares @ middle_weights(width)).sum(dtype=np.float64)) / channels
+            reduced.append(Reduced(layer, rows[..., 0], columns[:, :, 0], square, total[:, 0]))
+        return reduced
+
+    def outputs(self, images: NDArray[np.floating]) -> Outputs:
+        """Run the graph, and return its outputs by name."""
+        if self._plain is None:
+            self._plain = session(self.model, self.where)
+        return self._run(self._plain, images)
+
+    def with_output(self, name: str) -> None:
+        """Add a tensor inside of the graph to its outputs."""
+        tensors = [output for node in self.model.graph.node for output in node.output if output]
+        if name not in tensors:
+            raise OptionError(f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors))
+        if name not in [output.name for output in self.model.graph.output]:
+            self.model.graph.output.add().name = name
+            self._plain = None
+
+    def _shapes_of(self, tensors: Sequence[str]) -> list[Shape]:
+        """Return the shapes of tensors by inference, or else by a run; it also shows a batch of one that is built in.
+
+        Without tensors, the graph's outputs are run for that.
+        """
+        from onnx import helper
+
+        tensors = tensors or [output.name for output in self.model.graph.output]
+        count = self.batch or PROBED
+        shape = (count, *self.size, self.channels) if self.image.channels_last else (count, self.channels, *self.size)
+        if known := infer_shapes(self.model, self.image.name, shape, tensors):
+            return known
+        graph = _without_outputs(self.model)
+        for i, tensor in enumerate(tensors):
+            graph.graph.node.append(helper.make_node("Shape", [tensor], [f"{OURS}shape/{i}"]))
+            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{i}", 7, None))
+        probe, images = session(graph, self.where), np.zeros((count, self.channels, *self.size), np.float32)
+        try:
+            shapes = [*self._run(probe, images).values()]
+        except DescriptionError:
+            if self.batch:
+                raise
+            shapes = []
+        if not self.batch and (not shapes or any(len(shape) == 4 and shape[0] != count for shape in shapes)):
+            self.batch = 1
+            shapes = [*self._run(probe, images[:1]).values()]
+        return [tuple(map(int, shape)) for shape in shapes]
+
+    def _run(self, opened: Session, images: NDArray[np.floating]) -> Outputs:
+        read = images.transpose(0, 2, 3, 1) if self.image.channels_last else images
+        if np.issubdtype(self.kind, np.integer):
+            read = np.clip(np.rint(read), 0, np.iinfo(self.kind).max)
+        names = [output.name for output in opened.get_outputs()]
+        try:
+            values = opened.run(names, {self.image.name: np.ascontiguousarray(read, dtype=self.kind)})
+        except Exception as error:
+            shape = in_words((len(images), self.channels, *self.size))
+            failure = f"cannot be run on {shape}: {_line_of(error)}"
+            raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
+        return dict(zip(names, values, strict=True))
+
+
+def convolutions(model: Proto) -> dict[str, str]:
+    """Return the tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
+    nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
+    return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
+
+
+def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
+    """Copy a model, and permute the stored weights of each convolution."""
+    from onnx import numpy_helper
+
+    copied = model.whole()
+    stored = Constants(copied.graph)
+    read = [node.input[1] for node in copied.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    for name in dict.fromkeys(read):
+        tensor = stored.tensor(stored.behind(name, PASSED))
+        if tensor is not None:
+            values = constants.numbers(tensor)
+            permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
+            tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
+    return copied
+
+
+def session(model: Proto, where: str) -> Session:
+    """Open a session of onnxruntime."""
+    try:
+        import onnxruntime
+    except ImportError:
+        hint = "install it: pip install 'padviz[trained]'"
+        raise DescriptionError("running it needs the package onnxruntime", where=where, hint=hint) from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED  # the order of the graph
+    options.enable_mem_pattern = False  # which takes a slow second run to plan memory
+    for pool in ("intra_op", "inter_op"):  # idle threads sleep: they share the machine
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise DescriptionError(f"onnxruntime cannot load it: {_line_of(error)}", where=where) from None
+
+
+def _line_of(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{text[:LONGEST]}…" if len(text) > LONGEST else text or type(error).__name__
+
+
+def infer_shapes(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> list[Shape] | None:
+    """Infer the shapes of tensors for an image of some shape, by ONNX's rules; None where these leave one open.
+
+    They also leave one open where a graph has another number of images built in.
+    """
+    import onnx
+
+    graph = _without_outputs(model)
+    del graph.graph.value_info[:]  # which may be of another size
+    (read,) = (value for value in graph.graph.input if value.name == image)
+    for i, n in enumerate(shape):
+        read.type.tensor_type.shape.dim[i].dim_value = n
+    try:
+        values = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
+    except Exception:  # of onnx, which has many; running it says more
+        return None
+    known = {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
+    shapes = [known.get(tensor, ()) for tensor in tensors]
+    return shapes if all(known_shape[:1] == shape[:1] and min(known_shape) > 0 for known_shape in shapes) else None
+
+
+def add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
+    """Copy a model and replace its outputs by the means of each tensor, as in `Reduced`; shapes hold for any batch.
+
+    Each tensor is reduced right after the node that makes it, before it leaves the cache.
+    """
+    from onnx import helper, numpy_helper
+
+    reducing, stored = _without_outputs(model), dict[str, NDArray[np.float32]]()
+    del reducing.graph.node[:]
+    for node in model.graph.node:
+        reducing.graph.node.append(node)
+        for tensor in tensors.keys() & set(node.output):
+            _, channels, height, width = tensors[tensor]
+            weights = {
+                "along": middle_weights(width)[:, None],
+                "down": middle_weights(height)[None],
+                "mean": np.full((1, channels, 1, 1), 1 / channels, np.float32),
+            }
+            names = {name: f"{OURS}{name} {values.size}" for name, values in weights.items()} | {"map": tensor}
+            stored |= {names[name]: values for name, values in weights.items()}
+            for op, reads, part, options in REDUCTIONS:
+                names[part] = f"{OURS}{part}/{tensor}"
+                read = [names[name] for name in reads]
+                reducing.graph.node.append(helper.make_node(op, read, [names[part]], **options))
+            made = [helper.make_tensor_value_info(names[part], FLOAT, None) for part in PARTS]
+            reducing.graph.output.extend(made)
+    reducing.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in stored.items())
+    return reducing
+
+
+def _without_outputs(model: Proto) -> Proto:
+    """Copy a model without its outputs."""
+    copied = type(model)()
+    copied.CopyFrom(model)
+    del copied.graph.output[:]
+    return copied

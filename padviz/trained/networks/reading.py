@@ -1,0 +1,182 @@
+"""Reading a network with its weights, and running it: all of it, or up to some of its layers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from padviz.errors import DescriptionError, OptionError, UnknownName
+from padviz.network.network import Network, Size, as_size, in_words
+from padviz.network.rewrites import check_image
+from padviz.network.sizes import sizes_of_each
+from padviz.sources import MODULE, is_module
+from padviz.sources.formats import format_of, refusal
+from padviz.sources.toml.load import load_config, zoo
+from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.trained.networks.trained_network import Reals, Runner, Trained
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from padviz.sources.onnx.model import Model
+
+HeadMaps = Callable[[Reals], list[Reals]]  # from (1, channels, height, width) to the map of each target, alike
+HINT = "name an .onnx file, or package.module:attribute and its `weights`"
+
+
+def as_trained(
+    network: str | Path | nn.Module | Network | Trained, size: int | Sequence[int] | None, weights: str | Path | None
+) -> Trained:
+    """Read a network with its weights, unless that was done already."""
+    if isinstance(network, Trained):
+        return network
+    pixels = None if size is None else as_size(size)
+    if isinstance(network, Network) and network.origin is not None:
+        return read(network.origin, pixels or network.size, weights, network.reading)
+    return read(network, pixels, weights)
+
+
+def read(
+    source: object, size: Size | None = None, weights: str | Path | None = None,
+    reading: Reading = AS_IT_IS,
+) -> Trained:  # fmt: skip
+    """Read a network with its weights: an ONNX or .keras file, a PyTorch module, or the name of what makes one.
+
+    `weights` is a .safetensors or .pth file of a module's parameters; or, for a factory that takes `weights`, their
+    name, as "DEFAULT".
+    """
+    if not isinstance(source, Path) and (is_module(source) or (isinstance(source, str) and MODULE.fullmatch(source))):
+        try:
+            from padviz.trained.networks import torch_network
+        except ImportError:
+            hint = "install it: pip install 'padviz[torch]'"
+            raise DescriptionError("needs PyTorch", where=str(source), hint=hint) from None
+        return torch_network.read(source, size, weights, reading)
+    if weights is not None:
+        hint = "name one as package.module:attribute, as torchvision.models:resnet50"
+        raise OptionError(f"{str(weights)!r} needs a PyTorch module", option="weights", hint=hint)
+    where = str(source)
+    if where.lower().endswith(".onnx"):
+        from padviz.trained.networks import onnx_network
+
+        return onnx_network.read(Path(where), size, reading)
+    kind = format_of(where) if where not in zoo() else ""
+    if kind in ("torch", "safetensors"):
+        hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
+        raise DescriptionError("holds weights without the network", where=where, hint=hint)
+    if kind == "keras":
+        from padviz.trained.networks import keras_network
+
+        return keras_network.read(Path(where), size, reading)
+    if kind == "program":
+        raise DescriptionError("is read without its weights", where=where, hint="export it to .onnx, with them")
+    if kind:
+        raise refusal(kind, where)
+    if isinstance(source, str | Path):
+        described = where.lower().endswith(".toml") or where in zoo()
+        what = "a description has no weights" if described else "is neither a network with weights nor a module's name"
+        origin = load_config(where).source if where in zoo() else ""
+        home, _, name = origin.rpartition(".")
+        hint = f"name an .onnx file, or {home}:{name} with `weights`" if home.startswith("torchvision.") else HINT
+        raise UnknownName("is a folder" if os.path.isdir(where) else what, where=where, hint=hint)
+    raise UnknownName(f"an object of type {type(source).__name__} is not a network with weights", hint=HINT)
+
+
+def runner_of(
+    trained: Trained, edited: Model | None = None, within: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Runner:
+    """Return a runner of the ONNX model, or of an `edited` one; or of the module, `within` what replaces its padding.
+
+    Responses of an edited graph are those of the convolutions in the model as it was.
+    """
+    check_image(trained.network)
+    if is_module(trained.model):
+        from padviz.trained.networks.torch_network import TorchRunner
+
+        return TorchRunner(trained.model, trained.where, trained.size, channels_read(trained), within)
+    from padviz.trained.networks.onnx_network import OnnxRunner, convolutions
+
+    return OnnxRunner(edited or trained.model, trained.size, convolutions(trained.model.proto))
+
+
+def channels_read(trained: Trained) -> int:
+    """Count the channels of the image that a network reads."""
+    if not is_module(trained.model):
+        return int(trained.model.image.channels)
+    return next((layer.channels.in_ for layer in trained.network.layers if layer.channels), 3)
+
+
+def shuffled(trained: Trained, seed: int) -> Trained | None:
+    """Copy a network, and permute the weights of each convolution; None for a module that cannot be copied.
+
+    It shows what geometry makes without training: biases and norms stay, and each layer keeps its weights' mean,
+    deviation and number of zeros.
+    """
+    rng = np.random.default_rng(seed)
+    if is_module(trained.model):
+        from padviz.trained.networks.torch_network import with_permuted_weights as of_module
+
+        try:
+            return replace(trained, model=of_module(trained.model, rng))
+        except Exception:  # of other people's code
+            return None
+    from padviz.trained.networks.onnx_network import with_permuted_weights as of_graph
+
+    return replace(trained, model=of_graph(trained.model, rng))
+
+
+def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
+    """Return functions that run a network up to the targets of `network`: in double precision, and as it is."""
+    if not is_module(trained.model):
+        return [partial(_run_graph, trained, network)]
+    return [partial(_run_module, trained, network, each) for each in (deepcopy(trained.model).double(), trained.model)]
+
+
+def _run_module(trained: Trained, network: Network, module: nn.Module, image: Reals) -> list[Reals]:
+    from padviz.trained.networks.torch_network import TorchRunner
+
+    paths = {path for path, _ in module.named_modules() if path}
+    runner = TorchRunner(module, trained.where, image.shape[2:], image.shape[1])
+    return _select_heads(runner.maps(image, [name for name in network.targets if name in paths]), network, image)
+
+
+def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
+    """Run a graph up to its targets, at the image's size; their tensors are called by their aliases."""
+    from padviz.trained.networks.onnx_network import OnnxRunner
+
+    tensors = {layer: tensor for tensor, layer in trained.network.aliases.items() if layer in network.targets}
+    runner = OnnxRunner(trained.model.upto(tensors.values()).sized(image.shape[2:]), image.shape[2:])
+    outputs = runner.outputs(image)
+    return _select_heads({layer: outputs[tensor] for layer, tensor in tensors.items()}, network, image)
+
+
+def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:
+    """Select the map of each target: the one of its name, or else the first that has its size."""
+    sizes = sizes_of_each(network, image.shape[2:])
+    heads = []
+    for name in network.targets:
+        units = tuple(rows[network.index[name]] for rows in sizes)
+        named = [outputs[name]] if name in outputs else []
+        maps = (_channels_first(values, units) for values in (*named, *outputs.values()))
+        head = next((values for values in maps if values is not None), None)
+        if head is None:
+            what = f"returns no map of {in_words(units)} units"
+            raise DescriptionError(what, where=f"{network.name}, {name}", hint="name with `layer` a module inside")
+        heads.append(head)
+    return heads
+
+
+def _channels_first(values: Reals, units: Size) -> Reals | None:
+    """Move channels to the front where values are a map of that size; None where they are none."""
+    axes = len(units)
+    if values.ndim > axes and values.shape[-axes:] == units:
+        return values
+    return np.moveaxis(values, -1, 1) if values.ndim == axes + 2 and values.shape[1:-1] == units else None
