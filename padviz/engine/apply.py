@@ -156,8 +156,10 @@ def carry(limbs: Array) -> None:
     """
     rows = max(1, CACHED // limbs.shape[2])
     for start in range(0, limbs.shape[1], rows):
-        for low, high in pairwise(limbs[:, start : start + rows]):
-            high += np.right_shift(low, LIMB_BITS, out=_kept("carried", low.shape, low.dtype))
+        part = limbs[:, start : start + rows]
+        carried = _kept("carried", part.shape[1:], part.dtype)
+        for low, high in pairwise(part):
+            high += np.right_shift(low, LIMB_BITS, out=carried)
             low &= (1 << LIMB_BITS) - 1
 
 
