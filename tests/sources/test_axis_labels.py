@@ -31,7 +31,7 @@ def shapes(dims: Dims) -> st.SearchStrategy[list[int]]:
 def tensors(draw: st.DrawFn) -> Tensor:
     """An image that was transposed, reshaped, and of whose channels some were picked, a few times."""
     channels, rows, cols = size = draw(SIZES)
-    dims: Dims = ((), plain(channels), whole("h", rows), whole("w", cols))
+    dims: Dims = (plain(1), plain(channels), whole("h", rows), whole("w", cols))
     places = np.indices((1, *size))[1:]
     for step in draw(st.lists(st.sampled_from(["transpose", "reshape", "slice"]), max_size=8)):
         if step == "transpose":

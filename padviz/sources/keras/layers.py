@@ -12,7 +12,6 @@ from padviz.axis.operations import Transposed, Window
 from padviz.network.layer import Kind
 from padviz.sources.tracing import calls, elementwise, products, views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import shape_of, size_of
 from padviz.sources.tracing.calls import Result, merge_maps
 from padviz.sources.tracing.products import reduce_over, softmax_along
 
@@ -90,7 +89,7 @@ class Call(calls.Call):
         return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
 
     def channels_of(self, x: Value) -> int:
-        return size_of(x.known[-1 if self.channels_last else 1])
+        return x.known[-1 if self.channels_last else 1].size
 
 
 def whole(value: object, key: str) -> int:
@@ -295,8 +294,8 @@ def reshape(call: Call) -> Result:
     """Reshape all but the batch; -1 stands for the rest."""
     x = call.tensor(0)
     wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
-    shape = [size_of(x.known[0]), *wanted]
-    total, known = prod(shape_of(x.known)), prod(max(n, 1) for n in shape)
+    shape = [x.known[0].size, *wanted]
+    total, known = prod(x.shape), prod(max(n, 1) for n in shape)
     if shape.count(-1) > 1 or 0 in shape or total % known or (total != known and -1 not in shape):
         raise Malformed(f"it makes {'x'.join(map(str, shape))} of {total} numbers")
     return views.reshape(call, x, [total // known if n == -1 else n for n in shape])
@@ -320,7 +319,7 @@ def permute(call: Call) -> Result:
 
 def squeeze(call: Call) -> Result:
     x = call.tensor(0)
-    return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if size_of(x.known[axis]) == 1])
+    return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
 
 
 def expand_dims(call: Call) -> Result:

@@ -11,7 +11,6 @@ from padviz.sources.onnx.constants import Budget, Unread, evaluate
 from padviz.sources.onnx.folding import Array, Malformed, from_front, integers
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
-from padviz.sources.tracing.axis_labels import shape_of
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
@@ -55,7 +54,7 @@ class Node(calls.Call):
     def pointwise(self) -> bool:  # type: ignore[override]
         if self.op not in CONVS:
             return False
-        kernel = self.numbers("kernel_shape", shape_of(self.weight.known)[2:])
+        kernel = self.numbers("kernel_shape", self.weight.shape[2:])
         return all(window == Window(1) for window in self.windows(kernel))
 
     @property

@@ -20,7 +20,7 @@ from padviz.sources.onnx.node import CONVS, SAME, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import elementwise, products, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import has_looked, plain, shape_of, size_of
+from padviz.sources.tracing.axis_labels import plain, shape_of
 from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
 from padviz.sources.tracing.elementwise import apply_masks, apply_where, may_reweigh, partial, subtract
 from padviz.sources.tracing.products import cumulate, reduce_over, softmax_along
@@ -40,7 +40,7 @@ def merged(kind: Kind) -> Callable[[Node], Value]:
             return partial_conv
         joined = subtract(node) if node.op == "Sub" else merge_maps(node, kind, maps)
         joined = apply_masks(node, joined) if node.op == "Add" else joined
-        if node.op == "Where" and has_looked(joined.dims or ()):
+        if node.op == "Where" and joined.has_looked:
             numbers = node.constants()
             joined = apply_where(joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given))
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
@@ -198,7 +198,7 @@ def transposed(node: Node) -> Result:
             padding = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
             ops.append(Transposed(taps, stride, dilation, padding, extra))
             continue
-        n = size_of(x.known[2 + i])
+        n = x.known[2 + i].size
         full = (n - 1) * stride + dilation * (taps - 1) + 1 + extra
         lost = full - (sizes[i] if sizes else n * stride)
         ops.append(windows.transposed(taps, stride, dilation, lost, extra, upper=rule == "SAME_UPPER"))
@@ -243,7 +243,7 @@ def resize(node: Node) -> Result:
     nearest = not style.linear and not style.cubic
     ops: list[Resize | None] = [None] * rank
     for i, axis in enumerate(axes):
-        n, size = size_of(x.known[axis]), sizes[i] if sizes else None
+        n, size = x.known[axis].size, sizes[i] if sizes else None
         scale = Fraction(scales[i]).limit_denominator(10_000) if scales else None
         if axis < 2 and (scale not in (None, 1) or size not in (None, n)):
             raise Stuck("resizes batch or channels")

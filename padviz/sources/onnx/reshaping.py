@@ -15,15 +15,7 @@ from padviz.sources.onnx.folding import Malformed, axes_of, from_front, new_shap
 from padviz.sources.onnx.node import Node
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    Block,
-    Dim,
-    axis_of,
-    plain,
-    shape_of,
-    size_of,
-    whole,
-)
+from padviz.sources.tracing.axis_labels import Block, Dim, plain, whole
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.windows import image
 
@@ -39,12 +31,12 @@ def transpose(node: Node) -> Value:
 def reshape(node: Node) -> Value:
     x = node.tensor(0)
     wanted = node.attrs.get("shape") or node.ints(1)
-    return views.reshape(node, x, new_shape(shape_of(x.known), wanted, bool(node.attrs.get("allowzero"))))
+    return views.reshape(node, x, new_shape(x.shape, wanted, bool(node.attrs.get("allowzero"))))
 
 
 def flatten(node: Node) -> Value:
     x = node.tensor(0)
-    shape = shape_of(x.known)
+    shape = x.shape
     axis = int(node.attrs.get("axis", 1))
     axis = axis if axis == len(shape) else from_front(axis, len(shape))
     return views.reshape(node, x, [prod(shape[:axis]), prod(shape[axis:])])
@@ -52,7 +44,7 @@ def flatten(node: Node) -> Value:
 
 def squeeze(node: Node) -> Value:
     x = node.tensor(0)
-    shape = shape_of(x.known)
+    shape = x.shape
     axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [i for i, n in enumerate(shape) if n == 1]
     return views.squeeze(node, x, axes)
 
@@ -65,7 +57,7 @@ def unsqueeze(node: Node) -> Value:
 
 def expand(node: Node) -> Value:
     x = node.tensor(0)
-    sizes = [*zip_longest(shape_of(x.known)[::-1], node.ints(1)[::-1], fillvalue=1)][::-1]
+    sizes = [*zip_longest(x.shape[::-1], node.ints(1)[::-1], fillvalue=1)][::-1]
     if any(n != m and 1 not in (n, m) for n, m in sizes):
         raise Stuck("copies a tensor to a shape that does not fit")
     return views.expand(node, x, [m if n == 1 else n for n, m in sizes])
@@ -75,7 +67,7 @@ def tile(node: Node) -> Value:
     x, times = node.tensor(0), node.ints(1)
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
-    return views.expand(node, x, [n * k for n, k in zip(shape_of(x.known), times, strict=True)])
+    return views.expand(node, x, [n * k for n, k in zip(x.shape, times, strict=True)])
 
 
 def slice_(node: Node) -> Value:
@@ -86,7 +78,7 @@ def slice_(node: Node) -> Value:
 def split(node: Node) -> list[Value]:
     x = node.tensor(0)
     axis = node.axis(len(x.known), 0)
-    size = size_of(x.known[axis])
+    size = x.known[axis].size
     sizes = node.attrs.get("split") or node.ints(1)
     if not sizes:
         per_part = ceil(size / node.outputs)
@@ -131,19 +123,19 @@ def gather_nd(node: Node) -> Value:
     x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
         table = evaluate(at, node.arranger.budget) if isinstance(at, Constant) else None
-        if table is None or table.ndim != 2 * len(axes) + 1 or [*map(axis_of, x.known[: len(axes)])] != axes:
+        if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
             return node.head()
         ops: list[Op] = []
         dims: list[Dim] = []
         for i, role in enumerate(axes):
-            n, (out, bins) = size_of(x.known[i]), table.shape[2 * i : 2 * i + 2]
+            n, (out, bins) = x.known[i].size, table.shape[2 * i : 2 * i + 2]
             first, last = np.arange(out) * n // out, -(-np.arange(1, out + 1) * n // out)
             rows = np.minimum(first[:, None] + np.arange((last - first).max()), n - 1)
             shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
             if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
                 return node.head()
             ops.append(Adaptive(out))
-            dims += [whole(role, out), (Block(bins, "bins"),)]
+            dims += [whole(role, out), Dim(Block(bins, "bins"))]
         layer = node.trace.add(node.title, "adaptive", (node.arranger.unsplit(x).at,), ops)
         return Map((*dims, *x.known[len(axes) :]), layer)
     return node.head()
@@ -152,12 +144,12 @@ def gather_nd(node: Node) -> Value:
 def shape(node: Node) -> Value:
     x = node.tensor(0)
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
-    sizes = shape_of(x.known)[part]
+    sizes = x.shape[part]
     return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64))
 
 
 def size(node: Node) -> Value:
-    return Constant((), array=np.array(prod(shape_of(node.tensor(0).known)), dtype=np.int64))
+    return Constant((), array=np.array(prod(node.tensor(0).shape), dtype=np.int64))
 
 
 def filled(node: Node) -> Value:

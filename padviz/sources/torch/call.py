@@ -19,16 +19,7 @@ from padviz.sources.torch.arguments import Args, Kwargs, tensors_in
 from padviz.sources.torch.memory import Memory
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    Dims,
-    broadcast_all,
-    is_channels,
-    plain,
-    positions,
-    shape_of,
-    size_of,
-    whole,
-)
+from padviz.sources.tracing.axis_labels import Dims, broadcast_all, plain, whole
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.elementwise import Numbers
 
@@ -192,15 +183,16 @@ class Call(calls.Call):
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         shape = [1 if axis == along else n for axis, n in enumerate(self.made.shape)]
-        dims = broadcast_all([value.known for value in values if not self.trace.pooled[value.at]], [((),) * len(shape)])
+        maps = [value.known for value in values if not self.trace.pooled[value.at]]
+        dims = broadcast_all(maps, [(plain(1),) * len(shape)])
         if dims is None:
             raise Stuck("reads maps whose rows and columns do not match")
         if len(dims) > len(shape) or any(
-            size_of(dim) != n and not is_channels(dim) for dim, n in zip(dims, shape, strict=True)
+            dim.size != n and not dim.is_channels for dim, n in zip(dims, shape, strict=True)
         ):
-            made, known = (in_words(n) or "a number" for n in (shape, shape_of(values[0].known)))
+            made, known = (in_words(n) or "a number" for n in (shape, values[0].shape))
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
-        return tuple(dim if size_of(dim) == n else plain(n) for dim, n in zip(dims, shape, strict=True))
+        return tuple(dim if dim.size == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = self.arguments
@@ -253,7 +245,7 @@ class Call(calls.Call):
     def with_channels(self, value: Map) -> Map:
         """Resize channels to those that the call returns."""
         pairs = zip(value.known, self.made.shape, strict=True)
-        return replace(value, dims=tuple(d if positions(d) or size_of(d) == n else plain(n) for d, n in pairs))
+        return replace(value, dims=tuple(d if d.positions or d.size == n else plain(n) for d, n in pairs))
 
     @property
     def sources(self) -> list[int]:

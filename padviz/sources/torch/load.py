@@ -27,7 +27,7 @@ from padviz.sources.torch.arguments import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
-from padviz.sources.tracing.axis_labels import is_positions, plain, whole
+from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.foreign import Foreign
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace
@@ -233,7 +233,7 @@ def trace(
     tracer.arranger.follow_tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.memory.learn(image, Map(((), plain(channels), *map(whole, laid.axes, size)), 0))
+    tracer.memory.learn(image, Map((plain(1), plain(channels), *map(whole, laid.axes, size)), 0))
     others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
         value = shape_at(name, shape, size, where)
@@ -269,7 +269,7 @@ def _as_output(laid: Trace, value: Map) -> int:
     """Return the layer of an output: a last map even where layers that are no heads read it, unless flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
-    if value.dims is not None and not any(map(is_positions, value.dims)):
+    if value.dims is not None and not any(dim.is_positions for dim in value.dims):
         return laid.add("flatten", "global", (at,))
     if laid.heads or laid.pooled[at] or layer.kind in ("input", "unknown") or not _goes_on(laid, at):
         return at

@@ -12,7 +12,7 @@ from padviz.sources.torch.arguments import BY_VALUES, as_list, tensors_in
 from padviz.sources.torch.call import Call
 from padviz.sources.tracing import elementwise, products
 from padviz.sources.tracing.arranging import Map, Stuck
-from padviz.sources.tracing.axis_labels import has_looked, has_positions, plain, positions, with_dim
+from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
 from padviz.sources.tracing.elementwise import MASKED, apply_masks, hide
 
@@ -28,7 +28,7 @@ def subtract(call: Call, *args: object, **options: object) -> Result:
 def pick(call: Call, *args: object, **options: object) -> Result:
     """Pick each position from one of several maps, or between them."""
     picks = merge_maps(call, "add", call.maps)
-    if call.op != "where" or len(args) != 3 or not has_looked(picks.dims or ()):
+    if call.op != "where" or len(args) != 3 or not picks.has_looked:
         return picks
     return elementwise.apply_where(picks, *map(call.number, args))
 
@@ -106,7 +106,7 @@ def along(call: Call, input: Tensor, dim: object = None, *args: object, **option
         raise Stuck("runs along an unknown dimension")
     if call.op != "glu":
         return products.softmax_along(call, value, [dim % input.ndim], f"{call.op} over positions")
-    if positions(value.known[dim]):
+    if value.known[dim].positions:
         raise Stuck("multiplies one half of the rows or columns by the other")
     halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(value).at] * 2)
     return call.with_channels(replace(value, layer=halves))  # a product of two slices
@@ -123,9 +123,9 @@ def ordered(call: Call, input: Tensor, *args: object, **options: object) -> Resu
     if not isinstance(dim, int):
         raise Stuck("runs along an unknown dimension")
     value, dim = call.map(input), dim % input.ndim
-    if has_positions(value.known[dim]):
+    if value.known[dim].has_positions:
         return call.broken(BY_VALUES, head=BY_VALUES)
-    return call.with_channels(replace(value, dims=with_dim(value.known, dim, plain(call.made.shape[dim]))))
+    return call.with_channels(value.with_dim(dim, plain(call.made.shape[dim])))
 
 
 def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Result:
@@ -140,7 +140,7 @@ def matmul(call: Call, input: Tensor, other: Tensor) -> Result:
 def grid_sample(call: Call, input: Tensor, grid: Tensor, *args: object, **options: object) -> Result:
     """Sample channels of each position, or a constant, at places that are computed for each position."""
     value = call.of(input)
-    if value and any(map(has_positions, value.known[2:])):
+    if value and any(dim.has_positions for dim in value.known[2:]):
         return call.unknown()
     letters = "ijk"[: input.ndim - 2]
     read = [(call.value(input), f"nc{letters.upper()}"), (call.value(grid), f"n{letters}x")]

@@ -33,7 +33,7 @@ from padviz.sources.torch.arguments import (
 from padviz.sources.torch.call import Call, Modules
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
-from padviz.sources.tracing.axis_labels import plain, shape_of
+from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.trace import Trace
 
@@ -179,7 +179,7 @@ class Tracer(TorchFunctionMode):
             shape = [*tensor.shape]
             if call.trace.pooled[value.at]:
                 value = replace(value, dims=tuple(map(plain, shape)))
-            elif value.dims is not None and shape_of(value.dims) != shape:
+            elif value.dims is not None and value.shape != shape:
                 value = call.broken(f"makes {in_words(shape)} of it, which padviz does not follow")
             kind = call.trace.layers[value.at].kind
             if before and (before.at != value.at or kind == "unknown" or call.op in ("fill", "zero")):

@@ -15,15 +15,7 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    axis_of,
-    has_positions,
-    is_positions,
-    plain,
-    positions,
-    shape_of,
-    size_of,
-)
+from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result
 
 
@@ -130,11 +122,11 @@ def _indexed(call: Call, input: Tensor, items: Mapping[int, object]) -> Value:
         numbers = None  # of channels they do not matter
         if isinstance(item, list):
             numbers = item
-        elif isinstance(item, Tensor) and positions(made.known[d]):
+        elif isinstance(item, Tensor) and made.known[d].positions:
             given = call.numbers(item)
             if given is not None and given.dtype != torch.bool:
                 numbers = [int(n) for n in given.flatten()]
-        n = call.made.numel() * size_of(made.known[d]) // prod(shape_of(made.known))
+        n = call.made.numel() * made.known[d].size // prod(made.shape)
         made = views.gather(call, made, d, numbers, (plain(n),), call.part)
     return views.squeeze(call, made, ones) if ones else made
 
@@ -156,7 +148,7 @@ def setitem(call: Call, input: Tensor, index: object, new: object) -> Result:
     if source and isinstance(new, Tensor) and (value is None or (shape == new.shape and all(whole))):
         return _write(call, source, items, shape)
     dims = value.known if value else ()
-    if len(dims) != len(items) or any(positions(dim) and not every for dim, every in zip(dims, whole, strict=True)):
+    if len(dims) != len(items) or any(dim.positions and not every for dim, every in zip(dims, whole, strict=True)):
         raise Stuck("writes some rows or columns only")
     at = [x.at for x in call.maps]
     return call.with_channels(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
@@ -172,8 +164,8 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
     value, pads = views.unsqueeze(source, ones), dict[str, Op].fromkeys(call.trace.axes, Window(1))
     for d, (first, last, _) in spans.items():
         dim, n = value.known[d], shape[d]
-        if positions(dim) and (first, last) != (0, n):
-            if not (role := axis_of(dim)) or size_of(dim) != last - first:
+        if dim.positions and (first, last) != (0, n):
+            if not (role := dim.axis) or dim.size != last - first:
                 raise Stuck("writes some rows or columns only")
             pads[role] = Window(1, padding=(first, n - last))
     if any(op != Window(1) for op in pads.values()):
@@ -187,7 +179,7 @@ def cat(call: Call, tensors: Sequence[Tensor], dim: int = 0, **options: object) 
     if len(call.tensors) == 1:
         return pointwise(call)
     along = [value.known[dim] for value in call.spatial]
-    if len(along) > 1 and any(has_positions(own) and not is_positions(own) for own in along):
+    if len(along) > 1 and any(own.has_positions and not own.is_positions for own in along):
         return call.join_flattened(call.spatial)
     call.without_mixed()
     if not call.spatial:

@@ -18,7 +18,7 @@ from padviz.sources.torch.call import Call
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Stuck
-from padviz.sources.tracing.axis_labels import Block, axis_of, has_places, is_channels, plain, positions, size_of
+from padviz.sources.tracing.axis_labels import Block, Dim, plain
 from padviz.sources.tracing.calls import Result
 
 Ints = int | Sequence[int]  # one for all axes, or one for each
@@ -127,7 +127,7 @@ def adaptive_pool(
 
 def pad(call: Call, input: Tensor, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
     pairs = dict(zip(range(input.ndim)[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
-    if not any(pad) and not all(positions(call.map(input).known[dim]) for dim in pairs):
+    if not any(pad) and not all(call.map(input).known[dim].positions for dim in pairs):
         return pointwise(call)  # channels
     scheme = MODES[mode]
     rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
@@ -147,7 +147,7 @@ def padded(
     rows = {
         dim % input.ndim: Window(1, padding=ends, mode=scheme)
         for dim, ends, scheme in zip(dims, pads, schemes, strict=True)
-        if positions(call.map(input).known[dim]) or any(ends)
+        if call.map(input).known[dim].positions or any(ends)
     }
     return windows.pad(call, call.map(input), rows)
 
@@ -196,7 +196,7 @@ def unfold(
     columns = call.arranger.add(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
     taps = prod(op.kernel for op in ops.values())
-    channels = (*plain(call.made.shape[1] // taps), Block(taps, "taps"))
+    channels = plain(call.made.shape[1] // taps) + Dim(Block(taps, "taps"))
     return replace(columns, dims=(*map(plain, call.made.shape[:1]), channels, rows + cols))
 
 
@@ -207,11 +207,11 @@ def fold(
     """Add up windows where they overlap, whose channels were made of all their places."""
     value = call.map(input)
     *batch, channels, line = value.known
-    if has_places([channels]):
+    if channels.has_places:
         raise Stuck("folds windows whose places were not mixed")
-    if len(line) != len(call.trace.axes) or not all(axis_of((part,)) for part in line):
+    if len(line) != len(call.trace.axes) or not all(Dim(part).axis for part in line):
         raise Stuck("folds a tensor that is not a line of windows")
-    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *((part,) for part in line))), -2)
+    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *map(Dim, line))), -2)
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
@@ -230,9 +230,9 @@ def repeat_interleave(
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
     value = call.arranger.unsplit(call.map(input))
-    if is_channels(value.known[dim]):
+    if value.known[dim].is_channels:
         return call.with_channels(value)
-    if not (role := axis_of(value.known[dim])):
+    if not (role := value.known[dim].axis):
         raise Stuck("repeats dimensions that are not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}
     return call.arranger.add(call.name(), "resize", value, ops) if repeats > 1 else value
@@ -249,7 +249,7 @@ def max_unpool2d(
     value, roles = call.image(input)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.arranger.add(call.name(), "resize", value, scales)
-    rests = [n - size_of(dim) for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
+    rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}

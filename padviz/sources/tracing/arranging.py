@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from math import prod
 from typing import TypeVar, cast
 
@@ -18,22 +18,18 @@ from padviz.sources.tracing.axis_labels import (
     Axis,
     Block,
     Channel,
+    Dim,
     Dims,
     Factor,
-    alone,
-    axis_of,
     has_looked,
     has_parts,
-    has_places,
-    has_positions,
     inner_parts,
-    is_flattened,
-    is_mixed,
     kind_of,
     plain,
     positions,
-    size_of,
+    shape_of,
     whole,
+    with_dim,
     within,
 )
 from padviz.sources.tracing.trace import Trace
@@ -70,6 +66,18 @@ class Value:
         return self.dims
 
     @property
+    def shape(self) -> list[int]:
+        return shape_of(self.known)
+
+    @property
+    def has_parts(self) -> bool:
+        return has_parts(self.dims or ())
+
+    @property
+    def has_looked(self) -> bool:
+        return has_looked(self.dims or ())
+
+    @property
     def at(self) -> int:
         """Its layer, which it must have."""
         raise Stuck("needs a feature map")
@@ -78,6 +86,10 @@ class Value:
     def sources(self) -> frozenset[int]:
         """The layers that it depends on."""
         return frozenset()
+
+    def with_dim(self: V, at: int, *new: Dim) -> V:
+        """Replace one dimension by another, by several or by none."""
+        return replace(self, dims=with_dim(self.known, at, *new))
 
     def activated(self: V, dims: Dims | None) -> V:
         """Copy it in other dimensions, after an activation."""
@@ -138,10 +150,10 @@ class Constant(Value):
     later: object = None
 
 
-def whole_axes(dim: Sequence[Factor]) -> set[str]:
+def whole_axes(factors: Sequence[Factor]) -> set[str]:
     """Return the axes that rows and columns are of, which must be all of these."""
-    own = within(Axis, dim)
-    if has_places([tuple(dim)]) or not all(part.is_whole for part in own):
+    own = within(Axis, factors)
+    if Dim(*factors).has_places or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
     return {part.role for part in own}
 
@@ -154,7 +166,7 @@ def in_places(dims: Dims) -> Dims:
             return factor
         return Block(factor.size, factor.role) if factor.inner else replace(factor, step=1)
 
-    return tuple(tuple(map(placed, dim)) for dim in dims)
+    return tuple(Dim(*map(placed, dim)) for dim in dims)
 
 
 @dataclass
@@ -185,7 +197,7 @@ class Arranger:
         """Add the layers of the splits of rows and columns that are pending in a value: space-to-depth."""
         if not isinstance(x, Map):
             return x
-        inner = [part for part in inner_parts(*(x.dims or ())) if not part.looked]
+        inner = [part for part in inner_parts(chain.from_iterable(x.dims or ())) if not part.looked]
         blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
             with self.trace.made_by(x.split_name):
@@ -196,7 +208,7 @@ class Arranger:
     def split_alike(self, values: Sequence[Map]) -> list[Map]:
         """Add the layers of pending splits so that one layer can join the values, unless all maps are split alike."""
         maps = [x for x in values if not self.trace.pooled[x.at]]
-        splits = {tuple(tuple(positions(dim)) for dim in x.known) for x in maps}
+        splits = {tuple(tuple(dim.positions) for dim in x.known) for x in maps}
         return [*values] if len(splits) == 1 else [*map(self.unsplit, values)]
 
     def rows_of(self, layer: int, parts: Mapping[str, slice] | None = None) -> tuple[int, dict[str, range]]:
@@ -252,21 +264,21 @@ class Arranger:
         """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
         x = self.unsplit(x)
         dims, own = x.known[:first], x.known[first:]
-        if not isinstance(x, Map) or any(map(has_positions, dims[1:])):
+        if not isinstance(x, Map) or any(dim.has_positions for dim in dims[1:]):
             raise Stuck("reads height or width as channels")
-        if any(map(has_positions, dims)):
+        if any(dim.has_positions for dim in dims):
             raise Stuck("reads parts of an image as a batch")
-        if has_looked(x.known):
+        if x.has_looked:
             raise Stuck("reads attention scores as an image")
-        roles = [axis_of(dim) for dim in own]
+        roles = [dim.axis for dim in own]
         absent = [role for role in self.trace.axes if role not in roles]
-        stray = any(size_of(dim) > 1 or alone(dim) for role, dim in zip(roles, own, strict=True) if not role)
+        stray = any(dim.size > 1 or dim.alone for role, dim in zip(roles, own, strict=True) if not role)
         if stray or self.has_several(x.at, absent):
-            flattened = is_flattened(own) and not any(map(is_mixed, own))
+            flattened = any(dim.is_flattened for dim in own) and not any(dim.is_mixed for dim in own)
             raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
         roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
         sizes = dict(zip(self.trace.axes, self.trace.sizes[x.at], strict=True))
-        return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else () for role in roles))), roles
+        return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else plain(1) for role in roles))), roles
 
     def has_several(self, layer: int, roles: Iterable[str]) -> bool:
         """Whether a layer has several rows, or columns, along any of these axes."""
@@ -282,7 +294,7 @@ class Arranger:
         if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
-        if [part.role for part in within(Axis, positions(*x.known))] == ["w", "h"]:
+        if [part.role for part in within(Axis, positions(x.known))] == ["w", "h"]:
             self.trace.mark_swapped(layer)
         return Map(self.resize_dims(x.known, layer), layer)
 
@@ -293,9 +305,9 @@ class Arranger:
         new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
 
         def of_layer(factor: Factor) -> Factor:
-            return replace(factor, size=new[role]) if (role := axis_of((factor,))) else factor
+            return replace(factor, size=new[role]) if (role := Dim(factor).axis) else factor
 
-        return tuple(tuple(map(of_layer, dim)) for dim in dims)
+        return tuple(Dim(*map(of_layer, dim)) for dim in dims)
 
     def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
         """Add a layer that sees all rows, all columns, or both: a global one, or an adaptive one on one axis."""
@@ -314,14 +326,14 @@ class Arranger:
 
     def without_mixed(self, name: str, x: Map) -> Map:
         """Turn rows or columns that are one dimension with channels into channels: all of them are seen at once."""
-        if not any(map(is_mixed, x.known)):
+        if not any(dim.is_mixed for dim in x.known):
             return x
         x = self.unsplit(x)
-        mixed = [dim for dim in x.known if is_mixed(dim)]
+        mixed = [dim for dim in x.known if dim.is_mixed]
         if not all(any(isinstance(factor, Channel) for factor in dim) for dim in mixed):
             raise Stuck("reads mixed height, width and channels")
-        lost, kept = positions(*mixed), positions(*(dim for dim in x.known if has_positions(dim) and dim not in mixed))
+        lost, kept = positions(mixed), positions(dim for dim in x.known if dim.has_positions and dim not in mixed)
         if {*map(kind_of, lost)} & {*map(kind_of, kept)}:
             raise Stuck("reads a part of the rows or columns as channels")
-        dims = tuple(plain(size_of(dim)) if dim in mixed else dim for dim in x.known)
+        dims = tuple(plain(dim.size) if dim in mixed else dim for dim in x.known)
         return Map(dims, self.pool_over(name, x.at, whole_axes(lost)))

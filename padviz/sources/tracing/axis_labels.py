@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import prod
 from typing import TypeVar
 
@@ -110,29 +111,107 @@ class Runs(Position):
     of: Dim
 
 
-Dim = tuple[Factor, ...]
+class Dim(tuple[Factor, ...]):
+    """One dimension of a tensor: its factors, the outermost first."""
+
+    __slots__ = ()
+
+    def __new__(cls, *factors: Factor) -> Dim:
+        return super().__new__(cls, factors)
+
+    def __add__(self, other: Dim) -> Dim:  # type: ignore[override]
+        return Dim(*self, *other)
+
+    @property
+    def size(self) -> int:
+        return prod(factor.size for factor in self)
+
+    @property
+    def positions(self) -> list[Position]:
+        """The factors along which positions differ."""
+        return [factor for factor in self if isinstance(factor, Position)]
+
+    @property
+    def has_positions(self) -> bool:
+        return any(factor.size > 1 for factor in self.positions)
+
+    @property
+    def is_positions(self) -> bool:
+        """Whether it is made of rows and columns alone, be they single ones."""
+        return bool(self) and len(self.positions) == len(self)
+
+    @property
+    def is_channels(self) -> bool:
+        """Whether it is made of channels alone, none of which is a place in a block."""
+        return all(isinstance(factor, Channel) for factor in self)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether rows or columns and channels are one dimension."""
+        return self.has_positions and any(factor.size > 1 and not isinstance(factor, Position) for factor in self)
+
+    @property
+    def is_flattened(self) -> bool:
+        """Whether rows and columns are one dimension."""
+        return len({factor.role for factor in self if isinstance(factor, Axis) and factor.is_whole}) > 1
+
+    @property
+    def has_places(self) -> bool:
+        """Whether some channels are places in blocks of rows or columns, or in a batch."""
+        return any(isinstance(factor, Block | Batch) for factor in self)
+
+    @property
+    def alone(self) -> Factor | None:
+        """The rows, columns or places that it consists of, but for single ones; None for all else."""
+        large = [factor for factor in self if factor.size > 1] or self
+        return large[0] if len(large) == 1 and not isinstance(large[0], Channel) else None
+
+    @property
+    def axis(self) -> str:
+        """The axis that it is, but for single rows and columns; or "".
+
+        >>> (whole("h", 1) + whole("w", 5)).axis, (whole("h", 4) + whole("w", 5)).axis
+        ('w', '')
+        """
+        factor = self.alone
+        return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
+
+    @property
+    def image_at(self) -> int | None:
+        """The place of the image in a batch whose others are constants; None where there is none."""
+        return self[0].at if len(self) == 1 and isinstance(self[0], Batch) else None
+
+    @property
+    def tokens(self) -> Tokens | Runs | None:
+        """The tokens beside positions, or the runs of them, that it is."""
+        return self[0] if len(self) == 1 and isinstance(self[0], Tokens | Runs) else None
+
+    def with_tokens(self, n: int, behind: bool) -> Dim:
+        """Return it with `n` tokens in front of its positions, or behind them."""
+        return Dim(Tokens(self.size + n, self, behind))
+
+    def looked_at(self, looked: bool = True) -> Dim:
+        """Mark its positions as those that are looked at, rather than those that look."""
+        return Dim(*(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in self))
+
+
 Dims = tuple[Dim, ...]
 F = TypeVar("F", bound=Factor)
 
 
 def plain(n: int) -> Dim:
     """Return a dimension of `n` channels."""
-    return () if n == 1 else (Channel(n),)
+    return Dim() if n == 1 else Dim(Channel(n))
 
 
 def whole(role: str, n: int) -> Dim:
     """Return a dimension of all `n` rows ("h") or columns ("w")."""
-    return (Axis(n, role),)
-
-
-def with_tokens(dim: Dim, n: int, behind: bool) -> Dim:
-    """Return a dimension with `n` tokens in front of its positions, or behind them."""
-    return (Tokens(size_of(dim) + n, dim, behind),)
+    return Dim(Axis(n, role))
 
 
 def as_channels(dims: Sequence[Dim], n: int) -> Dim:
     """Return `n` channels picked or joined from other dimensions: places are no whole blocks any more."""
-    return (Block(n),) if has_places(dims) else plain(n)
+    return Dim(Block(n)) if any(dim.has_places for dim in dims) else plain(n)
 
 
 def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
@@ -140,22 +219,17 @@ def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
     return (*dims[:at], *new, *dims[at + 1 :])
 
 
-def size_of(dim: Dim) -> int:
-    return prod(factor.size for factor in dim)
-
-
 def shape_of(dims: Dims) -> list[int]:
-    return [size_of(dim) for dim in dims]
+    return [dim.size for dim in dims]
 
 
-def positions(*dims: Dim) -> list[Position]:
-    """List the factors of some dimensions along which positions differ, in their order."""
-    return [factor for dim in dims for factor in dim if isinstance(factor, Position)]
+def positions(dims: Iterable[Dim]) -> list[Position]:
+    return Dim(*chain.from_iterable(dims)).positions
 
 
-def inner_parts(*dims: Dim) -> list[Axis]:
+def inner_parts(factors: Iterable[Factor]) -> list[Axis]:
     """List the inner parts that rows and columns are split into."""
-    return [factor for dim in dims for factor in dim if isinstance(factor, Axis) and factor.inner]
+    return [factor for factor in factors if isinstance(factor, Axis) and factor.inner]
 
 
 def within(kind: type[F], factors: Iterable[Factor]) -> list[F]:
@@ -173,83 +247,23 @@ def kind_of(factor: Factor) -> Factor:
         case Axis():
             return replace(factor, size=0, step=factor.step if factor.inner else 1)
         case Tokens() | Runs():
-            return replace(factor, size=0, of=tuple(map(kind_of, factor.of)))
+            return replace(factor, size=0, of=Dim(*map(kind_of, factor.of)))
     return replace(factor, size=0)
-
-
-def has_positions(dim: Dim) -> bool:
-    return any(factor.size > 1 for factor in positions(dim))
-
-
-def is_positions(dim: Dim) -> bool:
-    """Whether a dimension is made of rows and columns alone, be they single ones."""
-    return bool(dim) and len(positions(dim)) == len(dim)
-
-
-def is_channels(dim: Dim) -> bool:
-    """Whether a dimension is made of channels alone, none of which is a place in a block."""
-    return all(isinstance(factor, Channel) for factor in dim)
-
-
-def is_mixed(dim: Dim) -> bool:
-    """Whether rows or columns and channels are one dimension."""
-    return has_positions(dim) and any(factor.size > 1 and not isinstance(factor, Position) for factor in dim)
-
-
-def is_flattened(dims: Dims) -> bool:
-    """Whether rows and columns are one dimension."""
-    return any(len({f.role for f in dim if isinstance(f, Axis) and f.is_whole}) > 1 for dim in dims)
 
 
 def is_image(dims: Dims, axes: int) -> bool:
     """Whether rows and columns lie in the last dimensions alone, whole, and none is looked at by attention."""
-    return not (has_looked(dims) or has_parts(dims) or any(map(has_positions, dims[:-axes])))
+    return not (has_looked(dims) or has_parts(dims) or any(dim.has_positions for dim in dims[:-axes]))
 
 
 def has_parts(dims: Dims) -> bool:
     """Whether rows or columns are split into an outer and an inner part."""
-    return any(part.size > 1 for part in inner_parts(*dims))
+    return any(part.size > 1 for part in inner_parts(chain.from_iterable(dims)))
 
 
 def has_looked(dims: Iterable[Dim]) -> bool:
     """Whether these are scores, with positions that attention looks at."""
-    return any(position.looked for position in positions(*dims))
-
-
-def has_places(dims: Iterable[Dim]) -> bool:
-    """Whether some channels are places in blocks of rows or columns, or in a batch."""
-    return any(isinstance(factor, Block | Batch) for dim in dims for factor in dim)
-
-
-def looked_at(dim: Dim, looked: bool = True) -> Dim:
-    """Mark the positions of a dimension as those that are looked at, rather than those that look."""
-    return tuple(replace(factor, looked=looked) if isinstance(factor, Position) else factor for factor in dim)
-
-
-def alone(dim: Dim) -> Factor | None:
-    """Return the rows, columns or places that a dimension consists of, but for single ones; None for all others."""
-    large = [factor for factor in dim if factor.size > 1] or dim
-    return large[0] if len(large) == 1 and not isinstance(large[0], Channel) else None
-
-
-def axis_of(dim: Dim) -> str:
-    """Return the axis that a dimension is, but for single rows and columns; or "".
-
-    >>> axis_of(whole("h", 1) + whole("w", 5)), axis_of(whole("h", 4) + whole("w", 5))
-    ('w', '')
-    """
-    factor = alone(dim)
-    return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
-
-
-def image_at(dim: Dim) -> int | None:
-    """Return the place of the image in a batch whose others are constants; None where there is none."""
-    return dim[0].at if len(dim) == 1 and isinstance(dim[0], Batch) else None
-
-
-def tokens_of(dim: Dim) -> Tokens | Runs | None:
-    """Return the tokens beside positions, or the runs of them, that a dimension is."""
-    return dim[0] if len(dim) == 1 and isinstance(dim[0], Tokens | Runs) else None
+    return any(position.looked for position in positions(dims))
 
 
 def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
@@ -279,7 +293,7 @@ def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
         out.append(join_factors(taken))
     if any(factor.size > 1 for factor in left):
         return None
-    summed = tuple(position for position in positions(tuple(left[::-1])) if position.looked)  # in scores
+    summed = Dim(*(position for position in Dim(*left[::-1]).positions if position.looked))  # in scores
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
 
 
@@ -296,38 +310,25 @@ def join_factors(dim: Iterable[Factor]) -> Dim:
                 out[-1] = replace(outer, size=outer.size * inner.size, step=inner.step)
             case _ if factor != Channel(1):
                 out.append(factor)
-    return tuple(out)
+    return Dim(*out)
 
 
 def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
     """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
-    single = {axis: tuple(replace(position, size=1) for position in positions(dims[axis])) for axis in axes}
-    looked = tuple(position for position in positions(*single.values()) if position.looked)
+    single = {axis: Dim(*(replace(position, size=1) for position in dims[axis].positions)) for axis in axes}
     if not keep:
         rest = [dim for axis, dim in enumerate(dims) if axis not in axes]
+        looked = Dim(*(position for position in positions(single.values()) if position.looked))
         return (*rest[:-1], rest[-1] + looked) if rest else ()
     for axis, dim in single.items():
         if len(dims[axis]) > 1 and not has_looked([dim]):
-            single[axis] = ()
+            single[axis] = Dim()
     return tuple(single.get(axis, dim) for axis, dim in enumerate(dims))
 
 
 def ranked(dims: Dims, rank: int) -> Dims:
     """Insert dimensions of size 1 in front until there are `rank`, as broadcasting does."""
-    return ((),) * (rank - len(dims)) + dims
-
-
-def broadcast(one: Dims, other: Dims) -> Dims | None:
-    """Broadcast the dimensions of an elementwise operation; None where the shapes do not fit."""
-    out: list[Dim] = []
-    longer = max(len(one), len(other))
-    for pair in zip(ranked(one, longer), ranked(other, longer), strict=True):
-        sizes = {*map(size_of, pair)} - {1}
-        kinds = [[kind_of(f) for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
-        if len(sizes) > 1 or (all(kinds) and kinds[0] != kinds[1]):
-            return None  # or rows of one are columns of the other
-        out.append(max(pair, key=lambda dim: (size_of(dim), sum(not isinstance(f, Channel) for f in dim))))
-    return tuple(out)
+    return (Dim(),) * (rank - len(dims)) + dims
 
 
 def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
@@ -340,10 +341,18 @@ def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims 
     >>> broadcast_all([image], [(plain(4),)]) == image, broadcast_all([image, (plain(4),)])
     (True, None)
     """
-    dims: Dims | None = ()
+    dims: Dims = ()
     for read in (*maps, *constants):
-        dims = None if dims is None else broadcast(dims, read)
-    for own, dim in [pair for read in maps for pair in zip(read[::-1], (dims or ())[::-1], strict=False)]:
-        if size_of(own) > 1 and has_positions(own) != has_positions(dim) and not has_looked([dim]):
+        out: list[Dim] = []
+        rank = max(len(dims), len(read))
+        for pair in zip(ranked(dims, rank), ranked(read, rank), strict=True):
+            sizes = {dim.size for dim in pair} - {1}
+            kinds = [[kind_of(f) for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
+            if len(sizes) > 1 or (all(kinds) and kinds[0] != kinds[1]):
+                return None  # or rows of one are columns of the other
+            out.append(max(pair, key=lambda dim: (dim.size, sum(not isinstance(f, Channel) for f in dim))))
+        dims = tuple(out)
+    for own, dim in [pair for read in maps for pair in zip(read[::-1], dims[::-1], strict=False)]:
+        if own.size > 1 and own.has_positions != dim.has_positions and not has_looked([dim]):
             return None
     return dims

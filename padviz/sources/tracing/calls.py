@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 from padviz.axis.resize import Resize
 from padviz.network.layer import Kind
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    Dims,
-    axis_of,
-    broadcast_all,
-    has_looked,
-    is_flattened,
-    shape_of,
-    whole,
-)
+from padviz.sources.tracing.axis_labels import Dims, broadcast_all, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Step, Trace
 
 PARTS = ("spread", "line", "state")  # layers that are called after these, too
@@ -98,7 +90,7 @@ class Call:
         def is_flat(x: Map) -> bool:
             if x.dims is None:
                 return True
-            own = [axis_of(dim) for dim in x.dims]
+            own = [dim.axis for dim in x.dims]
             absent = [role for role in self.trace.axes if role not in own]
             return self.trace.pooled[x.at] or self.arranger.has_several(x.at, absent)
 
@@ -138,7 +130,7 @@ class Call:
 
     def head(self) -> Value:
         """Return a head of all inputs, never spatial again, which may be a step of attention."""
-        flat = all(self.trace.pooled[x.at] or is_flattened(x.dims or ()) for x in self.maps)
+        flat = all(self.trace.pooled[x.at] or any(dim.is_flattened for dim in x.dims or ()) for x in self.maps)
         behind = frozenset(self.sources)
         self.attend(behind, len(self.maps) + len(self.heads))
         return Head(None, behind, flat and all(x.flattened for x in self.heads))
@@ -153,7 +145,7 @@ class Call:
 
     def spread_vector(self, x: Map) -> Map:
         """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes, roles = shape_of(x.known)[2:], [*self.trace.axes]
+        sizes, roles = x.shape[2:], [*self.trace.axes]
         ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
         return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
@@ -176,7 +168,7 @@ class Call:
         maps = [x.dims for x in values if x.dims is not None and not self.trace.pooled[x.at]]
         others = [x.dims for x in values if x.dims is not None and self.trace.pooled[x.at]]
         constants = [x.dims for x in self.given if isinstance(x, Constant) and x.dims is not None]
-        others += [d if along is None else (*d[:along], (), *d[along + 1 :]) for d in constants]
+        others += [d if along is None else with_dim(d, along, plain(1)) for d in constants]
         dims = broadcast_all(maps, others) if maps or others else None
         if dims is None:
             shapes = " and ".join("x".join(map(str, shape_of(dims))) for dims in (*maps, *others))
@@ -222,7 +214,7 @@ def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
     What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
     """
     arranger = call.arranger
-    scores = [x for x in values if has_looked(x.dims or ())]
+    scores = [x for x in values if x.has_looked]
     if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
         return replace(scores[0], dims=call.broadcast(values), acted=True)
     if len({arranger.identity(x) for x in values}) > 1:

@@ -16,17 +16,7 @@ from padviz.axis.operations import Op, Window
 from padviz.network.layer import Layer
 from padviz.network.rewrites import can_merge, merge_pad
 from padviz.sources.tracing.arranging import Cuts, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    ROLES,
-    Axis,
-    Dims,
-    axis_of,
-    has_looked,
-    inner_parts,
-    positions,
-    shape_of,
-    size_of,
-)
+from padviz.sources.tracing.axis_labels import ROLES, Axis, Dims, inner_parts, positions, shape_of
 from padviz.sources.tracing.calls import Call, merge_maps
 from padviz.sources.tracing.trace import Trace
 
@@ -48,11 +38,11 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
 
     A norm over the places of blocks alone leaves each block by itself once that is one position.
     """
-    lost = [] if x.dims is None else [each for each in positions(*(x.dims[i] for i in axes)) if each.size > 1]
+    lost = [] if x.dims is None else [each for each in positions(x.dims[i] for i in axes) if each.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     layer = call.trace.normalise(call.name("norm"), x.at, why)
-    inner = inner_parts(tuple(lost))
+    inner = inner_parts(lost)
     if inner == lost:
         blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
         call.arranger.block_norms[layer, blocks] = x.at
@@ -61,14 +51,14 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
 
 def apply_masks(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED) -> Map:
     """Cut the windows of scores in two where the constants that a call reads hide positions from each other."""
-    for numbers in call.constants() if x.dims is not None and has_looked(x.dims) else ():
+    for numbers in call.constants() if x.has_looked else ():
         x = hide(x, hides(np.asarray(numbers, dtype=np.float64)))
     return x
 
 
 def apply_where(x: Map, condition: Array | None, first: Array | None, second: Array | None) -> Map:
     """Cut the windows of scores in two where a pick between them and a number hides; what is no constant is None."""
-    if condition is None or not has_looked(x.dims or ()) or (first is None) == (second is None):
+    if condition is None or not x.has_looked or (first is None) == (second is None):
         return x
     picks = np.asarray(condition, dtype=bool)
     number, hides = (second, ~picks) if first is None else (first, picks)
@@ -124,8 +114,8 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
     if not pads or dims is None or x.dims is None:
         return bool(pads)
-    roles = [axis_of(dim) for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
-    return any(role and size_of(dim) > 1 for role, dim in zip(roles, dims, strict=False))
+    roles = [dim.axis for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
+    return any(role and dim.size > 1 for role, dim in zip(roles, dims, strict=False))
 
 
 def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
@@ -157,7 +147,7 @@ def _plane(trace: Trace, x: Value, factor: Array) -> Numbers | None:
     """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
     if factor.ndim > len(x.known) or not factor.size:
         return None
-    roles = [axis_of(dim) for dim in x.known]
+    roles = [dim.axis for dim in x.known]
     if not {*trace.axes} <= {*roles}:
         return None
     order = [roles.index(role) for role in trace.axes]

@@ -20,19 +20,12 @@ from padviz.sources.tracing.axis_labels import (
     Position,
     Runs,
     Tokens,
-    axis_of,
-    has_parts,
-    has_positions,
     inner_parts,
-    is_mixed,
-    is_positions,
     join_factors,
     kind_of,
-    looked_at,
     plain,
     positions,
     reduce_dims,
-    size_of,
     with_dim,
     within,
 )
@@ -50,7 +43,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
     """Sum products of maps: each with a letter for each dimension; summed over letters that are not kept."""
     arranger, maps, factors = call.arranger, list[Map](), list[Named]()
     for value, letters in terms:
-        if any(is_mixed(dim) for letter, dim in zip(letters, value.known, strict=True) if letter not in kept):
+        if any(dim.is_mixed for letter, dim in zip(letters, value.known, strict=True) if letter not in kept):
             value = arranger.without_mixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
@@ -59,7 +52,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
         maps, factors = maps[::-1], factors[::-1]
     case, places = classify(factors, kept), [*map(_places, factors)]
     largest = (
-        max((f.get(letter, ()) for f in factors), key=lambda dim: (size_of(dim), has_positions(dim), len(dim)))
+        max((f.get(letter, Dim()) for f in factors), key=lambda dim: (dim.size, dim.has_positions, len(dim)))
         for letter in kept
     )
     dims = merge_places(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
@@ -70,7 +63,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
         queries, keys = places[0] - places[1], places[1] - places[0]
         if len(factors) > 2 or keys & {*factors[0]} or queries & {*factors[1]}:
             raise Stuck("multiplies maps of different rows or columns")
-        dims = tuple(looked_at(dim) if letter in keys else dim for letter, dim in zip(kept, dims, strict=True))
+        dims = tuple(dim.looked_at() if letter in keys else dim for letter, dim in zip(kept, dims, strict=True))
         return Map(dims, maps[0].at, acted=True)
     if case == "attention":
         summed = places[1] - {*kept}
@@ -90,11 +83,11 @@ def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Positio
     """Add attention: each position that looks sees all of the values that are looked at, which are `lost`."""
     arranger, name = call.arranger, call.name()
     like = arranger.trace.asking.get(scores.at, scores.at)
-    dims = tuple(tuple(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked)) for dim in dims)
-    looking = [position for position in positions(*dims) if not position.looked]
+    dims = tuple(Dim(*(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked))) for dim in dims)
+    looking = [position for position in positions(dims) if not position.looked]
     if within(Runs, looking):
         raise Stuck("attends from runs of positions")
-    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(*dims))
+    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(dims))
     if sees_all and not scores.windows:
         return Map(dims, arranger.trace.mix(name, values.at, like))
     return replace(mix(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
@@ -103,8 +96,8 @@ def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Positio
 def classify(factors: Sequence[Named], kept: Letters) -> Case:
     """Return what a product does with positions, by its factors' dimensions and the letters that are kept.
 
-    >>> from padviz.sources.tracing.axis_labels import whole
-    >>> line, keys, channels = whole("h", 4), looked_at(whole("h", 4)), plain(8)
+    >>> from padviz.sources.tracing.axis_labels import Dim, whole
+    >>> line, keys, channels = whole("h", 4), whole("h", 4).looked_at(), plain(8)
     >>> classify([{"i": line, "c": channels}, {"i": line, "c": channels}], "i")
     'each position alone'
     >>> classify([{"i": line, "c": channels}, {"j": line, "c": channels}], "ij")
@@ -131,36 +124,40 @@ def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
     for letter in set[object]().union(*map(_places, factors)):
         meeting = [named[letter] for named in factors if letter in _places(named)]
         if letter not in kept:  # looked at or not, they are summed
-            meeting = [looked_at(dim, False) for dim in meeting]
-        if len({tuple(kind_of(at) for at in positions(dim) if at.size > 1) for dim in meeting}) > 1:
+            meeting = [dim.looked_at(False) for dim in meeting]
+        if len({tuple(kind_of(at) for at in dim.positions if at.size > 1) for dim in meeting}) > 1:
             raise Stuck("multiplies rows with columns")
 
 
 def _places(named: Named) -> set[object]:
     """Return the letters of positions."""
-    return {letter for letter, dim in named.items() if has_positions(dim)}
+    return {letter for letter, dim in named.items() if dim.has_positions}
 
 
 def _along(named: Named, letters: Iterable[object]) -> list[Position]:
-    return positions(*(named[letter] for letter in letters))
+    return positions(named[letter] for letter in letters)
 
 
 def merge_places(dims: Dims, gone: Iterable[Dim]) -> Dims:
     """Turn places of blocks into plain channels where dimensions with places of their axis are gone: they have met."""
     roles = {factor.role for dim in gone for factor in dim if isinstance(factor, Block)} - {""}
-    return tuple(tuple(Channel(f.size) if isinstance(f, Block) and f.role in roles else f for f in dim) for dim in dims)
+
+    def merged(factor: Factor) -> Factor:
+        return Channel(factor.size) if isinstance(factor, Block) and factor.role in roles else factor
+
+    return tuple(Dim(*map(merged, dim)) for dim in dims)
 
 
 def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
     """Multiply by a constant: channels give others, a `part`; where positions are summed, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
-    back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == size_of(gone[0])]
-    as_many = len(gone) == 1 and bool(back) and is_positions(gone[0])
-    if isinstance(x, Map) and positions(*gone) and has_parts(x.known) and not as_many:
+    back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
+    as_many = len(gone) == 1 and bool(back) and gone[0].is_positions
+    if isinstance(x, Map) and positions(gone) and x.has_parts and not as_many:
         x = call.arranger.unsplit(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
-    lost = positions(*gone)
+    lost = positions(gone)
     dims = merge_places(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
@@ -182,7 +179,7 @@ def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Valu
     """
     over = [x.known[axis] for axis in axes]
     x = x.activated(merge_places(x.known, over))
-    lost = [position for position in positions(*over) if not position.looked and position.size > 1]
+    lost = [position for position in positions(over) if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return mix(call.arranger, call.name(), x, lost, why)
@@ -195,11 +192,11 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
     """
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
         x = pool_inside(call.arranger, call.name(), "maxpool", x, inner)
-    if has_parts(x.known) and any(has_positions(x.known[axis]) for axis in axes):
+    if x.has_parts and any(x.known[axis].has_positions for axis in axes):
         x = call.arranger.unsplit(x)
     gone = [x.known[axis] for axis in axes]
     dims = merge_places(reduce_dims(x.known, axes, keep), gone)
-    lost = [at for at in positions(*gone) if not at.looked and (at.size > 1 or axis_of((at,)))]
+    lost = [at for at in positions(gone) if not at.looked and (at.size > 1 or Dim(at).axis)]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
     return Map(dims, call.arranger.pool_over(call.name(), x.at, whole_axes(lost)))
@@ -207,7 +204,7 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
 
 def cumulate(x: Value, axis: int) -> Value:
     """Sum channels up, each position alone."""
-    if has_positions(x.known[axis]):
+    if x.known[axis].has_positions:
         raise Stuck("sums up rows or columns, so that each position sees only those before it")
     return x.activated(x.known)
 
@@ -219,7 +216,7 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
         if x.dims is not None and len(x.dims) != len(letters):
             raise Stuck(f"multiplies a tensor of {len(x.dims)} dimensions as one of {len(letters)}")
         for letter, dim in zip(letters, x.dims or (), strict=False):
-            sizes[letter] = max(sizes.get(letter, 1), size_of(dim))
+            sizes[letter] = max(sizes.get(letter, 1), dim.size)
     read = [(x, letters) for x, letters in operands if isinstance(x, Map)]
     if len(read) < 2:
         return linear(call, *(*read, *operands)[0], out, sizes, call.part)
@@ -230,7 +227,7 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
 
     made = contract(call, [(x, own) for x, own in read if x not in vectors] or read, out, times)
     shape = [sizes.get(letter, 1) for letter in out]  # channels that a vector alone has lack their size
-    dims = (d if positions(d) or size_of(d) == n else plain(n) for d, n in zip(made.known, shape, strict=True))
+    dims = (d if d.positions or d.size == n else plain(n) for d, n in zip(made.known, shape, strict=True))
     return replace(made, dims=tuple(dims))
 
 
@@ -269,19 +266,19 @@ def attention(
     """
     own = sorted(axis % len(value.known) for axis in axes)
     seen = [value.known[axis] for axis in own]
-    if not isinstance(value, Map) or not any(map(has_positions, seen)):
+    if not isinstance(value, Map) or not any(dim.has_positions for dim in seen):
         last, *others = distinct(call, call.arranger.split_alike(call.maps))
         alone = Map(None, join(call, "multiply", [last.at, *(x.at for x in others)])) if others else last
         return alone.activated(merge_places((*query.known[:-1], value.known[-1]), seen))
     if not isinstance(query, Map) or call.trace.pooled[query.at]:
         at = call.arranger.pool_over(call.name(), call.arranger.unsplit(value).at, call.trace.axes)
-        return Map((*query.known[:-1], plain(size_of(value.known[-1]))), at)
+        return Map((*query.known[:-1], plain(value.known[-1].size)), at)
     if len(query.known) != len(value.known):
         raise Stuck("attends from a tensor of another rank")
     rows = range(len(value.known) - 1)
     looks: list[object] = [("query", axis) if axis in own else axis for axis in rows]
     keys: list[object] = [("key", axis) if axis in own else axis for axis in rows]
-    scores = masked(replace(query, dims=(*query.known[:-1], *map(looked_at, seen))))
+    scores = masked(replace(query, dims=(*query.known[:-1], *map(Dim.looked_at, seen))))
     looking = [*looks, *(("key", axis) for axis in own)]
 
     def times(values: Sequence[Map]) -> int:
@@ -298,13 +295,13 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
         raise Stuck("starts from states computed from a feature map")
     x = call.arranger.without_mixed(call.name("line"), x)
     seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call.part))
-    if has_positions(seen.known[steps]):
+    if seen.known[steps].has_positions:
         if ways < 2:
             raise Stuck("sees only what comes before each position")
         lines = call.arranger.unsplit(seen)
         for _ in range(layers):
             seen = cast("Map", softmax_along(call, seen, [steps], f"{call.op} over positions"))
-        at = call.arranger.pool_over(call.name("state"), lines.at, whole_axes(positions(lines.known[steps])))
+        at = call.arranger.pool_over(call.name("state"), lines.at, whole_axes(lines.known[steps].positions))
         last = replace(lines, layer=at)
     return seen, replace(last, dims=(plain(layers * ways), seen.known[1 - steps], plain(hidden)))
 
@@ -351,7 +348,7 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
     blocks: dict[str, list[Blocks]] = {}
     parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
-        own = join_factors(looked_at(tuple(part for part in parts if part.role == role), False))
+        own = join_factors(Dim(*(part for part in parts if part.role == role)).looked_at(False))
         runs = [Blocks(part.size, part.step) for part in within(Axis, own)]
         if runs:
             blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
@@ -363,10 +360,10 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
 
     Nothing where it is all of an axis, or not the innermost part of it, or where what stays is whole.
     """
-    lost = [position for position in positions(*gone) if position.size > 1]
-    kept = (position for position in positions(*x.known) if position.size > 1 and position not in lost)
-    ends = {part.role: part.size for part in inner_parts(tuple(lost)) if part.step == 1 and not part.looked}
-    return ends if inner_parts(tuple(kept)) and len(ends) == len(lost) else {}
+    lost = [position for position in positions(gone) if position.size > 1]
+    kept = (position for position in positions(x.known) if position.size > 1 and position not in lost)
+    ends = {part.role: part.size for part in inner_parts(lost) if part.step == 1 and not part.looked}
+    return ends if inner_parts(kept) and len(ends) == len(lost) else {}
 
 
 def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
@@ -380,4 +377,4 @@ def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mappin
         n = inner[part.role]
         return replace(part, size=part.size // n) if part.step == 1 else replace(part, step=part.step // n)
 
-    return replace(x, layer=layer, dims=tuple(tuple(map(fewer, dim)) for dim in x.known))
+    return replace(x, layer=layer, dims=tuple(Dim(*map(fewer, dim)) for dim in x.known))

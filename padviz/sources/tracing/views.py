@@ -28,26 +28,16 @@ from padviz.sources.tracing.axis_labels import (
     Batch,
     Block,
     Channel,
+    Dim,
     Dims,
     Tokens,
-    alone,
     as_channels,
-    axis_of,
     has_parts,
-    has_positions,
-    image_at,
-    is_channels,
-    is_positions,
     plain,
-    positions,
     ranked,
     reshape_dims,
-    shape_of,
-    size_of,
-    tokens_of,
     whole,
     with_dim,
-    with_tokens,
 )
 from padviz.sources.tracing.calls import Call, join
 from padviz.sources.tracing.trace import Trace
@@ -59,7 +49,7 @@ MOST_TRIES = 16
 
 def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
     """Arrange a tensor in other dimensions: what had one position and has none any more is pooled."""
-    spatial = any(is_positions(dim) or has_positions(dim) for dim in dims)
+    spatial = any(dim.is_positions or dim.has_positions for dim in dims)
     pools = isinstance(x, Map) and not call.trace.pooled[x.at] and not spatial
     return replace(call.pool(x) if pools else x, dims=dims)
 
@@ -67,25 +57,25 @@ def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
 def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Reshape a tensor; what is put inside of each row or column is an upsampling by nearest."""
     axes, dims = call.trace.axes, reshape_dims(x.known, shape)
-    if dims is None and has_parts(x.known):
+    if dims is None and x.has_parts:
         x = call.arranger.unsplit(x)
         dims = reshape_dims(x.known, shape)
     if not isinstance(x, Map):
         return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
     layer = call.trace.layers[x.at]
     uniform = layer.kind == "resize" and call.trace.pooled[layer.inputs[0]]  # then positions may go anywhere
-    is_image = dims is not None and {*axes} <= {*map(axis_of, dims[-2:])}
+    is_image = dims is not None and {*axes} <= {*(dim.axis for dim in dims[-2:])}
     if uniform and not is_image and len(shape) == 4 and (*shape[-2:],) == call.trace.sizes[x.at]:
         dims = (*map(plain, shape[:2]), *map(whole, axes, shape[-2:]))
     if dims is None:
-        before, after = map(in_words, (shape_of(x.known), shape))
+        before, after = map(in_words, (x.shape, shape))
         raise Stuck(f"from {before} to {after} mixes rows and columns up", mixed=True)
     if has_parts(dims):
-        x = replace(x, split_name=(has_parts(x.known) and x.split_name) or call.name("merge"))
-    grown = {axis_of(dim[:1]): dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
+        x = replace(x, split_name=(x.has_parts and x.split_name) or call.name("merge"))
+    grown = {Dim(*dim[:1]).axis: dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
     grown.pop("", None)
     if grown and len(dims) == len(axes) + 2:
-        kept = tuple(dim[:1] if axis_of(dim[:1]) in grown else dim for dim in dims)
+        kept = tuple(Dim(*dim[:1]) if Dim(*dim[:1]).axis in grown else dim for dim in dims)
         ops = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
         return call.arranger.add(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
     return _rearranged(call, x, dims)
@@ -96,7 +86,7 @@ def permute(x: V, order: Sequence[int]) -> V:
 
 
 def squeeze(call: Call, x: Value, axes: Collection[int]) -> Value:
-    if any(size_of(x.known[axis]) != 1 for axis in axes):
+    if any(x.known[axis].size != 1 for axis in axes):
         raise Stuck("squeezes a dimension larger than 1")
     return _rearranged(call, x, tuple(dim for axis, dim in enumerate(x.known) if axis not in axes))
 
@@ -104,18 +94,18 @@ def squeeze(call: Call, x: Value, axes: Collection[int]) -> Value:
 def unsqueeze(x: V, axes: Collection[int]) -> V:
     """Insert dimensions of size 1, at their places in the result."""
     rest = iter(x.known)
-    return replace(x, dims=tuple(() if i in axes else next(rest) for i in range(len(x.known) + len(axes))))
+    return replace(x, dims=tuple(Dim() if i in axes else next(rest) for i in range(len(x.known) + len(axes))))
 
 
 def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Copy a tensor to a shape: along height or width, every row sees the one there was."""
     before = ranked(x.known, len(shape))
-    changed = [(dim, n) for dim, n in zip(before, shape, strict=True) if size_of(dim) != n]
-    grown = {axis_of(dim): n for dim, n in changed if alone(dim)}
-    if "" in grown or any(size_of(dim) > 1 and not is_channels(dim) for dim, _ in changed):
+    changed = [(dim, n) for dim, n in zip(before, shape, strict=True) if dim.size != n]
+    grown = {dim.axis: n for dim, n in changed if dim.alone}
+    if "" in grown or any(dim.size > 1 and not dim.is_channels for dim, _ in changed):
         raise Stuck("repeats more than one row")
     resizes = bool(grown) and isinstance(x, Map)
-    kept = [size_of(dim) == n or (resizes and alone(dim)) for dim, n in zip(before, shape, strict=True)]
+    kept = [dim.size == n or (resizes and dim.alone) for dim, n in zip(before, shape, strict=True)]
     x = replace(x, dims=tuple(dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True)))
     ops = {role: Resize(n) for role, n in grown.items()}
     return call.arranger.add(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if resizes else x
@@ -123,28 +113,28 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
 
 def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
     """Slice some dimensions; a slice of nothing, or of the constants beside an image, is constant."""
-    runs = {axis: range(size_of(x.known[axis]))[part] for axis, part in rows.items()}
-    runs = {axis: run for axis, run in runs.items() if run != range(size_of(x.known[axis]))}
-    shape = [len(runs.get(axis, range(n))) for axis, n in enumerate(shape_of(x.known))]
+    runs = {axis: range(x.known[axis].size)[part] for axis, part in rows.items()}
+    runs = {axis: run for axis, run in runs.items() if run != range(x.known[axis].size)}
+    shape = [len(runs.get(axis, range(n))) for axis, n in enumerate(x.shape)]
     if 0 in shape:
         return Constant(tuple(map(plain, shape)))
-    if any(has_positions(x.known[axis]) and not tokens_of(x.known[axis]) for axis in runs):
+    if any(x.known[axis].has_positions and not x.known[axis].tokens for axis in runs):
         x = call.arranger.unsplit(x)
     crops: dict[str, slice] = {}
     for axis, run in runs.items():
         dim = x.known[axis]
-        if not isinstance(x, Map) or not (positions(dim) or image_at(dim) is not None):
+        if not isinstance(x, Map) or not (dim.positions or dim.image_at is not None):
             x = _pick(x, axis, (plain(len(run)),), run)
-        elif tokens_of(dim):
+        elif dim.tokens:
             x = _without_tokens(call, x, axis, run)
             if call.trace.pooled[x.at]:
                 return replace(x, dims=tuple(map(plain, shape)))
-        elif (image := image_at(dim)) is not None:
+        elif (image := dim.image_at) is not None:
             if image not in run:
                 return Constant(tuple(map(plain, shape)))
-            rest = () if len(run) == 1 else (Batch(len(run), run.index(image)),)
-            x = replace(x, dims=with_dim(x.known, axis, rest))
-        elif role := axis_of(dim):
+            rest = Dim() if len(run) == 1 else Dim(Batch(len(run), run.index(image)))
+            x = x.with_dim(axis, rest)
+        elif role := dim.axis:
             crops[role] = rows[axis]
         else:
             raise Stuck("picks positions")
@@ -156,11 +146,11 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
     (tokens,) = x.known[axis]
     if not isinstance(tokens, Tokens):
         raise Stuck("slices runs of positions")
-    count = size_of(tokens.of)
+    count = tokens.of.size
     first = 0 if tokens.behind else tokens.size - count
     if run == range(first, first + count):
         call.arranger.tokens_removed = True
-        return replace(x, dims=with_dim(x.known, axis, tokens.of))
+        return x.with_dim(axis, tokens.of)
     if run.start < first + count and run.stop > first:
         raise Stuck("slices positions that have tokens beside them")
     return call.pool(x)
@@ -206,9 +196,9 @@ def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
             raise Stuck("picks some of a batch of several maps")
         case (Block(role="bins"), *_):
             return x.activated(with_dim(x.known, axis, *dims))
-        case own if positions(own) or alone(own):
+        case own if own.positions or own.alone:
             raise Stuck("picks rows or columns")
-    grouped = (as_channels(x.known[axis : axis + 1], size_of(dim)) for dim in dims)
+    grouped = (as_channels(x.known[axis : axis + 1], dim.size) for dim in dims)
     return x.part_of(with_dim(x.known, axis, *grouped), (axis, which))
 
 
@@ -217,16 +207,16 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
 
     Rows and columns that are no slice must be gathered as some mode pads.
     """
-    if has_positions(x.known[axis]) and not tokens_of(x.known[axis]):
+    if x.known[axis].has_positions and not x.known[axis].tokens:
         x = call.arranger.unsplit(x)
     dim = x.known[axis]
-    rows = rows and [row % max(size_of(dim), 1) for row in rows]
+    rows = rows and [row % max(dim.size, 1) for row in rows]
     if rows and len(dims) < 2 and (run := _run_of(rows)):
         x = slice_(call, x, {axis: slice(run.start, run.stop, run.step)})
         return x if dims else squeeze(call, x, [axis])
-    if not positions(dim) or not isinstance(x, Map):
+    if not dim.positions or not isinstance(x, Map):
         return _pick(x, axis, dims, tuple(rows) if rows else which)
-    if not (role := axis_of(dim)) or not rows or len(dims) != 1:
+    if not (role := dim.axis) or not rows or len(dims) != 1:
         raise Stuck("gathers from mixed dimensions")
     return _pad_to(call, x, role, rows)
 
@@ -245,13 +235,13 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     """Concatenate tensors: channels side by side, rows and columns of one map as the padding that they are."""
     if len({len(x.known) for x in values}) > 1:
         raise Stuck("joins tensors of different ranks")
-    if not all(is_channels(x.known[axis]) for x in values):
+    if not all(x.known[axis].is_channels for x in values):
         values = [*map(call.arranger.unsplit, values)]
     maps = [x for x in values if isinstance(x, Map)]
     spatial = [x for x in maps if not call.trace.pooled[x.at]]
-    if any(is_positions(x.known[axis]) for x in spatial):
+    if any(x.known[axis].is_positions for x in spatial):
         return _concat_positions(call, values, spatial, axis)
-    n = sum(size_of(x.known[axis]) for x in values)
+    n = sum(x.known[axis].size for x in values)
     own = as_channels([x.known[axis] for x in maps], n)
     maps = call.arranger.split_alike(maps)
     dims = with_dim(_line_up(call, maps, axis), axis, own)
@@ -266,26 +256,26 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
 def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
     """Mark which of a batch that was joined of values the image is, or that they are several."""
     own = [call.arranger.identity(x) if isinstance(x, Map) else None for x in values]
-    counts = [size_of(x.known[0]) for x in values]
+    counts = [x.known[0].size for x in values]
     if call.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
         return joined
-    if sum(not has_positions(dim) for dim in joined.known) == 1:
+    if sum(not dim.has_positions for dim in joined.known) == 1:
         return joined  # one image without a batch, whose first dimension are channels
     at = next(i for i, source in enumerate(own) if source)
     single = own.count(None) == len(own) - 1 and counts[at] == 1
     batch = Batch(sum(counts), sum(counts[:at]) if single else None)
-    return replace(joined, dims=((batch,), *joined.known[1:]))
+    return replace(joined, dims=(Dim(batch), *joined.known[1:]))
 
 
 def _line_up(call: Call, values: Sequence[Value], axis: int) -> Dims:
     """Broadcast the dimensions of the maps among values, but for the axis that they are joined along."""
-    maps = [replace(x, dims=with_dim(x.known, axis, ())) for x in values if isinstance(x, Map)]
+    maps = [x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)]
     return call.broadcast(maps, axis)
 
 
 def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
     """Join along rows, columns, or both as one dimension, beside which others may be tokens."""
-    roles = {axis_of(x.known[axis]) for x in maps}
+    roles = {x.known[axis].axis for x in maps}
     if "" not in roles:
         if len(roles) > 1:
             raise Stuck("concatenates rows with columns, as coordinate attention does")
@@ -295,8 +285,8 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
         return call.join_flattened(maps)
     call.arranger.tokens_added = True
     (x,) = maps
-    more = sum(size_of(value.known[axis]) for value in values) - size_of(x.known[axis])
-    return replace(x, dims=with_dim(x.known, axis, with_tokens(x.known[axis], more, behind=values[0] is x)))
+    more = sum(value.known[axis].size for value in values) - x.known[axis].size
+    return x.with_dim(axis, x.known[axis].with_tokens(more, behind=values[0] is x))
 
 
 def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> Map:
@@ -304,7 +294,7 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
     rows: list[Row] = []
     bases: dict[tuple[object, ...], Map] = {}
     for x in values:
-        n = size_of(x.known[axis])
+        n = x.known[axis].size
         if len(rows) + n > MOST_ROWS:
             raise SizeError(f"its output would have {len(rows) + n} rows")
         if not isinstance(x, Map):
@@ -353,10 +343,10 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
 
 def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
     """Roll rows and columns by so many, those at the end to the front; rolled channels are channels all the same."""
-    shifts = {axis: n for axis, n in shifts.items() if has_positions(x.known[axis])}
-    if has_parts(x.known) or not all(axis_of(x.known[axis]) for axis in shifts):
+    shifts = {axis: n for axis, n in shifts.items() if x.known[axis].has_positions}
+    if x.has_parts or not all(x.known[axis].axis for axis in shifts):
         raise Stuck("rolls dimensions that are not rows or columns")
-    layer = call.arranger.roll(call.name(), x.at, {axis_of(x.known[axis]): n for axis, n in shifts.items()})
+    layer = call.arranger.roll(call.name(), x.at, {x.known[axis].axis: n for axis, n in shifts.items()})
     return replace(x, layer=layer)
 
 
@@ -373,5 +363,5 @@ def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
 
 def _times_channels(x: Map, times: Fraction) -> Map:
     """Multiply the number of channels, which are before rows and columns."""
-    at = next(i for i, dim in enumerate(x.known) if positions(dim)) - 1
-    return replace(x, dims=with_dim(x.known, at, plain(max(int(size_of(x.known[at]) * times), 1))))
+    at = next(i for i, dim in enumerate(x.known) if dim.positions) - 1
+    return x.with_dim(at, plain(max(int(x.known[at].size * times), 1)))

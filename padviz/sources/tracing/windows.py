@@ -17,23 +17,12 @@ from padviz.network.layer import POOLS, Channels, Kind
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
 from padviz.sources.tracing.axis_labels import (
     Axis,
+    Dim,
     Runs,
-    alone,
     as_channels,
-    axis_of,
-    has_parts,
-    has_places,
-    has_positions,
-    is_channels,
-    is_flattened,
     is_image,
-    is_mixed,
     plain,
-    positions,
     shape_of,
-    size_of,
-    with_dim,
-    with_tokens,
 )
 from padviz.sources.tracing.calls import Call, Result, with_kernel
 from padviz.sources.tracing.products import dense, pool_inside, reduce_over
@@ -59,8 +48,8 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     if first < 1 or not 1 <= rank <= 3:
         raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
     before, own = x.known[:first], x.known[first:]
-    vector = rank <= len(call.trace.axes) and call.trace.pooled[x.at] and not any(map(has_positions, before))
-    if vector and {*shape_of(own)} != {1} and not has_places(own):
+    vector = rank <= len(call.trace.axes) and call.trace.pooled[x.at] and not any(dim.has_positions for dim in before)
+    if vector and {*shape_of(own)} != {1} and not any(dim.has_places for dim in own):
         x = call.spread_vector(x)
     return call.arranger.image(x, first)
 
@@ -87,14 +76,14 @@ def conv(
 
     def laid() -> Map:
         # what becomes further images of a batch on the way is groups of channels
-        batch, rest = divmod(prod(map(size_of, x.known[: -rank - 1])), call.arranger.batch)
+        batch, rest = divmod(prod(x.shape[: -rank - 1]), call.arranger.batch)
         channels = None
         if not rest and min(batch, into, out, groups) > 0 and not into % groups and not out % groups:
             channels = Channels(batch * into, batch * out, batch * groups)
         if any(isinstance(op, Transposed) for op in ops):
             return with_channels(add_layer(call, "convtranspose", x, ops, channels))
         if isinstance(x, Map) and all(op == Window(1) for op in ops):
-            line = rank < len(call.trace.axes) and is_flattened(x.known[-rank:])
+            line = rank < len(call.trace.axes) and any(dim.is_flattened for dim in x.known[-rank:])
             if line or not is_image(in_places(x.known), rank):
                 return cast("Map", dense(call, x, out, axis=-rank - 1))
         if (inside := _conv_in_windows(call, x, ops)) is not None:
@@ -116,10 +105,10 @@ def conv(
 
 def _inner_axes(x: Value, ops: Ops) -> list[tuple[Axis, Op]] | None:
     """Pair operations with the innermost parts of split axes; None unless each is over one, and each alone."""
-    own = [alone(dim) for dim in x.known[-len(ops) :]]
+    own = [dim.alone for dim in x.known[-len(ops) :]]
     pairs = [(part, op) for part, op in zip(own, ops, strict=True) if isinstance(part, Axis) and op]
     inner = all(part.inner and part.step == 1 for part, _ in pairs)
-    return pairs if inner and len(pairs) == len(ops) and not has_positions(x.known[-len(ops) - 1]) else None
+    return pairs if inner and len(pairs) == len(ops) and not x.known[-len(ops) - 1].has_positions else None
 
 
 def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
@@ -156,20 +145,20 @@ def _among_channels(
     x = call.arranger.unsplit(x)
     *rest, before = x.known[: -len(ops)]
     own = x.known[-len(ops) :]
-    each = [*zip(own, map(axis_of, own), ops, strict=True)]
+    each = [*zip(own, (dim.axis for dim in own), ops, strict=True)]
     among = [dim for dim, role, op in each if not role and not _is_idle(op)]
-    if not isinstance(x, Map) or not all(map(is_channels, among)):
+    if not isinstance(x, Map) or not all(dim.is_channels for dim in among):
         return None
     if (call.trace.pooled[x.at] and kind not in POOLS) or any(getattr(op, "stride", 1) < 1 for op in ops):
         return None  # an image is made of a vector first; a stride below 1 is refused as a layer
-    if not any(size_of(dim) > 1 for dim in among) or (has_positions(before) and not each_alone):
+    if not any(dim.size > 1 for dim in among) or (before.has_positions and not each_alone):
         return None
     windows = {role: op for _, role, op in each if role and op}
     is_layer = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
     x = call.arranger.add(call.name(), kind, x, windows) if is_layer else x
     pairs = zip(x.known[-len(ops) :], each, strict=True)
-    dims = [dim if role or not op else plain(out_size(op, size_of(dim))) for dim, (_, role, op) in pairs]
-    known = (*rest, before if out is None or has_positions(before) else plain(out), *dims)
+    dims = [dim if role or not op else plain(out_size(op, dim.size)) for dim, (_, role, op) in pairs]
+    known = (*rest, before if out is None or before.has_positions else plain(out), *dims)
     if is_layer:
         return replace(x, dims=known)
     return x.activated(known) if out is None else x.part_of(known, call.part)
@@ -192,13 +181,13 @@ def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 
 
 def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
     """Pool by windows; those of a line of flattened positions must be runs of it, of more than one row maybe."""
-    if len(ops) == 1 < len(call.trace.axes) and is_flattened(x.known[-1:]):
+    if len(ops) == 1 < len(call.trace.axes) and x.known[-1].is_flattened:
         line, run = x.known[-1], ops[0].kernel
-        if ops[0] != Window(run, run) or is_mixed(line) or has_parts(x.known):
+        if ops[0] != Window(run, run) or line.is_mixed or x.has_parts:
             raise Stuck("pools flattened positions other than by whole runs")
-        if size_of(line) % run:
+        if line.size % run:
             raise Stuck("pools runs of positions that leave some out")
-        return replace(x, dims=with_dim(x.known, len(x.known) - 1, (Runs(size_of(line) // run, line),)))
+        return x.with_dim(len(x.known) - 1, Dim(Runs(line.size // run, line)))
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
     return image(call, x, len(ops))[0].activated(x.dims) if all(map(_is_idle, ops)) else add_layer(call, kind, x, ops)
@@ -225,17 +214,17 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
     padded = [at for at, amounts in ends.items() if any(amounts)]
     if call.arranger.follow_tokens and len(padded) == 1:
         (at,) = padded
-        if 0 in ends[at] and is_flattened(x.known[at : at + 1]) and not is_mixed(x.known[at]):
+        if 0 in ends[at] and x.known[at].is_flattened and not x.known[at].is_mixed:
             call.arranger.tokens_added = True
-            beside = with_tokens(x.known[at], sum(ends[at]), behind=ends[at][1] > 0)
-            return replace(x, dims=with_dim(x.known, at, beside))
+            beside = x.known[at].with_tokens(sum(ends[at]), behind=ends[at][1] > 0)
+            return x.with_dim(at, beside)
     ops = dict.fromkeys(call.trace.axes, Window(1, mode=mode))
     dims, own = [*x.known], {at: _role(call, x, at) for at in rows}
     for at, op in rows.items():
         if own[at]:
             ops[own[at]] = op
         else:
-            dims[at] = as_channels([dims[at]], max(size_of(dims[at]) + sum(ends[at]), 0))
+            dims[at] = as_channels([dims[at]], max(dims[at].size + sum(ends[at]), 0))
     x = replace(x, dims=tuple(dims))
     if rows and not any(own.values()):
         return x
@@ -248,8 +237,8 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
 def _role(call: Call, x: Value, at: int) -> str:
     """Return the axis that a dimension is, which must be no mixture; "" for channels."""
     dim, roles = x.known[at], [*call.trace.axes]
-    if not positions(dim) and not alone(dim):
-        return roles[at - 2] if size_of(dim) == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
-    if not (role := axis_of(dim)):
+    if not dim.positions and not dim.alone:
+        return roles[at - 2] if dim.size == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
+    if not (role := dim.axis):
         raise Stuck("pads dimensions that are not rows or columns")
     return role
