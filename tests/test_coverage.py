@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from padviz.intervals import Estimate, mean, share
-from padviz.scoring.rings.detected import rings_of
+from padviz.scoring.rings import rings_of
 from padviz.trained.trying.seen import edge_of, estimates, ranks
 from tests.scoring.made import scenes
 from tests.sweeps import MANY, REST

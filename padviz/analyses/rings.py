@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
-from padviz.scoring.rings import detected
-from padviz.scoring.rings.bands import Band, Bands
-from padviz.scoring.rings.detected import Ring, Rings
+from padviz.scoring import rings as detected
+from padviz.scoring.bands import Band, Bands
+from padviz.scoring.rings import Ring, Rings
 
 RINGS = 4  # where nothing says how many
 
@@ -101,7 +101,7 @@ def rings(
     """
     from padviz.reports.rings import report_of
     from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
-    from padviz.scoring.rings.regions import check_filled
+    from padviz.scoring.rings import check_filled
     from padviz.sources import load_at
 
     if rings is not None and px:

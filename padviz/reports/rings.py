@@ -10,9 +10,9 @@ from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero
 from padviz.network.network import in_words
 from padviz.reports.documents import flat, plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table
-from padviz.scoring.rings.bands import NAMES, Band, Bands
-from padviz.scoring.rings.detected import LARGE, SMALL, RecallGrid, Ring, Rings
-from padviz.scoring.scored import Subset
+from padviz.scoring.bands import NAMES, Band, Bands
+from padviz.scoring.matching import Subset
+from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings
 
 LEGEND = ("Recall: overlapped by half. AP: mean over overlaps of .5 to .95.",)
 INTERVALS = "In brackets 95 % intervals, over images."

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import padviz
-from padviz.scoring.rings.detected import rings_of
+from padviz.scoring.rings import rings_of
 from padviz.trained.images import images_of
 from padviz.trained.networks.onnx_network import session
 from padviz.trained.networks.reading import read, runner_of

@@ -13,7 +13,7 @@ import padviz
 from padviz.figures.canvas import DPI
 from padviz.figures.trained import mean_filters, position_maps, responses, rings, trials
 from padviz.reports.rings import headlines
-from padviz.scoring.rings.detected import Rings
+from padviz.scoring.rings import Rings
 from tests.figures import made_up
 
 Size = tuple[int, int]

@@ -15,7 +15,7 @@ import padviz
 from padviz.errors import OptionError
 from padviz.reports.rings import compared, findings
 from padviz.scoring.matching import FREE, match
-from padviz.scoring.rings.detected import COCO, Rings, by_class, depths, rings_of
+from padviz.scoring.rings import COCO, Rings, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, select
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import REST, examples

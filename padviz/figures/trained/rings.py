@@ -12,8 +12,8 @@ from padviz.figures.canvas import DPI, SMALL, axes_at
 from padviz.figures.colours import CMAP, colour_map, ink
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
-from padviz.scoring.rings.bands import NAMES, Bands
-from padviz.scoring.rings.detected import RecallGrid, Rings
+from padviz.scoring.bands import NAMES, Bands
+from padviz.scoring.rings import RecallGrid, Rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,23 +28,17 @@ NAN = re.compile(rb"\b(NaN|Infinity)\b")
 
 
 class Picture(Struct):
-    """An image."""
-
     id: Id
     width: int
     height: int
 
 
 class Category(Struct):
-    """A class of objects."""
-
     id: Id
     name: str = ""
 
 
 class Annotation(Struct):
-    """An object in an image."""
-
     image_id: Id
     category_id: Id
     bbox: Corners
@@ -54,7 +48,7 @@ class Annotation(Struct):
 
 
 class Instances(Struct):
-    """The file of objects."""
+    """The file of objects; that of detections is a list."""
 
     images: list[Picture]
     annotations: list[Annotation]
@@ -62,8 +56,6 @@ class Instances(Struct):
 
 
 class Detection(Struct):
-    """A detection; the other file is a list of them."""
-
     image_id: Id
     category_id: Id
     bbox: Corners

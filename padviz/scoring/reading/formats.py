@@ -11,10 +11,14 @@ import numpy as np
 
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
+from padviz.scoring.bands import Bands, labelled_bands, masked_bands
 from padviz.scoring.matching import FREE, match
-from padviz.scoring.rings.bands import Bands, labelled_bands, masked_bands
-from padviz.scoring.rings.regions import ring_ends
-from padviz.scoring.scenes import Boxes, Scenes, usable
+from padviz.scoring.reading.coco import read_coco
+from padviz.scoring.reading.masks import masks_in, read_masks
+from padviz.scoring.reading.tables import read_labels
+from padviz.scoring.reading.yolo import read_yolo
+from padviz.scoring.rings import ring_ends
+from padviz.scoring.scenes import Scenes, usable
 
 FileKind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
@@ -31,16 +35,12 @@ def kind_of(objects: str | Path, made: str | Path) -> FileKind:
         raise OptionError("one is a folder, the other is not", option="pred", hint="give two files, or two folders")
     if not folders[0]:
         return "labels" if Path(objects).suffix.lower() == ".csv" else "coco"
-    from padviz.scoring.reading.masks import masks_in
-
     return "masks" if masks_in(objects) else "yolo"
 
 
 def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind) -> Scenes:
     """Read COCO's two files, or YOLO's two folders and the sizes of the images."""
     if kind == "coco":
-        from padviz.scoring.reading.coco import read_coco
-
         if images is not None:
             hint = "leave it out: COCO's file has sizes"
             raise OptionError("is for folders of labels", option="image_sizes", hint=hint)
@@ -48,8 +48,6 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
     if images is None:
         hint = "name the folder of images, or a CSV of their sizes"
         raise OptionError("labels need the sizes of the images", option="image_sizes", hint=hint)
-    from padviz.scoring.reading.yolo import read_yolo
-
     return usable(read_yolo(objects, detections, images), objects, detections)
 
 
@@ -58,23 +56,13 @@ def read_bands(
 ) -> Bands:
     """Read a classifier's files or a segmenter's folders, and score their rings."""
     if kind == "labels":
-        from padviz.scoring.reading.tables import read_labels
-
         return labelled_bands(read_labels(objects, made), rings, pixels)
-    from padviz.scoring.reading.masks import read_masks
-
     masks = read_masks(objects, made, ring_ends(rings, pixels), share=not pixels)
     return masked_bands(masks, rings, pixels, seed)
 
 
 def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tuple[str, ...]:
-    """Ask about files where hardly a detection overlaps an object, or is of its class.
-
-    Raises
-    ------
-    DescriptionError
-        Where there is no object, no detection, or none that overlaps any object.
-    """
+    """Ask about files where hardly a detection overlaps an object, or is of its class; reject those where none does."""
     classes = len(np.unique(scenes.objects.category))
     if classes > MOST_CLASSES:
         what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
@@ -87,7 +75,8 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
             outside = any(note.startswith(f"{where}:") for note in scenes.notes)
             hint = ASKED if outside else "give a file that has some"
             raise DescriptionError(f"has no {what}{' inside of images' * outside}", where=str(where), hint=hint)
-    matches = match(_of_one_class(scenes.objects), _of_one_class(scenes.detections), [TOUCHED, HALF])
+    there, seen = (replace(of, category=np.zeros_like(of.category)) for of in (scenes.objects, scenes.detections))
+    matches = match(there, seen, [TOUCHED, HALF])
     touched, found = matches.found
     if (touched == FREE).all():
         raise DescriptionError("no detection overlaps an object", where=str(detections), hint=ASKED)
@@ -100,7 +89,3 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
         return ()
     words = f"{percent(alike)} of the detections that overlap an object are of its class"
     return (f"{detections}: {words}: are classes counted as those of {objects}?",)
-
-
-def _of_one_class(boxes: Boxes) -> Boxes:
-    return replace(boxes, category=np.zeros(len(boxes), np.int64))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened
-from padviz.scoring.rings.bands import VOID, Masks, PixelCounts
-from padviz.scoring.rings.regions import GRID, SIDES, cells_of, nearest_side
+from padviz.scoring.bands import VOID, Masks, PixelCounts
+from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 CLASSES = 256  # at most; the last counts for nothing

@@ -12,7 +12,7 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import read_file
-from padviz.scoring.rings.bands import Labelled
+from padviz.scoring.bands import Labelled
 from padviz.scoring.scenes import MOST_SIDE
 
 MOST_BYTES = 1 << 28

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.counting.count import coverage, usage
 from padviz.errors import OptionError, check_integer
-from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves
+from padviz.intervals import (
+    FEW,
+    Estimate,
+    Measured,
+    difference_of,
+    excludes_zero,
+    half_samples,
+    interval_of_halves,
+)
 from padviz.network.network import Network, Size
 from padviz.network.targets import head_weighting
-from padviz.scoring.matching import match
-from padviz.scoring.rings.regions import (
-    GRID,
-    SIDES,
-    Cells,
-    Standout,
-    cell_ratios,
-    cells_of,
-    compare_opposite,
-    merge_small,
-    nearest_side,
-    ring_ends,
-    spans,
-    standout,
-)
+from padviz.scoring.matching import FOUND, Scored, Subset, images_for_interval, match, ratio
 from padviz.scoring.scenes import Boxes, Flags, Floats, Ints, Scenes, select
-from padviz.scoring.scored import FOUND, Scored, Subset, images_for_interval
 
+MOST = 12  # rings, of which the outermost is a thousandth as wide as the innermost
+GRID = 6  # cells a side
+SIDES = ("left", "top", "right", "bottom")
+OPPOSITE = (("left", "right"), ("top", "bottom"))
+Cells = list[list[float | None]]  # rows and columns of a grid over all images
 COCO = tuple(np.linspace(FOUND, 0.95, 10).round(2).tolist())  # over which AP is the mean
 SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
 TOUCHING = 1  # px between an image and a box that its border cuts, at most
+
+
+class Standout(NamedTuple):
+    """Sides at which the outermost ring has another figure than at all others, and the former's minus theirs."""
+
+    sides: tuple[str, ...]
+    apart: Estimate
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,115 @@ class Rings:
     notes: tuple[str, ...] = ()
 
 
+def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
+    """List the inner ends of rings: as given in pixels, or each half as deep as the next, as shares of half a side.
+
+    >>> ring_ends(4, []), ring_ends(0, [16])
+    ([0.125, 0.25, 0.5], [16.0])
+    """
+    if not pixels:
+        check_integer(rings, 1, "rings", MOST)
+    if wrong := [end for end in pixels if not 0 < end < np.inf]:
+        raise OptionError(f"{wrong[0]:g} px: must be above 0", option="px", hint="use 16,32,64")
+    if any(a >= b for a, b in pairwise(pixels)):
+        raise OptionError("ring ends must increase", option="px", hint="use 16,32,64")
+    return [*map(float, pixels)] if pixels else [0.5**k for k in range(rings - 1, 0, -1)]
+
+
+def spans(ends: Sequence[float], share: bool) -> list[tuple[float, float | None]]:
+    """List where each ring begins and ends.
+
+    >>> spans([0.5], True), spans([16.0], False)
+    ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 16.0), (16.0, None)])
+    """
+    return [*zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)]
+
+
+def merge_small(ends: Sequence[float], depths: Floats) -> list[float]:
+    """Merge a ring of fewer than 20 objects with the next one inwards, and the innermost with the one around it.
+
+    >>> merge_small([0.25, 0.5, 0.75], np.repeat([0.1, 0.4, 0.6, 0.9], [19, 1, 70, 19]))
+    [0.5]
+    """
+    merged: list[float] = []
+    for end in ends:
+        if np.count_nonzero((depths >= (merged or [0])[-1]) & (depths < end)) >= FEW:
+            merged.append(end)
+    while merged and np.count_nonzero(depths >= merged[-1]) < FEW:
+        merged.pop()
+    return merged
+
+
+def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> None:
+    """Reject rings whose outermost or innermost is empty, and name ends with which neither is.
+
+    >>> check_filled([0, 0, 9, 9, 9, 0], [], "object")
+    Traceback (most recent call last):
+    padviz.errors.OptionError: rings: no object is in the outermost of 6 rings; use 2
+    >>> check_filled([7, 7, 0, 0], [8, 16, 5000], "object")
+    Traceback (most recent call last):
+    padviz.errors.OptionError: px: no object is in the innermost of 4 rings, from 5000 px; use 8
+    """
+    filled = [k for k, count in enumerate(counts) if count]
+    if not filled or (filled[0] == 0 and filled[-1] == len(counts) - 1):
+        return
+    first, last = filled[0], filled[-1]
+    words = f"no {what} is in the {'outermost' if first else 'innermost'} of {len(counts)} rings"
+    if not pixels:
+        fewer = min(len(counts) // (first + 1), len(counts) // (len(counts) - last))
+        raise OptionError(words, option="rings", hint=f"use {fewer}")
+    words += f", up to {pixels[0]:g} px" if first else f", from {pixels[-1]:g} px"
+    left = ",".join(f"{end:g}" for end in pixels[first:last])
+    raise OptionError(words, option="px", hint=f"use {left or ('larger ends' if first else 'smaller ends')}")
+
+
+def cells_of(part: Floats) -> Ints:
+    """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie.
+
+    >>> cells_of(np.array([[0.0, 0.5, 1.0], [0.0, 0.2, 1.0]])).tolist()
+    [0, 9, 35]
+    """
+    column, row = np.clip(part * GRID, 0, GRID - 1).astype(np.int64)
+    cells: Ints = row * GRID + column
+    return cells
+
+
+def grid_of(figures: Floats) -> Cells:
+    """Arrange the figures of cells, (cells,), in rows and columns; None for NaN."""
+    return [[None if np.isnan(each) else float(each) for each in row] for row in figures.reshape(GRID, GRID)]
+
+
+def nearest_side(margins: NDArray[np.floating]) -> Ints:
+    """Return the nearest side, of distances from all four, (sides, n); 4 where two are equally near.
+
+    >>> nearest_side(np.array([[1.0, 2], [3, 2], [9, 9], [9, 9]])).tolist()
+    [0, 4]
+    """
+    alone = (margins == margins.min(axis=0)).sum(axis=0) == 1
+    return np.where(alone, np.argmin(margins, axis=0), len(SIDES))
+
+
+def compare_sides(of: Callable[[Sequence[int]], Measured], least: float) -> tuple[dict[str, Estimate], Standout | None]:
+    """Subtract the right side from the left one and the bottom from the top; find sides that stand out.
+
+    `of` measures some sides together. One or two sides stand out if they differ from all others by more than `least`,
+    and each of them measurably from each of the others: no side is named by chance.
+    """
+    figures = [of([k]) for k in range(len(SIDES))]
+    apart = {f"{a}_{b}": difference_of(figures[SIDES.index(a)], figures[SIDES.index(b)]) for a, b in OPPOSITE}
+    values = [each.figure.value for each in figures if each.figure.value is not None]
+    if len(values) < len(SIDES):
+        return apart, None
+    order = np.argsort(values, kind="stable")
+    cut = int(np.argmax(np.diff(np.array(values)[order]))) + 1
+    odd, others = sorted((sorted(order[:cut].tolist()), sorted(order[cut:].tolist())), key=len)
+    sure = all(excludes_zero(difference_of(figures[a], figures[b])) for a, b in product(odd, others))
+    difference = difference_of(of(odd), of(others))
+    if not sure or abs(difference.value or 0) <= least:
+        return apart, None
+    return apart, Standout(tuple(SIDES[k] for k in odd), difference)
+
+
 def margins(low: Floats, high: Floats, sizes: Ints) -> Floats:
     """Measure how far corners (n, 2) are from the left, top, right and bottom of their images, (4, n), in px."""
     return np.concatenate([low, sizes[:, ::-1] - high], axis=1).T
@@ -155,6 +271,10 @@ def rings_of(
     def recall(sides: Sequence[int]) -> Measured:
         return scored.share(outermost & np.isin(nearest, sides))
 
+    cells = cells_of(_relative_centres(scored).T)
+    there, found = (np.bincount(cells[of & scored.real], minlength=GRID**2) for of in (scored.real, scored.found))
+    height, width = scenes.sizes.mean(axis=0).tolist()
+    sides_apart, odd = compare_sides(recall, abs(recall_apart.value or 0))
     return Rings(
         of="share" if share else "px",
         images=len(scenes.sizes),
@@ -165,9 +285,9 @@ def rings_of(
         recall_apart=recall_apart,
         ap_apart=differences,
         sides={name: scored.subset(outermost & (nearest == k)) for k, name in enumerate(SIDES)},
-        sides_apart=compare_opposite(recall),
-        standout=standout(recall, abs(recall_apart.value or 0)),
-        places=_recall_grid(scored),
+        sides_apart=sides_apart,
+        standout=odd,
+        places=RecallGrid(there.reshape(GRID, GRID).tolist(), grid_of(ratio(found, there)), width / height),
         beside=_under_objects(scored, len(bounds), network.at(size), network.pixels(size)) if network else None,
     )
 
@@ -226,13 +346,6 @@ def _relative_centres(scored: Scored) -> Floats:
     """Divide the centres of objects by the width and height of their images, (n, 2)."""
     objects = scored.scenes.objects
     return objects.centre / scored.scenes.sizes[objects.image][:, ::-1]
-
-
-def _recall_grid(scored: Scored) -> RecallGrid:
-    cells = cells_of(_relative_centres(scored).T)
-    there, found = (np.bincount(cells[of & scored.real], minlength=GRID**2) for of in (scored.real, scored.found))
-    height, width = scored.scenes.sizes.mean(axis=0).tolist()
-    return RecallGrid(there.reshape(GRID, GRID).tolist(), cell_ratios(found, there), width / height)
 
 
 def _under_objects(scored: Scored, rings: int, network: Network, size: Size) -> UnderObjects:

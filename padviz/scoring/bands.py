@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 
 from padviz.errors import check_integer
 from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves, share
-from padviz.scoring.rings.regions import (
+from padviz.scoring.matching import images_for_interval, ratio
+from padviz.scoring.rings import (
     GRID,
     SIDES,
     Cells,
     Standout,
-    cell_ratios,
     cells_of,
-    compare_opposite,
+    compare_sides,
+    grid_of,
     merge_small,
     nearest_side,
     ring_ends,
     spans,
-    standout,
 )
 from padviz.scoring.scenes import Flags, Floats, Ints
-from padviz.scoring.scored import images_for_interval, ratio
 
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 VOID = 255  # the label of pixels that count for nothing
 Figure = Literal["accuracy", "iou"]
+Numbers = NDArray[np.integer] | Floats
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,9 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
         return int(of.sum()), share(right, all_)
 
     right, all_ = np.bincount(cell[labelled.right], minlength=GRID**2), np.bincount(cell, minlength=GRID**2)
-    grid = FigureGrid(all_.reshape(GRID, GRID).tolist(), cell_ratios(right, all_), float(width.mean() / height.mean()))
+    grid = FigureGrid(
+        all_.reshape(GRID, GRID).tolist(), grid_of(ratio(right, all_)), float(width.mean() / height.mean())
+    )
     found = [figure(ring == k) for k in range(len(ends) + 1)]
 
     def of_sides(sides: Sequence[int]) -> tuple[int, Measured]:
@@ -140,17 +142,13 @@ def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -
         ious = mean_iou(weights @ alike, weights @ true, weights @ made)
         return int(there.sum()), interval_of_halves(ious, images_for_interval(there), "share")
 
-    values = [None if np.isnan(each) else float(each) for each in mean_iou(*masks.cells)]
-    cells = [values[k : k + GRID] for k in range(0, GRID**2, GRID)]
-    grid = FigureGrid(masks.cells.true.sum(axis=-1).reshape(GRID, GRID).tolist(), cells, masks.aspect)
+    counts = masks.cells.true.sum(axis=-1).reshape(GRID, GRID).tolist()
+    grid = FigureGrid(counts, grid_of(mean_iou(*masks.cells)), masks.aspect)
     found = [figure(masks.rings, [k]) for k in range(len(bounds))]
     return _bands("iou", images, bounds, found, lambda sides: figure(masks.sides, sides), grid)
 
 
-Pixels = NDArray[np.integer] | Floats
-
-
-def mean_iou(alike: Pixels, true: Pixels, made: Pixels) -> Floats:
+def mean_iou(alike: Numbers, true: Numbers, made: Numbers) -> Floats:
     """Divide intersection by union, (n, classes), and average over the classes that are there.
 
     >>> mean_iou(np.array([[1.0, 0]]), np.array([[2.0, 0]]), np.array([[1.0, 0]]))
@@ -166,13 +164,9 @@ def _bands(
     of_sides: Callable[[Sequence[int]], tuple[int, Measured]], grid: FigureGrid,
 ) -> Bands:  # fmt: skip
     """Combine the figures of rings, `found`, and those of sides, which `of_sides` measures by their numbers."""
-
-    def of(sides: Sequence[int]) -> Measured:
-        return of_sides(sides)[1]
-
     rings = tuple(Band(*ends, count, each.figure) for ends, (count, each) in zip(bounds, found, strict=True))
     difference = difference_of(found[0][1], found[-1][1])
     by_side = {name: SideFigure(count, each.figure) for k, name in enumerate(SIDES) for count, each in [of_sides([k])]}
-    odd = standout(of, abs(difference.value or 0))
     unit = "share" if bounds[-1][1] else "px"
-    return Bands(figure, unit, images, rings, difference, by_side, compare_opposite(of), odd, grid)
+    sides = compare_sides(lambda sides: of_sides(sides)[1], abs(difference.value or 0))
+    return Bands(figure, unit, images, rings, difference, by_side, *sides, grid)
