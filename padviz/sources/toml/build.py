@@ -24,6 +24,18 @@ from padviz.sources.toml.schema import AnyStep, Block, Crop, Description, Merge,
 IMAGE = 3  # channels
 MOST_STEPS = 100_000  # with all repeats of blocks
 DEEPEST = 50
+OPERATIONS: dict[Kind, type[Op]] = {
+    **dict.fromkeys(("conv", "maxpool", "avgpool", "pad", "crop"), Window),
+    "adaptive": Adaptive, "convtranspose": Transposed, "mixing": Blocks, "resize": Resize,
+}  # fmt: skip
+FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the names of a step's keys
+    Adaptive: ("output",),
+    Blocks: ("size", "step", "first"),
+    Fit: ("odd",),
+    Resize: ("size", "scale", "align_corners", "grid", "rounding"),
+    Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
+    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil"),
+}
 
 msgspec.convert({"layers": []}, Description)  # msgspec builds its type table here, before another thread can fork
 
@@ -228,44 +240,23 @@ def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None,
 
 
 def _axis_op(step: Step, axis: int) -> Op:
-    def on_axis(value: Any) -> Any:
-        return value[axis] if isinstance(value, list) else value
-
-    if isinstance(step, schema.Conv):
-        pads = _pads(step.padding, axis)
-        return Window(on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation), pads, on_axis(step.mode))
-    if isinstance(step, schema.Pool):
-        stride = on_axis(step.kernel if step.stride is None else step.stride)
-        pads = _pads(step.padding, axis)
-        return Window(on_axis(step.kernel), stride, on_axis(step.dilation), pads, ceil=step.ceil)
-    if isinstance(step, schema.ConvTranspose):
-        shape = on_axis(step.kernel), on_axis(step.stride), on_axis(step.dilation)
-        return Transposed(*shape, _pads(step.padding, axis), on_axis(step.output_padding))
-    if isinstance(step, schema.AdaptivePool):
-        return Adaptive(on_axis(step.output))
-    if isinstance(step, schema.Mixing):
-        return Blocks(on_axis(step.size), on_axis(step.step), on_axis(step.first))
-    if isinstance(step, schema.Pad):
-        return Window(1, padding=_pads(step.padding, axis), mode=on_axis(step.mode))
-    if isinstance(step, Crop) and step.padding is None:
-        return Fit(on_axis(step.odd))
-    if isinstance(step, Crop):
-        before, after = _pads(step.padding, axis)
-        return Window(1, on_axis(step.stride), padding=(-before, -after))
-    assert isinstance(step, schema.Interpolate)
-    mode = {"linear": step.mode == "linear", "cubic": step.mode == "cubic", "align_corners": step.align_corners}
-    scale = on_axis(step.scale)
-    if scale is not None:  # "4/3" is exact, and 1.3333 means it
-        scale = Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
-    return Resize(on_axis(step.size), scale, **mode, grid=step.grid, rounding=step.rounding)
-
-
-def _pads(padding: Any, axis: int) -> Any:
-    """Return the pads of an axis: (before, after), or a rule such as "same", which stays as it is."""
-    side = padding[axis] if isinstance(padding, list) else padding
-    if isinstance(side, str):
-        return side
-    return tuple(side) if isinstance(side, list) else (side, side)
+    kind: Any = Fit if isinstance(step, Crop) and step.padding is None else OPERATIONS[_kind(step)]
+    fields = {key: getattr(step, key) for key in FIELDS[kind] if hasattr(step, key)}
+    fields = {key: value[axis] if isinstance(value, list) else value for key, value in fields.items()}
+    if "padding" in fields and not isinstance(fields["padding"], str):  # which would be a rule, such as "same"
+        rows = fields["padding"]
+        before, after = rows if isinstance(rows, list) else (rows, rows)
+        fields["padding"] = (-before, -after) if isinstance(step, Crop) else (before, after)
+    if isinstance(step, schema.Pool) and step.stride is None:
+        fields["stride"] = fields["kernel"]
+    if isinstance(step, schema.Interpolate):
+        fields |= {"linear": step.mode == "linear", "cubic": step.mode == "cubic"}
+        scale = fields["scale"]
+        if scale is not None:  # "4/3" is exact, and 1.3333 means it
+            fields["scale"] = Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
+    if kind is Window:
+        fields.setdefault("kernel", 1)
+    return cast("Op", kind(**fields))
 
 
 def _kind(step: AnyStep) -> Kind:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
+import msgspec
+
+from padviz.axis.operations import Blocks, Op, Transposed, Window
 from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, PadvizError, printable
 from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Layer
@@ -17,27 +19,14 @@ from padviz.network.network import AXES, Network, Size, in_words
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
-from padviz.sources.toml.build import IMAGE, conflicting, merged, parse
+from padviz.sources.toml.build import FIELDS, IMAGE, conflicting, merged, parse
+from padviz.sources.toml.schema import STEPS
 
-DEFAULTS: dict[str, object] = {
-    "kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "mode": "zero", "ceil": False, "output_padding": 0,
-    "odd": "end", "step": 1, "first": 0,
-}  # fmt: skip
 OTHERS = (1, 2, 3, 32, 101)  # pixels added to a size, for further sizes at which to read a network
-RESIZE = {("mode", "nearest"), ("align_corners", False), ("grid", None), ("rounding", "floor")}
+STYLE = ("mode", "align_corners", "grid", "rounding")  # of a resize, for both axes
 IDENTITY: dict[str, Op] = {  # for the other axis of a layer that changes one axis only
     "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
     "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)), "mixing": Blocks(1),
-}  # fmt: skip
-KEYS: dict[type[Op], tuple[str, ...]] = {  # of an operation's fields, but for those of a resize
-    Adaptive: ("output",),
-    Blocks: ("size", "step", "first"),
-    Fit: ("odd",),
-    Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
-    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil"),
-}
-NEEDED = {
-    "pad": {"padding"}, "crop": {"padding"}, "maxpool": {"kernel"}, "avgpool": {"kernel"}, "convtranspose": {"kernel"},
 }  # fmt: skip
 
 
@@ -177,33 +166,28 @@ def _channels(network: Network) -> Iterator[dict[str, object]]:
 def _geometry(network: Network, layer: Layer) -> dict[str, object]:
     """Return the keys for the operations of a layer, without defaults."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
-    needed = NEEDED.get(layer.kind, set())
-    if rows.keys() != cols.keys():
+    mixed = layer.kind == "resize" and any(rows.get(key) != cols.get(key) for key in STYLE)
+    if layer.kind not in STEPS or rows.keys() != cols.keys() or mixed:
         raise _indescribable(network, layer)
     both = {key: _pair((rows[key], cols[key])) for key in rows}
     if layer.kind in POOLS and both.get("stride") == both.get("kernel"):
         both.pop("stride", None)
-    elif layer.kind in POOLS:
-        needed = needed | {"stride"}
-    return {key: value for key, value in both.items() if key in needed or value != DEFAULTS.get(key)}
+    defaults = {field.encode_name: field.default for field in msgspec.structs.fields(STEPS[layer.kind])}
+    return {key: value for key, value in both.items() if key in defaults and value != defaults[key]}
 
 
 def _fields(op: Op | None, layer: Layer) -> dict[str, Any]:
     if op is None or layer.kind == "global":
         return {}
-    if isinstance(op, Resize):
-        fields: dict[str, Any] = {}
-        if op.size is not None:
-            fields["size"] = op.size
-        elif op.scale:
-            fields["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
-        mode = "cubic" if op.cubic else "linear" if op.linear else "nearest"
-        fields |= {"mode": mode, "align_corners": op.align_corners, "grid": op.grid, "rounding": op.rounding}
-        return {key: value for key, value in fields.items() if (key, value) not in RESIZE}
-    crops = layer.kind == "crop" and isinstance(op, Window)
-    fields = {key: getattr(op, key) for key in (("padding", "stride") if crops else KEYS[type(op)])}
+    keys = ("padding", "stride") if layer.kind == "crop" and isinstance(op, Window) else FIELDS[type(op)]
+    fields = {key: getattr(op, key) for key in keys}
     if "padding" in fields:
-        fields["padding"] = _side(fields["padding"], -1 if crops else 1)
+        fields["padding"] = _side(fields["padding"], -1 if layer.kind == "crop" else 1)
+    if isinstance(op, Resize):
+        fields["mode"] = "cubic" if op.cubic else "linear" if op.linear else "nearest"
+        if op.scale:
+            fields["scale"] = op.scale.numerator if op.scale.denominator == 1 else str(op.scale)
+        fields = {key: fields[key] for key in ("scale" if op.scale and op.size is None else "size", *STYLE)}
     return fields
 
 
