@@ -7,9 +7,9 @@ exported file; where one is symbolic or traced, they are computed from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -62,39 +62,29 @@ def padded(
     if has_torch_function((input,)):
         made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
         return made
-    if schemes[0] == schemes[1] and dims == IMAGE:
-        both = _at_once(input, schemes[0], pads, value)
-        if both is not None:
-            return both
-    for dim, rows, scheme in zip(dims, pads, schemes, strict=True):
-        input = _along(input, dim, rows, scheme, value)
+    rows = {dim: own for dim, own in zip(dims, pads, strict=True) if not known(*own) or own != (0, 0)}
+    if schemes[0] == schemes[1]:
+        return _padded(input, rows, schemes[0], value)
+    for dim, scheme in zip(dims, schemes, strict=True):
+        input = _padded(input, {dim: rows[dim]} if dim in rows else {}, scheme, value)
     return input
 
 
-def _at_once(input: Tensor, scheme: str, pads: Pads, value: float | None) -> Tensor | None:
-    """Pad both axes by PyTorch's own function; None if that lacks the scheme."""
-    (top, bottom), (left, right) = pads
-    if scheme == "zero":
-        return functional.pad(input, (left, right, top, bottom), value=value)
-    mode = _torch_mode(scheme, (top, bottom, left, right))
-    if not mode or input.ndim not in (3, 4):
-        return None
-    for dim, rows in zip(IMAGE, pads, strict=True):
-        _check_fits(scheme, input.shape[dim], *rows)
-    return functional.pad(input, (left, right, top, bottom), mode=mode)
-
-
-def _along(input: Tensor, dim: int, rows: tuple[int, int], scheme: str, value: float | None) -> Tensor:
-    """Pad one axis."""
-    if known(*rows) and rows == (0, 0):
+def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, value: float | None) -> Tensor:
+    """Pad some dimensions by one scheme, at once if PyTorch has it."""
+    if not rows:
         return input
+    amounts = [n for dim in range(-1, min(rows) - 1, -1) for n in rows.get(dim, (0, 0))]
     if not SCHEMES[scheme].reads:
-        return functional.pad(input, (*[0] * (2 * (-dim - 1)), *rows), value=value)
-    _check_fits(scheme, input.shape[dim], *rows)
-    mode = _torch_mode(scheme, rows)
-    if mode and dim in IMAGE and input.ndim in (3, 4):
-        return functional.pad(input, (0, 0, *rows) if dim == IMAGE[0] else (*rows, 0, 0), mode=mode)
-    return _extended(input, dim, int(rows[0]), int(rows[1]), scheme)  # int() of a trace warns, as PyTorch does
+        return functional.pad(input, amounts, value=value)
+    for dim, own in rows.items():
+        _check_fits(scheme, input.shape[dim], *own)
+    mode = _torch_mode(scheme, amounts)
+    if mode and min(rows) in IMAGE and input.ndim in (3, 4):
+        return functional.pad(input, (*amounts, 0, 0)[:4], mode=mode)
+    for dim, (before, after) in rows.items():
+        input = _extended(input, dim, int(before), int(after), scheme)  # int() of a trace warns, as PyTorch does
+    return input
 
 
 def _torch_mode(scheme: str, amounts: Sequence[int]) -> str:
@@ -111,11 +101,7 @@ def _check_fits(mode: str, n: int, before: int, after: int) -> None:
 
 
 def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """Add copied rows before and after those along a dimension; negative amounts are cut off.
-
-    >>> _extended(torch.arange(4), 0, 2, 1, "symmetric").tolist()
-    [1, 0, 0, 1, 2, 3, 3]
-    """
+    """Add copied rows before and after those along a dimension; negative amounts are cut off."""
     wraps = SCHEMES[mode].wraps
     front = [_rows_at(input, dim, before, mode, front=not wraps)] if before > 0 else []
     back = [_rows_at(input, dim, after, mode, front=wraps)] if after > 0 else []
@@ -141,11 +127,7 @@ def _slice(input: Tensor, dim: int, start: int, stop: int) -> Tensor:
 
 
 def known(*numbers: object) -> bool:
-    """Return whether numbers can be compared now; those of a trace cannot.
-
-    >>> known(1, 2), known(torch.tensor(1))
-    (True, False)
-    """
+    """Return whether numbers can be compared now; those of a trace cannot."""
     return not any(isinstance(each, Tensor) for each in numbers)
 
 
@@ -186,18 +168,10 @@ def padded_conv2d(
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
         made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
         return made
-    if "partial" in schemes:
-        return _partial_conv2d(input, weight, bias, stride, pads, dilation, groups, schemes)
-    input, rest = _padded_except_zeros(input, pads, schemes)
-    return functional.conv2d(input, weight, bias, stride, rest, dilation, groups)
-
-
-def _partial_conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Steps, pads: Pads, dilation: Steps, groups: int,
-    schemes: Schemes,
-) -> Tensor:  # fmt: skip
-    input_padded, rest = _padded_except_zeros(input, pads, schemes)
-    sums = functional.conv2d(input_padded, weight, None, stride, rest, dilation, groups)
+    image, rest = _padded_except_zeros(input, pads, schemes)
+    if "partial" not in schemes:
+        return functional.conv2d(image, weight, bias, stride, rest, dilation, groups)
+    sums = functional.conv2d(image, weight, None, stride, rest, dilation, groups)
     windows = [
         Window(weight.shape[dim], _step(stride, axis), _step(dilation, axis), pads[axis])
         if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
@@ -227,35 +201,23 @@ def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[T
 
 def _is_argument(rows: tuple[int, int], scheme: str) -> bool:
     """Return whether a convolution can pad so itself; by branches, which a compiler with symbolic rows can guard."""
-    if SCHEMES[scheme].reads or not known(*rows):
+    if SCHEMES[scheme].reads or not known(*rows) or rows[0] != rows[1]:
         return False
-    if rows[0] != rows[1]:
-        return False
-    if rows[0] < 0:  # noqa: SIM103
-        return False
-    return True
+    return not rows[0] < 0
 
 
 def _factors(sizes: Sequence[int], windows: Sequence[Window | None], like: Tensor) -> Tensor:
-    """Return the factors of partial convolution, shape (1, height, width), or 1 where an axis has no window.
-
-    >>> _factors((5, 9), (Window(3, padding=(1, 1)), None), torch.empty(0)).tolist()
-    [[[1.5], [1.0], [1.0], [1.0], [1.5]]]
-    """
+    """Return the factors of partial convolution, shape (1, height, width), or 1 where an axis has no window."""
     pads = [n for op in windows if op for n in op.padding]
     if all(isinstance(n, int) for n in (*sizes, *pads)) and not torch.compiler.is_compiling():
-        pairs = zip(windows, sizes, strict=True)
-        factors = [partial_weights(_with_plain_pads(op), int.__int__(n)) if op else np.ones(1) for op, n in pairs]
+        factors = [np.ones(1), np.ones(1)]
+        for axis, op in enumerate(windows):
+            if op:  # numbers of a trace may be a subclass of int that remembers it, which no shared cache may hold
+                before, after = (int.__int__(rows) for rows in cast("tuple[int, int]", op.padding))
+                factors[axis] = partial_weights(replace(op, padding=(before, after)), int.__int__(sizes[axis]))
         return torch.tensor(np.outer(*factors)[None], dtype=like.dtype, device=like.device)
     high, wide = (_traced_factors(op, n, like) for op, n in zip(windows, sizes, strict=True))
     return (high[:, None] * wide)[None].to(like.dtype)
-
-
-def _with_plain_pads(op: Window) -> Window:
-    """Copy a window for shared caches: numbers of a trace may be a subclass of int that remembers its trace."""
-    assert isinstance(op.padding, tuple)
-    before, after = map(int.__int__, op.padding)
-    return replace(op, padding=(before, after))
 
 
 def _traced_factors(op: Window | None, n: int, like: Tensor) -> Tensor:
