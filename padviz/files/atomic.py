@@ -23,15 +23,8 @@ NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path of the same name, and move it to `path` if the block succeeds.
+    """Yield a temporary path of the same name, and move it to `path` if the block succeeds; else `OptionError`.
 
-    Raises
-    ------
-    OptionError
-        If the folder cannot be written to, or `path` exists and is not a file.
-
-    Examples
-    --------
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic_path(Path(folder) / "counts.csv") as temporary:
     ...         written, is_aside = temporary.write_text("1,2"), os.listdir(folder)[0].startswith(PREFIX)
@@ -72,13 +65,7 @@ def remove_abandoned(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock `folder` among padviz's processes and threads, to move files that belong together.
-
-    Raises
-    ------
-    OptionError
-        If the folder cannot be written to.
-    """
+    """Lock `folder` among padviz's processes and threads, to move files that belong together; else `OptionError`."""
     path = folder / LOCK
     while True:
         try:
@@ -117,13 +104,7 @@ def _marked(folder: Path) -> tuple[Path, int]:
 
 
 def _remove_stage(stage: Path) -> None:
-    """Remove a folder whose mark belongs to a process that has ended, or that is empty.
-
-    Raises
-    ------
-    OSError
-        If the process lives, or the folder is not padviz's.
-    """
+    """Remove a folder whose mark belongs to a process that has ended, or that is empty; `OSError` for any other."""
     try:
         descriptor = os.open(stage / MARK, os.O_RDWR | NO_LINK | NO_WAIT)
     except FileNotFoundError:
@@ -141,10 +122,7 @@ def _remove_stage(stage: Path) -> None:
 def _lock(descriptor: int, *, wait: bool = False) -> bool:
     """Lock an open file until it is closed or the process ends; False if the system has no such locks.
 
-    Raises
-    ------
-    BlockingIOError
-        If another process has the lock, and `wait` is False.
+    Raises `BlockingIOError` if another process has the lock, and `wait` is False.
     """
     try:
         import fcntl

@@ -28,13 +28,7 @@ BROKEN = (ValueError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.
 
 @contextmanager
 def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[BinaryIO]:
-    """Open a file that should be `kind`, such as "an ONNX file", for reading.
-
-    Raises
-    ------
-    DescriptionError
-        If it is missing, not a regular file, larger than `most` bytes, or unreadable.
-    """
+    """Open a regular file of at most `most` bytes that should be `kind`, such as "an ONNX file"; else say so."""
     where, hint = str(path), f"give the path of {kind}"
     try:
         status = os.stat(path)
@@ -42,7 +36,8 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
             raise DescriptionError("is not a file", where=where, hint=hint)
         if status.st_size > most:
             raise DescriptionError(f"has more than {most} bytes, too many for {kind}", where=where, hint=hint)
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        # a pipe that has replaced the file since is not waited for
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             yield file
     except FileNotFoundError:
         raise DescriptionError("no such file", where=where, hint=hint) from None
@@ -52,20 +47,8 @@ def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[
 
 
 def read_file(path: str | Path, kind: str, most: int) -> bytes:
-    """Read all of a file that should be `kind`; see `opened`.
-
-    >>> read_file("missing.toml", "a TOML description", 100)
-    Traceback (most recent call last):
-        ...
-    padviz.errors.DescriptionError: missing.toml: no such file; give the path of a TOML description
-    """
     with opened(path, kind, most) as file:
         return file.read(os.fstat(file.fileno()).st_size)  # some files of the system never end
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file that may have been replaced by a pipe since it was examined."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class _Bounded(io.RawIOBase):
@@ -92,13 +75,7 @@ class _Bounded(io.RawIOBase):
 
 @contextmanager
 def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
-    """Open an archive that should be `kind`, such as "a .keras file", to read small members of it.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the file, if it is not an archive, is damaged, or names one member twice.
-    """
+    """Open an archive that should be `kind`, to read small members; reject a damaged one, or a name given twice."""
     where, hint = str(path), "save it again"
     with opened(path, kind) as file:
         try:
@@ -112,10 +89,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
 
 
 def member(archive: ZipFile, name: str, most: int) -> bytes:
-    """Read a member of at most `most` bytes.
-
-    Raises one of `BROKEN` if it is missing, damaged, larger, encrypted, or compressed in an unusual way.
-    """
+    """Read a member of at most `most` bytes; raise one of `BROKEN` for any other, or one packed in an unusual way."""
     info = archive.getinfo(name)
     if info.file_size > most or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise BadZipFile("is too large, or packed in another way")
@@ -147,16 +121,7 @@ class Stored(NamedTuple):
 
 
 def stored_array(file: IO[bytes], size: int) -> Stored:
-    """Read the header of an .npy file of `size` bytes, whose data must have the size that the header implies.
-
-    Raises one of `BROKEN` for any other file.
-
-    >>> import io
-    >>> stored_array(io.BytesIO(b"hello"), 5)
-    Traceback (most recent call last):
-        ...
-    ValueError
-    """
+    """Read the header of an .npy file of `size` bytes, all of which it must account for; else one of `BROKEN`."""
     file.seek(0)
     lead = file.read(len(MAGIC) + 2)
     length = int.from_bytes(lead[len(MAGIC) :], "little")
@@ -172,10 +137,7 @@ def stored_array(file: IO[bytes], size: int) -> Stored:
 
 
 def stored_arrays(archive: ZipFile, names: Sequence[str]) -> list[Stored]:
-    """Read the headers of the arrays of an .npz file, which must have exactly these members; none is expanded.
-
-    Raises one of `BROKEN` if it has others, or if padviz does not write such arrays.
-    """
+    """Read the headers of the arrays of an .npz file, which must have exactly these members; else one of `BROKEN`."""
     members = {member.filename: member for member in archive.infolist()}
     packed = {member.compress_type for member in members.values()} <= {ZIP_STORED, ZIP_DEFLATED}
     if len(archive.infolist()) != len(names) or members.keys() != {*names} or not packed:

@@ -50,21 +50,14 @@ class Unfinished:
             self.write()
 
     def write(self) -> None:
-        """Write the values."""
         if self.path is not None:
             with atomic_path(self.path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, values=self.values, question=self.question)
             self.written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-
-    def in_words(self) -> str:
-        """Return the number of values that are kept, and their file."""
-        done, name = np.count_nonzero(~np.isnan(self.values)), self.path.name if self.path else "memory"
-        return f"{done} of {self.values.size} scores are kept in {printable(name)}, and `resume` goes on"
 
     def _read(self, path: Path) -> NDArray[np.float64]:
         hint = "leave out `resume` to start over"
@@ -92,7 +85,9 @@ def saved_on_exit(kept: Unfinished) -> Iterator[None]:
     except BaseException as error:
         if kept.path is not None and not np.isnan(kept.values).all():
             kept.write()
-            error.add_note(kept.in_words())
+            done = np.count_nonzero(~np.isnan(kept.values))
+            where = printable(kept.path.name)
+            error.add_note(f"{done} of {kept.values.size} scores are kept in {where}, and `resume` goes on")
         raise
     with suppress(OptionError):  # values that cannot be written can still be returned
         kept.write()
