@@ -125,7 +125,7 @@ def repad(
         size, reading = network.size if size is None else size, network.reading
         network = network.origin
     if isinstance(network, str | Path) and str(network).lower().endswith(".onnx"):
-        return repad_file(network, padding, size, layers, without, even=even, reading=reading)
+        return repad_file(network, padding, size, layers, without, reading=reading)
     from padviz.repadding.torch_module import repad
 
     if padding is None or without:

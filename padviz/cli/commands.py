@@ -255,7 +255,7 @@ def repad_command(
     check_options(padding, even)
     if even and only + except_:
         raise OptionError("applies to all uneven windows", where="--even", hint="leave --only and --except out")
-    repadded = repad_file(model, padding, size, only, except_, even=even, reading=options.reading())
+    repadded = repad_file(model, padding, size, only, except_, reading=options.reading())
     options.note_later(repadded.source, size)
     if to.path is None:
         options.say("nothing is written; add -o FILE.onnx")

@@ -75,17 +75,11 @@ def repad_file(
     layers: Sequence[str] = (),
     without: Sequence[str] = (),
     *,
-    even: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> Repadded:
-    """Repad the convolutions of an ONNX file and verify usage; callers have done `check_options`.
+    """Repad the convolutions of an ONNX file by a scheme, or evenly by default, and verify usage.
 
     Only `layers` are changed, all by default, and those in `without` stay as they are.
-
-    >>> repad_file("missing.onnx", "reflect")
-    Traceback (most recent call last):
-        ...
-    padviz.errors.DescriptionError: missing.onnx: no such file; give the path of an ONNX file
     """
     at = None if size is None else as_size(size)
     model = open_model(path, reading)
@@ -100,7 +94,7 @@ def repad_file(
 
 
 def check_options(padding: str | None, even: bool, layers: Sequence[str] = ()) -> None:
-    """Raise `OptionError` unless there is either a scheme or `even`, which takes all layers."""
+    """Require either a scheme or `even`, which takes all layers."""
     if padding is None and not even:
         hint = "give a scheme, such as `padding` reflect, or `even`"
         raise OptionError("is missing", option="padding", hint=hint)
@@ -152,7 +146,6 @@ def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:
         if _same(path.parent / name, out):
             what = f"holds the weights of {str(path)!r}, which names it {name!r}"
             raise OptionError(what, where=str(out), hint="name another file")
-    for name in names:
         if not _same(path.parent / name, out.parent / name):
             what = f"the weights in {name!r} lie beside {str(path)!r}, and the result names them"
             raise OptionError(what, where=str(out), hint="write into the same folder")

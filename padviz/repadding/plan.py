@@ -140,11 +140,7 @@ def plan(
 
 
 def checked_scheme(padding: str) -> str:
-    """Return a scheme in its short form; raise `OptionError` for "valid" and "full", which change the amount.
-
-    >>> checked_scheme("zero/zero")
-    'zero'
-    """
+    """Return a scheme in its short form; raise `OptionError` for "valid" and "full", which change the amount."""
     for scheme in schemes_of(padding):
         if scheme not in MODES:
             what = f"{scheme!r} is another amount of padding, which changes the size of every map"
@@ -153,11 +149,6 @@ def checked_scheme(padding: str) -> str:
 
 
 def has_padding(op: Op | None) -> bool:
-    """Return whether an operation has padding.
-
-    >>> has_padding(Window(3)), has_padding(Window(3, padding="same"))
-    (False, True)
-    """
     return isinstance(op, Window) and (isinstance(op.padding, str) or max(op.padding) > 0)
 
 
@@ -178,11 +169,7 @@ def same_rows(one: Op | None, other: Op | None) -> bool:
 
 
 def obstacle(layer: Layer, entering: Size) -> str:
-    """Return why a layer cannot pad its input, or "".
-
-    >>> obstacle(Layer("c", "conv", (0,), (Window(5, padding=(2, 2), mode="reflect"), Window(1))), (2, 2))
-    'its input has 2 rows, too few for reflect padding of 2'
-    """
+    """Return why a layer cannot pad its input, or ""."""
     for op, n in zip(layer.ops, entering, strict=True):
         if not isinstance(op, Window):
             continue
@@ -233,13 +220,7 @@ POOLED = ".pool"  # suffix of the name of a pool that took a layer's stride
 
 
 def plan_even(network: Network, size: Size) -> RepadPlan:
-    """Plan even pads or, if no pads make all convolutions even, pools in place of strides.
-
-    Raises
-    ------
-    OptionError
-        If no convolution is uneven, or nothing makes them even.
-    """
+    """Plan even pads, or else pools in place of strides; raise `OptionError` if neither makes all convolutions even."""
     case = Case(network, size)
     if not case.uneven:
         at = f"{size[0]} x {size[1]}" if size[0] != size[1] else str(size[0])
@@ -287,7 +268,6 @@ def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
 
 
 def check_even(network: Network, size: Size) -> None:
-    """Raise `PadvizError` if a convolution is uneven after all."""
     uneven = ledger(network, size).uneven_convolutions
     if uneven:
         raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
@@ -303,17 +283,7 @@ NEAR = 64  # sizes to try, one after the other
 
 
 def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:
-    """Compare the network of a repadded file with the plan, and return usage by its last maps.
-
-    Raise `PadvizError`, naming the last map, if usage by it differs anywhere.
-
-    >>> import padviz
-    >>> from padviz.network.rewrites import with_padding
-    >>> from padviz.repadding.plan import plan
-    >>> net = padviz.load("vgg11")
-    >>> check_law(plan(net, "reflect", 64), with_padding(net, "reflect"))[0].shape
-    (64, 64)
-    """
+    """Return usage of a repadded network by its last maps; raise `PadvizError` if that is not what was planned."""
     maps = []
     for name in plan.targets:
         counts = usage(network, plan.size, layer=name) if name in network.index else None
@@ -330,34 +300,30 @@ def open_axes(network: Network) -> tuple[int, ...]:
 
 
 def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
-    """Return the plan at a larger size, to verify there too; None if no axis is open, or strides become pools."""
-    larger = None if any(change.pooled for change in plan.changes) else larger_size(plan)
-    with suppress(PadvizError):
-        return plan.at(larger) if larger else None
-    return None
+    """Return the plan half as large again along open axes, or at the next size near it at which the networks run.
 
-
-def larger_size(plan: RepadPlan) -> Size | None:
-    """Return a second size to verify at: half as large again along open axes, or the next at which the network runs.
+    None if no axis is open, if there is no such size, or if strides become pools.
 
     >>> import padviz
-    >>> from padviz.repadding.plan import plan
-    >>> larger_size(plan(padviz.load("vgg11"), "reflect", (64, 75)))
+    >>> at_larger_size(plan(padviz.load("vgg11"), "reflect", (64, 75))).size
     (96, 112)
     """
-    axes = open_axes(plan.before)
-    height, width = (_next(plan, axis, n * 3 // 2) if axis in axes else n for axis, n in enumerate(plan.size))
-    return (height, width) if axes and height and width else None
-
-
-def _next(plan: RepadPlan, axis: int, start: int) -> int:
-    """Return the next number of rows or columns at which both networks of a plan run; 0 if none is near."""
-    for n in range(start, min(start + NEAR, LARGEST + 1)):
-        with suppress(PadvizError):
-            sizes_of(plan.before, axis, n)
-            sizes_of(plan.after, axis, n)
-            return n
-    return 0
+    axes, size = open_axes(plan.before), [*plan.size]
+    if not axes or any(change.pooled for change in plan.changes):
+        return None
+    for axis in axes:
+        start = size[axis] * 3 // 2
+        for n in range(start, min(start + NEAR, LARGEST + 1)):
+            with suppress(PadvizError):
+                sizes_of(plan.before, axis, n)
+                sizes_of(plan.after, axis, n)
+                size[axis] = n
+                break
+        else:
+            return None
+    with suppress(PadvizError):
+        return plan.at((size[0], size[1]))
+    return None
 
 
 def same_counts(one: CountMap, other: CountMap) -> bool:
@@ -373,10 +339,6 @@ def same_counts(one: CountMap, other: CountMap) -> bool:
 
 
 def _distinct(one: Tiling, other: Tiling) -> NDArray[np.int64]:
-    """Return rows that represent all others, which repeat one of them in both tilings.
-
-    >>> _distinct(Tiling(12, start=2, period=3, copies=2), Tiling(12, start=4, period=3, copies=1)).tolist()
-    [0, 1, 2, 3, 4, 5, 6, 10, 11]
-    """
+    """Return rows that represent all others, which repeat one of them in both tilings."""
     rows: NDArray[np.int64] = np.unique(one.index * other.kept + other.index, return_index=True)[1]
     return np.sort(rows)

@@ -60,6 +60,7 @@ class LastPad(NamedTuple):
 
 
 REPLACED: dict[object, str] = {torch.conv2d: "conv2d", functional.pad: "pad", functional.unfold: "unfold"}
+CALLS = {*REPLACED.values()}
 
 
 class Repadding(TorchFunctionMode):
@@ -132,10 +133,8 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 
     Rows and columns are the last two dimensions, or the middle ones of four if columns are padded there.
 
-    >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2))
-    ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)))
-    >>> image_pads(4, (0, 0, 0, 0, 8, 8)), image_pads(3, (1, 1))
-    (None, None)
+    >>> image_pads(4, (1, 1, 2, 2)), image_pads(4, (0, 0, 1, 1, 2, 2)), image_pads(4, (0, 0, 0, 0, 8, 8))
+    ((((2, 2), (1, 1)), (-2, -1)), (((2, 2), (1, 1)), (-3, -2)), None)
     """
     whole = [n.long() if isinstance(n, Tensor) else n for n in pad]  # of a trace they may be floats
     rows = {-i - 1: (whole[2 * i], whole[2 * i + 1]) for i in range(len(pad) // 2)}
@@ -153,22 +152,9 @@ def image_pads(ndim: int, pad: Sequence[int]) -> tuple[Pads, tuple[int, int]] | 
 def padded_by(padding: str) -> Iterator[None]:
     """Pad every convolution inside the `with` block by a scheme, whatever module or function calls it.
 
-    Calls of `conv2d`, `pad` and `unfold` are replaced. Pads of channels, and those with infinity before a pool, stay. A
-    call whose input has too few rows for the scheme keeps its own padding.
+    Pads of channels, and those with infinity before a pool, stay. A call whose input has too few rows for the scheme
+    keeps its own padding.
 
-    Parameters
-    ----------
-    padding : str
-        A scheme that `padviz --help` lists, but for valid and full; or one for each axis, height/width.
-
-    Raises
-    ------
-    OptionError
-        For a scheme that cannot be used.
-
-    Examples
-    --------
-    >>> from torch import nn
     >>> conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     >>> _ = nn.init.ones_(conv.weight)
     >>> with padded_by("circular"):
@@ -183,16 +169,11 @@ def padded_by(padding: str) -> Iterator[None]:
         yield
 
 
-CALLS = {"conv2d", "pad", "unfold"}
 MOST_FUNCTIONS = 200  # to scan for one class
 
 
 def is_plain(kind: type[nn.Module]) -> bool:
-    """Return whether a class convolves as PyTorch's own or ours does, without a forward of its own.
-
-    >>> is_plain(nn.Conv2d), is_plain(nn.ConvTranspose2d), is_plain(PaddedConv2d)
-    (True, False, True)
-    """
+    """Return whether a class convolves as PyTorch's own or ours does, without a forward of its own."""
     kind = base_of(kind)
     if not issubclass(kind, nn.Conv2d) or kind.forward is not nn.Conv2d.forward:
         return False
@@ -216,57 +197,58 @@ def set_override(module: nn.Module, override: Override | None) -> None:
 
 @lru_cache(4096)
 def _derived_class(base: type[nn.Module], override: Override) -> type[nn.Module]:
-    own: Callable[..., object]
+    """Return the one class for a base and an override, which pickling and copying restore."""
     if is_plain(base):
-        name, own = "_conv_forward", _convolution(override)
+        own: dict[str, object] = {"_conv_forward": _conv_forward}
     elif issubclass(base, SymmetricPad2d):
-        name, own = "forward", _symmetric_pad(override)
+        own = {"forward": _pad_forward}
     else:
-        name, own = "forward", _wrapped_forward(base, override)
-    return type(
-        f"Repadded{base.__name__}",
-        (base,),
-        {
-            "__module__": base.__module__,
-            "__doc__": base.__doc__,
-            "_get_name": _get_name,
-            "__reduce_ex__": _reduce_ex,
-            "repadded_base": base,
-            "repadded_override": override,
-            "extra_repr": _extra_repr,
-            name: own,
-        },
-    )
+        own = {"forward": _wrapped_forward(base, override)}
+    own |= {"__module__": base.__module__, "__doc__": base.__doc__}
+    own |= {"repadded_base": base, "repadded_override": override}
+    return type(f"Repadded{base.__name__}", (_Repadded, base), own)
 
 
-def _convolution(override: Override) -> Callable[..., Tensor]:
-    def _conv_forward(self: nn.Conv2d, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        schemes, pads = override.schemes or declared(self), add_pads(pads_of(self), override.extra)
-        return padded_conv2d(input, weight, bias, self.stride, pads, self.dilation, self.groups, schemes)
+class _Repadded(nn.Module):
+    """The first base of a derived class: it is printed as its other base, and reduced with the override."""
 
-    return _conv_forward
+    repadded_base: type[nn.Module]
+    repadded_override: Override
+
+    def extra_repr(self) -> str:
+        plain: str = super().extra_repr()
+        scheme = "/".join(dict.fromkeys(self.repadded_override.schemes or ("as declared",)))
+        return ", ".join(filter(None, [plain, f"repadded={scheme!r}"]))
+
+    def _get_name(self) -> str:
+        own: Any = self.repadded_base._get_name
+        name: str = own(self)
+        return name.removeprefix("Repadded") if own is nn.Module._get_name else name
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced: Any = super().__reduce_ex__(protocol)
+        arguments = tuple(self.repadded_base if part is type(self) else part for part in reduced[1])
+        return (_restored, (reduced[0], arguments, self.repadded_override), *reduced[2:])
+
+
+def _conv_forward(self: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    override: Override = self.repadded_override
+    schemes, pads = override.schemes or declared(self), add_pads(pads_of(self), override.extra)
+    return padded_conv2d(input, weight, bias, self.stride, pads, self.dilation, self.groups, schemes)
+
+
+def _pad_forward(self: Any, input: Tensor) -> Tensor:
+    (left, right, top, bottom), override = self.padding, self.repadded_override
+    schemes = override.schemes or ("symmetric", "symmetric")
+    return input if override.no_pads else padded(input, ((top, bottom), (left, right)), schemes)
 
 
 def declared(module: nn.Conv2d) -> Schemes:
-    """Return the schemes of a convolution without an override.
-
-    >>> declared(nn.Conv2d(1, 1, 3)), declared(nn.Conv2d(1, 1, 3, padding_mode="circular"))
-    (('zero', 'zero'), ('circular', 'circular'))
-    """
+    """Return the schemes of a convolution without an override."""
     if isinstance(module, PaddedConv2d):
         return module.schemes[0], module.schemes[1]
     own = "zero" if module.padding_mode == "zeros" else module.padding_mode
     return own, own
-
-
-def _symmetric_pad(override: Override) -> Callable[..., Tensor]:
-    schemes = override.schemes or ("symmetric", "symmetric")
-
-    def forward(self: SymmetricPad2d, input: Tensor) -> Tensor:
-        left, right, top, bottom = self.padding
-        return input if override.no_pads else padded(input, ((top, bottom), (left, right)), schemes)
-
-    return forward
 
 
 def _wrapped_forward(base: Any, override: Override) -> Callable[..., object]:
@@ -281,27 +263,6 @@ def _wrapped_forward(base: Any, override: Override) -> Callable[..., object]:
         return forward
     hidden: Any = torch.compiler.disable  # a compiled forward would not show its pads
     return cast("Callable[..., object]", hidden(forward))
-
-
-def _extra_repr(self: nn.Module) -> str:
-    kind: Any = type(self)
-    plain = kind.repadded_base.extra_repr(self)
-    scheme = "/".join(dict.fromkeys(kind.repadded_override.schemes or ("as declared",)))
-    return ", ".join(filter(None, [plain, f"repadded={scheme!r}"]))
-
-
-def _get_name(self: nn.Module) -> str:
-    kind: Any = type(self)
-    name: str = kind.repadded_base._get_name(self)
-    return name.removeprefix("Repadded") if kind.repadded_base._get_name is nn.Module._get_name else name
-
-
-def _reduce_ex(self: nn.Module, protocol: Any) -> Any:
-    """Reduce a module for pickle and copy as its base does, plus the override."""
-    kind: Any = type(self)
-    reduced = kind.repadded_base.__reduce_ex__(self, protocol)
-    arguments = tuple(kind.repadded_base if part is kind else part for part in reduced[1])
-    return (_restored, (reduced[0], arguments, kind.repadded_override), *reduced[2:])
 
 
 def _restored(make: Callable[..., nn.Module], arguments: tuple[Any, ...], override: Override) -> nn.Module:

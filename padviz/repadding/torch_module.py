@@ -53,11 +53,7 @@ def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override
 
 
 def owner_of(origin: str, names: set[str]) -> str:
-    """Return the module of an origin, which is its name or that of a function it calls.
-
-    >>> owner_of("a.conv", {"", "a", "a.conv"}), owner_of("a.pad", {"", "a"}), owner_of("conv2d", {"", "a"})
-    ('a.conv', 'a', '')
-    """
+    """Return the module of an origin, which is its name or that of a function it calls."""
     while origin not in names:
         origin = origin.rpartition(".")[0]
     return origin
@@ -155,16 +151,6 @@ def repad(
 ) -> nn.Module:
     """Copy a PyTorch module so that its convolutions pad by another scheme; see `padviz.repad`.
 
-    It is replaced in convolutions and their subclasses, and where a forward calls `conv2d`, `pad` or `unfold` itself.
-
-    Raises
-    ------
-    PadvizError
-        If nothing can be changed, with the reason; or if usage of the result differs from `usage(module,
-        padding=padding)` in any pixel.
-
-    Examples
-    --------
     >>> repad(nn.Conv2d(3, 8, 3, padding=1), "reflect", size=32).repadded.changed
     ('',)
     """
