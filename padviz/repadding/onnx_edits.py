@@ -18,6 +18,7 @@ from padviz.repadding.onnx_graph import (
     AddedRows,
     ComputedRows,
     EditedGraph,
+    NewNodes,
     computed_padding,
     known_padding,
     mode_of,
@@ -119,23 +120,28 @@ class PadEditor:
         ops = dict(zip(ROLES, change.after.ops, strict=True))
         modes = {role: mode_of(ops[role], computed and change.before.kind == "conv") for role in axes}
         mode = next(iter(modes.values()), "zero")
-        name = f"{node.name or node.output[0]}.pad"
+        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
         if node.op_type == "Pad" and len({*modes.values()}) <= 1 and graph.has(mode):
             return lambda: self._once(at, lambda: _set_mode(node, SCHEMES[mode].onnx, graph.opset))
         if computed:
             rows, places = self._computed_rows(node), self._image_axes(at, change)
             own = {places[role]: mode for role, mode in modes.items()}
-            x = node.input[0]
-            return lambda: self._once(
-                at, lambda: self._replace(at, x, computed_padding(graph, node.input, node.output[0], rows, own, name))
-            )
+
+            def pad() -> None:
+                computed_padding(new, node.input, node.output[0], rows, own)
+                self._replace(at, node.input[0], new.nodes)
+
+            return lambda: self._once(at, pad)
         added = {axis: AddedRows(*(rows or (0, 0)), modes[role]) for role, (axis, rows) in axes.items()}
         x = self._input_of(node)
         amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
         rank = len(amounts) // 2 if amounts and not named else RANK
-        return lambda: self._once(
-            at, lambda: self._replace(at, x, known_padding(graph, x, node.output[0], added, rank, name))
-        )
+
+        def pad_known() -> None:
+            known_padding(new, x, node.output[0], added, rank)
+            self._replace(at, x, new.nodes)
+
+        return lambda: self._once(at, pad_known)
 
     def _computed_rows(self, node: NodeProto) -> ComputedRows:
         if node.op_type != "Pad":
@@ -337,9 +343,10 @@ class _Editor:
 
         def move() -> None:
             node, graph = self.graph.nodes[at], self.graph
-            name = f"{node.name or node.output[0]}.pad"
-            padded = graph.free(f"{name}_output")
-            graph.front[at] += known_padding(graph, node.input[0], padded, moved, RANK, name)
+            new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
+            padded = graph.free(f"{new.name}_output")
+            known_padding(new, node.input[0], padded, moved, RANK)
+            graph.front[at] += new.nodes
             node.input[0] = padded
             set_pads(node, kept)
 
@@ -347,12 +354,12 @@ class _Editor:
 
     def _move_computed_pads(self, at: int, change: LayerChange) -> None:
         node, graph = self.graph.nodes[at], self.graph
-        name, x = f"{node.name or node.output[0]}.pad", node.input[0]
-        windows = [op for op in change.before.ops if isinstance(op, Window)]
-        nodes, rows = rows_of_same(graph, x, windows, name)
-        node.input[0] = graph.free(f"{name}_output")
+        new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
+        rows = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
+        node.input[0] = graph.free(f"{new.name}_output")
         modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
-        graph.front[at] += [*nodes, *computed_padding(graph, [x, rows.tensor], node.input[0], rows, modes, name)]
+        computed_padding(new, [x, rows.tensor], node.input[0], rows, modes)
+        graph.front[at] += new.nodes
         set_pads(node, [0] * 4)
 
     def _resize_pads(self, node: NodeProto, change: LayerChange, own: OwnRows) -> Edit:
@@ -377,8 +384,9 @@ class _Editor:
         node.name = name
         node.attribute.remove(next(attr for attr in node.attribute if attr.name == "strides"))
         node.output[0] = graph.free(f"{name}.unstrided")
-        pool = graph.node("AveragePool", [node.output[0]], output, f"{name}.pool", kernel_shape=[2, 2], strides=[2, 2])
-        graph.behind[at].append(pool)
+        new = NewNodes(graph, f"{name}.pool")
+        new.add("AveragePool", node.output[0], output=output, kernel_shape=[2, 2], strides=[2, 2])
+        graph.behind[at] += new.nodes
 
     def _reweigh(self, at: int, change: LayerChange) -> list[Edit]:
         """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
@@ -419,16 +427,13 @@ class _Editor:
         x = node.output[0] = graph.free(f"{name}.sums")
         bias = node.input[2] if len(node.input) > 2 else ""
         del node.input[2:]
+        new = NewNodes(graph, f"{name}.reweigh")
         for i, factor in enumerate(factors):
             last = i == len(factors) - 1 and not bias
-            weights = graph.constant(factor, f"{name}.ratios")
-            product = output if last else graph.free(f"{name}.reweighed")
-            graph.behind[at] += [weights, graph.node("Mul", [x, weights.output[0]], product, f"{name}.reweigh")]
-            x = product
+            x = new.add("Mul", x, new.constant(factor), output=output if last else "")
         if bias:
-            shape = graph.constant(np.array([1, -1, 1, 1], dtype=np.int64), f"{name}.bias_shape")
-            placed = graph.node("Reshape", [bias, shape.output[0]], graph.free(f"{name}.bias"), f"{name}.place_bias")
-            graph.behind[at] += [shape, placed, graph.node("Add", [x, placed.output[0]], output, f"{name}.add_bias")]
+            new.add("Add", x, new.add("Reshape", bias, new.constant([1, -1, 1, 1])), output=output)
+        graph.behind[at] += new.nodes
 
 
 def _amounts_differ(one: Op | None, other: Op | None) -> bool:

@@ -18,7 +18,7 @@ from padviz.sources.onnx.model import Constants, Model, reads, title
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-INPUTS_SINCE, AXES_SINCE, STEPS_SINCE, SLICE_INPUTS_SINCE = 11, 18, 10, 10  # opsets
+INPUTS_SINCE, SLICE_INPUTS_SINCE = 11, 10  # opsets
 
 
 class EditedGraph:
@@ -50,19 +50,6 @@ class EditedGraph:
         self._taken[name] += 1
         numbered = name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
         return numbered if numbered == name else self.free(numbered)
-
-    def node(self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> NodeProto:
-        """Make a new node with a free name."""
-        from onnx import helper
-
-        return helper.make_node(op, inputs, [output], name=self.free(name), **attributes)
-
-    def constant(self, array: NDArray[Any], name: str) -> NodeProto:
-        """Make a new Constant node; its output has its name."""
-        from onnx import helper, numpy_helper
-
-        name = self.free(name)
-        return helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(array))
 
     def integers(self, name: str) -> list[int] | None:
         """Read the numbers of a small constant tensor; None if it is computed."""
@@ -133,11 +120,7 @@ class AddedRows(NamedTuple):
 
     @property
     def native(self) -> str:
-        """The mode for Pad: an edge that is repeated once is replicated.
-
-        >>> AddedRows(1, 1, "symmetric").native, AddedRows(2, 1, "symmetric").native
-        ('replicate', 'symmetric')
-        """
+        """The mode for Pad: an edge that is repeated once is replicated."""
         return native(self.mode, max(self.before, self.after))
 
 
@@ -149,15 +132,11 @@ class ComputedRows:
     axes: Sequence[int]
 
     def place(self, axis: int, side: int) -> int:
-        """Return the index in the tensor of one side, 0 or 1, of an axis.
-
-        >>> ComputedRows("p", range(4)).place(2, 0), ComputedRows("p", (2, 3)).place(2, 1)
-        (2, 2)
-        """
+        """Return the index in the tensor of one side, 0 or 1, of an axis."""
         return self.axes.index(axis) + side * len(self.axes)
 
 
-class _NewNodes:
+class NewNodes:
     """New nodes in order, named after a prefix."""
 
     def __init__(self, graph: EditedGraph, name: str) -> None:
@@ -166,13 +145,17 @@ class _NewNodes:
 
     def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node and return its output, which has a free name by default."""
-        name = self.name if output else self.graph.free(f"{self.name}_{op.lower()}")
-        self.nodes.append(self.graph.node(op, inputs, output or name, name, **attributes))
+        from onnx import helper
+
+        name = self.graph.free(self.name if output else f"{self.name}_{op.lower()}")
+        self.nodes.append(helper.make_node(op, inputs, [output or name], name=name, **attributes))
         return output or name
 
-    def constant(self, numbers: int | Sequence[int]) -> str:
-        self.nodes.append(self.graph.constant(np.array(numbers, dtype=np.int64), f"{self.name}_numbers"))
-        return str(self.nodes[-1].output[0])
+    def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
+        from onnx import numpy_helper
+
+        array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
+        return self.add("Constant", value=numpy_helper.from_array(array))
 
     def pad(
         self, x: str, output: str, modes: Mapping[int, str], by_pad: Callable[[str, str, Sequence[int], str], None],
@@ -192,36 +175,29 @@ class _NewNodes:
             x = out
 
 
-def known_padding(
-    graph: EditedGraph, x: str, output: str, rows: Mapping[int, AddedRows], rank: int, name: str
-) -> list[NodeProto]:
-    """Return nodes that add known rows along axes; modes that Pad lacks are slices joined by a Concat."""
-    new = _NewNodes(graph, name)
+def known_padding(new: NewNodes, x: str, output: str, rows: Mapping[int, AddedRows], rank: int) -> None:
+    """Add known rows along axes of a tensor; modes that Pad lacks are slices joined by a Concat."""
 
     def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
-        kind, named = SCHEMES[mode].onnx, axes if graph.opset >= AXES_SINCE else range(rank)
-        added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in named]
+        added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in range(rank)]
         pads = [each.before for each in added] + [each.after for each in added]
-        if graph.opset >= AXES_SINCE:
-            new.add("Pad", x, new.constant(pads), "", new.constant(axes), output=output, mode=kind)
-        elif graph.opset >= INPUTS_SINCE:
-            new.add("Pad", x, new.constant(pads), output=output, mode=kind)
+        if new.graph.opset >= INPUTS_SINCE:
+            new.add("Pad", x, new.constant(pads), output=output, mode=SCHEMES[mode].onnx)
         else:
-            new.add("Pad", x, output=output, mode=kind, pads=pads)
+            new.add("Pad", x, output=output, mode=SCHEMES[mode].onnx, pads=pads)
 
     def by_copies(x: str, output: str, axis: int) -> None:
         parts = []
-        for start, end, step in _pieces(*rows[axis], graph.opset >= STEPS_SINCE):
+        for start, end, step in _pieces(*rows[axis], new.graph.opset >= SLICE_INPUTS_SINCE):
             if step == 0:
                 parts.append(x)
-            elif graph.opset < SLICE_INPUTS_SINCE:
+            elif new.graph.opset < SLICE_INPUTS_SINCE:
                 parts.append(new.add("Slice", x, starts=[start], ends=[end], axes=[axis]))
             else:
                 parts.append(new.add("Slice", x, *(new.constant([n]) for n in (start, end, axis, step))))
         new.add("Concat", *parts, output=output, axis=axis)
 
     new.pad(x, output, {axis: added.native for axis, added in rows.items()}, by_pad, by_copies)
-    return new.nodes
 
 
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
@@ -245,10 +221,9 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
 
 
 def computed_padding(
-    graph: EditedGraph, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str], name: str
-) -> list[NodeProto]:
-    """Return nodes that pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
-    new = _NewNodes(graph, name)
+    new: NewNodes, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str]
+) -> None:
+    """Pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
 
     def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
         mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
@@ -275,7 +250,6 @@ def computed_padding(
         new.add("Gather", x, at, output=output, axis=axis)
 
     new.pad(inputs[0], output, modes, by_pad, by_copies)
-    return new.nodes
 
 
 def mode_of(op: Op | None, computed: bool = True) -> str:
@@ -290,14 +264,11 @@ def mode_of(op: Op | None, computed: bool = True) -> str:
     return native(op.mode, 1) if computed and isinstance(op.padding, str) and op.extent <= 3 else op.mode
 
 
-def rows_of_same(
-    graph: EditedGraph, x: str, windows: Sequence[Window], name: str
-) -> tuple[list[NodeProto], ComputedRows]:
-    """Return the nodes that compute the rows of SAME before convolutions, from the shape of their input.
+def rows_of_same(new: NewNodes, x: str, windows: Sequence[Window]) -> ComputedRows:
+    """Compute the rows of SAME before convolutions, from the shape of their input.
 
     In all max((ceil(n / stride) - 1) * stride + extent - n, 0) rows, the smaller half of them before in SAME_UPPER.
     """
-    new = _NewNodes(graph, name)
     strides = new.constant([op.stride for op in windows])
     n = new.add("Slice", new.add("Shape", x), new.constant([2]), new.constant([4]))
     last = new.add("Mul", new.add("Div", new.add("Sub", n, new.constant([1])), strides), strides)
@@ -307,4 +278,4 @@ def rows_of_same(
     half = new.add("Div", rows, new.constant([2]))
     rest, none = new.add("Sub", rows, half), new.constant([0, 0])
     before, after = (rest, half) if windows[0].padding == "same_lower" else (half, rest)
-    return new.nodes, ComputedRows(new.add("Concat", none, before, none, after, axis=0), range(4))
+    return ComputedRows(new.add("Concat", none, before, none, after, axis=0), range(4))
