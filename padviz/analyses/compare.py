@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.analyses.asked import asked
 from padviz.analyses.result import Result
-from padviz.analyses.usage import MANY, fairness
+from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, Summary
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network
-from padviz.reports import signal
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Show, Table
 from padviz.reports.tables import pixels, rounded
@@ -160,7 +159,7 @@ def report_of(items: Sequence[Item], varies: str) -> Report:
 def _figures(counts: CountMap) -> Any:
     """Pick the figures of a map for JSON: those of a signal are of its length alone."""
     figures = plain(counts.summary())
-    return signal.along_length(figures) if len(counts.network.axes) == 1 else figures
+    return along_length(figures) if len(counts.network.axes) == 1 else figures
 
 
 def _or_note(counts: CountMap | PadvizError) -> tuple[Summary | None, str | None]:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
+from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero
+from padviz.network.network import in_words
+from padviz.reports.documents import flat, plain
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, grid
 from padviz.scoring import rings as detected
-from padviz.scoring.bands import Band, Bands
-from padviz.scoring.rings import Ring, Rings
+from padviz.scoring.bands import NAMES, Band, Bands
+from padviz.scoring.matching import Subset
+from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings
 
 RINGS = 4  # where nothing says how many
+PLACE = "from the border"
+LEGEND = "Recall: overlapped by half. AP: mean over overlaps of .5 to .95."
+INTERVALS = "In brackets 95 % intervals, over images."
+NONE = f"No interval: fewer than {FEW} objects, or {IMAGES} images."
+JOINED = f"Each is half as deep as the next; those of fewer than {FEW} objects are joined."
+CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
+BETWEEN_SIDES = "What is as near to two sides is of none."
+SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
+LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +114,6 @@ def rings(
     >>> scored[0].objects, scored[0].recall.value
     (1, 1.0)
     """
-    from padviz.reports.rings import report_of
     from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
     from padviz.scoring.rings import check_filled
     from padviz.sources import load_at
@@ -125,11 +139,276 @@ def rings(
     return RingsResult.made_of(scored, scored.rings, partial(report_of, scored), draw, notes=notes)
 
 
+class Figures(NamedTuple):
+    """What is shown of boxes, labels and masks alike; the first figure is also known by side and by place."""
+
+    counted: str  # "objects" or "pixels"
+    counts: list[int]  # by ring
+    by_name: dict[str, list[Estimate]]  # by ring
+    apart: dict[str, Estimate]  # the outermost ring minus the innermost
+    sides: dict[str, tuple[int, Estimate]]
+
+
+def _figures(scored: Rings | Bands) -> Figures:
+    if isinstance(scored, Bands):
+        name, counted = NAMES[scored.figure], "pixels" if scored.figure == "iou" else "objects"
+        sides = {side: (each.count, each.figure) for side, each in scored.sides.items()}
+        figures = {name: [band.figure for band in scored.rings]}
+        return Figures(counted, [band.count for band in scored.rings], figures, {name: scored.apart}, sides)
+    figures = {"recall": [ring.recall for ring in scored.rings], "AP": [ring.ap["mean"] for ring in scored.rings]}
+    apart = {"recall": scored.recall_apart, "AP": scored.ap_apart["mean"]}
+    return Figures("objects", [ring.objects for ring in scored.rings], figures, apart, {**scored.sides})
+
+
+def report_of(scored: Rings | Bands) -> Report:
+    """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
+    shown = _figures(scored)
+    sentences = [*findings(scored), *compared(scored), CAUSE]
+    unit = "in % of half the shorter side" if scored.of == "share" else "in pixels"
+    what = "centres of objects" if shown.counted == "objects" else "pixels"
+    legend = [f"From the border: the distance of {what} from the nearest one, {unit}."]
+    if scored.of == "share" and shown.counted == "objects":
+        legend.append(JOINED)
+    if isinstance(scored, Rings):
+        sentences = [*scored.doubts, *sentences[:-1], *geometry(scored), CAUSE, *scored.notes]
+        legend.insert(0, LEGEND)
+    known = [figure for _, figure in shown.sides.values()] + next(iter(shown.by_name.values()))
+    known = [figure for figure in known if figure.value is not None]
+    legend += [INTERVALS] * any(figure.low is not None for figure in known)
+    legend += [NONE] * any(figure.low is None for figure in known)
+    places = [where(ring, scored.of) for ring in scored.rings]
+    rows = zip(places, shown.counts, *(map(percents, of) for of in shown.by_name.values()), strict=True)
+    name = next(iter(shown.by_name))
+    sides = [[side, count, percents(figure)] for side, (count, figure) in shown.sides.items()]
+    by_ring = grid([PLACE, shown.counted, *shown.by_name], [*rows])
+    by_side = grid(["side", shown.counted, name], sides, BETWEEN_SIDES)
+    screen: list[list[Block]] = [[Heading(about(scored)), Lines(sentences), by_ring, Lines(legend)]]
+    screen.append([Heading("The outermost ring by the nearest side"), by_side])
+    if isinstance(scored, Rings):
+        screen += _of_boxes(scored, places)
+    return Report("rings", plain(scored), screen, sheet_of(scored))
+
+
+def _of_boxes(scored: Rings, places: list[str]) -> Iterator[list[Block]]:
+    """Yield what only detections have: AP by overlap, recall by size, fair shares, and classes."""
+    rings = [*zip(places, scored.rings, strict=True)]
+    names = [name for name, _ in zip(scored.rings[0].ap, scored.ious, strict=False)]
+    overlaps = [[place, *(percents(ring.ap[name]) for name in names)] for place, ring in rings]
+    yield [Heading("AP by overlap"), grid([PLACE, *(f"AP {iou:g}" for iou in scored.ious)], overlaps)]
+    sizes = [[place, *map(counted, (ring.uncut, *ring.sizes.values()))] for place, ring in rings]
+    by_size = grid([PLACE, "all", *scored.rings[0].sizes], sizes, SIZES)
+    yield [Heading("Recall of objects that no border cuts"), by_size]
+    if beside := scored.beside:
+        size = in_words(beside.size)
+        heading = Heading(f"{beside.network} at {size} where objects are, of images stretched to that size")
+        rows = [
+            [place, share if share is None else f"{share:.3g}", padded and percent(padded), percents(ring.recall)]
+            for (place, ring), share, padded in zip(rings, beside.fair_share, beside.padding, strict=True)
+        ]
+        yield [heading, grid([PLACE, "fair share", "paths from padding", "recall"], rows)]
+    if scored.classes:
+        ends = [(0, "outermost"), (-1, "innermost")][: len(places)]  # those between are in CSV and JSON
+        precisions, recalls = [], []
+        for name, own in scored.classes.items():
+            objects = sum(ring.objects for ring in own)
+            values = [ring.ap["mean"].value for ring in own]
+            precisions.append([name, objects, *(value if value is None else percent(value) for value in values)])
+            recalls.append([name, objects, *(percents(own[k].recall) for k, _ in ends)])
+        heading = Heading("AP by class, and its objects in all rings")
+        yield [heading, grid(["class", "objects", *places], precisions)]
+        yield [Heading("Recall by class"), grid(["class", "objects", *(name for _, name in ends)], recalls)]
+
+
+def sheet_of(scored: Rings | Bands) -> Table:
+    """Return rings, sides, classes and places as rows of one table; `part` says which of them a row is."""
+    rows = [{"part": "ring", **flat(plain(ring))} for ring in scored.rings]
+    if isinstance(scored, Rings) and scored.beside:
+        for row, share, padded in zip(rows, scored.beside.fair_share, scored.beside.padding, strict=True):
+            row |= {"fair_share": share, "padding": padded}
+    rows += [{"part": "side", "side": name, **flat(plain(side))} for name, side in scored.sides.items()]
+    classes = scored.classes.items() if isinstance(scored, Rings) else ()
+    rows += [{"part": "class", "class": name, **flat(plain(ring))} for name, rings in classes for ring in rings]
+    spots = scored.places
+    names = ("objects", "recall_value") if isinstance(spots, RecallGrid) else ("count", "figure_value")
+    cells = zip(*(spots[:2] if isinstance(spots, RecallGrid) else (spots.count, spots.figure)), strict=True)
+    for y, line in enumerate(cells):
+        for x, cell in enumerate(zip(*line, strict=True)):
+            rows.append({"part": "place", "row": y, "column": x, **dict(zip(names, cell, strict=True))})
+    first = [key for key in ("part", "side", "class", "row", "column") if any(key in row for row in rows)]
+    keys = dict.fromkeys([*first, *(key for row in rows for key in row)])
+    return Table([*map(Column, keys)], rows)
+
+
 def _draw(scored: Rings | Bands) -> Figure:
     from padviz.figures.trained.rings import rings as draw_rings
-    from padviz.reports.rings import headlines
 
     return draw_rings(scored, *headlines(scored))
+
+
+def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
+    """Return the title of a picture, the lines below it, and the label of the fair shares in it."""
+    first, *more = findings(scored)
+    title = first.rstrip(".") if scored.standout is None else first.partition(";")[0]
+    lines = [f"{about(scored)}; whiskers are 95 % intervals, over images", " ".join([*more, *compared(scored)[:1]])]
+    if isinstance(scored, Bands):
+        return title, [*lines, CAUSE], ""
+    beside, label = scored.beside, ""
+    if beside:
+        label = f"fair share, {beside.network} at {in_words(beside.size)}"
+        if (figure := beside.correlation).value is not None:
+            label += f"\nSpearman with finding: {figure.value:+.2f} ({between(figure, '{:+.2f}')})"
+    return title, [*scored.doubts, *lines, CAUSE], label
+
+
+def about(scored: Rings | Bands) -> str:
+    """Return what was scored: so many images, objects and detections."""
+    shown = _figures(scored)
+    total = scored.objects if isinstance(scored, Rings) else sum(shown.counts)
+    counts = {"images": scored.images, shown.counted: total}
+    if isinstance(scored, Rings):
+        counts["detections"] = scored.detections
+    return ", ".join(f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in counts.items())
+
+
+def counted(part: Subset) -> str | None:
+    """Write the share of some objects that is found, and their number.
+
+    >>> counted(Subset(8, Estimate(0.5, 0.4, 0.6))), counted(Subset(1, Estimate(1.0, None, None)))
+    ('50.0 % of 8', '1 object, found')
+    """
+    if part.recall.value is None:
+        return None
+    if part.objects == 1:
+        return f"1 object, {'found' if part.recall.value else 'missed'}"
+    return f"{percent(part.recall.value)} of {part.objects:,}"
+
+
+def geometry(scored: Rings) -> list[str]:
+    """Return a sentence on how fair shares correlate with what is found; none without a network."""
+    if scored.beside is None:
+        return []
+    if max((share for share in scored.beside.fair_share if share is not None), default=1) < LEAST_SHARE:
+        size = in_words(scored.beside.size)
+        words = f"At {size} no place of {scored.beside.network} has a fair share: its windows are larger than that"
+        return [f"{words}, so that fair shares tell nothing here. Take the size at which it runs."]
+    correlation = scored.beside.correlation
+    if correlation.value is None:
+        return ["Fair shares cannot be correlated with what is found, since all or none is."]
+    words = f"Spearman {correlation.value:+.2f} ({between(correlation, '{:+.2f}')})"
+    return [f"Fair share and being found: {words}; it does not say why."]
+
+
+def where(ring: Ring | Band, of: str) -> str:
+    if of == "share":
+        return f"{100 * ring.first:.3g} to {100 * (ring.last or 1):.3g} %"
+    return f"from {ring.first:g} px" if ring.last is None else f"{ring.first:g} to {ring.last:g} px"
+
+
+def between(figure: Estimate, show: str, to: str = " to ") -> str:
+    """Write an interval, or that there is none.
+
+    >>> between(Estimate(0.5, 0.41, 0.6049), "{:.1f}"), between(Estimate(0.5, None, None), "{:.1f}")
+    ('0.4 to 0.6', 'no interval')
+    """
+    if figure.low is None or figure.high is None:
+        return "no interval"
+    return f"{show.format(figure.low)}{to}{show.format(figure.high)}"
+
+
+def _times_100(figure: Estimate) -> Estimate:
+    return Estimate(*(None if each is None else 100 * each for each in figure))
+
+
+def percents(figure: Estimate) -> str | None:
+    """Write a share in percent, and its interval.
+
+    >>> percents(Estimate(0.5, 0.41, 0.6049))
+    '50.0 % (41.0–60.5)'
+    """
+    if figure.value is None:
+        return None
+    return f"{percent(figure.value)} ({between(_times_100(figure), '{:.1f}', '–')})"
+
+
+def findings(scored: Rings | Bands) -> list[str]:
+    """Return a sentence on the sides of the outermost ring that stand out, if any, and one that compares rings."""
+    shown = _figures(scored)
+    if (odd := scored.standout) is None:
+        return [_finding(shown)]
+    ranges = []
+    for out in (True, False):
+        values = [figure.value or 0 for side, (_, figure) in shown.sides.items() if (side in odd.sides) == out]
+        ends = dict.fromkeys(f"{100 * each(values):.1f}" for each in (min, max))
+        ranges.append(f"{' to '.join(ends)} %")
+    side, points = f"{_first(shown)} near the {' and '.join(odd.sides)} border", apart("", odd.apart).strip()
+    return [f"{side}: {ranges[0]}, near the others {ranges[1]}; {points}.", _finding(shown)]
+
+
+def _first(shown: Figures) -> str:
+    return _capital(next(iter(shown.by_name)))
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _finding(shown: Figures) -> str:
+    """Return which figures differ between the outermost ring and the innermost, and which do not."""
+    ends = {name: (figures[0], figures[-1]) for name, figures in shown.by_name.items()}
+    outer, inner = next(iter(ends.values()))
+    if len(shown.counts) == 1 and outer.value is not None:
+        lone = " of 1 object" if shown.counts[0] == 1 else ""
+        return f"{_first(shown)}: {percent(outer.value)}{lone}; there is one ring, so nothing to compare."
+    if None in (outer.value, inner.value):
+        return f"Nothing to compare: nothing is in the {'outermost' if outer.value is None else 'innermost'} ring."
+    if any(apart.low is None for apart in shown.apart.values()):
+        few = f"fewer than {FEW} {shown.counted} or {IMAGES} images"
+        return f"Too little to compare: the outermost or the innermost ring has {few}."
+    groups: dict[str, list[str]] = {"lower": [], "higher": [], "": []}
+    for name, apart in shown.apart.items():
+        groups[("lower" if (apart.value or 0) < 0 else "higher") if excludes_zero(apart) else ""].append(name)
+    sentences = []
+    for word, names in groups.items():
+        if names:
+            one = len(names) == 1
+            verb = f"{'is' if one else 'are'} {word} near the border"
+            verb = verb if word else f"{'does' if one else 'do'} not differ measurably"
+            sentences.append(f"{_capital(' and '.join(names))} {verb}: {_both_ends(names, ends)}.")
+    return " ".join(sentences)
+
+
+def _both_ends(names: Sequence[str], ends: Mapping[str, tuple[Estimate, Estimate]]) -> str:
+    words: list[str] = []
+    for name in names:
+        outer, inner = (percent(figure.value or 0) for figure in ends[name])
+        outer, inner = (outer, inner) if words else (f"{outer} in the outermost ring", f"{inner} in the innermost")
+        words.append(f"{name} {outer}, {inner}" if len(names) > 1 else f"{outer}, {inner}")
+    return "; ".join(words)
+
+
+def compared(scored: Rings | Bands) -> list[str]:
+    """Compare the outermost ring with the innermost, and opposite sides of it if both have an interval."""
+    shown, lines = _figures(scored), []
+    if len(shown.counts) > 1:
+        lines.append(f"Outermost minus innermost: {'; '.join(apart(*each) for each in shown.apart.items())}.")
+    for pair, of in scored.sides_apart.items():
+        if of.low is not None:
+            words = apart(next(iter(shown.by_name)), of)
+            lines.append(f"Outermost ring, {pair.replace('_', ' minus ')}: {words}.")
+    return lines
+
+
+def apart(name: str, figure: Estimate) -> str:
+    """Write how far a figure is from another one.
+
+    >>> apart("recall", Estimate(-0.125, -0.2, -0.05)), apart("recall", Estimate(0.01, -0.02, 0.04))
+    ('recall -12.5 points (-20.0 to -5.0)', 'recall +1.0 points (-2.0 to +4.0), not measurable')
+    """
+    if figure.value is None:
+        return f"{name} cannot be compared, since one has no objects"
+    scaled = _times_100(figure)
+    ending = "" if figure.low is None or excludes_zero(figure) else ", not measurable"
+    return f"{name} {scaled.value:+.1f} points ({between(scaled, '{:+.1f}')}){ending}"
 
 
 def _refuse(asked: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,11 @@ from padviz.analyses.asked import asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Summary, percent, unit_text
+from padviz.counting.shares.summary import Rim, Summary, percent, unit_text
 from padviz.errors import OptionError
 from padviz.network.network import AXES, Network, in_words
 from padviz.network.rewrites import padding_in_words
-from padviz.reports import signal
 from padviz.reports.documents import plain
-from padviz.reports.fair_shares import Said, fair_shares, heads, left_out
 from padviz.reports.report import Column, Facts, Report, Table
 from padviz.reports.tables import readable
 
@@ -136,58 +135,119 @@ FIGURES = (  # of a map, for CSV and for the index of an export
 
 
 def report_of(counts: CountMap) -> Report:
-    """Report the figures of a usage map."""
+    """Report the figures of a usage map; a signal is counted as a map of one row, and has those of its length."""
+    summary = counts.summary()
+    facts, columns = plain(summary), [*ASKED, *FIGURES]
     if len(counts.network.axes) == 1:
-        return signal.usage(counts, (*ASKED, *FIGURES))
-    summary, screen = counts.summary(), [Facts(_facts(counts))]
-    return Report("usage", plain(summary), [screen], Table((*ASKED, *FIGURES), [summary]))
+        facts = along_length(facts)
+        columns = [
+            replace(column, key=_renamed(column.key), of=column.of or column.value)
+            for column in columns
+            if "height" not in column.key and column.key not in ("rim_top", "rim_bottom")
+        ]
+    return Report("usage", facts, [[Facts(_facts(counts))]], Table(columns, [summary]))
+
+
+LISTS = ("size", "shape", "period", "unit")  # of which the first is of the row
+NAMES = {"width": "length", "top_left": "first", "top_right": "last", "rim_left": "rim_first", "rim_right": "rim_last"}
+
+
+def along_length(facts: Any) -> Any:
+    """Return the figures of a map of one row that are along it.
+
+    >>> along_length({"size": [1, 9], "rim": {"height": [0, 0], "width": [2, 3]}})
+    {'size': [9], 'rim': {'length': [2, 3]}}
+    """
+    if not isinstance(facts, dict):
+        return facts
+    own = {key: item for key, item in facts.items() if key not in ("height", "bottom_left", "bottom_right")}
+    return {_renamed(key): _last(item) if key in LISTS else along_length(item) for key, item in own.items()}
+
+
+def _renamed(key: str) -> str:
+    return NAMES.get(key, key.replace("width", "length"))
+
+
+def _last(shape: Any) -> Any:
+    """Drop the rows of a shape, or of each of several."""
+    several = shape and all(isinstance(each, list) and len(each) == 2 for each in shape) and len(shape) != 2
+    return [each[1:] for each in shape] if several else shape and shape[1:]
 
 
 def _facts(counts: CountMap) -> Iterator[tuple[str, object]]:
-    summary = counts.summary()
-    yield "network", f"{summary.network}, {in_words(summary.size)} pixels"
+    summary, signal = counts.summary(), len(counts.network.axes) == 1
+    one, corners, pads = "sample" if signal else "pixel", summary.corners, counts.walked.pads
+
+    def along(figures: Any, form: str) -> str:
+        return f"{figures.width:{form}}" if signal else f"height {figures.height:{form}}, width {figures.width:{form}}"
+
+    yield "network", f"{summary.network}, {in_words(summary.size[-1:] if signal else summary.size)} {one}s"
     yield "padding", padding_in_words(summary.padding)
-    yield "target", _target(summary)
-    yield from heads(counts)
+    yield "target", _target(summary, signal)
+    if counts.weights is not None:
+        weights = ", ".join(f"{weight:.6g}" for weight in counts.weights)
+        yield "heads", f"each of the same weight: a path to them counts {weights}"
     for name in ("max", "min", "mean", "centre"):
         yield f"paths, {name}", getattr(summary, name)
-    corners = [readable(corner) for corner in plain(summary.corners).values()]
-    yield "corners", f"{corners[0]}  {corners[1]}"
-    yield "", f"{corners[2]}  {corners[3]}"
-    yield from fair_shares(summary, counts.walked.pads, SAID)
-    yield "asymmetry", _along(summary.asymmetry, ".4g")
-    yield "skew of usage", _along(summary.skew, "+.4g")
-    yield "counted", f"{_counted(counts)} ({summary.method})"
-    yield from left_out(summary)
+    if signal:
+        yield "paths, first", corners.top_left
+        yield "paths, last", corners.top_right
+    else:
+        yield "corners", f"{readable(corners.top_left)}  {readable(corners.top_right)}"
+        yield "", f"{readable(corners.bottom_left)}  {readable(corners.bottom_right)}"
+    if (share := summary.share) is None:
+        yield "fair share", f"none: {summary.share_reason}"
+    else:
+        starved = "starved" if pads else "context"
+        for name, rim, word in (("rim", summary.rim, starved), ("overused rim", summary.overused_rim, "overused")):
+            if rim and any(rim.depths):
+                large = "on a large input " if share.starved == 1 else ""
+                depths = _ends(rim) if signal else rim.words
+                yield name, f"{large}{depths} {'would be' if large else 'are'} {word}"
+        yield starved, f"{percent(share.starved)} get less than half the weight of an interior {one}"
+        yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
+        first, last = share.corners.top_left, share.corners.top_right if signal else share.corners.bottom_right
+        ends = ["none" if end is None else readable(float(end)) for end in (first, last)]
+        where = f"first {ends[0]}, last {ends[1]}" if signal else f"corners {ends[0]} and {ends[1]}"
+        yield "fair shares", f"{share.least:.4g} to {share.most:.4g}; {where}"
+        yield "skew of shares", along(share.skew, "+.4g")
+        if share.unused:
+            yield "unused", f"{percent(share.unused)} of the {one}s, which no window reads"
+    yield "asymmetry", along(summary.asymmetry, ".4g")
+    yield "skew of usage", along(summary.skew, "+.4g")
+    yield "counted", f"{_counted(counts, signal)} ({summary.method})"
+    if summary.gates_left_out:
+        yield "left out", f"the global vectors of {summary.gates_left_out} gates"
 
 
-def _corners(corners: Any) -> str:
-    return f"corners {readable(corners.top_left)} and {readable(corners.bottom_right)}"
+def _ends(rim: Rim) -> str:
+    """Write the depths of a rim at both ends of a signal.
+
+    >>> _ends(Rim([0, 0], [14, 34])), _ends(Rim([0, 0], [0, 9]))
+    ('the first 14 and the last 34 samples', 'the last 9 samples')
+    """
+    ends = [f"the {end} {depth}" for end, depth in zip(("first", "last"), rim.width, strict=True) if depth]
+    return f"{' and '.join(ends)} samples"
 
 
-def _along(figures: Any, form: str) -> str:
-    return f"height {figures.height:{form}}, width {figures.width:{form}}"
-
-
-SAID = Said("pixel", lambda rim: rim.words, _corners, _along)
-
-
-def _counted(counts: CountMap) -> str:
+def _counted(counts: CountMap, signal: bool) -> str:
     rows, cols = counts.rows, counts.cols
     if not counts.tiled:
         return "at every position"
+    if signal:
+        return f"in a core of {cols.kept}, whose middle repeats by {cols.period} samples"
     every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
     if rows.copies and cols.copies:
         every = f"{rows.period} x {cols.period}"
     return f"in a core of {rows.kept} x {cols.kept}, whose middle repeats by {every}"
 
 
-def _target(summary: Summary) -> str:
-    layers, shapes = summary.target.layer, summary.target.shape
+def _target(summary: Summary, signal: bool) -> str:
+    layers, shapes, first = summary.target.layer, summary.target.shape, int(signal)
     if isinstance(layers, str):
-        units = "" if summary.unit is None else f", unit {unit_text(summary.unit)}"
-        return f"{layers}, {in_words(shapes)} units{units}"
-    return ", ".join(f"{layer} {in_words(shape)}" for layer, shape in zip(layers, shapes, strict=True))
+        units = f", unit {unit_text(summary.unit[first:])}" if summary.unit else ""
+        return f"{layers}, {in_words(shapes[first:])} units{units}"
+    return ", ".join(f"{layer} {in_words(shape[first:])}" for layer, shape in zip(layers, shapes, strict=True))
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:

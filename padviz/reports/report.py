@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}
@@ -94,6 +95,11 @@ class Table(Block):
     def records(self) -> list[dict[str, object]]:
         """The exact figures of each row by their keys, for JSON."""
         return [{column.key: column.value(row) for column in self.columns} for row in self.rows]
+
+
+def grid(headings: Sequence[str], rows: Sequence[Sequence[object]], legend: str = "") -> Table:
+    """Make a table of cells, row by row."""
+    return Table([Column(name, of=itemgetter(i)) for i, name in enumerate(headings)], rows, legend)
 
 
 class Heading(str, Block):

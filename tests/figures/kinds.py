@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import padviz
+from padviz.analyses.rings import headlines
 from padviz.figures.canvas import DPI
 from padviz.figures.trained import mean_filters, position_maps, responses, rings, trials
-from padviz.reports.rings import headlines
 from padviz.scoring.rings import Rings
 from tests.figures import made_up
 

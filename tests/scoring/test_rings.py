@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
+from padviz.analyses.rings import compared, findings
 from padviz.errors import OptionError
-from padviz.reports.rings import compared, findings
 from padviz.scoring.matching import FREE, match
 from padviz.scoring.rings import COCO, Rings, by_class, depths, rings_of
 from padviz.scoring.scenes import Boxes, Scenes, boxes, select
