@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from padviz.analyses.asked import asked
 from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
-from padviz.cutting.context import Context, barrier_of
-from padviz.cutting.handover import Handover, keywords
-from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, padded_to_fit, plan_tiles
+from padviz.cutting.context import Context, barrier_of, contexts_of
+from padviz.cutting.handover import Handover, handover, keywords
+from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
 from padviz.cutting.verify import Verified, verify
 from padviz.errors import DescriptionError
-from padviz.network.network import Network, as_size, in_words
+from padviz.network.network import Network, Size, as_size, in_words
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
@@ -109,7 +109,8 @@ def tiles(
     kept = upto(whole, output_layers(layer, whole))
     without = globals_of(kept) if ignore_norms else frozenset()
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
-    return TilesResult.made_of(plan, plan, partial(_report, plan), partial(_draw, plan))
+    report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
+    return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
 
 
 def chunks(
@@ -156,10 +157,6 @@ def chunks(
     whole, samples = asked(network, size, padding)
     kept = replace(upto(whole, output_layers(layer, whole)), size=samples)
     return chunks_of(kept, chunk, globals_of(kept) if ignore_norms else frozenset())
-
-
-def _report(plan: Plan) -> Report:
-    return report_of(plan.network, plan.contexts, Planned(plan, ignored=plan.ignored))
 
 
 def _draw(plan: Plan) -> Figure:
@@ -231,99 +228,130 @@ def verify_tiles(
     return verify(run, kept, trained.size, channels_read(trained), without, seed)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """What is reported besides the contexts, as far as it was asked for; `ignored` are layers, and why they matter.
+def contexts(
+    network: Network | Trained,
+    size: Size | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    *,
+    layers: Sequence[str] = (),
+    tile: Size | None = None,
+    chunk: int | None = None,
+    object_: int | None = None,
+    for_: str | None = None,
+    level: float | None = None,
+    ignore_norms: bool = False,
+) -> Result[Any]:
+    """Compute what `padviz tiles` shows: the context of tiles, and with it a plan, chunks, or a list of tile sizes.
 
-    `sizes` are of tiles of an image of the size `image`, where one was named.
+    A trained network is also run, whole and tiled.
     """
+    from padviz.network.targets import output_layers, upto
 
-    plan: Plan | None = None
-    recipe: Handover | None = None
-    verified: Verified | None = None
-    sizes: Sequence[TileSize] = ()
-    image: Sequence[int] = ()
-    ignored: Sequence[tuple[str, str]] = ()
-    chunks: Chunks | None = None
+    trained = None if isinstance(network, Network) else network
+    whole = asked(network, size, padding, same)[0] if isinstance(network, Network) else network.network
+    kept, image = upto(whole, output_layers(layers or None, whole)), whole.pixels(size)
+    without = globals_of(kept) if ignore_norms else frozenset()
+    plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, without, level) if tile else None
+    around = plan.contexts if plan else contexts_of(kept, image, without)
+    listing = not (plan or chunk or any(context.barrier for pair in around for context in pair))
+    sizes = tile_sizes(kept, image, without) if listing else []
+    if size:  # of this image, and no larger one
+        sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
+    report = report_of(
+        kept,
+        around,
+        plan,
+        handover(plan, for_) if plan and for_ else None,
+        verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None,
+        chunks_of(replace(kept, size=image), chunk, without) if chunk else None,
+        sizes,
+        image if size and listing else (),
+        ignored_of(kept, without),
+    )
+    return Result.made_of(None, [*chain.from_iterable(around)], lambda: report, plan and partial(_draw, plan))
 
 
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
-
-
 RECIPE = "library exact words arguments call"
 VERIFIED = "image tile tiles precision difference tolerance one_less holds"
 
 
-def report_of(network: Network, contexts: Sequence[Sequence[Context]], more: Planned) -> Report:
-    """Report the context of every head on each axis, with the plan of an image and the call to paste, if any."""
-    plan, recipe, verified = more.plan, more.recipe, more.verified
-    rows = [
-        {
-            "layer": context.layer,
-            "axis": axis,
-            "before": context.before,
-            "after": context.after,
-            "lattice": context.lattice,
-            "stride": float(context.stride),
-        }
-        for pair in contexts
-        for axis, context in zip(network.axes, pair, strict=True)
-    ]
-    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
-    sheet = Table(columns(" ".join(rows[0])), rows)
+def report_of(
+    network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None = None, recipe: Handover | None = None,
+    verified: Verified | None = None, chunks: Chunks | None = None, sizes: Sequence[TileSize] = (),
+    image: Sequence[int] = (), ignored: Sequence[tuple[str, str]] = (),
+) -> Report:  # fmt: skip
+    """Report the context of every head on each axis, and what else there is.
+
+    `sizes` are of tiles of an image of the size `image`, if one is named; `ignored` are layers that are planned as if
+    they were local, and why they are not.
+    """
+    heads: dict[str, dict[str, Any]] = {}
+    rows = []
+    for pair in contexts:
+        for axis, context in zip(network.axes, pair, strict=True):
+            figures = {**picked(context, "before after lattice"), "stride": float(context.stride)}
+            heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
+            rows.append({"layer": context.layer, "axis": axis, **figures})
     barrier = barrier_of(network, chain.from_iterable(contexts))
-    facts: dict[str, object] = {"network": network.name, "barrier": barrier and [*barrier], "contexts": by_head(rows)}
-    facts |= {"plan": plan and plan_facts(plan), "recipe": recipe and picked(recipe, RECIPE)}
-    facts["verified"] = verified and picked(verified, VERIFIED)
-    shown = [comparison(verified)] if verified else []
-    if more.chunks:
-        facts["chunks"] = {"read": more.chunks.read, **plain(more.chunks)}
-    facts["sizes"] = [size._asdict() for size in more.sizes]
-    facts["ignored"] = [{"layer": layer, "why": why} for layer, why in more.ignored]
-    pixels = "input samples" if len(network.axes) == 1 else "pixels"
-    answers = chunked(more.chunks) if more.chunks and not plan else [answer(network, contexts, plan)]
-    more_chunks = chunked(more.chunks) if plan else ()
-    first = Lines((*answers, *ignoring(more.ignored), *ways_out(contexts), *more_chunks, *shown))
-    rounded = ", each rounded up" if more.chunks else ""
-    about = f"before, after: {pixels} around what a tile keeps{rounded}."
-    screen: list[Sequence[Block]] = [[Heading(network.title), first, table, Lines((about,))]]
-    if more.sizes or more.image:
-        screen.append([Heading(_listing(network, more)), Table(SIZES, more.sizes)])
+    facts = {
+        "network": network.name,
+        "barrier": barrier and [*barrier],
+        "contexts": [*heads.values()],
+        "plan": plan and _plan_facts(plan),
+        "recipe": recipe and picked(recipe, RECIPE),
+        "verified": verified and picked(verified, VERIFIED),
+        **({"chunks": {"read": chunks.read, **plain(chunks)}} if chunks else {}),
+        "sizes": [each._asdict() for each in sizes],
+        "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
+    }
+    said = [*_chunked(chunks), *_ways_out(contexts)]
+    if plan or not chunks:
+        said = [_answer(network, contexts, plan), *_ignoring(ignored), *_ways_out(contexts), *_chunked(chunks)]
+    samples = "input samples" if len(network.axes) == 1 else "pixels"
+    about = f"before, after: {samples} around what a tile keeps{', each rounded up' if chunks else ''}."
+    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
+    first: list[Block] = [Heading(network.title), Lines([*said, *_compared(verified)]), table, Lines([about])]
+    screen = [first]
+    if sizes or image:
+        listing = "Tile sizes"
+        if image:
+            of = f"an image of {_named(network.axes, image)}"
+            listing += f" for {of}: --tile plans one"
+            listing = listing if sizes else f"No tile is smaller than {of}: run it whole."
+        screen.append([Heading(listing), Table(SIZES, sizes)])
     if recipe:
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
+    sheet = Table(columns("layer axis before after lattice stride"), rows)
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
 
 
-def _listing(network: Network, more: Planned) -> str:
-    """Say what tile sizes are of."""
-    if not more.image:
-        return "Tile sizes"
-    image = f"an image of {_named(network.axes, more.image)}"
-    if not more.sizes:
-        return f"No tile is smaller than {image}: run it whole."
-    return f"Tile sizes for {image}: --tile plans one"
+def _plan_facts(plan: Plan) -> dict[str, object]:
+    axes = plan.network.axes
+    starts = {axis: [*line.starts] for axis, line in zip(axes, plan.lines, strict=True)}
+    keeps = {
+        name: {axis: [[*span] for span in line.keeps[h]] for axis, line in zip(axes, plan.lines, strict=True)}
+        for h, name in enumerate(plan.heads)
+    }
+    facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
+    return {**facts, "starts": starts, "keeps": keeps}
 
 
-def by_head(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
-    """List what JSON has of the contexts, of each layer on each axis."""
-    heads: dict[str, dict[str, object]] = {row["layer"]: {"layer": row["layer"]} for row in rows}
-    for row in rows:
-        heads[row["layer"]][row["axis"]] = {key: row[key] for key in row if key not in ("layer", "axis")}
-    return [*heads.values()]
+def _answer(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
+    needed = _needed(network, contexts, plan)
+    return f"{needed}: {_tiles_of(plan)}" if plan else needed if needed.endswith(".") else f"{needed}."
 
 
-def answer(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
-    """Say in a sentence what a tile must read, where tiles start, and what a plan comes to."""
-    said = needed(network, contexts, plan)
-    return f"{said}: {plan_in_words(plan)}" if plan else said if said.endswith(".") else f"{said}."
-
-
-def needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
-    """Say what a tile must read around what it keeps, and where tiles start."""
+def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
+    """Write the context of a tile, and where tiles start."""
     widest = [max(own, key=lambda context: context.before + context.after) for own in zip(*contexts, strict=True)]
     along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):
-        along.setdefault(_sides(context, network.px), []).append(axis)
+        sides = f"{context.before} {network.px} of context before and {context.after} {network.px} after"
+        if context.before == context.after:
+            sides = f"{context.before} {network.px} of context on each side"
+        along.setdefault(sides, []).append(axis)
     (sides, _), *others = along.items()
     sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
     lattice = once(str(context.lattice) for context in widest)
@@ -340,30 +368,22 @@ def _named(axes: Sequence[str], size: Sequence[int]) -> str:
     return " x ".join(f"{axis} {n}" for axis, n in zip(axes, size, strict=True))
 
 
-def plan_in_words(plan: Plan) -> str:
-    """Say what tiles keep, how many there are, and what they cost."""
+def _tiles_of(plan: Plan) -> str:
+    """Write what tiles keep, how many there are, and their cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
-    pixels = "input samples" if len(plan.image) == 1 else "pixels"
     tiles = f"tiles of {in_words(plan.tile)} keep {in_words(steps)}"
-    image = _named(plan.network.axes, plan.image)
-    return f"{tiles}; {in_words(counts)} tiles cover {image}; {plan.cost:.2f} times the {pixels}."
+    covered = f"{in_words(counts)} tiles cover {_named(plan.network.axes, plan.image)}"
+    return f"{tiles}; {covered}; {plan.cost:.2f} times the {'input samples' if len(plan.image) == 1 else 'pixels'}."
 
 
 def words_of(plan: Plan) -> list[str]:
-    """List what a picture of a plan says: what tiles read, what they come to, and what is left out."""
-    counted = plan_in_words(plan)
-    return [needed(plan.network, plan.contexts, plan), f"{counted[0].upper()}{counted[1:]}", *ignoring(plan.ignored)]
+    """Return the lines of a picture of a plan: context, tiles, and ignored layers."""
+    tiles = _tiles_of(plan)
+    return [_needed(plan.network, plan.contexts, plan), tiles[0].upper() + tiles[1:], *_ignoring(plan.ignored)]
 
 
-def _sides(context: Context, px: str) -> str:
-    if context.before == context.after:
-        return f"{context.before} {px} of context on each side"
-    return f"{context.before} {px} of context before and {context.after} {px} after"
-
-
-def ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
-    """Say which layers a plan leaves out that make it inexact."""
+def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
     if not ignored:
         return []
     (layer, why), *rest = ignored
@@ -371,18 +391,14 @@ def ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
     return [f"Not exact: {layer} ({why}){others} counted as if each position were by itself there."]
 
 
-def ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
-    """Say what can be done where no tiles are exact."""
+def _ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
     reasons = {context.barrier.why for pair in contexts for context in pair if context.barrier}
-    if not reasons:
-        return []
     if any("norm" in why for why in reasons):
         return ["Use running statistics, or one set of them for all tiles; or --ignore-norms, which is inexact."]
-    return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."]
+    return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."] * bool(reasons)
 
 
-def chunked(chunks: Chunks | None) -> Iterator[str]:
-    """Say what chunks of a stream read, and what is exact of what is made of them."""
+def _chunked(chunks: Chunks | None) -> Iterator[str]:
     if chunks is None:
         return
     again = f"the last {chunks.again} before it again, and {chunks.new} new"
@@ -394,27 +410,14 @@ def chunked(chunks: Chunks | None) -> Iterator[str]:
         yield f"Of the units that layer {head.layer} makes of each chunk, {drop}. {ends}"
 
 
-def comparison(verified: Verified) -> str:
-    """Say how far a network's maps of tiles and of the whole image are apart, and with a unit less of context."""
-    holds = "Verified" if verified.holds else "Not exact"
+def _compared(verified: Verified | None) -> list[str]:
+    """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
+    if verified is None:
+        return []
     px = "input samples" if len(verified.image) == 1 else "px"
-    where = (
-        f"checked at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
-    )
+    where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
-    return f"{holds}: {where}, the smallest image with three tiles a side, {differ}{less}."
-
-
-def plan_facts(plan: Plan) -> dict[str, object]:
-    """List what JSON has of a plan."""
-    starts = {axis: [*line.starts] for axis, line in zip(plan.network.axes, plan.lines, strict=True)}
-    keeps = {
-        name: {
-            axis: [[*span] for span in line.keeps[h]] for axis, line in zip(plan.network.axes, plan.lines, strict=True)
-        }
-        for h, name in enumerate(plan.heads)
-    }
-    facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
-    return {**facts, "starts": starts, "keeps": keeps}
+    holds = "Verified" if verified.holds else "Not exact"
+    return [f"{holds}: checked {where}, the smallest image with three tiles a side, {differ}{less}."]

@@ -98,7 +98,9 @@ def expand(
         raise OptionError(
             f"asks for more than {MOST_ITEMS} items", where="export", hint="split it into several exports"
         )
-    find = _finder(folder, reading, allow_modules, on_note or (lambda note: None))
+    notes: list[str] = []  # until every network is read: an error is one line
+    say = on_note or (lambda note: None)
+    find = _finder(folder, reading, allow_modules, say, notes)
     items = [_add_weights(item, maps, folder, reading) for maps in manifest.maps for item in _maps(maps, find)]
     items += [_comparison(comparison, find) for comparison in manifest.compare]
     items += [_kernel_item(kernel) for kernel in manifest.kernel]
@@ -112,6 +114,8 @@ def expand(
         if RESERVED.fullmatch(folded):
             what = f"{_describe(item)} would be called {item.name}, which is a reserved name"
             raise OptionError(what, where="export", hint="give it another name")
+    for note in dict.fromkeys(notes):
+        say(note)
     return list(names.values())
 
 
@@ -240,8 +244,10 @@ def _kernel_item(wanted: KernelPicture) -> Item:
     return Item(_file_name([wanted.name]), "kernel", kernel=structs.replace(wanted, paddings=paddings))
 
 
-def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None]) -> Find:
-    """Return a function that reads a model at a size; each model is loaded once."""
+def _finder(
+    folder: Path, reading: Reading, allow_modules: bool, on_note: Callable[[str], None], notes: list[str]
+) -> Find:
+    """Return a function that reads a model at a size, and adds to the `notes`; each model is loaded once."""
     loaded: dict[tuple[str, bool], Network] = {}
     noted: set[str] = set()
 
@@ -259,8 +265,7 @@ def _finder(folder: Path, reading: Reading, allow_modules: bool, on_note: Callab
             network = load(source, size, reading)
             loaded[key] = network if network.title else replace(network, title=network.name)
         network = loaded[key].at(size)
-        for note in notes_on(network, size is not None):
-            on_note(f"{network.name}: {note}")
+        notes.extend(f"{network.name}: {note}" for note in notes_on(network, size is not None))
         return network
 
     return find
