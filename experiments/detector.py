@@ -29,9 +29,7 @@ from padviz.scoring.scenes import Scenes
 RINGS = (8, 16)  # px: ends of the outer rings
 IOUS = (0.2, 0.5, 0.75)
 SLIDES = {"zero": (80.24, 49.58, 3.7), "mirror": (83.20, 57.0, 8.44)}  # AP at these, %
-ABOUT = (
-    "seeds; means with their 95 % intervals. The slides are those on *Mind the Pad*, with figures as they state them."
-)
+ABOUT = "seeds; means with their 95 % intervals. The last two rows quote the slides on *Mind the Pad*."
 MARKS = "<!-- detector -->\n", "<!-- /detector -->"
 
 

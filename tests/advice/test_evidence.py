@@ -16,7 +16,7 @@ from padviz.geometry.balance.case import Case
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "evidence"
 HEAD = """\
-| change | as is | batch-norm statistics anew | 1 epoch | 3 epochs | trained anew | detector | rim unseen | source |
+| change | as is | new batch-norm statistics | 1 epoch | 3 epochs | from scratch | detector | rim unseen | source |
 |---|--:|--:|--:|--:|--:|--:|--:|---|
 """
 
