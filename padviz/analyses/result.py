@@ -150,17 +150,17 @@ class Result(Generic[Row]):
         OptionError
             If the command draws no picture.
         """
-        from padviz.figures.canvas import apply_options, drawing_options, interactive, paste
+        from padviz.figures.canvas import apply_theme, drawing_options, paste
 
         look = {name: options.pop(name, None) for name in ("dpi", "width", "theme")}
         if self._shown.draw is None:
             raise OptionError("has no picture", where=self._report.name, hint="print it, or save it as .txt or .json")
         if ax is not None and self._shown.axes is None:
             return paste(self._shown.draw(**options), ax)
-        with interactive(), drawing_options(**look):
+        with drawing_options(**look, interactive=True):
             axes = self._shown.axes(ax, **options) if self._shown.axes else self._shown.draw(**options).axes[0]
             if ax is None:
-                apply_options(axes.figure)  # type: ignore[arg-type]
+                apply_theme(axes.figure)  # type: ignore[arg-type]
             return axes
 
     @cached_property
@@ -177,9 +177,9 @@ class Result(Generic[Row]):
 
         if not self._shown.pictured or self._shown.draw is None:
             return to_html(self._report)
-        from padviz.figures.canvas import png
+        from padviz.figures.canvas import rendered
 
-        return to_html(self._report, png(self._shown.draw()))
+        return to_html(self._report, rendered(self._shown.draw()))
 
     def __repr__(self) -> str:
         from padviz.reports.rendering import to_screen

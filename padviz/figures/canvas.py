@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,25 +18,25 @@ from padviz.errors import OptionError, printable
 from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 class DrawingOptions(NamedTuple):
-    """The resolution of pictures, or their width in pixels, and their theme."""
+    """The resolution of pictures, or their width in pixels, their theme, and whether pyplot may create them."""
 
     dpi: int | None = None
     width: int | None = None
     theme: str = "light"
+    interactive: bool = False
 
 
 DEFAULT = DrawingOptions()
 _OPTIONS: ContextVar[DrawingOptions] = ContextVar("options", default=DEFAULT)
-_INTERACTIVE: ContextVar[bool] = ContextVar("interactive", default=False)
 DPI, SCREEN = 130, 100  # of files; of what a notebook or a window shows
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
 VECTORS: Any = {"svg.fonttype": "none", "svg.hashsalt": "padviz", "pdf.fonttype": 42}  # text stays text; same bytes
+DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 THEMES = ("light", "dark")
 MOST_DPI, MOST_WIDTH = 1200, 20_000
 PAPER = 0.09  # the grey that white becomes in the dark theme
@@ -46,9 +45,11 @@ COLOURED = 0.02  # spread of red, green and blue from which on a colour is not g
 
 @contextmanager
 def drawing_options(
-    dpi: int | None = None, width: int | None = None, theme: str | None = None
+    dpi: int | None = None, width: int | None = None, theme: str | None = None, interactive: bool = False
 ) -> Iterator[DrawingOptions]:
-    """Write pictures at a resolution, or of a width in pixels, and in a theme.
+    """Create and write pictures at a resolution, or of a width in pixels, and in a theme.
+
+    While `interactive`, new figures are pyplot's in a notebook or where pyplot is in use.
 
     Raises
     ------
@@ -62,22 +63,12 @@ def drawing_options(
             raise OptionError(f"{value} is out of range", option=name, hint=f"use 20 to {most}")
     if dpi and width:
         raise OptionError("sets the size of a picture, as `dpi` does", option="width", hint="leave one of them out")
-    options = DrawingOptions(dpi, width, theme or "light")
+    options = DrawingOptions(dpi, width, theme or "light", interactive)
     token = _OPTIONS.set(options)
     try:
         yield options
     finally:
         _OPTIONS.reset(token)
-
-
-@contextmanager
-def interactive() -> Iterator[None]:
-    """Create new figures with pyplot, in a notebook or where pyplot is in use."""
-    token = _INTERACTIVE.set(True)
-    try:
-        yield
-    finally:
-        _INTERACTIVE.reset(token)
 
 
 def check_axes(size: Sequence[object], what: str) -> None:
@@ -88,25 +79,21 @@ def check_axes(size: Sequence[object], what: str) -> None:
 
 
 def new_figure(width: int, height: int) -> Figure:
-    """Return an empty figure of that many screen pixels: one of pyplot's while `interactive`."""
+    """Return an empty figure of that many screen pixels, as the options in force say."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = width / DPI, height / DPI
+    size, options = (width / DPI, height / DPI), _OPTIONS.get()
+    dpi = (options.width + 0.01) / size[0] if options.width else options.dpi
     ipython = sys.modules.get("IPython")
     notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    if _INTERACTIVE.get() and (notebook or "matplotlib.pyplot" in sys.modules):
+    if options.interactive and (notebook or "matplotlib.pyplot" in sys.modules):
         from matplotlib import pyplot
 
-        return pyplot.figure(figsize=size, dpi=SCREEN, layout="none")
-    figure = Figure(figsize=size, dpi=_resolution(size[0], DPI))
+        return pyplot.figure(figsize=size, dpi=dpi or SCREEN, layout="none")
+    figure = Figure(figsize=size, dpi=dpi or DPI)
     FigureCanvasAgg(figure)
     return figure
-
-
-def _resolution(inches: float, default: float) -> float:
-    options = _OPTIONS.get()
-    return (options.width + 0.01) / inches if options.width else options.dpi or default
 
 
 def paste(figure: Figure, ax: Axes) -> Axes:
@@ -116,16 +103,43 @@ def paste(figure: Figure, ax: Axes) -> Axes:
     return ax
 
 
-def png(figure: Figure) -> bytes:
-    """Return the bytes of a PNG file."""
-    return _rendered(figure, "png")
-
-
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as its suffix says: .png, .svg or .pdf."""
-    picture = _rendered(figure, path.suffix.lower().removeprefix("."))
+    """Write a new figure as the suffix says: .png, .svg or .pdf."""
+    picture = rendered(figure, path.suffix.lower().removeprefix("."))
     with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
+
+
+def rendered(figure: Figure, kind: str = "png") -> bytes:
+    """Return the bytes of a file of a new figure; the same figure makes the same bytes."""
+    buffer = io.BytesIO()
+    if kind == "png":
+        from PIL.Image import fromarray
+
+        fromarray(pixels_of(figure)).save(buffer, "png", compress_level=2, dpi=(figure.dpi, figure.dpi))
+        return buffer.getvalue()
+    from matplotlib import rc_context
+
+    apply_theme(figure)
+    with rc_context(VECTORS), _without_warnings():
+        figure.savefig(buffer, format=kind, metadata=DATES[kind])
+    return buffer.getvalue()
+
+
+def pixels_of(figure: Figure) -> NDArray[np.uint8]:
+    """Draw a new figure: RGB, shape (height, width, 3)."""
+    apply_theme(figure)
+    with _without_warnings():
+        figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 def write_thumbnail(picture: Path, path: Path, most: int) -> None:
@@ -137,113 +151,46 @@ def write_thumbnail(picture: Path, path: Path, most: int) -> None:
         opened.save(temporary, "png")
 
 
-def pixels_of(figure: Figure) -> NDArray[np.uint8]:
-    """Draw the figure with the options in force: RGB, shape (height, width, 3)."""
-    with _styled(figure):
-        figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-        return np.ascontiguousarray(pixels[..., :3])
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    """Return the bytes of a file; the same figure makes the same bytes."""
-    buffer = io.BytesIO()
-    if kind == "png":
-        from PIL.Image import fromarray
-
-        dpi = _resolution(figure.get_size_inches()[0], figure.dpi)
-        fromarray(pixels_of(figure)).save(buffer, "png", compress_level=2, dpi=(dpi, dpi))
-        return buffer.getvalue()
-    from matplotlib import rc_context
-
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
-    with rc_context(VECTORS), _styled(figure):
-        figure.savefig(buffer, format=kind, metadata=dates[kind])
-    return buffer.getvalue()
-
-
-@contextmanager
-def _styled(figure: Figure) -> Iterator[None]:
-    undo = apply_options(figure)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            yield
-    finally:
-        undo()
-
-
-def apply_options(figure: Figure) -> Callable[[], None]:
-    """Set a figure's resolution and theme to the options in force; return the function that restores them."""
-    before = figure.dpi
-    figure.dpi = _resolution(figure.get_size_inches()[0], before)
-    restore = _invert_greys(figure) if _OPTIONS.get().theme == "dark" else None
-
-    def undo() -> None:
-        figure.dpi = before
-        if restore:
-            restore()
-
-    return undo
-
-
-def _invert_greys(figure: Figure) -> Callable[[], None]:
-    """Darken a figure: invert its greys, except for text and lines over images; colours and images stay."""
-    undo: list[Callable[[], object]] = []
-    for artist, name in [*_coloured_parts(figure)]:
-        before = getattr(artist, f"get_{name}")()
-        if (after := _inverted(before)) is not None:
-            setter = getattr(artist, f"set_{name}")
-            undo.append(partial(setter, before))
-            setter(after)
-
-    def restore() -> None:
-        for step in undo:
-            step()
-
-    return restore
-
-
-def _coloured_parts(figure: Figure) -> Iterator[tuple[Artist, str]]:
+def apply_theme(figure: Figure) -> None:
+    """In the dark theme, invert a new figure's greys, except for text and lines over images; colours stay."""
     from matplotlib.collections import Collection
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    figure.canvas.draw()  # ticks exist only then
+    if _OPTIONS.get().theme != "dark":
+        return
+    with _without_warnings():
+        figure.canvas.draw()  # ticks exist only then
+    parts: dict[Any, tuple[str, ...]] = {
+        Text: ("color",),
+        Line2D: ("color", "markerfacecolor", "markeredgecolor"),
+        Patch | Collection: ("facecolor", "edgecolor"),
+    }
     over_images = {artist for ax in figure.axes if ax.images for artist in (*ax.texts, *ax.lines)}
-    for artist in figure.findobj():
-        if artist in over_images:
-            continue
-        if isinstance(artist, Text):
-            yield artist, "color"
-        elif isinstance(artist, Line2D):
-            yield from ((artist, name) for name in ("color", "markerfacecolor", "markeredgecolor"))
-        elif isinstance(artist, Patch | Collection):
-            yield from ((artist, name) for name in ("facecolor", "edgecolor"))
+    for artist in {*figure.findobj()} - over_images:
+        for name in next((names for kind, names in parts.items() if isinstance(artist, kind)), ()):
+            inverted = _inverted(getattr(artist, f"get_{name}")())
+            if inverted is not None:
+                getattr(artist, f"set_{name}")(inverted)
 
 
-def _inverted(colour: Any) -> Any:
+def _inverted(colours: Any) -> NDArray[np.float64] | None:
     """Invert greys: black becomes white, and white nearly black; None if nothing is grey.
 
-    >>> _inverted("black")
-    (1.0, 1.0, 1.0, 1.0)
-    >>> [round(part, 2) for part in _inverted("white")], _inverted("red"), _inverted("none")
-    ([0.09, 0.09, 0.09, 1.0], None, None)
+    >>> _inverted("black").tolist(), _inverted("white").round(2).tolist()
+    ([1.0, 1.0, 1.0, 1.0], [0.09, 0.09, 0.09, 1.0])
+    >>> _inverted("red"), _inverted("none")
+    (None, None)
     """
     from matplotlib.colors import to_rgba_array
 
-    if isinstance(colour, str) and colour in ("none", "auto"):
+    rows = to_rgba_array(colours)
+    grey = np.ptp(rows[:, :3], axis=1) < COLOURED
+    if not rows[grey, 3].any():
         return None
-    rows = to_rgba_array(colour)
-    grey = [max(row[:3]) - min(row[:3]) < COLOURED for row in rows]
-    if not any(is_grey and row[3] for is_grey, row in zip(grey, rows, strict=True)):
-        return None
-    inverted = [
-        tuple(map(float, [*(1 - (1 - PAPER) * row[:3]), row[3]] if is_grey else row))
-        for is_grey, row in zip(grey, rows, strict=True)
-    ]
-    return inverted[0] if len(inverted) == 1 else inverted
+    rows[grey, :3] = 1 - (1 - PAPER) * rows[grey, :3]
+    return rows[0] if len(rows) == 1 else rows
 
 
 def shorten(text: str, most: int = 60) -> str:
