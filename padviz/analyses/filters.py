@@ -85,8 +85,8 @@ def filters(
         more = f", and {len(found.rows) - 1} more like it" if len(found.rows) > 1 else ""
         what = f"nothing can be measured: {found.rows[0].layer}: its {found.rows[0].why}{more}"
         raise DescriptionError(what, where=trained.where, hint="use the weights of a network that was trained")
-    draw, axes = partial(drawing.filters, found), partial(drawing.plot, found)
-    return FiltersResult.made_of(found, found.rows, partial(report_of, found), draw, axes, notes=trained.notes)
+    draw = partial(drawing.filters, found)
+    return FiltersResult.made_of(found, found.rows, partial(report_of, found), draw, notes=trained.notes)
 
 
 STRIDED = "* of a stride above 1."

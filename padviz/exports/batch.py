@@ -22,8 +22,7 @@ from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, render
 from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, save, write_thumbnail
-from padviz.figures.colours import CMAP, colour_map
-from padviz.figures.maps.scales import scale_of, write_map_thumbnail
+from padviz.figures.colours import CMAP, colour_map, scale_of, write_map_thumbnail
 from padviz.files.atomic import PREFIX, locked, remove_abandoned, temporary_folder
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts

@@ -1,14 +1,25 @@
-"""The colours of pictures and pages, one set for all."""
+"""The colours of pictures and pages, one set for all, and the scales of maps: counts, fair shares, shares of paths."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, nearest
+from padviz.figures.canvas import SMALL
+from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
+    from matplotlib.figure import FigureBase
 
 CMAP = "plasma"
 SHARES = "PuOr"  # orange is starved, white is fair, purple is overused: distinct for colour-blind readers
@@ -17,6 +28,9 @@ UNEVEN, POOLED = "#c22f2f", "#2f62b5"  # uneven windows: with weights, and witho
 STARVED = "#b35806"  # the orange of what is starved, as a line
 UNREAD = "0.55"  # the grey of pixels that no window reads
 STOPS = 9  # of a colour scale on a page
+CLIPPED = 2.0  # fair shares from here on look alike
+HALF = 0.5  # a pixel with a lower fair share is starved
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def colour_maps() -> list[str]:
@@ -54,7 +68,112 @@ def hex_stops(name: str) -> list[str]:
     return [to_hex(colormaps[name](at / (STOPS - 1))) for at in range(STOPS)] if name in colormaps else []
 
 
-def ink(image: ScalarMappable, value: Any) -> str:
-    """Return white on the dark colours of an image, black on the bright ones."""
-    red, green, blue, _ = image.cmap(image.norm(value))
-    return "w" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "k"
+def colouring(cmap: Colormap, low: float, high: float, logarithmic: bool = False) -> ScalarMappable:
+    """Return what maps values from `low` to `high` to colours, for `draw_image` and `colorbar`."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    return ScalarMappable((LogNorm if logarithmic else Normalize)(low, high), cmap)
+
+
+def draw_image(ax: Axes, values: NDArray[Any], colours: ScalarMappable, **look: Any) -> None:
+    """Draw values as an image that fills the axes."""
+    ax.imshow(values, colours.cmap, colours.norm, aspect="auto", **look)  # type: ignore[arg-type]
+
+
+def number_cells(
+    ax: Axes, values: NDArray[np.float64], texts: Sequence[Sequence[str]], colours: ScalarMappable, points: float
+) -> None:
+    """Write a text into each cell of a grid: white on dark colours, black on bright ones."""
+    bright = colours.to_rgba(values)[..., :3] @ (0.3, 0.59, 0.11) >= 0.5
+    for row, col in np.ndindex(values.shape):
+        ink = "k" if bright[row, col] else "w"
+        ax.text(col, row, texts[row][col], ha="center", va="center", size=points, color=ink)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values from `least` to `most`; in a `share`, 1 is fair, and a scale that begins above 0 is logarithmic."""
+
+    most: float = 1.0
+    share: bool = False
+    least: float = 0.0
+
+    @property
+    def diverges(self) -> bool:
+        """Whether colours separate values below 1 from those above."""
+        return self.share and not self.least
+
+    @property
+    def own(self) -> str:
+        """The name of its colour map."""
+        return SHARES if self.diverges else ALL_STARVED if self.share else CMAP
+
+    def colours(self, cmap: str | None) -> ScalarMappable:
+        """Return its colours: those of matplotlib's map of that name, by default of the scale's own."""
+        named = colour_map(cmap or self.own).with_extremes(bad=UNREAD)
+        return colouring(named, self.least, self.most, self.share and not self.diverges)
+
+
+COUNTS, FAIR = Scale(), Scale(CLIPPED, share=True)
+
+
+def scale_of(counts: CountMap) -> Scale:
+    """Return the scale shared by all maps of a kind: that of fair shares, where a map has them."""
+    return FAIR if counts.share_reason is None else COUNTS
+
+
+def share_scale(counts: CountMap, values: NDArray[np.float64]) -> Scale:
+    """Return the scale of fair shares: around 1, or over the range of the values where all are starved."""
+    if counts.full is not None:
+        return COUNTS
+    shown = values[np.isfinite(values) & (values > 0)]
+    if all_starved(counts) and shown.size and shown.max() > shown.min():
+        return Scale(float(shown.max()), share=True, least=float(shown.min()))
+    return FAIR
+
+
+def all_starved(counts: CountMap) -> bool:
+    """Whether no pixel gets half of its fair share.
+
+    >>> import padviz
+    >>> all_starved(padviz.usage("resnet50", 32)), all_starved(padviz.usage("resnet50", 224))
+    (True, False)
+    """
+    return scale_of(counts) is FAIR and counts.shares.figures.starved == 1
+
+
+def colour_bar(figure: FigureBase, colours: ScalarMappable, scale: Scale, **where: Any) -> None:
+    """Draw the colour bar in axes `cax`, or beside `ax`; that of fair shares has a line at 1 and a pointed end."""
+    ticks: dict[float, str] = {value: f"{value:.0%}" for value in np.linspace(scale.least, 1, 5)}
+    if scale.diverges:
+        ticks = {0: "0", 0.5: "½ ↓ starved", 1: "1 fair", 1.5: "1½ ↑ overused", CLIPPED: "2 or more"}
+    elif scale.share:
+        ticks = {value: f"{value:.2g}" for value in np.geomspace(scale.least, scale.most, 5)}
+    bar = figure.colorbar(colours, extend="max" if scale.diverges else "neither", **where)
+    bar.ax.minorticks_off()
+    bar.set_ticks([*ticks], labels=[*ticks.values()], fontsize=SMALL)
+    if scale.diverges:
+        bar.ax.axhline(1, color="black", lw=1)
+
+
+def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | None = None) -> None:
+    """Write the heat map alone as a PNG file of at most `most` pixels a side, on the scale of all maps of its kind."""
+    from PIL.Image import fromarray
+
+    block, scale = -(-max(counts.shape) // most), scale_of(counts)
+    unshared = scale is COUNTS and counts.full is None
+    values = counts.relative((block, block)) if unshared else counts.share((block, block))
+    pixels = scale.colours(cmap).to_rgba(values, bytes=True)[..., :3]
+    with atomic_path(path) as temporary:
+        fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
+
+
+def scientific(value: int | float) -> str:
+    """Format a count briefly.
+
+    >>> scientific(9), scientific(5625490089369600)
+    ('9', '5.63×10¹⁵')
+    """
+    power = len(str(int(value))) - 1
+    return f"{value:g}" if power < 5 else f"{int(value) / 10**power:.2f}×10{str(power).translate(SUPERSCRIPT)}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, zip_longest
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,14 +22,10 @@ PITCH = 1.45  # line spacing, over the text's height
 
 
 class Box(NamedTuple):
-    """A part of a page: its size in screen pixels, the margins around it, and a label above it.
-
-    `draw` takes the figure and the upper left corner of the drawing.
-    """
+    """A part of a page: its size in screen pixels, the margins around it, and a label above it."""
 
     wide: float
     high: float
-    draw: Callable[[Figure, float, float], object]
     label: str = ""
     colour: str = "black"
     left: float = 0
@@ -37,25 +33,35 @@ class Box(NamedTuple):
     above: float = 0
     below: float = 0
 
-    @property
-    def width(self) -> float:
-        """The width with margins."""
-        return self.left + self.wide + self.right
 
-    @property
-    def height(self) -> float:
-        """The height with margins, without the label."""
-        return self.above + self.high + self.below
+class Place(NamedTuple):
+    """Where a box is on its page, without margins, in screen pixels from the upper left corner.
+
+    `axes_at(*place)` fills it with axes.
+    """
+
+    figure: Figure
+    x: float
+    y: float
+    wide: float
+    high: float
 
 
 def page(
     title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
-) -> Figure:
-    """Draw boxes in rows of `columns`, by default one row, below the words; `beside` is on their right."""
+) -> tuple[Figure, list[Place]]:
+    """Write the words of a page, and place boxes in rows of `columns` below them, by default in one row.
+
+    The box `beside` is on their right, and its place is the last one.
+    """
     columns = columns or len(boxes)
     rows = [boxes[at : at + columns] for at in range(0, len(boxes), columns)]
-    across = [max(box.width for box in boxes[column::columns]) for column in range(min(columns, len(boxes)))]
-    body = sum(across) + BETWEEN * (len(across) - 1) + (BETWEEN + beside.width if beside else 0)
+    across = [
+        max(box.left + box.wide + box.right for box in column) for column in zip_longest(*rows, fillvalue=Box(0, 0))
+    ]
+    body = sum(across) + BETWEEN * (len(across) - 1)
+    if beside:
+        body += BETWEEN + beside.left + beside.wide + beside.right
     width = max(body, LEAST)
     words = [(line, LARGE) for line in wrap(title, LARGE, width) if title]
     words += [(part, MEDIUM) for line in lines if line for part in wrap(line, MEDIUM, width)]
@@ -66,23 +72,25 @@ def page(
     label_heights = [max(map(len, row)) * _pitch(SMALL) + 6 for row in labels]
     tops = [sum(_pitch(size) for _, size in words) + EDGE + 4]
     for row, label_height in zip(rows, label_heights, strict=True):
-        tops.append(tops[-1] + label_height + max(box.height for box in row) + BETWEEN / 2)
+        tops.append(tops[-1] + label_height + max(box.above + box.high + box.below for box in row) + BETWEEN / 2)
     figure = new_figure(ceil(width + 2 * EDGE), ceil(tops[-1] - BETWEEN / 2 + EDGE))
 
     y = float(EDGE) - 8
     for text, size in words:
         y += _pitch(size)
         text_at(figure, EDGE, y - 6, text, size)
+    places = []
     lefts = [EDGE + left for left in accumulate((wide + BETWEEN for wide in across), initial=0.0)]
     for row, row_labels, top, label_height in zip(rows, labels, tops, label_heights, strict=False):
         y = top + label_height
         for box, left, label in zip(row, lefts, row_labels, strict=False):
             for i, part in enumerate(reversed(label)):
                 text_at(figure, left + box.left, y - 6 - i * _pitch(SMALL), part, SMALL, box.colour)
-            box.draw(figure, left + box.left, y + box.above)
+            places.append(Place(figure, left + box.left, y + box.above, box.wide, box.high))
     if beside:
-        beside.draw(figure, lefts[len(across)] + beside.left, tops[0] + label_heights[0] + boxes[0].above)
-    return figure
+        x, y = lefts[len(across)] + beside.left, tops[0] + label_heights[0] + boxes[0].above
+        places.append(Place(figure, x, y, beside.wide, beside.high))
+    return figure, places
 
 
 def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: float = WIDE) -> tuple[int, float]:

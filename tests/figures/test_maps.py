@@ -14,9 +14,9 @@ import padviz
 from padviz.counting.count import coverages
 from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import pixels_of
+from padviz.figures.colours import scientific
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
-from padviz.figures.maps.scales import scientific
 from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.figures.kinds import clipped, said

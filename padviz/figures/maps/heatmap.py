@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,17 +11,28 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.errors import OptionError
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, screen_size, shorten, text_at
-from padviz.figures.colours import STARVED, UNEVEN, ink
-from padviz.figures.layout import BETWEEN, Box, page
-from padviz.figures.maps.scales import COUNTS, HALF, Scale, all_starved, colour_bar, scale_of, scientific, share_scale
-from padviz.figures.maps.views import View, put_cells, put_ticks, view_of, words_of
+from padviz.figures.colours import (
+    COUNTS,
+    HALF,
+    STARVED,
+    UNEVEN,
+    Scale,
+    all_starved,
+    colour_bar,
+    number_cells,
+    scale_of,
+    scientific,
+    share_scale,
+)
+from padviz.figures.layout import BETWEEN, Box, Place, page
+from padviz.figures.maps.views import View, draw_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 NUMBERED = 16  # rows and columns of the largest map whose values are written in the cells
 LONGEST, STRETCHED, LEAST = 560, 900, 100  # screen pixels of the longer side, of a long map's, and of any side at least
@@ -65,20 +75,18 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
     drawing = _drawing(counts, longest, scale)
     high, wide = _size(drawing.view, longest)
-
-    def draw(figure: Figure, x: float, y: float) -> None:
-        main = axes_at(figure, x, y, wide, high)
-        image = _draw_cells(main, drawing, cmap)
-        place = "pixels" if counts.full is None else "units"
-        text_at(figure, x + wide / 2, y + high + 38, f"column ({place})", ha="center")
-        text_at(figure, x - LEFT + 7, y + high / 2, f"row ({place})", ha="center", va="center", rotation=90)
-        _mark_rim(main, drawing)
-        _draw_profiles(figure, drawing, (x, y, wide, high))
-        colour_bar(figure, image, drawing.scale, axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
-
     right = GAP + PROFILE + GAP + BAR + (RIGHT if drawing.scale.share else PERCENT)
-    box = Box(wide, high, draw, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
-    return page(title, [*lines, *words_of([drawing.view])], [box])
+    box = Box(wide, high, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
+    figure, (place,) = page(title, [*lines, *words_of([drawing.view])], [box])
+    ax, colours = axes_at(*place), drawing.scale.colours(cmap)
+    _draw_map(ax, drawing, colours)
+    what, x, y = "pixels" if counts.full is None else "units", place.x, place.y
+    text_at(figure, x + wide / 2, y + high + 38, f"column ({what})", ha="center")
+    text_at(figure, x - LEFT + 7, y + high / 2, f"row ({what})", ha="center", va="center", rotation=90)
+    _mark_rim(ax, drawing)
+    _draw_profiles(drawing, place)
+    colour_bar(figure, colours, drawing.scale, cax=axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
+    return figure
 
 
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None) -> Axes:
@@ -86,9 +94,10 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
     if ax is None:
         return heatmap(counts, cmap, scale).axes[0]
     drawing = _drawing(counts, 2 * LONGEST, scale)
-    image = _draw_cells(ax, drawing, cmap)
+    colours = drawing.scale.colours(cmap)
+    _draw_map(ax, drawing, colours)
     ax.set_aspect("equal")
-    colour_bar(ax.figure, image, drawing.scale, beside=ax)
+    colour_bar(ax.figure, colours, drawing.scale, ax=ax, fraction=0.046, pad=0.03)
     title, lines = caption(counts, scale)
     ax.set_title("\n".join([title, *lines]), fontsize=MEDIUM, wrap=True)
     return ax
@@ -194,13 +203,13 @@ def _size(view: View, longest: float) -> Size:
     return max(round(down * zoom), LEAST), max(round(across * zoom), LEAST)
 
 
-def _draw_cells(ax: Axes, drawing: Drawing, cmap: str | None) -> AxesImage:
+def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
     """Draw the cells of a map, with its values in them if it is small; the ticks name the cells' positions."""
     counts, view, scale, values = drawing
-    image = put_cells(ax, values, view, cmap=scale.colours(cmap), norm=scale.norm())
+    draw_cells(ax, values, view, colours)
     put_ticks(ax, view)
     if max(counts.shape) > NUMBERED:
-        return image
+        return
     if scale.share or counts.full is not None:
         texts = [[f"{value:.2f}" for value in row] for row in values]
     else:
@@ -208,10 +217,7 @@ def _draw_cells(ax: Axes, drawing: Drawing, cmap: str | None) -> AxesImage:
         texts = [[text if len(text) < 8 else f"{float(text):.3g}" for text in row] for row in texts]
     longest = max(len(text) for row in texts for text in row)
     cell = min(ax.bbox.width / values.shape[1], ax.bbox.height / values.shape[0]) * 72 / ax.figure.dpi
-    size = min(11.0, 1.3 * cell / longest, 0.6 * cell)
-    for (row, col), value in np.ndenumerate(values):
-        ax.text(col, row, texts[row][col], ha="center", va="center", size=size, color=ink(image, value))
-    return image
+    number_cells(ax, values, texts, colours, min(11.0, 1.3 * cell / longest, 0.6 * cell))
 
 
 def _mark_rim(ax: Axes, drawing: Drawing) -> None:
@@ -235,13 +241,13 @@ def _mark_rim(ax: Axes, drawing: Drawing) -> None:
             ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (offset, 0), ha=ha, va="center", **text)
 
 
-def _draw_profiles(figure: Figure, drawing: Drawing, box: tuple[float, float, float, float]) -> None:
+def _draw_profiles(drawing: Drawing, place: Place) -> None:
     """Draw the values along the centre row above the map, and along the centre column on its right."""
-    (x, y, wide, high), view = box, drawing.view
+    (figure, x, y, wide, high), view = place, drawing.view
     row, col = (n // 2 for n in drawing.counts.shape)
-    above, beside = (x, y - GAP - PROFILE, wide, PROFILE), (x + wide + GAP, y, PROFILE, high)
-    _draw_profile(figure, drawing.values[view.down.cell(row)], drawing.scale, above, upright=True)
-    _draw_profile(figure, drawing.values[:, view.across.cell(col)], drawing.scale, beside, upright=False)
+    above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)
+    _draw_profile(drawing.values[view.down.cell(row)], drawing.scale, above, upright=True)
+    _draw_profile(drawing.values[:, view.across.cell(col)], drawing.scale, beside, upright=False)
     text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(row, view.down.block)}")
     text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(col, view.across.block)}")
 
@@ -255,17 +261,15 @@ def _positions(at: int, block: int) -> str:
     return f" {at}" if block == 1 else f"s {at // block * block}–{(at // block + 1) * block - 1}"
 
 
-def _draw_profile(
-    figure: Figure, values: NDArray[np.float64], scale: Scale, box: tuple[float, float, float, float], upright: bool
-) -> None:
-    """Draw values as a curve in a box (x, y, width, height): filled where starved, half of a fair share dotted.
+def _draw_profile(values: NDArray[np.float64], scale: Scale, place: Place, upright: bool) -> None:
+    """Draw values as a curve: filled where starved, half of a fair share dotted.
 
     It is drawn on the page, since axes take longer to make than all that they would hold.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Polygon
 
-    x, y, wide, high = box
+    figure, x, y, wide, high = place
     low, most = (scale.least, scale.most) if scale.least else (0.0, 1.05 * scale.most)
     width, height = screen_size(figure)
 
@@ -299,28 +303,25 @@ def _signal(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
     spans = [range(end), range(n - end, n)] if counts.tiled and 2 * end < n else [range(n)]
     wide = (SIGNAL_WIDE - BETWEEN * (len(spans) - 1)) // len(spans)
 
-    def draw(i: int, figure: Figure, x: float, y: float) -> None:
-        ax = axes_at(figure, x, y, wide, SIGNAL_HIGH)
-        at = np.array(spans[i])
-        here = values[at]
-        ax.step(at, here, color="0.25", where="mid", lw=1.2)
-        ax.fill_between(at, here, step="mid", color="0.85", lw=0)
+    first = Box(wide, SIGNAL_HIGH, left=SIGNAL_LEFT, below=BELOW)
+    figure, places = page(title, [caption], [first, *[first._replace(left=0)] * (len(spans) - 1)])
+    for place, span in zip(places, spans, strict=True):
+        ax = axes_at(*place)
+        here = values[span.start : span.stop]
+        ax.step(span, here, color="0.25", where="mid", lw=1.2)
+        ax.fill_between(span, here, step="mid", color="0.85", lw=0)
         ax.set_ylim(0, 1.08 * max(float(np.nanmax(values)), 1.0))
         if share:
-            ax.fill_between(at, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
+            ax.fill_between(span, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
             ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
-        ax.set_xlim(spans[i].start - 0.5, spans[i].stop - 0.5)
+        ax.set_xlim(span.start - 0.5, span.stop - 0.5)
         ax.set_xlabel("sample", fontsize=SMALL)
         ax.tick_params(labelsize=SMALL)
         ax.spines[["top", "right"]].set_visible(False)
         ax.ticklabel_format(style="plain", useOffset=False)
-        if i:
+        if span.start:
             ax.set_yticklabels([])
             ax.text(-BETWEEN / wide / 2, 0.5, "…", transform=ax.transAxes, ha="center", va="center", fontsize=12)
         else:
             ax.set_ylabel("fair share" if share else "paths over the most", fontsize=SMALL)
-
-    boxes = [
-        Box(wide, SIGNAL_HIGH, partial(draw, i), left=0 if i else SIGNAL_LEFT, below=BELOW) for i in range(len(spans))
-    ]
-    return page(title, [caption], boxes)
+    return figure

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,20 +11,25 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
-from padviz.figures.canvas import DPI, SMALL, axes_at, check_axes, short_name, shorten
-from padviz.figures.colours import POOLED, UNEVEN, ink
+from padviz.figures.canvas import SMALL, axes_at, check_axes, short_name, shorten
+from padviz.figures.colours import (
+    COUNTS,
+    FAIR,
+    POOLED,
+    UNEVEN,
+    Scale,
+    colour_bar,
+    number_cells,
+    scientific,
+)
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
 from padviz.figures.maps.heatmap import fairness, finding
-from padviz.figures.maps.scales import COUNTS, FAIR, Scale, colour_bar, scientific
-from padviz.figures.maps.views import View, put_cells, views_of, words_of
+from padviz.figures.maps.views import View, draw_cells, views_of, words_of
 from padviz.geometry.tap_exposure import TapExposure
 from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
-
 
 NUMBERED = 7  # rows and columns of the largest grid whose shares are written into its cells
 LONGEST = 10  # ratio of a panel's sides, at most
@@ -153,40 +156,37 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
     line += " · blue: uneven, a pool" if False in kinds else ""
     count = sum(row.uneven for row in exposures)
     heading = f"{title}: {count or 'none'} of {len(exposures)} layers {'is' if count == 1 else 'are'} uneven"
-    return _grid(panels, heading, line, Scale(), cmap, float(min(np.floor(least * 20) / 20, 0.95)))
+    return _grid(panels, heading, line, Scale(least=float(min(np.floor(least * 20) / 20, 0.95))), cmap)
 
 
-def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: str | None, least: float = 0.0) -> Figure:
-    """Draw panels in rows, with one colour bar of the scale, from `least` up."""
+def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: str | None) -> Figure:
+    """Draw panels in rows, with one colour bar of the scale."""
     widest = max(panel.aspect for panel in panels)
     columns, wide = grid(len(panels), widest, (0, LABEL), WIDE - BETWEEN - BAR - TICKS)
+    sizes = [_within(panel.aspect, widest, wide) for panel in panels]
+    boxes = [
+        Box(max(across, LEAST), high, panel.text, panel.colour)
+        for panel, (across, high) in zip(panels, sizes, strict=True)
+    ]
+    high = min(sum(max(size[1] for size in sizes[at : at + columns]) for at in range(0, len(sizes), columns)), 420)
+    words = words_of([panel.view for panel in panels if panel.view])
+    figure, (*places, bar) = page(title, [line, *words], boxes, columns, Box(BAR, high, right=TICKS))
     colours = scale.colours(cmap)
-    images: list[AxesImage] = []
-
-    def draw(panel: Panel, size: tuple[float, float], figure: Figure, x: float, y: float) -> None:
-        ax = axes_at(figure, x, y, *size)
+    for panel, place, size in zip(panels, places, sizes, strict=True):
+        ax = axes_at(figure, place.x, place.y, *size)
         ax.set_xticks([])
         ax.set_yticks([])
         if isinstance(panel.values, str):
-            why = "\n".join(wrap(panel.values, SMALL, max(size[0], LEAST) - 12)).replace("$", "\\$")
+            why = "\n".join(wrap(panel.values, SMALL, place.wide - 12)).replace("$", "\\$")
             ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
-        else:
-            images.append(put_cells(ax, panel.values, panel.view, cmap=colours, vmin=least, vmax=scale.most))
-            _write_percentages(ax, panel.values, images[-1])
-
-    boxes = []
-    for panel in panels:
-        size = _within(panel.aspect, widest, wide)
-        boxes.append(Box(max(size[0], LEAST), size[1], partial(draw, panel, size), panel.text, panel.colour))
-    words = words_of([panel.view for panel in panels if panel.view])
-    rows = ceil(len(boxes) / columns)
-    high = min(sum(max(box.high for box in boxes[i * columns : (i + 1) * columns]) for i in range(rows)), 420)
-
-    def draw_bar(figure: Figure, x: float, y: float) -> None:
-        if images:
-            colour_bar(figure, images[-1], scale, axes_at(figure, x, y, BAR, high), least=least)
-
-    return page(title, [line, *words], boxes, columns, Box(BAR, high, draw_bar, right=TICKS))
+            continue
+        draw_cells(ax, panel.values, panel.view, colours)
+        down, across = panel.values.shape
+        if max(down, across) <= NUMBERED and size[0] >= across * text_width("100.0%", 6):
+            number_cells(ax, panel.values, [[f"{value:.1%}" for value in row] for row in panel.values], colours, 6)
+    if not all(isinstance(panel.values, str) for panel in panels):
+        colour_bar(figure, colours, scale, cax=axes_at(*bar))
+    return figure
 
 
 def _within(aspect: float, widest: float, wide: float) -> tuple[float, float]:
@@ -195,10 +195,3 @@ def _within(aspect: float, widest: float, wide: float) -> tuple[float, float]:
     if aspect >= 1 or widest < 1:
         return max(min(wide, high * aspect), 8.0), max(min(high, wide / aspect), 8.0)
     return max(high * aspect, 8.0), max(high, 8.0)
-
-
-def _write_percentages(ax: Axes, values: NDArray[np.float64], image: AxesImage) -> None:
-    if max(values.shape) > NUMBERED or ax.bbox.width / ax.figure.dpi * DPI < values.shape[1] * text_width("100.0%", 6):
-        return
-    for (row, col), value in np.ndenumerate(values):
-        ax.text(col, row, f"{value:.1%}", ha="center", va="center", size=6, color=ink(image, value))

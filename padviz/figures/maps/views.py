@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import DPI, SMALL
+from padviz.figures.colours import draw_image
 from padviz.figures.layout import text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
+    from matplotlib.cm import ScalarMappable
 
 CRISP = 0.8  # screen pixels of a position below which means are drawn
 LEAST = 100  # cells of the longer axis that means leave at least
@@ -44,12 +45,7 @@ class AxisView:
     @cached_property
     def cells(self) -> int:
         """The number of cells, including those of breaks."""
-        return sum(self._lengths) + self.gap * (len(self.pieces) - 1)
-
-    @cached_property
-    def gap(self) -> int:
-        """The number of cells of a break."""
-        return max(1, round(GAP * sum(self._lengths))) if self.broken else 0
+        return self._starts[-1] - self._gap
 
     @property
     def broken(self) -> bool:
@@ -57,19 +53,22 @@ class AxisView:
         return len(self.pieces) > 1
 
     @property
+    def breaks(self) -> list[tuple[float, float]]:
+        """The ends of each break, in cells."""
+        return [(start - self._gap - 0.5, start - 0.5) for start in self._starts[1:-1]]
+
+    @property
     def _lengths(self) -> list[int]:
         return [-(-len(piece) // self.block) for piece in self.pieces]
 
     @cached_property
-    def _starts(self) -> list[int]:
-        """The first cell of each piece."""
-        return [sum(self._lengths[:k]) + k * self.gap for k in range(len(self.pieces))]
+    def _gap(self) -> int:
+        return max(1, round(GAP * sum(self._lengths)))
 
-    @property
-    def breaks(self) -> list[tuple[float, float]]:
-        """The ends of each break, in cells."""
-        ends = [start + length for start, length in zip(self._starts, self._lengths, strict=True)]
-        return [(end - 0.5, start - 0.5) for end, start in zip(ends, self._starts[1:], strict=False)]
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first cell of each piece, and of one that would follow."""
+        return [*accumulate((length + self._gap for length in self._lengths), initial=0)]
 
     def at(self, position: float) -> float:
         """Convert a position to cells; NaN if it is left out.
@@ -77,7 +76,7 @@ class AxisView:
         >>> AxisView(100, (range(100),), block=10).at(-0.5), AxisView(9, (range(3), range(6, 9))).at(7)
         (-0.5, 5.0)
         """
-        for piece, start in zip(self.pieces, self._starts, strict=True):
+        for piece, start in zip(self.pieces, self._starts, strict=False):
             if piece.start - 0.5 <= position <= piece.stop - 0.5:
                 return start + (position - piece.start + 0.5) / self.block - 0.5
         return float("nan")
@@ -88,18 +87,15 @@ class AxisView:
 
     def windows(self) -> Iterator[tuple[int, int, int]]:
         """Yield each cell that is not a break, with its first position and the end of its positions."""
-        for piece, start, length in zip(self.pieces, self._starts, self._lengths, strict=True):
-            for k in range(length):
-                first = piece.start + k * self.block
+        for piece, start in zip(self.pieces, self._starts, strict=False):
+            for k, first in enumerate(range(piece.start, piece.stop, self.block)):
                 yield start + k, first, min(first + self.block, piece.stop)
 
     def weights(self, tiling: Tiling) -> NDArray[np.float64]:
         """Return the weight of each row of the core in each cell's mean, shape (cells, kept)."""
-        if not self.broken:
-            return tiling.weights(self.block)
         weights = np.zeros((self.cells, tiling.kept))
         for cell, first, last in self.windows():
-            np.add.at(weights[cell], tiling.index[first:last], 1 / (last - first))
+            weights[cell] = np.bincount(tiling.index[first:last], minlength=tiling.kept) / (last - first)
         return weights
 
     def ticks(self, pixels: float, labels_across: bool) -> list[int]:
@@ -228,15 +224,14 @@ def put_ticks(ax: Axes, view: View) -> None:
     ax.tick_params(labelsize=SMALL)
 
 
-def put_cells(ax: Axes, values: NDArray[np.float64], view: View | None, **look: Any) -> AxesImage:
+def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours: ScalarMappable) -> None:
     """Draw cells, crisp where each has whole screen pixels, with white breaks."""
     each = ax.bbox.width / values.shape[1]
     crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
-    image = ax.imshow(values, aspect="auto", interpolation="nearest" if crisp else "antialiased", **look)
+    draw_image(ax, values, colours, interpolation="nearest" if crisp else "antialiased")
     ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
     if view:
         for first, last in view.across.breaks:
             ax.axvspan(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
         for first, last in view.down.breaks:
             ax.axhspan(first, last, color="white", lw=1, zorder=3)
-    return image

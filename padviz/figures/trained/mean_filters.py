@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import SMALL, axes_at, new_figure, short_name, shorten, text_at
-from padviz.figures.colours import UNEVEN, colour_map
-from padviz.figures.layout import Box, page
+from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, text_at
+from padviz.figures.colours import UNEVEN, colour_map, colouring, draw_image
+from padviz.figures.layout import Box, Place, page
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 LARGE, TINY, GAP, LABEL = 76, 34, 6, 34  # screen pixels: tiles of large cards and of others, between, and above them
-FIRST, COLUMNS = 8, 4  # large cards, and how many of them in a row
+FIRST = 8  # large cards
 WIDE, CHART, BARS = 1028, 130, 130  # screen pixels: all cards, the chart, and the colour bars
 SKEW = 0.3  # of the mean weight, from which on colours are the same
 LEAST = 0.04  # range of D that the chart shows at least
@@ -33,54 +31,36 @@ LABELS = (
 )
 
 
-class TileColours(NamedTuple):
-    """The colours of one of the three tiles of a card, and the values at their ends."""
-
-    cmap: Colormap
-    low: float
-    high: float
-
-
 def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
     """Draw D of every convolution, and a card for each, the eight most skewed ones large."""
-    rows = ranked(mean_filters)
-    first, others = rows[:FIRST], rows[FIRST:]
-    colours = _colours(mean_filters, cmap)
-    images: list[AxesImage | None] = [None] * len(colours)
-
-    def draw_chart(figure: Figure, x: float, y: float) -> None:
-        _draw_chart(mean_filters, axes_at(figure, x, y, WIDE - 52, CHART))
-
-    def draw_cards(
-        part: Sequence[tuple[int, MeanFilter]], side: int, columns: int, wide: int, figure: Figure, x: float, y: float
-    ) -> None:
-        high = _card(side)[1] * ceil(len(part) / columns)
-        for i, image in enumerate(_draw_cards(axes_at(figure, x, y, wide, high), part, side, columns, colours, wide)):
-            images[i] = images[i] or image
-
-    def draw_bars(figure: Figure, x: float, y: float) -> None:
-        for i, (image, label) in enumerate(zip(images, LABELS, strict=True)):
-            if image is not None:
-                top = int(y) + 24 + i * (CHART + 20)
-                place = axes_at(figure, int(x), top, 10, CHART - 36)
-                bar = figure.colorbar(image, cax=place, extend="both" if i == 2 else "neither")
-                bar.ax.tick_params(labelsize=SMALL - 1)
-                text_at(figure, int(x), top - 8, label, SMALL - 1)
-
-    boxes = [Box(WIDE - 52, CHART, draw_chart, "D by convolution, in network order", left=52, below=22)]
-    for part, side, columns, label in (
-        (first, LARGE, min(COLUMNS, len(first)), f"the {len(first)} most skewed" if others else "by skew"),
-        (others, TINY, WIDE // _card(TINY)[0], f"the other {len(others)}, by skew"),
-    ):
-        if part:
-            width, height = _card(side)
-            wide = min(columns, len(part)) * width if part is others else WIDE
-            draw = partial(draw_cards, part, side, columns, wide)
-            boxes.append(Box(wide, height * ceil(len(part) / columns), draw, label))
+    rows = [*enumerate(mean_filters.rows, start=1)]
+    rows.sort(key=lambda row: -max((abs(axis.skew) for axis in row[1].axes), default=-1.0))
+    more = len(rows) - FIRST
+    parts = [(rows[:FIRST], LARGE, f"the {FIRST} most skewed" if more > 0 else "by skew")]
+    parts.append((rows[FIRST:], TINY, f"the other {more}, by skew"))
+    parts = [part for part in parts if part[0]]
+    boxes = [Box(WIDE - 52, CHART, "D by convolution, in network order", left=52, below=22)]
+    for part, side, label in parts:
+        width, height = _card(side)
+        columns = min(WIDE // width, len(part))
+        boxes.append(Box(columns * width, height * ceil(len(part) / columns), label))
     title = f"{shorten(mean_filters.title)}, {mean_filters.size[0]} × {mean_filters.size[1]}: {_finding(mean_filters)}"
     line = "D: mean skew of filters; above 0, the bottom (▾) or right (▸) half weighs more"
     line += " · red: stride above 1 · filled: p < 0.05"
-    return page(title, [line], boxes, 1, Box(BARS, len(LABELS) * (CHART + 20), draw_bars))
+    figure, (chart, *cards, bars) = page(title, [line], boxes, 1, Box(BARS, len(LABELS) * (CHART + 20)))
+    _draw_chart(mean_filters, axes_at(*chart))
+    colours = _colours(mean_filters, cmap)
+    for place, (part, side, _) in zip(cards, parts, strict=True):
+        _draw_cards(axes_at(*place), part, side, place, colours)
+    tiles = [*map(_tiles, mean_filters.rows)]
+    for i, label in enumerate(LABELS):
+        if any(row[i] is not None for row in tiles):
+            x, y = int(bars.x), int(bars.y) + 24 + i * (CHART + 20)
+            ax = axes_at(figure, x, y, 10, CHART - 36)
+            bar = figure.colorbar(colours[i], cax=ax, extend="both" if i == 2 else "neither")
+            bar.ax.tick_params(labelsize=SMALL - 1)
+            text_at(figure, x, y - 8, label, SMALL - 1)
+    return figure
 
 
 def _finding(mean_filters: MeanFilters) -> str:
@@ -92,23 +72,6 @@ def _finding(mean_filters: MeanFilters) -> str:
         mean = f"{np.mean(others):+z.3f}"
         words.append(f"{mean} of the others" if strided else f"D {mean} in the mean")
     return ", ".join(words) or "nothing to measure"
-
-
-def ranked(mean_filters: MeanFilters) -> list[tuple[int, MeanFilter]]:
-    """Return convolutions with their numbers in the network, the most skewed first."""
-    rows = [*enumerate(mean_filters.rows, start=1)]
-    return sorted(rows, key=lambda row: -max((abs(axis.skew) for axis in row[1].axes), default=-1.0))
-
-
-def plot(mean_filters: MeanFilters, ax: Axes | None = None, columns: int = COLUMNS, cmap: str | None = None) -> Axes:
-    """Draw large cards of all convolutions into `ax`, or into a new figure."""
-    rows = ranked(mean_filters)
-    columns = max(1, min(columns, len(rows)))
-    wide, high = columns * _card(LARGE)[0], ceil(len(rows) / columns) * _card(LARGE)[1]
-    if ax is None:
-        ax = new_figure(wide + 2 * GAP, high + 2 * GAP).add_axes((0, 0, 1, 1))
-    _draw_cards(ax, rows, LARGE, columns, _colours(mean_filters, cmap), wide)
-    return ax
 
 
 def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
@@ -138,34 +101,30 @@ def _card(side: int) -> tuple[int, int]:
     return 3 * side + 2 * GAP + (16 if large else 14), side + (LABEL if large else 16) + (12 if large else 8)
 
 
-def _colours(mean_filters: MeanFilters, cmap: str | None) -> list[TileColours]:
+def _colours(mean_filters: MeanFilters, cmap: str | None) -> list[ScalarMappable]:
     exposed = min((float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None), default=0.0)
     floor = min(float(np.floor(exposed * 20)) / 20, 0.95)
     diverging = colour_map(cmap or "RdBu_r")  # red is more, white is 0, blue is less
     reads = colour_map("gray")  # white is a tap that always reads real pixels
-    return [TileColours(diverging, -1, 1), TileColours(reads, floor, 1), TileColours(diverging, -SKEW, SKEW)]
+    return [colouring(diverging, -1, 1), colouring(reads, floor, 1), colouring(diverging, -SKEW, SKEW)]
+
+
+def _tiles(row: MeanFilter) -> tuple[NDArray[np.float64] | None, ...]:
+    mean = None if row.mean is None else row.mean / (np.abs(row.mean).max() or 1.0)
+    return mean, row.exposure, row.skew
 
 
 def _draw_cards(
-    ax: Axes,
-    rows: Sequence[tuple[int, MeanFilter]],
-    side: int,
-    columns: int,
-    colours: Sequence[TileColours],
-    wide: int,
-) -> list[AxesImage | None]:
-    """Draw a card for each convolution: its number and figures, and three tiles; return the first image of each.
+    ax: Axes, rows: Sequence[tuple[int, MeanFilter]], side: int, place: Place, colours: Sequence[ScalarMappable]
+) -> None:
+    """Draw a card for each convolution: its number and figures, and three tiles.
 
     All cards are on one axes, in screen pixels: one for each tile would take far longer.
     """
     width, height = _card(side)
-    ax.set_xlim(0, wide)
-    ax.set_ylim(height * ceil(len(rows) / columns), 0)
     ax.axis("off")
-    ax.set_aspect("auto")
-    images: list[AxesImage | None] = [None] * len(colours)
     for i, (number, row) in enumerate(rows):
-        x, y = i % columns * width, i // columns * height
+        x, y = i % int(place.wide // width) * width, i // int(place.wide // width) * height
         colour = UNEVEN if row.strided else "black"
         if side == LARGE:
             ax.text(x, y + 10, f"{number}  {short_name(row.layer)}", fontsize=SMALL, color=colour)
@@ -175,36 +134,23 @@ def _draw_cards(
             text = f"{number}  " + ("" if most is None else f"{most:+z.3f}")
             ax.text(x, y + 10, text, fontsize=SMALL - 1, color=colour)
         top = y + height - side - (12 if side == LARGE else 8)
-        mean = None if row.mean is None else row.mean / (np.abs(row.mean).max() or 1.0)
-        for j, values in enumerate((mean, row.exposure, row.skew)):
-            image = _draw_tile(ax, values, x + j * (side + GAP), top, side, colours[j])
-            images[j] = images[j] or image
-    return images
+        for j, values in enumerate(_tiles(row)):
+            _draw_tile(ax, values, x + j * (side + GAP), top, side, colours[j])
+    ax.set_xlim(0, place.wide)
+    ax.set_ylim(place.high, 0)
 
 
 def _draw_tile(
-    ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, colours: TileColours
-) -> AxesImage | None:
+    ax: Axes, values: NDArray[np.float64] | None, x: float, y: float, side: int, colours: ScalarMappable
+) -> None:
     """Draw a grid in its own proportions within a square of that side; only a frame if it is None."""
     rows, cols = (1, 1) if values is None else values.shape
     zoom = side / max(rows, cols)
     high, wide = rows * zoom, cols * zoom
-    limits = ax.get_xlim(), ax.get_ylim()
-    image = None
     if values is not None:
-        image = ax.imshow(
-            values,
-            colours.cmap,
-            vmin=colours.low,
-            vmax=colours.high,
-            aspect="auto",
-            extent=(x, x + wide, y + high, y),
-            interpolation="nearest",
-        )
+        extent = x, x + wide, y + high, y
+        draw_image(ax, values, colours, extent=extent, interpolation="nearest")
     ax.plot([x, x + wide, x + wide, x, x], [y, y, y + high, y + high, y], color="0.75", lw=0.5)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    return image
 
 
 def _figures(row: MeanFilter) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shorten
-from padviz.figures.colours import CMAP, colour_map
+from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.trying.seen import Floats, Seen
@@ -18,9 +17,8 @@ from padviz.trained.trying.wording import with_ends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 LEFT, BELOW, BAR = 52, 44, 13  # screen pixels: ticks and their labels, and the colour bar
 NARROW = 0.5  # aspect, width over height, of a map alone, at least
@@ -38,30 +36,24 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     columns, wide = grid(count, aspect, (LEFT, BELOW + LABEL), WIDE)
     wide = max(min(wide, ALONE * min(max(aspect, 1), 2)) if count == 1 else wide, LEAST)
     size = wide, max(wide / aspect, LEAST / 2)
-    images: list[AxesImage] = []
-
-    def draw(i: int, figure: Figure, x: float, y: float) -> None:
-        ax = axes_at(figure, x, y, *size)
-        images.append(_draw_scores(ax, scores, scores.maps[i], cmap))
+    boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
+    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
+    figure, (*places, beside) = page(title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT))
+    colours = _colours_of(scores, cmap)
+    down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
+    for i, place in enumerate(places):
+        ax = axes_at(*place)
+        _draw_scores(ax, scores, scores.maps[i], colours)
         _set_ticks(ax, [(at[0], at[len(at) // 2], at[-1]) for at in (scores.tops, scores.lefts)], size)
-        down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
         ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "", fontsize=SMALL)
         ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "", fontsize=SMALL)
-
-    def draw_bar(figure: Figure, x: float, y: float) -> None:
-        bar = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1]))
-        parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
-        at = [_most(scores) * part for part in parts]
-        bar.set_ticks(at, labels=[f"{value:.2g}" for value in at])
-        bar.ax.tick_params(labelsize=SMALL)
-        bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
-
-    boxes = [
-        Box(*size, partial(draw, i), _label(score_map), left=LEFT, below=BELOW)
-        for i, score_map in enumerate(scores.maps)
-    ]
-    title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
-    return page(title, _lines(scores), boxes, columns, Box(BAR, size[1], draw_bar, right=RIGHT))
+    bar = figure.colorbar(colours, cax=axes_at(*beside))
+    parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
+    ends = [bar.ax.get_ylim()[1] * part for part in parts]
+    bar.set_ticks(ends, labels=[f"{value:.2g}" for value in ends])
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
+    return figure
 
 
 def plot_detected(scores: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
@@ -69,7 +61,9 @@ def plot_detected(scores: Detectability, ax: Axes | None = None, padding: str | 
     if ax is None:
         return detected(scores).axes[0]
     score_map = next((score_map for score_map in scores.maps if score_map.padding == padding), scores.maps[0])
-    ax.figure.colorbar(_draw_scores(ax, scores, score_map, None), ax=ax, fraction=0.046, pad=0.03)
+    colours = _colours_of(scores, None)
+    _draw_scores(ax, scores, score_map, colours)
+    ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03)
     ax.set_aspect("equal")
     ax.set_title(f"{shorten(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
     return ax
@@ -88,14 +82,22 @@ def _blindness(scores: Detectability) -> str:
     return words
 
 
-def _draw_scores(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: str | None) -> AxesImage:
+def _colours_of(scores: Detectability, cmap: str | None) -> ScalarMappable:
+    """Return the colours of scores, up to 1, or of contrasts, up to the largest that is enough."""
+    name, most = COLOURS, 1.0
+    if scores.maps[0].threshold:
+        name = f"{COLOURS}_r"
+        most = max((score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0)
+    return colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
+
+
+def _draw_scores(ax: Axes, scores: Detectability, score_map: PositionMap, colours: ScalarMappable) -> None:
     """Draw one map, each score at its position, with a line around blind spots."""
     from matplotlib.collections import LineCollection
 
     steps = _step(scores.tops), _step(scores.lefts)
-    colours = colour_map(cmap or (f"{COLOURS}_r" if score_map.threshold else COLOURS)).with_extremes(bad=UNSEEN)
     values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
-    image = _draw_map(ax, values, colours, _most(scores), _extent(scores.tops, scores.lefts, steps))
+    _draw_map(ax, values, colours, _extent(scores.tops, scores.lefts, steps))
     hidden = np.pad(score_map.hidden, 1)
     tops = [scores.tops[0] + (i - 0.5) * steps[0] for i in range(len(scores.tops) + 1)]
     lefts = [scores.lefts[0] + (j - 0.5) * steps[1] for j in range(len(scores.lefts) + 1)]
@@ -105,7 +107,6 @@ def _draw_scores(ax: Axes, scores: Detectability, score_map: PositionMap, cmap: 
     for i, j in zip(*np.nonzero(hidden[1:-1, 1:] != hidden[1:-1, :-1]), strict=True):
         lines.append([(lefts[j], tops[i]), (lefts[j], tops[i + 1])])
     ax.add_collection(LineCollection(lines, colors=OUTLINE, linewidths=1.2, clip_on=False), autolim=False)
-    return image
 
 
 def _label(score_map: PositionMap) -> str:
@@ -136,14 +137,6 @@ def _lines(scores: Detectability) -> tuple[str, str]:
     return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
 
 
-def _most(scores: Detectability) -> float:
-    """Return the value at the end of the colours: 1 for scores, and of contrasts the largest that is enough."""
-    if not scores.maps[0].threshold:
-        return 1.0
-    needed = [score_map.most for score_map in scores.maps if score_map.most is not None]
-    return max(needed, default=1.0)
-
-
 def _step(at: tuple[int, ...]) -> int:
     return at[1] - at[0] if len(at) > 1 else 8
 
@@ -153,49 +146,43 @@ def seen(found: Seen) -> Figure:
     aspect = max(found.size[1] / found.size[0], NARROW)
     columns, wide = grid(2, aspect, (LEFT, BELOW + SEEN_LABEL), SEEN_WIDE)
     size = wide, max(wide / aspect, SEEN_LEAST)
-    images: list[AxesImage] = []
-
-    def draw(values: Floats, first: bool, figure: Figure, x: float, y: float) -> None:
-        ax = axes_at(figure, x, y, *size)
-        images.append(_draw_seen(ax, found, values))
-        named = (first or columns == 1) and size[1] > SEEN_LEAST
-        ax.set_ylabel("middle of the patch, px" if named else "", fontsize=SMALL)
-        middles = [[round(at[i] + found.patch / 2) for i in (0, len(at) // 2, -1)] for at in (found.tops, found.lefts)]
-        _set_ticks(ax, middles, size)
-
-    def draw_bar(figure: Figure, x: float, y: float) -> None:
-        figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, size[1])).ax.tick_params(labelsize=SMALL)
-
     labels = f"seen: change of the output under a patch of {found.patch} px", "usage there; both over the largest"
-    boxes = [
-        Box(*size, partial(draw, values, i == 0), label, left=LEFT, below=BELOW)
-        for i, (values, label) in enumerate(zip((found.values, found.usage), labels, strict=True))
-    ]
+    boxes = [Box(*size, label, left=LEFT, below=BELOW) for label in labels]
     title = f"{shorten(found.title, 44)}, {found.size[0]} × {found.size[1]}"
     title += f": the edge is seen at {percent(found.edge.value or 0, 0)} of the inside"
     title += f", counts say {percent(found.edge_usage, 0)}"
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
     line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
-    return page(title, [line], boxes, columns, Box(BAR, size[1], draw_bar, right=SEEN_RIGHT))
+    figure, (*places, bar) = page(title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT))
+    for place, values, first in zip(places, (found.values, found.usage), (True, False), strict=True):
+        ax = axes_at(*place)
+        colours = _draw_seen(ax, found, values)
+        named = (first or columns == 1) and size[1] > SEEN_LEAST
+        ax.set_ylabel("middle of the patch, px" if named else "", fontsize=SMALL)
+        middles = [[round(at[i] + found.patch / 2) for i in (0, len(at) // 2, -1)] for at in (found.tops, found.lefts)]
+        _set_ticks(ax, middles, size)
+    figure.colorbar(colours, cax=axes_at(*bar)).ax.tick_params(labelsize=SMALL)
+    return figure
 
 
 def plot_seen(found: Seen, ax: Axes | None = None) -> Axes:
     """Draw the map of what is seen into `ax`; without it, return the first axes of `seen`."""
     if ax is None:
         return seen(found).axes[0]
-    image = _draw_seen(ax, found, found.values)
+    colours = _draw_seen(ax, found, found.values)
     ax.set_aspect("equal")
-    ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03)
     return ax
 
 
-def _draw_seen(ax: Axes, found: Seen, values: Floats) -> AxesImage:
+def _draw_seen(ax: Axes, found: Seen, values: Floats) -> ScalarMappable:
     """Draw one map over its largest value, each place at the middle of its patch."""
     down, across = ((at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts))
     extent = _extent(found.tops, found.lefts, (down, across), found.patch / 2)
-    image = _draw_map(ax, values / (float(values.max()) or 1.0), colour_map(CMAP), 1, extent)
+    colours = colouring(colour_map(CMAP), 0, 1)
+    _draw_map(ax, values / (float(values.max()) or 1.0), colours, extent)
     ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
-    return image
+    return colours
 
 
 def _extent(
@@ -206,13 +193,10 @@ def _extent(
     return lefts[0] + shift - across, lefts[-1] + shift + across, tops[-1] + shift + down, tops[0] + shift - down
 
 
-def _draw_map(
-    ax: Axes, values: Floats, colours: Colormap, most: float, extent: tuple[float, float, float, float]
-) -> AxesImage:
-    image = ax.imshow(values, colours, aspect="auto", interpolation="nearest", vmin=0, vmax=most, extent=extent)
+def _draw_map(ax: Axes, values: Floats, colours: ScalarMappable, extent: tuple[float, float, float, float]) -> None:
+    draw_image(ax, values, colours, interpolation="nearest", extent=extent)
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
-    return image
 
 
 def _set_ticks(ax: Axes, ends: Sequence[Sequence[int]], size: tuple[float, float]) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, text_at
-from padviz.figures.colours import colour_map
-from padviz.figures.layout import Box, page, text_width, wrap
+from padviz.figures.colours import colour_map, colouring, draw_image
+from padviz.figures.layout import Box, Place, page, text_width, wrap
 from padviz.trained.border_responses import LINES, NOISE, SHUFFLED, BorderResponse, BorderResponses
 from padviz.trained.networks.trained_network import middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import ListedColormap
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
 Array = NDArray[np.float64]
 MOST = 8  # layers of a picture
@@ -48,66 +46,68 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
     colours = _grey_below_noise(cmap or COLOURS, loud)
     names = max((text_width(line, SMALL) for rows in lines for line in _about(rows)), default=0) + 16
     reach = _reach(lines)
-    images: list[AxesImage] = []
-
-    def draw_map(
-        row: BorderResponse | None, about: Sequence[str], size: tuple[float, float], figure: Figure, x: float, y: float
-    ) -> None:
-        for i, line in enumerate(about):
-            text_at(figure, x - names, y + PITCH * (i + 0.7), line)
-        ax = axes_at(figure, x, y, *size)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.spines[:].set_visible(False)
-        if row is None or row.map is None:
-            note = "\n".join(wrap(row.note if row else "", SMALL, size[0]))
-            ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
-            return
-        shown = magnified(relative(row), size)
-        images.append(ax.imshow(shown, colours, aspect="auto", interpolation="nearest", vmin=-loud, vmax=loud))
-
-    def draw_profiles(
-        rows: dict[str | None, BorderResponse], last: bool, high: float, figure: Figure, x: float, y: float
-    ) -> None:
-        ax = axes_at(figure, x, y, PROFILE, high)
-        for i, padding in enumerate(paddings):
-            means = mean_profile([rows[padding]] if padding in rows else [])
-            ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding_name(padding), color=f"C{i}")
-        ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
-        ax.set_ylim(0, reach)
-        ax.set_xlim(-0.4, LINES - 0.6)
-        ax.set_xticks(range(0, LINES, 4))
-        ax.tick_params(labelsize=SMALL)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_ylabel("E", fontsize=SMALL)
-        if last:
-            ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
-
     boxes = []
     for i, rows in enumerate(lines):
         size, last = _map_size(next(iter(rows.values())).shape), i == len(lines) - 1
         for j, padding in enumerate(paddings):
-            draw = partial(draw_map, rows.get(padding), [] if j else _about(rows), size)
-            boxes.append(Box(*size, draw, "" if i else padding_name(padding), f"C{j}", left=0 if j else names))
-        draw = partial(draw_profiles, rows, last, size[1])
-        boxes.append(Box(PROFILE, size[1], draw, left=50, below=40 if last else 24))
-    high = max(sum(box.height for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
-
-    def draw_bar(figure: Figure, x: float, y: float) -> None:
-        if images:
-            bar = figure.colorbar(images[0], cax=axes_at(figure, x, y, BAR, high), extend="both", extendfrac=0.02)
-            bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
-            bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
-            bar.ax.tick_params(labelsize=SMALL)
-
+            boxes.append(Box(*size, "" if i else padding_name(padding), f"C{j}", left=0 if j else names))
+        boxes.append(Box(PROFILE, size[1], left=50, below=40 if last else 24))
+    high = max(sum(box.high + box.below for box in boxes[len(paddings) :: len(paddings) + 1]) - 40, SIDE)
     title = f"{shorten(responses.title)}, {responses.size[0]} × {responses.size[1]}: {responses.verdict}"
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
     how = (
         "mean responses over channels, minus the interior's, over its RMS: orange is below it, purple above, grey is "
         f"noise · the outer {RIM} units magnified · {inputs} ({shorten(responses.inputs, 24)})"
     )
-    bar = Box(BAR, high, draw_bar, right=RIGHT)
-    return page(title.removesuffix("."), [how, READING], boxes, len(paddings) + 1, bar if layers else None)
+    beside = Box(BAR, high, right=RIGHT) if layers else None
+    figure, places = page(title.removesuffix("."), [how, READING], boxes, len(paddings) + 1, beside)
+    at = iter(places)
+    for rows in lines:
+        for j, padding in enumerate(paddings):
+            place, row = next(at), rows.get(padding)
+            for i, line in enumerate([] if j else _about(rows)):
+                text_at(figure, place.x - names, place.y + PITCH * (i + 0.7), line)
+            _draw_response(axes_at(*place), row, place, colours)
+        _draw_profiles(axes_at(*next(at)), rows, paddings, reach, rows is lines[-1])
+    if any(row.map is not None for rows in lines for row in rows.values()):
+        bar = figure.colorbar(colours, cax=axes_at(*next(at)), extend="both", extendfrac=0.02)
+        bar.set_ticks([-loud, -loud / 2, 0, loud / 2, loud])
+        bar.set_ticklabels([f"−{loud:.2g}", f"−{loud / 2:.2g}", "0", f"{loud / 2:.2g}", f"{loud:.2g}"])
+        bar.ax.tick_params(labelsize=SMALL)
+    return figure
+
+
+def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: ScalarMappable) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if row is None or row.map is None:
+        note = "\n".join(wrap(row.note if row else "", SMALL, place.wide))
+        ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
+    else:
+        shown = magnified(relative(row), (place.wide, place.high))
+        draw_image(ax, shown, colours, interpolation="nearest")
+
+
+def _draw_profiles(
+    ax: Axes,
+    rows: dict[str | None, BorderResponse],
+    paddings: Sequence[str | None],
+    reach: float,
+    last: bool,
+) -> None:
+    for i, padding in enumerate(paddings):
+        means = mean_profile([rows[padding]] if padding in rows else [])
+        ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding_name(padding), color=f"C{i}")
+    ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
+    ax.set_ylim(0, reach)
+    ax.set_xlim(-0.4, LINES - 0.6)
+    ax.set_xticks(range(0, LINES, 4))
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_ylabel("E", fontsize=SMALL)
+    if last:
+        ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
 
 
 def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:
@@ -133,14 +133,14 @@ def _ordered(responses: BorderResponses) -> list[str | None]:
     return [first, *sorted(others, key=lambda padding: padding != SHUFFLED)]
 
 
-def _grey_below_noise(name: str, loud: float) -> ListedColormap:
-    """Return a colour map from -`loud` to `loud` that is grey where values are no more than noise."""
+def _grey_below_noise(name: str, loud: float) -> ScalarMappable:
+    """Return colours from -`loud` to `loud` that are grey where values are no more than noise."""
     from matplotlib.colors import ListedColormap, to_rgba
 
     values = np.linspace(-loud, loud, 255)
     colours = colour_map(name)(np.linspace(0, 1, 255))
     colours[np.abs(values) < NOISE] = to_rgba(QUIET)
-    return ListedColormap(colours)
+    return colouring(ListedColormap(colours), -loud, loud)
 
 
 def _about(rows: dict[str | None, BorderResponse]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from padviz.figures.canvas import DPI, SMALL, axes_at
-from padviz.figures.colours import CMAP, colour_map, ink
+from padviz.figures.colours import CMAP, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
 from padviz.scoring.bands import NAMES, Bands
@@ -17,8 +17,8 @@ from padviz.scoring.rings import RecallGrid, Rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
 WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels: curves, fair shares, the map, and the height of all
@@ -37,29 +37,25 @@ def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str =
     aspect = min(max(scored.places.aspect, ASPECTS[0]), ASPECTS[1])
     wide, high = min(MAP, HIGH * aspect), min(HIGH, MAP / aspect)
 
-    def draw_curves(figure: Figure, x: float, y: float) -> None:
-        _draw_curves(axes_at(figure, x, y, WIDE, HIGH), scored)
-
-    def draw_shares(figure: Figure, x: float, y: float) -> None:
-        ax = axes_at(figure, x, y, NARROW, HIGH)
-        share = np.array(scored.beside.fair_share if isinstance(scored, Rings) and scored.beside else (), float)
-        ax.axhline(1, lw=0.8, color="0.7")
-        ax.plot(share, "s--", ms=3, lw=1, color="0.4")
-        ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(share, initial=0))))
-        _name_rings(ax, scored, NARROW)
-
-    def draw_places(figure: Figure, x: float, y: float) -> None:
-        image = _draw_places(axes_at(figure, x, y, wide, high), scored, (wide, high))
-        bar = figure.colorbar(image, cax=axes_at(figure, x + wide + 8, y, BAR, high))
-        bar.ax.tick_params(labelsize=SMALL)
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
-
-    boxes = [Box(WIDE, HIGH, draw_curves, "%", left=LEFT, right=LEGEND, below=BELOW)]
-    if isinstance(scored, Rings) and scored.beside:
-        boxes.append(Box(NARROW, HIGH, draw_shares, beside, left=SHARES, right=12, below=BELOW))
+    boxes = [Box(WIDE, HIGH, "%", left=LEFT, right=LEGEND, below=BELOW)]
+    shares = scored.beside.fair_share if isinstance(scored, Rings) and scored.beside else None
+    if shares is not None:
+        boxes.append(Box(NARROW, HIGH, beside, left=SHARES, right=12, below=BELOW))
     label = f"{next(iter(figures_of(scored)))} by place in the image, %"
-    boxes.append(Box(wide, high, draw_places, label, right=BAR + BAR_TICKS + 8, below=20))
-    return page(title, lines, boxes)
+    boxes.append(Box(wide, high, label, right=BAR + BAR_TICKS + 8, below=20))
+    figure, (curves, *middle, places) = page(title, lines, boxes)
+    _draw_curves(axes_at(*curves), scored)
+    if shares is not None:
+        ax = axes_at(*middle[0])
+        ax.axhline(1, lw=0.8, color="0.7")
+        ax.plot(np.array(shares, float), "s--", ms=3, lw=1, color="0.4")
+        ax.set_ylim(0, max(1.05, 1.05 * float(np.nanmax(np.array(shares, float), initial=0))))
+        _name_rings(ax, scored, NARROW)
+    colours = _draw_places(axes_at(*places), scored, (wide, high))
+    bar = figure.colorbar(colours, cax=axes_at(figure, places.x + wide + 8, places.y, BAR, high))
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    return figure
 
 
 def figures_of(scored: Rings | Bands) -> dict[str, list[Estimate]]:
@@ -105,29 +101,29 @@ def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> AxesImage:
+def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> ScalarMappable:
     """Draw a figure by place in the image, with the number of objects; cells with few of them are hatched."""
     from matplotlib.patches import Rectangle
 
     spots, name = scored.places, next(iter(figures_of(scored)))
     cells, counts = (spots.recall, spots.objects) if isinstance(spots, RecallGrid) else (spots.figure, spots.count)
     values, few = np.array(cells, float), np.array(counts) < FEW
-    low, high = limits(values[~few])
-    image = ax.imshow(values, cmap=colour_map(CMAP), vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+    colours = colouring(colour_map(CMAP), *limits(values[~few]))
+    draw_image(ax, values, colours, interpolation="nearest")
     numbered = name != "IoU" and all(fits(f"of {count}", size, values.shape) for count in np.ravel(counts).tolist())
-    for (row, column), value in np.ndenumerate(values):
-        if few[row, column]:
-            corner = column - 0.5, row - 0.5
-            ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
-        if not np.isnan(value):
-            text = f"{100 * value:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
-            ax.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=ink(image, value))
+    for row, column in np.argwhere(few):
+        corner = column - 0.5, row - 0.5
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
+    texts = np.full(values.shape, "", object)
+    for row, column in np.argwhere(~np.isnan(values)):
+        texts[row, column] = f"{100 * values[row, column]:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
+    number_cells(ax, values, texts.tolist(), colours, SMALL)
     ax.set_xticks([])
     ax.set_yticks([])
     of = "pixels" if name == "IoU" else "objects"
     hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
     ax.set_xlabel("; ".join(filter(None, [f"of so many {of}" if numbered else "", hatched])), fontsize=SMALL)
-    return image
+    return colours
 
 
 def fits(text: str, size: tuple[float, float], cells: tuple[int, ...]) -> bool:

@@ -23,9 +23,6 @@ def dots(trial: Trial) -> Figure:
     size = WIDE, LINE * (len(trial.changes) + 1)
     left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
 
-    def draw(figure: Figure, x: float, y: float) -> None:
-        plot(trial, axes_at(figure, x, y, *size))
-
     needs = [row.needs for row in trial.changes]
     works, tune = needs.count("today's weights"), needs.count("fine-tune")
     title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: "
@@ -35,7 +32,9 @@ def dots(trial: Trial) -> Figure:
     about = f"{trial.count} crops of {trial.pictures} pictures ({shorten(Path(trial.images).name, 24)})"
     meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: works · hollow: more pictures"
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
-    return page(title, lines, [Box(*size, draw, left=left, below=BELOW)])
+    figure, (place,) = page(title, lines, [Box(*size, left=left, below=BELOW)])
+    plot(trial, axes_at(*place))
+    return figure
 
 
 def plot(trial: Trial, ax: Axes | None = None) -> Axes:

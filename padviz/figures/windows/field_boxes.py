@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shorten, text_at
-from padviz.figures.layout import Box, grid, page, text_width, ticks
+from padviz.figures.layout import Box, Place, grid, page, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.network.network import Network, Size
@@ -35,25 +34,23 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     frames = _frames(units, size)
     aspect = max((right - left) / (bottom - top) for (top, bottom), (left, right) in frames)
     columns, wide = grid(len(frames), aspect, (LEFT, BELOW), 900)
-    boxes = []
-    for place, frame in zip(PLACES, frames, strict=True):
-        (top, bottom), (left, right) = frame
-        high = wide * (bottom - top) / (right - left)
-        found = [layer[place] for layer in units.values()]
-        label = PLACES[place] + (f": {_size(found[0])}, {_padding(found[0], size)}" if len(units) == 1 else "")
-        boxes.append(Box(wide, high, partial(_draw, found, frame, size, (wide, high)), label, left=LEFT, below=BELOW))
+    boxes, found = [], {place: [layer[place] for layer in units.values()] for place in PLACES}
+    for place, ((top, bottom), (left, right)) in zip(PLACES, frames, strict=True):
+        field = found[place][0]
+        label = PLACES[place] + (f": {_size(field)}, {_padding(field, size)}" if len(units) == 1 else "")
+        boxes.append(Box(wide, wide * (bottom - top) / (right - left), label, left=LEFT, below=BELOW))
     name, last = list(units.items())[-1]
     heading = f"{shorten(title)}, {size[0]} × {size[1]}: a unit of {short_name(name)} sees {_size(last['centre'])}"
     heading += f", and in the corner {_padding(last['top left'], size)}"
     line = "receptive fields, over the image in grey; hatched: outside of the image, where padding is read"
-    key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()]
-
-    def draw_key(figure: Figure, x: float, y: float) -> None:
-        for i, text in enumerate(key):
-            text_at(figure, x, y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
-
-    beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key), draw_key)
-    return page(heading, [line], boxes, columns, beside if len(key) > 1 else None)
+    key = [f"{short_name(name)}: {_size(layer['centre'])}" for name, layer in units.items()] if len(units) > 1 else []
+    beside = Box(max(text_width(text, MEDIUM) for text in key), LINE * len(key)) if key else None
+    figure, places = page(heading, [line], boxes, columns, beside)
+    for at, drawn, frame in zip(places, found.values(), frames, strict=False):
+        _draw(axes_at(*at), drawn, frame, size, at)
+    for i, text in enumerate(key):
+        text_at(figure, places[-1].x, places[-1].y + LINE * (i + 0.6), text, MEDIUM, f"C{i}")
+    return figure
 
 
 def fields_of(network: Network, size: Size) -> Figure:
@@ -78,11 +75,8 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Frame]
     return [(down, across) for down, across in zip(*sides, strict=True)]
 
 
-def _draw(
-    found: Sequence[Field], frame: Frame, size: Size, box: tuple[float, float], figure: Figure, x: float, y: float
-) -> None:
+def _draw(ax: Axes, found: Sequence[Field], frame: Frame, size: Size, place: Place) -> None:
     """Draw the fields of one place, over the image."""
-    ax = axes_at(figure, x, y, *box)
     image = (-0.5, size[0] - 0.5), (-0.5, size[1] - 0.5)
     edges = [tuple((first - 0.5, last + 0.5) for first, last in field) for field in found]
     for i, (rows, cols) in enumerate(edges):
@@ -96,8 +90,8 @@ def _draw(
     ax.set_xlim(*cols)
     ax.set_ylim(*rows[::-1])
     down, across = ((0, n // 2, n - 1) for n in size)
-    ax.xaxis.set_ticks(ticks(across, cols, box[0]))
-    ax.yaxis.set_ticks(ticks(down, rows, box[1], across=False))
+    ax.xaxis.set_ticks(ticks(across, cols, place.wide))
+    ax.yaxis.set_ticks(ticks(down, rows, place.high, across=False))
     ax.set_xlabel("column (pixels)" if cols[1] > size[1] - 1 else "column", fontsize=SMALL)
     ax.set_ylabel("row (pixels)" if rows[1] > size[0] - 1 else "row", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from padviz.figures.canvas import SMALL, axes_at
-from padviz.figures.colours import CMAP, colour_map, ink
+from padviz.figures.colours import CMAP, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.one_layer import Count, Illustration
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CELL, TEXT = 36, 9  # screen pixels of a cell, and points of the text in it, where it fits
@@ -31,38 +29,35 @@ def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None
     ]
     longest = max(text_width(_text(value), TEXT) for row in grids for grid in row for cells in grid for value in cells)
     points = min(TEXT, TEXT * (CELL - 4) / longest)
-    colours = colour_map(cmap or CMAP)
-
-    def draw(
-        shown: Illustration, j: int, grid: Grid, size: tuple[float, float], figure: Figure, x: float, y: float
-    ) -> None:
-        ax = axes_at(figure, x, y, *size)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        if j == 0:
-            _draw_padded_image(ax, shown, points)
-            return
-        values = np.array([[float(value) for value in row] for row in grid])
-        image = ax.imshow(values, colours, vmin=0, vmax=most if j == 1 else values.max() or 1, aspect="auto")
-        for (row, col), value in np.ndenumerate(values):
-            text = _text(grid[row][col])
-            ax.text(col, row, text, ha="center", va="center", size=points, color=ink(image, value))
-
+    shown = [(each, j, grid) for each, row in zip(illustrations, grids, strict=True) for j, grid in enumerate(row)]
     boxes = []
-    for each, row in zip(illustrations, grids, strict=True):
-        for j, grid in enumerate(row):
-            label = f"{each.scheme}: {names[j]}"
-            zoom = max(min(len(each.padded) / len(grid), LARGER), 1) if j == 2 else 1
-            size = len(grid[0]) * (CELL * zoom), len(grid) * (CELL * zoom)
-            right = max(text_width(label, SMALL) - size[0], 0)
-            boxes.append(Box(*size, partial(draw, each, j, grid, size), label, right=right))
+    for each, j, grid in shown:
+        label = f"{each.scheme}: {names[j]}"
+        zoom = max(min(len(each.padded) / len(grid), LARGER), 1) if j == 2 else 1
+        wide, high = len(grid[0]) * (CELL * zoom), len(grid) * (CELL * zoom)
+        boxes.append(Box(wide, high, label, right=max(text_width(label, SMALL) - wide, 0)))
     first = illustrations[0]
     window, (high, across) = first.windows[0], first.size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
     corner, middle = (_times(first.uses[i][j]) for i, j in ((0, 0), (high // 2, across // 2)))
     title = f"{window.kernel} × {window.kernel} kernel: "
     title += f"with {first.scheme} padding a corner is used {corner}, the middle {middle}"
-    return page(title, [line], boxes, len(names) * (2 if len(illustrations) > 2 else 1))
+    figure, places = page(title, [line], boxes, len(names) * (2 if len(illustrations) > 2 else 1))
+    for place, (each, j, grid) in zip(places, shown, strict=True):
+        ax = axes_at(*place)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if j == 0:  # letters, on grey where they are padding
+            (top, left), (high, across) = each.before, each.size
+            values = np.zeros((len(grid), len(grid[0])))
+            values[top : top + high, left : left + across] = 1
+            colours = colouring(colour_map("gray"), -4, 1)
+        else:
+            values = np.array([[float(value) for value in row] for row in grid])
+            colours = colouring(colour_map(cmap or CMAP), 0, most if j == 1 else values.max() or 1)
+        draw_image(ax, values, colours)
+        number_cells(ax, values, [[_text(value) for value in row] for row in grid], colours, points)
+    return figure
 
 
 def _times(count: Count) -> str:
@@ -76,14 +71,3 @@ def _text(value: str | Count) -> str:
     ('a', '12345', '0.06')
     """
     return str(value) if len(str(value)) < 6 else f"{float(value):.2f}"
-
-
-def _draw_padded_image(ax: Axes, shown: Illustration, points: float) -> None:
-    """Write the letters of the padded image, on grey where they are padding."""
-    (top, left), (high, wide) = shown.before, shown.size
-    inside = np.zeros((len(shown.padded), len(shown.padded[0])))
-    inside[top : top + high, left : left + wide] = 1
-    ax.imshow(inside, cmap="gray", vmin=-4, vmax=1, aspect="auto")
-    for row, letters in enumerate(shown.padded):
-        for col, letter in enumerate(letters):
-            ax.text(col, row, letter, ha="center", va="center", size=points)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from padviz.figures.canvas import SMALL, axes_at, short_name, shorten
 from padviz.figures.colours import POOLED, UNEVEN
 from padviz.figures.layout import Box, page, text_width
-from padviz.geometry.ledger import AxisPadding, Ledger
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LEDGER = 40  # windows listed in one picture
@@ -35,53 +35,57 @@ def padding(ledger: Ledger, title: str) -> Figure:
         names.append(f"{len(others)} even window{'s' if len(others) > 1 else ''}")
     high = LINE * max(len(names), 2)
 
-    def draw(rows: Sequence[AxisPadding], names: Sequence[str], figure: Figure, x: float, y: float) -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        ax = axes_at(figure, x, y, WIDE, high)
-        reach = 1.35 * max([1, *(max(*row.declared, *row.reads) for row in rows)])
-        for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
-            colour = "0.55" if not row.uneven else UNEVEN if layer.convolution else POOLED
-            mark: dict[str, Any] = {"facecolor": colour}
-            if not layer.convolution:
-                mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
-            for sign, declared, read in zip((-1, 1), row.declared, row.reads, strict=True):
-                ax.barh(at, sign * read, 0.7, **mark)
-                ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
-                end, ha = sign * (max(read, declared) + 0.02 * reach), "left" if sign > 0 else "right"
-                ax.text(end, at, f"{read}", ha=ha, va="center", fontsize=SMALL)
-            if row.remainder:
-                ax.text(reach, at, f"{row.remainder} unread", ha="right", va="center", fontsize=SMALL, color="0.4")
-        if others:
-            pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
-            span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
-            ax.text(0.03 * reach, len(rows), f"{span} on each side", va="center", fontsize=SMALL, color="0.4")
-        ax.plot([0, 0], [-0.6, len(rows) - 0.5 if rows else -0.6], color="0.2", lw=0.7)
-        ax.set_yticks(range(len(names)), names, fontsize=SMALL)
-        ax.set_xlim(-reach, reach)
-        ax.set_ylim(max(len(rows) + bool(others), 2) - 0.4, -0.6)
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-        ax.set_xlabel("rows or columns of padding", fontsize=SMALL)
-        ax.tick_params(labelsize=SMALL)
-        ax.spines[["top", "right", "left"]].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-
     axes = [*ledger.layers[0].axes] if ledger.layers else []
     by_axis = {axis: [layer.axes[axis] for layer in layers] for axis in axes}
     first = next(iter(by_axis.values()), [])
     if all(rows == first for rows in by_axis.values()):
         by_axis = {" and ".join(axes) or "height and width": first}
     left = max((text_width(name, SMALL) for name in names), default=0) + 12
-    boxes = []
-    for i, (axis, rows) in enumerate(by_axis.items()):
-        bars = partial(draw, rows, [] if i else names)
-        boxes.append(Box(WIDE, high, bars, f"{axis}: before | after", left=0 if i else left, below=BELOW))
+    boxes = [Box(WIDE, high, f"{axis}: before | after", below=BELOW) for axis in by_axis]
+    boxes[0] = boxes[0]._replace(left=left)
     key = "padding that windows read (filled) and declare (outlined); uneven: more on one side"
     key += " · red: a convolution" * any(row.uneven and row.convolution for row in layers)
     key += " · blue: a pool" * any(row.uneven and not row.convolution for row in layers)
     size = " × ".join(map(str, ledger.size))
-    return page(f"{shorten(title)}, {size}: {finding(ledger)}", [key], boxes)
+    figure, places = page(f"{shorten(title)}, {size}: {finding(ledger)}", [key], boxes)
+    for i, (place, rows) in enumerate(zip(places, by_axis.values(), strict=True)):
+        ax = axes_at(*place)
+        _draw_axis(ax, rows, layers, others)
+        ax.set_yticks(range(len(names)), [] if i else names, fontsize=SMALL)
+    return figure
+
+
+def _draw_axis(
+    ax: Axes, rows: Sequence[AxisPadding], layers: Sequence[LayerPadding], others: Sequence[LayerPadding]
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    reach = 1.35 * max([1, *(max(*row.declared, *row.reads) for row in rows)])
+    for at, (row, layer) in enumerate(zip(rows, layers, strict=True)):
+        colour = "0.55" if not row.uneven else UNEVEN if layer.convolution else POOLED
+        mark: dict[str, Any] = {"facecolor": colour}
+        if not layer.convolution:
+            mark = {"facecolor": "white", "edgecolor": colour, "hatch": HATCH, "lw": 0}
+        for sign, declared, read in zip((-1, 1), row.declared, row.reads, strict=True):
+            ax.barh(at, sign * read, 0.7, **mark)
+            ax.barh(at, sign * declared, 0.7, facecolor="none", edgecolor="0.2", lw=0.7)
+            end, ha = sign * (max(read, declared) + 0.02 * reach), "left" if sign > 0 else "right"
+            ax.text(end, at, f"{read}", ha=ha, va="center", fontsize=SMALL)
+        if row.remainder:
+            ax.text(reach, at, f"{row.remainder} unread", ha="right", va="center", fontsize=SMALL, color="0.4")
+    if others:
+        pads = [pads for layer in others for row in layer.axes.values() for pads in row.consumed]
+        span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
+        ax.text(0.03 * reach, len(rows), f"{span} on each side", va="center", fontsize=SMALL, color="0.4")
+    ax.plot([0, 0], [-0.6, len(rows) - 0.5 if rows else -0.6], color="0.2", lw=0.7)
+    ax.set_xlim(-reach, reach)
+    ax.set_ylim(max(len(rows) + bool(others), 2) - 0.4, -0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
+    ax.set_xlabel("rows or columns of padding", fontsize=SMALL)
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
 
 
 def finding(ledger: Ledger) -> str:

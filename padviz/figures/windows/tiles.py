@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.cutting.plan import Plan, Slices
@@ -50,22 +49,20 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
     whole = _fit(plan.image, wide if columns > 1 else min(wide, shown[1]), high)
     zoom = shown[0] / window[0], shown[1] / window[1]
 
-    def draw_image(figure: Figure, x: float, y: float) -> None:
-        _draw_image(axes_at(figure, x, y, whole[1], whole[0]), plan, examples, whole)
-
-    def draw_example(example: Example, figure: Figure, x: float, y: float) -> None:
-        _draw_example(axes_at(figure, x, y, shown[1], shown[0]), plan, example, around, zoom)
-
     label = f"{shorten(plan.network.title, 24)}\n{plan.image[0]} × {plan.image[1]}"
     room = max(110 - whole[1], 0)  # for the label
-    boxes = [Box(whole[1], whole[0], draw_image, label, left=LEFT, right=room, below=BELOW)]
+    boxes = [Box(whole[1], whole[0], label, left=LEFT, right=room, below=BELOW)]
     for letter, example in zip("ABC", examples, strict=False):
         slices = ", ".join(f"{each.start}:{each.stop}" for each in example.read)
         label = f"{letter}: {_place_in_words(example, plan)}\nreads [{slices}]"
-        boxes.append(Box(shown[1], shown[0], partial(draw_example, example), label, left=0 if columns > 1 else LEFT))
+        boxes.append(Box(shown[1], shown[0], label, left=0 if columns > 1 else LEFT))
     steps = [str(step) for step in dict.fromkeys(_lattice(plan, zoom)) if step]
     key = KEY + (f" · fine lines: lattice of {' × '.join(steps)} px" if steps else "")
-    return page(words[0], [*words[1:], key], boxes, columns)
+    figure, (place, *places) = page(words[0], [*words[1:], key], boxes, columns)
+    _draw_image(axes_at(*place), plan, examples, whole)
+    for place, example in zip(places, examples, strict=True):
+        _draw_example(axes_at(*place), plan, example, around, zoom)
+    return figure
 
 
 def examples_of(plan: Plan) -> list[Example]:
