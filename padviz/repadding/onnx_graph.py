@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from padviz.axis.operations import Op, Window
 from padviz.axis.padding_modes import SCHEMES, native
-from padviz.sources.onnx.constants import is_external, numbers, within
+from padviz.sources.onnx.constants import is_external, within
+from padviz.sources.onnx.folding import numbers
 from padviz.sources.onnx.model import Constants, Model, reads, title
 
 if TYPE_CHECKING:

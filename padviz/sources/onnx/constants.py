@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import PadvizError
 from padviz.files.opened import opened
-from padviz.sources.onnx.folding import MOST, Array, Attrs, Malformed, fold
+from padviz.sources.onnx.folding import MOST, Array, Attrs, Malformed, fold, numbers
 from padviz.sources.tracing.arranging import Constant
 from padviz.sources.tracing.axis_labels import plain
 
@@ -68,16 +68,6 @@ def locations(model: ModelProto) -> tuple[str, ...]:
     """List the names of the files with external data, including those of branches and functions."""
     every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
-
-
-def numbers(tensor: TensorProto) -> NDArray[Any]:
-    """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
-    from onnx import numpy_helper
-
-    try:
-        return np.asarray(numpy_helper.to_array(tensor))
-    except Exception as error:  # of onnx, which has many
-        raise Malformed(str(error)) from None
 
 
 def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
@@ -189,16 +179,6 @@ def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
     return as_constant(np.array(attrs[keys[0]])) if keys else Constant(None)
 
 
-def fold_attributes(op: str, attrs: Attrs, outputs: int) -> Attrs:
-    """Add the number of outputs to the attributes, and the number that a ConstantOfShape repeats."""
-    more: Attrs = {"outputs": outputs}
-    if op == "ConstantOfShape" and "value" in attrs:
-        more["filled"] = numbers(attrs["value"]).reshape(-1)[:1]
-        if not more["filled"].size:
-            raise Malformed("it is filled with no number")
-    return attrs | more
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredTensor:
     """A tensor whose numbers are in the model, or in another file of its folder."""
@@ -220,14 +200,7 @@ class Deferred:
 
 @dataclass
 class Budget:
-    """The numbers that may still be computed, since a small file can ask for any number of them.
-
-    >>> Budget(1).spend(0)  # a step that makes none
-    >>> Budget(1).spend(1)
-    Traceback (most recent call last):
-        ...
-    padviz.sources.onnx.external.Unread: takes too many numbers to compute
-    """
+    """The numbers that may still be computed, since a small file can ask for any number of them."""
 
     left: int = MOST_IN_ALL
 
@@ -270,8 +243,7 @@ def _compute(later: object, arrays: Sequence[Array | None], budget: Budget) -> A
         raise Unread("is not a stored constant")
     budget.spend(sum(array.size for array in arrays if array is not None))
     try:
-        attrs = fold_attributes(later.op, later.attrs, later.outputs)
-        results = fold(later.op, attrs, arrays, min(MOST_AT_ONCE, budget.left))
+        results = fold(later.op, later.attrs, arrays, later.outputs, min(MOST_AT_ONCE, budget.left))
     except Malformed:
         results = None
     if results is None:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import zip_longest
 from math import ceil, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
 
 Array = NDArray[Any]
 Attrs = dict[str, Any]
@@ -27,35 +30,32 @@ class Malformed(Exception):
     """A node in a file is invalid."""
 
 
-def fold(op: str, attrs: Attrs, arrays: Sequence[Array | None], most: int = MOST) -> list[Array] | None:
+def fold(
+    op: str, attrs: Attrs, arrays: Sequence[Array | None], outputs: int = 1, most: int = MOST
+) -> list[Array] | None:
     """Apply an operation to constant arrays; None if it is not in the table, or makes more than `most` numbers.
+
+    Raises `Malformed` with numpy's message if the arrays do not fit.
 
     >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
     [array([1, 2, 3])]
     >>> fold("Add", {}, [np.zeros((100, 1)), np.zeros(100)])  # 10,000 numbers
-
-    Raises
-    ------
-    Malformed
-        With numpy's message, if the arrays do not fit.
     """
     if op not in FOLDS:
         return None
     try:
-        if _bound(op, attrs, arrays) > most:
+        if _bound(op, attrs, [array for array in arrays if array is not None]) > most:
             return None
         with np.errstate(all="ignore"):
-            result = FOLDS[op](attrs, *arrays)
+            result = FOLDS[op]({**attrs, "outputs": outputs}, *arrays)
     except UNFIT as error:
         raise Malformed(str(error)) from None
-    outputs = result if isinstance(result, list) else [result]
-    results = [np.asarray(array) for array in outputs]
+    results = [np.asarray(array) for array in (result if isinstance(result, list) else [result])]
     return results if all(array.size <= most for array in results) else None
 
 
-def _bound(op: str, attrs: Attrs, arrays: Sequence[Array | None]) -> float:
+def _bound(op: str, attrs: Attrs, given: Sequence[Array]) -> float:
     """Bound the numbers in a result that may have more of them than its inputs; 0 for one that cannot."""
-    given = [array for array in arrays if array is not None]
     if op in GROWING:
         return GROWING[op](*given)
     if op == "Gather":
@@ -69,6 +69,16 @@ def _broadcast_size(*shapes: Sequence[int]) -> int:
     return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
 
+def numbers(tensor: TensorProto) -> Array:
+    """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
+    from onnx import numpy_helper
+
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # of onnx, which has many
+        raise Malformed(str(error)) from None
+
+
 def integers(array: Array | None) -> list[int]:
     """Read a constant as Python ints; an empty list if it is missing."""
     try:
@@ -78,11 +88,7 @@ def integers(array: Array | None) -> list[int]:
 
 
 def from_front(axis: int, rank: int) -> int:
-    """Count an axis from the front; raise `Malformed` if there is none.
-
-    >>> from_front(-1, 4)
-    3
-    """
+    """Count an axis from the front; raise `Malformed` if there is none."""
     if not -rank <= axis < rank:
         raise Malformed(f"it has {rank} dimensions and no axis {axis}")
     return axis % rank
@@ -109,11 +115,7 @@ def slices_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int
 
 
 def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
-    """Compute the shape that a Reshape makes: 0 copies a size, -1 is the rest.
-
-    >>> new_shape([2, 3, 4], [0, -1])
-    [2, 12]
-    """
+    """Compute the shape that a Reshape makes: 0 copies a size, -1 is the rest."""
     if 0 in wanted[len(shape) :] and not allow_zero:
         raise Malformed(f"it copies a size of more dimensions than {len(shape)}")
     out = [shape[i] if n == 0 and not allow_zero else n for i, n in enumerate(wanted)]
@@ -165,6 +167,13 @@ def _div(attrs: Attrs, a: Array, b: Array) -> Array:
     return a / b
 
 
+def _filled(attrs: Attrs, shape: Array) -> Array:
+    value = numbers(attrs["value"]).reshape(-1)[:1] if "value" in attrs else np.zeros(1, dtype=np.float32)
+    if not value.size:
+        raise Malformed("it is filled with no number")
+    return np.full(integers(shape), value)
+
+
 def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
     axis = attrs.get("axis", 0)
     sizes = attrs.get("split") or integers(rest[0] if rest else None)
@@ -204,7 +213,7 @@ FOLDS: dict[str, Fold] = {
     "CastLike": lambda attrs, x, like: x.astype(like.dtype),
     "Clip": _clip,
     "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
-    "ConstantOfShape": lambda attrs, shape: np.full(integers(shape), attrs.get("filled", np.float32(0))),
+    "ConstantOfShape": _filled,
     "Div": _div,
     "Dropout": lambda attrs, x, *rest: x,
     "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),

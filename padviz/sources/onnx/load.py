@@ -17,10 +17,10 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node, fold_attributes
+from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node
 from padviz.sources.onnx.folding import FOLDS, Malformed, fold
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
-from padviz.sources.onnx.node import GraphArranger, Node
+from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
@@ -178,7 +178,7 @@ class _Run:
             arranger=self.arranger, title=title(proto), op=op, version=self.versions.get(proto.domain or "ai.onnx", 1),
             attrs=_checked_attributes(proto, bound), outputs=len(proto.output),
             read=tuple(scope[name] if name else None for name in proto.input),
-            handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
+            windowed=op in WINDOWED, handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip
 
     def inner(self, proto: NodeProto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
@@ -235,25 +235,20 @@ def _type_of(value: object) -> int:
 
 def run_node(node: Node) -> list[Value]:
     """Return the outputs of one node: fold constants, and follow all else as any call."""
-    if node.op != "Shape" and all(isinstance(x, Constant) for x in node.given):
-        return _folded(node, cast("tuple[Constant | None, ...]", node.read))
-    return _for_each_output(node, follow(node))
-
-
-def _for_each_output(node: Node, result: Result) -> list[Value]:
-    return [result] * node.outputs if isinstance(result, Value) else [*cast("Sequence[Value]", result)]
-
-
-def _folded(node: Node, read: Sequence[Constant | None]) -> list[Value]:
-    """Fold constants: to numbers where they are few, else to shapes, as far as known, with numbers for later."""
+    if node.op == "Shape" or not all(isinstance(x, Constant) for x in node.given):
+        return _for_each_output(node, follow(node))
+    read = cast("tuple[Constant | None, ...]", node.read)
     if all(x is None or x.array is not None for x in read):
-        attrs = fold_attributes(node.op, node.attrs, node.outputs)
-        results = fold(node.op, attrs, [None if x is None else x.array for x in read])
+        results = fold(node.op, node.attrs, [None if x is None else x.array for x in read], node.outputs)
         if results is not None:
             return [*map(as_constant, results)]
     try:
         shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
     except Stuck:
         shapes = Constant(None)
-    outputs = enumerate(_for_each_output(node, shapes))
+    outputs = enumerate(_for_each_output(node, shapes))  # shapes as far as known, and numbers for later
     return [Constant(x.dims, later=Deferred(node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]
+
+
+def _for_each_output(node: Node, result: Result) -> list[Value]:
+    return [result] * node.outputs if isinstance(result, Value) else [*cast("Sequence[Value]", result)]

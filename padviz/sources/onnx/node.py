@@ -38,10 +38,6 @@ class Node(calls.Call):
     attrs: dict[str, Any]
     outputs: int = 1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.windowed = self.op in WINDOWED
-
     @property
     def what(self) -> str:
         return f"node {self.title}: {self.op} (opset {self.version})"

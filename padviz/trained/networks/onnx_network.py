@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError, nearest, pri
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Size, in_words
 from padviz.sources.onnx import constants
-from padviz.sources.onnx.folding import UNFIT, Malformed
+from padviz.sources.onnx.folding import UNFIT, Malformed, numbers
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.node import CONVS, WEIGHT
@@ -299,7 +299,7 @@ def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
     for name in dict.fromkeys(read):
         tensor = stored.tensor(stored.behind(name, PASSED))
         if tensor is not None:
-            values = constants.numbers(tensor)
+            values = numbers(tensor)
             permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
             tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
     return copied
