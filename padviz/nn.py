@@ -32,30 +32,11 @@ Steps = int | Sequence[int]  # one for both axes, or one for each
 def padded(
     input: Tensor, pads: Pads, schemes: Schemes, dims: tuple[int, int] = IMAGE, value: float | None = None
 ) -> Tensor:
-    """Pad rows and columns, each by a scheme.
+    """Pad rows and columns of an image of shape (..., height, width) by a scheme each, ("zero", "symmetric").
 
-    Parameters
-    ----------
-    input : Tensor
-        Of shape (..., height, width), unless `dims` says which dimensions these are.
-    pads : ((top, bottom), (left, right))
-        Rows and columns to add; negative ones are cut off.
-    schemes : (str, str)
-        Of height and of width, as `padviz --help` lists them, but for those of convolutions: ("zero", "symmetric").
-    dims : (int, int)
-        The dimensions of height and of width.
-    value : float, optional
-        What "zero" pads with, where that is not 0.
+    Negative `pads` crop. `dims` are the dimensions of height and width, and `value` is what "zero" pads with, 0 by
+    default. Too few rows for the padding are a `SizeError`.
 
-    Raises
-    ------
-    SizeError
-        If there are too few rows or columns for the padding: reflect needs more than it pads, symmetric and circular
-        as many.
-
-    Examples
-    --------
-    >>> import torch
     >>> padded(torch.arange(3.0).reshape(1, 1, 1, 3), ((0, 0), (2, 2)), ("zero", "symmetric")).tolist()
     [[[[1.0, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0]]]]
     """
@@ -135,31 +116,11 @@ def padded_conv2d(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Steps = 1, pads: Pads = NONE,
     dilation: Steps = 1, groups: int = 1, schemes: Schemes = ("zero", "zero"),
 ) -> Tensor:  # fmt: skip
-    """Convolve an image that is padded by a scheme on each axis, partial convolution among them.
+    """Convolve as `torch.nn.functional.conv2d`, padding each axis by a scheme, partial convolution among them.
 
-    Partial convolution pads with zeros, and multiplies each unit by taps / taps that hit real pixels, before the bias.
+    Partial convolution (Liu et al., "Partial Convolution based Padding", 2018) pads with zeros, and multiplies each
+    unit by taps / taps that hit real pixels, before the bias. Too few rows for the padding are a `SizeError`.
 
-    Parameters
-    ----------
-    input, weight, bias, stride, dilation, groups
-        As for `torch.nn.functional.conv2d`.
-    pads : ((top, bottom), (left, right))
-        Rows and columns to add.
-    schemes : (str, str)
-        Of height and of width, as `padviz --help` lists them.
-
-    Raises
-    ------
-    SizeError
-        If the image has too few rows or columns for the padding.
-
-    Notes
-    -----
-    Source: Liu et al., "Partial Convolution based Padding", 2018.
-
-    Examples
-    --------
-    >>> import torch
     >>> ones = torch.ones(1, 1, 3, 3)
     >>> padded_conv2d(ones, ones, pads=((1, 1), (1, 1)), schemes=("partial", "partial"))[0, 0, 0].tolist()
     [9.0, 9.0, 9.0]
@@ -232,11 +193,7 @@ def _traced_factors(op: Window | None, n: int, like: Tensor) -> Tensor:
 
 
 def pads_of(module: nn.Conv2d) -> Pads:
-    """Return the padding that a convolution declares, ((top, bottom), (left, right)), in any mode.
-
-    >>> pads_of(nn.Conv2d(1, 1, 4, padding="same")), pads_of(nn.Conv2d(1, 1, 3, padding=(1, 0)))
-    (((1, 2), (1, 2)), ((1, 1), (0, 0)))
-    """
+    """Return the padding that a convolution declares, ((top, bottom), (left, right)), in any mode."""
     return amounts(module.padding, module.kernel_size, module.dilation)
 
 
@@ -260,20 +217,16 @@ def _pair(value: Steps) -> tuple[int, int]:
 class PaddedConv2d(nn.Conv2d):
     """A convolution that pads by any scheme, or by one for each axis; otherwise as `torch.nn.Conv2d`.
 
+    Input of shape (N, C, H, W) or (C, H, W). Checkpoints of `nn.Conv2d` load into it, and the other way round.
+
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
-        As for `torch.nn.Conv2d`.
     scheme : str
         One that `padviz --help` lists, but for valid and full; or two, height/width: "zero/circular".
 
-    Notes
-    -----
-    Input of shape (N, C, H, W) or (C, H, W). Checkpoints of `nn.Conv2d` load into it, and the other way round.
-
     Examples
     --------
-    >>> import torch, padviz
+    >>> import padviz
     >>> conv = PaddedConv2d(3, 8, 3, padding=1, scheme="zero/circular")
     >>> conv(torch.zeros(1, 3, 5, 6)).shape
     torch.Size([1, 8, 5, 6])
@@ -290,26 +243,18 @@ class PaddedConv2d(nn.Conv2d):
         return padded_conv2d(input, weight, bias, self.stride, pads_of(self), self.dilation, self.groups, self.schemes)
 
     def extra_repr(self) -> str:
-        """Return what `print` shows of it."""
         plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return f"{plain}, scheme={'/'.join(dict.fromkeys(self.schemes))!r}"
 
 
 class PartialConv2d(PaddedConv2d):
-    """A partial convolution over the image's border: zeros, and each unit times taps / taps that hit real pixels.
+    """A partial convolution over the image's border; otherwise as `torch.nn.Conv2d`.
 
-    Parameters
-    ----------
-    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype
-        As for `torch.nn.Conv2d`.
-
-    Notes
-    -----
-    Source: Liu et al., "Partial Convolution based Padding", 2018. The bias is not multiplied.
+    It pads with zeros, and multiplies each unit by taps / taps that hit real pixels, before the bias (Liu et al.,
+    "Partial Convolution based Padding", 2018).
 
     Examples
     --------
-    >>> import torch
     >>> conv = PartialConv2d(1, 1, 3, padding=1, bias=False)
     >>> _ = torch.nn.init.ones_(conv.weight)
     >>> conv(torch.ones(1, 1, 5, 5))[0, 0, 0].tolist()
@@ -323,18 +268,15 @@ class PartialConv2d(PaddedConv2d):
 class SymmetricPad2d(nn.Module):
     """Pads an image by its mirror image, the edge repeated: a b c becomes b a a b c c b with 2 columns on each side.
 
+    Input of shape (N, C, H, W) or (C, H, W); output of shape (..., H + top + bottom, W + left + right).
+
     Parameters
     ----------
     padding : int or (left, right, top, bottom)
         Rows and columns to add, in the order of `torch.nn.ReflectionPad2d`; at most as many as the image has.
 
-    Notes
-    -----
-    Input of shape (N, C, H, W) or (C, H, W); output of shape (..., H + top + bottom, W + left + right).
-
     Examples
     --------
-    >>> import torch
     >>> SymmetricPad2d((2, 1, 0, 0))(torch.arange(3.0).reshape(1, 1, 1, 3)).tolist()
     [[[[1.0, 0.0, 0.0, 1.0, 2.0, 2.0]]]]
     """
@@ -344,10 +286,8 @@ class SymmetricPad2d(nn.Module):
         self.padding = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Pad an image."""
         left, right, top, bottom = self.padding
         return padded(input, ((top, bottom), (left, right)), ("symmetric", "symmetric"))
 
     def extra_repr(self) -> str:
-        """Return what `print` shows of it."""
         return f"{self.padding}"
