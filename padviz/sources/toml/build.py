@@ -41,11 +41,7 @@ msgspec.convert({"layers": []}, Description)  # msgspec builds its type table he
 
 
 def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
-    """Build the network of a decoded TOML document; `where` names the file in errors.
-
-    >>> parse({"layers": [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]}, "one").targets
-    ('c',)
-    """
+    """Build the network of a decoded TOML document; `where` names the file in errors."""
     where = where or name
     description = convert(raw, Description, "", where)
     builder = _Builder(description.blocks, where)
@@ -198,11 +194,7 @@ class _Builder:
 
 
 def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
-    """Count the channels that leave a layer other than a convolution.
-
-    >>> merged("concat", (64, 32)), merged("add", (64, 64)), merged("multiply", (64, 1)), merged("add", (64, None))
-    (96, 64, 64, None)
-    """
+    """Count the channels that leave a layer other than a convolution; None if not all that enter are known."""
     known = [n for n in entering if n is not None]
     if len(known) < len(entering):
         return None

@@ -27,27 +27,13 @@ LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes quadratic time
 
 
 def zoo() -> list[str]:
-    """List the names of the shipped networks.
-
-    >>> "vgg19" in zoo()
-    True
-    """
     return sorted(path.stem for path in (CONFIGS / "networks").glob("*.toml"))
 
 
 def load_config(name_or_path: str | Path) -> Network:
-    """Load a network of the zoo by name, or a TOML description by path.
+    """Load a network of the zoo by name, or a TOML description by path; raise `UnknownName` for anything else.
 
-    Raises
-    ------
-    UnknownName
-        If it is neither.
-    DescriptionError
-        If the file cannot be read, or describes no network.
-
-    Examples
-    --------
-    >>> load_config("resnet50").title
+    >>> load_config("ResNet-50").title
     'ResNet-50'
     """
     text = str(name_or_path)
@@ -81,11 +67,7 @@ def _suggestion(text: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Drop what people spell differently: capitals, hyphens and blanks.
-
-    >>> _plain("MobileNet-V2") == _plain("mobilenet_v2")
-    True
-    """
+    """Drop what people spell differently: capitals, hyphens and blanks."""
     return re.sub(r"[-_ .]", "", name).lower()
 
 

@@ -204,11 +204,7 @@ def complaint(text: str) -> tuple[str, str]:
 
 
 def _nearest(what: str, at: str, raw: Any) -> str:
-    """Suggest the op, or the key of the op, that is nearest to an unknown one.
-
-    >>> _nearest("has an unknown key 'kernl'", ".layers[0]", {"layers": [{"op": "conv", "kernl": 3}]})
-    'did you mean kernel?'
-    """
+    """Suggest the op, or the key of the op, that is nearest to an unknown one."""
     name = what.rpartition(" ")[2].strip("'")
     if at.endswith(".op") and what.startswith("Invalid value"):
         return nearest(name, STEPS, 1)

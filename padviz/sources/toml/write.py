@@ -38,20 +38,10 @@ def rewritten(network: Network, padding: str | None, size: Size) -> str:
 
 
 def to_toml(network: Network) -> str:
-    r"""Write a network as a description that `load` reads back to the same layers, channels and targets.
+    r"""Write a network as a description that `load` reads back to the same layers, channels and targets, or refuse it.
 
-    Raises
-    ------
-    DescriptionError
-        If a description cannot hold the network, for example because of a name that is too long.
-
-    Examples
-    --------
     >>> import padviz
-    >>> print("\n".join(to_toml(padviz.load("vgg11")).split("\n")[:5]))
-    title = "VGG-11"
-    source = "torchvision.models.vgg11"
-    size = 224
+    >>> print("\n".join(to_toml(padviz.load("vgg11")).split("\n")[3:5]))
     layers = [
         {op = "conv", name = "features.0", out = 64, kernel = 3, padding = 1},
     """
