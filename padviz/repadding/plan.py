@@ -63,11 +63,6 @@ class RepadPlan:
     the same order; pads belong to the convolutions after them where possible. The law: usage of the repadded file or
     module is that of `after`, exactly, in every pixel. If everything can be changed, that is usage with the scheme as
     an override. A `whole` plan is carried out completely or not at all.
-
-    >>> import padviz
-    >>> planned = plan(padviz.load("vgg11"), "reflect")
-    >>> len(planned.changes), planned.changes[0].name, planned.changes[0].after.ops[0].mode
-    (8, 'features.0', 'reflect')
     """
 
     before: Network
@@ -155,8 +150,6 @@ def has_padding(op: Op | None) -> bool:
 def same_rows(one: Op | None, other: Op | None) -> bool:
     """Return whether two operations read the same rows, as some modes do with one row of padding.
 
-    >>> same_rows(Window(3, mode="reflect"), Window(3)), same_rows(Window(3, padding=(1, 1)), Window(3))
-    (True, False)
     >>> replicated, mirrored = (Window(3, padding=(1, 1), mode=mode) for mode in ("replicate", "symmetric"))
     >>> same_rows(replicated, mirrored)
     True

@@ -18,7 +18,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownNam
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import schemes_of, with_pads_merged
 from padviz.network.targets import target_names
-from padviz.nn import NONE, Schemes, SymmetricPad2d, pads_of
+from padviz.nn import NONE, SymmetricPad2d, pads_of
 from padviz.repadding.plan import LayerChange, LeftAlone, RepadPlan, checked_scheme, plan, same_counts
 from padviz.repadding.torch_calls import Override, base_of, calls_of, declared, is_plain, override_of, set_override
 from padviz.sources.torch.load import load_module
@@ -66,7 +66,8 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> I
     owner = owner_of(origin.name, names)
     inner = module.get_submodule(owner)
     pad_modules = [pad for pad in (owner_of(pad, names) for pad in origin.pads) if pad != owner]
-    schemes = _scheme(change.after.ops[0]), _scheme(change.after.ops[1])
+    down, across = (op.mode if isinstance(op, Window) else "zero" for op in change.after.ops)
+    schemes = down, across
     if not pad_modules:
         before = override_of(inner)
         yield owner, Override(schemes, before.extra if before else NONE)
@@ -85,32 +86,35 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> I
     yield from ((pad, Override(schemes, no_pads=True)) for pad in pad_modules)
 
 
-def _scheme(op: Op | None) -> str:
-    return op.mode if isinstance(op, Window) else "zero"
-
-
-def unseen(module: nn.Module, seen: set[str], schemes: Schemes) -> Iterator[tuple[str, Override]]:
-    """Yield modules that pad and made no layer of the network: auxiliary heads, or all where it cannot be read."""
+def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str]) -> dict[str, Override]:
+    """Return overrides of modules that pad and made no layer: auxiliary heads, or all where no forward can be read."""
+    height, width = schemes = schemes_of(padding)
+    overrides = {}
     for name, inner in module.named_modules():
-        if name in seen:
+        if name in seen or (names and not _is_named(name, names)):
             continue
         if isinstance(inner, nn.Conv2d) and is_plain(type(inner)):
             before = override_of(inner)
             now = (before and before.schemes) or declared(inner)
             read = zip(pads_of(inner), now, schemes, strict=True)
-            if any(any(rows) and own != scheme for rows, own, scheme in read):
-                yield name, Override(schemes)
-        elif name and _may_pad(inner):
-            yield name, Override(schemes)
+            pads = any(any(rows) and own != scheme for rows, own, scheme in read)
+        else:
+            pads = bool(name) and _may_pad(inner)
+        if pads:
+            overrides[name] = Override((height, width))
+    return overrides
 
 
-def shields(module: nn.Module, overrides: dict[str, Override]) -> Iterator[tuple[str, Override]]:
-    """Yield modules that keep their padding inside modules whose calls are replaced."""
+def _apply(module: nn.Module, overrides: dict[str, Override]) -> None:
+    """Set overrides; modules inside those whose calls are replaced keep their own padding."""
+    kept = {}
     for outer in [name for name in overrides if not is_plain(type(module.get_submodule(name)))]:
         for name, inner in module.get_submodule(outer).named_modules(prefix=outer):
             overridden = name == outer or name in overrides or override_of(inner)
             if not overridden and (is_plain(type(inner)) or _may_pad(inner)):
-                yield name, Override(None)
+                kept[name] = Override(None)
+    for name, override in (overrides | kept).items():
+        set_override(module.get_submodule(name), override)
 
 
 def _may_pad(module: nn.Module) -> bool:
@@ -156,7 +160,6 @@ def repad(
     """
     module, padding = getattr(module, "_orig_mod", module), checked_scheme(padding)
     where = type(module).__name__
-    _check_copyable(module, where)
     module = _copied(module, share, where)
     try:
         network = load_module(module, reading, None if size is None else as_size(size))
@@ -170,8 +173,11 @@ def repad(
     return _by_plan(module, planned, padding, layers, reading)
 
 
-def _check_copyable(module: nn.Module, where: str) -> None:
-    """Reject scripted modules, lazy ones, and convolutions whose forward was set on the module."""
+def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
+    """Copy a module; keep its parameters if they are to be shared, and hooks that belong to objects outside it.
+
+    Scripted modules, lazy ones, and convolutions whose forward was set on the module are rejected.
+    """
     if not isinstance(module, nn.Module):
         raise DescriptionError(f"{module!r} is not a torch.nn.Module", hint="name one, or the path of an ONNX file")
     for name, inner in module.named_modules():
@@ -182,10 +188,6 @@ def _check_copyable(module: nn.Module, where: str) -> None:
             raise DescriptionError("is a lazy module that has not run yet", where=at, hint="run it once before")
         if {"forward", "_conv_forward"} & vars(inner).keys() and isinstance(inner, nn.Conv2d):
             raise DescriptionError("has a forward of its own, set on the module", where=at, hint="make it a subclass")
-
-
-def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
-    """Copy a module; keep its parameters if they are to be shared, and hooks that belong to objects outside it."""
     memo: dict[int, Any] = {}
     inside = {*module.modules()}
     for inner in inside:
@@ -207,7 +209,7 @@ def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
     """List the layers with these names, or inside modules with them."""
     layers: list[str] = []
     for name in names:
-        inside = [layer.name for layer in network.layers if layer.name == name or layer.name.startswith(f"{name}.")]
+        inside = [layer.name for layer in network.layers if _is_named(layer.name, [name])]
         layers += inside or [network.find(name).name]
     return layers
 
@@ -245,12 +247,6 @@ def _by_code(module: nn.Module, padding: str, names: Sequence[str], unread: str)
     return _reported(module, report, [f"changed by its code, unchecked: {unread}"])
 
 
-def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str]) -> dict[str, Override]:
-    height, width = schemes_of(padding)
-    found = unseen(module, seen, (height, width))
-    return {name: override for name, override in found if not names or _is_named(name, names)}
-
-
 def _is_named(name: str, names: Sequence[str]) -> bool:
     return any(name == part or name.startswith(f"{part}.") for part in names)
 
@@ -262,11 +258,6 @@ def _reported(module: nn.Module, report: RepadReport, warned: Sequence[str]) -> 
         what = f"{base_of(type(module)).__name__}: {'; '.join(warned[:SHOWN])}{more}"
         warnings.warn(what, UserWarning, stacklevel=5)  # at the caller of padviz.repad
     return module
-
-
-def _apply(module: nn.Module, overrides: dict[str, Override]) -> None:
-    for name, override in [*overrides.items(), *shields(module, overrides)]:
-        set_override(module.get_submodule(name), override)
 
 
 def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
