@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from math import prod
+from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.utils._pytree import tree_map_only
 
 from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
@@ -25,23 +27,26 @@ from padviz.sources.tracing.elementwise import Numbers
 
 JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
-
-
-def by_axes(*stems: str, axes: Sequence[int] = (1, 2, 3)) -> list[str]:
-    """Return the names of functions for some axes, which PyTorch puts at the end, or in the place of a #.
-
-    >>> by_axes("conv", axes=[2]), by_axes("max_pool#_with_indices", axes=[1])
-    (['conv2d'], ['max_pool1d_with_indices'])
-    """
-    return [(stem if "#" in stem else f"{stem}#").replace("#", f"{n}d") for stem in stems for n in axes]
-
-
-CONVS = {n: frozenset(("padded_conv2d", "convolution", *by_axes("conv", axes=[n]))) for n in (1, 2, 3)}
-WINDOWS = ("conv_transpose", "max_pool", "max_pool#_with_indices", "avg_pool", "lp_pool")
-IMAGES = {n: convs | {*by_axes(*WINDOWS, axes=[n])} for n, convs in CONVS.items()}
+CONVS = frozenset(("conv", "convolution", "padded_conv"))
+IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_pool", "lp_pool"}
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
-RESIZES = frozenset(("interpolate", "upsample", *by_axes(*(f"upsample_{mode}" for mode in MODES))))
-WINDOWED = {n: images | RESIZES | {"pixel_shuffle", "unfold"} for n, images in IMAGES.items()}
+RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))
+WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
+
+
+def stem_of(op: str) -> str:
+    """Return the name of a function without its number of axes.
+
+    >>> stem_of("conv2d"), stem_of("max_pool1d_with_indices")
+    ('conv', 'max_pool_with_indices')
+    """
+    return AXES_IN.sub("", op)
+
+
+def as_map(value: Value) -> Map:
+    if not isinstance(value, Map):
+        raise Stuck("reads a constant instead of a feature map")
+    return value
 
 
 class Modules:
@@ -102,24 +107,27 @@ class Call(calls.Call):
         op: str, args: object, out: object,
     ) -> None:  # fmt: skip
         self.arranger, self.modules, self.memory, self.numbers = arranger, modules, memory, numbers
-        self.op = op
-        self.windowed = op in WINDOWED[len(arranger.trace.axes)]
-        self.out = out
+        self.op, self.stem, self.out = op, stem_of(op), out
+        said = AXES_IN.search(op)
+        self.axes = int(said[1]) if said else len(arranger.trace.axes)
+        self.windowed = self.is_one_of(WINDOWED)
         self.tensors = tensors_in(args)
-        self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
+        self.read_tensors()
         self.handler: Callable[..., Result] | None = None
         self.whole = self.by_value = False
         self.arguments: tuple[Args, Kwargs] = (), {}
 
+    def read_tensors(self) -> None:
+        self.given = [*map(self.value, self.tensors)]
+        self.maps = [x for x in self.given if isinstance(x, Map)]
+
+    def is_one_of(self, stems: Collection[str]) -> bool:
+        """Whether it is one of these functions, for as many axes as the image has."""
+        return self.stem in stems and self.axes == len(self.trace.axes)
+
     @property
     def part(self) -> object:
         return self
-
-    @property
-    def axes(self) -> int:
-        """How many axes it is for, as its name says; those of the image where it does not."""
-        said = AXES_IN.search(self.op)
-        return int(said[1]) if said else len(self.trace.axes)
 
     @property
     def made(self) -> Tensor:
@@ -127,29 +135,22 @@ class Call(calls.Call):
         return tensors_in(self.out)[0]
 
     def constants(self) -> Iterator[Numbers]:
-        return (numbers for tensor in self.tensors if (numbers := self.number(tensor)) is not None)
+        return (numbers for x in self.given if (numbers := self.number(x)) is not None)
 
     def number(self, value: object) -> Numbers | None:
         """Return the numbers of a constant; None for a map, and for what is made of weights."""
-        if isinstance(value, Tensor):
-            numbers = None if self.of(value) else self.numbers(value)
+        if isinstance(value, Value):
+            numbers = self.numbers_of(value)
             return None if numbers is None else numbers.detach().double().numpy()
         return np.asarray(value, dtype=np.float64)
 
-    def of(self, tensor: object) -> Map | None:
-        """Return the map that a tensor holds; None for a constant."""
-        return self.memory.value(tensor)
+    def numbers_of(self, value: object) -> Tensor | None:
+        """Return the tensor of a constant; None for a map, and for what is made of weights."""
+        return self.numbers(cast("Tensor", value.later)) if isinstance(value, Constant) else None
 
     def value(self, tensor: Tensor) -> Value:
-        """Return what a tensor holds, be it a constant."""
-        return self.of(tensor) or Constant(tuple(map(plain, tensor.shape)))
-
-    def map(self, tensor: object) -> Map:
-        """Return what a tensor holds, which must be a map."""
-        value = self.of(tensor)
-        if value is None:
-            raise Stuck("reads a constant instead of a feature map")
-        return value
+        """Return what a tensor holds: a map or a constant."""
+        return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
 
     @property
     def spatial(self) -> list[Map]:
@@ -162,8 +163,7 @@ class Call(calls.Call):
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
-        axes = len(self.trace.axes)
-        return self.op in CONVS[axes] and prod(self.tensors[1].shape[2:]) == 1
+        return self.is_one_of(CONVS) and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
         """Return a name for its layer: the path of its module, and the function where that says too little."""
@@ -195,7 +195,7 @@ class Call(calls.Call):
         return tuple(dim if dim.size == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
-        args, kwargs = self.arguments
+        args, kwargs = tree_map_only(Tensor, self.value, self.arguments)
         try:
             inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
@@ -209,38 +209,26 @@ class Call(calls.Call):
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
-        if self.op in CONVS[axes] and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
+        if self.is_one_of(CONVS) and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
             return self.run_handler(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
-        if self.op in RESIZES and len(shape) == axes + 2:
+        if self.stem in RESIZES and len(shape) == axes + 2:
             ops = [Resize(n) for n in self.made.shape[2:]]
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
-        if self.op in IMAGES[axes] and prod(shape[-axes:]) > 1 and (value := self.of(self.tensors[0])):
+        if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
             self.memory.hold(self.tensors[0]).value = self.spread_vector(value)
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
     def without_mixed(self) -> None:
         """Turn what has rows, columns and channels in one dimension into channels, in all that it reads."""
-        self._change(lambda value: self.arranger.without_mixed(self.name("line"), value))
-
-    def unsplit(self) -> None:
-        """Add the layers of pending splits in all that it reads."""
-        self._change(self.arranger.unsplit)
-
-    def _change(self, change: Callable[[Map], Map]) -> None:
-        for tensor in self.tensors:
-            value = self.of(tensor)
-            if value and value.dims is not None and not self.trace.pooled[value.at]:
-                self.memory.hold(tensor).value = change(value)
-        self.maps = [value for tensor in self.tensors if (value := self.of(tensor))]
-
-    def image(self, tensor: Tensor) -> tuple[Map, list[str]]:
-        """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
-        return self.arranger.image(self.map(tensor), tensor.ndim - 2)
+        for tensor, x in zip(self.tensors, self.given, strict=True):
+            if isinstance(x, Map) and x.dims is not None and not self.trace.pooled[x.at]:
+                self.memory.hold(tensor).value = self.arranger.without_mixed(self.name("line"), x)
+        self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:
         """Resize channels to those that the call returns."""

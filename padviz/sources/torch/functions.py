@@ -8,8 +8,9 @@ from padviz.sources.torch import merging as merge
 from padviz.sources.torch import views as views
 from padviz.sources.torch import windows as windows
 from padviz.sources.torch.arguments import BY_VALUES, RECURRENT, Args, Kwargs
-from padviz.sources.torch.call import RESIZES, Call, by_axes
+from padviz.sources.torch.call import RESIZES, Call
 from padviz.sources.torch.memory import CONSTANTS
+from padviz.sources.tracing import products
 from padviz.sources.tracing.calls import Result, follow
 
 Handler = Callable[..., Result]
@@ -18,7 +19,7 @@ Handler = Callable[..., Result]
 NEUTRAL = (
     "abs", "alpha_dropout", "as_tensor", "bool", "bfloat16", "byte", "ceil", "celu", "channel_shuffle", "clamp",
     "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double",
-    "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float",
+    "dropout", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float",
     "floor", "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
     "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
     "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
@@ -37,7 +38,7 @@ REDUCTIONS = (
     "median", "argmax", "argmin", "nanmean", "all", "any", "nansum", "count_nonzero", "aminmax", "std_mean", "var_mean",
 )  # fmt: skip
 
-TABLE: Mapping[str, Handler] = {
+TABLE: Mapping[str, Handler] = {  # by the names of functions, without their numbers of axes
     **dict.fromkeys(NEUTRAL, merge.pointwise),
     **dict.fromkeys(ADDS, merge.add),
     **dict.fromkeys(SUBTRACTS, merge.subtract),
@@ -49,16 +50,16 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], views.transpose),
     **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
     **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
-    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], merge.matmul),
+    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], products.matmul),
     **dict.fromkeys(["cat", "concat", "concatenate"], views.cat),
-    **dict.fromkeys(by_axes("max_pool", "max_pool#_with_indices"), windows.max_pool),
+    **dict.fromkeys(["max_pool", "max_pool_with_indices"], windows.max_pool),
     **dict.fromkeys(
-        by_axes("adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool#_with_indices"), windows.adaptive_pool
+        ["adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_indices"], windows.adaptive_pool
     ),
-    **dict.fromkeys(by_axes("avg_pool"), windows.avg_pool),
-    **dict.fromkeys(by_axes("lp_pool"), windows.lp_pool),
-    **dict.fromkeys(by_axes("conv"), windows.conv),
-    **dict.fromkeys(by_axes("conv_transpose"), windows.conv_transpose),
+    "avg_pool": windows.avg_pool,
+    "lp_pool": windows.lp_pool,
+    "conv": windows.conv,
+    "conv_transpose": windows.conv_transpose,
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
     **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], merge.attention),
@@ -81,13 +82,13 @@ TABLE: Mapping[str, Handler] = {
     "grid_sample": merge.grid_sample,
     "getitem": views.getitem,
     "linear": merge.linear,
-    "max_unpool2d": windows.max_unpool2d,
+    "max_unpool": windows.max_unpool,
     "masked_fill": merge.masked_fill,
     "narrow": views.narrow,
     "constant_pad_nd": windows.constant_pad_nd,
     "pad": windows.pad,
     "padded": windows.padded,
-    "padded_conv2d": windows.padded_conv2d,
+    "padded_conv": windows.padded_conv,
     "permute": views.permute,
     "pixel_shuffle": windows.pixel_shuffle,
     "pixel_unshuffle": windows.pixel_unshuffle,
@@ -104,7 +105,7 @@ TABLE: Mapping[str, Handler] = {
 }
 WHOLE = {
     merge.add, views.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
-    merge.reduce, merge.along, merge.running, merge.linear, merge.matmul,
+    merge.reduce, merge.along, merge.running, merge.linear, products.matmul,
     merge.einsum, merge.attention, merge.ordered, views.view,
     views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
     merge.group_norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
@@ -117,6 +118,6 @@ def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ())
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    call.handler = merge.add if call.op in neutral else TABLE.get(call.op)
+    call.handler = merge.add if call.op in neutral else TABLE.get(call.stem)
     call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
     return follow(call)

@@ -8,16 +8,14 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from torch import Tensor
-
 from padviz.axis.operations import Same, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.sources.torch.arguments import Refused
-from padviz.sources.torch.call import Call
+from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing import views, windows
-from padviz.sources.tracing.arranging import Stuck
+from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Block, Dim, plain
 from padviz.sources.tracing.calls import Result
 
@@ -43,25 +41,25 @@ def windows_of(
 
 
 def conv(
-    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints | str = 0,
+    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1,
 ) -> Result:  # fmt: skip
-    ops = windows_of(weight.shape[2:], stride, padding, dilation, axes=weight.ndim - 2)
+    ops = windows_of(weight.shape[2:], stride, padding, dilation, axes=len(weight.known) - 2)
     return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
 
 
 def _convolved(
-    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None, ops: Sequence[Window | Transposed], out: int,
+    call: Call, input: Value, weight: Value, bias: Value | None, ops: Sequence[Window | Transposed], out: int,
     groups: int,
 ) -> Result:  # fmt: skip
     path, module = call.modules.stack[-1]
     own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
     into = input.shape[-len(ops) - 1]
-    return windows.conv(call, call.map(input), ops, into, out, groups, call.of(weight), call.of(bias), own_pad)
+    return windows.conv(call, as_map(input), ops, into, out, groups, weight, bias, own_pad)
 
 
-def padded_conv2d(
-    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1,
+def padded_conv(
+    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1,
     pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), dilation: Ints = 1, groups: int = 1,
     schemes: Sequence[str] = ("zero", "zero"),
 ) -> Result:  # fmt: skip
@@ -72,7 +70,7 @@ def padded_conv2d(
 
 
 def convolution(
-    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Ints, padding: Ints, dilation: Ints,
+    call: Call, input: Value, weight: Value, bias: Value | None, stride: Ints, padding: Ints, dilation: Ints,
     transposed: bool, output_padding: Ints, groups: int,
 ) -> Result:  # fmt: skip
     """Handle what exported programs call a convolution of any kind."""
@@ -82,10 +80,10 @@ def convolution(
 
 
 def conv_transpose(
-    call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Ints = 1, padding: Ints = 0,
+    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
 ) -> Result:  # fmt: skip
-    axes = weight.ndim - 2
+    axes = len(weight.known) - 2
     if input.shape[-axes - 1] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
         raise Refused(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-axes - 1]}")
     pads = [(n, n) for n in each(padding, axes)]
@@ -95,72 +93,72 @@ def conv_transpose(
 
 
 def max_pool(
-    call: Call, input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
+    call: Call, input: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Result:  # fmt: skip
     ops = windows_of(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, call.axes)
-    return windows.pool(call, call.map(input), ops, "maxpool")
+    return windows.pool(call, input, ops, "maxpool")
 
 
 def avg_pool(
-    call: Call, input: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
+    call: Call, input: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Result:  # fmt: skip
-    if isinstance(kernel_size, tuple) and kernel_size == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
-        return windows.adaptive(call, call.map(input), [1] * call.axes)
+    if isinstance(kernel_size, tuple) and [*kernel_size] == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
+        return windows.adaptive(call, input, [1] * call.axes)
     ops = windows_of(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
-    return windows.pool(call, call.map(input), ops, "avgpool")
+    return windows.pool(call, input, ops, "avgpool")
 
 
 def lp_pool(
-    call: Call, input: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+    call: Call, input: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
 ) -> Result:
     return avg_pool(call, input, kernel_size, stride, 0, ceil_mode)
 
 
 def adaptive_pool(
-    call: Call, input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
+    call: Call, input: Value, output_size: int | Sequence[int | None], return_indices: bool = False
 ) -> Result:
     sizes = [output_size] * call.axes if isinstance(output_size, int) else output_size
-    return windows.adaptive(call, call.map(input), sizes)
+    return windows.adaptive(call, input, sizes)
 
 
-def pad(call: Call, input: Tensor, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
-    pairs = dict(zip(range(input.ndim)[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
-    if not any(pad) and not all(call.map(input).known[dim].positions for dim in pairs):
+def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
+    pairs = dict(zip(range(len(input.known))[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
+    if not any(pad) and not all(input.known[dim].positions for dim in pairs):
         return pointwise(call)  # channels
     scheme = MODES[mode]
     rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
-    return windows.pad(call, call.map(input), rows, scheme)
+    return windows.pad(call, input, rows, scheme)
 
 
-def constant_pad_nd(call: Call, input: Tensor, amounts: Sequence[int], value: object = 0) -> Result:
+def constant_pad_nd(call: Call, input: Value, amounts: Sequence[int], value: object = 0) -> Result:
     """Handle what exported programs call a pad."""
     return pad(call, input, amounts)
 
 
 def padded(
-    call: Call, input: Tensor, pads: Sequence[tuple[int, int]], schemes: Sequence[str],
+    call: Call, input: Value, pads: Sequence[tuple[int, int]], schemes: Sequence[str],
     dims: Sequence[int] = (-2, -1), value: object = None,
 ) -> Result:  # fmt: skip
     """Pad as `padviz.nn` does, which says what it reads."""
     rows = {
-        dim % input.ndim: Window(1, padding=ends, mode=scheme)
+        dim % len(input.known): Window(1, padding=ends, mode=scheme)
         for dim, ends, scheme in zip(dims, pads, schemes, strict=True)
-        if call.map(input).known[dim].positions or any(ends)
+        if input.known[dim].positions or any(ends)
     }
-    return windows.pad(call, call.map(input), rows)
+    return windows.pad(call, input, rows)
 
 
 def interpolate(
-    call: Call, input: Tensor, size: Ints | None = None, scale_factor: float | Sequence[float] | None = None,
+    call: Call, input: Value, size: Ints | None = None, scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest", align_corners: bool | None = None, recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Result:  # fmt: skip
     axes = call.made.ndim - 2
     wanted = call.made.shape[2:] if size is None else each(size, axes)
     if mode == "area":
-        return windows.adaptive(call, call.map(input), wanted)
+        return windows.adaptive(call, input, wanted)
     if antialias or mode not in windows.STYLES:
         raise Stuck(f"in mode {mode!r}{' with antialias' if antialias else ''} is not known")
     kind = replace(windows.STYLES[mode], align_corners=bool(align_corners))
@@ -168,30 +166,35 @@ def interpolate(
     if scale_factor is not None and not recompute_scale_factor:
         scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
         ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales]
-    return windows.resize(call, call.map(input), ops)
+    return windows.resize(call, input, ops)
 
 
-def upsample(call: Call, input: Tensor, size: Ints | None, *rest: Any) -> Result:
+def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
     """Handle what exported programs call a resize: its last argument has scales, the one before aligns corners."""
-    mode = call.op.removeprefix("upsample_")[:-2].replace("_", "-")
+    mode = call.stem.removeprefix("upsample_").replace("_", "-")
     scales = rest[-1] if rest and size is None else None
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
 
-def pixel_shuffle(call: Call, input: Tensor, upscale_factor: int) -> Result:
-    return views.depth_to_space(call, *call.image(input), upscale_factor)
+def image(call: Call, x: Value) -> tuple[Map, list[str]]:
+    """Arrange a map so that its dimensions after the channels are rows and columns; return the axis of each, too."""
+    return call.arranger.image(x, len(x.known) - 2)
 
 
-def pixel_unshuffle(call: Call, input: Tensor, downscale_factor: int) -> Result:
-    return views.space_to_depth(call, *call.image(input), downscale_factor)
+def pixel_shuffle(call: Call, input: Value, upscale_factor: int) -> Result:
+    return views.depth_to_space(call, *image(call, input), upscale_factor)
+
+
+def pixel_unshuffle(call: Call, input: Value, downscale_factor: int) -> Result:
+    return views.space_to_depth(call, *image(call, input), downscale_factor)
 
 
 def unfold(
-    call: Call, input: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
+    call: Call, input: Value, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Result:
     if call.made.ndim != 3:
         return call.unknown()  # Tensor.unfold
-    value, roles = call.image(input)
+    value, roles = image(call, input)
     ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
     columns = call.arranger.add(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
@@ -201,17 +204,16 @@ def unfold(
 
 
 def fold(
-    call: Call, input: Tensor, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0,
+    call: Call, input: Value, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0,
     stride: Ints = 1,
 ) -> Result:  # fmt: skip
     """Add up windows where they overlap, whose channels were made of all their places."""
-    value = call.map(input)
-    *batch, channels, line = value.known
+    *batch, channels, line = input.known
     if channels.has_places:
         raise Stuck("folds windows whose places were not mixed")
     if len(line) != len(call.trace.axes) or not all(Dim(part).axis for part in line):
         raise Stuck("folds a tensor that is not a line of windows")
-    value, roles = call.arranger.image(replace(value, dims=(*batch, channels, *map(Dim, line))), -2)
+    value, roles = call.arranger.image(replace(input, dims=(*batch, channels, *map(Dim, line))), -2)
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
@@ -225,11 +227,11 @@ def fold(
 
 
 def repeat_interleave(
-    call: Call, input: Tensor, repeats: int | Tensor, dim: int | None = None, *, output_size: object = None
+    call: Call, input: Value, repeats: object, dim: int | None = None, *, output_size: object = None
 ) -> Result:
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
-    value = call.arranger.unsplit(call.map(input))
+    value = call.arranger.unsplit(as_map(input))
     if value.known[dim].is_channels:
         return call.with_channels(value)
     if not (role := value.known[dim].axis):
@@ -238,18 +240,18 @@ def repeat_interleave(
     return call.arranger.add(call.name(), "resize", value, ops) if repeats > 1 else value
 
 
-def max_unpool2d(
-    call: Call, input: Tensor, indices: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
+def max_unpool(
+    call: Call, input: Value, indices: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     output_size: object = None,
 ) -> Result:  # fmt: skip
     """Undo a max pool: each maximum may go to any place of its window, and rows that no window had are zeros."""
-    steps = each(stride or kernel_size, 2)
-    if each(kernel_size, 2) != steps or any(each(padding, 2)):
+    steps = each(stride or kernel_size, call.axes)
+    if each(kernel_size, call.axes) != steps or any(each(padding, call.axes)):
         raise Stuck("unpools windows that overlap or pad")
-    value, roles = call.image(input)
+    value, roles = image(call, input)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.arranger.add(call.name(), "resize", value, scales)
-    rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
+    rests = [n - dim.size for n, dim in zip(call.made.shape[2:], laid.known[2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}

@@ -231,14 +231,14 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
     return replace(made, dims=tuple(dims))
 
 
-def matmul(call: Call, a: Value, b: Value) -> Value:
+def matmul(call: Call, input: Value, other: Value) -> Value:
     """Multiply matrices, the last two dimensions of tensors, or a vector that one of them is."""
-    ranks = [2 if x.dims is None else len(x.dims) for x in (a, b)]
+    ranks = [2 if x.dims is None else len(x.dims) for x in (input, other)]
     batch: list[object] = [*range(-max(ranks), -2)]
     first = [*batch, "i", "k"][-ranks[0] :]
     second = [*batch, "k", "j"][-ranks[1] :] if ranks[1] > 1 else ["k"]
     out = [*batch, *(["i"] if ranks[0] > 1 else []), *(["j"] if ranks[1] > 1 else [])]
-    return product(call, [(a, first), (b, second)], out)
+    return product(call, [(input, first), (other, second)], out)
 
 
 def einsum(call: Call, equation: str, operands: Sequence[Value]) -> Value:

@@ -85,6 +85,12 @@ def permute(x: V, order: Sequence[int]) -> V:
     return replace(x, dims=tuple(x.known[i] for i in order))
 
 
+def transpose(x: V, one: int, other: int) -> V:
+    order = [*range(len(x.known))]
+    order[one], order[other] = order[other], order[one]
+    return permute(x, order)
+
+
 def squeeze(call: Call, x: Value, axes: Collection[int]) -> Value:
     if any(x.known[axis].size != 1 for axis in axes):
         raise Stuck("squeezes a dimension larger than 1")
