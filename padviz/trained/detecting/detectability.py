@@ -182,15 +182,6 @@ def phase_of(values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stri
     return Phase(stride, min(between / spread, 1.0), (len(known) - 1) / (len(flat) - 1))
 
 
-def positions(room: int, step: int) -> tuple[int, ...]:
-    """List positions from 0 to `room`, in pixels.
-
-    >>> positions(20, 8)
-    (0, 8, 16)
-    """
-    return tuple(range(0, room + 1, step))
-
-
 def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
     known = values[np.isfinite(values)]
     return float(of(known)) if known.size else None

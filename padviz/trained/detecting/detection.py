@@ -4,28 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, PadvizError, check_integer
 from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
 from padviz.progress import Progress, counter
-from padviz.trained.detecting.detectability import LITTLE, Detectability, PositionMap, doubts, phase_of, positions
+from padviz.trained.detecting.detectability import (
+    DECIDED,
+    LITTLE,
+    SATURATED,
+    Detectability,
+    PositionMap,
+    doubts,
+    phase_of,
+)
 from padviz.trained.detecting.outputs import NamedMap, Scorer, maps_inside, maps_of, refuse_boxes, scorer_of
 from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
-from padviz.trained.detecting.sweeping import GOAL, HINT, Positions, Sweep, SweepPlan, choose_contrast, median_of
+from padviz.trained.detecting.sweeping import FAINTEST, STEPS, Floats, Positions, Sweep, median_of
 from padviz.trained.images import read_picture
-from padviz.trained.networks.trained_network import Runner, Trained, outputs_of
+from padviz.trained.networks.trained_network import Images, Runner, Trained, outputs_of
 
 STIMULUS, SHIFT = "sample", 32  # by default
 FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most so many positions
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
 MOST_POSITIONS = 250_000
+GOAL = DECIDED  # the median score that contrasts are chosen for
+GRADED = (0.2, 0.8)  # where the median of graded scores can be brought
+MOST = 0.5  # the share of positions at which a class wins for its map to be drawn
+CLEAR = 0.1  # how far the scores of what is not seen must rise to be mapped by themselves
+STEEP = 1.25  # a contrast so much larger takes scores from none to all
+SATURATION = 0.5  # the share of saturated scores from which on scores are all or none
+HINT = "try another `stimulus`, a larger `height`, or another `layer` or `class`"
+NEEDED = "the map shows the contrast needed"
 Runners = Sequence[tuple[str | None, Runner]]  # by padding; the network as it is comes first
 
 
@@ -108,11 +125,11 @@ def score_positions(
     on_progress: Progress | None,
 ) -> Detectability:
     """Score every position under each padding; values of an interrupted sweep are kept, and the error says where."""
-    plan = plan_sweep(runners, options, lambda: maps_inside(trained))
+    sweep = plan_sweep(runners, options, lambda: maps_inside(trained))
     about = f"{resume.about} {trained.size} {[scheme for scheme, _ in runners]} {options}"
-    values = Unfinished(resume.path, about, len(plan.places) * len(runners), resume.resume)
+    values = Unfinished(resume.path, about, len(sweep.places) * len(runners), resume.resume)
     with saved_on_exit(values):
-        maps = map_positions(runners, plan, _total_stride(trained), values, on_progress)
+        maps = map_positions(runners, sweep, _total_stride(trained), values, on_progress)
     if not maps[0].reacts:
         values.remove()
         what = "the network returns NaN at every position"
@@ -124,33 +141,33 @@ def score_positions(
         trained.network.name,
         trained.network.title,
         trained.size,
-        plan.name,
-        plan.shape,
-        plan.contrast,
-        plan.sweep.scorer.output,
-        plan.sweep.scorer.class_,
-        plan.tops,
-        plan.lefts,
+        sweep.name,
+        sweep.shape,
+        sweep.contrast,
+        sweep.scorer.output,
+        sweep.scorer.class_,
+        sweep.tops,
+        sweep.lefts,
         maps,
         shifted=bool(options.image),
-        notes=(*notes, *filter(None, [plan.why]), *doubts(maps)),
+        notes=(*notes, *filter(None, [sweep.why]), *doubts(maps)),
     )
 
 
 def map_positions(
-    runners: Runners, plan: SweepPlan, stride: Size | None, kept: Unfinished, on_progress: Progress | None
+    runners: Runners, sweep: Sweep, stride: Size | None, kept: Unfinished, on_progress: Progress | None
 ) -> tuple[PositionMap, ...]:
     """Compute the map of each padding, of the network as it is alone if that reacts to nothing."""
-    places, sweep = plan.places, plan.sweep
+    places, shape = sweep.places, (len(sweep.tops), len(sweep.lefts))
     advance = counter(len(kept.values), on_progress)
     maps: list[PositionMap] = []
     for i, (padding, runner) in enumerate(runners):
         part = kept.values[i * len(places) : (i + 1) * len(places)]  # a view: `kept` saves what is computed
-        sweep.fill(part, kept.save, runner, places, None if plan.threshold else plan.contrast, advance)
-        values = part.reshape(len(plan.tops), len(plan.lefts))
-        background = sweep.background(runner, places)[:, sweep.scorer.class_ or 0].reshape(values.shape)
-        phase = phase_of(values, plan.tops, plan.lefts, stride)
-        maps.append(PositionMap(padding, values, plan.threshold, phase, background, sweep.below))
+        sweep.fill(part, kept.save, runner, advance)
+        values = part.reshape(shape)
+        background = sweep.background(runner, places)[:, sweep.scorer.class_ or 0].reshape(shape)
+        phase = phase_of(values, sweep.tops, sweep.lefts, stride)
+        maps.append(PositionMap(padding, values, sweep.threshold, phase, background, sweep.below))
         if not maps[0].reacts:
             break
     return tuple(maps)
@@ -167,7 +184,7 @@ def _total_stride(trained: Trained) -> tuple[int, int] | None:
     return height, width
 
 
-def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]] = tuple) -> SweepPlan:
+def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]] = tuple) -> Sweep:
     """Plan a sweep on the network as it is; `inside` lists the maps within it that could be named."""
     own = runners[0][1]
     canvas = Canvas.of(own.size, own.channels, options.mean, options.std, options.bgr)
@@ -176,27 +193,24 @@ def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Se
         return _choose_class(own, _shift_picture(own, options.image, options, canvas, scorer))[0]
     tried = []
     for stimulus in _stimuli(own, options):  # as large as it must be to be seen at half of the positions
-        plan, full = _choose_class(own, _slide(stimulus, options, canvas, scorer))
-        median = median_of(full)
-        tried.append((-np.inf if np.isnan(median) else median, plan, full))
-        if median >= GOAL:
+        tried.append(_choose_class(own, _slide(stimulus, options, canvas, scorer)))
+        if median_of(tried[-1][1]) >= GOAL:
             break
-    _, plan, full = max(tried, key=lambda scored: scored[0])
-    return choose_contrast(own, plan, full, options.contrast, options.threshold, options.class_)
+    sweep, full = max(tried, key=lambda each: np.nan_to_num(median_of(each[1]), nan=-np.inf))
+    return _choose_contrast(own, sweep, full, options)
 
 
 def _choose_scorer(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]]) -> Scorer:
     """Choose the output to score by a run on a blank and on noise."""
     own = runners[0][1]
-    shape = (2, own.channels, *own.size)
-    probes = np.zeros(shape, np.float32)
-    probes[1] = np.random.default_rng(0).standard_normal(shape[1:], dtype=np.float32)
-    parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
-    if options.output is not None and options.output not in parts[0]:
+    shape = (1, own.channels, *own.size)
+    probes = np.zeros(shape, np.float32), np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    blank, noise = (outputs_of(own, probe) for probe in probes)
+    if options.output is not None and options.output not in blank:
         for _, runner in runners:
             runner.with_output(options.output)
-        parts = [outputs_of(own, probes[i : i + 1]) for i in (0, 1)]
-    blank, noise = parts  # a single number for each has no images among its dimensions
+        blank, noise = (outputs_of(own, probe) for probe in probes)
+    # A single number for each has no images among its dimensions.
     outputs = {name: np.concatenate([blank[name], noise[name]]) if blank[name].ndim else blank[name] for name in blank}
     scorer = scorer_of(outputs, own.size, own.where, options.output, inside)
     if options.class_ is not None:
@@ -224,43 +238,152 @@ def _stimuli(own: Runner, options: DetectOptions) -> Iterator[Stimulus]:
         yield stimulus
 
 
-def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> SweepPlan:
+def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
     """Plan to draw a stimulus at every position of the image."""
-    height, width = (size - n for size, n in zip(canvas.size, stimulus.shape, strict=True))
-    step, around = options.step_in((height, width)), stimulus.shape[0] // 2
+    room = canvas.size[0] - stimulus.shape[0], canvas.size[1] - stimulus.shape[1]
+    step, around = options.step_in(room), stimulus.shape[0] // 2
 
     def boxes(places: Positions) -> Positions:
         return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
 
-    sweep = Sweep(lambda places, contrasts: canvas.draw(stimulus, places, contrasts), boxes, scorer)
-    return SweepPlan(sweep, stimulus.name, stimulus.shape, positions(height, step), positions(width, step))
+    tops, lefts = (tuple(range(0, n + 1, step)) for n in room)
+    return Sweep(partial(canvas.draw, stimulus), boxes, scorer, stimulus.name, stimulus.shape, tops, lefts)
 
 
-def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> SweepPlan:
+def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
     """Plan to shift a picture, larger than the frame by the shift, under it to every offset."""
     shift = options.shift_at(canvas.size)
     picture = read_picture(image, (canvas.size[0] + shift, canvas.size[1] + shift), own.channels)
-    offsets = positions(shift, options.step_in((shift, shift)))
+    offsets = tuple(range(0, shift + 1, options.step_in((shift, shift))))
 
     def boxes(places: Positions) -> Positions:
         return np.tile(np.array([0, 0, *canvas.size]), (len(places), 1))
 
-    sweep = Sweep(lambda places, contrasts: canvas.frames(picture, places), boxes, scorer)
-    return SweepPlan(sweep, Path(image).name, canvas.size, offsets, offsets)
+    def draw(places: Positions, contrasts: Floats) -> Images:
+        return canvas.frames(picture, places)
+
+    return Sweep(draw, boxes, scorer, Path(image).name, canvas.size, offsets, offsets)
 
 
-def _choose_class(own: Runner, plan: SweepPlan) -> tuple[SweepPlan, NDArray[np.float64]]:
+def _choose_class(own: Runner, sweep: Sweep) -> tuple[Sweep, Floats]:
     """Choose the class to look for, and score a few positions at full contrast.
 
     By default it is the class whose median rises most over the background's, of those that the background is not.
     """
-    sweep, sample = plan.sweep, plan.sample
-    scores, class_ = sweep.class_scores(own, sample, np.ones(len(sample))), sweep.scorer.class_
+    sample = sweep.sample
+    scores, class_ = sweep.class_scores(own, sample, 1.0), sweep.scorer.class_
     if class_ is None:
         blank = np.median(sweep.background(own, sample), axis=0)
         more = np.array([median_of(of_class) for of_class in scores.T]) - blank
         more = np.where(np.isnan(more), -np.inf, more)
         others = np.where(blank < GOAL, more, -np.inf)
         class_ = int(np.argmax(others if np.isfinite(others).any() else more))
-        plan = replace(plan, sweep=replace(sweep, scorer=sweep.scorer.of_class(class_)))
-    return plan, scores[:, class_]
+        sweep = replace(sweep, scorer=sweep.scorer.of_class(class_))
+    return sweep, scores[:, class_]
+
+
+def _choose_contrast(own: Runner, sweep: Sweep, full: Floats, options: DetectOptions) -> Sweep:
+    """Choose what to map, by a few positions on the network as it is, and their scores at full contrast.
+
+    Where no contrast is good for scores, the contrast needed is mapped instead.
+    """
+    if np.isnan(full).all():
+        raise OptionError("the network returns NaN wherever the stimulus is", where=own.where, hint=HINT)
+    if options.contrast is not None:
+        return replace(sweep, contrast=options.contrast)
+    background = median_of(sweep.background(own, sweep.sample)[:, sweep.scorer.class_ or 0])
+    why = ""
+    if not options.threshold and background >= DECIDED:
+        seen = f"the background alone is seen, with a score of {background:.3g}"
+        why = f"{seen}: the map shows the contrast at which it is not"
+    elif not options.threshold:
+        tried = _calibrate(own, sweep, full)
+        best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
+        median = median_of(tried[best])
+        why = not_graded(tried, best)
+        if not why and abs(median - background) < CLEAR:
+            why = f"the median score, {median:.3g}, is about the background's, {background:.3g}: {NEEDED}"
+        if not why:
+            return replace(sweep, contrast=best)
+    return _map_contrasts(own, replace(sweep, below=background >= DECIDED), background, why, options.class_)
+
+
+def _calibrate(own: Runner, sweep: Sweep, full: Floats) -> dict[float, Floats]:
+    """Score each contrast of a bisection for a median of .5, from the scores at full contrast on."""
+    tried = {1.0: full}
+    low, high = np.log(FAINTEST), 0.0
+    for _ in range(STEPS if median_of(full) > GOAL else 0):
+        middle = (low + high) / 2
+        contrast = float(np.exp(middle))
+        tried[contrast] = sweep.scores(own, sweep.sample, contrast)
+        low, high = (low, middle) if median_of(tried[contrast]) > GOAL else (middle, high)
+    return tried
+
+
+def not_graded(tried: dict[float, Floats], best: float) -> str:
+    """Explain why no contrast makes scores that distinguish positions; "" where one does."""
+    medians = {contrast: median_of(scores) for contrast, scores in sorted(tried.items())}
+    known = tried[best][~np.isnan(tried[best])]
+    saturated = float((np.abs(known - GOAL) > SATURATED - GOAL).mean())
+    low = [contrast for contrast, median in medians.items() if median < GRADED[0]]
+    high = [contrast for contrast, median in medians.items() if median > GRADED[1]]
+    if len(low) == len(medians):
+        return f"even at full contrast the median score is {medians[1.0]:.2g}: {NEEDED}"
+    if len(high) == len(medians):
+        return f"the median score is {medians[high[0]]:.2g} even at a contrast of {high[0]:.2g}: {NEEDED}"
+    if low and high:
+        first, last = _crossing(medians, GRADED[0], low[-1]), _crossing(medians, GRADED[1], high[0])
+        if last <= STEEP * first or not GRADED[0] <= medians[best] <= GRADED[1]:
+            ends = f"from {GRADED[0]} to {GRADED[1]} between contrasts of {first:.3g} and {last:.3g}"
+            return f"the scores are all or none, their median goes {ends}: {NEEDED}"
+    if saturated > SATURATION:
+        return f"{percent(saturated, 0)} of the scores are all or none at a contrast of {best:.3g}: {NEEDED}"
+    return ""
+
+
+def _crossing(medians: dict[float, float], level: float, beyond: float) -> float:
+    """Interpolate the contrast at which medians cross a level, between one that is beyond it and the next one tried."""
+    tried = list(medians)
+    other = tried[tried.index(beyond) + (1 if medians[beyond] < level else -1)]
+    share = (level - medians[beyond]) / (medians[other] - medians[beyond])
+    return float(beyond * (other / beyond) ** share)
+
+
+def _map_contrasts(own: Runner, sweep: Sweep, background: float, why: str, class_: int | None) -> Sweep:
+    """Map the contrast at which the decision changes; of the background's class where no other wins at most positions.
+
+    Where nothing is seen, map scores at full contrast if they react, and reject a map of nothing.
+    """
+    sample = sweep.sample
+
+    def changed(sweep: Sweep) -> float:
+        """Measure the share of positions at which some contrast changes the decision."""
+        return float(np.isfinite(sweep.least_contrasts(own, sample)).mean())
+
+    changes = changed(sweep)
+    of_background = np.median(sweep.background(own, sample), axis=0)
+    sure = int(np.argmax(of_background))
+    if class_ is None and not sweep.below and of_background[sure] >= DECIDED and changes < MOST:
+        other = replace(sweep, scorer=sweep.scorer.of_class(sure), below=True)
+        if changed(other) > changes:
+            shown = f"the map shows the contrast at which class {sure}, the background's, is lost"
+            return replace(other, threshold=True, why=f"no class wins at most positions: {shown}")
+    if changes:
+        return replace(sweep, threshold=True, why=why)
+    full = sweep.scores(own, sample, 1.0)
+    most = full[np.nanargmax(np.abs(full - background))]
+    at = f"at {len(sample)} positions and contrasts from 1/128 to 1"
+    reached = f"scores go from the background's {background:.3g} to {most:.3g}"
+    if why and not sweep.below and most - background >= CLEAR:
+        return replace(
+            sweep, why=f"the stimulus is not seen {at}: {reached}; the map shows the scores at full contrast"
+        )
+    hint = HINT
+    if abs(most - background) < LITTLE:
+        what = f"nothing reacts to the stimulus: every score is within {LITTLE} of the background's, {background:.3g}"
+    elif sweep.below:
+        seen = f"the background alone is seen, with a score of {background:.3g}"
+        what = f"{seen}, and the stimulus never changes that {at}"
+    else:
+        what, hint = f"the stimulus is not seen {at}: {reached}", f"{HINT}; `contrast` 1 maps such scores"
+    raise OptionError(what, where=own.where, hint=hint)

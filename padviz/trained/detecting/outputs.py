@@ -69,7 +69,6 @@ class Scorer:
         return _sigmoid(flat - best_other)
 
     def of_class(self, class_: int) -> Scorer:
-        """Return a scorer of another class."""
         if not 0 <= class_ < self.classes:
             hint = f"use 0 to {self.classes - 1}" if self.classes > 1 else "the output has one, 0"
             raise OptionError(f"output {self.output!r} has no class {class_}", option="class", hint=hint)
@@ -83,23 +82,17 @@ def _sigmoid(values: Floats) -> Floats:
 
 def _peak(maps: Floats, box: NDArray[np.int64], size: Size) -> Floats:
     """Return the largest value of each class's map within a box of image pixels."""
-    slices = []
-    for axis in (0, 1):
-        n = maps.shape[1 + axis]
-        ratio = n / size[axis]
-        first = min(max(int(np.floor(box[axis] * ratio)), 0), n - 1)
-        slices.append(slice(first, max(int(np.ceil(box[2 + axis] * ratio)), first + 1)))
-    highest: Floats = maps[:, slices[0], slices[1]].max(axis=(1, 2))
+    units = np.array(maps.shape[1:])
+    first = np.clip(np.floor(box[:2] * units / size), 0, units - 1).astype(int)
+    last = np.maximum(np.ceil(box[2:] * units / size), first + 1).astype(int)
+    highest: Floats = maps[:, first[0] : last[0], first[1] : last[1]].max(axis=(1, 2))
     return highest
 
 
 def scorer_of(
-    outputs: Outputs,
-    size: Size,
-    where: str,
-    named: str | None = None,
+    outputs: Outputs, size: Size, where: str, named: str | None = None,
     inside: Callable[[], Sequence[NamedMap]] = tuple,
-) -> Scorer:
+) -> Scorer:  # fmt: skip
     """Choose the output to score: the one that is named, or the first that is a map or class scores.
 
     `inside` lists the maps within the network, which the error names if no output is one.
@@ -187,15 +180,13 @@ def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
 
         tensors = convolutions(trained.model.proto)
     channels = {kernel.layer: len(kernel.weights) for kernel in trained.kernels}
-    followed: set[int] = set()
-    maps = []
-    for i in range(len(network.layers) - 1, -1, -1):
-        layer = network.layers[i]
-        last = i not in followed
-        if not last or layer.kind == "conv":
+    followed, maps = set[int](), []
+    for i, layer in reversed([*enumerate(network.layers)]):
+        if i in followed or layer.kind == "conv":
             followed.update(layer.inputs)
         shape = (axes[0].sizes[i], axes[1].sizes[i])
-        if last and layer.kind == "conv" and layer.name in channels and fits(shape, trained.size, 2):
+        head = i not in followed and layer.kind == "conv" and layer.name in channels
+        if head and fits(shape, trained.size, STRETCHED):
             maps.append(NamedMap(tensors.get(layer.name, layer.name), channels[layer.name], shape))
     return tuple(sorted(maps, key=lambda each: (each.channels, -each.size[0], each.name)))
 
@@ -218,13 +209,6 @@ def refuse_boxes(
 
     It was `asked` for by its name or not; `others` are the other outputs and the maps inside that could be asked for,
     and `logits` is true of values beyond 0 to 1.
-
-    >>> boxes, scores = NamedMap("boxes", 4, (8, 8)), NamedMap("scores", 2, (8, 8))
-    >>> refuse_boxes(boxes, True, [scores], (64, 64), False, "net")  # which was asked for
-    >>> refuse_boxes(boxes, False, [scores], (64, 64), False, "net")
-    Traceback (most recent call last):
-    ...
-    padviz.errors.OptionError: net: the output 'boxes' of 4 x 8 x 8 may be boxes, and 'scores' their class scores; ...
     """
     beside = [each for each in others if each.size == scored.size and each.channels != scored.channels]
     joined = [pair for pair in combinations(beside, 2) if pair[0].channels + pair[1].channels == scored.channels]

@@ -56,7 +56,6 @@ class Canvas:
         return cls(size, *normalisation(channels, mean, std), bgr)
 
     def ordered(self, images: Images) -> Images:
-        """Reorder the channels of images as the network reads them."""
         return images[:, ::-1] if self.bgr else images
 
     def draw(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
@@ -105,9 +104,13 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
     if not word.strip() or len(word) > LONGEST or not word.isprintable():
         what, hint = f"{word!r} cannot be written", f"use text: and 1 to {LONGEST} characters"
         raise OptionError(what, option="stimulus", hint=hint)
-    large = 8 * height
-    font = ImageFont.load_default(large)
-    _check_glyphs(word)
+    small, font = ImageFont.load_default(16), ImageFont.load_default(8 * height)
+    lacks = small.getmask(NO_LETTER)
+    for letter in word:  # the font draws the same box for all that it lacks
+        mask = small.getmask(letter)
+        if (mask.size, bytes(mask)) == (lacks.size, bytes(lacks)):
+            hint = "use other letters, or a picture of the word"
+            raise OptionError(f"the font has no {letter!r}", option="stimulus", hint=hint)
     left, top, right, bottom = font.getbbox(word)
     picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(picture).text((1 - left, 1 - top), word, fill=255, font=font)
@@ -117,19 +120,6 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
     width = max(round(picture.width * height / picture.height), 1)
     cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
     return Stimulus(f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover)
-
-
-def _check_glyphs(word: str) -> None:
-    """Reject letters that the font lacks: it draws the same box for all of them."""
-    from PIL import ImageFont
-
-    font = ImageFont.load_default(16)
-    lacks = font.getmask(NO_LETTER)
-    for letter in word:
-        mask = font.getmask(letter)
-        if (mask.size, bytes(mask)) == (lacks.size, bytes(lacks)):
-            hint = "use other letters, or a picture of the word"
-            raise OptionError(f"the font has no {letter!r}", option="stimulus", hint=hint)
 
 
 def _sample(height: int, channels: int) -> Stimulus:
