@@ -17,7 +17,7 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.intervals import Estimate
 from padviz.trained.trying.comparing import kind_of, overlap
-from padviz.trained.trying.crops import Crop, Crops, Frame, NoiseCrops, resized_frame, room_for
+from padviz.trained.trying.crops import Crop, CropOptions, Crops, Frame, resized_frame, room_for
 from padviz.trained.trying.seen import usage_at
 from padviz.trained.trying.trial import needs_of
 from tests.trained.known import turned
@@ -58,10 +58,18 @@ def folder(path: Path, count: int = 6, height: int = 44, width: int = 52, turned
     return path
 
 
+def of_folder(path: Path, own: tuple[int, int], count: int, room: Frame, seed: int = 0) -> Crops:
+    return Crops(CropOptions(path, count, seed=seed), own, room, 3)
+
+
+def of_noise(count: int, room: Frame) -> Crops:
+    return Crops(CropOptions(None, count, noise=True), (1, 1), room, 3)
+
+
 def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:
     frames = Frame(0, 0, 28, 32), Frame(1, 1, 28, 32), resized_frame((28, 32), (35, 29))
     room = room_for(frames)
-    crops = [*Crops(folder(tmp_path / "p"), (28, 32), 9, room, 3)]
+    crops = [*of_folder(folder(tmp_path / "p"), (28, 32), 9, room)]
     assert [crop.picture for crop in crops] == [0, 0, 1, 1, 2, 2, 3, 4, 5]
     for crop in crops:
         scene = crop.scene(room)
@@ -74,9 +82,9 @@ def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:
 
 def test_a_picture_is_scaled_to_the_surroundings_of_a_frame_and_never_enlarged(tmp_path: Path) -> None:
     path = folder(tmp_path / "p", 1, 128, 192)
-    (large,) = Crops(path, (56, 56), 1, Frame(0, 0, 57, 57), 3)
+    (large,) = of_folder(path, (56, 56), 1, Frame(0, 0, 57, 57))
     assert large.scale == pytest.approx(64 / 128)
-    (whole,) = Crops(path, (120, 120), 1, Frame(0, 0, 121, 121), 3)
+    (whole,) = of_folder(path, (120, 120), 1, Frame(0, 0, 121, 121))
     assert whole.scale == 1
     pixels = np.asarray(Image.open(path / "0.png"), np.float32).transpose(2, 0, 1) / 255
     own = pixels[:, whole.top : whole.top + 120, whole.left : whole.left + 120]
@@ -85,7 +93,7 @@ def test_a_picture_is_scaled_to_the_surroundings_of_a_frame_and_never_enlarged(t
 
 def test_crops_of_a_picture_that_is_much_larger_are_those_of_all_its_pixels(tmp_path: Path) -> None:
     path = folder(tmp_path / "p", 1, 611, 823)
-    (crop,) = Crops(path, (40, 40), 1, Frame(0, 0, 41, 41), 3)
+    (crop,) = of_folder(path, (40, 40), 1, Frame(0, 0, 41, 41))
     whole = np.asarray(Image.open(path / "0.png"), np.float32).transpose(2, 0, 1) / 255
     scale = 8 / 7 * 40 / 611
     assert crop.pixels.shape == (3, 153, 206)
@@ -97,7 +105,7 @@ def test_crops_follow_the_seed_and_differ_within_a_picture(tmp_path: Path) -> No
     path, room = folder(tmp_path / "p"), Frame(0, 0, 21, 21)
 
     def places(seed: int) -> list[tuple[int, int]]:
-        return [(crop.top, crop.left) for crop in Crops(path, (20, 20), 30, room, 3, seed)]
+        return [(crop.top, crop.left) for crop in of_folder(path, (20, 20), 30, room, seed)]
 
     assert places(0) == places(0) != places(1)
     assert len({*places(0)}) > 8
@@ -106,14 +114,14 @@ def test_crops_follow_the_seed_and_differ_within_a_picture(tmp_path: Path) -> No
 def test_pictures_that_are_too_small_are_left_out_and_their_crops_shared(tmp_path: Path) -> None:
     path = folder(tmp_path / "p", 3)
     picture(path / "1.png", 20, 90, 0)
-    crops = Crops(path, (32, 32), 8, Frame(0, 0, 33, 33), 3)
+    crops = of_folder(path, (32, 32), 8, Frame(0, 0, 33, 33))
     assert [crop.picture for crop in crops] == [0, 0, 0, 2, 2, 2, 2, 2]
     assert crops.notes == ("1 picture is below 33 x 33 px, and left out",)
 
 
 def test_scores_are_judged_as_pytorch_does() -> None:
     found = padviz.trial(classifier(), noise=True, n=12, trained_at=24, padding="reflect", **NORMAL)
-    net, crops = classifier(), [*NoiseCrops(12, Frame(0, 0, 25, 25), 3)]
+    net, crops = classifier(), [*of_noise(12, Frame(0, 0, 25, 25))]
     own, moved = (scores(net, crops, frame) for frame in (Frame(0, 0, 24, 24), Frame(1, 1, 24, 24)))
     mirrored = scores(padviz.repad(classifier(), "reflect", size=24), crops, Frame(0, 0, 24, 24))
     for row, changed in zip(found.rows, (moved, mirrored), strict=True):
@@ -133,7 +141,7 @@ def scores(net: nn.Module, crops: list[Crop], frame: Frame) -> Tensor:
 
 def test_maps_are_judged_by_how_far_they_move() -> None:
     found = padviz.trial(mapper(), noise=True, n=5, trained_at=(20, 24), padding="circular", **NORMAL)
-    crops = [*NoiseCrops(5, Frame(0, 0, 21, 25), 3)]
+    crops = [*of_noise(5, Frame(0, 0, 21, 25))]
     own, moved = (scores(mapper(), crops, Frame(at, at, 20, 24)) for at in (0, 1))
     circular = scores(padviz.repad(mapper(), "circular", size=(20, 24)), crops, Frame(0, 0, 20, 24))
     pairs = (own[..., 1:, 1:], moved[..., :-1, :-1]), (own, circular)
@@ -157,7 +165,7 @@ def test_sizes_are_made_by_crops_and_by_resizing() -> None:
     names = ["25 px by one more row", "25 px by resizing", "21 x 28 px by another crop", "21 x 28 px by resizing"]
     assert [row.name for row in found.changes] == names
     room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
-    net, crops = classifier(), [*NoiseCrops(6, room, 3)]
+    net, crops = classifier(), [*of_noise(6, room)]
     wide = [Crop(0, crop.scene(Frame(0, 0, 24, 24), (21, 28)), 1, 0, 0) for crop in crops]
     own = scores(net, crops, Frame(0, 0, 24, 24))
     larger, _, cut, resized = found.changes
@@ -294,7 +302,7 @@ def ranks(values: Array) -> list[float]:
 
 def test_what_is_seen_is_that_of_images_with_the_patch_laid_on_one_by_one() -> None:
     found = padviz.seen(mapper(), None, 6, 5, 3, noise=True, size=(16, 20), **NORMAL)
-    net, crops = mapper().eval(), [*NoiseCrops(3, Frame(0, 0, 16, 20), 3)]
+    net, crops = mapper().eval(), [*of_noise(3, Frame(0, 0, 16, 20))]
     images = (torch.from_numpy(np.stack([crop.pixels for crop in crops])) - MEAN) / STD
     assert (found.tops[0], found.tops[-1], found.lefts[-1]) == (0, 10, 14)
     with torch.no_grad():

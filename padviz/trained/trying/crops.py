@@ -85,75 +85,6 @@ class Crop:
         return resize_box(self.pixels, (height, width), (*low, *high))
 
 
-class Crops:
-    """Crops of the pictures of a folder, equally many of each; once all are read, `notes` count what was left out.
-
-    None are taken of pictures too small for the room.
-    """
-
-    def __init__(self, folder: str | Path, own: Size, count: int, room: Frame, channels: int, seed: int = 0) -> None:
-        self.paths = pictures_in(folder, count, "images")
-        self.name, self.count, self.own, self.room = str(folder), count, own, room
-        self.channels, self.seed = channels, seed
-        self.small = 0
-
-    def __iter__(self) -> Iterator[Crop]:
-        left = self.count
-        for i, path in enumerate(self.paths):
-            picture = open_picture(path)
-            if picture.height < self.room.height or picture.width < self.room.width:
-                self.small += 1
-                continue
-            share = -(-left // (len(self.paths) - i))
-            left -= share
-            yield from self._of(i, picture, share)
-        if self.small == len(self.paths):
-            what = f"no picture in {self.name!r} has {self.room.height} x {self.room.width} pixels or more"
-            raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        if not self.small:
-            return ()
-        were = "picture is" if self.small == 1 else "pictures are"
-        return (f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out",)
-
-    def _of(self, number: int, picture: Picture, count: int) -> Iterator[Crop]:
-        """Crop one picture at random places; scaled down as far as frame and surroundings allow."""
-        around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
-        least = max(self.room.height / picture.height, self.room.width / picture.width)
-        scale = max(least, min(around, 1))
-        tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
-        fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
-        pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
-        random = np.random.default_rng([self.seed, number])
-        for _ in range(count):
-            top = int(random.integers(tall - self.room.height + 1)) - self.room.top
-            left = int(random.integers(wide - self.room.width + 1)) - self.room.left
-            yield Crop(number, pixels, scale * max(fold, 1), top, left)
-
-
-class NoiseCrops:
-    """Crops of noise, each of a scene of its own, whose pixels are random, from 0 to 1.
-
-    >>> [crop.pixels.shape for crop in NoiseCrops(2, Frame(0, 0, 9, 8), 3)]
-    [(3, 9, 8), (3, 9, 8)]
-    """
-
-    name = NOISE
-    notes = (NOISE_SAYS,)
-
-    def __init__(self, count: int, room: Frame, channels: int, seed: int = 0) -> None:
-        self.count, self.room, self.channels, self.seed = count, room, channels, seed
-        check_room("size", 1, channels, (room.height, room.width))
-
-    def __iter__(self) -> Iterator[Crop]:
-        random = np.random.default_rng(self.seed)
-        for number in range(self.count):
-            pixels = random.random((self.channels, self.room.height, self.room.width), dtype=np.float32)
-            yield Crop(number, pixels, 1.0, -self.room.top, -self.room.left)
-
-
 @dataclass(frozen=True)
 class CropOptions:
     """The inputs of `padviz.trial`: crops of photographs, or noise on request."""
@@ -173,11 +104,71 @@ class CropOptions:
         check_integer(self.n, 1, "n", MOST)
         check_integer(self.seed, 0, "seed")
 
-    def crops(self, own: Size, room: Frame, channels: int) -> Crops | NoiseCrops:
-        """Return crops with a room around the network's own frame."""
-        if self.images is None:
-            return NoiseCrops(self.n, room, channels, self.seed)
-        return Crops(self.images, own, self.n, room, channels, self.seed)
+
+class Crops:
+    """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels are random.
+
+    Each has the `room` around the network's `own` frame; none are taken of pictures too small for it. Once all are
+    read, `notes` count what was left out.
+
+    >>> room = Frame(0, 0, 9, 8)
+    >>> [crop.pixels.shape for crop in Crops(CropOptions(None, 2, noise=True), (8, 8), room, 3)]
+    [(3, 9, 8), (3, 9, 8)]
+    """
+
+    def __init__(self, options: CropOptions, own: Size, room: Frame, channels: int) -> None:
+        self.options, self.own, self.room, self.channels = options, own, room, channels
+        self.small = 0
+        self.name = NOISE if options.images is None else str(options.images)
+        if options.images is None:
+            check_room("size", 1, channels, (room.height, room.width))
+        else:
+            self.paths = pictures_in(options.images, options.n, "images")
+
+    def __iter__(self) -> Iterator[Crop]:
+        return self._of_noise() if self.options.images is None else self._of_pictures()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.options.images is None:
+            return (NOISE_SAYS,)
+        were = "picture is" if self.small == 1 else "pictures are"
+        what = f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out"
+        return (what,) if self.small else ()
+
+    def _of_noise(self) -> Iterator[Crop]:
+        random, room = np.random.default_rng(self.options.seed), self.room
+        for number in range(self.options.n):
+            pixels = random.random((self.channels, room.height, room.width), dtype=np.float32)
+            yield Crop(number, pixels, 1.0, -room.top, -room.left)
+
+    def _of_pictures(self) -> Iterator[Crop]:
+        left = self.options.n
+        for i, path in enumerate(self.paths):
+            picture = open_picture(path)
+            if picture.height < self.room.height or picture.width < self.room.width:
+                self.small += 1
+                continue
+            share = -(-left // (len(self.paths) - i))
+            left -= share
+            yield from self._of(i, picture, share)
+        if self.small == len(self.paths):
+            what = f"no picture in {self.name!r} has {self.room.height} x {self.room.width} pixels or more"
+            raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
+
+    def _of(self, number: int, picture: Picture, count: int) -> Iterator[Crop]:
+        """Crop one picture at random places; scaled down as far as frame and surroundings allow."""
+        around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
+        least = max(self.room.height / picture.height, self.room.width / picture.width)
+        scale = max(least, min(around, 1))
+        tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
+        fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
+        pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
+        random = np.random.default_rng([self.options.seed, number])
+        for _ in range(count):
+            top = int(random.integers(tall - self.room.height + 1)) - self.room.top
+            left = int(random.integers(wide - self.room.width + 1)) - self.room.left
+            yield Crop(number, pixels, scale * max(fold, 1), top, left)
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from padviz.trained.images import normalisation
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, Runner, Trained, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
-from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures
+from padviz.trained.trying.crops import CropOptions, Crops, Frame, few_pictures
 
 Floats = NDArray[np.float64]
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
@@ -66,7 +66,7 @@ def see(
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
     runner, n = runner_of(trained), options.n
-    crops = options.crops(trained.size, Frame(0, 0, *trained.size), runner.channels)
+    crops = Crops(options, trained.size, Frame(0, 0, *trained.size), runner.channels)
     places = np.array([(top, left) for top in tops for left in lefts])
     asked = f"{crops.name} {n} {patch} {grid} {options.seed} {options.mean} {options.std}"
     kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * len(places), resume.resume)
@@ -120,7 +120,7 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
 
 
 def _changes(
-    runner: Runner, crops: Iterable[Crop], patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
+    runner: Runner, crops: Crops, patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
     kept: Unfinished, advance: Callable[[int], None],
 ) -> tuple[str, Floats, list[int]]:  # fmt: skip
     """Compute what `kept` is missing: the mean square changes of the output, crop by crop and place by place.

@@ -21,7 +21,7 @@ from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, OutputKind, Runner, Trained, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Output, output_of, overlap
-from padviz.trained.trying.crops import Crop, CropOptions, Frame, few_pictures, resized_frame, room_for
+from padviz.trained.trying.crops import Crop, CropOptions, Crops, Frame, few_pictures, resized_frame, room_for
 
 Floats = NDArray[np.float64]
 How = Literal["crop", "resize"]
@@ -154,7 +154,7 @@ def try_changes(
     if len(variants) == 1:
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
-    crops = options.crops(own.size, room, own.channels)
+    crops = Crops(options, own.size, room, own.channels)
     normal = normalisation(own.channels, options.mean, options.std)
     outputs = _Outputs(own, variants)
     outputs.run(crops, room, normal, counter(options.n * (1 + len(variants)), on_progress))
