@@ -33,13 +33,7 @@ class Matches(NamedTuple):
 
 
 def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Matches:
-    """Match detections with objects at each IoU threshold, by falling score: each finds the best free object.
-
-    >>> from padviz.scoring.scenes import boxes
-    >>> seen = boxes([0, 0], [0, 0], [[0, 0, 10, 10], [1, 0, 10, 10]], [0.8, 0.9])
-    >>> match(boxes([0], [0], [[0, 0, 10, 10]]), seen, [0.5, 0.95]).found.tolist()
-    [[0, -1], [-1, 0]]
-    """
+    """Match detections with objects at each IoU threshold, by falling score: each finds the best free object."""
     least = np.minimum(np.asarray(thresholds, float), ALMOST)
     order = np.lexsort((-detections.score, detections.image, detections.category))
     there = np.lexsort((objects.crowd, objects.image, objects.category))  # crowds last
@@ -161,7 +155,6 @@ class Scored:
         return found
 
     def share(self, of: Flags) -> Measured:
-        """Measure the share of some objects that is found."""
         return share(self.by_image(self.found & of & self.real), self.by_image(of & self.real))
 
     def subset(self, of: Flags) -> Subset:
@@ -192,5 +185,4 @@ class Scored:
         return np.lexsort((-detections.score[dets], detections.category[dets]))
 
     def by_image(self, which: Flags) -> Floats:
-        """Count objects by image."""
         return np.bincount(self.scenes.objects.image[which], minlength=len(self.scenes.sizes)).astype(float)

@@ -231,12 +231,7 @@ def margins(low: Floats, high: Floats, sizes: Ints) -> Floats:
 
 
 def depths(boxes: Boxes, sizes: Ints, share: bool) -> Floats:
-    """Measure how far the centres of boxes are from the nearest border, as a share of half the shorter side, or in px.
-
-    >>> from padviz.scoring.scenes import boxes
-    >>> depths(boxes([0], [0], [[10, 20, 4, 4]]), np.array([[48, 100]]), share=True)
-    array([0.5])
-    """
+    """Measure how far centres are from the nearest border, as a share of half the shorter side, or in px."""
     size = sizes[boxes.image]
     nearest = margins(boxes.centre, boxes.centre, size).min(axis=0)
     depth: Floats = np.maximum(nearest, 0) / (size.min(axis=1) / 2 if share else 1)

@@ -54,7 +54,6 @@ class Scenes:
 
 
 def select(of: Boxes, which: Flags) -> Boxes:
-    """Select some of the boxes."""
     return Boxes(*(getattr(of, each.name)[which] for each in fields(of)))
 
 
@@ -62,11 +61,7 @@ def boxes(
     image: ArrayLike, category: ArrayLike, box: ArrayLike, score: ArrayLike = 0.0, crowd: ArrayLike = False,
     area: ArrayLike | None = None,
 ) -> Boxes:  # fmt: skip
-    """Convert lists to boxes; a single score or flag holds for all.
-
-    >>> len(boxes([0], [0], [[8, 8, 4, 6]], [0.9]))
-    1
-    """
+    """Convert lists to boxes; a single score or flag holds for all."""
     corners = np.asarray(box, float).reshape(-1, 4)
     n = len(corners)
     scores, crowds = np.broadcast_to(np.asarray(score, float), n), np.broadcast_to(np.asarray(crowd, bool), n)
@@ -75,13 +70,7 @@ def boxes(
 
 
 def usable(scenes: Scenes, objects: str | Path, detections: str | Path) -> Scenes:
-    """Leave out boxes without area or outside of their image, with notes that count them by file.
-
-    >>> two, none = boxes([0, 0], [0, 0], [[8, 8, 4, 6], [8, 8, 0, 6]]), boxes([], [], [])
-    >>> found = usable(Scenes(np.array([[64, 64]]), ("cat",), two, none), "gt.json", "pred.json")
-    >>> len(found.objects), found.notes
-    (1, ('gt.json: 1 object left out: a box without area, or outside of its image',))
-    """
+    """Leave out boxes without area or outside of their image, with notes that count them by file."""
     kept, notes = [], []
     for of, where, what in ((scenes.objects, objects, "object"), (scenes.detections, detections, "detection")):
         low, extent, size = of.box[:, :2], of.box[:, 2:], scenes.sizes[of.image][:, ::-1]

@@ -32,11 +32,7 @@ READING = (
 
 
 class Sides(NamedTuple):
-    """A figure for each side; None where there is none.
-
-    >>> Sides(0.5, 0.4, 0.5, 0.6).mean
-    0.5
-    """
+    """A figure for each side; None where there is none."""
 
     top: float | None
     bottom: float | None
@@ -127,13 +123,9 @@ class BorderResponses:
 
 
 def respond(
-    trained: Trained,
-    runners: list[tuple[str | None, Runner]],
-    notes: Sequence[str],
-    inputs: Inputs,
-    shuffle: bool,
+    trained: Trained, runners: list[tuple[str | None, Runner]], notes: Sequence[str], inputs: Inputs, shuffle: bool,
     on_progress: Progress | None,
-) -> BorderResponses:
+) -> BorderResponses:  # fmt: skip
     """Measure a trained network under each padding and, where asked, with its weights shuffled.
 
     `runners` are by padding, that of the network as it is first.
@@ -181,17 +173,7 @@ def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderRespon
 def border_responses(
     runner: Runner, images: Images, padding: str | None, advance: Callable[[int], None] = lambda more: None
 ) -> tuple[BorderResponse, ...]:
-    """Run a network on images (images, channels, height, width), and measure the borders of every convolution's output.
-
-    >>> from padviz.trained.networks.trained_network import Reduced
-    >>> class Flat:
-    ...     where, size, channels, batch = "flat", (8, 8), 1, None
-    ...     def responses(self, images):
-    ...         ones = np.ones((len(images), 1, 8), np.float32)
-    ...         return [Reduced("conv", ones, ones, 1.0, np.ones((len(images), 8, 8), np.float32))]
-    >>> border_responses(Flat(), np.zeros((4, 1, 8, 8), np.float32), "zero")[0].energy
-    Sides(top=0.0, bottom=0.0, left=0.0, right=0.0)
-    """
+    """Run a network on images, and measure the borders of every convolution's output."""
     sums: dict[str, _LayerSums] = {}
     most = at_once(runner)
     if runner.batch and len(images) % most:
@@ -234,7 +216,6 @@ class _LayerSums:
         self.count += len(part.rows)
 
     def response(self, padding: str | None) -> BorderResponse:
-        """Compute the figures over all inputs."""
         count, scale = self.count, float(np.sqrt(self.square / self.count))
         found = BorderResponse(self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():

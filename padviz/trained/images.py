@@ -60,9 +60,6 @@ def images_of(
 
     Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's. Those of noise are random; a blank is
     one image, the mean everywhere.
-
-    >>> images_of("noise", 2, (8, 8), 3).shape, float(images_of("blank", 1, (8, 8), 3).max())
-    ((2, 3, 8, 8), 0.0)
     """
     check_integer(count, 1, "n", MOST)
     check_integer(seed, 0, "seed")
@@ -80,11 +77,7 @@ def images_of(
 def normalisation(
     channels: int, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Broadcast mean and deviation to the channels, of shape (channels, 1, 1).
-
-    >>> [float(each.ravel()[0]) for each in normalisation(3, None, (0.5,))]
-    [0.48500001430511475, 0.5]
-    """
+    """Broadcast mean and deviation to the channels, of shape (channels, 1, 1)."""
     by_channel = []
     for option, values, usual in (("mean", mean, MEAN), ("std", std, STD)):
         values = tuple(values) if values else usual if channels == 3 else (sum(usual) / 3,)
@@ -148,11 +141,7 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
 
 
 def _as_option(values: NDArray[np.float32]) -> str:
-    """Write figures as an option takes them: one where all channels have the same.
-
-    >>> _as_option(np.float32([0.5, 0.5])), _as_option(np.float32([0.485, 0.456]))
-    ('0.5', '0.485,0.456')
-    """
+    """Write figures as an option takes them: one where all channels have the same."""
     return ",".join(f"{value:.3g}" for value in (values if len({*values.tolist()}) > 1 else values[:1]))
 
 
@@ -228,11 +217,7 @@ def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
 
 
 def resize_box(pixels: Pixels, size: Size, box: tuple[float, float, float, float]) -> Pixels:
-    """Resize the part of an image within a box (left, top, right, bottom); bicubic, and smoothed where it shrinks.
-
-    >>> float(resize_box(np.full((1, 8, 8), 0.5, np.float32), (4, 4), (0, 0, 8, 8)).mean())
-    0.5
-    """
+    """Resize the part of an image within a box (left, top, right, bottom); bicubic, and smoothed where it shrinks."""
     from PIL import Image
 
     to = size[1], size[0]

@@ -124,16 +124,7 @@ class AxisGroup(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeanFilters:
-    """The mean filters of a trained network, in network order; `unread` says by layer why it has none.
-
-    >>> from torch import nn
-    >>> import padviz
-    >>> found = padviz.filters(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3)), 32)
-    >>> [(row.layer, row.strided) for row in found.rows]
-    [('0', True), ('1', False)]
-    >>> [(group.strided, group.grid, group.padding, group.axes) for group in found.groups]
-    [(True, -1, 1, 2), (False, -1, 0, 2)]
-    """
+    """The mean filters of a trained network, in network order; `unread` says by layer why it has none."""
 
     network: str
     title: str

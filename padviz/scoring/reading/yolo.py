@@ -100,7 +100,6 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
 
 
 def _rows(path: Path, columns: int) -> NDArray[np.float64]:
-    """Read the numbers of a label file."""
     rows = []
     for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8", "replace").splitlines(), start=1):
         if not line.strip():
@@ -116,11 +115,7 @@ def _rows(path: Path, columns: int) -> NDArray[np.float64]:
 
 
 def _fault(row: list[float], columns: int) -> str:
-    """Describe what is wrong with the numbers of a line; "" if they are a box.
-
-    >>> _fault([0, 0.5, 0.5, 0.1, 0.1], 5), _fault([0, 0.5, 0.5, 0.1, 0.1], 6)
-    ('', 'has 5 numbers, not 6: a score behind each box, too')
-    """
+    """Describe what is wrong with the numbers of a line; "" if they are a box."""
     if not row:
         return "is not numbers"
     if len(row) != columns:

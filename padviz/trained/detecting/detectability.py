@@ -36,10 +36,6 @@ class PositionMap:
     With `threshold`, `values` are contrasts instead: the least that is seen, or with `below` the least at which the
     background's class is lost; infinite where none is enough. `background` has the scores at the same positions without
     a stimulus. NaN counts in `lost` only.
-
-    >>> found = PositionMap(None, np.array([[0.1, 0.1, 0.1], [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]]))
-    >>> found.median, round(found.blind, 3), round(found.consistency, 3)
-    (0.9, 0.333, 0.75)
     """
 
     padding: str | None
@@ -163,10 +159,6 @@ def phase_of(values: Floats, tops: tuple[int, ...], lefts: tuple[int, ...], stri
     """Measure how much of the variance of scores their position modulo a stride explains.
 
     Were all scores drawn at random, (groups - 1) / (positions - 1) would be explained.
-
-    >>> stripes = np.tile([0.2, 0.8], (2, 2))
-    >>> phase_of(stripes, (0, 8), (0, 8, 16, 24), (16, 16)).explained
-    1.0
     """
     if stride is None or not np.isfinite(values).all():
         return Phase(stride, None, None)

@@ -95,7 +95,6 @@ class DetectOptions:
             raise OptionError(f"{self.shift} is larger than {image}", option="shift", hint=hint)
 
     def shift_at(self, size: Size) -> int:
-        """Return how far a picture is shifted, in pixels."""
         return min(SHIFT, max(size)) if self.shift is None else self.shift
 
     def step_in(self, room: Size) -> int:
@@ -117,13 +116,9 @@ class DetectOptions:
 
 
 def score_positions(
-    trained: Trained,
-    runners: Runners,
-    notes: Sequence[str],
-    options: DetectOptions,
-    resume: ResumeOptions,
+    trained: Trained, runners: Runners, notes: Sequence[str], options: DetectOptions, resume: ResumeOptions,
     on_progress: Progress | None,
-) -> Detectability:
+) -> Detectability:  # fmt: skip
     """Score every position under each padding; values of an interrupted sweep are kept, and the error says where."""
     sweep = plan_sweep(runners, options, lambda: maps_inside(trained))
     about = f"{resume.about} {trained.size} {[scheme for scheme, _ in runners]} {options}"
@@ -357,7 +352,6 @@ def _map_contrasts(own: Runner, sweep: Sweep, background: float, why: str, class
     sample = sweep.sample
 
     def changed(sweep: Sweep) -> float:
-        """Measure the share of positions at which some contrast changes the decision."""
         return float(np.isfinite(sweep.least_contrasts(own, sample)).mean())
 
     changes = changed(sweep)

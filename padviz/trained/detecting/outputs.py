@@ -96,9 +96,6 @@ def scorer_of(
     """Choose the output to score: the one that is named, or the first that is a map or class scores.
 
     `inside` lists the maps within the network, which the error names if no output is one.
-
-    >>> scorer_of({"logits": np.zeros((2, 10)) - 1}, (32, 32), "net")
-    Scorer(output='logits', kind='classes', classes=10, size=(32, 32), class_=None, squashed=True)
     """
     if named is not None and named not in outputs:
         hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
@@ -129,11 +126,7 @@ def _kind(values: NDArray[Any], size: Size) -> OutputKind | None:
 
 
 def fits(shape: Size, size: Size, stretched: float = 1) -> bool:
-    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding.
-
-    >>> fits((80, 80), (640, 640)), fits((388, 452), (572, 636)), fits((8, 8400), (640, 640))
-    (True, True, False)
-    """
+    """Whether a map can have that shape: one stride on both axes leaves equal margins, but for rounding."""
     if min(shape) < LEAST:
         return False
     for stride in STRIDES:
@@ -192,11 +185,7 @@ def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
 
 
 def in_hint(maps: Sequence[NamedMap]) -> str:
-    """List maps that `layer` could name, as the hint of an error; "" where there are none.
-
-    >>> in_hint([NamedMap("head", 3, (12, 20))])
-    "name a map inside with `layer`: 'head' (3 x 12 x 20)"
-    """
+    """List maps that `layer` could name, as the hint of an error; "" where there are none."""
     named = [f"{each.name!r} ({each.channels} x {each.size[0]} x {each.size[1]})" for each in maps[:NAMED]]
     more = f", and {len(maps) - NAMED} more" if len(maps) > NAMED else ""
     return f"name a map inside with `layer`: {', '.join(named)}{more}" if named else ""

@@ -59,13 +59,7 @@ class Canvas:
         return images[:, ::-1] if self.bgr else images
 
     def draw(self, stimulus: Stimulus, places: NDArray[np.int64], contrasts: NDArray[np.float64]) -> Images:
-        """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 only the background.
-
-        >>> spot = Stimulus("spot", np.ones((1, 2, 2), np.float32), np.ones((2, 2), np.float32))
-        >>> canvas = Canvas.of((4, 4), 1, (0.5,), (0.5,))
-        >>> canvas.draw(spot, np.array([[1, 2]]), np.array([0.5]))[0, 0, 1].tolist()
-        [0.0, 0.0, 0.5, 0.5]
-        """
+        """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 hides it."""
         height, width = stimulus.shape
         patch = (stimulus.pixels - self.mean) / self.std * stimulus.cover
         images = np.zeros((len(places), len(self.mean), *self.size), np.float32)
@@ -82,11 +76,7 @@ class Canvas:
 
 
 def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
-    """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture.
-
-    >>> stimulus_of("sample", 16, 3).shape
-    (16, 16)
-    """
+    """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture."""
     if name.startswith(TEXT):
         return _text(name.removeprefix(TEXT), height, channels)
     if name == SAMPLE:

@@ -58,10 +58,6 @@ def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
     """Return for each image whether its best class is kept, and the KL divergence from the probabilities as trained.
 
     The divergence is in nats: 0 where all probabilities stay.
-
-    >>> found = compare_classes(np.array([[4.0, 0.0], [4.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 4.0]]))
-    >>> found["kept"].tolist(), found["kl"].round(2).tolist()
-    ([1.0, 0.0], [0.0, 3.86])
     """
     kind = kind_of(own)
     before, after = probabilities(own, kind), probabilities(changed, kind)
@@ -96,11 +92,7 @@ def probabilities(scores: Floats, kind: Scores) -> Floats:
 
 
 def compare_maps(own: Floats, changed: Floats) -> dict[str, Floats]:
-    """Measure for each image how far the output moves, its norm as trained, and Pearson's correlation of the two.
-
-    >>> {name: values.round(9).tolist() for name, values in compare_maps(np.eye(4)[None], 2 * np.eye(4)[None]).items()}
-    {'moved': [2.0], 'norm': [2.0], 'correlation': [1.0]}
-    """
+    """Measure for each image how far the output moves, its norm as trained, and Pearson's correlation of the two."""
     before, after = (values.reshape(len(values), -1).astype(np.float64) for values in (own, changed))
     one, other = (values - values.mean(1, keepdims=True) for values in (before, after))
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
@@ -116,13 +108,6 @@ def overlap(own: Shape, changed: Shape, frame: Frame, size: Size) -> tuple[Slice
 
     `size` is that of the network's own frame, and `frame` that of the changed output, relative to it. A frame that
     moves by less than a unit leaves outputs of one shape where they are.
-
-    >>> overlap((5, 28, 28), (5, 29, 29), Frame(0, 0, 225, 225), (224, 224))[1]
-    (slice(None, None, None), slice(0, 28, None), slice(0, 28, None))
-    >>> overlap((8, 8), (8, 8), Frame(1, 1, 8, 8), (8, 8))
-    ((slice(1, 8, None), slice(1, 8, None)), (slice(0, 7, None), slice(0, 7, None)))
-    >>> overlap((5, 7, 7), (5, 6, 6), Frame(15, 15, 193, 193), (224, 224)) is None
-    True
     """
     axes = next((at for at in (len(own) - 2, len(own) - 3) if at >= 0 and _spatial(own[at : at + 2], size)), None)
     if axes is None or own[:axes] + own[axes + 2 :] != changed[:axes] + changed[axes + 2 :]:

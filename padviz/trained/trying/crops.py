@@ -41,21 +41,13 @@ class Frame(NamedTuple):
 
 
 def resized_frame(own: Size, size: Size) -> Frame:
-    """Return a frame of another size with the same centre; an odd row is added, or left out, at the bottom and right.
-
-    >>> resized_frame((224, 224), (225, 223)), resized_frame((224, 224), (256, 224))
-    (Frame(top=0, left=0, height=225, width=223), Frame(top=-16, left=0, height=256, width=224))
-    """
+    """Return a frame of another size with the same centre; odd rows are added or left out at the bottom and right."""
     top, left = (math.trunc((old - new) / 2) for old, new in zip(own, size, strict=True))
     return Frame(top, left, *size)
 
 
 def room_for(frames: Sequence[Frame]) -> Frame:
-    """Return the least frame that holds all others.
-
-    >>> room_for([Frame(0, 0, 8, 8), Frame(1, 1, 8, 8), Frame(-2, 0, 10, 8)])
-    Frame(top=-2, left=0, height=11, width=9)
-    """
+    """Return the least frame that holds all others."""
     top, left = min(frame.top for frame in frames), min(frame.left for frame in frames)
     bottom = max(frame.top + frame.height for frame in frames)
     right = max(frame.left + frame.width for frame in frames)
@@ -110,10 +102,6 @@ class Crops:
 
     Each has the `room` around the network's `own` frame; none are taken of pictures too small for it. Once all are
     read, `notes` count what was left out.
-
-    >>> room = Frame(0, 0, 9, 8)
-    >>> [crop.pixels.shape for crop in Crops(CropOptions(None, 2, noise=True), (8, 8), room, 3)]
-    [(3, 9, 8), (3, 9, 8)]
     """
 
     def __init__(self, options: CropOptions, own: Size, room: Frame, channels: int) -> None:
@@ -172,11 +160,7 @@ class Crops:
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
-    """Note that there are too few pictures for intervals.
-
-    >>> few_pictures([0, 0, 1]), few_pictures(range(10))
-    (('2 pictures are too few for intervals; use 10 or more',), ())
-    """
+    """Note that there are too few pictures for intervals."""
     count = len({*pictures})
     are = "picture is" if count == 1 else "pictures are"
     return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)

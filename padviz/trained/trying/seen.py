@@ -151,12 +151,7 @@ def _changes(
 
 
 def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
-    """Average the count under a patch at each place, over the largest of all pixels, of shape (tops, lefts).
-
-    >>> import padviz
-    >>> bool(usage_at(padviz.usage("vgg11", 64), 8, (0, 28), (0, 28))[1, 1] > 0.5)
-    True
-    """
+    """Average the count under a patch at each place, over the largest of all pixels, of shape (tops, lefts)."""
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
@@ -165,22 +160,14 @@ def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[i
 
 
 def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
-    """Measure how far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts).
-
-    >>> distance_at((32, 48), 8, (0, 6, 12), (0, 10)).tolist()
-    [[0.0, 0.0], [0.0, 6.0], [0.0, 10.0]]
-    """
+    """Measure how far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts)."""
     down, across = (np.minimum(at, n - patch - at) for at, n in ((np.array(tops), size[0]), (np.array(lefts), size[1])))
     nearest: Floats = np.minimum(down[:, None], across[None, :]).astype(np.float64)
     return nearest
 
 
 def edge_of(values: Floats) -> float:
-    """Divide the mean of the outermost ring by that of the middle half.
-
-    >>> edge_of(np.pad(np.ones((3, 3)), 1))
-    0.0
-    """
+    """Divide the mean of the outermost ring by that of the middle half."""
     ring = np.ones(values.shape, bool)
     ring[1:-1, 1:-1] = False
     inside = values[middle(values.shape[0]), middle(values.shape[1])].mean()

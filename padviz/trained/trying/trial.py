@@ -46,9 +46,6 @@ class TrialRow:
     `needs` follows from the intervals of kept answers and of the divergence, or of the relative change: "fine-tune"
     where one of them is worse than the shift's, "today's weights" where each loses at most twice what the shift loses,
     "more pictures" where neither is settled, a difference has no width, or all crops have one class.
-
-    >>> TrialRow("size", (225, 225), "crop", None, (224, 224), {"kept": Estimate(0.67, 0.58, 0.75)}).name
-    '225 px by one more row'
     """
 
     kind: ChangeKind
@@ -101,7 +98,6 @@ class Trial:
 
     @property
     def shift(self) -> TrialRow:
-        """The baseline."""
         return self.rows[0]
 
     @property
@@ -132,7 +128,6 @@ class Variant:
     required: bool = True  # asked for, so that it must run
 
     def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
-        """Cut out what the network reads of each crop."""
         if self.how == "resize":
             pixels = np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
             return (pixels - normal[0]) / normal[1]
@@ -141,13 +136,9 @@ class Variant:
 
 
 def try_changes(
-    trained: Trained,
-    sizes: int | Sequence[int | Size] | None,
-    padding: str | Sequence[str] | None,
-    options: CropOptions,
-    repad: Repad,
-    on_progress: Progress | None,
-) -> Trial:
+    trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None,
+    options: CropOptions, repad: Repad, on_progress: Progress | None,
+) -> Trial:  # fmt: skip
     """Run a trained network as it is, and with each change, on the same crops."""
     own, notes = runner_of(trained), [*trained.notes]
     variants = [Variant("shift", own, Frame(1, 1, *own.size)), *_variants(trained, sizes, padding, repad, notes)]
@@ -173,12 +164,9 @@ def try_changes(
 
 
 def _variants(
-    trained: Trained,
-    sizes: int | Sequence[int | Size] | None,
-    padding: str | Sequence[str] | None,
-    repad: Repad,
+    trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None, repad: Repad,
     notes: list[str],
-) -> Iterator[Variant]:
+) -> Iterator[Variant]:  # fmt: skip
     """Yield the changes that were asked for; or the default ones that the network takes, with notes on the others."""
     required = sizes is not None or padding is not None
     own = trained.size
@@ -223,8 +211,7 @@ class _Outputs:
     def __init__(self, own: Runner, variants: Sequence[Variant]) -> None:
         self.own, self.variants = own, variants
         self.before: list[Floats] = []  # scores of classes
-        self.scores: list[list[Floats]] = [[] for _ in variants]
-        self.figures: list[list[Figures]] = [[] for _ in variants]
+        self.parts: list[list[Figures]] = [[] for _ in variants]  # of each batch
         self.pictures: list[int] = []
         self.left: dict[int, str] = {}
 
@@ -265,15 +252,15 @@ class _Outputs:
             self.left[at] = error.what
             return
         if self.output.kind == "classes" and after.shape == before.shape:
-            self.scores[at].append(after)
+            self.parts[at].append({"scores": after})
             return
         alike = self.output.kind == "map" and (variant.how != "resize" or after.shape == before.shape)
         parts = overlap(before.shape[1:], after.shape[1:], variant.frame, self.own.size) if alike else None
         if parts is None:
-            shapes = in_words(after.shape[1:]), in_words(before.shape[1:])
-            self.left[at] = "makes {}, and {} as trained: cannot be compared".format(*shapes)
+            made, own = in_words(after.shape[1:]), in_words(before.shape[1:])
+            self.left[at] = f"makes {made}, and {own} as trained: cannot be compared"
             return
-        self.figures[at].append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
+        self.parts[at].append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
     @property
     def one_class(self) -> int | None:
@@ -288,17 +275,12 @@ class _Outputs:
         """Compare the outputs of a variant with those as trained, by crop; or explain why that is not possible."""
         if at in self.left:
             return self.left[at]
+        figures = {name: np.concatenate([part[name] for part in self.parts[at]]) for name in self.parts[at][0]}
+        changed = figures["scores" if self.before else "moved"]
+        if lost := int((~np.isfinite(changed.reshape(len(changed), -1)).all(1)).sum()):
+            return f"returns NaN or infinite numbers for {lost} of {len(changed)} crops"
         if self.before:
-            after = np.concatenate(self.scores[at])
-            lost = np.array(~np.isfinite(after.reshape(len(after), -1)).all(1))
-        else:
-            parts = self.figures[at]
-            figures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            lost = ~np.isfinite(figures["moved"])
-        if lost.any():
-            return f"returns NaN or infinite numbers for {lost.sum()} of {len(lost)} crops"
-        if self.before:
-            return comparing.compare_classes(np.concatenate(self.before), after)
+            return comparing.compare_classes(np.concatenate(self.before), changed)
         norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
         return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
 
@@ -314,23 +296,18 @@ def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
     """Yield a row for each variant, of which the first is the baseline."""
     pictures = np.array(outputs.pictures)
     _, at = np.unique(pictures, return_inverse=True)
-
-    def estimate(name: str, values: Floats) -> Estimate:
-        if name == "kept":
-            return share(np.bincount(at, values), np.bincount(at), least=0).figure
-        return mean(values, pictures).figure
-
-    shift: Figures = {}
+    shift = outputs.compare(0)
     for i, variant in enumerate(outputs.variants):
         about = variant.kind, variant.runner.size, variant.how, variant.padding, outputs.own.size
         figures = outputs.compare(i)
         if isinstance(figures, str):
             yield TrialRow(*about, {}, note=figures)
             continue
-        estimates = {name: estimate(name, values) for name, values in figures.items()}
-        if variant.kind == "shift":
-            shift = figures
-        if variant.kind == "shift" or not shift:
+        estimates = {name: mean(values, pictures).figure for name, values in figures.items() if name != "kept"}
+        if "kept" in figures:
+            kept = share(np.bincount(at, figures["kept"]), np.bincount(at), least=0).figure
+            estimates = {"kept": kept, **estimates}
+        if i == 0 or isinstance(shift, str):
             yield TrialRow(*about, estimates)
             continue
         against = {name: mean(values - shift[name], pictures).figure for name, values in figures.items()}
@@ -340,12 +317,7 @@ def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
 
 
 def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> TrialNeeds:
-    """Decide by the loss beyond that of the shift: in kept answers, divergence or relative change.
-
-    >>> ends = ((-0.3, -0.1), (-0.1, 0.1), (-0.3, 0.1), (0.0, 0.0))
-    >>> [needs_of({"kept": Estimate(0, *each)}, {"kept": 0.9}) for each in ends]
-    ['fine-tune', "today's weights", 'more pictures', 'more pictures']
-    """
+    """Decide by the loss beyond that of the shift: in kept answers, divergence or relative change."""
     settled = True
     for name in ("kept", "kl", "relative"):
         if name not in against:

@@ -16,13 +16,7 @@ MEANINGS = {
 
 
 def answer(tried: Trial) -> str:
-    """Compare the best and the worst change with the baseline in one sentence.
-
-    >>> shift = TrialRow("shift", (224, 224), None, None, (224, 224), {"kept": Estimate(0.86, 0.8, 0.92)})
-    >>> size = TrialRow("size", (225, 225), "crop", None, (224, 224), {"kept": Estimate(0.67, 0.58, 0.75)})
-    >>> answer(Trial("net", "net", (224, 224), "photos", 64, 13, "output", "classes", (shift, size)))[:66]
-    '225 px by one more row keeps the top-1 on 67 % of 64 crops (58 to '
-    """
+    """Compare the best and the worst change with the baseline in one sentence."""
 
     def harm(row: TrialRow) -> tuple[float, ...]:
         found = {name: figure.value or 0 for name, figure in row.figures.items()}
@@ -124,10 +118,6 @@ def _interval(value: Estimate) -> str:
 
 
 def with_ends(value: Estimate) -> str:
-    """Write a figure and its interval.
-
-    >>> with_ends(Estimate(0.926, 0.9, 0.95))
-    '0.93 (0.90 to 0.95)'
-    """
+    """Write a figure and its interval."""
     ends = "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
     return f"{value.value:.2f}{ends}"
