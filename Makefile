@@ -38,7 +38,7 @@ test-tiles: .venv/.tools
 
 # Reads some 400 networks of eight libraries and holds them against their own gradients: about 25 minutes.
 test-zoo: .venv-zoo/.tools
-	OMP_NUM_THREADS=1 .venv-zoo/bin/python -m tests.zoo -o docs/networks.md
+	OMP_NUM_THREADS=1 .venv-zoo/bin/python -m tests.zoo -o docs/evidence/tested-networks.md
 
 # The tests with the lowest versions that pyproject.toml allows.
 test-lowest: .venv-lowest/.tools .venv/.chromium

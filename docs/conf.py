@@ -1,16 +1,19 @@
-"""How the site is built: `make docs`. Its reference of commands and of Python is read from the code."""
+"""Sphinx configuration of the site, built by `make docs`: options of commands and the Python API come from the code."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import click
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+from sphinx_click.ext import ClickDirective
 
 import padviz
+from padviz.cli.group import cli
 
 project = "padviz"
 author = "the padviz authors"
@@ -52,6 +55,24 @@ class Public(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Options(ClickDirective):
+    """The usage line and options of one command, as its --help lists them."""
+
+    def _load_module(self, name: str) -> click.Command:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        return command
+
+    def run(self) -> list[nodes.Node]:
+        self.options["prog"] = f"padviz {self.arguments[0]}"
+        (section,) = super().run()
+        return list(section[1:])
+
+
+def undescribed(app: Sphinx, context: click.Context, lines: list[str]) -> None:
+    lines.clear()  # the page describes the command
+
+
 def inline(writer: Any, node: nodes.math) -> None:
     """Write a formula as MathML, which browsers set without a script."""
     writer.body.append(tex2mathml(node.astext()))
@@ -64,16 +85,15 @@ def displayed(writer: Any, node: nodes.math_block) -> None:
 
 
 def reread(app: Sphinx, page: str, source: list[str]) -> None:
-    """Open the explorer by a link, rather than load it down; and make the lists of the front page tables of contents.
-
-    Each has its heading in the sidebar.
-    """
+    """Link to the explorer page, turn the lists of the front page into tables of contents, add options to commands."""
 
     def listed(section: re.Match[str]) -> str:
         pages = "\n".join(re.findall(r"^- \[.*\]\((.*)\.(?:md|rst)\)", section[0], re.MULTILINE))
         return f"{section[0]}\n```{{toctree}}\n:hidden:\n:caption: {section[1]}\n\n{pages}\n```\n"
 
     source[0] = re.sub(r"\[([^\]]*)\]\(([./]*resnet50\.html)\)", r'<a href="\2">\1</a>', source[0])
+    if command := page.partition("reference/commands/")[2]:
+        source[0] += f"\n## All options\n\n```{{eval-rst}}\n.. options:: {command}\n```\n"
     if page == "index":
         source[0] = re.sub(r"^## (.*)\n\n(?:(?:- |  ).*\n)+", listed, source[0], flags=re.MULTILINE)
 
@@ -86,7 +106,9 @@ def linked(app: Sphinx, page: nodes.document) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("public", Public)
+    app.add_directive("options", Options)
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
+    app.connect("sphinx-click-process-description", undescribed)
     app.connect("source-read", reread)
     app.connect("doctree-read", linked)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""The table of padding schemes: its folds are those of the naive twin, its words those of the guide."""
+"""The table of padding schemes: its folds are those of the naive twin, its words those of the docs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_folds_are_those_of_the_naive_twin(mode: str) -> None:
                     assert depth(mode, before) == (n - 1 - rows[0] if SCHEMES[mode].wraps else rows[0])
 
 
-def test_the_guide_lists_the_table() -> None:
-    guide = (ROOT / "docs" / "reference" / "guide.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", guide.split("| scheme | padding |")[1].split("\n\n")[0], re.MULTILINE)
+def test_the_docs_list_the_table() -> None:
+    page = (ROOT / "docs" / "reference" / "common.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page.split("| scheme | padding |")[1].split("\n\n")[0], re.MULTILINE)
     assert rows == [(name, scheme.explained) for name, scheme in SCHEMES.items()]

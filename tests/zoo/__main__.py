@@ -1,4 +1,4 @@
-"""`python -m tests.zoo [-o docs/networks.md] [--library NAME ...]`: read every network that others wrote, and say how.
+"""Compare networks of other libraries with their gradients: `python -m tests.zoo [-o PAGE] [--library NAME ...]`.
 
 Each network is judged in a process of its own, which gets two minutes of a core.
 """
@@ -61,16 +61,16 @@ def judged_apart(entry: Entry) -> Judgement:
     return Judgement("not judged", f"longer than {LIMIT} s", LIMIT)
 
 
-HEAD = """# Networks that others wrote
+HEAD = """# Tested networks
 
-`make test-zoo` builds these networks with random weights, reads each as a module, and holds what it reads against
-the module itself.
+**The tables compare what padviz reads of each network with the network's own gradients.** `make test-zoo` builds the
+networks with random weights and reads each as a module.
 
-- *counts*: every pixel's usage equals the gradient of the module run with all weights 1, at every size asked.
-- *support*: the pixels that a unit of each last map reads (four choices of units) are those that have a gradient.
-- *refused*: padviz names the layer that it cannot read, and answers nothing.
-- *not judged*: padviz answers, and neither oracle can tell whether it is right.
-- *wrong*: padviz answers, and the gradient says otherwise.
+- *counts*: usage equals the gradient of the module with all weights 1, in every pixel at every size.
+- *support*: each unit reads exactly the pixels that have a gradient (four choices of units of each last map).
+- *refused*: padviz names the layer that it cannot read, and gives no result.
+- *not judged*: padviz gives a result that neither test can check.
+- *wrong*: padviz gives a result that the gradient contradicts.
 
 """
 
