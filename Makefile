@@ -56,6 +56,7 @@ check: .venv/.tools
 	$(BIN)/mypy
 	$(BIN)/python -m tests.floors
 	$(BIN)/python -m tests.budget
+	$(BIN)/python -m tests.words
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-checked $(BIN)/python -m pytest tests/test_laws.py tests/test_cases.py
 

@@ -49,13 +49,13 @@ def compared(lines: Lines, budget: Lines) -> tuple[list[str], list[str]]:
         for room in dict.fromkeys([*rooms, *budget.get(part, {})]):
             now, most = rooms.get(room, 0), budget.get(part, {}).get(room, 0)
             if now != most:
-                (above if now > most else below).append(f"{part}, {room}: {now} of {most} lines")
+                (above if now > most else below).append(f"{part}, {room}: {now} of {most}")
     return above, below
 
 
-def lowered(lines: Lines, budget: Lines) -> str:
+def lowered(lines: Lines, budget: Lines, head: str = HEAD) -> str:
     """Write the budget with each room that is below at what it has."""
-    text = HEAD
+    text = head
     for part, rooms in lines.items():
         text += f"\n[{part}]\n"
         text += "".join(f"{room} = {min(now, budget.get(part, {}).get(room, 0))}\n" for room, now in rooms.items())
