@@ -32,193 +32,14 @@ from padviz.sources.onnx.node import CONVS as NAMED_CONVS
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-ROLES = "hw"
 RANK = 4  # of images
 PASSING = ("Cast", "Identity", "Pad", "Relu", "Transpose")  # between a pad and the convolution with its rows
 Edit = Callable[[], None]  # changes the graph; made once everything is checked
-PaddedAxes = dict[str, tuple[int, tuple[int, int] | None]]  # by axis of the image: a tensor's axis, and known rows
+Rows = tuple[int, int] | None  # before and after; None where they are computed
 
 
 class CannotEdit(Exception):
     """The reason why a layer cannot be changed in the file."""
-
-
-class PadEditor:
-    """Changes the pads of a graph, each once, though several layers may have it as their own."""
-
-    def __init__(self, graph: EditedGraph, network: Network, channels_last: bool) -> None:
-        self.graph, self.network, self.channels_last = graph, network, channels_last
-        self.done: set[int] = set()
-
-    def padded_axes(self, at: int, change: LayerChange) -> PaddedAxes:
-        """Return, by image axis, the axis of the tensor that a node pads, and its rows; None if they are computed."""
-        node = self.graph.nodes[at]
-        layer = self._layer_of(node)
-        ops = (change.before if layer is None else layer).ops
-        roles = [role for role, op in zip(ROLES, ops, strict=True) if isinstance(op, Window) and op.padding != (0, 0)]
-        if node.op_type in ("Concat", "Gather"):
-            axis = attributes(node.attribute).get("axis", 0) % RANK
-            if len(roles) != 1:
-                raise _unknown_join(node)
-            return {roles[0]: (axis, self._rows(roles[0], ops, self._is_stored(node)))}
-        if node.op_type != "Pad":
-            raise CannotEdit(f"its rows are made by a {node.op_type}")
-        amounts, axes = self._amounts(node)
-        if amounts is None:  # the importer may have found rows that are the same at all sizes
-            known = layer is not None and not self.channels_last
-            return {role: (2 + ROLES.index(role), self._rows(role, ops) if known else None) for role in roles}
-        if min(amounts) < 0:
-            raise CannotEdit("its pad also crops")
-        half = len(amounts) // 2
-        padded = [i for i in range(half) if amounts[i] or amounts[half + i]]
-        if len(padded) != len(roles):
-            raise CannotEdit("its pad also pads channels")
-        pairs = zip(roles, padded, strict=True)
-        return {role: (axes[i] if axes else i, (amounts[i], amounts[half + i])) for role, i in pairs}
-
-    def _rows(self, role: str, ops: Sequence[Op | None], stored: bool = False) -> tuple[int, int] | None:
-        """Return the rows that are added at every size; None if they depend on an open one."""
-        axis = ROLES.index(role)
-        op = ops[axis]
-        if not stored and not self.network.declared[axis]:
-            return None
-        return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
-
-    def _is_stored(self, node: NodeProto) -> bool:
-        """Return whether the rows of a Gather, or of slices joined by a Concat, are constants."""
-        if node.op_type == "Gather":
-            return self.graph.integers(node.input[1]) is not None
-        makers = [self.graph.nodes[self.graph.maker[name]] for name in node.input if self._is_part(name)]
-        ends = [name for maker in makers for name in maker.input[maker.op_type in ("Slice", "Gather") :]]
-        return not any(self.graph.integers(name) is None for name in ends if name)
-
-    def _layer_of(self, node: NodeProto) -> Layer | None:
-        """Return the pad layer that the importer made of a node, if it did."""
-        name = self.network.aliases.get(node.output[0])
-        layer = self.network.layers[self.network.index[name]] if name else None
-        if layer is None or layer.kind != "pad" or layer.origin is None or layer.origin.name != title(node):
-            return None
-        return layer
-
-    def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
-        """Read the rows that a Pad adds, if they are known, and the axes that it names."""
-        attrs = attributes(node.attribute)
-        if self.graph.opset < INPUTS_SINCE:
-            return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
-        axes = None
-        if len(node.input) > 3 and node.input[3]:
-            axes = self.graph.integers(node.input[3])
-            if axes is None:
-                return None, None
-            axes = [axis % RANK for axis in axes]
-        return self.graph.integers(node.input[1]), axes
-
-    def edit(self, at: int, change: LayerChange) -> Edit:
-        """Return the edit that gives a pad node other modes, in place if possible, or else by a chain of new nodes."""
-        graph, node, axes = self.graph, self.graph.nodes[at], self.padded_axes(at, change)
-        computed = any(rows is None for _, rows in axes.values())
-        ops = dict(zip(ROLES, change.after.ops, strict=True))
-        modes = {role: mode_of(ops[role], computed and change.before.kind == "conv") for role in axes}
-        mode = next(iter(modes.values()), "zero")
-        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
-        if node.op_type == "Pad" and len({*modes.values()}) <= 1 and graph.has(mode):
-            return lambda: self._once(at, lambda: _set_mode(node, SCHEMES[mode].onnx, graph.opset))
-        if computed:
-            rows, places = self._computed_rows(node), self._image_axes(at, change)
-            own = {places[role]: mode for role, mode in modes.items()}
-
-            def pad() -> None:
-                computed_padding(new, node.input, node.output[0], rows, own)
-                self._replace(at, node.input[0], new.nodes)
-
-            return lambda: self._once(at, pad)
-        added = {axis: AddedRows(*(rows or (0, 0)), modes[role]) for role, (axis, rows) in axes.items()}
-        x = self._input_of(node)
-        amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
-        rank = len(amounts) // 2 if amounts and not named else RANK
-
-        def pad_known() -> None:
-            known_padding(new, x, node.output[0], added, rank)
-            self._replace(at, x, new.nodes)
-
-        return lambda: self._once(at, pad_known)
-
-    def _computed_rows(self, node: NodeProto) -> ComputedRows:
-        if node.op_type != "Pad":
-            raise CannotEdit("its rows depend on the size, and are not made by a Pad")
-        named = node.input[3] if len(node.input) > 3 else ""
-        axes = self.graph.integers(named) if named else [*range(RANK)]
-        if axes is None or self.graph.opset < INPUTS_SINCE:
-            raise CannotEdit("the axes of its pad depend on the size")
-        return ComputedRows(node.input[1], [axis % RANK for axis in axes])
-
-    def _image_axes(self, at: int, change: LayerChange) -> dict[str, int]:
-        """Return the axes of a pad's tensor that are height and width for the convolution behind it."""
-        if change.before.kind == "pad":
-            if self.channels_last:
-                raise CannotEdit("its rows depend on the size, and its axes on the nodes before")
-            return {"h": 2, "w": 3}
-        axes = [2, 3]
-        assert change.before.origin is not None
-        node = self.graph.nodes[self.graph.titled[change.before.origin.name][0]]
-        while (step := self.graph.maker.get(node.input[0])) != at:
-            if step is None or self.graph.nodes[step].op_type not in PASSING:
-                raise CannotEdit("its rows depend on the size, and other nodes lie between")
-            node = self.graph.nodes[step]
-            if node.op_type == "Transpose":
-                order = attributes(node.attribute).get("perm", range(RANK)[::-1])
-                axes = [order[axis] for axis in axes]
-        return dict(zip(ROLES, axes, strict=True))
-
-    def _once(self, at: int, edit: Edit) -> None:
-        if at not in self.done:
-            self.done.add(at)
-            edit()
-
-    def _replace(self, at: int, x: str, nodes: list[NodeProto]) -> None:
-        node = self.graph.nodes[at]
-        nodes[-1].name = node.name
-        self.graph.front[at] += nodes
-        self.graph.gone.add(at)
-        self.graph.release([name for name in node.input if name != x and name])
-
-    def _input_of(self, node: NodeProto) -> str:
-        """Return the tensor that a pad reads; in a Concat, the one between its slices."""
-        if node.op_type != "Concat":
-            return str(node.input[0])
-        whole = {name for name in node.input if not self._is_part(name)}
-        if len(whole) != 1:
-            raise _unknown_join(node)
-        return str(whole.pop())
-
-    def _is_part(self, name: str) -> bool:
-        at = self.graph.maker.get(name)
-        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
-
-
-def _unknown_join(node: NodeProto) -> CannotEdit:
-    return CannotEdit(f"the node {node.name or node.output[0]} joins its rows in an unknown way")
-
-
-def _set_mode(node: NodeProto, mode: str, opset: int) -> None:
-    """Set the mode of a Pad, and drop its fill value unless the mode is "constant"."""
-    from onnx import helper
-
-    attr = next((attr for attr in node.attribute if attr.name == "mode"), None)
-    if attr is not None:
-        attr.s = mode.encode()
-    else:
-        node.attribute.append(helper.make_attribute("mode", mode))
-    if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
-        node.input[2] = ""
-        if len(node.input) == 3:
-            del node.input[2:]
-
-
-CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
-SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
-OwnRows = dict[str, tuple[int, int] | None]  # that a convolution pads by itself, by image axis; None where computed
-FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType
 
 
 def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
@@ -264,11 +85,10 @@ class _Editor:
     """Turns changes of layers into edits of a graph: everything is checked before the first edit is made."""
 
     def __init__(self, graph: EditedGraph, network: Network) -> None:
-        self.graph = graph
+        self.graph, self.network = graph, network
         image = graph.model.image
         self.open = [n == 0 for n in image.size]
-        self.type = image.type
-        self.pads = PadEditor(graph, network, image.channels_last)
+        self.type, self.channels_last = image.type, image.channels_last
 
     def edits(self, change: LayerChange) -> list[Edit]:
         """Return the edits for one layer; raise `CannotEdit` with the reason if it cannot be changed."""
@@ -281,22 +101,23 @@ class _Editor:
             raise CannotEdit("it is a partial convolution already: repad the original file")
         at = self._position(origin.name)
         if before.kind == "pad":
-            return [self.pads.edit(at, change)]
+            return [self._edit_pad(at, change)]
         node = self.graph.nodes[at]
         if node.op_type not in CONVS:
             raise CannotEdit(f"it is a {node.op_type}, which pads inside")
         own = self._own_rows(node, change)
         if change.pooled:
             return [lambda: self._pool(at)]
-        if any(map(_amounts_differ, before.ops, after.ops)):
+        pairs = zip(before.ops, after.ops, strict=True)
+        if any(isinstance(a, Window) and isinstance(b, Window) and a.padding != b.padding for a, b in pairs):
             return [self._resize_pads(node, change, own)]
         pads = [self._position(name) for name in origin.pads]
-        for role, op in zip(ROLES, after.ops, strict=True):  # copies of copies would be wrong
+        for axis, op in enumerate(after.ops):  # copies of copies would be wrong
             if isinstance(op, Window) and SCHEMES[op.mode].reads:
-                places = sum(role in self.pads.padded_axes(pad, change) for pad in pads) + (own[role] != (0, 0))
+                places = sum(axis in self._padded_axes(pad, change) for pad in pads) + (own[axis] != (0, 0))
                 if places > 1:
                     raise CannotEdit("it is padded in two places, by itself and by a pad before it")
-        edits = [self.pads.edit(pad, change) for pad in pads]
+        edits = [self._edit_pad(pad, change) for pad in pads]
         return [*edits, *self._move_pads(at, change, own), *self._reweigh(at, change)]
 
     def _position(self, name: str) -> int:
@@ -306,39 +127,40 @@ class _Editor:
             return positions[0]
         raise CannotEdit("several nodes have its name" if positions else "its node is inside a function or a branch")
 
-    def _own_rows(self, node: NodeProto, change: LayerChange) -> OwnRows:
+    def _own_rows(self, node: NodeProto, change: LayerChange) -> list[Rows]:
+        """Return the rows that a convolution pads by itself on each axis."""
         attrs = attributes(node.attribute)
         rule = attrs.get("auto_pad", "NOTSET")
         if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
             raise CannotEdit("it is one-dimensional")
         if rule in ("NOTSET", "", "VALID"):
             pads = attrs.get("pads", [0] * 4) if rule != "VALID" else [0] * 4
-            return {role: (pads[i], pads[2 + i]) for i, role in enumerate(ROLES)}
-        own: OwnRows = {}
-        for i, (role, op, n) in enumerate(zip(ROLES, change.before.ops, change.entering, strict=True)):
+            return [(pads[0], pads[2]), (pads[1], pads[3])]
+        own: list[Rows] = []
+        for op, n, is_open in zip(change.before.ops, change.entering, self.open, strict=True):
             assert isinstance(op, Window)
-            computed = self.open[i] and op.stride > 1 and isinstance(op.padding, str)
+            computed = is_open and op.stride > 1 and isinstance(op.padding, str)
             if computed and self.graph.opset < INPUTS_SINCE:
                 raise CannotEdit(f"its {rule} padding depends on the size, which the file leaves open")
-            own[role] = None if computed else pads_at(op, n)
+            own.append(None if computed else pads_at(op, n))
         return own
 
-    def _move_pads(self, at: int, change: LayerChange, own: OwnRows) -> list[Edit]:
+    def _move_pads(self, at: int, change: LayerChange, own: Sequence[Rows]) -> list[Edit]:
         """Move a convolution's own padding, on axes with a mode that copies, into a pad before it."""
-        if None in own.values():
+        if None in own:
             return [lambda: self._move_computed_pads(at, change)]
         moved: dict[int, AddedRows] = {}
         kept = [0] * 4
-        for i, (role, op) in enumerate(zip(ROLES, change.after.ops, strict=True)):
+        for i, (op, rows) in enumerate(zip(change.after.ops, own, strict=True)):
             assert isinstance(op, Window)
-            before, after = own[role] or (0, 0)
+            before, after = rows or (0, 0)
             if SCHEMES[op.mode].reads and (before, after) != (0, 0):
                 moved[2 + i] = AddedRows(before, after, op.mode)
             else:
                 kept[i], kept[2 + i] = before, after
         if not moved:
             return []
-        if min(min(rows.before, rows.after) for rows in moved.values()) < 0:
+        if min(min(added.before, added.after) for added in moved.values()) < 0:
             raise CannotEdit("its padding also crops")
 
         def move() -> None:
@@ -362,13 +184,11 @@ class _Editor:
         graph.front[at] += new.nodes
         set_pads(node, [0] * 4)
 
-    def _resize_pads(self, node: NodeProto, change: LayerChange, own: OwnRows) -> Edit:
-        """Give a convolution more or fewer rows of zeros."""
+    def _resize_pads(self, node: NodeProto, change: LayerChange, own: Sequence[Rows]) -> Edit:
         pads = [0] * 4
-        for i, (role, one, other) in enumerate(zip(ROLES, change.before.ops, change.after.ops, strict=True)):
+        for i, (one, other, rows) in enumerate(zip(change.before.ops, change.after.ops, own, strict=True)):
             assert isinstance(one, Window)
             assert isinstance(other, Window)
-            rows = own[role]
             if other.mode != "zero" or isinstance(one.padding, str) or isinstance(other.padding, str) or rows is None:
                 raise CannotEdit("its padding is not plain zeros")
             for side in (0, 1):
@@ -407,18 +227,16 @@ class _Editor:
         kind = FLOATS.get(self.type if weights is None else weights.data_type)
         if kind is None:
             raise CannotEdit("it does not compute in plain floats")
-        factors = [factor.astype(kind) for factor in self._factors(change, by_axis)]
-        return [lambda: self._multiply(at, factors)]
-
-    def _factors(self, change: LayerChange, by_axis: dict[int, NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        """Return an array of factors for each axis, or one for both if that of an axis is a mere scale."""
         if all(factor.size > 1 for factor in by_axis.values()):
-            return [array.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, array in by_axis.items()]
-        sizes = [1 if self.open[i] else out_size(op, change.entering[i]) for i, op in enumerate(change.after.ops) if op]
-        if max(sizes) == 1:
-            raise CannotEdit("its map has one unit, where a file cannot tell partial convolution from a scale")
-        rows, cols = (by_axis.get(i, np.ones(n)) for i, n in enumerate(sizes))
-        return [np.outer(rows, cols)[None, None]]
+            factors = [array.reshape([1, 1, -1, 1] if i == 0 else [1, 1, 1, -1]) for i, array in by_axis.items()]
+        else:  # that of an axis is a mere scale: one factor for both
+            ops = zip(change.after.ops, change.entering, self.open, strict=True)
+            sizes = [1 if is_open else out_size(op, n) for op, n, is_open in ops if op]
+            if max(sizes) == 1:
+                raise CannotEdit("its map has one unit, where a file cannot tell partial convolution from a scale")
+            rows, cols = (by_axis.get(i, np.ones(n)) for i, n in enumerate(sizes))
+            factors = [np.outer(rows, cols)[None, None]]
+        return [lambda: self._multiply(at, [factor.astype(kind) for factor in factors])]
 
     def _multiply(self, at: int, factors: list[NDArray[Any]]) -> None:
         node, graph = self.graph.nodes[at], self.graph
@@ -435,6 +253,164 @@ class _Editor:
             new.add("Add", x, new.add("Reshape", bias, new.constant([1, -1, 1, 1])), output=output)
         graph.behind[at] += new.nodes
 
+    def _padded_axes(self, at: int, change: LayerChange) -> dict[int, tuple[int, Rows]]:
+        """Return, by image axis, the axis of the tensor that a node pads, and its rows."""
+        node = self.graph.nodes[at]
+        layer = self._layer_of(node)
+        ops = (change.before if layer is None else layer).ops
+        padded = [axis for axis, op in enumerate(ops) if isinstance(op, Window) and op.padding != (0, 0)]
+        if node.op_type in ("Concat", "Gather"):
+            if len(padded) != 1:
+                raise _unknown_join(node)
+            place = attributes(node.attribute).get("axis", 0) % RANK
+            return {padded[0]: (place, self._rows(padded[0], ops, self._is_stored(node)))}
+        if node.op_type != "Pad":
+            raise CannotEdit(f"its rows are made by a {node.op_type}")
+        amounts, axes = self._amounts(node)
+        if amounts is None:  # the importer may have found rows that are the same at all sizes
+            known = layer is not None and not self.channels_last
+            return {axis: (2 + axis, self._rows(axis, ops) if known else None) for axis in padded}
+        if min(amounts) < 0:
+            raise CannotEdit("its pad also crops")
+        half = len(amounts) // 2
+        places = [i for i in range(half) if amounts[i] or amounts[half + i]]
+        if len(places) != len(padded):
+            raise CannotEdit("its pad also pads channels")
+        pairs = zip(padded, places, strict=True)
+        return {axis: (axes[i] if axes else i, (amounts[i], amounts[half + i])) for axis, i in pairs}
 
-def _amounts_differ(one: Op | None, other: Op | None) -> bool:
-    return isinstance(one, Window) and isinstance(other, Window) and one.padding != other.padding
+    def _rows(self, axis: int, ops: Sequence[Op | None], stored: bool = False) -> Rows:
+        """Return the rows that are added at every size; None if they depend on an open one."""
+        op = ops[axis]
+        if not stored and not self.network.declared[axis]:
+            return None
+        return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
+
+    def _is_stored(self, node: NodeProto) -> bool:
+        """Return whether the rows of a Gather, or of slices joined by a Concat, are constants."""
+        if node.op_type == "Gather":
+            return self.graph.integers(node.input[1]) is not None
+        makers = [self.graph.nodes[self.graph.maker[name]] for name in node.input if self._is_part(name)]
+        ends = [name for maker in makers for name in maker.input[maker.op_type in ("Slice", "Gather") :]]
+        return not any(self.graph.integers(name) is None for name in ends if name)
+
+    def _layer_of(self, node: NodeProto) -> Layer | None:
+        """Return the pad layer that the importer made of a node, if it did."""
+        name = self.network.aliases.get(node.output[0])
+        layer = self.network.layers[self.network.index[name]] if name else None
+        if layer is None or layer.kind != "pad" or layer.origin is None or layer.origin.name != title(node):
+            return None
+        return layer
+
+    def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
+        """Read the rows that a Pad adds, if they are known, and the axes that it names."""
+        attrs = attributes(node.attribute)
+        if self.graph.opset < INPUTS_SINCE:
+            return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
+        axes = None
+        if len(node.input) > 3 and node.input[3]:
+            axes = self.graph.integers(node.input[3])
+            if axes is None:
+                return None, None
+            axes = [axis % RANK for axis in axes]
+        return self.graph.integers(node.input[1]), axes
+
+    def _edit_pad(self, at: int, change: LayerChange) -> Edit:
+        """Return the edit that gives a pad node other modes, in place if possible, or else by a chain of new nodes."""
+        graph, node, axes = self.graph, self.graph.nodes[at], self._padded_axes(at, change)
+        computed = any(rows is None for _, rows in axes.values())
+        modes = {axis: mode_of(change.after.ops[axis], computed and change.before.kind == "conv") for axis in axes}
+        mode = next(iter(modes.values()), "zero")
+        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
+        if node.op_type == "Pad" and len({*modes.values()}) <= 1 and graph.has(mode):
+            return lambda: _set_mode(node, SCHEMES[mode].onnx, graph.opset)
+        if computed:
+            rows, places = self._computed_rows(node), self._image_axes(at, change)
+            own = {places[axis]: mode for axis, mode in modes.items()}
+
+            def pad() -> None:
+                computed_padding(new, node.input, node.output[0], rows, own)
+                self._replace(at, new.nodes)
+
+            return pad
+        added = {place: AddedRows(*(rows or (0, 0)), modes[axis]) for axis, (place, rows) in axes.items()}
+        x = self._input_of(node)
+        amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
+        rank = len(amounts) // 2 if amounts and not named else RANK
+
+        def pad_known() -> None:
+            known_padding(new, x, node.output[0], added, rank)
+            self._replace(at, new.nodes)
+
+        return pad_known
+
+    def _computed_rows(self, node: NodeProto) -> ComputedRows:
+        if node.op_type != "Pad":
+            raise CannotEdit("its rows depend on the size, and are not made by a Pad")
+        named = node.input[3] if len(node.input) > 3 else ""
+        axes = self.graph.integers(named) if named else [*range(RANK)]
+        if axes is None or self.graph.opset < INPUTS_SINCE:
+            raise CannotEdit("the axes of its pad depend on the size")
+        return ComputedRows(node.input[1], [axis % RANK for axis in axes])
+
+    def _image_axes(self, at: int, change: LayerChange) -> list[int]:
+        """Return the axes of a pad's tensor that are height and width for the convolution behind it."""
+        if change.before.kind == "pad":
+            if self.channels_last:
+                raise CannotEdit("its rows depend on the size, and its axes on the nodes before")
+            return [2, 3]
+        axes = [2, 3]
+        assert change.before.origin is not None
+        node = self.graph.nodes[self.graph.titled[change.before.origin.name][0]]
+        while (step := self.graph.maker.get(node.input[0])) != at:
+            if step is None or self.graph.nodes[step].op_type not in PASSING:
+                raise CannotEdit("its rows depend on the size, and other nodes lie between")
+            node = self.graph.nodes[step]
+            if node.op_type == "Transpose":
+                order = attributes(node.attribute).get("perm", range(RANK)[::-1])
+                axes = [order[axis] for axis in axes]
+        return axes
+
+    def _replace(self, at: int, nodes: list[NodeProto]) -> None:
+        """Replace a pad by new nodes, unless that was done for another layer that has it."""
+        if at not in self.graph.gone:
+            nodes[-1].name = self.graph.nodes[at].name
+            self.graph.front[at] += nodes
+            self.graph.gone.add(at)
+
+    def _input_of(self, node: NodeProto) -> str:
+        """Return the tensor that a pad reads; in a Concat, the one between its slices."""
+        if node.op_type != "Concat":
+            return str(node.input[0])
+        whole = {name for name in node.input if not self._is_part(name)}
+        if len(whole) != 1:
+            raise _unknown_join(node)
+        return str(whole.pop())
+
+    def _is_part(self, name: str) -> bool:
+        at = self.graph.maker.get(name)
+        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
+
+
+def _unknown_join(node: NodeProto) -> CannotEdit:
+    return CannotEdit(f"the node {node.name or node.output[0]} joins its rows in an unknown way")
+
+
+def _set_mode(node: NodeProto, mode: str, opset: int) -> None:
+    """Set the mode of a Pad, and drop its fill value unless the mode is "constant"."""
+    from onnx import helper
+
+    attr = next((attr for attr in node.attribute if attr.name == "mode"), None)
+    if attr is not None:
+        attr.s = mode.encode()
+    else:
+        node.attribute.append(helper.make_attribute("mode", mode))
+    if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
+        node.input[2] = ""
+        if len(node.input) == 3:
+            del node.input[2:]
+
+
+CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}
+SUMS = ("Conv", "FusedConv")  # convolutions whose outputs can be multiplied
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}  # by TensorProto.DataType

@@ -40,6 +40,7 @@ class EditedGraph:
         self.front: dict[int, list[NodeProto]] = defaultdict(list)
         self.behind: dict[int, list[NodeProto]] = defaultdict(list)
         self.gone: set[int] = set()
+        self.unread = self._unread(self.nodes)  # before any edit
         self._taken: Counter[str] = Counter()
         for graph in within(model.graph):
             self._taken.update(v.name for v in (*graph.initializer, *graph.input, *graph.output, *graph.value_info))
@@ -69,29 +70,18 @@ class EditedGraph:
         return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
     def finish(self) -> None:
-        """Insert the new nodes and remove the old ones."""
-        for at in sorted({*self.front, *self.behind, *self.gone}, reverse=True):
-            for node in reversed(self.behind[at]):
-                self.model.graph.node.insert(at + 1, node)
-            if at in self.gone:
-                del self.model.graph.node[at]
-            for node in reversed(self.front[at]):
-                self.model.graph.node.insert(at, node)
+        """Make the edits, and remove nodes that nothing reads any more."""
+        nodes = []
+        for at, node in enumerate(self.nodes):
+            nodes += [*self.front[at], *([] if at in self.gone else [node]), *self.behind[at]]
+        while gone := self._unread(nodes) - self.unread:
+            nodes = [node for node in nodes if id(node) not in gone]
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(nodes)
 
-    def release(self, names: Iterable[str]) -> None:
-        """Remove the nodes that make these tensors, if nothing reads them any more, and the nodes only they read."""
-        names = [name for name in names if name in self.maker and self.maker[name] not in self.gone]
-        used = self._used()
-        for name in names:
-            at = self.maker[name]
-            if at not in self.gone and used.isdisjoint(self.nodes[at].output):
-                self.gone.add(at)
-                self.release([name for name in self.nodes[at].input if name])
-
-    def _used(self) -> set[str]:
-        kept = [node for at, node in enumerate(self.nodes) if at not in self.gone]
-        new = [node for more in (*self.front.values(), *self.behind.values()) for node in more]
-        return {name for node in (*kept, *new) for name in reads(node)} | {o.name for o in self.model.graph.output}
+    def _unread(self, nodes: Iterable[NodeProto]) -> set[int]:
+        read = {name for node in nodes for name in reads(node)} | {output.name for output in self.model.graph.output}
+        return {id(node) for node in nodes if read.isdisjoint(node.output)}
 
 
 def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
