@@ -172,7 +172,6 @@ def as_constant(array: Array) -> Constant:
 
 
 def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
-    """Read a Constant node."""
     if "value" in attrs:
         return constant(attrs["value"], folder)
     keys = [key for key in attrs if key.startswith(("value_int", "value_float"))]

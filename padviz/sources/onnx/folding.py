@@ -65,7 +65,6 @@ def _bound(op: str, attrs: Attrs, given: Sequence[Array]) -> float:
 
 
 def _broadcast_size(*shapes: Sequence[int]) -> int:
-    """Count the numbers in the broadcast of arrays of these shapes."""
     return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
 
 

@@ -56,7 +56,6 @@ def load_onnx(path: str | Path, reading: Reading, size: Size | None) -> Network:
 
 
 def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
-    """Trace a model, which stays as it is."""
     image, where = model.image, model.where
     axes = len(image.size)
     try:
@@ -117,7 +116,6 @@ def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Const
 
 
 def _filled(name: str, kind: int, value: float, shape: list[int], where: str) -> Constant:
-    """Fill a small input of an ONNX type `kind` with a number."""
     from onnx import TensorProto, helper
 
     if prod(shape) > FEW:

@@ -131,7 +131,6 @@ def open_model(path: str | Path, reading: Reading) -> Model:
 
 
 def parse_model(content: bytes, where: str, reading: Reading = AS_IT_IS) -> Model:
-    """Parse the content of an ONNX file; see `open_model`."""
     import onnx
     from google.protobuf.message import DecodeError
 

@@ -96,17 +96,13 @@ class Node(calls.Call):
     def axis(self, rank: int, default: int) -> int:
         return from_front(int(self.attrs.get("axis", default)), rank)
 
-    def text(self, key: str, default: str) -> str:
-        value = self.attrs.get(key, default)
-        return value if isinstance(value, str) else default
-
     def ints(self, i: int) -> list[int]:
         """Read an input as Python ints; an empty list if it is missing."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
     def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:
         """Return the windows of a convolution or a pool, one for each axis of its kernel."""
-        k, rule = len(kernel), self.text("auto_pad", "NOTSET")
+        k, rule = len(kernel), self.attrs.get("auto_pad", "NOTSET")
         strides, dilations = self.each("strides", 1, k), self.each("dilations", 1, k)
         pads = self.each("pads", 0, 2 * k)
         if rule == "VALID":

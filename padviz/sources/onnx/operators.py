@@ -16,7 +16,7 @@ from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front
-from padviz.sources.onnx.node import CONVS, SAME, Node
+from padviz.sources.onnx.node import CONVS, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import elementwise, products, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
@@ -188,20 +188,16 @@ def transposed(node: Node) -> Result:
     groups = int(node.attrs.get("group", 1))
     kernel = node.checked_kernel(node.numbers("kernel_shape", shape) if within else [], x)
     k = len(kernel)
-    strides, dilations = node.each("strides", 1, k), node.each("dilations", 1, k)
-    extras = node.each("output_padding", 0, k)
-    pads, rule = node.each("pads", 0, 2 * k), node.text("auto_pad", "NOTSET")
     sizes = node.each("output_shape", 0, k)[-k:] if node.attrs.get("output_shape") else None
     ops = []
-    for i, (taps, stride, dilation, extra) in enumerate(zip(kernel, strides, dilations, extras, strict=False)):
-        if not sizes and rule not in SAME:
-            padding = (0, 0) if rule == "VALID" else (pads[i], pads[k + i])
-            ops.append(Transposed(taps, stride, dilation, padding, extra))
+    for i, (window, extra) in enumerate(zip(node.windows(kernel), node.each("output_padding", 0, k), strict=False)):
+        taps, stride, dilation = window.kernel, window.stride, window.dilation
+        if not sizes and not isinstance(window.padding, str):
+            ops.append(Transposed(taps, stride, dilation, window.padding, extra))
             continue
         n = x.known[2 + i].size
-        full = (n - 1) * stride + dilation * (taps - 1) + 1 + extra
-        lost = full - (sizes[i] if sizes else n * stride)
-        ops.append(windows.transposed(taps, stride, dilation, lost, extra, upper=rule == "SAME_UPPER"))
+        lost = (n - 1) * stride + window.extent + extra - (sizes[i] if sizes else n * stride)
+        ops.append(windows.transposed(taps, stride, dilation, lost, extra, upper=window.padding == "same_upper"))
     return windows.conv(node, x, ops, into, within * groups, groups, node.weight, node.optional(2))
 
 
@@ -224,7 +220,7 @@ def pad(node: Node) -> Result:
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
     named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
     axes = [from_front(int(axis), rank) for axis in named]
-    mode = MODES.get(node.text("mode", "constant"))
+    mode = MODES.get(node.attrs.get("mode", "constant"))
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has an invalid mode or amounts")
     ends = zip(axes, amounts, amounts[len(axes) :], strict=False)
@@ -268,15 +264,15 @@ def _targets(node: Node) -> tuple[list[float], list[int]]:
     sizes = node.ints(3) if at == 2 else []
     if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
         raise Stuck("needs either scales or sizes")
-    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+    if node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Stuck("keeps an aspect ratio")
     return scales, sizes
 
 
 def _interpolation(node: Node) -> Resize:
-    mode, old = node.text("mode", "nearest"), node.op == "Upsample" or node.version < 11
-    grid = cast("Grid", node.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
-    rounding = cast("Rounding", node.text("nearest_mode", "floor" if old else "round_prefer_floor"))
+    mode, old = node.attrs.get("mode", "nearest"), node.op == "Upsample" or node.version < 11
+    grid = cast("Grid", node.attrs.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
+    rounding = cast("Rounding", node.attrs.get("nearest_mode", "floor" if old else "round_prefer_floor"))
     if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
         raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
     if mode == "nearest":
