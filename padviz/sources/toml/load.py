@@ -79,7 +79,6 @@ def read_network(path: Path, where: str) -> Network:
 
 
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
-    """Decode an untrusted TOML file."""
     try:
         text = read_file(path, kind, MOST_BYTES).decode()
         if LONG_KEY.search(text):

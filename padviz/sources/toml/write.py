@@ -24,14 +24,13 @@ from padviz.sources.toml.schema import STEPS
 
 OTHERS = (1, 2, 3, 32, 101)  # pixels added to a size, for further sizes at which to read a network
 STYLE = ("mode", "align_corners", "grid", "rounding")  # of a resize, for both axes
-IDENTITY: dict[str, Op] = {  # for the other axis of a layer that changes one axis only
-    "conv": Window(1), "maxpool": Window(1), "avgpool": Window(1), "pad": Window(1), "crop": Window(1),
-    "convtranspose": Transposed(1), "resize": Resize(scale=Fraction(1)), "mixing": Blocks(1),
+IDENTITY: dict[type[Op], Op] = {  # for the other axis of a layer that changes one axis only
+    Blocks: Blocks(1), Resize: Resize(scale=Fraction(1)), Transposed: Transposed(1), Window: Window(1),
 }  # fmt: skip
 
 
 def rewritten(network: Network, padding: str | None, size: Size) -> str:
-    """Write a network as a description with another padding scheme, if one is named, for images of a size."""
+    """Write a network as a description for images of a size, with another padding scheme if one is named."""
     if padding is not None:  # pads that moved into convolutions are dropped
         network = replace(upto(with_padding(network, padding), last_maps(network)), targets=network.targets)
     return to_toml(replace(network, size=size))
@@ -104,9 +103,10 @@ def _difference(network: Network, size: Size) -> str:
 
 def _with_both_axes(layer: Layer) -> Layer:
     """Add an operation that does nothing, if the layer has one on one axis only."""
-    if layer.ops.count(None) != 1 or layer.like is not None or layer.kind not in IDENTITY:
+    known = [op for op in layer.ops if op]
+    if len(known) != 1 or layer.like is not None or type(known[0]) not in IDENTITY:
         return layer
-    return replace(layer, ops=tuple(op or IDENTITY[layer.kind] for op in layer.ops))
+    return replace(layer, ops=tuple(op or IDENTITY[type(known[0])] for op in layer.ops))
 
 
 def _step(network: Network, at: int) -> dict[str, object]:
