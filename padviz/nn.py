@@ -76,30 +76,23 @@ def _torch_mode(scheme: str, amounts: Sequence[int]) -> str:
 
 
 def _check_fits(mode: str, n: int, before: int, after: int) -> None:
-    """Raise `SizeError` if `n` rows are too few for the padding, as the counts do."""
     if known(n, before, after) and not fits(mode, n, max(before, after)):
         fold(mode, int(n), max(before, 0), max(after, 0))
 
 
 def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     """Add copied rows before and after those along a dimension; negative amounts are cut off."""
-    wraps = SCHEMES[mode].wraps
-    front = [_rows_at(input, dim, before, mode, front=not wraps)] if before > 0 else []
-    back = [_rows_at(input, dim, after, mode, front=wraps)] if after > 0 else []
-    if min(before, after) < 0:
-        input = _slice(input, dim, max(-before, 0), input.shape[dim] - max(-after, 0))
-    return torch.cat([*front, input, *back], dim)
+    (first, step), wraps, n = SCHEMES[mode].reads or (0, 0), SCHEMES[mode].wraps, input.shape[dim]
 
+    def copied(count: int, front: bool) -> list[Tensor]:
+        last = first + (count if step else 1)
+        rows = _slice(input, dim, first, last) if front else _slice(input, dim, n - last, n - first)
+        return [rows if wraps or not step else rows.flip(dim)] * (1 if step else count)
 
-def _rows_at(input: Tensor, dim: int, count: int, mode: str, front: bool) -> Tensor:
-    """Return the rows that a mode copies from the front or from the back, in the order in which they pad."""
-    first, step = SCHEMES[mode].reads or (0, 0)
-    last = first + (count if step else 1)
-    n = 0 if front else input.shape[dim]
-    rows = _slice(input, dim, first, last) if front else _slice(input, dim, n - last, n - first)
-    if not step:
-        return torch.cat([rows] * count, dim)
-    return rows if SCHEMES[mode].wraps else rows.flip(dim)
+    inner = input if min(before, after) >= 0 else _slice(input, dim, max(-before, 0), n - max(-after, 0))
+    head = copied(before, not wraps) if before > 0 else []
+    tail = copied(after, wraps) if after > 0 else []
+    return torch.cat([*head, inner, *tail], dim)
 
 
 def _slice(input: Tensor, dim: int, start: int, stop: int) -> Tensor:

@@ -75,7 +75,6 @@ class RepadPlan:
     whole: bool = False
 
     def at(self, size: Size) -> RepadPlan:
-        """Return the same changes at another size."""
         before = self.before.at(size)
         return replace(self, before=before, after=_changed(before, self.changes), size=size)
 

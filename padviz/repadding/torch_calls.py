@@ -189,10 +189,9 @@ def override_of(module: nn.Module) -> Override | None:
     return cast("Override | None", type(module).__dict__.get("repadded_override"))
 
 
-def set_override(module: nn.Module, override: Override | None) -> None:
-    """Make a module pad by an override, or as its class does."""
+def set_override(module: nn.Module, override: Override) -> None:
     base: Any = base_of(type(module))
-    module.__class__ = base if override is None else _derived_class(base, override)
+    module.__class__ = _derived_class(base, override)
 
 
 @lru_cache(4096)
@@ -244,7 +243,6 @@ def _pad_forward(self: Any, input: Tensor) -> Tensor:
 
 
 def declared(module: nn.Conv2d) -> Schemes:
-    """Return the schemes of a convolution without an override."""
     if isinstance(module, PaddedConv2d):
         return module.schemes[0], module.schemes[1]
     own = "zero" if module.padding_mode == "zeros" else module.padding_mode

@@ -206,7 +206,6 @@ def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
 
 
 def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
-    """List the layers with these names, or inside modules with them."""
     layers: list[str] = []
     for name in names:
         inside = [layer.name for layer in network.layers if _is_named(layer.name, [name])]
@@ -215,7 +214,6 @@ def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
 
 
 def _by_plan(module: nn.Module, planned: RepadPlan, padding: str, names: Sequence[str], reading: Reading) -> nn.Module:
-    """Change the module as planned, read it again, and check the law."""
     overrides, refused = overrides_of(planned, module)
     planned = planned.leaving(refused)
     inside = {name for name, _ in module.named_modules()}
@@ -261,7 +259,6 @@ def _reported(module: nn.Module, report: RepadReport, warned: Sequence[str]) -> 
 
 
 def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
-    """Yield the layers that do not pad as planned."""
     joined = with_pads_merged(done)
     for change in planned.changes:
         if change.name in joined.index:

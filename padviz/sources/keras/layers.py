@@ -55,7 +55,6 @@ class Call(calls.Call):
         return whole(self.config.get(key, default), key)
 
     def pair(self, key: str, default: int = 1) -> tuple[int, int]:
-        """Read a number for each axis, or one for both."""
         value = self.config.get(key, default)
         numbers = value if isinstance(value, list) else [value]
         if len(numbers) not in (1, 2):
@@ -137,7 +136,6 @@ def neutral(call: Call) -> Result:
 
 
 def activated(call: Call, x: Value) -> Value:
-    """Apply the activation in a layer's config."""
     named = call.config.get("activation")
     if isinstance(named, dict):  # a function that Keras does not have, or a layer
         named = named.get("config" if named.get("class_name") == "function" else "class_name")

@@ -225,7 +225,6 @@ def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network
 
 
 def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
-    """Load a Keras model in memory, from its `to_json()`."""
     where = str(getattr(model, "name", None) or type(model).__name__)
     try:
         content = model.to_json()
@@ -236,7 +235,6 @@ def load_model(model: Any, reading: Reading, size: Size | None) -> Network:
 
 
 def model_in(path: str | Path) -> Model:
-    """Read the architecture in a .keras file."""
     with unpacked(path, "a .keras file") as archive:
         try:
             content = member(archive, "config.json", MOST_BYTES)
