@@ -78,15 +78,38 @@ def test_each_convolution_has_its_weights(tmp_path: Path) -> None:
 AT = "layers/kind_0/vars/0"
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda file: file.__setitem__(AT, h5py.ExternalLink("/etc/hostname", "/x")),
-    lambda file: file.create_dataset(AT, (1 << 20, 1 << 20), chunks=(16, 16), dtype="f4"),
+def replaced(by: Any) -> Any:
+    return lambda file: (file.__delitem__(AT), by(file))
+
+
+def nested(depth: int) -> Any:
+    return lambda file: file.create_group("/".join(["layers/deep"] * depth))
+
+
+def doubled(file: Any) -> None:
+    """Lay two ways to each of 30 groups into the one above it: 2 to the 30 ways."""
+    for i in range(30):
+        for name in "ab":
+            file[f"of/{i}/layers/{name}"] = file.require_group(f"of/{i + 1}")
+    file["layers/top"] = file["of/0"]
+
+
+@pytest.mark.parametrize(("spoil", "why"), [
+    (replaced(lambda file: file.__setitem__(AT, h5py.ExternalLink("/etc/hostname", "/x"))), ""),
+    (replaced(lambda file: file.create_dataset(AT, (1 << 20, 1 << 20), chunks=(16, 16), dtype="f4")),
+     "/layers/kind_0/vars/0 is stored as Keras never does"),
+    (nested(41), "groups are nested too deeply"),
+    (doubled, "more numbers than the file has bytes"),
 ])  # fmt: skip
-def test_weights_that_lie_elsewhere_or_are_far_too_many_are_refused(spoil: Any, tmp_path: Path) -> None:
-    path = weighed(tmp_path / "net.keras", spoil=lambda file: (file.__delitem__(AT), spoil(file)))
-    with pytest.raises(PadvizError, match=r"net\.keras: has weights that cannot be read") as error:
+def test_weights_that_lie_elsewhere_or_are_far_too_many_are_refused(spoil: Any, why: str, tmp_path: Path) -> None:
+    path = weighed(tmp_path / "net.keras", spoil=spoil)
+    with pytest.raises(PadvizError, match=rf"net\.keras: has weights that cannot be read \({why}") as error:
         padviz.filters(path)
     assert str(error.value).isprintable()
+
+
+def test_groups_may_be_nested_forty_deep(tmp_path: Path) -> None:
+    assert len(padviz.filters(weighed(tmp_path / "net.keras", spoil=nested(40))).rows) == 5
 
 
 def test_files_without_weights_are_refused(tmp_path: Path) -> None:

@@ -194,6 +194,18 @@ def test_maps_are_told_from_class_scores_at_three_rows() -> None:
     assert as_maps(np.zeros((2, 4, 5, 3)), (32, 40)).shape == (2, 3, 4, 5)
 
 
+def test_a_peak_is_the_largest_of_the_units_that_a_box_touches_or_of_the_nearest() -> None:
+    draw = np.random.default_rng(0)
+    maps, (high, wide) = draw.random((1, 1, 8, 6)), (32, 30)  # units of 4 x 5 pixels
+    corners = np.sort(draw.integers(-9, 42, (200, 2, 2)), axis=1)  # also beyond the image
+    corners[:, 1] += 1
+    for (top, left), (bottom, right) in corners:
+        rows = [i for i in range(8) if 4 * i < bottom and 4 * (i + 1) > top] or [0 if bottom <= 0 else 7]
+        columns = [i for i in range(6) if 5 * i < right and 5 * (i + 1) > left] or [0 if right <= 0 else 5]
+        found = scorer_of({"y": maps}, (high, wide), "net").all({"y": maps}, np.array([[top, left, bottom, right]]))
+        assert found == maps[0, 0][np.ix_(rows, columns)].max()
+
+
 @pytest.mark.parametrize("size", [(96, 160), (640, 352), (225, 161)])
 def test_what_a_stride_makes_of_an_image_fits_it_and_a_list_of_boxes_does_not(size: Pair) -> None:
     for stride in (1, 2, 3, 8, 16):
