@@ -144,12 +144,10 @@ class Scored:
 
     @cached_property
     def real(self) -> Flags:
-        """Objects that are not crowds."""
         return ~self.scenes.objects.crowd
 
     @cached_property
     def found(self) -> Flags:
-        """Objects that are found."""
         found, by = np.zeros(len(self.scenes.objects), bool), self.matches.found[self.thresholds.index(FOUND)]
         found[by[by != FREE]] = True
         return found

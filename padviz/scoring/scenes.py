@@ -35,7 +35,6 @@ class Boxes:
 
     @property
     def centre(self) -> Floats:
-        """The x and y of each centre, (n, 2)."""
         return self.box[:, :2] + self.box[:, 2:] / 2
 
 

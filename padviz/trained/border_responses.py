@@ -41,7 +41,6 @@ class Sides(NamedTuple):
 
     @property
     def mean(self) -> float | None:
-        """The mean of the four; None unless all of them are there."""
         known = [mean for mean in self if mean is not None]
         return sum(known) / 4 if len(known) == 4 else None
 
@@ -103,11 +102,9 @@ class BorderResponses:
         return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:
-        """Return the rows of one padding, in network order."""
         return tuple(row for row in self.rows if row.padding == padding)
 
     def only(self, layers: Sequence[str]) -> BorderResponses:
-        """Return the rows of some layers."""
         known = {row.layer for row in self.rows}
         for layer in layers:
             if layer not in known:

@@ -52,7 +52,6 @@ class AxisSkew:
 
     @property
     def uneven(self) -> bool:
-        """Whether the window reads more padding on one side."""
         return self.consumed is not None and self.consumed[0] != self.consumed[1]
 
 
@@ -90,7 +89,6 @@ class MeanFilter:
 
     @property
     def axes(self) -> tuple[AxisSkew, ...]:
-        """The axes that have a skew."""
         return tuple(axis for axis in (self.height, self.width) if axis is not None)
 
     @property
@@ -134,12 +132,10 @@ class MeanFilters:
 
     @property
     def strided(self) -> tuple[AxisSkew, ...]:
-        """The axes of a stride above 1."""
         return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride > 1)
 
     @property
     def others(self) -> tuple[AxisSkew, ...]:
-        """The axes of stride 1."""
         return tuple(axis for row in self.rows for axis in row.axes if row.kind == "conv" and axis.stride == 1)
 
     @property
@@ -157,7 +153,6 @@ class MeanFilters:
 
     @property
     def off_centre(self) -> tuple[AxisSkew, ...]:
-        """The axes on which the grid is off the image's centre."""
         return tuple(axis for axis in (*self.strided, *self.others) if axis.offset)
 
     @property
@@ -172,7 +167,6 @@ class MeanFilters:
 
 
 def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
-    """Average the filters of a network that is read with its weights."""
     network, size = trained.network, trained.size
     check_image(network)
     wanted = {network.find(name).name for name in layers} or {*network.index}
@@ -269,5 +263,4 @@ def _p_value(flipped: Floats, own: float) -> float:
 
 @lru_cache(8)
 def _sign_flips(channels: int) -> Floats:
-    """Draw sign flips of so many channels, always the same ones."""
     return np.random.default_rng(SEED).choice(np.array([-1.0, 1.0]), (FLIPS, channels))

@@ -66,7 +66,6 @@ Read = TypeVar("Read", Instances, list[Detection])
 
 
 def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
-    """Read COCO's two files."""
     if _first_byte(objects, INSTANCES) == b"[" and _first_byte(detections, RESULTS) == b"{":
         what = f"`gt` and `pred` look swapped: {objects} is a list, as results are"
         raise OptionError(what, option="gt", hint="swap them")

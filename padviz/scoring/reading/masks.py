@@ -22,7 +22,6 @@ Bytes = NDArray[np.uint8]  # (rows, columns)
 
 
 def masks_in(folder: str | Path) -> list[Path]:
-    """List the label maps of a folder."""
     return sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
 
 

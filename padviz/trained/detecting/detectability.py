@@ -80,12 +80,10 @@ class PositionMap:
 
     @property
     def lost(self) -> float:
-        """The share of the positions at which the network returns NaN."""
         return float(np.isnan(self.values).mean())
 
     @property
     def without(self) -> float | None:
-        """The median score without a stimulus."""
         return None if self.background is None else _figure(np.median, self.background)
 
     @property
@@ -180,7 +178,6 @@ def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
 
 
 def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
-    """Note what is doubtful of maps, of which the first is of the network as it is."""
     return tuple(
         f"{score_map.padding}: {note}" if score_map.padding else note
         for score_map in maps

@@ -132,21 +132,10 @@ def score_positions(
             what = f"nothing reacts to what is shown: every score is within {LITTLE} of the background's"
             what += "" if maps[0].without is None else f", {maps[0].without:.3g}"
         raise OptionError(what, where=runners[0][1].where, hint=HINT)
-    return Detectability(
-        trained.network.name,
-        trained.network.title,
-        trained.size,
-        sweep.name,
-        sweep.shape,
-        sweep.contrast,
-        sweep.scorer.output,
-        sweep.scorer.class_,
-        sweep.tops,
-        sweep.lefts,
-        maps,
-        shifted=bool(options.image),
-        notes=(*notes, *filter(None, [sweep.why]), *doubts(maps)),
-    )
+    shown = trained.network.name, trained.network.title, trained.size, sweep.name, sweep.shape, sweep.contrast
+    output = sweep.scorer.output, sweep.scorer.class_
+    said = (*notes, *filter(None, [sweep.why]), *doubts(maps))
+    return Detectability(*shown, *output, sweep.tops, sweep.lefts, maps, bool(options.image), said)
 
 
 def map_positions(

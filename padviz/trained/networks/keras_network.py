@@ -29,7 +29,6 @@ H5Group = Any  # an h5py.Group
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
-    """Read a .keras file with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
     network = load_keras(path, reading, size)
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))
@@ -50,7 +49,6 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
-    """List the layers of a model by their paths."""
     for step in model.steps:
         yield f"{path}{step.name}", step
         if step.model and not step.call:

@@ -64,7 +64,6 @@ Shape = tuple[int, ...]
 
 
 def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> Trained:
-    """Read an ONNX file with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
     model = open_model(path, reading)
     network = as_network(model, reading, size)
     stored = _StoredTensors(model)
@@ -104,7 +103,6 @@ class _StoredTensors:
                 self.readers.setdefault(name, []).append(node)
 
     def norms_of(self, node: Proto) -> list[Proto]:
-        """List the batch normalisations of a convolution's map."""
         return [reader for reader in self.readers.get(node.output[0], ()) if reader.op_type == "BatchNormalization"]
 
     def weights(self, node: Proto) -> Array:
@@ -169,7 +167,6 @@ def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
 
 
 def _weight_name(node: Proto) -> str:
-    """Return the name of the tensor with a convolution's weights."""
     at = WEIGHT.get(node.op_type, 1)
     return str(node.input[at]) if len(node.input) > at else ""
 
@@ -214,7 +211,6 @@ class OnnxRunner:
         }
 
     def responses(self, images: Images) -> list[Reduced]:
-        """Reduce every convolution's output."""
         if not self.observed:
             return []
         if self._reducing is None:
@@ -227,7 +223,6 @@ class OnnxRunner:
         return reduced
 
     def outputs(self, images: NDArray[np.floating]) -> Outputs:
-        """Run the graph, and return its outputs by name."""
         if self._plain is None:
             self._plain = session(self.model, self.where)
         return self._run(self._plain, images)
@@ -306,7 +301,6 @@ def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
 
 
 def session(model: Proto, where: str) -> Session:
-    """Open a session of onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
@@ -381,7 +375,6 @@ def add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
 
 
 def _without_outputs(model: Proto) -> Proto:
-    """Copy a model without its outputs."""
     copied = type(model)()
     copied.CopyFrom(model)
     del copied.graph.output[:]

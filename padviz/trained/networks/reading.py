@@ -108,7 +108,6 @@ def runner_of(
 
 
 def channels_read(trained: Trained) -> int:
-    """Count the channels of the image that a network reads."""
     if not is_module(trained.model):
         return int(trained.model.image.channels)
     return next((layer.channels.in_ for layer in trained.network.layers if layer.channels), 3)

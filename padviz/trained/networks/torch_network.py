@@ -71,7 +71,6 @@ Within = Callable[[], AbstractContextManager[object]]
 
 
 def read(source: str | nn.Module, size: Size | None, weights: str | Path | None, reading: Reading) -> Trained:
-    """Read a module with the weights of its convolutions; see `padviz.trained.networks.reading.read`."""
     where = source if isinstance(source, str) else type(source).__name__
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
@@ -332,7 +331,6 @@ class TorchRunner:
         self.like = next(floats, torch.empty(0))  # images take its type and device
 
     def responses(self, images: Images) -> list[Reduced]:
-        """Reduce every convolution's output."""
         recorder = _Responses(self.module)
         self._run(images, recorder.modules, recorder)
         return recorder.maps
@@ -375,7 +373,6 @@ class TorchRunner:
         self.output = name
 
     def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
-        """Pass the result of a module inside to `keep`."""
         module = self.module.get_submodule(name)
         return module.register_forward_hook(lambda module, args, output: keep(output))
 
@@ -425,7 +422,6 @@ class _Responses(TorchFunctionMode):
 
 
 def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
-    """Reduce maps of shape (images, channels, height, width)."""
     height, width = maps.shape[2:]
     within = maps[:, :, middle(height), middle(width)]
     square = float(np.einsum("nchw,nchw->nc", within, within).sum(dtype=np.float64)) / within[0].size

@@ -175,11 +175,7 @@ def middle(n: int) -> slice:
 
 
 def middle_weights(n: int) -> NDArray[np.float32]:
-    """Return the weights (n,) of numbers in the mean of the middle ones.
-
-    >>> middle_weights(4).tolist()
-    [0.0, 0.5, 0.5, 0.0]
-    """
+    """Return the weights (n,) of numbers in the mean of the middle ones."""
     weights, part = np.zeros(n, np.float32), middle(n)
     weights[part] = 1 / (part.stop - part.start)
     return weights
@@ -191,7 +187,6 @@ def has_borders(height: int, width: int) -> bool:
 
 
 def at_once(runner: Runner) -> int:
-    """Return how many images to run together."""
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
 
 

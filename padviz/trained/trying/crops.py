@@ -160,7 +160,6 @@ class Crops:
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
-    """Note that there are too few pictures for intervals."""
     count = len({*pictures})
     are = "picture is" if count == 1 else "pictures are"
     return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)

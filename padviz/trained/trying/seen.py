@@ -79,26 +79,10 @@ def see(
         raise DescriptionError(what, where=trained.where, hint="use trained weights, or a larger `patch`")
     by_place = usage_at(counts, patch, tops, lefts), distance_at(trained.size, patch, tops, lefts)
     values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
-    return Seen(
-        trained.network.name,
-        trained.network.title,
-        trained.size,
-        crops.name,
-        len(pictures),
-        len({*pictures}),
-        output,
-        patch,
-        tops,
-        lefts,
-        values,
-        *by_place,
-        by_usage,
-        by_distance,
-        gain,
-        edge,
-        edge_of(by_place[0]),
-        (*trained.notes, *crops.notes, *few_pictures(pictures)),
-    )
+    about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
+    notes, edge_usage = (*trained.notes, *crops.notes, *few_pictures(pictures)), edge_of(by_place[0])
+    at = patch, tops, lefts
+    return Seen(*about, output, *at, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes)
 
 
 def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -102,7 +102,6 @@ class Trial:
 
     @property
     def changes(self) -> tuple[TrialRow, ...]:
-        """The rows of all changes but the baseline."""
         return self.rows[1:]
 
     def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
@@ -150,17 +149,9 @@ def try_changes(
     outputs = _Outputs(own, variants)
     outputs.run(crops, room, normal, counter(options.n * (1 + len(variants)), on_progress))
     rows = tuple(_rows(outputs))
-    return Trial(
-        trained.network.name,
-        trained.network.title,
-        trained.size,
-        crops.name,
-        len(outputs.pictures),
-        len({*outputs.pictures}),
-        *outputs.output,
-        rows,
-        (*notes, *crops.notes, *_doubts(outputs, rows[0])),
-    )
+    about = trained.network.name, trained.network.title, trained.size, crops.name
+    counts = len(outputs.pictures), len({*outputs.pictures})
+    return Trial(*about, *counts, *outputs.output, rows, (*notes, *crops.notes, *_doubts(outputs, rows[0])))
 
 
 def _variants(
@@ -286,14 +277,12 @@ class _Outputs:
 
 
 def _all_outputs(runner: Runner, images: Images) -> dict[str, Floats]:
-    """Run a network on any number of images."""
     parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]
     whole = [name for name, values in parts[0].items() if values.ndim]
     return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in whole}
 
 
 def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
-    """Yield a row for each variant, of which the first is the baseline."""
     pictures = np.array(outputs.pictures)
     _, at = np.unique(pictures, return_inverse=True)
     shift = outputs.compare(0)
@@ -334,7 +323,6 @@ def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Tri
 
 
 def _doubts(outputs: _Outputs, shift: TrialRow) -> Iterator[str]:
-    """Note few pictures, a baseline that changes most of the output, and answers that are all alike."""
     yield from few_pictures(outputs.pictures)
     value = shift.main.value if shift.main else None
     if value is not None and (value < LEAST_KEPT if "kept" in shift.figures else value > MOST_MOVED):

@@ -118,6 +118,5 @@ def _interval(value: Estimate) -> str:
 
 
 def with_ends(value: Estimate) -> str:
-    """Write a figure and its interval."""
     ends = "" if value.low is None or value.high is None else f" ({value.low:.2f} to {value.high:.2f})"
     return f"{value.value:.2f}{ends}"
