@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from padviz.counting.shares.fair_share import Shares, shares_of
+from padviz.counting.shares.fair_share import Shares
 from padviz.counting.shares.interior import NoInterior, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walking.tiling import Selection, Tiling, positions
-from padviz.counting.walking.walks import Weights
+from padviz.counting.walking.walks import Core, Weights
 from padviz.engine.apply import Array
-from padviz.engine.core import Core
-from padviz.engine.limbs import to_ints
+from padviz.engine.limbs import count_below_half, largest_difference, shares, to_ints, totals
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size, notes_on
 from padviz.version import SCHEMAS
@@ -105,13 +104,13 @@ class CountMap:
         if whole and not self.tiled:
             return self.tally
         down, across = positions(self.rows.index, rows, "rows"), positions(self.cols.index, cols, "columns")
-        with self._within_memory(8 * self.core.shape[0] * len(down) * len(across)):
-            return self.core.at(down, across)
+        with self._within_memory(8 * len(self.tally) * len(down) * len(across)):
+            return self.tally[:, down][:, :, across]
 
     @property
     def tally(self) -> Array:
         """The counts of the core."""
-        return self.core.whole
+        return self.core.limbs
 
     @property
     def shape(self) -> Size:
@@ -188,7 +187,7 @@ class CountMap:
         if self.full is not None or self.unit is not None:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
         pattern = interior(self.walked, self.size, self._targets, weights=self.weights)
-        return shares_of(self.core, self.rows, self.cols, pattern)
+        return Shares(self.tally, self.rows, self.cols, pattern)
 
     @cached_property
     def rims(self) -> tuple[Rim, Rim] | None:
@@ -219,9 +218,7 @@ class CountMap:
         """
         height, width = self.shape
         with self._within_memory(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
-            if min(blocks) > 1 and (self.tiled or not self.core.kept):
-                return self.core.means(self.rows.weights(blocks[0]), self.cols.weights(blocks[1]), self.max)
-            values = self.core.shares(self.max)
+            values = shares(self.tally, self.max)
             return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
 
     def border_use(self, ring: Size) -> float:
@@ -234,10 +231,10 @@ class CountMap:
         inside = []
         for margin, tiling in zip(ring, (self.rows, self.cols), strict=True):
             inside.append(tiling.times_within([slice(None), slice(margin, max(tiling.n - margin, margin))]))
-        totals, pixels = self.core.totals(*inside), inside[0].sum(1) * inside[1].sum(1)
-        if not totals[0][0] or pixels[0] == pixels[1]:
+        sums, pixels = totals(self.tally, *inside), inside[0].sum(1) * inside[1].sum(1)
+        if not sums[0][0] or pixels[0] == pixels[1]:
             return 0.0
-        share = (totals[0][0] - totals[1][1]) / totals[0][0]
+        share = (sums[0][0] - sums[1][1]) / sums[0][0]
         return float(share * pixels[0] / (pixels[0] - pixels[1]))
 
     def at(self, row: int, col: int) -> int | float:
@@ -249,10 +246,11 @@ class CountMap:
         """Return the figures of the map; see `Summary`."""
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
-        square = self.core.symmetric and self.rows == self.cols  # the map is its own transpose, not only its core
         down, across = self._row_times
-        asymmetries = [self.core.asymmetry(*self.rows.mirrored(), 1)]
-        asymmetries.append(asymmetries[0] if square else self.core.asymmetry(*self.cols.mirrored(), 2))
+        mirrored = [
+            largest_difference(*(self.tally.take(side, axis) for side in tiling.mirrored()))
+            for axis, tiling in ((1, self.rows), (2, self.cols))
+        ]
         sums = self._totals
         second_minus_first = sums[2][0] - sums[1][0], sums[0][2] - sums[0][1]
         skews = [difference / self.total if self.total else 0.0 for difference in second_minus_first]
@@ -270,8 +268,8 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=self.core.below_half(down[0], across[0], square) / (height * width),
-            asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in asymmetries)),
+            marginalised=count_below_half(self.tally, self.max, down[0], across[0]) / (height * width),
+            asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in mirrored)),
             skew=PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews)),
             share=None if self.share_reason else self.shares.figures,
             share_reason=self.share_reason,
@@ -309,7 +307,7 @@ class CountMap:
     @cached_property
     def _totals(self) -> list[list[int | float]]:
         """Sums over all rows, the first and the second half of them, for the same parts of the columns."""
-        return self.core.totals(*self._row_times)
+        return totals(self.tally, *self._row_times)
 
 
 def machine_memory() -> float:

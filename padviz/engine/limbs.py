@@ -1,26 +1,123 @@
-"""Exact figures of counts, whether one int64 or several limbs hold them.
+"""Counts as limbs: integers of any length in int64 arrays, and their exact figures.
 
-A tally is an array (limbs, height, width). One limb is int64 counts, or float64 for rational modes.
-More limbs are base 2**LIMB_BITS, least significant first, carried so that only the last may be negative.
+Arrays are (limbs, height, width). One limb holds int64 counts, or float64 for rational modes. More limbs hold wide
+integers in base 2**LIMB_BITS, least significant first; where they are carried only the last may be negative.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import mul
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.apply import HOLDS, LIMB_BITS, Array, Number, carry
+from padviz.engine.apply import Array, apply
+from padviz.engine.axis_map import AxisMap
+
+Number = int | float
+Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
+
+HOLDS = 1 << 63  # int64 holds what is below
+LIMB_BITS = 32  # leaves 31 bits for any layer to grow into before the next carry: no axis has as many rows
+CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts as limbs, with proven bounds: no limb exceeds `limb`, no count exceeds `most`.
+
+    There are several limbs only where int64 might not hold a count.
+    """
+
+    limbs: Array
+    limb: int
+    most: int
+
+    def __add__(self, other: Tally) -> Tally:
+        a, b = self, other
+        if a.limb + b.limb >= HOLDS:
+            a, b = a.with_room(2), b.with_room(2)
+        few, many = sorted((a.limbs, b.limbs), key=len)
+        limbs = few + many if len(few) == len(many) else _extended(few, len(many)) + many
+        return Tally(limbs, a.limb + b.limb, a.most + b.most)
+
+    def with_room(self, gain: int) -> Tally:
+        """Return the same counts, carried if they would overflow when they grow by `gain`."""
+        return self if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
+
+    def carried(self) -> Tally:
+        """Return the same counts in limbs of `LIMB_BITS`, as many as the largest may need."""
+        limbs = _extended(self.limbs, limbs_for(self.most))
+        carry(limbs)
+        return Tally(limbs, CARRIED, self.most)
+
+    def final(self) -> Array:
+        """Return the limbs as they are kept: carried where int64 might not hold a count."""
+        return self.limbs if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried().limbs
+
+    def pull(self, maps: Maps, engine: str) -> Tally:
+        """Apply the maps of both axes: widths first, while there are fewer rows."""
+        return self._apply(maps[1], 2, engine)._apply(maps[0], 1, engine)
+
+    def push(self, maps: Maps, engine: str) -> Tally:
+        """Apply the maps of both axes: heights first, which leaves fewer rows."""
+        return self._apply(maps[0], 1, engine)._apply(maps[1], 2, engine)
+
+    def _apply(self, axis_map: AxisMap | None, axis: int, engine: str) -> Tally:
+        if axis_map is None:
+            return self
+        tally, gain = self.with_room(axis_map.gain), axis_map.gain
+        return Tally(apply(axis_map, tally.limbs, axis, engine=engine), tally.limb * gain, tally.most * gain)
+
+
+def limbs_for(most: int) -> int:
+    """Return how many carried limbs hold counts up to `most`.
+
+    >>> limbs_for((1 << 32) - 1), limbs_for(1 << 32)
+    (1, 2)
+    """
+    return -(-most.bit_length() // LIMB_BITS)
+
+
+def limbs_in(most: int, exact: bool) -> int:
+    """Count the limbs of a final tally up to `most`: one while int64 holds the counts, and one of floats.
+
+    >>> limbs_in((1 << 63) - 1, exact=True), limbs_in(1 << 63, exact=True), limbs_in(1 << 63, exact=False)
+    (1, 2, 1)
+    """
+    return limbs_for(most) if exact and most >= HOLDS else 1
+
+
+def _extended(limbs: Array, n: int) -> Array:
+    """Return a copy of at least `n` limbs."""
+    longer: Array = np.zeros((max(n, len(limbs)), *limbs.shape[1:]), dtype=limbs.dtype)
+    longer[: len(limbs)] = limbs
+    return longer
+
+
+def carry(limbs: Array) -> None:
+    """Bring every limb but the last into 0 .. 2**LIMB_BITS - 1, in place; the value stays the same.
+
+    The last limb keeps the sign, so differences of counts normalise too.
+
+    >>> limbs = np.array([[[(1 << 32) + 5]], [[1]]])
+    >>> carry(limbs)
+    >>> limbs.ravel().tolist()
+    [5, 2]
+    """
+    for low, high in pairwise(limbs):
+        high += low >> LIMB_BITS
+        low &= CARRIED
 
 
 def to_ints(tally: Array) -> Array:
     """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
-    array([[72057594037927941]], dtype=object)
+    array([[4294967301]], dtype=object)
     """
     if len(tally) == 1:
         only: Array = tally[0]
@@ -43,7 +140,7 @@ def from_bytes(digits: NDArray[np.uint8]) -> Array:
     """Return Python ints from the result of `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
-    array([[72057594037927941]], dtype=object)
+    array([[4294967301]], dtype=object)
     """
     height, width, _ = digits.shape
     values = np.empty((height, width), dtype=object)
@@ -59,18 +156,15 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     [[63], [21]]
     """
     if tally.dtype.kind == "f":
-        sums: list[list[Number]] = (rows @ tally[0] @ cols.T).tolist()
-        return sums
-    sums_by_way: list[list[Number]] = [[0] * len(cols) for _ in rows]
-    bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
-    weights, columns = rows.astype(np.float64), cols.tolist()
+        return np.asarray(rows @ tally[0] @ cols.T).tolist()  # type: ignore[no-any-return]
+    down, across = rows.astype(np.float64), cols.T.astype(object)
+    total: Array = np.zeros((len(rows), len(cols)), dtype=object)
     for i, limb in enumerate(tally):
-        for shift in range(0, 63, bits):
-            part = (limb >> shift) & ((1 << bits) - 1)
-            for way, sums_below in zip(sums_by_way, (weights @ part).astype(np.int64).tolist(), strict=True):
-                for j, times in enumerate(columns):
-                    way[j] += sum(map(mul, sums_below, times)) << (LIMB_BITS * i + shift)
-    return sums_by_way
+        for shift in (0, 21, 42):
+            digit = limb >> shift & (1 << 21) - 1
+            sums = (down @ digit).astype(np.int64)  # exact: no map has more than 2**22 rows
+            total += (sums.astype(object) @ across) << LIMB_BITS * i + shift
+    return total.tolist()  # type: ignore[no-any-return]
 
 
 def largest(tally: Array) -> Number:
@@ -114,14 +208,14 @@ def less(tally: Array, other: Iterable[Array]) -> NDArray[np.bool_]:
 def to_limbs(values: Array, limbs: int) -> Array:
     """Convert counts, (height, width), to carried limbs; counts too large for them become the largest that fits.
 
-    >>> to_limbs(np.array([[5, 1 << 56]]), 2).tolist()
+    >>> to_limbs(np.array([[5, 1 << 32]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
     """
     if limbs == 1 and values.dtype == np.int64:
         return values[None]
     rest, digits = np.minimum(values.astype(object), (HOLDS << LIMB_BITS * (limbs - 1)) - 1), []
     for _ in range(limbs - 1):
-        digits.append(rest & ((1 << LIMB_BITS) - 1))
+        digits.append(rest & CARRIED)
         rest = rest >> LIMB_BITS
     return np.stack([*digits, rest]).astype(np.int64)
 
@@ -134,29 +228,26 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     >>> outer(np.array([[[2], [3], [2]]]), np.array([[[5, 7]]]), 1).tolist()
     [[[10, 14], [15, 21], [10, 14]]]
     """
+    if limbs == 1:
+        return np.asarray(tall * wide)
     rows, cols = to_ints(tall)[:, 0].tolist(), to_ints(wide)[0].tolist()
     down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
-    limb_bytes = LIMB_BITS // 8
-    product_bytes = np.zeros((limbs, len(down), len(across), 8), dtype=np.uint8)
+    products = np.empty((limbs, len(down), len(across)), dtype=np.int64)
     for value, i in down.items():
-        digits = b"".join([(value * other).to_bytes(limb_bytes * limbs, "little") for other in across])
-        product_bytes[:, i, :, :limb_bytes] = (
-            np.frombuffer(digits, np.uint8).reshape(-1, limbs, limb_bytes).swapaxes(0, 1)
-        )
-    products = product_bytes.view("<i8")[..., 0].astype(np.int64, copy=False)
-    spread: Array = products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
-    return spread
+        digits = b"".join([(value * other).to_bytes(4 * limbs, "little") for other in across])
+        products[:, i] = np.frombuffer(digits, "<u4").reshape(-1, limbs).T
+    return products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
 
 
 def largest_difference(here: Array, there: Array) -> Number:
-    """Return the largest absolute difference between two tallies of one shape.
+    """Return the largest absolute difference between two tallies of one shape; 0 if they are empty.
 
     >>> largest_difference(np.array([[[1, 9]]]), np.array([[[4, 7]]]))
     3
     """
     difference = here - there
     carry(difference)
-    return max(largest(difference), -smallest(difference))
+    return 0 if not difference.size else max(largest(difference), -smallest(difference))
 
 
 def shares(tally: Array, peak: Number) -> NDArray[np.float64]:
@@ -170,26 +261,18 @@ def shares(tally: Array, peak: Number) -> NDArray[np.float64]:
     if len(tally) == 1:
         return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length()
-    scaled = sum(_times_power(limb, LIMB_BITS * i - bits) for i, limb in enumerate(tally))
+    scaled = sum(limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally))  # above that are zeros
     return np.asarray(scaled / (int(peak) / (1 << bits)))
-
-
-def _times_power(limb: Array, exponent: int) -> NDArray[np.float64]:
-    """Multiply a limb by 2 to a power; limbs above what a float holds are empty, and ldexp keeps them 0."""
-    scaled: NDArray[np.float64] = limb * 2.0**exponent if exponent < 1000 else np.ldexp(limb, exponent)
-    return scaled
 
 
 def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:
     """Compare limb by limb from the most significant, keeping the positions still level."""
-    level: Array = tally.reshape(len(tally), -1)
-    digits = []
-    for i in reversed(range(len(tally))):
-        digit = pick(level[i])
-        digits.append(digit.item())
-        if i:
-            level = level[:, level[i] == digit]
-    value: Number = digits[0]
-    for digit in digits[1:]:
-        value = (int(value) << LIMB_BITS) + digit
+    if len(tally) == 1:
+        only: Number = pick(tally).item()
+        return only
+    value, level = 0, np.arange(tally[0].size)
+    for limb in tally[::-1]:
+        digits = limb.ravel()[level]
+        digit = pick(digits).item()
+        value, level = (value << LIMB_BITS) + digit, level[digits == digit]
     return value

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from padviz.counting.walking.walks import Core
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.core import Core
 from padviz.engine.limbs import largest, to_bytes
 from padviz.errors import SizeError
 
@@ -60,11 +60,9 @@ class Shelf:
         return self._add(self.axes, key, lambda: {"n_in": axis_map.n_in, "n_out": axis_map.n_out, "strips": strips})
 
     def core(self, core: Core) -> dict[str, object]:
-        """Add a core, as the counts of the smaller layer that it is made of and the axis maps from there to it."""
+        """Add a core, as the counts of its stem and the axis maps from there to it."""
         pulls = [[self.axis(down), self.axis(across)] for down, across in core.pulls]
-        if not pulls:
-            _check_room(core.shape)
-        return {"plane": self.plane(core.source.limbs if pulls else core.whole), "pulls": pulls}
+        return {"plane": self.plane(core.stem), "pulls": pulls}
 
     def record(self, value: object) -> int:
         """Add JSON that several maps may share."""

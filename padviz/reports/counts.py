@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from padviz.axis.operations import MOST_ROWS
 from padviz.counting.count_map import CountMap, machine_memory
 from padviz.counting.walking.tiling import positions
-from padviz.engine.apply import LIMB_BITS, Array
+from padviz.engine.apply import Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import atomic_path
@@ -146,8 +146,7 @@ def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
 
 def _check(core: Stored, *sides: int) -> None:
     """Refuse a core of other numbers than counts, and one larger than the map, which shows all of it."""
-    size, a_limb = core.dtype.itemsize, LIMB_BITS // 8
-    digits = core.dtype.names is not None and 8 < size <= MOST_DIGITS and (size - 8) % a_limb == 0
+    digits = core.dtype.names is not None and 8 < core.dtype.itemsize <= MOST_DIGITS
     if len(core.shape) != 2 or not (digits or core.dtype in (np.int64, np.float64)):
         raise ValueError
     if any(n > side for n, side in zip(core.shape, sides, strict=True)) or max(sides) > MOST_ROWS:

@@ -377,7 +377,7 @@ def test_schemes_that_do_not_wrap_change_no_ledger(network: Any, scheme: str) ->
 def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is cropped keeps more rows apart than the map has, and may be more than is counted."""
     made = network(*({"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(8)))
-    monkeypatch.setattr(walks, "MOST_NUMBERS", prod(padviz.usage(made, 5000).core.shape))
+    monkeypatch.setattr(walks, "MOST_NUMBERS", prod(padviz.usage(made, 5000).tally.shape))
     crops = [said for said in audit(made, 5000).cannot if "Cropping" in said]
     assert len(crops) == 1
     assert "is not counted: its map of" in crops[0]

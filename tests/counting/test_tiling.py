@@ -1,4 +1,4 @@
-"""Maps made of a core equal maps counted whole, in every pixel and every figure; cores too large to be kept, too."""
+"""Maps made of a core equal maps counted whole, in every pixel and every figure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from padviz import CountMap
 from padviz.axis.padding_modes import MODES, SCHEMES
 from padviz.counting import request
 from padviz.counting.count import coverages
-from padviz.counting.walking import stable_rows
+from padviz.counting.walking import stable_rows, walks
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
-from padviz.counting.walking.walks import WHOLE, count_backward, count_forward
-from padviz.engine.core import Core
+from padviz.counting.walking.walks import WHOLE, Core, count_backward, count_forward
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.reports.counts import write_counts
@@ -46,7 +45,7 @@ SHORT = {
 
 def assert_same(found: CountMap, core: Core) -> None:
     """Every count and every figure of a map, against those of the map that was counted whole."""
-    tally = core.whole
+    tally = core.limbs
     if tally.dtype.kind == "f":
         np.testing.assert_allclose(found.counts, tally[0], rtol=1e-12, atol=0)
         return
@@ -172,7 +171,7 @@ def dense(found: CountMap) -> Any:
     """The counts of a tiled usage map, from a walk through every position."""
     assert found.tiled
     asked = request.prepare_request(found.network, found.size, found.padding, None, found.pooling, "auto")
-    return to_ints(count_backward(asked.walk(found.size, "auto"), WHOLE).whole)
+    return to_ints(count_backward(asked.walk(found.size, "auto"), WHOLE).limbs)
 
 
 def assert_equal(found: NDArray[Any], expected: NDArray[Any]) -> None:
@@ -282,12 +281,6 @@ def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
             array[..., 0] = 7
 
 
-def in_parts(monkeypatch: pytest.MonkeyPatch, *asked: Any, at_once: int = 3000, **options: Any) -> CountMap:
-    """A map whose core, if it is made of a smaller layer, is never there as a whole."""
-    monkeypatch.setattr("padviz.engine.core.AT_ONCE", at_once)
-    return padviz.usage(*asked, **options)
-
-
 def assert_figures(found: CountMap, counts: np.ndarray) -> None:
     """The figures of a map, from all its counts, one by one."""
     summary, values = found.summary(), counts.astype(object) if counts.dtype == np.int64 else counts
@@ -308,43 +301,69 @@ def assert_figures(found: CountMap, counts: np.ndarray) -> None:
     np.testing.assert_allclose(found.relative((3, 3)), blocks / sizes, rtol=1e-12, atol=1e-15)
 
 
-CASES = [  # which cores are their own transpose: (network, size, pooling, padding, symmetric)
-    ("resnet152", (64, 64), "count", None, True),  # in several limbs
-    ("resnet152", (64, 98), "count", None, False),
-    ("resnet18", (512, 544), "count", None, True),  # has rows more often than columns
-    ("resnet50", (161, 161), "mean", None, True),
-    ("mobilenet_v2", (128, 128), "count", "circular", True),
+CASES = [  # (network, size, pooling, padding)
+    ("resnet152", (64, 98), "count", None),  # in several limbs
+    ("resnet18", (512, 544), "count", None),  # has rows more often than columns
+    ("resnet50", (161, 161), "mean", None),
+    ("mobilenet_v2", (128, 128), "count", "circular"),
 ]
 
 
-@pytest.mark.parametrize(("name", "size", "pooling", "padding", "symmetric"), CASES)
-def test_a_core_in_parts_has_the_counts_and_the_figures_of_the_whole(
-    name: str, size: Any, pooling: str, padding: str | None, symmetric: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = padviz.usage(name, size, padding, pooling=pooling)
-    counts = whole.counts
-    found = in_parts(monkeypatch, name, size, padding, pooling=pooling)
-    assert whole.core.symmetric is found.core.symmetric is symmetric
-    assert len([*found.core.parts()]) > 1
-    assert_figures(found, counts)
-    assert "whole" not in vars(found.core)
-    step = slice(1, None, 7)
-    assert (found.counts_at(step, [5, -1, 5]) == counts[step][:, [5, -1, 5]]).all()
-    assert (found.counts == counts).all()
+@pytest.mark.parametrize(("name", "size", "pooling", "padding"), CASES)
+def test_the_figures_of_a_map_are_those_of_its_counts(name: str, size: Any, pooling: str, padding: str | None) -> None:
+    found = padviz.usage(name, size, padding, pooling=pooling)
+    assert_figures(found, found.counts)
 
 
 @given(
     network=networks(most=8, modes=[*MODES]), size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60))
 )
 @examples(10)
-def test_random_cores_in_parts_have_the_counts_and_the_figures_of_the_whole(
-    network: Any, size: tuple[int, int]
-) -> None:
+def test_the_figures_of_random_maps_are_those_of_their_counts(network: Any, size: tuple[int, int]) -> None:
     steps, _ = network
     try:
-        made = parse({"layers": steps}, "random")
-        counts = padviz.usage(made, size).counts
+        found = padviz.usage(parse({"layers": steps}, "random"), size)
+    except PadvizError:
+        return
+    assert_figures(found, found.counts)
+
+
+@st.composite
+def chains(draw: Any) -> list[dict[str, Any]]:
+    """Windows one after another; from 12 of gain 49 on, counts pass int64."""
+    steps = []
+    for i in range(draw(st.integers(1, 14))):
+        kernel = [draw(st.sampled_from((1, 3, 4, 7))) for _ in "hw"]
+        stride = [draw(st.sampled_from((1, 1, 1, 2))) if i < 3 else 1 for _ in "hw"]
+        pads = [[draw(st.integers(0, k // 2)), draw(st.integers(0, k // 2))] for k in kernel]
+        dilation = [draw(st.sampled_from((1, 1, 2))) for _ in "hw"]
+        window = {"kernel": kernel, "stride": stride, "padding": pads, "dilation": dilation}
+        steps.append({"op": "conv", "name": f"c{i}", **window})
+    return steps
+
+
+@given(
+    steps=chains(),
+    size=st.sampled_from([(60, 60), (60, 47), (33, 90), (200, 40)]),
+    scheme=st.sampled_from((None, *SCHEMES)),
+    pooling=st.sampled_from(["count", "mean"]),
+)
+@examples(10)
+def test_a_chain_counted_as_a_product_of_two_vectors_is_the_dense_walk(
+    steps: Any, size: tuple[int, int], scheme: str | None, pooling: str
+) -> None:
+    network, layers = parse({"layers": steps}, "chain"), [each["name"] for each in steps[:: max(1, len(steps) // 2)]]
+
+    def maps() -> list[CountMap]:
+        usage = padviz.usage(network, size, scheme, pooling=pooling)
+        return [usage, *coverages(network, size, scheme, layers, pooling=pooling)]
+
+    try:
+        found = maps()
     except PadvizError:
         return
     with pytest.MonkeyPatch.context() as patch:
-        assert_figures(in_parts(patch, made, size, at_once=50), counts)
+        patch.setattr(walks, "is_chain", lambda network: False)
+        for one, other in zip(found, maps(), strict=True):
+            assert (one.full, one.core.exact) == (other.full, other.core.exact)
+            assert_equal(one.counts, other.counts)

@@ -14,8 +14,8 @@ from padviz.axis.endless import ring_map
 from padviz.axis.operations import CACHED
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
+from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.core import Core
 from padviz.errors import PadvizError
 from padviz.network.graph import ancestors
 from padviz.network.network import Network, Size
@@ -34,7 +34,7 @@ class NoInterior(PadvizError):
     """
 
 
-def interior(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> Core:
+def interior(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> Array:
     """Count the pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
 
     Raises
@@ -46,18 +46,18 @@ def interior(network: Network, size: Size, targets: tuple[int, ...], weights: We
     --------
     >>> import padviz
     >>> net = padviz.load("vgg19")
-    >>> core = interior(net, (512, 512), (net.index["features.36"],))
-    >>> core.shape[1:], int(core.whole[0].max()) == 9**16
+    >>> pattern = interior(net, (512, 512), (net.index["features.36"],))
+    >>> pattern.shape[1:], int(pattern.max()) == 9**16
     ((32, 32), True)
     """
     return _interior(endless(network), phased(network, size), targets, weights)
 
 
 @lru_cache(256)
-def _interior(network: Network, at: Phased, targets: tuple[int, ...], weights: Weights) -> Core:
+def _interior(network: Network, at: Phased, targets: tuple[int, ...], weights: Weights) -> Array:
     rows = ring(network, 0, at.size[0], targets)
     cols = rows if at.square and is_square(network) else ring(network, 1, at.size[1], targets)
-    return count_backward(Walk(network, rows, cols, targets, "auto", weights), WHOLE)
+    return count_backward(Walk(network, rows, cols, targets, "auto", weights), WHOLE).limbs
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights)
     tiling = _large_tiling(network, axis, size[axis], targets)
     along = resolve(network, axis, tiling.kept)
     axes = (across, along) if axis else (along, across)
-    counts = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE).whole
+    counts = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE).limbs
     counts = counts.swapaxes(1, 2) if axis else counts
     middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
     interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis

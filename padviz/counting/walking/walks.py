@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
-from math import ceil
+from functools import cache, cached_property, lru_cache, partial
+from math import ceil, prod
 
 import numpy as np
 
 from padviz.axis.operations import Window
-from padviz.engine.apply import Array, Maps, Tally, limbs_in
-from padviz.engine.core import Core
-from padviz.engine.product import Product
+from padviz.engine.apply import Array
+from padviz.engine.limbs import Maps, Number, Tally, largest, limbs_in, outer, smallest
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network, Size
@@ -26,7 +25,7 @@ MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a seco
 WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
-MOST_STEM = 256  # the gain of maps that are followed in parts, which bounds how far these overlap
+MOST_STEM = 256  # the gain of maps behind a stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +58,51 @@ class Walk:
         return tall and tall.transposed, wide and wide.transposed
 
 
+@dataclass(frozen=True, eq=False)
+class Core:
+    """The counts of a core as limbs, (limbs, height, width), read-only; see `padviz.engine.limbs`.
+
+    A usage map is computed from the counts of its `stem`, the smallest layer before the first branch, by the maps
+    `pulls`: pages hold these.
+    """
+
+    limbs: Array
+    stem: Array
+    pulls: tuple[Maps, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.limbs.flags.writeable = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the counts are integers."""
+        return self.limbs.dtype.kind != "f"
+
+    @cached_property
+    def extremes(self) -> tuple[Number, Number]:
+        """The smallest and the largest count."""
+        return smallest(self.limbs), largest(self.limbs)
+
+
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets.
 
     >>> import padviz
     >>> from padviz.counting.request import prepare_request
     >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
-    >>> count_backward(request.walk((64, 64), "auto"), WHOLE).whole[0, :2, :2].tolist()
+    >>> count_backward(request.walk((64, 64), "auto"), WHOLE).limbs[0, :2, :2].tolist()
     [[4, 6], [6, 9]]
     """
-    symmetric = walk.rows is walk.cols and box == WHOLE
-    if len(walk.targets) == 1 and is_chain(walk.network):  # nothing adds up: an outer product of two vectors
+    if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
-        tall = _backward(along, (box[0], WHOLE[1]))
-        if symmetric:
-            wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2))
-        else:
-            wide = _backward(across, (WHOLE[0], box[1]))
-        product = Product(tall.final(), symmetric=symmetric, wide=wide.final())
-        _check_room(walk, 0, replace(tall, most=product.most))
-        _check_size(walk, 0, product.shape[0])
-        return product
+        return _product(walk, 0, _backward(along, (box[0], WHOLE[1])), _backward(across, (WHOLE[0], box[1])))
     stem = _stem(walk)
-    pulls = tuple(walk.pulls(i) for i in range(stem, 0, -1))
-    core = Core(_backward(walk, box, stem).final(), pulls, walk.engine, symmetric)
-    _check_room(walk, 0, replace(core.source, most=core.most))
-    if core.kept:
-        core.part()  # counted now, not when it is first looked at
-    return core
+    tally = _backward(walk, box, stem)
+    at_stem, pulls = tally.final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
+    for pull in pulls:
+        tally = tally.pull(pull, walk.engine)
+    _check_room(walk, 0, tally)
+    return Core(tally.final(), at_stem, pulls)
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
@@ -94,6 +110,16 @@ def _split(walk: Walk) -> tuple[Walk, Walk]:
     flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
     walk = walk if walk.exact else replace(walk, weights=(1.0,) * len(walk.targets))
     return replace(walk, cols=flat), replace(walk, rows=flat)
+
+
+def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
+    """Multiply the counts along both axes: nothing adds up in a chain, so that its map is an outer product."""
+    most = tall.most * wide.most
+    limbs = limbs_in(most, walk.exact)
+    _check_room(walk, i, replace(tall, most=most))
+    _check_size(walk, i, limbs)
+    product = outer(tall.final(), wide.final(), limbs)
+    return Core(product, product)
 
 
 def _stem(walk: Walk) -> int:
@@ -104,13 +130,9 @@ def _stem(walk: Walk) -> int:
         gains = [gain * (pull.gain if pull else 1) for gain, pull in zip(gains, walk.pulls(i), strict=True)]
         if layer.inputs != (i - 1,) or readers[i - 1] > 1 or i - 1 in walk.targets or max(gains) > MOST_STEM:
             break
-        if _positions(walk, i) < _positions(walk, stem):
+        if prod(walk.shape(i)) < prod(walk.shape(stem)):
             stem = i
     return stem
-
-
-def _positions(walk: Walk, i: int) -> int:
-    return walk.rows.sizes[i] * walk.cols.sizes[i]
 
 
 def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
@@ -136,18 +158,15 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
     >>> from padviz.counting.request import prepare_request
     >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
     >>> [(core, full)] = count_forward(request.walk((64, 64), "auto"))
-    >>> core.whole[0, :2, :2].tolist(), full
+    >>> core.limbs[0, :2, :2].tolist(), full
     ([[4, 6], [6, 9]], 9)
     """
     full = forward(walk.network, walk.targets, 1, lambda i, paths: paths * taps_at(walk, i))
-    cores: list[Core]
     if is_chain(walk.network):
-        cores = []
-        for i, tall, wide in zip(walk.targets, *map(_forward, _split(walk)), strict=True):
-            cores.append(Product(tall.final(), wide=wide.final()))
-            _check_size(walk, i, cores[-1].shape[0])
+        sides = zip(walk.targets, *map(_forward, _split(walk)), strict=True)
+        cores = [_product(walk, *side) for side in sides]
     else:
-        cores = [Core(tally.final()) for tally in _forward(walk)]
+        cores = [Core(limbs, limbs) for limbs in (tally.final() for tally in _forward(walk))]
     return [(core, paths if core.exact else float(paths)) for core, paths in zip(cores, full, strict=True)]
 
 
@@ -204,8 +223,8 @@ def _check_room(walk: Walk, i: int, tally: Tally) -> None:
 
 
 def _check_size(walk: Walk, i: int, limbs: int = 1) -> None:
-    if _positions(walk, i) * limbs > MOST_NUMBERS:
-        height, width = walk.shape(i)
+    height, width = walk.shape(i)
+    if height * width * limbs > MOST_NUMBERS:
         what = f"its map of {height} x {width} repeats nothing, and is larger than padviz counts"
         where = f"{walk.network.name}, {walk.network.layers[i].name}"
         raise SizeError(what, where=where, hint="use a smaller `size`")
