@@ -51,6 +51,9 @@ class Call(calls.Call):
     def channels_last(self) -> bool:
         return self.config.get("data_format") != "channels_first"
 
+    def run_handler(self, handler: Callable[..., Result]) -> Result:
+        return handler(self) if handler is calls.as_elementwise else handler(self, self.tensor(0))
+
     def number(self, key: str, default: int = 1) -> int:
         return whole(self.config.get(key, default), key)
 
@@ -104,7 +107,7 @@ def from_front(axis: object, rank: int) -> int:
     return number % rank
 
 
-Handler = Callable[[Call], Result]
+Handler = Callable[[Call, Value], Result]
 P = ParamSpec("P")
 STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
 SAME = (  # in inference; the random ones act in training alone
@@ -128,10 +131,9 @@ ELEMENTWISE = {*map(str.lower, NEUTRAL)} | {
 ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # activations along the last dimension
 
 
-def neutral(call: Call) -> Result:
+def neutral(call: Call, x: Value) -> Result:
     if len(call.maps) > 1:
         raise Stuck("joins several maps")
-    x = call.tensor(0)
     return x.activated(x.dims)
 
 
@@ -151,21 +153,20 @@ def activated(call: Call, x: Value) -> Value:
     return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))
 
 
-def conv(call: Call) -> Result:
-    x = _conv(call, call.tensor(0), call.windows(), call.number("filters"), call.number("groups"))
-    return activated(call, x)
+def conv(call: Call, x: Value) -> Result:
+    return activated(call, _conv(call, x, call.windows(), call.number("filters"), call.number("groups")))
 
 
-def depthwise(call: Call) -> Result:
-    return activated(call, _depthwise(call))
+def depthwise(call: Call, x: Value) -> Result:
+    return activated(call, _depthwise(call, x))
 
 
-def separable(call: Call) -> Result:
-    x = _depthwise(replace(call, title=f"{call.title}.depthwise"))
+def separable(call: Call, x: Value) -> Result:
+    x = _depthwise(replace(call, title=f"{call.title}.depthwise"), x)
     return activated(call, _conv(call, x, [Window(1), Window(1)], call.number("filters")))
 
 
-def transposed(call: Call) -> Result:
+def transposed(call: Call, x: Value) -> Result:
     """Convolve backwards; n rows become n * stride under SAME, and max(n * stride, extent + (n - 1) * stride) else."""
     given = call.config.get("output_padding") is not None
     extra = call.pair("output_padding", 0) if given else (None, None)
@@ -177,11 +178,10 @@ def transposed(call: Call) -> Result:
         else:
             lost = min(extent - stride, 0) if more is None else -more
         ops.append(windows.transposed(window.kernel, stride, window.dilation, lost))
-    return activated(call, _conv(call, call.tensor(0), ops, call.number("filters")))
+    return activated(call, _conv(call, x, ops, call.number("filters")))
 
 
-def _depthwise(call: Call) -> Value:
-    x = call.tensor(0)
+def _depthwise(call: Call, x: Value) -> Value:
     n = call.channels_of(x)
     return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
 
@@ -194,21 +194,20 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
 
 
 def pool(kind: Kind) -> Handler:
-    return lambda call: _on_image(call, call.tensor(0), windows.pool, call.windows("pool_size", pools=True), kind)
+    return lambda call, x: _on_image(call, x, windows.pool, call.windows("pool_size", pools=True), kind)
 
 
-def global_pool(call: Call) -> Result:
-    x = call.tensor(0)
+def global_pool(call: Call, x: Value) -> Result:
     if len(x.known) != 4:
         raise Stuck("pools a tensor that is not an image")
     return reduce_over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
-def adaptive_pool(call: Call) -> Result:
-    return _on_image(call, call.tensor(0), windows.adaptive, call.positive_pair("output_size"))
+def adaptive_pool(call: Call, x: Value) -> Result:
+    return _on_image(call, x, windows.adaptive, call.positive_pair("output_size"))
 
 
-def pad(call: Call) -> Result:
+def pad(call: Call, x: Value) -> Result:
     """Add rows, or crop them: ((top, bottom), (left, right)), (height, width) or one number."""
     key, sign = ("cropping", -1) if call.op == "Cropping2D" else ("padding", 1)
     value = call.config.get(key, 1)
@@ -217,10 +216,10 @@ def pad(call: Call) -> Result:
     rows = [(sign * whole(before, key), sign * whole(after, key)) for before, after in ends]
     if any(sign * n < 0 for side in rows for n in side):
         raise Malformed(f"its {key} is negative")
-    return _on_image(call, call.tensor(0), windows.pad, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
+    return _on_image(call, x, windows.pad, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
 
 
-def resize(call: Call) -> Result:
+def resize(call: Call, x: Value) -> Result:
     if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
     scales = call.positive_pair("size") if call.op == "UpSampling2D" else ()
@@ -230,7 +229,7 @@ def resize(call: Call) -> Result:
     style = windows.STYLES[STYLES[how]]
     ops = [replace(style, scale=Fraction(n)) for n in scales]
     ops = ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
-    return _on_image(call, call.tensor(0), windows.resize, ops)
+    return _on_image(call, x, windows.resize, ops)
 
 
 def _on_image(
@@ -247,14 +246,12 @@ def _on_image(
     return replace(result, dims=tuple(result.known[i] for i in TO_LAST))
 
 
-def softmax(call: Call) -> Result:
-    x = call.tensor(0)
+def softmax(call: Call, x: Value) -> Result:
     return softmax_along(call, x, call.axes(len(x.known)), "softmax over positions")
 
 
 def norm(why: str) -> Handler:
-    def run(call: Call) -> Result:
-        x = call.tensor(0)
+    def run(call: Call, x: Value) -> Result:
         rank = len(x.known)
         axes = range(rank) if call.op == "GroupNormalization" else call.axes(rank)
         return elementwise.norm(call, x.activated(x.dims), why, axes)
@@ -262,25 +259,24 @@ def norm(why: str) -> Handler:
     return run
 
 
-def dense(call: Call) -> Result:
-    x, units = call.tensor(0), call.number("units")
+def dense(call: Call, x: Value) -> Result:
+    units = call.number("units")
     if units < 1:
         raise Malformed(f"it has {units} units")
     return activated(call, products.dense(call, x, units))
 
 
-def concatenate(call: Call) -> Result:
-    return views.concat(call, call.maps, call.axes(len(call.tensor(0).known))[0])
+def concatenate(call: Call, x: Value) -> Result:
+    return views.concat(call, call.maps, call.axes(len(x.known))[0])
 
 
-def reduced(call: Call) -> Result:
-    x = call.tensor(0)
+def reduced(call: Call, x: Value) -> Result:
     return reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
 
 
-def attention(call: Call) -> Result:
+def attention(call: Call, query: Value) -> Result:
     """Attend along the dimensions between the first and the last of the second tensor, the values."""
-    query, value = call.tensor(0), call.tensor(min(1, len(call.read) - 1))
+    value = call.tensor(min(1, len(call.read) - 1))
     rank, heads = len(value.known), call.op == "MultiHeadAttention"
     axes = call.config.get("attention_axes") or ([*range(1, rank - 1)] if heads else [rank - 2])
     attended = [from_front(axis, rank) for axis in (axes if isinstance(axes, list) else [axes])]
@@ -288,9 +284,8 @@ def attention(call: Call) -> Result:
     return products.attention(call, query, value, attended)
 
 
-def reshape(call: Call) -> Result:
+def reshape(call: Call, x: Value) -> Result:
     """Reshape all but the batch; -1 stands for the rest."""
-    x = call.tensor(0)
     wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
     shape = [x.known[0].size, *wanted]
     total, known = prod(x.shape), prod(max(n, 1) for n in shape)
@@ -305,8 +300,8 @@ def _whole_numbers(value: object) -> list[int]:
     return value
 
 
-def permute(call: Call) -> Result:
-    x, order = call.tensor(0), call.config.get("dims", call.config.get("axes"))
+def permute(call: Call, x: Value) -> Result:
+    order = call.config.get("dims", call.config.get("axes"))
     order = _whole_numbers(order) if order is not None else [*range(len(x.known))][::-1]
     if call.op == "Permute":  # which counts from 1, after the batch
         order = [0, *order]
@@ -315,24 +310,22 @@ def permute(call: Call) -> Result:
     return views.permute(x, order)
 
 
-def squeeze(call: Call) -> Result:
-    x = call.tensor(0)
+def squeeze(call: Call, x: Value) -> Result:
     return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
 
 
-def expand_dims(call: Call) -> Result:
-    x = call.tensor(0)
+def expand_dims(call: Call, x: Value) -> Result:
     return views.unsqueeze(x, call.axes(len(x.known) + 1)[:1])
 
 
 TABLE: Mapping[str, Handler] = {
-    **dict.fromkeys(SAME, lambda call: call.tensor(0)),
+    **dict.fromkeys(SAME, lambda call, x: x),
     **dict.fromkeys(NEUTRAL, neutral),
     **dict.fromkeys(
-        ("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), lambda call: merge_maps(call, "add", call.maps)
+        ("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), lambda call, x: merge_maps(call, "add", call.maps)
     ),
     **dict.fromkeys(
-        ("Multiply", "Divide", "TrueDivide", "Power"), lambda call: merge_maps(call, "multiply", call.maps)
+        ("Multiply", "Divide", "TrueDivide", "Power"), lambda call, x: merge_maps(call, "multiply", call.maps)
     ),
     **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), reduced),
     **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
@@ -340,7 +333,7 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), attention),
     **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
     **dict.fromkeys(("Permute", "Transpose"), permute),
-    "Activation": lambda call: activated(call, call.tensor(0)),
+    "Activation": activated,
     "AveragePooling2D": pool("avgpool"),
     "Concatenate": concatenate,
     "Conv2D": conv,
@@ -358,7 +351,7 @@ TABLE: Mapping[str, Handler] = {
     "Resizing": resize,
     "SeparableConv2D": separable,
     "Squeeze": squeeze,
-    "Subtract": elementwise.subtract,
+    "Subtract": lambda call, x: elementwise.subtract(call),
     "UnitNormalization": norm("norm over positions"),
     "UpSampling2D": resize,
     "ZeroPadding2D": pad,

@@ -28,6 +28,10 @@ MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any
 WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is
 DEEPEST = 20  # models inside of one another
 MOST_LAYERS = 5_000  # of one model
+USUAL = 224  # pixels of a side that a model leaves open
+MOST_BYTES = 1 << 23  # of a description
+EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
+MOST_CALLS = 5_000  # those of models inside of others included
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +215,6 @@ def _text(spec: object, key: str, default: str) -> str:
     if not isinstance(value, str):
         raise Malformed(f"has a {key} that is not text")
     return value
-
-
-USUAL = 224  # pixels of a side that a model leaves open
-MOST_BYTES = 1 << 23  # of a description
-EXPORT = 'save it from Keras 3, as model.save("x.keras"), or export it to .onnx'
-MOST_CALLS = 5_000  # those of models inside of others included
 
 
 def load_keras(path: str | Path, reading: Reading, size: Size | None) -> Network:

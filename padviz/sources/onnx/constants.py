@@ -30,6 +30,12 @@ MOST_DIMENSIONS = 8
 # TensorProto.DataType: bits of a number
 BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
         17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2}  # fmt: skip
+INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType of shapes and pads
+FEW = 16  # numbers of any other type: scales
+ROWS = (6, 7)  # TensorProto.DataType of lists of rows
+MOST_ROWS = 1 << 20
+MOST_AT_ONCE = 1 << 22  # numbers in an array
+MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is traced
 
 
 class Unread(Exception):
@@ -142,14 +148,6 @@ def _number(text: str, other: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise Unread(f"is at {text!r}, which is not a number of bytes")
     return int(text)
-
-
-INTEGERS = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # TensorProto.DataType of shapes and pads
-FEW = 16  # numbers of any other type: scales
-ROWS = (6, 7)  # TensorProto.DataType of lists of rows
-MOST_ROWS = 1 << 20
-MOST_AT_ONCE = 1 << 22  # numbers in an array
-MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is traced
 
 
 def constant(proto: TensorProto, folder: Path) -> Constant:

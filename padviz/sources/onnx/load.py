@@ -241,7 +241,7 @@ def run_node(node: Node) -> list[Value]:
         if results is not None:
             return [*map(as_constant, results)]
     try:
-        shapes = OPS[node.op](node) if node.op in OPS and node.given else Constant(None)
+        shapes = node.run_handler(OPS[node.op]) if node.op in OPS and node.given else Constant(None)
     except Stuck:
         shapes = Constant(None)
     outputs = enumerate(_for_each_output(node, shapes))  # shapes as far as known, and numbers for later

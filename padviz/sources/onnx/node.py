@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,9 @@ class Node(calls.Call):
             return False
         kernel = self.numbers("kernel_shape", self.weight.shape[2:])
         return all(window == Window(1) for window in self.windows(kernel))
+
+    def run_handler(self, handler: Callable[..., calls.Result]) -> calls.Result:
+        return handler(self) if handler is calls.as_elementwise else handler(self, self.tensor(0))
 
     @property
     def weight(self) -> Value:
@@ -120,3 +123,6 @@ class Node(calls.Call):
         if len(kernel) != len(x.known) - 2 or not kernel:
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")
         return kernel
+
+
+Handler = Callable[[Node, Value], calls.Result]  # of a node and its first input

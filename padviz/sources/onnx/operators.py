@@ -16,7 +16,7 @@ from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
 from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front
-from padviz.sources.onnx.node import CONVS, Node
+from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import elementwise, products, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
@@ -29,10 +29,10 @@ REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 
 
-def merged(kind: Kind) -> Callable[[Node], Value]:
+def merged(kind: Kind) -> Handler:
     """Return a handler that merges maps elementwise; constants are neutral, and one pooled map makes a gate."""
 
-    def run(node: Node) -> Value:
+    def run(node: Node, x: Value) -> Value:
         maps = node.maps
         if not maps:
             return Constant(None if any(x.dims is None for x in node.given) else node.broadcast([]))
@@ -70,31 +70,27 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return partial(node.trace, x, 1 / array if divided else array)
 
 
-def reduced(node: Node) -> Value:
-    x = node.tensor(0)
-    axes = axes_of(node.attrs, node.arrays(1), len(x.known))
+def reduced(node: Node, x: Value) -> Value:
+    axes, keep = axes_of(node.attrs, node.arrays(1), len(x.known)), bool(node.attrs.get("keepdims", 1))
     if not axes and node.attrs.get("noop_with_empty_axes"):
         return node.arranger.unsplit(x)
-    return reduce_over(node, x, axes or range(len(x.known)), bool(node.attrs.get("keepdims", 1)))
+    return reduce_over(node, x, axes or range(len(x.known)), keep)
 
 
-def best(node: Node) -> Value:
-    x = node.tensor(0)
+def best(node: Node, x: Value) -> Value:
     return reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
 
 
-def global_pool(node: Node) -> Value:
-    x = node.tensor(0)
+def global_pool(node: Node, x: Value) -> Value:
     return reduce_over(node, x, range(2, len(x.known)), keep=True)
 
 
-def matmul(node: Node) -> Value:
-    return products.matmul(node, node.tensor(0), node.tensor(3 if node.op == "QLinearMatMul" else 1))
+def matmul(node: Node, x: Value) -> Value:
+    return products.matmul(node, x, node.tensor(3 if node.op == "QLinearMatMul" else 1))
 
 
-def gemm(node: Node) -> Result:
+def gemm(node: Node, a: Value) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
-    a = node.tensor(0)
     if isinstance(a, Map) and len(a.known) != 2:
         raise Stuck("multiplies a tensor that is not a matrix")
     b, bias = node.tensor(1), node.optional(2)
@@ -103,25 +99,20 @@ def gemm(node: Node) -> Result:
     return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
 
 
-def einsum(node: Node) -> Value:
-    return products.einsum(node, str(node.required("equation")), node.given)
-
-
-def attention(node: Node) -> Value:
-    query = node.tensor(0)
+def attention(node: Node, query: Value) -> Value:
     return products.attention(node, query, node.optional(2) or query, [-2])  # values may be packed with queries
 
 
-def recurrent(node: Node) -> Sequence[Value]:
+def recurrent(node: Node, x: Value) -> Sequence[Value]:
     ways, hidden = 2 if node.attrs.get("direction") == "bidirectional" else 1, int(node.attrs.get("hidden_size", 1))
     if node.attrs.get("layout"):
         raise Stuck("runs along its second dimension")
-    seen, last = products.recurrence(node, node.tensor(0), 0, hidden, ways)
+    seen, last = products.recurrence(node, x, 0, hidden, ways)
     steps, batch, _ = seen.known
     return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][: node.outputs]
 
 
-MIXING: dict[str, Callable[[Node], Result]] = {
+MIXING: dict[str, Handler] = {
     **dict.fromkeys(("Add", "Sub", "Sum", "Mean", "Max", "Min"), merged("add")),
     **dict.fromkeys(("Mul", "Div", "Pow", "Mod", "Where", "And", "Or", "Xor", "Equal"), merged("multiply")),
     **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), merged("multiply")),
@@ -132,13 +123,12 @@ MIXING: dict[str, Callable[[Node], Result]] = {
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     **dict.fromkeys(("ArgMax", "ArgMin"), best),
-    "CumSum": lambda node: cumulate(node.tensor(0), from_front(node.ints(1)[0], len(node.tensor(0).known))),
-    "Einsum": einsum,
+    "CumSum": lambda node, x: cumulate(x, from_front(node.ints(1)[0], len(x.known))),
+    "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Gemm": gemm,
 }
 
 
-Handler = Callable[[Node], Result]
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
 LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
@@ -162,29 +152,27 @@ QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of 
 QUANTISED_OPSET = 13  # of their twins
 
 
-def unary(node: Node) -> Result:
-    x = node.tensor(0)
+def unary(node: Node, x: Value) -> Result:
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
     return x if node.op in LINEAR else x.activated(x.dims)
 
 
-def softmax(node: Node) -> Result:
-    x = node.tensor(0)
+def softmax(node: Node, x: Value) -> Result:
     rank = len(x.known)
     axis = node.axis(rank, 1 if node.version < 13 else -1)
     return softmax_along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
 
 
-def conv(node: Node) -> Result:
-    x, (out, within, *kernel) = node.tensor(0), _weight_shape(node)
+def conv(node: Node, x: Value) -> Result:
+    out, within, *kernel = _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
     ops = node.windows(node.checked_kernel(node.numbers("kernel_shape", kernel), x))
     return windows.conv(node, x, ops, within * groups, out, groups, node.weight, node.optional(2))
 
 
-def transposed(node: Node) -> Result:
-    x, (into, within, *shape) = node.tensor(0), _weight_shape(node)
+def transposed(node: Node, x: Value) -> Result:
+    into, within, *shape = _weight_shape(node)
     groups = int(node.attrs.get("group", 1))
     kernel = node.checked_kernel(node.numbers("kernel_shape", shape) if within else [], x)
     k = len(kernel)
@@ -207,15 +195,14 @@ def _weight_shape(node: Node) -> Sequence[int]:
 
 
 def pool(kind: Kind) -> Handler:
-    def run(node: Node) -> Result:
-        x, ceil = node.tensor(0), bool(node.attrs.get("ceil_mode", 0))
+    def run(node: Node, x: Value) -> Result:
+        ceil = bool(node.attrs.get("ceil_mode", 0))
         return windows.pool(node, x, node.windows(node.checked_kernel(node.numbers("kernel_shape", []), x), ceil), kind)
 
     return run
 
 
-def pad(node: Node) -> Result:
-    x = node.tensor(0)
+def pad(node: Node, x: Value) -> Result:
     rank = len(x.known)
     amounts = node.attrs.get("pads") or node.attrs.get("paddings") or node.ints(1)
     named = node.ints(3) if len(node.read) > 3 and node.read[3] is not None else range(rank)
@@ -228,8 +215,7 @@ def pad(node: Node) -> Result:
     return windows.pad(node, x, rows, mode)
 
 
-def resize(node: Node) -> Result:
-    x = node.tensor(0)
+def resize(node: Node, x: Value) -> Result:
     rank = len(x.known)
     scales, sizes = _targets(node)
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
@@ -280,8 +266,8 @@ def _interpolation(node: Node) -> Resize:
     return Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
 
 
-def norm(node: Node) -> Result:
-    x, (why, over) = node.tensor(0), NORMS[node.op]
+def norm(node: Node, x: Value) -> Result:
+    why, over = NORMS[node.op]
     read = node.given[1:3] if node.attrs.get("training_mode") else node.given[1:]  # statistics are only updated then
     if vectors := [other for other in read if isinstance(other, Map)]:
         if not all(node.trace.pooled[vector.at] for vector in vectors):
@@ -316,18 +302,18 @@ NORMS: dict[str, tuple[str, Callable[[Node, int], Sequence[int]]]] = {  # the na
 def quantised(op: str, read: slice, handler: Handler) -> Handler:
     """Return a handler that treats a quantised node as its twin on floats, `op`."""
 
-    def run(node: Node) -> Result:
+    def run(node: Node, x: Value) -> Result:
         if node.attrs.get("channels_last"):
             raise Stuck("has its channels last")
         version = int(node.attrs.get("opset", QUANTISED_OPSET))
-        return handler(replace(node, op=op, version=version, read=node.read[read]))
+        return replace(node, op=op, version=version, read=node.read[read]).run_handler(handler)
 
     return run
 
 
-def dynamically_quantised(node: Node) -> Result:
+def dynamically_quantised(node: Node, x: Value) -> Result:
     scale = zero_point = Constant(())
-    return [node.tensor(0), scale, zero_point][: node.outputs]
+    return [x, scale, zero_point][: node.outputs]
 
 
 OPS: dict[str, Handler] = {

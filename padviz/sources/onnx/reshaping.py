@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import accumulate, zip_longest
 from math import ceil, prod
@@ -12,71 +11,62 @@ import numpy as np
 from padviz.axis.operations import Adaptive, Op
 from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front, new_shape, slices_of
-from padviz.sources.onnx.node import Node
+from padviz.sources.onnx.node import Handler, Node
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Block, Dim, plain, whole
-from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.windows import image
 
 
-def transpose(node: Node) -> Value:
-    x = node.tensor(0)
+def transpose(node: Node, x: Value) -> Value:
     order = node.attrs.get("perm") or range(len(x.known))[::-1]
     if sorted(order) != [*range(len(x.known))]:
         raise Stuck("permutes dimensions that it does not have")
     return views.permute(x, order)
 
 
-def reshape(node: Node) -> Value:
-    x = node.tensor(0)
+def reshape(node: Node, x: Value) -> Value:
     wanted = node.attrs.get("shape") or node.ints(1)
     return views.reshape(node, x, new_shape(x.shape, wanted, bool(node.attrs.get("allowzero"))))
 
 
-def flatten(node: Node) -> Value:
-    x = node.tensor(0)
+def flatten(node: Node, x: Value) -> Value:
     shape = x.shape
     axis = int(node.attrs.get("axis", 1))
     axis = axis if axis == len(shape) else from_front(axis, len(shape))
     return views.reshape(node, x, [prod(shape[:axis]), prod(shape[axis:])])
 
 
-def squeeze(node: Node) -> Value:
-    x = node.tensor(0)
+def squeeze(node: Node, x: Value) -> Value:
     shape = x.shape
     axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [i for i, n in enumerate(shape) if n == 1]
     return views.squeeze(node, x, axes)
 
 
-def unsqueeze(node: Node) -> Value:
-    x = node.tensor(0)
+def unsqueeze(node: Node, x: Value) -> Value:
     axes = node.attrs.get("axes") or node.ints(1)
     return views.unsqueeze(x, {from_front(axis, len(x.known) + len(axes)) for axis in axes})
 
 
-def expand(node: Node) -> Value:
-    x = node.tensor(0)
+def expand(node: Node, x: Value) -> Value:
     sizes = [*zip_longest(x.shape[::-1], node.ints(1)[::-1], fillvalue=1)][::-1]
     if any(n != m and 1 not in (n, m) for n, m in sizes):
         raise Stuck("copies a tensor to a shape that does not fit")
     return views.expand(node, x, [m if n == 1 else n for n, m in sizes])
 
 
-def tile(node: Node) -> Value:
-    x, times = node.tensor(0), node.ints(1)
+def tile(node: Node, x: Value) -> Value:
+    times = node.ints(1)
     if len(times) != len(x.known):
         raise Stuck("repeats dimensions that it does not have")
     return views.expand(node, x, [n * k for n, k in zip(x.shape, times, strict=True)])
 
 
-def slice_(node: Node) -> Value:
-    x = node.tensor(0)
+def slice_(node: Node, x: Value) -> Value:
     return views.slice_(node, x, slices_of(node.attrs, node.arrays(1), len(x.known)))
 
 
-def split(node: Node) -> list[Value]:
-    x = node.tensor(0)
+def split(node: Node, x: Value) -> list[Value]:
     axis = node.axis(len(x.known), 0)
     size = x.known[axis].size
     sizes = node.attrs.get("split") or node.ints(1)
@@ -88,23 +78,17 @@ def split(node: Node) -> list[Value]:
     return [views.slice_(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
-def gather(node: Node) -> Value:
-    x, at = node.tensor(0), node.tensor(1)
+def gather(node: Node, x: Value) -> Value:
+    at = node.tensor(1)
     rows = node.ints(1) if isinstance(at, Constant) and at.array is not None else None
     return views.gather(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
 
 
-def concat(node: Node) -> Value:
-    return views.concat(node, node.given, node.axis(len(node.tensor(0).known), 1))
-
-
-def depth_to_space(node: Node) -> Value:
-    x = node.tensor(0)
+def depth_to_space(node: Node, x: Value) -> Value:
     return views.depth_to_space(node, *image(node, x, len(x.known) - 2), _block_size(node))
 
 
-def space_to_depth(node: Node) -> Value:
-    x = node.tensor(0)
+def space_to_depth(node: Node, x: Value) -> Value:
     return views.space_to_depth(node, *image(node, x, len(x.known) - 2), _block_size(node))
 
 
@@ -115,12 +99,12 @@ def _block_size(node: Node) -> int:
     return size
 
 
-def gather_nd(node: Node) -> Value:
+def gather_nd(node: Node, x: Value) -> Value:
     """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
 
     Of n rows, bin i of `out` has as many as the largest bin, from i * n // out on and clipped to n - 1.
     """
-    x, at, axes = node.tensor(0), node.tensor(1), [*node.trace.axes]
+    at, axes = node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
         table = evaluate(at, node.arranger.budget) if isinstance(at, Constant) else None
         if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
@@ -141,25 +125,15 @@ def gather_nd(node: Node) -> Value:
     return node.head()
 
 
-def shape(node: Node) -> Value:
-    x = node.tensor(0)
+def shape(node: Node, x: Value) -> Value:
     part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
     sizes = x.shape[part]
     return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64))
 
 
-def size(node: Node) -> Value:
-    return Constant((), array=np.array(prod(node.tensor(0).shape), dtype=np.int64))
-
-
-def filled(node: Node) -> Value:
-    """Return the shape of a ConstantOfShape with too many numbers to fold."""
-    return Constant(tuple(plain(n) for n in node.ints(0)))
-
-
-SHAPING: dict[str, Callable[[Node], Result]] = {
-    "Concat": concat,
-    "ConstantOfShape": filled,
+SHAPING: dict[str, Handler] = {
+    "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
+    "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
     "DepthToSpace": depth_to_space,
     "Expand": expand,
     "Flatten": flatten,
@@ -167,7 +141,7 @@ SHAPING: dict[str, Callable[[Node], Result]] = {
     "GatherND": gather_nd,
     "Reshape": reshape,
     "Shape": shape,
-    "Size": size,
+    "Size": lambda node, x: Constant((), array=np.array(prod(x.shape), dtype=np.int64)),
     "Slice": slice_,
     "SpaceToDepth": space_to_depth,
     "Split": split,
