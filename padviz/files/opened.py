@@ -24,6 +24,12 @@ from padviz.errors import DescriptionError
 MOST_AT_ONCE = 1 << 22  # bytes of an archive read in one piece, such as the list of members
 PIECE = 1 << 20  # bytes
 BROKEN = (ValueError, EOFError, RuntimeError, OverflowError, BadZipFile, struct.error, zlib.error, KeyError)
+DIGITS = "little_endian_digits"
+MAGIC = b"\x93NUMPY\x01\x00"
+HEAD = re.compile(  # of arrays that padviz writes; nothing is evaluated
+    rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
+    rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
+)
 
 
 @contextmanager
@@ -95,14 +101,6 @@ def member(archive: ZipFile, name: str, most: int) -> bytes:
         raise BadZipFile("is too large, or packed in another way")
     with archive.open(info) as file:
         return b"".join(iter(lambda: file.read(PIECE), b""))
-
-
-DIGITS = "little_endian_digits"
-MAGIC = b"\x93NUMPY\x01\x00"
-HEAD = re.compile(  # of arrays that padviz writes; nothing is evaluated
-    rb"\{'descr': (?:'<([if][48])'|\[\('little_endian_digits', '\|u1', \((\d{1,4}),\)\)\]), "
-    rb"'fortran_order': False, 'shape': \((\d{1,10}),(?: (\d{1,10}))?\), \} *\n"
-)
 
 
 class Stored(NamedTuple):

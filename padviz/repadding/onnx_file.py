@@ -11,9 +11,10 @@ from pathlib import Path
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.files.atomic import atomic_path
+from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding.onnx_edits import edit
-from padviz.repadding.plan import LeftAlone, RepadPlan, at_larger_size, check_even, check_law, plan, plan_even
+from padviz.repadding.plan import LeftAlone, RepadPlan, at_larger_size, check_law, plan, plan_even
 from padviz.sources.onnx.constants import locations
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Model, open_model, parse_model
@@ -88,7 +89,9 @@ def repad_file(
     network = as_network(model, reading, at)
     if padding is None:
         repadded = _edited(model, network, plan_even(network, at or network.size), reading)
-        check_even(repadded.network, repadded.plan.size)
+        if uneven := ledger(repadded.network, repadded.plan.size).uneven_convolutions:
+            what = f"{uneven[0].layer} would still be uneven, so nothing was written"
+            raise PadvizError(what, where=repadded.network.name)
         return repadded
     return _edited(model, network, plan(network, padding, at, layers, without), reading)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 INPUTS_SINCE, SLICE_INPUTS_SINCE = 11, 10  # opsets
+INT64 = 7  # TensorProto.DataType
+TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
 class EditedGraph:
@@ -96,10 +98,6 @@ def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
         attr.ints[:] = pads
     elif any(pads):
         node.attribute.append(helper.make_attribute("pads", pads))
-
-
-INT64 = 7  # TensorProto.DataType
-TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
 class AddedRows(NamedTuple):

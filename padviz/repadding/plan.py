@@ -20,14 +20,16 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits, with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
-from padviz.geometry.ledger import ledger
 from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
-from padviz.network.sizes import sizes_of
+from padviz.network.sizes import sizes_of, sizes_of_each
 from padviz.network.targets import last_maps
 
 ALONE = "it pads on its own, and partial convolution reweighs only convolutions"
+POOLED = ".pool"  # suffix of the name of a pool that took a layer's stride
+ROWS = 256  # to compare at a time
+NEAR = 64  # sizes to try, one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +112,15 @@ def plan(
     padding = checked_scheme(padding)
     network, at = network.at(size), network.pixels(size)
     joined = with_pads_merged(network)
-    sizes = [sizes_of(joined, axis, n) for axis, n in enumerate(at)]
+    down, across = sizes_of_each(joined, at)
     selected = _selected(network, joined, layers, without)
     changes, left, unaffected = [], [], 0
     for i, layer in enumerate(joined.layers):
         if i not in selected or layer.name in joined.pool_pads:
             continue
-        entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
+        entering = down[layer.inputs[0]], across[layer.inputs[0]]
         after = padded_layer(layer, layer.kind, padding)
-        out = sizes[0][i], sizes[1][i]
+        out = down[i], across[i]
         if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
             left.append(LeftAlone(layer.name, "it pads with zeros to the size of another map"))
         elif layer.kind not in ("conv", "pad") or not any(map(has_padding, layer.ops)):
@@ -208,9 +210,6 @@ def _selected(network: Network, joined: Network, layers: Iterable[str], without:
     return selected - {at for name in without for at in positions(name)}
 
 
-POOLED = ".pool"  # suffix of the name of a pool that took a layer's stride
-
-
 def plan_even(network: Network, size: Size) -> RepadPlan:
     """Plan even pads, or else pools in place of strides; raise `OptionError` if neither makes all convolutions even."""
     case = Case(network, size)
@@ -234,44 +233,23 @@ def plan_between(network: Network, changed: Network, size: Size) -> RepadPlan:
     """Plan to turn one network into another: the same layers with other pads, or with a stride moved into a pool.
 
     The last maps must keep their sizes, which layers after them may need.
-
-    >>> import padviz
-    >>> from padviz.geometry.balance.pooled_strides import with_strides_pooled
-    >>> net = padviz.load("resnet18")
-    >>> plan = plan_between(net, with_strides_pooled(net, ("conv1",)), (224, 224))
-    >>> [(change.name, change.pooled) for change in plan.changes]
-    [('conv1', True)]
     """
     before, after = with_pads_merged(network), with_pads_merged(changed)
-    sizes = [sizes_of(before, axis, n) for axis, n in enumerate(size)]
+    down, across = sizes_of_each(before, size)
     changes = []
     for layer in before.layers[1:]:
         new = replace(after.find(layer.name), inputs=layer.inputs, like=layer.like)
         if new != layer:
-            entering = sizes[0][layer.inputs[0]], sizes[1][layer.inputs[0]]
+            entering = down[layer.inputs[0]], across[layer.inputs[0]]
             changes.append(LayerChange(layer, new, entering, pooled=f"{layer.name}{POOLED}" in after.index))
     lasts = last_maps(network)
     targets = tuple(name for name in last_maps(changed) if {name, name.removesuffix(POOLED)} & {*lasts})
     for name in targets:
-        original = name if name in network.index else name.removesuffix(POOLED)
-        if _size_of(network, original, size) != _size_of(changed, name, size):
+        was = network.index[name if name in network.index else name.removesuffix(POOLED)]
+        pairs = zip(sizes_of_each(network, size), sizes_of_each(changed, size), strict=True)
+        if any(one[was] != other[changed.index[name]] for one, other in pairs):
             raise PadvizError("the last map would have another size", where=network.name, hint="try another `size`")
     return RepadPlan(before, after, size, targets, tuple(changes), pads=len(changes), whole=True)
-
-
-def check_even(network: Network, size: Size) -> None:
-    uneven = ledger(network, size).uneven_convolutions
-    if uneven:
-        raise PadvizError(f"{uneven[0].layer} would still be uneven, so nothing was written", where=network.name)
-
-
-def _size_of(network: Network, name: str, size: Size) -> Size:
-    rows, cols = (sizes_of(network, axis, n)[network.index[name]] for axis, n in enumerate(size))
-    return rows, cols
-
-
-ROWS = 256  # to compare at a time
-NEAR = 64  # sizes to try, one after the other
 
 
 def check_law(plan: RepadPlan, network: Network) -> list[CountMap]:

@@ -37,6 +37,7 @@ from padviz.repadding.plan import checked_scheme
 
 CHANNELS_LAST = (-3, -2)
 NAMES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
+MOST_FUNCTIONS = 200  # to scan for one class
 
 
 class Override(NamedTuple):
@@ -167,9 +168,6 @@ def padded_by(padding: str) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))  # a mode does not reach compiled code
         stack.enter_context(Repadding(Override((height, width)), lenient=True))
         yield
-
-
-MOST_FUNCTIONS = 200  # to scan for one class
 
 
 def is_plain(kind: type[nn.Module]) -> bool:

@@ -24,6 +24,10 @@ from padviz.repadding.torch_calls import Override, base_of, calls_of, declared, 
 from padviz.sources.torch.load import load_module
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
+NEAR = 1e-12
+SHOWN = 3  # layers in a warning
+REACH = "its padding is made by calls that cannot be replaced"
+
 
 def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override], dict[str, str]]:
     """Return the overrides of modules by name, and the reasons why layers cannot be changed after all."""
@@ -122,11 +126,6 @@ def _may_pad(module: nn.Module) -> bool:
     kind: Any = type(module)
     other = isinstance(module, nn.modules.conv._ConvNd) and kind.__module__.partition(".")[0] == "torch"
     return isinstance(module, SymmetricPad2d) or (not other and bool(calls_of(kind)))
-
-
-NEAR = 1e-12
-SHOWN = 3  # layers in a warning
-REACH = "its padding is made by calls that cannot be replaced"
 
 
 @dataclass(frozen=True)
