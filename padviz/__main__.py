@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from types import FrameType
@@ -12,6 +13,7 @@ from padviz.errors import Ended
 def main() -> None:
     """Run the command line."""
     handle_signals()
+    gc.set_threshold(100_000)  # few cycles arise in a command, and looking for them often takes a quarter of an audit
     try:
         from padviz.cli.group import cli
 
