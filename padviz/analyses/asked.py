@@ -1,16 +1,22 @@
-"""Networks as options ask for them: in SAME's convention, up to some layers, padded otherwise."""
+"""What analyses are asked about: networks, and trained networks under several paddings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from padviz.network.network import Network, Size
-from padviz.sources import load_at
+from padviz.sources import is_module, load_at
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from padviz.repadding.plan import LeftAlone
+    from padviz.trained.networks.trained_network import Runner, Trained
+
+Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
+TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"
 
 
 def names(layer: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -23,7 +29,7 @@ def names(layer: str | Iterable[str] | None) -> tuple[str, ...]:
 
 
 def asked(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
@@ -39,3 +45,41 @@ def asked(
 
     loaded, pixels = load_at(network, size)
     return cut_and_pad(with_same(loaded) if same else loaded, names(layer), padding), pixels
+
+
+def runners_of(
+    trained: Trained, padding: str | Sequence[str] | None
+) -> tuple[list[tuple[str | None, Runner]], tuple[str, ...]]:
+    """Return what runs the network as it is and under each padding, and notes on layers that keep theirs."""
+    from padviz.trained.networks.reading import runner_of
+
+    schemes = dict.fromkeys([padding] if isinstance(padding, str) else padding or ())
+    runners: list[tuple[str | None, Runner]] = [(None, runner_of(trained))]
+    notes = [*trained.notes]
+    for scheme in schemes:
+        runner, stays = repadded(trained, scheme)
+        runners.append((scheme, runner))
+        notes += stays
+    return runners, tuple(notes)
+
+
+def repadded(trained: Trained, scheme: str) -> tuple[Runner, list[str]]:
+    """Return what runs the network with another padding, an edited graph or a module with other calls, and notes."""
+    from padviz.repadding.plan import plan
+    from padviz.trained.networks.reading import runner_of
+
+    planned = plan(trained.network, scheme, trained.size)
+    if not is_module(trained.model):
+        from padviz.repadding.onnx_edits import edit
+
+        model = trained.model.sized(trained.size)
+        done = edit(model, trained.network, planned)
+        return runner_of(trained, model), _kept(scheme, done.left)
+    from padviz.repadding.torch_calls import padded_by
+
+    return runner_of(trained, within=lambda: padded_by(scheme)), _kept(scheme, planned.left)
+
+
+def _kept(scheme: str, left: Sequence[LeftAlone]) -> list[str]:
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return [f"{scheme}: {left[0].layer} keeps its padding ({left[0].why}){more}"] if left else []

@@ -14,7 +14,7 @@ from padviz.advice.remedies import MapOutcome, Outcome, Remedy
 from padviz.advice.verdict import DRAWN, Audit, examine, runnable_remedies
 from padviz.advice.verdict import audit as audited
 from padviz.advice.wording import UNTRAINED, best_remedy
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.usage import fairness
@@ -28,7 +28,6 @@ from padviz.reports.tables import by_axis, pixels, some_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import nn
 
     from padviz.trained.trying.trial import Trial
 
@@ -38,7 +37,7 @@ class AuditResult(Result[Remedy], Audit):
 
 
 def audit(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
     *,

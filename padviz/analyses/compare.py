@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count_map import CountMap
@@ -18,9 +17,6 @@ from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Show, Table
 from padviz.reports.tables import pixels, rounded
 
-if TYPE_CHECKING:
-    from torch import nn
-
 Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
 
 
@@ -29,7 +25,7 @@ class CompareResult(Result[Item]):
 
 
 def compare(
-    network: str | Path | Network | nn.Module | Sequence[str | Path | Network | nn.Module],
+    network: Source | Sequence[Source],
     size: int | tuple[int, int] | Sequence[int | tuple[int, int]] | None = None,
     padding: str | Sequence[str] | None = None,
     layer: str | Sequence[str] | None = None,

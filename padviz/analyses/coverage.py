@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
-from padviz.analyses.asked import asked, names
+from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
-from padviz.network.network import ENDS, Network, in_words
+from padviz.network.network import ENDS, in_words
 from padviz.reports.report import Column, Heading, Report, Table, columns
 from padviz.reports.tables import rounded
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class CoverageResult(Result[CountMap], CountMap):
@@ -37,7 +34,7 @@ class StripResult(Result[CountMap]):
 
 @overload
 def coverage(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     layer: str | None = None,
@@ -50,7 +47,7 @@ def coverage(
 
 @overload
 def coverage(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     layer: Sequence[str] = (),
@@ -62,7 +59,7 @@ def coverage(
 
 
 def coverage(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     layer: str | Sequence[str] | None = None,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from padviz.analyses.asked import TrainedSource, runners_of
 from padviz.analyses.door import Door
-from padviz.analyses.repadded import runners_of
 from padviz.analyses.result import Result
 from padviz.analyses.seen import seen
 from padviz.counting.shares.summary import percent
@@ -24,18 +24,13 @@ from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.networks.reading import as_trained
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from padviz.trained.networks.trained_network import Trained
-
 
 class DetectResult(Result[PositionMap], Detectability):
     """Scores by position: `.maps`, one for each padding."""
 
 
 def detect(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     stimulus: str | None = None,
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.differences import Difference, differences
 from padviz.network.network import Network, Size, in_words
 from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class DiffResult(Result[Difference]):
@@ -23,8 +18,8 @@ class DiffResult(Result[Difference]):
 
 
 def diff(
-    network: str | Path | Network | nn.Module,
-    other: str | Path | Network | nn.Module | None = None,
+    network: Source,
+    other: Source | None = None,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,

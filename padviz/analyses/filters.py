@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from padviz.analyses.asked import names
+from padviz.analyses.asked import TrainedSource, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import DescriptionError
@@ -18,18 +18,13 @@ from padviz.reports.tables import once, some_names
 from padviz.trained.mean_filters import MeanFilter, MeanFilters, filters_of
 from padviz.trained.networks.reading import as_trained
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from padviz.trained.networks.trained_network import Trained
-
 
 class FiltersResult(Result[MeanFilter], MeanFilters):
     """Mean filters: `.rows`, one for each convolution of several taps."""
 
 
 def filters(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] = (),
     *,

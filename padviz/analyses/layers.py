@@ -6,10 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from padviz.analyses.asked import asked, names
+from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import SizeError
@@ -22,9 +21,6 @@ from padviz.network.sizes import layer_rows
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, readable
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class LayersResult(Result[Layer]):
@@ -40,7 +36,7 @@ class NetworksResult(Result[Network]):
 
 
 def layers(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
@@ -78,7 +74,7 @@ def layers(
 
 
 def costs(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
@@ -147,7 +143,7 @@ class FieldsResult(Result[ReceptiveField]):
 
 
 def fields(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from padviz.analyses.asked import asked
-from padviz.analyses.description import Description
+from padviz.analyses.asked import Source, asked
+from padviz.analyses.result import LINES
 from padviz.network.network import Network
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import Shape, as_reading
 
-if TYPE_CHECKING:
-    from torch import nn
+SHOWN = 20  # lines in a notebook; the rest is folded
+
+
+class Description(str):
+    """A text in TOML, to print, to save and to load again.
+
+    >>> text = Description("size = 224\\n" * 30)
+    >>> len(repr(text).split("\\n")), "<details>" in text._repr_html_()
+    (10, True)
+    """
+
+    __slots__ = ()
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file, which is whole or not there at all."""
+        from padviz.files.atomic import atomic_path
+
+        with atomic_path(Path(path)) as temporary:
+            temporary.write_text(f"{self.rstrip()}\n", encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        lines = escape(self).split("\n")
+        opening, rest = ("\n".join(lines[part]) for part in (slice(SHOWN), slice(SHOWN, None)))
+        more = f"<details><summary>more lines</summary><pre>{rest}</pre></details>"
+        return f"<pre>{opening}</pre>{more * bool(rest)}"
+
+    def __repr__(self) -> str:
+        lines = self.split("\n")
+        more = [f"... {len(lines) - LINES + 1} more lines: print(description)"] * (len(lines) > LINES)
+        return "\n".join([*lines[: LINES - len(more)], *more])
 
 
 class Loaded(Network):
@@ -32,7 +60,7 @@ class Loaded(Network):
 
 
 def load(
-    source: str | Path | Network | nn.Module,
+    source: Source,
     size: int | Sequence[int] | None = None,
     neutral: str | Iterable[str] = (),
     shape: Mapping[str, Shape] | None = None,
@@ -95,7 +123,7 @@ def load(
 
 
 def convert(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from padviz.analyses.asked import names
+from padviz.analyses.asked import TrainedSource, names, runners_of
 from padviz.analyses.door import Door
-from padviz.analyses.repadded import runners_of
 from padviz.analyses.result import Result
 from padviz.axis.padding_modes import RUNNING_ON
 from padviz.network.network import in_words
@@ -20,18 +18,13 @@ from padviz.reports.tables import named
 from padviz.trained.border_responses import READING, BorderResponse, BorderResponses
 from padviz.trained.networks.reading import as_trained
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from padviz.trained.networks.trained_network import Trained
-
 
 class ResponsesResult(Result[BorderResponse], BorderResponses):
     """Border responses: `.verdict`, a sentence, and `.rows`, for each padding and convolution."""
 
 
 def responses(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     size: int | Sequence[int] | None = None,
     padding: str | Sequence[str] | None = None,
     inputs: str | Path = "noise",

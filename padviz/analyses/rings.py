@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from padviz.analyses.asked import Source
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
@@ -34,9 +35,6 @@ LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its ow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import nn
-
-    from padviz.network.network import Network
 
 
 class RingsResult(Result[Ring], Rings):
@@ -50,7 +48,7 @@ class BandsResult(Result[Band], Bands):
 def rings(
     gt: str | Path,
     pred: str | Path,
-    network: str | Path | Network | nn.Module | None = None,
+    network: Source | None = None,
     size: int | Sequence[int] | None = None,
     *,
     image_sizes: str | Path | None = None,

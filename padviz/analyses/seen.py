@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from padviz.analyses.asked import TrainedSource
 from padviz.analyses.result import Result
 from padviz.analyses.trial import about
 from padviz.network.network import Size
@@ -18,18 +18,13 @@ from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.wording import explained, with_ends
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from padviz.trained.networks.trained_network import Trained
-
 
 class SeenResult(Result[Seen], Seen):
     """Where a network sees: `.values` and `.usage` by place, `.by_usage` and `.by_distance`."""
 
 
 def seen(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     images: str | Path | None = None,
     patch: int = 24,
     grid: int = 11,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
@@ -21,16 +20,13 @@ from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Facts, Report, Table, columns
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 class SizesResult(Result[int], BalancedSizes):
     """Balanced sizes, in pixels, and the rules that they follow."""
 
 
 def sizes(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: str | int | Iterable[int | Size] = "64:1024",
     padding: str | None = None,
     same: bool = False,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from padviz.analyses.asked import asked, names
+from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
@@ -17,16 +15,13 @@ from padviz.reports.facts import tap_facts
 from padviz.reports.report import POOL, Column, Heading, Lines, Report, Table, kind
 from padviz.reports.tables import once
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 class TapsResult(Result[TapExposure]):
     """The tap exposure of each window; grids of shape (kernel height, width), in units."""
 
 
 def taps(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, barrier_of, contexts_of
@@ -24,7 +24,6 @@ from padviz.reports.tables import once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import nn
 
     from padviz.trained.networks.trained_network import Trained
 
@@ -53,7 +52,7 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
 
 
 def tiles(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int],
     tile: int | Sequence[int],
     layer: str | Sequence[str] | None = None,
@@ -114,7 +113,7 @@ def tiles(
 
 
 def chunks(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     chunk: int,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
@@ -166,7 +165,7 @@ def _draw(plan: Plan) -> Figure:
 
 
 def verify_tiles(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     size: int | Sequence[int] | None = None,
     layer: str | Sequence[str] | None = None,
     *,

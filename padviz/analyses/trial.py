@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from padviz.analyses.asked import TrainedSource, repadded
 from padviz.analyses.door import Door
-from padviz.analyses.repadded import repadded
 from padviz.analyses.result import Result
 from padviz.network.network import Size, in_words
 from padviz.progress import Progress
@@ -20,18 +19,13 @@ from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 from padviz.trained.trying.wording import against, answer, cell, needs
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from padviz.trained.networks.trained_network import Trained
-
 
 class TrialResult(Result[TrialRow], Trial):
     """What changes do: `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one."""
 
 
 def trial(
-    network: str | Path | nn.Module | Trained,
+    network: TrainedSource,
     images: str | Path | None = None,
     size: int | Size | Sequence[int | Size] | None = None,
     padding: str | Sequence[str] | None = None,

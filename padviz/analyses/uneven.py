@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.taps import taps
@@ -27,16 +27,13 @@ from padviz.reports.facts import ledger_facts
 from padviz.reports.report import POOL, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns, kind
 from padviz.reports.tables import by_axis, pixels, some_names
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 class UnevenResult(Result[LayerPadding], Ledger):
     """A ledger: `.layers`, `.uneven`, `.balanced` and `.remainders`; padding in rows."""
 
 
 def uneven(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from padviz.analyses.asked import asked
+from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Summary, percent, unit_text
 from padviz.errors import OptionError
-from padviz.network.network import AXES, Network, in_words
+from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Facts, Report, Table
 from padviz.reports.tables import readable
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Unit = tuple[int | slice, int | slice]
 
@@ -31,7 +27,7 @@ class UsageResult(Result[CountMap], CountMap):
 
 
 def usage(
-    network: str | Path | Network | nn.Module,
+    network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     layer: str | Sequence[str] | None = None,
