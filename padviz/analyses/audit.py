@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -167,16 +166,12 @@ class Row(NamedTuple):
     of: Audit | Failed | None = None
 
 
-def _remedy(key: str) -> Any:
-    return lambda row: row.remedy and getattr(row.remedy, key)
-
-
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
 UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
 MACS = Column("macs", show="{:.2f}x", of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0))
 REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
-NEEDS = Column("needs", of=_remedy("needs"))
+NEEDS = Column("needs", of=lambda row: row.remedy and row.remedy.needs)
 SEVERAL = (
     Column("network", of=lambda row: row.of.network),
     Column("size", of=lambda row: pixels(row.of.size)),
@@ -204,68 +199,61 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
         from padviz.analyses.trial import trial_facts
 
         facts["trial"] = trial_facts(tried)
-    rows = [_rows(audit) for audit in audits]
-    first = audits[0]
-    own = [each[0] for each in rows]
-    blank = any(row.outcome is not None and row.outcome.share is None for row in own)
-    screen: list[Block] = [Table(SEVERAL, own, SEVERALLY + BLANK * blank)]
+    rows, paper = [], []
+    for audit in audits:
+        title, own = f"{audit.title}, {in_words(audit.size)}", [Row("today", of=audit)]
+        if isinstance(audit, Audit):
+            own = [Row("today", audit.outcome, None, audit)]
+            own += [Row(remedy.what, remedy.outcome, remedy, audit) for remedy in audit.remedies]
+            paper.append(_paper(f"{title}: {audit.verdict}", audit, own, tried))
+        else:
+            paper.append([Heading(f"{title}: {audit.error}")])
+        rows.append(own)
+    first, today = audits[0], [own[0] for own in rows]
+    blank = any(row.outcome is not None and row.outcome.share is None for row in today)
+    screen: list[Block] = [Table(SEVERAL, today, SEVERALLY + BLANK * blank)]
     if len(audits) == 1 and isinstance(first, Audit):
         screen = _screen(first, tried)
-    sheet = Table(SHEET, [row for each in rows for row in each])
-    return Report("audit", facts, [screen], sheet, [_paper(audit, tried) for audit in audits])
+    return Report("audit", facts, [screen], Table(SHEET, [row for own in rows for row in own]), paper)
 
 
-def _rows(audit: Audit | Failed) -> list[Row]:
-    """List a network as it is, and with each remedy."""
-    if isinstance(audit, Failed):
-        return [Row("today", of=audit)]
-    changed = [Row(remedy.what, remedy.outcome, remedy, audit) for remedy in audit.remedies]
-    return [Row("today", audit.outcome, None, audit), *changed]
+def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -> list[Block]:
+    """Return a heading, the sentences, and all remedies of a network."""
 
+    def edit_of(row: Row) -> str:
+        return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
-def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
-    """Lay out all of one network, on one screen."""
-    title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
-    title += f", {_plain(audit.outcome)} multiply-adds" if audit.outcome.macs else ""
-    blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
-    helped = _compared(audit, tried) if audit.remedies else []
-    return [*blocks, *helped, Lines(audit.cannot)]
+    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
+    sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
+    return [Heading(title), sentences, table, Lines(audit.cannot)]
 
 
 def _sentences(audit: Audit) -> list[tuple[str, str]]:
     return [(key.capitalize(), getattr(audit, key)) for key in ("border", "symmetry", "padding", "advice", "accuracy")]
 
 
-def _paper(audit: Audit | Failed, tried: Trial | None) -> list[Block]:
-    """Lay out a heading, the verdict and all remedies of a network."""
-    if isinstance(audit, Failed):
-        return [Heading(f"{audit.title}, {in_words(audit.size)}: {audit.error}")]
-
-    def edit_of(row: Row) -> str:
-        return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
-
-    heading = Heading(f"{audit.title}, {in_words(audit.size)}: {audit.verdict}")
-    sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
-    table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), _rows(audit))
-    return [heading, sentences, table, Lines(audit.cannot)]
-
-
-def _compared(audit: Audit, tried: Trial | None) -> list[Block]:
-    """Set the remedies beside today's figures, by what they need, and say how each is made."""
-    listed = [*_listed(audit.remedies)]
-    rows = [Row("  today", audit.outcome)]
-    for group, remedies in groupby(enumerate(listed, 1), key=lambda numbered: _group(numbered[1])):
-        rows += [Row(group), *(Row(f"{i} {remedy.what}", remedy.outcome, remedy) for i, remedy in remedies)]
-    table = Table((*REMEDY, _measured_column(tried)), rows)
-    edited = _edited(audit.outcome, listed)
-    if len(listed) < len(audit.remedies):
-        edited.append(f"And {len(audit.remedies) - len(listed)} further remedies: --format json")
-    return [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
-
-
-def _group(remedy: Remedy) -> str:
-    """Say what a remedy needs of a trained network."""
-    return f"{remedy.needs}{', costly' if remedy.price else ''}"
+def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
+    """Return what fits a screen: the sentences, their figures, the first remedies by need, and how each is made."""
+    title = f"{audit.title}, {in_words(audit.size)}, to {some_names(audit.target, NAMED)}"
+    if macs := audit.outcome.macs:
+        power = min((len(str(macs)) - 1) // 3, len(UNITS) - 1)
+        title += f", {f'{macs / 1000**power:.3g} {UNITS[power]}'.rstrip()} multiply-adds"
+    blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
+    if audit.remedies:
+        listed = [*_listed(audit.remedies)]
+        rows = [Row("  today", audit.outcome)]
+        group = ""
+        for i, remedy in enumerate(listed, 1):
+            needs = f"{remedy.needs}{', costly' if remedy.price else ''}"
+            if needs != group:
+                rows.append(Row(group := needs))
+            rows.append(Row(f"{i} {remedy.what}", remedy.outcome, remedy))
+        table = Table((*REMEDY, _measured_column(tried)), rows)
+        edited = _edited(audit.outcome, listed)
+        if len(listed) < len(audit.remedies):
+            edited.append(f"And {len(audit.remedies) - len(listed)} further remedies: --format json")
+        blocks += [replace(table, legend=_legend(table, tried)), Lines(edited, indent=2)]
+    return [*blocks, Lines(audit.cannot)]
 
 
 def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
@@ -278,7 +266,7 @@ def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
 
 
 def _legend(table: Table, tried: Trial | None) -> str:
-    """Say what the columns count that have something in them."""
+    """Explain the columns that are not empty."""
     filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
     meanings = dict(LEGEND)
     if tried and tried.shift.main:
@@ -294,7 +282,7 @@ def _legend(table: Table, tried: Trial | None) -> str:
 
 
 def _measured_column(tried: Trial | None) -> Column:
-    """Make the column of what was measured of a remedy, or of its like."""
+    """Return the column of what was measured of a remedy on this network, or elsewhere."""
     nothing = "0, 0" if tried is None else "100.0 %" if tried.kind == "classes" else "0.0 %"
     return Column(
         _last(tried), of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing)
@@ -302,33 +290,20 @@ def _measured_column(tried: Trial | None) -> Column:
 
 
 def _last(tried: Trial | None) -> str:
-    """Name the column of what was measured."""
     return "measured" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
 
 
 def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:
-    """Say how each remedy is made, with its number: those that differ in nothing but the scheme stand together."""
-    alike: dict[str, list[int]] = {}
-    texts = ["; ".join([_edit(remedy), *_besides(before, remedy)]) for remedy in listed]
-    for i, remedy in enumerate(listed):
-        alike.setdefault(_with_any(texts[i], remedy), []).append(i)
-    lines = []
-    for text, at in alike.items():
-        numbers = ", ".join(str(i + 1) for i in at)
-        lines.append(f"{numbers} {text if len(at) > 1 else texts[at[0]]}")
+    """Return a numbered line on how each remedy is made; that of a second padding scheme is as the first's."""
+    lines, schemes = [], [i for i, remedy in enumerate(listed, 1) if remedy.kind == "padding"]
+    for i, remedy in enumerate(listed, 1):
+        edit = f"as {schemes[0]}, with {remedy.padding}" if i in schemes[1:] else _edit(remedy)
+        lines.append(f"{i} {'; '.join([edit, *_besides(before, remedy)])}")
     return lines
 
 
-def _with_any(text: str, remedy: Remedy) -> str:
-    """Say how a remedy is made, without the padding scheme that it takes."""
-    if not (scheme := remedy.padding):
-        return text
-    text = text.replace(f'"{scheme}"', '"SCHEME"')
-    return text.replace(f"--padding {scheme} -o {scheme.replace('/', '-')}.onnx", "--padding SCHEME -o repadded.onnx")
-
-
 def _edit(remedy: Remedy) -> str:
-    """Say how a remedy is made, in a sentence: layers that are edited alike stand together."""
+    """Write how a remedy is made, with layers that are edited alike together."""
     if remedy.kind == "both":
         return " and ".join(remedy.edit)
     if remedy.kind == "padding":
@@ -345,38 +320,32 @@ def _edit(remedy: Remedy) -> str:
 
 
 def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
-    """Say what a remedy does that the columns do not show, or that speaks against it."""
-    after, remarks = remedy.outcome, []
+    """Return what speaks against a remedy and is not in the columns."""
+    remarks, left = [], remedy.outcome.remainders
     if remedy.price and not remedy.price.startswith("costs"):  # which the column says
         remarks.append(remedy.price)
-    if after.remainders > before.remainders:
-        remarks.append(f"leaves {after.remainders} stride remainder{'s' if after.remainders > 1 else ''}")
+    if left > before.remainders:
+        remarks.append(f"leaves {left} stride remainder{'s' if left > 1 else ''}")
     return remarks
 
 
-def _figures(audit: Audit) -> list[tuple[str, object]]:
-    """List the figures that the verdict stands on."""
-    share = audit.outcome.share
-    facts: list[tuple[str, object]] = []
-    if share:
-        corners = [
-            _share(corner) for corner in (share.corners.top_left, share.corners.bottom_right) if corner is not None
-        ]
-        at = f"; top left {corners[0]}, bottom right {corners[1]}" if len(corners) == 2 else ""
-        facts.append(("fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"))
+def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
+    """Yield the figures behind the verdict."""
+    if share := audit.outcome.share:
+        ends = share.corners.top_left, share.corners.bottom_right
+        at = "" if None in ends else f"; top left {_share(ends[0] or 0)}, bottom right {_share(ends[1] or 0)}"
+        yield "fair shares", f"{_share(share.least)} to {_share(share.most)} (1 is fair){at}"
     if audit.offset_by:
-        moved = [f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()]
-        facts.append(("grid moved", some_names(moved, NAMED)))
+        yield "grid moved", some_names([f"{name} {by_axis(by)} px" for name, by in audit.offset_by.items()], NAMED)
     if audit.uneven_pools:
-        facts.append(("uneven pools", some_names(audit.uneven_pools, MEND)))
+        yield "uneven pools", some_names(audit.uneven_pools, MEND)
     if audit.remainders:
         many = f"{len(audit.remainders)} layers leave" if len(audit.remainders) > 1 else "1 layer leaves"
-        facts.append(("remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"))
-    return facts
+        yield "remainders", f"{many} rows or columns unread, first {audit.remainders[0]}"
 
 
 def _measured(remedy: Remedy, tried: Trial | None) -> str:
-    """Find what a remedy did to this trained network, or to another one."""
+    """Return what a remedy did to this trained network, or to small ones elsewhere."""
     if tried is None:
         points = (remedy.as_is, remedy.trained)
         known = any(n is not None for n in points)
@@ -395,16 +364,7 @@ def _share(value: float) -> str:
     >>> [_share(n) for n in (0.0, 3e-7, 0.00043, 0.0152, 0.968, 1.0, 20.72)]
     ['0', '3e-07', '0.0004', '0.015', '0.97', '1', '20.7']
     """
-    digits = 1 if value < 0.001 else 2 if value < 10 else 3
-    return f"{value:.{digits}g}"
-
-
-def _plain(outcome: Outcome) -> str:
-    """Write multiply-adds to three digits."""
-    if not outcome.macs:
-        return ""
-    power = min((len(str(outcome.macs)) - 1) // 3, len(UNITS) - 1)
-    return f"{outcome.macs / 1000**power:.3g} {UNITS[power]}".rstrip()
+    return f"{value:.{1 if value < 0.001 else 2 if value < 10 else 3}g}"
 
 
 def _failed(network: Network, size: Size, error: SizeError, asked: Mapping[str, Any]) -> Failed:

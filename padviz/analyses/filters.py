@@ -148,7 +148,8 @@ SHEET = columns(
 def report_of(mean_filters: MeanFilters) -> Report:
     """Report the mean filters of a network."""
     rows = mean_filters.rows
-    notes = Lines([LEGEND, *_notes(mean_filters)], marks=[STRIDED] if any(row.strided for row in rows) else [])
+    strided = [STRIDED] * any(row.strided for row in rows)
+    notes = Lines([*strided, LEGEND, *_notes(mean_filters)])
     heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
     screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]

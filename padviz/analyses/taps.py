@@ -9,10 +9,11 @@ from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.result import Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
+from padviz.geometry.ledger import LayerPadding
 from padviz.geometry.tap_exposure import TapExposure, tap_exposure
 from padviz.network.network import ENDS, Network, Size, in_words
-from padviz.reports.facts import tap_facts
-from padviz.reports.report import POOL, Column, Heading, Lines, Report, Table, kind
+from padviz.reports.documents import picked
+from padviz.reports.report import Column, Heading, Report, Table, columns
 from padviz.reports.tables import once
 
 
@@ -72,32 +73,37 @@ def taps(
     return TapsResult.made_of(None, rows, partial(report_of, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 
-LAYER = (Column("layer"), kind(lambda row: row))
+POOL = "* a pool has no weights that could be skewed."
+
+
+def kind_of(window: TapExposure | LayerPadding) -> str:
+    """Return the kind of a window; pools are marked."""
+    return f"{window.kind}{'' if window.convolution else '*'}"
+
+
 COUNTED = (
     Column("taps", of=lambda row: in_words(row.grid.shape)),
     Column("units"),
     Column("least", of=lambda row: int(row.grid.min())),
     Column("most", of=lambda row: int(row.grid.max())),
 )
-ENDED = (Column("uneven"), Column("convolution"))
-
-
-def _sheet(axes: Sequence[str]) -> tuple[Column, ...]:
-    """List the columns of CSV: the imbalance from one end of each axis to the other, the last axis first."""
-    return (Column("layer"), Column("kind"), *COUNTED, *map(_across, reversed(axes)), *ENDED)
-
-
-def _across(axis: str) -> Column:
-    return Column("_".join(ENDS[axis]), of=lambda row: row.imbalance[axis])
 
 
 def report_of(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
-    """Report the tap exposure of some layers of a network."""
-    facts = {"network": network.name, "size": [*size], "layers": [*map(tap_facts, rows)]}
-    table = Table((*LAYER, *COUNTED, Column("imbalance", of=_imbalance)), rows, marked=lambda row: row.uneven)
+    """Report the tap exposure of some layers of a network; the imbalance is from one end of each axis to the other."""
+    keys = "layer kind convolution uneven units grid imbalance"
+    facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
+    pools = "" if all(row.convolution for row in rows) else POOL
+    shown = (Column("layer"), Column("kind", of=kind_of), *COUNTED, Column("imbalance", of=_imbalance))
+    table = Table(shown, rows, pools, marked=lambda row: row.uneven)
     heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
-    marks = () if all(row.convolution for row in rows) else (POOL,)
-    return Report("taps", facts, [[heading, table, Lines((), marks=marks)]], Table(_sheet(network.axes), rows))
+    across = [Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)]
+    sheet = (*columns("layer kind"), *COUNTED, *across, *columns("uneven convolution"))
+    return Report("taps", facts, [[heading, table]], Table(sheet, rows))
+
+
+def _across(axis: str, row: TapExposure) -> float:
+    return row.imbalance[axis]
 
 
 def _imbalance(row: TapExposure) -> str:

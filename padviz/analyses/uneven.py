@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
-from padviz.analyses.taps import taps
+from padviz.analyses.taps import POOL, kind_of, taps
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim
 from padviz.errors import SizeError
-from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
+from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
 from padviz.geometry.reaching.seams import seams_in_words, wraps
@@ -22,9 +22,8 @@ from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptiv
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
-from padviz.reports.documents import flat, picked, plain
-from padviz.reports.facts import ledger_facts
-from padviz.reports.report import POOL, Block, Column, Finding, Heading, Level, Lines, Report, Table, columns, kind
+from padviz.reports.documents import flat, ledger_facts, picked, plain
+from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
 from padviz.reports.tables import by_axis, pixels, some_names
 
 
@@ -101,23 +100,6 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
 Part = tuple[str, Network, Ledger]  # what was named, and what is found of it
 
 
-class Adds(NamedTuple):
-    """Pixels that layers add to the grid offset and to the starved rim of those before them; and which axes wrap."""
-
-    grid: dict[tuple[str, str], tuple[float | None, float | None]]
-    rims: dict[str, Rim]
-    wraps: dict[str, bool]
-
-    def of(self, layer: str, axis: str) -> dict[str, Any]:
-        """Find the figures of a layer on an axis."""
-        offset, added = self.grid.get((layer, axis), (None, None))
-        rim = getattr(self.rims.get(layer), axis, None)
-        return {"wraps": self.wraps[axis], "offset": offset, "offset_added": added, "rim_added": rim}
-
-
-Listed = tuple[Network, Ledger, Sequence[LayerPadding], Adds]
-
-
 class Reads(NamedTuple):
     """What a window reads on one axis, or on both where they agree."""
 
@@ -140,13 +122,12 @@ def _pair(pair: tuple[int, int]) -> str:
 
 
 def _of(key: str, heading: str = "", **more: Any) -> Column:
-    """Make the column of one figure of an axis."""
     return Column(key, heading, of=lambda reads: getattr(reads.row, key), **more)
 
 
 SCREEN = (
     Column("layer", of=lambda reads: reads.layer.layer),
-    kind(lambda reads: reads.layer),
+    Column("kind", of=lambda reads: kind_of(reads.layer)),
     Column("shape", "k/s/d", of=lambda reads: f"{reads.row.kernel}/{reads.row.stride}/{reads.row.dilation}"),
     Column("axis"),
     _of("declared", "pads", show=_pair),
@@ -167,22 +148,29 @@ SHEET = (
 
 def report_of(results: Sequence[Part], all_: bool = False, check: str | None = None) -> Report:
     """Report the ledgers of networks: their uneven windows, or all; `check` says which fail."""
-    listed = [_listed(network, ledger, ledger.layers if all_ else ledger.uneven) for _, network, ledger in results]
+    facts = [_facts(network, ledger, all_) for _, network, ledger in results]
+    known = dict.fromkeys(axis for _, network, _ in results for axis in network.axes)
+    sheet, screen = [], []
+    for (_, network, windows), found in zip(results, facts, strict=True):
+        listed = [each for each in zip(windows.layers, found["layers"], strict=True) if all_ or each[0].uneven]
+        screen.append(_blocks(network, windows, listed, all_))
+        head = {
+            "network": windows.network,
+            **dict.fromkeys(known),
+            **dict(zip(network.axes, windows.size, strict=True)),
+        }
+        for layer, own in listed:
+            for axis, row in layer.axes.items():
+                figures = {"axis": axis, **flat(own[axis]), "uneven": row.uneven}
+                sheet.append({**head, **picked(layer, "layer kind convolution"), **figures})
     return Report(
         "uneven",
-        {"results": [_facts(network, ledger, adds) for network, ledger, _, adds in listed]},
-        [_blocks(*part, all_) for part in listed],
-        _table([row for part in listed for row in _sheet(*part)], [network for network, *_ in listed]),
+        {"results": facts},
+        screen,
+        Table(columns(f"network {' '.join(known)} {SHEET}"), sheet),
         findings=[finding for result in results for finding in _findings(*result, check)],
         code=int(any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)),
     )
-
-
-def _listed(network: Network, ledger: Ledger, layers: Sequence[LayerPadding]) -> Listed:
-    """Find what layers add to the grid offset, and those that are listed to the starved rim."""
-    moves, around = grid_moves(network, ledger.size), wraps(network, ledger.size)
-    rims = rims_added(network, ledger.size, [layer.layer for layer in layers])
-    return network, ledger, layers, Adds(moves, rims, dict(zip(network.axes, around, strict=True)))
 
 
 def fails(layer: LayerPadding, check: str | None) -> bool:
@@ -191,12 +179,16 @@ def fails(layer: LayerPadding, check: str | None) -> bool:
     return check is not None and (uneven or (layer.has_remainder and check == "remainders"))
 
 
-def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, object]:
-    """Add the grid offset of each layer to a ledger, what of it and of the rim the layer adds, and balanced sizes."""
-    facts = ledger_facts(ledger)
+def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
+    """Return a ledger for JSON, with balanced sizes, and what layers add to the grid offset and to the rim."""
+    facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
+    rims = rims_added(network, ledger.size, [row.layer for row in (ledger.layers if every else ledger.uneven)])
+    around = [*zip(network.axes, wraps(network, ledger.size), strict=True)]
     for layer in facts["layers"]:
-        for axis in network.axes:
-            layer[axis] |= adds.of(layer["layer"], axis)
+        for axis, meets in around:
+            offset, added = moves.get((layer["layer"], axis), (None, None))
+            rim = getattr(rims.get(layer["layer"]), axis, None)
+            layer[axis] |= {"wraps": meets, "offset": offset, "offset_added": added, "rim_added": rim}
     below, above = nearest_balanced(network, ledger.size)
     odd = odd_window(network, ledger.size) if below is above is None else None
     facts["nearest_balanced"] = {"below": plain(below), "above": plain(above), "odd_window": odd}
@@ -205,37 +197,23 @@ def _facts(network: Network, ledger: Ledger, adds: Adds) -> dict[str, object]:
     return facts
 
 
-def _table(rows: Sequence[dict[str, object]], networks: Sequence[Network]) -> Table:
-    """Lay rows out under the axes that any of the networks has, and what is known on each."""
-    axes = dict.fromkeys(axis for network in networks for axis in network.axes)
-    return Table(columns(f"network {' '.join(axes)} {SHEET}"), [dict.fromkeys(axes) | row for row in rows])
-
-
-def _sheet(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds) -> Iterator[dict[str, object]]:
-    """Yield a row for each window and axis."""
-    head = {"network": ledger.network, **dict(zip(network.axes, ledger.size, strict=True))}
-    for layer in listed:
-        for axis, row in layer.axes.items():
-            own = {"axis": axis, "uneven": row.uneven, **adds.of(layer.layer, axis)}
-            before, after = own.pop("rim_added") or (None, None)
-            own |= {"rim_added_before": before, "rim_added_after": after}
-            yield {**head, **picked(layer, "layer kind convolution"), **flat(row), **own}
-
-
-def _blocks(network: Network, ledger: Ledger, listed: Sequence[LayerPadding], adds: Adds, every: bool) -> list[Block]:
-    """Lay out what is said of one network at one size."""
-    marks = () if all(layer.convolution for layer in listed) else (POOL,)
+def _blocks(
+    network: Network, ledger: Ledger, listed: Sequence[tuple[LayerPadding, dict[str, Any]]], every: bool
+) -> list[Block]:
+    """Return a heading, the windows of one network, and the verdict."""
     rows = []
-    for layer in listed:
-        rim = adds.rims.get(layer.layer)
-        for row in reads_of(layer, every):
-            moved = [adds.of(layer.layer, axis)["offset_added"] for axis in ([row.axis] if row.axis else layer.axes)]
+    for layer, own in listed:
+        for reads in reads_of(layer, every):
+            axes = [own[axis] for axis in ([reads.axis] if reads.axis else layer.axes)]
+            moved, rims = [axis["offset_added"] for axis in axes], [axis["rim_added"] for axis in axes]
             known = any(n is not None for n in moved)
-            own = Rim(*[getattr(rim, row.axis)] * 2) if rim and row.axis else rim
-            rows.append(row._replace(moved=by_axis(moved) if known else None, rim=own.short if own else None))
+            rim = None if None in rims else Rim(rims[0], rims[-1]).short
+            rows.append(reads._replace(moved=by_axis(moved) if known else None, rim=rim))
     legend = "grid, rim: px that the layer adds to the sampling-grid offset, and to the starved rim (near, far)."
     table = Table(SCREEN, rows, legend, marked=lambda reads: reads.row.uneven)
-    return [Heading(f"{network.title}, {in_words(ledger.size)}"), table, Lines(verdict(network, ledger), marks=marks)]
+    pools = [] if all(layer.convolution for layer, _ in listed) else [POOL]
+    heading = Heading(f"{network.title}, {in_words(ledger.size)}")
+    return [heading, table, Lines([*pools, *verdict(network, ledger)])]
 
 
 def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
@@ -259,14 +237,14 @@ def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -
 
 
 def _shows(layer: LayerPadding) -> str:
-    if not layer.uneven:
-        parts = [f"{row.remainder} at the {ENDS[axis][1]}" for axis, row in layer.axes.items()]
-        return f"leaves {' and '.join(parts)} unread".replace("at the after", "after")
-    return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
+    if layer.uneven:
+        return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
+    ends = [(row.remainder, ENDS[axis][1]) for axis, row in layer.axes.items()]
+    return f"leaves {' and '.join(f'{n} after' if end == 'after' else f'{n} at the {end}' for n, end in ends)} unread"
 
 
 def verdict(network: Network, ledger: Ledger) -> list[str]:
-    """Say how many windows are uneven, what to do, what it costs, what it brought."""
+    """Return sentences: the number of uneven windows, what else is read unevenly, the cure, its cost and its effect."""
     count, windows = len(ledger.uneven), len(ledger.layers)
     lines = [f"Balanced: none of the {windows} windows that pad or stride reads more padding on one side."]
     if count:
@@ -277,7 +255,7 @@ def verdict(network: Network, ledger: Ledger) -> list[str]:
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
     said = [padded_before(network), *seams_in_words(network, ledger.size)]
     lines += [f"{words[0].upper()}{words[1:]}." for words in said if words]
-    lines += grid(network, ledger.size)
+    lines += _grid(network, ledger.size)
     if not ledger.balanced or ledger.remainders or ledger.jumps:  # else this size is such a one
         lines.append(_cure(network, ledger))
     if reported := _reported(network):
@@ -297,51 +275,43 @@ def kinds(ledger: Ledger) -> str:
     return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in split if n)
 
 
-def grid(network: Network, size: Size) -> list[str]:
-    """Say where the units of the last maps are centred, and what went with that."""
+def _grid(network: Network, size: Size) -> list[str]:
+    """Return where the units of the last map are centred, and what went with that."""
     try:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
         return []
-    names = [] if all(circular_axes(network)) else [name for name in target_names(None, network) if name in rows]
+    names = [name for name in target_names(None, network) if name in rows]
+    if not names or all(circular_axes(network)):
+        return []
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
-    sentences = [f"Sampling-grid offset of {name}{last}: {grid_in_words(rows[name])}." for name in names[-1:]]
-    off = any(offset for name in names[-1:] for offset in rows[name].offsets)
-    return (
-        [*sentences, "In a controlled experiment strided filters were skewed to the other side."] if off else sentences
-    )
+    row = rows[names[-1]]
+    off = ["In a controlled experiment strided filters were skewed to the other side."] * any(row.offsets)
+    return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
 
 
 def _cure(network: Network, ledger: Ledger) -> str:
-    """Name the nearest balanced sizes, or say why there is none."""
+    """Return the nearest balanced sizes and their price in multiply-adds, else in positions, or why there are none."""
     near = [suggestion for suggestion in nearest_balanced(network, ledger.size) if suggestion]
-    if near:
-        return _priced(network, ledger.size, near)
-    if ledger.balanced:
-        return "No other balanced size is near."
-    if odd := odd_window(network, ledger.size):
-        return f"No balanced size is near: {odd} reads an odd number of padded rows at each, which no pads can halve."
-    return "No balanced size is near."
-
-
-def _priced(network: Network, size: Size, near: list[Suggestion]) -> str:
-    """Price the nearest balanced sizes by multiply-adds over those of the size asked about, or by window positions."""
+    if not near:
+        if ledger.balanced:
+            return "No other balanced size is near."
+        odd = odd_window(network, ledger.size)
+        why = f": {odd} reads an odd number of padded rows at each, which no pads can halve" if odd else ""
+        return f"No balanced size is near{why}."
     known = all(suggestion.macs_ratio is not None for suggestion in near)
-    what = "multiply-adds" if known else "window positions"
-    sizes = []
+    what, sizes = "multiply-adds" if known else "window positions", []
     for suggestion in near:
-        ratio = suggestion.macs_ratio if known else suggestion.work
-        sizes.append(
-            f"{pixels(suggestion.size)} ({ratio:.2f}x {what}{', with stride remainders' * suggestion.remainder})"
-        )
-    unknown = costs(network, size).unknown
+        price = f"{suggestion.macs_ratio if known else suggestion.work:.2f}x {what}"
+        sizes.append(f"{pixels(suggestion.size)} ({price}{', with stride remainders' * suggestion.remainder})")
+    unknown = costs(network, ledger.size).unknown
     why = f"{unknown} does not say its channels, so multiply-adds are not known" if unknown else "nothing multiplies"
     anew = f" But {declaration}." if (declaration := declared(network, near[-1].size)) else ""
     return f"Nearest balanced sizes: {', '.join(sizes)}; {COUNTED if known else why}.{anew}"
 
 
 def _reported(network: Network) -> dict[str, float]:
-    """Find what was measured of a network, whole, at 224 and at 225."""
+    """Return the published accuracy of a whole network at 224 and at 225."""
     known = REPORTED.get(network.name, ()) if PART not in network.title else ()
     return dict(zip(("at_224", "at_225"), known, strict=False))
 

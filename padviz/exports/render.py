@@ -25,7 +25,7 @@ from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import ledger_bars
 from padviz.network.network import Network
-from padviz.reports.facts import ledger_facts
+from padviz.reports.documents import ledger_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

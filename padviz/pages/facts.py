@@ -22,7 +22,7 @@ from padviz.network.network import Network, Size
 from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import resolve_each
 from padviz.pages.planes import Shelf
-from padviz.reports.facts import ledger_facts, tap_facts
+from padviz.reports.documents import ledger_facts, picked
 
 Facts = dict[str, Any]  # of JSON
 WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # offered for one layer
@@ -126,8 +126,7 @@ def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
             axes = {"height": _field(row.height), "width": _field(row.width)}
             fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
     windows = ledger_facts(ledger(network, size))["layers"]
-    exposed = {index[row.layer]: tap_facts(row) for row in tap_exposure(network, size)}
-    exposure = {at: {key: row[key] for key in ("grid", "units", "imbalance")} for at, row in exposed.items()}
+    exposure = {index[row.layer]: picked(row, "grid units imbalance") for row in tap_exposure(network, size)}
     return {
         "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}),
         "exposure": shelf.record(exposure),

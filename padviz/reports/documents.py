@@ -14,9 +14,13 @@ from typing import Any
 import msgspec
 
 from padviz.errors import printable
+from padviz.geometry.ledger import Ledger
 from padviz.reports.tables import readable
 
-PAIRS, SIZES = ("declared", "consumed"), ("size", "shape")  # rows before and after the image; height and width
+PAIRS, SIZES = (
+    ("declared", "consumed", "rim_added"),
+    ("size", "shape"),
+)  # rows before and after the image; height and width
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
 MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
@@ -69,6 +73,19 @@ def flat(value: object) -> dict[str, object]:
         else:
             cells[key] = ("x" if key in SIZES else " ").join(map(str, item)) if isinstance(item, list) else item
     return cells
+
+
+def ledger_facts(ledger: Ledger) -> dict[str, Any]:
+    """Pick the figures of a ledger for JSON.
+
+    >>> import padviz
+    >>> ledger_facts(padviz.uneven("resnet18", 224))["layers"][0]["uneven"]
+    True
+    """
+    counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
+    counts["remainders"] = len(ledger.remainders)
+    layers = [picked(layer, "layer kind convolution uneven") | plain(layer.axes) for layer in ledger.layers]
+    return {**picked(ledger, "network size balanced"), **counts, "layers": layers}
 
 
 def to_json(value: object) -> str:

@@ -47,7 +47,7 @@ def _on_screen(block: Block) -> str:
     if isinstance(block, Facts):
         return tables.to_facts(block) if block else ""
     if isinstance(block, Lines):
-        return "\n".join(tables.wrapped(text, block.indent) for text in (*block.marks, *block.texts))
+        return "\n".join(tables.wrapped(text, block.indent) for text in block.texts)
     if isinstance(block, Table):
         legend = f"\n{tables.wrapped(block.legend)}" if block.legend else ""
         return _fitted(block) + legend if block.rows else ""
@@ -98,7 +98,7 @@ def _in_markdown(block: Block) -> str:
     if not block.rows:
         return ""
     legend = f"\n\n{printable(block.legend)}" if block.legend else ""
-    return documents.to_markdown(block.headings, block.cells(paper=True)) + legend
+    return documents.to_markdown(block.headings, block.cells()) + legend
 
 
 def to_github(report: Report) -> str:
@@ -151,7 +151,7 @@ def in_html(block: Block, most: int = 0) -> str:
         return "\n".join(f"<p>{_html(text)}</p>" for text in block.texts)
     if not isinstance(block, Table):
         return '<pre style="font-family: monospace">' + "\n".join(map(_html, str(block).split("\n"))) + "</pre>"
-    cells, marks = block.cells(paper=True), [block.marked(row) for row in block.rows]
+    cells, marks = block.cells(), [block.marked(row) for row in block.rows]
     most = most or len(cells)
     parts = ((cells[part], marks[part]) for part in (slice(most), slice(most, None)))
     head, rest = (_table_of(block.headings, *part) if part[0] else "" for part in parts)

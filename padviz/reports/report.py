@@ -12,7 +12,6 @@ PICTURES = (".png", ".svg", ".pdf")
 COUNTS = (".npy", ".npz", ".csv")
 ROWS = ("table", "json", "csv", "markdown")  # wherever there are rows
 FINDINGS = (*ROWS, "github")  # where a check may fail
-POOL = "* a pool has no weights that could be skewed."
 Level = Literal["error", "warning", "notice"]
 Show = str | Callable[[Any], Any] | None
 
@@ -22,8 +21,8 @@ class Column:
     """A figure of every row: `key` names it in JSON and CSV, `heading` on screens and paper.
 
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
-    its unit, as a format such as "{:.2f}x" or a function, and `words` does so on paper, where that reads otherwise.
-    Where a terminal is too narrow, the columns that are `spare` go, those of the largest number first.
+    its unit, as a format such as "{:.2f}x" or a function. Where a terminal is too narrow, the columns that are `spare`
+    go, those of the largest number first.
 
     >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'
@@ -33,7 +32,6 @@ class Column:
     heading: str = ""
     show: Show = None
     of: Callable[[Any], Any] | None = None
-    words: Show = None
     spare: int = 0
 
     def value(self, row: Any) -> Any:
@@ -42,26 +40,17 @@ class Column:
             return self.of(row)
         return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
 
-    def cell(self, row: Any, paper: bool = False) -> Any:
+    def cell(self, row: Any) -> Any:
         """Round the figure of a row, and word it; None stays None."""
-        value, show = self.value(row), (paper and self.words) or self.show
-        if value is None or show is None:
+        value = self.value(row)
+        if value is None or self.show is None:
             return value
-        return show.format(value) if isinstance(show, str) else show(value)
+        return self.show.format(value) if isinstance(self.show, str) else self.show(value)
 
 
 def columns(keys: str) -> tuple[Column, ...]:
     """Make columns that show their values as they are, of keys between blanks."""
     return tuple(map(Column, keys.split()))
-
-
-def kind(finder: Any) -> Column:
-    """Make the column of a window's kind, which marks pools; `finder` finds the window in a row."""
-
-    def marked(mark: str) -> Callable[[Any], str]:
-        return lambda row: f"{row.kind}{'' if row.convolution else mark}"
-
-    return Column("kind", of=finder, show=marked("*"), words=marked(" (pool)"))
 
 
 class Block:
@@ -82,9 +71,9 @@ class Table(Block):
         """What stands above the columns for people."""
         return [column.heading or column.key for column in self.columns]
 
-    def cells(self, paper: bool = False) -> list[list[object]]:
-        """Show each row as people read it on a screen, or on paper."""
-        return [[column.cell(row, paper) for column in self.columns] for row in self.rows]
+    def cells(self) -> list[list[object]]:
+        """Show each row as people read it."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
 
     @property
     def values(self) -> list[list[object]]:
@@ -112,11 +101,10 @@ class Facts(tuple[tuple[str, object], ...], Block):
 
 @dataclass(frozen=True)
 class Lines(Block):
-    """Sentences, one a line; on screens, what the marks in a table mean comes first."""
+    """Sentences, one a line."""
 
     texts: Sequence[str]
     indent: int = 0
-    marks: Sequence[str] = ()
 
 
 class Verbatim(str, Block):

@@ -87,12 +87,13 @@ def test_what_the_screen_leaves_out_is_counted() -> None:
     assert f"\nAnd {len(padviz.audit('resnet50', 224).remedies) - listed} further remedies: --format json\n" in text
 
 
-def test_remedies_that_share_a_line_have_one_command_and_python_is_told_in_its_own_words() -> None:
+def test_a_second_scheme_is_made_as_the_first_and_python_is_told_in_its_own_words() -> None:
     text = " ".join(run("audit", plain(), "--size", "64").stdout.split())
-    command = 'padviz repad net.onnx --padding SCHEME -o repadded.onnx or padviz.repad(module, "SCHEME")'
-    numbers = re.search(rf" (\d), (\d) {re.escape(command)}", text)
-    assert numbers is not None
-    assert all(re.search(rf" {i} \S+ padding ", text) for i in numbers.groups())
+    command = r'padviz repad net.onnx --padding (\w+) -o \1.onnx or padviz.repad\(module, "\1"\)'
+    first, scheme = re.search(rf" (\d) {command.replace('1', '2')}", text).groups()  # type: ignore[union-attr]
+    second = re.search(rf" (\d) as {first}, with ([\w/]+)", text)
+    assert second is not None
+    assert all(f" {i} {name} padding " in text for i, name in ((first, scheme), second.groups()))
     says = "the file leaves its input size open; this is at 224 x 224; set another with `size`"
     assert facts("audit net.onnx")["results"][0]["notes"] == [says]
     assert "open" not in run("audit", "net.onnx", "--size", "64").stderr
