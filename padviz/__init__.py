@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from padviz.analyses.audit import audit
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
-    from padviz.analyses.detect import detect
+    from padviz.analyses.detect import detect, seen
     from padviz.analyses.diff import diff
     from padviz.analyses.filters import filters
     from padviz.analyses.kernel import kernel
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from padviz.analyses.responses import responses
     from padviz.analyses.result import Result
     from padviz.analyses.rings import rings
-    from padviz.analyses.seen import seen
     from padviz.analyses.sizes import sizes
-    from padviz.analyses.taps import taps
     from padviz.analyses.tiles import chunks, tiles, verify_tiles
     from padviz.analyses.trial import trial
-    from padviz.analyses.uneven import uneven
+    from padviz.analyses.uneven import taps, uneven
     from padviz.analyses.usage import usage
     from padviz.counting.count_map import CountMap
     from padviz.cutting.plan import Plan
@@ -51,10 +49,12 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {  # but for those that are the function of their file in analyses/
+    "analyses.detect": "seen",
     "analyses.layers": "costs fields networks",
     "analyses.load": "convert",
     "analyses.result": "Result",
     "analyses.tiles": "chunks verify_tiles",
+    "analyses.uneven": "taps",
     "counting.count_map": "CountMap",
     "cutting.plan": "Plan",
     "cutting.running": "tiled",

@@ -55,26 +55,18 @@ def audit(
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Network
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    layer : str or sequence of str, optional
-        The target layer, or several that add up; the last feature map by default.
-    padding, same, heads
+    network, size, layer, padding, same, heads
         As for `usage`.
     images : str or Path, optional
-        A folder of photographs, to try sizes and schemes among the remedies on the network as it is.
-    weights : str or Path, optional
-        With `images`, a file of weights for a module, or the name of weights that a factory takes.
-    on_progress : callable, optional
-        Told of the images that were run, and of how many there are.
+        A folder of photographs: the sizes and schemes among the remedies are tried on the network as it is.
+    weights, on_progress
+        As for `trial`, with `images`.
 
     Returns
     -------
     AuditResult
         With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
-        first what works with today's weights, then by what was measured: what each is, how it is made, what it needs of
-        a trained network, and its outcome.
+        first those that work with today's weights: what each is, its edits, what it needs, and its outcome.
 
     Raises
     ------

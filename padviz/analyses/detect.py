@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ import numpy as np
 from padviz.analyses.asked import TrainedSource, runners_of
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
-from padviz.analyses.seen import seen
+from padviz.analyses.trial import about
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable
-from padviz.network.network import in_words
+from padviz.network.network import Size, in_words
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
-from padviz.reports.report import Column, Facts, Report, Table, columns
+from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.networks.reading import as_trained
+from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.wording import explained, with_ends
 
 
 class DetectResult(Result[PositionMap], Detectability):
@@ -60,43 +63,35 @@ def detect(
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Trained
-        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    network, size, padding, weights, mean, std
+        As for `responses`; the background is the mean.
     stimulus : str, optional
         "text:WORD", "sample", which is a pattern of rings, or the path of a picture; "sample" by default.
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    padding : str or sequence of str, optional
-        Schemes to replace the padding of every convolution by, besides the padding that it has.
-    weights : str or Path, optional
-        A file of weights for a module, or the name of weights that a factory takes.
     height : int, optional
         Of the stimulus, in pixels.
     contrast : float, optional
         Of the stimulus: 1 is as it is, and 0 the background.
     step : int, optional
-        Pixels from one position to the next; the least one, from 8 on, that makes at most 400 positions by default.
+        Pixels between positions; by default the least, from 8 on, with at most 400 positions.
     layer : str, optional
         The output to look at, or a tensor or module inside; the first that is a map or class scores by default.
     class_ : int, optional
         The class to look for.
     threshold : bool
-        Find the least contrast at each position with a score of .5, in place of the score. Without it that is done
-        where scores tell positions apart at no contrast, and `.notes` say why.
+        Find the least contrast with a score of .5 at each position. That is also done if no contrast gives scores that
+        differ by position; `.notes` say why.
     image : str or Path, optional
-        A picture, larger than the frame by `shift`, that moves under it in place of a stimulus.
+        Picture to shift under the frame instead of a stimulus.
     shift : int, optional
-        How far the picture moves, in pixels, up to the image's larger side; 32 by default.
-    mean, std : sequence of float, optional
-        What pixels from 0 to 1 are normalised by, ImageNet's by default; the background is the mean.
+        Largest shift of the picture in pixels, up to the image's larger side; 32 by default.
     bgr : bool
         Feed blue, green, red; `mean` and `std` stay in the order red, green, blue.
     unfinished : Path, optional
-        A file that keeps the scores, to the last one: remove it once what is made of them is stored.
+        File that keeps the scores of an interrupted call; remove it once the result is stored.
     resume : bool
-        Go on where an earlier call with the same options was interrupted, with what `unfinished` keeps.
+        Continue an interrupted call with the same options from `unfinished`.
     on_progress : callable, optional
-        Told of the positions that are done, and of how many there are.
+        Called with the number of positions that are done, and of all.
 
     Returns
     -------
@@ -233,6 +228,111 @@ def _share(share: float) -> str | None:
 def _unseen(score_map: PositionMap) -> str | None:
     """Write the share of the positions at which no contrast that was tried is enough."""
     return _share(float(np.isinf(score_map.values).mean()))
+
+
+class SeenResult(Result[Seen], Seen):
+    """Where a network sees: `.values` and `.usage` by place, `.by_usage` and `.by_distance`."""
+
+
+def seen(
+    network: TrainedSource,
+    images: str | Path | None = None,
+    patch: int = 24,
+    grid: int = 11,
+    n: int = 16,
+    *,
+    size: int | Size | None = None,
+    weights: str | Path | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    unfinished: Path | None = None,
+    resume: bool = False,
+    on_progress: Progress | None = None,
+) -> SeenResult:
+    """Measure how much the output of a trained network changes if a patch covers each place of a grid.
+
+    The map is compared with usage at the same places by rank correlation, and, as the baseline, with the distance to
+    the border.
+
+    Parameters
+    ----------
+    network, size, weights
+        As for `filters`.
+    images : str or Path
+        A folder of photographs like those of the training.
+    patch : int
+        Side of the patch of mean pixels, in pixels.
+    grid : int
+        Places of the patch along each side, from border to border.
+    n : int
+        The number of crops.
+    noise, seed, mean, std, on_progress
+        As for `trial`.
+    unfinished, resume
+        As for `detect`.
+
+    Returns
+    -------
+    SeenResult
+        With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, folder, patch or grid that cannot be used.
+
+    Notes
+    -----
+    Intervals are of 95 %, by random halves of the pictures; below 10 there are none. Those of correlations are
+    corrected for the noise that few pictures have. The output is that of the first classes, or the first map.
+
+    Examples
+    --------
+    >>> import padviz, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 1, 3, padding=1))
+    >>> padviz.seen(net, noise=True, patch=4, grid=5, n=2, size=16).values.shape
+    (5, 5)
+    """
+    from padviz.figures.trained import position_maps
+    from padviz.files.unfinished import ResumeOptions
+    from padviz.trained.trying.crops import CropOptions
+    from padviz.trained.trying.seen import see
+
+    options = CropOptions(images, n, noise, seed, mean, std)
+    trained = as_trained(network, size, weights)
+    resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
+    found = see(trained, patch, grid, options, resuming, on_progress)
+    draw, axes = partial(position_maps.seen, found), partial(position_maps.plot_seen, found)
+    return SeenResult.made_of(
+        found, (found,), partial(seen_report, found), draw, axes, pictured=True, notes=found.notes
+    )
+
+
+SEEN = (Column(""), *columns("seen usage"))
+
+
+def seen_report(seen_map: Seen) -> Report:
+    """Report where a network sees, beside what its geometry says."""
+    sentence = explained(seen_map)
+    rows = [
+        {"": "Spearman with usage", "seen": with_ends(seen_map.by_usage)},
+        {"": "Spearman with distance to the border", "seen": with_ends(seen_map.by_distance)},
+        {"": "usage's minus distance's", "seen": with_ends(seen_map.gain)},
+        {"": "edge over inside", "seen": with_ends(seen_map.edge), "usage": f"{seen_map.edge_usage:.2f}"},
+    ]
+    what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
+    screen = [Lines([sentence]), Heading(about(seen_map, f"{what}; {seen_map.count} crops")), Table(SEEN, rows)]
+    keys = ["top", "left", "seen", "usage", "distance"]
+    grids = (grid.ravel().tolist() for grid in (seen_map.values, seen_map.usage, seen_map.distance))
+    places = zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)
+    sheet = [dict(zip(keys, (*place, *figures), strict=True)) for place, *figures in places]
+    facts = {"answer": sentence, **picked(seen_map, "network size images count pictures output patch tops lefts")}
+    edge = {"seen": seen_map.edge, "usage": seen_map.edge_usage}
+    facts |= {**picked(seen_map, "by_usage by_distance gain"), "edge": edge}
+    facts |= picked(seen_map, "values usage distance notes")
+    return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet))
 
 
 DOOR = Door(

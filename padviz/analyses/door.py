@@ -13,39 +13,16 @@ from padviz.reports.report import Report
 class Door:
     """How the command of an analysis is made of its public function: `padviz NAME` calls `padviz.NAME`.
 
-    Its `options` are words of the one table of the command line, where a plural takes several values; they have the
-    names of the function's parameters. `cmap` and `scale` go to the picture unless the function takes them.
+    The `options`, separated by spaces, are words of the one table of the command line, a plural for several values,
+    and have the names of the function's parameters. `model` says what stands before them: "one" network, "several",
+    "optional", "none", a "trained" one that is run, or one whose "weights" are read. `picture` is "always" where one is
+    drawn unless figures alone are asked for, "asked" where -o names one, or ""; `counts` says whether -o takes counts.
 
-    Attributes
-    ----------
-    function : callable
-        Returns a `Result`, which is printed, drawn and written.
-    help : str
-        What --help says, with examples.
-    options : str
-        Names of the table of options, between blanks.
-    model : str
-        What is named before the options: "one" network, "several", "optional", "none", a "trained" one that is run, or
-        one whose "weights" are read.
-    picture : str
-        "always" where a picture is drawn unless figures alone are asked for, "asked" where -o names one, or "".
-    counts : bool
-        Whether -o takes exact counts.
-    presets : mapping
-        Arguments of the function, where the command has other defaults than the function.
-    counting : str
-        What its progress counts.
-    instead : mapping
-        Functions by the flag that asks for one in place of `function`; "" stands for no MODEL.
-    check : sequence of str
-        What --check may be followed by.
-    refuse : callable, optional
-        Raises where options do not go together. It gets what was given by name; and as `pairs` the networks, each with
-        a size.
-    together : callable, optional
-        Makes one report of several results, or of one that is checked.
-    failed : callable, optional
-        Makes a row in place of a result, of a network that does not take one of several sizes: (network, size, error).
+    `presets` are arguments for which the command has other defaults than the function, `counting` is what progress
+    counts, and `instead` has functions by the flag that asks for one, "" for no MODEL. --check takes one of `check`.
+    `refuse` raises where options do not go together: it gets what was given by name, and as `pairs` the networks, each
+    with a size. `together` makes one report of several results, or of one that is checked, and `failed` a row for a
+    network that does not take one of several sizes: (network, size, error, arguments).
     """
 
     function: Callable[..., Any]

@@ -14,13 +14,13 @@ from padviz.analyses.result import Result
 from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs
-from padviz.geometry.receptive_fields import ReceptiveField, around_units, receptive_fields
+from padviz.geometry.receptive_fields import AxisField, ReceptiveField, around_units, receptive_fields
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import layer_rows
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
-from padviz.reports.tables import once, readable
+from padviz.reports.tables import once, pixels, readable
 
 
 class LayersResult(Result[Layer]):
@@ -193,36 +193,34 @@ def fields(
 Row = dict[str, Any]
 
 
-def _both(row: Row, key: str) -> str | None:
-    """Write a figure of both axes as h x w, or once where they are alike; padding as before+after."""
-    texts = ("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ())
-    return once(texts) or None
+def _on_axes(row: Row, key: str) -> str | None:
+    """Write a figure of each axis as h x w, or once where they are alike; padding as before+after."""
+    return (
+        once("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ()) or None
+    )
 
 
 def _pair(key: str, heading: str = "") -> Column:
-    return Column(key, heading, of=lambda row: _both(row, key))
+    return Column(key, heading, of=lambda row: _on_axes(row, key))
 
 
 def _shape(row: Row) -> str | None:
-    return row["kernel"] and "/".join(str(_both(row, key)) for key in ("kernel", "stride", "dilation"))
+    return row["kernel"] and "/".join(str(_on_axes(row, key)) for key in ("kernel", "stride", "dilation"))
 
 
 def _field(key: str, heading: str = "", spare: int = 0) -> Column:
-    """Make the column of a figure of receptive fields, h x w, or once where they are alike."""
+    """Return the column of a figure of receptive fields, h x w, or once where they are alike."""
+
+    def number(axis: AxisField) -> str:
+        if key == "size" and axis.whole:
+            return "whole input"
+        value: Fraction | int | None = getattr(axis, key)
+        return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
 
     def of(row: Row) -> str | None:
-        field: ReceptiveField | None = row["receptive"]
-        if field is None:
-            return None
-        wholes = [key == "size" and axis.whole for axis in field.axes.values()]
-        values = [getattr(axis, key) for axis in field.axes.values()]
-        return once("whole input" if whole else _number(value) for whole, value in zip(wholes, values, strict=True))
+        return row["receptive"] and once(map(number, row["receptive"].axes.values()))
 
     return Column(f"field_{key}", heading, of=of, spare=spare)
-
-
-def _number(value: Fraction | int | None) -> str:
-    return "" if value is None else f"{float(value):g}" if isinstance(value, Fraction) else str(value)
 
 
 HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
@@ -231,7 +229,6 @@ PARTS = Column("parts_at", "branches part at", spare=3)
 SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
 LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
 LISTED += (_field("size", "field", spare=1), _field("offset", "offset", spare=2), PARTS)
-AROUND = columns("before after")
 LOOK_AHEAD = "before, after: samples that a unit sees around those that it stands for; after is its look-ahead."
 
 
@@ -243,8 +240,7 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
     except SizeError:  # a map whose units see no repeating pattern, and are too many to follow
         fields = [None] * len(counted.layers)
     around = around_units(network, size)[1:] if signal and None not in fields else [None] * len(fields)
-    listed: list[Row] = []
-    facts: list[Row] = []
+    listed, facts = [], []
     keys = [column.key for column in GEOMETRY]
     for row, cost, field, ends in zip(layer_rows(network, size), counted.layers, fields, around, strict=True):
         if only and row[0] not in only:
@@ -255,15 +251,18 @@ def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Repor
         listed.append({**figures, **sides, "receptive": field, "parts_at": field and field.parts_at})
         axes = field and {axis: {**plain(own), **sides} for axis, own in field.axes.items()}
         facts.append({**figures, "field": axes, "parts_at": field and field.parts_at})
-    more = AROUND if signal else ()
-    about = Lines((f"{_total(counted)}.", *([LOOK_AHEAD] if signal else ())))
+    more = columns("before after") if signal else ()
+    about = Lines([f"{_total(counted)}.", *[LOOK_AHEAD] * signal])
     screen = [Heading(f"{network.title}, {in_words(size)}"), Table((*LISTED, *more), listed), about]
-    whole = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
-    return Report("layers", {**whole, "layers": facts}, [screen], Table((*SHEET, *more), listed))
+    return Report("layers", _facts(network, size, counted, facts), [screen], Table((*SHEET, *more), listed))
+
+
+def _facts(network: Network, size: Size, counted: Costs, layers: object) -> Row:
+    about = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
+    return {**about, "layers": layers}
 
 
 def _total(costs: Costs) -> str:
-    """Say the sum of the multiply-adds, or whose channels are not known."""
     if costs.macs is None:
         return f"Multiply-adds (macs): not known, since {costs.unknown} does not say its channels"
     return f"Multiply-adds (macs): {readable(costs.macs)}; {COUNTED}"
@@ -271,46 +270,27 @@ def _total(costs: Costs) -> str:
 
 def costs_report(network: Network, size: Size, counted: Costs) -> Report:
     """Report what the layers of a network cost."""
-    facts = {"network": network.name, "size": [*size], "macs": counted.macs, "macs_unknown": counted.unknown}
     table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
     screen = [Heading(f"{network.title}, {in_words(size)}: {_total(counted)}"), table]
-    return Report(
-        "costs", {**facts, "layers": plain(counted.layers)}, [screen], Table(columns("layer macs"), counted.layers)
-    )
+    facts = _facts(network, size, counted, plain(counted.layers))
+    return Report("costs", facts, [screen], Table(columns("layer macs"), counted.layers))
 
 
 def networks_report(nets: Sequence[Network]) -> Report:
     """Report the networks of the zoo."""
-    zoo = Table(
-        (
-            *columns("name title"),
-            Column("size", of=lambda net: "x".join(map(str, net.size)), show=_side),
-            Column("layers", of=lambda net: len(net.layers) - 1),
-            Column("source", show=_origin),
-        ),
-        nets,
-    )
-    screen = Table([column for column in zoo.columns if column.key != "layers"], nets)
-    return Report("networks", {"networks": zoo.records}, [[screen]], zoo, [[zoo]])
+    size = Column("size", of=lambda net: "x".join(map(str, net.size)), show=lambda size: pixels(size.split("x")))
+    layers, source = Column("layers", of=lambda net: len(net.layers) - 1), Column("source", show=_origin)
+    zoo = Table((*columns("name title"), size, layers, source), nets)
+    return Report("networks", {"networks": zoo.records}, [[zoo]])
 
 
 def _origin(source: str) -> str:
-    """Leave of a source what fits a screen.
+    """Shorten a source for tables.
 
     >>> _origin("torchvision.models.vgg19"), _origin("Howard et al. 2017, arXiv 1704.04861")
     ('torchvision', 'Howard et al. 2017')
     """
     return "torchvision" if source.startswith("torchvision.") else re.split("[,;]| of ", source)[0]
-
-
-def _side(size: str) -> str:
-    """Write a square size as one number.
-
-    >>> _side("224x224"), _side("240x320")
-    ('224', '240x320')
-    """
-    height, width = size.split("x")
-    return height if height == width else size
 
 
 DOOR = Door(

@@ -18,7 +18,7 @@ from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx_file import Repadded, check_options, repad_file
 from padviz.repadding.plan import LayerChange, open_axes
-from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns
+from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns, grid
 from padviz.reports.tables import once, some_names
 from padviz.sources import MODULE
 from padviz.sources.tracing.reading import AS_IT_IS
@@ -158,98 +158,76 @@ LEFT = (Column("layer", "unchanged"), Column("why"))
 
 def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
     """Report a file that was padded otherwise, or made even; with `check`, a layer that could not be changed fails."""
-    before, after = _maps(repadded)
-    uneven = [layer.layer for layer in ledger(repadded.network, repadded.plan.size).uneven]
-    facts: dict[str, object] = {"network": repadded.source.name, "size": repadded.plan.size, "padding": padding}
-    facts |= {"changed": [*map(_row, repadded.plan.changes)], "left": repadded.left, "uneven": uneven}
+    plan, left = repadded.plan, repadded.left
+    both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]  # one map was counted to verify
+    before, after = [*(usage(network, plan.size) for network in both), *repadded.maps][:2]
+    uneven = [layer.layer for layer in ledger(repadded.network, plan.size).uneven]
+    facts: dict[str, object] = {"network": repadded.source.name, "size": plan.size, "padding": padding}
+    facts |= {"changed": [*map(_row, plan.changes)], "left": left, "uneven": uneven}
     facts |= {"before": before.summary(), "after": after.summary()}
-    lines = Facts(_facts(repadded, padding, uneven))
-    more = [f"and {len(repadded.left) - SHOWN} more: --format json"] if len(repadded.left) > SHOWN else []
-    figures = Table(FIGURES, [*_figures(before, after)])
-    sheet = [
-        {"layer": change.name, "was": _reads(change.before), "now": _reads(change.after)}
-        for change in repadded.plan.changes
-    ]
-    sheet += [{"layer": left.layer, "unchanged": left.why} for left in repadded.left]
+    lines, figures = Facts(_facts(repadded, padding, uneven)), grid(["figure", "before", "after"], _both(before, after))
+    more = [f"and {len(left) - SHOWN} more: --format json"] if len(left) > SHOWN else []
+    sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in plan.changes]
+    sheet += [{"layer": each.layer, "unchanged": each.why} for each in left]
     return Report(
         "repad",
         facts,
-        [[lines, Table(LEFT, repadded.left[:SHOWN]), Lines(more), figures]],
+        [[lines, Table(LEFT, left[:SHOWN]), Lines(more), figures]],
         Table(columns("layer was now unchanged"), sheet),
-        [[lines, Table(LEFT, repadded.left), figures]],
-        [Finding("error" if check else "warning", "Unchanged", f"{left.layer}: {left.why}") for left in repadded.left],
+        [[lines, Table(LEFT, left), figures]],
+        [Finding("error" if check else "warning", "Unchanged", f"{each.layer}: {each.why}") for each in left],
         (),
-        int(check and bool(repadded.left)),
+        int(check and bool(left)),
     )
-
-
-def _maps(repadded: Repadded) -> list[CountMap]:
-    """Count usage by the last maps, before and after."""
-    both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]
-    counted = [usage(network, repadded.plan.size) for network in both]
-    return counted if len(counted) == 2 else [*counted, *repadded.maps]  # one map was counted to be verified
 
 
 def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, object]]:
-    yield "network", f"{repadded.source.title}, {in_words(repadded.plan.size)} pixels"
+    plan, source = repadded.plan, repadded.source
+    yield "network", f"{source.title}, {in_words(plan.size)} pixels"
     if padding:
-        yield "padding", f"{_was(repadded.plan.changes)} to {padding}" if repadded.changed else f"{padding} already"
+        modes = {getattr(op, "mode", None) for change in plan.changes for op in change.before.ops}
+        was = ", ".join(sorted(mode for mode in modes if mode)) or "as it was"
+        yield "padding", f"{was} to {padding}" if repadded.changed else f"{padding} already"
         names = f": {some_names(repadded.changed)}" if repadded.changed else ""
-        yield "changed", f"{len(repadded.changed)} of {repadded.plan.pads} layers that pad{names}"
+        yield "changed", f"{len(repadded.changed)} of {plan.pads} layers that pad{names}"
         yield "could not change", f"{len(repadded.left)}" if repadded.left else "none"
     else:
-        yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, repadded.plan.changes))}"
+        yield "changed", f"{len(repadded.changed)}: {some_names(map(_edit, plan.changes))}"
         yield "uneven", f"{some_names(uneven)}: pools have no weights, and stay as they are" if uneven else "none"
         yield from _phases(repadded)
-    yield (
-        "verified",
-        f"usage by {some_names(repadded.plan.targets)} is what was asked for, in every pixel{_at(repadded)}",
-    )
-
-
-def _at(repadded: Repadded) -> str:
-    """Say at which sizes a file that leaves its size open was verified."""
-    if not open_axes(repadded.source):
-        return ""
-    sizes = " and ".join(map(in_words, repadded.verified))
-    return f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
+    at = ""
+    if open_axes(source):
+        sizes = " and ".join(map(in_words, repadded.verified))
+        at = f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
+    yield "verified", f"usage by {some_names(plan.targets)} is what was asked for, in every pixel{at}"
 
 
 def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
-    """Yield what an edit does to where the last map's units lie over the image."""
+    """Yield the grid offsets of the last maps, before and after."""
     unknown = (None, None)
     before, after = (grid_offsets(network, repadded.plan.size) for network in (repadded.source, repadded.network))
     for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
         known = before.get(one, unknown), after.get(other, unknown)
-        if known == (unknown, unknown):
-            continue
-        pairs = zip(("height", "width"), *known, strict=True)
-        shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
-        yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
+        if known != (unknown, unknown):
+            pairs = zip(("height", "width"), *known, strict=True)
+            shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+            yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
 
 
 def _pixels(offset: Any) -> str:
     return "none" if offset is None else f"{offset:+g}"
 
 
-FIGURES = columns("figure before after")
-
-
-def _figures(before: CountMap, after: CountMap) -> Iterator[dict[str, object]]:
-    """Yield the figures of two maps side by side, as `padviz usage` has them."""
-    maps = before.summary(), after.summary()
-    one, other = (summary.share for summary in maps)
-    if one and other:
-        if maps[0].rim and maps[1].rim:
-            yield _beside("rim, px", *(summary.rim and summary.rim.short for summary in maps))
+def _both(before: CountMap, after: CountMap) -> list[list[object]]:
+    """Return the figures of two maps side by side, as `padviz usage` has them."""
+    maps, rows = (before.summary(), after.summary()), []
+    if all(summary.share for summary in maps):
+        if all(summary.rim for summary in maps):
+            rows.append(["rim, px", *(summary.rim and summary.rim.short for summary in maps)])
         for name, of, show in SHARES:
-            yield _beside(name, *(None if (value := of(share)) is None else show(value) for share in (one, other)))
-    for name in ("max", "min"):
-        yield _beside(f"paths, {name}", *(getattr(summary, name) for summary in maps))
-
-
-def _beside(name: str, before: Any, after: Any) -> dict[str, object]:
-    return {"figure": name, "before": before, "after": after}
+            values = [of(summary.share) for summary in maps if summary.share]
+            rows.append([name, *(None if value is None else show(value) for value in values)])
+    return [*rows, *([f"paths, {name}", *(getattr(summary, name) for summary in maps)] for name in ("max", "min"))]
 
 
 SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], str]], ...] = (
@@ -265,7 +243,6 @@ SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], 
 
 
 def _row(change: LayerChange) -> dict[str, object]:
-    """Lay out a layer that was changed for JSON."""
     was, now = (
         [{key: getattr(op, key, None) for key in ("mode", "padding", "stride")} for op in layer.ops]
         for layer in (change.before, change.after)
@@ -275,7 +252,7 @@ def _row(change: LayerChange) -> dict[str, object]:
 
 
 def _edit(change: LayerChange) -> str:
-    """Say how one layer was made even."""
+    """Write how one layer was made even."""
     if change.pooled:
         return f"{change.name} (stride 1, then an average of 2 x 2)"
     return f"{change.name} (pads {_pads(change.before)} to {_pads(change.after)})"
@@ -289,9 +266,3 @@ def _reads(layer: Layer) -> str:
     """Write a layer's scheme, its pads and its stride, for CSV."""
     modes, strides = ([str(getattr(op, key, "")) for op in layer.ops] for key in ("mode", "stride"))
     return f"{once(modes, '/')} {_pads(layer)}, stride {once(strides)}"
-
-
-def _was(changes: Iterable[LayerChange]) -> str:
-    """Name the schemes that changed layers had."""
-    modes = {getattr(op, "mode", None) for change in changes for op in change.before.ops}
-    return ", ".join(sorted(mode for mode in modes if mode)) or "as it was"

@@ -38,32 +38,28 @@ def responses(
     shuffled: bool = True,
     on_progress: Progress | None = None,
 ) -> ResponsesResult:
-    """Run a trained network, and measure what every convolution makes at the border, side by side.
+    """Run a trained network, and measure how the responses of every convolution differ at the border.
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Trained
-        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
+    network, size, weights
+        As for `filters`.
     padding : str or sequence of str, optional
-        Schemes to replace the padding of every convolution by, besides the padding that it has.
+        Schemes to measure besides the network's own padding.
     inputs : "noise", "blank", or the path of a folder of pictures
         Noise has random pixels, from 0 to 1; a blank is the mean pixel everywhere.
     n : int
         The number of inputs.
     layer : str or sequence of str, optional
         Only these layers.
-    weights : str or Path, optional
-        A file of weights for a module, or the name of weights that a factory takes.
     seed : int
-        Of the noise, and of the order that weights are shuffled into.
+        Of the noise and the shuffling.
     mean, std : sequence of float, optional
-        What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
+        Normalisation of pixels from 0 to 1, as in training; ImageNet's by default.
     shuffled : bool
-        Measure the network with its weights shuffled within each convolution, too: what geometry makes by itself.
+        Also measure the network with the weights of each convolution shuffled: the effect of geometry alone.
     on_progress : callable, optional
-        Told of the inputs that were run, under all paddings, and of how many there are.
+        Called with the number of inputs that were run, and of all.
 
     Returns
     -------

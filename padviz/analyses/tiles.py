@@ -180,14 +180,12 @@ def verify_tiles(
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Trained
-        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    network, weights
+        As for `filters`.
     size : int or (height, width), optional
         Size of the image that tiles are for; the network's own by default.
     layer : str or sequence of str, optional
         As for `tiles`.
-    weights : str or Path, optional
-        A file of weights for a module, or the name of weights that a factory takes.
     ignore_norms : bool
         As for `tiles`: the difference is then what norms, gates and attention make of a tile.
     seed : int

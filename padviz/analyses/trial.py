@@ -48,8 +48,8 @@ def trial(
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Trained
-        The path of an ONNX file, a module with its weights, the name of what makes one, or what was read of it.
+    network, weights, mean, std, on_progress
+        As for `responses`.
     images : str or Path
         A folder of photographs like those of the training.
     size : int, or a list of int and (height, width), optional
@@ -59,17 +59,11 @@ def trial(
     n : int
         The number of crops, shared out among the pictures.
     trained_at : int or (height, width), optional
-        The input size that the network was trained at, in pixels; its own by default.
-    weights : str or Path, optional
-        A file of weights for a module, or the name of weights that a factory takes.
+        Training image size in pixels; the network's own by default.
     noise : bool
-        Run on noise in place of pictures, which tells little.
+        Use noise as input (least informative).
     seed : int
-        Of the places of crops, or the noise.
-    mean, std : sequence of float, optional
-        What pixels from 0 to 1 are normalised by, as when the network was trained; ImageNet's by default.
-    on_progress : callable, optional
-        Told of the images that were run, and of how many there are.
+        Of the crops or the noise.
 
     Returns
     -------

@@ -7,24 +7,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
-from padviz.analyses.taps import POOL, kind_of, taps
 from padviz.counting.shares.rims import rims_added
-from padviz.counting.shares.summary import Rim
-from padviz.errors import SizeError
+from padviz.counting.shares.summary import Rim, percent
+from padviz.errors import OptionError, SizeError
 from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
 from padviz.geometry.reaching.seams import seams_in_words, wraps
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
+from padviz.geometry.tap_exposure import TapExposure, tap_exposure
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
-from padviz.reports.tables import by_axis, pixels, some_names
+from padviz.reports.tables import by_axis, once, pixels, some_names
 
 
 class UnevenResult(Result[LayerPadding], Ledger):
@@ -44,15 +44,8 @@ def uneven(
 
     Parameters
     ----------
-    network : str, Path, torch.nn.Module or Network
-        A name of the zoo, the path of a TOML or ONNX file, a module, or a network that is loaded.
-    size : int or (height, width), optional
-        Input size in pixels; the network's own by default.
-    padding : str, optional
-        A scheme for every convolution, as `padviz --help` lists them: "reflect"; or one for each axis, height/width:
-        "zero/circular". By default each pads as declared.
-    same : bool
-        Whether to pad as TensorFlow's and Keras's SAME: the odd row on the far side.
+    network, size, padding, same
+        As for `usage`.
     layer : str or iterable of str, optional
         The network up to these layers; all of it by default.
     all_ : bool
@@ -314,6 +307,100 @@ def _reported(network: Network) -> dict[str, float]:
     """Return the published accuracy of a whole network at 224 and at 225."""
     known = REPORTED.get(network.name, ()) if PART not in network.title else ()
     return dict(zip(("at_224", "at_225"), known, strict=False))
+
+
+class TapsResult(Result[TapExposure]):
+    """The tap exposure of each window; grids of shape (kernel height, width), in units."""
+
+
+def taps(
+    network: Source,
+    size: int | Sequence[int] | None = None,
+    padding: str | None = None,
+    same: bool = False,
+    layer: str | Iterable[str] | None = None,
+) -> TapsResult:
+    """Count, for each tap of each window, the units that read a real pixel with it.
+
+    An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
+
+    Parameters
+    ----------
+    network, size, padding, same
+        As for `uneven`.
+    layer : str or iterable of str, optional
+        Only these layers; by default all windows with several taps.
+
+    Returns
+    -------
+    TapsResult
+        One for each convolution and pool; grids of shape (kernel height, width), in units.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
+    Notes
+    -----
+    A grid sums to the layer's reads of real pixels, which is what usage counts of that layer alone.
+    Source: Alsallakh et al., ICLR 2021: the geometric side of its mean filters.
+
+    Examples
+    --------
+    >>> taps("resnet18", 224, layer="layer4.0.conv1")[0].grid
+    array([[36, 42, 42],
+           [42, 49, 49],
+           [42, 49, 49]])
+    """
+    from padviz.figures.maps import panels
+
+    wanted, pixels = asked(network, size, padding, same, layer)
+    only = {wanted.find(name).name for name in names(layer)}
+    rows = tuple(row for row in tap_exposure(wanted, pixels) if (row.layer in only if only else row.grid.size > 1))
+    if not rows:
+        what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
+        raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them")
+    title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
+    return TapsResult.made_of(None, rows, partial(taps_report, rows, wanted, pixels), partial(panels.taps, rows, title))
+
+
+POOL = "* a pool has no weights that could be skewed."
+
+
+def kind_of(window: TapExposure | LayerPadding) -> str:
+    """Return the kind of a window; pools are marked."""
+    return f"{window.kind}{'' if window.convolution else '*'}"
+
+
+TAPS = (
+    Column("taps", of=lambda row: in_words(row.grid.shape)),
+    Column("units"),
+    Column("least", of=lambda row: int(row.grid.min())),
+    Column("most", of=lambda row: int(row.grid.max())),
+)
+
+
+def taps_report(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
+    """Report the tap exposure of some layers of a network; the imbalance is from one end of each axis to the other."""
+    keys = "layer kind convolution uneven units grid imbalance"
+    facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
+    pools = "" if all(row.convolution for row in rows) else POOL
+    shown = (Column("layer"), Column("kind", of=kind_of), *TAPS, Column("imbalance", of=_imbalance))
+    table = Table(shown, rows, pools, marked=lambda row: row.uneven)
+    heading = Heading(f"{network.title}, {in_words(size)}: units whose tap reads a real pixel")
+    across = [Column("_".join(ENDS[axis]), of=partial(_across, axis)) for axis in reversed(network.axes)]
+    sheet = (*columns("layer kind"), *TAPS, *across, *columns("uneven convolution"))
+    return Report("taps", facts, [[heading, table]], Table(sheet, rows))
+
+
+def _across(axis: str, row: TapExposure) -> float:
+    return row.imbalance[axis]
+
+
+def _imbalance(row: TapExposure) -> str:
+    both = once(percent(share, 2, "+") for share in row.imbalance.values())
+    return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"
 
 
 CHECKS = ("convolutions", "all", "remainders")  # each fails where those before it do

@@ -13,8 +13,7 @@ from padviz.analyses.coverage import coverage
 from padviz.analyses.filters import filters
 from padviz.analyses.kernel import kernel
 from padviz.analyses.responses import responses
-from padviz.analyses.taps import taps
-from padviz.analyses.uneven import uneven
+from padviz.analyses.uneven import taps, uneven
 from padviz.analyses.usage import usage
 from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap

@@ -88,7 +88,7 @@ def rounded(value: int) -> str:
     return f"{value / 10**power:.3f}e+{power}"
 
 
-def pixels(size: Sequence[int]) -> str:
+def pixels(size: Sequence[int] | Sequence[str]) -> str:
     """Write a size as options have it.
 
     >>> pixels((224, 224)), pixels((240, 320))
