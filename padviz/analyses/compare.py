@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, Summary
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network
 from padviz.reports.documents import plain
-from padviz.reports.report import Column, Report, Show, Table
+from padviz.reports.report import Column, Report, Table
 from padviz.reports.tables import pixels, rounded
 
 Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
@@ -72,7 +71,7 @@ def compare(
     if len(lists) != 1:
         what = f"{len(lists)} lists are given ({', '.join(lists)})" if lists else "nothing has two values that differ"
         raise OptionError(what, where="compare", hint="give a list to one of `padding`, `size`, `layer` and `model`")
-    (varies,) = lists
+    varies = lists[0]
     pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
     choices = [
         (*pair, pads, at) for pair in pairs for pads in map(_declared, given["padding"]) for at in given["layer"]
@@ -110,56 +109,37 @@ def _label(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
 
 
-class Compared(NamedTuple):
-    """One of several maps by what it differs in; where there is none, `note` says why."""
-
-    label: str
-    summary: Summary | None
-    note: str | None
-
-
-def _map(key: str, of: Callable[[Summary], Any], show: Show = None, spare: int = 0, heading: str = "") -> Column:
-    """Make the column of a figure of a map."""
-    return Column(key, heading, show, of=lambda row: row.summary and of(row.summary), spare=spare)
-
-
-def _share(key: str, of: Callable[[FairShare], Any], spare: int = 0, heading: str = "") -> Column:
-    """Make the column of a figure of fair shares, as far as a map has them."""
-    return _map(key, lambda summary: of(summary.share) if summary.share else None, spare=spare, heading=heading)
-
-
 COMPARED = (
-    _map("max", lambda summary: summary.max, lambda most: rounded(int(most)) if most >= MANY else most),
-    *fairness(lambda row: row.summary),
-    _share("least", lambda share: share.least),
-    _share("most", lambda share: share.most, 1),
-    _share("corner", lambda share: share.corners.top_left, 2),
-    _map("asymmetry", lambda summary: max(summary.asymmetry.height, summary.asymmetry.width), spare=3),
-    _share("share_skew", lambda share: max(share.skew.height, share.skew.width, key=abs), heading="skew"),
+    Column("max", show=lambda most: rounded(int(most)) if most >= MANY else most),
+    *fairness(lambda row: row.get("summary")),
+    Column("least"),
+    Column("most", spare=1),
+    Column("corner", spare=2),
+    Column("asymmetry", spare=3),
+    Column("share_skew", "skew"),
     Column("note"),
 )
 
 
 def report_of(items: Sequence[Item], varies: str) -> Report:
     """Report maps side by side; what cannot run says why."""
-    rows = [Compared(label, *_or_note(counts)) for label, counts in items]
-    table = Table((Column(varies, of=lambda row: row.label), *COMPARED), rows)
-    results = [
-        {varies: label, "error": str(counts)} if isinstance(counts, PadvizError) else _figures(counts)
-        for label, counts in items
-    ]
+    rows: list[dict[str, Any]] = []
+    results = []
+    for label, counts in items:
+        if isinstance(counts, PadvizError):
+            rows.append({varies: label, "note": f"cannot run: {counts.where}: {counts.what}"})
+            results.append({varies: label, "error": str(counts)})
+            continue
+        summary = counts.summary()
+        figures, share = plain(summary), summary.share
+        results.append(along_length(figures) if len(counts.network.axes) == 1 else figures)
+        row = {varies: label, "summary": summary, "max": summary.max}
+        row["asymmetry"] = max(summary.asymmetry.height, summary.asymmetry.width)
+        if share:
+            row |= {"least": share.least, "most": share.most, "corner": share.corners.top_left}
+            row["share_skew"] = max(share.skew.height, share.skew.width, key=abs)
+        else:
+            row["note"] = f"no fair share: {summary.share_reason}"
+        rows.append(row)
     facts = {"varies": varies, "values": [label for label, _ in items], "results": results}
-    return Report("compare", facts, [[table]])
-
-
-def _figures(counts: CountMap) -> Any:
-    """Pick the figures of a map for JSON: those of a signal are of its length alone."""
-    figures = plain(counts.summary())
-    return along_length(figures) if len(counts.network.axes) == 1 else figures
-
-
-def _or_note(counts: CountMap | PadvizError) -> tuple[Summary | None, str | None]:
-    if isinstance(counts, PadvizError):
-        return None, f"cannot run: {counts.where}: {counts.what}"
-    summary = counts.summary()
-    return summary, None if summary.share else f"no fair share: {summary.share_reason}"
+    return Report("compare", facts, [[Table((Column(varies), *COMPARED), rows)]])

@@ -134,13 +134,8 @@ def report_of(maps: Sequence[CountMap]) -> Report:
     size = first.size[-len(axes) :]
     heading = Heading(f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real pixels")
     facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
-    screen = [heading, Table(SCREEN, rows)]
-    return Report(
-        "coverage",
-        {**facts, "layers": rows},
-        [screen],
-        Table(columns(f"layer {' '.join(axes)} {SHEET}"), rows),
-    )
+    sheet = Table(columns(f"layer {' '.join(axes)} {SHEET}"), rows)
+    return Report("coverage", {**facts, "layers": rows}, [[heading, Table(SCREEN, rows)]], sheet)
 
 
 def _row(counts: CountMap) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from math import isfinite
@@ -20,7 +20,7 @@ from padviz.errors import printable
 from padviz.network.network import Size, in_words
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
-from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns, grid
 from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.networks.reading import as_trained
@@ -139,54 +139,44 @@ KEYS = {  # of a map, in JSON: by its attributes
 
 def report_of(scores: Detectability) -> Report:
     """Report the scores, or thresholds, by position under each padding."""
-    threshold = scores.maps[0].threshold
-    contrast = {"contrast": None if threshold else scores.contrast}
+    first = scores.maps[0]
+    contrast = {"contrast": None if first.threshold else scores.contrast}
     about = {**picked(scores, "network size stimulus shape"), **contrast}
     about |= {"output": scores.output, "class": scores.class_}
-    maps = [{**_facts(score_map), "values": _finite(score_map)} for score_map in scores.maps]
-    sheet = [
-        {"padding": named(score_map.padding), "top": top, "left": left, "value": value}
-        for score_map in scores.maps
-        for top, line in zip(scores.tops, _finite(score_map), strict=True)
-        for left, value in zip(scores.lefts, line, strict=True)
-    ]
-    value = Column("contrast" if threshold else "score", of=lambda row: row["value"])
+    maps, sheet = [], []
+    for each in scores.maps:  # None where no contrast is enough, or where the network returns NaN
+        values = [[value if isfinite(value) else None for value in row] for row in each.values.tolist()]
+        maps.append({**{key: plain(getattr(each, name)) for key, name in KEYS.items()}, "values": values})
+        for top, line in zip(scores.tops, values, strict=True):
+            for left, value in zip(scores.lefts, line, strict=True):
+                sheet.append({"padding": named(each.padding), "top": top, "left": left, "value": value})
+    value = Column("contrast" if first.threshold else "score", of=lambda row: row["value"])
     return Report(
         "detect",
         {**about, **picked(scores, "tops lefts notes"), "maps": maps},
-        [[Facts(_stimulus_facts(scores)), figures(scores)]],
+        [[Facts(_shown(scores)), _figures(scores)]],
         Table((*columns("padding top left"), value), sheet),
     )
 
 
-def _facts(score_map: PositionMap) -> dict[str, object]:
-    """Pick the figures of one map for JSON."""
-    return {key: plain(getattr(score_map, name)) for key, name in KEYS.items()}
-
-
-def _finite(score_map: PositionMap) -> list[list[float | None]]:
-    """List the values row by row; None where no contrast is enough, or where the network returns NaN."""
-    return [[value if isfinite(value) else None for value in row] for row in score_map.values.tolist()]
-
-
-def _stimulus_facts(scores: Detectability) -> list[tuple[str, object]]:
-    """Say what was shown to what."""
-    contrast = "" if scores.maps[0].threshold else f", at a contrast of {scores.contrast:.3g}"
+def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
+    """Yield what was shown to which network."""
+    first = scores.maps[0]
+    contrast = "" if first.threshold else f", at a contrast of {scores.contrast:.3g}"
     stimulus = f"{scores.stimulus}{contrast}, at {len(scores.tops)} x {len(scores.lefts)} positions"
     if scores.shifted:
         stimulus = f"{scores.stimulus}, shifted under the frame by up to {scores.tops[-1]} px"
-    below = "the contrast at which this class, the background's, is no longer seen"
-    return [
-        ("network", f"{scores.title}, {in_words(scores.size)} pixels"),
-        ("shown", stimulus),
-        ("output", printable(scores.output)),
-        *(() if scores.class_ is None else [("class", scores.class_)]),
-        *([("looked for", below)] if scores.maps[0].below else []),
-    ]
+    yield "network", f"{scores.title}, {in_words(scores.size)} pixels"
+    yield "shown", stimulus
+    yield "output", printable(scores.output)
+    if scores.class_ is not None:
+        yield "class", scores.class_
+    if first.below:
+        yield "looked for", "the contrast at which this class, the background's, is no longer seen"
 
 
-def figures(scores: Detectability) -> Table:
-    """Tabulate the figures of all maps, a column for each padding."""
+def _figures(scores: Detectability) -> Table:
+    """Return the figures of all maps, a column for each padding."""
     what = "contrast needed" if scores.maps[0].threshold else "score"
     of = " where enough" if any(map(_unseen, scores.maps)) else ""
     stride = scores.maps[0].phase.stride
@@ -207,18 +197,12 @@ def figures(scores: Detectability) -> Table:
         "saturated scores": lambda score_map: _share(score_map.saturated),
     }
     rows = [[name, *map(figure, scores.maps)] for name, figure in lines.items()]
-    heads = ["", *(named(score_map.padding) for score_map in scores.maps)]
-    maps = [Column(head, of=partial(_at, i)) for i, head in enumerate(heads)]
-    return Table(maps, [row for row in rows if any(cell is not None for cell in row[1:])])
+    headings = ["", *(named(score_map.padding) for score_map in scores.maps)]
+    return grid(headings, [row for row in rows if any(cell is not None for cell in row[1:])])
 
 
-def _at(i: int, row: Sequence[Any]) -> Any:
-    return row[i]
-
-
-def _edge(side: str, score_map: PositionMap) -> float | None:
-    figure: float | None = getattr(score_map.edges, side)
-    return figure
+def _edge(side: str, score_map: PositionMap) -> Any:
+    return getattr(score_map.edges, side)
 
 
 def _share(share: float) -> str | None:
@@ -310,29 +294,25 @@ def seen(
     )
 
 
-SEEN = (Column(""), *columns("seen usage"))
-
-
 def seen_report(seen_map: Seen) -> Report:
-    """Report where a network sees, beside what its geometry says."""
+    """Report where a network sees, with the usage there."""
     sentence = explained(seen_map)
-    rows = [
-        {"": "Spearman with usage", "seen": with_ends(seen_map.by_usage)},
-        {"": "Spearman with distance to the border", "seen": with_ends(seen_map.by_distance)},
-        {"": "usage's minus distance's", "seen": with_ends(seen_map.gain)},
-        {"": "edge over inside", "seen": with_ends(seen_map.edge), "usage": f"{seen_map.edge_usage:.2f}"},
+    rows: list[list[object]] = [
+        ["Spearman with usage", with_ends(seen_map.by_usage), None],
+        ["Spearman with distance to the border", with_ends(seen_map.by_distance), None],
+        ["usage's minus distance's", with_ends(seen_map.gain), None],
+        ["edge over inside", with_ends(seen_map.edge), f"{seen_map.edge_usage:.2f}"],
     ]
     what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"
-    screen = [Lines([sentence]), Heading(about(seen_map, f"{what}; {seen_map.count} crops")), Table(SEEN, rows)]
-    keys = ["top", "left", "seen", "usage", "distance"]
-    grids = (grid.ravel().tolist() for grid in (seen_map.values, seen_map.usage, seen_map.distance))
-    places = zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)
-    sheet = [dict(zip(keys, (*place, *figures), strict=True)) for place, *figures in places]
+    heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
+    grids = (each.ravel().tolist() for each in (seen_map.values, seen_map.usage, seen_map.distance))
+    places = [(*place, *cells) for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)]
     facts = {"answer": sentence, **picked(seen_map, "network size images count pictures output patch tops lefts")}
-    edge = {"seen": seen_map.edge, "usage": seen_map.edge_usage}
-    facts |= {**picked(seen_map, "by_usage by_distance gain"), "edge": edge}
+    facts |= {**picked(seen_map, "by_usage by_distance gain")}
+    facts |= {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
     facts |= picked(seen_map, "values usage distance notes")
-    return Report("seen", facts, [screen], Table([*map(Column, keys)], sheet))
+    screen = [Lines([sentence]), heading, grid(["", "seen", "usage"], rows)]
+    return Report("seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places))
 
 
 DOOR = Door(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,6 @@ GRID = {-1: "before the centre", 0: "centred", 1: "behind the centre", None: "un
 PADDING = {-1: "more behind", 0: "balanced", 1: "more before"}
 
 
-def _shape(row: MeanFilter) -> str:
-    return f"{once(map(str, row.kernel), 'x')}/{once(map(str, row.strides), 'x')}"
-
-
 def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
     """Write the offsets, or pads, of both axes, as far as they have them."""
     signed = (
@@ -106,6 +102,10 @@ def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
         for value in values
     )
     return once(signed).replace("?", "")
+
+
+def _shape(row: MeanFilter) -> str:
+    return f"{once(map(str, row.kernel), 'x')}/{once(map(str, row.strides), 'x')}"
 
 
 def _most(row: MeanFilter) -> float | None:
@@ -153,23 +153,19 @@ def report_of(mean_filters: MeanFilters) -> Report:
     heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
     screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]
-    sheet = Table(SHEET, [axis for row in rows for axis in _axes(row)])
+    sheet = []
+    for row in rows:
+        head = {**picked(row, "layer kind channels dead norm uses")}
+        head |= {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
+        sheet += [{**head, "axis": name, **flat(axis)} for name in ("height", "width") if (axis := getattr(row, name))]
     keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
     facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
-    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], sheet)
+    return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], Table(SHEET, sheet))
 
 
 def _uneven(row: MeanFilter) -> bool:
     return any(axis.consumed is not None and axis.consumed[0] != axis.consumed[1] for axis in row.axes)
-
-
-def _axes(row: MeanFilter) -> Iterator[dict[str, object]]:
-    """Yield a row of CSV for each axis that has a skew."""
-    kernel = {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
-    for name, axis in (("height", row.height), ("width", row.width)):
-        if axis is not None:
-            yield {**picked(row, "layer kind channels dead norm uses"), **kernel, "axis": name, **flat(axis)}
 
 
 def _summary(mean_filters: MeanFilters) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import Any
 
 from padviz.analyses.asked import names
 from padviz.analyses.door import Door
@@ -14,7 +13,8 @@ from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
 from padviz.network.rewrites import canonical, padding_in_words
 from padviz.reports import tables
-from padviz.reports.report import Heading, Report, Table, Verbatim, columns
+from padviz.reports.documents import picked
+from padviz.reports.report import Block, Heading, Report, Verbatim, grid
 
 
 class KernelResult(Result[Illustration]):
@@ -70,59 +70,44 @@ def kernel(
     return KernelResult.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
 
 
-Pixel = tuple[int, int]
-Grid = Sequence[Sequence[object]]
+Grids = dict[str, Sequence[Sequence[object]]]
 
 
-def report_of(illustrations: Sequence[Illustration], pixel: Pixel | None) -> Report:
-    """Report the grids of a window under some padding schemes."""
-    layers = [_facts(layer, pixel) for layer in illustrations]
-    screen = [block for layer in illustrations for block in (Heading(_title(layer)), Verbatim(_beside(layer, pixel)))]
-    sheet = Table(columns("padding grid row column value"), [row for facts in layers for row in _cells(facts)])
-    return Report("kernel", {"layers": layers}, [screen], sheet)
+def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None) -> Report:
+    """Report the grids of a window under some padding schemes; in JSON, fractions are texts."""
+    layers, cells = [], []
+    screen: list[Block] = []
+    for layer in illustrations:
+        window = layer.windows[0]
+        grids: Grids = {"padded": layer.padded, "uses": layer.uses}
+        if pixel:
+            grids["taps"] = layer.taps(*pixel)
+        facts = {"padding": layer.scheme, **picked(window, "kernel stride dilation"), "size": [*layer.size]}
+        exact = {key: [[n if isinstance(n, int) else str(n) for n in row] for row in of] for key, of in grids.items()}
+        layers.append({**facts, "pixel": pixel, **exact})
+        for name, rows in exact.items():
+            for i, row in enumerate(rows):
+                cells += [[layer.scheme, name, i, j, value] for j, value in enumerate(row)]
+        side = f"{window.kernel} x {window.kernel}"
+        about = f"{side} kernel, stride {window.stride}, dilation {window.dilation}"
+        screen += [Heading(f"{padding_in_words(layer.scheme)}: {about}"), Verbatim(_side_by_side(grids, pixel))]
+    return Report("kernel", {"layers": layers}, [screen], grid(["padding", "grid", "row", "column", "value"], cells))
 
 
-def _title(layer: Illustration) -> str:
-    window = layer.windows[0]
-    side = f"{window.kernel} x {window.kernel}"
-    return f"{padding_in_words(layer.scheme)}: {side} kernel, stride {window.stride}, dilation {window.dilation}"
-
-
-def _facts(layer: Illustration, pixel: Pixel | None) -> dict[str, Any]:
-    """Lay out a layer for JSON; fractions are texts."""
-    window = layer.windows[0]
-    head = {"padding": layer.scheme, "kernel": window.kernel, "stride": window.stride, "dilation": window.dilation}
-    grids: dict[str, Grid] = {
-        "padded": layer.padded,
-        "uses": layer.uses,
-        **({"taps": layer.taps(*pixel)} if pixel else {}),
-    }
-    exact = {key: [[n if isinstance(n, int) else str(n) for n in row] for row in grid] for key, grid in grids.items()}
-    return {**head, "size": [*layer.size], "pixel": pixel, **exact}
-
-
-def _cells(facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in ("padded", "uses", "taps"):
-        for i, row in enumerate(facts.get(name, ())):
-            for j, value in enumerate(row):
-                yield {"padding": facts["padding"], "grid": name, "row": i, "column": j, "value": value}
-
-
-def _beside(layer: Illustration, pixel: Pixel | None) -> str:
-    """Lay the grids out side by side."""
-    grids: dict[str, Grid] = {"padded image": layer.padded, "uses of each pixel": layer.uses}
+def _side_by_side(grids: Grids, pixel: tuple[int, int] | None) -> str:
+    names = ["padded image", "uses of each pixel"]
     if pixel:
-        grids[f"reads of pixel {pixel[0]},{pixel[1]} by each tap"] = layer.taps(*pixel)
-    blocks = [_lines(name, grid) for name, grid in grids.items()]
+        names.append(f"reads of pixel {pixel[0]},{pixel[1]} by each tap")
+    blocks = []
+    for name, rows in zip(names, grids.values(), strict=True):
+        width = max(len(str(cell)) for row in rows for cell in row)
+        blocks.append([name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in rows)])
     widths = [max(map(len, block)) for block in blocks]
-    rows = zip_longest(*blocks, fillvalue="")
-    lines = ["    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True)) for row in rows]
+    lines = [
+        "    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True))
+        for row in zip_longest(*blocks, fillvalue="")
+    ]
     return "\n".join(map(str.rstrip, lines))
-
-
-def _lines(name: str, grid: Grid) -> list[str]:
-    width = max(len(str(cell)) for row in grid for cell in row)
-    return [name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in grid)]
 
 
 DOOR = Door(

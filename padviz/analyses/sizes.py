@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -106,57 +106,34 @@ def report_of(network: Network, sizes: BalancedSizes) -> Report:
     )
 
 
-def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> list[tuple[str, object]]:
+def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> Iterator[tuple[str, object]]:
     lo, hi = sizes.range
     axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
-    return [
-        ("network", f"{network.title}, sizes {lo} to {hi}{axis}"),
-        *_ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1),
-        *([("not read", f"{sizes.unread} more that its windows let one expect")] if sizes.unread else []),
-        *(_why_none(network, lo, hi) if not sizes.balanced else []),
-        *_priced(priced),
-        *_around(network, sizes.axis),
-        *_ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1),
-    ]
+    yield "network", f"{network.title}, sizes {lo} to {hi}{axis}"
+    yield from _ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1)
+    if sizes.unread:
+        yield "not read", f"{sizes.unread} more that its windows let one expect"
+    middle = (lo + hi) // 2
+    if not sizes.balanced and (odd := odd_window(network, (middle, middle))):
+        yield "why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve"
+    if ends := [*priced][:1] + [*priced][1:][-1:]:
+        yield "macs", ", ".join(f"{priced[n]:,} at {n}" for n in ends)
+    axes = network.axes if sizes.axis == "both" else (sizes.axis,)
+    around = [name for name, meets in zip(network.axes, circular_axes(network), strict=True) if meets and name in axes]
+    if around:
+        where = "without remainders no window jumps in phase where the ends meet"
+        alone = "" if len(around) == len(axes) else "; each axis alone has more"
+        yield "circular", f"{' and '.join(around)}: at sizes {where}{alone}"
+    yield from _ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1)
 
 
 def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> list[tuple[str, str]]:
-    """Say how many sizes there are, their rule, and which they are."""
     untold = "too few sizes to tell" if len(sizes) in range(1, TELLING) else "none that holds in the whole range"
-    rule = rule or untold
-    return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule), ("sizes", _runs(sizes))]
-
-
-def _around(network: Network, axis: str) -> list[tuple[str, str]]:
-    """Say, where an axis is circular, what sizes without remainders have before others."""
-    axes = network.axes if axis == "both" else (axis,)
-    around = [name for name, meets in zip(network.axes, circular_axes(network), strict=True) if meets and name in axes]
-    if not around:
-        return []
-    where = "without remainders no window jumps in phase where the ends meet"
-    alone = "" if len(around) == len(axes) else "; each axis alone has more"
-    return [("circular", f"{' and '.join(around)}: at sizes {where}{alone}")]
-
-
-def _why_none(network: Network, lo: int, hi: int) -> list[tuple[str, str]]:
-    """Name the window that stands in the way of every balanced size, if one does."""
-    middle = (lo + hi) // 2
-    odd = odd_window(network, (middle, middle))
-    return [("why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve")] if odd else []
-
-
-def _priced(priced: dict[int, int]) -> list[tuple[str, str]]:
-    """Say the multiply-adds at the first balanced size and at the last one.
-
-    >>> _priced({225: 4624665792, 257: 5967894016})
-    [('macs', '4,624,665,792 at 225, 5,967,894,016 at 257')]
-    """
-    ends = [*priced][:1] + [*priced][1:][-1:]
-    return [("macs", ", ".join(f"{priced[n]:,} at {n}" for n in ends))] if ends else []
+    return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule or untold), ("sizes", _runs(sizes))]
 
 
 def _runs(sizes: Sequence[int]) -> str:
-    """Write sizes with runs of neighbours drawn together.
+    """Write sizes, runs of neighbours as their ends.
 
     >>> _runs([5, 6, 7, 9])
     '5-7 9'
