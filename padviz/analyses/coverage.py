@@ -34,28 +34,16 @@ class StripResult(Result[CountMap]):
 
 @overload
 def coverage(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    layer: str | None = None,
-    pooling: str = "count",
-    *,
-    same: bool = False,
-    engine: str = "auto",
-) -> CoverageResult: ...
+    network: Source, size: int | Sequence[int] | None = None, padding: str | None = None, layer: str | None = None,
+    pooling: str = "count", *, same: bool = False, engine: str = "auto",
+) -> CoverageResult: ...  # fmt: skip
 
 
 @overload
 def coverage(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    layer: Sequence[str] = (),
-    pooling: str = "count",
-    *,
-    same: bool = False,
-    engine: str = "auto",
-) -> CoverageResult | StripResult: ...
+    network: Source, size: int | Sequence[int] | None = None, padding: str | None = None, layer: Sequence[str] = (),
+    pooling: str = "count", *, same: bool = False, engine: str = "auto",
+) -> CoverageResult | StripResult: ...  # fmt: skip
 
 
 def coverage(

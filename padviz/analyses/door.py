@@ -13,16 +13,16 @@ from padviz.reports.report import Report
 class Door:
     """How the command of an analysis is made of its public function: `padviz NAME` calls `padviz.NAME`.
 
-    The `options`, separated by spaces, are words of the one table of the command line, a plural for several values,
-    and have the names of the function's parameters. `model` says what stands before them: "one" network, "several",
+    The `options`, separated by spaces, are words of the command line's one table, and have the names of the function's
+    parameters; a plural takes several values. `model` says what stands before them: "one" network, "several",
     "optional", "none", a "trained" one that is run, or one whose "weights" are read. `picture` is "always" where one is
-    drawn unless figures alone are asked for, "asked" where -o names one, or ""; `counts` says whether -o takes counts.
+    drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o takes exact counts.
 
-    `presets` are arguments for which the command has other defaults than the function, `counting` is what progress
-    counts, and `instead` has functions by the flag that asks for one, "" for no MODEL. --check takes one of `check`.
-    `refuse` raises where options do not go together: it gets what was given by name, and as `pairs` the networks, each
-    with a size. `together` makes one report of several results, or of one that is checked, and `failed` a row for a
-    network that does not take one of several sizes: (network, size, error, arguments).
+    `presets` are the command's own defaults, and `counting` is what its progress counts. `instead` has functions by the
+    flag that asks for one, "" for no MODEL. `check` lists the values of --check. `refuse` raises where options do not
+    go together: it gets what was given by name, and the networks with their sizes as `pairs`. `together` makes one
+    report of several results, or of one that is checked. `failed` makes a row for a network that does not take one of
+    several sizes.
     """
 
     function: Callable[..., Any]

@@ -56,10 +56,8 @@ def filters(
     Notes
     -----
     D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured
-    by itself, and those that folding makes vanish are left out. In networks that were trained to test it, the sign of D
-    went with the offset of the sampling grid from the image's centre, larger weights away from it, not with the zeros.
-    In one pretrained network it went with it on 28 of 34 axes, but D is positive on 34 of 34: "always positive"
-    explains more, and where offsets turn, the offset is wrong on 6 of 6.
+    by itself. In networks trained to test it, its sign went with the sampling-grid offset, larger weights away from the
+    centre; in one pretrained network, "always positive" explains more.
     Source: Alsallakh et al., ICLR 2021: mean filters; the measure D is ours.
 
     Examples
@@ -113,8 +111,6 @@ def _most(row: MeanFilter) -> float | None:
 
 
 def _skew(axis: str) -> tuple[Column, Column]:
-    """Make the columns of D on one axis, and its p."""
-
     def figure(key: str) -> Any:
         return lambda row: getattr(getattr(row, axis), key, None)
 
@@ -199,7 +195,7 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
 
 
 def _notes(mean_filters: MeanFilters) -> list[str]:
-    """Say what was left out, and what is folded."""
+    """Return sentences on batch normalisation, and on what was left out."""
     sentences = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
     if normed := sum(row.norm for row in mean_filters.rows):
         many = "" if normed == len(mean_filters.rows) else f" of {normed} of the {len(mean_filters.rows)} convolutions"

@@ -44,8 +44,6 @@ def layers(
 ) -> LayersResult:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
 
-    The picture is that of `fields`.
-
     Parameters
     ----------
     network, size, padding, same, layer
@@ -90,7 +88,7 @@ def costs(
     Returns
     -------
     CostsResult
-        With `.macs`, the sum, and `.layers`; both None where channels are not known, and `.unknown` says where.
+        With `.macs`, the sum, and `.layers`; `.unknown` names the first layer whose channels are not known.
 
     Raises
     ------
@@ -99,8 +97,7 @@ def costs(
 
     Notes
     -----
-    Convolutions alone: linear layers, attention, and what makes a vector for a gate or a head are left out.
-    Half of what `torch.utils.flop_counter.FlopCounterMode` counts for them; biases cost nothing.
+    Convolutions only, without linear layers, attention, gates and heads: half of what torch's FlopCounterMode counts.
 
     Examples
     --------
@@ -149,14 +146,12 @@ def fields(
     same: bool = False,
     layer: str | Iterable[str] | None = None,
 ) -> FieldsResult:
-    """Work out the receptive field of every layer.
+    """Compute the receptive field of every layer.
 
     Parameters
     ----------
-    network, padding, same
+    network, size, padding, same
         As for `uneven`.
-    size : int or (height, width), optional
-        Where padding depends on the input size (SAME), and for layers that see all of it.
     layer : str or iterable of str, optional
         Only these layers; all by default.
 
@@ -279,7 +274,7 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
 def networks_report(nets: Sequence[Network]) -> Report:
     """Report the networks of the zoo."""
     size = Column("size", of=lambda net: "x".join(map(str, net.size)), show=lambda size: pixels(size.split("x")))
-    layers, source = Column("layers", of=lambda net: len(net.layers) - 1), Column("source", show=_origin)
+    layers, source = Column("layers", of=lambda net: len(net.layers) - 1, spare=1), Column("source", show=_origin)
     zoo = Table((*columns("name title"), size, layers, source), nets)
     return Report("networks", {"networks": zoo.records}, [[zoo]])
 

@@ -73,21 +73,18 @@ def load(
     source : str, Path, torch.nn.Module, keras.Model or Network
         A module may be named, as in "torchvision.models:resnet50".
     size : int or (height, width), optional
-        Where a module or a file is read, in pixels; what it declares by default. `.at(size)` reads it at another size.
+        Input size in pixels at which it is read; the declared one by default. `.at(size)` reads it at another size.
     neutral : str or iterable of str
-        Operations of foreign networks that padviz does not know, to treat as elementwise; none that moves positions
-        may be among them.
+        Unknown operations to treat as elementwise; they must not move positions.
     shape : mapping, optional
-        What inputs beside the image are, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of
-        a tensor, whose values are constants and not known.
+        Other inputs, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of a tensor.
     input_ : str, optional
-        The input that is the image; by default the first, of a file the first of four dimensions, that `shape` leaves.
+        Name of the image input; by default the first that `shape` leaves, of a file the first of four dimensions.
 
     Returns
     -------
     Network
-        For all other functions, those of trained networks and `repad` among them: they read the weights, as it was
-        loaded. A notebook shows its layers.
+        For all other functions; those of trained networks and `repad` read its weights. A notebook shows its layers.
 
     Raises
     ------
@@ -99,7 +96,7 @@ def load(
     >>> load("resnet18").targets
     ('layer4.1',)
 
-    What a module takes beside the image is said once, for whatever is asked of it:
+    Other inputs of a module are named once, for all functions:
 
     >>> from torch import nn
     >>> class Net(nn.Module):
@@ -132,10 +129,8 @@ def convert(
 
     Parameters
     ----------
-    network, padding, same
-        As for `uneven`.
-    size : int or (height, width), optional
-        What the description is used at by default, in pixels.
+    network, size, padding, same
+        As for `uneven`; the description has that size.
 
     Returns
     -------

@@ -29,25 +29,16 @@ if TYPE_CHECKING:
 
 @overload
 def repad(
-    network: nn.Module,
-    padding: str,
-    size: int | Sequence[int] | None = None,
-    only: str | Iterable[str] = (),
-    *,
+    network: nn.Module, padding: str, size: int | Sequence[int] | None = None, only: str | Iterable[str] = (), *,
     share: bool = True,
-) -> nn.Module: ...
+) -> nn.Module: ...  # fmt: skip
 
 
 @overload
 def repad(
-    network: str | Path | Network,
-    padding: str | None = None,
-    size: int | Sequence[int] | None = None,
-    only: str | Iterable[str] = (),
-    *,
-    except_: str | Iterable[str] = (),
-    even: bool = False,
-) -> Repadded: ...
+    network: str | Path | Network, padding: str | None = None, size: int | Sequence[int] | None = None,
+    only: str | Iterable[str] = (), *, except_: str | Iterable[str] = (), even: bool = False,
+) -> Repadded: ...  # fmt: skip
 
 
 def repad(
@@ -60,16 +51,15 @@ def repad(
     even: bool = False,
     share: bool = True,
 ) -> nn.Module | Repadded:
-    """Make convolutions pad by another scheme: a copy of a PyTorch module, or an ONNX file to be saved.
+    """Change the padding of a PyTorch module, in a copy, or of an ONNX file, to be saved.
 
-    What padding reads is replaced, and nothing else: weights and names stay, so checkpoints of either module load into
-    the other. The result names each layer that could not be changed, with the reason.
+    Weights and names stay, so checkpoints of either module load into the other. The result names each layer that could
+    not be changed, with the reason.
 
     Parameters
     ----------
     network : torch.nn.Module, or the path of an ONNX file; or what `padviz.load` made of either
-        Scripted and lazy modules are refused; of what `torch.compile` made, the module inside is repadded. Weights that
-        lie beside an ONNX file are not opened.
+        Scripted and lazy modules are refused; of a compiled module, the one inside is repadded.
     padding : str, optional
         A scheme that `padviz --help` lists, but for valid and full; or one for each axis: "zero/circular".
     size : int or (height, width), optional
@@ -79,19 +69,16 @@ def repad(
     except_ : str or iterable of str
         Layers of an ONNX file to leave as they are.
     even : bool
-        In place of a scheme: share out the pads of uneven convolutions of an ONNX file evenly, or move their strides
-        into pools.
+        Instead of a scheme: balance the pads of uneven convolutions of an ONNX file, or move their strides into pools.
     share : bool
-        Whether a copy of a module has the very parameters of the module, or copies of them. Buffers are copied.
+        Whether the copy shares the module's parameters, or copies them. Buffers are copied.
 
     Returns
     -------
     torch.nn.Module
-        Of a module, which stays as it is: `.repadded` of the copy has the names of what was `changed`, what was `left`
-        alone and why, and the `size` checked at.
+        A copy; its `.repadded` has the names of `changed` layers, those `left` with the reason, and the checked `size`.
     Repadded
-        Of a file, which stays as it is: with `.changed`, `.left`, `.network`, what was read of the result, for
-        `padviz.usage` and all else, and `.save(path)`.
+        Of a file: with `.changed`, `.left`, `.network`, for `padviz.usage` and all else, and `.save(path)`.
 
     Raises
     ------
@@ -105,8 +92,8 @@ def repad(
 
     Notes
     -----
-    The law: usage of the result is `usage(network, size, padding)`, exactly, in every pixel, where nothing is left
-    alone. "valid" and "full" are other amounts of padding, and refused: maps would change their size.
+    The law: where nothing is left alone, usage of the result is `usage(network, size, padding)` in every pixel.
+    "valid" and "full" are refused: maps would change their size.
     Source: the conclusion of Alsallakh et al., ICLR 2021, that circular or symmetric padding may fit a task better.
 
     Examples
@@ -137,7 +124,6 @@ def repad(
 
 
 def _module(network: nn.Module | str | Path | Network) -> nn.Module:
-    """Make the module that a name means."""
     if not isinstance(network, str | Path | Network):
         return network
     if isinstance(network, str) and MODULE.fullmatch(network):

@@ -64,21 +64,21 @@ class Result(Generic[Row]):
     def made_of(
         cls, found: object, rows: Sequence[Row], report: Callable[[], Report], *drawn: Any, **more: Any
     ) -> Self:
-        """Make the result that has all fields of what was `found`, and is `Shown` so."""
+        """Return the result with all fields of what was `found`; the rest is of `Shown`."""
         return _result(cls, _fields_of(found), Shown(rows, report, *drawn, **more))
 
     def __reduce__(self) -> Any:
         return _result, (type(self), _fields_of(self), self._shown)
 
     def to_rows(self) -> list[dict[str, object]]:
-        """List the rows as dicts of plain values; the keys are those of the command's CSV."""
+        """Return the rows as dicts of plain values; the keys are those of the command's CSV."""
         from padviz.reports.documents import plain
         from padviz.reports.rendering import sheet_of
 
         return [plain(record) for record in sheet_of(self._report).records]
 
     def to_pandas(self) -> Any:
-        """Make a pandas DataFrame of `to_rows`.
+        """Return a pandas DataFrame of `to_rows`.
 
         Raises
         ------

@@ -60,9 +60,8 @@ def rings(
 ) -> RingsResult | BandsResult:
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
-    A ring has the objects whose centres are so far from the nearest border. What other rings have is ignored: it is
-    neither found nor false. Where a detector does worse in the outer rings, its padding need not be why: objects are
-    cut there, and smaller, and scenes differ.
+    A ring has the objects whose centres are that far from the nearest border; those of other rings are ignored. If a
+    detector does worse in the outer rings, its padding need not be why: objects are cut there, and smaller.
 
     Parameters
     ----------
@@ -73,20 +72,20 @@ def rings(
         and label: x and y are the middle of an object, in pixels. Of a segmenter two folders of label maps of equal
         names.
     network, size
-        As for `usage`: a network whose fair shares and padding are told beside, of images scaled to that size.
+        As for `usage`: a network whose fair shares are compared, with images scaled to that size.
     image_sizes : str or Path, optional
-        The folder of the images, whose sizes YOLO's labels need, or a CSV of them: image, width, height.
+        The folder of the images of YOLO's labels, or a CSV of their sizes: image, width, height.
     rings : int
-        How many, each half as deep as the next, so that those at the border are thin: 4 by default, to 1/8, 1/4, 1/2
-        and all of half the shorter side. One of fewer than 20 objects is joined with its neighbour.
+        Number of rings, each half as deep as the next: 4 by default, to 1/8, 1/4, 1/2 and all of half the shorter side.
+        One of fewer than 20 objects is joined with its neighbour.
     px : sequence of float, optional
-        Their inner ends in pixels, in place of `rings`.
+        Inner edges of the rings in pixels, instead of `rings`.
     iou : sequence of float, optional
-        The thresholds of intersection over union at which average precision is reported; .5 and .75 by default.
+        IoU thresholds for average precision; .5 and .75 by default.
     by_class : bool
-        Whether to score each class by itself, too.
+        Whether to score each class too.
     seed : int
-        Of the resamples of images that intervals of 95 % are of.
+        Of the random halves of the images, for 95 % intervals.
 
     Returns
     -------
@@ -97,8 +96,7 @@ def rings(
     Raises
     ------
     PadvizError
-        For files that are not COCO's, and figures that make no sense, in one line; and where no detection overlaps an
-        object, or no object is in the outermost or the innermost ring.
+        For files that cannot be read, if no detection overlaps an object, or the first or last ring is empty.
 
     Examples
     --------
@@ -259,7 +257,7 @@ def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
 
 
 def about(scored: Rings | Bands) -> str:
-    """Return what was scored: so many images, objects and detections."""
+    """Count the images, objects and detections."""
     shown = _figures(scored)
     total = scored.objects if isinstance(scored, Rings) else sum(shown.counts)
     counts = {"images": scored.images, shown.counted: total}

@@ -35,23 +35,23 @@ def sizes(
     axis: str = "both",
     on_progress: Progress | None = None,
 ) -> SizesResult:
-    """Find the sizes, of those to look at, at which no layer reads its padding unevenly.
+    """List the sizes at which no layer reads its padding unevenly.
 
     Parameters
     ----------
     network, padding, same, layer
         As for `uneven`.
     size : str, int or iterable of int
-        The sides to look at, in pixels: "64:1024", both ends included, or a list or range of them.
+        The sides to check, in pixels: "64:1024", both ends included, or a list or range of them.
     axis : "both", "height" or "width"
-        The sizes of squares, or of one side alone.
+        Squares, or one side only.
     on_progress : callable, optional
-        Told of the sizes at which the network was read, and of how many there are.
+        Called with the number of sizes at which the network was read, and of all.
 
     Returns
     -------
     SizesResult
-        Tuples of sizes, in pixels, and the rule that they follow.
+        Balanced sizes in pixels, and their rule.
 
     Raises
     ------

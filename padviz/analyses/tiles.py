@@ -32,11 +32,10 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
     """A plan, printed, drawn and saved as the command does, and translated for other libraries."""
 
     def for_(self, library: str) -> dict[str, object]:
-        """Make the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
+        """Return the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
 
-        For monai and toolbelt the arguments fit images of the plan's size alone, for torchio those that are as long
-        modulo the lattice. For monai the image, and what the model returns, must be float32: half precision has no
-        1e-10, the weight of what a tile gets wrong.
+        For monai and toolbelt the arguments fit images of the plan's size only, for torchio those as long modulo the
+        lattice. For monai the image and the model's output must be float32.
 
         Raises
         ------
@@ -63,7 +62,7 @@ def tiles(
     ignore_norms: bool = False,
     level: float | None = None,
 ) -> TilesResult:
-    """Plan tiles of an image, as few as keep every unit of a network's last maps as it is in the whole image.
+    """Plan the fewest tiles of an image that keep every unit of a network's last maps exact.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def chunks(
     padding: str | None = None,
     ignore_norms: bool = False,
 ) -> Chunks:
-    """Find what chunks of a stream must read again, so that each makes the units that the whole signal would.
+    """Compute what chunks of a stream must read again to make the units that the whole signal makes.
 
     Parameters
     ----------
@@ -135,9 +134,9 @@ def chunks(
     Returns
     -------
     Chunks
-        Each chunk reads the last `.again` input samples before it again, and `.new` ones; the newest `.look_ahead` are
-        only looked at. `.heads` says which units to drop of what a layer makes of a chunk: of the first chunk none in
-        front, of the last none behind.
+        Each chunk reads the last `.again` input samples before it again, and `.new` ones, of which the newest
+        `.look_ahead` are only context. `.heads` says which units of a layer to drop; the first chunk drops none in
+        front, the last none behind.
 
     Raises
     ------
@@ -173,10 +172,10 @@ def verify_tiles(
     ignore_norms: bool = False,
     seed: int = 0,
 ) -> Verified:
-    """Run a network on noise, whole and tile by tile, and compare what it makes: what a plan says, shown.
+    """Run a network on noise, whole and tile by tile, and compare the outputs.
 
     The image is the smallest with three tiles a side that is as long as `size` modulo the lattice. A module runs in
-    double precision where it can, and an ONNX file as it is.
+    double precision if it can.
 
     Parameters
     ----------
@@ -187,7 +186,7 @@ def verify_tiles(
     layer : str or sequence of str, optional
         As for `tiles`.
     ignore_norms : bool
-        As for `tiles`: the difference is then what norms, gates and attention make of a tile.
+        As for `tiles`; the difference is then that of norms, gates and attention.
     seed : int
         Of the noise.
 
@@ -281,7 +280,7 @@ def report_of(
 ) -> Report:  # fmt: skip
     """Report the context of every head on each axis, and what else there is.
 
-    `sizes` are of tiles of an image of the size `image`, if one is named; `ignored` are layers that are planned as if
+    `sizes` are of tiles of an image of the size `image`, if one is named. `ignored` are layers that are planned as if
     they were local, and why they are not.
     """
     heads: dict[str, dict[str, Any]] = {}

@@ -39,12 +39,11 @@ def trial(
     std: Sequence[float] | None = None,
     on_progress: Progress | None = None,
 ) -> TrialResult:
-    """Try what other sizes and padding schemes do to a trained network as it is, before anything is trained.
+    """Measure what other sizes and padding schemes do to a trained network as it is.
 
     Each change is run on the same crops of pictures, and its outputs are compared with those of the network as
-    trained; a shift of the crops by one pixel, down and right, is the baseline. A size is made in two ways: of a
-    larger or smaller crop of the scene at the same scale, and by resizing. Unless sizes or schemes are named, the
-    nearest balanced sizes below and above, and all padding schemes that keep the size of every map are tried.
+    trained. The baseline is a shift of the crops by one pixel, down and right. A size is made by a larger or smaller
+    crop of the scene, and by resizing. By default the nearest balanced sizes and all schemes that keep sizes are tried.
 
     Parameters
     ----------
@@ -145,7 +144,6 @@ def _row(row: TrialRow) -> dict[str, object]:
 
 
 def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:
-    """Lay a change out for CSV: a column for each figure and each end of its interval."""
     figures = {name: row.figures.get(name) for name in names}
     figures |= {f"{name}_against_shift": row.against_shift.get(name) for name in names}
     cells = {"change": row.kind, "size": pixels(row.size), **picked(row, "how padding needs note")}

@@ -99,7 +99,7 @@ MANY = 10**6  # paths from here on are rounded in cells
 
 
 def _figure(path: str, key: str = "") -> Column:
-    """Make the column of a figure that a path of names leads to; nothing where one of them is None."""
+    """Return the column of a figure by its path of names; nothing where one of them is None."""
     names = path.split(".")
     return Column(key or "_".join(names), of=lambda row: reduce(_attribute, names, row))
 
@@ -247,7 +247,7 @@ def _target(summary: Summary, signal: bool) -> str:
 
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
-    """Make the columns of the rim and of the starved and overused pixels of a map, which `of` finds in a row."""
+    """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of a row."""
 
     def shared(row: Any) -> Any:
         return share if (summary := of(row)) and (share := summary.share) else None

@@ -30,17 +30,9 @@ IGNORED = "ignore:resource_tracker:UserWarning"  # joblib cleans up after an exp
 @given("models sizes paddings same layers heads scale cmap")
 @outputs("always")
 def compare_command(
-    model: str | None,
-    models: Names,
-    sizes: tuple[Pixels, ...],
-    paddings: tuple[str | None, ...],
-    same: bool,
-    layers: Names,
-    heads: str | None,
-    scale: str | None,
-    cmap: str | None,
-    to: To,
-) -> None:
+    model: str | None, models: Names, sizes: tuple[Pixels, ...], paddings: tuple[str | None, ...], layers: Names,
+    heads: str | None, cmap: str | None, to: To, **asked: Any,
+) -> None:  # fmt: skip
     """Draw usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
     Colours show the fair share of each pixel: 1 is the weight of an interior pixel, below 1/2 it is starved,
@@ -61,7 +53,7 @@ def compare_command(
         for network in networks:
             options.say_heads(network, None, heads)
     lists: Any = [*sizes] or None, [each or DECLARED for each in paddings] or None, [*layers] or None
-    compared = compare(networks, *lists, same=same, heads=heads, scale=scale)
+    compared = compare(networks, *lists, heads=heads, **asked)
     for _, counts in compared:
         if not isinstance(counts, PadvizError):
             options.note_later(counts.network, counts.size)
@@ -100,16 +92,9 @@ def diff_command(
 @given("sizes paddings same layer heads overwrite open")
 @output_to(PAGES)
 def explore_command(
-    model: str,
-    sizes: tuple[Pixels, ...],
-    paddings: tuple[str | None, ...],
-    same: bool,
-    layer: str | None,
-    heads: str | None,
-    output: Path | None,
-    overwrite: bool,
-    open_: bool,
-) -> None:
+    model: str, sizes: tuple[Pixels, ...], paddings: tuple[str | None, ...], same: bool, layer: str | None,
+    heads: str | None, output: Path | None, overwrite: bool, open_: bool,
+) -> None:  # fmt: skip
     """Write an interactive page on MODEL: maps at several sizes and paddings, layer by layer, and the audit.
 
     The page opens at the first of --size; a single one is joined by 64, 128, 224, 225 and 512. It is self-contained:
@@ -254,19 +239,7 @@ def convert_command(
 @given("sizes paddings layers what jobs allow-modules cmap dpi width theme")
 @click.option("--format", "format_", default="png", show_default=True, help="Files: png, npz, json.")
 @output_to(shown="DIR", required=True)
-def export_command(
-    models: Names,
-    sizes: tuple[Pixels, ...],
-    jobs: int | None,
-    format_: str,
-    allow_modules: bool,
-    cmap: str | None,
-    dpi: int | None,
-    width: int | None,
-    theme: str | None,
-    output: str,
-    **lists: tuple[object, ...],
-) -> None:
+def export_command(models: Names, format_: str, output: str, jobs: int | None, **asked: Any) -> None:
     """Draw every combination of models and options into DIR, one file each, with index.html to browse.
 
     A manifest lists items instead of models. Items that an earlier run finished, with the same networks and
@@ -282,9 +255,10 @@ def export_command(
     _check_folder(output)
     filters = [rule for rule in os.environ.get("PYTHONWARNINGS", "").split(",") if rule not in ("", IGNORED)]
     os.environ["PYTHONWARNINGS"] = ",".join([*filters, IGNORED])
-    lists |= {"sizes": sizes, "paddings": tuple(padding or DECLARED for padding in lists["paddings"])}
-    arguments: dict[str, Any] = {PLURALS.get(name, name): [*values] for name, values in lists.items() if values}
-    arguments |= {"cmap": cmap, "dpi": dpi, "width": width, "theme": theme, "allow_modules": allow_modules}
+    asked["paddings"] = tuple(padding or DECLARED for padding in asked["paddings"])
+    arguments: dict[str, Any] = {
+        PLURALS.get(name, name): [*value] if isinstance(value, tuple) else value for name, value in asked.items()
+    }
     arguments |= options.reading_arguments()
     with progress("", lasting=True) as on_progress:
         done = count(1)

@@ -203,33 +203,25 @@ class FolderType(Type):
         return value
 
 
-class PixelType(Type):
-    """ROW,COL of a pixel."""
-
-    name = "ROW,COL"
-
-    def convert(self, value: str | tuple[int, int], param: Param, ctx: Context) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r" *(\d{1,3}) *, *(\d{1,3}) *", value, re.ASCII)
-        if not match:
-            raise OptionError(f"{value!r} is not a pixel", where=spelling(param), hint="use ROW,COL, counted from 0")
-        return int(match[1]), int(match[2])
-
-
 class UnitType(Type):
-    """ROW,COL of one unit, or R0:R1,C0:C1 of a box; for signals, one number or range."""
+    """ROW,COL of a pixel or a unit; of units also a box R0:R1,C0:C1, and for signals one number or range."""
 
     name = "ROW,COL"
+
+    def __init__(self, boxes: bool = True) -> None:
+        self.boxes = boxes
 
     def convert(self, value: str | Unit, param: Param, ctx: Context) -> Unit:
         if isinstance(value, tuple):
             return value
-        part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
-        match = re.fullmatch(f"{part}(?:,{part})?", value.replace(" ", ""), re.ASCII)
+        if self.boxes:
+            part = r"(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?)"
+            pattern, what, use = f"{part}(?:,{part})?", "unit", "ROW,COL or R0:R1,C0:C1"
+        else:
+            pattern, what, use = r"(\d{1,3}),(\d{1,3})", "pixel", "ROW,COL"
+        match = re.fullmatch(pattern, value.replace(" ", ""), re.ASCII)
         if not match:
-            hint = "use ROW,COL or R0:R1,C0:C1, counted from 0"
-            raise OptionError(f"{value!r} is not a unit", where="--unit", hint=hint)
+            raise OptionError(f"{value!r} is not a {what}", where=spelling(param), hint=f"use {use}, counted from 0")
         return tuple(_positions(text) for text in match.groups() if text)
 
 

@@ -17,7 +17,6 @@ from padviz.cli.value_types import (
     NameType,
     NumbersType,
     PathType,
-    PixelType,
     SchemeType,
     SeveralType,
     ShapeType,
@@ -65,7 +64,7 @@ TABLE = {  # in the order in which help lists them
     "kernel": Word("Kernel size.", click.IntRange(1, 31), shown="N"),
     "stride": Word("Stride.", click.IntRange(1, 31), shown="N"),
     "dilation": Word("Dilation.", click.IntRange(1, 31), shown="N"),
-    "pixel": Word("Show how often each tap reads this pixel.", PixelType()),
+    "pixel": Word("Show how often each tap reads this pixel.", UnitType(boxes=False)),
     "axis": Word(
         "Vary both sides or one.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"
     ),

@@ -128,11 +128,9 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     |---|---|
     | a\\|b\\* | 3 |
     """
-    lines = [columns, ["---"] * len(columns)]
-    lines += [[marked(cell) for cell in row] for row in rows]
-    return "\n".join(
-        "|" + "|".join(line) + "|" if line[0] == "---" else "| " + " | ".join(line) + " |" for line in lines
-    )
+    cells = [columns, *([marked(cell) for cell in row] for row in rows)]
+    head, *lines = (f"| {' | '.join(line)} |" for line in cells)
+    return "\n".join([head, f"|{'---|' * len(columns)}", *lines])
 
 
 def marked(value: object) -> str:

@@ -11,7 +11,7 @@ from itertools import repeat
 
 from padviz.errors import printable
 from padviz.reports import documents, tables
-from padviz.reports.report import Block, Facts, Finding, Heading, Lines, Report, Table
+from padviz.reports.report import Block, Facts, Heading, Lines, Report, Table
 from padviz.version import SCHEMAS
 
 ROWS, BESIDE = 20, 8  # of a table in a notebook, alone and beside a picture; the rest is folded
@@ -103,12 +103,11 @@ def _in_markdown(block: Block) -> str:
 
 def to_github(report: Report) -> str:
     """Write an annotation for each finding, as GitHub reads them in the log of a workflow."""
-    return "\n".join(map(_annotation, report.findings))
-
-
-def _annotation(finding: Finding) -> str:
-    file = f"file={escaped(finding.file, property_=True)}," if finding.file else ""
-    return f"::{finding.level} {file}title={escaped(finding.title, property_=True)}::{escaped(finding.text)}"
+    lines = []
+    for each in report.findings:
+        file = f"file={escaped(each.file, property_=True)}," if each.file else ""
+        lines.append(f"::{each.level} {file}title={escaped(each.title, property_=True)}::{escaped(each.text)}")
+    return "\n".join(lines)
 
 
 def escaped(text: str, property_: bool = False) -> str:
@@ -131,12 +130,9 @@ def to_html(report: Report, png: bytes = b"") -> str:
     texts = [in_html(block, BESIDE if png else ROWS) for block in blocks]
     if png:
         at = next((i for i, block in enumerate(blocks) if isinstance(block, Table)), len(blocks))
-        texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{_base64(png)}">')
+        data = b64encode(png).decode("ascii")
+        texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{data}">')
     return "\n".join(filter(None, texts))
-
-
-def _base64(data: bytes) -> str:
-    return b64encode(data).decode("ascii")
 
 
 def in_html(block: Block, most: int = 0) -> str:
@@ -163,13 +159,10 @@ def in_html(block: Block, most: int = 0) -> str:
 def _table_of(
     headings: Sequence[str], rows: Sequence[Sequence[object]], marks: Iterable[bool] = repeat(False), long: int = LONG
 ) -> str:
-    lines = [_line("th", headings, long)] * bool(headings)
-    lines += [_line("td", row, long, MARK * marked) for row, marked in zip(rows, marks, strict=False)]
-    return "<table>\n" + "\n".join(lines) + "\n</table>\n"
-
-
-def _line(tag: str, cells: Sequence[object], long: int, look: str = "") -> str:
-    return f"<tr{look}>" + "".join(_cell(tag, cell, long) for cell in cells) + "</tr>"
+    lines: list[tuple[str, str, Sequence[object]]] = [("th", "", headings)] * bool(headings)
+    lines += [("td", MARK * marked, row) for row, marked in zip(rows, marks, strict=False)]
+    texts = (f"<tr{look}>{''.join(_cell(tag, cell, long) for cell in cells)}</tr>" for tag, look, cells in lines)
+    return "<table>\n" + "\n".join(texts) + "\n</table>\n"
 
 
 def _cell(tag: str, value: object, long: int) -> str:
