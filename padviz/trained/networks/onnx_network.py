@@ -5,7 +5,7 @@ Responses are reduced in the graph, so that no map leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -47,7 +47,7 @@ LONGEST = 200  # characters of what another library says
 BROKEN = (Malformed, *UNFIT)  # raised on malformed weights
 OURS = "padviz/"  # in front of the names that are added to a graph
 PROBED = 2  # images of a first run: it fails, or has another shape, where a graph has a batch of one built in
-FLOAT = 1  # in ONNX
+FLOAT, INTEGER = 1, 7  # in ONNX
 REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (  # op, what it reads and makes, attributes
     ("Cast", ("map",), "float", {"to": FLOAT}),
     ("MatMul", ("float", "along"), "rows", {}),
@@ -185,9 +185,9 @@ def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
 
 
 class OnnxRunner:
-    """A graph run at a size; `observed` are its convolutions' tensors, by their names."""
+    """A graph run at a size; `observed` are its convolutions' tensors by their names, None if outputs alone matter."""
 
-    def __init__(self, model: Model, size: Size, observed: dict[str, str] | None = None) -> None:
+    def __init__(self, model: Model, size: Size, observed: Mapping[str, str] | None) -> None:
         from onnx import helper
 
         if not model.image.fits(size):
@@ -202,13 +202,7 @@ class OnnxRunner:
         self.kind = helper.tensor_dtype_to_np_dtype(self.image.type)
         self._plain: Session | None = None
         self._reducing: Session | None = None
-        observed = convolutions(self.model) if observed is None else observed
-        shapes = zip(observed.items(), self._shapes_of([*observed.values()]), strict=False)
-        self.observed = {
-            layer: (tensor, shape)
-            for (layer, tensor), shape in shapes
-            if len(shape) == 4 and has_borders(shape[2], shape[3])
-        }
+        self.observed = {} if observed is None else self._observe(observed)
 
     def responses(self, images: Images) -> list[Reduced]:
         if not self.observed:
@@ -236,22 +230,17 @@ class OnnxRunner:
             self.model.graph.output.add().name = name
             self._plain = None
 
-    def _shapes_of(self, tensors: Sequence[str]) -> list[Shape]:
-        """Return the shapes of tensors by inference, or else by a run; it also shows a batch of one that is built in.
+    def _observe(self, observed: Mapping[str, str]) -> dict[str, tuple[str, Shape]]:
+        """Return the tensors that have borders, and their shapes, by a first run; it finds a batch of one built in.
 
         Without tensors, the graph's outputs are run for that.
         """
         from onnx import helper
 
-        tensors = tensors or [output.name for output in self.model.graph.output]
-        count = self.batch or PROBED
-        shape = (count, *self.size, self.channels) if self.image.channels_last else (count, self.channels, *self.size)
-        if known := infer_shapes(self.model, self.image.name, shape, tensors):
-            return known
-        graph = _without_outputs(self.model)
-        for i, tensor in enumerate(tensors):
+        graph, count = _without_outputs(self.model), self.batch or PROBED
+        for i, tensor in enumerate(observed.values() or [output.name for output in self.model.graph.output]):
             graph.graph.node.append(helper.make_node("Shape", [tensor], [f"{OURS}shape/{i}"]))
-            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{i}", 7, None))
+            graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{i}", INTEGER, None))
         probe, images = session(graph, self.where), np.zeros((count, self.channels, *self.size), np.float32)
         try:
             shapes = [*self._run(probe, images).values()]
@@ -262,7 +251,11 @@ class OnnxRunner:
         if not self.batch and (not shapes or any(len(shape) == 4 and shape[0] != count for shape in shapes)):
             self.batch = 1
             shapes = [*self._run(probe, images[:1]).values()]
-        return [tuple(map(int, shape)) for shape in shapes]
+        return {
+            layer: (tensor, tuple(map(int, shape)))
+            for (layer, tensor), shape in zip(observed.items(), shapes, strict=False)
+            if len(shape) == 4 and has_borders(shape[2], shape[3])
+        }
 
     def _run(self, opened: Session, images: NDArray[np.floating]) -> Outputs:
         read = images.transpose(0, 2, 3, 1) if self.image.channels_last else images
@@ -321,27 +314,6 @@ def session(model: Proto, where: str) -> Session:
 def _line_of(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{text[:LONGEST]}…" if len(text) > LONGEST else text or type(error).__name__
-
-
-def infer_shapes(model: Proto, image: str, shape: Shape, tensors: Sequence[str]) -> list[Shape] | None:
-    """Infer the shapes of tensors for an image of some shape, by ONNX's rules; None where these leave one open.
-
-    They also leave one open where a graph has another number of images built in.
-    """
-    import onnx
-
-    graph = _without_outputs(model)
-    del graph.graph.value_info[:]  # which may be of another size
-    (read,) = (value for value in graph.graph.input if value.name == image)
-    for i, n in enumerate(shape):
-        read.type.tensor_type.shape.dim[i].dim_value = n
-    try:
-        values = onnx.shape_inference.infer_shapes(graph, data_prop=True).graph.value_info
-    except Exception:  # of onnx, which has many; running it says more
-        return None
-    known = {value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in values}
-    shapes = [known.get(tensor, ()) for tensor in tensors]
-    return shapes if all(known_shape[:1] == shape[:1] and min(known_shape) > 0 for known_shape in shapes) else None
 
 
 def add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:

@@ -152,8 +152,8 @@ def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
     from padviz.trained.networks.onnx_network import OnnxRunner
 
     tensors = {layer: tensor for tensor, layer in trained.network.aliases.items() if layer in network.targets}
-    runner = OnnxRunner(trained.model.upto(tensors.values()).sized(image.shape[2:]), image.shape[2:])
-    outputs = runner.outputs(image)
+    upto = trained.model.upto(tensors.values()).sized(image.shape[2:])
+    outputs = OnnxRunner(upto, image.shape[2:], None).outputs(image)
     return _select_heads({layer: outputs[tensor] for layer, tensor in tensors.items()}, network, image)
 
 
