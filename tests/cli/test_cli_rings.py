@@ -58,7 +58,7 @@ MISTAKES = {
     "gt['images'][0]['width'] = 0": "gt.json: image 0 has no pixels",
     "gt['images'][0]['width'] = 10**30": "gt.json: image 0 is wider or higher than 16,777,216 px",
     "gt['images'][1]['id'] = 0": "gt.json: 2 images have the id 0; correct it, or leave it out",
-    "gt['annotations'][4]['bbox'][2] = 1e308": "gt.json: annotation 5 of image ",
+    "gt['annotations'][4]['bbox'][2] = 1e308": "gt.json: annotation 5, of image ",
 }
 TAKEN = {
     "",  # and a byte order mark

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -87,8 +87,10 @@ def read_coco(objects: str | Path, detections: str | Path) -> Scenes:
     images = {picture.id: k for k, picture in enumerate(pictures)}
     categories = {category.id: k for k, category in enumerate(instances.categories)}
     names = tuple(category.name or str(category.id) for category in instances.categories)
-    there = _object_boxes(instances.annotations, images, categories, objects)
-    found = _detection_boxes(results, images, categories, detections)
+    crowd = [bool(row.iscrowd) for row in instances.annotations]
+    area = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in instances.annotations]
+    there = _boxes(instances.annotations, images, categories, objects, crowd=crowd, area=area)
+    found = _boxes(results, images, categories, detections, score=[row.score for row in results])
     return Scenes(sizes, names, there, found)
 
 
@@ -130,26 +132,20 @@ def _refuse_nan(data: bytes, path: str | Path) -> None:
 IdIndex = Mapping[Id, int]
 
 
-def _object_boxes(rows: Sequence[Annotation], images: IdIndex, categories: IdIndex, path: str | Path) -> Boxes:
-    corners = [row.bbox for row in rows]
-    areas = [row.bbox[2] * row.bbox[3] if row.area is None else row.area for row in rows]
-    if wrong := [row for row in rows if not all(abs(n) <= FARTHEST for n in row.bbox)]:
-        what = f"annotation {wrong[0].id} of image {wrong[0].image_id} has a box beyond any image"
-        refuse(path, f"{what}: {[*wrong[0].bbox]}")
-    crowd = [bool(row.iscrowd) for row in rows]
-    return boxes(*_positions(rows, images, categories, path), corners, 0.0, crowd, areas)
-
-
-def _detection_boxes(rows: Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path) -> Boxes:
-    corners, scores = [row.bbox for row in rows], [row.score for row in rows]
-    found = boxes(*_positions(rows, images, categories, path), corners, scores)
+def _boxes(
+    rows: Sequence[Annotation] | Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path,
+    **columns: list[Any],
+) -> Boxes:  # fmt: skip
+    found = boxes(*_positions(rows, images, categories, path), [row.bbox for row in rows], **columns)
     for wrong, what in (
         (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box beyond any image"),
         (~np.isfinite(found.score), "has a score that is not a number"),
     ):
         if wrong.any():
             k = int(np.argmax(wrong))
-            refuse(path, f"detection {k}, of image {rows[k].image_id}, {what}")
+            row = rows[k]
+            kind = f"annotation {row.id}" if isinstance(row, Annotation) else f"detection {k}"
+            refuse(path, f"{kind}, of image {row.image_id}, {what}")
     return found
 
 

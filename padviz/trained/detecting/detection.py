@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from math import prod
 from pathlib import Path
 
@@ -86,13 +87,10 @@ class DetectOptions:
 
     def check(self, size: Size) -> None:
         """Reject a height or a shift larger than the image, before anything is read or drawn at that size."""
-        image = f"the image, {size[0]} x {size[1]} pixels"
-        if self.height is not None and self.height > size[0]:
-            hint = f"use up to {size[0]}, or a larger `size`"
-            raise OptionError(f"{self.height} is higher than {image}", option="height", hint=hint)
-        if self.shift is not None and self.shift > max(size):
-            hint = f"use up to {max(size)}, or a larger `size`"
-            raise OptionError(f"{self.shift} is larger than {image}", option="shift", hint=hint)
+        for option, most, more in (("height", size[0], "higher"), ("shift", max(size), "larger")):
+            if (getattr(self, option) or 0) > most:
+                what = f"{getattr(self, option)} is {more} than the image, {size[0]} x {size[1]} pixels"
+                raise OptionError(what, option=option, hint=f"use up to {most}, or a larger `size`")
 
     def shift_at(self, size: Size) -> int:
         return min(SHIFT, max(size)) if self.shift is None else self.shift
@@ -104,13 +102,13 @@ class DetectOptions:
         >>> options.step_in((576, 576)), options.step_in((48, 48)), DetectOptions(step=3).step_in((576, 576))
         (29, 8, 3)
         """
-        step = FINEST if self.step is None else self.step
-        count = prod(n // step + 1 for n in room)
-        while self.step is None and count > MANY:
-            step += 1
-            count = prod(n // step + 1 for n in room)
-        if count > MOST_POSITIONS:
-            what = f"makes {count} positions, more than {MOST_POSITIONS}"
+
+        def positions(step: int) -> int:
+            return prod(n // step + 1 for n in room)
+
+        step = self.step or next(step for step in count(FINEST) if positions(step) <= MANY)
+        if positions(step) > MOST_POSITIONS:
+            what = f"makes {positions(step)} positions, more than {MOST_POSITIONS}"
             raise OptionError(what, option="step", hint="use a larger one")
         return step
 
