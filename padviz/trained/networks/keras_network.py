@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import BROKEN, member, unpacked
-from padviz.network.layer import CONVOLUTIONS, Layer
+from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.sources.keras.load import Model, Step, load_keras, model_in
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.networks.trained_network import Kernel, Trained, Unread, Unrun, as_kernel
+from padviz.trained.networks.trained_network import Kernel, Trained, Unread, Unrun, as_kernel, kernels_of
 
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
@@ -33,19 +33,15 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     stored = _stored(path)
     steps = dict(_steps(model_in(path)))
     normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
-    kernels: list[Kernel] = []
-    unread: dict[str, str] = {}
-    for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
-        try:
-            title = layer.origin.name if layer.origin else layer.name
-            weights = _arranged(layer, steps[title].kind, stored.get(title, []))
-            norm = title.rpartition("/")[2] in normed and not layer.name.endswith(".depthwise")
-            groups = layer.channels.groups if layer.channels else 1
-            kernels.append(as_kernel(layer, weights, groups, norm, layer.name))
-        except Unread as why:
-            unread[layer.name] = str(why)
+
+    def kernel(layer: Layer) -> Kernel:
+        title = layer.origin.name if layer.origin else layer.name
+        weights = _arranged(layer, steps[title].kind, stored.get(title, []))
+        norm = title.rpartition("/")[2] in normed and not layer.name.endswith(".depthwise")
+        return as_kernel(layer, weights, layer.channels.groups if layer.channels else 1, norm, layer.name)
+
     model = Unrun(str(path), "export it to .onnx for that")
-    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread)
+    return Trained(network, size or network.size, model, str(path), *kernels_of(network, kernel))
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:

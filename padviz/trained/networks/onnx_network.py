@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, SizeError, nearest, printable
-from padviz.network.layer import CONVOLUTIONS
+from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
 from padviz.sources.onnx import constants
 from padviz.sources.onnx.folding import UNFIT, Malformed, numbers
@@ -35,6 +35,7 @@ from padviz.trained.networks.trained_network import (
     check_room,
     has_borders,
     infer_images,
+    kernels_of,
     middle_weights,
 )
 
@@ -67,27 +68,23 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     model = open_model(path, reading)
     network = as_network(model, reading, size)
     stored = _StoredTensors(model)
-    kernels: list[Kernel] = []
-    unread: dict[str, str] = {}
+    nodes: dict[int, Proto] = {}
     for node in needed(model.graph):
-        if op_of(node) not in (*CONVS, "ConvTranspose"):
-            continue
         names = network.own_name(node.output[0]), title(node)
-        layer = next((network.layers[network.index[name]] for name in names if name in network.index), None)
-        if layer is None or layer.kind not in CONVOLUTIONS:
-            continue
+        if op_of(node) in (*CONVS, "ConvTranspose") and (name := next(filter(network.index.get, names), None)):
+            nodes.setdefault(network.index[name], node)
+
+    def kernel(layer: Layer) -> Kernel:
+        if (node := nodes.get(network.index[layer.name])) is None:
+            raise Unread("its weights are inside of a function or a branch")
         try:
             groups, norm = attributes(node.attribute).get("group", 1), any(stored.norms_of(node))
-            kernels.append(as_kernel(layer, stored.weights(node), groups, norm, _weight_name(node)))
-        except Unread as why:
-            unread[layer.name] = str(why)
+            return as_kernel(layer, stored.weights(node), groups, norm, _weight_name(node))
         except BROKEN:
-            unread[layer.name] = "unexpected shape or type of weights"
-    known = {*unread, *(kernel.layer for kernel in kernels)}
-    hidden = [layer.name for layer in network.layers if layer.kind in CONVOLUTIONS and layer.name not in known]
-    unread |= dict.fromkeys(hidden, "its weights are inside of a function or a branch")
-    images = _trained_on(model, stored)
-    return Trained(network, size or network.size, model, str(path), tuple(kernels), unread, trained_on=images)
+            raise Unread("unexpected shape or type of weights") from None
+
+    kernels, images = kernels_of(network, kernel), _trained_on(model, stored)
+    return Trained(network, size or network.size, model, str(path), *kernels, trained_on=images)
 
 
 class _StoredTensors:

@@ -24,8 +24,8 @@ from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
 from padviz.files.opened import opened
-from padviz.network.layer import CONVOLUTIONS
-from padviz.network.network import Network, Size, in_words
+from padviz.network.layer import Layer
+from padviz.network.network import Size, in_words
 from padviz.sources import WEIGHTS
 from padviz.sources.torch.arguments import op_of, tensors_in
 from padviz.sources.torch.call import Modules
@@ -56,6 +56,7 @@ from padviz.trained.networks.trained_network import (
     check_room,
     has_borders,
     infer_images,
+    kernels_of,
     middle,
     middle_weights,
 )
@@ -88,7 +89,7 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     pixels = network.pixels(size)
     calls = _trace_calls(module, where, reading, pixels)
     model = Unrun(where, ONE) if reading.options else module
-    return Trained(network, pixels, model, where, *calls.kernels(network), tuple(notes), calls.trained_on)
+    return Trained(network, pixels, model, where, *kernels_of(network, calls.kernel), tuple(notes), calls.trained_on)
 
 
 def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
@@ -298,24 +299,16 @@ class _ConvolutionCalls(TorchFunctionMode):
         ]
         return infer_images(layer, *numbers) if len(numbers) == 4 else None
 
-    def kernels(self, network: Network) -> tuple[tuple[Kernel, ...], dict[str, str]]:
-        """List the kernels of all convolutions of a network, and why some have none."""
-        kernels, unread, keys = [], {}, dict[Tensor, int]()
-        for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
-            weight, groups = self.weights.get(layer.name, (None, 1))
-            if weight is None:
-                unread[layer.name] = "its weights are not those of a convolution"
-            elif weight.is_meta:
-                unread[layer.name] = "its weights are calculated from the image"
-            elif weight.is_complex():
-                unread[layer.name] = "its weights are complex numbers"
-            else:
-                numbers, key = weight.detach().to("cpu", torch.float32).numpy(), str(keys.setdefault(weight, len(keys)))
-                try:
-                    kernels.append(as_kernel(layer, numbers, groups, layer.name in self.normed, key))
-                except Unread as why:
-                    unread[layer.name] = str(why)
-        return tuple(kernels), unread
+    def kernel(self, layer: Layer) -> Kernel:
+        weight, groups = self.weights.get(layer.name, (None, 1))
+        if weight is None:
+            raise Unread("its weights are not those of a convolution")
+        if weight.is_meta:
+            raise Unread("its weights are calculated from the image")
+        if weight.is_complex():
+            raise Unread("its weights are complex numbers")
+        numbers = weight.detach().to("cpu", torch.float32).numpy()
+        return as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight)))
 
 
 class TorchRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, SizeError
-from padviz.network.layer import Layer
+from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size, in_words
 
 Reals = NDArray[np.floating]
@@ -98,6 +99,17 @@ def as_kernel(layer: Layer, weights: Reals, groups: int, norm: bool, key: str) -
     if weights.ndim != 4 or not weights.size:
         raise Unread(f"its weights have {weights.ndim} dimensions, or no values")
     return Kernel(layer.name, weights, norm, key)
+
+
+def kernels_of(network: Network, kernel: Callable[[Layer], Kernel]) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+    """Read the kernel of each convolution; return all, and by layer why there is none."""
+    kernels, unread = [], {}
+    for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
+        try:
+            kernels.append(kernel(layer))
+        except Unread as why:
+            unread[layer.name] = str(why)
+    return tuple(kernels), unread
 
 
 def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
