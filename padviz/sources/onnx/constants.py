@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -209,41 +210,30 @@ class Budget:
 
 def evaluate(value: Constant, budget: Budget) -> Array:
     """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
-    done: dict[object, Array] = {}
-
-    def computed(x: Constant) -> Array | None:
-        return done.get(x.later) if x.array is None else x.array
-
-    pending = [value]  # no recursion: chains may be long
-    while pending:
-        top = pending[-1]
-        made_of = top.later.of if top.array is None and isinstance(top.later, Deferred) else ()
-        if missing := [x for x in made_of if x is not None and computed(x) is None]:
-            pending += missing
-            continue
-        pending.pop()
-        if computed(top) is None:
-            arrays = [None if x is None else computed(x) for x in made_of]
-            done[top.later] = _compute(top.later, arrays, budget)
-    numbers = computed(value)
-    assert numbers is not None
-    return numbers
+    try:
+        return _evaluated(value, budget, {})
+    except RecursionError:
+        raise Unread("takes too many numbers to compute") from None
 
 
-def _compute(later: object, arrays: Sequence[Array | None], budget: Budget) -> Array:
+def _evaluated(value: Constant, budget: Budget, done: dict[object, Array]) -> Array:
+    later = value.later
+    if value.array is not None or later in done:
+        return done[later] if value.array is None else value.array
     if isinstance(later, StoredTensor):
         budget.spend(0)
-        stored = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
-        budget.spend(stored.size)
-        return stored
-    if not isinstance(later, Deferred):
-        raise Unread("is not a stored constant")
-    budget.spend(sum(array.size for array in arrays if array is not None))
-    try:
-        results = fold(later.op, later.attrs, arrays, later.outputs, min(MOST_AT_ONCE, budget.left))
-    except Malformed:
+        done[later] = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
+        budget.spend(done[later].size)
+    elif isinstance(later, Deferred):
+        arrays = [None if x is None else _evaluated(x, budget, done) for x in later.of]
+        budget.spend(sum(array.size for array in arrays if array is not None))
         results = None
-    if results is None:
-        raise Unread(f"is made by a {later.op} that padviz does not compute")
-    budget.spend(sum(array.size for array in results))
-    return results[later.which]
+        with suppress(Malformed):
+            results = fold(later.op, later.attrs, arrays, later.outputs, min(MOST_AT_ONCE, budget.left))
+        if results is None:
+            raise Unread(f"is made by a {later.op} that padviz does not compute")
+        budget.spend(sum(array.size for array in results))
+        done[later] = results[later.which]
+    else:
+        raise Unread("is not a stored constant")
+    return done[later]
