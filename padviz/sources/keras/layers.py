@@ -128,6 +128,10 @@ ELEMENTWISE = {*map(str.lower, NEUTRAL)} | {
     "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus", "swish", "tanhshrink",
     "threshold",
 }  # fmt: skip
+NORMS = {
+    "GroupNormalization": "group norm", "LayerNormalization": "layer norm", "RMSNormalization": "rms norm",
+    "UnitNormalization": "norm over positions",
+}  # fmt: skip
 ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # activations along the last dimension
 
 
@@ -250,13 +254,9 @@ def softmax(call: Call, x: Value) -> Result:
     return softmax_along(call, x, call.axes(len(x.known)), "softmax over positions")
 
 
-def norm(why: str) -> Handler:
-    def run(call: Call, x: Value) -> Result:
-        rank = len(x.known)
-        axes = range(rank) if call.op == "GroupNormalization" else call.axes(rank)
-        return elementwise.norm(call, x.activated(x.dims), why, axes)
-
-    return run
+def norm(call: Call, x: Value) -> Result:
+    axes = range(len(x.known)) if call.op == "GroupNormalization" else call.axes(len(x.known))
+    return elementwise.norm(call, x.activated(x.dims), NORMS[call.op], axes)
 
 
 def dense(call: Call, x: Value) -> Result:
@@ -321,6 +321,7 @@ def expand_dims(call: Call, x: Value) -> Result:
 TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(SAME, lambda call, x: x),
     **dict.fromkeys(NEUTRAL, neutral),
+    **dict.fromkeys(NORMS, norm),
     **dict.fromkeys(
         ("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), lambda call, x: merge_maps(call, "add", call.maps)
     ),
@@ -343,16 +344,12 @@ TABLE: Mapping[str, Handler] = {
     "DepthwiseConv2D": depthwise,
     "ExpandDims": expand_dims,
     "Flatten": reshape,
-    "GroupNormalization": norm("group norm"),
-    "LayerNormalization": norm("layer norm"),
     "MaxPooling2D": pool("maxpool"),
-    "RMSNormalization": norm("rms norm"),
     "Reshape": reshape,
     "Resizing": resize,
     "SeparableConv2D": separable,
     "Squeeze": squeeze,
     "Subtract": lambda call, x: elementwise.subtract(call),
-    "UnitNormalization": norm("norm over positions"),
     "UpSampling2D": resize,
     "ZeroPadding2D": pad,
 }

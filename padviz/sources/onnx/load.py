@@ -184,22 +184,19 @@ class _Run:
         if node.op == "Constant":
             return [constant_of_node(node.attrs, self.folder)]
         if node.op == "If":
-            return self.branch(node, scope, depth)
+            condition = node.tensor(0)
+            if not isinstance(condition, Constant) or condition.array is None or condition.array.size != 1:
+                return None
+            graph = node.required("then_branch" if condition.array.item() else "else_branch")
+            inside: Scope = ChainMap({value.name: constant(value, self.folder) for value in graph.initializer}, scope)
+            self.nodes(graph.node, inside, depth + 1)
+            return _outputs(inside, [value.name for value in graph.output])
         function = self.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.arranger.neutral:
             return None
-        inside: Scope = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
+        inside = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
         self.nodes(function.node, inside, depth + 1, attributes(function.attribute_proto) | node.attrs)
         return _outputs(inside, function.output)
-
-    def branch(self, node: Node, scope: Scope, depth: int) -> list[Value] | None:
-        condition = node.tensor(0)
-        if not isinstance(condition, Constant) or condition.array is None or condition.array.size != 1:
-            return None
-        graph = node.required("then_branch" if condition.array.item() else "else_branch")
-        inside: Scope = ChainMap({value.name: constant(value, self.folder) for value in graph.initializer}, scope)
-        self.nodes(graph.node, inside, depth + 1)
-        return _outputs(inside, [value.name for value in graph.output])
 
 
 def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
