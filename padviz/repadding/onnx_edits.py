@@ -147,42 +147,35 @@ class _Editor:
 
     def _move_pads(self, at: int, change: LayerChange, own: Sequence[Rows]) -> list[Edit]:
         """Move a convolution's own padding, on axes with a mode that copies, into a pad before it."""
-        if None in own:
-            return [lambda: self._move_computed_pads(at, change)]
+        computed = None in own
         moved: dict[int, AddedRows] = {}
         kept = [0] * 4
         for i, (op, rows) in enumerate(zip(change.after.ops, own, strict=True)):
             assert isinstance(op, Window)
             before, after = rows or (0, 0)
-            if SCHEMES[op.mode].reads and (before, after) != (0, 0):
+            if computed or (SCHEMES[op.mode].reads and (before, after) != (0, 0)):
                 moved[2 + i] = AddedRows(before, after, op.mode)
             else:
                 kept[i], kept[2 + i] = before, after
         if not moved:
             return []
-        if min(min(added.before, added.after) for added in moved.values()) < 0:
+        if not computed and min(min(added.before, added.after) for added in moved.values()) < 0:
             raise CannotEdit("its padding also crops")
 
         def move() -> None:
             node, graph = self.graph.nodes[at], self.graph
-            new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
-            padded = graph.free(f"{new.name}_output")
-            known_padding(new, node.input[0], padded, moved, RANK)
+            new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
+            node.input[0] = graph.free(f"{new.name}_output")
+            if computed:
+                rows = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
+                modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
+                computed_padding(new, [x, rows.tensor], node.input[0], rows, modes)
+            else:
+                known_padding(new, x, node.input[0], moved, RANK)
             graph.front[at] += new.nodes
-            node.input[0] = padded
             set_pads(node, kept)
 
         return [move]
-
-    def _move_computed_pads(self, at: int, change: LayerChange) -> None:
-        node, graph = self.graph.nodes[at], self.graph
-        new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
-        rows = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
-        node.input[0] = graph.free(f"{new.name}_output")
-        modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
-        computed_padding(new, [x, rows.tensor], node.input[0], rows, modes)
-        graph.front[at] += new.nodes
-        set_pads(node, [0] * 4)
 
     def _resize_pads(self, node: NodeProto, change: LayerChange, own: Sequence[Rows]) -> Edit:
         pads = [0] * 4

@@ -225,7 +225,12 @@ def _by_plan(module: nn.Module, planned: RepadPlan, padding: str, names: Sequenc
     planned = planned.leaving(dict.fromkeys(_out_of_reach(planned, done), REACH))
     if planned.left and not planned.changes and not off_path:
         raise PadvizError(planned.left[0].why, where=f"{planned.before.name}, {planned.left[0].layer}")
-    _check_law(planned, done, padding)
+    one, other = (usage(net, planned.size, layer=target_names(None, net)) for net in (planned.after, done))
+    # counts are integers, and equal; those of partial convolution are floats, and equal to 12 digits
+    near = "partial" in schemes_of(padding) and np.allclose(one.counts, other.counts, rtol=NEAR, atol=0)
+    if not near and not same_counts(one, other):
+        what = f"has another usage than with the requested padding, at {planned.size}"
+        raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")
     warned = [f"{left.layer} is unchanged: {left.why}" for left in planned.left]
     return _reported(module, RepadReport(padding, tuple(overrides), planned.left, planned.size), warned)
 
@@ -273,15 +278,3 @@ def _rows_read(op: Op | None, n: int) -> object:
         return op
     pads = pads_at(op, n)
     return op.kernel, op.stride, op.dilation, pads, op.mode if any(pads) else "zero"
-
-
-def _check_law(planned: RepadPlan, done: Network, padding: str) -> None:
-    """Raise `PadvizError` unless usage is that of the planned network, in every pixel.
-
-    Counts are integers, and equal; those of partial convolution are floats, and equal to 12 digits.
-    """
-    maps = [usage(net, planned.size, layer=target_names(None, net)) for net in (planned.after, done)]
-    near = "partial" in schemes_of(padding) and np.allclose(maps[0].counts, maps[1].counts, rtol=NEAR, atol=0)
-    if not near and not same_counts(maps[0], maps[1]):
-        what = f"has another usage than with the requested padding, at {planned.size}"
-        raise PadvizError(what, where=planned.before.name, hint="name the layers with `only`")
