@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any, Generic, Literal, NamedTuple
 
 from padviz.axis.padding_modes import rows_word
@@ -206,15 +204,6 @@ def taps_of(op: Op | None) -> int:
     if isinstance(op, Window | Transposed):
         return op.kernel
     return op.output if isinstance(op, Adaptive) else op.size if isinstance(op, Blocks) else 0
-
-
-def first_beyond(ops: Iterable[Op | None], most: int) -> int | None:
-    """Return the index of the first operation at which the taps so far pass `most`; None if they never do.
-
-    >>> first_beyond([None, Window(7), Window(3)], 9), first_beyond([Window(7)], 7)
-    (2, None)
-    """
-    return next((i for i, taps in enumerate(accumulate(map(taps_of, ops))) if taps > most), None)
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:

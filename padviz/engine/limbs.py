@@ -211,8 +211,6 @@ def to_limbs(values: Array, limbs: int) -> Array:
     >>> to_limbs(np.array([[5, 1 << 32]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
     """
-    if limbs == 1 and values.dtype == np.int64:
-        return values[None]
     rest, digits = np.minimum(values.astype(object), (HOLDS << LIMB_BITS * (limbs - 1)) - 1), []
     for _ in range(limbs - 1):
         digits.append(rest & CARRIED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_letters
@@ -41,7 +40,7 @@ class Illustration:
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
             raise OptionError(what, option="pixel", hint="rows and columns count from 0")
         tall, wide = map(_reads_by_tap, self.windows, self.size, (row, col))
-        return [[_plain(a * b) for b in wide] for a in tall]
+        return _outer(tall, wide)
 
     def reads(self, axis: int, unit: int) -> list[Count]:
         """Count the reads of each row, including its padded copies, by a unit's window.
@@ -49,13 +48,8 @@ class Illustration:
         >>> illustrate(3, 1, 1, (5, 5), "symmetric").reads(0, 0)
         [2, 1, 0, 0, 0]
         """
-        window, n = self.windows[axis], self.size[axis]
-        reads = [Fraction(0)] * n
-        taps = [*_reads(window, n)][unit]
-        for at in taps:
-            if at is not None:
-                reads[at] += _weight(window, taps)
-        return [_plain(count) for count in reads]
+        weight, rows = _weighted_reads(self.windows[axis], self.size[axis])[unit]
+        return [_plain(weight * rows.count(row)) for row in range(self.size[axis])]
 
 
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
@@ -77,15 +71,15 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
     scheme = canonical(scheme) or "zero"
     windows = _windows(kernel, stride, dilation, scheme)
     try:
-        tall, wide = (
-            [sum(_reads_by_tap(window, n, row), Fraction(0)) for row in range(n)]
-            for window, n in zip(windows, size, strict=True)
-        )
+        units = [_weighted_reads(*each) for each in zip(windows, size, strict=True)]
     except SizeError as error:
         raise SizeError(error.what, where=scheme, hint="use a larger `size` or a smaller `kernel`") from None
-    uses = [[_plain(a * b) for b in wide] for a in tall]
+    tall, wide = (
+        [sum((weight * rows.count(row) for weight, rows in along), Fraction(0)) for row in range(n)]
+        for along, n in zip(units, size, strict=True)
+    )
     before = place(windows[0], size[0]).before, place(windows[1], size[1]).before
-    return Illustration(scheme, windows, size, _lettered(windows, size), before, uses)
+    return Illustration(scheme, windows, size, _lettered(windows, size), before, _outer(tall, wide))
 
 
 def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
@@ -110,28 +104,26 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     return height, width
 
 
-def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
-    """Count the reads of `row` by each tap, weighted in a partial convolution."""
-    reads = [Fraction(0)] * window.kernel
-    for taps in _reads(window, n):
-        weight = _weight(window, taps)
-        for tap, at in enumerate(taps):
-            if at == row:
-                reads[tap] += weight
-    return reads
+def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | None]]]:
+    """Return for each unit the row that each of its taps reads, or None, and the weight of these reads.
 
-
-def _weight(window: Window, taps: list[int | None]) -> Fraction:
-    """Return the weight of a unit's reads: of a partial convolution, kernel over taps that hit real rows."""
-    hits = sum(at is not None for at in taps)
-    return Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1)
-
-
-def _reads(window: Window, n: int) -> Iterator[list[int | None]]:
-    """Yield for each unit the row that each of its taps reads, or None."""
-    copied = _copied(window, n)
+    The weight is 1, or in a partial convolution the number of taps over those that hit real rows.
+    """
+    copied, units = _copied(window, n), []
     for unit in range(place(window, n).n_out):
-        yield [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
+        rows = [copied[unit * window.stride + tap * window.dilation] for tap in range(window.kernel)]
+        hits = window.kernel - rows.count(None)
+        units.append((Fraction(window.kernel, hits) if window.mode == "partial" and hits else Fraction(1), rows))
+    return units
+
+
+def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
+    units = _weighted_reads(window, n)
+    return [sum((weight for weight, rows in units if rows[tap] == row), Fraction(0)) for tap in range(window.kernel)]
+
+
+def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:
+    return [[_plain(a * b) for b in wide] for a in tall]
 
 
 def _copied(window: Window, n: int) -> list[int | None]:

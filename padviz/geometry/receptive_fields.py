@@ -11,8 +11,7 @@ from math import ceil, floor
 
 from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import BeforeAfter
-from padviz.geometry.reaching.positions import by_positions
-from padviz.geometry.reaching.reach import Interval, Reach, by_periods
+from padviz.geometry.reaching.reach import Interval, Reach, by_periods, by_positions
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of, sizes_of_each

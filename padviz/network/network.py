@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import accumulate
 from operator import index
 from typing import Any
 
-from padviz.axis.operations import Window, first_beyond
+from padviz.axis.operations import Window, taps_of
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly
 from padviz.network.layer import POOLS, Layer
 
@@ -71,11 +72,12 @@ class Network:
             layers = tuple(layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers)
             object.__setattr__(self, "layers", layers)
         for axis in range(len(self.size)):
-            beyond = first_beyond([layer.ops[axis] for layer in self.layers], MOST_TAPS)
-            if beyond is not None:
-                what = f"the windows up to it have more than {MOST_TAPS} taps on an axis"
-                where = f"{self.name}, {self.layers[beyond].name}"
-                raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
+            taps = accumulate(taps_of(layer.ops[axis]) for layer in self.layers)
+            for layer, so_far in zip(self.layers, taps, strict=True):
+                if so_far > MOST_TAPS:
+                    what = f"the windows up to it have more than {MOST_TAPS} taps on an axis"
+                    where = f"{self.name}, {layer.name}"
+                    raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
 
     def __repr__(self) -> str:
         return f"<Network {self.name}, {len(self.layers) - 1} layers, {in_words(self.size)}>"

@@ -259,13 +259,8 @@ def with_zeros(network: Network) -> Network:
     >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
     True
     """
-    layers = tuple(_map_windows(layer, _zeros) for layer in network.layers)
+    layers = tuple(_map_windows(layer, lambda window: replace(window, mode="zero")) for layer in network.layers)
     return _shared_network(network.name, layers, network.targets, len(network.axes))
-
-
-@lru_cache(CACHED)
-def _zeros(window: Window) -> Window:
-    return window if window.mode == "zero" else replace(window, mode="zero")
 
 
 @lru_cache(64)

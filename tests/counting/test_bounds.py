@@ -88,7 +88,7 @@ def test_near_padding_follows_no_unit_that_no_padding_touches() -> None:
 
 
 def test_layers_whose_units_are_too_many_to_follow_have_no_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padviz.geometry.reaching.positions.MOST_UNITS", 50_000)
+    monkeypatch.setattr("padviz.geometry.reaching.reach.MOST_UNITS", 50_000)
     with pytest.raises(padviz.PadvizError, match="net, r3: its receptive fields do not repeat in a map of"):
         padviz.fields(parse({"layers": FINE}, "net"), 20_000)
 

@@ -16,8 +16,7 @@ from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
-from padviz.geometry.reaching.positions import by_positions
-from padviz.geometry.reaching.reach import Reach, by_periods
+from padviz.geometry.reaching.reach import Reach, by_periods, by_positions
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each, sizes_of
 from padviz.sources.toml.build import parse
@@ -160,7 +159,7 @@ def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
 
 
 def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padviz.geometry.reaching.positions.MOST_UNITS", 50_000)
+    monkeypatch.setattr("padviz.geometry.reaching.reach.MOST_UNITS", 25_000)
     steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
     network = described([steps])
     assert grid_offsets(network, (9989, 9989)) == {}

@@ -10,7 +10,7 @@ from math import inf, isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.counting.shares.summary import CornerShares, FairShare, PerAxis
+from padviz.counting.shares.summary import Corners, FairShare, PerAxis
 from padviz.counting.walking.tiling import Tiling
 from padviz.engine.apply import Array
 from padviz.engine.limbs import largest, less, shares, to_ints, to_limbs
@@ -77,7 +77,7 @@ class Shares:
             unused=(pixels - int(counts[0, 0])) / pixels,
             least=float(values.min(initial=inf, where=used)) if used.any() else 0.0,
             most=float(values.max(initial=-inf, where=used)) if used.any() else 0.0,
-            corners=CornerShares(*(None if isnan(share) else share for share in corners)),
+            corners=Corners(*(None if isnan(share) else share for share in corners)),
             skew=PerAxis(*skew),
             rings=[(a - b) / (m - n) for (a, m), (b, n) in pairwise(inside) if m > n],
             ripple=float(interior.max() / interior.min()) if interior.size else 1.0,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from padviz.axis.build import axis_map
-from padviz.axis.endless import ring_map
+from padviz.axis.build import axis_map, ring_map
 from padviz.axis.operations import CACHED
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward

@@ -8,12 +8,12 @@ import msgspec
 
 
 class Corners(msgspec.Struct, frozen=True):
-    """The four corner pixels."""
+    """The four corner pixels; None for a fair share that is not defined."""
 
-    top_left: int | float
-    top_right: int | float
-    bottom_left: int | float
-    bottom_right: int | float
+    top_left: int | float | None
+    top_right: int | float | None
+    bottom_left: int | float | None
+    bottom_right: int | float | None
 
 
 class PerAxis(msgspec.Struct, frozen=True):
@@ -21,15 +21,6 @@ class PerAxis(msgspec.Struct, frozen=True):
 
     height: float
     width: float
-
-
-class CornerShares(msgspec.Struct, frozen=True):
-    """The fair shares of the four corner pixels; None where they have none."""
-
-    top_left: float | None
-    top_right: float | None
-    bottom_left: float | None
-    bottom_right: float | None
 
 
 class FairShare(msgspec.Struct, frozen=True):
@@ -52,7 +43,7 @@ class FairShare(msgspec.Struct, frozen=True):
     unused: float
     least: float
     most: float
-    corners: CornerShares
+    corners: Corners
     skew: PerAxis
     rings: list[float]
     ripple: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -11,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window
+from padviz.axis.operations import Adaptive, Blocks, Op, Window
 from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.receptive_interval import is_wavy, rate_of, real_rows_of, rows_of
+from padviz.axis.receptive_interval import rate_of, real_rows_of, rows_of
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of
@@ -146,14 +145,10 @@ def _through(op: Op, n: int, m: int, end: int, side: Side) -> Side:
     rate, first = rate_of(op, n, m), nearest(0)
     if not rate:
         return Side(m if first < side.depth else 0)
-    skips = isinstance(op, Transposed) and op.kernel < op.stride  # units between its taps read nothing
-    monotone = not side.more and not is_wavy(op) and not skips
-    if monotone and isinstance(op, Window):
+    if isinstance(op, Window) and not side.more:
         return Side(max(0, -((first - side.full) // op.stride)))
     slack = SLACK + (op.size if isinstance(op, Blocks) else 0)
     several = min(max(1, ceil((side.depth - first + slack) / rate) + SLACK), MOST_UNITS)
-    if monotone:
-        return Side(bisect_left(range(several), side.full, key=nearest))
     units = np.arange(several)
     rows, real = real_rows_of(op, n, m, m - 1 - units if end else units)
     rows = rows.clip(0, n - 1) if isinstance(op, Blocks) else rows

@@ -1,4 +1,10 @@
-"""The input rows that the units of a layer see on one axis; where these repeat, one period tells all, at any size."""
+"""The input rows that the units of a layer see on one axis.
+
+Where they repeat, one period is followed, at any size. Where they repeat too late, or never, the units of a map are
+followed one by one: the first row that a unit sees is the first row seen by any unit that it reads. Where no unit sees
+less far back than the one before it, the first unit that it reads decides, and likewise at the other end. So a walk
+from the last layer to the first lists which units are read, and a walk from the first to the last how far they see.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Blocks, Op
+from padviz.axis.operations import Adaptive, Blocks, Op, taps_of
 from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.errors import SizeError
 from padviz.network.network import Network
 
 Interval = tuple[int, int]
 MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer
 MOST_KEPT = 1 << 20  # of all layers together
+MOST_UNITS = 1 << 23  # followed one by one, of all layers together
+UnitRows = NDArray[np.int64]
+Ends = tuple[UnitRows, UnitRows]  # of the first rows, and of the last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,3 +155,89 @@ def _united(reaches: Sequence[Reach], m: int) -> Reach | None:
 def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, *, wavy: bool) -> Reach:
     size = max(high - low + 1 for low, high in seen[:m])
     return Reach(seen, stride, size, wavy=wavy)
+
+
+class Slope(NamedTuple):
+    """The long-run advance of a reach: `rate` rows with each unit."""
+
+    rate: Fraction
+    whole: bool = False
+    wavy: bool = False
+    uneven: bool = False
+
+
+def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...]:
+    """Return the reach of every layer at these sizes.
+
+    Raises
+    ------
+    SizeError
+        Naming a layer, if the maps have too many units for that.
+    """
+    layers, slopes = network.layers, [Slope(Fraction(1))]
+    for i, layer in enumerate(layers[1:], start=1):
+        op, entering = layer.ops[axis], [slopes[j] for j in layer.inputs]
+        slopes.append(_slope(op, entering, sizes[layer.inputs[0]], sizes[i]))
+
+    spans = [(0, m - 1) for m in sizes]  # the first and last unit that the map has, or that later layers read
+    reads: list[Ends] = [(np.arange(0), np.arange(0))] * len(sizes)
+    followed = 0
+    for i in reversed(range(len(sizes))):
+        layer, units = layers[i], spans[i][1] + 1 - spans[i][0]
+        taps = taps_of(layer.ops[axis]) if i and slopes[layer.inputs[0]].wavy else 1
+        followed += units * max(taps, 1)
+        if followed > MOST_UNITS:
+            what = f"its receptive fields do not repeat in a map of {sizes[i]} units, and are too many to follow"
+            hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
+            raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)
+        if i and not slopes[i].whole:
+            n, wavy = sizes[layer.inputs[0]], slopes[layer.inputs[0]].wavy
+            low, high = reads[i] = _reads(layer.ops[axis], n, sizes[i], wavy, np.arange(spans[i][0], spans[i][1] + 1))
+            for j in layer.inputs:
+                spans[j] = min(spans[j][0], int(low.min())), max(spans[j][1], int(high.max()))
+
+    pixels = np.arange(spans[0][0], spans[0][1] + 1)
+    seen, reaches = [(pixels, pixels)], [_reach(pixels, pixels, spans[0], sizes[0], slopes[0])]
+    for i, layer in enumerate(layers[1:], start=1):
+        if slopes[i].whole:
+            entering_reaches = [reaches[j] for j in layer.inputs]
+            alone = layer.ops[axis] is None and len(entering_reaches) == 1
+            whole = whole_reach(entering_reaches, sizes[layer.inputs[0]], sizes[0])
+            reaches.append(entering_reaches[0] if alone else whole)
+            seen.append(reads[i])
+            continue
+        low, high = (
+            pick([seen[j][end][reads[i][end] - spans[j][0]] for j in layer.inputs], axis=(0, 1))
+            for end, pick in enumerate((np.min, np.max))
+        )
+        seen.append((low, high))
+        reaches.append(_reach(low, high, spans[i], sizes[i], slopes[i]))
+    return tuple(reaches)
+
+
+def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
+    if isinstance(op, Adaptive) or any(slope.whole for slope in entering):
+        return Slope(Fraction(0), whole=True)
+    rate = max(slope.rate for slope in entering)
+    uneven = any(slope.uneven or slope.rate != rate for slope in entering)
+    wavy = any(slope.wavy for slope in entering) or (op is not None and is_wavy(op))
+    return Slope(rate if op is None else rate * rate_of(op, n, m), wavy=wavy, uneven=uneven)
+
+
+def _reads(op: Op | None, n: int, m: int, wavy: bool, units: UnitRows) -> Ends:
+    """Return the units before that decide how far `units` see to both ends, each of shape (rows, units)."""
+    if op is None:
+        return units[None], units[None]
+    if wavy:
+        rows = all_rows_of(op, n, m, units)
+        return rows, rows
+    first, last = rows_of(op, n, m, units)
+    return first[None], last[None]
+
+
+def _reach(low: UnitRows, high: UnitRows, span: tuple[int, int], m: int, slope: Slope) -> Reach:
+    """Return the reach of the `m` units that a map has."""
+    own = slice(-span[0], m - span[0])
+    return Reach(
+        np.stack([low[own], high[own]], 1), slope.rate, int((high - low)[own].max()) + 1, uneven_strides=slope.uneven
+    )
