@@ -20,7 +20,7 @@ from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config, Malformed
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import as_elementwise, follow
-from padviz.sources.tracing.foreign import Foreign
+from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace
 
@@ -273,7 +273,7 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
     follow = partial(_trace, model, where, frozenset(reading.neutral), image)
-    return Foreign(follow, name, where, image.size).at(pixels)
+    return foreign_network(follow, name, pixels, where, image.size)
 
 
 def _image_of(model: Model, name: str) -> Image:

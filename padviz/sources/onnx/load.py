@@ -25,7 +25,7 @@ from padviz.sources.onnx.operators import OPS
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
-from padviz.sources.tracing.foreign import Foreign
+from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace
 
@@ -62,7 +62,7 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
         pixels = as_size(on_axes(size, AXES[axes], where) if size else tuple(n or USUAL[axes] for n in image.size))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
-    return Foreign(partial(trace, model, reading), printable(Path(where).stem), where, image.size).at(pixels)
+    return foreign_network(partial(trace, model, reading), printable(Path(where).stem), pixels, where, image.size)
 
 
 def trace(model: Model, reading: Reading, size: Size) -> Trace:

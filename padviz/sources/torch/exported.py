@@ -11,7 +11,6 @@ import json
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.torch.arguments import Args, Function, Kwargs
 from padviz.sources.torch.load import trace
-from padviz.sources.tracing.foreign import Foreign
+from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 
 Json = Mapping[str, Any]
@@ -64,39 +63,8 @@ class Malformed(Exception):
     """A file makes no sense, or calls what is not called here."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
-    """A graph: its nodes, tensors that are `kept` without data, what it returns, and its image.
-
-    The `size` of the image is 0 where it is open; `exported_at` is that of the example.
-    """
-
-    nodes: Sequence[Json]
-    kept: Mapping[str, Tensor]
-    image: str
-    channels: int
-    size: Size
-    exported_at: Size
-    dtype: torch.dtype
-    outputs: Sequence[str]
-
-
 def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:
     """Load a .pt2 file of torch.export.save; errors name the file, and the operation where there is one."""
-    where, program = str(path), program_in(path, reading)
-    module = ProgramModule(program).eval()
-    follow = partial(trace, module, where, Reading(reading.neutral), program.channels)
-    network = Foreign(follow, printable(Path(path).stem), where, program.size)
-    return network.at(as_size(size or program.exported_at))
-
-
-def _path(node: Json) -> str:
-    stack = str((node.get("metadata") or {}).get("nn_module_stack", "")).split(";")[-1].split(",")
-    return stack[1] if len(stack) > 1 and PATH.fullmatch(stack[1]) else ""
-
-
-def program_in(path: str | Path, reading: Reading = AS_IT_IS) -> Program:
-    """Read the graph in a .pt2 file."""
     where = str(path)
     with unpacked(path, "a .pt2 file") as archive:
         names = [name for name in archive.namelist() if GRAPHS.fullmatch(name)]
@@ -108,39 +76,15 @@ def program_in(path: str | Path, reading: Reading = AS_IT_IS) -> Program:
         except BROKEN:
             raise DescriptionError("has a graph that cannot be read", where=where, hint=HINT) from None
     try:
-        return _program(json.loads(content), reading, where)
+        program = Program(json.loads(content), reading, where).eval()
     except RecursionError:
         raise DescriptionError("is nested too deeply", where=where) from None
     except (Malformed, *WORN) as error:
         what = f"has a malformed graph ({' '.join(str(error).split())[:120]})"
         raise DescriptionError(what, where=where, hint=HINT) from None
-
-
-def _program(content: Any, reading: Reading, where: str) -> Program:
-    graph, signature = (content["graph_module"][key] for key in ("graph", "signature"))
-    nodes = graph["nodes"]
-    if not isinstance(nodes, list) or len(nodes) > MOST_CALLS:
-        raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
-    metas = graph["tensor_values"]
-    given = [_user_input(spec) for spec in signature["input_specs"]]
-    reading.check_unshaped(filter(None, given), where)
-    able = [reading.image] if reading.image else given
-    images = [name for name in able if name and len(metas.get(name, {}).get("sizes", ())) == 4]
-    if not images:
-        raise Malformed("it has no image")
-    names = [arg["as_tensor"]["name"] for arg in graph["inputs"] if "as_tensor" in arg]
-    kept = {name: _empty(metas[name]) for name in names if name != images[0]}
-    sizes = metas[images[0]]["sizes"]
-    (_, channels, *size), (_, _, *hinted) = [_whole(n.get("as_int", 0)) for n in sizes], [*map(_hinted, sizes)]
-    outputs = [arg["as_tensor"]["name"] for arg in graph["outputs"] if "as_tensor" in arg]
-    image = _empty(metas[images[0]]).dtype
-    return Program(nodes, kept, images[0], channels or 3, (size[0], size[1]), (hinted[0], hinted[1]), image, outputs)
-
-
-def _user_input(spec: Json) -> str:
-    """Return the name of a tensor that a user gives; "" where the program has it."""
-    arg = spec.get("user_input", {}).get("arg", {})
-    return str(arg["as_tensor"]["name"]) if "as_tensor" in arg else ""
+    follow = partial(trace, program, where, Reading(reading.neutral), program.channels)
+    pixels = as_size(size or program.exported_at)
+    return foreign_network(follow, printable(Path(path).stem), pixels, where, program.size)
 
 
 def _empty(meta: Json) -> Tensor:
@@ -158,6 +102,15 @@ def _whole(value: object) -> int:
     return value
 
 
+def _tensors(args: Sequence[Json]) -> list[str]:
+    return [arg["as_tensor"]["name"] for arg in args if "as_tensor" in arg]
+
+
+def _path(node: Json) -> str:
+    stack = str((node.get("metadata") or {}).get("nn_module_stack", "")).split(";")[-1].split(",")
+    return stack[1] if len(stack) > 1 and PATH.fullmatch(stack[1]) else ""
+
+
 class Submodule(nn.Module):
     """A module of the program, within which its operations are called; `inner` is 1 if there are others in it."""
 
@@ -172,14 +125,34 @@ class Submodule(nn.Module):
         return op(*args, **kwargs)
 
 
-class ProgramModule(nn.Module):
-    """A program as a module whose forward calls its operations in order."""
+class Program(nn.Module):
+    """A graph as a module whose forward calls its operations in order; tensors that it `kept` have no data.
 
-    def __init__(self, program: Program) -> None:
+    The `size` of the image is 0 where it is open; `exported_at` is that of the example.
+    """
+
+    def __init__(self, content: Any, reading: Reading, where: str) -> None:
         super().__init__()
-        self.program = program
-        self.of_image = nn.Parameter(torch.empty(0, dtype=program.dtype, device="meta"), requires_grad=False)
-        paths = {_path(node) for node in program.nodes} - {""}
+        graph, signature = (content["graph_module"][key] for key in ("graph", "signature"))
+        self.nodes = graph["nodes"]
+        if not isinstance(self.nodes, list) or len(self.nodes) > MOST_CALLS:
+            raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
+        metas = graph["tensor_values"]
+        given = _tensors([spec.get("user_input", {}).get("arg", {}) for spec in signature["input_specs"]])
+        reading.check_unshaped(given, where)
+        able = [reading.image] if reading.image else given
+        self.image = next((name for name in able if len(metas.get(name, {}).get("sizes", ())) == 4), "")
+        if not self.image:
+            raise Malformed("it has no image")
+        names = _tensors(graph["inputs"])
+        self.kept = {name: _empty(metas[name]) for name in names if name != self.image}
+        sizes = metas[self.image]["sizes"]
+        (_, channels, *size), (_, _, *hinted) = [_whole(n.get("as_int", 0)) for n in sizes], [*map(_hinted, sizes)]
+        self.channels, self.size, self.exported_at = channels or 3, tuple(size), tuple(hinted)
+        self.outputs = _tensors(graph["outputs"])
+        dtype = _empty(metas[self.image]).dtype
+        self.of_image = nn.Parameter(torch.empty(0, dtype=dtype, device="meta"), requires_grad=False)
+        paths = {_path(node) for node in self.nodes} - {""}
         self.parts = {path: Submodule() for path in sorted(paths)}
         for path in paths:
             if (outer := path.rpartition(".")[0]) in self.parts:
@@ -190,14 +163,14 @@ class ProgramModule(nn.Module):
         yield from self.parts.items()
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        known: dict[str, Any] = {**self.program.kept, self.program.image: image}
-        for node in self.program.nodes:
+        known: dict[str, Any] = {**self.kept, self.image: image}
+        for node in self.nodes:
             try:
                 made = self._call(node, known)
             except Malformed as error:
                 raise Malformed(f"{node.get('target')}: {error}") from None
             known |= by_name(node["outputs"], made)
-        return [known[name] for name in self.program.outputs if isinstance(known.get(name), Tensor)]
+        return [known[name] for name in self.outputs if isinstance(known.get(name), Tensor)]
 
     def _call(self, node: Json, known: Json) -> object:
         target = str(node["target"])
@@ -218,7 +191,7 @@ class ProgramModule(nn.Module):
 
 
 def operation(target: str) -> OpOverload | None:
-    """Return an operation of PyTorch's own on tensors; None for a check, which does nothing."""
+    """Return an operation of PyTorch on tensors; None for a check, which does nothing."""
     match = ATEN.fullmatch(target)
     op = getattr(getattr(torch.ops.aten, match[1], None), match[2], None) if match else None
     if match and match[1] in CHECKS:
@@ -295,7 +268,7 @@ def number(value: object) -> int | float:
 
 
 def by_name(outputs: Sequence[Json], made: object) -> dict[str, Any]:
-    """Return what an operation makes by the names that the program has for it."""
+    """Return the results of an operation by their names in the program."""
     values = made if isinstance(made, list | tuple) and len(outputs) != 1 else [made]
     named: dict[str, Any] = {}
     for output, value in zip(outputs, values, strict=False):

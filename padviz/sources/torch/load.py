@@ -28,7 +28,7 @@ from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.foreign import Foreign
+from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace
 
@@ -49,9 +49,6 @@ def load_module(source: nn.Module | str, reading: Reading = AS_IT_IS, size: Size
 
     A factory is called without weights; further attributes of what it makes may follow, as in
     "torchvision.models:resnet50.layer1".
-
-    >>> load_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2))).targets
-    ('2',)
     """
     module = resolve(source) if isinstance(source, str) else source
     name = source.rsplit(":", 1)[-1] if isinstance(source, str) else type(source).__name__
@@ -81,7 +78,7 @@ def network_of(
         for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
             for channels in exported[:1] if exported else channels_of(module, axes):
                 try:
-                    return Foreign(partial(trace, empty, where, reading, channels), name, where).at(pixels)
+                    return foreign_network(partial(trace, empty, where, reading, channels), name, pixels, where)
                 except PadvizError as error:
                     failures.append(error)
     raise failures[0]
@@ -135,7 +132,6 @@ def make_untrained(factory: Factory, source: str) -> object:
 
 
 def parameters_of(factory: Factory) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a factory; none where its signature is not known."""
     try:
         return inspect.signature(factory).parameters
     except (TypeError, ValueError):
@@ -152,10 +148,7 @@ def call_factory(
 
 
 def run_foreign(code: Callable[[], T], failed: Callable[[BaseException], PadvizError]) -> T:
-    """Run other people's code, and raise what `failed` makes of its errors: the one place where all are caught.
-
-    Ctrl-C and the like pass, and so does what padviz itself raises inside of it.
-    """
+    """Run other people's code; where it fails, raise the error that `failed` returns. Ctrl-C passes."""
     try:
         with quiet():
             return code()
@@ -177,7 +170,6 @@ def without_weights(module: nn.Module, where: str) -> nn.Module:
 
 
 def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
-    """Copy a module in evaluation mode, with `of` a tensor in place of each tensor."""
     values = [value for inner in module.modules() for value in vars(inner).values()]
     tensors = {*module.parameters(), *module.buffers(), *(value for value in values if isinstance(value, Tensor))}
 
@@ -198,18 +190,14 @@ def _empty(tensor: Tensor) -> Tensor:
 
 
 def _exported_for(module: torch.fx.GraphModule) -> tuple[int, ...] | None:
-    """Return the channels and the size of the image that torch.export followed a module on."""
+    """Return the channels and the size of the image that a module was exported on."""
     values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
     images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
     return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:]) if len(images) == 1 else None
 
 
 def axes_of(module: nn.Module) -> list[int]:
-    """List how many axes an image may have: those of its first convolution, and those of others; two where it has none.
-
-    >>> axes_of(nn.Sequential(nn.Conv1d(1, 8, 3), nn.Conv1d(8, 8, 1))), axes_of(nn.ReLU())
-    ([1], [2])
-    """
+    """List how many axes an image may have: as its convolutions say, the first one first, or two."""
     return list(dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))) or [2]
 
 
@@ -224,10 +212,7 @@ def trace(
     module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
     tokens: bool = True,
 ) -> Trace:  # fmt: skip
-    """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer.
-
-    Positions beside `tokens` are followed if these are removed again.
-    """
+    """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer."""
     laid = Trace(where, size)
     tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
     tracer.arranger.follow_tokens = tokens
@@ -310,7 +295,6 @@ def quiet() -> Iterator[None]:
 
 
 def _way_out(module: nn.Module, into: str, others: Mapping[str, object]) -> str:
-    """Suggest what to try with a module whose forward fails on an image and its `others` inputs."""
     needed = [
         name
         for name, one in parameters_of(module.forward).items()
