@@ -28,11 +28,7 @@ def load(
     size: int | Sequence[int] | None = None,
     reading: Reading = AS_IT_IS,
 ) -> Network:
-    """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`.
-
-    >>> load("resnet18").targets
-    ('layer4.1',)
-    """
+    """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`."""
     if isinstance(source, Network):
         return source.at(size)
     return _read(source, reading, None if size is None else as_size(size)).at(size)
@@ -111,30 +107,18 @@ def shadowing(source: str) -> str:
 
 
 def is_module(source: object) -> TypeGuard[nn.Module]:
-    """Return whether it is a PyTorch module; PyTorch is not imported for that.
-
-    >>> is_module("resnet18")
-    False
-    """
+    """Return whether it is a PyTorch module; PyTorch is not imported for that."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
 
 
 def is_keras(source: object) -> bool:
-    """Return whether it is a Keras model; Keras is not imported for that.
-
-    >>> is_keras("resnet18")
-    False
-    """
+    """Return whether it is a Keras model; Keras is not imported for that."""
     homes = [kind.__module__.partition(".")[0] for kind in type(source).__mro__]
     return hasattr(source, "to_json") and not {*homes}.isdisjoint(("keras", "tf_keras"))
 
 
 def load_at(source: str | Path | Network | nn.Module, size: int | Sequence[int] | None) -> tuple[Network, Size]:
-    """Load a network, and return it with the size asked for, by default its own.
-
-    >>> load_at("inception_v3", None)[1]
-    (299, 299)
-    """
+    """Load a network, and return it with the size asked for, by default its own."""
     network = load(source, size)
     return network, network.pixels(size)

@@ -42,11 +42,7 @@ REFUSALS: dict[Format, tuple[str, str]] = {  # the error and the hint; FILE stan
 
 
 def format_of(path: str | Path) -> Format:
-    """Return the format of a file or a folder by its content, or else by its name; "" for any other.
-
-    >>> format_of("model.keras"), format_of("resnet18")
-    ('keras', '')
-    """
+    """Return the format of a file or a folder by its content, or else by its name; "" for any other."""
     named: Format = next((kind for suffix, kind in SUFFIXES.items() if str(path).lower().endswith(suffix)), "")
     if os.path.isdir(path):
         return "savedmodel" if os.path.isfile(os.path.join(path, "saved_model.pb")) else named
@@ -88,6 +84,5 @@ def _format_of_archive(path: str | Path) -> Format:
 
 
 def refusal(kind: Format, path: str | Path) -> DescriptionError:
-    """Return the error for a file in a format that padviz does not read."""
     what, hint = REFUSALS[kind]
     return DescriptionError(what, where=str(path), hint=hint.replace("FILE", str(path)))

@@ -49,11 +49,7 @@ def op_of(func: Any) -> str:
 
 
 def as_list(numbers: object) -> list[int]:
-    """List one number or several, which may be given as a sequence of their own.
-
-    >>> as_list(2), as_list((2, 3)), as_list(([2, 3],))
-    ([2], [2, 3], [2, 3])
-    """
+    """List one number or several, which may be given as a sequence of their own: as `2`, `(2, 3)` or `([2, 3],)`."""
     if isinstance(numbers, int):
         return [numbers]
     if not isinstance(numbers, Sequence):
@@ -62,7 +58,6 @@ def as_list(numbers: object) -> list[int]:
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    """Collect the tensors in arguments or results, however nested."""
     tensors: list[Tensor] = []
 
     def collect(value: object) -> None:
@@ -93,7 +88,6 @@ def without_data(value: Any, of: Callable[[Tensor], Tensor] | None = None) -> An
 
 
 def hollow(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same shape and type, without data."""
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 
 
@@ -142,7 +136,6 @@ def _any_meta(args: Args, kwargs: Kwargs) -> bool:
 
 
 def _moved(func: Function, args: Args, kwargs: Kwargs) -> Tensor:
-    """Convert a tensor to another type, and leave it where it is."""
     tensor: Tensor = args[0]
     own, *others = map(without_data, args)
     others = ["meta" if isinstance(arg, torch.device | str) else arg for arg in others]
@@ -198,7 +191,6 @@ def _places(mask: Tensor, as_tuple: bool) -> Tensor | tuple[Tensor, ...]:
 
 
 def _masked(tensor: Tensor, index: object) -> Tensor | None:
-    """Index by masks, each of which picks one place; None without a mask that has no data."""
     places: list[Any] = []
     found = False
     for item in index if isinstance(index, tuple) else [index]:

@@ -98,8 +98,8 @@ class Modules:
 class Call(calls.Call):
     """One call: the function, what it read and returned, and the trace that its layers go to.
 
-    What is `whole` reads rows, columns and channels that are one dimension as they are. What is made `by_value` is as
-    long as values say.
+    What is `whole` reads rows, columns and channels that are one dimension as they are; the size of what is made
+    `by_value` depends on values.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Call(calls.Call):
         self.maps = [x for x in self.given if isinstance(x, Map)]
 
     def is_one_of(self, stems: Collection[str]) -> bool:
-        """Whether it is one of these functions, for as many axes as the image has."""
+        """Return whether it is one of these functions, for as many axes as the image has."""
         return self.stem in stems and self.axes == len(self.trace.axes)
 
     @property
@@ -149,7 +149,6 @@ class Call(calls.Call):
         return self.numbers(cast("Tensor", value.later)) if isinstance(value, Constant) else None
 
     def value(self, tensor: Tensor) -> Value:
-        """Return what a tensor holds: a map or a constant."""
         return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
 
     @property
@@ -224,14 +223,12 @@ class Call(calls.Call):
         return Map(None, at)
 
     def without_mixed(self) -> None:
-        """Turn what has rows, columns and channels in one dimension into channels, in all that it reads."""
         for tensor, x in zip(self.tensors, self.given, strict=True):
             if isinstance(x, Map) and x.dims is not None and not self.trace.pooled[x.at]:
                 self.memory.hold(tensor).value = self.arranger.without_mixed(self.name("line"), x)
         self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:
-        """Resize channels to those that the call returns."""
         pairs = zip(value.known, self.made.shape, strict=True)
         return replace(value, dims=tuple(d if d.positions or d.size == n else plain(n) for d, n in pairs))
 

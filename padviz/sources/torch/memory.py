@@ -50,7 +50,7 @@ class Storage:
 class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, sees every call below all that calls PyTorch, so that compiled code cannot hide one.
 
-    Tensors are keys by identity, as in PyTorch's optimizers. `written` is the memory that was written to in place.
+    `written` is the memory that was written to in place.
     """
 
     def __init__(self, root: nn.Module) -> None:
@@ -67,16 +67,12 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.add(tensor, unread=True)
 
     def of(self, tensor: Tensor) -> Storage:
-        """Return the memory of a tensor; what nobody saw being made, as by another thread, counts as made of the image.
-
-        What has data was made of no image, unless one was written to it.
-        """
+        """Return the memory of a tensor; what another thread made, out of sight, counts as made of the image."""
         if storage := self.storages.get(place(tensor)):
             return storage
         return Storage(IMAGE if tensor.is_meta and tensor not in EARLIER else NONE)
 
     def add(self, tensor: Tensor, layers: Layers = NONE, unread: bool = False) -> None:
-        """Record that the memory of a tensor was made of these layers, too."""
         if (tensor.is_meta or layers or unread) and (at := place(tensor)):
             storage = self.storages.setdefault(at, Storage())
             storage.tensors.append(tensor)
@@ -84,12 +80,10 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.unread |= unread
 
     def value(self, tensor: object) -> Map | None:
-        """Return the map that a tensor holds; None for a constant."""
         held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
         return held.value if held else None
 
     def learn(self, tensor: Tensor, value: Map) -> None:
-        """Record the map that a tensor holds."""
         if not (storage := self.of(tensor)).followed:
             storage.layers, storage.unread = NONE, False
         self.add(tensor, frozenset({value.at}))
@@ -100,7 +94,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.held.setdefault(tensor, Held())
 
     def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
-        """Forget what all tensors hold in a memory that a call wrote to, which may have `returned` one of them."""
+        """Forget the maps in a memory that a call wrote to, which may have `returned` one of its tensors."""
         storage.followed = False
         for tensor in storage.tensors:
             if self.value(tensor):

@@ -46,7 +46,6 @@ def pointwise(call: Call, *args: object, **options: object) -> Map:
 
 
 def copy(call: Call, input: Value, src: Value, *args: object, **options: object) -> Result:
-    """Return the map that a tensor is overwritten with."""
     if not isinstance(src, Map):
         return call.broken("overwrites a map")
     call.maps = [src]
@@ -61,7 +60,7 @@ def embedding(call: Call, input: Value, weight: Value | None = None, *args: obje
 
 
 def _norm(first: int, asked: str = "", default: bool = False) -> Callable[..., Result]:
-    """Return a handler of a norm over the dimensions from `first` on, where the sixth argument, `asked`, is true."""
+    """Return a handler of a norm over the dimensions from `first` on, if the sixth argument, `asked`, is true."""
 
     def run(call: Call, *args: object, **options: object) -> Result:
         is_over = not asked or options.get(asked, args[5] if len(args) > 5 else default)
@@ -80,7 +79,7 @@ group_norm, instance_norm, batch_norm = _norm(1), _norm(2, "use_input_stats", Tr
 
 
 def batch_norm_of_three(call: Call, *args: object, **options: object) -> Result:
-    """Handle what exported programs call a batch norm with running statistics, which returns statistics too."""
+    """Handle a batch norm with running statistics of exported programs, which returns statistics too."""
     return [pointwise(call), None, None]
 
 
@@ -91,7 +90,6 @@ def layer_norm(
 
 
 def reduce(call: Call, input: Value, *args: object, **options: object) -> Result:
-    """Reduce to a mean, sum, maximum ... over some dimensions."""
     given = next((arg for arg in args if not isinstance(arg, str | bool)), None)
     if not isinstance(input, Map) or isinstance(given, Value):
         return pick(call)  # torch.max(a, b)

@@ -48,10 +48,7 @@ ALIKE = frozenset(
 
 
 class Stopped(BaseException):
-    """The end of a forward by padviz: at an error of its own, or where the values of a map would be needed.
-
-    No `except Exception` of the module takes it for an error of PyTorch.
-    """
+    """The end of a forward by padviz; no `except Exception` of the module catches it."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
@@ -59,8 +56,6 @@ class Stopped(BaseException):
 
 
 class Tracer(TorchFunctionMode):
-    """While active, follows every call of a PyTorch function into the trace."""
-
     def __init__(self, trace: Trace, root: nn.Module, lower: Callable[[Call, Args, Kwargs], Result]) -> None:
         super().__init__()
         self.arranger = Arranger(trace, block=".block.")
@@ -116,7 +111,6 @@ class Tracer(TorchFunctionMode):
         return out
 
     def _run(self, func: Function, op: str, args: Args, kwargs: Kwargs) -> tuple[object, bool]:
-        """Return what a call returns, and whether its shape depends on values."""
         if op in ALIKE and args and self.memory.value(args[0]):  # PyTorch works long on shapes that are known
             return torch.empty_like(args[0]), False
         if (returned := recurrent_result(op, args)) is not None:
@@ -135,7 +129,6 @@ class Tracer(TorchFunctionMode):
     def _follow(
         self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool, unseen: Sequence[tuple[Tensor, Layers]]
     ) -> object:
-        """Add the layers of a call, and record what it returned or wrote to."""
         changed = args[0] if op == "setitem" else out
         changes = tensors_in(changed) if isinstance(changed, Tensor | tuple | list) else []
         apart: list[Tensor] = []
@@ -199,10 +192,7 @@ class Tracer(TorchFunctionMode):
         return tensor
 
     def _read(self, op: str, tensor: Tensor) -> None:
-        """Check that plain numbers may be made of a tensor; those of a map end the forward.
-
-        The map is a head if all convolutions have run.
-        """
+        """Check that a tensor may become plain numbers; a map ends the forward, in a head if all convolutions ran."""
         storage = self.memory.of(tensor)
         if not self.memory.value(tensor) and not storage.layers:
             if storage.unread or tensor.is_meta:
@@ -225,11 +215,9 @@ class Tracer(TorchFunctionMode):
 
     @property
     def scripted(self) -> bool:
-        """Whether the module that runs is scripted."""
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
     def call(self, op: str, args: object, out: object) -> Call:
-        """Return a call within the module that runs."""
         return Call(self.arranger, self.modules, self.memory, self.numbers, op, args, out)
 
     def outputs(self, out: object) -> list[Map]:
@@ -238,7 +226,7 @@ class Tracer(TorchFunctionMode):
         return [value for tensor in tensors_in(out) if (value := self.memory.value(tensor))]
 
     def _unseen(self, read: object) -> Iterator[tuple[Tensor, Layers]]:
-        """Yield the tensors that were made of maps by what is not followed, and the layers of these."""
+        """Yield the tensors that were made of maps out of sight, and the layers of these."""
         for tensor in tensors_in(read):
             if not self.memory.value(tensor) and (layers := self.memory.of(tensor).layers):
                 yield tensor, layers
@@ -248,7 +236,7 @@ class Tracer(TorchFunctionMode):
             self.memory.learn(tensor, self._made_unseen(op, tensor, layers))
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
-        """Return a value that is an error once a target depends on it; what is made of vectors alone is one."""
+        """Return a value that is an error once a target depends on it; a vector where all of its layers are vectors."""
         trace, inputs = self.arranger.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
@@ -258,7 +246,6 @@ class Tracer(TorchFunctionMode):
         return Map(None, trace.broken(name, inputs, what) if spoilt is None else spoilt)
 
     def _check_scripted(self, module: nn.Module, args: object, output: object) -> None:
-        """Reject what a scripted module made of maps."""
         if isinstance(module, torch.jit.ScriptModule) and (call := self.call("", args, output)).spatial:
             for tensor in tensors_in(output):
                 self.memory.learn(tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))

@@ -85,12 +85,10 @@ def narrow(call: Call, input: Value, dim: int, start: int, length: int) -> Resul
 def slice_(
     call: Call, input: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Result:
-    """Handle what exported programs call a slice."""
     return _indexed(call, input, {dim: slice(start, end, step)})
 
 
 def getitem(call: Call, input: Value, index: object) -> Result:
-    """Pick or slice along dimensions, and insert new ones."""
     items = _whole_index(index, len(input.known))
     value = _indexed(call, input, dict(enumerate(item for item in items if item is not None)))
     kept = [item for item in items if not isinstance(item, int)]
@@ -101,7 +99,6 @@ def getitem(call: Call, input: Value, index: object) -> Result:
 
 
 def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
-    """Pick or slice along dimensions: one number drops its dimension."""
     if any(isinstance(item, Map) for item in items.values()):
         raise Stuck("picks channels by the values of a map")
     shape = input.shape

@@ -24,7 +24,6 @@ MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
 def each(value: Ints, axes: int) -> tuple[int, ...]:
-    """Repeat one number for all axes; leave one for each as it is."""
     numbers = (value,) if isinstance(value, int) else tuple(value)
     return numbers * axes if len(numbers) == 1 else numbers
 
@@ -32,7 +31,6 @@ def each(value: Ints, axes: int) -> tuple[int, ...]:
 def windows_of(
     kernel: Ints, stride: Ints, padding: Ints | str, dilation: Ints, ceil: bool = False, axes: int = 2
 ) -> list[Window]:
-    """Return the window on each axis; each argument is one number for all axes, or one for each."""
     pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
         pads = [(n, n) for n in each(0 if isinstance(padding, str) else padding, axes)]
@@ -63,7 +61,6 @@ def padded_conv(
     pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), dilation: Ints = 1, groups: int = 1,
     schemes: Sequence[str] = ("zero", "zero"),
 ) -> Result:  # fmt: skip
-    """Convolve as `padviz.nn` does, which says what its padding reads."""
     figures = zip(windows_of(weight.shape[-2:], stride, 0, dilation), pads, schemes, strict=True)
     ops = [replace(window, padding=rows, mode=scheme) for window, rows, scheme in figures]
     return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
@@ -73,7 +70,7 @@ def convolution(
     call: Call, input: Value, weight: Value, bias: Value | None, stride: Ints, padding: Ints, dilation: Ints,
     transposed: bool, output_padding: Ints, groups: int,
 ) -> Result:  # fmt: skip
-    """Handle what exported programs call a convolution of any kind."""
+    """Handle a convolution of any kind, as exported programs have it."""
     if transposed:
         return conv_transpose(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
     return conv(call, input, weight, bias, stride, padding, dilation, groups)
@@ -133,7 +130,6 @@ def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", va
 
 
 def constant_pad_nd(call: Call, input: Value, amounts: Sequence[int], value: object = 0) -> Result:
-    """Handle what exported programs call a pad."""
     return pad(call, input, amounts)
 
 
@@ -141,7 +137,6 @@ def padded(
     call: Call, input: Value, pads: Sequence[tuple[int, int]], schemes: Sequence[str],
     dims: Sequence[int] = (-2, -1), value: object = None,
 ) -> Result:  # fmt: skip
-    """Pad as `padviz.nn` does, which says what it reads."""
     rows = {
         dim % len(input.known): Window(1, padding=ends, mode=scheme)
         for dim, ends, scheme in zip(dims, pads, schemes, strict=True)
@@ -170,7 +165,7 @@ def interpolate(
 
 
 def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
-    """Handle what exported programs call a resize: its last argument has scales, the one before aligns corners."""
+    """Handle a resize of exported programs: its last argument has scales, the one before aligns corners."""
     mode = call.stem.removeprefix("upsample_").replace("_", "-")
     scales = rest[-1] if rest and size is None else None
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)

@@ -43,8 +43,7 @@ V = TypeVar("V", bound="Value")
 class Stuck(Exception):
     """An operation that cannot be followed; it matters only if a target depends on it.
 
-    Either an image is read where rows and columns were `flattened` to one dimension, each position being there, or
-    these were `mixed` for good.
+    Either it reads a `flattened` map as an image, or rows and columns were `mixed` for good.
     """
 
     def __init__(self, why: str, *, flattened: bool = False, mixed: bool = False) -> None:
@@ -60,7 +59,6 @@ class Value:
 
     @property
     def known(self) -> Dims:
-        """Its dimensions, which must be known."""
         if self.dims is None:
             raise Stuck("reads a tensor whose shape is not known")
         return self.dims
@@ -79,20 +77,16 @@ class Value:
 
     @property
     def at(self) -> int:
-        """Its layer, which it must have."""
         raise Stuck("needs a feature map")
 
     @property
     def sources(self) -> frozenset[int]:
-        """The layers that it depends on."""
         return frozenset()
 
     def with_dim(self: V, at: int, *new: Dim) -> V:
-        """Replace one dimension by another, by several or by none."""
         return replace(self, dims=with_dim(self.known, at, *new))
 
     def activated(self: V, dims: Dims | None) -> V:
-        """Copy it in other dimensions, after an activation."""
         return replace(self, dims=dims)
 
     def part_of(self: V, dims: Dims, part: object) -> V:
@@ -151,7 +145,7 @@ class Constant(Value):
 
 
 def whole_axes(factors: Sequence[Factor]) -> set[str]:
-    """Return the axes that rows and columns are of, which must be all of these."""
+    """Return the axes that rows and columns are of, which must be whole ones."""
     own = within(Axis, factors)
     if Dim(*factors).has_places or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
@@ -281,16 +275,13 @@ class Arranger:
         return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else plain(1) for role in roles))), roles
 
     def has_several(self, layer: int, roles: Iterable[str]) -> bool:
-        """Whether a layer has several rows, or columns, along any of these axes."""
+        """Return whether a layer has several rows, or columns, along any of these axes."""
         return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
 
     def add(
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op | None], channels: Channels | None = None
     ) -> Map:  # fmt: skip
-        """Add a layer with an operation for each role.
-
-        Of role "" is a single position along an axis that the image lacks, as a depth of one is.
-        """
+        """Add a layer with an operation for each role; "" is an axis that the image lacks, as a depth of one is."""
         if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
@@ -299,7 +290,6 @@ class Arranger:
         return Map(self.resize_dims(x.known, layer), layer)
 
     def resize_dims(self, dims: Dims, layer: int) -> Dims:
-        """Resize rows and columns, where these are not split, to those of a layer."""
         if has_parts(dims):
             return dims
         new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
@@ -310,7 +300,7 @@ class Arranger:
         return tuple(Dim(*map(of_layer, dim)) for dim in dims)
 
     def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
-        """Add a layer that sees all rows, all columns, or both: a global one, or an adaptive one on one axis."""
+        """Add a pool over all rows, all columns, or both."""
         if not self.has_several(layer, {*self.trace.axes} - {*roles}):
             return self.trace.add(name, "global", (layer,))
         if not self.has_several(layer, roles):
@@ -319,7 +309,6 @@ class Arranger:
         return self.trace.add(name, "adaptive", (layer,), self.trace.on(axes, Adaptive(1)))
 
     def spread(self, name: str, small: int, like: int) -> int:
-        """Copy a map that is one row or one column large to the size of another along that axis."""
         sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
         axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
         return self.trace.add(name, "resize", (small,), self.trace.on(axes, Resize()), like) if axes else small

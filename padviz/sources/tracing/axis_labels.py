@@ -30,8 +30,6 @@ ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A factor of a dimension, of a `size`."""
-
     size: int
 
     def split(self, outer: int) -> tuple[Factor, Factor] | None:
@@ -88,7 +86,6 @@ class Axis(Position):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is a whole axis that looks, or the outer part of one."""
         return not (self.inner or self.looked)
 
     def split(self, outer: int) -> tuple[Factor, Factor]:
@@ -112,8 +109,6 @@ class Runs(Position):
 
 
 class Dim(tuple[Factor, ...]):
-    """One dimension of a tensor: its factors, the outermost first."""
-
     __slots__ = ()
 
     def __new__(cls, *factors: Factor) -> Dim:
@@ -128,7 +123,6 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def positions(self) -> list[Position]:
-        """The factors along which positions differ."""
         return [factor for factor in self if isinstance(factor, Position)]
 
     @property
@@ -147,12 +141,10 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def is_mixed(self) -> bool:
-        """Whether rows or columns and channels are one dimension."""
         return self.has_positions and any(factor.size > 1 and not isinstance(factor, Position) for factor in self)
 
     @property
     def is_flattened(self) -> bool:
-        """Whether rows and columns are one dimension."""
         return len({factor.role for factor in self if isinstance(factor, Axis) and factor.is_whole}) > 1
 
     @property
@@ -168,11 +160,7 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def axis(self) -> str:
-        """The axis that it is, but for single rows and columns; or "".
-
-        >>> (whole("h", 1) + whole("w", 5)).axis, (whole("h", 4) + whole("w", 5)).axis
-        ('w', '')
-        """
+        """The axis that it is, but for single rows and columns; or ""."""
         factor = self.alone
         return factor.role if isinstance(factor, Axis) and factor.is_whole else ""
 
@@ -187,7 +175,6 @@ class Dim(tuple[Factor, ...]):
         return self[0] if len(self) == 1 and isinstance(self[0], Tokens | Runs) else None
 
     def with_tokens(self, n: int, behind: bool) -> Dim:
-        """Return it with `n` tokens in front of its positions, or behind them."""
         return Dim(Tokens(self.size + n, self, behind))
 
     def looked_at(self, looked: bool = True) -> Dim:
@@ -200,7 +187,6 @@ F = TypeVar("F", bound=Factor)
 
 
 def plain(n: int) -> Dim:
-    """Return a dimension of `n` channels."""
     return Dim() if n == 1 else Dim(Channel(n))
 
 
@@ -215,7 +201,6 @@ def as_channels(dims: Sequence[Dim], n: int) -> Dim:
 
 
 def with_dim(dims: Dims, at: int, *new: Dim) -> Dims:
-    """Replace one dimension by another, by several or by none."""
     return (*dims[:at], *new, *dims[at + 1 :])
 
 
@@ -228,7 +213,6 @@ def positions(dims: Iterable[Dim]) -> list[Position]:
 
 
 def inner_parts(factors: Iterable[Factor]) -> list[Axis]:
-    """List the inner parts that rows and columns are split into."""
     return [factor for factor in factors if isinstance(factor, Axis) and factor.inner]
 
 
@@ -257,7 +241,6 @@ def is_image(dims: Dims, axes: int) -> bool:
 
 
 def has_parts(dims: Dims) -> bool:
-    """Whether rows or columns are split into an outer and an inner part."""
     return any(part.size > 1 for part in inner_parts(chain.from_iterable(dims)))
 
 
@@ -327,7 +310,6 @@ def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
 
 
 def ranked(dims: Dims, rank: int) -> Dims:
-    """Insert dimensions of size 1 in front until there are `rank`, as broadcasting does."""
     return (Dim(),) * (rank - len(dims)) + dims
 
 

@@ -24,9 +24,8 @@ Result = Value | Sequence[Value | None] | None  # of a call: one value for all t
 class Call:
     """A call of a foreign graph: an operation `op`, and the values that it `read`; `given` are those that are there.
 
-    Each framework overrides how its calls are named, `what` errors call them and `which` operation is unknown, whether
-    they read an image by windows (`windowed`) or by a kernel of one tap (`pointwise`), and has a `handler` for each
-    operation that it knows.
+    Each framework overrides the names of its calls, whether they read an image by windows (`windowed`) or by a kernel
+    of one tap (`pointwise`), and has a `handler` for each operation that it knows.
 
     A call that cannot be followed ends in one of three ways: `head`, a value that is no map any more; `unknown`, a
     layer whose error `neutral` may resolve; `broken`, any other error. A handler raises `Stuck`, and `stuck` decides.
@@ -62,7 +61,6 @@ class Call:
 
     @property
     def inputs(self) -> list[int]:
-        """The layers that it reads."""
         return list(dict.fromkeys(value.at for value in self.maps))
 
     @property
@@ -72,15 +70,13 @@ class Call:
 
     @property
     def part(self) -> object:
-        """Identifies the channels that it makes among those made of the same layer."""
         return self.title
 
     def constants(self) -> Iterator[NDArray[np.generic]]:
-        """Yield the numbers of the constants that it reads, without weights."""
         yield from ()
 
     def name(self, part: str = "") -> str:
-        """Return the name of its layer, or of a further one, its `part`: merge, spread, pad, slice, norm, line."""
+        """Return the name of its layer, or of a further one, its `part`."""
         return f"{self.title}.{part}" if part in PARTS else self.title
 
     @property
@@ -108,7 +104,6 @@ class Call:
         return handler(self)
 
     def unknown(self) -> Map:
-        """Make an unknown operation an error once a target depends on it."""
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
     def broken(self, why: str, head: str = "", firm: bool = False) -> Map:
@@ -136,11 +131,9 @@ class Call:
         return Head(None, behind, flat and all(x.flattened for x in self.heads))
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
-        """Join maps along rows and columns that are one dimension."""
         raise Stuck("joins different maps along their height or width")
 
     def pool(self, x: Value) -> Map:
-        """Add a global pool, for what sees every position and has none."""
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
     def spread_vector(self, x: Map) -> Map:
@@ -151,7 +144,6 @@ class Call:
         return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
 
     def attend(self, maps: frozenset[int], read: int) -> None:
-        """Record a step of attention among what these maps became; the call reads so many values."""
         op = self.op.lower()
         step: Step | None = None
         if "attention" in op:
@@ -176,7 +168,6 @@ class Call:
         return dims
 
     def tensor(self, i: int) -> Value:
-        """Return an input that must be there."""
         x = self.optional(i)
         if x is None:
             raise Stuck("lacks an input")
@@ -187,11 +178,7 @@ class Call:
 
 
 def follow(call: Call) -> Result:
-    """Decide what a call makes of the maps that it reads.
-
-    What reads something unknown is unknown; vectors, and what was flattened, make a head; an operation that is not
-    known, or that padviz is stuck at, is an error once a target depends on it.
-    """
+    """Decide what a call makes of the maps that it reads."""
     trace, known = call.trace, (call.trace.asking, call.arranger.crops)
     layers = list(dict.fromkeys(value.at for value in call.maps))
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
@@ -228,7 +215,6 @@ def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
 
 
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
-    """Drop all but one of the maps that are made of the same channels of one layer."""
     return [*{call.arranger.identity(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
 
 
@@ -261,5 +247,4 @@ def with_kernel(call: Call, convolve: Callable[[], Result], weight: Value | None
 
 
 def as_elementwise(call: Call) -> Result:
-    """Treat an operation that the user calls neutral as elementwise in all maps that it reads."""
     return call.maps[0] if len(call.maps) == 1 else merge_maps(replace(call, read=(*call.maps,)), "add", call.maps)

@@ -50,7 +50,7 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
 
 
 def apply_masks(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda numbers: numbers <= MASKED) -> Map:
-    """Cut the windows of scores in two where the constants that a call reads hide positions from each other."""
+    """Cut the windows of scores in two where constants hide positions from each other."""
     for numbers in call.constants() if x.has_looked else ():
         x = hide(x, hides(np.asarray(numbers, dtype=np.float64)))
     return x
@@ -66,7 +66,6 @@ def apply_where(x: Map, condition: Array | None, first: Array | None, second: Ar
 
 
 def hide(scores: Map, hides: Mask) -> Map:
-    """Cut the windows of scores in two where a mask masks positions from each other."""
     return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides))
 
 
@@ -95,7 +94,6 @@ def cuts_of(dims: Dims, seen: Mask) -> Cuts:
 
 
 def _cut(windows: Mask) -> int:
-    """Return after how many rows the last window is cut; 0 where it is not."""
     n = windows.shape[-1]
     first = int(windows[-1, 0].sum())
     side = np.arange(n) < first
@@ -135,11 +133,7 @@ def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
 
 
 def subsets(axes: int) -> Iterator[tuple[int, ...]]:
-    """Yield the axes that may be reweighed together: all of them first.
-
-    >>> [*subsets(2)]
-    [(0, 1), (0,), (1,)]
-    """
+    """Yield the axes that may be reweighed together: all of them first."""
     return (some for n in range(axes, 0, -1) for some in combinations(range(axes), n))
 
 
@@ -168,12 +162,11 @@ def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
 
 
 def _is_zeros(op: Op | None) -> bool:
-    """Whether an operation pads with zeros that may be reweighed."""
     return isinstance(op, Window) and op.mode == "zero" and op.padding != (0, 0)
 
 
 def _reweighed(trace: Trace, conv: Layer, plane: Numbers, axes: tuple[int, ...]) -> list[Op | None] | None:
-    """Return the operations with partial padding on some axes; None unless the factor is that of these."""
+    """Return the operations with partial padding on some axes; None unless the factor is theirs."""
     ops = list(conv.ops)
     factors = [np.ones(1) for _ in ops]
     for axis in axes:

@@ -80,7 +80,6 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
 
 
 def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Position], sees_all: bool) -> Map:
-    """Add attention: each position that looks sees all of the values that are looked at, which are `lost`."""
     arranger, name = call.arranger, call.name()
     like = arranger.trace.asking.get(scores.at, scores.at)
     dims = tuple(Dim(*(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked))) for dim in dims)
@@ -120,7 +119,6 @@ def classify(factors: Sequence[Named], kept: Letters) -> Case:
 
 
 def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
-    """Reject factors whose positions along a letter are not the same."""
     for letter in set[object]().union(*map(_places, factors)):
         meeting = [named[letter] for named in factors if letter in _places(named)]
         if letter not in kept:  # looked at or not, they are summed
@@ -130,7 +128,6 @@ def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
 
 
 def _places(named: Named) -> set[object]:
-    """Return the letters of positions."""
     return {letter for letter, dim in named.items() if dim.has_positions}
 
 
@@ -173,10 +170,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
 
 
 def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
-    """Run softmax and the like: over channels, or over positions that are looked at, each position alone.
-
-    Over rows or columns each sees them all; over the places in a block, all of the block.
-    """
+    """Run softmax and the like over channels, places or positions; over rows or columns each sees them all."""
     over = [x.known[axis] for axis in axes]
     x = x.activated(merge_places(x.known, over))
     lost = [position for position in positions(over) if not position.looked and position.size > 1]
@@ -186,10 +180,7 @@ def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Valu
 
 
 def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
-    """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling.
-
-    Over positions that are looked at it is what scores are divided by.
-    """
+    """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling."""
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
         x = pool_inside(call.arranger, call.name(), "maxpool", x, inner)
     if x.has_parts and any(x.known[axis].has_positions for axis in axes):
@@ -203,7 +194,6 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
 
 
 def cumulate(x: Value, axis: int) -> Value:
-    """Sum channels up, each position alone."""
     if x.known[axis].has_positions:
         raise Stuck("sums up rows or columns, so that each position sees only those before it")
     return x.activated(x.known)
@@ -232,7 +222,6 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
 
 
 def matmul(call: Call, input: Value, other: Value) -> Value:
-    """Multiply matrices, the last two dimensions of tensors, or a vector that one of them is."""
     ranks = [2 if x.dims is None else len(x.dims) for x in (input, other)]
     batch: list[object] = [*range(-max(ranks), -2)]
     first = [*batch, "i", "k"][-ranks[0] :]
@@ -250,7 +239,6 @@ def einsum(call: Call, equation: str, operands: Sequence[Value]) -> Value:
 
 
 def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
-    """Turn one dimension into `n` channels, by weights."""
     own: list[object] = [*range(len(x.known))]
     out = [*own]
     out[axis] = "out"
@@ -344,7 +332,7 @@ def mix(
 
 
 def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, list[Blocks]]:
-    """List the blocks of rows and of columns that are lost, by their axis; none where that is all of it."""
+    """List the lost blocks of rows and of columns by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
     parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
@@ -356,10 +344,7 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
 
 
 def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
-    """Count, by their axis, the neighbours in each part of rows or columns that is gone, where others stay split.
-
-    Nothing where it is all of an axis, or not the innermost part of it, or where what stays is whole.
-    """
+    """Count, by axis, the neighbours in each innermost part of rows or columns that is gone, if others stay split."""
     lost = [position for position in positions(gone) if position.size > 1]
     kept = (position for position in positions(x.known) if position.size > 1 and position not in lost)
     ends = {part.role: part.size for part in inner_parts(lost) if part.step == 1 and not part.looked}
@@ -367,7 +352,7 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
 
 
 def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
-    """Pool, by their axis, so many neighbours that are a part of windows: of the parts around them one remains."""
+    """Pool so many neighbours, by axis, that are a part of windows; one of them remains."""
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 

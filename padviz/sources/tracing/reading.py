@@ -42,17 +42,10 @@ class Reading:
 
     @property
     def options(self) -> dict[str, str]:
-        """The option that names each input."""
         return {**dict.fromkeys(self.shapes, "shape"), **({self.image: "input"} if self.image else {})}
 
     def check(self, inputs: Iterable[str], where: str) -> None:
-        """Reject names that are no inputs, and a shape of the image.
-
-        >>> Reading(image="mask").check(["x", "y"], "net.onnx")
-        Traceback (most recent call last):
-            ...
-        padviz.errors.OptionError: net.onnx: has no input 'mask'; its inputs are 'x', 'y'
-        """
+        """Reject names that are no inputs, and a shape of the image."""
         known = [*inputs]
         for name, option in self.options.items():
             if name not in known:
@@ -64,13 +57,11 @@ class Reading:
             )
 
     def check_unshaped(self, inputs: Iterable[str], where: str) -> None:
-        """Reject shapes, too, where a file declares those of its inputs."""
         self.check(inputs, where)
         for name in self.shapes:
             raise OptionError(f"the shape of {name!r} is the file's", option="shape", where=where, hint="leave it out")
 
     def check_alone(self, where: str, what: str) -> None:
-        """Reject names of inputs where the image is the only one."""
         for name, option in self.options.items():
             raise OptionError(f"{what}, and no {name!r}", option=option, where=where, hint="leave it out")
 
@@ -97,7 +88,6 @@ def shape_at(name: str, shape: Shape, size: Size, where: str) -> int | float | t
 def as_reading(
     neutral: str | Iterable[str] = (), shape: Mapping[str, Shape] | None = None, input_: str | None = None
 ) -> Reading:
-    """Return the reading for the options of `padviz.load`."""
     ops = [neutral] if isinstance(neutral, str) else neutral
     return Reading((*sorted(checked_neutral(ops)),), input_ or "", {**(shape or {})})
 

@@ -59,7 +59,6 @@ class Trace:
 
     @property
     def still(self) -> Ops:
-        """The operations of a layer that leaves each position alone."""
         return (None,) * len(self.axes)
 
     @contextmanager
@@ -72,7 +71,6 @@ class Trace:
             self.origin = before
 
     def mark_swapped(self, at: int) -> None:
-        """Record that a layer has width before height."""
         origin = self.layers[at].origin
         if origin is not None:
             self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
@@ -88,13 +86,7 @@ class Trace:
         self, name: str, kind: Kind, inputs: Sequence[int], ops: Sequence[Op | None] = (), like: int | None = None,
         channels: Channels | None = None,
     ) -> int:  # fmt: skip
-        """Add a layer, whose inputs are of one size; a "global" needs no operations.
-
-        Raises
-        ------
-        SizeError
-            Naming the file and the layer, where the size does not work.
-        """
+        """Add a layer, whose inputs are of one size; a "global" needs no operations."""
         if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
             unknown = self._lay_unknown(name, inputs, self.layers[spoilt[0]].note)
             if self.heads.keys() >= {*spoilt}:
@@ -130,7 +122,6 @@ class Trace:
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
     def normalise(self, name: str, value: int, why: str) -> int:
-        """Add a norm over positions: each depends on all, though paths pass it by."""
         if self.pooled[value]:
             return value
         return self._append(Layer(name, "identity", (value,), self.still, everywhere=why), self.sizes[value], False)
@@ -142,7 +133,7 @@ class Trace:
         return at
 
     def mix(self, name: str, value: int, like: int, axes: Collection[int] = (), why: str = "attention") -> int:
-        """Add attention and the like: positions of `like` see all of `value`, or along some axes all of its line."""
+        """Add attention: positions of `like` see all of `value`, or along some axes all of its line."""
         by_line = 0 < len(axes) < len(self.axes)
         if by_line:
             small = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
@@ -155,27 +146,22 @@ class Trace:
         return small if self.pooled[like] else self.spread(name, small, like)
 
     def on(self, axes: Collection[int], op: Op) -> Ops:
-        """Return the same operation for some axes, and none for the others."""
         return tuple(op if axis in axes else None for axis in self.axes.values())
 
     def spread(self, name: str, vector: int, like: int) -> int:
-        """Copy a vector, or a map one row or column large, to every position of `like`."""
         return self.add(name, "resize", (vector,), self.on(self.axes.values(), Resize()), like)
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
-        """Add an operation that is not known: it, and what reads it, is an error once a target depends on it.
-
-        `what` says which it is, with its opset or module path; `op` is what `neutral` takes, where that is an answer.
-        """
+        """Add an unknown operation; `what` says which it is, and `op` is what `neutral` takes."""
         why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
         hint = ways.format(op=op, name=self.layers[inputs[0]].name)
         return self._lay_unknown(name, inputs, f"{what} is not known{why}; {hint}")
 
     def broken(self, name: str, inputs: Sequence[int], what: str, head: str = "", firm: bool = False) -> int:
-        """Add a layer for something that cannot be followed, such as what reads a flattened map as an image again.
+        """Add a layer for an operation that cannot be followed.
 
-        With what a `head` does, after its name, the network is cut before it rather than refused, if no window reads it
-        again, or it is `firm`.
+        If it is a `head`, described by that text, the network is cut before it rather than refused, unless a window
+        reads it again and it is not `firm`.
         """
         layer = self._lay_unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
         if head:
@@ -185,22 +171,12 @@ class Trace:
         return layer
 
     def unmark_head(self, at: int) -> None:
-        """Make an unknown layer an error, no head, as a window of several taps, or a resize, reads what it made."""
+        """Make an unknown layer an error, no head, as windows read what it made."""
         for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
             del self.heads[head]
 
     def attend(self, maps: frozenset[int], step: Step) -> None:
-        """Record a step of attention in a head that is made of some maps: a product, a softmax, and a product again.
-
-        >>> trace, maps = Trace("tiny", (8, 9)), frozenset({0})
-        >>> for step in ("softmax", "product", "softmax"):
-        ...     trace.attend(maps, step)
-        >>> trace.attended
-        set()
-        >>> trace.attend(maps, "product")
-        >>> trace.attended
-        {0}
-        """
+        """Record a step of attention in a head that is made of some maps: a product, a softmax, and a product again."""
         last = self._last_steps.get(maps)
         if step == "attention" or (last, step) == ("softmax", "product"):
             self.attended |= maps
@@ -238,7 +214,6 @@ class Trace:
 
 
 def _check(op: Op, where: str) -> None:
-    """Reject numbers that no network has."""
     if isinstance(op, Window | Transposed):
         if not 1 <= op.kernel <= MOST_KERNEL:
             raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)

@@ -48,7 +48,6 @@ MOST_TRIES = 16
 
 
 def _rearranged(call: Call, x: Value, dims: Dims) -> Value:
-    """Arrange a tensor in other dimensions: what had one position and has none any more is pooled."""
     spatial = any(dim.is_positions or dim.has_positions for dim in dims)
     pools = isinstance(x, Map) and not call.trace.pooled[x.at] and not spatial
     return replace(call.pool(x) if pools else x, dims=dims)
@@ -148,7 +147,6 @@ def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
 
 
 def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
-    """Slice the positions beside tokens, or tokens alone, which are no map."""
     (tokens,) = x.known[axis]
     if not isinstance(tokens, Tokens):
         raise Stuck("slices runs of positions")
@@ -209,10 +207,7 @@ def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
 
 
 def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
-    """Gather along a dimension by a tensor of such `dims`: its `rows`; where these are not known, channels `which`.
-
-    Rows and columns that are no slice must be gathered as some mode pads.
-    """
+    """Gather along a dimension by a tensor of such `dims`: its `rows`; where these are not known, channels `which`."""
     if x.known[axis].has_positions and not x.known[axis].tokens:
         x = call.arranger.unsplit(x)
     dim = x.known[axis]
@@ -228,11 +223,7 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
 
 
 def _run_of(rows: Sequence[int]) -> range | None:
-    """Return the run that rows are; None for those in another order.
-
-    >>> _run_of([1, 3, 5]), _run_of([2]), _run_of([0, 0])
-    (range(1, 6, 2), range(2, 3), None)
-    """
+    """Return the run that rows are; None for those in another order."""
     steps = {b - a for a, b in pairwise(rows)} or {1}
     return range(rows[0], rows[-1] + 1, *steps) if len(steps) == 1 and min(steps) > 0 else None
 
@@ -274,7 +265,6 @@ def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
 
 
 def _line_up(call: Call, values: Sequence[Value], axis: int) -> Dims:
-    """Broadcast the dimensions of the maps among values, but for the axis that they are joined along."""
     maps = [x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)]
     return call.broadcast(maps, axis)
 
@@ -368,6 +358,5 @@ def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
 
 
 def _times_channels(x: Map, times: Fraction) -> Map:
-    """Multiply the number of channels, which are before rows and columns."""
     at = next(i for i, dim in enumerate(x.known) if dim.positions) - 1
     return x.with_dim(at, plain(max(int(x.known[at].size * times), 1)))

@@ -55,7 +55,6 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
 
 
 def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
-    """Add a layer over an image."""
     x, roles = image(call, x, len(ops))
     given = {role: op for role, op in zip(roles, ops, strict=True) if op}
     return call.arranger.add(call.name(), kind, x, given, channels=channels)
@@ -65,10 +64,7 @@ def conv(
     call: Call, x: Value, ops: Sequence[Window | Transposed], into: int, out: int, groups: int = 1,
     weight: Value | None = None, bias: Value | None = None, own_pad: str = "",
 ) -> Result:  # fmt: skip
-    """Add a convolution, or a transposed one; a kernel that is computed from the image is a gate.
-
-    A pad that is called `own_pad` is the convolution's own.
-    """
+    """Add a convolution, or a transposed one; a pad that is called `own_pad` is its own."""
     rank = len(ops)
 
     def with_channels(x: Map) -> Map:
@@ -122,7 +118,6 @@ def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
 
 
 def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
-    """Pool by so many neighbours inside of the windows that an image is split into; None for all else."""
     inner = _inner_axes(x, ops)
     if not isinstance(x, Map) or inner is None:
         return None
@@ -137,10 +132,9 @@ def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
 def _among_channels(
     call: Call, kind: Kind, x: Value, ops: Ops, out: int | None = None, each_alone: bool = True
 ) -> Map | None:
-    """Add windows of which some slide along channels: each position reads its own of these.
+    """Add windows of which some slide along channels; None where none does, or where positions are mixed.
 
-    None where none does, and where positions are among what is mixed: the dimension before, unless the windows take
-    `each_alone` of that, as pools and depthwise convolutions do.
+    Pools and depthwise convolutions take `each_alone` of the dimension before.
     """
     x = call.arranger.unsplit(x)
     *rest, before = x.known[: -len(ops)]
@@ -194,7 +188,6 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
-    """Pool to so many rows and columns: to one of each is a reduction."""
     if {*sizes} == {1}:
         return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
     ops = [None if n is None else Adaptive(n) for n in sizes]
@@ -235,7 +228,7 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
 
 
 def _role(call: Call, x: Value, at: int) -> str:
-    """Return the axis that a dimension is, which must be no mixture; "" for channels."""
+    """Return the axis that a dimension is; "" for channels."""
     dim, roles = x.known[at], [*call.trace.axes]
     if not dim.positions and not dim.alone:
         return roles[at - 2] if dim.size == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
