@@ -1,19 +1,356 @@
-"""What each PyTorch function does to maps: a table of handlers by name."""
+"""What each PyTorch function does to maps: handlers by name, but for those of windows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from math import prod
 
-from padviz.sources.torch import merging as merge
-from padviz.sources.torch import views as views
-from padviz.sources.torch import windows as windows
-from padviz.sources.torch.arguments import BY_VALUES, RECURRENT, Args, Kwargs
-from padviz.sources.torch.call import RESIZES, Call
+import numpy as np
+import torch
+
+from padviz.axis.operations import Op, Window
+from padviz.sources.torch import windows
+from padviz.sources.torch.arguments import BY_VALUES, RECURRENT, Args, Kwargs, as_list, tensors_in
+from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.memory import CONSTANTS
-from padviz.sources.tracing import products
-from padviz.sources.tracing.calls import Result, follow
+from padviz.sources.tracing import elementwise, products, views
+from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import plain
+from padviz.sources.tracing.calls import Result, follow, merge_maps, with_kernel
+from padviz.sources.tracing.elementwise import MASKED, Mask, Numbers, apply_masks, hide
 
 Handler = Callable[..., Result]
+
+
+def add(call: Call, *args: object, **options: object) -> Result:
+    return apply_masks(call, merge_maps(call, "add", call.maps))
+
+
+def subtract(call: Call, *args: object, **options: object) -> Result:
+    return elementwise.subtract(call)
+
+
+def pick(call: Call, *args: object, **options: object) -> Result:
+    """Pick each position from one of several maps, or between them."""
+    picks = merge_maps(call, "add", call.maps)
+    if call.op != "where" or len(args) != 3 or not picks.has_looked:
+        return picks
+    return elementwise.apply_where(picks, *map(call.number, args))
+
+
+def masked_fill(call: Call, input: Value, mask: Value, value: object) -> Result:
+    def hides(numbers: Numbers) -> Mask:
+        filled = call.number(value)
+        return np.asarray(numbers != 0) & (filled is not None and bool(filled <= MASKED))
+
+    return apply_masks(call, merge_maps(call, "add", call.maps), hides)
+
+
+def pointwise(call: Call, *args: object, **options: object) -> Map:
+    return merge_maps(call, "multiply", call.maps)
+
+
+def copy(call: Call, input: Value, src: Value, *args: object, **options: object) -> Result:
+    if not isinstance(src, Map):
+        return call.broken("overwrites a map")
+    call.maps = [src]
+    return pointwise(call)
+
+
+def embedding(call: Call, input: Value, weight: Value | None = None, *args: object, **options: object) -> Result:
+    """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
+    indices = as_map(input)
+    vectors = indices.part_of((*indices.known, plain(call.made.shape[-1])), call.part)
+    return with_kernel(call, lambda: vectors, weight, None)
+
+
+def _norm(first: int, asked: str = "", default: bool = False) -> Callable[..., Result]:
+    """Return a handler of a norm over the dimensions from `first` on, if the sixth argument, `asked`, is true."""
+
+    def run(call: Call, *args: object, **options: object) -> Result:
+        is_over = not asked or options.get(asked, args[5] if len(args) > 5 else default)
+        return _normed(call, first if is_over else None)
+
+    return run
+
+
+def _normed(call: Call, first: int | None) -> Result:
+    activated = pointwise(call)
+    axes = () if first is None else range(len(activated.dims or ()))[first:]
+    return elementwise.norm(call, activated, call.op.replace("_", " "), axes)
+
+
+group_norm, instance_norm, batch_norm = _norm(1), _norm(2, "use_input_stats", True), _norm(0, "training")
+
+
+def batch_norm_of_three(call: Call, *args: object, **options: object) -> Result:
+    """Handle a batch norm with running statistics of exported programs, which returns statistics too."""
+    return [pointwise(call), None, None]
+
+
+def layer_norm(
+    call: Call, input: Value, normalized_shape: int | Sequence[int], *args: object, **options: object
+) -> Result:
+    return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
+
+
+def reduce(call: Call, input: Value, *args: object, **options: object) -> Result:
+    given = next((arg for arg in args if not isinstance(arg, str | bool)), None)
+    if not isinstance(input, Map) or isinstance(given, Value):
+        return pick(call)  # torch.max(a, b)
+    if call.op == "norm" and args and isinstance(args[-1], tuple | list):
+        given = args[-1]
+    elif call.op == "linalg_vector_norm":  # its order comes first
+        given = args[1] if len(args) > 1 else None
+    dim = options.get("dim", options.get("axis", given))
+    rank = len(input.known)
+    axes = {axis % rank for axis in (range(rank) if dim is None or dim == () else as_list(dim))}
+    return products.reduce_over(call, input, axes, keep=call.made.ndim == rank)
+
+
+def along(call: Call, input: Value, dim: object = None, *args: object, **options: object) -> Result:
+    """Handle softmax and the like over one dimension."""
+    if not isinstance(input, Map) or not isinstance(dim, int):
+        raise Stuck("runs along an unknown dimension")
+    if call.op != "glu":
+        return products.softmax_along(call, input, [dim % len(input.known)], f"{call.op} over positions")
+    if input.known[dim].positions:
+        raise Stuck("multiplies one half of the rows or columns by the other")
+    halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(input).at] * 2)
+    return call.with_channels(replace(input, layer=halves))  # a product of two slices
+
+
+def running(call: Call, input: Value, dim: int, **options: object) -> Result:
+    return products.cumulate(input, dim)
+
+
+def ordered(call: Call, input: Value, *args: object, **options: object) -> Result:
+    """Order channels, each position alone; the order of positions is a matter of their values."""
+    given = args[1:] if call.op in ("topk", "kthvalue") else args
+    dim = options.get("dim", given[0] if given and not isinstance(given[0], bool) else -1)
+    if not isinstance(dim, int):
+        raise Stuck("runs along an unknown dimension")
+    if input.known[dim].has_positions:
+        return call.broken(BY_VALUES, head=BY_VALUES)
+    return call.with_channels(as_map(input).with_dim(dim % len(input.known), plain(call.made.shape[dim])))
+
+
+def linear(call: Call, input: Value, weight: Value, bias: Value | None = None) -> Result:
+    made = products.dense(call, as_map(input), call.made.shape[-1])
+    return with_kernel(call, lambda: made, weight, bias)
+
+
+def grid_sample(call: Call, input: Value, grid: Value, *args: object, **options: object) -> Result:
+    """Sample channels of each position, or a constant, at places that are computed for each position."""
+    if isinstance(input, Map) and any(dim.has_positions for dim in input.known[2:]):
+        return call.unknown()
+    letters = "ijk"[: len(input.known) - 2]
+    return products.product(call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}")
+
+
+def baddbmm(call: Call, input: Value, batch1: Value, batch2: Value, **options: object) -> Result:
+    return products.matmul(call, batch1, batch2)
+
+
+def cdist(call: Call, x1: Value, x2: Value, *args: object, **options: object) -> Result:
+    """Measure how far vectors are from those of a constant, as a codebook is: channels of each position alone."""
+    return call.unknown() if isinstance(x2, Map) else products.matmul(call, x1, views.transpose(x2, -2, -1))
+
+
+def einsum(call: Call, equation: str, *operands: object) -> Result:
+    return products.einsum(call, equation, call.given)
+
+
+def attention(call: Call, query: Value, key: Value, value: Value, *args: object, **options: object) -> Result:
+    """Handle scaled dot products, and attention in heads, whose positions are the first dimension."""
+    heads = "multi" in call.op
+    mask = options.get("attn_mask", args[0] if args and not heads else None)
+    padding, causal = options.get("key_padding_mask"), options.get("is_causal", not heads and args[2:] == (True,))
+
+    def cut(scores: Map) -> Map:
+        if causal or padding is not None or (heads and mask is not None):
+            raise Stuck("masks positions from each other")
+        if (numbers := call.numbers_of(mask)) is None:
+            return scores
+        hides = ~numbers if numbers.dtype == torch.bool else numbers <= MASKED
+        return hide(scores, hides.numpy())
+
+    seen = products.attention(call, query, value, [0 if heads else -2], cut)
+    return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
+
+
+def recurrence(
+    call: Call, input: Value, states: object, weights: object, biases: bool, layers: int, *how: object
+) -> Result:
+    """Handle recurrent layers, of which `how` says dropout, training, both ways, and whether batches come first."""
+    _, _, both_ways, first = (*how, False)[:4]
+    seen, *lasts = tensors_in(call.out)
+    ways = 2 if both_ways else 1
+    made, last = products.recurrence(call, as_map(input), 1 if first else 0, seen.shape[-1] // ways, ways, layers)
+    return [made, *[last] * len(lasts)]
+
+
+def view(call: Call, input: Value, *shape: object, **options: object) -> Result:
+    if not isinstance(input, Map):
+        raise Stuck("reads the shape of a map")
+    return views.reshape(call, input, call.made.shape)
+
+
+def permute(call: Call, input: Value, *dims: object, **options: object) -> Result:
+    return views.permute(input, [d % len(input.known) for d in as_list(options.get("dims", dims))])
+
+
+def transpose(call: Call, input: Value, dim0: int = -2, dim1: int = -1) -> Result:
+    return views.transpose(input, dim0, dim1)
+
+
+def movedim(call: Call, input: Value, source: object, destination: object) -> Result:
+    rank = len(input.known)
+    sources, places = ([d % rank for d in as_list(given)] for given in (source, destination))
+    moved = dict(zip(places, sources, strict=True))
+    rest = iter(d for d in range(rank) if d not in sources)
+    return views.permute(input, [moved[d] if d in moved else next(rest) for d in range(rank)])
+
+
+def squeeze(call: Call, input: Value, *args: object, dim: object = None) -> Result:
+    dim, shape = args[0] if args else dim, input.shape
+    wanted = range(len(shape)) if dim is None else as_list(dim)
+    return views.squeeze(call, input, {d % len(shape) for d in wanted if shape[d] == 1})
+
+
+def unsqueeze(call: Call, input: Value, dim: int) -> Result:
+    return views.unsqueeze(input, [dim % (len(input.known) + 1)])
+
+
+def expand(call: Call, input: Value, *sizes: object, **options: object) -> Result:
+    return views.expand(call, input, call.made.shape)
+
+
+def split(call: Call, input: Value, sizes: object = None, dim: int = 0, **options: object) -> Result:
+    dim, pieces = dim % len(input.known), tensors_in(call.out)
+    ends = accumulate(piece.shape[dim] for piece in pieces)
+    spans = [slice(end - piece.shape[dim], end) for piece, end in zip(pieces, ends, strict=True)]
+    return [views.slice_(call, input, {dim: span}) for span in spans]
+
+
+def unbind(call: Call, input: Value, dim: int = 0) -> Result:
+    return [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])]
+
+
+def roll(call: Call, input: Value, shifts: object, dims: object = ()) -> Result:
+    return views.roll(call, as_map(input), dict(zip(as_list(dims), as_list(shifts), strict=True)))
+
+
+def flip(call: Call, input: Value, *dims: object, **options: object) -> Result:
+    axes = [d % len(input.known) for d in as_list(options.get("dims", dims))]
+    return views.slice_(call, input, dict.fromkeys(axes, slice(None, None, -1)))
+
+
+def select(call: Call, input: Value, dim: int, index: object) -> Result:
+    return _indexed(call, input, {dim: index})
+
+
+def narrow(call: Call, input: Value, dim: int, start: int, length: int) -> Result:
+    return _indexed(call, input, {dim: slice(start, start + length)})
+
+
+def slice_(
+    call: Call, input: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Result:
+    return _indexed(call, input, {dim: slice(start, end, step)})
+
+
+def getitem(call: Call, input: Value, index: object) -> Result:
+    items = _whole_index(index, len(input.known))
+    value = _indexed(call, input, dict(enumerate(item for item in items if item is not None)))
+    kept = [item for item in items if not isinstance(item, int)]
+    value = views.unsqueeze(value, [at for at, item in enumerate(kept) if item is None])
+    if len(value.known) != call.made.ndim:
+        raise Stuck("picks positions")
+    return value
+
+
+def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
+    if any(isinstance(item, Map) for item in items.values()):
+        raise Stuck("picks channels by the values of a map")
+    shape = input.shape
+    items = {d % len(shape): item for d, item in items.items()}
+    ones = {d: item % shape[d] for d, item in items.items() if isinstance(item, int)}
+    rows = {d: item for d, item in items.items() if isinstance(item, slice)}
+    made = views.slice_(call, as_map(input), rows | {d: slice(i, i + 1) for d, i in ones.items()})
+    for d, item in items.items():
+        if d in rows or d in ones:
+            continue
+        numbers = None  # of channels they do not matter
+        if isinstance(item, list):
+            numbers = item
+        elif made.known[d].positions and (given := call.numbers_of(item)) is not None and given.dtype != torch.bool:
+            numbers = [int(n) for n in given.flatten()]
+        n = call.made.numel() * made.known[d].size // prod(made.shape)
+        made = views.gather(call, made, d, numbers, (plain(n),), call.part)
+    return views.squeeze(call, made, ones) if ones else made
+
+
+def _whole_index(index: object, ndim: int) -> list[object]:
+    """Replace the ellipsis of an index, or what it leaves out, by slices of all."""
+    given = list(index) if isinstance(index, tuple) else [index]
+    count = sum(1 for item in given if item is not None and item is not ...)
+    at = next((i for i, item in enumerate(given) if item is ...), len(given))
+    return [*given[:at], *[slice(None)] * (ndim - count), *given[at + 1 :]]
+
+
+def setitem(call: Call, input: Value, index: object, new: object) -> Result:
+    """Write in place: around what is written into a constant is padding; among channels, both are there now."""
+    input, source = call.arranger.unsplit(input), call.arranger.unsplit(new) if isinstance(new, Map) else None
+    shape = input.shape
+    items = _whole_index(index, len(shape))
+    whole = [isinstance(item, slice) and item.indices(n) == (0, n, 1) for item, n in zip(items, shape, strict=False)]
+    if source and (not isinstance(input, Map) or (shape == source.shape and all(whole))):
+        return _write(call, source, items, shape)
+    dims = input.known if isinstance(input, Map) else ()
+    if len(dims) != len(items) or any(dim.positions and not every for dim, every in zip(dims, whole, strict=True)):
+        raise Stuck("writes some rows or columns only")
+    at = [call.arranger.unsplit(x).at for x in call.maps]
+    return call.with_channels(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
+
+
+def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int]) -> Map:
+    """Write a map into a constant, where rows and columns around it become padding."""
+    ones = [d for d, (item, n) in enumerate(zip(items, shape, strict=False)) if isinstance(item, int) and n == 1]
+    spans = {d: item.indices(shape[d]) for d, item in enumerate(items) if isinstance(item, slice)}
+    fits = len(ones) + len(spans) == len(items) == len(shape) == len(source.known) + len(ones)
+    if not fits or any(step != 1 for *_, step in spans.values()):
+        raise Stuck("writes some rows or columns only")
+    value, pads = views.unsqueeze(source, ones), dict[str, Op].fromkeys(call.trace.axes, Window(1))
+    for d, (first, last, _) in spans.items():
+        dim, n = value.known[d], shape[d]
+        if dim.positions and (first, last) != (0, n):
+            if not (role := dim.axis) or dim.size != last - first:
+                raise Stuck("writes some rows or columns only")
+            pads[role] = Window(1, padding=(first, n - last))
+    if any(op != Window(1) for op in pads.values()):
+        value = call.arranger.add(call.name("pad"), "pad", value, pads)
+    return call.with_channels(value)
+
+
+def cat(call: Call, tensors: Sequence[Value], dim: int = 0, **options: object) -> Result:
+    call.tensors = [tensor for tensor in call.tensors if tensor.numel()]
+    call.read_tensors()
+    if len(call.tensors) == 1:
+        return pointwise(call)
+    along = [value.known[dim] for value in call.spatial]
+    if len(along) > 1 and any(own.has_positions and not own.is_positions for own in along):
+        return call.join_flattened(call.spatial)
+    call.without_mixed()
+    return views.concat(call, call.given, dim % call.made.ndim) if call.spatial else call.without_positions()
+
+
+def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
+    at = dim % call.made.ndim
+    return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
+
 
 # Each position alone, and normalisations; of several maps, the product.
 NEUTRAL = (
@@ -39,19 +376,19 @@ REDUCTIONS = (
 )  # fmt: skip
 
 TABLE: Mapping[str, Handler] = {  # by the names of functions, without their numbers of axes
-    **dict.fromkeys(NEUTRAL, merge.pointwise),
-    **dict.fromkeys(ADDS, merge.add),
-    **dict.fromkeys(SUBTRACTS, merge.subtract),
-    **dict.fromkeys(PICKS, merge.pick),
-    **dict.fromkeys(REDUCTIONS, merge.reduce),
-    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], merge.along),
-    **dict.fromkeys(["view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"], views.view),
-    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], views.split),
-    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], views.transpose),
-    **dict.fromkeys(["movedim", "moveaxis"], views.movedim),
-    **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], views.expand),
+    **dict.fromkeys(NEUTRAL, pointwise),
+    **dict.fromkeys(ADDS, add),
+    **dict.fromkeys(SUBTRACTS, subtract),
+    **dict.fromkeys(PICKS, pick),
+    **dict.fromkeys(REDUCTIONS, reduce),
+    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], along),
+    **dict.fromkeys(["view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"], view),
+    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], split),
+    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], transpose),
+    **dict.fromkeys(["movedim", "moveaxis"], movedim),
+    **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], expand),
     **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], products.matmul),
-    **dict.fromkeys(["cat", "concat", "concatenate"], views.cat),
+    **dict.fromkeys(["cat", "concat", "concatenate"], cat),
     **dict.fromkeys(["max_pool", "max_pool_with_indices"], windows.max_pool),
     **dict.fromkeys(
         ["adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_indices"], windows.adaptive_pool
@@ -62,53 +399,53 @@ TABLE: Mapping[str, Handler] = {  # by the names of functions, without their num
     "conv_transpose": windows.conv_transpose,
     **dict.fromkeys(RESIZES, windows.upsample),
     **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
-    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], merge.attention),
-    **dict.fromkeys(["batch_norm", "native_batch_norm"], merge.batch_norm),
-    **dict.fromkeys(["layer_norm", "rms_norm"], merge.layer_norm),
-    **dict.fromkeys(RECURRENT, merge.recurrence),
-    "group_norm": merge.group_norm,
-    "instance_norm": merge.instance_norm,
-    "native_batch_norm_legit_no_training": merge.batch_norm_of_three,
-    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], merge.ordered),
-    "baddbmm": merge.baddbmm,
-    "cdist": merge.cdist,
-    "copy": merge.copy,
+    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], attention),
+    **dict.fromkeys(["batch_norm", "native_batch_norm"], batch_norm),
+    **dict.fromkeys(["layer_norm", "rms_norm"], layer_norm),
+    **dict.fromkeys(RECURRENT, recurrence),
+    "group_norm": group_norm,
+    "instance_norm": instance_norm,
+    "native_batch_norm_legit_no_training": batch_norm_of_three,
+    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], ordered),
+    "baddbmm": baddbmm,
+    "cdist": cdist,
+    "copy": copy,
     "convolution": windows.convolution,
-    "einsum": merge.einsum,
-    **dict.fromkeys(["embedding", "one_hot"], merge.embedding),
-    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], merge.running),
-    "flip": views.flip,
+    "einsum": einsum,
+    **dict.fromkeys(["embedding", "one_hot"], embedding),
+    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], running),
+    "flip": flip,
     "fold": windows.fold,
-    "grid_sample": merge.grid_sample,
-    "getitem": views.getitem,
-    "linear": merge.linear,
+    "grid_sample": grid_sample,
+    "getitem": getitem,
+    "linear": linear,
     "max_unpool": windows.max_unpool,
-    "masked_fill": merge.masked_fill,
-    "narrow": views.narrow,
+    "masked_fill": masked_fill,
+    "narrow": narrow,
     "constant_pad_nd": windows.constant_pad_nd,
     "pad": windows.pad,
     "padded": windows.padded,
     "padded_conv": windows.padded_conv,
-    "permute": views.permute,
+    "permute": permute,
     "pixel_shuffle": windows.pixel_shuffle,
     "pixel_unshuffle": windows.pixel_unshuffle,
     "repeat_interleave": windows.repeat_interleave,
-    "roll": views.roll,
-    **dict.fromkeys(["select", "index_select"], views.select),
-    "setitem": views.setitem,
-    "slice": views.slice_,
-    "squeeze": views.squeeze,
-    "stack": views.stack,
-    "unbind": views.unbind,
+    "roll": roll,
+    **dict.fromkeys(["select", "index_select"], select),
+    "setitem": setitem,
+    "slice": slice_,
+    "squeeze": squeeze,
+    "stack": stack,
+    "unbind": unbind,
     "unfold": windows.unfold,
-    "unsqueeze": views.unsqueeze,
+    "unsqueeze": unsqueeze,
 }
 WHOLE = {
-    merge.add, views.cat, merge.masked_fill, merge.subtract, merge.pick, merge.pointwise,
-    merge.reduce, merge.along, merge.running, merge.linear, products.matmul,
-    merge.einsum, merge.attention, merge.ordered, views.view,
-    views.transpose, views.permute, views.movedim, views.squeeze, views.unsqueeze, views.expand, merge.batch_norm,
-    merge.group_norm, merge.instance_norm, merge.layer_norm, merge.batch_norm_of_three,
+    add, cat, masked_fill, subtract, pick, pointwise,
+    reduce, along, running, linear, products.matmul,
+    einsum, attention, ordered, view,
+    transpose, permute, movedim, squeeze, unsqueeze, expand, batch_norm,
+    group_norm, instance_norm, layer_norm, batch_norm_of_three,
 }  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
 
 
@@ -118,6 +455,6 @@ def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ())
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    call.handler = merge.add if call.op in neutral else TABLE.get(call.stem)
+    call.handler = add if call.op in neutral else TABLE.get(call.stem)
     call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
     return follow(call)

@@ -1,4 +1,8 @@
-"""A PyTorch forward on tensors without data, followed call by call into a trace."""
+"""A PyTorch forward on tensors without data, followed call by call into a trace.
+
+Small constants that are no weights keep their values, and maps have none: where the shape of a result depends on the
+values of maps, it has one element.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
 from padviz.sources.torch.arguments import (
-    MOVERS,
-    NEW,
-    READS,
+    MOST_KEPT,
+    RECURRENT,
     Args,
     Function,
     Kwargs,
     Refused,
     hollow,
     op_of,
-    pick_one,
-    recurrent_result,
-    run,
     tensors_in,
-    with_numbers,
-    without_data,
 )
 from padviz.sources.torch.call import Call, Modules
 from padviz.sources.torch.memory import CONSTANTS, Layers, Memory
@@ -45,6 +44,16 @@ SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads o
 ALIKE = frozenset(
     ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
 )  # what they return is of the shape and type of what they read
+RECURRENT_ARGUMENTS = 9  # of them: the input, its states, weights, biases?, layers, dropout, training?, both ways?, ...
+MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
+NEW = frozenset(("new_full", "new_ones", "new_zeros"))
+MOVERS = frozenset(("to", "type_as", "cpu", "cuda"))
+READS = frozenset((
+    "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero",
+    "item", "numpy", "tolist",
+))  # fmt: skip  # what makes plain numbers of a tensor
+UNIQUE = ("unique", "unique2", "unique_consecutive", "unique_dim")
+OPS = frozenset(("argwhere", "getitem", "masked_select", "nms", "nonzero", "where", *UNIQUE))
 
 
 class Stopped(BaseException):
@@ -249,3 +258,103 @@ class Tracer(TorchFunctionMode):
         if isinstance(module, torch.jit.ScriptModule) and (call := self.call("", args, output)).spatial:
             for tensor in tensors_in(output):
                 self.memory.learn(tensor, Map(None, call.trace.broken(self.modules.path, call.inputs, SCRIPTED)))
+
+
+def without_data(value: Any, of: Callable[[Tensor], Tensor] = hollow) -> Any:
+    """Replace each tensor that has data, among arguments, by one without."""
+    return tree_map_only(Tensor, lambda tensor: tensor if tensor.is_meta else of(tensor), value)
+
+
+def recurrent_result(op: str, args: Args) -> tuple[Tensor, ...] | None:
+    """Return, without data, what a recurrent layer returns: PyTorch would work through it step by step."""
+    if op not in RECURRENT or len(args) != RECURRENT_ARGUMENTS or not isinstance(args[2], list | tuple):
+        return None
+    states = tensors_in(args[1])
+    features = states[0].shape[-1] * (2 if args[-2] else 1)
+    return args[0].new_empty((*args[0].shape[:-1], features)), *map(torch.empty_like, states)
+
+
+def run(func: Function, op: str, args: Args, kwargs: Kwargs) -> object:
+    """Call a function; a small constant that it makes or moves onto the image's device keeps its data."""
+    if op in MOVERS:
+        return _moved(func, args, kwargs)
+    device = kwargs.get("device")
+    onto_meta = op in MAKERS and device is not None and torch.device(device).type == "meta"
+    if onto_meta and func(*args, **kwargs).numel() <= MOST_KEPT and not _any_meta(args, kwargs):
+        return func(*args, **{**kwargs, "device": "cpu"})
+    if op in NEW and args[0].is_meta and not _any_meta(args[1:], kwargs):
+        shape = args[1:2] if op == "new_full" else args[1:]
+        if args[0].new_empty(*shape).numel() <= MOST_KEPT:
+            return func(torch.empty(0, dtype=args[0].dtype), *args[1:], **kwargs)
+    return func(*args, **kwargs)
+
+
+def _any_meta(args: Args, kwargs: Kwargs) -> bool:
+    return any(tensor.is_meta for tensor in tensors_in((args, kwargs)))
+
+
+def _moved(func: Function, args: Args, kwargs: Kwargs) -> Tensor:
+    tensor: Tensor = args[0]
+    own, *others = map(without_data, args)
+    others = ["meta" if isinstance(arg, torch.device | str) else arg for arg in others]
+    given = {key: "meta" if key == "device" else without_data(value) for key, value in kwargs.items()}
+    if func.__name__ in ("cpu", "cuda") or not (others or given):
+        return tensor
+    return tensor.to(func(own, *others, **given).dtype)
+
+
+def with_numbers(index: object, read: Callable[[Tensor], None]) -> object:
+    """Turn the single whole numbers in an index to plain ones; each of them is `read`, and must have data."""
+    if isinstance(index, tuple):
+        return tuple(with_numbers(item, read) for item in index)
+    if isinstance(index, slice):
+        return slice(*(with_numbers(end, read) for end in (index.start, index.stop, index.step)))
+    if not isinstance(index, Tensor) or index.ndim or index.dtype == torch.bool:
+        return index
+    read(index)
+    return int(index)
+
+
+def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...] | None:
+    """Return what a call returns if its values pick one thing; None for calls whose results have a known shape."""
+    if op not in OPS or not _any_meta(args, kwargs):
+        return None
+    if op == "getitem":
+        return _masked(args[0], args[1])
+    if op == "where":
+        return _places(args[0], True) if len(args) == 1 else None
+    if op in ("nonzero", "argwhere"):
+        return _places(args[0], kwargs.get("as_tuple", False))
+    first = tensors_in((args, kwargs))[0]
+    if op == "nms":
+        return _new(first, 1, dtype=torch.int64)
+    if op == "masked_select":
+        return _new(first, 1)
+    unique = [_new(first, 1)]
+    if kwargs.get("return_inverse", len(args) > 2 and args[2]):
+        unique.append(_new(first, *first.shape, dtype=torch.int64))
+    if kwargs.get("return_counts", len(args) > 3 and args[3]):
+        unique.append(_new(first, 1, dtype=torch.int64))
+    return tuple(unique) if len(unique) > 1 else unique[0]
+
+
+def _new(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.empty(shape, dtype=dtype or like.dtype, device="meta")
+
+
+def _places(mask: Tensor, as_tuple: bool) -> Tensor | tuple[Tensor, ...]:
+    if as_tuple:
+        return tuple(_new(mask, 1, dtype=torch.int64) for _ in range(mask.ndim))
+    return _new(mask, 1, mask.ndim, dtype=torch.int64)
+
+
+def _masked(tensor: Tensor, index: object) -> Tensor | None:
+    places: list[Any] = []
+    found = False
+    for item in index if isinstance(index, tuple) else [index]:
+        if isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8):
+            places += _places(item, True)
+            found |= item.is_meta
+        else:
+            places.append(item)
+    return _new(tensor, *tensor.shape)[tuple(places)] if found else None

@@ -13,11 +13,10 @@ from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
 from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.call import Call, as_map
-from padviz.sources.torch.merging import pointwise
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Block, Dim, plain
-from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.calls import Result, merge_maps
 
 Ints = int | Sequence[int]  # one for all axes, or one for each
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
@@ -123,7 +122,7 @@ def adaptive_pool(
 def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
     pairs = dict(zip(range(len(input.known))[::-1], zip(pad[::2], pad[1::2], strict=True), strict=False))
     if not any(pad) and not all(input.known[dim].positions for dim in pairs):
-        return pointwise(call)  # channels
+        return merge_maps(call, "multiply", call.maps)  # channels
     scheme = MODES[mode]
     rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
     return windows.pad(call, input, rows, scheme)
