@@ -14,10 +14,9 @@ from torch.overrides import get_testing_overrides
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.sources.torch.arguments import op_of
 from padviz.sources.torch.call import stem_of
 from padviz.sources.torch.functions import TABLE
-from padviz.sources.torch.memory import CONSTANTS
+from padviz.sources.torch.tensors import CONSTANTS, op_of
 from padviz.sources.tracing.reading import moves
 from tests.sources.test_onnx_ops import model_of, saved
 

@@ -17,8 +17,7 @@ from torch.utils._pytree import tree_map_only
 from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
-from padviz.sources.torch.arguments import Args, Kwargs, tensors_in
-from padviz.sources.torch.memory import Memory
+from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, broadcast_all, plain, whole

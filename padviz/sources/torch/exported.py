@@ -22,8 +22,8 @@ from torch._ops import OpOverload
 from padviz.errors import DescriptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.torch.arguments import Args, Function, Kwargs
 from padviz.sources.torch.load import trace
+from padviz.sources.torch.tensors import Args, Function, Kwargs
 from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 

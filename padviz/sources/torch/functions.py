@@ -12,9 +12,8 @@ import torch
 
 from padviz.axis.operations import Op, Window
 from padviz.sources.torch import windows
-from padviz.sources.torch.arguments import BY_VALUES, RECURRENT, Args, Kwargs, as_list, tensors_in
 from padviz.sources.torch.call import RESIZES, Call, as_map
-from padviz.sources.torch.memory import CONSTANTS
+from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in
 from padviz.sources.tracing import elementwise, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain

@@ -23,8 +23,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
-from padviz.sources.torch.arguments import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.functions import lower
+from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import plain, whole

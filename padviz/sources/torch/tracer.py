@@ -18,19 +18,21 @@ from torch.utils._pytree import tree_map_only
 
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
-from padviz.sources.torch.arguments import (
+from padviz.sources.torch.call import Call, Modules
+from padviz.sources.torch.tensors import (
+    CONSTANTS,
     MOST_KEPT,
     RECURRENT,
     Args,
     Function,
     Kwargs,
+    Layers,
+    Memory,
     Refused,
     hollow,
     op_of,
     tensors_in,
 )
-from padviz.sources.torch.call import Call, Modules
-from padviz.sources.torch.memory import CONSTANTS, Layers, Memory
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
 from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result

@@ -11,8 +11,8 @@ from typing import Any
 from padviz.axis.operations import Same, Transposed, Window
 from padviz.axis.padding_modes import SCHEMES
 from padviz.axis.resize import Resize
-from padviz.sources.torch.arguments import Refused
 from padviz.sources.torch.call import Call, as_map
+from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Block, Dim, plain

@@ -27,7 +27,6 @@ from padviz.files.opened import opened
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
 from padviz.sources import WEIGHTS
-from padviz.sources.torch.arguments import op_of, tensors_in
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import (
     call_factory,
@@ -41,6 +40,7 @@ from padviz.sources.torch.load import (
     run_foreign,
     trace,
 )
+from padviz.sources.torch.tensors import op_of, tensors_in
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.networks.trained_network import (
