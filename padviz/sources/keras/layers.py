@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from padviz.axis.operations import Transposed, Window
 from padviz.network.layer import Kind
-from padviz.sources.tracing import calls, elementwise, products, views, windows
+from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, merge_maps
 from padviz.sources.tracing.products import reduce_over, softmax_along
@@ -256,7 +256,7 @@ def softmax(call: Call, x: Value) -> Result:
 
 def norm(call: Call, x: Value) -> Result:
     axes = range(len(x.known)) if call.op == "GroupNormalization" else call.axes(len(x.known))
-    return elementwise.norm(call, x.activated(x.dims), NORMS[call.op], axes)
+    return calls.norm(call, x.activated(x.dims), NORMS[call.op], axes)
 
 
 def dense(call: Call, x: Value) -> Result:
@@ -349,7 +349,7 @@ TABLE: Mapping[str, Handler] = {
     "Resizing": resize,
     "SeparableConv2D": separable,
     "Squeeze": squeeze,
-    "Subtract": lambda call, x: elementwise.subtract(call),
+    "Subtract": lambda call, x: calls.subtract(call),
     "UpSampling2D": resize,
     "ZeroPadding2D": pad,
 }

@@ -20,9 +20,8 @@ from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config, Malformed
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import as_elementwise, follow
-from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import CHANNELS, Reading
-from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.trace import Trace, foreign_network
 
 MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any other class has code of its own
 WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is

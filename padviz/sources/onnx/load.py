@@ -25,9 +25,8 @@ from padviz.sources.onnx.operators import OPS
 from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, whole
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
-from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
-from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.trace import Trace, foreign_network
 
 if TYPE_CHECKING:
     from onnx import NodeProto

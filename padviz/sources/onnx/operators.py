@@ -18,11 +18,19 @@ from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.tracing import elementwise, products, windows
+from padviz.sources.tracing import calls, products, windows
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain, shape_of
-from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
-from padviz.sources.tracing.elementwise import apply_masks, apply_where, may_reweigh, partial, subtract
+from padviz.sources.tracing.calls import (
+    Result,
+    apply_masks,
+    apply_where,
+    may_reweigh,
+    merge_maps,
+    partial,
+    subtract,
+    with_kernel,
+)
 from padviz.sources.tracing.products import cumulate, reduce_over, softmax_along
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
@@ -277,7 +285,7 @@ def norm(node: Node, x: Value) -> Result:
         x = Map(x.known, layer)
     if node.op != "BatchNormalization":
         x = x.activated(x.dims)
-    return elementwise.norm(node, x, why, () if x.dims is None else over(node, len(x.dims)))
+    return calls.norm(node, x, why, () if x.dims is None else over(node, len(x.dims)))
 
 
 def _last(node: Node, rank: int) -> Sequence[int]:

@@ -21,8 +21,7 @@ from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Dims, broadcast_all, plain, whole
-from padviz.sources.tracing.calls import Result
-from padviz.sources.tracing.elementwise import Numbers
+from padviz.sources.tracing.calls import Numbers, Result
 
 JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function

@@ -24,8 +24,8 @@ from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.torch.load import trace
 from padviz.sources.torch.tensors import Args, Function, Kwargs
-from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.sources.tracing.trace import foreign_network
 
 Json = Mapping[str, Any]
 PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)

@@ -14,11 +14,20 @@ from padviz.axis.operations import Op, Window
 from padviz.sources.torch import windows
 from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in
-from padviz.sources.tracing import elementwise, products, views
+from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain
-from padviz.sources.tracing.calls import Result, follow, merge_maps, with_kernel
-from padviz.sources.tracing.elementwise import MASKED, Mask, Numbers, apply_masks, hide
+from padviz.sources.tracing.calls import (
+    MASKED,
+    Mask,
+    Numbers,
+    Result,
+    apply_masks,
+    follow,
+    hide,
+    merge_maps,
+    with_kernel,
+)
 
 Handler = Callable[..., Result]
 
@@ -28,7 +37,7 @@ def add(call: Call, *args: object, **options: object) -> Result:
 
 
 def subtract(call: Call, *args: object, **options: object) -> Result:
-    return elementwise.subtract(call)
+    return calls.subtract(call)
 
 
 def pick(call: Call, *args: object, **options: object) -> Result:
@@ -36,7 +45,7 @@ def pick(call: Call, *args: object, **options: object) -> Result:
     picks = merge_maps(call, "add", call.maps)
     if call.op != "where" or len(args) != 3 or not picks.has_looked:
         return picks
-    return elementwise.apply_where(picks, *map(call.number, args))
+    return calls.apply_where(picks, *map(call.number, args))
 
 
 def masked_fill(call: Call, input: Value, mask: Value, value: object) -> Result:
@@ -78,7 +87,7 @@ def _norm(first: int, asked: str = "", default: bool = False) -> Callable[..., R
 def _normed(call: Call, first: int | None) -> Result:
     activated = pointwise(call)
     axes = () if first is None else range(len(activated.dims or ()))[first:]
-    return elementwise.norm(call, activated, call.op.replace("_", " "), axes)
+    return calls.norm(call, activated, call.op.replace("_", " "), axes)
 
 
 group_norm, instance_norm, batch_norm = _norm(1), _norm(2, "use_input_stats", True), _norm(0, "training")

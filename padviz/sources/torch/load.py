@@ -28,9 +28,8 @@ from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
 from padviz.sources.tracing.axis_labels import plain, whole
-from padviz.sources.tracing.foreign import foreign_network
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
-from padviz.sources.tracing.trace import Trace
+from padviz.sources.tracing.trace import Trace, foreign_network
 
 SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names none
     1: ((16384,), (4096,), (512,)),
