@@ -47,15 +47,11 @@ FACTORIES = frozenset(
 CHECKS = frozenset(("_assert_async", "_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range",
                     "sym_constrain_range_for_size"))  # fmt: skip
 ON_NUMBERS = ("add", "sub", "mul", "floordiv", "truediv", "mod", "neg", "eq", "ne", "lt", "le", "gt", "ge")
-NUMBERS: Mapping[str, Function] = {
-    **{f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS},
-    "math.trunc": int,
-    "torch.sym_float": float,
-    "torch.sym_int": int,
-    "torch.sym_max": max,
-    "torch.sym_min": min,
+NUMBERS: Mapping[str, Function] = {f"_operator.{name}": getattr(operator, name) for name in ON_NUMBERS} | {
+    "math.trunc": int, "torch.sym_float": float, "torch.sym_int": int, "torch.sym_max": max, "torch.sym_min": min,
     "torch.sym_not": operator.not_,
-}
+}  # fmt: skip
+SETTINGS = {"as_none": None, "as_device": torch.device("meta"), "as_layout": torch.strided}
 FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
 
 
@@ -224,7 +220,7 @@ def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[An
     return args, kwargs
 
 
-def value_of(arg: Json, known: Json) -> Any:  # noqa: C901
+def value_of(arg: Json, known: Json) -> Any:
     """Read one argument: a number, a tensor that is known, or a list of them."""
     ((kind, value),) = arg.items()
     match kind:
@@ -244,16 +240,10 @@ def value_of(arg: Json, known: Json) -> Any:  # noqa: C901
             return [*map(number, value)]
         case "as_string":
             return str(value)
-        case "as_none":
-            return None
-        case "as_device":
-            return torch.device("meta")
-        case "as_layout":
-            return torch.strided
-        case "as_memory_format":
-            return FORMATS[value]
-        case "as_scalar_type":
-            return DTYPES[value]
+        case "as_memory_format" | "as_scalar_type":
+            return (DTYPES if kind == "as_scalar_type" else FORMATS)[value]
+        case _ if kind in SETTINGS:
+            return SETTINGS[kind]
     raise Malformed("takes an argument that is not known")
 
 

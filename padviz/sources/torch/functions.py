@@ -361,92 +361,57 @@ def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
 
 
 # Each position alone, and normalisations; of several maps, the product.
-NEUTRAL = (
-    "abs", "alpha_dropout", "as_tensor", "bool", "bfloat16", "byte", "ceil", "celu", "channel_shuffle", "clamp",
-    "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "double",
-    "dropout", "elu", "erf", "exp", "expm1", "feature_dropout", "fill", "float",
-    "floor", "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "local_response_norm", "log", "log1p", "logical_not", "logsigmoid", "mish", "mul", "multiply",
-    "nan_to_num", "neg", "positive", "pow", "prelu", "reciprocal", "relu", "relu6",
-    "requires_grad", "round", "rrelu", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softplus",
-    "softshrink", "softsign", "sqrt", "square", "tanh", "tanhshrink", "threshold", "to", "type", "type_as", "imul",
-    "rmul", "div", "idiv", "rdiv", "itruediv", "rtruediv", "truediv", "true_divide", "divide", "floor_divide",
-
-)  # fmt: skip
-ADDS = ("add", "iadd", "radd")
-SUBTRACTS = ("sub", "isub", "rsub", "subtract")
-PICKS = (
-    "maximum", "minimum", "fmax", "fmin", "lerp", "where", "addcmul", "addcdiv", "eq", "ne", "gt", "ge", "lt", "le",
-)  # fmt: skip
-REDUCTIONS = (
-    "mean", "sum", "amax", "amin", "max", "min", "std", "var", "norm", "linalg_vector_norm", "logsumexp", "prod",
-    "median", "argmax", "argmin", "nanmean", "all", "any", "nansum", "count_nonzero", "aminmax", "std_mean", "var_mean",
-)  # fmt: skip
-
-TABLE: Mapping[str, Handler] = {  # by the names of functions, without their numbers of axes
-    **dict.fromkeys(NEUTRAL, pointwise),
-    **dict.fromkeys(ADDS, add),
-    **dict.fromkeys(SUBTRACTS, subtract),
-    **dict.fromkeys(PICKS, pick),
-    **dict.fromkeys(REDUCTIONS, reduce),
-    **dict.fromkeys(["softmax", "log_softmax", "softmin", "normalize", "glu", "gumbel_softmax"], along),
-    **dict.fromkeys(["view", "reshape", "flatten", "ravel", "unflatten", "view_as", "reshape_as"], view),
-    **dict.fromkeys(["chunk", "split", "split_with_sizes", "tensor_split"], split),
-    **dict.fromkeys(["transpose", "swapaxes", "swapdims", "t", "T", "mT", "H", "mH", "adjoint"], transpose),
-    **dict.fromkeys(["movedim", "moveaxis"], movedim),
-    **dict.fromkeys(["expand", "expand_as", "broadcast_to", "repeat", "tile"], expand),
-    **dict.fromkeys(["matmul", "rmatmul", "mm", "bmm"], products.matmul),
-    **dict.fromkeys(["cat", "concat", "concatenate"], cat),
-    **dict.fromkeys(["max_pool", "max_pool_with_indices"], windows.max_pool),
-    **dict.fromkeys(
-        ["adaptive_avg_pool", "adaptive_max_pool", "adaptive_max_pool_with_indices"], windows.adaptive_pool
+NEUTRAL = """
+    abs alpha_dropout as_tensor bool bfloat16 byte ceil celu channel_shuffle clamp clamp_max clamp_min clip clone
+    contiguous cos cpu cuda data detach double dropout elu erf exp expm1 feature_dropout fill float floor gelu half
+    hardshrink hardsigmoid hardswish hardtanh leaky_relu local_response_norm log log1p logical_not logsigmoid mish
+    mul multiply nan_to_num neg positive pow prelu reciprocal relu relu6 requires_grad round rrelu rsqrt selu
+    sigmoid sign silu sin softplus softshrink softsign sqrt square tanh tanhshrink threshold to type type_as imul
+    rmul div idiv rdiv itruediv rtruediv truediv true_divide divide floor_divide
+"""
+NAMES: Mapping[Handler, str] = {  # of the functions, without their number of axes, that a handler is for
+    pointwise: NEUTRAL,
+    add: "add iadd radd",
+    subtract: "sub isub rsub subtract",
+    pick: "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le",
+    reduce: (
+        "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median argmax argmin "
+        "nanmean all any nansum count_nonzero aminmax std_mean var_mean"
     ),
-    "avg_pool": windows.avg_pool,
-    "lp_pool": windows.lp_pool,
-    "conv": windows.conv,
-    "conv_transpose": windows.conv_transpose,
-    **dict.fromkeys(RESIZES, windows.upsample),
-    **dict.fromkeys(["interpolate", "upsample"], windows.interpolate),
-    **dict.fromkeys(["scaled_dot_product_attention", "multi_head_attention_forward"], attention),
-    **dict.fromkeys(["batch_norm", "native_batch_norm"], batch_norm),
-    **dict.fromkeys(["layer_norm", "rms_norm"], layer_norm),
-    **dict.fromkeys(RECURRENT, recurrence),
-    "group_norm": group_norm,
-    "instance_norm": instance_norm,
-    "native_batch_norm_legit_no_training": batch_norm_of_three,
-    **dict.fromkeys(["topk", "sort", "argsort", "kthvalue"], ordered),
-    "baddbmm": baddbmm,
-    "cdist": cdist,
-    "copy": copy,
-    "convolution": windows.convolution,
-    "einsum": einsum,
-    **dict.fromkeys(["embedding", "one_hot"], embedding),
-    **dict.fromkeys(["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"], running),
-    "flip": flip,
-    "fold": windows.fold,
-    "grid_sample": grid_sample,
-    "getitem": getitem,
-    "linear": linear,
-    "max_unpool": windows.max_unpool,
-    "masked_fill": masked_fill,
-    "narrow": narrow,
-    "constant_pad_nd": windows.constant_pad_nd,
-    "pad": windows.pad,
-    "padded": windows.padded,
-    "padded_conv": windows.padded_conv,
-    "permute": permute,
-    "pixel_shuffle": windows.pixel_shuffle,
-    "pixel_unshuffle": windows.pixel_unshuffle,
-    "repeat_interleave": windows.repeat_interleave,
-    "roll": roll,
-    **dict.fromkeys(["select", "index_select"], select),
-    "setitem": setitem,
-    "slice": slice_,
-    "squeeze": squeeze,
-    "stack": stack,
-    "unbind": unbind,
-    "unfold": windows.unfold,
-    "unsqueeze": unsqueeze,
+    along: "softmax log_softmax softmin normalize glu gumbel_softmax",
+    view: "view reshape flatten ravel unflatten view_as reshape_as",
+    split: "chunk split split_with_sizes tensor_split",
+    transpose: "transpose swapaxes swapdims t T mT H mH adjoint",
+    movedim: "movedim moveaxis",
+    expand: "expand expand_as broadcast_to repeat tile",
+    products.matmul: "matmul rmatmul mm bmm",
+    cat: "cat concat concatenate",
+    select: "select index_select",
+    slice_: "slice",
+    attention: "scaled_dot_product_attention multi_head_attention_forward",
+    batch_norm: "batch_norm native_batch_norm",
+    batch_norm_of_three: "native_batch_norm_legit_no_training",
+    group_norm: "group_norm",
+    instance_norm: "instance_norm",
+    layer_norm: "layer_norm rms_norm",
+    recurrence: " ".join(RECURRENT),
+    ordered: "topk sort argsort kthvalue",
+    embedding: "embedding one_hot",
+    running: "cumsum cumprod logcumsumexp cummax cummin",
+    windows.max_pool: "max_pool max_pool_with_indices",
+    windows.adaptive_pool: "adaptive_avg_pool adaptive_max_pool adaptive_max_pool_with_indices",
+    windows.upsample: " ".join(RESIZES),
+    windows.interpolate: "interpolate upsample",
+}
+NAMED: tuple[Handler, ...] = (  # as the function that each is for
+    baddbmm, cdist, copy, einsum, flip, grid_sample, getitem, linear, masked_fill, narrow, permute, roll, setitem,
+    squeeze, stack, unbind, unsqueeze, windows.avg_pool, windows.lp_pool, windows.conv, windows.conv_transpose,
+    windows.convolution, windows.fold, windows.max_unpool, windows.constant_pad_nd, windows.pad, windows.padded,
+    windows.padded_conv, windows.pixel_shuffle, windows.pixel_unshuffle, windows.repeat_interleave, windows.unfold,
+)  # fmt: skip
+TABLE: Mapping[str, Handler] = {
+    **{handler.__name__: handler for handler in NAMED},
+    **{name: handler for handler, names in NAMES.items() for name in names.split()},
 }
 WHOLE = {
     add, cat, masked_fill, subtract, pick, pointwise,
