@@ -67,20 +67,43 @@ def network_of(
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     reading.check(parameters_of(module.forward), where)
-    empty = without_weights(module, where)
-    exported = _exported_for(module) if isinstance(module, torch.fx.GraphModule) else None
+    kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
+    empty = copy_module(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
+    failures = []
+    for channels, pixels in _images(module, where, size):
+        try:
+            return foreign_network(partial(trace, empty, where, reading, channels), name, pixels, where)
+        except PadvizError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _images(module: nn.Module, where: str, size: Size | None) -> Iterator[tuple[int, Size]]:
+    """Yield the channels and the sizes that the image of a module may have, the likeliest first."""
+    exported: list[int] = []
+    if isinstance(module, torch.fx.GraphModule):
+        values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
+        images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
+        if len(images) == 1:
+            exported = [n if isinstance(n, int) else n.node.hint for n in images[0][1:]]
     by_timm = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     said = by_timm.get("input_size") if isinstance(by_timm, dict) else None
-    declared = exported[1:] if exported else tuple(said[-2:]) if said else None
-    failures = []
-    for axes in (len(declared),) if declared else axes_of(module):
-        for pixels in (on_axes(size, AXES[axes], where),) if size else (declared,) if declared else SIZES[axes]:
-            for channels in exported[:1] if exported else channels_of(module, axes):
-                try:
-                    return foreign_network(partial(trace, empty, where, reading, channels), name, pixels, where)
-                except PadvizError as error:
-                    failures.append(error)
-    raise failures[0]
+    declared = tuple(exported[1:] or (said or ())[-2:])
+    convolved = dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))
+    for axes in [len(declared)] if declared else convolved or [2]:
+        for pixels in [on_axes(size, AXES[axes], where)] if size else [declared] if declared else SIZES[axes]:
+            for channels in exported[:1] or channels_of(module, axes):
+                yield channels, pixels
+
+
+def make_untrained(factory: Factory, source: str) -> object:
+    """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
+    options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
+    try:
+        with empty_parameters():
+            return call_factory(factory, source, options)
+    except DescriptionError:
+        return call_factory(factory, source, options)
 
 
 def resolve(source: str, make: Callable[[Factory, str], object] | None = None) -> object:
@@ -120,16 +143,6 @@ def _import(home: str, source: str) -> object:
             sys.path.remove(here)
 
 
-def make_untrained(factory: Factory, source: str) -> object:
-    """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
-    options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
-    try:
-        with empty_parameters():
-            return call_factory(factory, source, options)
-    except DescriptionError:
-        return call_factory(factory, source, options)
-
-
 def parameters_of(factory: Factory) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(factory).parameters
@@ -162,12 +175,6 @@ def line_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
-def without_weights(module: nn.Module, where: str) -> nn.Module:
-    """Copy a module in evaluation mode; no tensor but small constants has data. The module itself is left alone."""
-    kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
-    return copy_module(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
-
-
 def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -> nn.Module:
     values = [value for inner in module.modules() for value in vars(inner).values()]
     tensors = {*module.parameters(), *module.buffers(), *(value for value in values if isinstance(value, Tensor))}
@@ -186,18 +193,6 @@ def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -
 def _empty(tensor: Tensor) -> Tensor:
     empty = hollow(tensor)
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
-
-
-def _exported_for(module: torch.fx.GraphModule) -> tuple[int, ...] | None:
-    """Return the channels and the size of the image that a module was exported on."""
-    values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
-    images = [value.shape for value in values if isinstance(value, Tensor) and value.ndim - 2 in AXES]
-    return tuple(n if isinstance(n, int) else n.node.hint for n in images[0][1:]) if len(images) == 1 else None
-
-
-def axes_of(module: nn.Module) -> list[int]:
-    """List how many axes an image may have: as its convolutions say, the first one first, or two."""
-    return list(dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))) or [2]
 
 
 def channels_of(module: nn.Module, axes: int) -> list[int]:
