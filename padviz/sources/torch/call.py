@@ -163,7 +163,7 @@ class Call(calls.Call):
         return self.is_one_of(CONVS) and prod(self.tensors[1].shape[2:]) == 1
 
     def name(self, part: str = "") -> str:
-        """Return a name for its layer: the path of its module, and the function where that says too little."""
+        """Return a name for its layer: the path of its module, and the function where the path is ambiguous."""
         path, module = self.modules.stack[-1]
         childless = not {name for name, _ in module.named_children()} - {"parametrizations"}
         if part == "merge" or not part:
@@ -200,7 +200,7 @@ class Call(calls.Call):
         return handler(self, *args, **kwargs)
 
     def without_positions(self) -> Result:
-        """Return a vector for what is made of pooled vectors alone, but for what makes an image of them again."""
+        """Return a vector if it reads pooled vectors alone; None if it reads positions, or makes an image again."""
         if not self.whole:
             self.without_mixed()
         if self.spatial:
@@ -240,6 +240,6 @@ class Call(calls.Call):
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         if len(maps) > 1:
             return self.broken(JOINS, head=JOINS)
-        pooled = self.pool(*maps)  # tokens beside positions: no map any more
+        pooled = self.pool(*maps)  # tokens beside positions
         self.trace.tokens.add(pooled.at)
         return pooled

@@ -56,7 +56,7 @@ FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve
 
 
 class Malformed(Exception):
-    """A file makes no sense, or calls what is not called here."""
+    """A file is invalid, or calls what is not allowed."""
 
 
 def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:

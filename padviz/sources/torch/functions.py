@@ -192,7 +192,7 @@ def attention(call: Call, query: Value, key: Value, value: Value, *args: object,
 def recurrence(
     call: Call, input: Value, states: object, weights: object, biases: bool, layers: int, *how: object
 ) -> Result:
-    """Handle recurrent layers, of which `how` says dropout, training, both ways, and whether batches come first."""
+    """Handle recurrent layers; `how` has dropout, training, both ways, and whether batches come first."""
     _, _, both_ways, first = (*how, False)[:4]
     seen, *lasts = tensors_in(call.out)
     ways = 2 if both_ways else 1

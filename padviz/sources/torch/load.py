@@ -245,7 +245,7 @@ def trace(
 
 
 def _as_output(laid: Trace, value: Map) -> int:
-    """Return the layer of an output: a last map even where layers that are no heads read it, unless flattened."""
+    """Return the layer of an output, which is a last map even if other layers read it, unless it is flattened."""
     at, layer = value.at, laid.layers[value.at]
     laid.origin = layer.origin
     if value.dims is not None and not any(dim.is_positions for dim in value.dims):

@@ -1,4 +1,4 @@
-"""The tensors of a PyTorch forward: what they hold, and what their memory was made of, whoever calls PyTorch."""
+"""The tensors of a PyTorch forward: what they hold, and what their memory was made of."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from padviz.sources.tracing.arranging import Map, Stuck
 Function = Callable[..., Any]  # of PyTorch
 Args = Sequence[Any]
 Kwargs = Mapping[str, Any]
-PLAIN = frozenset((int, float, bool, str))  # most of what is no tensor
+PLAIN = frozenset((int, float, bool, str))  # common types besides tensors
 
 RECURRENT = frozenset(("lstm", "gru", "rnn_tanh", "rnn_relu"))
-MOST_KEPT = 1 << 22  # numbers: as many has a mask of windows in an image of 1000 pixels a side
+MOST_KEPT = 1 << 22  # numbers: a mask of windows in an image of 1000 pixels a side
 BY_VALUES = "picks positions by their values"
 Layers = frozenset[int]
 NONE: Layers = frozenset()
@@ -200,7 +200,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def place(tensor: Tensor) -> int:
-    """Return a number for the memory of a tensor; what torch.func wraps has the memory inside, some have none: 0."""
+    """Return a number for the memory of a tensor, also of one that torch.func wraps; 0 where it has none."""
     while _functorch.is_functorch_wrapped_tensor(tensor):
         tensor = _functorch.get_unwrapped(tensor)
     return _storage_id(tensor) if _has_storage(tensor) else 0

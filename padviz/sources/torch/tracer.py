@@ -45,7 +45,7 @@ SCRIPTED = "is scripted, so that its code cannot be followed: put the module tha
 SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
 ALIKE = frozenset(
     ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
-)  # what they return is of the shape and type of what they read
+)  # their results have the shape and type of what they read
 RECURRENT_ARGUMENTS = 9  # of them: the input, its states, weights, biases?, layers, dropout, training?, both ways?, ...
 MAKERS = frozenset(("arange", "as_tensor", "eye", "full", "linspace", "ones", "scalar_tensor", "tensor", "zeros"))
 NEW = frozenset(("new_full", "new_ones", "new_zeros"))
@@ -247,7 +247,7 @@ class Tracer(TorchFunctionMode):
             self.memory.learn(tensor, self._made_unseen(op, tensor, layers))
 
     def _made_unseen(self, op: str, tensor: Tensor, layers: Layers) -> Map:
-        """Return a value that is an error once a target depends on it; a vector where all of its layers are vectors."""
+        """Return a vector if it is made of vectors alone, and an error otherwise."""
         trace, inputs = self.arranger.trace, sorted(layers, reverse=True)
         name = self.call(op, (), tensor).name("merge")
         if all(trace.pooled[at] for at in inputs):
@@ -318,7 +318,7 @@ def with_numbers(index: object, read: Callable[[Tensor], None]) -> object:
 
 
 def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...] | None:
-    """Return what a call returns if its values pick one thing; None for calls whose results have a known shape."""
+    """Return a result of one element if its shape depends on values; None for all other calls."""
     if op not in OPS or not _any_meta(args, kwargs):
         return None
     if op == "getitem":

@@ -206,7 +206,7 @@ class Arranger:
         return [*values] if len(splits) == 1 else [*map(self.unsplit, values)]
 
     def rows_of(self, layer: int, parts: Mapping[str, slice] | None = None) -> tuple[int, dict[str, range]]:
-        """Return what a layer was cropped out of, or itself, and which rows of that it, or some `parts` of it, are."""
+        """Return the layer that a layer, or some `parts` of it, is cropped from, and its rows there."""
         base, before = self.crops.get(layer, (layer, {}))
         whole = dict(zip(self.trace.axes, map(range, self.trace.sizes[base]), strict=True))
         runs = {role: before.get(role, run) for role, run in whole.items()}
@@ -238,7 +238,7 @@ class Arranger:
         return self.laid[key]
 
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
-        """Turn each block of positions, so many along each axis, into one: lay a crop for each place, and join them."""
+        """Turn each block of positions into one: add a crop for each place, and join them."""
         block = tuple(blocks.get(role, 1) for role in self.trace.axes)
         layer = self.block_norms.get((layer, block), layer)
         if prod(block) > MOST_PARTS:

@@ -57,7 +57,7 @@ class Block(Factor):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Factor):
-    """A batch in which the image is at one place, beside constants; None if several are no constants."""
+    """A batch with the image at one place and constants at others; None if several are maps."""
 
     at: int | None = None
 
@@ -131,12 +131,12 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def is_positions(self) -> bool:
-        """Whether it is made of rows and columns alone, be they single ones."""
+        """Whether it is made of rows and columns alone, even single ones."""
         return bool(self) and len(self.positions) == len(self)
 
     @property
     def is_channels(self) -> bool:
-        """Whether it is made of channels alone, none of which is a place in a block."""
+        """Whether it is made of channels alone, without places in a block."""
         return all(isinstance(factor, Channel) for factor in self)
 
     @property
@@ -196,7 +196,7 @@ def whole(role: str, n: int) -> Dim:
 
 
 def as_channels(dims: Sequence[Dim], n: int) -> Dim:
-    """Return `n` channels picked or joined from other dimensions: places are no whole blocks any more."""
+    """Return `n` channels picked or joined from other dimensions, whose places no longer form whole blocks."""
     return Dim(Block(n)) if any(dim.has_places for dim in dims) else plain(n)
 
 

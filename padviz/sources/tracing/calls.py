@@ -40,7 +40,7 @@ Array = NDArray[np.generic]
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 OTHERWISE = "masks attention in another way than windows do"
-NEAR = 1e-2  # how far rounding, be it that of bfloat16, may take a factor, where the least ratio is well above 1
+NEAR = 1e-2  # how much rounding, even to bfloat16, may change a factor; real ones differ from 1 by more
 PARTS = ("spread", "line", "state")  # layers that are called after these, too
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
@@ -145,12 +145,12 @@ class Call:
         return self.broken_by(error)
 
     def broken_by(self, error: Stuck) -> Map:
-        """Return an error as the result; where each position reads what was flattened, a head begins."""
+        """Return an error as the result, or begin a head if each position reads what was flattened."""
         cut = error.flattened and self.pointwise
         return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
 
     def head(self) -> Value:
-        """Return a head of all inputs, never spatial again, which may be a step of attention."""
+        """Return a head of all inputs, which may be a step of attention."""
         flat = all(self.trace.pooled[x.at] or any(dim.is_flattened for dim in x.dims or ()) for x in self.maps)
         behind = frozenset(self.sources)
         self.attend(behind, len(self.maps) + len(self.heads))
@@ -306,7 +306,7 @@ def apply_masks(call: Call, x: Map, hides: Callable[[Numbers], Mask] = lambda nu
 
 
 def apply_where(x: Map, condition: Array | None, first: Array | None, second: Array | None) -> Map:
-    """Cut the windows of scores in two where a pick between them and a number hides; what is no constant is None."""
+    """Cut the windows of scores in two where a pick between them and a number hides; what is not constant is None."""
     if condition is None or not x.has_looked or (first is None) == (second is None):
         return x
     picks = np.asarray(condition, dtype=bool)
