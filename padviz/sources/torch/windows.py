@@ -171,7 +171,7 @@ def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
 
 
 def image(call: Call, x: Value) -> tuple[Map, list[str]]:
-    """Arrange a map so that its dimensions after the channels are rows and columns; return the axis of each, too."""
+    """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
     return call.arranger.image(x, len(x.known) - 2)
 
 
@@ -239,13 +239,15 @@ def max_unpool(
     output_size: object = None,
 ) -> Result:  # fmt: skip
     """Undo a max pool: each maximum may go to any place of its window, and rows that no window had are zeros."""
-    steps = each(stride or kernel_size, call.axes)
-    if each(kernel_size, call.axes) != steps or any(each(padding, call.axes)):
+    if call.axes != 2:
+        return call.unknown()
+    steps = each(stride or kernel_size, 2)
+    if each(kernel_size, 2) != steps or any(each(padding, 2)):
         raise Stuck("unpools windows that overlap or pad")
     value, roles = image(call, input)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.arranger.add(call.name(), "resize", value, scales)
-    rests = [n - dim.size for n, dim in zip(call.made.shape[2:], laid.known[2:], strict=True)]
+    rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
