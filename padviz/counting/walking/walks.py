@@ -95,7 +95,10 @@ def count_backward(walk: Walk, box: Box) -> Core:
     """
     if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
-        return _product(walk, 0, _backward(along, (box[0], WHOLE[1])), _backward(across, (WHOLE[0], box[1])))
+        tall = _backward(along, (box[0], WHOLE[1]))
+        alike = walk.rows is walk.cols and box == WHOLE
+        wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2)) if alike else _backward(across, (WHOLE[0], box[1]))
+        return _product(walk, 0, tall, wide)
     stem = _stem(walk)
     tally = _backward(walk, box, stem)
     at_stem, pulls = tally.final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
