@@ -19,10 +19,6 @@ from padviz.reports.tables import pixels, rounded
 Item = tuple[str, CountMap | PadvizError]  # a label, and a map or why there is none
 
 
-class CompareResult(Result[Item]):
-    """Maps side by side: pairs of a label and a `CountMap`, or the error in place of a map that cannot run."""
-
-
 def compare(
     network: Source | Sequence[Source],
     size: int | tuple[int, int] | Sequence[int | tuple[int, int]] | None = None,
@@ -32,7 +28,7 @@ def compare(
     same: bool = False,
     heads: str | None = None,
     scale: str | None = None,
-) -> CompareResult:
+) -> Result[Item]:
     """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.
 
     Parameters
@@ -49,7 +45,7 @@ def compare(
 
     Returns
     -------
-    CompareResult
+    Result
         Pairs of (label, CountMap), or the error in place of a map that cannot run.
 
     Raises
@@ -78,7 +74,7 @@ def compare(
     ]
     items = tuple(zip(map(_label, given[varies]), usages(choices, heads), strict=True))
     draw = partial(panels.compared, items, varies, scale)
-    return CompareResult.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
+    return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
 
 
 def _several(values: Any) -> list[Any]:

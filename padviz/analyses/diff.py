@@ -13,17 +13,13 @@ from padviz.network.network import Network, Size, in_words
 from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
 
 
-class DiffResult(Result[Difference]):
-    """Where two networks part."""
-
-
 def diff(
     network: Source,
     other: Source | None = None,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
-) -> DiffResult:
+) -> Result[Difference]:
     """Compare the windows of two networks at one size; `padding` and `same` change the second alone.
 
     Parameters
@@ -37,7 +33,8 @@ def diff(
 
     Returns
     -------
-    DiffResult
+    Result
+        Where two networks part.
 
     Raises
     ------
@@ -55,7 +52,7 @@ def diff(
     second, _ = asked(network if other is None else other, pixels, padding, same)
     rows = tuple(differences(first, second, pixels))
     part = first, second, pixels, same, rows
-    return DiffResult.made_of(None, rows, partial(report_of, *part), part=part)
+    return Result.made_of(None, rows, partial(report_of, *part), part=part)
 
 
 DIFFERENCES = (

@@ -17,10 +17,6 @@ from padviz.reports.documents import picked
 from padviz.reports.report import Block, Heading, Report, Verbatim, grid
 
 
-class KernelResult(Result[Illustration]):
-    """A window on a small image, under each scheme."""
-
-
 def kernel(
     kernel: int = 3,
     stride: int = 1,
@@ -28,7 +24,7 @@ def kernel(
     size: int | tuple[int, int] = 7,
     padding: str | Sequence[str] = "zero",
     pixel: tuple[int, int] | None = None,
-) -> KernelResult:
+) -> Result[Illustration]:
     """Show a window on a small image: what the padding copies, as letters, and how often each pixel is used.
 
     Parameters
@@ -44,7 +40,8 @@ def kernel(
 
     Returns
     -------
-    KernelResult
+    Result
+        A window on a small image, under each scheme.
 
     Raises
     ------
@@ -67,7 +64,7 @@ def kernel(
     if pixel is not None:
         layers[0].taps(*pixel)
     draw = partial(kernel_cells.kernels, layers, pixel)
-    return KernelResult.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
+    return Result.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
 
 
 Grids = dict[str, Sequence[Sequence[object]]]

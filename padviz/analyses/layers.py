@@ -23,16 +23,8 @@ from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, pixels, readable
 
 
-class LayersResult(Result[Layer]):
-    """The layers of a network, in its order."""
-
-
 class CostsResult(Result[LayerCost], Costs):
     """Multiply-adds: `.macs`, the sum, and `.layers`."""
-
-
-class NetworksResult(Result[Network]):
-    """The networks of the zoo."""
 
 
 def layers(
@@ -41,7 +33,7 @@ def layers(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> LayersResult:
+) -> Result[Layer]:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
 
     Parameters
@@ -51,7 +43,8 @@ def layers(
 
     Returns
     -------
-    LayersResult
+    Result
+        The layers of a network, in its order.
 
     Raises
     ------
@@ -68,7 +61,7 @@ def layers(
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = wanted.layers[1:]
     draw = partial(field_boxes.fields_of, wanted, pixels)
-    return LayersResult.made_of(None, rows, partial(report_of, wanted, pixels), draw)
+    return Result.made_of(None, rows, partial(report_of, wanted, pixels), draw)
 
 
 def costs(
@@ -112,12 +105,13 @@ def costs(
     return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
 
 
-def networks() -> NetworksResult:
+def networks() -> Result[Network]:
     """List the networks that padviz knows by name.
 
     Returns
     -------
-    NetworksResult
+    Result
+        The networks of the zoo.
 
     Raises
     ------
@@ -132,11 +126,7 @@ def networks() -> NetworksResult:
     from padviz.sources.toml.load import load_config, zoo
 
     rows = tuple(map(load_config, zoo()))
-    return NetworksResult.made_of(None, rows, partial(networks_report, rows))
-
-
-class FieldsResult(Result[ReceptiveField]):
-    """The receptive field of each layer, in network order; sizes in input pixels."""
+    return Result.made_of(None, rows, partial(networks_report, rows))
 
 
 def fields(
@@ -145,7 +135,7 @@ def fields(
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> FieldsResult:
+) -> Result[ReceptiveField]:
     """Compute the receptive field of every layer.
 
     Parameters
@@ -157,7 +147,7 @@ def fields(
 
     Returns
     -------
-    FieldsResult
+    Result
         One for each layer, in network order; sizes in input pixels.
 
     Raises
@@ -182,7 +172,7 @@ def fields(
     only = {wanted.find(name).name for name in names(layer)}
     rows = tuple(row for row in receptive_fields(wanted, pixels) if not only or row.layer in only)
     draw = partial(field_boxes.fields_of, wanted, pixels)
-    return FieldsResult.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
+    return Result.made_of(None, rows, partial(report_of, wanted, pixels, only), draw)
 
 
 Row = dict[str, Any]

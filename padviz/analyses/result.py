@@ -45,7 +45,7 @@ class Shown(Generic[Row]):
 class Result(Generic[Row]):
     """A result and its rows; printed, saved, drawn, and shown in a notebook as the command does.
 
-    Each function has a class of its own, which has the figures as attributes. A result counts, indexes and iterates
+    Those of most functions have figures as attributes, in a class of their own. A result counts, indexes and iterates
     over its rows, which are frozen.
 
     Examples

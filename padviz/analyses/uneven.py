@@ -309,17 +309,13 @@ def _reported(network: Network) -> dict[str, float]:
     return dict(zip(("at_224", "at_225"), known, strict=False))
 
 
-class TapsResult(Result[TapExposure]):
-    """The tap exposure of each window; grids of shape (kernel height, width), in units."""
-
-
 def taps(
     network: Source,
     size: int | Sequence[int] | None = None,
     padding: str | None = None,
     same: bool = False,
     layer: str | Iterable[str] | None = None,
-) -> TapsResult:
+) -> Result[TapExposure]:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
     An even layer has a grid that mirrors; an uneven one does not, and skewed filters go with it.
@@ -333,7 +329,7 @@ def taps(
 
     Returns
     -------
-    TapsResult
+    Result
         One for each convolution and pool; grids of shape (kernel height, width), in units.
 
     Raises
@@ -362,7 +358,7 @@ def taps(
         what = f"{', '.join(only)} has no taps" if only else "has no window with several taps"
         raise OptionError(what, where=wanted.name, hint="convolutions and pools have; padviz layers MODEL lists them")
     title = f"{wanted.title}, {' × '.join(map(str, pixels))}"
-    return TapsResult.made_of(None, rows, partial(taps_report, rows, wanted, pixels), partial(panels.taps, rows, title))
+    return Result.made_of(None, rows, partial(taps_report, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 
 POOL = "* a pool has no weights that could be skewed."

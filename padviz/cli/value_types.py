@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,22 +37,20 @@ def complete_model(ctx: click.Context, param: click.Parameter, typed: str) -> li
     return completions(zoo(ctx), typed) or click.Path().shell_complete(ctx, param, typed)
 
 
-def schemes(ctx: click.Context) -> Iterable[str]:
-    from padviz.axis.padding_modes import SCHEMES
+def listed(module: str, name: str) -> Callable[[click.Context], Iterable[str]]:
+    """Return a function that imports names when the shell completes them."""
 
-    return SCHEMES
+    def names(ctx: click.Context) -> Iterable[str]:
+        found = getattr(import_module(module), name)
+        values: Iterable[str] = found() if callable(found) else found
+        return values
+
+    return names
 
 
-def colour_maps(ctx: click.Context) -> Iterable[str]:
-    from padviz.figures.colours import colour_maps
-
-    return colour_maps()
-
-
-def zoo(ctx: click.Context) -> Iterable[str]:
-    from padviz.sources.toml.load import zoo
-
-    return zoo()
+schemes = listed("padviz.axis.padding_modes", "SCHEMES")
+colour_maps = listed("padviz.figures.colours", "colour_maps")
+zoo = listed("padviz.sources.toml.load", "zoo")
 
 
 def layers(ctx: click.Context) -> Iterable[str]:
