@@ -18,11 +18,10 @@ class Door:
     "optional", "none", a "trained" one that is run, or one whose "weights" are read. `picture` is "always" where one is
     drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o takes exact counts.
 
-    `presets` are the command's own defaults, and `counting` is what its progress counts. `instead` has functions by the
-    flag that asks for one, "" for no MODEL. `check` lists the values of --check. `refuse` raises where options do not
-    go together: it gets what was given by name, and the networks with their sizes as `pairs`. `together` makes one
-    report of several results, or of one that is checked. `failed` makes a row for a network that does not take one of
-    several sizes.
+    `counting` is what its progress counts. `instead` has functions by the flag that asks for one, "" for no MODEL.
+    `check` lists the values of --check. `refuse` raises where options do not go together: it gets what was given by
+    name, and the networks with their sizes as `pairs`. `together` makes one report of several results, or of one that
+    is checked. `failed` makes a row for a network that does not take one of several sizes.
     """
 
     function: Callable[..., Any]
@@ -31,7 +30,6 @@ class Door:
     model: Literal["one", "several", "optional", "none", "trained", "weights"] = "one"
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
-    presets: Mapping[str, object] = field(default_factory=dict)
     counting: str = ""
     instead: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     check: Sequence[str] = ()

@@ -106,26 +106,19 @@ def report_of(responses: BorderResponses) -> Report:
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
     title = Heading(f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the border")
     means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]
-    facts = {
-        **picked(responses, "network size inputs"),
-        "n": responses.count,
-        "verdict": responses.verdict,
-        "means": means,
-    }
-    layers = [*map(_row, responses.rows)]
-    facts |= {"layers": layers, "notes": responses.notes}
+    layers = []
+    for row in responses.rows:
+        own = picked(row, "layer padding channels shape energy t aware")
+        layers.append({**own, "scale": None if row.note else row.scale, "note": row.note or None})
+    facts = {**picked(responses, "network size inputs"), "n": responses.count, "verdict": responses.verdict}
+    facts |= {"means": means, "layers": layers, "notes": responses.notes}
     sheet = [*map(flat, layers)]
     screen = [Lines([responses.verdict]), title, _table(responses), Lines([READING])]
     return Report("responses", facts, [screen], Table([*map(Column, sheet[0])], sheet))
 
 
-def _row(row: BorderResponse) -> dict[str, object]:
-    scale = None if row.note else row.scale
-    return {**picked(row, "layer padding channels shape energy t aware"), "scale": scale, "note": row.note or None}
-
-
 def _table(responses: BorderResponses) -> Table:
-    """Tabulate E by layer and padding, and its mean over layers; what is wrong with a layer stands in place of E."""
+    """Return E, or what is wrong with a layer, by layer and padding, and the mean over layers."""
     rows: dict[str, dict[str, object]] = {}
     for row in responses.rows:
         about = {"layer": row.layer, "map": in_words((row.channels, *row.shape)), "aware": row.aware}
@@ -137,7 +130,7 @@ def _table(responses: BorderResponses) -> Table:
 
 
 DOOR = Door(
-    responses,
+    partial(responses, padding=RUNNING_ON),
     """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
 
     E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
@@ -157,6 +150,5 @@ DOOR = Door(
     """,
     "size paddings layers inputs n mean std seed no-shuffled",
     model="trained",
-    presets={"padding": RUNNING_ON},
     counting="images",
 )

@@ -133,14 +133,12 @@ def _figure(name: str) -> Column:
 
 
 def trial_facts(tried: Trial) -> dict[str, object]:
-    """Pick the figures of a trial for JSON."""
-    rows = [_row(row) for row in tried.rows]
+    """Return the figures of a trial for JSON."""
+    rows = []
+    for row in tried.rows:
+        about = {"change": row.kind, **picked(row, "size how padding")}
+        rows.append({**about, **row.figures, **picked(row, "against_shift needs note")})
     return {**picked(tried, "network size images count pictures output"), "rows": rows, **picked(tried, "notes")}
-
-
-def _row(row: TrialRow) -> dict[str, object]:
-    about = {"change": row.kind, **picked(row, "size how padding")}
-    return {**about, **row.figures, **picked(row, "against_shift needs note")}
 
 
 def _flat(row: TrialRow, names: Sequence[str]) -> dict[str, object]:

@@ -59,34 +59,21 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
     function = door.chosen(asked, models[0])
     _check_options(name, door, function, asked, to, len(pairs))
     parameters = signature(function).parameters
-    arguments = {**door.presets, **_only(asked, parameters)}
+    arguments = _only(asked, parameters)
     networks = [_read(door, model, size, arguments) for model, size in pairs]
 
     default, unfinished = None, None
     if "resume" in parameters or not to.textual:
-        default = _picture_path(function.__name__, networks[0], arguments.get("size"))
+        what = getattr(function, "__name__", name)
+        default = _picture_path(what, networks[0], arguments.get("size"))
     path = to.drawn(default)
     if default and "resume" in parameters:
         unfinished = options.unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
         arguments["unfinished"] = unfinished
 
-    found: list[Result[object] | SizeError] = []
-    with progress(door.counting) as on_progress:
-        if "on_progress" in parameters:
-            arguments["on_progress"] = on_progress
-        for network, (_, size) in zip(networks, pairs, strict=True):
-            found.append(_call(function, network, size, arguments, bool(door.failed)))
-    results = [each for each in found if not isinstance(each, SizeError)]
-    if not results:
-        raise next(each for each in found if isinstance(each, SizeError))
+    results, parts = _results(door, function, networks, [size for _, size in pairs], arguments)
     report = None
-    if door.together and (len(found) > 1 or "check" in asked):
-        parts = []
-        for each, network, (_, size) in zip(found, networks, pairs, strict=True):
-            if not isinstance(each, SizeError):
-                parts.append(each._shown.part)
-            elif door.failed:
-                parts.append(door.failed(network, size, each, arguments))
+    if door.together and (len(pairs) > 1 or "check" in asked):
         report = door.together(parts, **_only(asked, signature(door.together).parameters))
     look = {key: asked[key] for key in LOOK if key in asked and key not in parameters}
     show(results[0], to, path, report, unfinished, **look)
@@ -99,23 +86,31 @@ def _picture_path(name: str, source: Network | Trained | None, size: Pixels | No
     return default_path(name, [network.name], [network.pixels(size)])
 
 
-def _call(
-    function: Callable[..., Result[object]],
-    network: Network | Trained | None,
-    size: Pixels | None,
-    arguments: Mapping[str, Any],
-    goes_on: bool,
-) -> Result[object] | SizeError:
-    """Call the analysis; with several sizes, return the error for one that is too small."""
-    if "heads" in signature(function).parameters and isinstance(network, Network):
-        options.say_heads(network, arguments.get("layer"), arguments.get("heads"))
-    about = {key: value for key, value in (("network", network), ("size", size)) if value is not None}
-    try:
-        return function(**arguments, **about)
-    except SizeError as error:
-        if not goes_on or size is None:
-            raise
-        return error
+def _results(
+    door: Door, function: Callable[..., Result[object]], networks: Sequence[Network | Trained | None],
+    sizes: Sequence[Pixels | None], arguments: dict[str, Any],
+) -> tuple[list[Result[object]], list[object]]:  # fmt: skip
+    """Call the analysis for each network; return its results, and their parts of a report of several."""
+    results, parts, errors = [], [], []
+    parameters = signature(function).parameters
+    with progress(door.counting) as on_progress:
+        if "on_progress" in parameters:
+            arguments["on_progress"] = on_progress
+        for network, size in zip(networks, sizes, strict=True):
+            if "heads" in parameters and isinstance(network, Network):
+                options.say_heads(network, arguments.get("layer"), arguments.get("heads"))
+            about = {key: value for key, value in (("network", network), ("size", size)) if value is not None}
+            try:
+                results.append(function(**arguments, **about))
+                parts.append(results[-1]._shown.part)
+            except SizeError as error:  # one of several sizes may be too small
+                if not door.failed or size is None:
+                    raise
+                errors.append(error)
+                parts.append(door.failed(network, size, error, arguments))
+    if not results:
+        raise errors[0]
+    return results, parts
 
 
 def _only(asked: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
