@@ -130,7 +130,7 @@ def shortly(value: object) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Put a text from elsewhere on one line, with all that steers a terminal or reorders letters written out.
+    r"""Escape a text from elsewhere to one line, with what would steer a terminal or reorder letters.
 
     >>> print(printable("conv\x1b[31m\n\u202e1"))
     conv\x1b[31m\n\u202e1

@@ -159,30 +159,28 @@ def _figures(scored: Rings | Bands) -> Figures:
 def report_of(scored: Rings | Bands) -> Report:
     """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
     shown = _figures(scored)
-    sentences = [*findings(scored), *compared(scored), CAUSE]
+    name, figures = next(iter(shown.by_name.items()))
+    sentences = [*findings(scored), *compared(scored)]
     unit = "in % of half the shorter side" if scored.of == "share" else "in pixels"
     what = "centres of objects" if shown.counted == "objects" else "pixels"
     legend = [f"From the border: the distance of {what} from the nearest one, {unit}."]
-    if scored.of == "share" and shown.counted == "objects":
-        legend.append(JOINED)
-    if isinstance(scored, Rings):
-        sentences = [*scored.doubts, *sentences[:-1], *geometry(scored), CAUSE, *scored.notes]
-        legend.insert(0, LEGEND)
-    known = [figure for _, figure in shown.sides.values()] + next(iter(shown.by_name.values()))
-    known = [figure for figure in known if figure.value is not None]
+    legend += [JOINED] * (scored.of == "share" and shown.counted == "objects")
+    known = [figure for figure in (*figures, *(of for _, of in shown.sides.values())) if figure.value is not None]
     legend += [INTERVALS] * any(figure.low is not None for figure in known)
     legend += [NONE] * any(figure.low is None for figure in known)
-    places = [where(ring, scored.of) for ring in scored.rings]
+    places, more = [where(ring, scored.of) for ring in scored.rings], []
+    if isinstance(scored, Rings):
+        sentences = [*scored.doubts, *sentences, *geometry(scored), CAUSE, *scored.notes]
+        legend, more = [LEGEND, *legend], [*_of_boxes(scored, places)]
+    else:
+        sentences.append(CAUSE)
     rows = zip(places, shown.counts, *(map(percents, of) for of in shown.by_name.values()), strict=True)
-    name = next(iter(shown.by_name))
     sides = [[side, count, percents(figure)] for side, (count, figure) in shown.sides.items()]
     by_ring = grid([PLACE, shown.counted, *shown.by_name], [*rows])
     by_side = grid(["side", shown.counted, name], sides, BETWEEN_SIDES)
-    screen: list[list[Block]] = [[Heading(about(scored)), Lines(sentences), by_ring, Lines(legend)]]
-    screen.append([Heading("The outermost ring by the nearest side"), by_side])
-    if isinstance(scored, Rings):
-        screen += _of_boxes(scored, places)
-    return Report("rings", plain(scored), screen, sheet_of(scored))
+    first = [Heading(about(scored)), Lines(sentences), by_ring, Lines(legend)]
+    second = [Heading("The outermost ring by the nearest side"), by_side]
+    return Report("rings", plain(scored), [first, second, *more], sheet_of(scored))
 
 
 def _of_boxes(scored: Rings, places: list[str]) -> Iterator[list[Block]]:

@@ -55,7 +55,6 @@ def write_counts(counts: CountMap, path: Path) -> None:
 
 
 def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, ...], *, first: bool) -> None:
-    """Write some rows of an .npy file of that shape, after its head."""
     if first:
         head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, head)
@@ -63,7 +62,7 @@ def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, ...], *, first:
 
 
 def _plain(tally: Array) -> NDArray[Any]:
-    """Turn counts into an array without objects."""
+    """Return counts as an array without objects."""
     if len(tally) == 1:
         return to_ints(tally)
     digits = to_bytes(tally)
@@ -124,7 +123,7 @@ def read_counts(path: str | Path, rows: Any = slice(None), cols: Any = slice(Non
 
 
 def _parts(file: IO[bytes]) -> tuple[Stored, NDArray[Any], NDArray[Any]]:
-    """Find the core in a file, and which of its rows and columns each position has; of an .npy file, all of them.
+    """Return the core in a file, and the row and the column of it that each position has.
 
     Raises one of `BROKEN` where sizes, which are checked before anything is expanded, or values make no sense.
     """

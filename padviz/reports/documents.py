@@ -27,7 +27,7 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 
 
 def plain(value: object) -> Any:
-    """Turn a value into what JSON holds: dataclasses, named tuples and structs into objects, fractions into floats.
+    """Return a value as JSON holds it: dataclasses, named tuples and structs into objects, fractions into floats.
 
     >>> from fractions import Fraction
     >>> plain({"a": (Fraction(1, 2), 3)})
@@ -59,7 +59,7 @@ def picked(value: object, names: str) -> dict[str, object]:
 
 
 def flat(value: object) -> dict[str, object]:
-    """Lay a value out as cells of CSV: the key of an object stands before those in it, sizes have an "x", pads a side.
+    """Return the cells of a value for CSV: keys of nested objects are joined, sizes have an "x", pads a side.
 
     >>> flat({"energy": {"top": 1}, "size": [3, 4], "rim": [14, 34], "consumed": [1, 0]})
     {'energy_top': 1, 'size': '3x4', 'rim': '14 34', 'consumed_before': 1, 'consumed_after': 0}
@@ -76,7 +76,7 @@ def flat(value: object) -> dict[str, object]:
 
 
 def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    """Pick the figures of a ledger for JSON.
+    """Return the figures of a ledger for JSON.
 
     >>> import padviz
     >>> ledger_facts(padviz.uneven("resnet18", 224))["layers"][0]["uneven"]

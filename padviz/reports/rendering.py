@@ -27,12 +27,12 @@ def to_text(report: Report, format_: str) -> str:
 
 
 def to_screen(report: Report) -> str:
-    """Lay tables, facts and sentences out for the terminal, folded to its width."""
+    """Write tables, facts and sentences for the terminal, folded to its width."""
     return "\n\n\n".join("\n\n".join(filter(None, map(_on_screen, part))) for part in _parts(report, report.screen))
 
 
 def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequence[Block]]:
-    """Name the files that were made at the end of the last part, among its facts if they end it."""
+    """Return the parts with the files that were made at the end, among the facts if these end the last part."""
     if not report.files:
         return parts
     *before, last = parts
@@ -55,7 +55,7 @@ def _on_screen(block: Block) -> str:
 
 
 def _fitted(table: Table) -> str:
-    """Lay a table out for the terminal, without spare columns as far as it would be too wide."""
+    """Write a table for the terminal; spare columns go until it fits."""
     text = tables.to_table(table.headings, table.cells())
     last = max(table.columns, key=lambda column: column.spare)
     if not last.spare or max(map(len, text.splitlines())) <= tables.terminal_width():
@@ -76,7 +76,7 @@ def to_csv(report: Report) -> str:
 
 
 def sheet_of(report: Report) -> Table:
-    """Find the table of CSV."""
+    """Return the table of CSV."""
     return report.sheet or next(block for part in report.screen for block in part if isinstance(block, Table))
 
 

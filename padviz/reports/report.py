@@ -35,7 +35,7 @@ class Column:
     spare: int = 0
 
     def value(self, row: Any) -> Any:
-        """Find the exact figure in a row."""
+        """Return the exact figure in a row."""
         if self.of:
             return self.of(row)
         return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
@@ -49,7 +49,7 @@ class Column:
 
 
 def columns(keys: str) -> tuple[Column, ...]:
-    """Make columns that show their values as they are, of keys between blanks."""
+    """Return columns of plain values by their keys, separated by spaces."""
     return tuple(map(Column, keys.split()))
 
 
@@ -87,7 +87,7 @@ class Table(Block):
 
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[object]], legend: str = "") -> Table:
-    """Make a table of cells, row by row."""
+    """Return a table of cells, row by row."""
     return Table([Column(name, of=itemgetter(i)) for i, name in enumerate(headings)], rows, legend)
 
 

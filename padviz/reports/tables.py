@@ -16,7 +16,7 @@ DIGITS = 21  # integers longer than this are rounded in terminal tables; json ha
 
 
 def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lay out a table for the terminal: names and sentences fold to its width, figures never; empty columns go."""
+    """Write a table for the terminal: names and sentences fold to its width, figures never; empty columns go."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -55,7 +55,7 @@ def wrapped(text: str, indent: int = 0) -> str:
 
 
 def to_facts(facts: Sequence[tuple[str, object]]) -> str:
-    """Lay names and values out in two columns.
+    """Write names and values in two columns.
 
     >>> print(to_facts([("max", 9), ("file", "map.png")]))
     max   9
@@ -128,7 +128,7 @@ def by_axis(moves: Iterable[float | None]) -> str:
 
 
 def named(padding: str | None) -> str:
-    """Name a padding in a heading.
+    """Return the heading of a padding.
 
     >>> named(None), named("reflect")
     ('trained', 'reflect')
