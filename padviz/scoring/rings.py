@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count import coverage, usage
 from padviz.errors import OptionError, check_integer
-from padviz.intervals import (
-    FEW,
-    Estimate,
-    Measured,
-    difference_of,
-    excludes_zero,
-    half_samples,
-    interval_of_halves,
-)
+from padviz.intervals import FEW, Estimate, Measured, difference_of, excludes_zero, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
 from padviz.network.targets import head_weighting
 from padviz.scoring.matching import FOUND, Scored, Subset, images_for_interval, match, ratio

@@ -203,11 +203,17 @@ def at_once(runner: Runner) -> int:
 
 
 def outputs_of(runner: Runner, images: Images) -> Outputs:
-    """Run a network on no more images than it takes at once."""
-    real = len(images)
-    if runner.batch and real < runner.batch:
-        images = np.concatenate([images, np.repeat(images[-1:], runner.batch - real, axis=0)])
-    return {name: values[:real] if values.ndim else values for name, values in runner.outputs(images).items()}
+    """Run a network on any number of images; of several runs, single numbers are left out."""
+    parts, most = [], at_once(runner)
+    for start in range(0, len(images), most):
+        part = images[start : start + most]
+        missing = (runner.batch or 0) - len(part)
+        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing > 0 else part
+        outputs = runner.outputs(filled)
+        parts.append({name: values[: len(part)] if values.ndim else values for name, values in outputs.items()})
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([each[name] for each in parts]) for name, values in parts[0].items() if values.ndim}
 
 
 def check_room(where: str, images: int, channels: int, size: Size) -> None:

@@ -215,7 +215,7 @@ class _Outputs:
         reacts, rest = False, iter(crops)
         while part := list(islice(rest, at_once(self.own))):
             scenes: Images = (np.stack([crop.scene(room) for crop in part]) - normal[0]) / normal[1]
-            outputs = _all_outputs(self.own, unchanged.images(part, scenes, room, normal))
+            outputs = outputs_of(self.own, unchanged.images(part, scenes, room, normal))
             if first is None:
                 self.output = output_of(outputs, len(part), self.own.where)
             before = outputs[self.output.name]
@@ -236,7 +236,7 @@ class _Outputs:
 
     def _run_variant(self, at: int, variant: Variant, images: Images, before: Floats) -> None:
         try:
-            after = _all_outputs(variant.runner, images)[self.output.name]
+            after = outputs_of(variant.runner, images)[self.output.name]
         except PadvizError as error:
             if variant.required:
                 raise
@@ -274,12 +274,6 @@ class _Outputs:
             return comparing.compare_classes(np.concatenate(self.before), changed)
         norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
         return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
-
-
-def _all_outputs(runner: Runner, images: Images) -> dict[str, Floats]:
-    parts = [outputs_of(runner, images[i : i + at_once(runner)]) for i in range(0, len(images), at_once(runner))]
-    whole = [name for name, values in parts[0].items() if values.ndim]
-    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in whole}
 
 
 def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
