@@ -88,9 +88,6 @@ def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Flo
 
     Detections are by falling score, with `hits` of objects and the `image` of each. `weights` (resamples, images) are
     how often each image counts, and `objects` (resamples,) how many objects do.
-
-    >>> average_precision(np.array([True, False, True]), np.array([0, 0, 0]), np.ones((1, 1)), np.array([2.0])).round(4)
-    array([0.835])
     """
     last = int(np.flatnonzero(hits)[-1]) + 1 if hits.any() else 0  # nothing behind the last hit counts
     hits, image, chunk = hits[:last], image[:last], max(1, MOST_CELLS // max(last, 1))

@@ -124,20 +124,12 @@ def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
 
 
 def spans(ends: Sequence[float], share: bool) -> list[tuple[float, float | None]]:
-    """List where each ring begins and ends.
-
-    >>> spans([0.5], True), spans([16.0], False)
-    ([(0.0, 0.5), (0.5, 1.0)], [(0.0, 16.0), (16.0, None)])
-    """
+    """List where each ring begins and ends."""
     return [*zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)]
 
 
 def merge_small(ends: Sequence[float], depths: Floats) -> list[float]:
-    """Merge a ring of fewer than 20 objects with the next one inwards, and the innermost with the one around it.
-
-    >>> merge_small([0.25, 0.5, 0.75], np.repeat([0.1, 0.4, 0.6, 0.9], [19, 1, 70, 19]))
-    [0.5]
-    """
+    """Merge a ring of fewer than 20 objects with the next one inwards, and the innermost with the one around it."""
     merged: list[float] = []
     for end in ends:
         if np.count_nonzero((depths >= (merged or [0])[-1]) & (depths < end)) >= FEW:
@@ -171,11 +163,7 @@ def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> N
 
 
 def cells_of(part: Floats) -> Ints:
-    """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie.
-
-    >>> cells_of(np.array([[0.0, 0.5, 1.0], [0.0, 0.2, 1.0]])).tolist()
-    [0, 9, 35]
-    """
+    """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie."""
     column, row = np.clip(part * GRID, 0, GRID - 1).astype(np.int64)
     cells: Ints = row * GRID + column
     return cells
@@ -187,11 +175,7 @@ def grid_of(figures: Floats) -> Cells:
 
 
 def nearest_side(margins: NDArray[np.floating]) -> Ints:
-    """Return the nearest side, of distances from all four, (sides, n); 4 where two are equally near.
-
-    >>> nearest_side(np.array([[1.0, 2], [3, 2], [9, 9], [9, 9]])).tolist()
-    [0, 4]
-    """
+    """Return the nearest side, of distances from all four, (sides, n); 4 where two are equally near."""
     alone = (margins == margins.min(axis=0)).sum(axis=0) == 1
     return np.where(alone, np.argmin(margins, axis=0), len(SIDES))
 

@@ -179,15 +179,13 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
         with quiet():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of files that are damaged, or archives of code
-        text = str(error)
-        if not isinstance(error, pickle.UnpicklingError):
-            what = f"is not a PyTorch file, or is incomplete{_in_parentheses(error)}"
-            if "TorchScript" in text:
-                what = "is a TorchScript archive, whose code padviz does not run"
+        text, what = str(error), "is not a PyTorch file, or is incomplete"
+        if "TorchScript" in text:
+            what = "is a TorchScript archive, whose code padviz does not run"
+        elif not isinstance(error, pickle.UnpicklingError):
+            what += _in_parentheses(error)
         elif "Unsupported" in text or "GLOBAL" in text:
             what = "holds more than tensors, such as code, which padviz does not run"
-        else:
-            what = "is not a PyTorch file, or is incomplete"
         raise DescriptionError(what, where=str(path), hint=f"{hint}, or use .safetensors") from None
     if not isinstance(content, Mapping):
         what = f"holds a {type(content).__name__}, not parameters by name"
@@ -240,10 +238,9 @@ def _trace_calls(module: nn.Module, where: str, reading: Reading, size: Size) ->
         calls = _ConvolutionCalls()
         try:
             trace(module, where, reading, channels, size, watch=calls.watch)
+            return calls
         except PadvizError as error:
             failure = failure or error
-            continue
-        return calls
     assert failure
     raise failure
 

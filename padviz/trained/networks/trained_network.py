@@ -217,13 +217,7 @@ def outputs_of(runner: Runner, images: Images) -> Outputs:
 
 
 def check_room(where: str, images: int, channels: int, size: Size) -> None:
-    """Reject more images than fit into memory, before any is made.
-
-    >>> check_room("net", 1_000_000, 3, (224, 224))
-    Traceback (most recent call last):
-        ...
-    padviz.errors.SizeError: net: 1000000 x 3 x 224 x 224 numbers of images are too many; use fewer, or a smaller `size`
-    """
+    """Reject more images than fit into memory, before any is made."""
     shape = images, channels, *size
     if prod(shape) > MOST_NUMBERS:
         what = f"{in_words(shape)} numbers of images are too many"

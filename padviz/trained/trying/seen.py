@@ -159,11 +159,7 @@ def edge_of(values: Floats) -> float:
 
 
 def ranks(values: Floats) -> Floats:
-    """Rank values, from 1 on; values that tie share the mean of their ranks.
-
-    >>> ranks(np.array([5.0, 1.0, 5.0])).tolist()
-    [2.5, 1.0, 2.5]
-    """
+    """Rank values, from 1 on; values that tie share the mean of their ranks."""
     flat = values.ravel()
     scale = np.abs(flat).max() or 1.0
     _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
