@@ -8,7 +8,6 @@ from dataclasses import fields as fields_of
 from fractions import Fraction
 from typing import Any
 
-from padviz.advice.remedies import Outcome
 from padviz.advice.verdict import Audit
 from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count_map import CountMap
@@ -40,35 +39,32 @@ def text(value: object) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
-def map_facts(shelf: Shelf, counts: CountMap, judged: Outcome | None) -> Facts:
-    """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and the figures, if known."""
-    shared = counts.share_reason is None
+def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
+    """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and its figures.
+
+    Long counts are texts; the skew of usage is only of maps without fair shares.
+    """
+    from msgspec import to_builtins
+
+    share = None if counts.share_reason else counts.shares.figures
+    figures = {
+        "max": str(counts.max) if isinstance(counts.max, int) else counts.max,
+        "share": to_builtins(share),
+        "skew": None if share else to_builtins(counts.summary().skew),
+        "rim": counts.rims and counts.rims[0].short,
+    }
     layers, shapes = counts.target.layer, counts.target.shape
     return {
         "size": [*counts.size],
         "core": shelf.core(counts.core),
         "rows": [counts.rows.n, counts.rows.start, counts.rows.period, counts.rows.copies],
         "cols": [counts.cols.n, counts.cols.start, counts.cols.period, counts.cols.copies],
-        "interior": shelf.plane(counts.shares.pattern) if shared else None,
+        "interior": shelf.plane(counts.shares.pattern) if share else None,
         "share_reason": text(counts.share_reason) if counts.share_reason else None,
         "target": [*map(text, counts.target.names)],
         "shape": [shapes] if isinstance(layers, str) else shapes,
-        "figures": _figures(counts, judged),
+        "figures": figures,
     }
-
-
-def _figures(counts: CountMap, judged: Outcome | None) -> Facts:
-    """Return the figures of a map, long counts as texts; the skew of usage where there are no fair shares."""
-    from msgspec import to_builtins
-
-    if judged:
-        share, rim = judged.share, judged.rim
-    else:
-        share = None if counts.share_reason else counts.shares.figures
-        rim = counts.rims and counts.rims[0]
-    skew = None if share else to_builtins(counts.summary().skew)
-    most = str(counts.max) if isinstance(counts.max, int) else counts.max
-    return {"max": most, "share": to_builtins(share), "skew": skew, "rim": rim and rim.short}
 
 
 def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> Facts:

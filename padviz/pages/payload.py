@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from padviz.advice.remedies import Outcome
 from padviz.advice.verdict import Examined, examine
 from padviz.counting.count import usage
-from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import with_padding
 from padviz.network.targets import head_weighting
 from padviz.pages.facts import Facts, audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
@@ -40,14 +37,13 @@ def payload(
     audits: list[Facts | PadvizError] = []
     for size, network in networks:
         examined = _examine(network, size, layer, heads)
-        known = {} if isinstance(examined, PadvizError) else _counted_maps(examined)
         rows: dict[str, Facts] = {}
         for padding in paddings:
             try:
                 if isinstance(network, PadvizError):
                     raise network
-                counts, judged = known.get(padding) or (usage(network, size, padding, layer, heads=heads), None)
-                maps.append({**map_facts(shelf, counts, judged), **geometry_facts(shelf, counts, rows)})
+                counts = usage(network, size, padding, layer, heads=heads)
+                maps.append({**map_facts(shelf, counts), **geometry_facts(shelf, counts, rows)})
             except (OptionError, UnknownName):
                 raise  # a name that the user typed
             except PadvizError as error:
@@ -90,24 +86,12 @@ def _examine(
         return error
 
 
-def _counted_maps(examined: Examined) -> dict[str | None, tuple[CountMap, Outcome]]:
-    """Return the maps, by scheme, that an audit has counted."""
-    today = examined.today, examined.audit.outcome
-    known: dict[str | None, tuple[CountMap, Outcome]] = {None: today}
-    if with_padding(examined.today.network, "zero").layers == examined.today.network.layers:
-        known["zero"] = today
-    for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
-        if remedy.kind == "padding":
-            known[remedy.padding] = counts, remedy.outcome
-    return known
-
-
 def _audit(shelf: Shelf, examined: Examined) -> Facts:
     """Return an audit, with the map of each remedy; None for maps that are too large for a page."""
     maps: list[Facts | None] = []
-    for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
+    for counts in examined.remedied:
         try:
-            maps.append(map_facts(shelf, counts, remedy.outcome))
+            maps.append(map_facts(shelf, counts))
         except SizeError:
             maps.append(None)
     return audit_facts(examined.audit, maps)
