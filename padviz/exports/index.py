@@ -97,17 +97,17 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
 
 def _row(record: Record) -> dict[str, object]:
     """Return the cells of a record by column, as far as it has them."""
-    head = _head(record.name, record.what, record.networks, record.sizes, record.paddings)
-    row, figures = {**head, "files": " ".join(record.files)}, figures_of(record)
+    figures = figures_of(record)
+    row: dict[str, object] = {"files": " ".join(record.files)}
     if isinstance(figures, Ledger):
-        return {**row, "uneven": len(figures.uneven), "windows": len(figures.layers)}
-    if not isinstance(figures, Summary):
-        return {**row}
-    fair = structs.replace(figures, share=None) if isinstance(figures, Coverage) else figures
-    return {**row, **Table(FIGURES, [fair]).records[0]}
+        row |= {"uneven": len(figures.uneven), "windows": len(figures.layers)}
+    if isinstance(figures, Summary):
+        fair = structs.replace(figures, share=None) if isinstance(figures, Coverage) else figures
+        row |= Table(FIGURES, [fair]).records[0]
+    return _head(record.name, record.what, record.networks, record.sizes, record.paddings) | row
 
 
-def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, str]:
+def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, object]:
     """Return the first cells of a row; several values are separated by spaces."""
     heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
     cells = name, what, " ".join(networks), heights, widths, " ".join(paddings)
@@ -144,15 +144,10 @@ def _card(record: Record) -> dict[str, object]:
 
 
 def _bar(cmap: str, summary: Summary) -> dict[str, list[str]] | None:
-    """Return the colours of a map, lowest first, and their labels."""
-    stops = hex_stops(cmap)
-    if not stops:
-        return None
-    if isinstance(summary, Coverage):
-        labels = ["0", "1"]
-    else:
-        labels = ["0", "1 fair", "2+"] if summary.share else ["0", f"{_short(summary.max)} paths"]
-    return {"colours": stops, "labels": labels}
+    """Return the colours of a map, lowest first, and their labels; None for an unknown colour map."""
+    labels = ["0", "1 fair", "2+"] if summary.share else ["0", f"{_short(summary.max)} paths"]
+    stops, labels = hex_stops(cmap), ["0", "1"] if isinstance(summary, Coverage) else labels
+    return {"colours": stops, "labels": labels} if stops else None
 
 
 def _ledger_lines(ledger: Ledger) -> list[tuple[str, int, int, bool]]:

@@ -46,9 +46,8 @@ class WeightSource:
 class Item:
     """One picture of an export.
 
-    A map has one value in each tuple, a comparison one network per size; None is the network's own size, padding or
-    target. `refused` is why a foreign network cannot be read at that size: only this item fails. Items are equal if
-    they show the same, under whatever name.
+    A map has one value in each tuple, a comparison one network per size, or the error there; None is the network's own
+    size, padding or target. Items are equal if they show the same, under whatever name.
     """
 
     name: str = field(compare=False)
@@ -61,7 +60,6 @@ class Item:
     scale: str | None = None
     kernel: KernelPicture | None = None
     trained: WeightSource | None = None
-    refused: PadvizError | None = field(default=None, compare=False)
 
     @property
     def network(self) -> Network:
@@ -69,7 +67,12 @@ class Item:
         for network in self.networks:
             if isinstance(network, Network):
                 return network
-        raise self.refused or next(error for error in self.networks if isinstance(error, PadvizError))
+        raise next(error for error in self.networks if isinstance(error, PadvizError))
+
+    @property
+    def targets(self) -> list[str]:
+        """The target layers that are named."""
+        return [layer for layer in self.layers if layer]
 
 
 def expand(
@@ -127,7 +130,7 @@ def _count(lists: Maps | Comparison) -> int:
     """
     sizes = sum(sum(map(len, sides_in(size))) if isinstance(size, str) else 1 for size in lists.sizes)
     kinds = lists.what if isinstance(lists, Maps) else []
-    return len(lists.models) * (sizes or 1) * prod(len(values) or 1 for values in (lists.paddings, lists.layers, kinds))
+    return prod(n or 1 for n in (len(lists.models), sizes, len(lists.paddings), len(lists.layers), len(kinds)))
 
 
 def _folded(name: str) -> str:
@@ -143,7 +146,7 @@ def _describe(item: Item) -> str:
     """Name an item in the words of its manifest."""
     if item.kernel:
         return f"{item.what} {item.kernel.name!r}"
-    return " ".join([item.what, "of", *item.models, *filter(None, item.layers)])
+    return " ".join([item.what, "of", *item.models, *item.targets])
 
 
 def _maps(maps: Maps, find: Find) -> Iterator[Item]:
@@ -171,11 +174,12 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
             side = "x".join(map(str, at if at[0] != at[1] else at[:1]))
             name = _file_name([network.name, side, padding_in_names(padding), layer, what])
             schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
-            item = Item(name, what, (network,), (at,), schemes, (layer,), (model,))
+            read: Network | PadvizError
             try:
-                yield replace(item, networks=(find(model, size),))
-            except PadvizError as error:
-                yield replace(item, refused=error)
+                read = find(model, size)
+            except PadvizError as error:  # of this item alone
+                read = error
+            yield Item(name, what, (read,), (at,), schemes, (layer,), (model,))
 
 
 def _add_weights(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:

@@ -114,7 +114,8 @@ for _ in range(DEEPEST):  # deeper ones could not be written again
 
 def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
     """Return the networks, sizes and paddings of an item, as its record lists them."""
-    networks = [*dict.fromkeys(net.name for net in item.networks if isinstance(net, Network))]
+    names = [net.name for net in item.networks if isinstance(net, Network)] or item.models
+    networks = [*dict.fromkeys(names)]
     if item.kernel:
         side = item.kernel.size
         return networks, [[side, side]], [*item.kernel.paddings] or ["zero"]

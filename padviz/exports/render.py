@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,8 +57,6 @@ def render(item: Item) -> Rendered:
     >>> render(item).figures["uneven"]
     5
     """
-    if item.refused:
-        raise item.refused
     return RENDERERS[item.what](item)
 
 
@@ -76,22 +74,23 @@ def _usage(item: Item) -> Rendered:
 
 
 def _coverage(item: Item) -> Rendered:
-    (counts,) = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
-    figures = {**to_builtins(counts.summary()), "full": counts.full, "least_share": counts.min / (counts.full or 1)}
-    return Rendered(figures, partial(heatmap, counts), counts)
+    found = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
+    (counts,) = found
+    shares = {"full": counts.full, "least_share": counts.min / (counts.full or 1)}
+    return _shown(found, to_builtins(counts.summary()) | shares)._replace(counts=counts)
 
 
 def _uneven(item: Item) -> Rendered:
-    windows = uneven(item.network, item.sizes[0])
-    figures = {"uneven": len(windows.uneven), "windows": len(windows.layers), **ledger_facts(windows)}
-    return Rendered(figures, lambda cmap: ledger_bars.padding(windows, item.network.title))
+    found = uneven(item.network, item.sizes[0])
+    figures = {"uneven": len(found.uneven), "windows": len(found.layers), **ledger_facts(found)}
+    return Rendered(figures, lambda cmap: ledger_bars.padding(found, item.network.title))
 
 
 def _trained(item: Item) -> Trained:
     from padviz.trained.networks.reading import read
 
-    assert item.trained is not None
-    trained = item.trained
+    trained, _ = item.trained, item.network  # which raises why it cannot be read
+    assert trained is not None
     try:
         return read(trained.source, item.sizes[0], trained.weights, trained.reading)
     except DescriptionError as error:
@@ -101,44 +100,19 @@ def _trained(item: Item) -> Trained:
         raise
 
 
-def _filters(item: Item) -> Rendered:
-    return _shown(filters(_trained(item), layer=_layers(item)))
-
-
 def _responses(item: Item) -> Rendered:
     assert item.trained is not None
-    assert item.trained.inputs is not None
-    inputs = item.trained.inputs
-    paddings = [padding for padding in item.paddings if padding]
-    found = responses(
-        _trained(item),
-        padding=paddings,
-        inputs=inputs.inputs,
-        n=inputs.n,
-        seed=inputs.seed,
-        mean=inputs.mean,
-        std=inputs.std,
-        layer=_layers(item),
-    )
-    return _shown(found)
-
-
-def _layers(item: Item) -> list[str]:
-    return [layer for layer in item.layers if layer]
+    inputs = vars(item.trained.inputs)
+    return _shown(responses(_trained(item), padding=[*filter(None, item.paddings)], layer=item.targets, **inputs))
 
 
 def _compare(item: Item) -> Rendered:
-    lists: dict[str, Sequence[object]] = {
-        "model": item.models,
-        "size": item.sizes,
-        "padding": item.paddings,
-        "layer": item.layers,
-    }
-    varies = next(name for name, values in lists.items() if len(values) > 1)
-    labels = [_label(value) for value in (item.networks if varies == "model" else lists[varies])]
+    lists = {"model": item.networks, "size": item.sizes, "padding": item.paddings, "layer": item.layers}
+    counts = {**{name: len(values) for name, values in lists.items()}, "model": len(item.models)}
+    varies = next(name for name, count in counts.items() if count > 1)
     sized = zip(item.networks, item.sizes * len(item.models), strict=True)
     choices = [(*pair, padding, layer) for pair in sized for padding in item.paddings for layer in item.layers]
-    labelled = [*zip(labels, usages(choices), strict=True)]
+    labelled = [*zip(map(_label, lists[varies]), usages(choices), strict=True)]
     return Rendered(report_of(labelled, varies).facts, partial(panels.compared, labelled, varies, item.scale))
 
 
@@ -162,8 +136,8 @@ RENDERERS: dict[str, Callable[[Item], Rendered]] = {
     "usage": _usage,
     "coverage": _coverage,
     "uneven": _uneven,
-    "taps": lambda item: _shown(taps(item.network, item.sizes[0], layer=_layers(item))),
-    "filters": _filters,
+    "taps": lambda item: _shown(taps(item.network, item.sizes[0], layer=item.targets)),
+    "filters": lambda item: _shown(filters(_trained(item), layer=item.targets)),
     "responses": _responses,
     "compare": _compare,
     "kernel": _kernel,
