@@ -124,9 +124,9 @@ def detect(
     options.check(trained.size)
     resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
     scores = score_positions(trained, *runners_of(trained, padding), options, resuming, on_progress)
-    draw, axes = partial(position_maps.detected, scores), partial(position_maps.plot_detected, scores)
+    draw = partial(position_maps.detected, scores)
     return DetectResult.made_of(
-        scores, scores.maps, partial(report_of, scores), draw, axes, pictured=True, notes=scores.notes
+        scores, scores.maps, partial(report_of, scores), draw, pictured=True, notes=scores.notes
     )
 
 
@@ -288,10 +288,8 @@ def seen(
     trained = as_trained(network, size, weights)
     resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
     found = see(trained, patch, grid, options, resuming, on_progress)
-    draw, axes = partial(position_maps.seen, found), partial(position_maps.plot_seen, found)
-    return SeenResult.made_of(
-        found, (found,), partial(seen_report, found), draw, axes, pictured=True, notes=found.notes
-    )
+    draw = partial(position_maps.seen, found)
+    return SeenResult.made_of(found, (found,), partial(seen_report, found), draw, pictured=True, notes=found.notes)
 
 
 def seen_report(seen_map: Seen) -> Report:

@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import accumulate, pairwise, zip_longest
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.figures.canvas import DPI, LARGE, MEDIUM, SMALL, new_figure, text_at
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EDGE, BETWEEN = 24, 22  # screen pixels around a page, and between boxes
 WIDE, HIGH, ROW = 1240, 660, 60  # screen pixels for all boxes together, and extra height for each row
 LEAST = 480  # screen pixels of a line of text, at least
+Area = tuple[float, float, float, float]  # top, bottom, left, right
 PITCH = 1.45  # line spacing, over the text's height
 
 
@@ -91,6 +93,14 @@ def page(
         x, y = lefts[len(across)] + beside.left, tops[0] + label_heights[0] + boxes[0].above
         places.append(Place(figure, x, y, beside.wide, beside.high))
     return figure, places
+
+
+def rectangle(ax: Axes, area: Area, lw: float = 0, **style: Any) -> None:
+    """Draw an area of an image, (top, bottom, left, right), as a rectangle."""
+    from matplotlib.patches import Rectangle
+
+    top, bottom, left, right = area
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, lw=lw, **style))
 
 
 def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: float = WIDE) -> tuple[int, float]:

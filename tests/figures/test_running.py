@@ -8,24 +8,20 @@ from typing import Any
 import pytest
 from matplotlib.collections import LineCollection
 
-from padviz.figures.canvas import new_figure
 from padviz.figures.trained import position_maps, trials
 from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
-from tests.figures.kinds import clipped
+from tests.figures.kinds import clipped, said
 from tests.figures.made_up import detected
-
-
-def empty() -> Any:
-    return new_figure(400, 400).add_axes((0.1, 0.1, 0.8, 0.8))
 
 
 def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() -> None:
     found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
-    ax = position_maps.plot_detected(found, empty())
+    figure = position_maps.detected(found)
+    ax = figure.axes[0]
     (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
     assert len(lines.get_segments()) == 2 * len(found.lefts) + 2  # around the first row
-    assert "0.1 to 0.8, 25.0 % blind spots" in ax.get_title()
+    assert "0.1 to 0.8, 25.0 % blind spots" in said(figure)
     assert [*ax.images[0].get_extent()] == [-4, 39 * 8 + 4, 3 * 16 + 8, -8]
 
 

@@ -38,13 +38,18 @@ BAR, TICKS = 13, 100
 
 
 class Panel(NamedTuple):
-    """A label and its colour; values up to 1, or why there are none; their view and proportions."""
+    """A label and its colour; values up to 1, or why there are none; the view that they are of."""
 
     text: str
     colour: str
     values: NDArray[np.float64] | str
     view: View | None = None
-    aspect: float = 1.0
+
+    @property
+    def aspect(self) -> float:
+        if self.view:
+            return _bounded(*self.view.positions)
+        return 1.0 if isinstance(self.values, str) else self.values.shape[1] / self.values.shape[0]
 
 
 def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
@@ -58,7 +63,7 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
     panels = []
     for count_map, view in zip(maps, _views(maps), strict=True):
         label = f"{short_name(str(count_map.target.layer))}\n{count_map.shape[0]} × {count_map.shape[1]}"
-        panels.append(Panel(label, "black", view.values(count_map, share=True), view, _aspect(view)))
+        panels.append(Panel(label, "black", view.values(count_map, share=True), view))
     return _grid(panels, title, line, COUNTS, cmap)
 
 
@@ -104,30 +109,24 @@ def compared(
 
 def _views(maps: Sequence[CountMap]) -> list[View]:
     """Choose the view of each map, for a panel about as wide as it will have."""
-    aspects = [_bounded(across / tall) for tall, across in (count_map.shape for count_map in maps)]
+    aspects = [_bounded(*count_map.shape) for count_map in maps]
     _, wide = grid(len(maps), max(aspects), (0, LABEL))
     return views_of(maps, [wide * max(1.0, 1 / aspect) for aspect in aspects])
 
 
-def _aspect(view: View) -> float:
-    return _bounded(view.positions[1] / view.positions[0])
-
-
-def _bounded(aspect: float) -> float:
-    """Limit an aspect: a panel of 33 x 1,000,000 pixels would take all memory."""
-    return min(max(aspect, 1 / LONGEST), LONGEST)
+def _bounded(tall: int, wide: int) -> float:
+    """Return the aspect of a panel within limits: one of 33 x 1,000,000 pixels would take all memory."""
+    return min(max(wide / tall, 1 / LONGEST), LONGEST)
 
 
 def _panel(name: str, count_map: CountMap, scale: str, view: View, most: int | float | None) -> Panel:
-    aspect, largest = _aspect(view), f"{name}\nmax {scientific(count_map.max)}"
+    largest = f"{name}\nmax {scientific(count_map.max)}"
+    if scale == "share" and count_map.share_reason:
+        return Panel(largest, "0.4", f"no fair share: {count_map.share_reason}", view)
     if scale == "share":
-        if count_map.share_reason:
-            return Panel(largest, "0.4", f"no fair share: {count_map.share_reason}", None, aspect)
-        values = view.values(count_map, share=True)
-        return Panel(f"{name}\n{fairness(count_map)}", "black", values, view, aspect)
+        return Panel(f"{name}\n{fairness(count_map)}", "black", view.values(count_map, share=True), view)
     label = f"{largest} · {count_map.summary().marginalised:.0%} below half"
-    values = view.values(count_map, share=False) * (count_map.max / most if most else 1)
-    return Panel(label, "black", values, view, aspect)
+    return Panel(label, "black", view.values(count_map, share=False) * (count_map.max / most if most else 1), view)
 
 
 def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) -> Figure:
@@ -148,7 +147,7 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
         label = f"{short_name(row.layer)}{f' and {more} more' if more else ''}\n"
         label += f"↔ {wide:+.1%}  ↕ {tall:+.1%}".replace("+0.0%", "0%")
         colour = "black" if not row.uneven else UNEVEN if row.convolution else POOLED
-        panels.append(Panel(label, colour, share, None, share.shape[1] / share.shape[0]))
+        panels.append(Panel(label, colour, share))
         least = min(least, float(share.min()))
     kinds = {row.convolution for row in exposures if row.uneven}
     line = "share of the units whose tap reads a real pixel · imbalance ↔ left-right, ↕ top-bottom"
@@ -169,7 +168,7 @@ def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: st
         for panel, (across, high) in zip(panels, sizes, strict=True)
     ]
     high = min(sum(max(size[1] for size in sizes[at : at + columns]) for at in range(0, len(sizes), columns)), 420)
-    words = words_of([panel.view for panel in panels if panel.view])
+    words = words_of([panel.view for panel in panels if panel.view and not isinstance(panel.values, str)])
     figure, (*places, bar) = page(title, [line, *words], boxes, columns, Box(BAR, high, right=TICKS))
     colours = scale.colours(cmap)
     for panel, place, size in zip(panels, places, sizes, strict=True):

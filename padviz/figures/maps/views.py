@@ -58,18 +58,15 @@ class AxisView:
         """The ends of each break, in cells."""
         return [(start - self._gap - 0.5, start - 0.5) for start in self._starts[1:-1]]
 
-    @property
-    def _lengths(self) -> list[int]:
-        return [-(-len(piece) // self.block) for piece in self.pieces]
-
     @cached_property
     def _gap(self) -> int:
-        return max(1, round(GAP * sum(self._lengths)))
+        return max(1, round(GAP * sum(-(-len(piece) // self.block) for piece in self.pieces)))
 
     @cached_property
     def _starts(self) -> list[int]:
         """The first cell of each piece, and of one that would follow."""
-        return [*accumulate((length + self._gap for length in self._lengths), initial=0)]
+        lengths = (-(-len(piece) // self.block) + self._gap for piece in self.pieces)
+        return [*accumulate(lengths, initial=0)]
 
     def at(self, position: float) -> float:
         """Convert a position to cells; NaN if it is left out.
@@ -155,24 +152,27 @@ def words_of(views: Sequence[View]) -> list[str]:
     return means * bool(blocks) + broken * any(any(view.broken) for view in views)
 
 
-def view_of(counts: CountMap, pixels: float, border: tuple[int, int] | None = None) -> View:
-    """Choose the view of a map whose longer side has so many screen pixels.
-
-    Where the border, by default the map's own, would not be visible, it and the middle are drawn, with breaks between.
-    """
-    zoom = pixels / max(counts.shape)
-    zoom = max(round(zoom), 1) if zoom >= CRISP else zoom
-    down, across = borders(counts) if border is None else border
-    return View(_axis_view(counts.rows, down, zoom, pixels), _axis_view(counts.cols, across, zoom, pixels))
+def view_of(counts: CountMap, pixels: float) -> View:
+    """Choose the view of a map whose longer side has so many screen pixels."""
+    return views_of([counts], [pixels])[0]
 
 
 def views_of(maps: Sequence[CountMap], pixels: Sequence[float]) -> list[View]:
-    """Choose the views of maps side by side: all with breaks, or none, and as much of the border."""
+    """Choose the views of maps side by side: all with breaks, or none, and as much of the border.
+
+    Where the border would not be visible, it and the middle are drawn, with breaks between.
+    """
     down, across = (max(depths) for depths in zip(*map(borders, maps), strict=True))
-    views = [view_of(count_map, wide, (down, across)) for count_map, wide in zip(maps, pixels, strict=True)]
-    if len({view.broken for view in views}) == 1:
-        return views
-    return [view_of(count_map, wide, (0, 0)) for count_map, wide in zip(maps, pixels, strict=True)]
+    for border in ((down, across), (0, 0)):
+        views = []
+        for counts, wide in zip(maps, pixels, strict=True):
+            zoom = wide / max(counts.shape)
+            zoom = max(round(zoom), 1) if zoom >= CRISP else zoom
+            rows, cols = _axis_view(counts.rows, border[0], zoom, wide), _axis_view(counts.cols, border[1], zoom, wide)
+            views.append(View(rows, cols))
+        if len({view.broken for view in views}) == 1:
+            break
+    return views
 
 
 def _axis_view(tiling: Tiling, border: int, zoom: float, pixels: float) -> AxisView:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from padviz.counting.shares.summary import percent
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, shorten
+from padviz.figures.canvas import SMALL, axes_at, shorten
 from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
-from padviz.figures.layout import Box, grid, page, ticks
+from padviz.figures.layout import Box, Place, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.trying.seen import Floats, Seen
 from padviz.trained.trying.wording import with_ends
@@ -31,7 +31,8 @@ COLOURS, UNSEEN, OUTLINE = "viridis", "0.75", "#ff3b3b"  # of scores; where no c
 def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     """Draw the scores by position, a map for each padding, with blind spots outlined, on one scale from 0."""
     count = len(scores.maps)
-    aspect = _step(scores.lefts) * len(scores.lefts) / (_step(scores.tops) * len(scores.tops))
+    steps = [at[1] - at[0] if len(at) > 1 else 8 for at in (scores.tops, scores.lefts)]
+    aspect = steps[1] * len(scores.lefts) / (steps[0] * len(scores.tops))
     aspect = max(aspect, NARROW) if count == 1 else aspect
     columns, wide = grid(count, aspect, (LEFT, BELOW + LABEL), WIDE)
     wide = max(min(wide, ALONE * min(max(aspect, 1), 2)) if count == 1 else wide, LEAST)
@@ -39,34 +40,25 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
     boxes = [Box(*size, _label(score_map), left=LEFT, below=BELOW) for score_map in scores.maps]
     title = f"{shorten(scores.title)}, {scores.size[0]} × {scores.size[1]}: {_blindness(scores)}"
     figure, (*places, beside) = page(title, _lines(scores), boxes, columns, Box(BAR, size[1], right=RIGHT))
-    colours = _colours_of(scores, cmap)
+    name, most = COLOURS, 1.0
+    if scores.maps[0].threshold:  # contrasts, up to the largest that is enough
+        name = f"{COLOURS}_r"
+        most = max((score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0)
+    colours = colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
     down, right = ("shift down", "shift right") if scores.shifted else ("top", "left")
     for i, place in enumerate(places):
-        ax = axes_at(*place)
-        _draw_scores(ax, scores, scores.maps[i], colours)
-        _set_ticks(ax, [(at[0], at[len(at) // 2], at[-1]) for at in (scores.tops, scores.lefts)], size)
+        values = np.where(np.isfinite(scores.maps[i].values), scores.maps[i].values, np.nan)
+        ax = _draw_map(place, values, colours, (scores.tops, scores.lefts), steps)
+        _outline_blind_spots(ax, scores, scores.maps[i], steps)
         ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "", fontsize=SMALL)
         ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "", fontsize=SMALL)
     bar = figure.colorbar(colours, cax=axes_at(*beside))
     parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
-    ends = [bar.ax.get_ylim()[1] * part for part in parts]
+    ends = [most * part for part in parts]
     bar.set_ticks(ends, labels=[f"{value:.2g}" for value in ends])
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("contrast needed" if scores.maps[0].threshold else "score", fontsize=SMALL)
     return figure
-
-
-def plot_detected(scores: Detectability, ax: Axes | None = None, padding: str | None = None) -> Axes:
-    """Draw one map alone into `ax`, with a title; without `ax`, return the first axes of `detected`."""
-    if ax is None:
-        return detected(scores).axes[0]
-    score_map = next((score_map for score_map in scores.maps if score_map.padding == padding), scores.maps[0])
-    colours = _colours_of(scores, None)
-    _draw_scores(ax, scores, score_map, colours)
-    ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03)
-    ax.set_aspect("equal")
-    ax.set_title(f"{shorten(scores.title)}\n{_label(score_map)}", fontsize=MEDIUM)
-    return ax
 
 
 def _blindness(scores: Detectability) -> str:
@@ -82,22 +74,9 @@ def _blindness(scores: Detectability) -> str:
     return words
 
 
-def _colours_of(scores: Detectability, cmap: str | None) -> ScalarMappable:
-    """Return the colours of scores, up to 1, or of contrasts, up to the largest that is enough."""
-    name, most = COLOURS, 1.0
-    if scores.maps[0].threshold:
-        name = f"{COLOURS}_r"
-        most = max((score_map.most for score_map in scores.maps if score_map.most is not None), default=1.0)
-    return colouring(colour_map(cmap or name).with_extremes(bad=UNSEEN), 0, most)
-
-
-def _draw_scores(ax: Axes, scores: Detectability, score_map: PositionMap, colours: ScalarMappable) -> None:
-    """Draw one map, each score at its position, with a line around blind spots."""
+def _outline_blind_spots(ax: Axes, scores: Detectability, score_map: PositionMap, steps: Sequence[float]) -> None:
     from matplotlib.collections import LineCollection
 
-    steps = _step(scores.tops), _step(scores.lefts)
-    values = np.where(np.isfinite(score_map.values), score_map.values, np.nan)
-    _draw_map(ax, values, colours, _extent(scores.tops, scores.lefts, steps))
     hidden = np.pad(score_map.hidden, 1)
     tops = [scores.tops[0] + (i - 0.5) * steps[0] for i in range(len(scores.tops) + 1)]
     lefts = [scores.lefts[0] + (j - 0.5) * steps[1] for j in range(len(scores.lefts) + 1)]
@@ -137,10 +116,6 @@ def _lines(scores: Detectability) -> tuple[str, str]:
     return f"{what} by {at}: {stimulus}", f"{output}{class_} · red, blind: {outline}"
 
 
-def _step(at: tuple[int, ...]) -> int:
-    return at[1] - at[0] if len(at) > 1 else 8
-
-
 def seen(found: Seen) -> Figure:
     """Draw two maps, what is seen and usage, each on a scale from 0 to its largest value."""
     aspect = max(found.size[1] / found.size[0], NARROW)
@@ -154,52 +129,35 @@ def seen(found: Seen) -> Figure:
     by_usage, by_distance = with_ends(found.by_usage), with_ends(found.by_distance)
     line = f"{found.count} crops · Spearman with usage {by_usage}, with distance to the border {by_distance}"
     figure, (*places, bar) = page(title, [line], boxes, columns, Box(BAR, size[1], right=SEEN_RIGHT))
+    steps = [(at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts)]
+    colours = colouring(colour_map(CMAP), 0, 1)
     for place, values, first in zip(places, (found.values, found.usage), (True, False), strict=True):
-        ax = axes_at(*place)
-        colours = _draw_seen(ax, found, values)
+        over = values / (float(values.max()) or 1.0)
+        ax = _draw_map(place, over, colours, (found.tops, found.lefts), steps, found.patch / 2)
+        ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
         named = (first or columns == 1) and size[1] > SEEN_LEAST
         ax.set_ylabel("middle of the patch, px" if named else "", fontsize=SMALL)
-        middles = [[round(at[i] + found.patch / 2) for i in (0, len(at) // 2, -1)] for at in (found.tops, found.lefts)]
-        _set_ticks(ax, middles, size)
     figure.colorbar(colours, cax=axes_at(*bar)).ax.tick_params(labelsize=SMALL)
     return figure
 
 
-def plot_seen(found: Seen, ax: Axes | None = None) -> Axes:
-    """Draw the map of what is seen into `ax`; without it, return the first axes of `seen`."""
-    if ax is None:
-        return seen(found).axes[0]
-    colours = _draw_seen(ax, found, found.values)
-    ax.set_aspect("equal")
-    ax.figure.colorbar(colours, ax=ax, fraction=0.046, pad=0.03)
-    return ax
-
-
-def _draw_seen(ax: Axes, found: Seen, values: Floats) -> ScalarMappable:
-    """Draw one map over its largest value, each place at the middle of its patch."""
-    down, across = ((at[-1] - at[0]) / (len(at) - 1) for at in (found.tops, found.lefts))
-    extent = _extent(found.tops, found.lefts, (down, across), found.patch / 2)
-    colours = colouring(colour_map(CMAP), 0, 1)
-    _draw_map(ax, values / (float(values.max()) or 1.0), colours, extent)
-    ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
-    return colours
-
-
-def _extent(
-    tops: Sequence[int], lefts: Sequence[int], steps: tuple[float, float], shift: float = 0
-) -> tuple[float, float, float, float]:
-    """Return the sides of a map whose cells are centred on the positions: left, right, bottom, top."""
-    down, across = (step / 2 for step in steps)
-    return lefts[0] + shift - across, lefts[-1] + shift + across, tops[-1] + shift + down, tops[0] + shift - down
-
-
-def _draw_map(ax: Axes, values: Floats, colours: ScalarMappable, extent: tuple[float, float, float, float]) -> None:
-    draw_image(ax, values, colours, interpolation="nearest", extent=extent)
+def _draw_map(
+    place: Place,
+    values: Floats,
+    colours: ScalarMappable,
+    positions: tuple[Sequence[int], Sequence[int]],
+    steps: Sequence[float],
+    shift: float = 0,
+) -> Axes:
+    """Draw a map whose cells are centred on positions (down, across), all moved by a shift; return its axes."""
+    ax = axes_at(*place)
+    (top, bottom), (left, right) = (
+        (at[0] + shift - step / 2, at[-1] + shift + step / 2) for at, step in zip(positions, steps, strict=True)
+    )
+    draw_image(ax, values, colours, interpolation="nearest", extent=(left, right, bottom, top))
     ax.tick_params(labelsize=SMALL)
     ax.spines[:].set_visible(False)
-
-
-def _set_ticks(ax: Axes, ends: Sequence[Sequence[int]], size: tuple[float, float]) -> None:
-    """Set ticks at a first, a middle and a last position down and across, as far as there is room."""
-    ax.xaxis.set_ticks(ticks(ends[1], ax.get_xlim(), size[0]))
-    ax.yaxis.set_ticks(ticks(ends[0], ax.get_ylim(), size[1], across=False))
+    down, across = ([round(at[i] + shift) for i in (0, len(at) // 2, -1)] for at in positions)
+    ax.xaxis.set_ticks(ticks(across, (left, right), place.wide))
+    ax.yaxis.set_ticks(ticks(down, (top, bottom), place.high, across=False))
+    return ax

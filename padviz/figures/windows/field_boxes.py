@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from padviz.counting.shares.summary import percent
 from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shorten, text_at
-from padviz.figures.layout import Box, Place, grid, page, text_width, ticks
+from padviz.figures.layout import Area, Box, Place, grid, page, rectangle, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.network.network import Network, Size
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Field = tuple[Interval, ...]
-Frame = tuple[tuple[float, float], tuple[float, float]]  # (top, bottom), (left, right)
 PLACES = {"top left": "the unit in the top left corner", "centre": "the unit at the centre"}
 IMAGE, HATCH = "0.88", "////"
 FAR = 4  # size of the image, over the fields', from which on it is not shown whole
@@ -32,10 +31,10 @@ def fields(units: Mapping[str, Mapping[str, Field]], size: Size, title: str) -> 
     """
     check_axes(size, "fields")
     frames = _frames(units, size)
-    aspect = max((right - left) / (bottom - top) for (top, bottom), (left, right) in frames)
+    aspect = max((right - left) / (bottom - top) for top, bottom, left, right in frames)
     columns, wide = grid(len(frames), aspect, (LEFT, BELOW), 900)
     boxes, found = [], {place: [layer[place] for layer in units.values()] for place in PLACES}
-    for place, ((top, bottom), (left, right)) in zip(PLACES, frames, strict=True):
+    for place, (top, bottom, left, right) in zip(PLACES, frames, strict=True):
         field = found[place][0]
         label = PLACES[place] + (f": {_size(field)}, {_padding(field, size)}" if len(units) == 1 else "")
         boxes.append(Box(wide, wide * (bottom - top) / (right - left), label, left=LEFT, below=BELOW))
@@ -60,7 +59,7 @@ def fields_of(network: Network, size: Size) -> Figure:
     return fields(units, size, network.title)
 
 
-def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Frame]:
+def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
     """Choose the rows and columns shown at both places: the image with the fields, or the fields alone."""
     sides = []
     for axis, n in enumerate(size):
@@ -72,38 +71,31 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Frame]
             spans, longest = [(first, last)] * len(PLACES), last - first
         half = (0.5 + AROUND) * longest if n > FAR * longest else (0.5 + AROUND / 4) * longest
         sides.append([((low + high) / 2 - half, (low + high) / 2 + half) for low, high in spans])
-    return [(down, across) for down, across in zip(*sides, strict=True)]
+    return [(*down, *across) for down, across in zip(*sides, strict=True)]
 
 
-def _draw(ax: Axes, found: Sequence[Field], frame: Frame, size: Size, place: Place) -> None:
+def _draw(ax: Axes, found: Sequence[Field], frame: Area, size: Size, place: Place) -> None:
     """Draw the fields of one place, over the image."""
-    image = (-0.5, size[0] - 0.5), (-0.5, size[1] - 0.5)
-    edges = [tuple((first - 0.5, last + 0.5) for first, last in field) for field in found]
-    for i, (rows, cols) in enumerate(edges):
-        _rectangle(ax, (rows, cols), facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, lw=0, zorder=1)
-    _rectangle(ax, image, facecolor=IMAGE, zorder=2)
-    for i, (rows, cols) in enumerate(edges):
-        _rectangle(ax, (rows, cols), facecolor=f"C{i}", alpha=0.12, lw=0, zorder=3)
-        _rectangle(ax, (rows, cols), fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
-    _rectangle(ax, image, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
-    rows, cols = frame
-    ax.set_xlim(*cols)
-    ax.set_ylim(*rows[::-1])
+    image = -0.5, size[0] - 0.5, -0.5, size[1] - 0.5
+    areas = [(top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in found]
+    for i, area in enumerate(areas):
+        rectangle(ax, area, facecolor="none", edgecolor=f"C{i}", hatch=HATCH, alpha=0.6, zorder=1)
+    rectangle(ax, image, facecolor=IMAGE, zorder=2)
+    for i, area in enumerate(areas):
+        rectangle(ax, area, facecolor=f"C{i}", alpha=0.12, zorder=3)
+        rectangle(ax, area, fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
+    rectangle(ax, image, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
+    top, bottom, left, right = frame
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
     down, across = ((0, n // 2, n - 1) for n in size)
-    ax.xaxis.set_ticks(ticks(across, cols, place.wide))
-    ax.yaxis.set_ticks(ticks(down, rows, place.high, across=False))
-    ax.set_xlabel("column (pixels)" if cols[1] > size[1] - 1 else "column", fontsize=SMALL)
-    ax.set_ylabel("row (pixels)" if rows[1] > size[0] - 1 else "row", fontsize=SMALL)
+    ax.xaxis.set_ticks(ticks(across, (left, right), place.wide))
+    ax.yaxis.set_ticks(ticks(down, (top, bottom), place.high, across=False))
+    ax.set_xlabel("column (pixels)" if right > size[1] - 1 else "column", fontsize=SMALL)
+    ax.set_ylabel("row (pixels)" if bottom > size[0] - 1 else "row", fontsize=SMALL)
     ax.tick_params(labelsize=SMALL)
     ax.ticklabel_format(style="plain", useOffset=False)
     ax.spines[:].set_visible(False)
-
-
-def _rectangle(ax: Axes, frame: Frame, **look: Any) -> None:
-    from matplotlib.patches import Rectangle
-
-    (top, bottom), (left, right) = frame
-    ax.add_patch(Rectangle((left, top), right - left, bottom - top, **look))
 
 
 def _size(field: Field) -> str:

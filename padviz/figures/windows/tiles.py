@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from padviz.cutting.plan import Plan, Slices
 from padviz.figures.canvas import SMALL, axes_at, check_axes, shorten
-from padviz.figures.layout import Box, grid, page
+from padviz.figures.layout import Area, Box, grid, page, rectangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Area = tuple[float, float, float, float]  # top, bottom, left, right, in pixels of the image
 Pair = tuple[float, float]  # (height, width)
 KEPT, CONTEXT, IMAGE = "#2f62b5", "#b3c8ea", "0.9"
 LEAST, APART, NAME = 24, 4, 14  # screen pixels of the shorter side, between lines, and of a name
@@ -96,13 +95,13 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
     image = 0.0, float(plan.image[0]), 0.0, float(plan.image[1])
     zoom = size[0] / plan.image[0], size[1] / plan.image[1]
     _frame(ax, image)
-    _rectangle(ax, image, facecolor=IMAGE, label="image")
+    rectangle(ax, image, facecolor=IMAGE, label="image")
     for example in examples:
-        _rectangle(ax, example.area, facecolor=CONTEXT)
+        rectangle(ax, example.area, facecolor=CONTEXT)
     for example in examples:
-        _rectangle(ax, example.kept, facecolor=KEPT)
+        rectangle(ax, example.kept, facecolor=KEPT)
     for letter, example in zip("ABC", examples, strict=False):
-        _rectangle(ax, example.area, fill=False, edgecolor="black", lw=0.7)
+        rectangle(ax, example.area, fill=False, edgecolor="black", lw=0.7)
         top, bottom, left, right = example.kept  # the letter is beside or below it where it is too small
         high, wide = zoom[0] * (bottom - top) > NAME, zoom[1] * (right - left) > NAME
         x, ha = ((left + right) / 2, "center") if wide else (example.area[3], "left")
@@ -121,16 +120,16 @@ def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: P
     window = top - around, bottom + around, left - around, right + around
     _frame(ax, window)
     ax.axis("off")
-    _rectangle(ax, (0, plan.image[0], 0, plan.image[1]), facecolor=IMAGE)
-    _rectangle(ax, example.area, facecolor=CONTEXT)
-    _rectangle(ax, example.kept, facecolor=KEPT)
+    rectangle(ax, (0, plan.image[0], 0, plan.image[1]), facecolor=IMAGE)
+    rectangle(ax, example.area, facecolor=CONTEXT)
+    rectangle(ax, example.kept, facecolor=KEPT)
     inside = [(max(0.0, window[2 * i]), min(float(plan.image[i]), window[2 * i + 1])) for i in (0, 1)]
     for axis, step in enumerate(_lattice(plan, zoom)):
         first, last = inside[axis]
         at = [*range(-int(-first // step) * step, int(last) + 1, step)] if step else []
         (ax.hlines if axis == 0 else ax.vlines)(at, *inside[1 - axis], color="w", lw=0.4, alpha=0.7)
     _draw_edges(ax, plan, zoom)
-    _rectangle(ax, example.area, fill=False, edgecolor="black", lw=1.2)
+    rectangle(ax, example.area, fill=False, edgecolor="black", lw=1.2)
 
 
 def _lattice(plan: Plan, zoom: Pair) -> list[int]:
@@ -151,13 +150,6 @@ def _frame(ax: Axes, window: Area) -> None:
     ax.set_xlim(window[2], window[3])
     ax.set_ylim(window[1], window[0])
     ax.set_autoscale_on(False)
-
-
-def _rectangle(ax: Axes, area: Area, lw: float = 0, **style: Any) -> None:
-    from matplotlib.patches import Rectangle
-
-    top, bottom, left, right = area
-    ax.add_patch(Rectangle((left, top), right - left, bottom - top, lw=lw, **style))
 
 
 def _place_in_words(example: Example, plan: Plan) -> str:
