@@ -20,7 +20,8 @@ from padviz.counting.count import coverage
 from padviz.engine.limbs import to_ints
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
-from padviz.figures.windows import field_boxes, ledger_bars
+from padviz.figures.windows import field_boxes
+from padviz.figures.windows.padding import ledger_bars
 from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.geometry.tap_exposure import tap_exposure
@@ -138,7 +139,7 @@ def test_pictures_of_a_turned_network_are_turned(name: str) -> None:
     ]
     assert len(maps[0]) == len(maps[1]) > 3
     assert all(np.allclose(a.T, b, rtol=1e-12, equal_nan=True) for a, b in zip(*maps, strict=True))
-    lying, standing = (bars(ledger_bars.padding(padviz.uneven(net, at), "net")) for net, at in both)
+    lying, standing = (bars(ledger_bars(padviz.uneven(net, at), "net")) for net, at in both)
     assert lying == standing[::-1]
     fields = [{name: fields_of_units(net, at, name) for name in net.targets} for net, at in both]
     both_fields = (bars(field_boxes.fields(each, at, "net")) for each, (_, at) in zip(fields, both, strict=True))

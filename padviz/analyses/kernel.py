@@ -53,7 +53,7 @@ def kernel(
     >>> kernel(padding="reflect", size=5)[0].padded[0]
     ['g', 'f', 'g', 'h', 'i', 'j', 'i']
     """
-    from padviz.figures.windows import kernel_cells
+    from padviz.figures.windows import padding as figures
     from padviz.network.network import AXES, as_size, on_axes
 
     pixels = on_axes(as_size(size), AXES[2])
@@ -63,7 +63,7 @@ def kernel(
     layers = tuple(illustrate(kernel, stride, dilation, pixels, scheme) for scheme in schemes)
     if pixel is not None:
         layers[0].taps(*pixel)
-    draw = partial(kernel_cells.kernels, layers, pixel)
+    draw = partial(figures.kernels, layers, pixel)
     return Result.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
 
 

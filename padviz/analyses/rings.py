@@ -234,7 +234,7 @@ def sheet_of(scored: Rings | Bands) -> Table:
 
 
 def _draw(scored: Rings | Bands) -> Figure:
-    from padviz.figures.trained.rings import rings as draw_rings
+    from padviz.figures.trained.intervals import rings as draw_rings
 
     return draw_rings(scored, *headlines(scored))
 

@@ -89,14 +89,14 @@ def trial(
     >>> tried.rows[0].against_shift  # the baseline itself
     {}
     """
-    from padviz.figures.trained import trials
+    from padviz.figures.trained import intervals
     from padviz.trained.trying.crops import CropOptions
     from padviz.trained.trying.trial import try_changes
 
     options = CropOptions(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
     tried = try_changes(trained, size, padding, options, repadded, on_progress)
-    draw, axes = partial(trials.dots, tried), partial(trials.plot, tried)
+    draw, axes = partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
     return TrialResult.made_of(
         tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True, notes=tried.notes
     )

@@ -72,13 +72,13 @@ def uneven(
     >>> uneven("resnet18", 225).balanced
     True
     """
-    from padviz.figures.windows import ledger_bars
+    from padviz.figures.windows import padding as figures
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = ledger(wanted, pixels)
     named = network.origin if isinstance(network, Network) else network
     part = str(named) if isinstance(named, str | Path) else "", wanted, rows
-    listed, draw = rows.layers if all_ else rows.uneven, partial(ledger_bars.padding, rows, wanted.title)
+    listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
     return UnevenResult.made_of(rows, listed, partial(report_of, [part], all_), draw, part=part)
 
 

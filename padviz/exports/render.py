@@ -22,7 +22,7 @@ from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
-from padviz.figures.windows import ledger_bars
+from padviz.figures.windows.padding import ledger_bars
 from padviz.network.network import Network
 from padviz.reports.documents import ledger_facts
 
@@ -83,7 +83,7 @@ def _coverage(item: Item) -> Rendered:
 def _uneven(item: Item) -> Rendered:
     found = uneven(item.network, item.sizes[0])
     figures = {"uneven": len(found.uneven), "windows": len(found.layers), **ledger_facts(found)}
-    return Rendered(figures, lambda cmap: ledger_bars.padding(found, item.network.title))
+    return Rendered(figures, lambda cmap: ledger_bars(found, item.network.title))
 
 
 def _trained(item: Item) -> Trained:

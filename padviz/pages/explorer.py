@@ -14,9 +14,8 @@ from padviz.errors import PadvizError
 from padviz.files.atomic import atomic_path
 from padviz.network.network import Network, Size, as_size
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
-from padviz.pages.facts import WINDOWS, text
 from padviz.pages.html import fill, static
-from padviz.pages.payload import payload
+from padviz.pages.payload import WINDOWS, payload, text
 from padviz.sources import load
 
 if TYPE_CHECKING:

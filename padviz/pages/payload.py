@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields as fields_of
+from fractions import Fraction
+from typing import Any
 
-from padviz.advice.verdict import Examined, examine
+from padviz.advice.verdict import Audit, Examined, examine
+from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count import usage
-from padviz.errors import OptionError, PadvizError, SizeError, UnknownName
+from padviz.counting.count_map import CountMap
+from padviz.counting.walking.walks import Walk, taps_at
+from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, printable
+from padviz.geometry.ledger import ledger
+from padviz.geometry.one_layer import padded_axis
+from padviz.geometry.receptive_fields import AxisField, receptive_fields
+from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network, Size
+from padviz.network.rewrites import schemes_of
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting
-from padviz.pages.facts import Facts, audit_facts, geometry_facts, map_facts, text, window_facts
 from padviz.pages.planes import Shelf
+from padviz.reports.documents import ledger_facts, picked
 from padviz.version import SCHEMAS
 
 MOST_REMEDIES = 100  # with maps: more than are tried
+Facts = dict[str, Any]  # of JSON
+WINDOWS = {"kernel": (1, 2, 3, 4, 5, 7), "stride": (1, 2, 3), "dilation": (1, 2, 3)}  # offered for one layer
+PIXELS = 7  # side of its image
+LONGEST = 300  # characters of a name from elsewhere
 
 
 def payload(
@@ -112,3 +129,159 @@ def _with_shared_maps(audit: Facts, maps: Sequence[Facts], paddings: Sequence[st
 
 def _key(facts: Facts) -> str:
     return str([facts[name] for name in ("size", "core", "rows", "cols", "interior", "target", "shape", "figures")])
+
+
+def text(value: object) -> str:
+    """Escape a text from elsewhere to one line, and cut it to 300 characters.
+
+    >>> text("a" * 400)[-3:], text("<b>\\n")
+    ('aa…', '<b>\\\\n')
+    """
+    plain = printable(value)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+
+
+def map_facts(shelf: Shelf, counts: CountMap) -> Facts:
+    """Pack a map: its core, the tiling of its rows and columns, the interior pattern, and its figures.
+
+    Long counts are texts; the skew of usage is only of maps without fair shares.
+    """
+    from msgspec import to_builtins
+
+    share = None if counts.share_reason else counts.shares.figures
+    figures = {
+        "max": str(counts.max) if isinstance(counts.max, int) else counts.max,
+        "share": to_builtins(share),
+        "skew": None if share else to_builtins(counts.summary().skew),
+        "rim": counts.rims and counts.rims[0].short,
+    }
+    layers, shapes = counts.target.layer, counts.target.shape
+    return {
+        "size": [*counts.size],
+        "core": shelf.core(counts.core),
+        "rows": [counts.rows.n, counts.rows.start, counts.rows.period, counts.rows.copies],
+        "cols": [counts.cols.n, counts.cols.start, counts.cols.period, counts.cols.copies],
+        "interior": shelf.plane(counts.shares.pattern) if share else None,
+        "share_reason": text(counts.share_reason) if counts.share_reason else None,
+        "target": [*map(text, counts.target.names)],
+        "shape": [shapes] if isinstance(layers, str) else shapes,
+        "figures": figures,
+    }
+
+
+def geometry_facts(shelf: Shelf, counts: CountMap, known: dict[str, Facts]) -> Facts:
+    """Return the layers on a map's paths, their reads, and their rows of the audit.
+
+    `graph` has the layers, `reads` the axis maps of each along height and width, and `taps` the number of positions
+    that an interior unit of each reads. `known` caches, for one size, the rows that schemes with equal pads share.
+    """
+    network, axes = counts.walked, resolve_each(counts.walked, counts.size)
+    at = tuple(network.index[network.find(name).name] for name in counts.target.names)
+    rows, cols = axes
+    walk = Walk(network, rows, cols, at, "auto")
+    taps = [taps_at(walk, i) if i else 1 for i in range(len(network.layers))]
+    facts = {
+        "graph": shelf.record(
+            [
+                {
+                    "name": text(layer.name),
+                    "kind": layer.kind,
+                    "inputs": [*layer.inputs],
+                    "whole": text(min(filter(None, map(layer.whole, range(2))), default="")),
+                }
+                for layer in network.layers
+            ]
+        ),
+        "shapes": shelf.record([[*shape] for shape in zip(rows.sizes, cols.sizes, strict=True)]),
+        "reads": shelf.record([[*map(shelf.axis, pair)] for pair in zip(rows.maps, cols.maps, strict=True)]),
+        "taps": shelf.record([n if n < 1 << 53 else str(n) for n in taps]),
+        "targets": [*at],
+    }
+    pads = _pads(counts.padding)
+    if pads not in known:
+        known[pads] = _audit_rows(shelf, network, counts.size)
+    return facts | known[pads]
+
+
+def _pads(padding: str | None) -> str:
+    """Return the properties of a scheme that a ledger depends on: how much it pads, and which axes wrap.
+
+    >>> _pads("zero/partial") == _pads("reflect"), _pads("zero/circular"), _pads("zero/valid"), _pads(None)
+    (True, 'as much, circular on 1', 'zero/valid', 'declared')
+    """
+    schemes = schemes_of(padding) if padding else ()
+    if padding is None or any(SCHEMES[name].resizes for name in schemes):
+        return padding or "declared"
+    wraps = [f", {name} on {axis}" for axis, name in enumerate(schemes) if SCHEMES[name].wraps]
+    return "".join(["as much", *wraps])
+
+
+def _audit_rows(shelf: Shelf, network: Network, size: Size) -> Facts:
+    """Index the ledger, the tap exposure and the receptive fields by the number of the layer."""
+    index, fields = network.index, {}
+    with suppress(SizeError):  # fields that repeat too seldom to be followed
+        for row in receptive_fields(network, size):
+            axes = {"height": _field(row.height), "width": _field(row.width)}
+            fields[index[row.layer]] = {**axes, "parts_at": row.parts_at and text(row.parts_at)}
+    windows = ledger_facts(ledger(network, size))["layers"]
+    exposure = {index[row.layer]: picked(row, "grid units imbalance") for row in tap_exposure(network, size)}
+    return {
+        "ledger": shelf.record({index[row["layer"]]: {**row, "layer": text(row["layer"])} for row in windows}),
+        "exposure": shelf.record(exposure),
+        "fields": shelf.record(fields),
+    }
+
+
+def window_facts() -> Facts:
+    """Pad one axis of a small image for each window, by scheme and "kernel,dilation"; errors are texts."""
+    kernels, _, dilations = WINDOWS.values()
+    return {
+        "size": PIXELS,
+        "axes": {name: {f"{k},{d}": _padded(k, d, name) for k in kernels for d in dilations} for name in SCHEMES},
+    }
+
+
+def _padded(kernel: int, dilation: int, scheme: str) -> tuple[int, list[int | None]] | str:
+    try:
+        return padded_axis(kernel, dilation, PIXELS, scheme)
+    except SizeError as error:
+        return f"{error.where}: {error.what}"
+
+
+def _field(field: AxisField) -> Facts:
+    """Return the field of a layer along one axis; fractions are texts."""
+    values = ((part.name, getattr(field, part.name)) for part in fields_of(field))
+    return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
+
+
+def audit_facts(audit: Audit, maps: Sequence[Facts | None]) -> Facts:
+    """Return an audit, every text of it escaped, with the facts of each remedy's map, or None."""
+    from msgspec import to_builtins
+
+    facts: Facts = _escape(to_builtins(audit))
+    for outcome in (facts["outcome"], *(remedy["outcome"] for remedy in facts["remedies"])):
+        if outcome["macs"] is not None:
+            outcome["macs"] = float(outcome["macs"])
+    return {**facts, "groups": _groups(audit), "maps": maps}
+
+
+def _groups(audit: Audit) -> list[int]:
+    """Return the best remedy of each group: the first of those with the same needs.
+
+    >>> import padviz
+    >>> judged = padviz.audit("resnet50", 224)
+    >>> [(judged.remedies[at].what, judged.remedies[at].needs) for at in _groups(judged)]
+    [('partial padding', 'fine-tune'), ('pool 7 strides', 'retrain'), ('256 x 256 px', "today's weights")]
+    """
+    first: dict[str, int] = {}
+    for at, remedy in enumerate(audit.remedies):
+        first.setdefault(remedy.needs, at)
+    return [*first.values()]
+
+
+def _escape(value: object) -> Any:
+    if isinstance(value, dict):
+        return {key: _escape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escape(item) for item in value]
+    return text(value) if isinstance(value, str) else value

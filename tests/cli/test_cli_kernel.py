@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from padviz.axis.padding_modes import SCHEMES
-from padviz.figures.windows import kernel_cells
+from padviz.figures.windows.padding import kernels
 from padviz.geometry.one_layer import illustrate
 from tests import naive
 from tests.figures.kinds import clipped
@@ -62,7 +62,7 @@ def test_letters_are_what_numpy_pads(scheme: str) -> None:
 
 def test_a_picture_has_the_tables() -> None:
     shown = [illustrate(5, 1, 1, (7, 6), scheme) for scheme in ("reflect", "partial")]
-    figure = kernel_cells.kernels(shown, (0, 0))
+    figure = kernels(shown, (0, 0))
     assert not clipped(figure)
     assert len(figure.axes) == 6
     assert [text.get_text() for text in figure.axes[1].texts] == [str(n) for row in shown[0].uses for n in row]

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 import padviz
 from padviz.analyses.rings import headlines
 from padviz.figures.canvas import DPI
-from padviz.figures.trained import mean_filters, position_maps, responses, rings, trials
+from padviz.figures.trained import intervals, mean_filters, position_maps, responses
 from padviz.scoring.rings import Rings
 from tests.figures import made_up
 
@@ -24,7 +24,7 @@ LAYERS = [f"features.{i}" for i in (4, 9, 18, 27, 36)]
 
 
 def _ringed(scored: Rings) -> Figure:
-    return rings.rings(scored, *headlines(scored))
+    return intervals.rings(scored, *headlines(scored))
 
 
 def _kernel(size: Size) -> Figure:
@@ -48,7 +48,7 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
     "kernel": _kernel,
     "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
     "seen": lambda size: position_maps.seen(made_up.seen(size)),
-    "trial": lambda size: trials.dots(made_up.tried(size)),
+    "trial": lambda size: intervals.dots(made_up.tried(size)),
     "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._shown.draw(),
     "rings": lambda size: _ringed(made_up.ringed(size, network=size[0] != size[1])),
 }

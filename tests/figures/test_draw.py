@@ -11,7 +11,7 @@ from padviz.analyses.tiles import words_of
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.maps import panels
-from padviz.figures.windows import ledger_bars
+from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
 from tests.figures.kinds import clipped, overlapping, said
 
@@ -74,7 +74,7 @@ def test_what_tiles_keep_is_drawn_where_it_lies_in_the_image() -> None:
 def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tuple[int, int]) -> None:
     net = padviz.load(name)
     found = padviz.uneven(net, size)
-    figure = ledger_bars.padding(found, net.title)
+    figure = ledger_bars(found, net.title)
     assert not clipped(figure)
     assert len(figure.axes) == (1 if size[0] == size[1] else 2)
     uneven = [row.layer for row in found.layers if row.uneven]
@@ -86,5 +86,5 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         bars = figure.axes[0].patches
         assert [round(bar.get_width()) for bar in bars[:4]] == [-3, -3, 2, 3]  # conv1: read and declared, both sides
         assert {to_hex(bar.get_facecolor()) for bar in bars[:3:2]} == {colours.UNEVEN}
-        assert (to_hex(bars[4].get_edgecolor()), bars[4].get_hatch()) == (colours.POOLED, ledger_bars.HATCH)
+        assert (to_hex(bars[4].get_edgecolor()), bars[4].get_hatch()) == (colours.POOLED, HATCH)
         assert "5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread" in said(figure)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.collections import LineCollection
 
-from padviz.figures.trained import position_maps, trials
+from padviz.figures.trained import intervals, position_maps
 from padviz.intervals import Estimate
 from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped, said
@@ -48,7 +48,7 @@ def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: s
         TrialRow("padding", (32, 48), None, "reflect", (32, 48), {name: Estimate(0.6, 0.5, 0.75)}),
         TrialRow("size", (33, 48), "resize", None, (32, 48), {}, note="cannot be compared"),
     )
-    ax = trials.plot(Trial("net", "net", (32, 48), "noise", 8, 8, "y", kind, rows))
+    ax = intervals.plot_dots(Trial("net", "net", (32, 48), "noise", 8, 8, "y", kind, rows))
     assert (ax.get_xlabel(), ax.get_xlim()[0], ax.get_xlim()[1] == 100) == (says, 0, name == "kept")
     assert ax.get_lines()[0].get_xdata() == pytest.approx([80, 80])
     (dots,) = ax.containers

@@ -1,19 +1,21 @@
-"""Figures by distance from the border and by place in the image, with fair shares beside them."""
+"""Figures with their intervals: by distance from the border and by place, and the effects of changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from padviz.figures.canvas import DPI, SMALL, axes_at
-from padviz.figures.colours import CMAP, colour_map, colouring, draw_image, number_cells
+from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten
+from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
 from padviz.scoring.bands import NAMES, Bands
 from padviz.scoring.rings import RecallGrid, Rings
+from padviz.trained.trying.trial import Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +29,8 @@ BAR, BAR_TICKS = 12, 40
 ASPECTS = 0.6, 1.8  # of the map of places, width over height, at least and at most
 STEP = 0.1  # the colours of places end at multiples of it
 COLOURS = ("k", "#2f62b5", "#c22f2f", "#3b8f3b", "#8a5fb0", "#c9891f", "#3aa0a8")
+DOTS, LINE, UNDER = 560, 30, 44  # screen pixels: the scale, a change, and what is below
+INK, BASELINE = "#2f62b5", "0.45"
 
 
 def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str = "") -> Figure:
@@ -145,3 +149,56 @@ def limits(values: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = float(np.floor(values.min() / STEP) * STEP), float(np.ceil(values.max() / STEP) * STEP)
     return round(low, 1), round(max(high, low + STEP), 1)
+
+
+def dots(trial: Trial) -> Figure:
+    """Draw a dot for each change, with its 95 % interval; a shift by one pixel is the line, its interval the band."""
+    size = DOTS, LINE * (len(trial.changes) + 1)
+    left = max((text_width(shorten(row.name, 44), MEDIUM) for row in trial.changes), default=0) + 12
+
+    needs = [row.needs for row in trial.changes]
+    works, tune = needs.count("today's weights"), needs.count("fine-tune")
+    title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: "
+    title += f"{works} of {len(needs)} changes {'works' if works == 1 else 'work'} with today's weights"
+    title += f", {tune} need{'s' if tune == 1 else ''} fine-tuning" if tune else ""
+    what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
+    about = f"{trial.count} crops of {trial.pictures} pictures ({shorten(Path(trial.images).name, 24)})"
+    meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: works · hollow: more pictures"
+    lines = [f"{what}, with 95 % intervals · {about}", meaning]
+    figure, (place,) = page(title, lines, [Box(*size, left=left, below=UNDER)])
+    plot_dots(trial, axes_at(*place))
+    return figure
+
+
+def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
+    """Draw the dots into `ax`; without it, return the axes of `dots`."""
+    if ax is None:
+        return dots(trial).axes[0]
+    baseline = trial.shift.main
+    if baseline is not None:
+        ax.axvline(100 * (baseline.value or 0), color=BASELINE, lw=1.2)
+        if baseline.low is not None and baseline.high is not None:
+            ax.axvspan(100 * baseline.low, 100 * baseline.high, color=BASELINE, alpha=0.15, lw=0)
+    for i, row in enumerate(trial.changes):
+        if row.main is None:
+            place = ax.get_yaxis_transform()
+            ax.text(0.01, i, shorten(row.note, 66), transform=place, size=SMALL, color="0.4", va="center")
+            continue
+        colour, face = UNEVEN if row.needs == "fine-tune" else INK, "white" if row.needs == "more pictures" else None
+        value, low, high = row.main
+        bars = None
+        if value is not None and low is not None and high is not None:
+            bars = [[100 * (value - low)], [100 * (high - value)]]
+        ax.errorbar(100 * (value or 0), i, xerr=bars, fmt="o", ms=5, color=colour, mfc=face, capsize=2)
+    ax.set_yticks(range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
+    ax.set_ylim(len(trial.changes) - 0.4, -0.6)
+    if trial.kind == "classes":
+        ax.set_xlim(0, 100)
+    else:
+        ax.set_xlim(left=0)
+    ax.set_xlabel("top-1 kept, %" if trial.kind == "classes" else "change, % of the output's norm", fontsize=MEDIUM)
+    ax.tick_params(axis="x", labelsize=SMALL)
+    ax.grid(axis="x", color="0.9", lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    return ax
