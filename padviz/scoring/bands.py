@@ -88,20 +88,15 @@ class Labelled(NamedTuple):
     right: Flags
 
 
-class PixelCounts(NamedTuple):
-    """Pixels of label maps, (images, regions, classes): those labelled right, those of the truth, those predicted."""
-
-    alike: NDArray[np.integer]
-    true: NDArray[np.integer]
-    made: NDArray[np.integer]
-
-
 class Masks(NamedTuple):
-    """A segmenter's pixels by ring, by side of the outermost ring, and by cell of a grid, those of all images."""
+    """A segmenter's pixels by ring, and by side of the outermost ring, (3, images, regions, classes), and by cell.
 
-    rings: PixelCounts
-    sides: PixelCounts
-    cells: PixelCounts
+    The first are those labelled right, then those of the truth and those predicted; `cells` are of all images together.
+    """
+
+    rings: NDArray[np.integer]
+    sides: NDArray[np.integer]
+    cells: NDArray[np.integer]
     aspect: float
 
 
@@ -119,9 +114,8 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
         return int(of.sum()), share(right, all_)
 
     right, all_ = np.bincount(cell[labelled.right], minlength=GRID**2), np.bincount(cell, minlength=GRID**2)
-    grid = FigureGrid(
-        all_.reshape(GRID, GRID).tolist(), grid_of(ratio(right, all_)), float(width.mean() / height.mean())
-    )
+    counts, aspect = all_.reshape(GRID, GRID).tolist(), float(width.mean() / height.mean())
+    grid = FigureGrid(counts, grid_of(ratio(right, all_)), aspect)
     found = [figure(ring == k) for k in range(len(ends) + 1)]
 
     def of_sides(sides: Sequence[int]) -> tuple[int, Measured]:
@@ -133,16 +127,16 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
 def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Bands:
     """Measure a segmenter's intersection over union in each ring, the mean over the classes that are there."""
     check_integer(seed, 0, "seed")
-    bounds, images = spans(ring_ends(rings, pixels), not pixels), len(masks.rings.true)
+    bounds, images = spans(ring_ends(rings, pixels), not pixels), masks.rings.shape[1]
     weights = half_samples(images, seed).astype(float)
 
-    def figure(counts: PixelCounts, at: Sequence[int]) -> tuple[int, Measured]:
-        alike, true, made = (each[:, at].sum(axis=1) for each in counts)
+    def figure(counts: NDArray[np.integer], at: Sequence[int]) -> tuple[int, Measured]:
+        alike, true, made = counts[:, :, at].sum(axis=2)
         there = true.sum(axis=1)
         ious = mean_iou(weights @ alike, weights @ true, weights @ made)
         return int(there.sum()), interval_of_halves(ious, images_for_interval(there), "share")
 
-    counts = masks.cells.true.sum(axis=-1).reshape(GRID, GRID).tolist()
+    counts = masks.cells[1].sum(axis=-1).reshape(GRID, GRID).tolist()
     grid = FigureGrid(counts, grid_of(mean_iou(*masks.cells)), masks.aspect)
     found = [figure(masks.rings, [k]) for k in range(len(bounds))]
     return _bands("iou", images, bounds, found, lambda sides: figure(masks.sides, sides), grid)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened
-from padviz.scoring.bands import VOID, Masks, PixelCounts
+from padviz.scoring.bands import VOID, Masks
 from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
 
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -49,8 +49,7 @@ def read_masks(true: str | Path, made: str | Path, ends: Sequence[float], share:
         sizes.append(there.shape)
     _check_classes(cells.sum(axis=1), true, made)
     height, width = np.mean(sizes, axis=0).tolist()
-    by_ring, by_side = (PixelCounts(*np.stack(counts, axis=1)) for counts in (rings, sides))
-    return Masks(by_ring, by_side, PixelCounts(*cells), width / height)
+    return Masks(np.stack(rings, axis=1), np.stack(sides, axis=1), cells, width / height)
 
 
 def _check_classes(pixels: NDArray[np.int64], true: str | Path, made: str | Path) -> None:

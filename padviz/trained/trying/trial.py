@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -126,13 +126,6 @@ class Variant:
     padding: str | None = None
     required: bool = True  # asked for, so that it must run
 
-    def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
-        if self.how == "resize":
-            pixels = np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
-            return (pixels - normal[0]) / normal[1]
-        top, left = self.frame.top - room.top, self.frame.left - room.left
-        return scenes[:, :, top : top + self.frame.height, left : left + self.frame.width]
-
 
 def try_changes(
     trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None,
@@ -145,9 +138,8 @@ def try_changes(
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
     crops = Crops(options, own.size, room, own.channels)
-    normal = normalisation(own.channels, options.mean, options.std)
-    outputs = _Outputs(own, variants)
-    outputs.run(crops, room, normal, counter(options.n * (1 + len(variants)), on_progress))
+    outputs = _Outputs(own, variants, normalisation(own.channels, options.mean, options.std))
+    outputs.run(crops, counter(options.n * (1 + len(variants)), on_progress))
     rows = tuple(_rows(outputs))
     about = trained.network.name, trained.network.title, trained.size, crops.name
     counts = len(outputs.pictures), len({*outputs.pictures})
@@ -199,23 +191,21 @@ class _Outputs:
 
     output: Output
 
-    def __init__(self, own: Runner, variants: Sequence[Variant]) -> None:
-        self.own, self.variants = own, variants
+    def __init__(self, own: Runner, variants: Sequence[Variant], normal: tuple[Images, Images]) -> None:
+        self.own, self.variants, self.normal = own, variants, normal
         self.before: list[Floats] = []  # scores of classes
         self.parts: list[list[Figures]] = [[] for _ in variants]  # of each batch
         self.pictures: list[int] = []
         self.left: dict[int, str] = {}
 
-    def run(
-        self, crops: Iterable[Crop], room: Frame, normal: tuple[Images, Images], advance: Callable[[int], None]
-    ) -> None:
+    def run(self, crops: Crops, advance: Callable[[int], None]) -> None:
         """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
         unchanged = Variant("shift", self.own, Frame(0, 0, *self.own.size))
         first: Floats | None = None
         reacts, rest = False, iter(crops)
         while part := list(islice(rest, at_once(self.own))):
-            scenes: Images = (np.stack([crop.scene(room) for crop in part]) - normal[0]) / normal[1]
-            outputs = outputs_of(self.own, unchanged.images(part, scenes, room, normal))
+            scenes: Images = (np.stack([crop.scene(crops.room) for crop in part]) - self.normal[0]) / self.normal[1]
+            outputs = outputs_of(self.own, self._images(unchanged, part, scenes, crops.room))
             if first is None:
                 self.output = output_of(outputs, len(part), self.own.where)
             before = outputs[self.output.name]
@@ -228,11 +218,18 @@ class _Outputs:
             self.pictures += [crop.picture for crop in part]
             for i, variant in enumerate(self.variants):
                 if i not in self.left:
-                    self._run_variant(i, variant, variant.images(part, scenes, room, normal), before)
+                    self._run_variant(i, variant, self._images(variant, part, scenes, crops.room), before)
                 advance(len(part))
         if not reacts and len(self.pictures) > 1:
             what = "does not react: its output is the same for all images"
             raise DescriptionError(what, where=self.own.where, hint="use trained weights")
+
+    def _images(self, variant: Variant, crops: Sequence[Crop], scenes: Images, room: Frame) -> Images:
+        if variant.how == "resize":
+            pixels = np.stack([crop.scene(variant.frame, variant.runner.size) for crop in crops])
+            return (pixels - self.normal[0]) / self.normal[1]
+        top, left = variant.frame.top - room.top, variant.frame.left - room.left
+        return scenes[:, :, top : top + variant.frame.height, left : left + variant.frame.width]
 
     def _run_variant(self, at: int, variant: Variant, images: Images, before: Floats) -> None:
         try:
