@@ -16,7 +16,7 @@ from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Kind, Layer
-from padviz.network.network import Network, Size
+from padviz.network.network import Size
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
 from padviz.trained.networks.trained_network import Kernel, Trained
@@ -27,6 +27,7 @@ DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all
 NOT_FINITE = "weights are NaN or infinite"
 Floats = NDArray[np.float64]
 Pair = tuple[int, int]
+Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padding, on an axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,43 +181,39 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
         among = " among those layers" if layers else ""
         what = f"has no convolution of several taps{among} whose weights are there{why}"
         raise DescriptionError(what, where=trained.where, hint="padviz layers lists its convolutions")
-    geometry = _Geometry(upto(network, tuple(wanted)) if layers else network, size)
-    rows = tuple(_mean_filter(kernels, geometry) for kernels in shared.values())
-    return MeanFilters(network.name, network.title, size, rows, unread)
+    asked = upto(network, tuple(wanted)) if layers else network
+    offsets, windows = grid_offsets(asked, size), {layer.name: each for layer, each in windows_of(asked, size)}
+    taps = {row.layer: row.grid / row.units for row in tap_exposure(asked, size) if row.units}
 
-
-class _Geometry:
-    """The grid offsets of layers, the padding that they read, and the exposure of their taps."""
-
-    def __init__(self, network: Network, size: Size) -> None:
-        self.network = network
-        self.offsets = grid_offsets(network, size)
-        self.windows = {layer.name: windows for layer, windows in windows_of(network, size)}
-        self.taps = {row.layer: row.grid / row.units for row in tap_exposure(network, size) if row.units}
-
-    def axis(self, layers: Sequence[Layer], axis: int) -> tuple[int, float | None, Pair | None]:
-        """Return stride, grid offset and consumed padding on an axis; None where layers of the same weights differ."""
-        op = layers[0].ops[axis]
+    def grid(of: Sequence[Layer], axis: int) -> Grid:
+        """Place layers of the same weights on an axis; None where they differ."""
+        op = of[0].ops[axis]
+        known = {offsets.get(layer.name, (None, None))[axis] for layer in of}
+        pads = {axis_padding(*windows[layer.name][axis]).reads if layer.name in windows else None for layer in of}
         stride = op.stride if isinstance(op, Window | Transposed) else 1
-        offsets = {self.offsets.get(layer.name, (None, None))[axis] for layer in layers}
-        windows = [self.windows.get(layer.name) for layer in layers]
-        pads = {None if each is None else axis_padding(*each[axis]).reads for each in windows}
-        return stride, offsets.pop() if len(offsets) == 1 else None, pads.pop() if len(pads) == 1 else None
+        return stride, known.pop() if len(known) == 1 else None, pads.pop() if len(pads) == 1 else None
+
+    rows = []
+    for kernels in shared.values():
+        of = [asked.find(kernel.layer) for kernel in kernels]
+        rows.append(_mean_filter(kernels, of[0], grid(of, 0), grid(of, 1), taps.get(of[0].name)))
+    return MeanFilters(network.name, network.title, size, tuple(rows), unread)
 
 
-def _mean_filter(kernels: Sequence[Kernel], geometry: _Geometry) -> MeanFilter:
+def _mean_filter(
+    kernels: Sequence[Kernel], layer: Layer, heights: Grid, widths: Grid, exposure: Floats | None
+) -> MeanFilter:
     """Average the filters of one convolution, or of several that share their weights."""
-    layers, weights = [geometry.network.find(kernel.layer) for kernel in kernels], kernels[0].weights
+    weights = kernels[0].weights
     with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite
         means, magnitudes = weights.mean(1, dtype=np.float64), np.abs(weights).mean(1, dtype=np.float64)
     largest, finite = magnitudes.max((1, 2)), bool(np.isfinite(magnitudes).all())
     live = largest > DEAD * np.median(largest) if finite else np.ones(len(magnitudes), bool)
     why = NOT_FINITE if not finite else "" if live.any() else "weights are all 0"
-    heights, widths = geometry.axis(layers, 0), geometry.axis(layers, 1)
     means, magnitudes = means[live], magnitudes[live]
     return MeanFilter(
-        layer=layers[0].name,
-        kind=layers[0].kind,
+        layer=layer.name,
+        kind=layer.kind,
         kernel=(weights.shape[2], weights.shape[3]),
         stride=(heights[0], widths[0]),
         channels=len(live),
@@ -225,7 +222,7 @@ def _mean_filter(kernels: Sequence[Kernel], geometry: _Geometry) -> MeanFilter:
         uses=len(kernels),
         mean=None if why else means.mean(0),
         magnitude=None if why else magnitudes.mean(0),
-        exposure=geometry.taps.get(layers[0].name),
+        exposure=exposure,
         height=None if why or weights.shape[2] == 1 else _skew(means, magnitudes, 0, *heights),
         width=None if why or weights.shape[3] == 1 else _skew(means, magnitudes, 1, *widths),
         why=why,
