@@ -110,7 +110,7 @@ def _tried(
 ) -> tuple[Trial, tuple[str, ...]]:
     """Try the sizes and schemes among the remedies on a trained network; larger sizes only where pictures have room."""
     from padviz.analyses.trial import trial
-    from padviz.trained.trying.crops import TooSmall
+    from padviz.trained.images import TooSmall
 
     sizes, schemes = runnable_remedies(audit)
     at = (audit.size[0], audit.size[1])

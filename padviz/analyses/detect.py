@@ -281,7 +281,7 @@ def seen(
     """
     from padviz.figures.trained import position_maps
     from padviz.files.unfinished import ResumeOptions
-    from padviz.trained.trying.crops import CropOptions
+    from padviz.trained.images import CropOptions
     from padviz.trained.trying.seen import see
 
     options = CropOptions(images, n, noise, seed, mean, std)

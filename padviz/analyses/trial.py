@@ -90,7 +90,7 @@ def trial(
     {}
     """
     from padviz.figures.trained import intervals
-    from padviz.trained.trying.crops import CropOptions
+    from padviz.trained.images import CropOptions
     from padviz.trained.trying.trial import try_changes
 
     options = CropOptions(images, n, noise, seed, mean, std)

@@ -19,7 +19,7 @@ from padviz.files.unfinished import Unfinished
 from padviz.trained.detecting.detectability import PositionMap, doubts, phase_of
 from padviz.trained.detecting.detection import DetectOptions, map_positions, not_graded, plan_sweep
 from padviz.trained.detecting.outputs import scorer_of
-from padviz.trained.detecting.stimuli import Canvas, stimulus_of
+from padviz.trained.detecting.sweeping import Canvas, stimulus_of
 from padviz.trained.networks.reading import read, runner_of
 from padviz.trained.networks.torch_network import TorchRunner
 from tests import yolo

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from padviz.errors import OptionError, PadvizError
-from padviz.trained.detecting.stimuli import stimulus_of
+from padviz.trained.detecting.sweeping import stimulus_of
 from padviz.trained.images import MOST_PIXELS, images_of, open_picture, read_picture
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr

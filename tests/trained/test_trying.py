@@ -16,8 +16,8 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.intervals import Estimate
+from padviz.trained.images import Crop, CropOptions, Crops, Frame, resized_frame, room_for
 from padviz.trained.trying.comparing import kind_of, overlap
-from padviz.trained.trying.crops import Crop, CropOptions, Crops, Frame, resized_frame, room_for
 from padviz.trained.trying.seen import usage_at
 from padviz.trained.trying.trial import needs_of
 from tests.trained.known import turned

@@ -27,8 +27,17 @@ from padviz.trained.detecting.detectability import (
     phase_of,
 )
 from padviz.trained.detecting.outputs import NamedMap, Scorer, maps_inside, maps_of, refuse_boxes, scorer_of
-from padviz.trained.detecting.stimuli import Canvas, Stimulus, stimulus_of
-from padviz.trained.detecting.sweeping import FAINTEST, STEPS, Floats, Positions, Sweep, median_of
+from padviz.trained.detecting.sweeping import (
+    FAINTEST,
+    STEPS,
+    Canvas,
+    Floats,
+    Positions,
+    Stimulus,
+    Sweep,
+    median_of,
+    stimulus_of,
+)
 from padviz.trained.images import read_picture
 from padviz.trained.networks.trained_network import Images, Runner, Trained, outputs_of
 

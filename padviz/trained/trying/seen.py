@@ -15,11 +15,10 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.trained.images import normalisation
+from padviz.trained.images import CropOptions, Crops, Frame, few_pictures, normalisation
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, Runner, Trained, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
-from padviz.trained.trying.crops import CropOptions, Crops, Frame, few_pictures
 
 Floats = NDArray[np.float64]
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside

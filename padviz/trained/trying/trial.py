@@ -16,12 +16,11 @@ from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.progress import Progress, counter
-from padviz.trained.images import normalisation
+from padviz.trained.images import Crop, CropOptions, Crops, Frame, few_pictures, normalisation, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, OutputKind, Runner, Trained, at_once, outputs_of
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Output, output_of, overlap
-from padviz.trained.trying.crops import Crop, CropOptions, Crops, Frame, few_pictures, resized_frame, room_for
 
 Floats = NDArray[np.float64]
 How = Literal["crop", "resize"]
