@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -107,22 +106,12 @@ class AddedRows(NamedTuple):
     after: int
     mode: str
 
-    @property
-    def native(self) -> str:
-        """The mode for Pad: an edge that is repeated once is replicated."""
-        return native(self.mode, max(self.before, self.after))
 
-
-@dataclass(frozen=True)
-class ComputedRows:
+class ComputedRows(NamedTuple):
     """A tensor with the rows to add before each of some axes, and then after each."""
 
     tensor: str
     axes: Sequence[int]
-
-    def place(self, axis: int, side: int) -> int:
-        """Return the index in the tensor of one side, 0 or 1, of an axis."""
-        return self.axes.index(axis) + side * len(self.axes)
 
 
 class NewNodes:
@@ -146,47 +135,44 @@ class NewNodes:
         array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
         return self.add("Constant", value=numpy_helper.from_array(array))
 
-    def pad(
-        self, x: str, output: str, modes: Mapping[int, str], by_pad: Callable[[str, str, Sequence[int], str], None],
-        by_copies: Callable[[str, str, int], None],
-    ) -> None:  # fmt: skip
-        """Pad axes by their modes: axes of a mode that Pad has at once, and any other axis by copies of its rows."""
-        has, groups = self.graph.has, list[list[int]]()
+    def chain(self, x: str, output: str, modes: Mapping[int, str]) -> Iterator[tuple[str, str, list[int], str]]:
+        """Yield the steps that pad axes by their modes: a tensor, its name once it is padded, axes, and their mode.
+
+        Axes of a mode that Pad has are padded in one step, and any other axis alone.
+        """
+        steps: list[tuple[list[int], str]] = []
         for mode in dict.fromkeys(modes.values()):
             axes = [axis for axis, own in modes.items() if own == mode]
-            groups += [axes] if has(mode) else [[axis] for axis in axes]
-        for i, axes in enumerate(groups):
-            out = output if i == len(groups) - 1 else self.graph.free(f"{self.name}_output")
-            if has(modes[axes[0]]):
-                by_pad(x, out, axes, modes[axes[0]])
-            else:
-                by_copies(x, out, axes[0])
-            x = out
+            steps += [(axes, mode)] if self.graph.has(mode) else [([axis], mode) for axis in axes]
+        for i, (axes, mode) in enumerate(steps):
+            padded = output if i == len(steps) - 1 else self.graph.free(f"{self.name}_output")
+            yield x, padded, axes, mode
+            x = padded
 
 
 def known_padding(new: NewNodes, x: str, output: str, rows: Mapping[int, AddedRows], rank: int) -> None:
     """Add known rows along axes of a tensor; modes that Pad lacks are slices joined by a Concat."""
 
-    def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
-        added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in range(rank)]
-        pads = [each.before for each in added] + [each.after for each in added]
-        if new.graph.opset >= INPUTS_SINCE:
-            new.add("Pad", x, new.constant(pads), output=output, mode=SCHEMES[mode].onnx)
-        else:
-            new.add("Pad", x, output=output, mode=SCHEMES[mode].onnx, pads=pads)
-
-    def by_copies(x: str, output: str, axis: int) -> None:
-        parts = []
-        for start, end, step in _pieces(*rows[axis], new.graph.opset >= SLICE_INPUTS_SINCE):
-            if step == 0:
-                parts.append(x)
-            elif new.graph.opset < SLICE_INPUTS_SINCE:
-                parts.append(new.add("Slice", x, starts=[start], ends=[end], axes=[axis]))
+    opset = new.graph.opset
+    modes = {axis: native(own.mode, max(own.before, own.after)) for axis, own in rows.items()}
+    for inner, padded, axes, mode in new.chain(x, output, modes):
+        if new.graph.has(mode):
+            added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in range(rank)]
+            pads = [each.before for each in added] + [each.after for each in added]
+            if opset >= INPUTS_SINCE:
+                new.add("Pad", inner, new.constant(pads), output=padded, mode=SCHEMES[mode].onnx)
             else:
-                parts.append(new.add("Slice", x, *(new.constant([n]) for n in (start, end, axis, step))))
-        new.add("Concat", *parts, output=output, axis=axis)
-
-    new.pad(x, output, {axis: added.native for axis, added in rows.items()}, by_pad, by_copies)
+                new.add("Pad", inner, output=padded, mode=SCHEMES[mode].onnx, pads=pads)
+            continue
+        parts, (axis,) = [], axes
+        for start, end, step in _pieces(*rows[axis], opset >= SLICE_INPUTS_SINCE):
+            if step == 0:
+                parts.append(inner)
+            elif opset < SLICE_INPUTS_SINCE:
+                parts.append(new.add("Slice", inner, starts=[start], ends=[end], axes=[axis]))
+            else:
+                parts.append(new.add("Slice", inner, *(new.constant([n]) for n in (start, end, axis, step))))
+        new.add("Concat", *parts, output=padded, axis=axis)
 
 
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
@@ -214,31 +200,31 @@ def computed_padding(
 ) -> None:
     """Pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
 
-    def by_pad(x: str, output: str, axes: Sequence[int], mode: str) -> None:
-        mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
-        further = [*inputs[2:]]
-        if mode != "zero" and further:
-            further[0] = ""
-        new.add("Pad", x, new.add("Mul", rows.tensor, mask), *further, output=output, mode=SCHEMES[mode].onnx)
+    for x, padded, axes, mode in new.chain(inputs[0], output, modes):
+        if new.graph.has(mode):
+            mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
+            further = [*inputs[2:]]
+            if mode != "zero" and further:
+                further[0] = ""
+            new.add("Pad", x, new.add("Mul", rows.tensor, mask), *further, output=padded, mode=SCHEMES[mode].onnx)
+        else:
+            new.add("Gather", x, _folded(new, x, rows, axes[0], mode), output=padded, axis=axes[0])
 
-    def by_copies(x: str, output: str, axis: int) -> None:
-        """Gather the rows -before .. n + after of an axis of n rows, each from where the mode folds it to."""
-        mode = SCHEMES[modes[axis]]
-        before, after = (new.add("Gather", rows.tensor, new.constant(rows.place(axis, side))) for side in (0, 1))
-        n = new.add("Gather", new.add("Shape", x), new.constant(axis))
-        at = new.add("Range", new.add("Neg", before), new.add("Add", n, after), new.constant(1))
-        if mode.wraps:
-            at = new.add("Mod", at, n)
-        else:  # `fold` written out, for a size that is not known
-            first, step = mode.reads or (0, 0)
-            front, back = new.constant(first - step), new.add("Sub", n, new.constant(1 + first))
-            if step:
-                front, back = new.add("Sub", front, at), new.add("Sub", new.add("Add", n, back), at)
-            rest = new.add("Where", new.add("Less", at, n), at, back)
-            at = new.add("Where", new.add("Less", at, new.constant(0)), front, rest)
-        new.add("Gather", x, at, output=output, axis=axis)
 
-    new.pad(inputs[0], output, modes, by_pad, by_copies)
+def _folded(new: NewNodes, x: str, rows: ComputedRows, axis: int, mode: str) -> str:
+    """Compute where a mode folds the rows -before .. n + after of an axis of n rows to."""
+    at = rows.axes.index(axis)
+    before, after = (new.add("Gather", rows.tensor, new.constant(i)) for i in (at, at + len(rows.axes)))
+    n = new.add("Gather", new.add("Shape", x), new.constant(axis))
+    positions = new.add("Range", new.add("Neg", before), new.add("Add", n, after), new.constant(1))
+    if SCHEMES[mode].wraps:
+        return new.add("Mod", positions, n)
+    first, step = SCHEMES[mode].reads or (0, 0)  # `fold` written out, for a size that is not known
+    front, back = new.constant(first - step), new.add("Sub", n, new.constant(1 + first))
+    if step:
+        front, back = new.add("Sub", front, positions), new.add("Sub", new.add("Add", n, back), positions)
+    rest = new.add("Where", new.add("Less", positions, n), positions, back)
+    return new.add("Where", new.add("Less", positions, new.constant(0)), front, rest)
 
 
 def mode_of(op: Op | None, computed: bool = True) -> str:
