@@ -71,12 +71,10 @@ class Pool(AnyStep):
     ceil: bool = False
 
 
-class MaxPool(Pool, tag="maxpool"):
-    pass
+class MaxPool(Pool, tag="maxpool"): ...
 
 
-class AvgPool(Pool, tag="avgpool"):
-    pass
+class AvgPool(Pool, tag="avgpool"): ...
 
 
 class AdaptivePool(AnyStep, tag="adaptive"):
@@ -110,8 +108,7 @@ class Interpolate(AnyStep, tag="resize"):
     rounding: Rounding = "floor"
 
 
-class Gate(AnyStep, tag="gate"):
-    pass
+class Gate(AnyStep, tag="gate"): ...
 
 
 class Mixing(AnyStep, tag="mixing"):
@@ -130,16 +127,13 @@ class Merge(AnyStep):
     in_: Positive | None = field(default=None, name="in")
 
 
-class Add(Merge, tag="add"):
-    pass
+class Add(Merge, tag="add"): ...
 
 
-class Concat(Merge, tag="concat"):
-    pass
+class Concat(Merge, tag="concat"): ...
 
 
-class Multiply(Merge, tag="multiply"):
-    pass
+class Multiply(Merge, tag="multiply"): ...
 
 
 class Block(AnyStep, tag="block"):
