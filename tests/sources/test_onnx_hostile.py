@@ -87,6 +87,13 @@ def a_branch_without_its_output() -> Any:
     return model
 
 
+def endless_scales() -> Any:
+    model = model_of("u = Upsample <scales = [1.0, 1.0, 2.0, 2.0]> (x)\ny = Conv (u, w3x3)", 8)
+    (node,) = (node for node in model.graph.node if node.op_type == "Upsample")
+    node.attribute[0].floats[2] = float("inf")
+    return model
+
+
 NO_CONSTANT = "y: Pad (opset 13) has an input that is not a small constant"
 HOSTILE: dict[str, tuple[Any, str]] = {
     "empty": (b"", "is not an ONNX file, or has no nodes"),
@@ -103,6 +110,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),
     "control characters": (control_characters, "the operation Foo (opset 13) is not known; --neutral Foo"),
     "a branch without its output": (a_branch_without_its_output, "nothing in it makes 'lost', which it returns"),
+    "endless scales": (endless_scales, "u: Upsample (opset 8) needs either scales or sizes"),
     "external shape": (lambda: external("y = Pad (x, p)", "p", TensorProto.INT64, 8), NO_CONSTANT),
     "external weights": (lambda: external(CONV, "w3x3", TensorProto.FLOAT, 1, 1, 3, 3), ""),
 }

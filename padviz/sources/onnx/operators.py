@@ -224,13 +224,22 @@ def pad(node: Node, x: Value) -> Result:
 
 
 def resize(node: Node, x: Value) -> Result:
-    rank = len(x.known)
-    scales, sizes = _targets(node)
+    rank, old = len(x.known), node.op == "Upsample" or node.version < 11
+    scales, sizes = _scales(node, 1 if old else 2), [] if old else node.ints(3)
+    if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
+        raise Stuck("needs either scales or sizes")
+    if node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Stuck("keeps an aspect ratio")
     axes = [from_front(int(axis), rank) for axis in node.attrs.get("axes") or range(rank)]
     if len(scales or sizes) < len(axes):
         raise Malformed(f"it resizes {len(axes)} axes by {len(scales or sizes)} numbers")
-    style = _interpolation(node)
-    nearest = not style.linear and not style.cubic
+    mode = node.attrs.get("mode", "nearest")
+    grid = cast("Grid", node.attrs.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
+    rounding = cast("Rounding", node.attrs.get("nearest_mode", "floor" if old else "round_prefer_floor"))
+    if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
+        raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
+    nearest = mode == "nearest"
+    style = Resize(grid=grid) if nearest else Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
     ops: list[Resize | None] = [None] * rank
     for i, axis in enumerate(axes):
         n, size = x.known[axis].size, sizes[i] if sizes else None
@@ -243,35 +252,22 @@ def resize(node: Node, x: Value) -> Result:
         if shrinks and node.attrs.get("antialias") and not nearest:  # it reads more rows then
             raise Stuck("shrinks with antialiasing")
         ops[axis] = replace(style, size=size, scale=scale)
-        if shrinks and node.version < 11 and nearest:
-            ops[axis] = replace(style, size=size, scale=scale, rounding="ceil")  # as onnxruntime does
+        if nearest:  # onnxruntime rounds up where an old one shrinks
+            ops[axis] = replace(
+                style, size=size, scale=scale, rounding="ceil" if shrinks and node.version < 11 else rounding
+            )
     return windows.resize(node, x, ops[2:])
 
 
-def _targets(node: Node) -> tuple[list[float], list[int]]:
-    """Read the scales or the sizes of a Resize or an Upsample."""
-    if node.op == "Upsample" and "scales" in node.attrs:
-        return [float(scale) for scale in node.attrs["scales"]], []
-    at = 1 if node.op == "Upsample" or node.version < 11 else 2
-    given = next(iter(node.arrays(at)), None)
-    scales = [] if given is None else [float(n) for n in given.reshape(-1)]
-    sizes = node.ints(3) if at == 2 else []
-    if bool(scales) == bool(sizes) or not all(0 < scale < inf for scale in scales):
-        raise Stuck("needs either scales or sizes")
-    if node.attrs.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Stuck("keeps an aspect ratio")
-    return scales, sizes
-
-
-def _interpolation(node: Node) -> Resize:
-    mode, old = node.attrs.get("mode", "nearest"), node.op == "Upsample" or node.version < 11
-    grid = cast("Grid", node.attrs.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel"))
-    rounding = cast("Rounding", node.attrs.get("nearest_mode", "floor" if old else "round_prefer_floor"))
-    if grid not in GRIDS or rounding not in ROUNDINGS or mode not in ("nearest", "linear", "bilinear", "cubic"):
-        raise Stuck(f"interpolates by {mode}, {grid}, {rounding}")
-    if mode == "nearest":
-        return Resize(grid=grid, rounding=rounding)
-    return Resize(linear=mode != "cubic", cubic=mode == "cubic", grid=grid)
+def _scales(node: Node, at: int) -> list[float]:
+    given = node.attrs.get("scales") if node.op == "Upsample" else None
+    if given is None:
+        array = next(iter(node.arrays(at)), None)
+        given = [] if array is None else array.reshape(-1).tolist()
+    try:
+        return [float(scale) for scale in given]
+    except (TypeError, ValueError):
+        raise Malformed("it has scales that are not numbers") from None
 
 
 def norm(node: Node, x: Value) -> Result:
