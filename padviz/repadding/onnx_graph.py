@@ -24,10 +24,7 @@ TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
 class EditedGraph:
-    """The nodes of a model's main graph: edits are collected in `front`, `behind` and `gone`, and `finish` makes them.
-
-    New constants are Constant nodes right before their readers, so initializers stay as they are.
-    """
+    """The nodes of a model's main graph: edits are collected in `front`, `behind` and `gone`; `finish` makes them."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -132,6 +129,7 @@ class NewNodes:
     def constant(self, numbers: int | Sequence[int] | NDArray[Any]) -> str:
         from onnx import numpy_helper
 
+        # a node right before its readers, so that initializers stay as they are
         array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
         return self.add("Constant", value=numpy_helper.from_array(array))
 

@@ -62,9 +62,8 @@ class RepadPlan:
     """A network before and after repadding, at a size, with the layers that change and those that cannot.
 
     `targets` are the last maps, and `pads` counts the selected layers that pad. Both networks have the same layers in
-    the same order; pads belong to the convolutions after them where possible. The law: usage of the repadded file or
-    module is that of `after`, exactly, in every pixel. If everything can be changed, that is usage with the scheme as
-    an override. A `whole` plan is carried out completely or not at all.
+    the same order; pads belong to the convolutions after them where possible. If everything can be changed, usage of
+    `after` is usage with the scheme as an override. A `whole` plan is carried out completely or not at all.
     """
 
     before: Network
@@ -102,11 +101,6 @@ def plan(
     """Plan to pad every convolution by a scheme, like `with_padding`, where that fits at a size.
 
     Only `layers` are changed, all by default, and those in `without` stay as they are.
-
-    >>> import padviz
-    >>> planned = plan(padviz.load("resnet18"), "reflect", 32)
-    >>> planned.left[0]
-    LeftAlone(layer='layer4.0.conv2', why='its input has 1 row, too few for reflect padding of 1')
     """
     check_image(network)
     padding = checked_scheme(padding)

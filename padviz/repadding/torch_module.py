@@ -152,11 +152,7 @@ def repad(
     share: bool = True,
     reading: Reading = AS_IT_IS,
 ) -> nn.Module:
-    """Copy a PyTorch module so that its convolutions pad by another scheme; see `padviz.repad`.
-
-    >>> repad(nn.Conv2d(3, 8, 3, padding=1), "reflect", size=32).repadded.changed
-    ('',)
-    """
+    """Copy a PyTorch module so that its convolutions pad by another scheme; see `padviz.repad`."""
     module, padding = getattr(module, "_orig_mod", module), checked_scheme(padding)
     where = type(module).__name__
     module = _copied(module, share, where)
