@@ -41,13 +41,8 @@ MOST_STRIPS = 1 << 18  # of a window under partial padding: one for each tap and
 def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     """Build the map of `op` over `n` input rows; `like` is the size of the layer it follows.
 
-    Raises
-    ------
-    SizeError
-        If the input is too small for the window, or for the padding mode.
+    Raises SizeError if the input is too small for the window, or for the padding mode.
 
-    Examples
-    --------
     >>> from padviz.engine.apply import apply
     >>> made = axis_map(Window(3, padding=(1, 1), mode="reflect"), 4)
     >>> apply(made, np.eye(4, dtype=np.int64)[None], 1)[0]
@@ -61,9 +56,11 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     if isinstance(op, Window):
         strips = _window_strips(op, n, n_out)
     elif isinstance(op, Transposed):
-        strips = _transposed_strips(op, n, n_out)
+        window = Window(op.kernel, op.stride, op.dilation)
+        strips = transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
     elif isinstance(op, Adaptive):
-        strips = _adaptive_strips(op, n)
+        ends = ((j * n // op.output, -(-(j + 1) * n // op.output)) for j in range(op.output))
+        strips = (Strip(j, 0, a, 1, z - a, 1 / (z - a) if op.mean else 1) for j, (a, z) in enumerate(ends))
     elif isinstance(op, Blocks):
         strips = _block_strips(op, n)
     elif isinstance(op, Resize):
@@ -132,17 +129,6 @@ def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
     rows = first + np.arange(window.kernel) * window.dilation
     hits = ((rows >= 0) & (rows < n)).sum(1)
     return np.asarray(window.kernel / np.maximum(hits, 1))
-
-
-def _transposed_strips(op: Transposed, n: int, n_out: int) -> tuple[Strip, ...]:
-    window = Window(op.kernel, op.stride, op.dilation)
-    return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
-
-
-def _adaptive_strips(op: Adaptive, n: int) -> Iterator[Strip]:
-    for j in range(op.output):
-        start, stop = j * n // op.output, -(-(j + 1) * n // op.output)
-        yield Strip(j, 0, start, 1, stop - start, 1 / (stop - start) if op.mean else 1)
 
 
 def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:

@@ -126,13 +126,8 @@ class Placement(NamedTuple, Generic[Ints]):
 def place(window: Window, n: int) -> Placement[int]:
     """Place `window` over `n` rows.
 
-    Raises
-    ------
-    SizeError
-        If the padded input is shorter than the window, by more than ceil rounding makes up for.
+    Raises SizeError if the padded input is shorter than the window, by more than ceil rounding makes up for.
 
-    Examples
-    --------
     >>> place(Window(7, stride=2, padding=(3, 3)), 224)
     Placement(before=3, after=3, n_out=112)
     >>> place(Window(3, stride=2, padding="same_upper"), 224)

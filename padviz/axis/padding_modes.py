@@ -50,13 +50,8 @@ def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
 
     The result is ((a, b) before the first row, (a, b) after the last), or None where padding reads nothing.
 
-    Raises
-    ------
-    SizeError
-        If the mode cannot pad that much: reflect needs pad < n, symmetric and circular pad <= n.
+    Raises SizeError if the mode cannot pad that much: reflect needs pad < n, symmetric and circular pad <= n.
 
-    Examples
-    --------
     >>> fold("reflect", 5, 1, 1)
     ((-1, 0), (-1, 8))
     """

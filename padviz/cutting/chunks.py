@@ -54,10 +54,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 
     Units are checked in the first chunk, in those inside, and in the shortest that may be the last.
 
-    Raises
-    ------
-    OptionError
-        If `new` is not a multiple of the lattice, or a layer lets nothing be exact.
+    Raises OptionError if `new` is not a multiple of the lattice, or a layer lets nothing be exact.
     """
     check_signal(network)
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]

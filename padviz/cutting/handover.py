@@ -50,13 +50,8 @@ Recipe = tuple[dict[str, Any], str, str]  # arguments, call, and why it is not e
 def handover(plan: Plan, library: str) -> Handover:
     """Translate a plan for a library; its name may have capitals.
 
-    Raises
-    ------
-    OptionError
-        For an unknown library, and for one that no plan makes exact, with the reason.
+    Raises OptionError for an unknown library, and for one that no plan makes exact, with the reason.
 
-    Examples
-    --------
     >>> import padviz
     >>> from padviz.cutting.plan import plan_tiles
     >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").words
@@ -107,10 +102,7 @@ def _sizes(library: str, sides: list[_Side]) -> str:
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
     """Return a library's keyword arguments, with the weights of a tile's pixels, (height, width), if it takes any.
 
-    Raises
-    ------
-    OptionError
-        As `handover`, and if the recipe is not exact, with the reason.
+    Raises OptionError as `handover` does, and if the recipe is not exact, with the reason.
     """
     recipe = handover(plan, library)
     if not recipe.exact:

@@ -118,10 +118,8 @@ def plan_tiles(
     the whole image. Any object of up to `objects` pixels lies within the exact units of one of them. With a `level`
     below 1, units are kept that draw that share of their paths from within the tile, which is not exact.
 
-    Raises
-    ------
-    OptionError
-        If a layer lets no context be exact, naming it; or if tiles are too small, with the least size that is not.
+    Raises OptionError if a layer lets no context be exact, naming it; or if tiles are too small, with the least size
+    that is not.
     """
     network = network.at(image)
     contexts = exact_contexts(network, image, without)
@@ -144,10 +142,7 @@ def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
     If it is not, tiles some steps smaller are tried, since networks pad images to multiples of their own. None for a
     description, which is the same at each size.
 
-    Raises
-    ------
-    OptionError
-        If the network does not take the tile, or naming the first layer that differs there.
+    Raises OptionError if the network does not take the tile, or naming the first layer that differs there.
     """
     if network.again is None:
         return None
@@ -239,10 +234,7 @@ def globals_of(network: Network) -> frozenset[str]:
 def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[None]:
     """If a network does not take an image of `size`, name the size to pad it to; `load` reads it at its own size.
 
-    Raises
-    ------
-    OptionError
-        In place of an error of a network that is read at `size`.
+    Raises OptionError in place of an error of a network that is read at `size`.
     """
     try:
         yield

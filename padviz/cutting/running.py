@@ -96,7 +96,6 @@ def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
 
 
 def _read(image: Any, group: Sequence[Tile]) -> Any:
-    """Return the pixels of some tiles, stacked along the first axis."""
     parts = [image[(..., *tile.read)] for tile in group]
     if len(parts) == 1:
         return parts[0]
@@ -109,7 +108,6 @@ def _read(image: Any, group: Sequence[Tile]) -> Any:
 
 
 def _parts(returned: Any, plan: Plan) -> list[Any]:
-    """Return a model's outputs in the order of the plan's heads."""
     if isinstance(returned, Mapping):
         returned = [returned[name] for name in plan.heads]
     parts = [*returned] if isinstance(returned, list | tuple) else [returned]

@@ -55,12 +55,8 @@ class Verified:
 def verify(run: Run, network: Network, size: Size, channels: int, without: frozenset[str], seed: int) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
-    Raises
-    ------
-    OptionError
-        If nothing is exact, or the smallest such image takes too long.
-    DescriptionError
-        For a network whose output is constant, which shows nothing.
+    Raises OptionError if nothing is exact, or the smallest such image takes too long. Raises DescriptionError for a
+    network whose output is constant, which shows nothing.
     """
     plan = smallest_plan(network, size, without)
     if prod(plan.image) > MOST_PIXELS:
@@ -100,5 +96,4 @@ def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[st
 
 
 def _relative(one: NDArray[Any], other: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Return the largest difference over the largest value of a map."""
     return float(np.abs(one - other).max() / np.abs(scale).max())

@@ -113,7 +113,6 @@ def _down(steps: Array, weights: Array, x: Array, out: Array) -> None:
 
 
 def _across(steps: Array, weights: Array, x: Array, out: Array) -> None:
-    """Add columns to columns, row by row."""
     for limb in range(out.shape[0]):
         for row in range(out.shape[1]):
             for strip in range(steps.shape[0]):

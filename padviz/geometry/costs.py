@@ -34,8 +34,6 @@ class Costs:
     place of outputs. Pools, merges and activations count as 0. Left out, since they are not layers of a network, are
     linear layers, attention, and the vectors of gates and heads.
 
-    Examples
-    --------
     >>> import padviz
     >>> sheet = padviz.costs("resnet50", 224)
     >>> sheet.macs, sheet.layers[0]

@@ -111,8 +111,6 @@ class LayerPadding(AlongAxes[AxisPadding]):
 class Ledger:
     """Every window of a network at a size that has padding or a stride above 1, in network order.
 
-    Examples
-    --------
     >>> import padviz
     >>> rows = padviz.uneven("resnet18", 225)
     >>> rows.balanced, rows.remainders

@@ -55,13 +55,8 @@ class Illustration:
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
     """Apply a window to a small image; padding keeps the size at stride 1, except for "valid" and "full".
 
-    Raises
-    ------
-    PadvizError
-        If the scheme is not known, or cannot pad so small an image.
+    Raises PadvizError if the scheme is not known, or cannot pad so small an image.
 
-    Examples
-    --------
     >>> symmetric = illustrate(3, 1, 1, (5, 5), "symmetric")
     >>> symmetric.padded[0]
     ['a', 'a', 'b', 'c', 'd', 'e', 'e']
@@ -127,7 +122,6 @@ def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:
 
 
 def _copied(window: Window, n: int) -> list[int | None]:
-    """Return the row that each position of the padded axis copies, or None."""
     return padded_rows(window.mode, n, *place(window, n)[:2])
 
 

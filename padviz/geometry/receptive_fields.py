@@ -50,8 +50,6 @@ class ReceptiveField(AlongAxes[AxisField]):
 
     The branches of a U-Net agree: the units of an upsampled one are off to both sides in turn, and on average not.
 
-    Examples
-    --------
     >>> import padviz
     >>> padviz.fields("vgg11", 64)[0].width.size
     3
@@ -107,18 +105,18 @@ def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
     >>> around_units(padviz.load(nn.Conv1d(1, 1, 4, 2, 1)), (64,))
     [(0, 0), (1, 1)]
     """
-    return [_around(reach) for reach in reaches_of(network, 0, size[0])]
-
-
-def _around(reach: Reach) -> BeforeAfter | None:
-    if reach.whole or reach.uneven_strides:
-        return None
-    ends = []
-    for unit in range(reach.stride.denominator * max(1, len(reach.seen) if reach.stride else 1)):
-        low, high = reach.interval(unit)
-        ends.append((floor(unit * reach.stride) - low, high - ceil((unit + 1) * reach.stride) + 1))
-    before, after = zip(*ends, strict=True)
-    return max(before), max(after)
+    around: list[BeforeAfter | None] = []
+    for reach in reaches_of(network, 0, size[0]):
+        if reach.whole or reach.uneven_strides:
+            around.append(None)
+            continue
+        ends = []
+        for unit in range(reach.stride.denominator * max(1, len(reach.seen) if reach.stride else 1)):
+            low, high = reach.interval(unit)
+            ends.append((floor(unit * reach.stride) - low, high - ceil((unit + 1) * reach.stride) + 1))
+        before, after = zip(*ends, strict=True)
+        around.append((max(before), max(after)))
+    return around
 
 
 def grid_offsets(network: Network, size: Size) -> dict[str, tuple[float | None, ...]]:

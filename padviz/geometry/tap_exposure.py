@@ -24,8 +24,6 @@ class TapExposure:
     `imbalance` is, per axis, the reads of the second half of the taps minus those of the first, over both; the middle
     tap is left out. `units` is the number of units of the layer.
 
-    Examples
-    --------
     >>> import padviz
     >>> padviz.taps("resnet18", 224)[0].uneven
     True

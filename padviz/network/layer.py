@@ -69,8 +69,6 @@ class Layer:
     it: "instance norm". `origin` is None for the image and for described networks, `channels` for all but convolutions
     and where unknown; layers compare without the two.
 
-    Examples
-    --------
     >>> import padviz
     >>> padviz.load("vgg11").layers[1].ops[0].kernel
     3

@@ -25,7 +25,6 @@ ELSEWHERE = {  # other libraries' names of schemes
 
 
 def check_image(network: Network) -> None:
-    """Reject a signal or a volume."""
     if len(network.axes) != 2:
         what = f"its input has {' x '.join(network.axes)}, and only images, of height x width, are supported"
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
@@ -49,10 +48,7 @@ def check_signal(network: Network) -> None:
 def as_map(network: Network) -> Network:
     """Return a signal as a map of one row; an image unchanged.
 
-    Raises
-    ------
-    DescriptionError
-        For a volume.
+    Raises DescriptionError for a volume.
     """
     if len(network.axes) == 2:
         return network
@@ -265,7 +261,6 @@ def with_zeros(network: Network) -> Network:
 
 @lru_cache(64)
 def _shared_network(name: str, layers: tuple[Layer, ...], targets: tuple[str, ...], axes: int) -> Network:
-    """Return one network for all with the same layers, so that caches hit."""
     return Network(name, layers, targets, size=(1,) * axes)
 
 

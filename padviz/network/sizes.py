@@ -89,13 +89,8 @@ class AlongAxes(Generic[T]):
 def resolve(network: Network, axis: int, n: int) -> Resolved:
     """Return the sizes and maps of every layer on one axis (0: height, 1: width), for `n` input rows.
 
-    Raises
-    ------
-    SizeError
-        Naming the layer where the size does not work.
+    Raises SizeError naming the layer where the size does not work.
 
-    Examples
-    --------
     >>> import padviz
     >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
     16
@@ -208,18 +203,15 @@ def apply_to_layer(
 
 
 def check_known(network: Network, layer: Layer) -> None:
-    """Reject an unknown layer."""
     if layer.kind == "unknown":
         raise DescriptionError(layer.note, where=f"{network.name}, {layer.name}")
 
 
 def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
-    """Count the rows out of every layer on each axis."""
     return on_each(sizes_of, network, size)
 
 
 def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
-    """Resolve each axis."""
     return on_each(resolve, network, size)
 
 

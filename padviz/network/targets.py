@@ -37,10 +37,7 @@ def cut_after(network: Network, layers: tuple[str, ...]) -> Network:
 def target_names(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
     """Check the names of target layers; by default return the network's own targets, or all last maps.
 
-    Raises
-    ------
-    OptionError, UnknownName
-        If a layer does not exist.
+    Raises OptionError or UnknownName if a layer does not exist.
     """
     if layers is None:
         return network.targets or last_maps(network)

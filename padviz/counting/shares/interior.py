@@ -36,13 +36,8 @@ class NoInterior(PadvizError):
 def interior(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> Array:
     """Count the pattern of usage far from all borders, aligned with the first row and column of the map at `size`.
 
-    Raises
-    ------
-    NoInterior
-        Where the map is not periodic, naming the layer.
+    Raises NoInterior where the map is not periodic, naming the layer.
 
-    Examples
-    --------
     >>> import padviz
     >>> net = padviz.load("vgg19")
     >>> pattern = interior(net, (512, 512), (net.index["features.36"],))
@@ -99,13 +94,8 @@ def endless(network: Network) -> Network:
 def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resolved:
     """Resolve one axis of the network on a ring: one period of each layer, and the maps between them.
 
-    Raises
-    ------
-    NoInterior
-        Where the axis does not repeat, naming the layer.
+    Raises NoInterior where the axis does not repeat, naming the layer.
 
-    Examples
-    --------
     >>> import padviz
     >>> net = padviz.load("vgg11")
     >>> ring(net, 0, 224, (net.index["features.20"],)).sizes[0]

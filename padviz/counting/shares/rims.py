@@ -50,13 +50,8 @@ class _Line:
 def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> tuple[Rim, Rim]:
     """Measure the starved and the overused rim on all four sides, in pixels.
 
-    Raises
-    ------
-    NoInterior
-        Where the map of an endless image is not periodic, naming the layer.
+    Raises NoInterior where the map of an endless image is not periodic, naming the layer.
 
-    Examples
-    --------
     >>> import padviz
     >>> net = padviz.load("resnet50")
     >>> rims(net, (224, 225), (net.index["layer4.2"],))[0]
@@ -90,7 +85,6 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
 
 @lru_cache(256)
 def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
-    """Return the depths of the starved and of the overused rim at the two ends of a line."""
     network, axis, size = line.network, line.axis, at.size
     other = axis if at.square and is_square(line.far) else 1 - axis
     ring(line.far, axis, size[axis], targets)  # refuses an axis that does not repeat
@@ -143,7 +137,6 @@ def _unfair_rows(
 
 
 def _exact_sum(counts: Array, interior: Array, row: int, phase: int) -> Fraction:
-    """Sum the fair shares of a row, as a fraction."""
     usage, full = (to_ints(limbs)[0].tolist() for limbs in (counts[:, row : row + 1], interior[:, phase : phase + 1]))
     return sum((Fraction(u, i) for u, i in zip(usage, full, strict=True) if i), Fraction(0))
 

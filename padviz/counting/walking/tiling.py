@@ -95,13 +95,8 @@ class Tiling:
 def positions(index: NDArray[np.int64], which: Selection, what: str) -> NDArray[np.int64]:
     """Select from an index by a position, several, a range or a slice.
 
-    Raises
-    ------
-    OptionError
-        If they are not positions, or outside.
+    Raises OptionError if they are not positions, or outside.
 
-    Examples
-    --------
     >>> index = Tiling(12, start=2, period=3, copies=2).index
     >>> positions(index, -1, "rows"), positions(index, slice(3, 6), "rows")
     (array([5]), array([3, 4, 2]))

@@ -139,7 +139,6 @@ def _stem(walk: Walk) -> int:
 
 
 def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
-    """Count the paths from the layer `stem`."""
 
     def pull(i: int, tally: Tally) -> Tally:
         _check_room(walk, walk.network.layers[i].inputs[0], tally)
@@ -174,7 +173,6 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
 
 
 def _forward(walk: Walk) -> list[Tally]:
-    """Count the paths to each target."""
 
     def push(i: int, tally: Tally) -> Tally:
         if not any(walk.maps(i)):

@@ -25,8 +25,6 @@ class BalancedSizes:
     that its windows suggest. On an axis that wraps every size is balanced; at those without remainders its ends meet
     without a jump in phase.
 
-    Examples
-    --------
     >>> import padviz
     >>> padviz.sizes("resnet18", "200:230").balanced
     (225,)

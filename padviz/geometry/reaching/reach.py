@@ -169,10 +169,7 @@ class Slope(NamedTuple):
 def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...]:
     """Return the reach of every layer at these sizes.
 
-    Raises
-    ------
-    SizeError
-        Naming a layer, if the maps have too many units for that.
+    Raises SizeError naming a layer, if the maps have too many units for that.
     """
     layers, slopes = network.layers, [Slope(Fraction(1))]
     for i, layer in enumerate(layers[1:], start=1):
