@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.axis.operations import Adaptive, Blocks, Op, Window, place
 from padviz.axis.padding_modes import COPYING, fold
-from padviz.axis.receptive_interval import real_rows_of
-from padviz.axis.resize import Resize, origin_of, ratio_of
+from padviz.axis.receptive_interval import rate_of, real_rows_of, rows_of
+from padviz.axis.resize import Resize, origin_of
 from padviz.geometry.reaching.lattice import wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
@@ -88,7 +88,7 @@ def exact_units(
         barrier = entering.barrier or (None if layer.name in without else barriers[i])
         if barrier:
             units.append(Units(0, np.zeros(here[i], dtype=bool), barrier))
-        elif op is None:
+        elif op is None or (isinstance(op, Blocks) and not op.is_local):  # the latter only where it counts as local
             units.append(entering)
         elif entering.offset is None or (layer.name in without and isinstance(op, Adaptive)):
             units.append(Units(None, np.ones(here[i], dtype=bool)))
@@ -150,24 +150,18 @@ def _follow(name: str, entering: Units, there: _Sized, here: _Sized) -> Units:
 
 
 def _offset(offset: int, here: _Sized, there: _Sized) -> int | None:
-    """Return how far the units of the tile lie from those of the whole image; None where they lie between these."""
-    op, own = there.op, here.op
-    if isinstance(op, Transposed):
-        return offset * op.stride
-    if isinstance(op, Fit):
-        return offset + fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
-    if isinstance(op, Blocks):
-        return None if offset % op.size else offset
-    if isinstance(op, Window):
-        assert isinstance(own, Window)
-        moved, off_phase = divmod(offset + place(op, there.n).before - place(own, here.n).before, op.stride)
-        return None if off_phase else moved
-    assert isinstance(op, Resize)
-    assert isinstance(own, Resize)
-    ratio = ratio_of(own, here.n, here.m)
-    if not ratio or ratio != ratio_of(op, there.n, there.m):
+    """Return how far the units of the tile lie from those of the whole image; None where they lie between these.
+
+    Unit u reads from row rate * u + start on. So unit u of the tile is unit u + k of the image where
+    rate * u + start of the tile + offset = rate * (u + k) + start of the image.
+    """
+    rate = rate_of(*here[:3])
+    if not rate or rate != rate_of(*there[:3]) or (isinstance(here.op, Blocks) and offset % here.op.size):
         return None
-    exact: Fraction = (offset + origin_of(own, here.n, here.m) - origin_of(op, there.n, there.m)) / ratio
+    tile, image = (
+        origin_of(op, n, m) if isinstance(op, Resize) else int(rows_of(op, n, m, 0)[0]) for op, n, m, _ in (here, there)
+    )
+    exact = (offset + tile - image) / rate
     return int(exact) if exact.denominator == 1 else None
 
 

@@ -13,12 +13,13 @@ from torch.nn import functional
 
 import padviz
 from padviz.cutting.context import context_on
-from padviz.cutting.plan import Plan, plan_tiles, smallest_plan
+from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled
 from padviz.cutting.verify import verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.geometry.reaching.lattice import context_of
 from padviz.network.targets import last_maps, upto
+from padviz.sources.toml.build import parse
 from tests.geometry.test_global_layers import Gated
 from tests.wheels import real_file
 
@@ -388,3 +389,13 @@ def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, siz
         less = [n - step * (axis == i) for i, n in enumerate(plan.tile)]
         with pytest.raises(OptionError, match=f"a tile needs {plan.tile[axis]}"):
             padviz.tiles(network, plan.image, less)
+
+
+@pytest.mark.parametrize("blocks", [{"size": 0, "step": 2}, {"size": 4, "step": 0}])
+def test_attention_between_rows_far_apart_counts_as_local_where_it_is_ignored(blocks: dict[str, int]) -> None:
+    layers: list[dict[str, Any]] = [{"op": "conv", "name": "c", "kernel": 3, "padding": 1}]
+    far = parse({"layers": [*layers, {"op": "mixing", "name": "m", **blocks}]}, "far")
+    with pytest.raises(OptionError, match="no tiles are exact: m"):
+        plan_tiles(far, (256, 256), (64, 64))
+    plan = plan_tiles(far, (256, 256), (64, 64), without=globals_of(far))
+    assert plan.lines == plan_tiles(parse({"layers": layers}, "near"), (256, 256), (64, 64)).lines
