@@ -57,12 +57,7 @@ class Tiling:
         >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
         [[0, 1, 2, 2, 1, 0]]
         """
-        ends = np.array([rows.indices(self.n)[:2] for rows in parts])
-        again = np.zeros(self.kept, dtype=np.int64)
-        again[self.start : self.start + self.period] = self.copies
-        turns = -((self.first - np.maximum.accumulate(ends, 1)[..., None]) // self.period)
-        before = np.minimum(np.maximum(turns, 0), again + 1)
-        return before[:, 1] - before[:, 0]
+        return np.array([np.bincount(self.index[rows], minlength=self.kept) for rows in parts])
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """List pairs of core rows that are mirror images in the map, as two arrays without repeats."""
