@@ -114,8 +114,8 @@ class Submodule(nn.Module):
         super().__init__()
         self.inner = 0
 
-    def children(self) -> Iterator[nn.Module]:
-        return iter([self] * self.inner)
+    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
+        return iter([("inner", self)] * self.inner)
 
     def forward(self, op: Function, args: Args, kwargs: Kwargs) -> object:
         return op(*args, **kwargs)
