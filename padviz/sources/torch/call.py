@@ -33,11 +33,7 @@ WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
 
 
 def stem_of(op: str) -> str:
-    """Return the name of a function without its number of axes.
-
-    >>> stem_of("conv2d"), stem_of("max_pool1d_with_indices")
-    ('conv', 'max_pool_with_indices')
-    """
+    """Return the name of a function without its number of axes, as max_pool of max_pool2d."""
     return AXES_IN.sub("", op)
 
 

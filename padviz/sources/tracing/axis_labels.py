@@ -250,12 +250,7 @@ def has_looked(dims: Iterable[Dim]) -> bool:
 
 
 def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
-    """Reshape dimensions to `shape`; None where a size does not divide.
-
-    >>> rows, columns = whole("h", 4), whole("w", 5)
-    >>> reshape_dims((plain(8), rows, columns), [2, 4, 20]) == (plain(2), plain(4), rows + columns)
-    True
-    """
+    """Reshape dimensions to `shape`; None where a size does not divide."""
     left = [*join_factors(factor for dim in dims for factor in dim)][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:

@@ -108,15 +108,12 @@ class Call:
     @property
     def flat(self) -> bool:
         """Whether height and width are no dimensions of their own in any map that it reads."""
-
-        def is_flat(x: Map) -> bool:
-            if x.dims is None:
-                return True
-            own = [dim.axis for dim in x.dims]
+        for x in self.maps:
+            own = [dim.axis for dim in x.dims or ()]
             absent = [role for role in self.trace.axes if role not in own]
-            return self.trace.pooled[x.at] or self.arranger.has_several(x.at, absent)
-
-        return all(map(is_flat, self.maps))
+            if x.dims is not None and not self.trace.pooled[x.at] and not self.arranger.has_several(x.at, absent):
+                return False
+        return True
 
     def without_positions(self) -> Result:
         """Handle vectors and flattened maps; None where there are positions that it can read."""

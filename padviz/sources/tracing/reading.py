@@ -93,11 +93,7 @@ def as_reading(
 
 
 def moves(op: str) -> bool:
-    """Whether an operation, by its name, moves positions or joins them, and so is not elementwise.
-
-    >>> [op for op in ("roll", "max_unpool2d", "GatherND", "own.DeformConv", "own.Mystery", "lgamma") if moves(op)]
-    ['roll', 'max_unpool2d', 'GatherND', 'own.DeformConv']
-    """
+    """Whether an operation, by its name, moves positions or joins them, and so is not elementwise."""
     return not MOVING.isdisjoint(word.lower() for word in WORD.findall(op.rsplit(".", 1)[-1]))
 
 

@@ -31,14 +31,7 @@ WAYS_OUT = f"`neutral` {{op}} treats it as elementwise, {WAY_OUT}"
 class Trace:
     """A graph laid out at one input size: `layers`, and in step with them `sizes` and `pooled`.
 
-    Every method that lays a layer returns its position. What reads an unknown layer becomes unknown itself.
-
-    >>> trace = Trace("tiny", (8, 9))
-    >>> conv = trace.add("conv", "conv", (0,), (Window(3), Window(3)))
-    >>> vector = trace.add("pool", "global", (conv,))
-    >>> gated = trace.merge("scale", "multiply", (conv, vector))
-    >>> trace.layers[gated].kind, trace.layers[gated].inputs, trace.sizes[gated]
-    ('gate', (1,), (6, 7))
+    Methods that add a layer return its position. What reads an unknown layer becomes unknown itself.
     """
 
     def __init__(self, where: str, size: Size) -> None:
@@ -233,15 +226,6 @@ def foreign_network(
     """Trace a network at a size, and later once at each other size that is asked for.
 
     `declared` has the size that a file gives its image on each axis, 0 where it leaves an axis open.
-
-    >>> from padviz.axis.operations import Window
-    >>> def tracer(size):
-    ...     trace = Trace("tiny", size)
-    ...     trace.ends.add(trace.add("c", "conv", (0,), (Window(3, padding=(1, size[0] % 2)), None)))
-    ...     return trace
-    >>> network = foreign_network(tracer, "tiny", (8, 8))
-    >>> network.layers[1].ops[0].padding, network.at(9).layers[1].ops[0].padding
-    ((1, 0), (1, 1))
     """
 
     @cache

@@ -1,10 +1,4 @@
-"""Operations that only rearrange a tensor, for every framework: a value and plain arguments in, the result's value out.
-
-    reshape, permute, squeeze, unsqueeze     the same numbers in other dimensions
-    expand                                   copies along dimensions of size 1
-    slice_, gather                           some of the rows, columns, channels, tokens or images of a batch
-    concat                                   channels side by side, rows beside rows, tokens, batches
-    roll, depth_to_space, space_to_depth     positions moved around
+"""Operations that only rearrange a tensor, for every framework: values and plain arguments in, a value out.
 
 A slice of rows or columns is laid as a crop at once. The arranger remembers what it is cropped out of, so that a slice
 of a slice is one crop, and rows that are joined again are the padding, or the roll, that they were written for.
