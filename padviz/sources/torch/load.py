@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
@@ -100,7 +101,9 @@ def make_untrained(factory: Factory, source: str) -> object:
     """Call a class or a function that makes a module, without weights and, where that works, memory for them."""
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
-        with empty_parameters():
+        with hooks.register_module_parameter_registration_hook(
+            lambda module, name, parameter: _empty(parameter)  # type: ignore[arg-type]  # its result is the parameter
+        ):
             return call_factory(factory, source, options)
     except DescriptionError:
         return call_factory(factory, source, options)
@@ -259,21 +262,6 @@ def _goes_on(laid: Trace, at: int) -> bool:
     """Whether anything but a head reads a layer, or a norm that passes it on."""
     readers = [i for i, layer in enumerate(laid.layers) if at in layer.inputs and i not in laid.heads]
     return any(laid.without_norms(i) == i or _goes_on(laid, i) for i in readers)
-
-
-@contextmanager
-def empty_parameters() -> Iterator[None]:
-    """Strip, within, parameters of their data the moment that a module gets them."""
-    register = nn.Module.register_parameter
-
-    def emptied(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        register(module, name, None if parameter is None else nn.Parameter(_empty(parameter), requires_grad=False))
-
-    nn.Module.register_parameter = emptied  # type: ignore[assignment,method-assign]
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 @contextmanager
