@@ -123,14 +123,12 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
         return ""
 
     def misfit(mean: NDArray[np.float32], std: NDArray[np.float32]) -> float:
-        """By which factor deviations differ; infinite where that is too much, or for images of no pixels from 0 to 1.
-
-        Pixels from 0 to 1 of mean p have a variance of p (1 - p) at most.
-        """
+        """By which factor deviations differ; infinite where that is too much, or beyond pixels from 0 to 1."""
         trained = float(std.mean()) * trained_on.std
         pixels = float((mean + std * trained_on.mean).mean())
         ratio = max(trained / deviation, deviation / trained)
-        return ratio if ratio <= FAR and trained**2 <= SLACK * pixels * (1 - pixels) else np.inf
+        most = SLACK * pixels * (1 - pixels)  # variance of pixels from 0 to 1
+        return ratio if ratio <= FAR and trained**2 <= most else np.inf
 
     if np.isfinite(misfit(*own)):
         return ""
@@ -221,16 +219,6 @@ def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
     return planes if channels != 4 else np.concatenate([planes, np.ones_like(planes[:1])])
 
 
-def resize_box(pixels: Pixels, size: Size, box: tuple[float, float, float, float]) -> Pixels:
-    """Resize the part of an image within a box (left, top, right, bottom); bicubic, and smoothed where it shrinks."""
-    from PIL import Image
-
-    to = size[1], size[0]
-    resized = [Image.fromarray(plane).resize(to, Image.Resampling.BICUBIC, box=box) for plane in pixels]
-    clipped: Pixels = np.clip(np.stack([np.asarray(plane) for plane in resized]), 0, 1)
-    return clipped
-
-
 class TooSmall(OptionError):
     """No picture has room for the sizes asked for."""
 
@@ -273,12 +261,17 @@ class Crop:
 
     def scene(self, frame: Frame, size: Size | None = None) -> Pixels:
         """Cut out the pixels of a frame, at the crop's scale; or resized to a size, from the picture's own pixels."""
+        from PIL import Image
+
         height, width = size or (frame.height, frame.width)
         top, left = self.top + frame.top, self.left + frame.left
         tall, wide = self.pixels.shape[1:]
         low = min(left / self.scale, wide), min(top / self.scale, tall)
         high = min((left + frame.width) / self.scale, wide), min((top + frame.height) / self.scale, tall)
-        return resize_box(self.pixels, (height, width), (*low, *high))
+        images = (Image.fromarray(plane) for plane in self.pixels)
+        resized = [image.resize((width, height), Image.Resampling.BICUBIC, box=(*low, *high)) for image in images]
+        clipped: Pixels = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)  # bicubic overshoots
+        return clipped
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,7 @@ def check_finite(values: Floats, where: str) -> None:
 
 
 def compare_classes(own: Floats, changed: Floats) -> dict[str, Floats]:
-    """Return for each image whether its best class is kept, and the KL divergence from the probabilities as trained.
-
-    The divergence is in nats: 0 where all probabilities stay.
-    """
+    """Return by image whether the best class is kept, and the KL divergence in nats from the scores as trained."""
     kind = kind_of(own)
     before, after = probabilities(own, kind), probabilities(changed, kind)
     kept = before.argmax(1) == after.argmax(1)

@@ -49,11 +49,7 @@ def needs(tried: Trial) -> list[str]:
 
 
 def explained(seen_map: Seen) -> str:
-    """Describe what geometry explains of where a network sees.
-
-    From a rank correlation of .8 on it explains the order of places, from .5 on a part of it, and below -.5 it has it
-    reversed.
-    """
+    """Describe what geometry explains of where a network sees."""
 
     def beside(value: Estimate, mark: float, above: str, same: str, below: str, unknown: str) -> str:
         if value.low is None or value.high is None:
