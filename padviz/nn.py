@@ -55,26 +55,19 @@ def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, val
     amounts = [n for dim in range(-1, min(rows) - 1, -1) for n in rows.get(dim, (0, 0))]
     if not SCHEMES[scheme].reads:
         return functional.pad(input, amounts, value=value)
-    for dim, own in rows.items():
-        _check_fits(scheme, input.shape[dim], *own)
-    mode = _torch_mode(scheme, amounts)
+    for dim, (before, after) in rows.items():
+        n = input.shape[dim]
+        if known(n, before, after) and not fits(scheme, n, max(before, after)):
+            fold(scheme, int(n), max(before, 0), max(after, 0))  # raises the error of the counts
+    if known(*amounts):  # an edge that is repeated once is replicated
+        mode = "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
+    else:
+        mode = "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
     if mode and min(rows) in IMAGE and input.ndim in (3, 4):
         return functional.pad(input, (*amounts, 0, 0)[:4], mode=mode)
     for dim, (before, after) in rows.items():
         input = _extended(input, dim, int(before), int(after), scheme)  # int() of a trace warns, as PyTorch does
     return input
-
-
-def _torch_mode(scheme: str, amounts: Sequence[int]) -> str:
-    """Return PyTorch's name of a scheme that copies, or ""; an edge that is repeated once is replicated."""
-    if not known(*amounts):
-        return "" if SCHEMES[scheme].wraps else SCHEMES[scheme].torch
-    return "" if min(amounts) < 0 else SCHEMES[native(scheme, max(amounts))].torch
-
-
-def _check_fits(mode: str, n: int, before: int, after: int) -> None:
-    if known(n, before, after) and not fits(mode, n, max(before, after)):
-        fold(mode, int(n), max(before, 0), max(after, 0))
 
 
 def _extended(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
