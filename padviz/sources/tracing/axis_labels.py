@@ -1,8 +1,8 @@
 """What each dimension of a tensor holds: channels, rows, columns, or several of these as one.
 
-A dimension is a tuple of factors, the outermost first, as einops writes them; its size is their product. So transposes,
-and reshapes there and back, lose nothing. An image of 8 channels and 6 x 4 pixels, and what becomes of it (H3/2 are
-three rows, every second one; h2 two neighbours inside of each):
+A dimension, `Dim`, is a tuple of factors, the outermost first, as einops writes them; its size is their product. So
+transposes, and reshapes there and back, lose nothing. An image of 8 channels and 6 x 4 pixels, and what becomes of it
+(H3/2 are three rows, every second one; h2 two neighbours inside of each):
 
     tensor                                  shape                dimensions
     image                                   1, 8, 6, 4           () C8 H6 W4

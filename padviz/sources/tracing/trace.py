@@ -29,7 +29,7 @@ WAYS_OUT = f"`neutral` {{op}} treats it as elementwise, {WAY_OUT}"
 
 
 class Trace:
-    """A graph laid out at one input size: `layers`, and in step with them `sizes` and `pooled`.
+    """A graph at one input size: `layers`, and in step with them `sizes` and `pooled`.
 
     Methods that add a layer return its position. What reads an unknown layer becomes unknown itself.
     """
