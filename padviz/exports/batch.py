@@ -56,11 +56,6 @@ def run(
     """Make the items that are not finished, in `jobs` processes (-1: one per core; None: as joblib is set to).
 
     Finished items come first. An item that fails does not stop the others.
-
-    Raises
-    ------
-    OptionError
-        If the folder cannot be written to, or an option is unknown.
     """
     for name in look.formats:
         if name not in FORMATS:
@@ -168,13 +163,7 @@ def fingerprint(item: Item, look: Look) -> str:
 
 
 def _prepare(folder: Path) -> None:
-    """Create the folder, and remove leftovers of killed processes.
-
-    Raises
-    ------
-    OptionError
-        If it cannot be written to, or its thumbnails would land elsewhere through a link.
-    """
+    """Create the folder, and remove leftovers of killed processes."""
     thumbs = folder / THUMBS
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -55,13 +55,7 @@ class _Index(msgspec.Struct):
 
 
 def check_index(folder: Path) -> None:
-    """Reject a folder whose index somebody else wrote.
-
-    Raises
-    ------
-    OptionError
-        Naming the file that would be replaced.
-    """
+    """Reject a folder whose index somebody else wrote."""
     there = [path for suffix in SUFFIXES if os.path.lexists(path := folder / f"index.{suffix}")]
     try:
         with opened(folder / "index.json", "an index") as file:
@@ -96,7 +90,6 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
 
 
 def _row(record: Record) -> dict[str, object]:
-    """Return the cells of a record by column, as far as it has them."""
     figures = figures_of(record)
     row: dict[str, object] = {"files": " ".join(record.files)}
     if isinstance(figures, Ledger):
@@ -108,7 +101,6 @@ def _row(record: Record) -> dict[str, object]:
 
 
 def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, object]:
-    """Return the first cells of a row; several values are separated by spaces."""
     heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
     cells = name, what, " ".join(networks), heights, widths, " ".join(paddings)
     return dict(zip(HEAD, cells, strict=True))

@@ -87,13 +87,6 @@ def expand(
     Without `allow_modules`, models of the form package.module:attribute, whose code would run, are rejected. `on_note`
     gets warnings about a model before its code runs, and notes on a network once it is read.
 
-    Raises
-    ------
-    PadvizError
-        For a network, padding or size that does not exist, and for two items that would share a name.
-
-    Examples
-    --------
     >>> [item.name for item in expand(Manifest(maps=[Maps(["vgg11"], [64, "96:128:32"], ["zero"])]))]
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
@@ -143,7 +136,6 @@ def _folded(name: str) -> str:
 
 
 def _describe(item: Item) -> str:
-    """Name an item in the words of its manifest."""
     if item.kernel:
         return f"{item.what} {item.kernel.name!r}"
     return " ".join([item.what, "of", *item.models, *item.targets])
@@ -162,24 +154,25 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
     if "responses" not in kinds and (given := [key for key in RUNNING if getattr(maps, key) is not None]):
         hint = "leave it out, or ask for responses"
         raise OptionError(f"has no effect on {listed}", option=given[0], hint=hint)
-    networks = {model: _at_first_size(find, model, sizes) for model in maps.models}
+    networks: dict[str, Network] = {}
+    read = {model: _read(find, model, sizes) for model in maps.models}
+    for model, found in read.items():
+        first = next((each for each in found if isinstance(each, Network)), found[0])
+        if isinstance(first, PadvizError):  # the export fails for a network that no size runs
+            raise first
+        networks[model] = first
     for name in maps.layers:
         if not any(network.own_name(name) in network.index for network in networks.values()):
             next(iter(networks.values())).find(name)  # raises, with the nearest names
     for (model, network), what in product(networks.items(), kinds):
         own_paddings = paddings if what in MAPS else [None]
         own_layers = layers if what != "uneven" else [None]
-        for size, padding, layer in product(sizes, own_paddings, own_layers):
+        for (found, size), padding, layer in product(zip(read[model], sizes, strict=True), own_paddings, own_layers):
             at = size or network.size
             side = "x".join(map(str, at if at[0] != at[1] else at[:1]))
             name = _file_name([network.name, side, padding_in_names(padding), layer, what])
             schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
-            read: Network | PadvizError
-            try:
-                read = find(model, size)
-            except PadvizError as error:  # of this item alone
-                read = error
-            yield Item(name, what, (read,), (at,), schemes, (layer,), (model,))
+            yield Item(name, what, (found,), (at,), schemes, (layer,), (model,))
 
 
 def _add_weights(item: Item, maps: Maps, folder: Path, reading: Reading) -> Item:
@@ -212,35 +205,29 @@ def _from_folder(name: str, folder: Path) -> str:
     return os.path.abspath(folder / name) if path else name
 
 
-def _at_first_size(find: Find, model: str, sizes: Sequence[Size | None]) -> Network:
-    """Read the network at the first size that it takes; the export fails if it takes none."""
-    errors = []
+def _read(find: Find, model: str, sizes: Sequence[Size | None]) -> list[Network | PadvizError]:
+    """Read a network at each size; where it cannot be read, the error stands for it."""
+    read: list[Network | PadvizError] = []
     for size in sizes:
         try:
-            return find(model, size)
+            read.append(find(model, size))
         except PadvizError as error:
-            errors.append(error)
-    raise errors[0]
+            read.append(error)
+    return read
 
 
 def _comparison(wanted: Comparison, find: Find) -> Item:
     sizes = _sizes(wanted.sizes)
-    networks = tuple(_or_refused(find, model, size) for model in wanted.models for size in sizes)
+    networks = tuple(network for model in wanted.models for network in _read(find, model, sizes))
+    for network in networks:
+        if isinstance(network, OptionError | UnknownName):
+            raise network
     layers: tuple[str | None, ...] = tuple(wanted.layers) or (None,)
     lists = tuple(sizes), tuple(_paddings(wanted.paddings)), layers
     if sum(len(values) > 1 for values in (wanted.models, *lists)) != 1:
         hint = "give several values to one of models, sizes, paddings and layers"
         raise DescriptionError("needs exactly one list of several values", where=f"compare {wanted.name!r}", hint=hint)
     return Item(_file_name([wanted.name]), "compare", networks, *lists, tuple(wanted.models), scale=wanted.scale)
-
-
-def _or_refused(find: Find, model: str, size: Size | None) -> Network | PadvizError:
-    try:
-        return find(model, size)
-    except (OptionError, UnknownName):
-        raise
-    except PadvizError as error:
-        return error
 
 
 def _kernel_item(wanted: KernelPicture) -> Item:

@@ -90,13 +90,7 @@ def is_manifest(path: str) -> bool:
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Read an export manifest.
-
-    Raises
-    ------
-    DescriptionError
-        Naming the wrong key.
-    """
+    """Read an export manifest."""
     try:
         manifest = msgspec.convert(read_toml(path, "an export's manifest"), Manifest)
     except msgspec.ValidationError as error:

@@ -44,13 +44,6 @@ class Rendered(NamedTuple):
 def render(item: Item) -> Rendered:
     """Compute an item.
 
-    Raises
-    ------
-    PadvizError
-        If its network cannot run at its size, or with its padding.
-
-    Examples
-    --------
     >>> from padviz.exports.items import expand
     >>> from padviz.exports.manifest import Manifest, Maps
     >>> (item,) = expand(Manifest(maps=[Maps(["resnet18"], [224], what=["uneven"])]))
@@ -117,7 +110,6 @@ def _compare(item: Item) -> Rendered:
 
 
 def _label(value: object) -> str:
-    """Return the heading of a network, a size, a scheme or a layer."""
     if isinstance(value, tuple):
         return "×".join(map(str, value[: 1 + (value[0] != value[1])]))
     return value.title if isinstance(value, Network) else str(value or DECLARED)

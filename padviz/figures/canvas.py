@@ -50,11 +50,6 @@ def drawing_options(
     """Create and write pictures at a resolution, or of a width in pixels, and in a theme.
 
     While `interactive`, new figures are pyplot's in a notebook or where pyplot is in use.
-
-    Raises
-    ------
-    OptionError
-        For an unknown theme, a resolution or width out of range, or both of them.
     """
     if theme not in (None, *THEMES):
         raise OptionError(f"no theme is called {theme!r}", option="theme", hint=f"use {' or '.join(THEMES)}")

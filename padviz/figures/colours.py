@@ -41,13 +41,7 @@ def colour_maps() -> list[str]:
 
 
 def colour_map(name: str) -> Colormap:
-    """Return matplotlib's colour map of that name.
-
-    Raises
-    ------
-    OptionError
-        With the nearest names, if there is none.
-    """
+    """Return matplotlib's colour map of that name."""
     from matplotlib import colormaps
 
     if name not in colormaps:

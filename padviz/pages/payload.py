@@ -43,11 +43,6 @@ def payload(
     """Return all that a page shows, as JSON; counts that a float cannot hold are texts.
 
     `networks` has the network at each size, or the error there; the size at `base` is shown first.
-
-    Raises
-    ------
-    PadvizError
-        If no map can be made, or a name does not exist.
     """
     shelf = Shelf()
     maps: list[Facts | PadvizError] = []
@@ -249,7 +244,6 @@ def _padded(kernel: int, dilation: int, scheme: str) -> tuple[int, list[int | No
 
 
 def _field(field: AxisField) -> Facts:
-    """Return the field of a layer along one axis; fractions are texts."""
     values = ((part.name, getattr(field, part.name)) for part in fields_of(field))
     return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
 

@@ -37,13 +37,7 @@ class Shelf:
         self._numbers: dict[tuple[object, ...], int] = {}
 
     def plane(self, limbs: Array) -> int:
-        """Add carried limbs of counts, or floats, of shape (limbs, height, width).
-
-        Raises
-        ------
-        SizeError
-            If they are too large for a page.
-        """
+        """Add carried limbs of counts, or floats, of shape (limbs, height, width)."""
         _check_room(limbs.shape)
         folds, part = _folded(limbs)
         head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}

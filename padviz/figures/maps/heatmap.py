@@ -56,16 +56,6 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     """Draw a map: fair shares where it has them, with profiles along the centre lines and the rim.
 
     The `scale` "share" is the same for all maps, even where no pixel gets half of its fair share.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        A fair share of 1 is what the pixel would get far from all borders; counts are over the largest.
-
-    Raises
-    ------
-    PadvizError
-        If matplotlib has no colour map of that name, or the map no fair shares.
     """
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
@@ -242,7 +232,6 @@ def _mark_rim(ax: Axes, drawing: Drawing) -> None:
 
 
 def _draw_profiles(drawing: Drawing, place: Place) -> None:
-    """Draw the values along the centre row above the map, and along the centre column on its right."""
     (figure, x, y, wide, high), view = place, drawing.view
     row, col = (n // 2 for n in drawing.counts.shape)
     above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)

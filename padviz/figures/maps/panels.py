@@ -159,7 +159,6 @@ def taps(exposures: Sequence[TapExposure], title: str, cmap: str | None = None) 
 
 
 def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: str | None) -> Figure:
-    """Draw panels in rows, with one colour bar of the scale."""
     widest = max(panel.aspect for panel in panels)
     columns, wide = grid(len(panels), widest, (0, LABEL), WIDE - BETWEEN - BAR - TICKS)
     sizes = [_within(panel.aspect, widest, wide) for panel in panels]

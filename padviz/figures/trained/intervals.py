@@ -88,7 +88,6 @@ def _draw_curves(ax: Axes, scored: Rings | Bands) -> None:
 
 
 def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
-    """Label as many rings along an axis as have room."""
     count, times = len(scored.rings), 1 if scored.of == "px" else 100
     names = [
         f"from {ring.first:g}" if ring.last is None else f"{times * ring.first:.3g} to {times * ring.last:.3g}"

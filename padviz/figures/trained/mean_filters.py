@@ -154,7 +154,6 @@ def _draw_tile(
 
 
 def _figures(row: MeanFilter) -> str:
-    """Format kernel, stride and D of a convolution."""
     label = f"{row.kernel[0]}×{row.kernel[1]} / {'×'.join(map(str, dict.fromkeys(row.strides)))}"
     label += f": {row.why}" if row.why else ""
     pairs = (("▾", row.height), ("▸", row.width))

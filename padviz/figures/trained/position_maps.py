@@ -62,7 +62,6 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
 
 
 def _blindness(scores: Detectability) -> str:
-    """Return how much is blind as trained, and under the padding with the fewest blind spots."""
     first, *others = scores.maps
     if first.blind is None:
         return "no blind spots known"
@@ -97,7 +96,6 @@ def _label(score_map: PositionMap) -> str:
 
 
 def _lines(scores: Detectability) -> tuple[str, str]:
-    """Return what was shown, at which contrast, and the meaning of the outline."""
     first = scores.maps[0]
     what = "contrast needed" if first.threshold else "score"
     what += " to lose it" if first.below else ""

@@ -75,7 +75,6 @@ def _frames(units: Mapping[str, Mapping[str, Field]], size: Size) -> list[Area]:
 
 
 def _draw(ax: Axes, found: Sequence[Field], frame: Area, size: Size, place: Place) -> None:
-    """Draw the fields of one place, over the image."""
     image = -0.5, size[0] - 0.5, -0.5, size[1] - 0.5
     areas = [(top - 0.5, bottom + 0.5, left - 0.5, right + 0.5) for (top, bottom), (left, right) in found]
     for i, area in enumerate(areas):

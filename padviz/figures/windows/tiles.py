@@ -91,7 +91,6 @@ def _fit(size: Pair | tuple[int, ...], wide: float, high: float) -> Pair:
 
 
 def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -> None:
-    """Draw the whole image, what each tile keeps as far as lines can be distinguished, and the examples."""
     image = 0.0, float(plan.image[0]), 0.0, float(plan.image[1])
     zoom = size[0] / plan.image[0], size[1] / plan.image[1]
     _frame(ax, image)
@@ -115,7 +114,6 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
 
 
 def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: Pair) -> None:
-    """Draw one tile, its surroundings, and the lattice of its starts."""
     top, bottom, left, right = example.area
     window = top - around, bottom + around, left - around, right + around
     _frame(ax, window)
@@ -153,7 +151,6 @@ def _frame(ax: Axes, window: Area) -> None:
 
 
 def _place_in_words(example: Example, plan: Plan) -> str:
-    """Return which sides of the image a tile touches."""
     top, bottom, left, right = example.area
     ends = {"top": top == 0, "bottom": bottom == plan.image[0]}, {"left": left == 0, "right": right == plan.image[1]}
     sides = [" and ".join(name for name, touches in axis.items() if touches) for axis in ends]
