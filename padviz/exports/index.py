@@ -71,17 +71,11 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
     named = {item.name: item for item in items}
     errors = {outcome.name: outcome.error for outcome in outcomes if outcome.state == "failed"}
     errors = {name: errors[name] for name in sorted(errors, key=natural)}
-    failed: list[dict[str, object]] = []
-    lost: list[dict[str, object]] = []
-    for name, error in errors.items():
-        head = name, named[name].what, *facts_of(named[name])
-        keys = ("name", "what", "networks", "sizes", "paddings", "error")
-        failed.append(dict(zip(keys, (*head, error), strict=True)))
-        lost.append({**_head(*head), "error": error})
+    failed = [{**facts_of(named[name]), "error": error} for name, error in errors.items()]
     whole = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": failed}
     with locked(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(records(folder), key=lambda record: natural(record.name))
-        rows = [[row.get(key) for key in COLUMNS] for row in [*map(_row, listed), *lost]]
+        rows = [[row.get(key) for key in COLUMNS] for row in [*map(_row, listed), *(_head(**each) for each in failed)]]
         page = gallery(title, [*map(_card, listed)], errors)
         texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), page
         for suffix, text in zip(SUFFIXES, texts, strict=True):
@@ -100,10 +94,12 @@ def _row(record: Record) -> dict[str, object]:
     return _head(record.name, record.what, record.networks, record.sizes, record.paddings) | row
 
 
-def _head(name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str]) -> dict[str, object]:
+def _head(
+    name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str], error: str | None = None
+) -> dict[str, object]:
     heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
-    cells = name, what, " ".join(networks), heights, widths, " ".join(paddings)
-    return dict(zip(HEAD, cells, strict=True))
+    cells = name, what, " ".join(networks), heights, widths, " ".join(paddings), error
+    return dict(zip((*HEAD, "error"), cells, strict=True))
 
 
 def _card(record: Record) -> dict[str, object]:

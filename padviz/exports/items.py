@@ -156,8 +156,8 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         raise OptionError(f"has no effect on {listed}", option=given[0], hint=hint)
     networks: dict[str, Network] = {}
     read = {model: _read(find, model, sizes) for model in maps.models}
-    for model, found in read.items():
-        first = next((each for each in found if isinstance(each, Network)), found[0])
+    for model, at_sizes in read.items():
+        first = next((each for each in at_sizes if isinstance(each, Network)), at_sizes[0])
         if isinstance(first, PadvizError):  # the export fails for a network that no size runs
             raise first
         networks[model] = first

@@ -112,20 +112,21 @@ for _ in range(DEEPEST):  # deeper ones could not be written again
     _Value = _Scalar | list[_Value] | dict[str, _Value]
 
 
-def facts_of(item: Item) -> tuple[list[str], list[list[int]], list[str]]:
-    """Return the networks, sizes and paddings of an item, as its record lists them."""
+def facts_of(item: Item) -> dict[str, Any]:
+    """Return what an item is of, as its record lists it."""
     names = [net.name for net in item.networks if isinstance(net, Network)] or item.models
-    networks = [*dict.fromkeys(names)]
     if item.kernel:
-        side = item.kernel.size
-        return networks, [[side, side]], [*item.kernel.paddings] or ["zero"]
-    at = [size or item.network.size for size in item.sizes] if item.networks else []
-    return networks, [[*size] for size in at], [padding or DECLARED for padding in item.paddings]
+        sizes, paddings = [[item.kernel.size] * 2], [*item.kernel.paddings] or ["zero"]
+    else:
+        sizes = [[*(size or item.network.size)] for size in item.sizes] if item.networks else []
+        paddings = [padding or DECLARED for padding in item.paddings]
+    about = {"name": item.name, "what": item.what, "networks": [*dict.fromkeys(names)]}
+    return {**about, "sizes": sizes, "paddings": paddings}
 
 
 def record_of(item: Item, fingerprint: str, lengths: Mapping[str, int], figures: Mapping[str, object]) -> bytes:
     """Return the record of an item as JSON; `lengths` are the bytes of each file."""
-    facts = SCHEMAS["export"], item.name, item.what, *facts_of(item)
+    facts = SCHEMAS["export"], *facts_of(item).values()
     record = Record(*facts, fingerprint, [*lengths], [*lengths.values()], plain(figures))
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
