@@ -126,8 +126,8 @@ def facts_of(item: Item) -> dict[str, Any]:
 
 def record_of(item: Item, fingerprint: str, lengths: Mapping[str, int], figures: Mapping[str, object]) -> bytes:
     """Return the record of an item as JSON; `lengths` are the bytes of each file."""
-    facts = SCHEMAS["export"], *facts_of(item).values()
-    record = Record(*facts, fingerprint, [*lengths], [*lengths.values()], plain(figures))
+    files: dict[str, Any] = {"fingerprint": fingerprint, "files": [*lengths], "lengths": [*lengths.values()]}
+    record = Record(schema_version=SCHEMAS["export"], **facts_of(item), **files, figures=plain(figures))
     return msgspec.json.format(msgspec.json.encode(record), indent=2)
 
 

@@ -91,22 +91,14 @@ def _fit(size: Pair | tuple[int, ...], wide: float, high: float) -> Pair:
 
 
 def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -> None:
-    image = 0.0, float(plan.image[0]), 0.0, float(plan.image[1])
     zoom = size[0] / plan.image[0], size[1] / plan.image[1]
-    _frame(ax, image)
-    rectangle(ax, image, facecolor=IMAGE, label="image")
-    for example in examples:
-        rectangle(ax, example.area, facecolor=CONTEXT)
-    for example in examples:
-        rectangle(ax, example.kept, facecolor=KEPT)
+    _draw_tiles(ax, plan, (0, plan.image[0], 0, plan.image[1]), examples, zoom, lw=0.7)
     for letter, example in zip("ABC", examples, strict=False):
-        rectangle(ax, example.area, fill=False, edgecolor="black", lw=0.7)
         top, bottom, left, right = example.kept  # the letter is beside or below it where it is too small
         high, wide = zoom[0] * (bottom - top) > NAME, zoom[1] * (right - left) > NAME
         x, ha = ((left + right) / 2, "center") if wide else (example.area[3], "left")
         y, va = ((top + bottom) / 2, "center_baseline") if high else (example.area[1], "top")
         ax.text(x, y, letter, fontsize=SMALL, ha=ha, va=va, color="w" if high and wide else "black")
-    _draw_edges(ax, plan, zoom)
     ax.set_xticks([0, plan.image[1]])
     ax.set_yticks([0, plan.image[0]])
     ax.tick_params(labelsize=SMALL)
@@ -116,38 +108,37 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
 def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: Pair) -> None:
     top, bottom, left, right = example.area
     window = top - around, bottom + around, left - around, right + around
-    _frame(ax, window)
+    _draw_tiles(ax, plan, window, [example], zoom, lw=1.2)
     ax.axis("off")
-    rectangle(ax, (0, plan.image[0], 0, plan.image[1]), facecolor=IMAGE)
-    rectangle(ax, example.area, facecolor=CONTEXT)
-    rectangle(ax, example.kept, facecolor=KEPT)
     inside = [(max(0.0, window[2 * i]), min(float(plan.image[i]), window[2 * i + 1])) for i in (0, 1)]
     for axis, step in enumerate(_lattice(plan, zoom)):
         first, last = inside[axis]
         at = [*range(-int(-first // step) * step, int(last) + 1, step)] if step else []
-        (ax.hlines if axis == 0 else ax.vlines)(at, *inside[1 - axis], color="w", lw=0.4, alpha=0.7)
-    _draw_edges(ax, plan, zoom)
-    rectangle(ax, example.area, fill=False, edgecolor="black", lw=1.2)
+        (ax.hlines if axis == 0 else ax.vlines)(at, *inside[1 - axis], color="w", lw=0.4, alpha=0.7, zorder=1.5)
 
 
-def _lattice(plan: Plan, zoom: Pair) -> list[int]:
-    """Return the lattice on height and width; 0 where it is each pixel, or too fine to draw."""
-    steps = [side.lattice for side in plan.contexts[0]]
-    return [step if step > 1 and step * times >= APART else 0 for step, times in zip(steps, zoom, strict=True)]
-
-
-def _draw_edges(ax: Axes, plan: Plan, zoom: Pair) -> None:
-    """Draw dotted lines between kept parts, unless they are too close to each other."""
+def _draw_tiles(ax: Axes, plan: Plan, window: Area, examples: Sequence[Example], zoom: Pair, lw: float) -> None:
+    """Draw a window of the image: what tiles read and keep, and dotted lines between all kept parts that have room."""
+    ax.set_xlim(window[2], window[3])
+    ax.set_ylim(window[1], window[0])
+    ax.set_autoscale_on(False)
+    rectangle(ax, (0, plan.image[0], 0, plan.image[1]), facecolor=IMAGE)
+    for example in examples:
+        rectangle(ax, example.area, facecolor=CONTEXT)
+    for example in examples:
+        rectangle(ax, example.kept, facecolor=KEPT)
+    for example in examples:
+        rectangle(ax, example.area, fill=False, edgecolor="black", lw=lw)
     rows, cols = _edges(plan, 0), _edges(plan, 1)
     for edges, across, draw, times in ((rows, cols, ax.hlines, zoom[0]), (cols, rows, ax.vlines, zoom[1])):
         if times * (edges[-1] - edges[0]) >= APART * (len(edges) - 1):
             draw(edges, across[0], across[-1], color="0.35", lw=0.5, ls=":")
 
 
-def _frame(ax: Axes, window: Area) -> None:
-    ax.set_xlim(window[2], window[3])
-    ax.set_ylim(window[1], window[0])
-    ax.set_autoscale_on(False)
+def _lattice(plan: Plan, zoom: Pair) -> list[int]:
+    """Return the lattice on height and width; 0 where it is each pixel, or too fine to draw."""
+    steps = [side.lattice for side in plan.contexts[0]]
+    return [step if step > 1 and step * times >= APART else 0 for step, times in zip(steps, zoom, strict=True)]
 
 
 def _place_in_words(example: Example, plan: Plan) -> str:
