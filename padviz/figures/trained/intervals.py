@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 WIDE, NARROW, MAP, HIGH = 380, 324, 460, 300  # screen pixels: curves, fair shares, the map, and the height of all
 LEFT, LEGEND, BELOW, SHARES = 40, 92, 46, 30  # screen pixels around them
@@ -111,9 +110,15 @@ def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> 
     spots, name = scored.places, next(iter(figures_of(scored)))
     cells, counts = (spots.recall, spots.objects) if isinstance(spots, RecallGrid) else (spots.figure, spots.count)
     values, few = np.array(cells, float), np.array(counts) < FEW
-    colours = colouring(colour_map(CMAP), *limits(values[~few]))
+    low, high = 0.0, 1.0
+    if not few.all():  # multiples of a tenth around the values
+        known = values[~few] / STEP
+        low, high = float(np.floor(known.min()) * STEP), float(np.ceil(known.max()) * STEP)
+    colours = colouring(colour_map(CMAP), round(low, 1), round(max(high, low + STEP), 1))
     draw_image(ax, values, colours, interpolation="nearest")
-    numbered = name != "IoU" and all(fits(f"of {count}", size, values.shape) for count in np.ravel(counts).tolist())
+    numbered = name != "IoU" and size[1] / len(values) >= 3.2 * SMALL * DPI / 72  # two lines fit a cell
+    longest = max(text_width(f"of {count}", SMALL) for count in np.ravel(counts).tolist())
+    numbered = numbered and longest + 6 <= size[0] / values.shape[1]
     for row, column in np.argwhere(few):
         corner = column - 0.5, row - 0.5
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="0.6", lw=0))
@@ -127,27 +132,6 @@ def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> 
     hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
     ax.set_xlabel("; ".join(filter(None, [f"of so many {of}" if numbered else "", hatched])), fontsize=SMALL)
     return colours
-
-
-def fits(text: str, size: tuple[float, float], cells: tuple[int, ...]) -> bool:
-    """Whether a text has room below another one in a cell of a grid, of a size in screen pixels.
-
-    >>> fits("of 120", (420, 300), (6, 6)), fits("of 120", (180, 300), (6, 6))
-    (True, False)
-    """
-    return text_width(text, SMALL) + 6 <= size[0] / cells[1] and size[1] / cells[0] >= 3.2 * SMALL * DPI / 72
-
-
-def limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of the colours: multiples of a tenth around the values.
-
-    >>> limits(np.array([0.49, 0.84])), limits(np.array([]))
-    ((0.4, 0.9), (0.0, 1.0))
-    """
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(np.floor(values.min() / STEP) * STEP), float(np.ceil(values.max() / STEP) * STEP)
-    return round(low, 1), round(max(high, low + STEP), 1)
 
 
 def dots(trial: Trial) -> Figure:
