@@ -132,11 +132,7 @@ def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
 
 
 def _block_strips(op: Blocks, n: int) -> Iterator[Strip]:
-    """Yield a strip for each pair of places in a block, or for each row, whichever are fewer.
-
-    >>> [tuple(strip[:5]) for strip in _block_strips(Blocks(2), 6)][:2]
-    [(0, 2, 0, 2, 3), (0, 2, 1, 2, 3)]
-    """
+    """Yield a strip for each pair of places in a block, or for each row, whichever are fewer."""
     size, step = op.of(n)
     if step > 1:
         if n % (size * step):

@@ -29,11 +29,7 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
 
 
 def rate_of(op: Op, n: int, n_out: int) -> Fraction:
-    """Return the mean step in input rows from one unit to the next: rows of a period over its units.
-
-    >>> rate_of(Transposed(4, stride=2, padding=(1, 1)), 7, 14)
-    Fraction(1, 2)
-    """
+    """Return the mean step in input rows from one unit to the next: rows of a period over its units."""
     if isinstance(op, Resize):
         return ratio_of(op, n, n_out)
     if isinstance(op, Transposed):
@@ -141,11 +137,7 @@ def _wide(units: Ints, factor: int) -> Ints:
 
 
 def _rows_together(op: Blocks, n: int, rows: Ints) -> NDArray[Any]:
-    """List the rows of the blocks around each of an array of rows, shape (rows of a block, rows).
-
-    >>> _rows_together(Blocks(2, step=0), 6, np.array([0, 4])).tolist()
-    [[0, 1], [3, 4]]
-    """
+    """List the rows of the blocks around each of an array of rows, shape (rows of a block, rows)."""
     size, step = op.of(n)
     start = rows - (rows - op.first) // step % size * step
     return np.stack([start + i * step for i in range(size)])

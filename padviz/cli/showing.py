@@ -99,7 +99,7 @@ def _in_name(name: str, value: Any) -> str:
     >>> _in_name("weights", "runs/best.pth"), _in_name("padding", None)
     ('runs+best.pth', 'declared')
     """
-    from padviz.counting.request import unit_option
+    from padviz.counting.count import unit_option
     from padviz.network.rewrites import padding_in_names
 
     if name == "unit":

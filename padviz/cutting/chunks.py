@@ -9,10 +9,9 @@ from typing import NamedTuple
 from padviz.cutting.context import Context, exact_contexts
 from padviz.cutting.exact_units import Cut, exact_units, longest_run, run_around
 from padviz.cutting.plan import read_at_tile
-from padviz.errors import OptionError, SizeError
+from padviz.errors import DescriptionError, OptionError, SizeError
 from padviz.geometry.receptive_fields import around_units
 from padviz.network.network import Network
-from padviz.network.rewrites import check_signal
 from padviz.network.sizes import sizes_of
 
 
@@ -56,7 +55,9 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 
     Raises OptionError if `new` is not a multiple of the lattice, or a layer lets nothing be exact.
     """
-    check_signal(network)
+    if len(network.axes) > 1:
+        what = f"its input has {' x '.join(network.axes)}, and chunks are of signals"
+        raise DescriptionError(what, where=network.name, hint="use `tile`")
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]
     step = contexts[0].lattice
     if new % step:

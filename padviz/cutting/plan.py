@@ -221,12 +221,7 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
 
 
 def globals_of(network: Network) -> frozenset[str]:
-    """Return the names of layers at which each position depends on all, or on the far side.
-
-    >>> import padviz
-    >>> len(globals_of(padviz.load("efficientnet_b0"))), len(globals_of(padviz.load("vgg11")))
-    (16, 0)
-    """
+    """Return the names of layers at which each position depends on all, or on the far side."""
     return frozenset(layer.name for layer in network.layers if any(map(layer.whole, range(len(layer.ops)))))
 
 

@@ -130,10 +130,9 @@ def to_ints(tally: Array) -> Array:
 
 def to_bytes(tally: Array) -> NDArray[np.uint8]:
     """Return carried limbs as little-endian bytes, shape (height, width, bytes)."""
-    parts = [np.ascontiguousarray(limb, dtype="<i8").view(np.uint8) for limb in tally]
-    height, width = tally.shape[1:]
-    digits = [part.reshape(height, width, 8) for part in parts]
-    return np.concatenate([*(part[..., : LIMB_BITS // 8] for part in digits[:-1]), digits[-1]], axis=2)
+    low = np.ascontiguousarray(np.moveaxis(tally[:-1], 0, 2), dtype="<u4")
+    high = np.ascontiguousarray(tally[-1][..., None], dtype="<i8")
+    return np.concatenate([low.view(np.uint8), high.view(np.uint8)], axis=2)
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> Array:

@@ -138,12 +138,7 @@ class Network:
 
     @property
     def pads(self) -> bool:
-        """Whether any convolution pads.
-
-        >>> import padviz
-        >>> padviz.load("vgg11").pads, padviz.load("unet").pads
-        (True, False)
-        """
+        """Whether any convolution pads."""
         padding = (layer for layer in self.layers if layer.kind in ("conv", "pad") and layer.name not in self.pool_pads)
         return any(isinstance(op, Window) and op.padding != (0, 0) for layer in padding for op in layer.ops)
 

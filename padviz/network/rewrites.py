@@ -30,20 +30,6 @@ def check_image(network: Network) -> None:
         raise DescriptionError(what, where=network.name, hint=AXIS_BY_AXIS)
 
 
-def check_signal(network: Network) -> None:
-    """Reject an image or a volume.
-
-    >>> import padviz
-    >>> check_signal(padviz.load("vgg11"))
-    Traceback (most recent call last):
-        ...
-    padviz.errors.DescriptionError: vgg11: its input has height x width, and chunks are of signals; use `tile`
-    """
-    if len(network.axes) > 1:
-        what = f"its input has {' x '.join(network.axes)}, and chunks are of signals"
-        raise DescriptionError(what, where=network.name, hint="use `tile`")
-
-
 @lru_cache(64)
 def as_map(network: Network) -> Network:
     """Return a signal as a map of one row; an image unchanged.
@@ -66,11 +52,6 @@ def with_padding(network: Network, padding: str | None) -> Network:
     The fold modes and "partial" change the values that padding reads. "valid" removes all padding, of pooling too;
     "full" pads every convolution by its extent - 1 on both sides. Otherwise pools keep their padding, and so do pads
     that only pools read. Transposed convolutions and crops stay as they are.
-
-    >>> import padviz
-    >>> conv1 = with_padding(padviz.load("resnet18"), "zero/circular").find("conv1")
-    >>> [op.mode for op in conv1.ops]
-    ['zero', 'circular']
     """
     padding = canonical(padding)
     return network if padding is None else _repadded(network, padding)
@@ -151,11 +132,7 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
 
 
 def padding_in_names(padding: str | None) -> str | None:
-    """Format a padding for file names, where a slash would be a folder.
-
-    >>> padding_in_names("zero/circular"), padding_in_names("zero")
-    ('zero+circular', 'zero')
-    """
+    """Format a padding for file names, where a slash would be a folder."""
     return padding and padding.replace("/", "+")
 
 

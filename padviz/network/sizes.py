@@ -216,12 +216,7 @@ def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
 
 
 def on_each(function: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
-    """Call a function on each axis; once where all axes are the same.
-
-    >>> import padviz
-    >>> on_each(lambda network, axis, n: (axis, n), padviz.load("vgg11"), (64, 64))
-    ((0, 64), (0, 64))
-    """
+    """Call a function on each axis; once where all axes are the same."""
     if len({*size}) == 1 and is_square(network):
         return (function(network, 0, size[0]),) * len(size)
     return tuple(function(network, axis, n) for axis, n in enumerate(size))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import padviz
 from padviz import CountMap
 from padviz.axis.padding_modes import MODES, SCHEMES
-from padviz.counting import request
+from padviz.counting import count
 from padviz.counting.count import coverages
 from padviz.counting.walking import stable_rows, walks
 from padviz.counting.walking.stable_rows import growth
@@ -60,7 +60,7 @@ def assert_same(found: CountMap, core: Core) -> None:
 
 def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, pooling: str = "count") -> set[str]:
     """Usage and coverage against dense walks; which methods were used."""
-    asked = request.prepare_request(network, size, scheme, None, pooling, "auto")
+    asked = count.prepare_request(network, size, scheme, None, pooling, "auto")
     usage = padviz.usage(network, size, scheme, pooling=pooling)
     assert_same(usage, count_backward(asked.walk(size, "auto"), WHOLE))
     found_coverages = coverages(network, size, scheme, pooling=pooling)
@@ -72,7 +72,7 @@ def compare(network: padviz.Network, size: tuple[int, int], scheme: str | None, 
 @cache
 def core_of(name: str, scheme: str | None, axis: int = 0) -> tuple[int, int]:
     """The core of a network of the zoo on an axis, and its period; (0, 0) where the scheme does not suit it."""
-    asked = request.prepare_request(padviz.load(name), (FAR, FAR), scheme, None, "count", "auto")
+    asked = count.prepare_request(padviz.load(name), (FAR, FAR), scheme, None, "count", "auto")
     try:
         tiling = stable_rows.usage_tiling(asked.walked, axis, FAR, asked.at)
     except PadvizError:
@@ -170,7 +170,7 @@ def test_a_core_holds_layers_of_which_only_the_size_is_followed(what: str) -> No
 def dense(found: CountMap) -> Any:
     """The counts of a tiled usage map, from a walk through every position."""
     assert found.tiled
-    asked = request.prepare_request(found.network, found.size, found.padding, None, found.pooling, "auto")
+    asked = count.prepare_request(found.network, found.size, found.padding, None, found.pooling, "auto")
     return to_ints(count_backward(asked.walk(found.size, "auto"), WHOLE).limbs)
 
 

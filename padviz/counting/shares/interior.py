@@ -95,11 +95,6 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     """Resolve one axis of the network on a ring: one period of each layer, and the maps between them.
 
     Raises NoInterior where the axis does not repeat, naming the layer.
-
-    >>> import padviz
-    >>> net = padviz.load("vgg11")
-    >>> ring(net, 0, 224, (net.index["features.20"],)).sizes[0]
-    32
     """
     grows, sizes = growth(network, axis), sizes_of(network, axis, n)
     if grows is None:

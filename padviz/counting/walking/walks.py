@@ -85,14 +85,7 @@ class Core:
 
 
 def count_backward(walk: Walk, box: Box) -> Core:
-    """Count the paths from each pixel to the units of `box` in the targets.
-
-    >>> import padviz
-    >>> from padviz.counting.request import prepare_request
-    >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
-    >>> count_backward(request.walk((64, 64), "auto"), WHOLE).limbs[0, :2, :2].tolist()
-    [[4, 6], [6, 9]]
-    """
+    """Count the paths from each pixel to the units of `box` in the targets."""
     if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
         tall = _backward(along, (box[0], WHOLE[1]))
@@ -154,15 +147,7 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
-    """Count the paths that reach the units of each target, and how many a unit far from padding has.
-
-    >>> import padviz
-    >>> from padviz.counting.request import prepare_request
-    >>> request = prepare_request(padviz.load("vgg11"), 64, None, "features.0", "count", "auto")
-    >>> [(core, full)] = count_forward(request.walk((64, 64), "auto"))
-    >>> core.limbs[0, :2, :2].tolist(), full
-    ([[4, 6], [6, 9]], 9)
-    """
+    """Count the paths that reach the units of each target, and how many a unit far from padding has."""
     full = forward(walk.network, walk.targets, 1, lambda i, paths: paths * taps_at(walk, i))
     if is_chain(walk.network):
         sides = zip(walk.targets, *map(_forward, _split(walk)), strict=True)
@@ -192,14 +177,7 @@ def _seed(shape: Size, weight: float, box: Box, exact: bool) -> Tally:
 
 
 def taps_at(walk: Walk, i: int) -> int:
-    """Count the positions that a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1.
-
-    >>> import padviz
-    >>> from padviz.counting.request import prepare_request
-    >>> request = prepare_request(padviz.load("vgg11"), 64, None, None, "count", "auto")
-    >>> [taps_at(request.walk((64, 64), "auto"), i) for i in (1, 2)]
-    [9, 4]
-    """
+    """Count the positions that a unit of layer `i` reads where nothing is missing; weights of a mean sum to 1."""
     taps = 1
     for op, axis_map in zip(walk.network.layers[i].ops, walk.maps(i), strict=True):
         if op is None or axis_map is None or getattr(op, "mean", False):

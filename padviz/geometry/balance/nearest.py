@@ -57,7 +57,7 @@ def nearest_balanced(
     sides = on_each(_side, extrapolated(network), size)
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
-    before: _Work | None = None
+    before: tuple[int, int | None] | None = None
     for below in (True, False):
         suggestion = None
         ranked = [[side.n] if side.stays and not move else side.below if below else side.above for side in sides]
@@ -65,11 +65,11 @@ def nearest_balanced(
             there = tuple(each[min(k, len(each) - 1)] for each in ranked)
             read = read_if_even(network, there, range(len(there))) if network.again else network
             if read is not None:
-                before, work = before or _work(network, size, macs), _work(read, there)
-                positions = work.positions / (before.positions or 1)
+                before = before or _work(network, size, macs)
+                positions, macs_there = _work(read, there)
                 remainder = any(n not in side.whole for n, side in zip(there, sides, strict=True))
-                ratio = work.macs / before.macs if work.macs and before.macs else None
-                suggestion = Suggestion(there, positions, remainder, work.macs, ratio)
+                ratio = macs_there / before[1] if macs_there and before[1] else None
+                suggestion = Suggestion(there, positions / (before[0] or 1), remainder, macs_there, ratio)
                 break
         found.append(suggestion)
     return found[0], found[1]
@@ -128,14 +128,8 @@ def _around(n: int) -> Sizes:
     return np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
 
 
-class _Work(NamedTuple):
-    """Window positions summed over layers, a measure that needs no channels; and multiply-adds."""
-
-    positions: int
-    macs: int | None
-
-
-def _work(network: Network, size: Size, macs: int | None = None) -> _Work:
+def _work(network: Network, size: Size, macs: int | None = None) -> tuple[int, int | None]:
+    """Return window positions summed over layers, a measure that needs no channels; and multiply-adds."""
     sizes = sizes_of_each(network, size)
     windows = [i for i, layer in enumerate(network.layers) if layer.kind in WINDOWS]
-    return _Work(sum(prod(rows[i] for rows in sizes) for i in windows), macs or costs(network, size).macs)
+    return sum(prod(rows[i] for rows in sizes) for i in windows), macs or costs(network, size).macs

@@ -59,11 +59,6 @@ def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list
     """Return the context of a tile for each target: the pixels whose units padding at the tile's ends would touch.
 
     This assumes that the units of a tile are the same wherever it starts on the lattice.
-
-    >>> import padviz
-    >>> net = padviz.load("unet_padded")
-    >>> pixels_around(net, 0, 512, lattice_on(net, 0, 512))
-    [(94, 94)]
     """
     sizes, found = sizes_of(network, axis, n), []
     touched = touched_on(network, axis, sizes)

@@ -93,14 +93,7 @@ def whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
 
 
 def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...] | None:
-    """Return the reach of every layer at these sizes; None if one repeats too late, or never.
-
-    >>> import padviz
-    >>> from padviz.network.sizes import sizes_of
-    >>> alexnet = padviz.load("alexnet")
-    >>> by_periods(alexnet, 0, sizes_of(alexnet, 0, 224))[1].seen
-    [(-2, 8)]
-    """
+    """Return the reach of every layer at these sizes; None if one repeats too late, or never."""
     reaches, kept = [Reach([(0, 0)], Fraction(1), 1)], 0
     for i, layer in enumerate(network.layers[1:], start=1):
         entering, op = [reaches[j] for j in layer.inputs], layer.ops[axis]
