@@ -83,17 +83,14 @@ def size_of(path: Path) -> tuple[int, int]:
 
 def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
     """Read all labels of a folder, each line of so many `columns`."""
-    parts, image, paths = [], [], sorted(folder.glob("*.txt"))
+    paths = sorted(folder.glob("*.txt"))
     if unknown := [path for path in paths if path.stem not in stems]:
         others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""
         hint = f"labels are named as their images, such as {next(iter(stems))}"
         raise DescriptionError(f"matches no image of {images}{others}", where=str(unknown[0]), hint=hint)
-    for path in paths:
-        rows = _rows(path, columns)
-        parts.append(rows)
-        image += [stems[path.stem]] * len(rows)
-    rows = np.concatenate(parts) if parts else np.empty((0, columns))
-    size = np.tile(sizes[image][:, ::-1], 2) if len(rows) else np.empty((0, 4))
+    parts = [_rows(path, columns) for path in paths]
+    image = np.repeat([stems[path.stem] for path in paths], [len(part) for part in parts]).astype(np.int64)
+    rows, size = np.concatenate([np.empty((0, columns)), *parts]), np.tile(sizes[image][:, ::-1], 2)
     centre, extent = rows[:, 1:3], rows[:, 3:5]
     box = np.concatenate([centre - extent / 2, extent], axis=1) * size
     return boxes(image, rows[:, 0].astype(int), box, rows[:, 5] if columns == 6 else 0.0)
