@@ -21,7 +21,7 @@ Number = int | float
 Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
 HOLDS = 1 << 63  # int64 holds what is below
-LIMB_BITS = 32  # leaves 31 bits for any layer to grow into before the next carry: no axis has as many rows
+LIMB_BITS = 40  # leaves 23 bits for any layer to grow into before the next carry: no axis has as many rows
 CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 
 
@@ -70,13 +70,14 @@ class Tally:
         if axis_map is None:
             return self
         tally, gain = self.with_room(axis_map.gain), axis_map.gain
+        assert tally.limb * gain < HOLDS or tally.limbs.dtype.kind == "f", "carried limbs have room for any map"
         return Tally(apply(axis_map, tally.limbs, axis, engine=engine), tally.limb * gain, tally.most * gain)
 
 
 def limbs_for(most: int) -> int:
     """Return how many carried limbs hold counts up to `most`.
 
-    >>> limbs_for((1 << 32) - 1), limbs_for(1 << 32)
+    >>> limbs_for((1 << 40) - 1), limbs_for(1 << 40)
     (1, 2)
     """
     return -(-most.bit_length() // LIMB_BITS)
@@ -103,7 +104,7 @@ def carry(limbs: Array) -> None:
 
     The last limb keeps the sign, so differences of counts normalise too.
 
-    >>> limbs = np.array([[[(1 << 32) + 5]], [[1]]])
+    >>> limbs = np.array([[[(1 << 40) + 5]], [[1]]])
     >>> carry(limbs)
     >>> limbs.ravel().tolist()
     [5, 2]
@@ -117,7 +118,7 @@ def to_ints(tally: Array) -> Array:
     """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
     >>> to_ints(np.array([[[5]], [[1]]]))
-    array([[4294967301]], dtype=object)
+    array([[1099511627781]], dtype=object)
     """
     if len(tally) == 1:
         only: Array = tally[0]
@@ -139,7 +140,7 @@ def from_bytes(digits: NDArray[np.uint8]) -> Array:
     """Return Python ints from the result of `to_bytes`.
 
     >>> from_bytes(to_bytes(np.array([[[5]], [[1]]])))
-    array([[4294967301]], dtype=object)
+    array([[1099511627781]], dtype=object)
     """
     height, width, _ = digits.shape
     values = np.empty((height, width), dtype=object)
@@ -207,7 +208,7 @@ def less(tally: Array, other: Iterable[Array]) -> NDArray[np.bool_]:
 def to_limbs(values: Array, limbs: int) -> Array:
     """Convert counts, (height, width), to carried limbs; counts too large for them become the largest that fits.
 
-    >>> to_limbs(np.array([[5, 1 << 32]]), 2).tolist()
+    >>> to_limbs(np.array([[5, 1 << 40]]), 2).tolist()
     [[[5, 0]], [[0, 1]]]
     """
     rest, digits = np.minimum(values.astype(object), (HOLDS << LIMB_BITS * (limbs - 1)) - 1), []
@@ -231,8 +232,10 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
     products = np.empty((limbs, len(down), len(across)), dtype=np.int64)
     for value, i in down.items():
-        digits = b"".join([(value * other).to_bytes(4 * limbs, "little") for other in across])
-        products[:, i] = np.frombuffer(digits, "<u4").reshape(-1, limbs).T
+        digits = b"".join([(value * other).to_bytes(5 * limbs, "little") for other in across])
+        wide_digits = np.zeros((len(across), limbs, 8), dtype=np.uint8)
+        wide_digits[..., :5] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, 5)
+        products[:, i] = wide_digits.view("<i8")[..., 0].T
     return products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
 
 

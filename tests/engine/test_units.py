@@ -75,7 +75,7 @@ def test_total_of_large_counts_does_not_wrap() -> None:
     assert totals(np.full((1, 4, 4), 2**62), ones, ones) == [[16 * 2**62]]
 
 
-@pytest.mark.parametrize(("depth", "limbs"), [(19, 1), (20, 2), (30, 3), (31, 4)])
+@pytest.mark.parametrize(("depth", "limbs"), [(19, 1), (20, 2), (25, 2), (26, 3)])
 def test_limbs_hold_what_int64_cannot(depth: int, limbs: int) -> None:
     """A 3x3 layer grows counts by 9, and 9**20 passes 2**63."""
     net = parse({"layers": [{"op": "conv", "kernel": 3, "padding": 1, "mode": "circular"}] * depth}, "deep")
