@@ -61,6 +61,7 @@ def compare(
     """
     from padviz.counting.count import usages
     from padviz.figures.maps import panels
+    from padviz.network.rewrites import canonical
 
     given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}
     lists = [name for name, values in given.items() if len(values) > 1]
@@ -69,9 +70,8 @@ def compare(
         raise OptionError(what, where="compare", hint="give a list to one of `padding`, `size`, `layer` and `model`")
     varies = lists[0]
     pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
-    choices = [
-        (*pair, pads, at) for pair in pairs for pads in map(_declared, given["padding"]) for at in given["layer"]
-    ]
+    schemes = [None if scheme == "declared" else canonical(scheme) for scheme in given["padding"]]
+    choices = [(*pair, scheme, at) for pair in pairs for scheme in schemes for at in given["layer"]]
     items = tuple(zip(map(_label, given[varies]), usages(choices, heads), strict=True))
     draw = partial(panels.compared, items, varies, scale)
     return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
@@ -88,12 +88,6 @@ def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
         return asked(network, size, same=same)[0]
     except PadvizError as error:
         return error
-
-
-def _declared(padding: str | None) -> str | None:
-    from padviz.network.rewrites import canonical
-
-    return None if padding == "declared" else canonical(padding)
 
 
 def _label(value: object) -> str:

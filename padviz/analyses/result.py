@@ -184,9 +184,7 @@ class Result(Generic[Row]):
     def __repr__(self) -> str:
         from padviz.reports.rendering import to_screen
 
-        lines = [line for line in to_screen(self._report).split("\n") if line.strip()]
-        more = f"... {len(lines) - LINES + 1} more lines: print(result)" if len(lines) > LINES else ""
-        return "\n".join([*lines[: LINES - 1], more] if more else lines)
+        return opening(to_screen(self._report), "result")
 
     def __str__(self) -> str:
         from padviz.reports.rendering import to_screen
@@ -207,6 +205,13 @@ class Result(Generic[Row]):
 
     def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
         return self._shown.rows[at]
+
+
+def opening(text: str, name: str) -> str:
+    """Return the first lines of a text that Python prints, blank ones left out, and how to print all."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    more = [f"... {len(lines) - LINES + 1} more lines: print({name})"]
+    return "\n".join([*lines[: LINES - 1], *more] if len(lines) > LINES else lines)
 
 
 def _fields_of(found: object) -> dict[str, object]:

@@ -48,17 +48,15 @@ def write_counts(counts: CountMap, path: Path) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for start in range(0, height, max(1, AT_A_TIME // width)):
             tally = counts.expanded(slice(start, start + max(1, AT_A_TIME // width)))
-            if suffix == ".npy":
-                _write_rows(file, _plain(tally), counts.shape, first=start == 0)
-            else:
+            if suffix == ".csv":
                 np.savetxt(file, to_ints(tally), delimiter=",", fmt="%s" if counts.core.exact else "%.17g")
-
-
-def _write_rows(file: Any, rows: NDArray[Any], shape: tuple[int, ...], *, first: bool) -> None:
-    if first:
-        head = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, head)
-    file.write(np.ascontiguousarray(rows).data)
+                continue
+            rows = _plain(tally)
+            if not start:
+                descr = np.lib.format.dtype_to_descr(rows.dtype)
+                head = {"descr": descr, "fortran_order": False, "shape": counts.shape}
+                np.lib.format.write_array_header_1_0(file, head)
+            file.write(np.ascontiguousarray(rows).data)
 
 
 def _plain(tally: Array) -> NDArray[Any]:
