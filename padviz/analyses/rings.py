@@ -334,12 +334,11 @@ def findings(scored: Rings | Bands) -> list[str]:
         values = [figure.value or 0 for side, (_, figure) in shown.sides.items() if (side in odd.sides) == out]
         ends = dict.fromkeys(f"{100 * each(values):.1f}" for each in (min, max))
         ranges.append(f"{' to '.join(ends)} %")
-    side, points = f"{_first(shown)} near the {' and '.join(odd.sides)} border", apart("", odd.apart).strip()
+    side, points = (
+        f"{_capital(next(iter(shown.by_name)))} near the {' and '.join(odd.sides)} border",
+        apart("", odd.apart).strip(),
+    )
     return [f"{side}: {ranges[0]}, near the others {ranges[1]}; {points}.", _finding(shown)]
-
-
-def _first(shown: Figures) -> str:
-    return _capital(next(iter(shown.by_name)))
 
 
 def _capital(text: str) -> str:
@@ -352,7 +351,8 @@ def _finding(shown: Figures) -> str:
     outer, inner = next(iter(ends.values()))
     if len(shown.counts) == 1 and outer.value is not None:
         lone = " of 1 object" if shown.counts[0] == 1 else ""
-        return f"{_first(shown)}: {percent(outer.value)}{lone}; there is one ring, so nothing to compare."
+        name = _capital(next(iter(ends)))
+        return f"{name}: {percent(outer.value)}{lone}; there is one ring, so nothing to compare."
     if None in (outer.value, inner.value):
         return f"Nothing to compare: nothing is in the {'outermost' if outer.value is None else 'innermost'} ring."
     if any(apart.low is None for apart in shown.apart.values()):

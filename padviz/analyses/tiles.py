@@ -302,13 +302,17 @@ def report_of(
         "sizes": [each._asdict() for each in sizes],
         "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
     }
-    said = [*_chunked(chunks), *_ways_out(contexts)]
-    if plan or not chunks:
-        said = [_answer(network, contexts, plan), *_ignoring(ignored), *_ways_out(contexts), *_chunked(chunks)]
+    needed, streamed = _needed(network, contexts, plan), [*_chunked(chunks)] if chunks else []
+    said = streamed
+    if plan:
+        said = [f"{needed}: {_tiles_of(plan)}"]
+    elif not chunks:
+        said = [needed if needed.endswith(".") else f"{needed}."]
+    said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ()), *_compared(verified)]
     samples = "input samples" if len(network.axes) == 1 else "pixels"
     about = f"before, after: {samples} around what a tile keeps{', each rounded up' if chunks else ''}."
     table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
-    first: list[Block] = [Heading(network.title), Lines([*said, *_compared(verified)]), table, Lines([about])]
+    first: list[Block] = [Heading(network.title), Lines(said), table, Lines([about])]
     screen = [first]
     if sizes or image:
         listing = "Tile sizes"
@@ -332,11 +336,6 @@ def _plan_facts(plan: Plan) -> dict[str, object]:
     }
     facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
     return {**facts, "starts": starts, "keeps": keeps}
-
-
-def _answer(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
-    needed = _needed(network, contexts, plan)
-    return f"{needed}: {_tiles_of(plan)}" if plan else needed if needed.endswith(".") else f"{needed}."
 
 
 def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
@@ -394,9 +393,7 @@ def _ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
     return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."] * bool(reasons)
 
 
-def _chunked(chunks: Chunks | None) -> Iterator[str]:
-    if chunks is None:
-        return
+def _chunked(chunks: Chunks) -> Iterator[str]:
     again = f"the last {chunks.again} before it again, and {chunks.new} new"
     ahead = f"the newest {chunks.look_ahead} are look-ahead" if chunks.look_ahead else "no look-ahead"
     yield f"Each chunk reads {chunks.read} input samples: {again}; {ahead}."
