@@ -20,11 +20,7 @@ TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"
 
 
 def names(layer: str | Iterable[str] | None) -> tuple[str, ...]:
-    """List layers that are named: one, several, or none.
-
-    >>> names("conv1"), names(["conv1", "fc"]), names(None)
-    (('conv1',), ('conv1', 'fc'), ())
-    """
+    """List layers that are named: one, several, or none."""
     return (layer,) if isinstance(layer, str) else tuple(layer or ())
 
 

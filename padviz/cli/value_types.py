@@ -69,11 +69,7 @@ class Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 def split_commas(text: str) -> list[str]:
-    """Split a text at commas, and drop duplicates.
-
-    >>> split_commas("224, 225,224")
-    ['224', '225']
-    """
+    """Split a text at commas, and drop duplicates."""
     return [*dict.fromkeys(part.strip() for part in text.split(","))]
 
 

@@ -170,11 +170,7 @@ def _place(param: click.Parameter) -> int:
 
 
 def parameter(name: str) -> str:
-    """Return the Python parameter of an option; keywords and builtins get a "_".
-
-    >>> parameter("trained-at"), parameter("class")
-    ('trained_at', 'class_')
-    """
+    """Return the Python parameter of an option; keywords and builtins get a "_"."""
     python = name.replace("-", "_")
     return f"{python}_" if iskeyword(python) or hasattr(builtins, python) else python
 

@@ -50,11 +50,7 @@ def plain(value: object) -> Any:
 
 
 def picked(value: object, names: str) -> dict[str, object]:
-    """Pick some attributes of a value, as JSON holds them.
-
-    >>> picked(1j, "real imag")
-    {'real': 0.0, 'imag': 1.0}
-    """
+    """Pick some attributes of a value, as JSON holds them."""
     return {name: plain(getattr(value, name)) for name in names.split()}
 
 
@@ -76,12 +72,7 @@ def flat(value: object) -> dict[str, object]:
 
 
 def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    """Return the figures of a ledger for JSON.
-
-    >>> import padviz
-    >>> ledger_facts(padviz.uneven("resnet18", 224))["layers"][0]["uneven"]
-    True
-    """
+    """Return the figures of a ledger for JSON."""
     counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
     counts["remainders"] = len(ledger.remainders)
     layers = [picked(layer, "layer kind convolution uneven") | plain(layer.axes) for layer in ledger.layers]

@@ -55,12 +55,7 @@ def wrapped(text: str, indent: int = 0) -> str:
 
 
 def to_facts(facts: Sequence[tuple[str, object]]) -> str:
-    """Write names and values in two columns.
-
-    >>> print(to_facts([("max", 9), ("file", "map.png")]))
-    max   9
-    file  map.png
-    """
+    """Write names and values in two columns."""
     indent = max(len(name) for name, _ in facts)
     return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
 
@@ -89,11 +84,7 @@ def rounded(value: int) -> str:
 
 
 def pixels(size: Sequence[int] | Sequence[str]) -> str:
-    """Write a size as options have it.
-
-    >>> pixels((224, 224)), pixels((240, 320))
-    ('224', '240x320')
-    """
+    """Write a size as options have it."""
     return "x".join(map(str, size if len({*size}) > 1 else size[:1]))
 
 
@@ -128,9 +119,5 @@ def by_axis(moves: Iterable[float | None]) -> str:
 
 
 def named(padding: str | None) -> str:
-    """Return the heading of a padding.
-
-    >>> named(None), named("reflect")
-    ('trained', 'reflect')
-    """
+    """Return the heading of a padding."""
     return padding or "trained"
