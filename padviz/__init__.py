@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from padviz.analyses.usage import usage
     from padviz.counting.count_map import CountMap
     from padviz.cutting.plan import Plan
-    from padviz.cutting.running import tiled
-    from padviz.cutting.verify import Verified
+    from padviz.cutting.running import Verified, tiled
     from padviz.exports.run import export
     from padviz.network.layer import Layer
     from padviz.network.network import Network
@@ -57,8 +56,7 @@ _HOMES = {  # but for those that are the function of their file in analyses/
     "analyses.uneven": "taps",
     "counting.count_map": "CountMap",
     "cutting.plan": "Plan",
-    "cutting.running": "tiled",
-    "cutting.verify": "Verified",
+    "cutting.running": "Verified tiled",
     "exports.run": "export",
     "network.layer": "Layer",
     "network.network": "Network",

@@ -15,7 +15,7 @@ from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, barrier_of, contexts_of
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
-from padviz.cutting.verify import Verified, verify
+from padviz.cutting.running import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.reports.documents import picked, plain

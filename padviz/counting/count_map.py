@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from padviz.counting.shares.fair_share import Shares
-from padviz.counting.shares.interior import NoInterior, interior
+from padviz.counting.shares.fair_share import NoInterior, Shares, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walking.tiling import Selection, Tiling, positions

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import padviz
 from padviz.axis.padding_modes import SCHEMES
-from padviz.counting.shares.interior import NoInterior
+from padviz.counting.shares.fair_share import NoInterior
 from padviz.counting.shares.summary import Rim
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError

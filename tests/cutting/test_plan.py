@@ -14,8 +14,7 @@ from torch.nn import functional
 import padviz
 from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
-from padviz.cutting.running import tiled
-from padviz.cutting.verify import verify
+from padviz.cutting.running import tiled, verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.geometry.reaching.lattice import context_of
 from padviz.network.targets import last_maps, upto

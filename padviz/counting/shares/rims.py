@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.axis.operations import Op
-from padviz.counting.shares.interior import NoInterior, Phased, endless, phased, ring
+from padviz.counting.shares.fair_share import NoInterior, Phased, endless, phased, ring
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
