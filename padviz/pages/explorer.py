@@ -133,7 +133,7 @@ def explorer(
             networks.append((size, replace(first if size == start else network.at(size), source=name)))
         except PadvizError as error:
             networks.append((size, PadvizError(str(error).replace(path, name)) if path else error))
-    if padding is not None:
+    if padding:
         paddings = [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in padding)]
     else:
         zeros = with_padding(first, "zero").layers == first.layers

@@ -45,10 +45,10 @@ def payload(
     `networks` has the network at each size, or the error there; the size at `base` is shown first.
     """
     shelf = Shelf()
-    maps: list[Facts | PadvizError] = []
-    audits: list[Facts | PadvizError] = []
+    maps: list[Facts] = []
+    audits: list[Facts] = []
+    errors: list[PadvizError] = []
     for size, network in networks:
-        examined = _examine(network, size, layer, heads)
         rows: dict[str, Facts] = {}
         for padding in paddings:
             try:
@@ -59,13 +59,18 @@ def payload(
             except (OptionError, UnknownName):
                 raise  # a name that the user typed
             except PadvizError as error:
-                maps.append(error)
-        audits.append(examined if isinstance(examined, PadvizError) else _audit(shelf, examined))
-    first = next((network for _, network in networks if isinstance(network, Network)), None)
-    if first is None or all(isinstance(entry, PadvizError) for entry in maps):
-        raise next(entry for entry in maps if isinstance(entry, PadvizError))
+                errors.append(error)
+                maps.append({"reason": text(error)})
+        try:
+            if isinstance(network, PadvizError):
+                raise network
+            audits.append(_audit(shelf, examine(network, size, layer, heads, MOST_REMEDIES)))
+        except PadvizError as error:
+            audits.append({"reason": text(error)})
+    if len(errors) == len(maps):
+        raise errors[0]
+    first = next(network for _, network in networks if isinstance(network, Network))
     names = [padding or "declared" for padding in paddings]
-    shown = [_facts_or_reason(entry) for entry in maps]
     return {
         "schema_version": SCHEMAS["explorer"],
         "network": text(first.name),
@@ -75,27 +80,12 @@ def payload(
         "paddings": names,
         "base": base,
         "heads": head_weighting(heads, layer, first),
-        "maps": shown,
-        "audits": [_with_shared_maps(_facts_or_reason(audit), shown, names) for audit in audits],
+        "maps": maps,
+        "audits": [_with_shared_maps(audit, maps, names) for audit in audits],
         "planes": shelf.planes,
         "axes": shelf.axes,
         "records": shelf.records,
     }
-
-
-def _facts_or_reason(entry: Facts | PadvizError) -> Facts:
-    return {"reason": text(entry)} if isinstance(entry, PadvizError) else entry
-
-
-def _examine(
-    network: Network | PadvizError, size: Size, layer: str | None, heads: str | None
-) -> Examined | PadvizError:
-    if isinstance(network, PadvizError):
-        return network
-    try:
-        return examine(network, size, layer, heads, MOST_REMEDIES)
-    except PadvizError as error:
-        return error
 
 
 def _audit(shelf: Shelf, examined: Examined) -> Facts:

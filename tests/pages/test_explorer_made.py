@@ -108,6 +108,7 @@ def test_networks_that_pad_otherwise_offer_what_they_declare(tmp_path: Path) -> 
     page = padviz.explore(net, [16])
     assert page.maps == 6
     assert '"paddings":["declared","zero"' in page.html
+    assert padviz.explore(net, [16], padding=[]).maps == 6
 
 
 def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None:
