@@ -105,9 +105,9 @@ def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequen
         does.append(f"leaves {starved} starved, {percent(share.overused)} overused")
     changed = f"{lead.what} {' and '.join(does)} ({measured(lead)})."
     if lead.needs == NEEDS[0]:
-        return f"With today's weights: {changed}"
-    lost = f"what was measured cost a small network {-max(losses):g} to {-min(losses):g} points"
-    return f"With today's weights: change nothing; {lost}. If you {lead.needs}: {changed}"
+        return f"Without training: {changed}"
+    lost = f"every measured change cost a small network {-max(losses):g} to {-min(losses):g} points"
+    return f"Without training, change nothing: {lost}. If you {lead.needs}: {changed}"
 
 
 def best_remedy(remedies: Sequence[Remedy]) -> Remedy | None:
@@ -126,7 +126,7 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 def measured(remedy: Remedy) -> str:
     """Return the measured effect of a remedy elsewhere."""
     as_is = f"{remedy.as_is:+.1f} as is" if remedy.as_is is not None else ""
-    trained = f"{remedy.trained:+.1f} at worst once trained" if remedy.trained is not None else ""
+    trained = f"{remedy.trained:+.1f} at worst after training" if remedy.trained is not None else ""
     return ", ".join(filter(None, (as_is, trained))) or "not measured"
 
 
@@ -139,8 +139,8 @@ def accuracy(network: Network, reads_padding: bool) -> str:
     if not reads_padding:
         return f"No padding is read; what else the rim costs is measured by {command}."
     return (
-        "Fewer paths need not cost accuracy: three trained networks reacted to rims .63 to .98 as much as to the "
-        f"inside, at counts of .19 to .46. Yours: {command}."
+        "Fewer paths need not cost accuracy: in three trained networks the reaction at the rim was .63 to .98 of that "
+        f"inside; path counts there are .19 to .46. Measure yours: {command}."
     )
 
 

@@ -130,12 +130,12 @@ SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each 
 NAMED = 4  # layers of a line
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = "none: no change was shown to help without training; else: with training."
+SEVERALLY = "none: no change was shown to help without training; else: best with training."
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {
     "uneven": "convolutions",
     "rim": "px above or left, below or right",
-    "measured": "points of small networks, as is and at worst once trained (yours: --images FOLDER)",
+    "measured": "points of small networks, as is and at worst after training (yours: --images FOLDER)",
 }
 
 
@@ -378,7 +378,7 @@ DOOR = Door(
     narrow or wide in the outer quartiles of 69 known networks (24 px and 60 px, mean of the four sides).
 
     Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those, evidence ranks
-    first: what was measured to cost least once trained, what nobody tried last. Then geometry: fewer uneven windows,
+    first: what was measured to cost least after training, what nobody tried last. Then geometry: fewer uneven windows,
     no stride remainder, fewer starved or overused pixels. What costs more than 1.2x multiply-adds comes last. What a
     remedy does to your network is tried with --images, as padviz trial does by itself. Several models or sizes make a
     table.

@@ -115,13 +115,13 @@ def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> It
         yield "not read", f"{sizes.unread} more that its windows let one expect"
     middle = (lo + hi) // 2
     if not sizes.balanced and (odd := odd_window(network, (middle, middle))):
-        yield "why none", f"{odd} reads an odd number of padded rows at each, which no pads can halve"
+        yield "why none", f"{odd} reads an odd number of padded rows at each, which cannot be split evenly"
     if ends := [*priced][:1] + [*priced][1:][-1:]:
         yield "macs", ", ".join(f"{priced[n]:,} at {n}" for n in ends)
     axes = network.axes if sizes.axis == "both" else (sizes.axis,)
     around = [name for name, meets in zip(network.axes, circular_axes(network), strict=True) if meets and name in axes]
     if around:
-        where = "without remainders no window jumps in phase where the ends meet"
+        where = "without remainders, the stride phase does not jump where the ends meet"
         alone = "" if len(around) == len(axes) else "; each axis alone has more"
         yield "circular", f"{' and '.join(around)}: at sizes {where}{alone}"
     yield from _ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1)

@@ -239,10 +239,11 @@ def _shows(layer: LayerPadding) -> str:
 def verdict(network: Network, ledger: Ledger) -> list[str]:
     """Return sentences: the number of uneven windows, what else is read unevenly, the cure, its cost and its effect."""
     count, windows = len(ledger.uneven), len(ledger.layers)
-    lines = [f"Balanced: none of the {windows} windows that pad or stride reads more padding on one side."]
+    every = {0: "no window has padding or stride", 1: "the only window with padding or stride is even"}
+    lines = [f"Balanced: {every.get(windows, f'all {windows} windows with padding or stride are even')}."]
     if count:
         split = kinds(ledger)
-        lines = [f"Uneven: {count} of the {windows} windows that pad or stride read more padding on one side: {split}."]
+        lines = [f"Uneven: {count} of {windows} windows ({split}) read{'s' * (count == 1)} more padding on one side."]
     if ledger.remainders:
         names = [layer.layer for layer in ledger.remainders]
         lines.append(f"Stride remainders, rows or columns that no window reads, at {some_names(names, 1)}.")
@@ -279,7 +280,7 @@ def _grid(network: Network, size: Size) -> list[str]:
         return []
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     row = rows[names[-1]]
-    off = ["In a controlled experiment strided filters were skewed to the other side."] * any(row.offsets)
+    off = ["In a controlled experiment strided filters were skewed to the opposite side."] * any(row.offsets)
     return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
 
 
@@ -290,7 +291,7 @@ def _cure(network: Network, ledger: Ledger) -> str:
         if ledger.balanced:
             return "No other balanced size is near."
         odd = odd_window(network, ledger.size)
-        why = f": {odd} reads an odd number of padded rows at each, which no pads can halve" if odd else ""
+        why = f": {odd} reads an odd number of padded rows at each, which cannot be split evenly" if odd else ""
         return f"No balanced size is near{why}."
     known = all(suggestion.macs_ratio is not None for suggestion in near)
     what, sizes = "multiply-adds" if known else "window positions", []
@@ -361,7 +362,7 @@ def taps(
     return Result.made_of(None, rows, partial(taps_report, rows, wanted, pixels), partial(panels.taps, rows, title))
 
 
-POOL = "* a pool has no weights that could be skewed."
+POOL = "* pool: no weights to skew."
 
 
 def kind_of(window: TapExposure | LayerPadding) -> str:

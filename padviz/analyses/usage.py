@@ -231,11 +231,11 @@ def _counted(counts: CountMap, signal: bool) -> str:
     if not counts.tiled:
         return "at every position"
     if signal:
-        return f"in a core of {cols.kept}, whose middle repeats by {cols.period} samples"
-    every = f"{rows.period} rows" if rows.copies else f"{cols.period} columns"
+        return f"in a core of {cols.kept} samples with a repeating period of {cols.period}"
+    every = f"{rows.period}-row" if rows.copies else f"{cols.period}-column"
     if rows.copies and cols.copies:
         every = f"{rows.period} x {cols.period}"
-    return f"in a core of {rows.kept} x {cols.kept}, whose middle repeats by {every}"
+    return f"in a {rows.kept} x {cols.kept} core with a repeating {every} period"
 
 
 def _target(summary: Summary, signal: bool) -> str:

@@ -27,7 +27,7 @@ class AxisField:
     layer that sees the whole input has the input's size and neither stride nor padding.
 
     `offset` is the grid offset: the mean centre of all units' fields minus the image's centre, in input pixels. In a
-    controlled experiment the filters of strided convolutions were skewed to the other side where it was not 0. A
+    controlled experiment the filters of strided convolutions were skewed to the opposite side where it was not 0. A
     circular axis has no centre, and so no offset.
 
     >>> import padviz

@@ -124,9 +124,9 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
         assert [row.layer for row in padviz.uneven(before, 224).uneven] == uneven
         assert [row.layer for row in padviz.uneven(change.case.network, 224).uneven] == left
         assert "even pads" in [each.what for each in remedies(before, 224)]
-        assert any("no pads" in each for each in limits(Case(before, (224, 224)))) == bool(left)
+        assert any("no padding" in each for each in limits(Case(before, (224, 224)))) == bool(left)
     assert not [*even_pads(Case(network(ODD), (224, 224)))]
-    line = "At 224 x 224 no pads make b even: its 112 units read 1 row of padding in all, an odd number."
+    line = "At 224 x 224 no padding makes b even: its 112 units read 1 row of padding, an odd number."
     assert line in limits(Case(network(ODD), (224, 224)))
 
 
@@ -287,7 +287,7 @@ NETS = {
     ),
 }
 NO_WORD = r"((?!starved|rim).)*$"  # of what no network without padding has
-KEEP = "With today's weights: change nothing; what was measured cost"
+KEEP = "Without training, change nothing: every measured change cost"
 COSTLY = r"Nothing that was tried helps enough \(139 x 139 px: costs 1.37x the multiply-adds\).$"
 OVERUSED = r".*the outer 1 px on all sides get more than 3/2 \(overused\), 14.1 % of this image\.$"
 SAYS = [

@@ -139,13 +139,13 @@ def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so() -> None:
     for each in found.remedies:
         if each.kind == "larger":
             assert each.price == f"{each.outcome.jumps} layers jump in phase still"
-    broken = "the width is padded circularly, but maxpool breaks the circle, as 500 is no multiple of 32;"
+    broken = "the width is padded circularly, but maxpool breaks the circle, because 500 is not a multiple of 32;"
     assert broken in found.symmetry
 
 
 def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:
     found = audit(with_padding(padviz.load("resnet18"), "circular"), (230, 250))
-    assert "breaks the circle, as 230 is no multiple of 32" in found.symmetry
+    assert "breaks the circle, because 230 is not a multiple of 32" in found.symmetry
     assert [each.outcome.size for each in found.remedies] == [[224, 224], [256, 256]]
     assert found.outcome.jumps > 0
     for each in found.remedies:

@@ -94,7 +94,7 @@ def limits(today: Case) -> list[str]:
 
     >>> import padviz
     >>> limits(Case(padviz.load("resnet18"), (224, 224)))
-    ['At 224 x 224 no pads make conv1 even: its 112 units read 5 rows of padding in all, an odd number.']
+    ['At 224 x 224 no padding makes conv1 even: its 112 units read 5 rows of padding, an odd number.']
     """
     sentences = []
     if today.uneven and not today.near:
@@ -104,9 +104,9 @@ def limits(today: Case) -> list[str]:
     for each in today.uneven:
         odd = [row for row in each.axes.values() if row.uneven and sum(row.reads) % 2]
         if odd:
-            many = f"{sum(odd[0].reads)} row{'' if sum(odd[0].reads) == 1 else 's'} of padding in all, an odd number"
+            many = f"{sum(odd[0].reads)} row{'' if sum(odd[0].reads) == 1 else 's'} of padding, an odd number"
             at = in_words(today.size)
-            sentences.append(f"At {at} no pads make {each.layer} even: its {odd[0].output} units read {many}.")
+            sentences.append(f"At {at} no padding makes {each.layer} even: its {odd[0].output} units read {many}.")
             break
     if not today.network.pads:
         sentences.append("No convolution pads, so no padding scheme changes anything.")

@@ -76,7 +76,7 @@ def nearest_balanced(
 
 
 def odd_window(network: Network, size: Size) -> str | None:
-    """Return a window that reads an odd number of padded rows at every size, which no pads can halve, if any.
+    """Return the first window that reads an odd number of padded rows at every size, if any.
 
     A window of m units without gaps reads (m - 1) s + e - n rows of padding in all.
 

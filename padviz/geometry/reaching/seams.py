@@ -99,4 +99,4 @@ def _break_in_words(network: Network, axis: int, n: int) -> str:
         step = lattice_on(network, axis, n).step
     except SizeError:
         step = 1
-    return f"{layer} breaks the circle" + (f", as {n} is no multiple of {step}" if n % step else "")
+    return f"{layer} breaks the circle" + (f", because {n} is not a multiple of {step}" if n % step else "")

@@ -137,6 +137,6 @@ export class AuditPart {
     const convolutions = lines.filter(({ row }) => row.uneven && row.convolution).length,
       pools = lines.filter(({ row }) => row.uneven && !row.convolution).length,
       many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-    this.note.textContent = `${convolutions + pools} of the ${lines.length} windows that pad or stride read more padding on one side: ${many(convolutions, "convolution")}, ${many(pools, "pool")}. A layer's name shows it among the others.`;
+    this.note.textContent = `${convolutions + pools} of ${many(lines.length, "window")} (${many(convolutions, "convolution")}, ${many(pools, "pool")}) read more padding on one side. Click a layer to see it among the others.`;
   }
 }

@@ -8,7 +8,7 @@ const points = (n, how) => (n === null ? "" : `${n > 0 ? "+" : ""}${n.toFixed(1)
 
 // What was measured of a remedy elsewhere.
 const measured = ({ as_is, trained }) =>
-  [points(as_is, "as is"), points(trained, "at worst once trained")].filter(Boolean).join(", ") || "not measured";
+  [points(as_is, "as is"), points(trained, "at worst after training")].filter(Boolean).join(", ") || "not measured";
 
 // What a remedy needs of a trained network, what was measured of it, and what speaks against it.
 export const needs = (remedy) => [remedy.needs, measured(remedy), remedy.price].filter(Boolean).join("; ");
