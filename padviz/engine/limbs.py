@@ -22,6 +22,7 @@ Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and wid
 
 HOLDS = 1 << 63  # int64 holds what is below
 LIMB_BITS = 40  # leaves 23 bits for any layer to grow into before the next carry: no axis has as many rows
+LIMB_BYTES = LIMB_BITS // 8
 CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 
 
@@ -131,9 +132,9 @@ def to_ints(tally: Array) -> Array:
 
 def to_bytes(tally: Array) -> NDArray[np.uint8]:
     """Return carried limbs as little-endian bytes, shape (height, width, bytes)."""
-    low = np.ascontiguousarray(np.moveaxis(tally[:-1], 0, 2), dtype="<u4")
-    high = np.ascontiguousarray(tally[-1][..., None], dtype="<i8")
-    return np.concatenate([low.view(np.uint8), high.view(np.uint8)], axis=2)
+    height, width = tally.shape[1:]
+    limbs = np.ascontiguousarray(np.moveaxis(tally, 0, 2), dtype="<i8").view(np.uint8).reshape(height, width, -1, 8)
+    return np.concatenate([limbs[..., :-1, :LIMB_BYTES].reshape(height, width, -1), limbs[..., -1, :]], axis=2)
 
 
 def from_bytes(digits: NDArray[np.uint8]) -> Array:
@@ -232,9 +233,9 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
     products = np.empty((limbs, len(down), len(across)), dtype=np.int64)
     for value, i in down.items():
-        digits = b"".join([(value * other).to_bytes(5 * limbs, "little") for other in across])
+        digits = b"".join([(value * other).to_bytes(LIMB_BYTES * limbs, "little") for other in across])
         wide_digits = np.zeros((len(across), limbs, 8), dtype=np.uint8)
-        wide_digits[..., :5] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, 5)
+        wide_digits[..., :LIMB_BYTES] = np.frombuffer(digits, np.uint8).reshape(-1, limbs, LIMB_BYTES)
         products[:, i] = wide_digits.view("<i8")[..., 0].T
     return products[:, np.array([down[row] for row in rows])[:, None], [across[col] for col in cols]]
 
