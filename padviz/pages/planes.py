@@ -91,7 +91,7 @@ def _folded(limbs: Array) -> tuple[str, Array]:
 
 
 def _bytewise(part: Array) -> bytes:
-    """Return the lowest bytes of all counts, then the next ones, as many as the largest count has."""
+    """Return the lowest bytes of all counts, then the next ones, up to the highest byte of the largest count."""
     if part.dtype.kind == "f":
         digits = np.ascontiguousarray(part[0], dtype="<f8").view(np.uint8).reshape(-1, 8)
     else:
