@@ -129,7 +129,7 @@ class _Editor:
 
     def _own_rows(self, node: NodeProto, change: LayerChange) -> list[Rows]:
         """Return the rows that a convolution pads by itself on each axis."""
-        attrs = attributes(node.attribute)
+        attrs = attributes(node)
         rule = attrs.get("auto_pad", "NOTSET")
         if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
             raise CannotEdit("it is one-dimensional")
@@ -255,7 +255,7 @@ class _Editor:
         if node.op_type in ("Concat", "Gather"):
             if len(padded) != 1:
                 raise _unknown_join(node)
-            place = attributes(node.attribute).get("axis", 0) % RANK
+            place = attributes(node).get("axis", 0) % RANK
             return {padded[0]: (place, self._rows(padded[0], ops, self._is_stored(node)))}
         if node.op_type != "Pad":
             raise CannotEdit(f"its rows are made by a {node.op_type}")
@@ -297,7 +297,7 @@ class _Editor:
 
     def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
         """Read the rows that a Pad adds, if they are known, and the axes that it names."""
-        attrs = attributes(node.attribute)
+        attrs = attributes(node)
         if self.graph.opset < INPUTS_SINCE:
             return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
         axes = None
@@ -360,7 +360,7 @@ class _Editor:
                 raise CannotEdit("its rows depend on the size, and other nodes lie between")
             node = self.graph.nodes[step]
             if node.op_type == "Transpose":
-                order = attributes(node.attribute).get("perm", range(RANK)[::-1])
+                order = attributes(node).get("perm", range(RANK)[::-1])
                 axes = [order[axis] for axis in axes]
         return axes
 

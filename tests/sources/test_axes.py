@@ -7,12 +7,14 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 import padviz
+from padviz.axis.operations import Window
 from padviz.cutting.chunks import chunks_of
 from padviz.errors import PadvizError
 from padviz.geometry.receptive_fields import around_units, fields_of_units
@@ -141,3 +143,11 @@ def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, chann
     own, its = (padviz.fields(one, sizes[0])[-1] for one in (module, network))
     assert own.axes == its.axes
     assert padviz.costs(module, sizes[0]).macs == padviz.costs(network, sizes[0]).macs
+
+
+def test_a_volume_may_have_its_channels_last(tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1, 5, 6, 7, 3] x, float[2, 3, 3, 3, 3] w) => (float[] y) { t = Transpose <perm = [0, 4, 1, 2, 3]> (x)  y = Conv (t, w) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "last.onnx")
+    network = padviz.load(tmp_path / "last.onnx")
+    assert (network.size, network.layers[-1].ops) == ((5, 6, 7), (Window(3),) * 3)

@@ -240,6 +240,15 @@ twice <stride> (a, w) => (c) { b = Conv <strides : ints = @stride> (a, w)\n c = 
     assert net.layers[1].ops[0] == Window(3, 2)
 
 
+def test_a_branch_inside_a_function_has_the_attributes_of_the_call(tmp_path: Path) -> None:
+    body = """y = my.strided <stride = [2, 1]> (x, w3x3)\n---
+strided <stride> (a, w) => (c) { on = Constant <value = bool {1}> ()
+ c = If (on) <then_branch = t () => (float[] b) { b = Conv <strides : ints = @stride> (a, w) },
+ else_branch = e () => (float[] b) { b = Identity (a) }> }"""
+    net = padviz.load(saved(model_of(body, 17), tmp_path), size=(9, 8))
+    assert [layer.ops for layer in net.layers[1:]] == [(Window(3, 2), Window(3))]
+
+
 def test_detection_heads_are_listed(tmp_path: Path) -> None:
     body = """a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\n b = Conv <strides = [2, 2]> ({}, w3x3)
  c = Reshape (a, [1, -1, 1])\n d = Reshape (b, [1, -1, 1])\n e = Concat <axis = 1> (c, d)

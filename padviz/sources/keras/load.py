@@ -17,8 +17,7 @@ from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config, Malformed
-from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain, whole
+from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
 from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace, foreign_network
@@ -297,17 +296,13 @@ def _all_steps(model: Model) -> Iterator[Step]:
 
 
 def _trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
-    trace = Trace(where, size)
-    sides = [*map(whole, trace.axes, size)]
-    sides.insert(2 if image.channels_last else 0, plain(image.channels))
+    arranger = Arranger(Trace(where, size))
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
-    given[image.ref] = Map((plain(1), *sides), 0)
-    outputs = _Run(Arranger(trace), where, neutral).model(model, given, "")
+    given[image.ref] = arranger.input_image(image.channels, image.channels_last)
+    outputs = _Run(arranger, where, neutral).model(model, given, "")
     for ref, value in zip(model.outputs, outputs, strict=True):
-        trace.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and trace.pooled[value.at]):
-            trace.vectors[ref.layer] = value.sources
-    return trace
+        arranger.end(ref.layer, value)
+    return arranger.trace
 
 
 class _Run:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,17 +19,17 @@ from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node
 from padviz.sources.onnx.folding import FOLDS, Malformed, fold
-from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, attributes, needed, op_of, open_model, title
+from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
 from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
-from padviz.sources.tracing.arranging import Constant, Head, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain, whole
+from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
+from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import AttributeProto, NodeProto
 
 USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open, by the axes of an image
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
@@ -47,6 +47,7 @@ NAMES = {  # of attributes, by their type
 TYPES = {name: kind for kind, names in NAMES.items() for name in names.split()}
 KNOWN = {*OPS, *FOLDS, "Constant", "If"}
 Scope = MutableMapping[str, Value]
+Attributes = dict[str, "AttributeProto"]  # of a node or a function, by name
 
 
 def load_onnx(path: str | Path, reading: Reading, size: Size | None) -> Network:
@@ -65,21 +66,16 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
 
 
 def trace(model: Model, reading: Reading, size: Size) -> Trace:
-    image, traced = model.image, Trace(model.where, size)
-    batch = image.shape[0] or 1
-    sides = [*map(whole, traced.axes, size)]
-    sides.insert(2 if image.channels_last else 0, plain(image.channels))
+    graph, image, traced = model.graph, model.image, Trace(model.where, size)
+    arranger = GraphArranger(traced, neutral=frozenset(reading.neutral), batch=image.shape[0] or 1)
     constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
-    constants |= {proto.name: constant(proto, model.folder) for proto in model.graph.initializer}
-    constants |= {proto.values.name: Constant(None) for proto in model.graph.sparse_initializer}
-    scope: Scope = ChainMap({image.name: Map((plain(batch), *sides), 0)}, constants)
-    arranger = GraphArranger(traced, neutral=frozenset(reading.neutral), batch=batch)
-    _Run(model, arranger).nodes(needed(model.graph), scope, 0)
-    for output in model.graph.output:
-        value = scope[output.name] if output.name in scope else Constant(None)
-        traced.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and traced.pooled[value.at]):
-            traced.vectors[output.name] = value.sources
+    constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
+    constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
+    scope: Scope = ChainMap({image.name: arranger.input_image(image.channels, image.channels_last)}, constants)
+    _Run(model, arranger).nodes(needed(graph), scope, 0, {})
+    for output in graph.output:
+        if output.name in scope:
+            arranger.end(output.name, scope[output.name])
     return traced
 
 
@@ -141,7 +137,7 @@ class _Run:
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
         self.count = 0
 
-    def nodes(self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: dict[str, Any] | None = None) -> None:
+    def nodes(self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: Attributes) -> None:
         """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
         if depth > DEEPEST:
             raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.where)
@@ -150,9 +146,14 @@ class _Run:
             self.count += 1
             if self.count > MOST_NODES:
                 raise DescriptionError(f"has more than {MOST_NODES} nodes", where=self.where)
+            for name in filter(None, proto.input):
+                if scope.get(name) is None:
+                    what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
+                    raise DescriptionError(what, where=self.where, hint="the graph has a cycle, or a part is missing")
             try:
-                node = self.node(proto, scope, bound or {})
-                inner_outputs = self.inner(proto, node, scope, depth)
+                attrs = _attributes(proto, bound)
+                node = self.node(proto, scope, attrs)
+                inner_outputs = self.inner(proto, node, scope, depth, bound, attrs)
                 with trace.made_by(node.title):
                     outputs = run_node(node) if inner_outputs is None else inner_outputs
             except (Stuck, Malformed) as error:
@@ -165,20 +166,19 @@ class _Run:
                 elif isinstance(value, Map) and value.at and not depth:
                     trace.tensors[name] = value.at
 
-    def node(self, proto: NodeProto, scope: Scope, bound: dict[str, Any]) -> Node:
-        for name in filter(None, proto.input):
-            if scope.get(name) is None:
-                what = f"node {title(proto)}: no earlier node makes {name!r}, which it reads"
-                raise DescriptionError(what, where=self.where, hint="the graph has a cycle, or a part is missing")
+    def node(self, proto: NodeProto, scope: Scope, attrs: Attributes) -> Node:
         op = op_of(proto)
+        values = {name: value_of(attr) for name, attr in attrs.items()}
         return Node(
             arranger=self.arranger, title=title(proto), op=op, version=self.versions.get(proto.domain or "ai.onnx", 1),
-            attrs=_checked_attributes(proto, bound), outputs=len(proto.output),
+            attrs={name: value for name, value in values.items() if value is not None}, outputs=len(proto.output),
             read=tuple(scope[name] if name else None for name in proto.input),
             windowed=op in WINDOWED, handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip
 
-    def inner(self, proto: NodeProto, node: Node, scope: Scope, depth: int) -> list[Value] | None:
+    def inner(
+        self, proto: NodeProto, node: Node, scope: Scope, depth: int, bound: Attributes, attrs: Attributes
+    ) -> list[Value] | None:
         """Run constants, functions of the model, and branches with a known condition; None for all other nodes."""
         if node.op == "Constant":
             return [constant_of_node(node.attrs, self.folder)]
@@ -188,13 +188,14 @@ class _Run:
                 return None
             graph = node.required("then_branch" if condition.array.item() else "else_branch")
             inside: Scope = ChainMap({value.name: constant(value, self.folder) for value in graph.initializer}, scope)
-            self.nodes(graph.node, inside, depth + 1)
+            self.nodes(graph.node, inside, depth + 1, bound)
             return _outputs(inside, [value.name for value in graph.output])
         function = self.functions.get((proto.domain, proto.op_type))
         if function is None or node.op in self.arranger.neutral:
             return None
         inside = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
-        self.nodes(function.node, inside, depth + 1, attributes(function.attribute_proto) | node.attrs)
+        defaults = {str(attr.name): attr for attr in function.attribute_proto}
+        self.nodes(function.node, inside, depth + 1, defaults | attrs)
         return _outputs(inside, function.output)
 
 
@@ -204,27 +205,18 @@ def _outputs(scope: Scope, names: Iterable[str]) -> list[Value]:
     return [scope[name] for name in names]
 
 
-def _checked_attributes(proto: NodeProto, bound: dict[str, Any]) -> dict[str, Any]:
-    """Read the attributes of a node, those that refer to the function's from `bound`; check types of known ones."""
-    op, attrs = op_of(proto), attributes(proto.attribute)
+def _attributes(proto: NodeProto, bound: Attributes) -> Attributes:
+    """Return the attributes of a node, those that refer to the function's from `bound`; check types of known ones."""
+    op = op_of(proto)
+    attrs: Attributes = {}
     for attr in proto.attribute:
-        kind = attr.type
-        if attr.ref_attr_name:
-            value = attrs[attr.name] = bound.get(attr.ref_attr_name)
-            if value is None:
-                continue
-            kind = _type_of(value)
-        wanted = FLOAT if (op, attr.name) == ("Pad", "value") else TYPES.get(attr.name, kind)
-        if op in KNOWN and kind != wanted:
-            raise Malformed(f"its {attr.name} has the wrong type")
-    return {key: value for key, value in attrs.items() if value is not None}
-
-
-def _type_of(value: object) -> int:
-    if isinstance(value, list):
-        return FLOATS if any(isinstance(n, float) for n in value) else INTS
-    types = {"float": FLOAT, "int": INT, "str": STRING, "TensorProto": TENSOR, "GraphProto": GRAPH}
-    return types[type(value).__name__]
+        found = bound.get(attr.ref_attr_name) if attr.ref_attr_name else attr
+        if found is not None:
+            wanted = FLOAT if (op, attr.name) == ("Pad", "value") else TYPES.get(attr.name, found.type)
+            if op in KNOWN and found.type != wanted:
+                raise Malformed(f"its {attr.name} has the wrong type")
+            attrs[str(attr.name)] = found  # one that is no UTF-8 is bytes
+    return attrs
 
 
 def run_node(node: Node) -> list[Value]:

@@ -198,21 +198,17 @@ def op_of(node: NodeProto) -> str:
     return ("" if node.domain in ("", "ai.onnx") else f"{node.domain}.") + str(node.op_type)
 
 
-def attributes(protos: Iterable[AttributeProto]) -> dict[str, Any]:
-    """Read the attributes of a node, or a function's defaults, as Python values by name.
+def value_of(attr: AttributeProto) -> Any:
+    """Read an attribute as a Python value; tensors and graphs stay protos, and any other type is None."""
+    field = FIELDS.get(attr.type)
+    value: Any = getattr(attr, field) if field else None
+    if field == "s":
+        return value.decode("utf-8", "replace")
+    return list(value) if field in ("floats", "ints") else value
 
-    Tensors and graphs stay protos; a reference to an attribute of a function is None.
-    """
-    values: dict[str, Any] = {}
-    for attr in protos:
-        field = None if attr.ref_attr_name else FIELDS.get(attr.type)
-        value: Any = getattr(attr, field) if field else None
-        if field == "s":
-            value = value.decode("utf-8", "replace")
-        elif field in ("floats", "ints"):
-            value = list(value)
-        values[str(attr.name)] = value  # a name that is no UTF-8 is bytes
-    return values
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    return {str(attr.name): None if attr.ref_attr_name else value_of(attr) for attr in node.attribute}
 
 
 def put_in_order(graph: GraphProto) -> None:

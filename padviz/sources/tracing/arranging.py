@@ -183,6 +183,18 @@ class Arranger:
     rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     block_norms: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
 
+    def input_image(self, channels: int, channels_last: bool = False) -> Map:
+        """Return the image that the graph reads."""
+        sides = [*map(whole, self.trace.axes, self.trace.sizes[0])]
+        sides.insert(len(sides) if channels_last else 0, plain(channels))
+        return Map((plain(self.batch), *sides), 0)
+
+    def end(self, name: str, value: Value) -> None:
+        """Record an output of the graph."""
+        self.trace.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and self.trace.pooled[value.at]):
+            self.trace.vectors[name] = value.sources
+
     def identity(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the part of its channels."""
         return self.trace.without_norms(x.at), x.part

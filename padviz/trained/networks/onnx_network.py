@@ -78,7 +78,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
         if (node := nodes.get(network.index[layer.name])) is None:
             raise Unread("its weights are inside of a function or a branch")
         try:
-            groups, norm = attributes(node.attribute).get("group", 1), any(stored.norms_of(node))
+            groups, norm = attributes(node).get("group", 1), any(stored.norms_of(node))
             return as_kernel(layer, stored.weights(node), groups, norm, _weight_name(node))
         except BROKEN:
             raise Unread("unexpected shape or type of weights") from None
@@ -128,7 +128,7 @@ class _StoredTensors:
             raise Unread("its weights are an input")
         if node.op_type not in PASSED:
             raise Unread(f"its weights are calculated, by {node.op_type}")
-        numbers, attrs = self.numbers(node.input[0], depth - 1), attributes(node.attribute)
+        numbers, attrs = self.numbers(node.input[0], depth - 1), attributes(node)
         if node.op_type == "Transpose":
             return np.transpose(numbers, attrs.get("perm"))
         if node.op_type == "DequantizeLinear":
@@ -173,7 +173,7 @@ def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
     for node in needed(model.graph):
         if node.op_type == "Conv" and stored.constants.behind(node.input[0], LAID_OUT) == model.image.name:
             for norm in stored.norms_of(node):
-                if not attributes(node.attribute).get("group", 1) > 1:
+                if not attributes(node).get("group", 1) > 1:
                     with suppress(Unread, *BROKEN):
                         bias = stored.numbers(node.input[2]) if len(node.input) > 2 else np.float64(0)
                         mean, variance = (stored.numbers(norm.input[i]) for i in (3, 4))
