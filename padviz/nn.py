@@ -17,9 +17,9 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function
 
-from padviz.axis.build import partial_weights
-from padviz.axis.operations import Window, placement
-from padviz.axis.padding_modes import SCHEMES, fits, fold, native
+from padviz.network.axis_maps import partial_weights
+from padviz.network.operations import Window, placement
+from padviz.network.padding_modes import SCHEMES, fits, fold, native
 from padviz.network.rewrites import schemes_of
 
 Pads = tuple[tuple[int, int], tuple[int, int]]  # ((top, bottom), (left, right))

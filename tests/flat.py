@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window
-from padviz.axis.resize import Resize
 from padviz.network.network import Network
+from padviz.network.operations import Adaptive, Op, Transposed, Window
+from padviz.network.resize import Resize
 
 
 def flat_steps(network: Network) -> list[dict[str, Any]]:

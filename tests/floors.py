@@ -10,8 +10,7 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parent.parent / "padviz"
 FLOORS = (
     ("errors", "version", "engine", "intervals", "progress"),
-    ("files", "axis"),
-    ("network",),
+    ("files", "network"),
     ("sources", "counting", "geometry", "nn"),
     ("advice", "repadding", "trained", "cutting", "scoring"),
     ("reports", "figures"),
@@ -100,7 +99,7 @@ def _floor(room: str, floors: tuple[tuple[str, ...], ...]) -> int:
 
 
 def within(name: str, package: Path) -> str:
-    """The name inside of the package: "padviz.axis.build" is "axis.build", and "padviz" itself "__init__"."""
+    """The name inside of the package: "padviz.network.sizes" is "network.sizes", and "padviz" itself "__init__"."""
     return name.removeprefix(package.name).lstrip(".") or "__init__"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from padviz.axis.padding_modes import COPYING
+from padviz.network.padding_modes import COPYING
 from tests import naive
 
 GRIDS = ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "align_corners"]

@@ -12,13 +12,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis.build import axis_map
-from padviz.axis.operations import Op, Transposed, Window
-from padviz.axis.padding_modes import MODES, SCHEMES
-from padviz.axis.receptive_interval import rows_read
-from padviz.axis.resize import GRIDS, ROUNDINGS, Resize
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
+from padviz.network.axis_maps import axis_map
+from padviz.network.operations import Op, Transposed, Window
+from padviz.network.padding_modes import MODES, SCHEMES
+from padviz.network.receptive_interval import rows_read
+from padviz.network.resize import GRIDS, ROUNDINGS, Resize
 from padviz.sources.toml.build import parse
 from tests import naive
 from tests.dense import dense

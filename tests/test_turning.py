@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count import coverage
 from padviz.engine.limbs import to_ints
 from padviz.figures.maps import panels
@@ -26,6 +25,7 @@ from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
+from padviz.network.padding_modes import SCHEMES
 from padviz.pages.payload import payload
 from padviz.pages.planes import Shelf
 from padviz.sources.toml.write import to_toml

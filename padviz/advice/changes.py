@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from padviz.advice.evidence import EVIDENCE, POOLED, size_parts
-from padviz.axis.operations import Window
-from padviz.axis.padding_modes import COPYING, MODES, SCHEMES
 from padviz.counting.walking.stable_rows import growth
 from padviz.errors import DescriptionError, SizeError
 from padviz.geometry.balance.case import Case, with_even_pads
@@ -18,6 +16,8 @@ from padviz.geometry.balance.nearest import Suggestion
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
+from padviz.network.operations import Window
+from padviz.network.padding_modes import COPYING, MODES, SCHEMES
 from padviz.network.rewrites import circular_axes, schemes_of, with_padding
 from padviz.network.sizes import sizes_of_each
 

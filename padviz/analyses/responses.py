@@ -9,8 +9,8 @@ from pathlib import Path
 from padviz.analyses.asked import TrainedSource, names, runners_of
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
-from padviz.axis.padding_modes import RUNNING_ON
 from padviz.network.network import in_words
+from padviz.network.padding_modes import RUNNING_ON
 from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns

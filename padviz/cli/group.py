@@ -86,7 +86,7 @@ class _Group(click.Group):
         for title, group in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([*group.items()])
-        from padviz.axis.padding_modes import SCHEMES
+        from padviz.network.padding_modes import SCHEMES
 
         with formatter.section("Padding schemes"):
             formatter.write_dl([(name, scheme.explained) for name, scheme in SCHEMES.items()])

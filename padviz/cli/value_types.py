@@ -48,7 +48,7 @@ def listed(module: str, name: str) -> Callable[[click.Context], Iterable[str]]:
     return names
 
 
-schemes = listed("padviz.axis.padding_modes", "SCHEMES")
+schemes = listed("padviz.network.padding_modes", "SCHEMES")
 colour_maps = listed("padviz.figures.colours", "colour_maps")
 zoo = listed("padviz.sources.toml.load", "zoo")
 

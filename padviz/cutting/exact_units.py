@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Window, place
-from padviz.axis.padding_modes import COPYING, fold
-from padviz.axis.receptive_interval import rate_of, real_rows_of, rows_of
-from padviz.axis.resize import Resize, origin_of
 from padviz.geometry.reaching.lattice import wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
+from padviz.network.operations import Adaptive, Blocks, Op, Window, place
+from padviz.network.padding_modes import COPYING, fold
+from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
+from padviz.network.resize import Resize, origin_of
 from padviz.network.sizes import sizes_of
 
 Flags = NDArray[np.bool_]

@@ -16,10 +16,10 @@ from unicodedata import normalize
 
 from msgspec import structs
 
-from padviz.axis.padding_modes import RUNNING_ON
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, KernelPicture, Manifest, Maps, Sides
 from padviz.network.network import FILES, Network, Size, as_size, notes_on, sides_in, sizes_in
+from padviz.network.padding_modes import RUNNING_ON
 from padviz.network.rewrites import canonical, padding_in_names
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading

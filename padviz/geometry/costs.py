@@ -9,9 +9,9 @@ from math import prod
 
 import numpy as np
 
-from padviz.axis.operations import taps_of
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
+from padviz.network.operations import taps_of
 from padviz.network.sizes import at_many_sizes, sizes_of_each
 
 COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"

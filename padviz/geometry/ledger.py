@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import CACHED, Window, place
 from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
+from padviz.network.operations import CACHED, Window, place
 from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import AlongAxes, sizes_of_each
 

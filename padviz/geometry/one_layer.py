@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_letters
 
-from padviz.axis.operations import Window, place
-from padviz.axis.padding_modes import padded_rows
 from padviz.errors import OptionError, SizeError
 from padviz.network.layer import Layer
 from padviz.network.network import Size
+from padviz.network.operations import Window, place
+from padviz.network.padding_modes import padded_rows
 from padviz.network.rewrites import canonical, padded_layer
 
 Count = int | Fraction

@@ -10,11 +10,11 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Window, place
-from padviz.axis.padding_modes import SCHEMES
 from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.network.layer import CONVOLUTIONS, Kind
 from padviz.network.network import Network, Size
+from padviz.network.operations import Window, place
+from padviz.network.padding_modes import SCHEMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

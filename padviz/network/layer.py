@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from padviz.axis.operations import Adaptive, Blocks, Op
+from padviz.network.operations import Adaptive, Blocks, Op
 
 Kind = Literal[
     "input", "conv", "convtranspose", "maxpool", "avgpool", "adaptive", "global", "pad", "crop", "resize",

@@ -11,9 +11,9 @@ from itertools import accumulate
 from operator import index
 from typing import Any
 
-from padviz.axis.operations import Window, taps_of
 from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly
 from padviz.network.layer import POOLS, Layer
+from padviz.network.operations import Window, taps_of
 
 Size = tuple[int, ...]  # on each axis
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}

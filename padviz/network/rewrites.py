@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from padviz.axis.operations import CACHED, Adaptive, Op, Window
-from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
+from padviz.network.operations import CACHED, Adaptive, Op, Window
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.resize import Resize
 from padviz.network.targets import cut_after
 
 AXIS_BY_AXIS = "uneven, sizes, layers and tiles work axis by axis"

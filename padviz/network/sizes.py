@@ -11,14 +11,14 @@ from typing import Generic, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.build import axis_map
-from padviz.axis.operations import Op, Transposed, Window, out_size, place, placement, sized
-from padviz.axis.padding_modes import fits as padding_fits
 from padviz.engine.axis_map import AxisMap
 from padviz.errors import DescriptionError, PadvizError, SizeError
+from padviz.network.axis_maps import axis_map
 from padviz.network.graph import T
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size, in_words
+from padviz.network.operations import Op, Transposed, Window, out_size, place, placement, sized
+from padviz.network.padding_modes import fits as padding_fits
 
 Sizes = NDArray[np.int64]  # many sizes of one axis
 Flags = NDArray[np.bool_]  # of each of these

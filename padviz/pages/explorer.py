@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from padviz.axis.padding_modes import EXPLORED, SCHEMES
 from padviz.errors import PadvizError
 from padviz.files.atomic import atomic_path
 from padviz.network.network import Network, Size, as_size
+from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.html import fill, static
 from padviz.pages.payload import WINDOWS, payload, text

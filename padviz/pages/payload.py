@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import Any
 
 from padviz.advice.verdict import Audit, Examined, examine
-from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.walks import Walk, taps_at
@@ -19,6 +18,7 @@ from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network, Size
+from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.build import partial_weights
-from padviz.axis.operations import Op, Window, out_size, pads_at
-from padviz.axis.padding_modes import SCHEMES
+from padviz.network.axis_maps import partial_weights
 from padviz.network.layer import Layer
 from padviz.network.network import Network
+from padviz.network.operations import Op, Window, out_size, pads_at
+from padviz.network.padding_modes import SCHEMES
 from padviz.repadding.onnx_graph import (
     INPUTS_SINCE,
     AddedRows,

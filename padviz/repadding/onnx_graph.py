@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Op, Window
-from padviz.axis.padding_modes import SCHEMES, native
+from padviz.network.operations import Op, Window
+from padviz.network.padding_modes import SCHEMES, native
 from padviz.sources.onnx.constants import is_external, within
 from padviz.sources.onnx.folding import numbers
 from padviz.sources.onnx.model import Constants, Model, reads, title

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Fit, Op, Window, pads_at
-from padviz.axis.padding_modes import MODES, fold, native
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
@@ -22,6 +20,8 @@ from padviz.geometry.balance.case import Case, limits, with_even_pads
 from padviz.geometry.balance.pooled_strides import with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
+from padviz.network.operations import Fit, Op, Window, pads_at
+from padviz.network.padding_modes import MODES, fold, native
 from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
 from padviz.network.sizes import sizes_of, sizes_of_each
 from padviz.network.targets import last_maps

@@ -16,8 +16,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import PadvizError, SizeError
+from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of
 from padviz.nn import (
     IMAGE,

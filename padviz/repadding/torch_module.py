@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padviz.axis.operations import Op, Window, pads_at
 from padviz.counting.count import usage
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import Network, Size, as_size
+from padviz.network.operations import Op, Window, pads_at
 from padviz.network.rewrites import schemes_of, with_pads_merged
 from padviz.network.targets import target_names
 from padviz.nn import NONE, SymmetricPad2d, pads_of

@@ -10,7 +10,6 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import MOST_ROWS
 from padviz.counting.count_map import CountMap, machine_memory
 from padviz.counting.walking.tiling import positions
 from padviz.engine.apply import Array
@@ -18,6 +17,7 @@ from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.atomic import atomic_path
 from padviz.files.opened import BROKEN, DIGITS, Stored, opened, stored_array, stored_arrays
+from padviz.network.operations import MOST_ROWS
 
 MOST_WRITTEN = 1 << 31  # counts, one by one
 AT_A_TIME = 1 << 22

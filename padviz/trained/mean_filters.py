@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Transposed, Window
 from padviz.errors import DescriptionError
 from padviz.geometry.ledger import axis_padding, windows_of
 from padviz.geometry.receptive_fields import grid_offsets
 from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Size
+from padviz.network.operations import Transposed, Window
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
 from padviz.trained.networks.trained_network import Kernel, Trained

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import BashComplete
 
-from padviz.axis.padding_modes import SCHEMES
 from padviz.cli import cli
+from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.load import zoo
 from tests.cli.test_cli_foreign import plain
 

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 import padviz
-from padviz.axis.padding_modes import SCHEMES
 from padviz.cli import cli
 from padviz.network.network import sizes_in
+from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.load import zoo
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain

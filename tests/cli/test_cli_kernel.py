@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from padviz.axis.padding_modes import SCHEMES
 from padviz.figures.windows.padding import kernels
 from padviz.geometry.one_layer import illustrate
+from padviz.network.padding_modes import SCHEMES
 from tests import naive
 from tests.figures.kinds import clipped
 

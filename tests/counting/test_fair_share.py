@@ -14,13 +14,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.shares.fair_share import NoInterior
 from padviz.counting.shares.summary import Rim
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.graph import ancestors
 from padviz.network.network import Network
+from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive

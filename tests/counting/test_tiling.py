@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import padviz
 from padviz import CountMap
-from padviz.axis.padding_modes import MODES, SCHEMES
 from padviz.counting import count
 from padviz.counting.count import coverages
 from padviz.counting.walking import stable_rows, walks
@@ -26,6 +25,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import WHOLE, Core, count_backward, count_forward
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
+from padviz.network.padding_modes import MODES, SCHEMES
 from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo

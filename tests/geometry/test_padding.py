@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.axis.operations import Window, placement
 from padviz.counting.count import coverage
 from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import balanced_sizes
@@ -22,6 +21,7 @@ from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.geometry.differences import differences
 from padviz.geometry.ledger import AxisPadding, axis_padding
 from padviz.geometry.tap_exposure import tap_reads
+from padviz.network.operations import Window, placement
 from padviz.network.rewrites import with_same
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo

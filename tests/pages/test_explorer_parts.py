@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.axis.padding_modes import SCHEMES
 from padviz.counting.count import coverages
 from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
+from padviz.network.padding_modes import SCHEMES
 from tests.pages.browser import PADDINGS, SIZES, after, begins, click, expect, opened, point, press, says, show
 from tests.sweeps import SLOW
 

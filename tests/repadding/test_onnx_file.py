@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 import padviz
-from padviz.axis.padding_modes import SCHEMES
 from padviz.errors import OptionError, PadvizError
 from padviz.network.layer import Origin
+from padviz.network.padding_modes import SCHEMES
 from padviz.repadding import onnx_graph
 from padviz.repadding.onnx_file import Repadded, repad_file
 from padviz.repadding.plan import same_counts

@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 import padviz
-from padviz.axis.padding_modes import MODES
 from padviz.errors import PadvizError
+from padviz.network.padding_modes import MODES
 from padviz.repadding.onnx_file import repad_file
 from tests.onnx_oracle import image_of, session_of
 from tests.sources.test_onnx_ops import GRAPHS, bright_pixels, model_of

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import padviz
-from padviz.axis.padding_modes import MODES
+from padviz.network.padding_modes import MODES
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx_file import repad_file
 from tests.onnx_by_hand import run_file, run_padded

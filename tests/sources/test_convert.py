@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 
 import padviz
-from padviz.axis.operations import Adaptive, Op, Transposed, Window
-from padviz.axis.resize import Resize
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Network
+from padviz.network.operations import Adaptive, Op, Transposed, Window
+from padviz.network.resize import Resize
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml

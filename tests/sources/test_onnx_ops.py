@@ -17,8 +17,8 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 import padviz
-from padviz.axis.operations import Window
 from padviz.errors import PadvizError
+from padviz.network.operations import Window
 from padviz.network.targets import last_maps
 from tests.onnx_oracle import session_of
 

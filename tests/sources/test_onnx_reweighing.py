@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import padviz
-from padviz.axis.build import partial_weights
-from padviz.axis.operations import Window
+from padviz.network.axis_maps import partial_weights
+from padviz.network.operations import Window
 from padviz.sources.onnx.constants import MOST_AT_ONCE
 
 SIZE = (70, 90)  # whose positions are more than constants have that are folded at once

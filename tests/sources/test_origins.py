@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.axis.operations import Window
 from padviz.network.layer import Origin
+from padviz.network.operations import Window
 from padviz.network.rewrites import padded_windows, with_pads_before, with_pads_merged
 from tests.sources.test_onnx_ops import model_of, saved
 

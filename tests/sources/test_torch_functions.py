@@ -17,8 +17,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 import padviz
-from padviz.axis.operations import Op, Window, place
-from padviz.axis.resize import Resize
+from padviz.network.operations import Op, Window, place
+from padviz.network.resize import Resize
 from padviz.network.targets import last_maps
 from padviz.nn import padded_conv2d
 from padviz.sources.torch.load import load_module

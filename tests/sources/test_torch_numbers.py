@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.axis.build import axis_map
-from padviz.axis.operations import Window, out_size
 from padviz.errors import PadvizError, SizeError
+from padviz.network.axis_maps import axis_map
+from padviz.network.operations import Window, out_size
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive

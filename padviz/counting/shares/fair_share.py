@@ -16,8 +16,6 @@ from math import inf, isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.build import axis_map, ring_map
-from padviz.axis.operations import CACHED
 from padviz.counting.shares.summary import Corners, FairShare, PerAxis
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
@@ -26,8 +24,10 @@ from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.limbs import largest, less, shares, to_ints, to_limbs
 from padviz.errors import PadvizError
+from padviz.network.axis_maps import axis_map, ring_map
 from padviz.network.graph import ancestors
 from padviz.network.network import Network, Size
+from padviz.network.operations import CACHED
 from padviz.network.rewrites import with_zeros
 from padviz.network.sizes import Resolved, is_square, sizes_of
 

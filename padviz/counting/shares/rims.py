@@ -15,7 +15,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Op
 from padviz.counting.shares.fair_share import NoInterior, Phased, endless, phased, ring
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import growth, usage_tiling
@@ -25,6 +24,7 @@ from padviz.engine.apply import Array
 from padviz.engine.limbs import shares, to_ints
 from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
+from padviz.network.operations import Op
 from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other

@@ -8,13 +8,13 @@ from functools import lru_cache
 from math import ceil, floor, lcm
 from typing import NamedTuple
 
-from padviz.axis.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
-from padviz.axis.padding_modes import RUNNING_ON, SCHEMES, depth
-from padviz.axis.receptive_interval import rows_read
-from padviz.axis.resize import Resize, ratio_of
 from padviz.counting.walking.tiling import Tiling
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
+from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
+from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
+from padviz.network.receptive_interval import rows_read
+from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import is_square, sizes_of
 
 

@@ -9,12 +9,12 @@ from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Window
 from padviz.engine.apply import Array
 from padviz.engine.limbs import Maps, Number, Tally, largest, limbs_in, outer, smallest
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network, Size
+from padviz.network.operations import Window
 from padviz.network.sizes import Resolved
 
 Box = tuple[slice, slice]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Window, placement
 from padviz.errors import PadvizError
 from padviz.geometry.ledger import axis_padding
 from padviz.network.network import Network, Size
+from padviz.network.operations import Window, placement
 from padviz.network.rewrites import circular_axes, padded_windows, with_pads_merged, with_same
 from padviz.network.sizes import Flags, Sizes, at_many_sizes
 
@@ -95,7 +95,7 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
 def reads_odd(window: Window, n: Sizes) -> Flags:
     """Flag the sizes at which a window without gaps reads an odd number of padded rows in all.
 
-    >>> from padviz.axis.operations import Window
+    >>> from padviz.network.operations import Window
     >>> reads_odd(Window(3, 2, padding=(1, 1)), np.array([224, 225])).tolist()
     [True, False]
     """

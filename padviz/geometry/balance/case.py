@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from padviz.axis.operations import Window
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.network.network import Network, Size, in_words
+from padviz.network.operations import Window
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from padviz.axis.operations import Window
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network
+from padviz.network.operations import Window
 
 POOL = Window(2, stride=2)
 

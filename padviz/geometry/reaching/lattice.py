@@ -6,14 +6,14 @@ from fractions import Fraction
 from math import ceil, lcm
 from typing import NamedTuple
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Transposed, Window, place
-from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.receptive_interval import rate_of
-from padviz.axis.resize import Resize
 from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter, touched_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
+from padviz.network.operations import Adaptive, Blocks, Op, Transposed, Window, place
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.receptive_interval import rate_of
+from padviz.network.resize import Resize
 from padviz.network.sizes import another_at, on_each, sizes_of
 
 MOST_LATTICE = 1 << 16

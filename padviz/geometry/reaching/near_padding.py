@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Blocks, Op, Window
-from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.receptive_interval import rate_of, real_rows_of, rows_of
 from padviz.network.network import Network, Size
+from padviz.network.operations import Adaptive, Blocks, Op, Window
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of
 

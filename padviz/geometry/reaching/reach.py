@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Blocks, Op, taps_of
-from padviz.axis.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 from padviz.errors import SizeError
 from padviz.network.network import Network
+from padviz.network.operations import Adaptive, Blocks, Op, taps_of
+from padviz.network.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
 
 Interval = tuple[int, int]
 MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer

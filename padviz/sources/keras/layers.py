@@ -8,8 +8,8 @@ from fractions import Fraction
 from math import prod
 from typing import Any, Concatenate, ParamSpec
 
-from padviz.axis.operations import Transposed, Window
 from padviz.network.layer import Kind
+from padviz.network.operations import Transposed, Window
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, merge_maps

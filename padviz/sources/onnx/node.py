@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from padviz.axis.operations import Same, Window
+from padviz.network.operations import Same, Window
 from padviz.sources.onnx.constants import Budget, Unread, evaluate
 from padviz.sources.onnx.folding import Array, Malformed, from_front, integers
 from padviz.sources.tracing import calls

@@ -10,10 +10,10 @@ from typing import cast
 
 import numpy as np
 
-from padviz.axis.operations import Transposed, Window
-from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.network.layer import Kind
+from padviz.network.operations import Transposed, Window
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front
 from padviz.sources.onnx.node import CONVS, Handler, Node

@@ -8,7 +8,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from padviz.axis.operations import Adaptive, Op
+from padviz.network.operations import Adaptive, Op
 from padviz.sources.onnx.constants import Unread, evaluate
 from padviz.sources.onnx.folding import Malformed, axes_of, from_front, new_shape, slices_of
 from padviz.sources.onnx.node import Handler, Node

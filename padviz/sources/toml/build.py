@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import msgspec
 
-from padviz.axis.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
-from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, nearest
 from padviz.network.layer import Channels, Kind, Layer
 from padviz.network.network import AXES, Network, as_size
+from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
+from padviz.network.resize import Resize
 from padviz.sources.toml import schema
 from padviz.sources.toml.schema import AnyStep, Block, Crop, Description, Merge, Step, convert
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
-from padviz.axis.operations import Odd, Same
-from padviz.axis.padding_modes import COPYING, MODES
-from padviz.axis.resize import Grid, Rounding
 from padviz.errors import DescriptionError, nearest
+from padviz.network.operations import Odd, Same
+from padviz.network.padding_modes import COPYING, MODES
+from padviz.network.resize import Grid, Rounding
 
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Kernel = Annotated[int, Meta(ge=1, le=4096)]

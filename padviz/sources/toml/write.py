@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from padviz.axis.operations import Blocks, Op, Transposed, Window
-from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, PadvizError, printable
 from padviz.network.layer import CONVOLUTIONS, MERGES, POOLS, Layer
 from padviz.network.network import AXES, Network, Size, in_words
+from padviz.network.operations import Blocks, Op, Transposed, Window
+from padviz.network.resize import Resize
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.utils._pytree import tree_map_only
 
-from padviz.axis.resize import Resize
 from padviz.network.graph import ancestors
 from padviz.network.network import in_words
+from padviz.network.resize import Resize
 from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value

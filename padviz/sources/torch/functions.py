@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 import torch
 
-from padviz.axis.operations import Op, Window
+from padviz.network.operations import Op, Window
 from padviz.sources.torch import windows
 from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in

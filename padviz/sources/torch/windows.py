@@ -8,9 +8,9 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from padviz.axis.operations import Same, Transposed, Window
-from padviz.axis.padding_modes import SCHEMES
-from padviz.axis.resize import Resize
+from padviz.network.operations import Same, Transposed, Window
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.resize import Resize
 from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows

@@ -11,9 +11,9 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import Adaptive, Op, Window, out_size
-from padviz.axis.resize import Resize
 from padviz.network.layer import Channels, Kind
+from padviz.network.operations import Adaptive, Op, Window, out_size
+from padviz.network.resize import Resize
 from padviz.sources.tracing.axis_labels import (
     Axis,
     Block,

@@ -15,10 +15,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.build import partial_weights
-from padviz.axis.operations import Op, Window
-from padviz.axis.resize import Resize
+from padviz.network.axis_maps import partial_weights
 from padviz.network.layer import Kind, Layer
+from padviz.network.operations import Op, Window
+from padviz.network.resize import Resize
 from padviz.network.rewrites import can_merge, merge_pad
 from padviz.sources.tracing.arranging import Arranger, Constant, Cuts, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (

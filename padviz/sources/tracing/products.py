@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Literal, cast
 
-from padviz.axis.operations import Blocks, Window
 from padviz.network.layer import Kind
+from padviz.network.operations import Blocks, Window
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.axis_labels import (
     Axis,

@@ -9,12 +9,12 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal
 
-from padviz.axis.operations import Adaptive, Op, Transposed, Window, out_size
-from padviz.axis.resize import Resize
 from padviz.errors import DescriptionError, SizeError
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
+from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size
+from padviz.network.resize import Resize
 from padviz.sources.tracing.axis_labels import ROLES
 from padviz.sources.tracing.reading import moves
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from padviz.axis.operations import MOST_ROWS, Blocks, Window
-from padviz.axis.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
-from padviz.axis.resize import Resize
 from padviz.errors import SizeError
 from padviz.network.network import in_words
+from padviz.network.operations import MOST_ROWS, Blocks, Window
+from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
+from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.axis_labels import (
     Batch,

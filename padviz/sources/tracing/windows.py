@@ -11,9 +11,9 @@ from dataclasses import replace
 from math import prod
 from typing import cast, get_args
 
-from padviz.axis.operations import Adaptive, Op, Same, Transposed, Window, out_size, sized
-from padviz.axis.resize import Resize
 from padviz.network.layer import POOLS, Channels, Kind
+from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, sized
+from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
 from padviz.sources.tracing.axis_labels import (
     Axis,

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.padding_modes import OTHER
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.geometry.balance.nearest import nearest_balanced
 from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
+from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crop, CropOptions, Crops, Frame, few_pictures, normalisation, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of

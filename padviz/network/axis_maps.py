@@ -14,7 +14,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import (
+from padviz.engine.axis_map import AxisMap, Strip, transpose
+from padviz.errors import SizeError
+from padviz.network.operations import (
     CACHED,
     Adaptive,
     Blocks,
@@ -27,10 +29,8 @@ from padviz.axis.operations import (
     pads_at,
     place,
 )
-from padviz.axis.padding_modes import fold
-from padviz.axis.resize import Resize, ratio_of, reads
-from padviz.engine.axis_map import AxisMap, Strip, transpose
-from padviz.errors import SizeError
+from padviz.network.padding_modes import fold
+from padviz.network.resize import Resize, ratio_of, reads
 
 Ring = tuple[int, int]  # rows that the input and the output grow by, together
 AROUND = 8  # rows that no interpolation reaches past

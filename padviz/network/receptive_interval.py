@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.axis.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
-from padviz.axis.resize import Ints, Resize, origin_of, ratio_of, span_of
+from padviz.network.operations import CACHED, Blocks, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.network.resize import Ints, Resize, origin_of, ratio_of, span_of
 
 EXACT = 1 << 62  # what int64 holds without a doubt
 

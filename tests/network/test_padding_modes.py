@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from padviz.axis.padding_modes import MODES, SCHEMES, depth, fits, fold
 from padviz.errors import SizeError
+from padviz.network.padding_modes import MODES, SCHEMES, depth, fits, fold
 from tests import naive
 
 ROOT = Path(__file__).parent.parent.parent

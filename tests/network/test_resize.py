@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from padviz.axis.resize import ROUNDINGS, rounded
+from padviz.network.resize import ROUNDINGS, rounded
 from tests import naive
 
 

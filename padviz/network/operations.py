@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, Literal, NamedTuple
 
-from padviz.axis.padding_modes import rows_word
-from padviz.axis.resize import Ints, Resize
 from padviz.errors import SizeError
+from padviz.network.padding_modes import rows_word
+from padviz.network.resize import Ints, Resize
 
 Same = Literal["same", "same_upper", "same_lower"]
 Odd = Literal["end", "front", "down", "up"]
