@@ -20,7 +20,7 @@ from padviz.network.sizes import Resolved
 Box = tuple[slice, slice]
 Weights = tuple[float, ...] | None  # of a path to each target; None where each counts 1
 WHOLE: Box = slice(None), slice(None)
-MOST_NUMBERS = 1 << 27  # in one layer's array: 1 GiB
+MOST_NUMBERS = 3 << 26  # in one layer's array: 1.5 GiB
 MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a second
 WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
