@@ -22,6 +22,7 @@ SHUFFLED = "shuffled"  # in place of a padding's name
 LINES = 12  # from each side that are measured
 ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
+ROUNDING = 1e-5  # E below is rounding of single precision, and 0
 NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
 FIRST, CONSTANT = 2, 0.9  # convolutions that should react, and the share of a constant response that says they do not
@@ -226,6 +227,7 @@ class _LayerSums:
             first, second = halves[0] / -(-count // 2), halves[1] / (count // 2 or 1)
             product = first * (second if count > 1 else first)
             energy = np.sqrt(np.maximum(product.mean(0), 0)) / scale
+            energy[energy < ROUNDING] = 0
             inwards = min(-(-len(energy) // 2), LINES)
             profiles += [energy[:inwards], energy[::-1][:inwards]]
         energies = Sides(*(float(profile[0]) for profile in profiles))

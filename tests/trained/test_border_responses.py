@@ -187,6 +187,18 @@ def test_a_blank_is_one_image_without_an_error_of_the_mean() -> None:
     assert known(found.rows[1].energy.top) > 0.1  # the bias of the stem, cut off at the border
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_blank_has_no_border_where_padding_is_circular(as_file: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net: Any = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular") for _ in range(2))).eval()
+    if as_file:
+        torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), str(tmp_path / "net.onnx"), dynamo=False)
+        net = tmp_path / "net.onnx"
+    found = padviz.responses(net, 32, "circular", "blank", shuffled=False)
+    assert [row.energy for row in found.rows] == [(0, 0, 0, 0)] * 4  # exactly: rounding is no border
+    assert "least" not in found.verdict
+
+
 @pytest.mark.parametrize("shape", [(10**9, 3, 64, 64), ("n", 10**9, 8, 8), ("n", 3, 10**6, 10**6)])
 def test_images_that_a_file_declares_are_not_made_where_they_do_not_fit(shape: list[Any], tmp_path: Path) -> None:
     onnx.save(graph([conv()], [*shape]), tmp_path / "vast.onnx")
