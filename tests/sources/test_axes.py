@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 import padviz
-from padviz.axis.operations import Window
 from padviz.cutting.chunks import chunks_of
 from padviz.errors import PadvizError
 from padviz.geometry.receptive_fields import around_units, fields_of_units
+from padviz.network.operations import Window
 from padviz.network.sizes import layer_rows
 from tests.signals import SIGNALS, VOLUMES, Demucs, Tcn, positive
 
