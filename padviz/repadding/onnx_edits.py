@@ -23,6 +23,7 @@ from padviz.repadding.onnx_graph import (
     known_padding,
     mode_of,
     rows_of_same,
+    set_attribute,
     set_pads,
 )
 from padviz.repadding.plan import LayerChange, RepadPlan
@@ -105,7 +106,7 @@ class _Editor:
         node = self.graph.nodes[at]
         if node.op_type not in CONVS:
             raise CannotEdit(f"it is a {node.op_type}, which pads inside")
-        own = self._own_rows(node, change)
+        own = self._own_rows(change)
         if change.pooled:
             return [lambda: self._pool(at)]
         pairs = zip(before.ops, after.ops, strict=True)
@@ -127,21 +128,17 @@ class _Editor:
             return positions[0]
         raise CannotEdit("several nodes have its name" if positions else "its node is inside a function or a branch")
 
-    def _own_rows(self, node: NodeProto, change: LayerChange) -> list[Rows]:
+    def _own_rows(self, change: LayerChange) -> list[Rows]:
         """Return the rows that a convolution pads by itself on each axis."""
-        attrs = attributes(node)
-        rule = attrs.get("auto_pad", "NOTSET")
-        if len(attrs.get("pads", [0] * 4)) != 4 or len(attrs.get("kernel_shape", [1, 1])) != 2:
-            raise CannotEdit("it is one-dimensional")
-        if rule in ("NOTSET", "", "VALID"):
-            pads = attrs.get("pads", [0] * 4) if rule != "VALID" else [0] * 4
-            return [(pads[0], pads[2]), (pads[1], pads[3])]
         own: list[Rows] = []
-        for op, n, is_open in zip(change.before.ops, change.entering, self.open, strict=True):
-            assert isinstance(op, Window)
+        for op, n, is_open in zip(self.network.find(change.name).ops, change.entering, self.open, strict=True):
+            if not isinstance(op, Window):
+                raise CannotEdit("it is one-dimensional")
             computed = is_open and op.stride > 1 and isinstance(op.padding, str)
             if computed and self.graph.opset < INPUTS_SINCE:
-                raise CannotEdit(f"its {rule} padding depends on the size, which the file leaves open")
+                raise CannotEdit(
+                    f"its {str(op.padding).upper()} padding depends on the size, which the file leaves open"
+                )
             own.append(None if computed else pads_at(op, n))
         return own
 
@@ -195,7 +192,7 @@ class _Editor:
         node, graph = self.graph.nodes[at], self.graph
         name, output = node.name or node.output[0], node.output[0]
         node.name = name
-        node.attribute.remove(next(attr for attr in node.attribute if attr.name == "strides"))
+        set_attribute(node, "strides")
         node.output[0] = graph.free(f"{name}.unstrided")
         new = NewNodes(graph, f"{name}.pool")
         new.add("AveragePool", node.output[0], output=output, kernel_shape=[2, 2], strides=[2, 2])
@@ -391,13 +388,7 @@ def _unknown_join(node: NodeProto) -> CannotEdit:
 
 def _set_mode(node: NodeProto, mode: str, opset: int) -> None:
     """Set the mode of a Pad, and drop its fill value unless the mode is "constant"."""
-    from onnx import helper
-
-    attr = next((attr for attr in node.attribute if attr.name == "mode"), None)
-    if attr is not None:
-        attr.s = mode.encode()
-    else:
-        node.attribute.append(helper.make_attribute("mode", mode))
+    set_attribute(node, "mode", mode)
     if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
         node.input[2] = ""
         if len(node.input) == 3:

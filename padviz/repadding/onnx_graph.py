@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from padviz.network.operations import Op, Window
 from padviz.network.padding_modes import SCHEMES, native
-from padviz.sources.onnx.constants import is_external, within
-from padviz.sources.onnx.folding import numbers
-from padviz.sources.onnx.model import Constants, Model, reads, title
+from padviz.sources.onnx.constants import constant, constant_of_node, within
+from padviz.sources.onnx.folding import integers
+from padviz.sources.onnx.model import Constants, Model, attributes, reads, title
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -24,7 +24,7 @@ TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
 class EditedGraph:
-    """The nodes of a model's main graph: edits are collected in `front`, `behind` and `gone`; `finish` makes them."""
+    """The nodes of a model's main graph: edits are collected in `front`, `behind` and `gone`; `finish` applies them."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -54,21 +54,21 @@ class EditedGraph:
     def integers(self, name: str) -> list[int] | None:
         """Read the numbers of a small constant tensor; None if it is computed."""
         name = self.constants.behind(name, ("Identity", "Cast"))
-        proto = self.constants.tensor(name)
-        if proto is not None:
-            return None if is_external(proto) else [int(n) for n in numbers(proto).reshape(-1)]
         node = self.constants.makers.get(name)
-        if node is None or node.op_type != "Constant":
+        if name in self.constants.stored:
+            value = constant(self.constants.stored[name], self.model.folder)
+        elif node is not None and node.op_type == "Constant":
+            value = constant_of_node(attributes(node), self.model.folder)
+        else:
             return None
-        ints = next((attr for attr in node.attribute if attr.name in ("value_ints", "value_int")), None)
-        return None if ints is None else [*ints.ints] or [ints.i]
+        return None if value.array is None else integers(value.array)
 
     def has(self, mode: str) -> bool:
         """Return whether Pad has a mode in the opset of the model."""
         return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
     def finish(self) -> None:
-        """Make the edits, and remove nodes that nothing reads any more."""
+        """Apply the edits, and remove nodes that nothing reads any more."""
         nodes = []
         for at, node in enumerate(self.nodes):
             nodes += [*self.front[at], *([] if at in self.gone else [node]), *self.behind[at]]
@@ -82,18 +82,19 @@ class EditedGraph:
         return {id(node) for node in nodes if read.isdisjoint(node.output)}
 
 
-def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
-    """Set explicit pads, or none if all are 0, in place of any others or of auto_pad."""
+def set_attribute(node: NodeProto, name: str, value: str | Sequence[int] | None = None) -> None:
+    """Set an attribute, or remove it by default."""
     from onnx import helper
 
-    for i in reversed(range(len(node.attribute))):
-        if node.attribute[i].name == "auto_pad" or (node.attribute[i].name == "pads" and not any(pads)):
-            del node.attribute[i]
-    attr = next((attr for attr in node.attribute if attr.name == "pads"), None)
-    if attr is not None:
-        attr.ints[:] = pads
-    elif any(pads):
-        node.attribute.append(helper.make_attribute("pads", pads))
+    others = [attr for attr in node.attribute if attr.name != name]
+    del node.attribute[:]
+    node.attribute.extend(others if value is None else [*others, helper.make_attribute(name, value)])
+
+
+def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
+    """Set explicit pads, or none if all are 0, in place of any others or of auto_pad."""
+    set_attribute(node, "auto_pad")
+    set_attribute(node, "pads", pads if any(pads) else None)
 
 
 class AddedRows(NamedTuple):
@@ -150,7 +151,6 @@ class NewNodes:
 
 def known_padding(new: NewNodes, x: str, output: str, rows: Mapping[int, AddedRows], rank: int) -> None:
     """Add known rows along axes of a tensor; modes that Pad lacks are slices joined by a Concat."""
-
     opset = new.graph.opset
     modes = {axis: native(own.mode, max(own.before, own.after)) for axis, own in rows.items()}
     for inner, padded, axes, mode in new.chain(x, output, modes):
@@ -197,7 +197,6 @@ def computed_padding(
     new: NewNodes, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str]
 ) -> None:
     """Pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
-
     for x, padded, axes, mode in new.chain(inputs[0], output, modes):
         if new.graph.has(mode):
             mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes

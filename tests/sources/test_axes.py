@@ -147,7 +147,8 @@ def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, chann
 
 def test_a_volume_may_have_its_channels_last(tmp_path: Path) -> None:
     text = """<ir_version: 8, opset_import: ["" : 17]>
-        g (float[1, 5, 6, 7, 3] x, float[2, 3, 3, 3, 3] w) => (float[] y) { t = Transpose <perm = [0, 4, 1, 2, 3]> (x)  y = Conv (t, w) }"""
+        g (float[1, 5, 6, 7, 3] x, float[2, 3, 3, 3, 3] w) => (float[] y) {
+        t = Transpose <perm = [0, 4, 1, 2, 3]> (x)  y = Conv (t, w) }"""
     onnx.save(onnx.parser.parse_model(text), tmp_path / "last.onnx")
     network = padviz.load(tmp_path / "last.onnx")
     assert (network.size, network.layers[-1].ops) == ((5, 6, 7), (Window(3),) * 3)
