@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec
 from padviz.network.layer import Kind
 from padviz.network.operations import Transposed, Window
 from padviz.sources.tracing import calls, products, views, windows
-from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.arranging import Malformed, Map, Stuck, Value, from_front
 from padviz.sources.tracing.calls import Result, merge_maps
 from padviz.sources.tracing.products import reduce_over, softmax_along
 
@@ -24,16 +24,9 @@ TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations of batch, rows, c
 Config = Mapping[str, Any]
 
 
-class Malformed(Exception):
-    """An invalid description of a model."""
-
-
 @dataclass(eq=False, kw_only=True)
 class Call(calls.Call):
-    """A call of a layer with its `config`; layers named in `neutral` are elementwise."""
-
     config: Config
-    neutral: frozenset[str] = frozenset()
 
     @property
     def what(self) -> str:
@@ -50,9 +43,6 @@ class Call(calls.Call):
     @property
     def channels_last(self) -> bool:
         return self.config.get("data_format") != "channels_first"
-
-    def run_handler(self, handler: Callable[..., Result]) -> Result:
-        return handler(self) if handler is calls.as_elementwise else handler(self, self.tensor(0))
 
     def number(self, key: str, default: int = 1) -> int:
         return whole(self.config.get(key, default), key)
@@ -75,7 +65,7 @@ class Call(calls.Call):
         value = self.config.get("axis", default)
         if value is None and default is None:
             return [*range(rank)]
-        return [from_front(axis, rank) for axis in (value if isinstance(value, list) else [value])]
+        return [from_front(whole(axis, "axis"), rank) for axis in (value if isinstance(value, list) else [value])]
 
     def same(self) -> bool:
         padding = self.config.get("padding", "valid")
@@ -98,13 +88,6 @@ def whole(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -MOST < value < MOST:
         raise Malformed(f"its {key} is not a whole number, or too large")
     return value
-
-
-def from_front(axis: object, rank: int) -> int:
-    number = whole(axis, "axis")
-    if not -rank <= number < rank:
-        raise Malformed(f"its axis {number} is not one of {rank}")
-    return number % rank
 
 
 Handler = Callable[[Call, Value], Result]
@@ -151,7 +134,7 @@ def activated(call: Call, x: Value) -> Value:
         return x
     if name in ALONG_CHANNELS:
         return softmax_along(call, x, [len(x.known) - 1], "softmax over positions")
-    if name in ELEMENTWISE or named in call.neutral or not isinstance(x, Map):
+    if name in ELEMENTWISE or named in call.arranger.neutral or not isinstance(x, Map):
         return x.activated(x.dims)
     what = f"layer {call.title}: the activation {named[:60]}"
     return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))
@@ -279,7 +262,7 @@ def attention(call: Call, query: Value) -> Result:
     value = call.tensor(min(1, len(call.read) - 1))
     rank, heads = len(value.known), call.op == "MultiHeadAttention"
     axes = call.config.get("attention_axes") or ([*range(1, rank - 1)] if heads else [rank - 2])
-    attended = [from_front(axis, rank) for axis in (axes if isinstance(axes, list) else [axes])]
+    attended = [from_front(whole(axis, "axis"), rank) for axis in (axes if isinstance(axes, list) else [axes])]
     value = replace(value, dims=(*value.known[:-1], query.known[-1]))  # heads make as many channels as queries have
     return products.attention(call, query, value, attended)
 

@@ -16,8 +16,8 @@ from typing import Any, cast
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config, Malformed
-from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
+from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config
+from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value
 from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
 from padviz.sources.tracing.trace import Trace, foreign_network
@@ -296,10 +296,10 @@ def _all_steps(model: Model) -> Iterator[Step]:
 
 
 def _trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
-    arranger = Arranger(Trace(where, size))
+    arranger = Arranger(Trace(where, size), neutral=neutral)
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
     given[image.ref] = arranger.input_image(image.channels, image.channels_last)
-    outputs = _Run(arranger, where, neutral).model(model, given, "")
+    outputs = _Run(arranger, where).model(model, given, "")
     for ref, value in zip(model.outputs, outputs, strict=True):
         arranger.end(ref.layer, value)
     return arranger.trace
@@ -308,8 +308,8 @@ def _trace(model: Model, where: str, neutral: frozenset[str], image: Image, size
 class _Run:
     """One pass over the calls, including those of inner models."""
 
-    def __init__(self, arranger: Arranger, where: str, neutral: frozenset[str]) -> None:
-        self.arranger, self.where, self.neutral = arranger, where, neutral
+    def __init__(self, arranger: Arranger, where: str) -> None:
+        self.arranger, self.where = arranger, where
         self.count = 0
 
     def model(self, model: Model, given: Mapping[Ref, Value], path: str) -> list[Value]:
@@ -337,10 +337,10 @@ class _Run:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
             return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
-        handler: Any = as_elementwise if step.kind in self.neutral else TABLE.get(step.kind)
+        handler: Any = as_elementwise if step.kind in self.arranger.neutral else TABLE.get(step.kind)
         call = Call(
             arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
-            windowed=step.kind in WINDOWED, config=step.config, neutral=self.neutral,
+            windowed=step.kind in WINDOWED, config=step.config,
         )  # fmt: skip
         if not call.maps and not call.heads:
             return [Constant(None)]

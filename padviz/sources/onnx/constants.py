@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import PadvizError
 from padviz.files.opened import opened
-from padviz.sources.onnx.folding import MOST, Array, Attrs, Malformed, fold, numbers
-from padviz.sources.tracing.arranging import Constant
+from padviz.sources.onnx.folding import MOST, Array, Attrs, fold, numbers
+from padviz.sources.tracing.arranging import Constant, Malformed
 from padviz.sources.tracing.axis_labels import plain
 
 if TYPE_CHECKING:

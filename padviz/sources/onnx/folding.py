@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padviz.sources.tracing.arranging import Malformed, from_front
+
 if TYPE_CHECKING:
     from onnx import TensorProto
 
@@ -24,10 +26,6 @@ UNFIT = (  # raised by numpy for arrays that are missing or do not fit
 # TensorProto.DataType; numpy has no bfloat16
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
          11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
-
-
-class Malformed(Exception):
-    """A node in a file is invalid."""
 
 
 def fold(
@@ -84,13 +82,6 @@ def integers(array: Array | None) -> list[int]:
         return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
         raise Malformed("it has an input that is not whole numbers") from None
-
-
-def from_front(axis: int, rank: int) -> int:
-    """Count an axis from the front; raise `Malformed` if there is none."""
-    if not -rank <= axis < rank:
-        raise Malformed(f"it has {rank} dimensions and no axis {axis}")
-    return axis % rank
 
 
 def slices_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:

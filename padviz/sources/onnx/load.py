@@ -18,11 +18,11 @@ import numpy as np
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node
-from padviz.sources.onnx.folding import FOLDS, Malformed, fold
+from padviz.sources.onnx.folding import FOLDS, fold
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
 from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at

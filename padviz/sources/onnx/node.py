@@ -8,9 +8,9 @@ from typing import Any
 
 from padviz.network.operations import Same, Window
 from padviz.sources.onnx.constants import Budget, Unread, evaluate
-from padviz.sources.onnx.folding import Array, Malformed, from_front, integers
+from padviz.sources.onnx.folding import Array, integers
 from padviz.sources.tracing import calls
-from padviz.sources.tracing.arranging import Arranger, Constant, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value, from_front
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
@@ -23,9 +23,6 @@ SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 
 @dataclass
 class GraphArranger(Arranger):
-    """An arranger for graphs, in which the operations in `neutral` are elementwise."""
-
-    neutral: frozenset[str] = frozenset()
     budget: Budget = field(default_factory=Budget)
 
 
@@ -52,9 +49,6 @@ class Node(calls.Call):
             return False
         kernel = self.numbers("kernel_shape", self.weight.shape[2:])
         return all(window == Window(1) for window in self.windows(kernel))
-
-    def run_handler(self, handler: Callable[..., calls.Result]) -> calls.Result:
-        return handler(self) if handler is calls.as_elementwise else handler(self, self.tensor(0))
 
     @property
     def weight(self) -> Value:

@@ -15,11 +15,11 @@ from padviz.network.operations import Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.sources.onnx.constants import Unread, evaluate
-from padviz.sources.onnx.folding import Malformed, axes_of, from_front
+from padviz.sources.onnx.folding import axes_of
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import calls, products, windows
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
 from padviz.sources.tracing.axis_labels import plain, shape_of
 from padviz.sources.tracing.calls import (
     Result,

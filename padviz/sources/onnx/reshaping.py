@@ -10,10 +10,10 @@ import numpy as np
 
 from padviz.network.operations import Adaptive, Op
 from padviz.sources.onnx.constants import Unread, evaluate
-from padviz.sources.onnx.folding import Malformed, axes_of, from_front, new_shape, slices_of
+from padviz.sources.onnx.folding import axes_of, new_shape, slices_of
 from padviz.sources.onnx.node import Handler, Node
 from padviz.sources.tracing import views
-from padviz.sources.tracing.arranging import Constant, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
 from padviz.sources.tracing.axis_labels import Block, Dim, plain, whole
 from padviz.sources.tracing.windows import image
 

@@ -51,6 +51,17 @@ class Stuck(Exception):
         self.flattened, self.mixed = flattened, mixed
 
 
+class Malformed(Exception):
+    """Invalid data in a file."""
+
+
+def from_front(axis: int, rank: int) -> int:
+    """Count an axis from the front; raise `Malformed` if there is none."""
+    if not -rank <= axis < rank:
+        raise Malformed(f"it has {rank} dimensions and no axis {axis}")
+    return axis % rank
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """What a tensor holds: a `Map`, a `Head` or a `Constant`; `dims` is None where its shape is not known."""
@@ -175,6 +186,7 @@ class Arranger:
     trace: Trace
     block: str = "."  # between the name of a split and the places of its blocks
     batch: int = 1  # images
+    neutral: frozenset[str] = frozenset()  # operations to treat as elementwise
     follow_tokens: bool = False  # whether positions beside tokens are followed
     tokens_added: bool = False
     tokens_removed: bool = False

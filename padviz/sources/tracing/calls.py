@@ -124,7 +124,7 @@ class Call:
         return None
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
-        return handler(self)
+        return handler(self) if handler is as_elementwise else handler(self, self.tensor(0))
 
     def unknown(self) -> Map:
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
