@@ -15,7 +15,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
-from padviz.geometry.reaching.lattice import context_of
+from padviz.geometry.reaching.alignment import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import Network, Size, notes_on

@@ -35,7 +35,7 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
         """Return the keyword arguments for a library, with the weights of a tile's pixels where it takes any.
 
         For monai and toolbelt the arguments fit images of the plan's size only, for torchio those as long modulo the
-        lattice. For monai the image and the model's output must be float32.
+        alignment. For monai the image and the model's output must be float32.
 
         Raises
         ------
@@ -97,7 +97,7 @@ def tiles(
     Examples
     --------
     >>> plan = tiles("unet_padded", 1024, 512)
-    >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].lattice
+    >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].alignment
     (9, 94, 16)
     """
     from padviz.network.targets import output_layers, upto
@@ -129,7 +129,7 @@ def chunks(
     chunk : int
         New input samples of each chunk.
     size : int, optional
-        Input samples of the signal, which matter modulo the lattice; the network's own by default.
+        Input samples of the signal, which matter modulo the alignment; the network's own by default.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def chunks(
     Raises
     ------
     PadvizError
-        For an image, for input samples that are not a multiple of the lattice, and where nothing is exact.
+        For an image, for input samples that are not a multiple of the alignment, and where nothing is exact.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def verify_tiles(
 ) -> Verified:
     """Run a network on noise, whole and tile by tile, and compare the outputs.
 
-    The image is the smallest with three tiles a side that is as long as `size` modulo the lattice. A module runs in
+    The image is the smallest with three tiles a side that is as long as `size` modulo the alignment. A module runs in
     double precision if it can.
 
     Parameters
@@ -287,7 +287,7 @@ def report_of(
     rows = []
     for pair in contexts:
         for axis, context in zip(network.axes, pair, strict=True):
-            figures = {**picked(context, "before after lattice"), "stride": float(context.stride)}
+            figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
             heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
             rows.append({"layer": context.layer, "axis": axis, **figures})
     barrier = barrier_of(network, chain.from_iterable(contexts))
@@ -311,7 +311,7 @@ def report_of(
     said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ()), *_compared(verified)]
     samples = "input samples" if len(network.axes) == 1 else "pixels"
     about = f"before, after: {samples} around what a tile keeps{', each rounded up' if chunks else ''}."
-    table = Table((*columns("layer axis before after lattice"), Column("stride", show="{:g}")), rows)
+    table = Table((*columns("layer axis before after alignment"), Column("stride", show="{:g}")), rows)
     first: list[Block] = [Heading(network.title), Lines(said), table, Lines([about])]
     screen = [first]
     if sizes or image:
@@ -323,7 +323,7 @@ def report_of(
         screen.append([Heading(listing), Table(SIZES, sizes)])
     if recipe:
         screen.append([Heading(f"For {recipe.library}, {recipe.words}"), Verbatim(recipe.call)])
-    sheet = Table(columns("layer axis before after lattice stride"), rows)
+    sheet = Table(columns("layer axis before after alignment stride"), rows)
     return Report("tiles", facts, screen, sheet, code=0 if verified is None or verified.holds else 1)
 
 
@@ -349,8 +349,8 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
         along.setdefault(sides, []).append(axis)
     (sides, _), *others = along.items()
     sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
-    lattice = once(str(context.lattice) for context in widest)
-    start = f"tiles start on multiples of {lattice}" if lattice != "1" else "tiles start anywhere"
+    alignment = once(str(context.alignment) for context in widest)
+    start = f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
     if barrier := barrier_of(network, widest):
         layer, why = barrier
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."

@@ -53,13 +53,13 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 
     Units are checked in the first chunk, in those inside, and in the shortest that may be the last.
 
-    Raises OptionError if `new` is not a multiple of the lattice, or a layer lets nothing be exact.
+    Raises OptionError if `new` is not a multiple of the alignment, or a layer lets nothing be exact.
     """
     if len(network.axes) > 1:
         what = f"its input has {' x '.join(network.axes)}, and chunks are of signals"
         raise DescriptionError(what, where=network.name, hint="use `tile`")
     contexts = [context for (context,) in exact_contexts(network, network.size, without)]
-    step = contexts[0].lattice
+    step = contexts[0].alignment
     if new % step:
         what = f"{new} input samples are not a multiple of {step}, after which all strides are in phase again"
         raise OptionError(what, option="chunk", hint=f"use `chunk` {max(1, round(new / step)) * step}")
@@ -89,7 +89,7 @@ def _kept(
     network: Network, contexts: Sequence[Context], new: int, read: int, without: frozenset[str]
 ) -> tuple[Kept, ...] | None:
     """Return the units that chunks keep, exact in the first, in inner ones and in the last; None if too few are."""
-    size, step, heads = network.size[0], contexts[0].lattice, []
+    size, step, heads = network.size[0], contexts[0].alignment, []
     long, last = size + -(-2 * read // step) * step, read - new + 1
     last += (size - last) % step
     inner, first = (exact_units(network, 0, Cut(long, start, read), without) for start in (None, 0))

@@ -14,12 +14,12 @@ import numpy as np
 from padviz.counting.count import usage
 from padviz.cutting.exact_units import Cut, exact_units, longest_run
 from padviz.errors import OptionError, SizeError
-from padviz.geometry.reaching.lattice import Lattice, barrier_elsewhere, in_pixels, lattice_on, pixels_around
+from padviz.geometry.reaching.alignment import Alignment, alignment_on, barrier_elsewhere, in_pixels, pixels_around
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.sizes import on_each, sizes_of
 
-MOST_PHASES = 16  # units of one period of the lattice that are looked at
+MOST_PHASES = 16  # units of one period of the alignment that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Context:
     """What a tile must read on one axis so that all units of a layer that it keeps are exact.
 
     `before` and `after` are input pixels beyond those that the kept units stand for, `units` how many units at either
-    end of a tile's own map are not exact. Tiles start on multiples of `lattice` pixels, and are as long as the image
-    is, modulo the lattice. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` names the
+    end of a tile's own map are not exact. Tiles start on multiples of `alignment` pixels, and are as long as the image
+    modulo that. A unit of the layer stands for `stride` pixels. Where nothing is exact, `barrier` names the
     layer that prevents it, and why; the context is then that without this layer.
     """
 
@@ -36,7 +36,7 @@ class Context:
     before: int
     after: int
     units: BeforeAfter
-    lattice: int
+    alignment: int
     stride: Fraction
     barrier: Barrier | None = None
 
@@ -48,13 +48,13 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     `without` count as local. So do other layers that let nothing be exact, but they are named as the barrier.
 
     >>> import padviz
-    >>> [(head.before, head.after, head.lattice) for head in context_on(padviz.load("unet_padded"), 0, 512)]
+    >>> [(head.before, head.after, head.alignment) for head in context_on(padviz.load("unet_padded"), 0, 512)]
     [(94, 94, 16)]
     """
-    lattice, targets = lattice_on(network, axis, n), [network.index[name] for name in network.targets]
+    alignment, targets = alignment_on(network, axis, n), [network.index[name] for name in network.targets]
     barriers: dict[int, Barrier] = {}
     refused: SizeError | None = None
-    for length in _lengths(network, axis, n, lattice):
+    for length in _lengths(network, axis, n, alignment):
         try:
             units = exact_units(network, axis, Cut(n, None, length), without)
         except SizeError as error:
@@ -72,10 +72,10 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
         if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
             contexts = []
             for i, (first, last) in runs.items():
-                m, stride, name = len(units[i].exact), lattice.strides[i], network.layers[i].name
+                m, stride, name = len(units[i].exact), alignment.strides[i], network.layers[i].name
                 lost = first, m - last
                 before, after = (in_pixels(n_units, stride, length, m) for n_units in lost)
-                contexts.append(Context(name, before, after, lost, lattice.step, stride, barriers.get(i)))
+                contexts.append(Context(name, before, after, lost, alignment.step, stride, barriers.get(i)))
             return tuple(contexts)
     if refused:
         raise SizeError(f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint)
@@ -83,11 +83,11 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
     raise SizeError(what, where=network.name, hint="name an earlier `layer`")
 
 
-def _lengths(network: Network, axis: int, n: int, lattice: Lattice) -> Iterator[int]:
+def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Iterator[int]:
     """Yield lengths of tiles that may be half exact, each about twice the one before, and that of the image itself."""
-    pixels = max(before + after for before, after in pixels_around(network, axis, n, lattice))
-    periods = max(1, min(2 * pixels // lattice.step + 1, LARGEST // lattice.step - 1))
-    while (length := periods * lattice.step + n % lattice.step) <= LARGEST:
+    pixels = max(before + after for before, after in pixels_around(network, axis, n, alignment))
+    periods = max(1, min(2 * pixels // alignment.step + 1, LARGEST // alignment.step - 1))
+    while (length := periods * alignment.step + n % alignment.step) <= LARGEST:
         yield length
         periods *= 2
     yield n  # which a network takes that takes no other
@@ -149,7 +149,7 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
     >>> [graded_on(net, 0, 512, context_on(net, 0, 512)[0], level) for level in (0.9, 0.99)]
     [(32, 32), (56, 56)]
     """
-    step, stride = context.lattice, context.stride
+    step, stride = context.alignment, context.stride
     margin = ceil((context.before + context.after + step) / step) * step
     size = (2 * margin + n % step,) * len(network.axes)
     first = int(margin / stride)

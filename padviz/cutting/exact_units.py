@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.geometry.reaching.lattice import wraps
+from padviz.geometry.reaching.alignment import wraps
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Op, Window, place
@@ -170,7 +170,7 @@ def _why_off_phase(op: Op) -> str:
         return "a resize that, with its corners aligned, follows the image's size"
     if isinstance(op, Resize):
         return "a resize that follows the image's size" if op.scale is None else "a resize off its phase"
-    return "the tile starts off the lattice"
+    return "the tile is not aligned"
 
 
 def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:

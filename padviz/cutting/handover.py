@@ -38,7 +38,7 @@ class _Side(NamedTuple):
     image: int
     tile: int
     step: int
-    lattice: int
+    alignment: int
     context: int
     exact: slice  # the pixels of a tile that are exact in any tile
     dense: bool  # whether every output is as large as the image
@@ -88,9 +88,9 @@ def _sizes(library: str, sides: list[_Side]) -> str:
     """
     if library != "torchio" or any(side.tile == side.image for side in sides):
         return f"for images of {in_words(side.image for side in sides)} only: plan again for each size"
-    if all(side.lattice == 1 for side in sides):
+    if all(side.alignment == 1 for side in sides):
         return ""
-    ends = dict.fromkeys((side.lattice, side.image % side.lattice) for side in sides)
+    ends = dict.fromkeys((side.alignment, side.image % side.alignment) for side in sides)
     axes = ("height and width",) if len(ends) == 1 else ("height", "width")
     each = (
         f"{axis} {f'{rest} more than ' if rest else ''}a multiple of {n}"
@@ -123,7 +123,7 @@ def _side(plan: Plan, axis: int) -> _Side:
         image=line.image,
         tile=line.length,
         step=line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length,
-        lattice=contexts[0].lattice,
+        alignment=contexts[0].alignment,
         context=max(before, after),
         exact=slice(before, line.length - after),
         dense=all(keeps[-1][1] == line.image for keeps in line.keeps),
@@ -176,7 +176,7 @@ def _weighed_step(side: _Side) -> int:
     """
     if side.tile == side.image:
         return side.tile
-    for step in range(side.step // side.lattice * side.lattice, side.context - 1, -side.lattice):
+    for step in range(side.step // side.alignment * side.alignment, side.context - 1, -side.alignment):
         before_last = (ceil((side.image - side.tile) / step) - 1) * step
         if step > 0 and before_last + side.tile <= side.image - side.context:
             return step
@@ -204,7 +204,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
         f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
         f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
         f"    image.float(), {plan.tile}, 1, lambda tile: {made},\n"
-        f"    overlap={overlaps},  # half a pixel short: MONAI rounds down\n"
+        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds down\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
     )
     why = _not_dense(sides, "MONAI")
@@ -217,7 +217,7 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
     """Use even overlaps, since half of one is cropped off each side."""
     overlaps = []
     for side in sides:
-        steps = range(side.tile // side.lattice * side.lattice, 0, -side.lattice)
+        steps = range(side.tile // side.alignment * side.alignment, 0, -side.alignment)
         fits = (n for n in steps if (side.tile - n) % 2 == 0 and (side.tile - n) // 2 >= side.context)
         overlaps.append(side.tile - next(fits, side.tile) if side.tile < side.image else 0)
     arguments = {"patch_size": (*plan.tile, 1), "patch_overlap": (*overlaps, 0)}
@@ -227,7 +227,7 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
         'aggregator = torchio.GridAggregator(sampler, overlap_mode="crop")'
     )
     odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
-    why = "no even overlap keeps the lattice; pad the image to an even size" if odd else ""
+    why = "no even overlap keeps tiles aligned; pad the image to an even size" if odd else ""
     return arguments, call, why or _not_dense(sides, "TorchIO")
 
 
@@ -235,8 +235,8 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the phase."""
     steps = []
     for side in sides:
-        periods = (side.image - side.tile) // side.lattice
-        whole = [n * side.lattice for n in range(1, periods + 1) if periods % n == 0]
+        periods = (side.image - side.tile) // side.alignment
+        whole = [n * side.alignment for n in range(1, periods + 1) if periods % n == 0]
         steps.append(max((n for n in whole if side.context <= n <= side.step), default=side.tile))
     arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
     why = _not_dense(sides, "pytorch-toolbelt")
@@ -271,7 +271,7 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
     call = (
         "from sahi.predict import get_sliced_prediction\n"
         f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n"
-        "    # half a pixel more than the overlap: sahi rounds down\n"
+        "    # half a pixel more than the overlap, because sahi rounds down\n"
         f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
     )
     return arguments, call, MERGED
@@ -292,6 +292,6 @@ LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Recipe]] = {
     "supervision": _supervision,
 }
 MERGED = "boxes of all tiles are merged; --object N keeps boxes of up to N px whole"
-BLENDED = "tiles are blended, and start off the lattice"
+BLENDED = "it blends tiles, and does not align them"
 ALONE = "norms and attention see the tile alone"
 REASONS = {"nnunet": BLENDED, "cellpose": BLENDED, "diffusers": ALONE, "comfyui": ALONE}

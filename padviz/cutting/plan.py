@@ -16,7 +16,7 @@ import numpy as np
 from padviz.cutting.context import Context, exact_contexts, graded_contexts
 from padviz.cutting.exact_units import Cut, Flags, Units, exact_units, longest_run, run_around
 from padviz.errors import OptionError, PadvizError, SizeError
-from padviz.geometry.reaching.lattice import ALIKE, lattice_on
+from padviz.geometry.reaching.alignment import ALIKE, alignment_on
 from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import another_at, is_square, sizes_of
 
@@ -114,7 +114,7 @@ def plan_tiles(
 ) -> Plan:  # fmt: skip
     """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target exact.
 
-    Tiles are as long as the image is, modulo the lattice, so that rules that depend on the size choose as they do for
+    Tiles are as long as the image is, modulo the alignment, so that rules that depend on the size choose as they do for
     the whole image. Any object of up to `objects` pixels lies within the exact units of one of them. With a `level`
     below 1, units are kept that draw that share of their paths from within the tile, which is not exact.
 
@@ -125,7 +125,7 @@ def plan_tiles(
     contexts = exact_contexts(network, image, without)
     if level is not None:
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
-    steps = [context.lattice for context in contexts[0]]
+    steps = [context.alignment for context in contexts[0]]
     sides = zip(image, tile, steps, strict=True)
     lengths = tuple(n if most >= n else most - (most - n) % step for n, most, step in sides)
     own = read_at_tile(network, lengths, tuple(steps)) if min(lengths) > 0 else None
@@ -163,7 +163,7 @@ def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, st
 
 
 def smallest_plan(network: Network, size: Size, without: frozenset[str]) -> Plan:
-    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the lattice.
+    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the alignment.
 
     >>> import padviz
     >>> plan = smallest_plan(padviz.load("unet_padded"), (512, 512), frozenset())
@@ -201,7 +201,7 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
     """
     contexts = exact_contexts(network, size, without)
     least, apart = _smallest(network, size, contexts, without)
-    lattice = [context.lattice for context in contexts[0]]
+    alignment = [context.alignment for context in contexts[0]]
     lost = [n - keeps for n, keeps in zip(least, apart, strict=True)]  # of any tile: one period more keeps one more
     sizes: list[TileSize] = []
     for cost in (None, *COSTS):
@@ -209,12 +209,12 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
         if cost:  # on each axis a tile of n costs n / (n - lost), at most the root of the whole cost
             root = cost ** (1 / len(size))
             enough = (n * root / (root - 1) for n in lost)
-            sides = zip(least, enough, lattice, strict=True)
+            sides = zip(least, enough, alignment, strict=True)
             tile = tuple(n + max(0, ceil((most - n) / step)) * step for n, most, step in sides)
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         with suppress(PadvizError):  # tiles at whose size the network is another one
-            own = read_at_tile(network, tile, tuple(lattice))
+            own = read_at_tile(network, tile, tuple(alignment))
             if row not in sizes and (own is None or own.size == tile):
                 sizes.append(row)
     return sizes
@@ -238,7 +238,7 @@ def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[No
         with suppress(PadvizError):
             if size is not None:
                 network = load()
-                steps = [lattice_on(network, axis, n).step for axis, n in enumerate(network.size)]
+                steps = [alignment_on(network, axis, n).step for axis, n in enumerate(network.size)]
                 sides = zip(network.pixels(size), network.size, steps, strict=True)
                 better = tuple(n + (own - n) % step for n, own, step in sides)
         if size is None or better is None or better == size:
@@ -266,7 +266,7 @@ class _Axis:
     @property
     def step(self) -> int:
         """The pixels on whose multiples tiles start."""
-        return self.contexts[0].lattice
+        return self.contexts[0].alignment
 
     def plan(self, most: int, objects: int) -> Line:
         """Place tiles of at most `most` pixels; refuse too few, naming the least length that is enough."""
@@ -321,7 +321,7 @@ class _Axis:
         return Line(self.n, length, tuple(starts), tuple(keeps), tuple(offsets))
 
     def smallest(self) -> tuple[int, int]:
-        """Return the least length of a tile that keeps a period of the lattice, and how far apart such tiles start."""
+        """Return the least length of a tile that keeps a whole period, and how far apart such tiles start."""
         read = max(context.before + context.after for context in self.contexts)
         least = read // self.step * self.step + (self.n % self.step or self.step)
         refused = SizeError("no tile is known to be exact", where=self.network.name, hint="name an earlier `layer`")
@@ -344,7 +344,10 @@ class _Axis:
         """Return the units of each head that are exact in an inner tile, and the first and last start of such tiles."""
         if self.graded:
             return self._units(None, length), (Fraction(1), self.n - length - Fraction(1))
-        strides, sizes = lattice_on(self.network, self.axis, self.n).strides, sizes_of(self.network, self.axis, self.n)
+        strides, sizes = (
+            alignment_on(self.network, self.axis, self.n).strides,
+            sizes_of(self.network, self.axis, self.n),
+        )
         units = self._exact(None, length)
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):

@@ -20,7 +20,7 @@ from padviz.cutting.context import Context, context_on
 from padviz.cutting.exact_units import Cut, exact_units
 from padviz.cutting.plan import plan_tiles
 from padviz.errors import PadvizError
-from padviz.geometry.reaching.lattice import context_of, lattice_on
+from padviz.geometry.reaching.alignment import alignment_on, context_of
 from padviz.network.network import Network
 from tests.sweeps import REST, SLOW, examples
 
@@ -120,7 +120,7 @@ def check(seed: int) -> str:
             plan = padviz.tiles(module, n, tile)
             check_stitched(seed, module, signal, whole, plan)
         else:
-            check_chunks(seed, module, signal, whole, padviz.chunks(module, context.lattice * draw.randint(1, 9), n))
+            check_chunks(seed, module, signal, whole, padviz.chunks(module, context.alignment * draw.randint(1, 9), n))
     except PadvizError as error:
         return refused_truly(seed, module, network, n, tile if "too few" in str(error) else 0, error)
     return cut
@@ -186,7 +186,7 @@ def inner_run(module: nn.Module, length: int, n: int, step: int, stride: Fractio
 
 def check_context(seed: int, module: nn.Module, network: Network, context: Context, n: int) -> None:
     """Where the context is called least, all units behind it are right, and the next one is not."""
-    step = context.lattice
+    step = context.alignment
     length = -(-2 * (context.before + context.after + 40) // step) * step + n % step
     right = inner_run(module, length, n, step, context.stride)
     before, after = context.units
@@ -197,16 +197,16 @@ def check_context(seed: int, module: nn.Module, network: Network, context: Conte
 
 
 def refused_truly(seed: int, module: nn.Module, network: Network, n: int, tile: int, error: PadvizError) -> str:
-    """Hold a refusal against the network: with fewer pixels an inner tile keeps less than a period of the lattice."""
+    """Hold a refusal against the network: with fewer pixels an inner tile keeps less than a period of the alignment."""
     if not tile:
         return error.what
     (context,), least = context_on(network, 0, n), int(re.findall(r"needs (\d+)", str(error))[0])
     assert least == n or plan_tiles(network, (n,), (least,)).tile == (least,), (seed, error)
-    for length in range(tile - (tile - n) % context.lattice, least, context.lattice):
-        right = inner_run(module, length, n, context.lattice, context.stride)
+    for length in range(tile - (tile - n) % context.alignment, least, context.alignment):
+        right = inner_run(module, length, n, context.alignment, context.stride)
         edges = np.flatnonzero(np.diff(right, prepend=False, append=False)).reshape(-1, 2)
         most = max((last - first for first, last in edges), default=0)
-        assert most * context.stride < context.lattice or hides(module), (seed, module, length, error)
+        assert most * context.stride < context.alignment or hides(module), (seed, module, length, error)
     return "too few pixels"
 
 
@@ -230,7 +230,7 @@ def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
     signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     try:
         whole, network = run(module, signal), padviz.load(module, size=n)
-        step = lattice_on(network, 0, n).step
+        step = alignment_on(network, 0, n).step
         start = min(at * step, (n - 1) // step * step)
         length = min(n - start, (n % step) + periods * step)
         assume((n - length) % step == 0)

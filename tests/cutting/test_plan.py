@@ -16,7 +16,7 @@ from padviz.cutting.context import context_on
 from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled, verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
-from padviz.geometry.reaching.lattice import context_of
+from padviz.geometry.reaching.alignment import context_of
 from padviz.network.targets import last_maps, upto
 from padviz.sources.toml.build import parse
 from tests.geometry.test_global_layers import Gated
@@ -382,7 +382,7 @@ def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, siz
     network = padviz.load(name)
     plan = smallest_plan(network, size, frozenset())
     assert [len(line.starts) for line in plan.lines] == [3, 3]
-    step = plan.contexts[0][0].lattice
+    step = plan.contexts[0][0].alignment
     for axis in (0, 1):
         assert (plan.image[axis] - size[axis]) % step == 0
         less = [n - step * (axis == i) for i, n in enumerate(plan.tile)]

@@ -22,7 +22,7 @@ from padviz.analyses.uneven import verdict
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
-from padviz.geometry.reaching.lattice import lattice_on
+from padviz.geometry.reaching.alignment import alignment_on
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.geometry.reaching.seams import wraps
 from padviz.network.rewrites import circular_axes, with_padding
@@ -79,7 +79,7 @@ def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, s
     image = torch.rand(1, 1, *size, dtype=torch.float64)
     made = model(image)
     for axis in (0, 1):
-        step = lattice_on(network, axis, size[axis])
+        step = alignment_on(network, axis, size[axis])
         units = step.step / step.strides[-1]
         other = model(image.roll(step.step, 2 + axis))
         assert seamless[axis] == torch.allclose(other, made.roll(int(units), 2 + axis), rtol=0, atol=1e-12)

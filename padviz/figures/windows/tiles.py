@@ -18,7 +18,7 @@ KEPT, CONTEXT, IMAGE = "#2f62b5", "#b3c8ea", "0.9"
 LEAST, APART, NAME = 24, 4, 14  # screen pixels of the shorter side, between lines, and of a name
 LEFT, BELOW, LABEL, WIDE, HIGH = 46, 28, 40, 1200, 300  # screen pixels: ticks, two lines; and all parts
 BESIDE = 0.15  # of the longer side of a tile: what is shown around it
-KEY = "blue: kept · pale: context, read beside it · framed: a tile · grey: rest of the image · dotted: what each keeps"
+KEY = "blue: kept · pale blue: context · frame: a tile · grey: rest of the image · dotted lines: what each tile keeps"
 
 
 class Example(NamedTuple):
@@ -55,8 +55,8 @@ def tiles(plan: Plan, words: Sequence[str]) -> Figure:
         slices = ", ".join(f"{each.start}:{each.stop}" for each in example.read)
         label = f"{letter}: {_place_in_words(example, plan)}\nreads [{slices}]"
         boxes.append(Box(shown[1], shown[0], label, left=0 if columns > 1 else LEFT))
-    steps = [str(step) for step in dict.fromkeys(_lattice(plan, zoom)) if step]
-    key = KEY + (f" · fine lines: lattice of {' × '.join(steps)} px" if steps else "")
+    steps = [str(step) for step in dict.fromkeys(_alignment(plan, zoom)) if step]
+    key = KEY + (f" · fine lines: alignment, {' × '.join(steps)} px" if steps else "")
     figure, (place, *places) = page(words[0], [*words[1:], key], boxes, columns)
     _draw_image(axes_at(*place), plan, examples, whole)
     for place, example in zip(places, examples, strict=True):
@@ -111,7 +111,7 @@ def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: P
     _draw_tiles(ax, plan, window, [example], zoom, lw=1.2)
     ax.axis("off")
     inside = [(max(0.0, window[2 * i]), min(float(plan.image[i]), window[2 * i + 1])) for i in (0, 1)]
-    for axis, step in enumerate(_lattice(plan, zoom)):
+    for axis, step in enumerate(_alignment(plan, zoom)):
         first, last = inside[axis]
         at = [*range(-int(-first // step) * step, int(last) + 1, step)] if step else []
         (ax.hlines if axis == 0 else ax.vlines)(at, *inside[1 - axis], color="w", lw=0.4, alpha=0.7, zorder=1.5)
@@ -135,9 +135,9 @@ def _draw_tiles(ax: Axes, plan: Plan, window: Area, examples: Sequence[Example],
             draw(edges, across[0], across[-1], color="0.35", lw=0.5, ls=":")
 
 
-def _lattice(plan: Plan, zoom: Pair) -> list[int]:
-    """Return the lattice on height and width; 0 where it is each pixel, or too fine to draw."""
-    steps = [side.lattice for side in plan.contexts[0]]
+def _alignment(plan: Plan, zoom: Pair) -> list[int]:
+    """Return the alignment along height and width; 0 where it is 1, or too fine to draw."""
+    steps = [side.alignment for side in plan.contexts[0]]
     return [step if step > 1 and step * times >= APART else 0 for step, times in zip(steps, zoom, strict=True)]
 
 

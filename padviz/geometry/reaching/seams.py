@@ -8,7 +8,7 @@ import numpy as np
 
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
-from padviz.geometry.reaching.lattice import lattice_on
+from padviz.geometry.reaching.alignment import alignment_on
 from padviz.network.network import Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import resolve
@@ -42,12 +42,12 @@ def breaking_layer(network: Network, axis: int, n: int) -> str | None:
     """
     maps = resolve(network, axis, n).maps
     try:
-        lattice = lattice_on(network, axis, n)
+        alignment = alignment_on(network, axis, n)
     except SizeError:  # it comes to the same phase too late to check
         return network.targets[-1]
     image = np.arange(1, n + 1) * FACTORS[0] % PRIME
     image = image * image % PRIME
-    outputs = [np.stack([image, np.roll(image, lattice.step)], 1)[None]]
+    outputs = [np.stack([image, np.roll(image, alignment.step)], 1)[None]]
     shifts = [True]
     for i, layer in enumerate(network.layers[1:], start=1):
         axis_map, branches = maps[i], [outputs[j] for j in layer.inputs]
@@ -59,7 +59,7 @@ def breaking_layer(network: Network, axis: int, n: int) -> str | None:
             factors = [pow(FACTORS[1], k + 1, PRIME) for k in range(len(branches))]
             both = np.stack([branch * k % PRIME for branch, k in zip(branches, factors, strict=True)]).sum(0) % PRIME
         outputs.append(both)
-        units = lattice.step / lattice.strides[i]
+        units = alignment.step / alignment.strides[i]
         whole = units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1])
         shifts.append(bool(whole))
     at = next((i for name in network.targets if not shifts[i := network.index[name]]), None)
@@ -96,7 +96,7 @@ def _break_in_words(network: Network, axis: int, n: int) -> str:
     if layer is None:
         return ""
     try:
-        step = lattice_on(network, axis, n).step
+        step = alignment_on(network, axis, n).step
     except SizeError:
         step = 1
     return f"{layer} breaks the circle" + (f", because {n} is not a multiple of {step}" if n % step else "")

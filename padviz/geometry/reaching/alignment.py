@@ -1,4 +1,4 @@
-"""The lattice on which tiles of an image may start, and the context that they need."""
+"""The alignment of tiles: on which multiples they may start; and the context that they need."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from padviz.network.receptive_interval import rate_of
 from padviz.network.resize import Resize
 from padviz.network.sizes import another_at, on_each, sizes_of
 
-MOST_LATTICE = 1 << 16
+MOST_ALIGNMENT = 1 << 16
 ALIKE = 64  # pixels; networks pad images to multiples of its divisors
 
 
-class Lattice(NamedTuple):
-    """Tiles may start at multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
+class Alignment(NamedTuple):
+    """Tiles start at multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
 
     step: int
     strides: tuple[Fraction, ...]
 
 
-def lattice_on(network: Network, axis: int, n: int) -> Lattice:
-    """Return the lattice of starts at which every stride has the same phase as in the whole image of `n` rows.
+def alignment_on(network: Network, axis: int, n: int) -> Alignment:
+    """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows.
 
     >>> import padviz
-    >>> lattice_on(padviz.load("resnet50"), 0, 224).step
+    >>> alignment_on(padviz.load("resnet50"), 0, 224).step
     32
     """
     sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
@@ -40,10 +40,10 @@ def lattice_on(network: Network, axis: int, n: int) -> Lattice:
         strides.append(entering * _rate(layer.ops[axis], sizes[layer.inputs[0]], sizes[i]))
     turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
     step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
-    if step > MOST_LATTICE:
+    if step > MOST_ALIGNMENT:
         what = f"its strides repeat their phase only every {step} pixels"
         raise SizeError(what, where=network.name, hint="name an earlier `layer`")
-    return Lattice(step, tuple(strides))
+    return Alignment(step, tuple(strides))
 
 
 def _rate(op: Op | None, n: int, m: int) -> Fraction:
@@ -55,15 +55,15 @@ def _rate(op: Op | None, n: int, m: int) -> Fraction:
     return rate_of(op, n, m)
 
 
-def pixels_around(network: Network, axis: int, n: int, lattice: Lattice) -> list[BeforeAfter]:
+def pixels_around(network: Network, axis: int, n: int, alignment: Alignment) -> list[BeforeAfter]:
     """Return the context of a tile for each target: the pixels whose units padding at the tile's ends would touch.
 
-    This assumes that the units of a tile are the same wherever it starts on the lattice.
+    This assumes that the units of a tile are the same at every aligned start.
     """
     sizes, found = sizes_of(network, axis, n), []
     touched = touched_on(network, axis, sizes)
     for i in (network.index[name] for name in network.targets):
-        stride = lattice.strides[i]
+        stride = alignment.strides[i]
         before, after = (side.depth for side in touched[i].sides)
         found.append((in_pixels(before, stride, n, sizes[i]), in_pixels(after, stride, n, sizes[i])))
     return found
@@ -99,20 +99,20 @@ def barrier_elsewhere(network: Network, size: Size) -> Barrier | None:
     """Return the first layer of a module or a file that differs in a larger image, if any."""
     if network.again is None:
         return None
-    larger = tuple(n + lcm(lattice_on(network, axis, n).step, ALIKE) for axis, n in enumerate(size))
+    larger = tuple(n + lcm(alignment_on(network, axis, n).step, ALIKE) for axis, n in enumerate(size))
     why = another_at(network, larger)
     return Barrier(*why) if why else None
 
 
 def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
     """Return the larger context on each side; None unless all maps are local, and grow with the image."""
-    lattice, sizes = lattice_on(network, axis, n), sizes_of(network, axis, n)
+    alignment, sizes = alignment_on(network, axis, n), sizes_of(network, axis, n)
     if not all(_local(layer, axis, sizes[layer.inputs[0]]) for layer in network.layers[1:]):
         return None
-    longer = sizes_of(network, axis, n + lattice.step)
-    if any((m - k) * s != lattice.step for m, k, s in zip(longer, sizes, lattice.strides, strict=True)):
+    longer = sizes_of(network, axis, n + alignment.step)
+    if any((m - k) * s != alignment.step for m, k, s in zip(longer, sizes, alignment.strides, strict=True)):
         return None
-    before, after = zip(*pixels_around(network, axis, n, lattice), strict=True)
+    before, after = zip(*pixels_around(network, axis, n, alignment), strict=True)
     return max(before), max(after)
 
 
