@@ -260,7 +260,7 @@ def edges_of(by_place: NDArray[np.float64]) -> list[float]:
     """Each outermost line of scores minus the interior: top, bottom, left, right."""
     from padviz.trained.detecting.detectability import PositionMap
 
-    return [float(edge) for edge in PositionMap(None, by_place).edges if edge is not None]
+    return [float(edge) for edge in PositionMap(None, by_place, np.zeros_like(by_place)).edges if edge is not None]
 
 
 def leaning(net: Net) -> tuple[list[float], float]:

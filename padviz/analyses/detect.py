@@ -281,13 +281,13 @@ def seen(
     """
     from padviz.figures.trained import position_maps
     from padviz.files.unfinished import ResumeOptions
-    from padviz.trained.images import CropOptions
+    from padviz.trained.images import to_crop
     from padviz.trained.trying.seen import see
 
-    options = CropOptions(images, n, noise, seed, mean, std)
+    inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
     resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
-    found = see(trained, patch, grid, options, resuming, on_progress)
+    found = see(trained, patch, grid, inputs, resuming, on_progress)
     draw = partial(position_maps.seen, found)
     return SeenResult.made_of(found, (found,), partial(seen_report, found), draw, pictured=True, notes=found.notes)
 

@@ -90,12 +90,12 @@ def trial(
     {}
     """
     from padviz.figures.trained import intervals
-    from padviz.trained.images import CropOptions
+    from padviz.trained.images import to_crop
     from padviz.trained.trying.trial import try_changes
 
-    options = CropOptions(images, n, noise, seed, mean, std)
+    inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
-    tried = try_changes(trained, size, padding, options, repadded, on_progress)
+    tried = try_changes(trained, size, padding, inputs, repadded, on_progress)
     draw, axes = partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
     return TrialResult.made_of(
         tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True, notes=tried.notes

@@ -128,8 +128,8 @@ def respond(
 
     `runners` are by padding, that of the network as it is first.
     """
-    own, kind, notes = runners[0][1], inputs.inputs, [*notes]
-    images = images_of(kind, inputs.n, trained.size, own.channels, inputs.seed, inputs.mean, inputs.std)
+    own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
+    images = images_of(inputs, trained.size, own.channels)
     if shuffle and (copy := shuffled(trained, inputs.seed)):
         runners = [*runners, (SHUFFLED, runner_of(copy))]
     elif shuffle:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,33 +48,40 @@ USUAL = (  # mean and deviation; None are ImageNet's
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of `padviz.responses`."""
+    """`n` images to run on: "noise", "blank" or a folder of pictures.
 
-    inputs: str = NOISE
+    Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's.
+    """
+
+    inputs: str | Path = NOISE
     n: int = 16
     seed: int = 0
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
 
+    def __post_init__(self) -> None:
+        check_integer(self.n, 1, "n", MOST)
+        check_integer(self.seed, 0, "seed")
 
-def images_of(
-    inputs: str | Path, count: int, size: Size, channels: int, seed: int = 0,
-    mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-) -> Images:  # fmt: skip
-    """Return images as a network reads them, of shape (images, channels, height, width).
 
-    Pixels are from 0 to 1, minus `mean` and over `std`: by default ImageNet's. Those of noise are random; a blank is
-    one image, the mean everywhere.
-    """
-    check_integer(count, 1, "n", MOST)
-    check_integer(seed, 0, "seed")
-    means, stds = normalisation(channels, mean, std)
-    pictures = [] if inputs in (NOISE, BLANK) else pictures_in(inputs, count)
-    count = 1 if inputs == BLANK else len(pictures) or count
+def to_crop(images: str | Path | None, n: int, noise: bool, *about: Any) -> Inputs:
+    """Return the inputs of `padviz.trial` and `padviz.seen`: crops of photographs, or noise on request."""
+    if images is None and not noise:
+        raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
+    if images is not None and noise:
+        raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
+    return Inputs(NOISE if images is None else Path(images), n, *about)
+
+
+def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
+    """Return images as a network reads them, of shape (images, channels, height, width); a blank is a single one."""
+    means, stds = normalisation(channels, inputs.mean, inputs.std)
+    pictures = [] if inputs.inputs in (NOISE, BLANK) else pictures_in(inputs.inputs, inputs.n)
+    count = 1 if inputs.inputs == BLANK else len(pictures) or inputs.n
     check_room("n", count, channels, size)
-    if inputs == NOISE:
-        return (np.random.default_rng(seed).random((count, channels, *size), dtype=np.float32) - means) / stds
-    if inputs == BLANK:
+    if inputs.inputs == NOISE:
+        return (np.random.default_rng(inputs.seed).random((count, channels, *size), dtype=np.float32) - means) / stds
+    if inputs.inputs == BLANK:
         return np.zeros((count, channels, *size), np.float32)
     return np.stack([(read_picture(path, size, channels) - means) / stds for path in pictures])
 
@@ -274,26 +281,6 @@ class Crop:
         return clipped
 
 
-@dataclass(frozen=True)
-class CropOptions:
-    """The inputs of `padviz.trial`: crops of photographs, or noise on request."""
-
-    images: str | Path | None
-    n: int
-    noise: bool = False
-    seed: int = 0
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.images is None and not self.noise:
-            raise OptionError(NOISE_SAYS, option="images", hint="name a folder of them, or add `noise`")
-        if self.images is not None and self.noise:
-            raise OptionError("cannot be combined with `images`", option="noise", hint="leave out one of them")
-        check_integer(self.n, 1, "n", MOST)
-        check_integer(self.seed, 0, "seed")
-
-
 class Crops:
     """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels are random.
 
@@ -301,34 +288,34 @@ class Crops:
     read, `notes` count what was left out.
     """
 
-    def __init__(self, options: CropOptions, own: Size, room: Frame, channels: int) -> None:
-        self.options, self.own, self.room, self.channels = options, own, room, channels
-        self.small = 0
-        self.name = NOISE if options.images is None else str(options.images)
-        if options.images is None:
+    def __init__(self, inputs: Inputs, own: Size, room: Frame, channels: int) -> None:
+        self.inputs, self.own, self.room, self.channels = inputs, own, room, channels
+        self.small, self.name = 0, str(inputs.inputs)
+        self.noise = inputs.inputs == NOISE
+        if self.noise:
             check_room("size", 1, channels, (room.height, room.width))
         else:
-            self.paths = pictures_in(options.images, options.n, "images")
+            self.paths = pictures_in(inputs.inputs, inputs.n, "images")
 
     def __iter__(self) -> Iterator[Crop]:
-        return self._of_noise() if self.options.images is None else self._of_pictures()
+        return self._of_noise() if self.noise else self._of_pictures()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        if self.options.images is None:
+        if self.noise:
             return (NOISE_SAYS,)
         were = "picture is" if self.small == 1 else "pictures are"
         what = f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out"
         return (what,) if self.small else ()
 
     def _of_noise(self) -> Iterator[Crop]:
-        random, room = np.random.default_rng(self.options.seed), self.room
-        for number in range(self.options.n):
+        random, room = np.random.default_rng(self.inputs.seed), self.room
+        for number in range(self.inputs.n):
             pixels = random.random((self.channels, room.height, room.width), dtype=np.float32)
             yield Crop(number, pixels, 1.0, -room.top, -room.left)
 
     def _of_pictures(self) -> Iterator[Crop]:
-        left = self.options.n
+        left = self.inputs.n
         for i, path in enumerate(self.paths):
             picture = open_picture(path)
             if picture.height < self.room.height or picture.width < self.room.width:
@@ -349,7 +336,7 @@ class Crops:
         tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
         fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
         pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
-        random = np.random.default_rng([self.options.seed, number])
+        random = np.random.default_rng([self.inputs.seed, number])
         for _ in range(count):
             top = int(random.integers(tall - self.room.height + 1)) - self.room.top
             left = int(random.integers(wide - self.room.width + 1)) - self.room.left

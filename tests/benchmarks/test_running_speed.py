@@ -13,7 +13,7 @@ import torch
 
 import padviz
 from padviz.scoring.rings import rings_of
-from padviz.trained.images import images_of
+from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import session
 from padviz.trained.networks.reading import read, runner_of
 from padviz.trained.networks.trained_network import Trained, at_once
@@ -46,7 +46,7 @@ def test_forwards(benchmark: Any, kind: str) -> None:
     most = at_once(runner_of(trained))
 
     def bare() -> None:
-        images = images_of("noise", INPUTS, trained.size, 3)
+        images = images_of(Inputs(n=INPUTS), trained.size, 3)
         for _ in range(2):
             run = runs_of(trained)
             for start in range(0, INPUTS, most):

@@ -34,7 +34,7 @@ def detected(size: Size, paddings: int = 1, threshold: bool = False) -> Detectab
     values = np.full((len(tops), len(lefts)), 0.8)
     values[0] = np.inf if threshold else 0.1
     names = [None, "symmetric", "circular", "reflect"][:paddings]
-    maps = tuple(PositionMap(name, values, threshold) for name in names)
+    maps = tuple(PositionMap(name, values, np.zeros_like(values), threshold) for name in names)
     return Detectability("net", "a network", size, "'word', 12 px high", (12, 40), 0.3, "y", 0, tops, lefts, maps)
 
 

@@ -19,7 +19,7 @@ from padviz.errors import PadvizError
 from padviz.figures.trained.responses import drawn_layers, panels
 from padviz.sources.onnx.model import as_model
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses, shuffled
-from padviz.trained.images import images_of
+from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import OnnxRunner
 from padviz.trained.networks.reading import read
 from tests.trained.known import known
@@ -82,7 +82,7 @@ def naive(maps: Array) -> tuple[list[float], list[float], float, Array]:
 @pytest.mark.parametrize("traced", [False, True])
 def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them(traced: bool) -> None:
     net = Small().eval()
-    images = images_of("noise", 11, (32, 40), 3)
+    images = images_of(Inputs(n=11), (32, 40), 3)
     run = torch.fx.symbolic_trace(net) if traced else net  # which has a graph of its own, and is a module all the same
     rows = padviz.responses(run, (32, 40), n=11).under(None)
     for row, (layer, maps) in zip(rows, maps_of(net, images).items(), strict=True):
@@ -153,7 +153,7 @@ SHAPED = [helper.make_node("Reshape", ["x", "shape"], ["r"])]  # it takes one im
 def test_channels_last_old_opsets_and_images_one_by_one_are_the_same(
     before: list[Any], shape: list[Any], opset: int, batch: int | None
 ) -> None:
-    images = images_of("noise", 6, (16, 16), 3)
+    images = images_of(Inputs(n=6), (16, 16), 3)
     plain = OnnxRunner(as_model(graph([conv()], ["n", 3, 16, 16]), "plain"), (16, 16), {"conv": "y"})
     other = OnnxRunner(as_model(graph([*before, conv("r")], shape, opset), "net"), (16, 16), {"conv": "y"})
     found, expected = (border_responses(each, images, None)[0] for each in (other, plain))
@@ -162,7 +162,7 @@ def test_channels_last_old_opsets_and_images_one_by_one_are_the_same(
 
 
 def test_squares_of_a_large_map_lose_no_digits() -> None:
-    images = images_of("noise", 2, (640, 640), 3)
+    images = images_of(Inputs(n=2), (640, 640), 3)
     runner = OnnxRunner(as_model(graph([conv()], ["n", 3, 640, 640]), "net"), (640, 640), {"conv": "y"})
     inner = runner.outputs(images)["y"][:, :, 160:480, 160:480].astype(np.float64)
     (row,) = border_responses(runner, images, None)

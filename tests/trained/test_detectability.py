@@ -113,7 +113,7 @@ def test_what_position_modulo_the_stride_explains() -> None:
 def test_figures_of_a_map() -> None:
     values = np.full((6, 8), 0.8)
     values[0], values[:, -1], values[2, 3], values[3, 4] = 0.1, 0.3, 0.2, 0.6
-    found = PositionMap(None, values)
+    found = PositionMap(None, values, np.zeros_like(values))
     assert (found.least, found.most, found.median) == (0.1, 0.8, 0.8)
     assert found.blind == pytest.approx((8 + 5 + 1) / 48)
     inner = values[2:4, 2:6].mean()
@@ -258,8 +258,11 @@ def test_nan_is_told_and_is_no_blind_spot(threshold: bool) -> None:
 
 
 def test_maps_of_which_more_than_half_is_saturated_are_told() -> None:
-    many, half = (PositionMap("zero", np.array([scores])) for scores in ([0, 0.5, 1], [0.5, 0.999, 0.5, 1.0]))
-    assert doubts([many, half]) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
+    maps = [
+        PositionMap("zero", np.array([scores]), np.zeros((1, len(scores))))
+        for scores in ([0, 0.5, 1], [0.5, 0.999, 0.5, 1.0])
+    ]
+    assert doubts(maps) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
 
 
 class Sure(nn.Module):

@@ -20,7 +20,7 @@ from PIL import Image
 
 from padviz.errors import OptionError, PadvizError
 from padviz.trained.detecting.sweeping import stimulus_of
-from padviz.trained.images import MOST_PIXELS, images_of, open_picture, read_picture
+from padviz.trained.images import MOST_PIXELS, Inputs, images_of, open_picture, read_picture
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
@@ -112,7 +112,10 @@ UNKNOWN = {
 def test_pixels_without_a_known_black_and_white_are_refused(what: str, tmp_path: Path) -> None:
     values, said = UNKNOWN[what]
     (tmp_path / "ramp.tif").write_bytes(tiff(values))
-    for read in (lambda: images_of(tmp_path, 1, (32, 32), 3), lambda: stimulus_of(str(tmp_path / "ramp.tif"), 9, 3)):
+    for read in (
+        lambda: images_of(Inputs(tmp_path, 1), (32, 32), 3),
+        lambda: stimulus_of(str(tmp_path / "ramp.tif"), 9, 3),
+    ):
         with pytest.raises(OptionError, match=r"ramp\.tif: " + re.escape(said)):
             read()
 
@@ -216,4 +219,4 @@ def test_channels_that_no_picture_has_are_refused(tmp_path: Path) -> None:
     plain("RGB").save(tmp_path / "a.png")
     for channels in (2, 5):
         with pytest.raises(OptionError, match=f"a picture has 1, 3 or 4 channels, and the network reads {channels}"):
-            images_of(tmp_path, 1, (32, 32), channels)
+            images_of(Inputs(tmp_path, 1), (32, 32), channels)

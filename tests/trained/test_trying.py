@@ -16,7 +16,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.intervals import Estimate
-from padviz.trained.images import Crop, CropOptions, Crops, Frame, resized_frame, room_for
+from padviz.trained.images import Crop, Crops, Frame, Inputs, resized_frame, room_for
 from padviz.trained.trying.comparing import kind_of, overlap
 from padviz.trained.trying.seen import usage_at
 from padviz.trained.trying.trial import needs_of
@@ -59,11 +59,11 @@ def folder(path: Path, count: int = 6, height: int = 44, width: int = 52, turned
 
 
 def of_folder(path: Path, own: tuple[int, int], count: int, room: Frame, seed: int = 0) -> Crops:
-    return Crops(CropOptions(path, count, seed=seed), own, room, 3)
+    return Crops(Inputs(path, count, seed), own, room, 3)
 
 
 def of_noise(count: int, room: Frame) -> Crops:
-    return Crops(CropOptions(None, count, noise=True), (1, 1), room, 3)
+    return Crops(Inputs(n=count), (1, 1), room, 3)
 
 
 def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ class PositionMap:
 
     padding: str | None
     values: Floats
+    background: Floats
     threshold: bool = False
-    phase: Phase = field(default=Phase(None, None, None))
-    background: Floats | None = None
     below: bool = False
+    phase: Phase = field(default=Phase(None, None, None))
 
     @property
     def least(self) -> float | None:
@@ -84,7 +84,7 @@ class PositionMap:
 
     @property
     def without(self) -> float | None:
-        return None if self.background is None else _figure(np.median, self.background)
+        return _figure(np.median, self.background)
 
     @property
     def reacts(self) -> bool:
@@ -93,12 +93,8 @@ class PositionMap:
         A threshold depends on it if some contrast that was tried is enough, and none would not be.
         """
         if self.threshold:
-            seen = np.isfinite(self.values)
-            if self.background is not None:
-                seen &= (self.background >= DECIDED) if self.below else (self.background < DECIDED)
-            return bool(seen.any())
-        if self.background is None:
-            return True
+            unlike = self.background >= DECIDED if self.below else self.background < DECIDED
+            return bool((unlike & np.isfinite(self.values)).any())
         return bool((np.abs(self.values - self.background) >= LITTLE).any())
 
     @property

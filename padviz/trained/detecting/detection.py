@@ -158,7 +158,7 @@ def map_positions(
         values = part.reshape(shape)
         background = sweep.background(runner, places)[:, sweep.scorer.class_ or 0].reshape(shape)
         phase = phase_of(values, sweep.tops, sweep.lefts, stride)
-        maps.append(PositionMap(padding, values, sweep.threshold, phase, background, sweep.below))
+        maps.append(PositionMap(padding, values, background, sweep.threshold, sweep.below, phase))
         if not maps[0].reacts:
             break
     return tuple(maps)

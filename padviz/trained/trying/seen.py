@@ -15,7 +15,7 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.trained.images import CropOptions, Crops, Frame, few_pictures, normalisation
+from padviz.trained.images import Crops, Frame, Inputs, few_pictures, normalisation
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, Runner, Trained, at_once, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
@@ -59,17 +59,17 @@ class Seen:
 
 
 def see(
-    trained: Trained, patch: int, grid: int, options: CropOptions, resume: ResumeOptions, on_progress: Progress | None
+    trained: Trained, patch: int, grid: int, inputs: Inputs, resume: ResumeOptions, on_progress: Progress | None
 ) -> Seen:
     """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the output to usage."""
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
-    runner, n = runner_of(trained), options.n
-    crops = Crops(options, trained.size, Frame(0, 0, *trained.size), runner.channels)
+    runner, n = runner_of(trained), inputs.n
+    crops = Crops(inputs, trained.size, Frame(0, 0, *trained.size), runner.channels)
     places = np.array([(top, left) for top in tops for left in lefts])
-    asked = f"{crops.name} {n} {patch} {grid} {options.seed} {options.mean} {options.std}"
+    asked = f"{crops.name} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
     kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * len(places), resume.resume)
-    normal = normalisation(runner.channels, options.mean, options.std)
+    normal = normalisation(runner.channels, inputs.mean, inputs.std)
     with saved_on_exit(kept):
         advance = counter(n * len(places), on_progress)
         output, squares, pictures = _changes(runner, crops, patch, places, normal, kept, advance)

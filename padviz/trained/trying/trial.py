@@ -16,7 +16,7 @@ from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crop, CropOptions, Crops, Frame, few_pictures, normalisation, resized_frame, room_for
+from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, normalisation, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.trained_network import Images, OutputKind, Runner, Trained, at_once, outputs_of
 from padviz.trained.trying import comparing
@@ -128,7 +128,7 @@ class Variant:
 
 def try_changes(
     trained: Trained, sizes: int | Sequence[int | Size] | None, padding: str | Sequence[str] | None,
-    options: CropOptions, repad: Repad, on_progress: Progress | None,
+    inputs: Inputs, repad: Repad, on_progress: Progress | None,
 ) -> Trial:  # fmt: skip
     """Run a trained network as it is, and with each change, on the same crops."""
     own, notes = runner_of(trained), [*trained.notes]
@@ -136,9 +136,9 @@ def try_changes(
     if len(variants) == 1:
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
-    crops = Crops(options, own.size, room, own.channels)
-    outputs = _Outputs(own, variants, normalisation(own.channels, options.mean, options.std))
-    outputs.run(crops, counter(options.n * (1 + len(variants)), on_progress))
+    crops = Crops(inputs, own.size, room, own.channels)
+    outputs = _Outputs(own, variants, normalisation(own.channels, inputs.mean, inputs.std))
+    outputs.run(crops, counter(inputs.n * (1 + len(variants)), on_progress))
     rows = tuple(_rows(outputs))
     about = trained.network.name, trained.network.title, trained.size, crops.name
     counts = len(outputs.pictures), len({*outputs.pictures})
