@@ -12,7 +12,7 @@ import pytest
 
 from padviz.intervals import Estimate, mean, share
 from padviz.scoring.rings import rings_of
-from padviz.trained.trying.seen import edge_of, estimates, ranks
+from padviz.trained.trying.seen import edge_of, estimates, unit_ranks
 from tests.scoring.made import scenes
 from tests.sweeps import MANY, REST
 
@@ -53,7 +53,7 @@ def seen(seed: int) -> Held:
     true = USAGE**0.5 * np.exp(np.random.default_rng(seed % 20).normal(0, 0.25, USAGE.shape))
     each = np.exp(rng.normal(0, 0.5, (count, 1)) + rng.normal(0, noise, (count, GRID**2)))
     _, *found = estimates((true**2).ravel() * each, np.arange(count), USAGE, DISTANCE)
-    usage, distance = (np.corrcoef(ranks(true), ranks(by))[0, 1] for by in (USAGE, DISTANCE))
+    usage, distance = (float(unit_ranks(true) @ unit_ranks(by)) for by in (USAGE, DISTANCE))
     names = ("by usage", "by distance", "usage minus distance", "edge over inside")
     for name, figure, value in zip(names, found, (usage, distance, usage - distance, edge_of(true)), strict=True):
         yield f"seen: {name}", figure, value

@@ -15,7 +15,7 @@ from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
 from padviz.trained.networks.reading import runner_of, shuffled
-from padviz.trained.networks.trained_network import Images, Reduced, Runner, Trained, at_once, middle, middle_weights
+from padviz.trained.networks.trained_network import Images, Reduced, Runner, Trained, batches, middle, middle_weights
 
 Floats = NDArray[np.float64]
 SHUFFLED = "shuffled"  # in place of a padding's name
@@ -173,12 +173,10 @@ def border_responses(
 ) -> tuple[BorderResponse, ...]:
     """Run a network on images, and measure the borders of every convolution's output."""
     sums: dict[str, _LayerSums] = {}
-    most = at_once(runner)
-    if runner.batch and len(images) % most:
-        what = f"{runner.where} takes {most} images at once, and there are {len(images)}"
-        raise OptionError(what, option="n", hint=f"use a multiple of {most}")
-    for start in range(0, len(images), most):
-        part = images[start : start + most]
+    if runner.batch and len(images) % runner.batch:
+        what = f"{runner.where} takes {runner.batch} images at once, and there are {len(images)}"
+        raise OptionError(what, option="n", hint=f"use a multiple of {runner.batch}")
+    for part in (images[batch] for batch in batches(runner, len(images))):
         for response in runner.responses(part):
             if response.layer not in sums:
                 sums[response.layer] = _LayerSums(response)

@@ -129,7 +129,7 @@ def test_thresholds_are_the_contrasts_at_which_scores_decide() -> None:
     needed = padviz.detect(net, "text:x", 48, threshold=True, height=6, step=7, **GREY)
     (found,) = needed.maps
     assert (found.threshold, found.consistency) == (True, None)
-    canvas, stimulus = Canvas.of((48, 48), 1, (0.5,), (0.5,)), stimulus_of("text:x", 6, 1)
+    canvas, stimulus = Canvas((48, 48), 1, (0.5,), (0.5,)), stimulus_of("text:x", 6, 1)
     places = np.array([[top, left] for top in needed.tops for left in needed.lefts])
     runner = TorchRunner(net, "net", (48, 48), 1)
     reached = np.isfinite(found.values).ravel()

@@ -136,7 +136,15 @@ def _boxes(
     rows: Sequence[Annotation] | Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path,
     **columns: list[Any],
 ) -> Boxes:  # fmt: skip
-    found = boxes(*_positions(rows, images, categories, path), [row.bbox for row in rows], **columns)
+    """Convert rows to boxes; reject those of images or categories that the file of objects does not list."""
+    of_image = [images.get(row.image_id, -1) for row in rows]
+    of_category = [categories.get(row.category_id, -1) for row in rows]
+    for name, at, known in (("image_id", of_image, images), ("category_id", of_category, categories)):
+        if unknown := [getattr(row, name) for row, place in zip(rows, at, strict=True) if place < 0]:
+            others = f", like those of {len(unknown) - 1:,} more rows," if len(unknown) > 1 else ""
+            as_ = f", which are as {next(iter(known))!r}" if known else ""
+            refuse(path, f"{name} {unknown[0]!r}{others} is not among those of the objects{as_}")
+    found = boxes(of_image, of_category, [row.bbox for row in rows], **columns)
     for wrong, what in (
         (~(abs(found.box) <= FARTHEST).all(axis=1), "has a box beyond any image"),
         (~np.isfinite(found.score), "has a score that is not a number"),
@@ -147,17 +155,3 @@ def _boxes(
             kind = f"annotation {row.id}" if isinstance(row, Annotation) else f"detection {k}"
             refuse(path, f"{kind}, of image {row.image_id}, {what}")
     return found
-
-
-def _positions(
-    rows: Sequence[Annotation] | Sequence[Detection], images: IdIndex, categories: IdIndex, path: str | Path
-) -> tuple[list[int], list[int]]:
-    """Look up the image and the category of each row; reject those that the file of objects does not list."""
-    of_image = [images.get(row.image_id, -1) for row in rows]
-    of_category = [categories.get(row.category_id, -1) for row in rows]
-    for name, at, known in (("image_id", of_image, images), ("category_id", of_category, categories)):
-        if wrong := [getattr(row, name) for row, place in zip(rows, at, strict=True) if place < 0]:
-            others = f", like those of {len(wrong) - 1:,} more rows," if len(wrong) > 1 else ""
-            as_ = f", which are as {next(iter(known))!r}" if known else ""
-            refuse(path, f"{name} {wrong[0]!r}{others} is not among those of the objects{as_}")
-    return of_image, of_category

@@ -174,11 +174,7 @@ def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
 
 
 def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
-    return tuple(
-        f"{score_map.padding}: {note}" if score_map.padding else note
-        for score_map in maps
-        for note in _doubts_of(score_map)
-    )
+    return tuple(f"{each.padding}: {note}" if each.padding else note for each in maps for note in _doubts_of(each))
 
 
 def _doubts_of(score_map: PositionMap) -> Iterator[str]:

@@ -178,7 +178,7 @@ def _total_stride(trained: Trained) -> tuple[int, int] | None:
 def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Sequence[NamedMap]] = tuple) -> Sweep:
     """Plan a sweep on the network as it is; `inside` lists the maps within it that could be named."""
     own = runners[0][1]
-    canvas = Canvas.of(own.size, own.channels, options.mean, options.std, options.bgr)
+    canvas = Canvas(own.size, own.channels, options.mean, options.std, options.bgr)
     scorer = _choose_scorer(runners, options, inside)
     if options.image is not None:
         return _choose_class(own, _shift_picture(own, options.image, options, canvas, scorer))[0]

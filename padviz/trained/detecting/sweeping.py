@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from padviz.network.network import Size
 from padviz.trained.detecting.detectability import DECIDED
 from padviz.trained.detecting.outputs import Scorer
 from padviz.trained.images import Pixels, normalisation, open_picture, pixels_of
-from padviz.trained.networks.trained_network import Images, Runner, at_once, outputs_of
+from padviz.trained.networks.trained_network import Images, Runner, batches, outputs_of
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]  # (positions, 2): top and left, in pixels
@@ -43,23 +43,17 @@ class Stimulus:
         return self.cover.shape[0], self.cover.shape[1]
 
 
-@dataclass(frozen=True, eq=False)
 class Canvas:
-    """A neutral background at a size, the mean pixel, and what pixels are normalised by: then the background is 0."""
+    """A neutral background, the mean pixel, that is 0 once it is normalised; `bgr` networks read blue first."""
 
-    size: Size
-    mean: Pixels
-    std: Pixels
-    bgr: bool = False  # the network reads blue first; mean and deviation are of red first
-
-    @classmethod
-    def of(
-        cls, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
-    ) -> Canvas:
+    def __init__(
+        self, size: Size, channels: int, mean: Sequence[float] | None, std: Sequence[float] | None, bgr: bool = False
+    ) -> None:
         if bgr and channels != 3:
             what = f"has no use: the network reads {channels} channel{'s' if channels > 1 else ''}, not 3 colours"
             raise OptionError(what, option="bgr", hint="leave it out")
-        return cls(size, *normalisation(channels, mean, std), bgr)
+        self.size, self.bgr = size, bgr
+        self.mean, self.std = normalisation(channels, mean, std)  # of red first
 
     def ordered(self, images: Images) -> Images:
         return images[:, ::-1] if self.bgr else images
@@ -178,7 +172,7 @@ class Sweep:
     def class_scores(self, runner: Runner, places: Positions, contrasts: Floats | float) -> Floats:
         """Score all classes at each position, of shape (positions, classes)."""
         each, scores = np.broadcast_to(contrasts, len(places)), []
-        for part in _batches(runner, len(places)):
+        for part in batches(runner, len(places)):
             outputs = outputs_of(runner, self.draw(places[part], each[part]))
             scores.append(self.scorer.all(outputs, self.boxes(places[part])))
         return np.concatenate(scores)
@@ -187,7 +181,7 @@ class Sweep:
         """Score all classes at each position where there is no stimulus: one image is run, for all of them."""
         blank = outputs_of(runner, np.zeros((1, runner.channels, *runner.size), np.float32))[self.scorer.output]
         scores = []
-        for part in _batches(runner, len(places)):
+        for part in batches(runner, len(places)):
             boxes = self.boxes(places[part])
             scores.append(self.scorer.all({self.scorer.output: np.repeat(blank, len(boxes), axis=0)}, boxes))
         return np.concatenate(scores)
@@ -196,7 +190,7 @@ class Sweep:
         """Compute the missing values, NaN, of all positions: scores, or the least contrasts that are seen."""
         missing, places = np.flatnonzero(np.isnan(values)), self.places
         advance(len(places) - len(missing))
-        for part in (missing[batch] for batch in _batches(runner, len(missing))):
+        for part in (missing[batch] for batch in batches(runner, len(missing))):
             if self.threshold:
                 values[part] = self.thresholds(runner, places[part])
             else:
@@ -245,9 +239,3 @@ def median_of(scores: Floats) -> float:
     """Return the median of the scores that are numbers; NaN where none is."""
     known = scores[~np.isnan(scores)]
     return float(np.median(known)) if known.size else float("nan")
-
-
-def _batches(runner: Runner, count: int) -> Iterator[slice]:
-    """Slice so many images into what a network runs at once."""
-    most = at_once(runner)
-    return (slice(start, start + most) for start in range(0, count, most))

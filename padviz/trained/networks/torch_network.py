@@ -65,6 +65,7 @@ CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
 PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
 A_FILE = "or a .pth or .safetensors file"
+SAVE = "save a module's state_dict()"
 LONGEST = 160  # characters of what another library says
 NAMED = 3  # parameters, in a line
 ONE = "a module that wraps it and takes one image is run"
@@ -129,21 +130,20 @@ def _not_a_file(weights: str | Path) -> OptionError:
 
 def state_of(path: Path) -> dict[str, Tensor]:
     """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run."""
-    hint = "save a module's state_dict()"
     with opened(path, "a .safetensors or .pth file") as file:
         if _expands(file):
             what = "expands to more than its bytes, unlike any file of PyTorch"
-            raise DescriptionError(what, where=str(path), hint=hint)
+            raise DescriptionError(what, where=str(path), hint=SAVE)
     state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
     seen = [state]
     while key := next((key for key in NESTED if isinstance(state.get(key), Mapping)), ""):
         state = state[key]
         if any(state is one for one in seen):
-            raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=hint)
+            raise DescriptionError(f"holds itself under {key!r}", where=str(path), hint=SAVE)
         seen.append(state)
     state = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not state:
-        raise DescriptionError("holds no parameters", where=str(path), hint=hint)
+        raise DescriptionError("holds no parameters", where=str(path), hint=SAVE)
     return state
 
 
@@ -174,7 +174,6 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
 def _from_pickle(path: Path) -> Mapping[Any, Any]:
     import pickle
 
-    hint = "save the module's state_dict()"
     try:
         with quiet():
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -186,10 +185,10 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
             what += _in_parentheses(error)
         elif "Unsupported" in text or "GLOBAL" in text:
             what = "holds more than tensors, such as code, which padviz does not run"
-        raise DescriptionError(what, where=str(path), hint=f"{hint}, or use .safetensors") from None
+        raise DescriptionError(what, where=str(path), hint=f"{SAVE}, or use .safetensors") from None
     if not isinstance(content, Mapping):
         what = f"holds a {type(content).__name__}, not parameters by name"
-        raise DescriptionError(what, where=str(path), hint=hint)
+        raise DescriptionError(what, where=str(path), hint=SAVE)
     return content
 
 

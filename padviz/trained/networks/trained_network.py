@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol
@@ -202,11 +202,16 @@ def at_once(runner: Runner) -> int:
     return runner.batch or min(max(AT_ONCE // (runner.size[0] * runner.size[1]), 1), MOST)
 
 
+def batches(runner: Runner, count: int) -> Iterator[slice]:
+    """Slice so many images into what a network runs at once."""
+    most = at_once(runner)
+    return (slice(start, start + most) for start in range(0, count, most))
+
+
 def outputs_of(runner: Runner, images: Images) -> Outputs:
     """Run a network on any number of images; of several runs, single numbers are left out."""
-    parts, most = [], at_once(runner)
-    for start in range(0, len(images), most):
-        part = images[start : start + most]
+    parts = []
+    for part in (images[batch] for batch in batches(runner, len(images))):
         missing = (runner.batch or 0) - len(part)
         filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing > 0 else part
         outputs = runner.outputs(filled)

@@ -17,7 +17,7 @@ from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crops, Frame, Inputs, few_pictures, normalisation
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.trained_network import Images, Runner, Trained, at_once, middle, outputs_of
+from padviz.trained.networks.trained_network import Images, Runner, Trained, batches, middle, outputs_of
 from padviz.trained.trying.comparing import check_finite, output_of
 
 Floats = NDArray[np.float64]
@@ -111,7 +111,7 @@ def _changes(
     The patch is the mean pixel, which is 0 once it is normalised. Returned are the output's name, the changes, of shape
     (crops, places), and the pictures that the crops are of.
     """
-    name, pictures, most = "", [], at_once(runner)
+    name, pictures = "", []
     by_crop = kept.values.reshape(-1, len(places))
     for crop, values in zip(crops, by_crop, strict=False):  # crops first: their notes count what comes after the last
         image = (crop.scene(Frame(0, 0, *runner.size)) - normal[0]) / normal[1]
@@ -120,7 +120,7 @@ def _changes(
         check_finite(outputs[name], runner.where)
         before, missing = outputs[name].astype(np.float64), np.flatnonzero(np.isnan(values))
         advance(len(values) - len(missing))
-        for part in (missing[i : i + most] for i in range(0, len(missing), most)):
+        for part in (missing[batch] for batch in batches(runner, len(missing))):
             images = np.repeat(image[None], len(part), axis=0)
             for covered, (top, left) in zip(images, places[part], strict=True):
                 covered[:, top : top + patch, left : left + patch] = 0
@@ -157,19 +157,15 @@ def edge_of(values: Floats) -> float:
     return float(values[ring].mean() / inside) if inside else float("nan")
 
 
-def ranks(values: Floats) -> Floats:
-    """Rank values, from 1 on; values that tie share the mean of their ranks."""
+def unit_ranks(values: Floats) -> Floats:
+    """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation.
+
+    Values that tie share the mean of their ranks.
+    """
     flat = values.ravel()
     scale = np.abs(flat).max() or 1.0
     _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranked: Floats = (last - (counts - 1) / 2)[at]
-    return ranked
-
-
-def _unit_ranks(values: Floats) -> Floats:
-    """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation."""
-    ranked = ranks(values) - (values.size + 1) / 2
+    ranked = (np.cumsum(counts) - counts / 2)[at] - values.size / 2
     norm = np.linalg.norm(ranked)
     scaled: Floats = ranked / norm if norm else ranked
     return scaled
@@ -193,9 +189,9 @@ def estimates(
 
     drawn = half_samples(count).astype(float)
     own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
-    ranked = np.array([[_unit_ranks(seen) for seen in half] for half in halves])
+    ranked = np.array([[unit_ranks(seen) for seen in half] for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
-    whole, by_usage, by_distance = _unit_ranks(own), _unit_ranks(usage), _unit_ranks(distance)
+    whole, by_usage, by_distance = unit_ranks(own), unit_ranks(usage), unit_ranks(distance)
 
     def correlation(other: Floats, fisher: bool) -> Estimate:
         return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)

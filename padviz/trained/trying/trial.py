@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,9 +114,13 @@ class Trial:
         raise UnknownName(f"{padding if size is None else size} was not tried", where=self.network)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Variant:
-    """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so."""
+    """A change, and how it is run: on which frame of each crop's scene, resized where `how` says so.
+
+    `parts` are the figures of each batch of crops, or their scores of classes. A variant that fails, or whose output
+    cannot be compared, is left out, and `note` says why.
+    """
 
     kind: ChangeKind
     runner: Runner
@@ -124,6 +128,64 @@ class Variant:
     how: How | None = None
     padding: str | None = None
     required: bool = True  # asked for, so that it must run
+    parts: list[Figures] = field(default_factory=list)
+    note: str = ""
+
+    def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
+        if self.how == "resize":
+            return (np.stack([crop.scene(self.frame, self.runner.size) for crop in crops]) - normal[0]) / normal[1]
+        top, left = self.frame.top - room.top, self.frame.left - room.left
+        return scenes[:, :, top : top + self.frame.height, left : left + self.frame.width]
+
+    def run(self, images: Images, before: Floats, output: Output, own: Size) -> None:
+        """Run a batch of crops, and keep how the output differs from the one `before` the change."""
+        try:
+            after = outputs_of(self.runner, images)[output.name]
+        except PadvizError as error:
+            if self.required:
+                raise
+            self.note = error.what
+            return
+        if output.kind == "classes" and after.shape == before.shape:
+            self.parts.append({"scores": after})
+            return
+        alike = output.kind == "map" and (self.how != "resize" or after.shape == before.shape)
+        parts = overlap(before.shape[1:], after.shape[1:], self.frame, own) if alike else None
+        if parts is None:
+            made, trained = in_words(after.shape[1:]), in_words(before.shape[1:])
+            self.note = f"makes {made}, and {trained} as trained: cannot be compared"
+            return
+        self.parts.append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
+
+    def compare(self, scores: Floats | None) -> Figures:
+        """Return the figures of all crops, from the `scores` before if they are of classes; none if there is a note."""
+        if self.note:
+            return {}
+        figures = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+        changed = figures["moved" if scores is None else "scores"]
+        if lost := int((~np.isfinite(changed.reshape(len(changed), -1)).all(1)).sum()):
+            self.note = f"returns NaN or infinite numbers for {lost} of {len(changed)} crops"
+            return {}
+        if scores is not None:
+            return comparing.compare_classes(scores, changed)
+        norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
+        return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
+
+
+class AsTrained(NamedTuple):
+    """The network as it is, on all crops: the output, its scores of classes if it has some, and each crop's picture."""
+
+    output: Output
+    scores: Floats | None
+    pictures: list[int]
+
+    @property
+    def one_class(self) -> int | None:
+        """The class of all crops; None where they have several, or there is one crop, or a map."""
+        if self.scores is None or len(self.pictures) < 2:
+            return None
+        best = comparing.probabilities(self.scores, comparing.kind_of(self.scores)).argmax(1)
+        return int(best[0]) if (best == best[0]).all() else None
 
 
 def try_changes(
@@ -137,12 +199,12 @@ def try_changes(
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
     crops = Crops(inputs, own.size, room, own.channels)
-    outputs = _Outputs(own, variants, normalisation(own.channels, inputs.mean, inputs.std))
-    outputs.run(crops, counter(inputs.n * (1 + len(variants)), on_progress))
-    rows = tuple(_rows(outputs))
+    normal = normalisation(own.channels, inputs.mean, inputs.std)
+    found = _run(own, variants, crops, normal, counter(inputs.n * (1 + len(variants)), on_progress))
+    rows = tuple(_rows(variants, found))
     about = trained.network.name, trained.network.title, trained.size, crops.name
-    counts = len(outputs.pictures), len({*outputs.pictures})
-    return Trial(*about, *counts, *outputs.output, rows, (*notes, *crops.notes, *_doubts(outputs, rows[0])))
+    counts = len(found.pictures), len({*found.pictures})
+    return Trial(*about, *counts, *found.output, rows, (*notes, *crops.notes, *_doubts(found, rows[0])))
 
 
 def _variants(
@@ -182,116 +244,58 @@ def _variants(
         yield Variant("padding", runner, Frame(0, 0, *own), padding=scheme, required=required)
 
 
-class _Outputs:
-    """The outputs of variants of a network on the same crops: scores of classes, or figures of maps.
-
-    A variant that fails, or whose output cannot be compared, is left out, and `left` says why.
-    """
-
-    output: Output
-
-    def __init__(self, own: Runner, variants: Sequence[Variant], normal: tuple[Images, Images]) -> None:
-        self.own, self.variants, self.normal = own, variants, normal
-        self.before: list[Floats] = []  # scores of classes
-        self.parts: list[list[Figures]] = [[] for _ in variants]  # of each batch
-        self.pictures: list[int] = []
-        self.left: dict[int, str] = {}
-
-    def run(self, crops: Crops, advance: Callable[[int], None]) -> None:
-        """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
-        unchanged = Variant("shift", self.own, Frame(0, 0, *self.own.size))
-        first: Floats | None = None
-        reacts, rest = False, iter(crops)
-        while part := list(islice(rest, at_once(self.own))):
-            scenes: Images = (np.stack([crop.scene(crops.room) for crop in part]) - self.normal[0]) / self.normal[1]
-            outputs = outputs_of(self.own, self._images(unchanged, part, scenes, crops.room))
-            if first is None:
-                self.output = output_of(outputs, len(part), self.own.where)
-            before = outputs[self.output.name]
+def _run(
+    own: Runner, variants: Sequence[Variant], crops: Crops, normal: tuple[Images, Images],
+    advance: Callable[[int], None],
+) -> AsTrained:  # fmt: skip
+    """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
+    unchanged, rest = Variant("shift", own, Frame(0, 0, *own.size)), iter(crops)
+    output: Output | None = None
+    first: Floats | None = None
+    scores, pictures, reacts = list[Floats](), list[int](), False
+    while part := list(islice(rest, at_once(own))):
+        scenes: Images = (np.stack([crop.scene(crops.room) for crop in part]) - normal[0]) / normal[1]
+        outputs = outputs_of(own, unchanged.images(part, scenes, crops.room, normal))
+        output = output or output_of(outputs, len(part), own.where)
+        before = outputs[output.name]
+        advance(len(part))
+        comparing.check_finite(before, own.where)
+        first = before[:1] if first is None else first
+        reacts |= bool((np.abs(before - first) > ALIKE * np.abs(first).max()).any())
+        if output.kind == "classes":
+            scores.append(before)
+        pictures += [crop.picture for crop in part]
+        for variant in variants:
+            if not variant.note:
+                variant.run(variant.images(part, scenes, crops.room, normal), before, output, own.size)
             advance(len(part))
-            comparing.check_finite(before, self.own.where)
-            first = before[:1] if first is None else first
-            reacts |= bool((np.abs(before - first) > ALIKE * np.abs(first).max()).any())
-            if self.output.kind == "classes":
-                self.before.append(before)
-            self.pictures += [crop.picture for crop in part]
-            for i, variant in enumerate(self.variants):
-                if i not in self.left:
-                    self._run_variant(i, variant, self._images(variant, part, scenes, crops.room), before)
-                advance(len(part))
-        if not reacts and len(self.pictures) > 1:
-            what = "does not react: its output is the same for all images"
-            raise DescriptionError(what, where=self.own.where, hint="use trained weights")
-
-    def _images(self, variant: Variant, crops: Sequence[Crop], scenes: Images, room: Frame) -> Images:
-        if variant.how == "resize":
-            pixels = np.stack([crop.scene(variant.frame, variant.runner.size) for crop in crops])
-            return (pixels - self.normal[0]) / self.normal[1]
-        top, left = variant.frame.top - room.top, variant.frame.left - room.left
-        return scenes[:, :, top : top + variant.frame.height, left : left + variant.frame.width]
-
-    def _run_variant(self, at: int, variant: Variant, images: Images, before: Floats) -> None:
-        try:
-            after = outputs_of(variant.runner, images)[self.output.name]
-        except PadvizError as error:
-            if variant.required:
-                raise
-            self.left[at] = error.what
-            return
-        if self.output.kind == "classes" and after.shape == before.shape:
-            self.parts[at].append({"scores": after})
-            return
-        alike = self.output.kind == "map" and (variant.how != "resize" or after.shape == before.shape)
-        parts = overlap(before.shape[1:], after.shape[1:], variant.frame, self.own.size) if alike else None
-        if parts is None:
-            made, own = in_words(after.shape[1:]), in_words(before.shape[1:])
-            self.left[at] = f"makes {made}, and {own} as trained: cannot be compared"
-            return
-        self.parts[at].append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
-
-    @property
-    def one_class(self) -> int | None:
-        """The class of all crops as trained; None where they have several, or there is one crop, or a map."""
-        if not self.before or len(self.pictures) < 2:
-            return None
-        scores = np.concatenate(self.before)
-        best = comparing.probabilities(scores, comparing.kind_of(scores)).argmax(1)
-        return int(best[0]) if (best == best[0]).all() else None
-
-    def compare(self, at: int) -> Figures | str:
-        """Compare the outputs of a variant with those as trained, by crop; or explain why that is not possible."""
-        if at in self.left:
-            return self.left[at]
-        figures = {name: np.concatenate([part[name] for part in self.parts[at]]) for name in self.parts[at][0]}
-        changed = figures["scores" if self.before else "moved"]
-        if lost := int((~np.isfinite(changed.reshape(len(changed), -1)).all(1)).sum()):
-            return f"returns NaN or infinite numbers for {lost} of {len(changed)} crops"
-        if self.before:
-            return comparing.compare_classes(np.concatenate(self.before), changed)
-        norm = max(float(np.sqrt((figures["norm"] ** 2).mean())), comparing.LEAST)  # of all: one near 0 counts little
-        return {"relative": figures["moved"] / norm, "correlation": figures["correlation"]}
+    if not reacts and len(pictures) > 1:
+        what = "does not react: its output is the same for all images"
+        raise DescriptionError(what, where=own.where, hint="use trained weights")
+    assert output  # crops are never none
+    return AsTrained(output, np.concatenate(scores) if scores else None, pictures)
 
 
-def _rows(outputs: _Outputs) -> Iterator[TrialRow]:
-    pictures = np.array(outputs.pictures)
+def _rows(variants: Sequence[Variant], found: AsTrained) -> Iterator[TrialRow]:
+    pictures = np.array(found.pictures)
     _, at = np.unique(pictures, return_inverse=True)
-    shift = outputs.compare(0)
-    for i, variant in enumerate(outputs.variants):
-        about = variant.kind, variant.runner.size, variant.how, variant.padding, outputs.own.size
-        figures = outputs.compare(i)
-        if isinstance(figures, str):
-            yield TrialRow(*about, {}, note=figures)
+    by_variant = [variant.compare(found.scores) for variant in variants]
+    own, shift = variants[0].runner.size, by_variant[0]
+    for variant, figures in zip(variants, by_variant, strict=True):
+        about = variant.kind, variant.runner.size, variant.how, variant.padding, own
+        if not figures:
+            yield TrialRow(*about, {}, note=variant.note)
             continue
         estimates = {name: mean(values, pictures).figure for name, values in figures.items() if name != "kept"}
         if "kept" in figures:
             kept = share(np.bincount(at, figures["kept"]), np.bincount(at), least=0).figure
             estimates = {"kept": kept, **estimates}
-        if i == 0 or isinstance(shift, str):
+        if variant is variants[0] or not shift:
             yield TrialRow(*about, estimates)
             continue
         against = {name: mean(values - shift[name], pictures).figure for name, values in figures.items()}
         losses = {name: float(values.mean()) for name, values in shift.items()}
-        needs = "more pictures" if outputs.one_class is not None else needs_of(against, losses)
+        needs = "more pictures" if found.one_class is not None else needs_of(against, losses)
         yield TrialRow(*about, estimates, against, needs)
 
 
@@ -312,10 +316,10 @@ def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Tri
     return "today's weights" if settled else "more pictures"
 
 
-def _doubts(outputs: _Outputs, shift: TrialRow) -> Iterator[str]:
-    yield from few_pictures(outputs.pictures)
+def _doubts(found: AsTrained, shift: TrialRow) -> Iterator[str]:
+    yield from few_pictures(found.pictures)
     value = shift.main.value if shift.main else None
     if value is not None and (value < LEAST_KEPT if "kept" in shift.figures else value > MOST_MOVED):
         yield "a shift by one pixel changes most of the output already: use images that the network was trained for"
-    if outputs.one_class is not None:
-        yield f"all {len(outputs.pictures)} crops have class {outputs.one_class} as trained: use more pictures"
+    if found.one_class is not None:
+        yield f"all {len(found.pictures)} crops have class {found.one_class} as trained: use more pictures"
