@@ -39,9 +39,9 @@ class Standout(NamedTuple):
 class Ring:
     """The ring from `first` to `last` off the nearest border: a share of half the shorter side, or pixels.
 
-    `recall` is the share of the objects that a detection overlaps by half, and `ap` the average precision at each
-    threshold, .5 as "50", and over .5 to .95 as "mean". `uncut` are objects that touch no border, and `sizes` has them
-    by COCO's classes: small below 32 x 32 px, large above 96 x 96.
+    `recall` is the share of the objects that a detection overlaps by half. `ap` has the average precision at each
+    threshold, that at .5 as "50", and the mean over .5 to .95 as "mean". `uncut` are objects that touch no border, and
+    `sizes` has them by COCO's classes: small below 32 x 32 px, large above 96 x 96.
     """
 
     first: float
@@ -83,11 +83,10 @@ class Rings:
     """The rings of a set of images from the outermost inwards, and how far the outermost is from the innermost.
 
     `of` is the unit of the rings' ends: "share" of half the shorter side, or "px". `sides` has the objects of the
-    outermost ring by the nearest side, and `sides_apart` the recall on the left minus that on the right, and at the top
-    minus that at the bottom; `standout` names sides where it is unlike that at all others. `places` has the recall by
-    where in the image centres are, `beside` the figures of a network there, and `classes` the rings of each class,
-    where they were asked for. `doubts` are questions about files of which hardly a box matches, and `notes` count the
-    boxes that were left out.
+    outermost ring by the nearest side. `sides_apart` has the recall on the left minus that on the right, and at the top
+    minus that at the bottom, and `standout` the sides whose recall differs from that at all others. `places` has the
+    recall by place in the image, `beside` the figures of a network there, and `classes` the rings of each class, if
+    they were asked for. `doubts` are questions about files whose boxes hardly match; `notes` count boxes left out.
     """
 
     of: str
@@ -183,8 +182,8 @@ def nearest_side(margins: NDArray[np.floating]) -> Ints:
 def compare_sides(of: Callable[[Sequence[int]], Measured], least: float) -> tuple[dict[str, Estimate], Standout | None]:
     """Subtract the right side from the left one and the bottom from the top; find sides that stand out.
 
-    `of` measures some sides together. One or two sides stand out if they differ from all others by more than `least`,
-    and each of them measurably from each of the others: no side is named by chance.
+    `of` measures some sides together. One or two sides stand out if they differ from all others by more than `least`.
+    Each must also differ measurably from each of the others, so that no side is named by chance.
     """
     figures = [of([k]) for k in range(len(SIDES))]
     apart = {f"{a}_{b}": difference_of(figures[SIDES.index(a)], figures[SIDES.index(b)]) for a, b in OPPOSITE}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,16 +65,3 @@ def boxes(
     scores, crowds = np.broadcast_to(np.asarray(score, float), n), np.broadcast_to(np.asarray(crowd, bool), n)
     areas = corners[:, 2] * corners[:, 3] if area is None else np.asarray(area, float)
     return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
-
-
-def usable(scenes: Scenes, objects: str | Path, detections: str | Path) -> Scenes:
-    """Leave out boxes without area or outside of their image, with notes that count them by file."""
-    kept, notes = [], []
-    for of, where, what in ((scenes.objects, objects, "object"), (scenes.detections, detections, "detection")):
-        low, extent, size = of.box[:, :2], of.box[:, 2:], scenes.sizes[of.image][:, ::-1]
-        inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
-        kept.append(select(of, inside))
-        if left := int((~inside).sum()):
-            words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
-            notes.append(f"{where}: {words}")
-    return replace(scenes, objects=kept[0], detections=kept[1], notes=tuple(notes))

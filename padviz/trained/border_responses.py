@@ -53,8 +53,8 @@ NONE = Sides(None, None, None, None)
 class BorderResponse:
     """The output of one convolution at the border, under one padding.
 
-    `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side: D1 and D2 are the outermost line minus
-    the interior, as means over two disjoint halves of the inputs, so that noise cancels; S is the RMS of the interior.
+    `energy` is E = sqrt(max(0, mean over channels of D1 D2)) / S of each side. D1 and D2 are the outermost line minus
+    the interior, as means over two disjoint halves of the inputs, so that noise cancels. S is the RMS of the interior.
     `t` is that of the mean over channels of D, over the inputs; `aware` is the share of channels with a border line of
     their own on some side. `profiles` has, for each side, E of the first lines from there inwards, and `map` the mean
     over inputs and channels, of the layer's shape. Where there are no figures, `note` says why.

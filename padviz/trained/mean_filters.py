@@ -34,8 +34,8 @@ Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padd
 class AxisSkew:
     """How skewed the filters of a convolution are on one axis.
 
-    `skew` is D: the mean over output channels of (second half - first half) / sum, of the mean magnitude of their
-    weights over input channels; above 0, the bottom, or the right, has more. `z` is D over its standard error, None
+    `skew` is D: (second half - first half) / sum of the magnitudes of weights, averaged over input channels first and
+    then over output channels. Above 0, the bottom, or the right, has more. `z` is D over its standard error, None
     for one channel. `asymmetry` is the part of the mean filter that its mirror image does not share, over its norm.
     `p` and `asymmetry_p` say how often as much comes of channels whose mirror images are as likely: 999 sign flips.
     `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
@@ -60,8 +60,8 @@ class AxisSkew:
 class MeanFilter:
     """The mean filter of one convolution, of shape (kernel height, width), and how skewed it is.
 
-    `mean` is over output and input channels, `magnitude` the same of absolute weights, both without the `dead` channels
-    of its `channels`, whose weights are all below 1e-4 of the median channel's; None where all are dead, or where
+    `mean` is over output and input channels, `magnitude` the same of absolute weights. Both leave out the `dead` ones
+    of its `channels`, whose weights are all below 1e-4 of the median channel's. They are None where all are dead, or
     weights are not finite: then `why` says so, and neither axis has a skew. `exposure` is the share of units whose tap
     reads a real pixel. An axis on which the kernel has one tap is None. `norm` is true where a batch normalisation
     follows: then none is folded into the weights, which changes the mean filter but not D. `uses` is how many layers
@@ -109,8 +109,8 @@ class MeanFilter:
 class AxisGroup(NamedTuple):
     """Axes of convolutions that are alike in being strided, in their grid offset and in their padding.
 
-    `grid` and `padding` are -1, 0 or 1: the units lie before the image's centre, on it, or after; more padding is read
-    after, equally much on both sides, or more before. `grid` is None where it is undefined.
+    `grid` is -1, 0 or 1 where the units lie before the image's centre, on it, or after; None where it is undefined.
+    `padding` is -1, 0 or 1 where more is read after, equally much on both sides, or more before.
     """
 
     strided: bool

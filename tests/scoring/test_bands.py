@@ -86,66 +86,50 @@ def test_label_maps_are_counted_in_strips_of_little_memory(monkeypatch: pytest.M
 SIDES = ("left", "top", "right", "bottom")
 
 
-def side_of(x: float, y: float, width: float, height: float) -> str:
-    """Find the side that a place is nearest to; none of two that are as near."""
-    away = dict(zip(SIDES, (x, y, width - x, height - y), strict=True))
-    nearest = [side for side, each in away.items() if each == min(away.values())]
-    return nearest[0] if len(nearest) == 1 else ""
-
-
-def rows_of(path: str) -> list[dict[str, str]]:
-    """Read a table."""
-    return [*csv.DictReader(Path(path).read_text().splitlines())]
+def check_sides_and_places(
+    found: Any, placed: list[tuple[float, float, Any]], size: tuple[int, int], px: int, figure: Any
+) -> None:
+    """Compare sides and cells with those of things at (y, x), counted one by one."""
+    height, width = size
+    sides: dict[str, list[Any]] = {side: [] for side in SIDES}
+    cells: dict[tuple[int, int], list[Any]] = {}
+    for y, x, thing in placed:
+        cells.setdefault((int(y / height * 6), int(x / width * 6)), []).append(thing)
+        away = dict(zip(SIDES, (x, y, width - x, height - y), strict=True))
+        nearest = [side for side, each in away.items() if each == min(away.values())]
+        if min(away.values()) < px and len(nearest) == 1:  # of two that are as near, it is of none
+            sides[nearest[0]].append(thing)
+    for name, side in found.sides.items():
+        assert side.count == len(sides[name])
+        assert side.figure.value == (pytest.approx(figure(sides[name])) if sides[name] else None)
+    for row, column in np.ndindex(6, 6):
+        things = cells.get((row, column), [])
+        assert found.places.count[row][column] == len(things)
+        assert found.places.figure[row][column] == (pytest.approx(figure(things)) if things else None)
+    assert found.places.aspect == pytest.approx(width / height)
 
 
 def test_a_classifier_is_counted_by_side_and_place_one_by_one() -> None:
     classified(n=300)
-    found = padviz.rings("gt.csv", "pred.csv", px=[20])
-    made = {row["image"]: row["label"] for row in rows_of("pred.csv")}
-    sides: dict[str, list[bool]] = {side: [] for side in (*SIDES, "")}
-    cells: dict[tuple[int, int], list[bool]] = {}
-    for row in rows_of("gt.csv"):
-        x, y, right = float(row["x"]), float(row["y"]), made[row["image"]] == row["label"]
-        cells.setdefault((int(y / 16), int(x / (128 / 6))), []).append(right)
-        if min(x, y, 128 - x, 96 - y) < 20:
-            sides[side_of(x, y, 128, 96)].append(right)
-    for name, side in found.sides.items():
-        assert side.count == len(sides[name])
-        assert side.figure.value == pytest.approx(np.mean(sides[name]))
-    for (row_, column), right_ in cells.items():
-        assert found.places.count[row_][column] == len(right_)
-        assert found.places.figure[row_][column] == pytest.approx(np.mean(right_))
-    assert found.places.aspect == pytest.approx(128 / 96)
+    objects, made = ([*csv.DictReader(Path(path).read_text().splitlines())] for path in ("gt.csv", "pred.csv"))
+    label_of = {row["image"]: row["label"] for row in made}
+    placed = [(float(row["y"]), float(row["x"]), label_of[row["image"]] == row["label"]) for row in objects]
+    check_sides_and_places(padviz.rings("gt.csv", "pred.csv", px=[20]), placed, (96, 128), 20, np.mean)
 
 
 def test_a_segmenter_is_counted_by_side_and_place_pixel_by_pixel() -> None:
-    shape = 7, 12
-    masks(shape, n=3, wrong=2)
-    found = padviz.rings("gt", "pred", px=[3])
-    sides: dict[str, list[Any]] = {side: [] for side in (*SIDES, "")}
-    cells: dict[tuple[int, int], list[Any]] = {}
+    masks((7, 12), n=3, wrong=2)
+    placed = []
     for k in range(3):
         true, made = (np.asarray(Image.open(f"{name}/{k}.png")) for name in ("gt", "pred"))
-        for y, x in zip(*np.nonzero(true != 255), strict=True):
-            pair = true[y, x], made[y, x]
-            cells.setdefault((int((y + 0.5) / shape[0] * 6), int((x + 0.5) / shape[1] * 6)), []).append(pair)
-            if min(x, y, shape[1] - 1 - x, shape[0] - 1 - y) < 3:
-                sides[side_of(x + 0.5, y + 0.5, shape[1], shape[0])].append(pair)
+        placed += [(y + 0.5, x + 0.5, (true[y, x], made[y, x])) for y, x in np.argwhere(true != 255)]
 
     def overlap(pairs: list[Any]) -> float:
         true, made = np.array(pairs).T
         classes = np.setdiff1d([*true, *made], [255])
         return float(np.mean([np.mean((true == made)[(true == c) | (made == c)]) for c in classes]))
 
-    for name, side in found.sides.items():
-        assert side.count == len(sides[name])
-        assert side.figure.value == (pytest.approx(overlap(sides[name])) if sides[name] else None)
-    for row in range(6):
-        for column in range(6):
-            pairs = cells.get((row, column), [])
-            assert found.places.count[row][column] == len(pairs)
-            assert found.places.figure[row][column] == (pytest.approx(overlap(pairs)) if pairs else None)
-    assert found.places.aspect == pytest.approx(shape[1] / shape[0])
+    check_sides_and_places(padviz.rings("gt", "pred", px=[3]), placed, (7, 12), 3, overlap)
 
 
 def test_masks_turned_have_turned_sides_and_places() -> None:

@@ -18,7 +18,6 @@ from padviz.errors import PadvizError
 from padviz.intervals import Estimate
 from padviz.trained.images import Crop, Crops, Frame, Inputs, resized_frame, room_for
 from padviz.trained.trying.comparing import kind_of, overlap
-from padviz.trained.trying.seen import usage_at
 from padviz.trained.trying.trial import needs_of
 from tests.trained.known import turned
 
@@ -320,14 +319,6 @@ def test_what_is_seen_is_that_of_images_with_the_patch_laid_on_one_by_one() -> N
     assert found.gain.value != 0
     ring = [found.values[i, j] for i in range(5) for j in range(5) if i in (0, 4) or j in (0, 4)]
     assert found.edge.value == pytest.approx(np.mean(ring) / found.values[2, 2])
-
-
-def test_usage_under_a_patch_does_not_depend_on_how_the_map_is_kept() -> None:
-    counts = padviz.usage("resnet18", (300, 200))
-    at = (0, 31, 290), (0, 17, 190)
-    relative = counts.relative()
-    slow = [[relative[top : top + 10, left : left + 10].mean() for left in at[1]] for top in at[0]]
-    np.testing.assert_allclose(usage_at(counts, 10, *at), slow, rtol=1e-9)
 
 
 def test_a_change_that_makes_nan_says_of_how_many() -> None:

@@ -18,7 +18,7 @@ from padviz.scoring.reading.masks import masks_in, read_masks
 from padviz.scoring.reading.tables import read_labels
 from padviz.scoring.reading.yolo import read_yolo
 from padviz.scoring.rings import ring_ends
-from padviz.scoring.scenes import Scenes, usable
+from padviz.scoring.scenes import Scenes, select
 
 FileKind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object
@@ -39,16 +39,33 @@ def kind_of(objects: str | Path, made: str | Path) -> FileKind:
 
 
 def read_scenes(objects: str | Path, detections: str | Path, images: str | Path | None, kind: FileKind) -> Scenes:
-    """Read COCO's two files, or YOLO's two folders and the sizes of the images."""
+    """Read COCO's two files, or YOLO's two folders and the sizes of the images.
+
+    Boxes without area or outside of their image are left out, with notes that count them by file.
+    """
+    if kind == "coco" and images is not None:
+        hint = "leave it out: COCO's file has sizes"
+        raise OptionError("is for folders of labels", option="image_sizes", hint=hint)
     if kind == "coco":
-        if images is not None:
-            hint = "leave it out: COCO's file has sizes"
-            raise OptionError("is for folders of labels", option="image_sizes", hint=hint)
-        return usable(read_coco(objects, detections), objects, detections)
-    if images is None:
+        scenes = read_coco(objects, detections)
+    elif images is None:
         hint = "name the folder of images, or a CSV of their sizes"
         raise OptionError("labels need the sizes of the images", option="image_sizes", hint=hint)
-    return usable(read_yolo(objects, detections, images), objects, detections)
+    else:
+        scenes = read_yolo(objects, detections, images)
+    kept, notes = [], []
+    for of, where, what in ((scenes.objects, objects, "object"), (scenes.detections, detections, "detection")):
+        low, extent, size = of.box[:, :2], of.box[:, 2:], scenes.sizes[of.image][:, ::-1]
+        inside = np.array(((extent > 0) & (low < size) & (low + extent > 0)).all(axis=1))
+        left = int((~inside).sum())
+        if (of.crowd | ~inside).all():
+            hint = ASKED if left else "give a file that has some"
+            raise DescriptionError(f"has no {what}s{' inside of images' * bool(left)}", where=str(where), hint=hint)
+        if left:
+            words = f"{left:,} {what}{'' if left == 1 else 's'} left out: a box without area, or outside of its image"
+            notes.append(f"{where}: {words}")
+        kept.append(select(of, inside))
+    return replace(scenes, objects=kept[0], detections=kept[1], notes=tuple(notes))
 
 
 def read_bands(
@@ -67,14 +84,6 @@ def doubts_of(scenes: Scenes, objects: str | Path, detections: str | Path) -> tu
     if classes > MOST_CLASSES:
         what = f"has objects of {classes:,} classes, and {MOST_CLASSES:,} can be scored"
         raise DescriptionError(what, where=str(objects), hint="merge some")
-    for none, what, where in (
-        (scenes.objects.crowd.all(), "objects", objects),
-        (not len(scenes.detections), "detections", detections),
-    ):
-        if none:
-            outside = any(note.startswith(f"{where}:") for note in scenes.notes)
-            hint = ASKED if outside else "give a file that has some"
-            raise DescriptionError(f"has no {what}{' inside of images' * outside}", where=str(where), hint=hint)
     there, seen = (replace(of, category=np.zeros_like(of.category)) for of in (scenes.objects, scenes.detections))
     matches = match(there, seen, [TOUCHED, HALF])
     touched, found = matches.found

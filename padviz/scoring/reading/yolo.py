@@ -82,7 +82,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], columns: int, images: str | Path) -> Boxes:
-    """Read all labels of a folder, each line of so many `columns`."""
+    """Read all labels of a folder, whose lines have 5 or 6 `columns`."""
     paths = sorted(folder.glob("*.txt"))
     if unknown := [path for path in paths if path.stem not in stems]:
         others = f", like {len(unknown) - 1:,} more of {len(paths):,}" if len(unknown) > 1 else ""

@@ -196,33 +196,29 @@ def refuse_boxes(
 ) -> None:
     """Reject a map whose channels may hold boxes beside class scores, as the raw heads of detectors do.
 
-    It was `asked` for by its name or not; `others` are the other outputs and the maps inside that could be asked for,
-    and `logits` is true of values beyond 0 to 1.
+    `asked` is true if `layer` named it, and `logits` if values lie beyond 0 to 1. `others` are the other outputs and
+    the maps inside.
     """
     beside = [each for each in others if each.size == scored.size and each.channels != scored.channels]
-    joined = [pair for pair in combinations(beside, 2) if pair[0].channels + pair[1].channels == scored.channels]
-    why = ""
+    joined = next((two for two in combinations(beside, 2) if sum(each.channels for each in two) == scored.channels), ())
+    heads = {scored.size, *(each.size for each in others if each.channels == scored.channels)}
+    stride = min(size[0] / scored.size[0], size[1] / scored.size[1])
+    anchors = any(scored.channels % n == 0 and scored.channels // n > BOX + 1 for n in ANCHORS)
     if joined:
-        one, other = joined[0]
-        why = f"has boxes beside class scores: it is {one.name!r} and {other.name!r} together"
+        why = f"has boxes beside class scores: it is {' and '.join(repr(each.name) for each in joined)} together"
     elif beside and not asked and scored.channels in BOXES:
         why = f"may be boxes, and {beside[0].name!r} their class scores"
-    elif not beside:
-        why = _raw_head(scored, others, min(size[0] / scored.size[0], size[1] / scored.size[1]), logits)
-    if why:
-        scores = [each for each in beside if each.channels not in BOXES] or beside
-        scores = scores or [each for each in others if each.channels < scored.channels]
-        hint = ", or ".join([*filter(None, [in_hint(scores)]), "name the channel that has scores with `class`"])
-        shape = in_words((scored.channels, *scored.size))
-        raise OptionError(f"the output {scored.name!r} of {shape} {why}", where=where, hint=hint)
-
-
-def _raw_head(scored: NamedMap, others: Sequence[NamedMap], stride: float, logits: bool) -> str:
-    """Explain why a map may be the raw head of a detector: one of several of as many channels, or a coarse one."""
-    heads = {scored.size, *(each.size for each in others if each.channels == scored.channels)}
-    if len(heads) > 1 and scored.channels > BOX and stride >= LESS:
-        return f"may have boxes beside class scores: {len(heads)} maps have as many channels, as a detector's raw heads"
-    anchors = any(scored.channels % n == 0 and scored.channels // n > BOX + 1 for n in ANCHORS)
-    if logits and stride >= COARSE and (anchors or scored.channels > BOX * BINS):
-        return "may have boxes beside class scores, as a detector's raw head"
-    return ""
+    elif beside:
+        return
+    elif len(heads) > 1 and scored.channels > BOX and stride >= LESS:
+        alike = f"{len(heads)} maps have as many channels, as a detector's raw heads"
+        why = f"may have boxes beside class scores: {alike}"
+    elif logits and stride >= COARSE and (anchors or scored.channels > BOX * BINS):
+        why = "may have boxes beside class scores, as a detector's raw head"
+    else:
+        return
+    scores = [each for each in beside if each.channels not in BOXES] or beside
+    scores = scores or [each for each in others if each.channels < scored.channels]
+    hint = ", or ".join([*filter(None, [in_hint(scores)]), "name the channel that has scores with `class`"])
+    shape = in_words((scored.channels, *scored.size))
+    raise OptionError(f"the output {scored.name!r} of {shape} {why}", where=where, hint=hint)

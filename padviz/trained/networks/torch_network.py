@@ -435,7 +435,7 @@ def _named_arrays(output: object, name: str) -> Outputs:
 
 
 def _named(output: object, name: str) -> dict[str, Tensor]:
-    """Name the tensors that a module returns, by their keys or numbers."""
+    """Return the tensors in what a module returns, by their keys or numbers."""
     if isinstance(output, Tensor):
         return {name: output}
     if isinstance(output, Mapping):

@@ -146,9 +146,8 @@ def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, v
 class Reduced(NamedTuple):
     """The means of a convolution's output on some images; the map itself is never kept.
 
-    `rows` are the means over the middle columns, of shape (images, channels, rows), `columns` those over the middle
-    rows, and `total` is the mean over channels, of shape (images, height, width). `square` is the mean square of the
-    middle, a sum over the images.
+    `rows` (images, channels, rows) are means over the middle columns, and `columns` over the middle rows. `total`
+    (images, height, width) is the mean over channels, and `square` the mean square of the middle, summed over images.
     """
 
     layer: str
@@ -203,7 +202,7 @@ def at_once(runner: Runner) -> int:
 
 
 def batches(runner: Runner, count: int) -> Iterator[slice]:
-    """Slice so many images into what a network runs at once."""
+    """Slice `count` images into batches that a network runs at once."""
     most = at_once(runner)
     return (slice(start, start + most) for start in range(0, count, most))
 

@@ -30,9 +30,9 @@ DIGITS = 12  # that means are compared to, so that those of equal counts tie
 class Seen:
     """The change of a trained network's output by the place of a patch, and the usage of these places.
 
-    `values` is the root mean square change of `output` over crops, `usage` the mean count of paths under the patch over
-    the largest of all pixels, and `distance` the patch's distance to the border in pixels; all are of shape (tops,
-    lefts). `by_usage` and `by_distance` are the rank correlations of `values` with the two, and `gain` the first minus
+    `values` is the root mean square change of `output` over crops. `usage` is the mean count of paths under the patch
+    over the largest of all pixels, and `distance` the patch's distance to the border in pixels; all are (tops, lefts).
+    `by_usage` and `by_distance` are the rank correlations of `values` with the two, and `gain` the first minus
     the second. `edge` is the mean of the outermost ring over that of the inside, the middle half; `edge_usage` that of
     the counts. Intervals are of 95 %, over pictures.
     """

@@ -37,14 +37,14 @@ ROUNDING = 1e-9  # of shares that are sums over crops
 class TrialRow:
     """A change and its effect: `figures` are means over crops, with their 95 % intervals over pictures.
 
-    Of scores of classes they are `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from
-    the probabilities as trained, in nats; of other outputs `relative`, the change over the output's norm, its root mean
-    square over crops, and `correlation`.
+    Scores of classes have `kept`, the share of crops whose best class stays, and `kl`, the KL divergence from the
+    probabilities as trained, in nats. Other outputs have `relative`, the change over the output's norm, and
+    `correlation`; the norm is the root mean square over crops.
     `against_shift` is each of them minus that of a shift by one pixel, crop by crop. Where there are none, `note` says
     why. `size` is what it ran at: `how` is by a larger or smaller "crop" of the scene or by a "resize".
-    `needs` follows from the intervals of kept answers and of the divergence, or of the relative change: "fine-tune"
-    where one of them is worse than the shift's, "today's weights" where each loses at most twice what the shift loses,
-    "more pictures" where neither is settled, a difference has no width, or all crops have one class.
+    `needs` follows from the intervals of kept answers and of the divergence, or of the relative change. It is
+    "fine-tune" where one of them is worse than the shift's, and "today's weights" where each loses at most twice what
+    the shift loses. Else, or where a difference has no width or all crops have one class, it is "more pictures".
     """
 
     kind: ChangeKind
