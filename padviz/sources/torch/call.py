@@ -114,14 +114,11 @@ class Call(calls.Call):
     def read_tensors(self) -> None:
         self.given = [*map(self.value, self.tensors)]
         self.maps = [x for x in self.given if isinstance(x, Map)]
+        self.heads = []
 
     def is_one_of(self, stems: Collection[str]) -> bool:
         """Return whether it is one of these functions, for as many axes as the image has."""
         return self.stem in stems and self.axes == len(self.trace.axes)
-
-    @property
-    def part(self) -> object:
-        return self
 
     @property
     def made(self) -> Tensor:
@@ -144,15 +141,6 @@ class Call(calls.Call):
 
     def value(self, tensor: Tensor) -> Value:
         return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
-
-    @property
-    def spatial(self) -> list[Map]:
-        """The maps among what it read, without the pooled ones."""
-        return [value for value in self.maps if not self.trace.pooled[value.at]]
-
-    @property
-    def inputs(self) -> list[int]:
-        return list(dict.fromkeys(value.at for value in self.spatial or self.maps))
 
     @property
     def pointwise(self) -> bool:  # type: ignore[override]
@@ -225,10 +213,6 @@ class Call(calls.Call):
     def with_channels(self, value: Map) -> Map:
         pairs = zip(value.known, self.made.shape, strict=True)
         return replace(value, dims=tuple(d if d.positions or d.size == n else plain(n) for d, n in pairs))
-
-    @property
-    def sources(self) -> list[int]:
-        return self.inputs
 
     def stuck(self, error: Stuck) -> Value:
         return self.broken_by(error)

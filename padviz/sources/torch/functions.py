@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import prod
+from typing import cast
 
 import numpy as np
 import torch
 
 from padviz.network.operations import Op, Window
 from padviz.sources.torch import windows
-from padviz.sources.torch.call import RESIZES, Call, as_map
+from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
@@ -30,14 +31,6 @@ from padviz.sources.tracing.calls import (
 )
 
 Handler = Callable[..., Result]
-
-
-def add(call: Call, *args: object, **options: object) -> Result:
-    return apply_masks(call, merge_maps(call, "add", call.maps))
-
-
-def subtract(call: Call, *args: object, **options: object) -> Result:
-    return calls.subtract(call)
 
 
 def pick(call: Call, *args: object, **options: object) -> Result:
@@ -70,38 +63,26 @@ def copy(call: Call, input: Value, src: Value, *args: object, **options: object)
 def embedding(call: Call, input: Value, weight: Value | None = None, *args: object, **options: object) -> Result:
     """Look up a vector for each position, as a codebook is read, or is made of ones and zeros."""
     indices = as_map(input)
-    vectors = indices.part_of((*indices.known, plain(call.made.shape[-1])), call.part)
+    vectors = indices.part_of((*indices.known, plain(call.made.shape[-1])), call)
     return with_kernel(call, lambda: vectors, weight, None)
 
 
-def _norm(first: int, asked: str = "", default: bool = False) -> Callable[..., Result]:
-    """Return a handler of a norm over the dimensions from `first` on, if the sixth argument, `asked`, is true."""
-
-    def run(call: Call, *args: object, **options: object) -> Result:
-        is_over = not asked or options.get(asked, args[5] if len(args) > 5 else default)
-        return _normed(call, first if is_over else None)
-
-    return run
-
-
-def _normed(call: Call, first: int | None) -> Result:
-    activated = pointwise(call)
-    axes = () if first is None else range(len(activated.dims or ()))[first:]
+def norm(call: Call, input: Value, *args: object, **options: object) -> Result:
+    """Handle a norm, which reads all positions unless it has statistics from training."""
+    activated, over = pointwise(call), 0
+    if call.stem in ("layer_norm", "rms_norm"):
+        shape = options.get("normalized_shape", args[0] if args else ())
+        over = 1 if isinstance(shape, int) else len(cast("Sequence[int]", shape))
+    elif call.stem == "group_norm":
+        over = len(activated.dims or ()) - 1
+    elif call.stem == "instance_norm":
+        over = (
+            len(activated.dims or ()) - 2 if options.get("use_input_stats", args[4] if len(args) > 4 else True) else 0
+        )
+    elif options.get("training", args[4] if len(args) > 4 else False):
+        over = len(activated.dims or ())
+    axes = range(-over, 0) if activated.dims else ()
     return calls.norm(call, activated, call.op.replace("_", " "), axes)
-
-
-group_norm, instance_norm, batch_norm = _norm(1), _norm(2, "use_input_stats", True), _norm(0, "training")
-
-
-def batch_norm_of_three(call: Call, *args: object, **options: object) -> Result:
-    """Handle a batch norm with running statistics of exported programs, which returns statistics too."""
-    return [pointwise(call), None, None]
-
-
-def layer_norm(
-    call: Call, input: Value, normalized_shape: int | Sequence[int], *args: object, **options: object
-) -> Result:
-    return _normed(call, -1 if isinstance(normalized_shape, int) else -len(normalized_shape))
 
 
 def reduce(call: Call, input: Value, *args: object, **options: object) -> Result:
@@ -130,10 +111,6 @@ def along(call: Call, input: Value, dim: object = None, *args: object, **options
     return call.with_channels(replace(input, layer=halves))  # a product of two slices
 
 
-def running(call: Call, input: Value, dim: int, **options: object) -> Result:
-    return products.cumulate(input, dim)
-
-
 def ordered(call: Call, input: Value, *args: object, **options: object) -> Result:
     """Order channels, each position alone; the order of positions is a matter of their values."""
     given = args[1:] if call.op in ("topk", "kthvalue") else args
@@ -158,17 +135,9 @@ def grid_sample(call: Call, input: Value, grid: Value, *args: object, **options:
     return products.product(call, [(input, f"nc{letters.upper()}"), (grid, f"n{letters}x")], f"nc{letters}")
 
 
-def baddbmm(call: Call, input: Value, batch1: Value, batch2: Value, **options: object) -> Result:
-    return products.matmul(call, batch1, batch2)
-
-
 def cdist(call: Call, x1: Value, x2: Value, *args: object, **options: object) -> Result:
     """Measure how far vectors are from those of a constant, as a codebook is: channels of each position alone."""
     return call.unknown() if isinstance(x2, Map) else products.matmul(call, x1, views.transpose(x2, -2, -1))
-
-
-def einsum(call: Call, equation: str, *operands: object) -> Result:
-    return products.einsum(call, equation, call.given)
 
 
 def attention(call: Call, query: Value, key: Value, value: Value, *args: object, **options: object) -> Result:
@@ -210,10 +179,6 @@ def permute(call: Call, input: Value, *dims: object, **options: object) -> Resul
     return views.permute(input, [d % len(input.known) for d in as_list(options.get("dims", dims))])
 
 
-def transpose(call: Call, input: Value, dim0: int = -2, dim1: int = -1) -> Result:
-    return views.transpose(input, dim0, dim1)
-
-
 def movedim(call: Call, input: Value, source: object, destination: object) -> Result:
     rank = len(input.known)
     sources, places = ([d % rank for d in as_list(given)] for given in (source, destination))
@@ -228,23 +193,11 @@ def squeeze(call: Call, input: Value, *args: object, dim: object = None) -> Resu
     return views.squeeze(call, input, {d % len(shape) for d in wanted if shape[d] == 1})
 
 
-def unsqueeze(call: Call, input: Value, dim: int) -> Result:
-    return views.unsqueeze(input, [dim % (len(input.known) + 1)])
-
-
-def expand(call: Call, input: Value, *sizes: object, **options: object) -> Result:
-    return views.expand(call, input, call.made.shape)
-
-
 def split(call: Call, input: Value, sizes: object = None, dim: int = 0, **options: object) -> Result:
     dim, pieces = dim % len(input.known), tensors_in(call.out)
     ends = accumulate(piece.shape[dim] for piece in pieces)
     spans = [slice(end - piece.shape[dim], end) for piece, end in zip(pieces, ends, strict=True)]
     return [views.slice_(call, input, {dim: span}) for span in spans]
-
-
-def unbind(call: Call, input: Value, dim: int = 0) -> Result:
-    return [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])]
 
 
 def roll(call: Call, input: Value, shifts: object, dims: object = ()) -> Result:
@@ -254,20 +207,6 @@ def roll(call: Call, input: Value, shifts: object, dims: object = ()) -> Result:
 def flip(call: Call, input: Value, *dims: object, **options: object) -> Result:
     axes = [d % len(input.known) for d in as_list(options.get("dims", dims))]
     return views.slice_(call, input, dict.fromkeys(axes, slice(None, None, -1)))
-
-
-def select(call: Call, input: Value, dim: int, index: object) -> Result:
-    return _indexed(call, input, {dim: index})
-
-
-def narrow(call: Call, input: Value, dim: int, start: int, length: int) -> Result:
-    return _indexed(call, input, {dim: slice(start, start + length)})
-
-
-def slice_(
-    call: Call, input: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-) -> Result:
-    return _indexed(call, input, {dim: slice(start, end, step)})
 
 
 def getitem(call: Call, input: Value, index: object) -> Result:
@@ -297,7 +236,7 @@ def _indexed(call: Call, input: Value, items: Mapping[int, object]) -> Value:
         elif made.known[d].positions and (given := call.numbers_of(item)) is not None and given.dtype != torch.bool:
             numbers = [int(n) for n in given.flatten()]
         n = call.made.numel() * made.known[d].size // prod(made.shape)
-        made = views.gather(call, made, d, numbers, (plain(n),), call.part)
+        made = views.gather(call, made, d, numbers, (plain(n),), call)
     return views.squeeze(call, made, ones) if ones else made
 
 
@@ -369,57 +308,59 @@ NEUTRAL = """
     sigmoid sign silu sin softplus softshrink softsign sqrt square tanh tanhshrink threshold to type type_as imul
     rmul div idiv rdiv itruediv rtruediv truediv true_divide divide floor_divide
 """
-NAMES: Mapping[Handler, str] = {  # of the functions, without their number of axes, that a handler is for
-    pointwise: NEUTRAL,
-    add: "add iadd radd",
-    subtract: "sub isub rsub subtract",
-    pick: "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le",
-    reduce: (
-        "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median argmax argmin "
-        "nanmean all any nansum count_nonzero aminmax std_mean var_mean"
+WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that are one dimension as it is
+    NEUTRAL: pointwise,
+    "add iadd radd": lambda call, *args, **options: apply_masks(call, merge_maps(call, "add", call.maps)),
+    "sub isub rsub subtract": lambda call, *args, **options: calls.subtract(call),
+    "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le": pick,
+    "masked_fill": masked_fill,
+    "mean sum amax amin max min std var norm linalg_vector_norm logsumexp prod median argmax argmin": reduce,
+    "nanmean all any nansum count_nonzero aminmax std_mean var_mean": reduce,
+    "softmax log_softmax softmin normalize glu gumbel_softmax": along,
+    "cumsum cumprod logcumsumexp cummax cummin": lambda call, input, dim, **options: products.cumulate(input, dim),
+    "topk sort argsort kthvalue": ordered,
+    "linear": linear,
+    "matmul rmatmul mm bmm": products.matmul,
+    "einsum": lambda call, equation, *operands: products.einsum(call, equation, call.given),
+    "scaled_dot_product_attention multi_head_attention_forward": attention,
+    "view reshape flatten ravel unflatten view_as reshape_as": view,
+    "permute": permute,
+    "transpose swapaxes swapdims t T mT H mH adjoint": (
+        lambda call, input, dim0=-2, dim1=-1: views.transpose(input, dim0, dim1)
     ),
-    along: "softmax log_softmax softmin normalize glu gumbel_softmax",
-    view: "view reshape flatten ravel unflatten view_as reshape_as",
-    split: "chunk split split_with_sizes tensor_split",
-    transpose: "transpose swapaxes swapdims t T mT H mH adjoint",
-    movedim: "movedim moveaxis",
-    expand: "expand expand_as broadcast_to repeat tile",
-    products.matmul: "matmul rmatmul mm bmm",
-    cat: "cat concat concatenate",
-    select: "select index_select",
-    slice_: "slice",
-    attention: "scaled_dot_product_attention multi_head_attention_forward",
-    batch_norm: "batch_norm native_batch_norm",
-    batch_norm_of_three: "native_batch_norm_legit_no_training",
-    group_norm: "group_norm",
-    instance_norm: "instance_norm",
-    layer_norm: "layer_norm rms_norm",
-    recurrence: " ".join(RECURRENT),
-    ordered: "topk sort argsort kthvalue",
-    embedding: "embedding one_hot",
-    running: "cumsum cumprod logcumsumexp cummax cummin",
-    windows.max_pool: "max_pool max_pool_with_indices",
-    windows.adaptive_pool: "adaptive_avg_pool adaptive_max_pool adaptive_max_pool_with_indices",
-    windows.upsample: " ".join(RESIZES),
-    windows.interpolate: "interpolate upsample",
+    "movedim moveaxis": movedim,
+    "squeeze": squeeze,
+    "unsqueeze": lambda call, input, dim: views.unsqueeze(input, [dim % (len(input.known) + 1)]),
+    "expand expand_as broadcast_to repeat tile": (
+        lambda call, input, *sizes, **options: views.expand(call, input, call.made.shape)
+    ),
+    "cat concat concatenate": cat,
+    "batch_norm native_batch_norm group_norm instance_norm layer_norm rms_norm": norm,
+    "native_batch_norm_legit_no_training": lambda call, *args, **options: [pointwise(call), None, None],
 }
-NAMED: tuple[Handler, ...] = (  # as the function that each is for
-    baddbmm, cdist, copy, einsum, flip, grid_sample, getitem, linear, masked_fill, narrow, permute, roll, setitem,
-    squeeze, stack, unbind, unsqueeze, windows.avg_pool, windows.lp_pool, windows.conv, windows.conv_transpose,
-    windows.convolution, windows.fold, windows.max_unpool, windows.constant_pad_nd, windows.pad, windows.padded,
-    windows.padded_conv, windows.pixel_shuffle, windows.pixel_unshuffle, windows.repeat_interleave, windows.unfold,
-)  # fmt: skip
-TABLE: Mapping[str, Handler] = {
-    **{handler.__name__: handler for handler in NAMED},
-    **{name: handler for handler, names in NAMES.items() for name in names.split()},
+APART: Mapping[str, Handler] = {  # and these read rows and columns as dimensions of their own
+    "copy": copy,
+    "embedding one_hot": embedding,
+    "grid_sample": grid_sample,
+    "baddbmm": lambda call, input, batch1, batch2, **options: products.matmul(call, batch1, batch2),
+    "cdist": cdist,
+    " ".join(RECURRENT): recurrence,
+    "chunk split split_with_sizes tensor_split": split,
+    "unbind": lambda call, input, dim=0: [_indexed(call, input, {dim: i}) for i in range(input.shape[dim])],
+    "roll": roll,
+    "flip": flip,
+    "select index_select": lambda call, input, dim, index: _indexed(call, input, {dim: index}),
+    "narrow": lambda call, input, dim, start, length: _indexed(call, input, {dim: slice(start, start + length)}),
+    "slice": lambda call, input, dim=0, start=None, end=None, step=1: _indexed(
+        call, input, {dim: slice(start, end, step)}
+    ),
+    "getitem": getitem,
+    "setitem": setitem,
+    "stack": stack,
+    **windows.TABLE,
 }
-WHOLE = {
-    add, cat, masked_fill, subtract, pick, pointwise,
-    reduce, along, running, linear, products.matmul,
-    einsum, attention, ordered, view,
-    transpose, permute, movedim, squeeze, unsqueeze, expand, batch_norm,
-    group_norm, instance_norm, layer_norm, batch_norm_of_three,
-}  # fmt: skip  # what reads rows, columns and channels that are one dimension as it is
+TABLE = {name: handler for names, handler in [*WHOLE.items(), *APART.items()] for name in names.split()}
+WHOLE_NAMES = frozenset(" ".join(WHOLE).split())
 
 
 def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ()) -> Result:
@@ -428,6 +369,7 @@ def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ())
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    call.handler = add if call.op in neutral else TABLE.get(call.stem)
-    call.whole, call.arguments = call.handler in WHOLE, (args, kwargs)
+    call.handler = TABLE.get("add" if call.op in neutral else call.stem)
+    call.whole = call.op in neutral or call.stem in WHOLE_NAMES
+    call.arguments = args, kwargs
     return follow(call)

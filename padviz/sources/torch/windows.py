@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from padviz.network.operations import Same, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import Resize
-from padviz.sources.torch.call import Call, as_map
+from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import Block, Dim, plain
 from padviz.sources.tracing.calls import Result, merge_maps
 
+Handler = Callable[..., Result]
 Ints = int | Sequence[int]  # one for all axes, or one for each
+Pair = tuple[int, int]
 MODES = {scheme.torch: name for name, scheme in SCHEMES.items() if scheme.torch}
 
 
@@ -28,64 +30,50 @@ def each(value: Ints, axes: int) -> tuple[int, ...]:
 
 
 def windows_of(
-    kernel: Ints, stride: Ints, padding: Ints | str, dilation: Ints, ceil: bool = False, axes: int = 2
-) -> list[Window]:
+    kernel: Ints, stride: Ints, padding: Any, dilation: Ints, ceil: bool = False, axes: int = 2,
+    schemes: Sequence[str] = (),
+) -> list[Window]:  # fmt: skip
+    """Return a window for each axis; with `schemes`, the padding is the rows before and after, on each axis."""
     pads: Sequence[tuple[int, int] | Same] = ["same"] * axes
     if padding != "same":
-        pads = [(n, n) for n in each(0 if isinstance(padding, str) else padding, axes)]
-    figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, strict=True)
+        pads = padding if schemes else [(n, n) for n in each(0 if padding == "valid" else padding, axes)]
+    modes = schemes or ["zero"] * axes
+    figures = zip(each(kernel, axes), each(stride, axes), each(dilation, axes), pads, modes, strict=True)
     return [Window(*figure, ceil=ceil) for figure in figures]
 
 
-def conv(
-    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Ints | str = 0,
-    dilation: Ints = 1, groups: int = 1,
-) -> Result:  # fmt: skip
-    ops = windows_of(weight.shape[2:], stride, padding, dilation, axes=len(weight.known) - 2)
-    return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
-
-
-def _convolved(
-    call: Call, input: Value, weight: Value, bias: Value | None, ops: Sequence[Window | Transposed], out: int,
-    groups: int,
-) -> Result:  # fmt: skip
-    path, module = call.modules.stack[-1]
-    own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
-    into = input.shape[-len(ops) - 1]
-    return windows.conv(call, as_map(input), ops, into, out, groups, weight, bias, own_pad)
-
-
-def padded_conv(
-    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1,
-    pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), dilation: Ints = 1, groups: int = 1,
-    schemes: Sequence[str] = ("zero", "zero"),
-) -> Result:  # fmt: skip
-    figures = zip(windows_of(weight.shape[-2:], stride, 0, dilation), pads, schemes, strict=True)
-    ops = [replace(window, padding=rows, mode=scheme) for window, rows, scheme in figures]
-    return _convolved(call, input, weight, bias, ops, weight.shape[0], groups)
-
-
 def convolution(
-    call: Call, input: Value, weight: Value, bias: Value | None, stride: Ints, padding: Ints, dilation: Ints,
-    transposed: bool, output_padding: Ints, groups: int,
+    call: Call, input: Value, weight: Value, bias: Value | None, stride: Ints, padding: object, dilation: Ints,
+    transposed: bool, output_padding: Ints, groups: int, schemes: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     """Handle a convolution of any kind, as exported programs have it."""
+    out, into, *kernel = weight.shape
+    axes, given = len(kernel), input.shape[-len(kernel) - 1]
+    ops: list[Window] | list[Transposed]
+    ops = own = windows_of(kernel, stride, padding, dilation, axes=axes, schemes=schemes)
     if transposed:
-        return conv_transpose(call, input, weight, bias, stride, padding, output_padding, groups, dilation)
-    return conv(call, input, weight, bias, stride, padding, dilation, groups)
+        if given != out:  # PyTorch says so too, but not of tensors without data
+            raise Refused(f"a transposed convolution of {out} channels is given {given}")
+        out = into * groups
+        ends = zip(own, each(output_padding, axes), strict=True)
+        ops = [Transposed(op.kernel, op.stride, op.dilation, cast("Pair", op.padding), more) for op, more in ends]
+    path, module = call.modules.stack[-1]
+    own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
+    return windows.conv(call, as_map(input), ops, given, out, groups, weight, bias, own_pad)
+
+
+def conv(
+    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: object = 0,
+    dilation: Ints = 1, groups: int = 1, schemes: Sequence[str] = (),
+) -> Result:  # fmt: skip
+    return convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
 
 
 def conv_transpose(
     call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
 ) -> Result:  # fmt: skip
-    axes = len(weight.known) - 2
-    if input.shape[-axes - 1] != weight.shape[0]:  # PyTorch says so too, but not of tensors without data
-        raise Refused(f"a transposed convolution of {weight.shape[0]} channels is given {input.shape[-axes - 1]}")
-    pads = [(n, n) for n in each(padding, axes)]
-    steps = (each(number, axes) for number in (stride, dilation))
-    figures = zip(weight.shape[2:], *steps, pads, each(output_padding, axes), strict=True)
-    return _convolved(call, input, weight, bias, [Transposed(*f) for f in figures], weight.shape[1] * groups, groups)
+    return convolution(call, input, weight, bias, stride, padding, dilation, True, output_padding, groups)
 
 
 def max_pool(
@@ -106,12 +94,6 @@ def avg_pool(
     return windows.pool(call, input, ops, "avgpool")
 
 
-def lp_pool(
-    call: Call, input: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
-) -> Result:
-    return avg_pool(call, input, kernel_size, stride, 0, ceil_mode)
-
-
 def adaptive_pool(
     call: Call, input: Value, output_size: int | Sequence[int | None], return_indices: bool = False
 ) -> Result:
@@ -126,10 +108,6 @@ def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", va
     scheme = MODES[mode]
     rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
     return windows.pad(call, input, rows, scheme)
-
-
-def constant_pad_nd(call: Call, input: Value, amounts: Sequence[int], value: object = 0) -> Result:
-    return pad(call, input, amounts)
 
 
 def padded(
@@ -173,14 +151,6 @@ def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
 def image(call: Call, x: Value) -> tuple[Map, list[str]]:
     """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
     return call.arranger.image(x, len(x.known) - 2)
-
-
-def pixel_shuffle(call: Call, input: Value, upscale_factor: int) -> Result:
-    return views.depth_to_space(call, *image(call, input), upscale_factor)
-
-
-def pixel_unshuffle(call: Call, input: Value, downscale_factor: int) -> Result:
-    return views.space_to_depth(call, *image(call, input), downscale_factor)
 
 
 def unfold(
@@ -252,3 +222,31 @@ def max_unpool(
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
     return call.arranger.add(call.name("rest"), "crop", laid, ops)
+
+
+TABLE: Mapping[str, Handler] = {
+    "conv padded_conv": conv,
+    "conv_transpose": conv_transpose,
+    "convolution": convolution,
+    "max_pool max_pool_with_indices": max_pool,
+    "avg_pool": avg_pool,
+    "lp_pool": lambda call, input, norm_type, kernel_size, stride=None, ceil_mode=False: avg_pool(
+        call, input, kernel_size, stride, 0, ceil_mode
+    ),
+    "adaptive_avg_pool adaptive_max_pool adaptive_max_pool_with_indices": adaptive_pool,
+    "pad": pad,
+    "constant_pad_nd": lambda call, input, amounts, value=0: pad(call, input, amounts),
+    "padded": padded,
+    " ".join(RESIZES): upsample,
+    "interpolate upsample": interpolate,
+    "pixel_shuffle": (
+        lambda call, input, upscale_factor: views.depth_to_space(call, *image(call, input), upscale_factor)
+    ),
+    "pixel_unshuffle": (
+        lambda call, input, downscale_factor: views.space_to_depth(call, *image(call, input), downscale_factor)
+    ),
+    "unfold": unfold,
+    "fold": fold,
+    "repeat_interleave": repeat_interleave,
+    "max_unpool": max_unpool,
+}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from itertools import combinations
+from itertools import combinations, product
 from math import prod
 from typing import ClassVar
 
@@ -20,7 +20,7 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import can_merge, merge_pad
-from padviz.sources.tracing.arranging import Arranger, Constant, Cuts, Head, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.axis_labels import (
     ROLES,
     Axis,
@@ -86,17 +86,18 @@ class Call:
         return f"function {self.op}"
 
     @property
+    def spatial(self) -> list[Map]:
+        """The maps among what it read, without the pooled ones."""
+        return [x for x in self.maps if not self.trace.pooled[x.at]]
+
+    @property
     def inputs(self) -> list[int]:
-        return list(dict.fromkeys(value.at for value in self.maps))
+        return list(dict.fromkeys(x.at for x in self.spatial or self.maps))
 
     @property
     def sources(self) -> list[int]:
         """The layers that it depends on, through heads too."""
-        return sorted(frozenset().union(*(x.sources for x in self.given)))
-
-    @property
-    def part(self) -> object:
-        return self.title
+        return sorted(frozenset(self.inputs).union(*(x.behind for x in self.heads)))
 
     def constants(self) -> Iterator[NDArray[np.generic]]:
         yield from ()
@@ -312,19 +313,15 @@ def apply_where(x: Map, condition: Array | None, first: Array | None, second: Ar
 
 
 def hide(scores: Map, hides: Mask) -> Map:
-    return replace(scores, windows=scores.windows + cuts_of(scores.known, ~hides))
-
-
-def cuts_of(dims: Dims, seen: Mask) -> Cuts:
-    """Return after how many rows and columns a mask cuts the last window in two; `seen` broadcasts with scores, `dims`.
+    """Record after how many rows and columns a mask, which broadcasts with scores, cuts the last window in two.
 
     Windows may only be cut as rolled images have it: the last one of each axis, in two parts of which each sees itself.
     A mask that does anything else raises `Stuck`.
     """
-    if seen.all():
-        return ()
-    factors = [factor for dim in dims for factor in dim]
-    whole = np.broadcast_to(seen, shape_of(dims)).reshape([factor.size for factor in factors])
+    if not hides.any():
+        return scores
+    factors = [factor for dim in scores.known for factor in dim]
+    whole = np.broadcast_to(~hides, scores.shape).reshape([factor.size for factor in factors])
     both, cuts = np.ones_like(whole), list[tuple[str, int]]()
     for role in ROLES:
         own = {i: factor for i, factor in enumerate(factors) if isinstance(factor, Axis) and factor.role == role}
@@ -333,19 +330,15 @@ def cuts_of(dims: Dims, seen: Mask) -> Cuts:
         part = np.asarray(whole.any(axis=others, keepdims=True))
         both &= part
         looked = int(np.prod([own[i].size for i in order if own[i].looked]))
-        cuts.append((role, _cut(part.transpose(*order, *others).reshape(-1, looked, looked))))
-    if not (both == whole).all():
+        *others_whole, last = part.transpose(*order, *others).reshape(-1, looked, looked)
+        first = int(last[0].sum())
+        side = np.arange(looked) < first
+        if not np.all(others_whole) or (last != (side[:, None] == side)).any():
+            raise Stuck(OTHERWISE)
+        cuts += [(role, first)] if first % looked else []
+    if (both != whole).any():
         raise Stuck(OTHERWISE)
-    return tuple((role, cut) for role, cut in cuts if cut)
-
-
-def _cut(windows: Mask) -> int:
-    n = windows.shape[-1]
-    first = int(windows[-1, 0].sum())
-    side = np.arange(n) < first
-    if not windows[:-1].all() or not (windows[-1] == (side[:, None] == side)).all():
-        raise Stuck(OTHERWISE)
-    return int(first % n)
+    return replace(scores, windows=(*scores.windows, *cuts))
 
 
 def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
@@ -367,17 +360,14 @@ def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
     plane = _plane(trace, x, factor)
     if not isinstance(x, Map) or plane is None:
         return None
-    for conv in reversed(_with_pads(trace, trace.layers[x.at])):  # counts are rounded the same way in one layer
-        for axes in subsets(len(conv.ops)):
-            if (ops := _reweighed(trace, conv, plane, axes)) is not None:
-                sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
-                return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
+    axes = range(len(trace.axes))
+    together = [some for n in axes[::-1] for some in combinations(axes, n + 1)]  # all axes first
+    convs = _with_pads(trace, trace.layers[x.at])[::-1]  # counts are rounded the same way in one layer
+    for conv, reweighed in product(convs, together):
+        if (ops := _reweighed(trace, conv, plane, reweighed)) is not None:
+            sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
+            return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
     return None
-
-
-def subsets(axes: int) -> Iterator[tuple[int, ...]]:
-    """Yield the axes that may be reweighed together: all of them first."""
-    return (some for n in range(axes, 0, -1) for some in combinations(range(axes), n))
 
 
 def _plane(trace: Trace, x: Value, factor: Array) -> Numbers | None:

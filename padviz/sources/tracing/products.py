@@ -209,7 +209,7 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
             sizes[letter] = max(sizes.get(letter, 1), dim.size)
     read = [(x, letters) for x, letters in operands if isinstance(x, Map)]
     if len(read) < 2:
-        return linear(call, *(*read, *operands)[0], out, sizes, call.part)
+        return linear(call, *(*read, *operands)[0], out, sizes, call)
     vectors = [x for x, _ in read if call.trace.pooled[x.at]]
 
     def times(values: Sequence[Map]) -> int:
@@ -242,7 +242,7 @@ def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
     own: list[object] = [*range(len(x.known))]
     out = [*own]
     out[axis] = "out"
-    return linear(call, x, own, out, {"out": n}, call.part)
+    return linear(call, x, own, out, {"out": n}, call)
 
 
 def attention(
@@ -282,7 +282,7 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
     if len(call.maps) > 1:
         raise Stuck("starts from states computed from a feature map")
     x = call.arranger.without_mixed(call.name("line"), x)
-    seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call.part))
+    seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call))
     if seen.known[steps].has_positions:
         if ways < 2:
             raise Stuck("sees only what comes before each position")

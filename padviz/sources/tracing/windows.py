@@ -155,7 +155,7 @@ def _among_channels(
     known = (*rest, before if out is None or before.has_positions else plain(out), *dims)
     if is_layer:
         return replace(x, dims=known)
-    return x.activated(known) if out is None else x.part_of(known, call.part)
+    return x.activated(known) if out is None else x.part_of(known, call)
 
 
 def _is_idle(op: Op | None) -> bool:
