@@ -24,9 +24,7 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 def load(
-    source: str | Path | Network | nn.Module,
-    size: int | Sequence[int] | None = None,
-    reading: Reading = AS_IT_IS,
+    source: str | Path | Network | nn.Module, size: int | Sequence[int] | None = None, reading: Reading = AS_IT_IS
 ) -> Network:
     """Load a network from a name of the zoo, a TOML, ONNX, .keras or .pt2 file, or a module; see `padviz.load`."""
     if isinstance(source, Network):

@@ -21,7 +21,7 @@ from padviz.errors import PadvizError
 from padviz.files.opened import opened
 from padviz.sources.onnx.folding import MOST, Array, Attrs, fold, numbers
 from padviz.sources.tracing.arranging import Constant, Malformed
-from padviz.sources.tracing.axis_labels import plain
+from padviz.sources.tracing.dims import plain
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, TensorProto

@@ -20,7 +20,7 @@ from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import calls, products, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
-from padviz.sources.tracing.axis_labels import plain, shape_of
+from padviz.sources.tracing.dims import plain, shape_of
 from padviz.sources.tracing.calls import (
     Result,
     apply_masks,

@@ -14,7 +14,7 @@ from padviz.sources.onnx.folding import axes_of, new_shape, slices_of
 from padviz.sources.onnx.node import Handler, Node
 from padviz.sources.tracing import views
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
-from padviz.sources.tracing.axis_labels import Block, Dim, plain, whole
+from padviz.sources.tracing.dims import Block, Dim, plain, whole
 from padviz.sources.tracing.windows import image
 
 

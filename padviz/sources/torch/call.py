@@ -20,8 +20,8 @@ from padviz.network.resize import Resize
 from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Dims, broadcast_all, plain, whole
 from padviz.sources.tracing.calls import Numbers, Result
+from padviz.sources.tracing.dims import Dims, broadcast_all, plain, whole
 
 JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function

@@ -17,7 +17,6 @@ from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import (
     MASKED,
     Mask,
@@ -29,6 +28,7 @@ from padviz.sources.tracing.calls import (
     merge_maps,
     with_kernel,
 )
+from padviz.sources.tracing.dims import plain
 
 Handler = Callable[..., Result]
 

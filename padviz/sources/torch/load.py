@@ -28,7 +28,7 @@ from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
-from padviz.sources.tracing.axis_labels import plain, whole
+from padviz.sources.tracing.dims import plain, whole
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 

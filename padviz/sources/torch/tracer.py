@@ -34,8 +34,8 @@ from padviz.sources.torch.tensors import (
     tensors_in,
 )
 from padviz.sources.tracing.arranging import Arranger, Map, Stuck
-from padviz.sources.tracing.axis_labels import plain
 from padviz.sources.tracing.calls import Result
+from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"

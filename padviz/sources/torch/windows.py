@@ -15,8 +15,8 @@ from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import Block, Dim, plain
 from padviz.sources.tracing.calls import Result, merge_maps
+from padviz.sources.tracing.dims import Block, Dim, plain
 
 Handler = Callable[..., Result]
 Ints = int | Sequence[int]  # one for all axes, or one for each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from itertools import product
 from math import prod
 from typing import TypeVar, cast
 
@@ -14,24 +14,7 @@ from numpy.typing import NDArray
 from padviz.network.layer import Channels, Kind
 from padviz.network.operations import Adaptive, Op, Window, out_size
 from padviz.network.resize import Resize
-from padviz.sources.tracing.axis_labels import (
-    Axis,
-    Block,
-    Channel,
-    Dim,
-    Dims,
-    Factor,
-    has_looked,
-    has_parts,
-    inner_parts,
-    kind_of,
-    plain,
-    positions,
-    shape_of,
-    whole,
-    with_dim,
-    within,
-)
+from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Trace
 
 MOST_PARTS = 1024  # crops that one space-to-depth may take
@@ -80,11 +63,11 @@ class Value:
 
     @property
     def has_parts(self) -> bool:
-        return has_parts(self.dims or ())
+        return flat(self.dims or ()).has_parts
 
     @property
     def has_looked(self) -> bool:
-        return has_looked(self.dims or ())
+        return flat(self.dims or ()).has_looked
 
     @property
     def at(self) -> int:
@@ -157,7 +140,7 @@ class Constant(Value):
 
 def whole_axes(factors: Sequence[Factor]) -> set[str]:
     """Return the axes that rows and columns are of, which must be whole ones."""
-    own = within(Axis, factors)
+    own = Dim(*factors).within(Axis)
     if Dim(*factors).has_places or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")
     return {part.role for part in own}
@@ -215,7 +198,7 @@ class Arranger:
         """Add the layers of the splits of rows and columns that are pending in a value: space-to-depth."""
         if not isinstance(x, Map):
             return x
-        inner = [part for part in inner_parts(chain.from_iterable(x.dims or ())) if not part.looked]
+        inner = [part for part in flat(x.dims or ()).inner if not part.looked]
         blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
         if max(blocks.values()) > 1:
             with self.trace.made_by(x.split_name):
@@ -309,12 +292,12 @@ class Arranger:
         if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
-        if [part.role for part in within(Axis, positions(x.known))] == ["w", "h"]:
+        if [part.role for part in Dim(*flat(x.known).positions).within(Axis)] == ["w", "h"]:
             self.trace.mark_swapped(layer)
         return Map(self.resize_dims(x.known, layer), layer)
 
     def resize_dims(self, dims: Dims, layer: int) -> Dims:
-        if has_parts(dims):
+        if flat(dims).has_parts:
             return dims
         new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
 
@@ -345,8 +328,9 @@ class Arranger:
         mixed = [dim for dim in x.known if dim.is_mixed]
         if not all(any(isinstance(factor, Channel) for factor in dim) for dim in mixed):
             raise Stuck("reads mixed height, width and channels")
-        lost, kept = positions(mixed), positions(dim for dim in x.known if dim.has_positions and dim not in mixed)
-        if {*map(kind_of, lost)} & {*map(kind_of, kept)}:
+        lost = flat(mixed).positions
+        kept = flat(dim for dim in x.known if dim.has_positions and dim not in mixed).positions
+        if {at.kind for at in lost} & {at.kind for at in kept}:
             raise Stuck("reads a part of the rows or columns as channels")
         dims = tuple(plain(dim.size) if dim in mixed else dim for dim in x.known)
         return Map(dims, self.pool_over(name, x.at, whole_axes(lost)))

@@ -21,18 +21,7 @@ from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import can_merge, merge_pad
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
-from padviz.sources.tracing.axis_labels import (
-    ROLES,
-    Axis,
-    Dims,
-    broadcast_all,
-    inner_parts,
-    plain,
-    positions,
-    shape_of,
-    whole,
-    with_dim,
-)
+from padviz.sources.tracing.dims import ROLES, Axis, Dim, Dims, broadcast_all, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Step, Trace
 
 MASKED = -50  # what is added to scores that count for nothing
@@ -285,11 +274,11 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
 
     A norm over the places of blocks alone leaves each block by itself once that is one position.
     """
-    lost = [] if x.dims is None else [each for each in positions(x.dims[i] for i in axes) if each.size > 1]
+    lost = [] if x.dims is None else [at for at in flat(x.dims[i] for i in axes).positions if at.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     layer = call.trace.normalise(call.name("norm"), x.at, why)
-    inner = inner_parts(lost)
+    inner = Dim(*lost).inner
     if inner == lost:
         blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
         call.arranger.block_norms[layer, blocks] = x.at

@@ -10,26 +10,8 @@ from typing import Literal, cast
 from padviz.network.layer import Kind
 from padviz.network.operations import Blocks, Window
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck, Value, whole_axes
-from padviz.sources.tracing.axis_labels import (
-    Axis,
-    Block,
-    Channel,
-    Dim,
-    Dims,
-    Factor,
-    Position,
-    Runs,
-    Tokens,
-    inner_parts,
-    join_factors,
-    kind_of,
-    plain,
-    positions,
-    reduce_dims,
-    with_dim,
-    within,
-)
 from padviz.sources.tracing.calls import Call, distinct, join
+from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, Position, Runs, Tokens, flat, plain
 from padviz.sources.tracing.trace import Trace
 
 Letters = Sequence[object]
@@ -83,10 +65,10 @@ def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Positio
     arranger, name = call.arranger, call.name()
     like = arranger.trace.asking.get(scores.at, scores.at)
     dims = tuple(Dim(*(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked))) for dim in dims)
-    looking = [position for position in positions(dims) if not position.looked]
-    if within(Runs, looking):
+    looking = [position for position in flat(dims).positions if not position.looked]
+    if Dim(*looking).within(Runs):
         raise Stuck("attends from runs of positions")
-    arranger.tokens_removed |= bool(within(Tokens, lost)) and not within(Tokens, positions(dims))
+    arranger.tokens_removed |= bool(Dim(*lost).within(Tokens)) and not flat(dims).within(Tokens)
     if sees_all and not scores.windows:
         return Map(dims, arranger.trace.mix(name, values.at, like))
     return replace(mix(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
@@ -95,7 +77,7 @@ def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Positio
 def classify(factors: Sequence[Named], kept: Letters) -> Case:
     """Return what a product does with positions, by its factors' dimensions and the letters that are kept.
 
-    >>> from padviz.sources.tracing.axis_labels import Dim, whole
+    >>> from padviz.sources.tracing.dims import Dim, whole
     >>> line, keys, channels = whole("h", 4), whole("h", 4).looked_at(), plain(8)
     >>> classify([{"i": line, "c": channels}, {"i": line, "c": channels}], "i")
     'each position alone'
@@ -123,7 +105,7 @@ def _check_fit(factors: Sequence[Named], kept: Letters) -> None:
         meeting = [named[letter] for named in factors if letter in _places(named)]
         if letter not in kept:  # looked at or not, they are summed
             meeting = [dim.looked_at(False) for dim in meeting]
-        if len({tuple(kind_of(at) for at in dim.positions if at.size > 1) for dim in meeting}) > 1:
+        if len({tuple(at.kind for at in dim.positions if at.size > 1) for dim in meeting}) > 1:
             raise Stuck("multiplies rows with columns")
 
 
@@ -132,7 +114,7 @@ def _places(named: Named) -> set[object]:
 
 
 def _along(named: Named, letters: Iterable[object]) -> list[Position]:
-    return positions(named[letter] for letter in letters)
+    return flat(named[letter] for letter in letters).positions
 
 
 def merge_places(dims: Dims, gone: Iterable[Dim]) -> Dims:
@@ -150,17 +132,17 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
     as_many = len(gone) == 1 and bool(back) and gone[0].is_positions
-    if isinstance(x, Map) and positions(gone) and x.has_parts and not as_many:
+    if isinstance(x, Map) and flat(gone).positions and x.has_parts and not as_many:
         x = call.arranger.unsplit(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
-    lost = positions(gone)
+    lost = flat(gone).positions
     dims = merge_places(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, part)
     if as_many:
         seen = mix(call.arranger, call.name(), x, lost, "linear over positions")
-        return replace(seen, dims=with_dim(dims, back[0], gone[0]))
+        return replace(seen, dims=dims).with_dim(back[0], gone[0])
     name, roles = call.name(), whole_axes(lost)
     base, runs = call.arranger.rows_of(x.at)
     if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
@@ -173,7 +155,7 @@ def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Valu
     """Run softmax and the like over channels, places or positions; over rows or columns each sees them all."""
     over = [x.known[axis] for axis in axes]
     x = x.activated(merge_places(x.known, over))
-    lost = [position for position in positions(over) if not position.looked and position.size > 1]
+    lost = [position for position in flat(over).positions if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
     return mix(call.arranger, call.name(), x, lost, why)
@@ -187,10 +169,23 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
         x = call.arranger.unsplit(x)
     gone = [x.known[axis] for axis in axes]
     dims = merge_places(reduce_dims(x.known, axes, keep), gone)
-    lost = [at for at in positions(gone) if not at.looked and (at.size > 1 or Dim(at).axis)]
+    lost = [at for at in flat(gone).positions if not at.looked and (at.size > 1 or Dim(at).axis)]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
     return Map(dims, call.arranger.pool_over(call.name(), x.at, whole_axes(lost)))
+
+
+def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
+    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
+    single = {axis: Dim(*(replace(position, size=1) for position in dims[axis].positions)) for axis in axes}
+    if not keep:
+        rest = [dim for axis, dim in enumerate(dims) if axis not in axes]
+        looked = Dim(*(position for position in flat(single.values()).positions if position.looked))
+        return (*rest[:-1], rest[-1] + looked) if rest else ()
+    for axis, dim in single.items():
+        if len(dims[axis]) > 1 and not dim.has_looked:
+            single[axis] = Dim()
+    return tuple(single.get(axis, dim) for axis, dim in enumerate(dims))
 
 
 def cumulate(x: Value, axis: int) -> Value:
@@ -302,7 +297,7 @@ def mix(
     Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
     """
-    if like is None and within(Runs, lost):
+    if like is None and Dim(*lost).within(Runs):
         raise Stuck("mixes runs of positions")
     trace, like = arranger.trace, x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
@@ -334,10 +329,10 @@ def mix(
 def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, list[Blocks]]:
     """List the lost blocks of rows and of columns by their axis; none where that is all of it."""
     blocks: dict[str, list[Blocks]] = {}
-    parts = sorted((part for part in within(Axis, lost) if part.size > 1), key=lambda part: -part.step)
+    parts = sorted((part for part in Dim(*lost).within(Axis) if part.size > 1), key=lambda part: -part.step)
     for role in trace.axes:
-        own = join_factors(Dim(*(part for part in parts if part.role == role)).looked_at(False))
-        runs = [Blocks(part.size, part.step) for part in within(Axis, own)]
+        own = Dim(*(part for part in parts if part.role == role)).looked_at(False).joined()
+        runs = [Blocks(part.size, part.step) for part in own.within(Axis)]
         if runs:
             blocks[role] = [] if runs[0].size == trace.sizes[layer][trace.axes[role]] else runs
     return blocks
@@ -345,10 +340,10 @@ def _blocks_of(trace: Trace, layer: int, lost: Iterable[Factor]) -> dict[str, li
 
 def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
     """Count, by axis, the neighbours in each innermost part of rows or columns that is gone, if others stay split."""
-    lost = [position for position in positions(gone) if position.size > 1]
-    kept = (position for position in positions(x.known) if position.size > 1 and position not in lost)
-    ends = {part.role: part.size for part in inner_parts(lost) if part.step == 1 and not part.looked}
-    return ends if inner_parts(kept) and len(ends) == len(lost) else {}
+    lost = [position for position in flat(gone).positions if position.size > 1]
+    kept = (position for position in flat(x.known).positions if position.size > 1 and position not in lost)
+    ends = {part.role: part.size for part in Dim(*lost).inner if part.step == 1 and not part.looked}
+    return ends if Dim(*kept).inner and len(ends) == len(lost) else {}
 
 
 def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:

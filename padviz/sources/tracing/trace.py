@@ -15,7 +15,7 @@ from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size
 from padviz.network.resize import Resize
-from padviz.sources.tracing.axis_labels import ROLES
+from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
 
 Step = Literal["product", "softmax", "attention"]

@@ -18,7 +18,8 @@ from padviz.network.operations import MOST_ROWS, Blocks, Window
 from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_rows
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
-from padviz.sources.tracing.axis_labels import (
+from padviz.sources.tracing.calls import Call, join
+from padviz.sources.tracing.dims import (
     Batch,
     Block,
     Channel,
@@ -26,14 +27,10 @@ from padviz.sources.tracing.axis_labels import (
     Dims,
     Tokens,
     as_channels,
-    has_parts,
     plain,
-    ranked,
     reshape_dims,
     whole,
-    with_dim,
 )
-from padviz.sources.tracing.calls import Call, join
 from padviz.sources.tracing.trace import Trace
 
 Row = int | None
@@ -63,7 +60,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     if dims is None:
         before, after = map(in_words, (x.shape, shape))
         raise Stuck(f"from {before} to {after} mixes rows and columns up", mixed=True)
-    if has_parts(dims):
+    if replace(x, dims=dims).has_parts:
         x = replace(x, split_name=(x.has_parts and x.split_name) or call.name("merge"))
     grown = {Dim(*dim[:1]).axis: dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
     grown.pop("", None)
@@ -98,7 +95,7 @@ def unsqueeze(x: V, axes: Collection[int]) -> V:
 
 def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Copy a tensor to a shape: along height or width, every row sees the one there was."""
-    before = ranked(x.known, len(shape))
+    before = (Dim(),) * (len(shape) - len(x.known)) + x.known
     changed = [(dim, n) for dim, n in zip(before, shape, strict=True) if dim.size != n]
     grown = {dim.axis: n for dim, n in changed if dim.alone}
     if "" in grown or any(dim.size > 1 and not dim.is_channels for dim, _ in changed):
@@ -193,11 +190,11 @@ def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
         case (Batch(),):
             raise Stuck("picks some of a batch of several maps")
         case (Block(role="bins"), *_):
-            return x.activated(with_dim(x.known, axis, *dims))
+            return x.activated(x.with_dim(axis, *dims).dims)
         case own if own.positions or own.alone:
             raise Stuck("picks rows or columns")
     grouped = (as_channels(x.known[axis : axis + 1], dim.size) for dim in dims)
-    return x.part_of(with_dim(x.known, axis, *grouped), (axis, which))
+    return x.part_of(x.with_dim(axis, *grouped).known, (axis, which))
 
 
 def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
@@ -235,7 +232,8 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     n = sum(x.known[axis].size for x in values)
     own = as_channels([x.known[axis] for x in maps], n)
     maps = call.arranger.split_alike(maps)
-    dims = with_dim(_line_up(call, maps, axis), axis, own)
+    line = _line_up(call, maps, axis)
+    dims = (*line[:axis], own, *line[axis + 1 :])
     if not maps:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])

@@ -15,16 +15,8 @@ from padviz.network.layer import POOLS, Channels, Kind
 from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
-from padviz.sources.tracing.axis_labels import (
-    Axis,
-    Dim,
-    Runs,
-    as_channels,
-    is_image,
-    plain,
-    shape_of,
-)
 from padviz.sources.tracing.calls import Call, Result, with_kernel
+from padviz.sources.tracing.dims import Axis, Dim, Runs, as_channels, is_image, plain, shape_of
 from padviz.sources.tracing.products import dense, pool_inside, reduce_over
 
 Ops = Sequence[Op | None]

@@ -19,18 +19,24 @@ transposes, and reshapes there and back, lose nothing. An image of 8 channels an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
 from typing import TypeVar
 
+F = TypeVar("F", bound="Factor")
 ROLES = ("d", "h", "w")  # of the last axes that an image has
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
     size: int
+
+    @property
+    def kind(self) -> Factor:
+        """The factor without its size, to compare what it is."""
+        return replace(self, size=0)
 
     def split(self, outer: int) -> tuple[Factor, Factor] | None:
         """Split into an outer part of a size and an inner one; None where it must stay whole."""
@@ -85,6 +91,10 @@ class Axis(Position):
     inner: bool = False
 
     @property
+    def kind(self) -> Axis:
+        return replace(self, size=0, step=self.step if self.inner else 1)
+
+    @property
     def is_whole(self) -> bool:
         return not (self.inner or self.looked)
 
@@ -94,18 +104,24 @@ class Axis(Position):
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens(Position):
+class Composite(Position):
+    of: Dim
+
+    @property
+    def kind(self) -> Composite:
+        return replace(self, size=0, of=Dim(*(factor.kind for factor in self.of)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(Composite):
     """Tokens and the positions that they are in front of, or `behind`."""
 
-    of: Dim
     behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Runs(Position):
+class Runs(Composite):
     """Runs of flattened positions, each joined to one: they may be looked at together, but are no image."""
-
-    of: Dim
 
 
 class Dim(tuple[Factor, ...]):
@@ -124,6 +140,20 @@ class Dim(tuple[Factor, ...]):
     @property
     def positions(self) -> list[Position]:
         return [factor for factor in self if isinstance(factor, Position)]
+
+    @property
+    def inner(self) -> list[Axis]:
+        """The inner parts of axes that were split."""
+        return [factor for factor in self if isinstance(factor, Axis) and factor.inner]
+
+    @property
+    def has_parts(self) -> bool:
+        return any(part.size > 1 for part in self.inner)
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether some positions are looked at by attention, as in scores."""
+        return any(position.looked for position in self.positions)
 
     @property
     def has_positions(self) -> bool:
@@ -170,9 +200,32 @@ class Dim(tuple[Factor, ...]):
         return self[0].at if len(self) == 1 and isinstance(self[0], Batch) else None
 
     @property
-    def tokens(self) -> Tokens | Runs | None:
+    def tokens(self) -> Composite | None:
         """The tokens beside positions, or the runs of them, that it is."""
-        return self[0] if len(self) == 1 and isinstance(self[0], Tokens | Runs) else None
+        return self[0] if len(self) == 1 and isinstance(self[0], Composite) else None
+
+    def within(self, kind: type[F]) -> list[F]:
+        """List the factors of a kind, also among those that tokens, and runs, are made of."""
+        out: list[F] = []
+        for factor in self:
+            out += [factor] if isinstance(factor, kind) else []
+            out += factor.of.within(kind) if isinstance(factor, Composite) else []
+        return out
+
+    def joined(self) -> Dim:
+        """Join neighbouring channels, and neighbouring parts of one axis, to one factor each."""
+        out: list[Factor] = []
+        for factor in self:
+            match out[-1:], factor:
+                case [Channel(n)], Channel(m):
+                    out[-1] = Channel(n * m)
+                case [Axis() as outer], Axis(inner=True) as inner if (
+                    (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size)
+                ):  # fmt: skip
+                    out[-1] = replace(outer, size=outer.size * inner.size, step=inner.step)
+                case _ if factor != Channel(1):
+                    out.append(factor)
+        return Dim(*out)
 
     def with_tokens(self, n: int, behind: bool) -> Dim:
         return Dim(Tokens(self.size + n, self, behind))
@@ -183,7 +236,6 @@ class Dim(tuple[Factor, ...]):
 
 
 Dims = tuple[Dim, ...]
-F = TypeVar("F", bound=Factor)
 
 
 def plain(n: int) -> Dim:
@@ -208,50 +260,19 @@ def shape_of(dims: Dims) -> list[int]:
     return [dim.size for dim in dims]
 
 
-def positions(dims: Iterable[Dim]) -> list[Position]:
-    return Dim(*chain.from_iterable(dims)).positions
-
-
-def inner_parts(factors: Iterable[Factor]) -> list[Axis]:
-    return [factor for factor in factors if isinstance(factor, Axis) and factor.inner]
-
-
-def within(kind: type[F], factors: Iterable[Factor]) -> list[F]:
-    """List the factors of a kind, also among those that tokens, and runs, are made of."""
-    out: list[F] = []
-    for factor in factors:
-        out += [factor] if isinstance(factor, kind) else []
-        out += within(kind, factor.of) if isinstance(factor, Tokens | Runs) else []
-    return out
-
-
-def kind_of(factor: Factor) -> Factor:
-    """Return a factor without its size, to compare what it is."""
-    match factor:
-        case Axis():
-            return replace(factor, size=0, step=factor.step if factor.inner else 1)
-        case Tokens() | Runs():
-            return replace(factor, size=0, of=Dim(*map(kind_of, factor.of)))
-    return replace(factor, size=0)
+def flat(dims: Iterable[Dim]) -> Dim:
+    """Return all factors of some dimensions as one."""
+    return Dim(*chain.from_iterable(dims))
 
 
 def is_image(dims: Dims, axes: int) -> bool:
     """Whether rows and columns lie in the last dimensions alone, whole, and none is looked at by attention."""
-    return not (has_looked(dims) or has_parts(dims) or any(dim.has_positions for dim in dims[:-axes]))
-
-
-def has_parts(dims: Dims) -> bool:
-    return any(part.size > 1 for part in inner_parts(chain.from_iterable(dims)))
-
-
-def has_looked(dims: Iterable[Dim]) -> bool:
-    """Whether these are scores, with positions that attention looks at."""
-    return any(position.looked for position in positions(dims))
+    return not (flat(dims).has_looked or flat(dims).has_parts or flat(dims[:-axes]).has_positions)
 
 
 def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
     """Reshape dimensions to `shape`; None where a size does not divide."""
-    left = [*join_factors(factor for dim in dims for factor in dim)][::-1]  # the next one last
+    left = [*flat(dims).joined()][::-1]  # the next one last
     out: list[Dim] = []
     for wanted in shape:
         taken: list[Factor] = []
@@ -268,44 +289,11 @@ def reshape_dims(dims: Dims, shape: Sequence[int]) -> Dims | None:
             wanted //= factor.size
         if wanted != 1:
             return None
-        out.append(join_factors(taken))
+        out.append(Dim(*taken).joined())
     if any(factor.size > 1 for factor in left):
         return None
     summed = Dim(*(position for position in Dim(*left[::-1]).positions if position.looked))  # in scores
     return (*out[:-1], out[-1] + summed) if summed and out else tuple(out)
-
-
-def join_factors(dim: Iterable[Factor]) -> Dim:
-    """Join neighbouring channels, and neighbouring parts of one axis, to one factor each."""
-    out: list[Factor] = []
-    for factor in dim:
-        match out[-1:], factor:
-            case [Channel(n)], Channel(m):
-                out[-1] = Channel(n * m)
-            case [Axis() as outer], Axis(inner=True) as inner if (
-                (outer.role, outer.looked, outer.step) == (inner.role, inner.looked, inner.step * inner.size)
-            ):  # fmt: skip
-                out[-1] = replace(outer, size=outer.size * inner.size, step=inner.step)
-            case _ if factor != Channel(1):
-                out.append(factor)
-    return Dim(*out)
-
-
-def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
-    """Reduce some dimensions, of which single rows are kept; what was looked at stays known, in the last dimension."""
-    single = {axis: Dim(*(replace(position, size=1) for position in dims[axis].positions)) for axis in axes}
-    if not keep:
-        rest = [dim for axis, dim in enumerate(dims) if axis not in axes]
-        looked = Dim(*(position for position in positions(single.values()) if position.looked))
-        return (*rest[:-1], rest[-1] + looked) if rest else ()
-    for axis, dim in single.items():
-        if len(dims[axis]) > 1 and not has_looked([dim]):
-            single[axis] = Dim()
-    return tuple(single.get(axis, dim) for axis, dim in enumerate(dims))
-
-
-def ranked(dims: Dims, rank: int) -> Dims:
-    return (Dim(),) * (rank - len(dims)) + dims
 
 
 def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims | None:
@@ -322,14 +310,15 @@ def broadcast_all(maps: Sequence[Dims], constants: Sequence[Dims] = ()) -> Dims 
     for read in (*maps, *constants):
         out: list[Dim] = []
         rank = max(len(dims), len(read))
-        for pair in zip(ranked(dims, rank), ranked(read, rank), strict=True):
+        aligned = ((Dim(),) * (rank - len(own)) + own for own in (dims, read))
+        for pair in zip(*aligned, strict=True):
             sizes = {dim.size for dim in pair} - {1}
-            kinds = [[kind_of(f) for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
+            kinds = [[f.kind for f in dim if f.size > 1 and not isinstance(f, Channel)] for dim in pair]
             if len(sizes) > 1 or (all(kinds) and kinds[0] != kinds[1]):
                 return None  # or rows of one are columns of the other
             out.append(max(pair, key=lambda dim: (dim.size, sum(not isinstance(f, Channel) for f in dim))))
         dims = tuple(out)
     for own, dim in [pair for read in maps for pair in zip(read[::-1], dims[::-1], strict=False)]:
-        if own.size > 1 and own.has_positions != dim.has_positions and not has_looked([dim]):
+        if own.size > 1 and own.has_positions != dim.has_positions and not dim.has_looked:
             return None
     return dims

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padviz.sources.tracing.axis_labels import Axis, Channel, Dims, plain, reshape_dims, shape_of, whole
+from padviz.sources.tracing.dims import Axis, Channel, Dims, plain, reshape_dims, shape_of, whole
 from tests.sweeps import examples
 
 SIZES = st.tuples(st.sampled_from([1, 2, 4, 6]), st.sampled_from([4, 6, 8, 12]), st.sampled_from([4, 6, 9]))
