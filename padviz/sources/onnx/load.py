@@ -23,8 +23,8 @@ from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of,
 from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
 from padviz.sources.onnx.operators import OPS
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value
-from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
+from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 

@@ -20,7 +20,6 @@ from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.onnx.reshaping import SHAPING
 from padviz.sources.tracing import calls, products, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
-from padviz.sources.tracing.dims import plain, shape_of
 from padviz.sources.tracing.calls import (
     Result,
     apply_masks,
@@ -31,6 +30,7 @@ from padviz.sources.tracing.calls import (
     subtract,
     with_kernel,
 )
+from padviz.sources.tracing.dims import plain, shape_of
 from padviz.sources.tracing.products import cumulate, reduce_over, softmax_along
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
