@@ -113,7 +113,7 @@ def padded_conv2d(
         return functional.conv2d(image, weight, bias, stride, rest, dilation, groups)
     sums = functional.conv2d(image, weight, None, stride, rest, dilation, groups)
     windows = [
-        Window(weight.shape[dim], _step(stride, axis), _step(dilation, axis), pads[axis])
+        Window(weight.shape[dim], _pair(stride)[axis], _pair(dilation)[axis], pads[axis])
         if schemes[axis] == "partial" and (not known(*pads[axis]) or any(pads[axis]))
         else None
         for axis, dim in enumerate(IMAGE)
@@ -121,10 +121,6 @@ def padded_conv2d(
     if any(windows):
         sums = sums * _factors(input.shape[-2:], windows, like=sums)
     return sums if bias is None else sums + bias[:, None, None]
-
-
-def _step(value: Steps, axis: int) -> int:
-    return value if isinstance(value, int) else tuple(value)[axis if len(value) > 1 else 0]
 
 
 def _padded_except_zeros(input: Tensor, pads: Pads, schemes: Schemes) -> tuple[Tensor, tuple[int, int]]:

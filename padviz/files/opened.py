@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
@@ -33,7 +33,7 @@ HEAD = re.compile(  # of arrays that padviz writes; nothing is evaluated
 
 
 @contextmanager
-def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[BinaryIO]:
+def opened(path: str | Path, kind: str, most: float = float("inf")) -> Iterator[io.BufferedReader]:
     """Open a regular file of at most `most` bytes that should be `kind`, such as "an ONNX file"; else say so."""
     where, hint = str(path), f"give the path of {kind}"
     try:
@@ -57,26 +57,14 @@ def read_file(path: str | Path, kind: str, most: int) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size)  # some files of the system never end
 
 
-class _Bounded(io.RawIOBase):
+class _Bounded(io.BufferedReader):
     """A file that is read in pieces of at most `MOST_AT_ONCE` bytes."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
 
     def read(self, size: int | None = -1) -> bytes:
         most = MOST_AT_ONCE + 1 if size is None or size < 0 else size
-        if most > MOST_AT_ONCE + 1 or len(content := self.file.read(most)) > MOST_AT_ONCE:
+        if most > MOST_AT_ONCE + 1 or len(content := super().read(most)) > MOST_AT_ONCE:
             raise BadZipFile("lists too much")
         return content
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def seekable(self) -> bool:
-        return True
 
 
 @contextmanager
@@ -85,7 +73,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
     where, hint = str(path), "save it again"
     with opened(path, kind) as file:
         try:
-            with ZipFile(_Bounded(file)) as archive:
+            with ZipFile(_Bounded(file.raw)) as archive:
                 names = archive.namelist()
                 if len({*names}) < len(names):
                     raise BadZipFile("names a member twice")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from padviz.network.operations import Op, Window, pads_at
 from padviz.network.rewrites import schemes_of, with_pads_merged
 from padviz.network.targets import target_names
 from padviz.nn import NONE, SymmetricPad2d, pads_of
-from padviz.repadding.plan import LayerChange, LeftAlone, RepadPlan, checked_scheme, plan, same_counts
+from padviz.repadding.plan import LayerChange, LeftAlone, RepadPlan, checked_scheme, plan, same_counts, same_rows
 from padviz.repadding.torch_calls import Override, base_of, calls_of, declared, is_plain, override_of, set_override
 from padviz.sources.torch.load import load_module
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
@@ -40,20 +40,21 @@ def overrides_of(plan: RepadPlan, module: nn.Module) -> tuple[dict[str, Override
     }
     overrides: dict[str, Override] = {}
     refused: dict[str, str] = {}
-    layer_of: dict[str, str] = {}  # the first layer that asks for the override of a module
     for change in plan.changes:
-        for owner, override in _overrides_for(change, module, names):
-            called = owner or "the whole"
+        wanted = _overrides_for(change, module, names)
+        for owner, override in wanted.items():
+            called, apart = owner or "the whole", "and partial convolution needs them in one convolution"
             if owner in kept:
                 refused[change.name] = f"{kept[owner]} belongs to the same module, {called}"
             elif override is None:
-                what = f"its pads belong to another module, {called}"
-                refused[change.name] = f"{what}, and partial convolution needs them in one convolution"
-            elif overrides.setdefault(owner, override) != override:
-                what = f"two of its layers need different padding, {called}"
-                refused[change.name] = f"{what}, and partial convolution needs them in one convolution"
-            layer_of.setdefault(owner, change.name)
-    return {owner: override for owner, override in overrides.items() if layer_of[owner] not in refused}, refused
+                refused[change.name] = f"its pads belong to another module, {called}, {apart}"
+            elif overrides.get(owner, override) != override:
+                refused[change.name] = f"two of its layers need different padding, {called}, {apart}"
+        if change.name in refused:
+            kept |= dict.fromkeys(wanted.keys() - overrides.keys(), change.name)
+        else:
+            overrides |= {owner: override for owner, override in wanted.items() if override}
+    return overrides, refused
 
 
 def owner_of(origin: str, names: set[str]) -> str:
@@ -63,8 +64,8 @@ def owner_of(origin: str, names: set[str]) -> str:
     return origin
 
 
-def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> Iterator[tuple[str, Override | None]]:
-    """Yield the modules that a change concerns, each with its override; None where none can do it."""
+def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> dict[str, Override | None]:
+    """Return the overrides of the modules that a change concerns; None where none can do it."""
     origin = change.before.origin
     assert origin is not None, change.name
     owner = owner_of(origin.name, names)
@@ -74,20 +75,16 @@ def _overrides_for(change: LayerChange, module: nn.Module, names: set[str]) -> I
     schemes = down, across
     if not pad_modules:
         before = override_of(inner)
-        yield owner, Override(schemes, before.extra if before else NONE)
-        return
+        return {owner: Override(schemes, before.extra if before else NONE)}
     own = pads_of(inner) if isinstance(inner, nn.Conv2d) else None
     if own == NONE and "partial" not in schemes:  # all pads are made by modules before it, and only these change
-        yield from ((pad, Override(schemes)) for pad in pad_modules)
-        return
+        return dict.fromkeys(pad_modules, Override(schemes))
     height, width = (op.padding if isinstance(op, Window) else "" for op in change.before.ops)
     if own is None or isinstance(height, str) or isinstance(width, str):
-        yield from ((pad, None) for pad in pad_modules)
-        return
+        return dict.fromkeys(pad_modules)
     (top, bottom), (left, right) = own  # the convolution takes over the pads of the modules before it
     extra = (height[0] - top, height[1] - bottom), (width[0] - left, width[1] - right)
-    yield owner, Override(schemes, extra)
-    yield from ((pad, Override(schemes, no_pads=True)) for pad in pad_modules)
+    return {owner: Override(schemes, extra), **dict.fromkeys(pad_modules, Override(schemes, no_pads=True))}
 
 
 def _unseen(module: nn.Module, seen: set[str], padding: str, names: Sequence[str]) -> dict[str, Override]:
@@ -264,13 +261,9 @@ def _out_of_reach(planned: RepadPlan, done: Network) -> Iterator[str]:
         if change.name in joined.index:
             ops = joined.layers[joined.index[change.name]].ops
             pairs = zip(ops, change.after.ops, change.entering, strict=True)
-            if any(_rows_read(op, n) != _rows_read(wanted, n) for op, wanted, n in pairs):
+            if not all(same_rows(_explicit(op, n), _explicit(wanted, n)) for op, wanted, n in pairs):
                 yield change.name
 
 
-def _rows_read(op: Op | None, n: int) -> object:
-    """Return what tells apart the rows that an operation reads at a size."""
-    if not isinstance(op, Window):
-        return op
-    pads = pads_at(op, n)
-    return op.kernel, op.stride, op.dilation, pads, op.mode if any(pads) else "zero"
+def _explicit(op: Op | None, n: int) -> Op | None:
+    return replace(op, padding=pads_at(op, n)) if isinstance(op, Window) else op

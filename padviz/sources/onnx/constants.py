@@ -78,7 +78,7 @@ def locations(model: ModelProto) -> tuple[str, ...]:
 
 
 def read(tensor: TensorProto, folder: Path, most: int) -> NDArray[Any]:
-    """Read at most so many numbers of a tensor, from the model or a file in its folder; raise `Unread` otherwise."""
+    """Read a tensor of at most `most` numbers, from the model or a file in its folder; raise `Unread` otherwise."""
     _check(tensor, 1)
     if prod(tensor.dims) > most:
         raise Unread("is too large to be read")

@@ -79,7 +79,6 @@ class Node(calls.Call):
         return [int(n) for n in self.attrs.get(key) or default]
 
     def each(self, key: str, default: int, count: int) -> list[int]:
-        """Read an attribute of at least so many numbers."""
         numbers = self.numbers(key, [default] * count)
         if len(numbers) < count:
             raise Malformed(f"its {key} has {len(numbers)} numbers instead of {count}")

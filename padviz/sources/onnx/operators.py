@@ -89,14 +89,6 @@ def best(node: Node, x: Value) -> Value:
     return reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
 
 
-def global_pool(node: Node, x: Value) -> Value:
-    return reduce_over(node, x, range(2, len(x.known)), keep=True)
-
-
-def matmul(node: Node, x: Value) -> Value:
-    return products.matmul(node, x, node.tensor(3 if node.op == "QLinearMatMul" else 1))
-
-
 def gemm(node: Node, a: Value) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     if isinstance(a, Map) and len(a.known) != 2:
@@ -126,14 +118,21 @@ MIXING: dict[str, Handler] = {
     **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), merged("multiply")),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), merged("multiply")),
     **dict.fromkeys((f"Reduce{how}" for how in REDUCTIONS), reduced),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"), global_pool),
-    **dict.fromkeys(("MatMul", "MatMulInteger", "QLinearMatMul", "com.microsoft.FusedMatMul"), matmul),
+    **dict.fromkeys(
+        ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"),
+        lambda node, x: reduce_over(node, x, range(2, len(x.known)), keep=True),
+    ),
+    **dict.fromkeys(
+        ("MatMul", "MatMulInteger", "com.microsoft.FusedMatMul"),
+        lambda node, x: products.matmul(node, x, node.tensor(1)),
+    ),
     **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
     **dict.fromkeys(("ArgMax", "ArgMin"), best),
     "CumSum": lambda node, x: cumulate(x, from_front(node.ints(1)[0], len(x.known))),
     "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Gemm": gemm,
+    "QLinearMatMul": lambda node, x: products.matmul(node, x, node.tensor(3)),
 }
 
 
@@ -251,11 +250,9 @@ def resize(node: Node, x: Value) -> Result:
         shrinks = (size or 0) < n if scale is None else scale < 1
         if shrinks and node.attrs.get("antialias") and not nearest:  # it reads more rows then
             raise Stuck("shrinks with antialiasing")
-        ops[axis] = replace(style, size=size, scale=scale)
+        op = ops[axis] = replace(style, size=size, scale=scale)
         if nearest:  # onnxruntime rounds up where an old one shrinks
-            ops[axis] = replace(
-                style, size=size, scale=scale, rounding="ceil" if shrinks and node.version < 11 else rounding
-            )
+            ops[axis] = replace(op, rounding="ceil" if shrinks and node.version < 11 else rounding)
     return windows.resize(node, x, ops[2:])
 
 
@@ -315,11 +312,6 @@ def quantised(op: str, read: slice, handler: Handler) -> Handler:
     return run
 
 
-def dynamically_quantised(node: Node, x: Value) -> Result:
-    scale = zero_point = Constant(())
-    return [x, scale, zero_point][: node.outputs]
-
-
 OPS: dict[str, Handler] = {
     **dict.fromkeys(NEUTRAL, unary),
     **dict.fromkeys(NORMS, norm),
@@ -330,7 +322,7 @@ OPS: dict[str, Handler] = {
     **dict.fromkeys(("Resize", "Upsample"), resize),
     "AveragePool": pool("avgpool"),
     "ConvTranspose": transposed,
-    "DynamicQuantizeLinear": dynamically_quantised,
+    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],  # scale and zero point
     "LpPool": pool("avgpool"),
     "MaxPool": pool("maxpool"),
     "Pad": pad,

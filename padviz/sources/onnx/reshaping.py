@@ -84,25 +84,18 @@ def gather(node: Node, x: Value) -> Value:
     return views.gather(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
 
 
-def depth_to_space(node: Node, x: Value) -> Value:
-    return views.depth_to_space(node, *image(node, x, len(x.known) - 2), _block_size(node))
-
-
-def space_to_depth(node: Node, x: Value) -> Value:
-    return views.space_to_depth(node, *image(node, x, len(x.known) - 2), _block_size(node))
-
-
-def _block_size(node: Node) -> int:
+def blocks(node: Node, x: Value) -> Value:
     size = int(node.required("blocksize"))
     if size < 1:
         raise Malformed(f"its blocksize is {size}")
-    return size
+    follow = views.depth_to_space if node.op == "DepthToSpace" else views.space_to_depth
+    return follow(node, *image(node, x, len(x.known) - 2), size)
 
 
 def gather_nd(node: Node, x: Value) -> Value:
     """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
 
-    Of n rows, bin i of `out` has as many as the largest bin, from i * n // out on and clipped to n - 1.
+    Bin i of `out` begins at row i * n // out of n and is as long as the largest bin, clipped to n - 1.
     """
     at, axes = node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
@@ -134,7 +127,7 @@ def shape(node: Node, x: Value) -> Value:
 SHAPING: dict[str, Handler] = {
     "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
     "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
-    "DepthToSpace": depth_to_space,
+    "DepthToSpace": blocks,
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
@@ -143,7 +136,7 @@ SHAPING: dict[str, Handler] = {
     "Shape": shape,
     "Size": lambda node, x: Constant((), array=np.array(prod(x.shape), dtype=np.int64)),
     "Slice": slice_,
-    "SpaceToDepth": space_to_depth,
+    "SpaceToDepth": blocks,
     "Split": split,
     "Squeeze": squeeze,
     "Tile": tile,
