@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padviz.network.axis_maps import partial_weights
 from padviz.network.layer import Layer
 from padviz.network.network import Network
-from padviz.network.operations import Op, Window, out_size, pads_at
+from padviz.network.operations import Window, out_size, pads_at
 from padviz.network.padding_modes import SCHEMES
 from padviz.repadding.onnx_graph import (
     INPUTS_SINCE,
@@ -246,35 +246,37 @@ class _Editor:
     def _padded_axes(self, at: int, change: LayerChange) -> dict[int, tuple[int, Rows]]:
         """Return, by image axis, the axis of the tensor that a node pads, and its rows."""
         node = self.graph.nodes[at]
-        layer = self._layer_of(node)
-        ops = (change.before if layer is None else layer).ops
-        padded = [axis for axis, op in enumerate(ops) if isinstance(op, Window) and op.padding != (0, 0)]
+        name = self.network.aliases.get(node.output[0])
+        made = self.network.find(name) if name else None  # the importer's layer of this node, if it made one
+        if made is not None and (made.kind != "pad" or made.origin is None or made.origin.name != title(node)):
+            made = None
+        layer = made or change.before
+        padded = [axis for axis, op in enumerate(layer.ops) if isinstance(op, Window) and op.padding != (0, 0)]
+
+        def rows(axis: int, stored: bool = False) -> Rows:
+            """Return the rows that are added at every size; None if they depend on an open one."""
+            op = layer.ops[axis]
+            fixed = stored or self.network.declared[axis]
+            return op.padding if fixed and isinstance(op, Window) and not isinstance(op.padding, str) else None
+
         if node.op_type in ("Concat", "Gather"):
             if len(padded) != 1:
                 raise _unknown_join(node)
             place = attributes(node).get("axis", 0) % RANK
-            return {padded[0]: (place, self._rows(padded[0], ops, self._is_stored(node)))}
+            return {padded[0]: (place, rows(padded[0], self._is_stored(node)))}
         if node.op_type != "Pad":
             raise CannotEdit(f"its rows are made by a {node.op_type}")
         amounts, axes = self._amounts(node)
-        if amounts is None:  # the importer may have found rows that are the same at all sizes
-            known = layer is not None and not self.channels_last
-            return {axis: (2 + axis, self._rows(axis, ops) if known else None) for axis in padded}
+        if amounts is None or axes is None:  # the importer may have found rows that are the same at all sizes
+            known = made is not None and not self.channels_last
+            return {axis: (2 + axis, rows(axis) if known else None) for axis in padded}
         if min(amounts) < 0:
             raise CannotEdit("its pad also crops")
-        half = len(amounts) // 2
-        places = [i for i in range(half) if amounts[i] or amounts[half + i]]
+        ends = [*zip(axes, amounts, amounts[len(amounts) // 2 :], strict=False)]
+        places = [(axis, (before, after)) for axis, before, after in ends if before or after]
         if len(places) != len(padded):
             raise CannotEdit("its pad also pads channels")
-        pairs = zip(padded, places, strict=True)
-        return {axis: (axes[i] if axes else i, (amounts[i], amounts[half + i])) for axis, i in pairs}
-
-    def _rows(self, axis: int, ops: Sequence[Op | None], stored: bool = False) -> Rows:
-        """Return the rows that are added at every size; None if they depend on an open one."""
-        op = ops[axis]
-        if not stored and not self.network.declared[axis]:
-            return None
-        return op.padding if isinstance(op, Window) and not isinstance(op.padding, str) else None
+        return dict(zip(padded, places, strict=True))
 
     def _is_stored(self, node: NodeProto) -> bool:
         """Return whether the rows of a Gather, or of slices joined by a Concat, are constants."""
@@ -284,26 +286,19 @@ class _Editor:
         ends = [name for maker in makers for name in maker.input[maker.op_type in ("Slice", "Gather") :]]
         return not any(self.graph.integers(name) is None for name in ends if name)
 
-    def _layer_of(self, node: NodeProto) -> Layer | None:
-        """Return the pad layer that the importer made of a node, if it did."""
-        name = self.network.aliases.get(node.output[0])
-        layer = self.network.layers[self.network.index[name]] if name else None
-        if layer is None or layer.kind != "pad" or layer.origin is None or layer.origin.name != title(node):
-            return None
-        return layer
+    def _is_part(self, name: str) -> bool:
+        at = self.graph.maker.get(name)
+        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
 
     def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
-        """Read the rows that a Pad adds, if they are known, and the axes that it names."""
-        attrs = attributes(node)
-        if self.graph.opset < INPUTS_SINCE:
-            return [*attrs.get("pads", attrs.get("paddings", []))] or None, None
-        axes = None
-        if len(node.input) > 3 and node.input[3]:
-            axes = self.graph.integers(node.input[3])
-            if axes is None:
-                return None, None
-            axes = [axis % RANK for axis in axes]
-        return self.graph.integers(node.input[1]), axes
+        """Read the rows that a Pad adds and the axes that it pads; None where they are computed."""
+        attrs, inputs = attributes(node), [*node.input, "", ""]
+        old = self.graph.opset < INPUTS_SINCE
+        amounts = attrs.get("pads") or attrs.get("paddings") if old else self.graph.integers(inputs[1])
+        if not old and inputs[3]:
+            axes = self.graph.integers(inputs[3])
+            return amounts, None if axes is None else [axis % RANK for axis in axes]
+        return amounts, [*range(len(amounts) // 2 if amounts else RANK)]
 
     def _edit_pad(self, at: int, change: LayerChange) -> Edit:
         """Return the edit that gives a pad node other modes, in place if possible, or else by a chain of new nodes."""
@@ -311,37 +306,36 @@ class _Editor:
         computed = any(rows is None for _, rows in axes.values())
         modes = {axis: mode_of(change.after.ops[axis], computed and change.before.kind == "conv") for axis in axes}
         mode = next(iter(modes.values()), "zero")
-        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
         if node.op_type == "Pad" and len({*modes.values()}) <= 1 and graph.has(mode):
             return lambda: _set_mode(node, SCHEMES[mode].onnx, graph.opset)
-        if computed:
-            rows, places = self._computed_rows(node), self._image_axes(at, change)
-            own = {places[axis]: mode for axis, mode in modes.items()}
-
-            def pad() -> None:
-                computed_padding(new, node.input, node.output[0], rows, own)
-                self._replace(at, new.nodes)
-
-            return pad
-        added = {place: AddedRows(*(rows or (0, 0)), modes[axis]) for axis, (place, rows) in axes.items()}
-        x = self._input_of(node)
-        amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
-        rank = len(amounts) // 2 if amounts and not named else RANK
-
-        def pad_known() -> None:
-            known_padding(new, x, node.output[0], added, rank)
-            self._replace(at, new.nodes)
-
-        return pad_known
-
-    def _computed_rows(self, node: NodeProto) -> ComputedRows:
-        if node.op_type != "Pad":
+        if computed and node.op_type != "Pad":
             raise CannotEdit("its rows depend on the size, and are not made by a Pad")
-        named = node.input[3] if len(node.input) > 3 else ""
-        axes = self.graph.integers(named) if named else [*range(RANK)]
-        if axes is None or self.graph.opset < INPUTS_SINCE:
-            raise CannotEdit("the axes of its pad depend on the size")
-        return ComputedRows(node.input[1], [axis % RANK for axis in axes])
+        amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
+        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
+        if computed:
+            if named is None or graph.opset < INPUTS_SINCE:
+                raise CannotEdit("the axes of its pad depend on the size")
+            rows, places = ComputedRows(node.input[1], named), self._image_axes(at, change)
+            own = {places[axis]: mode for axis, mode in modes.items()}
+        else:
+            added = {place: AddedRows(*(rows or (0, 0)), modes[axis]) for axis, (place, rows) in axes.items()}
+            rank = len(amounts) // 2 if amounts and not any(node.input[3:]) else RANK
+            between = {name for name in node.input if not self._is_part(name)}  # slices of it, in a Concat
+            x = next(iter(between), "") if node.op_type == "Concat" else node.input[0]
+            if node.op_type == "Concat" and len(between) != 1:
+                raise _unknown_join(node)
+
+        def pad() -> None:
+            if computed:
+                computed_padding(new, node.input, node.output[0], rows, own)
+            else:
+                known_padding(new, x, node.output[0], added, rank)
+            if at not in graph.gone:  # it may be done, for another layer that has the same pad
+                new.nodes[-1].name = node.name
+                graph.front[at] += new.nodes
+                graph.gone.add(at)
+
+        return pad
 
     def _image_axes(self, at: int, change: LayerChange) -> list[int]:
         """Return the axes of a pad's tensor that are height and width for the convolution behind it."""
@@ -360,26 +354,6 @@ class _Editor:
                 order = attributes(node).get("perm", range(RANK)[::-1])
                 axes = [order[axis] for axis in axes]
         return axes
-
-    def _replace(self, at: int, nodes: list[NodeProto]) -> None:
-        """Replace a pad by new nodes, unless that was done for another layer that has it."""
-        if at not in self.graph.gone:
-            nodes[-1].name = self.graph.nodes[at].name
-            self.graph.front[at] += nodes
-            self.graph.gone.add(at)
-
-    def _input_of(self, node: NodeProto) -> str:
-        """Return the tensor that a pad reads; in a Concat, the one between its slices."""
-        if node.op_type != "Concat":
-            return str(node.input[0])
-        whole = {name for name in node.input if not self._is_part(name)}
-        if len(whole) != 1:
-            raise _unknown_join(node)
-        return str(whole.pop())
-
-    def _is_part(self, name: str) -> bool:
-        at = self.graph.maker.get(name)
-        return at is not None and self.graph.nodes[at].op_type in ("Slice", "Gather", "Constant", "ConstantOfShape")
 
 
 def _unknown_join(node: NodeProto) -> CannotEdit:
