@@ -292,7 +292,7 @@ class _Editor:
 
     def _amounts(self, node: NodeProto) -> tuple[list[int] | None, list[int] | None]:
         """Read the rows that a Pad adds and the axes that it pads; None where they are computed."""
-        attrs, inputs = attributes(node), [*node.input, "", ""]
+        attrs, inputs = attributes(node), [*node.input, "", "", ""]
         old = self.graph.opset < INPUTS_SINCE
         amounts = attrs.get("pads") or attrs.get("paddings") if old else self.graph.integers(inputs[1])
         if not old and inputs[3]:
