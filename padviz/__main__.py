@@ -11,7 +11,6 @@ from padviz.errors import Ended
 
 
 def main() -> None:
-    """Run the command line."""
     handle_signals()
     gc.set_threshold(100_000)  # few cycles arise in a command, and looking for them often takes a quarter of an audit
     try:

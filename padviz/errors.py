@@ -35,10 +35,12 @@ class PadvizError(Exception):
         self.where = where
         self.hint = hint
         self.option = option
-        at = where or option
-        parts = (f"{at}: " if at else "", what, f"; {hint}" if hint else "")
-        self.line = "".join(map(_short, map(printable, parts)))  # as the command line takes it
-        super().__init__(in_python(self.line))
+        super().__init__(in_python(self.line(where or option)))
+
+    def line(self, at: str) -> str:
+        """Return the message with `at` in front, and options in backticks."""
+        parts = (f"{at}: " if at else "", self.what, f"; {self.hint}" if self.hint else "")
+        return "".join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…" for text in map(printable, parts))
 
 
 class Ended(BaseException):
@@ -75,10 +77,6 @@ def nearest(name: str, names: Iterable[str], most: int = 3) -> str:
 
     close = difflib.get_close_matches(name, list(names), n=most, cutoff=0.5)
     return f"did you mean {', '.join(close)}?" if close else ""
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 LOADING = re.compile(r"`(neutral)` ([^\s,;]+)|`(shape)` ([^\s,;=]+)=([\w.]+)")

@@ -108,7 +108,6 @@ def _drawn(
 def _tried(
     network: Any, weights: str | Path | None, audit: Audit, images: str | Path, on_progress: Progress | None
 ) -> tuple[Trial, tuple[str, ...]]:
-    """Try the sizes and schemes among the remedies on a trained network; larger sizes only where pictures have room."""
     from padviz.analyses.trial import trial
     from padviz.trained.images import TooSmall
 
@@ -185,7 +184,6 @@ def _best(audit: Audit) -> str:
 
 
 def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> Report:
-    """Report the audits of networks; `tried` is what their remedies do to a trained one."""
     facts: dict[str, object] = {"results": audits}
     if tried:
         from padviz.analyses.trial import trial_facts
@@ -210,8 +208,6 @@ def report_of(audits: Sequence[Audit | Failed], tried: Trial | None = None) -> R
 
 
 def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -> list[Block]:
-    """Return a heading, the sentences, and all remedies of a network."""
-
     def edit_of(row: Row) -> str:
         return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
@@ -258,7 +254,6 @@ def _listed(remedies: list[Remedy]) -> Iterator[Remedy]:
 
 
 def _legend(table: Table, tried: Trial | None) -> str:
-    """Explain the columns that are not empty."""
     filled = {name for row in table.cells() for name, cell in zip(table.headings, row, strict=True) if cell is not None}
     meanings = dict(LEGEND)
     if tried and tried.shift.main:
@@ -274,7 +269,6 @@ def _legend(table: Table, tried: Trial | None) -> str:
 
 
 def _measured_column(tried: Trial | None) -> Column:
-    """Return the column of what was measured of a remedy on this network, or elsewhere."""
     nothing = "0, 0" if tried is None else "100.0 %" if tried.kind == "classes" else "0.0 %"
     return Column(
         _last(tried), of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing)
@@ -322,7 +316,6 @@ def _besides(before: MapOutcome, remedy: Remedy) -> list[str]:
 
 
 def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
-    """Yield the figures behind the verdict."""
     if share := audit.outcome.share:
         ends = share.corners.top_left, share.corners.bottom_right
         at = "" if None in ends else f"; top left {_share(ends[0] or 0)}, bottom right {_share(ends[1] or 0)}"
@@ -337,7 +330,6 @@ def _figures(audit: Audit) -> Iterator[tuple[str, object]]:
 
 
 def _measured(remedy: Remedy, tried: Trial | None) -> str:
-    """Return what a remedy did to this trained network, or to small ones elsewhere."""
     if tried is None:
         points = (remedy.as_is, remedy.trained)
         known = any(n is not None for n in points)

@@ -78,7 +78,6 @@ def compare(
 
 
 def _several(values: Any) -> list[Any]:
-    """List the values of a list, each once; anything else is one."""
     return [*dict.fromkeys(values)] if isinstance(values, list) else [values]
 
 
@@ -91,7 +90,6 @@ def _read(network: Any, size: Any, same: bool) -> Network | PadvizError:
 
 
 def _label(value: object) -> str:
-    """Write a network, a size, a scheme or a layer as a heading."""
     if isinstance(value, tuple | int):
         return pixels(value if isinstance(value, tuple) else (value, value))
     if isinstance(value, Network) and isinstance(value.origin, str):
@@ -112,7 +110,6 @@ COMPARED = (
 
 
 def report_of(items: Sequence[Item], varies: str) -> Report:
-    """Report maps side by side; what cannot run says why."""
     rows: list[dict[str, Any]] = []
     results = []
     for label, counts in items:

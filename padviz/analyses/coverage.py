@@ -116,7 +116,6 @@ def _rounded(value: int | float) -> str:
 
 
 def report_of(maps: Sequence[CountMap]) -> Report:
-    """Report coverage maps of one network: counts are exact, shares are floats."""
     rows, first = [*map(_row, maps)], maps[0]
     axes = first.network.axes
     size = first.size[-len(axes) :]

@@ -138,7 +138,6 @@ KEYS = {  # of a map, in JSON: by its attributes
 
 
 def report_of(scores: Detectability) -> Report:
-    """Report the scores, or thresholds, by position under each padding."""
     first = scores.maps[0]
     contrast = {"contrast": None if first.threshold else scores.contrast}
     about = {**picked(scores, "network size stimulus shape"), **contrast}
@@ -160,7 +159,6 @@ def report_of(scores: Detectability) -> Report:
 
 
 def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
-    """Yield what was shown to which network."""
     first = scores.maps[0]
     contrast = "" if first.threshold else f", at a contrast of {scores.contrast:.3g}"
     stimulus = f"{scores.stimulus}{contrast}, at {len(scores.tops)} x {len(scores.lefts)} positions"
@@ -176,7 +174,6 @@ def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:
 
 
 def _figures(scores: Detectability) -> Table:
-    """Return the figures of all maps, a column for each padding."""
     what = "contrast needed" if scores.maps[0].threshold else "score"
     of = " where enough" if any(map(_unseen, scores.maps)) else ""
     stride = scores.maps[0].phase.stride
@@ -293,7 +290,6 @@ def seen(
 
 
 def seen_report(seen_map: Seen) -> Report:
-    """Report where a network sees, with the usage there."""
     sentence = explained(seen_map)
     rows: list[list[object]] = [
         ["Spearman with usage", with_ends(seen_map.by_usage), None],

@@ -67,7 +67,6 @@ DIFFERENCES = (
 def report_of(
     first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference], *, check: bool = False
 ) -> Report:
-    """Report where two networks part; with `check`, any difference fails."""
     table = Table(DIFFERENCES, rows)
     facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"

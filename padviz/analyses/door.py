@@ -38,6 +38,5 @@ class Door:
     failed: Callable[..., Any] | None = None
 
     def chosen(self, asked: Mapping[str, object], model: str | None) -> Callable[..., Any]:
-        """Choose the function that the options ask for."""
         flags = [flag for flag in self.instead if flag in asked or (not flag and model is None)]
         return self.instead[flags[0]] if flags else self.function

@@ -142,7 +142,6 @@ SHEET = columns(
 
 
 def report_of(mean_filters: MeanFilters) -> Report:
-    """Report the mean filters of a network."""
     rows = mean_filters.rows
     strided = [STRIDED] * any(row.strided for row in rows)
     notes = Lines([*strided, LEGEND, *_notes(mean_filters)])
@@ -195,7 +194,6 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
 
 
 def _notes(mean_filters: MeanFilters) -> list[str]:
-    """Return sentences on batch normalisation, and on what was left out."""
     sentences = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
     if normed := sum(row.norm for row in mean_filters.rows):
         many = "" if normed == len(mean_filters.rows) else f" of {normed} of the {len(mean_filters.rows)} convolutions"

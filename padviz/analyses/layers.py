@@ -254,7 +254,6 @@ def _total(costs: Costs) -> str:
 
 
 def costs_report(network: Network, size: Size, counted: Costs) -> Report:
-    """Report what the layers of a network cost."""
     table = Table((Column("layer"), MACS), [cost for cost in counted.layers if cost.macs != 0])
     screen = [Heading(f"{network.title}, {in_words(size)}: {_total(counted)}"), table]
     facts = _facts(network, size, counted, plain(counted.layers))
@@ -262,7 +261,6 @@ def costs_report(network: Network, size: Size, counted: Costs) -> Report:
 
 
 def networks_report(nets: Sequence[Network]) -> Report:
-    """Report the networks of the zoo."""
     size = Column("size", of=lambda net: "x".join(map(str, net.size)), show=lambda size: pixels(size.split("x")))
     layers, source = Column("layers", of=lambda net: len(net.layers) - 1, spare=1), Column("source", show=_origin)
     zoo = Table((*columns("name title"), size, layers, source), nets)

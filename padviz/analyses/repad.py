@@ -189,7 +189,6 @@ def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> It
 
 
 def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
-    """Yield the grid offsets of the last maps, before and after."""
     unknown = (None, None)
     before, after = (grid_offsets(network, repadded.plan.size) for network in (repadded.source, repadded.network))
     for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
@@ -238,7 +237,6 @@ def _row(change: LayerChange) -> dict[str, object]:
 
 
 def _edit(change: LayerChange) -> str:
-    """Write how one layer was made even."""
     if change.pooled:
         return f"{change.name} (stride 1, then an average of 2 x 2)"
     return f"{change.name} (pads {_pads(change.before)} to {_pads(change.after)})"

@@ -102,7 +102,6 @@ def responses(
 
 
 def report_of(responses: BorderResponses) -> Report:
-    """Report the border responses of a network."""
     inputs = "1 input" if responses.count == 1 else f"{responses.count} inputs"
     title = Heading(f"{responses.title}, {in_words(responses.size)}, {inputs} ({responses.inputs}): E at the border")
     means = [{"padding": padding, "energy": responses.mean(padding)} for padding in responses.paddings]

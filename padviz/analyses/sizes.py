@@ -76,7 +76,6 @@ def sizes(
 
 
 def _sides(size: str | int | Iterable[int | Size]) -> list[int]:
-    """List the sides of squares."""
     sizes = sizes_in(size) if isinstance(size, str) else [size] if isinstance(size, int) else [*size]
     pairs = [(each,) if isinstance(each, int) else each for each in sizes]
     if not pairs or not all(isinstance(pair, tuple) and pair for pair in pairs):
@@ -92,7 +91,6 @@ TELLING = 3  # sizes that a rule takes
 
 
 def report_of(network: Network, sizes: BalancedSizes) -> Report:
-    """Report the balanced sizes of a network."""
     macs = macs_of_squares(network, sizes.balanced) if sizes.axis == "both" else None
     priced = dict(zip(sizes.balanced, macs or (), strict=False))
     keys = "network range axis balanced balanced_without_remainder rule rule_without_remainder"

@@ -339,7 +339,6 @@ def _plan_facts(plan: Plan) -> dict[str, object]:
 
 
 def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
-    """Write the context of a tile, and where tiles start."""
     widest = [max(own, key=lambda context: context.before + context.after) for own in zip(*contexts, strict=True)]
     along: dict[str, list[str]] = {}
     for axis, context in zip(network.axes, widest, strict=True):
@@ -364,7 +363,6 @@ def _named(axes: Sequence[str], size: Sequence[int]) -> str:
 
 
 def _tiles_of(plan: Plan) -> str:
-    """Write what tiles keep, how many there are, and their cost."""
     counts = [len(line.starts) for line in plan.lines]
     steps = [line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.image for line in plan.lines]
     tiles = f"tiles of {in_words(plan.tile)} keep {in_words(steps)}"
@@ -373,7 +371,6 @@ def _tiles_of(plan: Plan) -> str:
 
 
 def words_of(plan: Plan) -> list[str]:
-    """Return the lines of a picture of a plan: context, tiles, and ignored layers."""
     tiles = _tiles_of(plan)
     return [_needed(plan.network, plan.contexts, plan), tiles[0].upper() + tiles[1:], *_ignoring(plan.ignored)]
 

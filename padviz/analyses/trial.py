@@ -106,7 +106,6 @@ HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation
 
 
 def report_of(tried: Trial) -> Report:
-    """Report what changes do to a network as it is."""
     sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}; against it as trained"
     sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
     table = Table(
@@ -133,7 +132,6 @@ def _figure(name: str) -> Column:
 
 
 def trial_facts(tried: Trial) -> dict[str, object]:
-    """Return the figures of a trial for JSON."""
     rows = []
     for row in tried.rows:
         about = {"change": row.kind, **picked(row, "size how padding")}

@@ -193,7 +193,6 @@ def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
 def _blocks(
     network: Network, ledger: Ledger, listed: Sequence[tuple[LayerPadding, dict[str, Any]]], every: bool
 ) -> list[Block]:
-    """Return a heading, the windows of one network, and the verdict."""
     rows = []
     for layer, own in listed:
         for reads in reads_of(layer, every):
@@ -219,7 +218,6 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
 
 
 def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -> Iterator[Finding]:
-    """Yield each window that is uneven or fails, and the verdict."""
     at, file = f"{ledger.network} at {in_words(ledger.size)}", model if model.endswith(".toml") else ""
     for layer in ledger.layers:
         if layer.uneven or (check == "remainders" and layer.has_remainder):
@@ -305,7 +303,6 @@ def _cure(network: Network, ledger: Ledger) -> str:
 
 
 def _reported(network: Network) -> dict[str, float]:
-    """Return the published accuracy of a whole network at 224 and at 225."""
     known = REPORTED.get(network.name, ()) if PART not in network.title else ()
     return dict(zip(("at_224", "at_225"), known, strict=False))
 
@@ -366,7 +363,6 @@ POOL = "* pool: no weights to skew."
 
 
 def kind_of(window: TapExposure | LayerPadding) -> str:
-    """Return the kind of a window; pools are marked."""
     return f"{window.kind}{'' if window.convolution else '*'}"
 
 
@@ -379,7 +375,6 @@ TAPS = (
 
 
 def taps_report(rows: Sequence[TapExposure], network: Network, size: Size) -> Report:
-    """Report the tap exposure of some layers of a network; the imbalance is from one end of each axis to the other."""
     keys = "layer kind convolution uneven units grid imbalance"
     facts = {"network": network.name, "size": [*size], "layers": [picked(row, keys) for row in rows]}
     pools = "" if all(row.convolution for row in rows) else POOL

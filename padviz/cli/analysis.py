@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from importlib import import_module
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,9 +62,11 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
     networks = [_read(door, model, size, arguments) for model, size in pairs]
 
     default, unfinished = None, None
-    if "resume" in parameters or not to.textual:
-        what = getattr(function, "__name__", name)
-        default = _picture_path(what, networks[0], arguments.get("size"))
+    if "resume" in parameters or to.pictured:
+        source: Any = networks[0]
+        first: Network | None = getattr(source, "network", source)  # of a trained network
+        sizes = [first.pixels(arguments.get("size"))] if first else []
+        default = default_path(getattr(function, "__name__", name), [first.name] if first else [], sizes)
     path = to.drawn(default)
     if default and "resume" in parameters:
         unfinished = options.unfinished_path(path or to.path or default, "resume" in arguments, to.overwrite)
@@ -77,13 +78,6 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
         report = door.together(parts, **_only(asked, signature(door.together).parameters))
     look = {key: asked[key] for key in LOOK if key in asked and key not in parameters}
     show(results[0], to, path, report, unfinished, **look)
-
-
-def _picture_path(name: str, source: Network | Trained | None, size: Pixels | None) -> Path:
-    if source is None:
-        return default_path(name, [], [])
-    network = source if isinstance(source, Network) else source.network
-    return default_path(name, [network.name], [network.pixels(size)])
 
 
 def _results(

@@ -290,7 +290,6 @@ def _check_folder(folder: str) -> None:
 
 
 def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
-    """Print the outcomes, and exit with 3 if an item failed."""
     from padviz.pages.html import natural
     from padviz.reports import tables
 

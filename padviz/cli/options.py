@@ -31,18 +31,18 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
     known = None if command is None else {spelling.lstrip("-") for param in command.params for spelling in param.opts}
-    text = error.line if isinstance(error, PadvizError) else error
+    if isinstance(error, str):
+        text = error
+    else:
+        typed = not error.where and error.option and (known is None or error.option.replace("_", "-") in known)
+        text = error.line(_as_typed(error.option) if typed else error.where or error.option)
     if known is not None:
         text = _without_unknown(text, known)
-    name, _, rest = text.partition(":")
-    option, dashes = name.replace("_", "-"), ""
-    if isinstance(error, PadvizError) and error.option and not error.where and (known is None or option in known):
-        dashes, text = _dashes(option), f"{option}:{rest}"
-    return dashes + re.sub(r"`([a-z_]+)`", lambda match: _dashes(match[1]) + match[1].replace("_", "-"), text)
+    return re.sub(r"`([a-z_]+)`", lambda match: _as_typed(match[1]), text)
 
 
-def _dashes(option: str) -> str:
-    return "-" if len(option) == 1 else "--"
+def _as_typed(option: str) -> str:
+    return f"{'-' if len(option) == 1 else '--'}{option.replace('_', '-')}"
 
 
 def _without_unknown(text: str, known: Container[str]) -> str:
@@ -116,18 +116,15 @@ def reading() -> Reading:
 
 
 def reading_arguments() -> dict[str, Any]:
-    """Return --neutral, --shape and --input as arguments of `padviz.load`."""
     asked = session().reading
     return {"neutral": asked.get("neutral", ()), "shape": dict(asked.get("shape", ())), "input_": asked.get("input")}
 
 
 def say(line: str) -> None:
-    """Print a line on stderr."""
     click.echo(f"padviz: {printable(spelled(line))}", err=True)
 
 
 def say_once(line: str) -> None:
-    """Print a line on stderr, once per command."""
     if line not in session().printed:
         session().printed.add(line)
         say(line)
@@ -141,7 +138,6 @@ def note_later(network: Network, size: Size | None, sized_by: str = "size") -> N
 
 
 def say_notes() -> None:
-    """Print the queued notes."""
     notes, session().notes = session().notes, []
     for line in notes:
         say_once(line)

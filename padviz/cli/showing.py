@@ -16,7 +16,7 @@ from zlib import crc32
 import click
 
 from padviz.cli import options
-from padviz.cli.value_types import DECLARED, PathType, Pixels
+from padviz.cli.value_types import DECLARED, Pixels
 from padviz.cli.vocabulary import TABLE, Decorator, given, option, session
 from padviz.errors import OptionError
 from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
@@ -112,7 +112,7 @@ def _in_name(name: str, value: Any) -> str:
 def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bool = False) -> Decorator:
     """Return the option -o, the path of a file with one of these suffixes, or of a folder."""
     words = TABLE["output"].help.format(" ".join(suffixes)) if suffixes else "Folder to write to."
-    type_ = PathType() if suffixes else None
+    type_ = click.Path(path_type=Path) if suffixes else None
     return click.option("-o", "output", type=type_, metavar=shown, required=required, help=words)
 
 
@@ -120,38 +120,21 @@ def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bo
 class To:
     """Where a report goes, and in which format.
 
-    If -o takes no text (not `textual`), it names a picture, which is drawn unless only figures are asked for
-    (not `pictured`). `other_file` is true if -o names a picture, counts or a network; then the report is printed.
+    `other_file` is true if -o names a picture, counts or a network; then the report is printed. `pictured` is true if a
+    picture is drawn without -o.
     """
 
     format: str
     path: Path | None
     overwrite: bool
     other_file: bool = False
-    pictured: bool = True
-    textual: bool = True
+    pictured: bool = False
 
     def drawn(self, default: Path | None) -> Path | None:
-        """Return the path of the picture: that of -o, or the default unless only figures are asked for."""
-        if self.textual:
-            return self.path if self.other_file else None
-        if self.path is not None or not self.pictured or self.format in ("json", "csv"):
+        """Return the path of the picture or of counts, if one is to be written."""
+        if self.other_file:
             return self.path
-        return default
-
-    def checked(self, suffixes: tuple[str, ...], texts: tuple[str, ...]) -> To:
-        """Reject a path that is neither a text in one of the formats nor has one of the other suffixes."""
-        if self.path is None:
-            return self
-        known = {SUFFIXES[format_]: format_ for format_ in texts if format_ != "github"}
-        suffix = checked_output(self.path, (*known, *suffixes), self.overwrite).suffix.lower()
-        if suffix in suffixes:
-            return replace(self, other_file=True)
-        chosen = click.get_current_context().get_parameter_source("format_") is not click.core.ParameterSource.DEFAULT
-        if chosen and SUFFIXES[self.format] != suffix:
-            what = f"{str(self.path)!r} does not fit --format {self.format}"
-            raise OptionError(what, where="-o", hint=f"use {SUFFIXES[self.format]}, or leave --format out")
-        return self if chosen else replace(self, format=known[suffix])
+        return default if self.pictured else None
 
     def show(self, report: Report) -> None:
         """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
@@ -174,42 +157,49 @@ def outputs(picture: str = "", others: tuple[str, ...] = (), checks: bool = Fals
     -o takes texts, and pictures if `picture` is "asked". If it is "always", or there are `others`, -o takes only those.
     """
     suffixes, formats = (PICTURES if picture else ()) + others, FINDINGS if checks else ROWS
-    texts = () if picture == "always" or others else formats
-    known = (*dict.fromkeys(SUFFIXES[format_] for format_ in texts), *suffixes)
+    textual = picture != "always" and not others
+    texts = {SUFFIXES[format_]: format_ for format_ in ROWS} if textual else {}
     words = "overwrite" + " dpi width theme" * bool(picture) + " no-picture" * (picture == "always")
+
+    def directed(format_: str, path: Path | None, overwrite: bool, no_picture: bool) -> To:
+        if path is None:
+            pictured = picture == "always" and not no_picture and format_ not in ("json", "csv")
+            return To(format_, None, overwrite, pictured=pictured)
+        suffix = checked_output(path, (*texts, *suffixes), overwrite).suffix.lower()
+        if no_picture and suffix in PICTURES:
+            hint = "leave one of them out"
+            raise OptionError(f"-o {str(path)!r} is a picture", where="--no-picture", hint=hint)
+        if suffix in suffixes:
+            return To(format_, path, overwrite, other_file=True)
+        source = click.get_current_context().get_parameter_source("format_")
+        if source is click.core.ParameterSource.DEFAULT:
+            format_ = texts[suffix]
+        elif SUFFIXES[format_] != suffix:
+            what = f"{str(path)!r} does not fit --format {format_}"
+            raise OptionError(what, where="-o", hint=f"use {SUFFIXES[format_]}, or leave --format out")
+        return To(format_, path, overwrite)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def with_to(
-            format_: str,
-            output: Path | None,
-            overwrite: bool,
-            dpi: int | None = None,
-            width: int | None = None,
-            theme: str | None = None,
-            no_picture: bool = False,
-            **settings: Any,
+            format_: str, output: Path | None, overwrite: bool, no_picture: bool = False, **settings: Any
         ) -> None:
-            to = To(format_, output, overwrite, pictured=not no_picture, textual=picture != "always")
-            to = to.checked(suffixes, texts)
-            if no_picture and output and output.suffix.lower() in PICTURES:
-                hint = "leave one of them out"
-                raise OptionError(f"-o {str(output)!r} is a picture", where="--no-picture", hint=hint)
-            if not (dpi or width or theme):
+            to = directed(format_, output, overwrite, no_picture)
+            look = {name: settings.pop(name, None) for name in ("dpi", "width", "theme")}
+            if not any(look.values()):
                 return command(to=to, **settings)
             from padviz.figures.canvas import drawing_options
 
-            with drawing_options(dpi, width, theme):
+            with drawing_options(**look):
                 command(to=to, **settings)
 
         choice = option("format", type=click.Choice(formats), default="table", metavar=None)
-        return choice(output_to(known)(given(words)(with_to)))
+        return choice(output_to((*texts, *suffixes))(given(words)(with_to)))
 
     return decorate
 
 
 def put(text: str, path: Path | None, overwrite: bool) -> None:
-    """Print a text, or write it to the file of -o."""
     if path is None:
         click.echo(text)
         return

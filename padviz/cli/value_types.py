@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -69,7 +68,6 @@ class Type(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 def split_commas(text: str) -> list[str]:
-    """Split a text at commas, and drop duplicates."""
     return [*dict.fromkeys(part.strip() for part in text.split(","))]
 
 
@@ -93,7 +91,6 @@ class NameType(Type):
         return value
 
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[object]:
-        """Convert the values between commas."""
         values = split_commas(text)
         if len(values) > 1 and "" in values:
             raise OptionError(f"{text!r} has an empty value", where=spelling(param), hint="remove a comma")
@@ -171,17 +168,6 @@ class NumbersType(Type):
             return value if isinstance(value, tuple) else tuple(float(part) for part in value.split(","))
         except ValueError:
             raise OptionError(f"{value!r} is not a number", where=spelling(param), hint=self.hint) from None
-
-
-class PathType(click.Path):
-    """A path to write to."""
-
-    name = "FILE"
-
-    def convert(self, value: str | os.PathLike[str], param: Param, ctx: Context) -> Path:
-        if "\0" in str(value):
-            raise OptionError(f"{value!r} has a null byte", where="-o", hint="choose another")
-        return Path(value)
 
 
 class FolderType(Type):

@@ -16,7 +16,6 @@ from padviz.cli.value_types import (
     FolderType,
     NameType,
     NumbersType,
-    PathType,
     SchemeType,
     SeveralType,
     ShapeType,
@@ -117,7 +116,7 @@ TABLE = {  # in the order in which help lists them
     "theme": Word("Light or dark background.", click.Choice(["light", "dark"])),
     "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
-    "output": Word("Write {}.", PathType()),
+    "output": Word("Write {}."),
     "overwrite": Word("Replace existing files."),
     "no-picture": Word("Print the figures only."),
     "open": Word("Open it in a browser."),
@@ -232,7 +231,6 @@ class Session:
 
 
 def session(ctx: click.Context | None = None) -> Session:
-    """Return the state of the running command."""
     state: Session = (ctx or click.get_current_context()).meta.setdefault("padviz", Session())
     return state
 

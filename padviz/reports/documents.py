@@ -72,7 +72,6 @@ def flat(value: object) -> dict[str, object]:
 
 
 def ledger_facts(ledger: Ledger) -> dict[str, Any]:
-    """Return the figures of a ledger for JSON."""
     counts = {"uneven_convolutions": len(ledger.uneven_convolutions), "uneven_pools": len(ledger.uneven_pools)}
     counts["remainders"] = len(ledger.remainders)
     layers = [picked(layer, "layer kind convolution uneven") | plain(layer.axes) for layer in ledger.layers]

@@ -22,7 +22,6 @@ MARK = ' style="background: #c22f2f26"'  # of uneven rows, on white and on black
 
 
 def to_text(report: Report, format_: str) -> str:
-    """Write a report in a format: one of `SUFFIXES`."""
     return _FORMATS[format_](report)
 
 
@@ -70,7 +69,6 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """Write the exact figures of the sheet under its keys."""
     sheet = sheet_of(report)
     return documents.to_csv([column.key for column in sheet.columns], sheet.values)
 

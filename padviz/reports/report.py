@@ -49,7 +49,6 @@ class Column:
 
 
 def columns(keys: str) -> tuple[Column, ...]:
-    """Return columns of plain values by their keys, separated by spaces."""
     return tuple(map(Column, keys.split()))
 
 
@@ -77,7 +76,6 @@ class Table(Block):
 
     @property
     def values(self) -> list[list[object]]:
-        """The exact figures of each row."""
         return [[column.value(row) for column in self.columns] for row in self.rows]
 
     @property

@@ -55,7 +55,6 @@ def wrapped(text: str, indent: int = 0) -> str:
 
 
 def to_facts(facts: Sequence[tuple[str, object]]) -> str:
-    """Write names and values in two columns."""
     indent = max(len(name) for name, _ in facts)
     return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
 
@@ -119,5 +118,4 @@ def by_axis(moves: Iterable[float | None]) -> str:
 
 
 def named(padding: str | None) -> str:
-    """Return the heading of a padding."""
     return padding or "trained"
