@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,17 +66,13 @@ def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
 
 def _at_odds(plan: RepadPlan, why: dict[str, str]) -> list[str]:
     """List layers that share a pad with another one that does not change to the same modes."""
-    after = {change.name: change.after for change in plan.changes if change.name not in why}
-    sharing: dict[str, list[Layer]] = {}
-    for layer in plan.before.layers:
-        for pad in layer.origin.pads if layer.origin else ():
-            sharing.setdefault(pad, []).append(layer)
-    names = []
-    for layers in sharing.values():
-        modes = {_modes(after[layer.name]) if layer.name in after else None for layer in layers}
-        if len(modes) > 1:
-            names += [layer.name for layer in layers if layer.name in after]
-    return names
+    after = {change.name: _modes(change.after) for change in plan.changes if change.name not in why}
+    pads_of = {layer.name: layer.origin.pads if layer.origin else () for layer in plan.before.layers}
+    modes: dict[str, set[tuple[str, ...] | None]] = defaultdict(set)
+    for name, pads in pads_of.items():
+        for pad in pads:
+            modes[pad].add(after.get(name))
+    return [name for name in after if any(len(modes[pad]) > 1 for pad in pads_of[name])]
 
 
 def _modes(layer: Layer) -> tuple[str, ...]:

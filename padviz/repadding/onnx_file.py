@@ -112,7 +112,12 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
     beside = locations(model.proto)
     larger = at_larger_size(plan)  # before the model is edited in place
     done = edit(model, network, plan)
-    _check_changes(done)
+    if not done.changes and done.left:
+        first = done.left[0]
+        more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
+        raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
+    if not done.changes and not done.pads:
+        raise PadvizError("nothing can be changed: none of the selected convolutions pads", where=done.before.name)
     try:
         content = model.proto.SerializeToString()
     except (ValueError, MemoryError):
@@ -126,18 +131,6 @@ def _edited(model: Model, network: Network, plan: RepadPlan, reading: Reading) -
         check_law(larger, reread.at(larger.size))
         verified.append(larger.size)
     return Repadded(Path(model.where), network, done, reread, content, beside, maps, tuple(verified))
-
-
-def _check_changes(done: RepadPlan) -> None:
-    """Raise `PadvizError` if nothing could be changed, unless all convolutions pad as asked already."""
-    if done.changes:
-        return
-    if done.left:
-        first = done.left[0]
-        more = f", and {len(done.left) - 1} more cannot be changed" if len(done.left) > 1 else ""
-        raise PadvizError(f"nothing can be changed: {first.layer}: {first.why}{more}", where=done.before.name)
-    if not done.pads:
-        raise PadvizError("nothing can be changed: none of the selected convolutions pads", where=done.before.name)
 
 
 def _check_place(out: Path, path: Path, names: Iterable[str]) -> None:

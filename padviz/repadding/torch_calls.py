@@ -282,7 +282,10 @@ def calls_of(kind: type[nn.Module]) -> frozenset[str]:
         if not isinstance(function, FunctionType) or function in seen:
             continue
         seen.add(function)
-        names = {*_names(function.__code__)}
+        codes = [function.__code__]
+        for code in codes:  # and those of functions inside it
+            codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        names = {name for code in codes for name in code.co_names}
         calls |= names & CALLS
         for name in names:
             callee = inspect.getattr_static(kind, name, None) or function.__globals__.get(name)
@@ -291,11 +294,3 @@ def calls_of(kind: type[nn.Module]) -> frozenset[str]:
             if home.partition(".")[0] != "torch":
                 pending.append(callee)
     return frozenset(calls)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names that a function uses, including those of functions inside it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

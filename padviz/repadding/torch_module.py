@@ -155,7 +155,9 @@ def repad(
     module = _copied(module, share, where)
     try:
         network = load_module(module, reading, None if size is None else as_size(size))
-        planned = plan(network, padding, size, _layers_of(network, layers))
+        inside = {name: [each.name for each in network.layers if _is_named(each.name, [name])] for name in layers}
+        chosen = [layer for name in layers for layer in inside[name] or [network.find(name).name]]
+        planned = plan(network, padding, size, chosen)
     except (OptionError, UnknownName):
         raise
     except PadvizError as error:
@@ -195,14 +197,6 @@ def _copied(module: nn.Module, share: bool, where: str) -> nn.Module:
         return copy.deepcopy(module, memo)
     except Exception as error:
         raise DescriptionError(f"cannot be copied: {type(error).__name__}: {error}", where=where) from None
-
-
-def _layers_of(network: Network, names: Sequence[str]) -> list[str]:
-    layers: list[str] = []
-    for name in names:
-        inside = [layer.name for layer in network.layers if _is_named(layer.name, [name])]
-        layers += inside or [network.find(name).name]
-    return layers
 
 
 def _by_plan(module: nn.Module, planned: RepadPlan, padding: str, names: Sequence[str], reading: Reading) -> nn.Module:

@@ -174,10 +174,6 @@ def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
     return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
 
 
-def _variadic(how: Callable[..., Any]) -> Fold:
-    return lambda attrs, *arrays: reduce(how, arrays)
-
-
 def _without_attributes(how: Callable[..., Any]) -> Fold:
     return lambda attrs, *arrays: how(*arrays)
 
@@ -210,8 +206,8 @@ FOLDS: dict[str, Fold] = {
     "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
     "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
     "Identity": lambda attrs, x: x,
-    "Max": _variadic(np.maximum),
-    "Min": _variadic(np.minimum),
+    "Max": lambda attrs, *arrays: reduce(np.maximum, arrays),
+    "Min": lambda attrs, *arrays: reduce(np.minimum, arrays),
     "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
     "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
     "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),

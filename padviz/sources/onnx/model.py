@@ -96,7 +96,7 @@ class Model:
         copied = self.copy()
         for axis, n in zip(copied.image.axes, size, strict=True):
             copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
-        return as_model(copied.proto, self.where, Reading(image=self.image.name))
+        return copied.copy()
 
     def upto(self, tensors: Iterable[str]) -> Model:
         """Copy it with these tensors as its only outputs, and the nodes that they need."""

@@ -64,7 +64,12 @@ def to_toml(network: Network) -> str:
     lines += [f"{key} = {_text(value)}" for key, value in head.items() if value != ""]
     lines += ["layers = [", *(f"    {_text(step)}," for step in steps), "]"]
     text = "\n".join(lines)
-    _check(replace(network, fixed=fixed), text)
+    # what the format cannot express is an error now, not a different network later
+    back = parse(tomllib.loads(text), network.name)
+    for layer, read in zip(network.layers, back.layers, strict=True):
+        if layer != read or layer.channels != read.channels:
+            raise _indescribable(network, layer)
+    assert (back.targets, back.size, back.fixed) == (network.targets, network.size, fixed)
     return text
 
 
@@ -192,15 +197,6 @@ def _pair(values: Sequence[object]) -> object:
     """Return one value where height and width have the same; a list [before, after] stands for one axis."""
     height, width = values
     return height if height == width and not isinstance(height, list) else [height, width]
-
-
-def _check(network: Network, text: str) -> None:
-    """Read the text back: anything that the format cannot express is an error now, not a different network later."""
-    back = parse(tomllib.loads(text), network.name)
-    for layer, read in zip(network.layers, back.layers, strict=True):
-        if layer != read or layer.channels != read.channels:
-            raise _indescribable(network, layer)
-    assert (back.targets, back.size, back.fixed) == (network.targets, network.size, network.fixed)
 
 
 def _indescribable(network: Network, layer: Layer) -> DescriptionError:
