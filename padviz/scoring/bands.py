@@ -101,7 +101,6 @@ class Masks(NamedTuple):
 
 
 def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> Bands:
-    """Measure a classifier's accuracy in each ring."""
     ends, margins = ring_ends(rings, pixels), labelled.margins
     width, height = size = margins[:2] + margins[2:]
     depth = margins.min(axis=0) / (1 if pixels else np.minimum(width, height) / 2)

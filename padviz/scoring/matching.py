@@ -107,8 +107,6 @@ def average_precision(hits: Flags, image: Ints, weights: NDArray[np.uint8] | Flo
 
 
 class Subset(NamedTuple):
-    """The number of objects, and the share of them that is found."""
-
     objects: int
     recall: Estimate
 
@@ -175,7 +173,6 @@ class Scored:
 
     @cached_property
     def _by_score(self) -> Ints:
-        """Order the detections that count by category and falling score."""
         detections, dets = self.scenes.detections, self.matches.detections
         return np.lexsort((-detections.score[dets], detections.category[dets]))
 

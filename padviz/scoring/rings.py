@@ -123,7 +123,6 @@ def ring_ends(rings: int, pixels: Sequence[float]) -> list[float]:
 
 
 def spans(ends: Sequence[float], share: bool) -> list[tuple[float, float | None]]:
-    """List where each ring begins and ends."""
     return [*zip([0.0, *ends], [*ends, 1.0 if share else None], strict=True)]
 
 

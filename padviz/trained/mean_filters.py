@@ -94,7 +94,6 @@ class MeanFilter:
 
     @property
     def strided(self) -> bool:
-        """Whether it is a convolution with a stride above 1."""
         return self.kind == "conv" and max(self.strides) > 1
 
     @property

@@ -71,7 +71,6 @@ def read_scenes(objects: str | Path, detections: str | Path, images: str | Path 
 def read_bands(
     objects: str | Path, made: str | Path, kind: FileKind, rings: int, pixels: Sequence[float], seed: int
 ) -> Bands:
-    """Read a classifier's files or a segmenter's folders, and score their rings."""
     if kind == "labels":
         return labelled_bands(read_labels(objects, made), rings, pixels)
     masks = read_masks(objects, made, ring_ends(rings, pixels), share=not pixels)

@@ -230,7 +230,6 @@ def _stimuli(own: Runner, options: DetectOptions) -> Iterator[Stimulus]:
 
 
 def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
-    """Plan to draw a stimulus at every position of the image."""
     room = canvas.size[0] - stimulus.shape[0], canvas.size[1] - stimulus.shape[1]
     step, around = options.step_in(room), stimulus.shape[0] // 2
 

@@ -220,7 +220,6 @@ class OnnxRunner:
         return self._run(self._plain, images)
 
     def with_output(self, name: str) -> None:
-        """Add a tensor inside of the graph to its outputs."""
         tensors = [output for node in self.model.graph.node for output in node.output if output]
         if name not in tensors:
             raise OptionError(f"no tensor is called {name!r}", option="layer", hint=nearest(name, tensors))
@@ -276,7 +275,6 @@ def convolutions(model: Proto) -> dict[str, str]:
 
 
 def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
-    """Copy a model, and permute the stored weights of each convolution."""
     from onnx import numpy_helper
 
     copied = model.whole()

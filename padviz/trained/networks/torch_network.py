@@ -355,7 +355,6 @@ class TorchRunner:
         return maps
 
     def with_output(self, name: str) -> None:
-        """Return the result of a module inside from now on."""
         inside = [path for path, _ in self.module.named_modules() if path]
         if name not in inside:
             raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
@@ -418,7 +417,6 @@ def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
 
 
 def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
-    """Copy a module, and permute the weights of each convolution."""
     copied = deepcopy(module)
     for parameter in copied.parameters():
         if parameter.dim() == 4:

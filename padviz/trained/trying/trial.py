@@ -59,7 +59,6 @@ class TrialRow:
 
     @property
     def name(self) -> str:
-        """The change in words."""
         if self.kind == "shift":
             return "a shift by one pixel"
         if self.kind == "padding":
@@ -104,7 +103,6 @@ class Trial:
         return self.rows[1:]
 
     def row(self, *, size: int | Size | None = None, padding: str | None = None, how: How = "crop") -> TrialRow:
-        """Return the row of a size, or of a padding scheme."""
         wanted = (size, size) if isinstance(size, int) else size
         for row in self.rows:
             if size is None and row.kind == "padding" and row.padding == padding:
