@@ -360,6 +360,13 @@ def test_heads_are_compared_each_by_itself() -> None:
     assert verified.holds
     assert verified.one_less["top"] > 0.01
 
+    class Pooled(Two):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (made := self.near(x)), nn.functional.avg_pool2d(made, 9, 1, 4)
+
+    with pytest.raises(DescriptionError, match=r"several maps of .* units; name with `layer` a module inside"):
+        padviz.verify_tiles(Pooled(), 64)  # which of them is which is unknown
+
 
 def test_a_network_that_makes_the_same_of_everything_shows_nothing() -> None:
     silent = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, bias=False), nn.Conv2d(2, 1, 3, padding=1, bias=False))

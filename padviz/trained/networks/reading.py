@@ -158,19 +158,19 @@ def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:
-    """Select the map of each target: the one of its name, or else the first that has its size."""
+    """Select the map of each target: the one of its name, or else the first that has its size; reject any twice."""
     sizes = sizes_of_each(network, image.shape[2:])
-    heads = []
-    for name in network.targets:
-        units = tuple(rows[network.index[name]] for rows in sizes)
-        named = [outputs[name]] if name in outputs else []
-        maps = (_channels_first(values, units) for values in (*named, *outputs.values()))
-        head = next((values for values in maps if values is not None), None)
-        if head is None:
-            what = f"returns no map of {in_words(units)} units"
-            raise DescriptionError(what, where=f"{network.name}, {name}", hint="name with `layer` a module inside")
-        heads.append(head)
-    return heads
+    heads: dict[str, Reals] = {}  # by the names of outputs
+    for target in network.targets:
+        units = tuple(rows[network.index[target]] for rows in sizes)
+        named = [target] if target in outputs else []
+        maps = ((name, _channels_first(outputs[name], units)) for name in (*named, *outputs))
+        name, head = next(((name, values) for name, values in maps if values is not None), ("", None))
+        if head is None or name in heads:
+            what = f"returns {'no map' if head is None else 'several maps'} of {in_words(units)} units"
+            raise DescriptionError(what, where=f"{network.name}, {target}", hint="name with `layer` a module inside")
+        heads[name] = head
+    return [*heads.values()]
 
 
 def _channels_first(values: Reals, units: Size) -> Reals | None:
