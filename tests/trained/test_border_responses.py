@@ -120,14 +120,6 @@ def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tm
     assert known(of_file.mean("circular")) < 0.1 < known(of_file.mean(None))
 
 
-def test_layers_with_too_few_rows_keep_their_padding_and_are_named() -> None:
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(8), nn.Conv2d(4, 4, 9, padding=4)).eval()
-    found = padviz.responses(net, 32, "reflect", n=4)
-    assert found.notes == ("reflect: 3 keeps its padding (its input has 4 rows, too few for reflect padding of 4)",)
-    assert found.under(None)[1].energy != found.under("reflect")[1].energy
-
-
 def graph(nodes: list[Any], shape: list[Any], opset: int = 17) -> Any:
     """A model of some nodes with weights "w", of one image "x" and the output "y"."""
     weights = np.random.default_rng(0).standard_normal((3, 3, 3, 3), dtype=np.float32)
