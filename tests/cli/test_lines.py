@@ -1,6 +1,7 @@
 """What is typed wrong is told in one line that says what to type; and words that are only said where they are true.
 
-A line of mistakes.txt is a command, or a TOML description that `usage` reads, " -> ", and the line that it ends with.
+A line of mistakes.txt is a command, a TOML description that `usage` reads, or a manifest that `export` reads, " -> ",
+and the line that it ends with.
 A line of says.txt is a command that succeeds, and " -> " with words of its output, " 2> " with a whole line of
 stderr, or " !> " with words that it does not say; or one that fails a check, and " =1= " with what stderr says.
 "..." stands for any text. Nothing is written by any of them.
@@ -73,12 +74,7 @@ TEXTS = {
     "a/one.toml": ONE,
     "one.toml": ONE,
     "empty.toml": 'title = "x"',
-    "typo.toml": '[[maps]]\nmodel = "vgg11"',
-    "bad.toml": "[[maps",
-    "many.toml": '[[compare]]\nname = "c"\nmodels = ["vgg11"]',
-    "lost.toml": '[[maps]]\nmodels = ["nope"]',
     "good.toml": '[[maps]]\nmodels = ["vgg11"]',
-    "weighed.toml": '[[maps]]\nmodels = ["filtered_net:net"]\nweights = "w.pth"\nwhat = ["usage"]',
     "silent.toml": f"size = 12\nlayers = [{STEP}}}]",
     "told.toml": f"size = 12\nlayers = [{STEP}, out = 8}}]",
     "pools.toml": 'size = 12\nlayers = [{op = "maxpool", kernel = 3, stride = 2, padding = 1}]',
@@ -97,7 +93,6 @@ TEXTS = {
 
 
 def lay_out() -> None:
-    """Write what the commands name."""
     for name in ("a", "empty", "folder.onnx"):
         Path(name).mkdir()
     for name, text in TEXTS.items():
@@ -120,7 +115,6 @@ def lay_out() -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for all: no line changes anything in it."""
     with pytest.MonkeyPatch.context() as here:
         here.chdir(tmp_path_factory.mktemp("lines"))
         lay_out()
@@ -134,10 +128,14 @@ def pattern(words: str) -> str:
 @pytest.mark.parametrize("line", lines_of("mistakes.txt"))
 def test_a_mistake_is_one_line(line: str, place: Path) -> None:
     asked, _, says = line.rpartition(" -> ")
-    described = asked.split()[1:2] == ["="]
-    if described:
+    if asked.split()[1:2] == ["="]:
         Path("described.toml").write_text(asked)
-    command = ["usage", "described.toml"] if described else shlex.split(asked)
+        command = ["usage", "described.toml"]
+    elif asked.startswith("[["):
+        Path("manifest.toml").write_text(asked)
+        command = ["export", "manifest.toml", "--allow-modules", "-o", "out"]
+    else:
+        command = shlex.split(asked)
     assert re.fullmatch(pattern(says), told(*command).removeprefix("padviz: ").removesuffix("\n"))
 
 

@@ -23,7 +23,6 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def exported(*args: str) -> list[str]:
-    """The names in the index after a run that went well."""
     result = run("export", *args, "-o", "out", "--jobs", "1")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     return [item["name"] for item in json.loads(Path("out/index.json").read_text())["items"]]
@@ -119,7 +118,6 @@ DAMAGED = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of one item."""
     folder = tmp_path_factory.mktemp("whole") / "out"
     assert run("export", "vgg11", "--size", "64", "-o", str(folder), "--jobs", "1").exit_code == 0
     return folder
@@ -166,22 +164,6 @@ def test_an_index_of_another_kind_is_refused_at_once(name: str, kind: str) -> No
         path.write_text("[" * 100_000 if kind == "nested" else kind)
     line = told("export", "vgg11", "--size", "64", "-o", "out")
     assert line == f"padviz: {path}: exists, and was not written by padviz; name another folder\n"
-
-
-NAMES = {
-    'name = "index"': "kernel 'index' would be called index, which is a reserved name",
-    'name = "nul"': "kernel 'nul' would be called nul, which is a reserved name",
-    'name = "k"\n[[kernel]]\nname = "K"\nsize = 5': "two items would be called K: kernel 'k', and kernel 'K'",
-    'name = "a b"\n[[kernel]]\nname = "a_b"\nsize = 5': "two items would be called a_b: kernel 'a b', and kernel 'a_b'",
-    'name = "\u1100\u1161"\n[[kernel]]\nname = "\uac00"\nsize = 5': "two items would be called \uac00",
-    'name = "k"\n[[compare]]\nname = "k"\nmodels = ["vgg11", "vgg13"]': "two items would be called k: compare of",
-}
-
-
-@pytest.mark.parametrize("names", NAMES)
-def test_names_that_would_be_one_file_are_refused(names: str) -> None:
-    Path("names.toml").write_text(f"[[kernel]]\n{names}", encoding="utf-8")
-    assert NAMES[names] in told("export", "names.toml", "-o", "out")
 
 
 def test_layers_whose_names_would_be_one_file_are_refused() -> None:

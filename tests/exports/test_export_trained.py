@@ -126,27 +126,6 @@ def test_pictures_lie_beside_the_manifest_and_are_read_anew_when_they_change() -
     assert tally("sub/m.toml", "--allow-modules") == [1, 0, 0]
 
 
-BAD = {
-    "n = 0": ": maps[0].n: Expected 'int' >= 1",
-    "seed = -1": ": maps[0].seed: Expected 'int' >= 0",
-    'mean = "x"': ": maps[0].mean: Expected 'float | array', got 'str'",
-    "mean = nan": ", mean: must be finite",
-    "std = 0": ", std: must be finite and above 0",
-    'inputs = "none"': ", inputs: '",
-}
-UNRUN = ['inputs = "blank"', "n = 3", "seed = 1", "mean = 0.5", "std = 0.5"]
-
-
-@pytest.mark.parametrize("line", [*BAD, *UNRUN])
-def test_what_cannot_be_run_on_is_told_at_once(line: str) -> None:
-    Path("m.toml").write_text(f"{RUN if line in BAD else MANIFEST}{line}\n")
-    what = "has no effect on filters; leave it out, or ask for responses\n"
-    says = BAD.get(line) or f", {line.split()[0]}: {what}"
-    told_ = told("export", "m.toml", "--allow-modules", "-o", "out")
-    assert told_.startswith(f"padviz: m.toml{says}")
-    assert ("is not a folder; use noise, blank, or a folder of pictures" in told_) == ("none" in line)
-
-
 def test_two_responses_of_one_name_are_refused() -> None:
     Path("m.toml").write_text(f"{RUN}{RUN}mean = 0.5\n")
     assert "two items would be called net-32-responses" in told("export", "m.toml", "--allow-modules", "-o", "out2")

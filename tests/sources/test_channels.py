@@ -16,11 +16,8 @@ import padviz
 from padviz.network.layer import Channels
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import told
 from tests.sources.test_onnx_ops import saved
 from tests.torch_attention import After
-
-pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def channels(network: padviz.Network) -> dict[str, Channels | None]:
@@ -68,26 +65,6 @@ def test_channels_of_a_description(name: str) -> None:
     net = parse(tomllib.loads(f"layers = [{steps}]".replace("\n", "")), "net")
     assert channels(net) == channels(back(net)) == expected
     assert padviz.costs(net, 9).unknown == next((key for key, each in expected.items() if each is None), None)
-
-
-@pytest.mark.parametrize(
-    ("step", "what"),
-    [
-        ('{op = "conv", name = "c", out = 8, groups = 3}', "groups: 3 groups do not divide its channels (out: 8)"),
-        ('{op = "conv", name = "c", groups = 3}', "layer 'c': groups: says nothing without out; add out = ..."),
-        ('{op = "maxpool", name = "c", kernel = 2, out = 4}', "has an unknown key 'out'"),
-        (
-            '{op = "add", name = "s", branches = [[{op = "conv", out = 4}], []]}',
-            "layer 's': its branches disagree in channels: 4 and 3; where channels do not follow, in = ... says them",
-        ),
-        ('{op = "concat", name = "s", in = 3, branches = [[], []]}', "layer 's': in: the branches of a concat"),
-    ],
-)  # fmt: skip
-def test_channels_that_make_no_sense_are_one_line(step: str, what: str, tmp_path: Path) -> None:
-    path = tmp_path / "net.toml"
-    path.write_text(f"layers = [{step}]")
-    line = told("layers", str(path))
-    assert what in line
 
 
 def test_modules_say_their_channels() -> None:
