@@ -95,6 +95,8 @@ NODES = {
     "b = InstanceNormalization (a, s, s)": "instance norm",
     "b = MeanVarianceNormalization (a)": "norm over positions",
     "b = LayerNormalization <axis = 1> (a, s)": "layer norm",
+    "b = LayerNormalization <axis = -1> (a, s)": "layer norm",
+    "b = GroupNormalization <num_groups = 1> (a, [1.0], [0.0])": "group norm",
     "b = LpNormalization <axis = 3> (a)": "norm over positions",
     "b = Softmax <axis = 3> (a)": "softmax over positions",
     f"{LAST} b = Transpose <perm = [0, 3, 1, 2]> (u)": "",

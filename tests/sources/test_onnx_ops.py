@@ -35,7 +35,7 @@ def sections(text: str) -> Iterator[tuple[str, str, str]]:
         yield name, opset, body
 
 
-GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED = (
+GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED, PADDED = (
     [*sections(part)] for part in (Path(__file__).parents[1] / "onnx_graphs.txt").read_text().split("\n----\n")
 )
 
@@ -99,7 +99,6 @@ def saved(model: Any, folder: Path) -> Path:
 
 
 def graphs(part: Graphs) -> Any:
-    """A test of each graph of a part of the file."""
     return pytest.mark.parametrize(("name", "opset", "body"), part, ids=[each[0] for each in part])
 
 
@@ -274,26 +273,3 @@ def test_nodes_may_come_in_any_order(seed: int, tmp_path: Path) -> None:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     assert (padviz.usage(saved(model, tmp_path), (15, 18)).counts == expected).all()
-
-
-NORMS = {
-    "InstanceNormalization (c, [1.0], [0.0])": "instance norm",
-    "LayerNormalization <axis = 1> (c, one)": "layer norm",
-    "LayerNormalization <axis = -1> (c, one)": "layer norm",
-    "GroupNormalization <num_groups = 1> (c, [1.0], [0.0])": "group norm",
-    "MeanVarianceNormalization (c)": "norm over positions",
-    "LpNormalization <axis = 3> (c)": "norm over positions",
-    "LpNormalization <axis = 1> (c)": "",
-    "BatchNormalization (c, [1.0], [0.0], [0.0], [1.0])": "",
-}
-
-
-@pytest.mark.parametrize("node", NORMS)
-def test_norms_over_positions_let_no_tile_be_exact(node: str, tmp_path: Path) -> None:
-    body = f"one = Constant <value_float = 1.0> ()\nc = Conv <pads = [1, 1, 1, 1]> (x, w3x3)\ny = {node}"
-    onnx.save(model_of(body, 21), path := tmp_path / "norm.onnx")
-    network = padviz.load(path, size=(16, 24))
-    assert {layer.whole(0) or layer.whole(1) for layer in network.layers} - {""} == {NORMS[node]} - {""}
-    if NORMS[node]:
-        with pytest.raises(PadvizError, match=NORMS[node]):
-            padviz.tiles(network, 64, 32)
