@@ -33,18 +33,6 @@ def test_vgg19_bright_band(padding: str, ratio: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "last", "most"),
-    [
-        ("resnet50", 59303702250160, 2397971307776, 5446707337650568),
-        ("resnet18", 9616253250768, 397660071184, 1069267747142592),
-    ],
-)
-def test_resnets_at_224(name: str, first: int, last: int, most: int) -> None:
-    found = padviz.usage(name, 224)
-    assert (int(found.counts[0, 0]), int(found.counts[-1, -1]), found.max) == (first, last, most)
-
-
-@pytest.mark.parametrize(
     ("name", "size", "bits"),
     [("resnet152", (64, 96), 155), pytest.param("densenet201", (224, 224), 326, marks=SLOW)],
 )

@@ -18,7 +18,6 @@ import pytest
 import padviz
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.unfinished import Unfinished
-from padviz.reports.counts import write_counts
 
 WIDE = np.dtype([("little_endian_digits", "u1", (15,))])
 
@@ -146,15 +145,6 @@ def test_memory_follows_what_is_asked_and_nothing_larger_than_its_map_is_expande
         file.truncate(128 + 8 * 40_000**2)
     run = subprocess.run([sys.executable, "-c", PEAK], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert int(run.stdout) * 1024 < 150e6 < 8 * side**2
-
-
-@pytest.mark.parametrize(("name", "pooling"), [("resnet50", "count"), ("resnet152", "count"), ("vgg11", "mean")])
-def test_what_padviz_writes_is_read_in_any_part(name: str, pooling: str, tmp_path: Path) -> None:
-    found = padviz.usage(name, (700, 300), pooling=pooling)
-    for suffix in (".npz", ".npy"):
-        write_counts(found, tmp_path / f"map{suffix}")
-        for ask in ((slice(None), slice(None)), ([699, 0, 0, 350], -1), (slice(None, None, -7), range(290, 20, -30))):
-            assert (padviz.read_counts(tmp_path / f"map{suffix}", *ask) == found.counts_at(*ask)).all()
 
 
 COUNT = 5
