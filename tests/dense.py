@@ -11,7 +11,6 @@ from padviz.engine.axis_map import AxisMap
 
 
 def dense(made: AxisMap) -> NDArray[Any]:
-    """The matrix of a map, shape (n_out, n_in)."""
     matrix: NDArray[Any] = np.zeros((made.n_out, made.n_in), dtype=np.int64 if made.exact else np.float64)
     for strip in made.strips:
         i = np.arange(strip.length)

@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 
 class Page(HTMLParser):
-    """What a page links to, and the places in it."""
-
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.links: list[str] = []

@@ -54,7 +54,6 @@ class Mutant(NamedTuple):
 
 
 def changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
-    """What can be changed at a node, and into what."""
     match node:
         case ast.If(test=test) | ast.IfExp(test=test):
             yield test, "False"
@@ -88,7 +87,6 @@ def mutants(path: Path) -> list[Mutant]:
 
 
 def killer(mutant: Mutant, copy: Path) -> str:
-    """The tests that fail of it, or none."""
     place = mutant.path.relative_to(ROOT)
     room = place.parts[1].removesuffix(".py")
     named = (f"tests/{room}", f"tests/test_{room}.py", str(place), *HOMES.get(room, ()))

@@ -187,7 +187,6 @@ def cubic(away: Fraction) -> Fraction:
 
 
 def sources(steps: list[Step]) -> list[list[str]]:
-    """The layers that each step reads."""
     before = "input"
     found = []
     for step in steps:
@@ -431,7 +430,6 @@ def interior(steps: list[Step], size: Size, targets: list[str], period: Size) ->
 
 
 def fair_share(counts: Any, pattern: Any) -> dict[str, Any]:
-    """The figures of fair shares, pixel by pixel, in fractions."""
     height, width = len(pattern), len(pattern[0])
     pairs = [(u, pattern[y % height][x % width]) for y, row in enumerate(counts) for x, u in enumerate(row)]
     shares = [Fraction(u) / Fraction(i) for u, i in pairs if i]

@@ -61,7 +61,6 @@ def convolved(
 
 
 def run_node(model: onnx.ModelProto, node: onnx.NodeProto, known: dict[str, Any]) -> list[NDArray[Any]]:
-    """One node in a session of its own."""
     fed = {name: known[name] for name in node.input if name}
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
@@ -76,6 +75,5 @@ def run_node(model: onnx.ModelProto, node: onnx.NodeProto, known: dict[str, Any]
 
 
 def run_file(content: bytes, image: NDArray[Any], optimised: bool = True) -> list[NDArray[Any]]:
-    """The outputs of a whole file."""
     session = session_of(content, optimised)
     return list(session.run(None, {session.get_inputs()[0].name: image}))

@@ -160,7 +160,6 @@ def cut(net: Resized, rng: Random) -> Step:
 
 
 def least(net: Resized, rng: Random) -> Step:
-    """A pad of what is smaller than so many rows."""
     n, front = rng.randint(2, 60), FRONTS[rng.choice([*FRONTS])]
     return lambda x: functional.pad(x, sides(x, lambda rows: max(n - rows, 0), front))
 
@@ -179,7 +178,6 @@ def turn(net: Resized, rng: Random) -> Step:
 
 
 def resized(net: Resized, rng: Random) -> Step:
-    """A resize to a size that is worked out."""
     s = rng.randint(2, 3)
     size: Rows = rng.choice((lambda n: n * s, lambda n: max(n // s, 1), lambda n: max(n, 9), lambda n: 2 * n - 1))
     return lambda x: nearest(x, (size(x.shape[2]), size(x.shape[3])))

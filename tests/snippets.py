@@ -48,13 +48,11 @@ def shown(page: str) -> Iterator[Shown]:
 
 
 def agrees(printed: str, output: str) -> bool:
-    """Whether that was printed, line by line, "..." standing for any lines."""
     pattern = "".join("(?:.*\n)*" if line == "..." else f"{re.escape(line)}\n" for line in output.split("\n"))
     return bool(re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").split("\n"))))
 
 
 def prepare(command: str) -> None:
-    """Make the files that a command reads, in the current folder."""
     if "model.onnx" in command:
         (seeing_file if command.startswith("detect") else plain_file)("model.onnx")
     if command.startswith("rings"):

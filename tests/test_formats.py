@@ -55,7 +55,6 @@ ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
 
 
 def prepared(command: str, network: str = FIRST) -> list[str]:
-    """A command line, whose files are written where it is run."""
     line = WALK[command]
     if "net.toml" in line:
         Path("net.toml").write_text(to_toml(laid(*CHOSEN[network])))
@@ -231,8 +230,6 @@ def test_paper_states_what_json_does(report: Report, facts: Known) -> None:
 
 
 class Tables(HTMLParser):
-    """The cells of all tables of a page."""
-
     def __init__(self, text: str) -> None:
         super().__init__()
         self.rows: list[list[str]] = []

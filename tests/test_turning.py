@@ -60,7 +60,6 @@ def agree(steps: Steps, size: tuple[int, int], command: str) -> None:
 
 
 def said(network: Network, size: tuple[int, int], command: str) -> tuple[str, list[list[str]]]:
-    """What a command says of a network, and the counts that it writes."""
     with TemporaryDirectory() as folder:
         model, out = Path(folder, "net.toml"), Path(folder, "out.csv")
         model.write_text(to_toml(network))
@@ -113,7 +112,6 @@ def test_one_layer_on_a_turned_image_is_turned(scheme: str) -> None:
 
 
 def drawn(figure: Any) -> list[Any]:
-    """The images that a picture shows."""
     parts = [ax for ax in figure.axes if not ax.get_label().startswith("<colorbar")]
     return [np.asarray(image.get_array()) for ax in parts for image in ax.images]
 

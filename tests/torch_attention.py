@@ -59,8 +59,6 @@ def support(model: nn.Module, size: Size, unit: tuple[int, int], channels: int =
 
 
 class After(nn.Module):
-    """A function of the map that a convolution makes."""
-
     def __init__(self, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.function = function
@@ -81,13 +79,11 @@ def check_supports(module: nn.Module, network: padviz.Network, size: Size) -> No
 
 
 def windows(x: Tensor, side: int = 4) -> Tensor:
-    """Square windows, as transformers split a map."""
     n, c, h, w = x.shape
     return x.reshape(n, c, h // side, side, w // side, side).permute(0, 1, 2, 4, 3, 5)
 
 
 def whole(x: Tensor) -> Tensor:
-    """The map that windows were split from."""
     n, c, h, w, side, _ = x.shape
     return x.permute(0, 1, 2, 4, 3, 5).reshape(n, c, h * side, w * side)
 

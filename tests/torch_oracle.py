@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 
 class SumPool(nn.Module):
-    """A pool that adds its taps."""
-
     def __init__(self, pool: Any) -> None:
         super().__init__()
         self.options = (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)

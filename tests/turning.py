@@ -38,7 +38,6 @@ def laid(steps: Steps, size: tuple[int, int]) -> Network:
 
 
 def turned_network(network: Network) -> Network:
-    """The network of turned images."""
     layers = tuple(replace(layer, ops=layer.ops[::-1]) for layer in network.layers)
     fixed = tuple(sorted(1 - axis for axis in network.fixed))
     height, width = network.size

@@ -54,7 +54,6 @@ def in_text(place: str, text: str, opens: bool = False) -> Found:
 
 
 def in_pages() -> Found:
-    """Yield what is unclear in the README, the docs and the pages beside them."""
     yield from in_text("readme", (ROOT / "README.md").read_text(encoding="utf-8"))
     pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md"))]
     for path in pages:

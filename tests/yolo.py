@@ -16,7 +16,6 @@ BINS = 16  # that a side of a box is distributed over
 
 
 def conv(read: int, made: int, kernel: int = 1, stride: int = 1) -> nn.Module:
-    """A convolution, its norm and its activation."""
     made_by = nn.Conv2d(read, made, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(made_by, nn.BatchNorm2d(made), nn.SiLU())
 

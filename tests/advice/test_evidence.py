@@ -22,7 +22,6 @@ HEAD = """\
 
 
 def rows(page: str, name: str) -> list[list[str]]:
-    """The cells of a table between two marks."""
     text = (DOCS / page).read_text().partition(f"<!-- {name} -->\n")[2].partition(f"<!-- /{name} -->")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line][2:]
 

@@ -37,7 +37,6 @@ def network(*layers: dict[str, Any]) -> Network:
 
 
 def outcome_of(network: Network, size: Any, padding: str | None = None, heads: str = "sum") -> MapOutcome:
-    """All figures of a network at a size, under a padding scheme."""
     return map_outcome(Case(network, as_size(size)), padviz.usage(network, size, padding, heads=heads))
 
 

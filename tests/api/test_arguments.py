@@ -37,7 +37,6 @@ COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
 
 
 def options_of(name: str) -> dict[str, click.Option]:
-    """List the options of a command by the names that Python has for them."""
     command: Any = cli.get_command(None, name)  # type: ignore[arg-type]
     options = {}
     for option in command.params:

@@ -18,8 +18,6 @@ SIZE = (40, 64)
 
 
 class Two(nn.Module):
-    """A module that takes an image, and something beside it."""
-
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.last = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 1)
@@ -30,8 +28,6 @@ class Two(nn.Module):
 
 
 class Mask(Two):
-    """A module that takes a second map beside the image, and reads its shape."""
-
     def forward(self, image: Tensor, mask: Any) -> Tensor:  # type: ignore[override]
         assert mask.shape[1:] == image.shape[1:]
         made: Tensor = self.last(self.conv(image + mask))
@@ -69,7 +65,6 @@ def test_every_public_function_that_takes_a_network_is_here() -> None:
 
 
 def advice(ask: Callable[[Any], Any], module: nn.Module) -> list[str]:
-    """What the error says to call."""
     with pytest.raises(padviz.PadvizError, match="missing 1 required positional argument") as error:
         ask(module)
     found = re.findall(r"padviz\.load\(network, .*?\}\)", str(error.value))

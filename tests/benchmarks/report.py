@@ -96,7 +96,6 @@ def machine() -> str:
 
 
 def into_page(report: str, page: Path) -> None:
-    """Put the report in its place in the page."""
     before, rest = page.read_text().split("<!-- bench -->")
     after = rest.split("<!-- /bench -->")[1]
     page.write_text(f"{before}<!-- bench -->\n{report}\n<!-- /bench -->{after}")

@@ -26,7 +26,6 @@ def test_reading(benchmark: Any, what: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ResNet-50 as an ONNX file."""
     place = tmp_path_factory.mktemp("resnet50")
     model = torchvision.models.resnet50(weights=None).eval()
     torch.onnx.export(model, (torch.zeros(1, 3, 224, 224),), place / "resnet50.onnx", dynamo=False)

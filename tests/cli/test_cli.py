@@ -165,7 +165,6 @@ def test_a_file_that_cannot_be_used_is_not_called_stdout(monkeypatch: pytest.Mon
 
 
 def shell(line: str, **environment: str) -> tuple[int, str]:
-    """The exit code and stderr of a line."""
     command = line.replace("padviz", f"{sys.executable} -m padviz", 1)
     done = subprocess.run(
         command, shell=True, capture_output=True, text=True, env={**os.environ, **environment}, check=False

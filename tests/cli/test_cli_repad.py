@@ -28,7 +28,6 @@ def _elsewhere(elsewhere: None) -> None:
 
 
 def said(*args: str) -> str:
-    """The words of a repad that went well."""
     result = run("repad", *args)
     nothing = "" if "-o" in args else "padviz: nothing is written; add -o FILE.onnx\n"
     assert (result.exit_code, result.stderr) == (0, nothing)
@@ -69,7 +68,6 @@ def test_layers_are_no_way_around_what_is_not_known() -> None:
 
 
 def written(path: str, body: str, size: tuple[int, int] | None = (8, 10)) -> None:
-    """Write a file of some nodes, with a size of its own."""
     model = model_of(body, 17)
     for dim, n in zip(model.graph.input[0].type.tensor_type.shape.dim[2:], size or (), strict=False):
         dim.ClearField("dim_param")
@@ -81,7 +79,6 @@ LAST = "\n y = Conv <pads = [1, 1, 1, 1]> (a, w3x3)"
 
 
 def padded(before: list[int], own: list[int]) -> str:
-    """A window whose padding is of a Pad and of its own."""
     return f"""p = Constant <value_ints = [0, 0, {before[0]}, {before[1]}, 0, 0, {before[2]}, {before[3]}]> ()
  q = Pad (x, p)
  a = Conv <pads = {own}, strides = [2, 2]> (q, w4x4){LAST}"""

@@ -37,7 +37,6 @@ def test_the_first_sentence_answers() -> None:
 
 
 def changed(change: str) -> None:
-    """Write the two files, changed by a line of Python."""
     gt, pred = as_coco(scenes(0, images=6))
     exec(change, {"gt": gt, "pred": pred, "nan": float("nan")})
     Path("gt.json").write_text(json.dumps(gt))

@@ -32,7 +32,6 @@ def model(image: Any) -> Any:
 
 
 def planned(name: str) -> tuple[Plan, Any, Any]:
-    """A plan, an image, and what the network makes of it as a whole."""
     size, tile = SIZES[name]
     if name not in WHOLE:
         image = torch.rand(1, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -45,7 +44,6 @@ def apart(one: Any, other: Any) -> float:
 
 
 def run(recipe: Handover, **names: Any) -> dict[str, Any]:
-    """Paste the call, and look at what it makes."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         exec(recipe.call, names)
@@ -114,7 +112,6 @@ def test_torchio_makes_the_whole_of_tiles(name: str) -> None:
 
 
 def joined(recipe: Handover, image: Any) -> Any:
-    """What TorchIO makes of the model's tiles of an image."""
     import torchio
 
     subject = torchio.Subject(image=torchio.ScalarImage(tensor=image[0].unsqueeze(-1)))
@@ -149,7 +146,6 @@ BOX = (90, 30, 110, 40)  # left, top, right, bottom
 
 
 def scene(name: str) -> tuple[Plan, Any]:
-    """A plan for objects of 20 px, and an image with a white box."""
     size, tile = SIZES[name]
     image = np.zeros((*size, 3), np.uint8)
     image[BOX[1] : BOX[3], BOX[0] : BOX[2]] = 255

@@ -128,7 +128,6 @@ def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_the
 
 
 def kept(plan: Plan) -> Any:
-    """How many tiles keep each unit."""
     found = np.zeros([line.keeps[0][-1][1] for line in plan.lines], int)
     for tile in plan:
         found[tile.keep] += 1

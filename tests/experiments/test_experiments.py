@@ -24,7 +24,6 @@ MODULES = ("grid_offset", "detector", "detector_scenes", "detector_training")
 
 @pytest.fixture(scope="module")
 def lab() -> Any:
-    """The modules of the experiments, by their names."""
     sys.path.insert(0, str(ROOT / "experiments"))
     yield SimpleNamespace(**{name.removeprefix("detector_"): import_module(name) for name in MODULES})
     sys.path.remove(str(ROOT / "experiments"))

@@ -28,7 +28,6 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def exported(*args: str, jobs: int = 1) -> dict[str, int]:
-    """The tally of a run that went well."""
     result = run("export", *args, "-o", "out", "--jobs", str(jobs))
     assert result.exit_code == 0, result.output
     assert result.stderr == ""

@@ -64,14 +64,12 @@ def laid_out(figure: Figure) -> Figure:
 
 
 def texts(figure: Figure) -> list[Text]:
-    """The texts that are seen."""
     hidden = {id(label) for ax in laid_out(figure).axes for label in _out_of_view(ax)}
     shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
     return [text for text in shown if text.get_window_extent().width > 0]
 
 
 def said(figure: Figure) -> str:
-    """All that a picture says, in one line."""
     return " ".join(text.get_text() for text in texts(figure))
 
 
@@ -91,7 +89,6 @@ def clipped(figure: Figure) -> bool:
 
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
-    """The texts that stand on one another."""
     seen = texts(figure)
     x0, y0, x1, y1 = np.array([text.get_window_extent().padded(-1).extents for text in seen]).T
     over = (x0 <= x1[:, None]) & (x0[:, None] <= x1) & (y0 <= y1[:, None]) & (y0[:, None] <= y1)

@@ -22,7 +22,6 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 def distances(size: Size) -> np.ndarray:
-    """How far each place is from the border."""
     rows, cols = np.indices(size)
     nearest = np.minimum.reduce([rows, cols, size[0] - 1 - rows, size[1] - 1 - cols])
     return nearest.astype(float)
@@ -55,7 +54,6 @@ def responses(size: Size) -> BorderResponses:
 
 
 def filtered(size: Size, count: int = 30) -> MeanFilters:
-    """Mean filters of so many convolutions, the strided ones more skewed."""
     random = np.random.default_rng(0)
     rows = []
     for i in range(count):
@@ -94,7 +92,6 @@ def ringed(size: Size, names: tuple[str, ...] = ("c",), network: bool = True) ->
 
 
 def tried(size: Size) -> Trial:
-    """A trial of two sizes and three paddings."""
     larger = size[0] + 1, size[1] + 1
 
     def row(kind: str, at: Size, how: str | None, padding: str | None, mean: float, needs: str | None) -> TrialRow:

@@ -73,7 +73,6 @@ def _reads_a_vector(network: padviz.Network, layer: Any) -> bool:
 
 @cache
 def vision(name: str) -> nn.Module:
-    """A model of torchvision without data, as the zoo describes it."""
     home: Any = torchvision.models
     options: dict[str, Any] = {"weights": None}
     if name == "deeplabv3_resnet50":

@@ -142,7 +142,6 @@ def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
 
 
 def obeys(rule: str, n: int) -> bool:
-    """Read a rule as a person would."""
     text, _, start = rule.partition(", from ")
     if start and n < int(start):
         return False

@@ -18,7 +18,6 @@ ANEW = "the file declares an input of 10 x 16, and must be exported again for 12
 
 
 def fixed(body: str, size: tuple[int, int], opset: int = 13) -> Any:
-    """A model whose image has that size, as the file says."""
     model = model_of(body, opset)
     for at, n in zip((2, 3), size, strict=True):
         model.graph.input[0].type.tensor_type.shape.dim[at].dim_value = n

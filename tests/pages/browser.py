@@ -24,7 +24,6 @@ PADDINGS = ["zero", "reflect", "circular", "partial", "valid"]
 
 @contextmanager
 def browsing() -> Iterator[Any]:
-    """A browser for as long as the block runs."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -54,7 +53,6 @@ def expect(locator: Any) -> Any:
 
 
 def begins(text: str) -> re.Pattern[str]:
-    """What a text begins with, for `expect`."""
     return re.compile("^" + re.escape(text))
 
 
@@ -96,7 +94,6 @@ def rests_at(page: Any, row: int, col: int, key: str = "a") -> None:
 
 
 def drawn(page: Any, key: str = "a") -> Any:
-    """The picture of a panel."""
     url = page.evaluate("key => document.querySelector(`#panel-${key} [data-part=picture]`).toDataURL()", key)
     return Image.open(io.BytesIO(b64decode(url.partition(",")[2])))
 

@@ -43,7 +43,6 @@ STATIC = files("padviz.pages").joinpath("static")
 
 
 def named(texts: list[str]) -> Network:
-    """A small network whose title, name and layers are called so."""
     net = padviz.load("vgg11")
     names = [f"{texts[i % len(texts)]}{i}" for i in range(len(net.layers))]
     layers = tuple(replace(layer, name=name) for layer, name in zip(net.layers, names, strict=True))

@@ -30,7 +30,6 @@ PADS = [1, 1, 1, 1]
 
 
 def repad_to(out: Path, path: Path, padding: str, *, overwrite: bool = False, **options: Any) -> Repadded:
-    """A file repadded into another file: what was written."""
     repadded = repad_file(path, padding, **options)
     repadded.save(out, overwrite=overwrite)
     return repadded
@@ -54,7 +53,6 @@ def saved(nodes: list[Any], path: Path, size: tuple[Any, Any] = SIZE, **more: An
 
 
 def chain(path: Path, names: str = "abc", **more: Any) -> Path:
-    """Three convolutions in a row."""
     reads = ("image", "a_out", "b_out")
     nodes = [conv(name, read, pads=PADS) for name, read in zip("abc", reads, strict=True)]
     for node, name in zip(nodes, names, strict=True):
@@ -123,7 +121,6 @@ def of_nodes(body: str, opset: int = 13) -> Callable[[Path], Path]:
 
 
 def one_dimensional(path: Path) -> Path:
-    """The last of two convolutions has one dimension."""
     body = """a = Conv <pads = [1, 1, 1, 1]> (x, w3x3)
  r = ReduceMean <axes = [2], keepdims = 0> (a)
  y = Conv <pads = [1, 1]> (r, w)"""

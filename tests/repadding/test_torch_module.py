@@ -92,8 +92,6 @@ def test_the_law_holds_on_every_kind_of_padding(scheme: str) -> None:
 
 
 class Shared(nn.Module):
-    """A pad that a pool and a convolution read."""
-
     def __init__(self) -> None:
         super().__init__()
         self.pad, self.pool, self.conv = nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(3, 2), nn.Conv2d(3, 3, 3, 2)
@@ -300,8 +298,6 @@ def test_what_has_too_few_rows_is_left_alone_and_refused_when_it_runs() -> None:
 
 
 class Two(nn.Module):
-    """A module of two images."""
-
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.same = nn.Conv2d(3, 3, 3, padding=1), Same(3, 3, 3)

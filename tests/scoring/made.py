@@ -42,7 +42,6 @@ def scenes(
 
 
 def perfect(of: Scenes) -> Scenes:
-    """The same objects, each found as it is."""
     there = of.objects
     found = Boxes(there.image, there.category, there.box, np.ones(len(there)), np.zeros(len(there), bool), there.area)
     return Scenes(of.sizes, of.categories, there, found)
@@ -67,6 +66,5 @@ def _row(boxes: Boxes, n: int) -> dict[str, Any]:
 
 
 def coco_files(of: Scenes, folder: Path = Path(), names: tuple[str, str] = ("gt.json", "pred.json")) -> None:
-    """Write the two files."""
     for name, content in zip(names, as_coco(of), strict=True):
         (folder / name).write_text(json.dumps(content))

@@ -38,7 +38,6 @@ def fuzzed(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
 
 
 def disturbed(kind: str, seed: str, number: int) -> dict[str, Any]:
-    """The tally of one process."""
     said = processes.WAYS[kind](Random(f"{seed}/{kind}/{number}"))
     failed = said not in ("fine", "refused")
     return {"tally": {"failed" if failed else said: 1}, "failures": [f"{kind} {number}: {said}"] * failed}

@@ -125,7 +125,6 @@ def descriptions() -> list[str]:
 
 @cache
 def models() -> list[bytes]:
-    """Small graphs as files."""
     from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
     small = [model_of(body, int(opset.split()[0])).SerializeToString() for _, opset, body in GRAPHS + MEANS]

@@ -84,10 +84,6 @@ def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
     assert all(difference > 100 * verified.difference for difference in verified.one_less.values())
 
 
-def test_a_size_of_a_signal_may_have_one_row() -> None:
-    assert padviz.usage(Tcn(), (1, 90)).counts.shape == padviz.usage(Tcn(), [90]).counts.shape == (1, 90)
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
     module = Demucs(recurrent=True)

@@ -52,7 +52,6 @@ ODD = 'odd "name"\n\x7f\\é'
 
 
 def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Network:
-    """A network of one layer."""
     layers = (Layer("input", "input", ()), Layer(name, kind, (0,), (height, width)))
     return Network("one", layers, (name,), "One", size=(40, 60))
 

@@ -88,7 +88,6 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
 
 
 def joined(x: Tensor) -> Tensor:
-    """The positions of two maps, side by side."""
     return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)
 
 

@@ -22,7 +22,6 @@ Steps = list[dict[str, Any]]
 
 
 def step(op: str, name: str, kernel: Any = None, out: int | None = None, **more: Any) -> dict[str, Any]:
-    """A layer of a description."""
     return {key: each for key, each in {"op": op, "name": name, "kernel": kernel, "out": out, **more}.items() if each}
 
 
@@ -158,7 +157,6 @@ def test_what_others_wrote_is_refused_by_name_or_neutral(name: str, tmp_path: Pa
 
 
 def _nested() -> Layer:
-    """Models that call others many times over."""
     model = sequential([image(8, 8, 3), layer("ReLU", "r")], "m")
     for _ in range(15):
         model = functional([image(8, 8, 3), {**reading(model, "image", "m", "m#1"), "name": "m"}], "m")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import get_testing_overrides
 
@@ -19,6 +18,7 @@ from padviz.sources.torch.functions import TABLE
 from padviz.sources.torch.tensors import CONSTANTS, op_of
 from padviz.sources.tracing.reading import moves
 from tests.sources.test_onnx_ops import model_of, saved
+from tests.torch_attention import After
 
 MOVING = [
     "Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "ReverseSequence", "Col2Im", "MaxUnpool",
@@ -38,20 +38,9 @@ def test_operations_that_move_positions_are_told_by_their_words() -> None:
     assert [op for op in STAYING if moves(op)] == []
 
 
-class Made(nn.Module):
-    """What a function makes of a map."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.conv, self.function = nn.Conv2d(3, 4, 3), function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self.conv(x))
-
-
 @pytest.mark.parametrize("op", ["GridSample", "rot90"])
 def test_neutral_is_neither_hinted_nor_taken_where_positions_move(op: str, tmp_path: Path) -> None:
-    network: Any = Made(lambda x: x.rot90(2, (2, 3)))
+    network: Any = After(lambda x: x.rot90(2, (2, 3)))
     if op != "rot90":
         network = saved(model_of(f"conv = Conv (x, w3x3)\n b = {op} (conv, conv)\n y = Conv (b, w3x3)", 18), tmp_path)
     with pytest.raises(PadvizError, match=f"{op} .*is not known, and moves .*; `layer` conv stops") as error:
@@ -70,8 +59,8 @@ def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) ->
 
 
 def test_what_makes_another_shape_is_not_elementwise() -> None:
-    net = padviz.load(Made(lambda y: functional.mse_loss(y, y.sin())), size=16, neutral=["mse_loss"])
-    with pytest.raises(PadvizError, match=r"mse_loss makes .* of 1 x 4 x 14 x 14, so it is not elementwise; `layer`"):
+    net = padviz.load(After(lambda y: functional.mse_loss(y, y.sin())), size=16, neutral=["mse_loss"])
+    with pytest.raises(PadvizError, match=r"mse_loss makes .* of 1 x 8 x 16 x 16, so it is not elementwise; `layer`"):
         padviz.usage(net)
 
 

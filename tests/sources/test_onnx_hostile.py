@@ -45,7 +45,6 @@ CONV = "y = Conv (x, w3x3)"
 
 
 def many(op: str, count: int, *weights: str) -> Any:
-    """A chain of nodes that are alike."""
     model = model_of("y = Conv (x, w1x1)", 13)
     del model.graph.node[:]
     names = ["x", *(f"n{i}" for i in range(count))]

@@ -42,8 +42,6 @@ def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Noise(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]
-    """One image, which ranges are taken from."""
-
     def __init__(self) -> None:
         self.images = iter([{"image": np.random.default_rng(0).normal(size=(1, 3, *SIZE)).astype(np.float32)}])
 

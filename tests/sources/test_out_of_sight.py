@@ -47,8 +47,6 @@ def in_a_thread(x: Tensor) -> Tensor:
 
 
 def through_zeros(write: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor], Tensor]:
-    """A map that is written into zeros in some way."""
-
     def through(x: Tensor) -> Tensor:
         whole = torch.zeros_like(x)
         write(whole, x)
@@ -127,8 +125,6 @@ def test_what_can_be_followed_is_no_secret(name: str) -> None:
 
 
 class Smoothed(torch.autograd.Function):
-    """A function of PyTorch's, with a gradient of its own."""
-
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         return functional.max_pool2d(x, 3, 1, 1)

@@ -61,13 +61,7 @@ def test_a_program_counts_as_its_module(make: type[nn.Module], open_: bool, tmp_
     assert named <= {layer.name for layer in network.layers}
 
 
-def test_a_program_is_read_without_its_weights(tmp_path: Path) -> None:
-    with pytest.raises(padviz.PadvizError, match=r"net\.pt2: is read without its weights; export it to \.onnx"):
-        padviz.filters(saved(Turning(), tmp_path / "net.pt2"))
-
-
 def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
-    """The file with each of its members changed."""
     with zipfile.ZipFile(path) as archive:
         contents = {name: change(name, archive.read(name)) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:

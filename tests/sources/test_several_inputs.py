@@ -95,7 +95,6 @@ CUT = """rows = Shape <start = 2, end = 3> (right)\n fewer = Sub (rows, 1)\n a =
 
 
 def two_images(body: str, right: str = "N, 1, H, W", path: Path = Path("two.onnx")) -> Any:
-    """A file of two images and a number."""
     model = model_of(body, 17, inputs=f"float[N, 1, H, W] left, float[{right}] right, float t")
     onnx.save(model, path)
     return model
@@ -159,8 +158,6 @@ def test_inputs_of_a_file_are_known_by_name(given: dict[str, Any], why: str, pat
 
 
 class Two(Denoising):
-    """One of two images."""
-
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         return self.a(self.a(x)) + self.a(y)
 

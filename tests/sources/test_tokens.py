@@ -98,7 +98,6 @@ def by_relative_positions(x: Tensor) -> Tensor:
 
 
 def cells(x: Tensor) -> Tensor:
-    """The windows of a map as images of a batch."""
     return windows(x).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
 
@@ -127,7 +126,6 @@ def by_queries_convolved_in_windows(x: Tensor, keys: bool = False) -> Tensor:
 
 
 def along_columns(x: Tensor) -> Tensor:
-    """The tokens of each column."""
     return x.permute(0, 3, 2, 1)
 
 

@@ -33,23 +33,15 @@ COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "conv2d": lambda x: functional.conv2d(x, ONES, stride=(2, 1), padding=(1, 2), dilation=(1, 2)),
     "conv2d same": lambda x: functional.conv2d(x, torch.ones(8, 8, 4, 3), padding="same"),
     "conv_transpose2d": lambda x: functional.conv_transpose2d(x, torch.ones(8, 4, 4, 3), None, 2, 1, (1, 0)),
-    "max_pool2d ceil": lambda x: functional.max_pool2d(x, 3, 2, ceil_mode=True),
     "avg_pool2d": lambda x: functional.avg_pool2d(x, (3, 2), padding=(1, 0)),
     "adaptive": lambda x: functional.conv2d(functional.adaptive_avg_pool2d(x, (5, 4)), ONES),
-    "pad zero": lambda x: functional.pad(x, (1, 0, 2, 3)),
-    "pad reflect": lambda x: functional.conv2d(functional.pad(x, (2, 1, 1, 2), mode="reflect"), ONES),
-    "pad replicate": lambda x: functional.pad(x, (2, 1, 1, 2), mode="replicate"),
-    "pad circular": lambda x: functional.pad(x, (2, 1, 1, 2), mode="circular"),
     "repeat rows": lambda x: functional.conv2d(x.repeat_interleave(2, dim=2, output_size=2 * x.shape[2]), ONES),
     "repeat channels": lambda x: functional.conv2d(x.repeat_interleave(2, dim=1), torch.ones(4, 16, 3, 2)),
-    "crop by padding": lambda x: functional.pad(x, (-1, 2, 0, -1)),
     "nearest by half": lambda x: functional.interpolate(x, scale_factor=(1.5, 0.5)),
-    "nearest to a size": lambda x: functional.interpolate(x, size=(17, 40)),
     "nearest-exact": lambda x: functional.interpolate(x, size=(17, 40), mode="nearest-exact"),
     "align_corners": lambda x: functional.interpolate(x, size=(17, 40), mode="bilinear", align_corners=True),
     "skip": lambda x: x + functional.interpolate(functional.max_pool2d(x, 2), x.shape[2:]),
     "pixel_unshuffle": lambda x: functional.pixel_unshuffle(x, 2),
-    "slices": lambda x: x[..., ::2, 1:-1],
     "focus": lambda x: torch.cat([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 1),
     "stack": lambda x: torch.stack([x, functional.avg_pool2d(x, 3, 1, 1)], 1).sum(1),
     "shuffle": lambda x: x.view(1, 2, 4, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
@@ -75,7 +67,6 @@ def tokens(x: Tensor) -> Tensor:
 
 
 def grouped(x: Tensor) -> Tensor:
-    """A group norm that is written out."""
     groups = x.reshape(x.shape[0], 4, -1)
     deviation = groups - groups.mean(2, keepdim=True)
     return (deviation / deviation.square().mean(2, keepdim=True).sqrt()).reshape(x.shape)
@@ -244,8 +235,6 @@ def test_the_module_is_left_alone(broken: bool) -> None:
 
 
 class Doing(nn.Module):
-    """Whatever a function does, in place of a network."""
-
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self.function = function

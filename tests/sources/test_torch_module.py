@@ -16,7 +16,7 @@ from torchvision.models import list_models
 import padviz
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.load import zoo
-from tests.sweeps import DEEPER, asked, sampled, thirds
+from tests.sweeps import DEEPER, asked, sampled
 from tests.torch_calls import count
 from tests.zoo.building import entries
 
@@ -154,15 +154,3 @@ def test_counts_sizes_and_names_are_torchvisions(name: str) -> None:
         }
         ran = {layer: out for layer, out in ran.items() if layer in windowed or out != (1, 1)}  # not of gates
         assert windowed == ran
-
-
-@pytest.mark.parametrize(
-    ("name", "scheme"), thirds(["vgg19", "resnet18", "mobilenet_v2"], ["reflect", "replicate", "circular"])
-)
-def test_padding_schemes_are_pytorchs(name: str, scheme: str) -> None:
-    model = torchvisions(name)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and any(module.padding):
-            module.padding_mode = scheme
-    found = padviz.usage(padviz.load(name), (225, 240), padding=scheme)
-    np.testing.assert_allclose(found.counts.astype(np.float64), count(model, (225, 240))[0], rtol=1e-12, atol=0)

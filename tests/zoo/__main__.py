@@ -43,7 +43,6 @@ def _judged(entry: Entry, pipe: Connection) -> None:
 
 
 def judged_apart(entry: Entry) -> Judgement:
-    """Judge a network in a process of its own."""
     receive, send = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=_judged, args=(entry, send), daemon=True)
     process.start()

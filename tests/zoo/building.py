@@ -51,7 +51,6 @@ def load_library(entry: Entry) -> None:
 
 
 def build(entry: Entry) -> nn.Module:
-    """Build the module of an entry."""
     torch.manual_seed(0)
     return BUILDERS[library_of(entry)](entry).eval()
 
