@@ -282,24 +282,19 @@ def _choose_contrast(own: Runner, sweep: Sweep, full: Floats, options: DetectOpt
     if options.contrast is not None:
         return replace(sweep, contrast=options.contrast)
     background = median_of(sweep.background(own, sweep.sample)[:, sweep.scorer.class_ or 0])
-    why = ""
-    if not options.threshold and background >= DECIDED:
+    below, why = background >= DECIDED, ""
+    if below and not options.threshold:
         seen = f"the background alone is seen, with a score of {background:.3g}"
         why = f"{seen}: the map shows the contrast at which it is not"
     elif not options.threshold:
-        tried = _calibrate(own, sweep, full)
-        best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
-        median = median_of(tried[best])
-        why = not_graded(tried, best)
-        if not why and abs(median - background) < CLEAR:
-            why = f"the median score, {median:.3g}, is about the background's, {background:.3g}: {NEEDED}"
+        best, why = _best_contrast(own, sweep, full, background)
         if not why:
             return replace(sweep, contrast=best)
-    return _map_contrasts(own, replace(sweep, below=background >= DECIDED), background, why, options.class_)
+    return _map_contrasts(own, replace(sweep, below=below), full, background, why, options.class_)
 
 
-def _calibrate(own: Runner, sweep: Sweep, full: Floats) -> dict[float, Floats]:
-    """Score each contrast of a bisection for a median of .5, from the scores at full contrast on."""
+def _best_contrast(own: Runner, sweep: Sweep, full: Floats, background: float) -> tuple[float, str]:
+    """Bisect for a median score of .5, and explain why scores there distinguish nothing; "" where they do."""
     tried = {1.0: full}
     low, high = np.log(FAINTEST), 0.0
     for _ in range(STEPS if median_of(full) > GOAL else 0):
@@ -307,7 +302,11 @@ def _calibrate(own: Runner, sweep: Sweep, full: Floats) -> dict[float, Floats]:
         contrast = float(np.exp(middle))
         tried[contrast] = sweep.scores(own, sweep.sample, contrast)
         low, high = (low, middle) if median_of(tried[contrast]) > GOAL else (middle, high)
-    return tried
+    best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
+    median, why = median_of(tried[best]), not_graded(tried, best)
+    if not why and abs(median - background) < CLEAR:
+        why = f"the median score, {median:.3g}, is about the background's, {background:.3g}: {NEEDED}"
+    return best, why
 
 
 def not_graded(tried: dict[float, Floats], best: float) -> str:
@@ -339,7 +338,7 @@ def _crossing(medians: dict[float, float], level: float, beyond: float) -> float
     return float(beyond * (other / beyond) ** share)
 
 
-def _map_contrasts(own: Runner, sweep: Sweep, background: float, why: str, class_: int | None) -> Sweep:
+def _map_contrasts(own: Runner, sweep: Sweep, full: Floats, background: float, why: str, class_: int | None) -> Sweep:
     """Map the contrast at which the decision changes; of the background's class where no other wins at most positions.
 
     Where nothing is seen, map scores at full contrast if they react, and reject a map of nothing.
@@ -359,14 +358,12 @@ def _map_contrasts(own: Runner, sweep: Sweep, background: float, why: str, class
             return replace(other, threshold=True, why=f"no class wins at most positions: {shown}")
     if changes:
         return replace(sweep, threshold=True, why=why)
-    full = sweep.scores(own, sample, 1.0)
     most = full[np.nanargmax(np.abs(full - background))]
     at = f"at {len(sample)} positions and contrasts from 1/128 to 1"
     reached = f"scores go from the background's {background:.3g} to {most:.3g}"
     if why and not sweep.below and most - background >= CLEAR:
-        return replace(
-            sweep, why=f"the stimulus is not seen {at}: {reached}; the map shows the scores at full contrast"
-        )
+        shown = "the map shows the scores at full contrast"
+        return replace(sweep, why=f"the stimulus is not seen {at}: {reached}; {shown}")
     hint = HINT
     if abs(most - background) < LITTLE:
         what = f"nothing reacts to the stimulus: every score is within {LITTLE} of the background's, {background:.3g}"
