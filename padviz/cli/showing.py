@@ -100,13 +100,12 @@ def _in_name(name: str, value: Any) -> str:
     ('runs+best.pth', 'declared')
     """
     from padviz.counting.count import unit_option
-    from padviz.network.rewrites import padding_in_names
 
     if name == "unit":
         return unit_option(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return DECLARED if value is None else str(padding_in_names(str(value)))
+    return DECLARED if value is None else str(value).replace("/", "+")
 
 
 def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bool = False) -> Decorator:

@@ -20,7 +20,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownNam
 from padviz.exports.manifest import DECLARED, MAPS, RUNNING, TRAINED, Comparison, KernelPicture, Manifest, Maps, Sides
 from padviz.network.network import FILES, Network, Size, as_size, notes_on, sides_in, sizes_in
 from padviz.network.padding_modes import RUNNING_ON
-from padviz.network.rewrites import canonical, padding_in_names
+from padviz.network.rewrites import canonical
 from padviz.sources import MODULE, WEIGHTS, load, shadowing
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.images import BLANK, NOISE, Inputs, normalisation, pictures_in
@@ -170,7 +170,7 @@ def _maps(maps: Maps, find: Find) -> Iterator[Item]:
         for (found, size), padding, layer in product(zip(read[model], sizes, strict=True), own_paddings, own_layers):
             at = size or network.size
             side = "x".join(map(str, at if at[0] != at[1] else at[:1]))
-            name = _file_name([network.name, side, padding_in_names(padding), layer, what])
+            name = _file_name([network.name, side, padding and padding.replace("/", "+"), layer, what])
             schemes = (padding,) if what != "responses" else tuple(paddings) if maps.paddings else (None, *RUNNING_ON)
             yield Item(name, what, (found,), (at,), schemes, (layer,), (model,))
 

@@ -108,11 +108,7 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
 
 
 def canonical(padding: str | None) -> str | None:
-    """Check a padding and return its shortest form: "a" for "a/a".
-
-    >>> canonical("zero/zero"), canonical("zero/circular"), canonical(None)
-    ('zero', 'zero/circular', None)
-    """
+    """Check a padding and return its shortest form: "a" for "a/a"."""
     if padding is None:
         return None
     height, width = schemes_of(padding)
@@ -131,11 +127,6 @@ def padding_in_words(padding: str | None, noun: str = "") -> str:
     return words.strip() + (" (height/width)" if padding and "/" in padding else "")
 
 
-def padding_in_names(padding: str | None) -> str | None:
-    """Format a padding for file names, where a slash would be a folder."""
-    return padding and padding.replace("/", "+")
-
-
 def with_pads_merged(network: Network) -> Network:
     """Merge each `pad` layer into the convolutions that follow it, where that changes nothing.
 
@@ -151,7 +142,7 @@ def with_pads_merged(network: Network) -> Network:
         if any(layers[i].kind != "conv" for i in readers):
             continue
         joined = [merge_pad(pad, layers[i]) for i in readers]
-        if all(joined) and all(can_merge(pad, layers[i]) for i in readers):
+        if all(joined):
             layers[at] = replace(pad, kind="identity", ops=(None,) * len(pad.ops))
             done.add(at)
             for i, layer in zip(readers, joined, strict=True):
@@ -159,13 +150,15 @@ def with_pads_merged(network: Network) -> Network:
     return replace(network, layers=tuple(layers), again=network.reread_with(with_pads_merged)) if done else network
 
 
-def merge_pad(pad: Layer, reader: Layer) -> Layer | None:
-    """Merge a pad into the window that follows it; None where their rows do not simply add up."""
+def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | None:
+    """Merge a pad into the window that follows it; None where their rows do not add up, or values would change."""
     ops = []
     for rows, window in zip(pad.ops, reader.ops, strict=True):
         if not isinstance(rows, Window) or not isinstance(window, Window) or window.ceil:
             return None
         if isinstance(window.padding, str) or isinstance(rows.padding, str):
+            return None
+        if same_values and (0, 0) not in (window.padding, rows.padding) and not window.mode == rows.mode == "zero":
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
         ops.append(replace(window, padding=both, mode=window.mode if rows.padding == (0, 0) else rows.mode))
@@ -173,29 +166,22 @@ def merge_pad(pad: Layer, reader: Layer) -> Layer | None:
     return replace(reader, inputs=pad.inputs, ops=tuple(ops), origin=origin)
 
 
-def with_pads_before(network: Network, layer: Layer) -> Layer:
-    """Merge the `pad` layers before a window into it: Keras writes them separately."""
-    before = network.layers[layer.inputs[0]]
-    while before.kind == "pad" and (joined := merge_pad(before, layer)):
-        layer, before = joined, network.layers[joined.inputs[0]]
-    return layer
-
-
 @lru_cache(64)
 def padded_windows(network: Network) -> tuple[Layer, ...]:
-    """Return the convolutions and pools, with the pads before them merged in."""
-    return tuple(with_pads_before(network, layer) for layer in network.layers if layer.kind in WINDOWS)
+    """Return the convolutions and pools, with the `pad` layers before them, as Keras writes them, merged in."""
+    windows = []
+    for layer in network.layers:
+        if layer.kind in WINDOWS:
+            before = network.layers[layer.inputs[0]]
+            while before.kind == "pad" and (joined := merge_pad(before, layer, same_values=False)):
+                layer, before = joined, network.layers[joined.inputs[0]]
+            windows.append(layer)
+    return tuple(windows)
 
 
 @lru_cache(64)
 def circular_axes(network: Network) -> tuple[bool, ...]:
-    """Return which axes are padded circularly: by a convolution or pad, and by none of them in another mode.
-
-    >>> import padviz
-    >>> from padviz.network.rewrites import with_padding
-    >>> circular_axes(with_padding(padviz.load("resnet18"), "zero/circular"))
-    (False, True)
-    """
+    """Return which axes are padded circularly: by a convolution or pad, and by none of them in another mode."""
     padding = [layer for layer in network.layers if layer.kind in ("conv", "pad")]
     circular = []
     for axis in range(len(network.axes)):
@@ -203,17 +189,6 @@ def circular_axes(network: Network) -> tuple[bool, ...]:
         modes = {op.mode for op in windows if (op.extent > 1 if isinstance(op.padding, str) else max(op.padding) > 0)}
         circular.append(bool(modes) and all(SCHEMES[mode].wraps for mode in modes))
     return tuple(circular)
-
-
-def can_merge(pad: Layer, reader: Layer) -> bool:
-    """Whether a pad can be merged into a window without a change of values: only one pads, or both pad zeros."""
-    pairs = zip(pad.ops, reader.ops, strict=True)
-    return all(
-        isinstance(rows, Window)
-        and isinstance(window, Window)
-        and ((0, 0) in (window.padding, rows.padding) or window.mode == rows.mode == "zero")
-        for rows, window in pairs
-    )
 
 
 def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
@@ -257,12 +232,7 @@ def with_mean_pooling(network: Network) -> Network:
 
 @lru_cache(64)
 def with_same(network: Network) -> Network:
-    """Pad as TensorFlow's and Keras's SAME do: windows that pad put the odd row on the far side.
-
-    >>> import padviz
-    >>> with_same(padviz.load("resnet18")).find("conv1").ops[0].padding
-    'same_upper'
-    """
+    """Pad as TensorFlow's and Keras's SAME do: windows that pad put the odd row on the far side."""
 
     def convention(window: Window) -> Window:
         return window if window.padding == (0, 0) else replace(window, padding="same_upper")

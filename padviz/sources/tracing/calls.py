@@ -19,7 +19,7 @@ from padviz.network.axis_maps import partial_weights
 from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
-from padviz.network.rewrites import can_merge, merge_pad
+from padviz.network.rewrites import merge_pad
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.dims import ROLES, Axis, Dim, Dims, broadcast_all, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Step, Trace
@@ -377,7 +377,7 @@ def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
     """List the convolution as it is, and with each pad before it as its own, as far as that changes nothing."""
     versions = [conv]
     before = trace.layers[conv.inputs[0]]
-    while before.kind == "pad" and can_merge(before, versions[-1]) and (joined := merge_pad(before, versions[-1])):
+    while before.kind == "pad" and (joined := merge_pad(before, versions[-1])):
         versions.append(joined)
         before = trace.layers[joined.inputs[0]]
     return versions
