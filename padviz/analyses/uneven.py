@@ -16,7 +16,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger, padded_before
-from padviz.geometry.reaching.seams import seams_in_words, wraps
+from padviz.geometry.reaching.seams import seams_in_words, wrapping_axes
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.geometry.tap_exposure import TapExposure, tap_exposure
 from padviz.network.network import ENDS, Network, Size, declared, in_words
@@ -176,7 +176,7 @@ def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
     """Return a ledger for JSON, with balanced sizes, and what layers add to the grid offset and to the rim."""
     facts, moves = ledger_facts(ledger), grid_moves(network, ledger.size)
     rims = rims_added(network, ledger.size, [row.layer for row in (ledger.layers if every else ledger.uneven)])
-    around = [*zip(network.axes, wraps(network, ledger.size), strict=True)]
+    around = [*zip(network.axes, wrapping_axes(network, ledger.size), strict=True)]
     for layer in facts["layers"]:
         for axis, meets in around:
             offset, added = moves.get((layer["layer"], axis), (None, None))

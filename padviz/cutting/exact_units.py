@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.geometry.reaching.alignment import wraps
+from padviz.geometry.reaching.alignment import reads_far_side
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Op, Window, place
@@ -106,7 +106,7 @@ def _barriers(network: Network, axis: int, n: int) -> tuple[Barrier | None, ...]
     sizes = sizes_of(network, axis, n)
     for layer in network.layers:
         op, why = layer.ops[axis], layer.whole(axis)
-        if not why and isinstance(op, Window) and wraps(op, sizes[layer.inputs[0]]):
+        if not why and isinstance(op, Window) and reads_far_side(op, sizes[layer.inputs[0]]):
             why = "circular padding, which reads the far side"
         barriers.append(Barrier(layer.name, why) if why else None)
     return tuple(barriers)
@@ -186,12 +186,7 @@ def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def run_around(exact: Flags, unit: int) -> tuple[int, int]:
-    """Return the first and the last + 1 of the run of exact units around one; an empty run after it if it is not exact.
-
-    >>> exact = np.array([True, False, True, True, False])
-    >>> run_around(exact, 3), run_around(exact, 1)
-    ((2, 4), (1, 1))
-    """
+    """Return the first and the last + 1 of the run of exact units around one; an empty run if it is not exact."""
     wrong = np.flatnonzero(~exact)
     k = int(np.searchsorted(wrong, unit))
     last = int(wrong[k]) if k < len(wrong) else len(exact)

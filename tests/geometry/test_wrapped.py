@@ -24,7 +24,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.alignment import alignment_on
 from padviz.geometry.reaching.near_padding import near_padding
-from padviz.geometry.reaching.seams import wraps
+from padviz.geometry.reaching.seams import wrapping_axes
 from padviz.network.rewrites import circular_axes, with_padding
 from padviz.sources.toml.build import parse
 from tests.strategies import networks
@@ -75,7 +75,7 @@ def test_a_module_without_a_seam_turns_what_it_makes_with_its_image(name: str, s
     model = nn.Sequential(*MODULES[name]).double().eval()
     network = padviz.load(model, size=size)
     assert circular_axes(network) == (True, True)
-    seamless = wraps(network, size)
+    seamless = wrapping_axes(network, size)
     image = torch.rand(1, 1, *size, dtype=torch.float64)
     made = model(image)
     for axis in (0, 1):
@@ -206,7 +206,7 @@ def test_an_axis_is_said_to_wrap_where_usage_is_periodic_along_it(width: int, me
     network = padviz.load(Net(zeros).eval(), size=size)
     counts = padviz.usage(network, size).counts
     assert bool((np.roll(counts, 4, 1) == counts).all()) == meet
-    assert wraps(network, size)[1] == meet
+    assert wrapping_axes(network, size)[1] == meet
     said = " ".join([audit(network, size).symmetry, *verdict(network, ledger(network, size))])
     assert ("width wrap" in said) == meet
 

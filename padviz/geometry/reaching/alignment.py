@@ -28,31 +28,21 @@ class Alignment(NamedTuple):
 
 
 def alignment_on(network: Network, axis: int, n: int) -> Alignment:
-    """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows.
-
-    >>> import padviz
-    >>> alignment_on(padviz.load("resnet50"), 0, 224).step
-    32
-    """
+    """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows."""
     sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = max(strides[j] for j in layer.inputs)
-        strides.append(entering * _rate(layer.ops[axis], sizes[layer.inputs[0]], sizes[i]))
+        op, n_in, n_out = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
+        rate = Fraction(1) if op is None else rate_of(op, n_in, n_out)
+        if isinstance(op, Resize) and _follows_size(op):  # as at the nearest whole scale
+            rate = Fraction(1, max(1, round(n_out / n_in))) if n_out >= n_in else Fraction(max(1, round(n_in / n_out)))
+        strides.append(entering * rate)
     turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
     step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
     if step > MOST_ALIGNMENT:
         what = f"its strides repeat their phase only every {step} pixels"
         raise SizeError(what, where=network.name, hint="name an earlier `layer`")
     return Alignment(step, tuple(strides))
-
-
-def _rate(op: Op | None, n: int, m: int) -> Fraction:
-    """Return the rows per unit; for a resize to a size, that of the nearest whole scale."""
-    if op is None or isinstance(op, Adaptive):
-        return Fraction(1)
-    if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):
-        return Fraction(max(1, round(n / m))) if n > m else Fraction(1, max(1, round(m / n)))
-    return rate_of(op, n, m)
 
 
 def pixels_around(network: Network, axis: int, n: int, alignment: Alignment) -> list[BeforeAfter]:
@@ -64,17 +54,13 @@ def pixels_around(network: Network, axis: int, n: int, alignment: Alignment) -> 
     touched = touched_on(network, axis, sizes)
     for i in (network.index[name] for name in network.targets):
         stride = alignment.strides[i]
-        before, after = (side.depth for side in touched[i].sides)
-        found.append((in_pixels(before, stride, n, sizes[i]), in_pixels(after, stride, n, sizes[i])))
+        before, after, _ = touched[i]
+        found.append((in_pixels(len(before), stride, n, sizes[i]), in_pixels(len(after), stride, n, sizes[i])))
     return found
 
 
 def in_pixels(units: int, stride: Fraction, n: int, m: int) -> int:
-    """Return the pixels of a number of units at an end, including those without a unit in a map of `m`.
-
-    >>> in_pixels(3, Fraction(2), 64, 30)
-    8
-    """
+    """Return the pixels of a number of units at an end, including those without a unit in a map of `m`."""
     return max(0, ceil(units * stride + (n - m * stride) / 2))
 
 
@@ -119,13 +105,17 @@ def _context_on(network: Network, axis: int, n: int) -> BeforeAfter | None:
 def _local(layer: Layer, axis: int, n: int) -> bool:
     """Whether a layer reads no further than its window, wherever that is."""
     op = layer.ops[axis]
-    if layer.whole(axis) or isinstance(op, Adaptive) or (isinstance(op, Window) and wraps(op, n)):
+    if layer.whole(axis) or isinstance(op, Adaptive) or (isinstance(op, Window) and reads_far_side(op, n)):
         return False
     if isinstance(op, Transposed) and len({tap * op.dilation % op.stride for tap in range(op.kernel)}) < op.stride:
         return False  # some units read nothing: only an examination of each shows which ones reach farthest
-    return not (isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"))
+    return not (isinstance(op, Resize) and _follows_size(op))
 
 
-def wraps(op: Window, n: int) -> bool:
+def _follows_size(op: Resize) -> bool:
+    return op.scale is None or op.layout == "align_corners"
+
+
+def reads_far_side(op: Window, n: int) -> bool:
     """Whether a window pads with rows of the far side."""
     return SCHEMES[op.mode].wraps and max(place(op, n)[:2]) > 0

@@ -58,11 +58,7 @@ class Reach:
         return low + advance, high + advance
 
     def mean_centre(self, m: int) -> Fraction:
-        """Return the mean centre of the first `m` units.
-
-        >>> Reach([(0, 1), (0, 1)], Fraction(1), 2).mean_centre(5)  # .5, .5, 2.5, 2.5, 4.5
-        Fraction(21, 10)
-        """
+        """Return the mean centre of the first `m` units."""
         turns, rest = divmod(m, len(self.seen))
         ends = int(np.sum(self.seen[:rest])) + (turns and turns * int(np.sum(self.seen)))
         further = turns * (turns - 1) * len(self.seen) + 2 * turns * rest
@@ -82,11 +78,7 @@ class Reach:
 
 
 def whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
-    """Return the reach of a layer whose every unit sees all that layers of `n` units see of an image of so many rows.
-
-    >>> whole_reach([Reach([(-1, 1)], Fraction(2), 3)], 4, 8).seen
-    [(-1, 7)]
-    """
+    """Return the reach of a layer whose every unit sees all that layers of `n` units see of an `image` of rows."""
     low = min(reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.interval(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
     return Reach([(low, high)], Fraction(0), image, whole=True)

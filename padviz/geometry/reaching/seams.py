@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 import numpy as np
@@ -17,16 +18,10 @@ PRIME = 2_147_483_629  # numbers below it, and products of two, fit into int64
 FACTORS = 1_000_003, 998_244_353
 
 
-def wraps(network: Network, size: Size) -> tuple[bool, ...]:
+def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
     """Return which axes wrap at a size: they are padded circularly, and every target shifts with the image.
 
     Usage is periodic along such an axis, by the total stride.
-
-    >>> import padviz
-    >>> from padviz.network.rewrites import with_padding
-    >>> net = with_padding(padviz.load("vgg11"), "zero/circular")
-    >>> wraps(net, (64, 64)), wraps(net, (64, 70))
-    ((False, True), (False, False))
     """
     circular = enumerate(zip(circular_axes(network), size, strict=True))
     return tuple(around and breaking_layer(network, axis, n) is None for axis, (around, n) in circular)
@@ -75,13 +70,17 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
     >>> from padviz.network.rewrites import with_padding
     >>> seams_in_words(with_padding(padviz.load("resnet18"), "circular"), (224, 224))
     ['height and width are padded circularly, but maxpool breaks the circle']
-    >>> seams_in_words(with_padding(padviz.load("vgg11"), "zero/circular"), (64, 64))
-    ['the width wraps']
     """
     axes: dict[str, list[str]] = {}
     for axis, (around, n) in enumerate(zip(circular_axes(network), size, strict=True)):
         if around:
-            axes.setdefault(_break_in_words(network, axis, n), []).append(network.axes[axis])
+            broken = ""
+            if layer := breaking_layer(network, axis, n):
+                broken = f"{layer} breaks the circle"
+                with suppress(SizeError):
+                    step = alignment_on(network, axis, n).step
+                    broken += f", because {n} is not a multiple of {step}" if n % step else ""
+            axes.setdefault(broken, []).append(network.axes[axis])
     words = []
     for broken, names in axes.items():
         several = len(names) > 1
@@ -89,14 +88,3 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
         circular = f"{'are' if several else 'is'} padded circularly, but {broken}"
         words.append(f"{subject} {circular if broken else 'wrap' if several else 'wraps'}")
     return words
-
-
-def _break_in_words(network: Network, axis: int, n: int) -> str:
-    layer = breaking_layer(network, axis, n)
-    if layer is None:
-        return ""
-    try:
-        step = alignment_on(network, axis, n).step
-    except SizeError:
-        step = 1
-    return f"{layer} breaks the circle" + (f", because {n} is not a multiple of {step}" if n % step else "")
