@@ -46,11 +46,7 @@ def width(rim: Rim) -> float:
 
 
 def quartiles() -> tuple[float, float]:
-    """Return the first and the third quartile of the widths of known networks, in pixels.
-
-    >>> quartiles()
-    (24.0, 60.0)
-    """
+    """Return the first and the third quartile of the widths of known networks, in pixels."""
     known = _means()
     return known[len(known) // 4], known[3 * len(known) // 4]
 

@@ -104,12 +104,7 @@ def audit(
     layer: str | Sequence[str] | None = None,
     heads: str | None = None,
 ) -> Audit:
-    """Audit a network at a size: `padviz.audit`, of a loaded network.
-
-    >>> import padviz
-    >>> audit(padviz.load("vgg19"), 224).verdict
-    'symmetric, narrow rim'
-    """
+    """Audit a network at a size: `padviz.audit`, of a loaded network."""
     return examine(network, size, layer, heads).audit
 
 
@@ -135,12 +130,7 @@ def examine(
     heads: str | None = None,
     most: int = 0,
 ) -> Examined:
-    """Audit a network at a size, and keep the maps of at most `most` remedies.
-
-    >>> import padviz
-    >>> [what for what, _ in examine(padviz.load("vgg11"), 64, most=2).maps]
-    ['today', 'partial padding', 'circular padding']
-    """
+    """Audit a network at a size, and keep the maps of at most `most` remedies."""
     check_image(network)
     network, pixels = network.at(size), network.pixels(size)
     heads, targets = head_weighting(heads, layer, network), target_names(layer, network)

@@ -161,12 +161,7 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads_
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
-    """Return the sampling-grid offset in words.
-
-    >>> import padviz
-    >>> grid_place(padviz.fields("resnet50", (224, 225))[-1], None)
-    "the sampling grid is centred 15.5 px above the image's centre"
-    """
+    """Return the sampling-grid offset in words."""
     if field is None:
         return f"no sampling grid: {whole}"
     if field.parts_at:

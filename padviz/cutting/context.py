@@ -46,10 +46,6 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
 
     It is measured on an inner tile of which at least half is exact, so that what is not lies at its ends. Layers in
     `without` count as local. So do other layers that let nothing be exact, but they are named as the barrier.
-
-    >>> import padviz
-    >>> [(head.before, head.after, head.alignment) for head in context_on(padviz.load("unet_padded"), 0, 512)]
-    [(94, 94, 16)]
     """
     alignment, targets = alignment_on(network, axis, n), [network.index[name] for name in network.targets]
     barriers: dict[int, Barrier] = {}
@@ -142,12 +138,6 @@ def graded_on(network: Network, axis: int, n: int, context: Context, level: floa
     """Return the least context from within which every unit draws the share `level` of its paths.
 
     Each side is measured alone. It is not exact: all paths count the same, whatever trained weights make of them.
-
-    >>> import padviz
-    >>> from padviz.cutting.context import context_on
-    >>> net = padviz.load("unet_padded")
-    >>> [graded_on(net, 0, 512, context_on(net, 0, 512)[0], level) for level in (0.9, 0.99)]
-    [(32, 32), (56, 56)]
     """
     step, stride = context.alignment, context.stride
     margin = ceil((context.before + context.after + step) / step) * step

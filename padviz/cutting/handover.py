@@ -51,11 +51,6 @@ def handover(plan: Plan, library: str) -> Handover:
     """Translate a plan for a library; its name may have capitals.
 
     Raises OptionError for an unknown library, and for one that no plan makes exact, with the reason.
-
-    >>> import padviz
-    >>> from padviz.cutting.plan import plan_tiles
-    >>> handover(plan_tiles(padviz.load("unet_padded"), (1024, 1024), (512, 512)), "python").words
-    'exact; for images of 1024 x 1024 only: plan again for each size'
     """
     library = library.lower()
     if library in REASONS:

@@ -163,13 +163,7 @@ def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, st
 
 
 def smallest_plan(network: Network, size: Size, without: frozenset[str]) -> Plan:
-    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the alignment.
-
-    >>> import padviz
-    >>> plan = smallest_plan(padviz.load("unet_padded"), (512, 512), frozenset())
-    >>> plan.image, plan.tile, len(plan)
-    ((240, 240), (208, 208), 9)
-    """
+    """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the alignment."""
     lengths, steps = _smallest(network, size, exact_contexts(network, size, without), without)
     image = tuple(length + 2 * step for length, step in zip(lengths, steps, strict=True))
     return plan_tiles(network, image, lengths, without=without)
@@ -193,12 +187,7 @@ class TileSize(NamedTuple):
 
 
 def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset()) -> list[TileSize]:
-    """List the smallest tiles, and the smallest that read at most so many times the pixels that they keep.
-
-    >>> import padviz
-    >>> [row.tile for row in tile_sizes(padviz.load("unet_padded"), (512, 512))]
-    [(208, 208), (384, 384), (656, 656), (1056, 1056), (1824, 1824)]
-    """
+    """List the smallest tiles, and the smallest that read at most so many times the pixels that they keep."""
     contexts = exact_contexts(network, size, without)
     least, apart = _smallest(network, size, contexts, without)
     alignment = [context.alignment for context in contexts[0]]

@@ -66,12 +66,7 @@ def costs(network: Network, size: Size) -> Costs:
 
 
 def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
-    """Count the multiply-adds at each of many sizes that a network takes; None if they are not known.
-
-    >>> import padviz
-    >>> macs_of_squares(padviz.load("resnet50"), [224, 225])
-    [4087136256, 4624665792]
-    """
+    """Count the multiply-adds at each of many sizes that a network takes; None if they are not known."""
     macs_of_layers = _per_position(network)
     if None in macs_of_layers:
         return None

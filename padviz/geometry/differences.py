@@ -23,14 +23,7 @@ class Difference:
 
 
 def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
-    """Compare the windows of two networks: by name if they share names, else in order.
-
-    >>> import padviz
-    >>> from padviz.network.rewrites import with_same
-    >>> net = padviz.load("resnet18")
-    >>> differences(net, with_same(net), (224, 224))[0]
-    Difference(a='conv1', b='conv1', axis='both', what='padding', in_a='3+3', in_b='2+3')
-    """
+    """Compare the windows of two networks: by name if they share names, else in order."""
     first, second = _windows(a, size), _windows(b, size)
     pairs: list[tuple[str | None, str | None]]
     if len(first.keys() & second.keys()) * 2 < min(len(first), len(second)):

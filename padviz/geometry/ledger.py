@@ -166,13 +166,7 @@ def ledger(network: Network, size: Size) -> Ledger:
 
 
 def padded_before(network: Network) -> str:
-    """Return a note on windows whose padding in the ledger is, in part, that of pads before them, or "".
-
-    >>> from torch import nn
-    >>> import padviz
-    >>> padded_before(padviz.load(nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2))))
-    'rows that are padded before 1 are counted as its padding'
-    """
+    """Return a note on windows whose padding in the ledger is, in part, that of pads before them, or ""."""
     joined = zip(padded_windows(network), (each for each in network.layers if each.kind in WINDOWS), strict=True)
     names = [layer.name for layer, own in joined if layer.ops != own.ops]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -188,9 +182,6 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     """Count the rows that the taps of one window over `n` rows read.
 
     On a circular axis of whole strides, rows behind the last tap count as skipped, like those between other taps.
-
-    >>> axis_padding(Window(3, stride=2, padding=(1, 1)), 8).consumed
-    (1, 0)
     """
     before, after, m = place(window, n)
     end = (m - 1) * window.stride + window.extent

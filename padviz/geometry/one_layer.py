@@ -43,11 +43,7 @@ class Illustration:
         return _outer(tall, wide)
 
     def reads(self, axis: int, unit: int) -> list[Count]:
-        """Count the reads of each row, including its padded copies, by a unit's window.
-
-        >>> illustrate(3, 1, 1, (5, 5), "symmetric").reads(0, 0)
-        [2, 1, 0, 0, 0]
-        """
+        """Count the reads of each row, including its padded copies, by a unit's window."""
         weight, rows = _weighted_reads(self.windows[axis], self.size[axis])[unit]
         return [_plain(weight * rows.count(row)) for row in range(self.size[axis])]
 
@@ -78,11 +74,7 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
 
 
 def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
-    """Return the number of padded rows before an axis of `n` pixels, and the pixel that each padded position copies.
-
-    >>> padded_axis(3, 1, 4, "reflect")
-    (1, [1, 0, 1, 2, 3, 2])
-    """
+    """Return the number of padded rows before an axis of `n` pixels, and the pixel that each padded position copies."""
     window = _windows(kernel, 1, dilation, scheme)[0]
     try:
         return place(window, n).before, _copied(window, n)

@@ -99,11 +99,6 @@ def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
     """Return the numbers of samples that units of each layer of a signal see before and after their own; None for all.
 
     Unit k stands for a stride of samples, from k strides on. A causal unit sees none after.
-
-    >>> from torch import nn
-    >>> import padviz
-    >>> around_units(padviz.load(nn.Conv1d(1, 1, 4, 2, 1)), (64,))
-    [(0, 0), (1, 1)]
     """
     around: list[BeforeAfter | None] = []
     for reach in reaches_of(network, 0, size[0]):
@@ -146,12 +141,7 @@ def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[floa
 
 
 def grid_in_words(row: ReceptiveField) -> str:
-    """Format the grid offset of a layer, or the reason why it has none.
-
-    >>> import padviz
-    >>> grid_in_words(padviz.fields("resnet50", (224, 225))[-1])
-    'height -15.5 px, width 0 px'
-    """
+    """Format the grid offset of a layer, or the reason why it has none."""
     if row.parts_at:
         return f"not defined: branches have different centres, first at {row.parts_at}"
     pairs = zip(row.axes, row.offsets, strict=True)
@@ -163,12 +153,7 @@ def grid_in_words(row: ReceptiveField) -> str:
 
 
 def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple[Interval, ...]]:
-    """Return the rows (first, last) on each axis that the centre and the corner units of a layer see, with padding.
-
-    >>> import padviz
-    >>> fields_of_units(padviz.load("vgg16"), (224, 224), "features.2")["top left"]
-    ((-2, 2), (-2, 2))
-    """
+    """Return the rows (first, last) on each axis that the centre and the corner units of a layer see, with padding."""
     at = network.index[network.find(layer).name]
     reaches = [along[at] for along in on_each(reaches_of, network, size)]
     units = [along[at] for along in sizes_of_each(network, size)]

@@ -56,11 +56,7 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
 
 
 def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
-    """Count the units that read a real row with each tap; on a circular axis, padding counts as real.
-
-    >>> tap_reads(Window(3, stride=2, padding=(1, 1)), 8)
-    [3, 4, 4]
-    """
+    """Count the units that read a real row with each tap; on a circular axis, padding counts as real."""
     before, _, m = place(window, n)
     if circular and SCHEMES[window.mode].wraps:
         return [m] * window.kernel

@@ -120,9 +120,6 @@ def partial_weights(window: Window, n: int) -> NDArray[np.float64]:
     """Return what partial convolution multiplies each output by: its taps over those on real rows, at least one.
 
     Source: Liu et al., "Partial Convolution based Padding", 2018.
-
-    >>> partial_weights(Window(3, padding=(1, 1)), 4).tolist()
-    [1.5, 1.0, 1.0, 1.5]
     """
     before, _, n_out = place(window, n)
     first = np.arange(n_out)[:, None] * window.stride - before
@@ -180,12 +177,6 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     """Map one period of `op`'s output to one period of its input; None where its reads do not repeat with the ring.
 
     `n` and `n_out` are the rows of the real axis, which decide where the first window lies.
-
-    A window of 3 rows and stride 2 reads each row of an endless axis once or twice:
-
-    >>> made = ring_map(Window(3, stride=2, padding=(1, 1)), 224, 112, (2, 1))
-    >>> made.n_out, made.n_in, made.reads
-    (1, 2, 3)
     """
     if isinstance(op, Window) and op.mode != "zero":
         op = replace(op, mode="zero")  # no padding is read far from borders: one map serves all modes

@@ -47,10 +47,6 @@ def backward(
     Values are joined by `join`. The same walk serves arrays and the plain ints that prove how wide arrays must be.
     Layers other than the `moving` ones, by default those without an operation, pass a value unchanged. Returns None
     where no seed reaches the input.
-
-    >>> import padviz
-    >>> backward(padviz.load("vgg11"), {3: 1}, lambda i, gain: gain * 10)
-    1000
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
     for i in range(len(value) - 1, 0, -1):

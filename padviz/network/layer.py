@@ -30,11 +30,7 @@ class Origin:
     swapped: bool = False
 
     def after(self, pad: Origin) -> Origin:
-        """Return the origin with a preceding pad merged in.
-
-        >>> Origin("conv1").after(Origin("pad"))
-        Origin(name='conv1', pads=('pad',), swapped=False)
-        """
+        """Return the origin with a preceding pad merged in."""
         return Origin(self.name, (*pad.pads, pad.name, *self.pads), self.swapped)
 
 
@@ -48,11 +44,7 @@ class Channels:
 
     @property
     def products(self) -> int:
-        """The multiply-adds of one tap at one position.
-
-        >>> Channels(64, 128).products, Channels(64, 64, groups=64).products
-        (8192, 64)
-        """
+        """The multiply-adds of one tap at one position."""
         return self.in_ // self.groups * self.out
 
 
@@ -85,11 +77,7 @@ class Layer:
     channels: Channels | None = field(default=None, compare=False, repr=False)
 
     def whole(self, axis: int) -> str:
-        """Return the operation by which each row on an axis depends on all rows that it reads, or "".
-
-        >>> Layer("pool", "global", (0,), (Adaptive(1), Adaptive(1))).whole(0)
-        'global pooling'
-        """
+        """Return the operation by which each row on an axis depends on all rows that it reads, or ""."""
         if self.everywhere or self.kind == "gate":
             return self.everywhere or "gate"
         op = self.ops[axis]

@@ -192,11 +192,7 @@ class Alike(tuple[int, ...]):
 
 
 def on_axes(size: Size, axes: tuple[str, ...], where: str = "") -> Size:
-    """Return a size on each of the axes; a signal's may be that of a map of one row.
-
-    >>> on_axes(as_size(64), AXES[3]), on_axes((1, 16000), AXES[1])
-    ((64, 64, 64), (16000,))
-    """
+    """Return a size on each of the axes; a signal's may be that of a map of one row."""
     if isinstance(size, Alike):
         return size[:1] * len(axes)
     if len(size) > len(axes) == 1 and {*size[:-1]} == {1}:
@@ -230,11 +226,7 @@ def as_size(size: int | Sequence[int]) -> Size:
 
 
 def sizes_in(text: str, option: str = "size") -> list[Size]:
-    """Parse a list of sizes: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares, between commas; each once.
-
-    >>> sizes_in("224,240x320"), len(sizes_in("64:448:16"))
-    ([(224, 224), (240, 320)], 25)
-    """
+    """Parse a list of sizes: N, HxW, DxHxW, and LO:HI or LO:HI:STEP for squares, between commas; each once."""
     parts = sides_in(text, option)
     if sum(map(len, parts)) > LARGEST:
         raise OptionError(f"{text!r} are more than {LARGEST} sizes", option=option, hint="use a larger step")
@@ -243,11 +235,7 @@ def sizes_in(text: str, option: str = "size") -> list[Size]:
 
 
 def sides_in(text: str, option: str = "size") -> list[Sequence[int | Size]]:
-    """Parse a list of sizes as `sizes_in` does, but keep ranges as they are, however long.
-
-    >>> sides_in("64:448:16,240x320")
-    [range(64, 449, 16), [(240, 320)]]
-    """
+    """Parse a list of sizes as `sizes_in` does, but keep ranges as they are, however long."""
     return [_sides_in(part.strip(), option) for part in text.split(",")]
 
 

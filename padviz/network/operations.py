@@ -94,19 +94,11 @@ class Blocks:
         return self.step == 1 and self.size > 0
 
     def of(self, n: int) -> tuple[int, int]:
-        """Return the size and the step for `n` rows.
-
-        >>> Blocks(7, step=0).of(56), Blocks(0, step=2).of(56)
-        ((7, 8), (28, 2))
-        """
+        """Return the size and the step for `n` rows."""
         return self.size or n // self.step, self.step or n // self.size
 
     def around(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Return the first and last row of the local block around a row, or each of an array of rows.
-
-        >>> Blocks(4, first=1).around(0), Blocks(4, first=1).around(6)
-        ((-3, 0), (5, 8))
-        """
+        """Return the first and last row of the local block around a row, or each of an array of rows."""
         start = rows - (rows - self.first) % self.size
         return start, start + self.size - 1
 
@@ -147,11 +139,7 @@ def place(window: Window, n: int) -> Placement[int]:
 
 
 def placement(window: Window, n: Ints) -> Placement[Ints]:
-    """Place a window without the checks of `place`, for one size or an array of sizes.
-
-    >>> [placement(Window(3, stride=2, padding=(1, 1)), n).n_out for n in (4, 5)]
-    [2, 3]
-    """
+    """Place a window without the checks of `place`, for one size or an array of sizes."""
     before, after = pads_at(window, n)
     room = n + before + after - window.extent
     if not window.ceil:
@@ -177,11 +165,7 @@ def pads_at(window: Window, n: Ints) -> tuple[Ints | int, Ints | int]:
 
 @lru_cache(CACHED)
 def out_size(op: Op, n: int, like: int | None = None) -> int:
-    """Count the output rows of `op` on `n` input rows; `like` is the size of the layer it follows.
-
-    >>> out_size(Transposed(2, stride=2), 14)
-    28
-    """
+    """Count the output rows of `op` on `n` input rows; `like` is the size of the layer it follows."""
     if isinstance(op, Window):
         return place(op, n).n_out
     n_out: int = sized(op, n, like)
@@ -191,22 +175,14 @@ def out_size(op: Op, n: int, like: int | None = None) -> int:
 
 
 def taps_of(op: Op | None) -> int:
-    """Count the taps, or pooled regions, of an operation.
-
-    >>> taps_of(Window(7)), taps_of(Adaptive(6)), taps_of(None)
-    (7, 6, 0)
-    """
+    """Count the taps, or pooled regions, of an operation."""
     if isinstance(op, Window | Transposed):
         return op.kernel
     return op.output if isinstance(op, Adaptive) else op.size if isinstance(op, Blocks) else 0
 
 
 def sized(op: Op, n: Any, like: Any = None) -> Any:
-    """Count output rows without the checks of `out_size`, for one size or an array of sizes.
-
-    >>> sized(Adaptive(7), 224), sized(Fit(), 7, like=8)
-    (7, 8)
-    """
+    """Count output rows without the checks of `out_size`, for one size or an array of sizes."""
     if isinstance(op, Window):
         return placement(op, n).n_out
     if isinstance(op, Adaptive):

@@ -68,11 +68,7 @@ def fold(mode: str, n: int, before: int, after: int) -> Ends | None:
 
 
 def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
-    """Return the row that each position of the padded axis reads; None where it reads nothing.
-
-    >>> padded_rows("reflect", 3, 1, 2), padded_rows("zero", 3, 1, 0)
-    ([1, 0, 1, 2, 1, 0], [None, 0, 1, 2])
-    """
+    """Return the row that each position of the padded axis reads; None where it reads nothing."""
     ends = fold(mode, n, before, after)
     if ends is None:
         return [*[None] * before, *range(n), *[None] * after]
@@ -81,21 +77,13 @@ def padded_rows(mode: str, n: int, before: int, after: int) -> list[int | None]:
 
 
 def depth(mode: str, count: Any) -> Any:
-    """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at the border.
-
-    >>> depth("reflect", 3), depth("symmetric", 3), depth("replicate", 3)
-    (3, 2, 0)
-    """
+    """Return the depth of the row that the outermost of `count` padded rows reads; 0 is the row at the border."""
     first, step = SCHEMES[mode].reads or (0, 0)
     return first + step * (count - 1)
 
 
 def fits(mode: str, n: Any, count: Any) -> Any:
-    """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays.
-
-    >>> fits("reflect", 3, 2), fits("reflect", 3, 3), fits("zero", 1, 9)
-    (True, False, True)
-    """
+    """Return whether `n` rows are enough for a mode to pad `count` rows on a side; numbers or arrays."""
     return (count <= 0) | (depth(mode, count) < n)
 
 

@@ -20,9 +20,6 @@ def rows_read(op: Op, n: int, n_out: int) -> tuple[list[tuple[int, int]], int]:
     """Return the rows (first, last) read by each unit of one period, and the rows from one period to the next.
 
     These hold far from the ends. Adaptive pools read at no steady rate and are not covered.
-
-    >>> rows_read(Window(7, stride=2, padding=(3, 3)), 224, 112)
-    ([(-3, 3)], 2)
     """
     rate = rate_of(op, n, n_out)
     return [rows_of(op, n, n_out, unit) for unit in range(rate.denominator)], rate.numerator
@@ -38,12 +35,7 @@ def rate_of(op: Op, n: int, n_out: int) -> Fraction:
 
 
 def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
-    """Return the first and last row that a unit, or each of an array of units, reads on an endless axis.
-
-    >>> first, last = rows_of(Resize(scale=Fraction(2), linear=True), 3, 6, np.array([0, 1, 100]))
-    >>> first.tolist(), last.tolist()
-    ([-1, 0, 49], [0, 1, 50])
-    """
+    """Return the first and last row that a unit, or each of an array of units, reads on an endless axis."""
     if isinstance(op, Window):
         first = _wide(units, op.stride) * op.stride - place(op, n).before
         return first, first + op.dilation * (op.kernel - 1)
@@ -69,11 +61,7 @@ def rows_of(op: Op, n: int, n_out: int, units: Ints) -> tuple[Ints, Ints]:
 
 
 def all_rows_of(op: Op, n: int, n_out: int, units: NDArray[Any]) -> NDArray[Any]:
-    """List all rows that each of an array of units reads, shape (rows, units); rows may be repeated.
-
-    >>> all_rows_of(Window(3, dilation=2), 9, 5, np.array([0, 1])).tolist()
-    [[0, 1], [2, 3], [4, 5]]
-    """
+    """List all rows that each of an array of units reads, shape (rows, units); rows may be repeated."""
     rows, real = real_rows_of(op, n, n_out, units)
     return rows if real.all() else np.where(real, rows, rows_of(op, n, n_out, units)[0])
 
@@ -103,9 +91,6 @@ def is_wavy(op: Op) -> bool:
     """Return whether a unit may start further back, or end earlier, than the one before it.
 
     Cubic interpolation does where a coordinate is a row itself, dilated transposed convolutions in some phases.
-
-    >>> is_wavy(Resize(cubic=True)), is_wavy(Resize(linear=True))
-    (True, False)
     """
     if isinstance(op, Transposed):
         return op.stride > 1 and op.dilation > 1
@@ -116,11 +101,7 @@ def is_wavy(op: Op) -> bool:
 
 @lru_cache(CACHED)
 def _rows_of_phases(kernel: int, stride: int, dilation: int) -> tuple[list[int], list[int]]:
-    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none.
-
-    >>> _rows_of_phases(3, 2, 1), _rows_of_phases(1, 2, 1)
-    (([-1, 0], [0, 0]), ([0, 0], [0, 0]))
-    """
+    """Return the first and last row that outputs 0 .. stride - 1 of a `Transposed` read; 0 where they read none."""
     rows: list[list[int]] = [[] for _ in range(stride)]
     for tap in range(kernel):
         phase = tap * dilation % stride

@@ -52,11 +52,7 @@ class Resize:
 
 
 def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Return the distance between the coordinates of neighbouring outputs, in input rows.
-
-    >>> ratio_of(Resize(linear=True), 4, 8), ratio_of(Resize(linear=True, align_corners=True), 4, 7)
-    (Fraction(1, 2), Fraction(1, 2))
-    """
+    """Return the distance between the coordinates of neighbouring outputs, in input rows."""
     if n_out == 1 and op.layout in ("align_corners", "pytorch_half_pixel"):
         return Fraction(0)
     if op.layout == "align_corners":
@@ -65,11 +61,7 @@ def ratio_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
-    """Return the coordinate of the first output.
-
-    >>> origin_of(Resize(linear=True), 4, 8), origin_of(Resize(), 4, 8)
-    (Fraction(-1, 4), Fraction(0, 1))
-    """
+    """Return the coordinate of the first output."""
     if op.layout in ("asymmetric", "align_corners") or (op.layout == "pytorch_half_pixel" and n_out == 1):
         return Fraction(0)
     half = ratio_of(op, n, n_out) / 2
@@ -77,11 +69,7 @@ def origin_of(op: Resize, n: int, n_out: int) -> Fraction:
 
 
 def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
-    """List what the outputs read: arrays (outputs, rows, weights) for each neighbour that is read.
-
-    >>> [(rows.tolist(), weights.tolist()) for _, rows, weights in reads(Resize(linear=True), 2, 4)]
-    [([0, 0, 0, 1], [1.0, 0.75, 0.25, 1.0]), ([1, 1], [0.25, 0.75])]
-    """
+    """List what the outputs read: arrays (outputs, rows, weights) for each neighbour that is read."""
     ratio, origin = ratio_of(op, n, n_out), origin_of(op, n, n_out)
     unit = lcm(ratio.denominator, origin.denominator)  # coordinates are whole numbers of 1 / unit
     j = np.arange(n_out)
@@ -106,11 +94,7 @@ def reads(op: Resize, n: int, n_out: int) -> list[Reads]:
 
 
 def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:
-    """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends.
-
-    >>> span_of(Resize(cubic=True), 1, 4), span_of(Resize(linear=True), 4, 4)
-    ((-1, 2), (1, 1))
-    """
+    """Return the first and last row that an output at coordinate `x / unit` reads, far from the ends."""
     if op.linear or op.cubic:
         low, high = x // unit, -(-x // unit)
         more = high - low if op.cubic else 0  # one, unless the coordinate is a row
@@ -120,11 +104,7 @@ def span_of(op: Resize, x: Ints, unit: int) -> tuple[Ints, Ints]:
 
 
 def rounded(x: Ints, unit: int, rounding: Rounding) -> Ints:
-    """Round the coordinate `x / unit` to a row, as nearest interpolation does.
-
-    >>> [rounded(3, 2, rule) for rule in ROUNDINGS]
-    [1, 2, 1, 2]
-    """
+    """Round the coordinate `x / unit` to a row, as nearest interpolation does."""
     if rounding == "floor":
         return x // unit
     if rounding == "ceil":

@@ -90,10 +90,6 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     """Return the sizes and maps of every layer on one axis (0: height, 1: width), for `n` input rows.
 
     Raises SizeError naming the layer where the size does not work.
-
-    >>> import padviz
-    >>> resolve(padviz.load("vgg19"), 0, 512).sizes[-1]
-    16
     """
     sizes = sizes_of(network, axis, n)
     axis_maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
@@ -129,13 +125,7 @@ class ManySizes(NamedTuple):
 
 
 def at_many_sizes(network: Network, axis: int, sizes: Sizes) -> ManySizes:
-    """Count the rows out of every layer at each of many sizes; those that an operation does not take are set to 1.
-
-    >>> import padviz
-    >>> arrays, rows, runs = at_many_sizes(padviz.load("vgg11"), 0, np.array([16, 64]))
-    >>> arrays[rows[-1]].tolist(), runs.tolist()
-    ([1, 2], [False, True])
-    """
+    """Count the rows out of every layer at each of many sizes; those that an operation does not take are set to 1."""
     arrays, numbers, rows = [sizes], {sizes.tobytes(): 0}, [0]
     runs = sizes == network.size[axis] if axis in network.fixed else np.ones(sizes.shape, dtype=bool)
     known: dict[tuple[Op, int, int | None], tuple[int, Flags]] = {}
@@ -229,13 +219,7 @@ def is_square(network: Network) -> bool:
 
 
 def layer_rows(network: Network, size: Size) -> list[LayerRow]:
-    """List the geometry of every layer at a size.
-
-    >>> import padviz
-    >>> first = layer_rows(padviz.load("resnet50"), (224, 224))[0]
-    >>> first.name, first.kernel, first.padding, first.output
-    ('conv1', [7, 7], [[3, 3], [3, 3]], [112, 112])
-    """
+    """List the geometry of every layer at a size."""
     sizes, rows = sizes_of_each(network, size), []
     for i, layer in enumerate(network.layers[1:], start=1):
         entering, leaving = [[along[at] for along in sizes] for at in (layer.inputs[0], i)]

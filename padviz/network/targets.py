@@ -48,14 +48,7 @@ def target_names(layers: str | Iterable[str] | None, network: Network) -> tuple[
 
 
 def output_layers(layers: str | Iterable[str] | None, network: Network) -> tuple[str, ...]:
-    """Return the targets, but by default replaced by the normalisations over all positions behind them.
-
-    >>> import padviz
-    >>> from torch import nn
-    >>> network = padviz.load(nn.Sequential(nn.Conv2d(3, 8, 3), nn.InstanceNorm2d(8)))
-    >>> target_names(None, network), output_layers(None, network)
-    (('0',), ('1',))
-    """
+    """Return the targets, but by default replaced by the normalisations over all positions behind them."""
     names = target_names(layers, network)
     if layers is not None:
         return names

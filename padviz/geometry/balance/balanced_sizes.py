@@ -108,11 +108,7 @@ def _read(
 
 
 def rule_of(even: Flags, lo: int) -> str | None:
-    """Return the shortest period of the flags of sizes lo, lo + 1, ..., as a rule; it must repeat at least twice.
-
-    >>> rule_of(np.array([True, False, False] * 4), 64)
-    '3*i + 1'
-    """
+    """Return the shortest period of the flags of sizes lo, lo + 1, ..., as a rule; it must repeat at least twice."""
     for period in range(1, len(even) // 2 + 1):
         if (even[period:] == even[:-period]).all():
             break

@@ -48,12 +48,7 @@ def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network |
 
 
 def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
-    """Examine the windows of a network at each of many sizes of one axis.
-
-    >>> import padviz
-    >>> balance_on(padviz.load("resnet18"), 0, np.arange(224, 227)).even.tolist()
-    [False, True, False]
-    """
+    """Examine the windows of a network at each of many sizes of one axis."""
     arrays, rows, runs = at_many_sizes(network, axis, sizes)
     wraps = circular_axes(network)[axis]
     even, whole, odd = np.ones(sizes.shape, bool), np.ones(sizes.shape, bool), {}
@@ -93,12 +88,7 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
 
 
 def reads_odd(window: Window, n: Sizes) -> Flags:
-    """Flag the sizes at which a window without gaps reads an odd number of padded rows in all.
-
-    >>> from padviz.network.operations import Window
-    >>> reads_odd(Window(3, 2, padding=(1, 1)), np.array([224, 225])).tolist()
-    [True, False]
-    """
+    """Flag the sizes at which a window without gaps reads an odd number of padded rows in all."""
     if window.dilation > 1 or window.stride > window.kernel:
         return np.zeros(n.shape, dtype=bool)
     rows = (placement(window, n).n_out - 1) * window.stride + window.extent - n

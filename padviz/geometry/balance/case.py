@@ -20,11 +20,6 @@ class Case:
 
     Its own padding counts: schemes do not change how many padded rows are read, except that an axis that wraps has no
     uneven window.
-
-    >>> import padviz
-    >>> case = Case(padviz.load("resnet50"), (224, 224))
-    >>> len(case.uneven), case.macs
-    (4, 4087136256)
     """
 
     network: Network
@@ -90,12 +85,7 @@ def _half(row: AxisPadding) -> int | None:
 
 
 def limits(today: Case) -> list[str]:
-    """Return sentences on what neither sizes, nor pads, nor schemes can achieve.
-
-    >>> import padviz
-    >>> limits(Case(padviz.load("resnet18"), (224, 224)))
-    ['At 224 x 224 no padding makes conv1 even: its 112 units read 5 rows of padding, an odd number.']
-    """
+    """Return sentences on what neither sizes, nor pads, nor schemes can achieve."""
     sentences = []
     if today.uneven and not today.near:
         window = odd_window(today.network, today.size)

@@ -24,11 +24,6 @@ class Suggestion:
 
     `work` is the ratio of window positions, summed over layers. Multiply-adds are None where channels are not known.
     `remainder` is whether a layer leaves rows or columns unread.
-
-    >>> import padviz
-    >>> above = nearest_balanced(padviz.load("resnet50"), (224, 224))[1]
-    >>> above.size, above.macs, round(above.macs_ratio, 3), round(above.work, 3)
-    ((225, 225), 4624665792, 1.132, 1.047)
     """
 
     size: Size
@@ -79,11 +74,6 @@ def odd_window(network: Network, size: Size) -> str | None:
     """Return the first window that reads an odd number of padded rows at every size, if any.
 
     A window of m units without gaps reads (m - 1) s + e - n rows of padding in all.
-
-    >>> from padviz.sources.toml.build import parse
-    >>> steps = [{"op": "conv", "name": "c", "kernel": 2, "padding": [[1, 0], [1, 0]]}]
-    >>> odd_window(parse({"layers": steps}, "never"), (9, 9))
-    'c'
     """
     if network.again is not None:
         return None  # its windows at other sizes are not known

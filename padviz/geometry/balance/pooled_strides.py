@@ -20,11 +20,6 @@ def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | N
     """Move the strides of those convolutions, and of the shortcuts beside them, into pools.
 
     None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its stride.
-
-    >>> import padviz
-    >>> net = with_strides_pooled(padviz.load("resnet18"), ("layer2.0.conv1",))
-    >>> [layer.name for layer in net.layers if layer.kind == "avgpool"]
-    ['layer2.0.conv1.pool', 'layer2.0.downsample.0.pool']
     """
     moved = {network.index[name] for name in names}
     if not all(_movable(network.layers[i]) for i in moved):

@@ -10,7 +10,7 @@ from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter, touched_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
-from padviz.network.operations import Adaptive, Blocks, Op, Transposed, Window, place
+from padviz.network.operations import Adaptive, Blocks, Transposed, Window, place
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.receptive_interval import rate_of
 from padviz.network.resize import Resize
