@@ -19,7 +19,7 @@ from tests.trained.test_trying import folder
 
 UNTRAINED = re.compile(
     "the file leaves its input size open|the background is seen|the output hardly depends|that it is kept says little"
-    "|mapped is the contrast|use more pictures"
+    "|mapped is the contrast|use more photographs"
 )  # as the stand-ins are
 
 

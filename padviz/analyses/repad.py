@@ -184,8 +184,8 @@ def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> It
     at = ""
     if open_axes(source):
         sizes = " and ".join(map(in_words, repadded.verified))
-        at = f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} alone: no larger size near it runs"
-    yield "verified", f"usage by {some_names(plan.targets)} is what was asked for, in every pixel{at}"
+        at = f", at {sizes}" if len(repadded.verified) > 1 else f", at {sizes} only: no larger size near it runs"
+    yield "verified", f"usage of {some_names(plan.targets)} equals that of the requested padding in every pixel{at}"
 
 
 def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:

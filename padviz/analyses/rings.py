@@ -24,12 +24,11 @@ from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings
 
 RINGS = 4  # where nothing says how many
 PLACE = "from the border"
-LEGEND = "Recall: overlapped by half. AP: mean over overlaps of .5 to .95."
-INTERVALS = "In brackets 95 % intervals, over images."
-NONE = f"No interval: fewer than {FEW} objects, or {IMAGES} images."
-JOINED = f"Each is half as deep as the next; those of fewer than {FEW} objects are joined."
-CAUSE = "Position need not be why: objects there are cut and smaller, and scenes differ."
-BETWEEN_SIDES = "What is as near to two sides is of none."
+LEGEND = "Recall at IoU .5; AP: mean over IoU .5 to .95."
+INTERVALS = "In brackets: 95 % intervals over images."
+NONE = f"No interval below {FEW} objects or {IMAGES} images."
+JOINED = f"Each ring is half as deep as the next; rings of fewer than {FEW} objects are merged."
+CAUSE = "Position may not be the cause: objects near the border are cut and smaller, and scenes differ."
 SIZES = f"By area: small is below {SMALL:,} px² (32 x 32), large above {LARGE:,} px² (96 x 96), medium between."
 LEAST_SHARE = 0.1  # of what is fair, below which no place has borders of its own
 
@@ -61,7 +60,7 @@ def rings(
     """Score a detector's results in rings around the middle of the images: does it do worse near the border?
 
     A ring has the objects whose centres are that far from the nearest border; those of other rings are ignored. If a
-    detector does worse in the outer rings, its padding need not be why: objects are cut there, and smaller.
+    detector does worse in the outer rings, its padding may not be the cause: objects are cut there, and smaller.
 
     Parameters
     ----------
@@ -77,13 +76,13 @@ def rings(
         The folder of the images of YOLO's labels, or a CSV of their sizes: image, width, height.
     rings : int
         Number of rings, each half as deep as the next: 4 by default, to 1/8, 1/4, 1/2 and all of half the shorter side.
-        One of fewer than 20 objects is joined with its neighbour.
+        One of fewer than 20 objects is merged with its neighbour.
     px : sequence of float, optional
         Inner edges of the rings in pixels, instead of `rings`.
     iou : sequence of float, optional
         IoU thresholds for average precision; .5 and .75 by default.
     by_class : bool
-        Whether to score each class too.
+        Score each class too.
     seed : int
         Of the random halves of the images, for 95 % intervals.
 
@@ -115,7 +114,9 @@ def rings(
     from padviz.sources import load_at
 
     if rings is not None and px:
-        raise OptionError("says where rings end, so `rings` has no say", option="px", hint="leave one of them out")
+        raise OptionError(
+            "sets the edges of the rings, so `rings` is not used", option="px", hint="leave one of them out"
+        )
     kind, count, pixels = kind_of(gt, pred), RINGS if rings is None else rings, px or ()
     if kind in ("labels", "masks"):
         for option, value in (("image_sizes", image_sizes), ("size", network), ("iou", iou), ("by_class", by_class)):
@@ -162,8 +163,8 @@ def report_of(scored: Rings | Bands) -> Report:
     name, figures = next(iter(shown.by_name.items()))
     sentences = [*findings(scored), *compared(scored)]
     unit = "in % of half the shorter side" if scored.of == "share" else "in pixels"
-    what = "centres of objects" if shown.counted == "objects" else "pixels"
-    legend = [f"From the border: the distance of {what} from the nearest one, {unit}."]
+    what = "an object's centre" if shown.counted == "objects" else "a pixel"
+    legend = [f"From the border: distance of {what} from the nearest border, {unit}."]
     legend += [JOINED] * (scored.of == "share" and shown.counted == "objects")
     known = [figure for figure in (*figures, *(of for _, of in shown.sides.values())) if figure.value is not None]
     legend += [INTERVALS] * any(figure.low is not None for figure in known)
@@ -177,24 +178,25 @@ def report_of(scored: Rings | Bands) -> Report:
     rows = zip(places, shown.counts, *(map(percents, of) for of in shown.by_name.values()), strict=True)
     sides = [[side, count, percents(figure)] for side, (count, figure) in shown.sides.items()]
     by_ring = grid([PLACE, shown.counted, *shown.by_name], [*rows])
-    by_side = grid(["side", shown.counted, name], sides, BETWEEN_SIDES)
+    ties = f"{_capital(shown.counted)} equally near two sides count for neither."
+    by_side = grid(["side", shown.counted, name], sides, ties)
     first = [Heading(about(scored)), Lines(sentences), by_ring, Lines(legend)]
-    second = [Heading("The outermost ring by the nearest side"), by_side]
+    second = [Heading("Outermost ring by nearest side"), by_side]
     return Report("rings", plain(scored), [first, second, *more], sheet_of(scored))
 
 
 def _of_boxes(scored: Rings, places: list[str]) -> Iterator[list[Block]]:
-    """Yield what only detections have: AP by overlap, recall by size, fair shares, and classes."""
+    """Yield what only detections have: AP by IoU threshold, recall by size, fair shares, and classes."""
     rings = [*zip(places, scored.rings, strict=True)]
     names = [name for name, _ in zip(scored.rings[0].ap, scored.ious, strict=False)]
     overlaps = [[place, *(percents(ring.ap[name]) for name in names)] for place, ring in rings]
-    yield [Heading("AP by overlap"), grid([PLACE, *(f"AP {iou:g}" for iou in scored.ious)], overlaps)]
+    yield [Heading("AP by IoU threshold"), grid([PLACE, *(f"AP {iou:g}" for iou in scored.ious)], overlaps)]
     sizes = [[place, *map(counted, (ring.uncut, *ring.sizes.values()))] for place, ring in rings]
     by_size = grid([PLACE, "all", *scored.rings[0].sizes], sizes, SIZES)
-    yield [Heading("Recall of objects that no border cuts"), by_size]
+    yield [Heading("Recall of uncut objects"), by_size]
     if beside := scored.beside:
         size = in_words(beside.size)
-        heading = Heading(f"{beside.network} at {size} where objects are, of images stretched to that size")
+        heading = Heading(f"Fair share of {beside.network} where objects are, with images scaled to {size}")
         rows = [
             [place, share if share is None else f"{share:.3g}", padded and percent(padded), percents(ring.recall)]
             for (place, ring), share, padded in zip(rings, beside.fair_share, beside.padding, strict=True)
@@ -208,7 +210,7 @@ def _of_boxes(scored: Rings, places: list[str]) -> Iterator[list[Block]]:
             values = [ring.ap["mean"].value for ring in own]
             precisions.append([name, objects, *(value if value is None else percent(value) for value in values)])
             recalls.append([name, objects, *(percents(own[k].recall) for k, _ in ends)])
-        heading = Heading("AP by class, and its objects in all rings")
+        heading = Heading("AP by class; objects of all rings")
         yield [heading, grid(["class", "objects", *places], precisions)]
         yield [Heading("Recall by class"), grid(["class", "objects", *(name for _, name in ends)], recalls)]
 
@@ -250,7 +252,7 @@ def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
     if beside:
         label = f"fair share, {beside.network} at {in_words(beside.size)}"
         if (figure := beside.correlation).value is not None:
-            label += f"\nSpearman with finding: {figure.value:+.2f} ({between(figure, '{:+.2f}')})"
+            label += f"\nSpearman with detection: {figure.value:+.2f} ({between(figure, '{:+.2f}')})"
     return title, [*scored.doubts, *lines, CAUSE], label
 
 
@@ -283,13 +285,13 @@ def geometry(scored: Rings) -> list[str]:
         return []
     if max((share for share in scored.beside.fair_share if share is not None), default=1) < LEAST_SHARE:
         size = in_words(scored.beside.size)
-        words = f"At {size} no place of {scored.beside.network} has a fair share: its windows are larger than that"
-        return [f"{words}, so that fair shares tell nothing here. Take the size at which it runs."]
+        words = f"At {size} all fair shares of {scored.beside.network} are below {LEAST_SHARE}: its windows are larger"
+        return [f"{words} than the image. Use the size at which it runs."]
     correlation = scored.beside.correlation
     if correlation.value is None:
-        return ["Fair shares cannot be correlated with what is found, since all or none is."]
+        return ["No correlation of fair share and detection: all objects are found, or none."]
     words = f"Spearman {correlation.value:+.2f} ({between(correlation, '{:+.2f}')})"
-    return [f"Fair share and being found: {words}; it does not say why."]
+    return [f"Fair share and detection: {words}; correlation does not show a cause."]
 
 
 def where(ring: Ring | Band, of: str) -> str:
@@ -352,12 +354,12 @@ def _finding(shown: Figures) -> str:
     if len(shown.counts) == 1 and outer.value is not None:
         lone = " of 1 object" if shown.counts[0] == 1 else ""
         name = _capital(next(iter(ends)))
-        return f"{name}: {percent(outer.value)}{lone}; there is one ring, so nothing to compare."
+        return f"{name}: {percent(outer.value)}{lone}; only one ring, so nothing to compare."
     if None in (outer.value, inner.value):
-        return f"Nothing to compare: nothing is in the {'outermost' if outer.value is None else 'innermost'} ring."
+        return f"Nothing to compare: the {'outermost' if outer.value is None else 'innermost'} ring is empty."
     if any(apart.low is None for apart in shown.apart.values()):
         few = f"fewer than {FEW} {shown.counted} or {IMAGES} images"
-        return f"Too little to compare: the outermost or the innermost ring has {few}."
+        return f"Not enough to compare: the outermost or the innermost ring has {few}."
     groups: dict[str, list[str]] = {"lower": [], "higher": [], "": []}
     for name, apart in shown.apart.items():
         groups[("lower" if (apart.value or 0) < 0 else "higher") if excludes_zero(apart) else ""].append(name)
@@ -399,7 +401,7 @@ def apart(name: str, figure: Estimate) -> str:
     ('recall -12.5 points (-20.0 to -5.0)', 'recall +1.0 points (-2.0 to +4.0), not measurable')
     """
     if figure.value is None:
-        return f"{name} cannot be compared, since one has no objects"
+        return f"{name} is not comparable: one of the two has no objects"
     scaled = _times_100(figure)
     ending = "" if figure.low is None or excludes_zero(figure) else ", not measurable"
     return f"{name} {scaled.value:+.1f} points ({between(scaled, '{:+.1f}')}){ending}"
@@ -407,7 +409,7 @@ def apart(name: str, figure: Estimate) -> str:
 
 def _refuse(asked: Mapping[str, object]) -> None:
     if "size" in asked and asked["pairs"] == [(None, None)]:
-        raise OptionError("is that of a network", option="size", hint="name MODEL, or leave it out")
+        raise OptionError("needs a network", option="size", hint="name MODEL, or leave it out")
 
 
 DOOR = Door(

@@ -106,13 +106,13 @@ HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation
 
 
 def report_of(tried: Trial) -> Report:
-    sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}; against it as trained"
+    sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}, compared with the network as trained"
     sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
     table = Table(
         (
             Column("name", "change"),
             *(_figure(name) for name in tried.shift.figures),
-            Column("against_shift", "minus the shift's, points", of=against),
+            Column("against_shift", "minus shift, points", of=against),
             Column("note", "not compared"),
         ),
         tried.rows,
@@ -123,7 +123,8 @@ def report_of(tried: Trial) -> Report:
 
 
 def about(outcome: Trial | Seen, what: str) -> str:
-    pictures = f"{outcome.pictures} picture{'' if outcome.pictures == 1 else 's'} in {outcome.images}"
+    number = f"{outcome.pictures} photograph{'' if outcome.pictures == 1 else 's'}"
+    pictures = "noise" if outcome.images == "noise" else f"{number} in {outcome.images}"
     return f"{outcome.title}, {in_words(outcome.size)}; {what} of {pictures}"
 
 

@@ -30,10 +30,10 @@ def test_the_first_sentence_answers() -> None:
     words = " ".join(run(*ASKED).stdout.split())
     assert words.startswith("100 images, 800 objects, ")
     assert "Outermost minus innermost: recall -" in words
-    assert "Position need not be why" in words
+    assert "Position may not be the cause" in words
     coco_files(scenes(1, images=100))
     assert "Recall and AP do not differ measurably: recall " in " ".join(run(*ASKED).stdout.split())
-    assert "there is one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
+    assert "only one ring, so nothing to compare." in run(*ASKED, "--rings", "1").stdout
 
 
 def changed(change: str) -> None:
@@ -131,13 +131,13 @@ def test_a_network_and_classes_stand_beside_and_a_picture_is_drawn() -> None:
     assert Path("rings.png").stat().st_size > 5000
     words = " ".join(printed.split())
     for part in (
-        "vgg11 at 96 x 128 where objects are, of images stretched to that size",
-        "Fair share and being found: Spearman +",
-        "it does not say why",
+        "Fair share of vgg11 where objects are, with images scaled to 96 x 128",
+        "Fair share and detection: Spearman +",
+        "correlation does not show a cause",
     ):
         assert part in words
     words = " ".join(run(*ASKED, "resnet50", "--size", "32").stdout.split())
-    assert "At 32 x 32 no place of resnet50 has a fair share" in words
+    assert "At 32 x 32 all fair shares of resnet50 are below 0.1" in words
     assert "Spearman" not in words
 
 
@@ -154,10 +154,10 @@ def test_a_picture_is_titled_by_what_is_found() -> None:
         segments = figure.axes[0].containers[0].lines[2][0].get_segments()
         bars.append([float(np.ptp(bar[:, 1])) for bar in segments])
     many, one = texts
-    assert one.startswith("Too little to compare: the outermost or the innermost ring has fewer than 20 objects or 10")
+    assert one.startswith("Not enough to compare: the outermost or the innermost ring has fewer than 20 objects or 10")
     assert many.startswith("Recall and AP are lower near the border: recall ")
     assert re.search("^100 images, 2,000 objects, .*whiskers are 95 % intervals", many, re.MULTILINE)
-    assert "\nSpearman with finding: +" in many
+    assert "\nSpearman with detection: +" in many
     assert "\nfair share, vgg11 at 96 x 128" in many
     assert ("no interval" in one, "no interval" in many) == (True, False)
     assert hatched == [0, 36]
@@ -211,7 +211,7 @@ def test_a_side_that_stands_out_comes_first_in_words_and_picture() -> None:
     rows = [line.split() for line in words.splitlines() if line.split()[:1] and line.split()[0] in sides]
     assert [row[0] for row in rows] == [*sides]
     assert [row[2] for row in rows] == [*sides.values()]
-    assert "What is as near to two sides is of none." in words
+    assert "Objects equally near two sides count for neither." in words
     one_sided(0)
     assert json.loads(run(*ASKED, "--format", "json").stdout)["standout"] is None
     assert "near the" not in run(*ASKED).stdout.splitlines()[2]

@@ -66,7 +66,7 @@ def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
 
 def test_a_single_change_is_the_answer() -> None:
     found = json.loads(run(*TRIAL, "--size", "25", "--padding", "trained", "--format", "json").stdout)
-    answer = r"Of 2 changes, 25 px by (one more row|resizing) harms least: it keeps the top-1 on "
+    answer = r"Of 2 changes, 25 px \((one row more|resized)\) harms least: it keeps the top-1 on "
     assert re.match(answer, found["answer"])
     kept = r"reflect padding keeps the top-1 on \d+ % of 16 crops \(\d+ to \d+\), KL [\d.e-]+; "
     line = run(*TRIAL, "--padding", "reflect").stdout.splitlines()[0]

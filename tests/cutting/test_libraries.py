@@ -230,7 +230,7 @@ def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options
 
 @pytest.mark.parametrize("library", ["nnunet", "cellpose", "diffusers", "comfyui"])
 def test_libraries_that_no_plan_makes_exact_are_refused_with_the_reason(library: str) -> None:
-    with pytest.raises(padviz.PadvizError, match=f"{library}: (tiles are blended|norms and attention)"):
+    with pytest.raises(padviz.PadvizError, match=f"{library}: (it blends tiles|norms and attention)"):
         handover(planned("square")[0], library)
 
 

@@ -104,6 +104,6 @@ def tried(size: Size) -> Trial:
         row("size", larger, "resize", None, 0.83, "more pictures"),
         row("padding", size, None, "reflect", 0.6, "fine-tune"),
         row("padding", size, None, "circular", 0.4, "fine-tune"),
-        TrialRow("padding", size, None, "partial", size, {}, note="cannot be compared"),
+        TrialRow("padding", size, None, "partial", size, {}, note="not comparable"),
     )
     return Trial("net", "a network", size, "photographs", 128, 13, "y", "classes", rows)

@@ -46,7 +46,7 @@ def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: s
     rows = (
         TrialRow("shift", (32, 48), None, None, (32, 48), {name: Estimate(0.8, 0.7, 0.9)}),
         TrialRow("padding", (32, 48), None, "reflect", (32, 48), {name: Estimate(0.6, 0.5, 0.75)}),
-        TrialRow("size", (33, 48), "resize", None, (32, 48), {}, note="cannot be compared"),
+        TrialRow("size", (33, 48), "resize", None, (32, 48), {}, note="not comparable"),
     )
     ax = intervals.plot_dots(Trial("net", "net", (32, 48), "noise", 8, 8, "y", kind, rows))
     assert (ax.get_xlabel(), ax.get_xlim()[0], ax.get_xlim()[1] == 100) == (says, 0, name == "kept")
@@ -55,5 +55,5 @@ def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: s
     assert [*dots.lines[0].get_xydata()[0]] == pytest.approx([60, 0])
     (interval,) = dots.lines[2][0].get_segments()
     assert interval[:, 0].tolist() == pytest.approx([50, 75])
-    assert [text.get_text() for text in ax.texts] == ["cannot be compared"]
+    assert [text.get_text() for text in ax.texts] == ["not comparable"]
     assert not clipped(ax.figure)

@@ -162,7 +162,7 @@ def test_one_image_has_figures_without_intervals() -> None:
             assert figure.value is not None
             assert (figure.low, figure.high) == (None, None)
         printed = run("rings", "--gt", gt, "--pred", pred, "--rings", "2").stdout
-        assert "No interval: fewer than 20 objects, or 10 images." in printed
+        assert "No interval below 20 objects or 10 images." in printed
         assert "95 % intervals" not in printed
 
 

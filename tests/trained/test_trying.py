@@ -155,13 +155,13 @@ def test_a_yardstick_that_is_lost_is_said() -> None:
     net = nn.Conv2d(3, 1, 1, stride=2, bias=False)  # which reads other pixels once they are shifted
     found = padviz.trial(net, noise=True, n=4, trained_at=24, size=[25], mean=(0.5,), std=(0.25,))
     assert found.shift.figures["relative"].value > 1
-    lost = "a shift by one pixel changes most of the output already: use images that the network was trained for"
+    lost = "even a shift by one pixel changes most of the output: use images like the training images"
     assert found.notes[2:] == (lost,)
 
 
 def test_sizes_are_made_by_crops_and_by_resizing() -> None:
     found = padviz.trial(classifier(), noise=True, n=6, trained_at=24, size=[25, (21, 28)], **NORMAL)
-    names = ["25 px by one more row", "25 px by resizing", "21 x 28 px by another crop", "21 x 28 px by resizing"]
+    names = ["25 px (one row more)", "25 px (resized)", "21 x 28 px (another crop)", "21 x 28 px (resized)"]
     assert [row.name for row in found.changes] == names
     room = room_for([Frame(1, 1, 24, 24), Frame(1, -2, 21, 28), Frame(0, 0, 25, 25)])
     net, crops = classifier(), [*of_noise(6, room)]
@@ -190,7 +190,7 @@ def test_maps_are_compared_where_they_stand_for_the_same_pixels() -> None:
         assert row.figures["relative"].value < 1e-6
         assert row.figures["correlation"].value > 1 - 1e-6
     resized = found.row(size=(21, 24), how="resize")
-    assert (resized.figures, resized.note) == ({}, "makes 2 x 21 x 24, and 2 x 20 x 24 as trained: cannot be compared")
+    assert (resized.figures, resized.note) == ({}, "makes 2 x 21 x 24, and 2 x 20 x 24 as trained: not comparable")
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path
     net, one = classifier(), "1 picture is too few for intervals; use 10 or more"
     net[5].bias.data[3] = 100
     found = padviz.trial(net, folder(tmp_path / "p", 1), n=3, trained_at=24, padding="reflect")
-    assert found.notes == (one, "all 3 crops have class 3 as trained: use more pictures")
+    assert found.notes == (one, "all 3 crops have class 3 as trained: use more photographs")
     assert (found.rows[1].figures["kept"], found.rows[1].needs) == (Estimate(1.0, None, None), "more pictures")
     seen = padviz.seen(net, folder(tmp_path / "p", 1), 4, 5, n=2, size=24)
     assert seen.notes == (one,)

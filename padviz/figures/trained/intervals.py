@@ -1,4 +1,4 @@
-"""Figures with their intervals: by distance from the border and by place, and the effects of changes."""
+"""Figures with their intervals: by distance from the border and by position, and the effects of changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rings(scored: Rings | Bands, title: str, lines: Sequence[str], beside: str =
     shares = scored.beside.fair_share if isinstance(scored, Rings) and scored.beside else None
     if shares is not None:
         boxes.append(Box(NARROW, HIGH, beside, left=SHARES, right=12, below=BELOW))
-    label = f"{next(iter(figures_of(scored)))} by place in the image, %"
+    label = f"{next(iter(figures_of(scored)))} by position in the image, %"
     boxes.append(Box(wide, high, label, right=BAR + BAR_TICKS + 8, below=20))
     figure, (curves, *middle, places) = page(title, lines, boxes)
     _draw_curves(axes_at(*curves), scored)
@@ -130,7 +130,7 @@ def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> 
     ax.set_yticks([])
     of = "pixels" if name == "IoU" else "objects"
     hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
-    ax.set_xlabel("; ".join(filter(None, [f"of so many {of}" if numbered else "", hatched])), fontsize=SMALL)
+    ax.set_xlabel("; ".join(filter(None, [f"of N: number of {of}" if numbered else "", hatched])), fontsize=SMALL)
     return colours
 
 
@@ -144,9 +144,9 @@ def dots(trial: Trial) -> Figure:
     title = f"{shorten(trial.title)}, {trial.size[0]} × {trial.size[1]}, as trained: "
     title += f"{works} of {len(needs)} changes {'works' if works == 1 else 'work'} with today's weights"
     title += f", {tune} need{'s' if tune == 1 else ''} fine-tuning" if tune else ""
-    what = "top-1 answers kept" if trial.kind == "classes" else "change of the output over its norm"
-    about = f"{trial.count} crops of {trial.pictures} pictures ({shorten(Path(trial.images).name, 24)})"
-    meaning = "grey: a shift by one pixel · red: worse than that, fine-tune · blue: works · hollow: more pictures"
+    what = "top-1 kept" if trial.kind == "classes" else "change of the output over its norm"
+    about = f"{trial.count} crops of {trial.pictures} photographs ({shorten(Path(trial.images).name, 24)})"
+    meaning = "grey: a shift by one pixel · red: worse, needs fine-tuning · blue: works · hollow: undecided"
     lines = [f"{what}, with 95 % intervals · {about}", meaning]
     figure, (place,) = page(title, lines, [Box(*size, left=left, below=UNDER)])
     plot_dots(trial, axes_at(*place))

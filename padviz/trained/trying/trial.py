@@ -66,12 +66,12 @@ class TrialRow:
         height, width = self.size
         pixels = f"{height} px" if height == width else f"{height} x {width} px"
         if self.how == "resize":
-            return f"{pixels} by resizing"
+            return f"{pixels} (resized)"
         (rows, *others) = {new - old for new, old in zip(self.size, self.trained_at, strict=True)}
         if others:
-            return f"{pixels} by another crop"
+            return f"{pixels} (another crop)"
         count, which = "one" if abs(rows) == 1 else str(abs(rows)), "more" if rows > 0 else "fewer"
-        return f"{pixels} by {count} {which} row{'' if abs(rows) == 1 else 's'}"
+        return f"{pixels} ({count} row{'' if abs(rows) == 1 else 's'} {which})"
 
     @property
     def main(self) -> Estimate | None:
@@ -151,7 +151,7 @@ class Variant:
         parts = overlap(before.shape[1:], after.shape[1:], self.frame, own) if alike else None
         if parts is None:
             made, trained = in_words(after.shape[1:]), in_words(before.shape[1:])
-            self.note = f"makes {made}, and {trained} as trained: cannot be compared"
+            self.note = f"makes {made}, and {trained} as trained: not comparable"
             return
         self.parts.append(comparing.compare_maps(before[:, *parts[0]], after[:, *parts[1]]))
 
@@ -216,16 +216,16 @@ def _variants(
         wanted = [as_size(size) for size in ([sizes] if isinstance(sizes, int) else sizes or ())]
     else:
         wanted = [near.size for near in nearest_balanced(trained.network, own) if near]
-        notes += [] if wanted else [f"no balanced size near {own[0]} x {own[1]} that it takes"]
+        notes += [] if wanted else [f"no balanced size near {own[0]} x {own[1]}"]
     for size in dict.fromkeys(wanted):
         if size == own:
-            raise OptionError(f"{size[0]} x {size[1]} is what it was trained at", option="size", hint="try another")
+            raise OptionError(f"{size[0]} x {size[1]} is the training size", option="size", hint="try another")
         try:
             runner = runner_of(replace(trained, size=size))
         except PadvizError as error:
             if required:
                 raise
-            notes.append(f"{size[0]} x {size[1]} px is not tried: {error.what}")
+            notes.append(f"{size[0]} x {size[1]} px: not tried: {error.what}")
             continue
         yield Variant("size", runner, resized_frame(own, size), "crop", required=required)
         yield Variant("size", runner, Frame(0, 0, *own), "resize", required=required)
@@ -236,7 +236,7 @@ def _variants(
         except PadvizError as error:
             if required:
                 raise
-            notes.append(f"{scheme} padding is not tried: {error.what}")
+            notes.append(f"{scheme} padding: not tried: {error.what}")
             continue
         notes += stays
         yield Variant("padding", runner, Frame(0, 0, *own), padding=scheme, required=required)
@@ -318,6 +318,6 @@ def _doubts(found: AsTrained, shift: TrialRow) -> Iterator[str]:
     yield from few_pictures(found.pictures)
     value = shift.main.value if shift.main else None
     if value is not None and (value < LEAST_KEPT if "kept" in shift.figures else value > MOST_MOVED):
-        yield "a shift by one pixel changes most of the output already: use images that the network was trained for"
+        yield "even a shift by one pixel changes most of the output: use images like the training images"
     if found.one_class is not None:
-        yield f"all {len(found.pictures)} crops have class {found.one_class} as trained: use more pictures"
+        yield f"all {len(found.pictures)} crops have class {found.one_class} as trained: use more photographs"

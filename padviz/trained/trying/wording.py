@@ -9,9 +9,9 @@ from padviz.trained.trying.trial import Trial, TrialRow
 
 LARGE = 10.0  # a change over the norm: from here on it is written as a multiple
 MEANINGS = {
-    "today's weights": "Works with today's weights, loses at most twice what a shift by one pixel loses",
-    "fine-tune": "Fine-tune, worse than a shift by one pixel",
-    "more pictures": "Not settled, use more pictures",
+    "today's weights": "Works with today's weights (loses at most twice as much as a shift by one pixel)",
+    "fine-tune": "Fine-tune (worse than a shift by one pixel)",
+    "more pictures": "Undecided (use more photographs)",
 }
 
 
@@ -32,7 +32,7 @@ def answer(tried: Trial) -> str:
         return "None of the changes has an output that can be compared with that of the network as trained."
     best, worst = known[0], known[-1]
     crops = f"{tried.count} crop{'' if tried.count == 1 else 's'}"
-    verb, by, of = "changes the output", " by", f" of its norm, in the mean over {crops}"
+    verb, by, of = "changes the output", " by", f" of its norm on average over {crops}"
     if tried.kind == "classes":
         verb, by, of = "keeps the top-1", " on", f" of {crops}"
     shift = f"; a shift by one pixel{by} {figures(tried.shift, '', interval=False)}"
@@ -43,7 +43,7 @@ def answer(tried: Trial) -> str:
 
 
 def needs(tried: Trial) -> list[str]:
-    """List the changes that work with today's weights, that need fine-tuning, and that need more pictures."""
+    """List the changes that work with today's weights, that need fine-tuning, and that are undecided."""
     rows = {what: [row.name for row in tried.changes if row.needs == what] for what in MEANINGS}
     return [f"{MEANINGS[what]}: {', '.join(names)}." for what, names in rows.items() if names]
 
