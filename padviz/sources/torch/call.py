@@ -194,7 +194,9 @@ class Call(calls.Call):
             return self.run_handler(self.handler)  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
-        self.attend(frozenset(i for token in tokens for i in self.trace.layers[token].inputs), len(self.maps))
+        grids = frozenset(i for token in tokens for i in self.trace.layers[token].inputs)
+        if grids:
+            self.trace.attend(self.op, grids, len(self.maps))
         if self.stem in RESIZES and len(shape) == axes + 2:
             ops = [Resize(n) for n in self.made.shape[2:]]
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))

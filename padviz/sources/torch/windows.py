@@ -14,7 +14,7 @@ from padviz.network.resize import Resize
 from padviz.sources.torch.call import RESIZES, Call, as_map
 from padviz.sources.torch.tensors import Refused
 from padviz.sources.tracing import views, windows
-from padviz.sources.tracing.arranging import Map, Stuck, Value
+from padviz.sources.tracing.arranging import Stuck, Value
 from padviz.sources.tracing.calls import Result, merge_maps
 from padviz.sources.tracing.dims import Block, Dim, plain
 
@@ -148,17 +148,12 @@ def upsample(call: Call, input: Value, size: Ints | None, *rest: Any) -> Result:
     return interpolate(call, input, size, scales, mode, align_corners=len(rest) > 1 and rest[0] is True)
 
 
-def image(call: Call, x: Value) -> tuple[Map, list[str]]:
-    """Arrange a map so that its last two dimensions are rows and columns; return the axis of each, too."""
-    return call.arranger.image(x, len(x.known) - 2)
-
-
 def unfold(
     call: Call, input: Value, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
 ) -> Result:
     if call.made.ndim != 3:
         return call.unknown()  # Tensor.unfold
-    value, roles = image(call, input)
+    value, roles = windows.image(call, input, 2)
     ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
     columns = call.arranger.add(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
@@ -177,7 +172,7 @@ def fold(
         raise Stuck("folds windows whose places were not mixed")
     if len(line) != len(call.trace.axes) or not all(Dim(part).axis for part in line):
         raise Stuck("folds a tensor that is not a line of windows")
-    value, roles = call.arranger.image(replace(input, dims=(*batch, channels, *map(Dim, line))), -2)
+    value, roles = windows.image(call, replace(input, dims=(*batch, channels, *map(Dim, line))), 2)
     figures = zip(*(each(number, 2) for number in (kernel_size, stride, dilation, padding, output_size)), strict=True)
     ops = {}
     for role, (kernel, step, apart, pads, wanted) in zip(roles, figures, strict=True):
@@ -214,7 +209,7 @@ def max_unpool(
     steps = each(stride or kernel_size, 2)
     if each(kernel_size, 2) != steps or any(each(padding, 2)):
         raise Stuck("unpools windows that overlap or pad")
-    value, roles = image(call, input)
+    value, roles = windows.image(call, input, 2)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
     laid = call.arranger.add(call.name(), "resize", value, scales)
     rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
@@ -240,10 +235,12 @@ TABLE: Mapping[str, Handler] = {
     " ".join(RESIZES): upsample,
     "interpolate upsample": interpolate,
     "pixel_shuffle": (
-        lambda call, input, upscale_factor: views.depth_to_space(call, *image(call, input), upscale_factor)
+        lambda call, input, upscale_factor: views.depth_to_space(call, *windows.image(call, input, 2), upscale_factor)
     ),
     "pixel_unshuffle": (
-        lambda call, input, downscale_factor: views.space_to_depth(call, *image(call, input), downscale_factor)
+        lambda call, input, downscale_factor: views.space_to_depth(
+            call, *windows.image(call, input, 2), downscale_factor
+        )
     ),
     "unfold": unfold,
     "fold": fold,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from padviz.network.layer import Channels, Kind
 from padviz.network.operations import Adaptive, Op, Window, out_size
-from padviz.network.resize import Resize
 from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Trace
 
@@ -314,11 +313,6 @@ class Arranger:
             return layer
         axes = {self.trace.axes[role] for role in roles}
         return self.trace.add(name, "adaptive", (layer,), self.trace.on(axes, Adaptive(1)))
-
-    def spread(self, name: str, small: int, like: int) -> int:
-        sizes = zip(self.trace.sizes[small], self.trace.sizes[like], strict=True)
-        axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
-        return self.trace.add(name, "resize", (small,), self.trace.on(axes, Resize()), like) if axes else small
 
     def without_mixed(self, name: str, x: Map) -> Map:
         """Turn rows or columns that are one dimension with channels into channels: all of them are seen at once."""

@@ -22,7 +22,7 @@ from padviz.network.resize import Resize
 from padviz.network.rewrites import merge_pad
 from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
 from padviz.sources.tracing.dims import ROLES, Axis, Dim, Dims, broadcast_all, flat, plain, shape_of, whole, with_dim
-from padviz.sources.tracing.trace import Step, Trace
+from padviz.sources.tracing.trace import Trace
 
 MASKED = -50  # what is added to scores that count for nothing
 Array = NDArray[np.generic]
@@ -31,7 +31,6 @@ Mask = NDArray[np.bool_]
 OTHERWISE = "masks attention in another way than windows do"
 NEAR = 1e-2  # how much rounding, even to bfloat16, may change a factor; real ones differ from 1 by more
 PARTS = ("spread", "line", "state")  # layers that are called after these, too
-PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Result = Value | Sequence[Value | None] | None  # of a call: one value for all that it returns, one each, or a constant
 
 
@@ -96,7 +95,7 @@ class Call:
         return f"{self.title}.{part}" if part in PARTS else self.title
 
     @property
-    def flat(self) -> bool:
+    def is_flat(self) -> bool:
         """Whether height and width are no dimensions of their own in any map that it reads."""
         for x in self.maps:
             own = [dim.axis for dim in x.dims or ()]
@@ -107,7 +106,7 @@ class Call:
 
     def without_positions(self) -> Result:
         """Handle vectors and flattened maps; None where there are positions that it can read."""
-        if self.heads or (self.handler is None and self.flat):
+        if self.heads or (self.handler is None and self.is_flat):
             first = self.tensor(0)
             why = "reads what was flattened, or picked position by position, as an image"
             return self.stuck(Stuck(why, flattened=isinstance(first, Head) and first.flattened))
@@ -127,7 +126,7 @@ class Call:
 
     def stuck(self, error: Stuck) -> Value:
         """Give up: a head where positions are lost anyway, an error elsewhere."""
-        if error.mixed or (self.flat and not self.windowed):
+        if error.mixed or (self.is_flat and not self.windowed):
             return self.head()
         return self.broken_by(error)
 
@@ -140,7 +139,7 @@ class Call:
         """Return a head of all inputs, which may be a step of attention."""
         flat = all(self.trace.pooled[x.at] or any(dim.is_flattened for dim in x.dims or ()) for x in self.maps)
         behind = frozenset(self.sources)
-        self.attend(behind, len(self.maps) + len(self.heads))
+        self.trace.attend(self.op.lower(), behind, len(self.maps) + len(self.heads))
         return Head(None, behind, flat and all(x.flattened for x in self.heads))
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
@@ -155,18 +154,6 @@ class Call:
         ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
         return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
-
-    def attend(self, maps: frozenset[int], read: int) -> None:
-        op = self.op.lower()
-        step: Step | None = None
-        if "attention" in op:
-            step = "attention"
-        elif op in PRODUCTS and read > 1:
-            step = "product"
-        elif "softmax" in op:
-            step = "softmax"
-        if maps and step:
-            self.trace.attend(maps, step)
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """Broadcast the dimensions of maps with those of constants, but for the axis that they are joined `along`."""
@@ -233,15 +220,15 @@ def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     """Add a merge; single rows and columns, and vectors beside maps, are copied along the others first."""
-    arranger, trace, name = call.arranger, call.trace, call.name("spread")
+    trace, name = call.trace, call.name("spread")
     maps = [at for at in layers if not trace.pooled[at]]
     if kind == "concat" and maps:
         maps = layers = [trace.spread(name, at, maps[0]) if trace.pooled[at] else at for at in layers]
     if len({trace.sizes[at] for at in maps}) > 1:
         largest = max(maps, key=lambda at: trace.sizes[at])
         tallest = max(maps, key=lambda at: trace.sizes[at][::-1])
-        spread = {at: arranger.spread(name, at, largest) for at in maps}
-        spread = {at: arranger.spread(name, wide, tallest) for at, wide in spread.items()}
+        spread = {at: trace.spread(name, at, largest) for at in maps}
+        spread = {at: trace.spread(name, wide, tallest) for at, wide in spread.items()}
         layers = [spread.get(at, at) for at in layers]
     return trace.merge(call.name("merge"), kind, layers)
 

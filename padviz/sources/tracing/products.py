@@ -127,8 +127,8 @@ def merge_places(dims: Dims, gone: Iterable[Dim]) -> Dims:
     return tuple(Dim(*map(merged, dim)) for dim in dims)
 
 
-def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int], part: object) -> Value:
-    """Multiply by a constant: channels give others, a `part`; where positions are summed, each result sees them all."""
+def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[object, int]) -> Value:
+    """Multiply by a constant: channels give others; where positions are summed, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
     as_many = len(gone) == 1 and bool(back) and gone[0].is_positions
@@ -139,7 +139,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     lost = flat(gone).positions
     dims = merge_places(tuple(named.get(letter) or plain(sizes.get(letter, 1)) for letter in out), gone)
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
-        return x.part_of(dims, part)
+        return x.part_of(dims, call)
     if as_many:
         seen = mix(call.arranger, call.name(), x, lost, "linear over positions")
         return replace(seen, dims=dims).with_dim(back[0], gone[0])
@@ -204,7 +204,7 @@ def product(call: Call, operands: Sequence[Operand], out: Letters) -> Value:
             sizes[letter] = max(sizes.get(letter, 1), dim.size)
     read = [(x, letters) for x, letters in operands if isinstance(x, Map)]
     if len(read) < 2:
-        return linear(call, *(*read, *operands)[0], out, sizes, call)
+        return linear(call, *(*read, *operands)[0], out, sizes)
     vectors = [x for x, _ in read if call.trace.pooled[x.at]]
 
     def times(values: Sequence[Map]) -> int:
@@ -237,7 +237,7 @@ def dense(call: Call, x: Value, n: int, axis: int = -1) -> Value:
     own: list[object] = [*range(len(x.known))]
     out = [*own]
     out[axis] = "out"
-    return linear(call, x, own, out, {"out": n}, call)
+    return linear(call, x, own, out, {"out": n})
 
 
 def attention(
@@ -277,7 +277,7 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
     if len(call.maps) > 1:
         raise Stuck("starts from states computed from a feature map")
     x = call.arranger.without_mixed(call.name("line"), x)
-    seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}, call))
+    seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}))
     if seen.known[steps].has_positions:
         if ways < 2:
             raise Stuck("sees only what comes before each position")

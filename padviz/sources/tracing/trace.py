@@ -18,7 +18,7 @@ from padviz.network.resize import Resize
 from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
 
-Step = Literal["product", "softmax", "attention"]
+PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Ops = tuple[Op | None, ...]  # on each axis
 MOST_LAYERS = 10_000
 NAMED = 6  # last maps, in a line
@@ -51,7 +51,7 @@ class Trace:
         self.asking: dict[int, int] = {}  # unknown layers that scores may be made of, each with a known one of its size
         self.origin: Origin | None = None
         self._names: dict[str, int] = {"input": 1}
-        self._last_steps: dict[frozenset[int], Step] = {}
+        self._last_steps: dict[frozenset[int], Literal["product", "softmax"]] = {}
 
     @property
     def still(self) -> Ops:
@@ -144,8 +144,11 @@ class Trace:
     def on(self, axes: Collection[int], op: Op) -> Ops:
         return tuple(op if axis in axes else None for axis in self.axes.values())
 
-    def spread(self, name: str, vector: int, like: int) -> int:
-        return self.add(name, "resize", (vector,), self.on(self.axes.values(), Resize()), like)
+    def spread(self, name: str, small: int, like: int) -> int:
+        """Copy single rows and columns, as a vector has them, along those of another layer."""
+        sizes = zip(self.sizes[small], self.sizes[like], strict=True)
+        axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
+        return self.add(name, "resize", (small,), self.on(axes, Resize()), like) if axes else small
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Add an unknown operation; `what` says which it is, and `op` is what `neutral` takes."""
@@ -171,13 +174,15 @@ class Trace:
         for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
             del self.heads[head]
 
-    def attend(self, maps: frozenset[int], step: Step) -> None:
-        """Record a step of attention in a head that is made of some maps: a product, a softmax, and a product again."""
-        last = self._last_steps.get(maps)
-        if step == "attention" or (last, step) == ("softmax", "product"):
+    def attend(self, op: str, maps: frozenset[int], read: int) -> None:
+        """Record a step of attention in a head made of some maps: a product of what it `read`, a softmax, a product."""
+        last, product = self._last_steps.get(maps), op in PRODUCTS and read > 1
+        if "attention" in op or (product and last == "softmax"):
             self.attended |= maps
-        if step != "softmax" or last == "product":
-            self._last_steps[maps] = step
+        if product or "attention" in op:
+            self._last_steps[maps] = "product"
+        elif "softmax" in op and last == "product":
+            self._last_steps[maps] = "softmax"
 
     def _lay_unknown(self, name: str, inputs: Sequence[int], note: str) -> int:
         pooled = all(self.pooled[i] for i in inputs)
