@@ -97,10 +97,9 @@ class Call(calls.Call):
     """
 
     def __init__(
-        self, arranger: Arranger, modules: Modules, memory: Memory, numbers: Callable[[Tensor], Tensor | None],
-        op: str, args: object, out: object,
+        self, arranger: Arranger, modules: Modules, memory: Memory, op: str, args: object, out: object
     ) -> None:  # fmt: skip
-        self.arranger, self.modules, self.memory, self.numbers = arranger, modules, memory, numbers
+        self.arranger, self.modules, self.memory = arranger, modules, memory
         self.op, self.stem, self.out = op, stem_of(op), out
         said = AXES_IN.search(op)
         self.axes = int(said[1]) if said else len(arranger.trace.axes)
@@ -112,9 +111,8 @@ class Call(calls.Call):
         self.arguments: tuple[Args, Kwargs] = (), {}
 
     def read_tensors(self) -> None:
-        self.given = [*map(self.value, self.tensors)]
-        self.maps = [x for x in self.given if isinstance(x, Map)]
-        self.heads = []
+        self.read = tuple(map(self.value, self.tensors))
+        self.__post_init__()
 
     def is_one_of(self, stems: Collection[str]) -> bool:
         """Return whether it is one of these functions, for as many axes as the image has."""
@@ -137,7 +135,7 @@ class Call(calls.Call):
 
     def numbers_of(self, value: object) -> Tensor | None:
         """Return the tensor of a constant; None for a map, and for what is made of weights."""
-        return self.numbers(cast("Tensor", value.later)) if isinstance(value, Constant) else None
+        return self.memory.numbers(cast("Tensor", value.later)) if isinstance(value, Constant) else None
 
     def value(self, tensor: Tensor) -> Value:
         return self.memory.value(tensor) or Constant(tuple(map(plain, tensor.shape)), later=tensor)
@@ -191,7 +189,7 @@ class Call(calls.Call):
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
         if self.is_one_of(CONVS) and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
-            return self.run_handler(self.handler)  # it costs something
+            return None  # it costs something
         at = self.trace.merge(self.name("merge"), "concat", self.inputs)
         tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
         grids = frozenset(i for token in tokens for i in self.trace.layers[token].inputs)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -108,14 +108,7 @@ def _path(node: Json) -> str:
 
 
 class Submodule(nn.Module):
-    """A module of the program, within which its operations are called; `inner` is 1 if there are others in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = 0
-
-    def named_children(self) -> Iterator[tuple[str, nn.Module]]:
-        return iter([("inner", self)] * self.inner)
+    """A module of the program, within which its operations are called."""
 
     def forward(self, op: Function, args: Args, kwargs: Kwargs) -> object:
         return op(*args, **kwargs)
@@ -148,15 +141,12 @@ class Program(nn.Module):
         self.outputs = _tensors(graph["outputs"])
         dtype = _empty(metas[self.image]).dtype
         self.of_image = nn.Parameter(torch.empty(0, dtype=dtype, device="meta"), requires_grad=False)
-        paths = {_path(node) for node in self.nodes} - {""}
-        self.parts = {path: Submodule() for path in sorted(paths)}
-        for path in paths:
-            if (outer := path.rpartition(".")[0]) in self.parts:
-                self.parts[outer].inner = 1
-
-    def named_modules(self, *args: object, **options: object) -> Iterator[tuple[str, nn.Module]]:
-        yield "", self
-        yield from self.parts.items()
+        self.parts: dict[str, nn.Module] = {}
+        for path in sorted({_path(node) for node in self.nodes} - {""}):
+            module: nn.Module = self
+            for name in path.split("."):
+                module = cast("nn.Module", module._modules.setdefault(name, Submodule()))
+            self.parts[path] = module
 
     def forward(self, image: Tensor) -> list[Tensor]:
         known: dict[str, Any] = {**self.kept, self.image: image}
@@ -182,8 +172,8 @@ class Program(nn.Module):
         if op is torch.ops.aten.sym_size.int:
             return given[0][1].shape[given[1][1]]
         args, kwargs = arguments(op, given)
-        part = self.parts.get(_path(node))
-        return part(op, args, kwargs) if part else op(*args, **kwargs)
+        path = _path(node)
+        return self.parts[path](op, args, kwargs) if path else op(*args, **kwargs)
 
 
 def operation(target: str) -> OpOverload | None:

@@ -150,6 +150,17 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
         return held.value if held else None
 
+    def numbers(self, tensor: Tensor) -> Tensor | None:
+        """Return the data of a constant; None for one that is made of weights."""
+        held = self.held.get(tensor)
+        tensor = tensor if held is None or held.copy_of is None else held.copy_of
+        unread = self.of(tensor).unread
+        if tensor.is_meta and (isinstance(tensor, nn.Parameter) or not unread):
+            return None
+        if tensor.is_meta or unread:
+            raise Stuck("reads numbers that are not known")
+        return tensor
+
     def learn(self, tensor: Tensor, value: Map) -> None:
         if not (storage := self.of(tensor)).followed:
             storage.layers, storage.unread = NONE, False

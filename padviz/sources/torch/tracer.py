@@ -33,7 +33,7 @@ from padviz.sources.torch.tensors import (
     op_of,
     tensors_in,
 )
-from padviz.sources.tracing.arranging import Arranger, Map, Stuck
+from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.calls import Result
 from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.trace import Trace
@@ -191,17 +191,6 @@ class Tracer(TorchFunctionMode):
             memory.learn(tensor, value)
         return apart
 
-    def numbers(self, tensor: Tensor) -> Tensor | None:
-        """Return the data of a constant; None for one that is made of weights."""
-        held = self.memory.held.get(tensor)
-        tensor = tensor if held is None or held.copy_of is None else held.copy_of
-        unread = self.memory.of(tensor).unread
-        if tensor.is_meta and (isinstance(tensor, nn.Parameter) or not unread):
-            return None
-        if tensor.is_meta or unread:
-            raise Stuck("reads numbers that are not known")
-        return tensor
-
     def _read(self, op: str, tensor: Tensor) -> None:
         """Check that a tensor may become plain numbers; a map ends the forward, in a head if all convolutions ran."""
         storage = self.memory.of(tensor)
@@ -229,7 +218,7 @@ class Tracer(TorchFunctionMode):
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
     def call(self, op: str, args: object, out: object) -> Call:
-        return Call(self.arranger, self.modules, self.memory, self.numbers, op, args, out)
+        return Call(self.arranger, self.modules, self.memory, op, args, out)
 
     def outputs(self, out: object) -> list[Map]:
         """List the maps that a forward returns, and what was made of them out of sight."""
@@ -323,15 +312,12 @@ def pick_one(op: str, args: Args, kwargs: Kwargs) -> Tensor | tuple[Tensor, ...]
         return None
     if op == "getitem":
         return _masked(args[0], args[1])
-    if op == "where":
-        return _places(args[0], True) if len(args) == 1 else None
-    if op in ("nonzero", "argwhere"):
-        return _places(args[0], kwargs.get("as_tuple", False))
+    if op in ("where", "nonzero", "argwhere"):
+        as_tuple = op == "where" or kwargs.get("as_tuple", False)
+        return _places(args[0], as_tuple) if op != "where" or len(args) == 1 else None
     first = tensors_in((args, kwargs))[0]
-    if op == "nms":
-        return _new(first, 1, dtype=torch.int64)
-    if op == "masked_select":
-        return _new(first, 1)
+    if op in ("nms", "masked_select"):
+        return _new(first, 1, dtype=torch.int64 if op == "nms" else None)
     unique = [_new(first, 1)]
     if kwargs.get("return_inverse", len(args) > 2 and args[2]):
         unique.append(_new(first, *first.shape, dtype=torch.int64))
