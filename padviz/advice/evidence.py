@@ -55,7 +55,7 @@ EVIDENCE = {
 
 
 def size_parts(steps: set[int]) -> tuple[str | None, ...]:
-    """Return the evidence on a size that differs by so many pixels; None for others."""
+    """Return the evidence on a size that differs by these pixels; None for others."""
     (step,) = steps if len(steps) == 1 else (0,)
     measured = {1: MORE, -1: LESS, 4: FOUR}.get(step)
     return (measured,) if measured else (MORE, None)

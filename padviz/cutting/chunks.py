@@ -49,7 +49,7 @@ class Chunks:
 
 
 def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
-    """Return chunks of so many new samples that read as little again as keeps their units exact.
+    """Return chunks of `new` samples that re-read the fewest samples needed to stay exact.
 
     Units are checked in the first chunk, in those inside, and in the shortest that may be the last.
 

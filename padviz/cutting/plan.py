@@ -187,7 +187,7 @@ class TileSize(NamedTuple):
 
 
 def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset()) -> list[TileSize]:
-    """List the smallest tiles, and the smallest that read at most so many times the pixels that they keep."""
+    """List the smallest tiles, and the smallest whose overhead stays below each of a few ratios."""
     contexts = exact_contexts(network, size, without)
     least, apart = _smallest(network, size, contexts, without)
     alignment = [context.alignment for context in contexts[0]]

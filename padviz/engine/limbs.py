@@ -50,7 +50,7 @@ class Tally:
         return self if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
 
     def carried(self) -> Tally:
-        """Return the same counts in limbs of `LIMB_BITS`, as many as the largest may need."""
+        """Return the same counts in carried limbs, enough for the largest possible count."""
         limbs = _extended(self.limbs, limbs_for(self.most))
         carry(limbs)
         return Tally(limbs, CARRIED, self.most)
@@ -220,7 +220,7 @@ def to_limbs(values: Array, limbs: int) -> Array:
 
 
 def outer(tall: Array, wide: Array, limbs: int) -> Array:
-    """Multiply a column of counts, (limbs, height, 1), by a row of them, into so many carried limbs.
+    """Multiply a column of counts, (limbs, height, 1), by a row of them, into `limbs` carried limbs.
 
     Each product of two values is computed once: most maps mirror, and repeat inside.
 

@@ -1,4 +1,4 @@
-"""Make the unfinished items of an export in processes; only whole files appear in its folder.
+"""Export the unfinished items in processes; only whole files appear in its folder.
 
 Every item is made in a temporary folder and moved into place file by file, its record (`NAME.json`) last. An item is
 finished if its record has the right fingerprint and its files are there.
@@ -53,7 +53,7 @@ class Look(NamedTuple):
 def run(
     items: Sequence[Item], folder: Path, look: Look, jobs: int | None, on_note: Callable[[str], None] | None
 ) -> Iterator[ItemOutcome]:
-    """Make the items that are not finished, in `jobs` processes (-1: one per core; None: as joblib is set to).
+    """Export the items that are not finished, in `jobs` processes (-1: one per core; None: as joblib is set to).
 
     Finished items come first. An item that fails does not stop the others.
     """
@@ -118,7 +118,7 @@ def _ctrl_c_blocked() -> Iterator[None]:
 
 
 def make(item: Item, expected: str, folder: Path, look: Look) -> ItemOutcome:
-    """Make one item in `folder`, with the fingerprint `expected`; errors become its outcome."""
+    """Export one item into `folder`, with the fingerprint `expected`; errors become its outcome."""
     try:
         with temporary_folder(folder) as stage, drawing_options(*look.drawing):
             rendering = render(item)

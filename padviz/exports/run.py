@@ -37,7 +37,7 @@ def export(
     on_outcome: Callable[[ItemOutcome, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> list[ItemOutcome]:
-    """Make every item of a manifest, or every combination of networks and lists, and an index of the folder.
+    """Export every item of a manifest, or every combination of networks and lists, with an index of the folder.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def terminal_width() -> int:
-    """Count the columns of the terminal; in a pipe, as many as are needed."""
+    """Count the columns of the terminal; in a pipe, no limit."""
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     return 10_000 if piped else shutil.get_terminal_size().columns
 

@@ -230,7 +230,7 @@ def _check_sizes(walk: Walk) -> None:
 
 
 def _check_work(walk: Walk) -> None:
-    """Refuse windows of so many taps that adding up what they read would take long, naming the worst layer."""
+    """Refuse windows whose many taps would take long to add up, naming the worst layer."""
     additions = [0]
     for i, layer in enumerate(walk.network.layers[1:], start=1):
         sides = walk.cols.sizes[layer.inputs[0]], walk.rows.sizes[i]

@@ -153,7 +153,7 @@ def words_of(views: Sequence[View]) -> list[str]:
 
 
 def view_of(counts: CountMap, pixels: float) -> View:
-    """Choose the view of a map whose longer side has so many screen pixels."""
+    """Choose the view of a map whose longer side has `pixels` screen pixels."""
     return views_of([counts], [pixels])[0]
 
 
