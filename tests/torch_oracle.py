@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision import models
 
 
 class SumPool(nn.Module):
@@ -37,3 +39,14 @@ def counted(module: nn.Module, size: tuple[int, int]) -> NDArray[np.float64]:
     module(image).sum().backward()
     assert image.grad is not None
     return image.grad[0, 0].numpy()
+
+
+@cache
+def torchvisions(name: str) -> nn.Module:
+    """Torchvision's model, without its weights: of a detector or a segmenter the backbone, as the zoo has it."""
+    options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    options |= {"weights_backbone": None} if name in ("ssd300_vgg16", "deeplabv3_resnet50") else {}
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # RegNets calculate their widths
+        model: nn.Module = models.get_model(name, weights=None, **options).eval().to("meta")
+    model.forward = getattr(model, "backbone", model).forward  # type: ignore[method-assign]
+    return model

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from functools import cache
 from math import prod
 from typing import Any
 
 import pytest
 import timm
 import torch
-import torchvision
 from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
@@ -24,6 +22,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
 from tests.sweeps import DEEPER, examples, sampled
+from tests.torch_oracle import torchvisions
 
 NOT_TORCHVISIONS = {"mobilenet_v1", "unet", "unet_padded"}
 ZOO = [name for name in zoo() if name not in NOT_TORCHVISIONS]
@@ -71,35 +70,19 @@ def _reads_a_vector(network: padviz.Network, layer: Any) -> bool:
     return layer.kind == "global"
 
 
-@cache
-def vision(name: str) -> nn.Module:
-    home: Any = torchvision.models
-    options: dict[str, Any] = {"weights": None}
-    if name == "deeplabv3_resnet50":
-        home, options["weights_backbone"] = home.segmentation, None
-    if name == "ssd300_vgg16":
-        home, options["weights_backbone"] = home.detection, None
-    if name in ("googlenet", "inception_v3"):
-        options["init_weights"] = False
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # RegNets calculate their widths
-        model = getattr(home, name)(**options).eval().to("meta")
-    return model.backbone if home is not torchvision.models else model
-
-
 def described(step: str) -> padviz.Network:
     return parse(tomllib.loads(f"layers = [{step}]"), "net")
 
 
 @pytest.mark.parametrize("name", sampled(ZOO, "", f"{DEEPER} vgg19"))
 def test_the_zoo_costs_what_pytorch_counts_by_the_channels_of_torchvision(name: str) -> None:
-    network, model = padviz.load(name), vision(name)
+    network, model = padviz.load(name), torchvisions(name)
     size = network.size[0] + 33, network.size[1] + 65
     assert padviz.costs(network, size).macs == counted(model, size)
     modules = dict(model.named_modules())
-    inner = "backbone." if name in ("deeplabv3_resnet50", "ssd300_vgg16") else ""
     for layer in network.layers:
         if layer.kind == "conv":
-            module: Any = modules[layer.name.removeprefix(inner)]
+            module: Any = modules[layer.name]
             assert layer.channels == Channels(module.in_channels, module.out_channels, module.groups)
 
 
@@ -107,7 +90,7 @@ def test_the_zoo_costs_what_pytorch_counts_by_the_channels_of_torchvision(name: 
 def test_modules_cost_what_pytorch_counts_and_so_do_their_descriptions(name: str) -> None:
     if name in TIMM and name not in timm.list_models():
         pytest.skip("this timm lacks it")
-    model = timm.create_model(name).eval().to("meta") if name in TIMM else vision(name)
+    model = timm.create_model(name).eval().to("meta") if name in TIMM else torchvisions(name)
     network = padviz.load(model, size=(320, 384))
     again = parse(tomllib.loads(to_toml(network)), network.name)
     for size in ((320, 384), (352, 320)):

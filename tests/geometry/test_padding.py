@@ -54,9 +54,6 @@ def figures(row: AxisPadding) -> tuple[Any, ...]:
     return row.input, row.output, row.consumed, row.remainder, row.skipped, row.overhang
 
 
-# the ledger
-
-
 @pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_the_ledger_is_the_brute_force_ledger(name: str) -> None:
     for size in SIZES:
@@ -113,9 +110,6 @@ def test_a_map_mirrors_exactly_where_nothing_is_uneven_and_nothing_dropped(name:
         for axis in ("height", "width"):
             mirrors = not any(getattr(row, axis).uneven or getattr(row, axis).remainder for row in rows)
             assert (getattr(counts.summary().asymmetry, axis) == 0) == mirrors, (name, n, axis)
-
-
-# even sizes
 
 
 @pytest.mark.parametrize(
@@ -251,9 +245,6 @@ def test_what_reads_an_odd_number_of_padded_rows_cannot_be_even(window: Window, 
                 assert axis_padding(other, n).uneven
 
 
-# tap exposure
-
-
 @pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
 def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
     for size in ((300, 300), (321, 352)):
@@ -272,9 +263,6 @@ def test_taps_sum_to_the_reads_and_lean_where_uneven(name: str) -> None:
             assert row.uneven == (row.layer in uneven)
             assert mirrors != row.uneven or row.grid.size == 1
             assert any(row.imbalance.values()) == (not mirrors)
-
-
-# receptive fields
 
 
 @pytest.mark.parametrize(
@@ -302,9 +290,6 @@ def test_where_branches_part() -> None:
     assert (apart.height.size, apart.height.padding, apart.height.centre, apart.parts_at) == (7, None, None, "sum")
     odd = last({"kernel": 2, "stride": 2}, {"kernel": 6})
     assert (odd.height.stride, odd.parts_at) == (None, "sum")
-
-
-# coverage
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])
@@ -344,9 +329,6 @@ def test_no_share_is_lost_where_padding_copies() -> None:
     assert padviz.coverage("vgg11", 96, pooling="mean").share().min() < 0.8
     with pytest.raises(padviz.PadvizError, match="only usage by all units of a layer has fair shares"):
         padviz.usage("vgg11", 96, unit=(0, 0)).share()
-
-
-# conventions
 
 
 def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None:

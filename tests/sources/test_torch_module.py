@@ -18,6 +18,7 @@ from padviz.network.sizes import resolve_each
 from padviz.sources.toml.load import zoo
 from tests.sweeps import DEEPER, asked, sampled
 from tests.torch_calls import count
+from tests.torch_oracle import torchvisions
 from tests.zoo.building import entries
 
 SIZE = (65, 97)  # two rows or more wherever a map is gated
@@ -127,16 +128,6 @@ def test_a_linear_layer_over_columns_mixes_them_and_leaves_rows_alone() -> None:
 OWN = {"mobilenet_v1", "unet", "unet_padded"}  # networks that torchvision does not have
 ZOO_SIZES = [(224, 224), (225, 320)]
 FUNCTIONAL = {"max_pool", "avg_pool"}  # pools that Inception calls as functions, so that they have no module
-
-
-def torchvisions(name: str) -> nn.Module:
-    """Torchvision's model, without its weights: of a detector or a segmenter the backbone, as the zoo has it."""
-    options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    options |= {"weights_backbone": None} if name in ("ssd300_vgg16", "deeplabv3_resnet50") else {}
-    with torch.device("meta"):
-        model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
-    model.forward = getattr(model, "backbone", model).forward  # type: ignore[method-assign]
-    return model
 
 
 @pytest.mark.parametrize("name", sampled([name for name in zoo() if name not in OWN], "", DEEPER))
