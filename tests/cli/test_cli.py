@@ -53,9 +53,6 @@ def told(*args: str) -> str:
     return result.stderr
 
 
-# what usage writes
-
-
 def test_usage_json_has_exact_integers() -> None:
     result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
     found = json.loads(result.stdout)
@@ -71,9 +68,6 @@ def test_usage_json_has_exact_integers() -> None:
     assert found["max"].bit_length() > 64
     assert [*found["corners"].values()] == [counts[0, 0], counts[0, -1], counts[-1, 0], counts[-1, -1]]
     assert found["skew"]["height"] == (counts[48:].sum() - counts[:48].sum()) / counts.sum()
-
-
-# hostile descriptions, paths and files
 
 
 def toml(step: str, rest: str = "") -> str:
@@ -161,9 +155,6 @@ def test_a_file_that_cannot_be_used_is_not_called_stdout(monkeypatch: pytest.Mon
     assert told("layers", "vgg16") == "padviz: secret.toml: cannot be used (Permission denied)\n"
 
 
-# streams and folders of a process
-
-
 def shell(line: str, **environment: str) -> tuple[int, str]:
     command = line.replace("padviz", f"{sys.executable} -m padviz", 1)
     done = subprocess.run(
@@ -211,9 +202,6 @@ def test_a_reader_that_goes_after_one_letter_is_no_error() -> None:
         assert os.read(process.stdout.fileno(), 1) == b"{"
         process.stdout.close()
         assert (process.stderr.read(), process.wait(30)) == ("", 141)
-
-
-# signals
 
 
 SLOW_WRITE = """

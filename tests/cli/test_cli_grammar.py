@@ -113,9 +113,6 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
             assert result.exit_code == 0, result.output
 
 
-# several values
-
-
 @pytest.mark.parametrize(
     ("text", "sizes"),
     [
@@ -152,17 +149,11 @@ def test_names_of_the_zoo_are_read_however_they_are_written() -> None:
         assert padviz.load(name.upper().replace("_", "-")).name == name
 
 
-# every command that reads a network
-
-
 def test_a_convention_is_the_same_in_every_command() -> None:
     run("convert", "resnet18", "--same", "-o", "same.toml")
     asked = [["resnet18", "--same"], ["same.toml"]]
     said = [json.loads(run("usage", *each, "--size", "64", "--format", "json").stdout) for each in asked]
     assert said[0]["corners"] == said[1]["corners"]
-
-
-# names of pictures
 
 
 DIFFERENT = [
@@ -212,9 +203,6 @@ def test_commands_whose_job_is_a_picture_write_one_without_o(line: str) -> None:
     assert result.exit_code == 0, result.stderr
     assert {*os.listdir()} - there == {DRAWN[line]}
     assert result.stdout.count(DRAWN[line]) == 1
-
-
-# screens and pipes
 
 
 SCREENS = {  # a command, how its screen begins, and how many lines it has at most

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import padviz
 from tests.cli.test_cli import ONE, run
+from tests.cli.test_cli_figures import facts
 from tests.cli.test_cli_foreign import plain
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-def facts(line: str) -> Any:
-    return json.loads(run(*line.split(), "--format", "json").stdout)
 
 
 def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:

@@ -317,9 +317,6 @@ def test_a_plan_reads_the_network_at_the_tiles_size() -> None:
     assert stitched(module, padviz.tiles(module, 255, 127)) < 1e-12
 
 
-# verified by running the network
-
-
 def test_a_module_of_single_precision_inside_runs_as_it_is() -> None:
     class Single(nn.Module):
         weight = torch.rand(4, 3, 3, 3)

@@ -21,6 +21,7 @@ from padviz.exports.batch import ItemOutcome, make
 from padviz.exports.items import Item
 from padviz.files.atomic import MARK, PREFIX, locked
 from tests.cli.test_cli import ONE, run
+from tests.files.test_atomic import hidden
 from tests.sweeps import REST, SLOW
 
 fcntl = pytest.importorskip("fcntl", reason="this system has no locks that end with their process")
@@ -48,10 +49,6 @@ def indexed() -> dict[str, int]:
             else:
                 padviz.read_counts(Path("out", name))
     return {item["name"]: item["lengths"][0] for item in items}
-
-
-def hidden() -> list[str]:
-    return [str(path) for path in Path().rglob(".*")]
 
 
 def test_an_export_may_begin_and_end_in_the_middle_of_another() -> None:

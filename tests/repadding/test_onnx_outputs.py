@@ -32,30 +32,22 @@ Pair = tuple[int, int]
 
 def same(x: str, y: str, kernel: Pair, strides: Pair, axes: bool = False) -> str:
     """A convolution padded by a Pad whose rows are computed of the shape; it may be told its axes."""
-    amounts = f"{y}f, {y}a" if axes else f"{y}zero, {y}f, {y}zero, {y}a"
+    amounts = f"{y}f, {y}a" if axes else f"[0, 0], {y}f, [0, 0], {y}a"
+    taps, steps, less = ([*pair] for pair in (kernel, strides, (n - 1 for n in strides)))
     return f"""{y}n = Shape ({x})
- {y}r = Constant <value = int64[1] {{2}}> ()
- {y}e = Constant <value = int64[1] {{4}}> ()
- {y}hw = Slice ({y}n, {y}r, {y}e)
- {y}one = Constant <value = int64[2] {{1, 1}}> ()
- {y}two = Constant <value = int64[2] {{2, 2}}> ()
- {y}k = Constant <value_ints = [{kernel[0]}, {kernel[1]}]> ()
- {y}s = Constant <value_ints = [{strides[0]}, {strides[1]}]> ()
- {y}zero = Constant <value = int64[2] {{0, 0}}> ()
- {y}up = Add ({y}hw, {y}s)
- {y}m = Sub ({y}up, {y}one)
- {y}c = Div ({y}m, {y}s)
- {y}l = Sub ({y}c, {y}one)
- {y}b = Mul ({y}l, {y}s)
- {y}t = Add ({y}b, {y}k)
+ {y}hw = Slice ({y}n, [2], [4])
+ {y}up = Add ({y}hw, {less})
+ {y}c = Div ({y}up, {steps})
+ {y}l = Sub ({y}c, [1, 1])
+ {y}b = Mul ({y}l, {steps})
+ {y}t = Add ({y}b, {taps})
  {y}u = Sub ({y}t, {y}hw)
- {y}v = Max ({y}u, {y}zero)
- {y}f = Div ({y}v, {y}two)
+ {y}v = Max ({y}u, [0, 0])
+ {y}f = Div ({y}v, [2, 2])
  {y}a = Sub ({y}v, {y}f)
  {y}p = Concat <axis = 0> ({amounts})
- {y}ax = Constant <value = int64[2] {{2, -1}}> ()
- {y}q = Pad ({x}, {y}p{f", , {y}ax" if axes else ""})
- {y} = Conv <strides = [{strides[0]}, {strides[1]}]> ({y}q, w{kernel[0]}x{kernel[1]})"""
+ {y}q = Pad ({x}, {y}p{", , [2, -1]" if axes else ""})
+ {y} = Conv <strides = {steps}> ({y}q, w{kernel[0]}x{kernel[1]})"""
 
 
 GRAPHS = {
