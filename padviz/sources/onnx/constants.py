@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ ROWS = (6, 7)  # TensorProto.DataType of lists of rows
 MOST_ROWS = 1 << 20
 MOST_AT_ONCE = 1 << 22  # numbers in an array
 MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is traced
+Done = dict[object, Array]  # the numbers of constants, by what computed them
 
 
 class Unread(Exception):
@@ -159,7 +161,7 @@ def constant(proto: TensorProto, folder: Path) -> Constant:
         most = MOST_ROWS
     shape = tuple(plain(n) for n in dims)
     if is_external(proto) or prod(dims) > most or len(dims) > MOST_DIMENSIONS:
-        return Constant(shape, later=StoredTensor(proto, folder))
+        return Constant(shape, later=partial(_stored, proto, folder))
     try:
         return as_constant(numbers(proto))
     except Malformed:
@@ -175,25 +177,6 @@ def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
         return constant(attrs["value"], folder)
     keys = [key for key in attrs if key.startswith(("value_int", "value_float"))]
     return as_constant(np.array(attrs[keys[0]])) if keys else Constant(None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredTensor:
-    """A tensor whose numbers are in the model, or in another file of its folder."""
-
-    proto: TensorProto
-    folder: Path
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Deferred:
-    """One of the outputs of an operation on constants; None stands for an optional one that is missing."""
-
-    op: str
-    attrs: Attrs
-    of: Sequence[Constant | None]
-    outputs: int
-    which: int
 
 
 @dataclass
@@ -216,24 +199,33 @@ def evaluate(value: Constant, budget: Budget) -> Array:
         raise Unread("takes too many numbers to compute") from None
 
 
-def _evaluated(value: Constant, budget: Budget, done: dict[object, Array]) -> Array:
-    later = value.later
-    if value.array is not None or later in done:
-        return done[later] if value.array is None else value.array
-    if isinstance(later, StoredTensor):
-        budget.spend(0)
-        done[later] = read(later.proto, later.folder, min(MOST_AT_ONCE, budget.left))
-        budget.spend(done[later].size)
-    elif isinstance(later, Deferred):
-        arrays = [None if x is None else _evaluated(x, budget, done) for x in later.of]
-        budget.spend(sum(array.size for array in arrays if array is not None))
-        results = None
-        with suppress(Malformed):
-            results = fold(later.op, later.attrs, arrays, later.outputs, min(MOST_AT_ONCE, budget.left))
-        if results is None:
-            raise Unread(f"is made by a {later.op} that padviz does not compute")
-        budget.spend(sum(array.size for array in results))
-        done[later] = results[later.which]
-    else:
+def _evaluated(value: Constant, budget: Budget, done: Done) -> Array:
+    if value.array is not None:
+        return value.array
+    if not callable(value.later):
         raise Unread("is not a stored constant")
-    return done[later]
+    if value.later not in done:
+        done[value.later] = value.later(budget, done)
+    return done[value.later]
+
+
+def _stored(proto: TensorProto, folder: Path, budget: Budget, done: Done) -> Array:
+    budget.spend(0)
+    array = read(proto, folder, min(MOST_AT_ONCE, budget.left))
+    budget.spend(array.size)
+    return array
+
+
+def folded(
+    op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, which: int, budget: Budget, done: Done
+) -> Array:
+    """Compute one of the outputs of an operation on constants; None stands for an optional one that is missing."""
+    arrays = [None if x is None else _evaluated(x, budget, done) for x in of]
+    budget.spend(sum(array.size for array in arrays if array is not None))
+    results = None
+    with suppress(Malformed):
+        results = fold(op, attrs, arrays, outputs, min(MOST_AT_ONCE, budget.left))
+    if results is None:
+        raise Unread(f"is made by a {op} that padviz does not compute")
+    budget.spend(sum(array.size for array in results))
+    return results[which]

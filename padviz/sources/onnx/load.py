@@ -17,7 +17,7 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants import FEW, Deferred, as_constant, constant, constant_of_node
+from padviz.sources.onnx.constants import FEW, as_constant, constant, constant_of_node, folded
 from padviz.sources.onnx.folding import FOLDS, fold
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
 from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
@@ -85,9 +85,9 @@ def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Const
     A symbolic dimension that the image has too is as large as the image's.
     """
     image, where = model.image, model.where
-    sizes = {axis: n for axis, n in zip(image.axes, size, strict=True) if not image.shape[axis]}
+    sizes = dict(zip(image.axes, size, strict=True))
     dims = enumerate(image.proto.type.tensor_type.shape.dim)
-    named = {dim.dim_param: sizes.get(at, image.shape[at] or 1) for at, dim in dims if dim.dim_param}
+    named = {dim.dim_param: sizes.get(at, 1) for at, dim in dims if dim.dim_param}
     constants: dict[str, Constant] = {}
     for name, proto in model.other_inputs.items():
         kind = proto.type.tensor_type
@@ -95,18 +95,16 @@ def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Const
         if kind.HasField("shape"):
             declared = [dim.dim_value if dim.dim_value > 0 else named.get(dim.dim_param) for dim in kind.shape.dim]
         if name not in reading.shapes:
-            shape = None if declared is None or None in declared else declared
-            constants[name] = Constant(None if shape is None else tuple(plain(n or 0) for n in shape))
-            continue
-        value = shape_at(name, reading.shapes[name], size, where)
-        if not isinstance(value, tuple):
+            unknown = declared is None or None in declared
+            constants[name] = Constant(None if unknown else tuple(plain(n or 0) for n in declared or ()))
+        elif isinstance(value := shape_at(name, reading.shapes[name], size, where), tuple):
+            own = value if declared is None else declared
+            if len(own) != len(value) or any(n not in (None, m) for n, m in zip(own, value, strict=True)):
+                wanted = "x".join("N" if n is None else str(n) for n in own)
+                raise _shape_error(f"{name!r} is declared as {wanted or 'a number'}", where, f"{name}={wanted or 1}")
+            constants[name] = Constant(tuple(map(plain, value)))
+        else:
             constants[name] = _filled(name, kind.elem_type, value, [n or 1 for n in declared or ()], where)
-            continue
-        own = value if declared is None else declared
-        if len(own) != len(value) or any(n not in (None, m) for n, m in zip(own, value, strict=True)):
-            wanted = "x".join("N" if n is None else str(n) for n in own)
-            raise _shape_error(f"{name!r} is declared as {wanted or 'a number'}", where, f"{name}={wanted or 1}")
-        constants[name] = Constant(tuple(map(plain, value)))
     return constants
 
 
@@ -233,7 +231,7 @@ def run_node(node: Node) -> list[Value]:
     except Stuck:
         shapes = Constant(None)
     outputs = enumerate(_for_each_output(node, shapes))  # shapes as far as known, and numbers for later
-    return [Constant(x.dims, later=Deferred(node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]
+    return [Constant(x.dims, later=partial(folded, node.op, node.attrs, read, node.outputs, i)) for i, x in outputs]
 
 
 def _for_each_output(node: Node, result: Result) -> list[Value]:
