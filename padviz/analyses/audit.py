@@ -363,17 +363,21 @@ def _refuse(asked: Mapping[str, Any]) -> None:
 
 DOOR = Door(
     audit,
-    """Judge how MODEL treats the border of an image, and list what could be changed, best first.
+    """Report how MODEL treats the border of an image, and list changes that may help, best first.
 
-    A pixel is starved if it gets less than half the weight of an interior pixel, and overused above 3/2. A rim is the
-    band next to a side whose lines are starved: lopsided where opposite rims differ by more than 4 px and a quarter,
-    narrow or wide in the outer quartiles of 69 known networks (24 px and 60 px, mean of the four sides).
+    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved below half the
+    paths of an interior pixel, which is far from every border, and overused above 3/2.
 
-    Remedies that work with today's weights come first, then fine-tuning, then retraining. Among those, evidence ranks
-    first: what was measured to cost least after training, what nobody tried last. Then geometry: fewer uneven windows,
-    no stride remainder, fewer starved or overused pixels. What costs more than 1.2x multiply-adds comes last. What a
-    remedy does to your network is tried with --images, as padviz trial does by itself. Several models or sizes make a
-    table.
+    The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4 px and by more than
+    a quarter of the wider one. It is narrow up to 24 px and wide from 60 px, the outer quartiles of 69 known networks
+    (mean of the four sides).
+
+    Changes that work with today's weights come first, then fine-tuning, then retraining. Within each group, changes
+    with the smallest measured loss come first, untested ones last. Geometry decides ties: fewer uneven windows, no rows
+    that no window reads, fewer starved or overused pixels. Changes above 1.2x multiply-adds come last.
+
+    --images measures sizes and padding schemes on your trained network, as padviz trial does. Several models or sizes
+    make a table.
 
     \b
     Example:

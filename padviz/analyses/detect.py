@@ -311,27 +311,20 @@ def seen_report(seen_map: Seen) -> Report:
 
 DOOR = Door(
     detect,
-    """Move a stimulus over the image, and map how well MODEL, a trained network, sees it at each position.
+    """Map where MODEL, a trained network, sees something, and where it is blind, in one of three ways.
+    --padding trained,symmetric compares the padding as trained with another.
 
-    A detector scores by the peak of its map within half the stimulus's height of it, a classifier by how its class
-    compares with the best other one; from .5 on, it is seen. A map is an output whose rows and columns fit the image;
-    detect refuses other outputs, and raw heads whose channels may be boxes, and lists maps inside to ask for. Contrast,
-    height and class are chosen for a median score of .5 on the network as trained. Blind spots, below half the median,
-    are outlined. Saturated scores are below .01 or above .99.
+    By default, a stimulus moves over a plain background. A detector scores by the peak of its map near the stimulus, a
+    classifier by p / (p + q): its class against the best other one. From .5 on, the stimulus is seen; below half the
+    median is a blind spot. Contrast, height and class are chosen for a median near .5. If most scores are near 0 or 1,
+    the contrast needed is mapped instead, as with --threshold. The output must be class scores or a map of scores; for
+    others, choose an inner map with --layer.
 
-    Where no contrast brings the median between .2 and .8, where more than half of the scores are saturated, or where
-    the background alone is seen, detect maps the contrast needed, as --threshold does, and says why. It refuses to map
-    what does not react.
+    With --image, a photograph is shifted right and down under the frame instead, and scored in the same way.
 
-    The picture of --image is scaled (bicubic) to cover the frame and the shift, cut to its middle, and shifted right
-    and down.
-
-    --cover lays a patch of the mean pixel over crops of photographs instead, place by place, and compares the change
-    of the output to usage under the patch. Seen is the root mean square change over crops. Spearman's rank correlation
-    sets it against usage and, as the baseline, against the distance to the border. Intervals are of 95 %, over images;
-    below 10 images there are none.
-
-    Ctrl-C, or a picture that cannot be written, leaves the scores next to the picture; --resume continues from them.
+    With --cover, a patch hides one place of photographs after another. Seen is the root mean square change of the
+    output. Its rank correlation (Spearman) with usage, the number of paths from the pixels under the patch, is compared
+    with that of the distance to the border. 95 % intervals over images need at least 10.
 
     \b
     Example:

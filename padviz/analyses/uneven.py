@@ -400,18 +400,20 @@ CHECKS = ("convolutions", "all", "remainders")  # each fails where those before 
 
 DOOR = Door(
     uneven,
-    """List the layers of MODEL whose padding is read more on one side than on the other.
+    """List the layers of MODEL that read more padding on one side than on the other.
 
-    A strided window may stop short of its far padding; often one more pixel of input cures it. Only convolutions
-    have weights that can be skewed; pools have none. What skews them is the offset of the sampling grid from the
-    image's centre, which uneven padding is a sign of.
+    A strided layer may stop before the last padded rows; one more pixel of input often fixes that. It shifts the
+    sampling grid, the centres of the last feature map's units, off the image's centre. In our experiment, filters
+    became skewed where the grid was off centre. Pools have no weights to skew.
 
-    --check exits with 1 if a convolution is uneven; --check all if any window is; --check remainders also if there are
-    stride remainders, rows or columns that no window reads.
+    \b
+    --check             exit with 1 if a convolution is uneven
+    --check all         also if a pool is uneven
+    --check remainders  also if there are rows or columns that no window reads
 
-    --taps counts, for each tap of each window, the units that read a real pixel with it. In an uneven layer some taps
-    read more pixels than those opposite. Imbalance, height x width, is what the bottom (right) half of the taps reads
-    more than the top (left) half, in percent of both.
+    --taps counts, for each kernel position (tap), the output positions at which it reads the image, not padding.
+    Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half, in percent of their
+    sum.
 
     \b
     Example:

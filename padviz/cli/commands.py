@@ -136,14 +136,20 @@ def tiles_command(
 ) -> None:  # fmt: skip
     """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
-    An output unit is exact if it sees the same pixels and padding as in the whole image, at the same stride phase. With
-    --size (of the image) and --tile, the fewest tiles that keep every unit exact are planned, each as large as --tile,
-    or up to one step of the alignment smaller so that the last one ends with the image. Without --tile, tile sizes up
-    to --size are listed with their costs. With --level, the context is reduced to hold that share of each unit's paths.
-    With --for, the call of a library is printed, and whether it is exact. With --verify, MODEL, a module or an ONNX
-    file, runs on noise, at the smallest image with three tiles a side unless --size and --tile are given.
+    An output unit is exact if it sees the same pixels and padding as in the whole image. The context is what a tile
+    reads around the part that it keeps (halo, margin, overlap). Tiles are as large as --tile, or up to one step of the
+    alignment smaller so that the last one ends with the image.
 
-    For signals, --chunk lists the samples that each chunk of a stream must read again, and the units to drop.
+    \b
+    --size and --tile  plan the fewest tiles that keep every unit exact
+    --size alone       list tile sizes with their costs
+    --for LIB          monai, torchio, toolbelt, sahi or supervision
+    --level X          less context: for a share X of each unit's paths
+    --verify           run a module or an ONNX file on noise, whole and tiled
+    --chunk N          for signals: samples to read again, units to drop
+
+    --ignore-norms plans as if norms over positions (such as instance norm), gates and attention saw each position
+    alone.
 
     \b
     Example:
@@ -179,12 +185,14 @@ def tiles_command(
 def repad_command(
     model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
 ) -> None:
-    """Write MODEL, an ONNX file, with other padding; weights, names and everything else stay the same.
+    """Write MODEL, an ONNX file, with another padding. Weights and names do not change.
 
-    The result is verified before it is written: in every pixel, its usage must equal that of `padviz usage MODEL
-    --padding SCHEME`. The report lists layers that could not be changed, with reasons. With --even, the padding of
-    uneven convolutions is balanced; where that is impossible, their strides move into 2 x 2 average pools. Pools are
-    not changed, and the report names the uneven ones.
+    --padding changes the padding of convolutions and nothing else. --even makes uneven convolutions read as much
+    padding on both sides: by other pads, or else by stride 1 and a 2 x 2 average pool after it. Pools keep their
+    padding, and the report names the uneven ones.
+
+    The report lists layers that could not be changed, with reasons. Before it writes, padviz counts the paths from each
+    pixel in the changed network. With --padding, they must equal those of `padviz usage MODEL --padding SCHEME`.
 
     \b
     Example:

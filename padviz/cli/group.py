@@ -21,9 +21,9 @@ from padviz.version import __version__
 
 GROUPS = {  # by purpose, in the order of help
     "Judge": {
-        "audit": "How much of the border is neglected, and which remedies help.",
-        "uneven": "Layers that read more padding on one side, and the cure.",
-        "sizes": "Balanced input sizes: no padding is read unevenly.",
+        "audit": "How much of the border is neglected, and what may help.",
+        "uneven": "Layers that read more padding on one side, and the fix.",
+        "sizes": "Balanced input sizes: both sides read equal padding.",
         "diff": "Layers where two networks differ in size or padding.",
     },
     "See": {
@@ -31,13 +31,13 @@ GROUPS = {  # by purpose, in the order of help
         "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
         "explore": "Interactive page: maps, layers, audit.",
         "kernel": "One layer on a small image, cell by cell.",
-        "coverage": "Share of each unit's paths that start at real pixels.",
+        "coverage": "Share of each unit's paths that start in the image.",
     },
     "Trained": {
         "filters": "Mean filters of a trained network, and their skew.",
-        "responses": "Border artifacts in the responses of its convolutions.",
-        "detect": "Where it sees a stimulus, and where it is blind.",
-        "trial": "Effect of each remedy without retraining.",
+        "responses": "Border artifacts in a trained network's feature maps.",
+        "detect": "Where a trained network sees a stimulus, or is blind.",
+        "trial": "What each remedy does to a trained network at once.",
         "rings": "Accuracy on objects, by distance to the border.",
     },
     "Change": {
@@ -46,7 +46,7 @@ GROUPS = {  # by purpose, in the order of help
         "tiles": "Context that tiles need, and a plan without seams.",
     },
     "List": {
-        "layers": "Every layer of a network; without MODEL, the zoo.",
+        "layers": "Every layer of a network; without MODEL, all names.",
     },
     "Many": {
         "export": "Many maps at once: pictures, counts, index, gallery.",
@@ -240,6 +240,8 @@ def _sentence(error: click.ClickException) -> str:
         if isinstance(error, click.UsageError) and error.ctx and error.ctx.info_name == "compare":
             return f"got a second network, {extra[1]}; write --model {extra[1]}"
     line = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
+        line += f"; add {error.param.opts[0]} {error.param.metavar}"
     return line[:1].lower() + line[1:]
 
 
@@ -251,13 +253,14 @@ def _sentence(error: click.ClickException) -> str:
 @click.version_option(__version__)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """How much of an image's border does a network neglect, and what can be changed?
+    """How much of an image's border does a network neglect, and what can you change?
 
-    MODEL is a name from the zoo (`padviz layers` lists them), the path of an ONNX, .keras or .pt2 file or of a TOML
-    description, or a PyTorch module as package.module:attribute.
+    MODEL is a built-in network (`padviz layers` lists them), an ONNX, .keras, .pt2 or TOML file, or a PyTorch module
+    as package.module:NAME.
 
-    N|HxW is 224 or 240x320, in pixels. SCHEME is a padding scheme, or HEIGHT/WIDTH, as zero/circular. Options that end
-    in ",..." take several values: 224,256, or 64:448:16 for sizes, or repeat the option.
+    N|HxW is 224 or 240x320 (height x width), in pixels. SCHEME is one of the schemes below, or two with a slash for
+    height/width, e.g. zero/circular. Options with ",..." can be repeated, or take several values: 224,256. For sizes,
+    64:448:16 is a range with a step.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from padviz.cli.value_types import (
     layers,
     zoo,
 )
-from padviz.errors import OptionError
+from padviz.errors import OptionError, UnknownName
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
@@ -53,11 +53,11 @@ class Word:
 COUNT = click.IntRange(1)
 TABLE = {  # in the order in which help lists them
     "size": Word("Input size in pixels.", SizeType("N|HxW"), "sizes"),
-    "padding": Word("Padding scheme, as reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
-    "same": Word("Pad as TensorFlow's and Keras's SAME."),
-    "layer": Word("Target layer.", NameType("NAME", layers), "layers"),
-    "heads": Word("Weigh heads equally, or add their counts.", click.Choice(["share", "sum"])),
-    "unit": Word("Unit of the target, or a box R0:R1,C0:C1.", UnitType()),
+    "padding": Word("Padding, e.g. reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
+    "same": Word("Pad like SAME in TensorFlow and Keras."),
+    "layer": Word("Layer to analyse; by default the last.", NameType("NAME", layers), "layers"),
+    "heads": Word("Equal weight for each head, or added counts.", click.Choice(["share", "sum"])),
+    "unit": Word("Output unit ROW,COL, or a box R0:R1,C0:C1.", UnitType()),
     "pooling": Word("Weights of taps in pools and resizes.", click.Choice(["count", "mean"]), default="count"),
     "model": Word("Networks to compare.", NameType("MODEL", zoo), "models"),
     "kernel": Word("Kernel size.", click.IntRange(1, 31), shown="N"),
@@ -69,25 +69,25 @@ TABLE = {  # in the order in which help lists them
     ),
     "chunk": Word("New input samples in each chunk of a stream.", click.IntRange(1), shown="N"),
     "tile": Word("Largest tile that fits into memory.", SizeType("N|HxW")),
-    "object": Word("Largest object to detect, in pixels.", click.IntRange(0), shown="N"),
-    "for": Word("Print the call for monai, torchio, ...", NameType("LIB")),
-    "level": Word("Share of each unit's paths to keep, as .999.", click.FLOAT, shown="X"),
-    "ignore-norms": Word("Plan as if norms and attention were local."),
+    "object": Word("Keep objects of up to N px whole in a tile.", click.IntRange(0), shown="N"),
+    "for": Word("Print the call for a library, e.g. monai.", NameType("LIB")),
+    "level": Word("Share of paths to keep, e.g. .999; inexact.", click.FLOAT, shown="X"),
+    "ignore-norms": Word("Ignore norms, gates and attention; inexact."),
     "verify": Word("Run MODEL whole and tiled, and compare."),
     "gt": Word("Objects: COCO instances or YOLO labels.", NameType("FILE"), required=True),
     "pred": Word("Detections: COCO results or YOLO labels.", NameType("FILE"), required=True),
     "rings": Word("Rings, each half as deep as the next.", click.IntRange(1, 12), shown="N"),
-    "px": Word("Inner edges of the rings in pixels, as 16,32.", NumbersType("use 16,32,64")),
+    "px": Word("Inner edges of the rings in px, e.g. 16,32.", NumbersType("use 16,32,64")),
     "iou": Word("IoU thresholds for AP.", NumbersType("use .2,.5,.75")),
     "image-sizes": Word("Images of YOLO labels, or their sizes.", NameType("FOLDER|CSV")),
     "by-class": Word("Score each class too."),
     "only": Word("Layers to change.", NameType("NAME", layers), "only"),
     "except": Word("Layers to leave unchanged.", NameType("NAME", layers), "except_"),
-    "even": Word("Make uneven convolutions even instead."),
-    "all": Word("List even windows too."),
-    "taps": Word("Count the reads of each tap."),
+    "even": Word("Balance uneven convolutions (no --padding)."),
+    "all": Word("List layers with even padding too."),
+    "taps": Word("Count image reads of each kernel position."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
-    "images": Word("Photographs like the training images.", FolderType()),
+    "images": Word("Photographs like training images, no labels.", FolderType()),
     "inputs": Word("Inputs to run on.", NameType("noise|blank|FOLDER"), default="noise"),
     "n": Word("Number of inputs.", COUNT, shown="N"),
     "trained-at": Word("Training image size.", SizeType("N|HxW")),
@@ -103,7 +103,7 @@ TABLE = {  # in the order in which help lists them
     "patch": Word("Side of the patch.", COUNT, shown="PX"),
     "grid": Word("Patch positions along each side.", COUNT, shown="N"),
     "no-shuffled": Word("Skip the run with shuffled weights."),
-    "noise": Word("Use noise as input (least informative)."),
+    "noise": Word("Use noise instead of photographs."),
     "mean": Word("Channel means of pixels from 0 to 1.", NumbersType()),
     "std": Word("Channel deviations of pixels.", NumbersType()),
     "bgr": Word("Feed channels as blue, green, red."),
@@ -111,23 +111,24 @@ TABLE = {  # in the order in which help lists them
     "jobs": Word("Worker processes; one per core by default.", click.IntRange(1, 1024), shown="N"),
     "scale": Word("Quantity to colour by; fair share by default.", click.Choice(["share", "counts", "each"])),
     "cmap": Word("Matplotlib colour map.", NameType("NAME", colour_maps)),
-    "dpi": Word("Resolution of the picture.", click.IntRange(20, 1200), shown="N"),
-    "width": Word("Width of the picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
+    "dpi": Word("Resolution of the saved picture.", click.IntRange(20, 1200), shown="N"),
+    "width": Word("Width of the saved picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
     "theme": Word("Light or dark background.", click.Choice(["light", "dark"])),
     "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
     "output": Word("Write {}."),
     "overwrite": Word("Replace existing files."),
-    "no-picture": Word("Print the figures only."),
+    "no-picture": Word("Print numbers only."),
     "open": Word("Open it in a browser."),
     "resume": Word("Continue an interrupted run."),
     "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
     "allow-modules": Word("Run code that a manifest names."),
     "input": Word("Name of the image input.", NameType("NAME")),
-    "shape": Word("Another input, as b=1x3xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
-    "neutral": Word("Treat the unknown OP as elementwise.", NameType("OP"), "neutral"),
+    "shape": Word("Further input, e.g. mask=1x1xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
+    "neutral": Word("Treat unknown operation OP as elementwise.", NameType("OP"), "neutral"),
 }
 READING = "input shapes neutral"
+CHECKS = "padviz.checks"  # key of a context: the values of --check, and what followed it
 PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
 
 
@@ -141,7 +142,21 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         checks = [param.type for param in self.params if param.name == "check"]
         known = next((type_.choices for type_ in checks if isinstance(type_, click.Choice)), ())
+        if known:
+            ctx.meta[CHECKS] = known, [value for flag, value in pairwise(args) if flag == "--check"]
         return super().parse_args(ctx, _joined(args, known) if known else args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        known, values = ctx.meta.get(CHECKS, ((), ()))
+        try:
+            return super().invoke(ctx)
+        except UnknownName as error:  # what follows --check and is no value of it was taken for a MODEL
+            several = any(isinstance(value, tuple) and len(value) > 1 for value in ctx.params.values())
+            if several and any(error.what == f"no network is called {value!r}" for value in values):
+                named = error.what.removeprefix("no network is called ")
+                hint = f"use --check, {', '.join(f'--check {value}' for value in known[1:-1])} or --check {known[-1]}"
+                raise OptionError(f"{named} is not a value", where="--check", hint=hint) from None
+            raise
 
 
 def _joined(args: list[str], checks: Sequence[str]) -> list[str]:

@@ -281,7 +281,7 @@ class _Axis:
         raise self._too_few(most, self.n)
 
     def _too_few(self, most: int, least: int) -> OptionError:
-        what = f"{most} {self.network.px} are too few: a tile needs {least} to keep any exact unit"
+        what = f"{most} {self.network.px} are too few: below {least}, a tile's border affects outputs that it must keep"
         return OptionError(what, option="tile", hint=f"use `tile` {least} or more")
 
     def lay(self, length: int, objects: int) -> Line | None:

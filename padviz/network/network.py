@@ -249,13 +249,13 @@ def _sides_in(text: str, option: str) -> Sequence[int | Size]:
     match = re.fullmatch(f"{side}(?::{side}(?::{side})?)?", text, re.ASCII)
     sides = [*map(int, filter(None, match.groups()))] if match else [0]
     if not match or max(sides) > LARGEST or min(sides) < 1:
-        hint = f"use pixels from 1 to {LARGEST}, as 224, 240x320 or 64:448:16"
+        hint = f"use pixels from 1 to {LARGEST}, such as 224, 240x320, 64:448 or 64:448:16"
         raise OptionError(f"{text!r} is not a size", option=option, hint=hint)
     if not match[2]:
         return [as_size(sides[0])]
     found = range(int(match[1]), int(match[2]) + 1, int(match[3] or 1))
     if not found:
-        raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI:STEP, with LO below HI")
+        raise OptionError(f"{text!r} is an empty range", option=option, hint="use LO:HI or LO:HI:STEP, LO below HI")
     return found
 
 

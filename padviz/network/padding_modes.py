@@ -28,13 +28,15 @@ class Scheme(NamedTuple):
 
 SCHEMES = {
     "zero": Scheme("zeros", torch="constant", onnx="constant"),
-    "replicate": Scheme("the outermost row, again and again", (0, 0), torch="replicate", onnx="edge"),
-    "reflect": Scheme("the mirror image, without the outermost row", (1, 1), torch="reflect", onnx="reflect"),
-    "symmetric": Scheme("the mirror image, with the outermost row", (0, 1)),
-    "circular": Scheme("the rows at the far border", (0, 1), wraps=True, torch="circular", onnx="wrap", since=19),
-    "partial": Scheme("zeros; a unit is multiplied by taps / taps on the image (partial convolution)"),
-    "valid": Scheme("none at all, of pools too", resizes=True),
-    "full": Scheme("zeros, extent - 1 on each side", resizes=True),
+    "replicate": Scheme("repeats the outermost row: aa|abc", (0, 0), torch="replicate", onnx="edge"),
+    "reflect": Scheme("mirror image without the outermost row: cb|abc", (1, 1), torch="reflect", onnx="reflect"),
+    "symmetric": Scheme("mirror image with the outermost row: ba|abc", (0, 1)),
+    "circular": Scheme(
+        "wraps around from the opposite side: bc|abc", (0, 1), wraps=True, torch="circular", onnx="wrap", since=19
+    ),
+    "partial": Scheme("zeros, then each output is scaled by kernel taps / taps inside the image (partial convolution)"),
+    "valid": Scheme("no padding, in pools too", resizes=True),
+    "full": Scheme("zeros, dilated kernel size - 1 on each side", resizes=True),
 }
 MODES = tuple(name for name, scheme in SCHEMES.items() if not scheme.resizes)
 COPYING = tuple(name for name in MODES if SCHEMES[name].reads)

@@ -16,7 +16,7 @@ from padviz.network.targets import cut_after
 
 AXIS_BY_AXIS = "uneven, sizes, layers and tiles work axis by axis"
 ELSEWHERE = {  # other libraries' names of schemes
-    "mirror": "use reflect, or symmetric, which repeats the outermost row",
+    "mirror": "use reflect (without the outermost row: cb|abc) or symmetric (with it: ba|abc)",
     "edge": "use replicate",
     "same": "use `same`",
     "constant": "use zero",
