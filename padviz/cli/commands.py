@@ -35,8 +35,8 @@ def compare_command(
 ) -> None:  # fmt: skip
     """Draw usage maps of MODEL side by side. Exactly one of --padding, --size, --layer and --model is a list.
 
-    Colours show the fair share of each pixel: 1 is the weight of an interior pixel, below 1/2 it is starved,
-    above 3/2 overused. A network that cannot run gets an empty panel with the reason.
+    Colours show the fair share of each pixel: its paths relative to an interior pixel, far from every border. Below
+    1/2 it is starved, above 3/2 overused. A network that cannot run gets an empty panel with the reason.
 
     \b
     Example:
