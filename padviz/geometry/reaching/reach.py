@@ -94,10 +94,8 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
             continue
         if any(reach.whole for reach in entering) or isinstance(op, Adaptive):
             reached: Reach | None = whole_reach(entering, sizes[layer.inputs[0]], sizes[0])
-        elif op is None:
-            reached = _united(entering, sizes[i])
         else:
-            reached = _through(op, entering[0], sizes[layer.inputs[0]], sizes[i])
+            reached = _repeating(op, entering, sizes[layer.inputs[0]], sizes[i])
         kept += len(reached.seen) if reached else 0
         if reached is None or kept > MOST_KEPT:
             return None
@@ -105,41 +103,24 @@ def by_periods(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach
     return tuple(reaches)
 
 
-def _through(op: Op, entering: Reach, n: int, m: int) -> Reach | None:
-    """Return the reach of the `m` units of an operation from that of the `n` units that it reads."""
-    rate = rate_of(op, n, m)
-    if not rate or (isinstance(op, Blocks) and not op.is_local):
+def _repeating(op: Op | None, entering: Sequence[Reach], n: int, m: int) -> Reach | None:
+    """Return the reach of the `m` units of an operation or a merge; None if it repeats too late, or never."""
+    rate = Fraction(1) if op is None else rate_of(op, n, m)
+    stride, wavy = entering[0].stride, any(reach.wavy for reach in entering)
+    if not rate or any(reach.stride != stride for reach in entering) or (isinstance(op, Blocks) and not op.is_local):
         return None
-    period = lcm(rate.numerator, len(entering.seen)) // rate.numerator * rate.denominator
+    rows = lcm(rate.numerator, *(len(reach.seen) for reach in entering))
+    period = rows // rate.numerator * rate.denominator
     period = lcm(period, op.size) if isinstance(op, Blocks) else period
     if period > max(MOST_PERIOD, m):
         return None
     seen = []
-    if entering.wavy:
-        for rows in all_rows_of(op, n, m, np.arange(period)).T.tolist():
-            lows, highs = zip(*map(entering.interval, rows), strict=True)
-            seen.append((min(lows), max(highs)))
-    else:
-        for unit in range(period):
-            first, last = rows_of(op, n, m, unit)
-            seen.append((entering.interval(first)[0], entering.interval(last)[1]))
-    return _repeating(seen, entering.stride * rate, m, wavy=entering.wavy or is_wavy(op))
-
-
-def _united(reaches: Sequence[Reach], m: int) -> Reach | None:
-    """Return the reach of a merge, if its branches have one stride."""
-    period = lcm(*(len(reach.seen) for reach in reaches))
-    stride = reaches[0].stride
-    if period > max(MOST_PERIOD, m) or any(reach.stride != stride for reach in reaches):
-        return None
-    both = [[reach.interval(unit) for reach in reaches] for unit in range(period)]
-    seen = [(min(low for low, _ in intervals), max(high for _, high in intervals)) for intervals in both]
-    return _repeating(seen, stride, m, wavy=any(reach.wavy for reach in reaches))
-
-
-def _repeating(seen: Sequence[Interval], stride: Fraction, m: int, *, wavy: bool) -> Reach:
+    firsts, lasts = _reads(op, n, m, wavy, np.arange(period))
+    for first, last in zip(firsts.T.tolist(), lasts.T.tolist(), strict=True):
+        low = min(reach.interval(row)[0] for reach in entering for row in first)
+        seen.append((low, max(reach.interval(row)[1] for reach in entering for row in last)))
     size = max(high - low + 1 for low, high in seen[:m])
-    return Reach(seen, stride, size, wavy=wavy)
+    return Reach(seen, stride * rate, size, wavy=wavy or (op is not None and is_wavy(op)))
 
 
 class Slope(NamedTuple):
@@ -159,7 +140,14 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
     layers, slopes = network.layers, [Slope(Fraction(1))]
     for i, layer in enumerate(layers[1:], start=1):
         op, entering = layer.ops[axis], [slopes[j] for j in layer.inputs]
-        slopes.append(_slope(op, entering, sizes[layer.inputs[0]], sizes[i]))
+        if isinstance(op, Adaptive) or any(slope.whole for slope in entering):
+            slopes.append(Slope(Fraction(0), whole=True))
+            continue
+        rate = max(slope.rate for slope in entering)
+        uneven = any(slope.uneven or slope.rate != rate for slope in entering)
+        wavy = any(slope.wavy for slope in entering) or (op is not None and is_wavy(op))
+        rate = rate if op is None else rate * rate_of(op, sizes[layer.inputs[0]], sizes[i])
+        slopes.append(Slope(rate, wavy=wavy, uneven=uneven))
 
     spans = [(0, m - 1) for m in sizes]  # the first and last unit that the map has, or that later layers read
     reads: list[Ends] = [(np.arange(0), np.arange(0))] * len(sizes)
@@ -195,15 +183,6 @@ def by_positions(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Rea
         seen.append((low, high))
         reaches.append(_reach(low, high, spans[i], sizes[i], slopes[i]))
     return tuple(reaches)
-
-
-def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
-    if isinstance(op, Adaptive) or any(slope.whole for slope in entering):
-        return Slope(Fraction(0), whole=True)
-    rate = max(slope.rate for slope in entering)
-    uneven = any(slope.uneven or slope.rate != rate for slope in entering)
-    wavy = any(slope.wavy for slope in entering) or (op is not None and is_wavy(op))
-    return Slope(rate if op is None else rate * rate_of(op, n, m), wavy=wavy, uneven=uneven)
 
 
 def _reads(op: Op | None, n: int, m: int, wavy: bool, units: UnitRows) -> Ends:
