@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -37,7 +37,14 @@ def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
             missing = ["missing" if name is None else "present" for name in (x, y)]
             rows.append(Difference(x, y, _every(a.axes), "layer", *missing))
         else:
-            rows += _differing(a.axes, x, y, first[x], second[y])
+            for what, pair in first[x].items():
+                other = second[y][what]
+                if len({*pair}) == len({*other}) == 1:  # the same values on each axis
+                    pair, other, axes = pair[:1], other[:1], [_every(a.axes)]
+                else:
+                    axes = [*a.axes]
+                figures = zip(axes, pair, other, strict=True)
+                rows += [Difference(x, y, axis, what, str(p), str(q)) for axis, p, q in figures if p != q]
     return tuple(rows)
 
 
@@ -63,17 +70,3 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
             "output": tuple(row.output for row in rows),
         }
     return figures
-
-
-def _differing(axes: Sequence[str], a: str, b: str, first: Figures, second: Figures) -> Iterator[Difference]:
-    """Yield the figures that differ: once for all axes if they have the same values on each."""
-    for what, pair in first.items():
-        other = second[what]
-        if pair == other:
-            continue
-        if len({*pair}) == len({*other}) == 1:
-            yield Difference(a, b, _every(axes), what, str(pair[0]), str(other[0]))
-            continue
-        for axis, x, y in zip(axes, pair, other, strict=True):
-            if x != y:
-                yield Difference(a, b, axis, what, str(x), str(y))

@@ -39,8 +39,12 @@ class Illustration:
         if not (0 <= row < self.size[0] and 0 <= col < self.size[1]):
             what = f"{row},{col} is outside of an image of {self.size[0]} x {self.size[1]}"
             raise OptionError(what, option="pixel", hint="rows and columns count from 0")
-        tall, wide = map(_reads_by_tap, self.windows, self.size, (row, col))
-        return _outer(tall, wide)
+        reads = []
+        for window, n, at in zip(self.windows, self.size, (row, col), strict=True):
+            units = _weighted_reads(window, n)
+            taps = range(window.kernel)
+            reads.append([sum((weight for weight, rows in units if rows[tap] == at), Fraction(0)) for tap in taps])
+        return _outer(*reads)
 
     def reads(self, axis: int, unit: int) -> list[Count]:
         """Count the reads of each row, including its padded copies, by a unit's window."""
@@ -70,7 +74,10 @@ def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str)
         for along, n in zip(units, size, strict=True)
     )
     before = place(windows[0], size[0]).before, place(windows[1], size[1]).before
-    return Illustration(scheme, windows, size, _lettered(windows, size), before, _outer(tall, wide))
+    symbols = ascii_letters if size[0] * size[1] <= len(ascii_letters) else [*map(str, range(size[0] * size[1]))]
+    rows, cols = map(_copied, windows, size)
+    padded = [[EMPTY if row is None or col is None else symbols[row * size[1] + col] for col in cols] for row in rows]
+    return Illustration(scheme, windows, size, padded, before, _outer(tall, wide))
 
 
 def padded_axis(kernel: int, dilation: int, n: int, scheme: str) -> tuple[int, list[int | None]]:
@@ -104,29 +111,12 @@ def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | N
     return units
 
 
-def _reads_by_tap(window: Window, n: int, row: int) -> list[Fraction]:
-    units = _weighted_reads(window, n)
-    return [sum((weight for weight, rows in units if rows[tap] == row), Fraction(0)) for tap in range(window.kernel)]
-
-
 def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:
     return [[_plain(a * b) for b in wide] for a in tall]
 
 
 def _copied(window: Window, n: int) -> list[int | None]:
     return padded_rows(window.mode, n, *place(window, n)[:2])
-
-
-def _lettered(windows: tuple[Window, Window], size: Size) -> list[list[str]]:
-    rows, cols = map(_copied, windows, size)
-
-    def cell(row: int | None, col: int | None) -> str:
-        if row is None or col is None:
-            return EMPTY
-        number = row * size[1] + col
-        return ascii_letters[number] if size[0] * size[1] <= len(ascii_letters) else str(number)
-
-    return [[cell(row, col) for col in cols] for row in rows]
 
 
 def _plain(value: Fraction) -> Count:
