@@ -16,11 +16,9 @@ from torch.nn import functional
 
 import padviz
 from padviz.network.targets import last_maps
-from padviz.sources.torch.load import load_module
 from tests.cli.test_cli import run
 from tests.sources.test_onnx_exports import SINCE_2_5
 from tests.sweeps import SLOW
-from tests.torch_attention import After
 from tests.yolo import YoloV8, exported
 
 SIZE = (64, 96)
@@ -87,18 +85,6 @@ def test_what_lies_behind_a_cut_is_an_error_that_names_it(network: padviz.Networ
         assert any("reads a flattened map" in why for why in network.gone.values())
 
 
-def joined(x: Tensor) -> Tensor:
-    return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)
-
-
-ONES = torch.ones(8, 8, 3, 3)
-AGAIN: dict[str, Any] = {
-    "a part of what is joined": lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), ONES),
-    "what is joined, resized": lambda x: functional.interpolate(joined(x).unsqueeze(2), scale_factor=2),
-    "one row of all positions": lambda x: functional.conv2d(x.flatten(2).unsqueeze(2), ONES, padding=1),
-}
-
-
 @pytest.mark.parametrize(
     "line",
     ["layers --size 64x96", "sizes --size 64:96", "convert -o net.toml", "audit --layer /detect/Concat_1 --size 64x96"],
@@ -112,14 +98,6 @@ def test_commands_cut_it_and_say_so_once(line: str, yolo: Path, elsewhere: None)
         "padviz: yolo-old: analysed up to the heads /detect/Concat, /detect/Concat_1, /detect/Concat_2; "
         "skipped /detect/dfl/conv/Conv and what follows: it reads a flattened map as an image"
     ]
-
-
-@pytest.mark.parametrize("name", AGAIN)
-def test_what_a_window_reads_again_is_no_head(name: str) -> None:
-    net = load_module(After(AGAIN[name]), size=(24, 32))
-    assert net.notes == ()
-    with pytest.raises(padviz.PadvizError, match=r"`layer` \w+ stops before it"):
-        padviz.usage(net)
 
 
 NOTE = "counting stops at {}, the grid of patches before attention"

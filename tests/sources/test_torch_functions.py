@@ -144,6 +144,16 @@ def test_padding_of_another_mode_belongs_to_its_convolution() -> None:
     assert network.layers[2].ops[0] == Window(1, padding=(2, 2), mode="reflect")
 
 
+def joined(x: Tensor) -> Tensor:
+    """The positions of two maps, side by side."""
+    return torch.cat([x.flatten(2), functional.max_pool2d(x, 2).flatten(2)], 2)
+
+
+def scaled(x: Tensor) -> Tensor:
+    x[:, :, ::2] *= 3
+    return x
+
+
 UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "flip": (lambda x: x.flip(1, 3), "flip: flip mirrors rows or columns; "),
     "cdist of two maps": (
@@ -163,6 +173,19 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         "reads attention scores as an image",
     ),
     "a sum along rows": (lambda x: torch.cumsum(x, 2), "cumsum sums up rows or columns"),
+    "columns that are emptied": (lambda x: (x.__setitem__((..., slice(2)), 0), x)[1], "stops before it"),
+    "columns that are rewritten": (lambda x: (x[..., 1:].copy_(x[..., :-1].clone()), x)[1], "stops before it"),
+    "rows that are scaled": (scaled, "stops before it"),
+    "one half of the columns gating the other": (lambda x: functional.glu(x, 3), "one half of the rows or columns"),
+    "a part of what is joined": (
+        lambda x: functional.conv2d(joined(x)[:, :, : x[0, 0].numel()].reshape(x.shape), ONES), "stops before it"
+    ),
+    "what is joined, resized": (
+        lambda x: functional.interpolate(joined(x).unsqueeze(2), scale_factor=2), "stops before it"
+    ),
+    "one row of all positions": (
+        lambda x: functional.conv2d(x.flatten(2).unsqueeze(2), ONES, padding=1), "stops before it"
+    ),
 }  # fmt: skip
 
 
@@ -170,6 +193,7 @@ UNKNOWN: dict[str, tuple[Callable[[Tensor], Any], str]] = {
 def test_what_is_not_known_is_an_error_with_ways_out(name: str) -> None:
     function, says = UNKNOWN[name]
     network = load_module(After(function), size=(24, 32))
+    assert network.notes == ()  # it is no head
     with pytest.raises(padviz.PadvizError, match=says) as error:
         padviz.usage(network)
     assert re.search(r"`layer` \w+ stops before it", str(error.value))
