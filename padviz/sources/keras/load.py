@@ -251,40 +251,24 @@ def _parsed(content: str | bytes, where: str) -> Model:
         raise DescriptionError("has a config that is not JSON", where=where, hint=EXPORT) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """The image among the inputs of a model: its height and width, 0 where they are open, and its channels."""
-
-    ref: Ref
-    size: Size
-    channels: int
-    channels_last: bool
-
-
 def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
+    """Trace a model; its image is the input that is asked for, or the first one of four dimensions."""
     reading.check_unshaped([ref.layer for ref in model.inputs], where)
-    try:
-        image = _image_of(model, reading.image)
-        pixels = as_size(size or tuple(n or USUAL for n in image.size))
-    except Malformed as error:
-        raise DescriptionError(str(error), where=where) from None
-    except OptionError as error:
-        raise DescriptionError(f"its input: {error.what}", where=where) from None
-    follow = partial(_trace, model, where, frozenset(reading.neutral), image)
-    return foreign_network(follow, name, pixels, where, image.size)
-
-
-def _image_of(model: Model, name: str) -> Image:
-    """Return the input called `name`, or the first one of four dimensions; guess which of these are its channels."""
-    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and name in ("", ref.layer)]
+    named = reading.image
+    images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and named in ("", ref.layer)]
     if not images:
-        what = f"its input {name!r} does not have" if name else "has no input of"
-        raise Malformed(f"{what} four dimensions")
+        what = f"its input {named!r} does not have" if named else "has no input of"
+        raise DescriptionError(f"{what} four dimensions", where=where)
     ref, (_, first, rows, last) = images[0]
     orders = {str(step.config.get("data_format")) for step in _all_steps(model)} & {"channels_first", "channels_last"}
     at_end = last in CHANNELS if (first in CHANNELS) != (last in CHANNELS) else orders != {"channels_first"}
     height, width, channels = (first, rows, last) if at_end else (rows, last, first)
-    return Image(ref, (height or 0, width or 0), channels or 3, at_end)
+    try:
+        pixels = as_size(size or (height or USUAL, width or USUAL))
+    except OptionError as error:
+        raise DescriptionError(f"its input: {error.what}", where=where) from None
+    follow = partial(_trace, model, where, frozenset(reading.neutral), ref, channels or 3, at_end)
+    return foreign_network(follow, name, pixels, where, (height or 0, width or 0))
 
 
 def _all_steps(model: Model) -> Iterator[Step]:
@@ -295,10 +279,12 @@ def _all_steps(model: Model) -> Iterator[Step]:
             yield from _all_steps(step.model)
 
 
-def _trace(model: Model, where: str, neutral: frozenset[str], image: Image, size: Size) -> Trace:
+def _trace(
+    model: Model, where: str, neutral: frozenset[str], image: Ref, channels: int, channels_last: bool, size: Size
+) -> Trace:
     arranger = Arranger(Trace(where, size), neutral=neutral)
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
-    given[image.ref] = arranger.input_image(image.channels, image.channels_last)
+    given[image] = arranger.input_image(channels, channels_last)
     outputs = _Run(arranger, where).model(model, given, "")
     for ref, value in zip(model.outputs, outputs, strict=True):
         arranger.end(ref.layer, value)
