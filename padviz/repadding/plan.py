@@ -182,13 +182,12 @@ def _changed(network: Network, changes: Iterable[LayerChange]) -> Network:
         elif layer == change.before:
             layers.append(change.after)
         else:
-            pairs = zip(layer.ops, change.after.ops, strict=True)
-            layers.append(replace(layer, ops=tuple(_with_mode(op, new) for op, new in pairs)))
+            ops = [
+                replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op
+                for op, new in zip(layer.ops, change.after.ops, strict=True)
+            ]
+            layers.append(replace(layer, ops=tuple(ops)))
     return network.at_own_size(layers=tuple(layers))
-
-
-def _with_mode(op: Op | None, new: Op | None) -> Op | None:
-    return replace(op, mode=new.mode) if isinstance(op, Window) and isinstance(new, Window) else op
 
 
 def _selected(network: Network, joined: Network, layers: Iterable[str], without: Iterable[str]) -> set[int]:

@@ -190,10 +190,6 @@ def global_pool(call: Call, x: Value) -> Result:
     return reduce_over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
-def adaptive_pool(call: Call, x: Value) -> Result:
-    return _on_image(call, x, windows.adaptive, call.positive_pair("output_size"))
-
-
 def pad(call: Call, x: Value) -> Result:
     """Add rows, or crop them: ((top, bottom), (left, right)), (height, width) or one number."""
     key, sign = ("cropping", -1) if call.op == "Cropping2D" else ("padding", 1)
@@ -233,10 +229,6 @@ def _on_image(
     return replace(result, dims=tuple(result.known[i] for i in TO_LAST))
 
 
-def softmax(call: Call, x: Value) -> Result:
-    return softmax_along(call, x, call.axes(len(x.known)), "softmax over positions")
-
-
 def norm(call: Call, x: Value) -> Result:
     axes = range(len(x.known)) if call.op == "GroupNormalization" else call.axes(len(x.known))
     return calls.norm(call, x.activated(x.dims), NORMS[call.op], axes)
@@ -247,14 +239,6 @@ def dense(call: Call, x: Value) -> Result:
     if units < 1:
         raise Malformed(f"it has {units} units")
     return activated(call, products.dense(call, x, units))
-
-
-def concatenate(call: Call, x: Value) -> Result:
-    return views.concat(call, call.maps, call.axes(len(x.known))[0])
-
-
-def reduced(call: Call, x: Value) -> Result:
-    return reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
 
 
 def attention(call: Call, query: Value) -> Result:
@@ -297,10 +281,6 @@ def squeeze(call: Call, x: Value) -> Result:
     return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
 
 
-def expand_dims(call: Call, x: Value) -> Result:
-    return views.unsqueeze(x, call.axes(len(x.known) + 1)[:1])
-
-
 TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(SAME, lambda call, x: x),
     **dict.fromkeys(NEUTRAL, neutral),
@@ -311,21 +291,30 @@ TABLE: Mapping[str, Handler] = {
     **dict.fromkeys(
         ("Multiply", "Divide", "TrueDivide", "Power"), lambda call, x: merge_maps(call, "multiply", call.maps)
     ),
-    **dict.fromkeys(("Mean", "Sum", "Max", "Min", "Amax", "Amin"), reduced),
+    **dict.fromkeys(
+        ("Mean", "Sum", "Max", "Min", "Amax", "Amin"),
+        lambda call, x: reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims"))),
+    ),
     **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
-    **dict.fromkeys(("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"), adaptive_pool),
+    **dict.fromkeys(
+        ("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"),
+        lambda call, x: _on_image(call, x, windows.adaptive, call.positive_pair("output_size")),
+    ),
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), attention),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), softmax),
+    **dict.fromkeys(
+        ("Softmax", "LogSoftmax"),
+        lambda call, x: softmax_along(call, x, call.axes(len(x.known)), "softmax over positions"),
+    ),
     **dict.fromkeys(("Permute", "Transpose"), permute),
     "Activation": activated,
     "AveragePooling2D": pool("avgpool"),
-    "Concatenate": concatenate,
+    "Concatenate": lambda call, x: views.concat(call, call.maps, call.axes(len(x.known))[0]),
     "Conv2D": conv,
     "Conv2DTranspose": transposed,
     "Cropping2D": pad,
     "Dense": dense,
     "DepthwiseConv2D": depthwise,
-    "ExpandDims": expand_dims,
+    "ExpandDims": lambda call, x: views.unsqueeze(x, call.axes(len(x.known) + 1)[:1]),
     "Flatten": reshape,
     "MaxPooling2D": pool("maxpool"),
     "Reshape": reshape,

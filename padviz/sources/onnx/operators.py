@@ -85,10 +85,6 @@ def reduced(node: Node, x: Value) -> Value:
     return reduce_over(node, x, axes or range(len(x.known)), keep)
 
 
-def best(node: Node, x: Value) -> Value:
-    return reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1)))
-
-
 def gemm(node: Node, a: Value) -> Result:
     first, second = "ki" if node.attrs.get("transA") else "ik", "jk" if node.attrs.get("transB") else "kj"
     if isinstance(a, Map) and len(a.known) != 2:
@@ -97,10 +93,6 @@ def gemm(node: Node, a: Value) -> Result:
     if b.dims is not None and len(b.dims) != 2:
         raise Malformed(f"it multiplies a tensor of {len(b.dims)} dimensions as one of 2")
     return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
-
-
-def attention(node: Node, query: Value) -> Value:
-    return products.attention(node, query, node.optional(2) or query, [-2])  # values may be packed with queries
 
 
 def recurrent(node: Node, x: Value) -> Sequence[Value]:
@@ -126,9 +118,15 @@ MIXING: dict[str, Handler] = {
         ("MatMul", "MatMulInteger", "com.microsoft.FusedMatMul"),
         lambda node, x: products.matmul(node, x, node.tensor(1)),
     ),
-    **dict.fromkeys(("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"), attention),
+    **dict.fromkeys(
+        ("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"),
+        lambda node, x: products.attention(node, x, node.optional(2) or x, [-2]),  # values may be packed with queries
+    ),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
-    **dict.fromkeys(("ArgMax", "ArgMin"), best),
+    **dict.fromkeys(
+        ("ArgMax", "ArgMin"),
+        lambda node, x: reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1))),
+    ),
     "CumSum": lambda node, x: cumulate(x, from_front(node.ints(1)[0], len(x.known))),
     "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Gemm": gemm,
