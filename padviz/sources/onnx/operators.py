@@ -26,7 +26,7 @@ from padviz.sources.tracing.calls import (
     apply_where,
     may_reweigh,
     merge_maps,
-    partial,
+    partial_convolution,
     subtract,
     with_kernel,
 )
@@ -75,7 +75,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         what = f"node {node.title}: {which}, {error}, and"
         return Map(None, node.trace.unknown(node.title, (x.at,), what, node.op))
     with np.errstate(all="ignore"):
-        return partial(node.trace, x, 1 / array if divided else array)
+        return partial_convolution(node.trace, x, 1 / array if divided else array)
 
 
 def reduced(node: Node, x: Value) -> Value:

@@ -328,7 +328,7 @@ def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
     return any(role and dim.size > 1 for role, dim in zip(roles, dims, strict=False))
 
 
-def partial(trace: Trace, x: Value, factor: Array) -> Value | None:
+def partial_convolution(trace: Trace, x: Value, factor: Array) -> Value | None:
     """Add a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
 
     None where it is not: then a constant is elementwise, and paths do not see it.

@@ -207,22 +207,18 @@ class Trace:
 
     def _out_size(self, name: str, op: Op, n: int, like: int | None) -> int:
         where = f"{self.where}, {name}"
-        _check(op, where)
+        if isinstance(op, Window | Transposed):
+            if not 1 <= op.kernel <= MOST_KERNEL:
+                raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)
+            for what, step in (("stride", op.stride), ("dilation", op.dilation)):
+                if not 1 <= step <= MOST_STEP:
+                    raise DescriptionError(f"its {what} of {step} is not from 1 to {MOST_STEP}", where=where)
+            if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
+                raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)
         try:
             return out_size(op, n, like)
         except SizeError as error:
             raise SizeError(error.what, where=where, hint=self._size_hint) from None
-
-
-def _check(op: Op, where: str) -> None:
-    if isinstance(op, Window | Transposed):
-        if not 1 <= op.kernel <= MOST_KERNEL:
-            raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)
-        for name, step in (("stride", op.stride), ("dilation", op.dilation)):
-            if not 1 <= step <= MOST_STEP:
-                raise DescriptionError(f"its {name} of {step} is not from 1 to {MOST_STEP}", where=where)
-        if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
-            raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)
 
 
 def foreign_network(
@@ -276,30 +272,37 @@ def _network(trace: Trace, name: str) -> Network:
         if maps := _maps_behind(trace, sources, place):
             gone[output] = f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
     if heads:
-        more = f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else ""
-        analysed = f"analysed up to the head{'s' * (len(lasts) > 1)} {', '.join(lasts[:NAMED])}{more}"
-        first, *others = (at for at in sorted(heads) if not heads.issuperset(trace.layers[at].inputs))
-        cut = trace.layers[first].name
-        beside, it = (f", {len(others)} more", cut) if others else ("", "it")
-        notes.append(f"{analysed}; skipped {cut}{beside} and what follows: {it} {trace.heads[first]}")
-        for at in sorted(heads):
-            cut, why = trace.layers[at].name, trace.heads[at]
-            there = f"{why}; the network was {analysed}"
-            behind = (output for output, by in trace.behind.items() if by == at)
-            gone |= dict.fromkeys(behind, f"was skipped: it follows {cut}, which {there}")
-            gone[cut] = f"was skipped: it {there}"
+        note, skipped = _explain_cut(trace, heads, lasts)
+        notes.append(note)
+        gone |= skipped
     attended = {_before_pooling(trace, i) for i in trace.attended}
     grids = [names[i] for i in targets if i in attended]
+    notes += [f"counting stops at {grid}, the grid of patches before attention" for grid in grids]
     return Network(
         name=name,
         layers=tuple(layers),
         targets=tuple(lasts) if len(lasts) == 1 else (),
         title=name,
         size=size,
-        notes=(*notes, *(f"counting stops at {grid}, the grid of patches before attention" for grid in grids)),
+        notes=tuple(notes),
         gone=gone,
         aliases={alias: names[i] for alias, i in trace.tensors.items() if i in names},
     )
+
+
+def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return a note on where a network was cut before its heads, and why each name behind the cut is gone."""
+    more = f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else ""
+    analysed = f"analysed up to the head{'s' * (len(lasts) > 1)} {', '.join(lasts[:NAMED])}{more}"
+    first, *others = (at for at in sorted(heads) if not {*trace.layers[at].inputs} <= {*heads})
+    cut = trace.layers[first].name
+    beside, it = (f", {len(others)} more", cut) if others else ("", "it")
+    gone: dict[str, str] = {}
+    for at in sorted(heads):
+        name, why = trace.layers[at].name, f"{trace.heads[at]}; the network was {analysed}"
+        behind = [output for output, by in trace.behind.items() if by == at]
+        gone |= dict.fromkeys(behind, f"was skipped: it follows {name}, which {why}") | {name: f"was skipped: it {why}"}
+    return f"{analysed}; skipped {cut}{beside} and what follows: {it} {trace.heads[first]}", gone
 
 
 def _is_idle(layer: Layer) -> bool:
