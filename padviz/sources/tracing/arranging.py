@@ -292,7 +292,9 @@ class Arranger:
             raise Stuck("makes several positions of one along an axis that the image lacks")
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [part.role for part in Dim(*flat(x.known).positions).within(Axis)] == ["w", "h"]:
-            self.trace.mark_swapped(layer)
+            made = self.trace.layers[layer]
+            origin = made.origin and replace(made.origin, swapped=True)
+            self.trace.layers[layer] = replace(made, origin=origin)
         return Map(self.resize_dims(x.known, layer), layer)
 
     def resize_dims(self, dims: Dims, layer: int) -> Dims:

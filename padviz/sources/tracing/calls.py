@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.network.axis_maps import partial_weights
+from padviz.network.graph import ancestors
 from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
@@ -182,9 +183,9 @@ def follow(call: Call) -> Result:
     trace, known = call.trace, (call.trace.asking, call.arranger.crops)
     layers = list(dict.fromkeys(value.at for value in call.maps))
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
-        if call.windowed and not call.pointwise:
-            for at in spoilt:
-                trace.unmark_head(at)
+        if call.windowed and not call.pointwise:  # then it is an error, no head
+            for head in ancestors(trace.layers, {*spoilt} - trace.firm) & trace.heads.keys():
+                del trace.heads[head]
         return Map(None, spoilt[0] if len(layers) == 1 else trace.add(call.name(), "concat", layers))
     try:
         result = call.without_positions()

@@ -66,11 +66,6 @@ class Trace:
         finally:
             self.origin = before
 
-    def mark_swapped(self, at: int) -> None:
-        origin = self.layers[at].origin
-        if origin is not None:
-            self.layers[at] = replace(self.layers[at], origin=replace(origin, swapped=True))
-
     def take_name(self, new: int, old: int, origin: Origin | None) -> int:
         """Name a new layer as an old one that it stands for, which others may still read; the old one gets its name."""
         before, after = self.layers[old], self.layers[new]
@@ -168,11 +163,6 @@ class Trace:
         if firm:
             self.firm.add(layer)
         return layer
-
-    def unmark_head(self, at: int) -> None:
-        """Make an unknown layer an error, no head, as windows read what it made."""
-        for head in ancestors(self.layers, [at]) & self.heads.keys() if at not in self.firm else ():
-            del self.heads[head]
 
     def attend(self, op: str, maps: frozenset[int], read: int) -> None:
         """Record a step of attention in a head made of some maps: a product of what it `read`, a softmax, a product."""
