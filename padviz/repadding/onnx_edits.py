@@ -186,14 +186,17 @@ class _Editor:
 
     def _pool(self, at: int) -> None:
         """Replace stride 2 by an average over 2 x 2 outputs."""
-        node, graph = self.graph.nodes[at], self.graph
-        name, output = node.name or node.output[0], node.output[0]
-        node.name = name
-        set_attribute(node, "strides")
-        node.output[0] = graph.free(f"{name}.unstrided")
-        new = NewNodes(graph, f"{name}.pool")
-        new.add("AveragePool", node.output[0], output=output, kernel_shape=[2, 2], strides=[2, 2])
-        graph.behind[at] += new.nodes
+        set_attribute(self.graph.nodes[at], "strides")
+        new, x, output = self._behind(at, "pool", "unstrided")
+        new.add("AveragePool", x, output=output, kernel_shape=[2, 2], strides=[2, 2])
+        self.graph.behind[at] += new.nodes
+
+    def _behind(self, at: int, suffix: str, before: str) -> tuple[NewNodes, str, str]:
+        """Return new nodes behind a node, what they read, and the node's output, which they have to make instead."""
+        node, output = self.graph.nodes[at], self.graph.nodes[at].output[0]
+        node.name = name = node.name or output
+        node.output[0] = self.graph.free(f"{name}.{before}")
+        return NewNodes(self.graph, f"{name}.{suffix}"), node.output[0], output
 
     def _reweigh(self, at: int, change: LayerChange) -> list[Edit]:
         """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
@@ -226,19 +229,16 @@ class _Editor:
         return [lambda: self._multiply(at, [factor.astype(kind) for factor in factors])]
 
     def _multiply(self, at: int, factors: list[NDArray[Any]]) -> None:
-        node, graph = self.graph.nodes[at], self.graph
-        name, output = node.name or node.output[0], node.output[0]
-        node.name = name  # its output is renamed
-        x = node.output[0] = graph.free(f"{name}.sums")
+        node = self.graph.nodes[at]
         bias = node.input[2] if len(node.input) > 2 else ""
         del node.input[2:]
-        new = NewNodes(graph, f"{name}.reweigh")
+        new, x, output = self._behind(at, "reweigh", "sums")
         for i, factor in enumerate(factors):
             last = i == len(factors) - 1 and not bias
             x = new.add("Mul", x, new.constant(factor), output=output if last else "")
         if bias:
             new.add("Add", x, new.add("Reshape", bias, new.constant([1, -1, 1, 1])), output=output)
-        graph.behind[at] += new.nodes
+        self.graph.behind[at] += new.nodes
 
     def _padded_axes(self, at: int, change: LayerChange) -> dict[int, tuple[int, Rows]]:
         """Return, by image axis, the axis of the tensor that a node pads, and its rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -91,16 +92,14 @@ def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
 
 def _difference(network: Network, size: Size) -> str:
     """Return how the network differs at another size; "" if it is the same, or if neither runs there."""
-    try:
-        sizes_of_each(network, size)
-        runs = True
-    except PadvizError:
-        runs = False
-    try:
+    sizes, other = None, None
+    with suppress(PadvizError):
+        sizes = sizes_of_each(network, size)
+    with suppress(PadvizError):
         other = network.at(size)
-    except PadvizError:
-        return "it does not run" if runs else ""
-    if not runs or len(other.layers) != len(network.layers):
+    if other is None:
+        return "it does not run" if sizes else ""
+    if sizes is None or len(other.layers) != len(network.layers):
         return "it has other layers"
     pairs = zip(network.layers, other.layers, strict=True)
     return next((f"{mine.name} differs" for mine, its in pairs if mine != its), "")
