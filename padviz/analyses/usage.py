@@ -10,6 +10,7 @@ from typing import Any
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
+from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Summary, percent, unit_text
 from padviz.errors import OptionError
@@ -86,7 +87,6 @@ def usage(
     >>> int(usage("resnet50", 224).counts[0, 0])
     59303702250160
     """
-    from padviz.counting.count import usage as counted
     from padviz.figures.maps import heatmap
 
     wanted, pixels = asked(network, size, same=same)
@@ -153,21 +153,24 @@ def along_length(facts: Any) -> Any:
 
     >>> along_length({"size": [1, 9], "rim": {"height": [0, 0], "width": [2, 3]}})
     {'size': [9], 'rim': {'length': [2, 3]}}
+    >>> along_length({"shape": [[1, 9], [1, 5]], "unit": [[0, 1], [3, 5]]})
+    {'shape': [[9], [5]], 'unit': [[3, 5]]}
     """
     if not isinstance(facts, dict):
         return facts
-    own = {key: item for key, item in facts.items() if key not in ("height", "bottom_left", "bottom_right")}
-    return {_renamed(key): _last(item) if key in LISTS else along_length(item) for key, item in own.items()}
+    along = {}
+    for key, item in facts.items():
+        if key == "shape" and item and isinstance(item[0], list):  # of several targets
+            along[key] = [shape[1:] for shape in item]
+        elif key in LISTS:
+            along[key] = item and item[1:]
+        elif key not in ("height", "bottom_left", "bottom_right"):
+            along[_renamed(key)] = along_length(item)
+    return along
 
 
 def _renamed(key: str) -> str:
     return NAMES.get(key, key.replace("width", "length"))
-
-
-def _last(shape: Any) -> Any:
-    """Drop the rows of a shape, or of each of several."""
-    several = shape and all(isinstance(each, list) and len(each) == 2 for each in shape) and len(shape) != 2
-    return [each[1:] for each in shape] if several else shape and shape[1:]
 
 
 def _facts(counts: CountMap) -> Iterator[tuple[str, object]]:
