@@ -9,9 +9,11 @@ from typing import Any
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY, along_length, fairness
+from padviz.counting.count import usages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network
+from padviz.network.rewrites import canonical
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Table
 from padviz.reports.tables import pixels, rounded
@@ -59,9 +61,7 @@ def compare(
     >>> [label for label, _ in pair], pair.to_rows()[1]["starved"] < pair.to_rows()[0]["starved"]
     (['zero', 'reflect'], True)
     """
-    from padviz.counting.count import usages
     from padviz.figures.maps import panels
-    from padviz.network.rewrites import canonical
 
     given = {"model": _several(network), "size": _several(size), "padding": _several(padding), "layer": _several(layer)}
     lists = [name for name, values in given.items() if len(values) > 1]

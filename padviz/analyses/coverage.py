@@ -11,9 +11,11 @@ from padviz.analyses.asked import Source, asked, names
 from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.analyses.usage import MANY
+from padviz.counting.count import coverages
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
 from padviz.network.network import ENDS, in_words
+from padviz.network.targets import target_names
 from padviz.reports.report import Column, Heading, Report, Table, columns
 from padviz.reports.tables import rounded
 
@@ -86,9 +88,7 @@ def coverage(
     >>> counts.full, int(counts.counts[0, 0]), int(counts.counts[9, 9])
     (81, 25, 81)
     """
-    from padviz.counting.count import coverages
     from padviz.figures.maps import heatmap, panels
-    from padviz.network.targets import target_names
 
     wanted, pixels = asked(network, size, same=same)
     maps = coverages(wanted, pixels, padding, target_names(names(layer) or None, wanted), pooling, engine=engine)

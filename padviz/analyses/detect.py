@@ -17,14 +17,17 @@ from padviz.analyses.result import Result
 from padviz.analyses.trial import about
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable
+from padviz.files.unfinished import ResumeOptions
 from padviz.network.network import Size, in_words
 from padviz.progress import Progress
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Column, Facts, Heading, Lines, Report, Table, columns, grid
 from padviz.reports.tables import named, once
 from padviz.trained.detecting.detectability import Detectability, PositionMap
+from padviz.trained.detecting.detection import DetectOptions, score_positions
+from padviz.trained.images import to_crop
 from padviz.trained.networks.reading import as_trained
-from padviz.trained.trying.seen import Seen
+from padviz.trained.trying.seen import Seen, see
 from padviz.trained.trying.wording import explained, with_ends
 
 
@@ -116,8 +119,6 @@ def detect(
     (4, 4)
     """
     from padviz.figures.trained import position_maps
-    from padviz.files.unfinished import ResumeOptions
-    from padviz.trained.detecting.detection import DetectOptions, score_positions
 
     options = DetectOptions(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
@@ -277,9 +278,6 @@ def seen(
     (5, 5)
     """
     from padviz.figures.trained import position_maps
-    from padviz.files.unfinished import ResumeOptions
-    from padviz.trained.images import to_crop
-    from padviz.trained.trying.seen import see
 
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
@@ -301,10 +299,9 @@ def seen_report(seen_map: Seen) -> Report:
     heading = Heading(about(seen_map, f"{what}; {seen_map.count} crops"))
     grids = (each.ravel().tolist() for each in (seen_map.values, seen_map.usage, seen_map.distance))
     places = [(*place, *cells) for place, *cells in zip(product(seen_map.tops, seen_map.lefts), *grids, strict=True)]
-    facts = {"answer": sentence, **picked(seen_map, "network size images count pictures output patch tops lefts")}
-    facts |= {**picked(seen_map, "by_usage by_distance gain")}
-    facts |= {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
-    facts |= picked(seen_map, "values usage distance notes")
+    keys = "network size images count pictures output patch tops lefts by_usage by_distance gain"
+    edge = {"edge": {"seen": seen_map.edge, "usage": seen_map.edge_usage}}
+    facts = {"answer": sentence, **picked(seen_map, keys), **edge, **picked(seen_map, "values usage distance notes")}
     screen = [Lines([sentence]), heading, grid(["", "seen", "usage"], rows)]
     return Report("seen", facts, [screen], grid(["top", "left", "seen", "usage", "distance"], places))
 

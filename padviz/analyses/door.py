@@ -37,6 +37,6 @@ class Door:
     together: Callable[..., Report] | None = None
     failed: Callable[..., Any] | None = None
 
-    def chosen(self, asked: Mapping[str, object], model: str | None) -> Callable[..., Any]:
-        flags = [flag for flag in self.instead if flag in asked or (not flag and model is None)]
-        return self.instead[flags[0]] if flags else self.function
+    def flag(self, asked: Mapping[str, object], model: str | None) -> str | None:
+        """Return which of the flags of `instead` is given, if any."""
+        return next((flag for flag in self.instead if flag in asked or (not flag and model is None)), None)

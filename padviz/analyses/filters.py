@@ -150,7 +150,7 @@ def report_of(mean_filters: MeanFilters) -> Report:
     screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]
     sheet = []
     for row in rows:
-        head = {**picked(row, "layer kind channels dead norm uses")}
+        head = picked(row, "layer kind channels dead norm uses")
         head |= {"kernel_height": row.kernel[0], "kernel_width": row.kernel[1]}
         sheet += [{**head, "axis": name, **flat(axis)} for name in ("height", "width") if (axis := getattr(row, name))]
     keys = "layer kind kernel stride channels dead norm uses why strided height width mean magnitude exposure"

@@ -11,6 +11,7 @@ from padviz.analyses.door import Door
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
+from padviz.network.network import AXES, as_size, on_axes
 from padviz.network.rewrites import canonical, padding_in_words
 from padviz.reports import tables
 from padviz.reports.documents import picked
@@ -54,7 +55,6 @@ def kernel(
     ['g', 'f', 'g', 'h', 'i', 'j', 'i']
     """
     from padviz.figures.windows import padding as figures
-    from padviz.network.network import AXES, as_size, on_axes
 
     pixels = on_axes(as_size(size), AXES[2])
     if max(pixels) > MOST:

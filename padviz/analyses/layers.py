@@ -21,6 +21,7 @@ from padviz.network.sizes import layer_rows
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, pixels, readable
+from padviz.sources.toml.load import load_config, zoo
 
 
 class CostsResult(Result[LayerCost], Costs):
@@ -123,8 +124,6 @@ def networks() -> Result[Network]:
     >>> "resnet50" in [network.name for network in networks()]
     True
     """
-    from padviz.sources.toml.load import load_config, zoo
-
     rows = tuple(map(load_config, zoo()))
     return Result.made_of(None, rows, partial(networks_report, rows))
 

@@ -11,6 +11,7 @@ from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import opening
 from padviz.network.network import Network
 from padviz.sources import load as loaded
+from padviz.sources.toml.write import rewritten
 from padviz.sources.tracing.reading import Shape, as_reading
 
 
@@ -140,7 +141,5 @@ def convert(
     >>> convert("vgg11", 64).split("\\n")[2]
     'size = 64'
     """
-    from padviz.sources.toml.write import rewritten
-
     read, pixels = asked(network, size, same=same)
     return Description(rewritten(read, padding, pixels))

@@ -15,7 +15,8 @@ from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import named
-from padviz.trained.border_responses import READING, BorderResponse, BorderResponses
+from padviz.trained.border_responses import READING, BorderResponse, BorderResponses, respond
+from padviz.trained.images import Inputs
 from padviz.trained.networks.reading import as_trained
 
 
@@ -88,8 +89,6 @@ def responses(
     ('0', (32, 32), True)
     """
     from padviz.figures.trained import responses as drawing
-    from padviz.trained.border_responses import respond
-    from padviz.trained.images import Inputs
 
     trained = as_trained(network, size, weights)
     images = Inputs(str(inputs), n, seed, mean, std)

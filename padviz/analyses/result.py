@@ -114,7 +114,7 @@ class Result(Generic[Row]):
         path = Path(path)
         if os.path.lexists(path) and not overwrite:
             raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
-        suffix, counted = path.suffix.lower(), COUNTS if self._counted else ()
+        suffix, counted = path.suffix.lower(), COUNTS if hasattr(self, "tally") else ()
         if suffix in counted:
             from padviz.reports.counts import write_counts
 
@@ -167,11 +167,6 @@ class Result(Generic[Row]):
     def _report(self) -> Report:
         return self._shown.report()
 
-    @property
-    def _counted(self) -> bool:
-        """Whether the value is a map of counts."""
-        return hasattr(self, "tally")
-
     def _repr_html_(self) -> str:
         from padviz.reports.rendering import to_html
 
@@ -182,9 +177,7 @@ class Result(Generic[Row]):
         return to_html(self._report, rendered(self._shown.draw()))
 
     def __repr__(self) -> str:
-        from padviz.reports.rendering import to_screen
-
-        return opening(to_screen(self._report), "result")
+        return opening(str(self), "result")
 
     def __str__(self) -> str:
         from padviz.reports.rendering import to_screen

@@ -20,7 +20,9 @@ from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, 
 from padviz.scoring import rings as detected
 from padviz.scoring.bands import NAMES, Band, Bands
 from padviz.scoring.matching import Subset
-from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings
+from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
+from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings, check_filled
+from padviz.sources import load_at
 
 RINGS = 4  # where nothing says how many
 PLACE = "from the border"
@@ -109,10 +111,6 @@ def rings(
     >>> scored[0].objects, scored[0].recall.value
     (1, 1.0)
     """
-    from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
-    from padviz.scoring.rings import check_filled
-    from padviz.sources import load_at
-
     if rings is not None and px:
         raise OptionError(
             "sets the edges of the rings, so `rings` is not used", option="px", hint="leave one of them out"

@@ -18,9 +18,11 @@ from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, ignored_of, pa
 from padviz.cutting.running import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, Size, as_size, in_words
+from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
+from padviz.trained.networks.reading import as_trained, channels_read, head_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,12 +102,9 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].alignment
     (9, 94, 16)
     """
-    from padviz.network.targets import output_layers, upto
-
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
         whole, image = asked(network, size, padding, same)
-    kept = upto(whole, output_layers(layer, whole))
-    without = globals_of(kept) if ignore_norms else frozenset()
+    kept, without = _kept(whole, layer, ignore_norms)
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
     report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
     return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
@@ -150,11 +149,15 @@ def chunks(
     >>> found.read, found.again, found.look_ahead, found.heads[0].drop_first
     (68, 4, 2, 2)
     """
-    from padviz.network.targets import output_layers, upto
-
     whole, samples = asked(network, size, padding)
-    kept = replace(upto(whole, output_layers(layer, whole)), size=samples)
-    return chunks_of(kept, chunk, globals_of(kept) if ignore_norms else frozenset())
+    kept, without = _kept(whole, layer, ignore_norms)
+    return chunks_of(replace(kept, size=samples), chunk, without)
+
+
+def _kept(whole: Network, layer: str | Sequence[str] | None, ignore_norms: bool) -> tuple[Network, frozenset[str]]:
+    """Cut a network to the layers that are kept; return it, and the layers that are planned as if they were local."""
+    kept = upto(whole, output_layers(layer, whole))
+    return kept, globals_of(kept) if ignore_norms else frozenset()
 
 
 def _draw(plan: Plan) -> Figure:
@@ -208,13 +211,9 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
-    from padviz.network.targets import output_layers, upto
-    from padviz.trained.networks.reading import as_trained, channels_read, head_maps
-
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
-    kept = upto(trained.network, output_layers(layer, trained.network))
-    without = globals_of(kept) if ignore_norms else frozenset()
+    kept, without = _kept(trained.network, layer, ignore_norms)
     *better, run = head_maps(trained, kept)
     for maps in better:
         try:
@@ -242,12 +241,10 @@ def contexts(
 
     A trained network is also run, whole and tiled.
     """
-    from padviz.network.targets import output_layers, upto
-
     trained = None if isinstance(network, Network) else network
     whole = asked(network, size, padding, same)[0] if isinstance(network, Network) else network.network
-    kept, image = upto(whole, output_layers(layers or None, whole)), whole.pixels(size)
-    without = globals_of(kept) if ignore_norms else frozenset()
+    image = whole.pixels(size)
+    kept, without = _kept(whole, layers or None, ignore_norms)
     plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, without, level) if tile else None
     around = plan.contexts if plan else contexts_of(kept, image, without)
     listing = not (plan or chunk or any(context.barrier for pair in around for context in pair))

@@ -14,9 +14,10 @@ from padviz.progress import Progress
 from padviz.reports.documents import picked
 from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import pixels
+from padviz.trained.images import to_crop
 from padviz.trained.networks.reading import as_trained
 from padviz.trained.trying.seen import Seen
-from padviz.trained.trying.trial import Trial, TrialRow
+from padviz.trained.trying.trial import Trial, TrialRow, try_changes
 from padviz.trained.trying.wording import against, answer, cell, needs
 
 
@@ -90,8 +91,6 @@ def trial(
     {}
     """
     from padviz.figures.trained import intervals
-    from padviz.trained.images import to_crop
-    from padviz.trained.trying.trial import try_changes
 
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)

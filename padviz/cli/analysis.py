@@ -55,8 +55,9 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
         door.refuse({**asked, "pairs": pairs})
     if to.other_file and len(pairs) > 1:
         raise OptionError("a picture shows one network at one size", where="-o", hint="name one, or use .md")
-    function = door.chosen(asked, models[0])
-    _check_options(name, door, function, asked, to, len(pairs))
+    flag = door.flag(asked, models[0])
+    _check_options(name, door, flag, asked, to, len(pairs))
+    function = door.function if flag is None else door.instead[flag]
     parameters = signature(function).parameters
     arguments = _only(asked, parameters)
     networks = [_read(door, model, size, arguments) for model, size in pairs]
@@ -111,28 +112,21 @@ def _only(asked: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if key in names}
 
 
-def _check_options(
-    name: str, door: Door, function: Callable[..., object], asked: Mapping[str, object], to: To, pairs: int
-) -> None:
+def _check_options(name: str, door: Door, flag: str | None, asked: Mapping[str, object], to: To, pairs: int) -> None:
     """Reject options of one function of a command next to another of its functions."""
-    flag = next((flag for flag, other in door.instead.items() if other is function), None)
-    allowed = {*LOOK, *door.instead, *signature(function).parameters}
-    if flag is None and door.together:
-        allowed |= {*signature(door.together).parameters}
-    other = next((key for key in asked if key not in allowed), None)
+    functions = [door.function, door.together] if flag is None else [door.instead[flag]]
+    parameters = {key for function in functions if function for key in signature(function).parameters}
+    other = next((key for key in asked if key not in {*LOOK, *door.instead, *parameters}), None)
     single = pairs == 1 and to.format != "github"
-    if flag == "":
-        if other or not single or to.other_file:
-            hint = f"as padviz {name} resnet50, or leave the options out"
-            raise OptionError("is missing", where="MODEL", hint=hint)
-    elif flag:
-        if other or not single:
-            needs = "takes one network at one size, and no --format github"
-            what = f"does not go with `{other.strip('_')}`" if other else needs
-            raise OptionError(what, option=flag, hint="leave one of them out")
-    elif other:
+    if flag is None and other:
         needed = next(flag for flag, each in door.instead.items() if other in signature(each).parameters)
         raise OptionError(f"goes with `{needed}`", option=other.strip("_"), hint="add it, or leave this out")
+    if flag == "" and (other or not single or to.other_file):
+        raise OptionError("is missing", where="MODEL", hint=f"as padviz {name} resnet50, or leave the options out")
+    if flag and (other or not single):
+        needs = "takes one network at one size, and no --format github"
+        what = f"does not go with `{other.strip('_')}`" if other else needs
+        raise OptionError(what, option=flag, hint="leave one of them out")
 
 
 def _read(door: Door, model: str | None, size: Pixels | None, arguments: dict[str, Any]) -> Network | Trained | None:
