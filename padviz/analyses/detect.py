@@ -140,8 +140,8 @@ KEYS = {  # of a map, in JSON: by its attributes
 
 def report_of(scores: Detectability) -> Report:
     first = scores.maps[0]
-    contrast = {"contrast": None if first.threshold else scores.contrast}
-    about = {**picked(scores, "network size stimulus shape"), **contrast}
+    about = picked(scores, "network size stimulus shape")
+    about |= {"contrast": None if first.threshold else scores.contrast}
     about |= {"output": scores.output, "class": scores.class_}
     maps, sheet = [], []
     for each in scores.maps:  # None where no contrast is enough, or where the network returns NaN
@@ -151,12 +151,9 @@ def report_of(scores: Detectability) -> Report:
             for left, value in zip(scores.lefts, line, strict=True):
                 sheet.append({"padding": named(each.padding), "top": top, "left": left, "value": value})
     value = Column("contrast" if first.threshold else "score", of=lambda row: row["value"])
-    return Report(
-        "detect",
-        {**about, **picked(scores, "tops lefts notes"), "maps": maps},
-        [[Facts(_shown(scores)), _figures(scores)]],
-        Table((*columns("padding top left"), value), sheet),
-    )
+    facts = {**about, **picked(scores, "tops lefts notes"), "maps": maps}
+    screen = [Facts(_shown(scores)), _figures(scores)]
+    return Report("detect", facts, [screen], Table((*columns("padding top left"), value), sheet))
 
 
 def _shown(scores: Detectability) -> Iterator[tuple[str, object]]:

@@ -106,7 +106,7 @@ def _shape(row: MeanFilter) -> str:
     return f"{once(map(str, row.kernel), 'x')}/{once(map(str, row.strides), 'x')}"
 
 
-def _most(row: MeanFilter) -> float | None:
+def _asymmetry(row: MeanFilter) -> float | None:
     return max((axis.asymmetry for axis in row.axes), default=None)
 
 
@@ -123,7 +123,7 @@ SCREEN = (
     Column("channels", "out", spare=3),
     *_skew("height"),
     *_skew("width"),
-    Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _most, spare=1),
+    Column("asymmetry", "a", lambda value: value and f"{value:.2f}", _asymmetry, spare=1),
     Column("offset", of=lambda row: _both(axis.offset for axis in row.axes)),
     Column("used", of=lambda row: _both(axis.consumed for axis in row.axes)),
 )

@@ -179,9 +179,8 @@ Row = dict[str, Any]
 
 def _on_axes(row: Row, key: str) -> str | None:
     """Write a figure of each axis as h x w, or once where they are alike; padding as before+after."""
-    return (
-        once("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ()) or None
-    )
+    texts = ("+".join(map(str, value)) if isinstance(value, list) else str(value) for value in row[key] or ())
+    return once(texts) or None
 
 
 def _pair(key: str, heading: str = "") -> Column:

@@ -155,16 +155,10 @@ def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
     more = [f"and {len(left) - SHOWN} more: --format json"] if len(left) > SHOWN else []
     sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in plan.changes]
     sheet += [{"layer": each.layer, "unchanged": each.why} for each in left]
-    return Report(
-        "repad",
-        facts,
-        [[lines, Table(LEFT, left[:SHOWN]), Lines(more), figures]],
-        Table(columns("layer was now unchanged"), sheet),
-        [[lines, Table(LEFT, left), figures]],
-        [Finding("error" if check else "warning", "Unchanged", f"{each.layer}: {each.why}") for each in left],
-        (),
-        int(check and bool(left)),
-    )
+    screen, paper = [lines, Table(LEFT, left[:SHOWN]), Lines(more), figures], [lines, Table(LEFT, left), figures]
+    findings = [Finding("error" if check else "warning", "Unchanged", f"{each.layer}: {each.why}") for each in left]
+    table, code = Table(columns("layer was now unchanged"), sheet), int(check and bool(left))
+    return Report("repad", facts, [screen], table, [paper], findings, code=code)
 
 
 def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, object]]:

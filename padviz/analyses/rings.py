@@ -334,11 +334,8 @@ def findings(scored: Rings | Bands) -> list[str]:
         values = [figure.value or 0 for side, (_, figure) in shown.sides.items() if (side in odd.sides) == out]
         ends = dict.fromkeys(f"{100 * each(values):.1f}" for each in (min, max))
         ranges.append(f"{' to '.join(ends)} %")
-    side, points = (
-        f"{_capital(next(iter(shown.by_name)))} near the {' and '.join(odd.sides)} border",
-        apart("", odd.apart).strip(),
-    )
-    return [f"{side}: {ranges[0]}, near the others {ranges[1]}; {points}.", _finding(shown)]
+    near = f"{_capital(next(iter(shown.by_name)))} near the {' and '.join(odd.sides)} border"
+    return [f"{near}: {ranges[0]}, near the others {ranges[1]}; {apart('', odd.apart).strip()}.", _finding(shown)]
 
 
 def _capital(text: str) -> str:

@@ -96,12 +96,8 @@ def report_of(network: Network, sizes: BalancedSizes) -> Report:
     keys = "network range axis balanced balanced_without_remainder rule rule_without_remainder"
     without = {*sizes.balanced_without_remainder}
     rows = [{"size": n, "remainder": n not in without, "macs": priced.get(n)} for n in sizes.balanced]
-    return Report(
-        "sizes",
-        {**picked(sizes, keys), "macs": macs},
-        [[Facts(_facts(network, sizes, priced))]],
-        Table(columns("size remainder macs"), rows),
-    )
+    facts, screen = {**picked(sizes, keys), "macs": macs}, [Facts(_facts(network, sizes, priced))]
+    return Report("sizes", facts, [screen], Table(columns("size remainder macs"), rows))
 
 
 def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> Iterator[tuple[str, object]]:

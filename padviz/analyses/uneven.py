@@ -147,23 +147,16 @@ def report_of(results: Sequence[Part], all_: bool = False, check: str | None = N
     for (_, network, windows), found in zip(results, facts, strict=True):
         listed = [each for each in zip(windows.layers, found["layers"], strict=True) if all_ or each[0].uneven]
         screen.append(_blocks(network, windows, listed, all_))
-        head = {
-            "network": windows.network,
-            **dict.fromkeys(known),
-            **dict(zip(network.axes, windows.size, strict=True)),
-        }
+        size = dict(zip(network.axes, windows.size, strict=True))
+        head = {"network": windows.network, **dict.fromkeys(known), **size}
         for layer, own in listed:
             for axis, row in layer.axes.items():
                 figures = {"axis": axis, **flat(own[axis]), "uneven": row.uneven}
                 sheet.append({**head, **picked(layer, "layer kind convolution"), **figures})
-    return Report(
-        "uneven",
-        {"results": facts},
-        screen,
-        Table(columns(f"network {' '.join(known)} {SHEET}"), sheet),
-        findings=[finding for result in results for finding in _findings(*result, check)],
-        code=int(any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)),
-    )
+    table = Table(columns(f"network {' '.join(known)} {SHEET}"), sheet)
+    findings = [finding for result in results for finding in _findings(*result, check)]
+    failed = any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)
+    return Report("uneven", {"results": facts}, screen, table, findings=findings, code=int(failed))
 
 
 def fails(layer: LayerPadding, check: str | None) -> bool:

@@ -289,12 +289,12 @@ def export_command(models: Names, format_: str, output: str, jobs: int | None, *
 
 def _check_folder(folder: str) -> None:
     try:
-        if not folder or "\0" in folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        if not folder or (os.path.lexists(folder) and not os.path.isdir(folder)):
             raise OptionError(f"{folder!r} is not a folder", where="-o", hint="name one, which is created if needed")
         Path(folder, "index.html").exists()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(f"{folder[:60]!r} cannot be used ({reason})", where="-o", hint="name another") from None
+    except OSError as error:
+        what = f"{folder[:60]!r} cannot be used ({error.strerror})"
+        raise OptionError(what, where="-o", hint="name another") from None
 
 
 def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:

@@ -17,10 +17,8 @@ from padviz.errors import printable
 from padviz.geometry.ledger import Ledger
 from padviz.reports.tables import readable
 
-PAIRS, SIZES = (
-    ("declared", "consumed", "rim_added"),
-    ("size", "shape"),
-)  # rows before and after the image; height and width
+PAIRS = ("declared", "consumed", "rim_added")  # rows before and after the image
+SIZES = ("size", "shape")  # height and width
 FORMULA = ("=", "+", "-", "@")  # how one starts; tabs and the like are written out
 MARKED = re.compile(r"[|*`<]")  # what Markdown would take for markup, in a cell
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
@@ -36,10 +34,11 @@ def plain(value: object) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     if is_dataclass(value):
-        items = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return {
-            key: item for name, own in items.items() for key, item in (own if name == "axes" else {name: own}).items()
-        }
+        items: dict[str, Any] = {}
+        for field in fields(value):
+            item = plain(getattr(value, field.name))
+            items |= item if field.name == "axes" else {field.name: item}
+        return items
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, Mapping):
