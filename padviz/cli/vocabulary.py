@@ -11,21 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from padviz.cli.value_types import (
-    DECLARED,
-    FolderType,
-    NameType,
-    NumbersType,
-    SchemeType,
-    SeveralType,
-    ShapeType,
-    SizeType,
-    UnitType,
-    colour_maps,
-    complete_model,
-    layers,
-    zoo,
-)
+from padviz.cli import value_types as types
 from padviz.errors import OptionError, UnknownName
 
 if TYPE_CHECKING:
@@ -52,65 +38,65 @@ class Word:
 
 COUNT = click.IntRange(1)
 TABLE = {  # in the order in which help lists them
-    "size": Word("Input size in pixels.", SizeType("N|HxW"), "sizes"),
-    "padding": Word("Padding, e.g. reflect or zero/circular.", SchemeType("SCHEME"), "paddings"),
+    "size": Word("Input size in pixels.", types.SizeType("N|HxW"), "sizes"),
+    "padding": Word("Padding, e.g. reflect or zero/circular.", types.SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad like SAME in TensorFlow and Keras."),
-    "layer": Word("Layer to analyse; by default the last.", NameType("NAME", layers), "layers"),
+    "layer": Word("Layer to analyse; by default the last.", types.NameType("NAME", types.layers), "layers"),
     "heads": Word("Equal weight for each head, or added counts.", click.Choice(["share", "sum"])),
-    "unit": Word("Output unit ROW,COL, or a box R0:R1,C0:C1.", UnitType()),
+    "unit": Word("Output unit ROW,COL, or a box R0:R1,C0:C1.", types.UnitType()),
     "pooling": Word("Weights of taps in pools and resizes.", click.Choice(["count", "mean"]), default="count"),
-    "model": Word("Networks to compare.", NameType("MODEL", zoo), "models"),
+    "model": Word("Networks to compare.", types.NameType("MODEL", types.zoo), "models"),
     "kernel": Word("Kernel size.", click.IntRange(1, 31), shown="N"),
     "stride": Word("Stride.", click.IntRange(1, 31), shown="N"),
     "dilation": Word("Dilation.", click.IntRange(1, 31), shown="N"),
-    "pixel": Word("Show how often each tap reads this pixel.", UnitType(boxes=False)),
+    "pixel": Word("Show how often each tap reads this pixel.", types.UnitType(boxes=False)),
     "axis": Word(
         "Vary both sides or one.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"
     ),
     "chunk": Word("New input samples in each chunk of a stream.", click.IntRange(1), shown="N"),
-    "tile": Word("Largest tile that fits into memory.", SizeType("N|HxW")),
+    "tile": Word("Largest tile that fits into memory.", types.SizeType("N|HxW")),
     "object": Word("Keep objects of up to N px whole in a tile.", click.IntRange(0), shown="N"),
-    "for": Word("Print the call for a library, e.g. monai.", NameType("LIB")),
+    "for": Word("Print the call for a library, e.g. monai.", types.NameType("LIB")),
     "level": Word("Share of paths to keep, e.g. .999; inexact.", click.FLOAT, shown="X"),
     "ignore-norms": Word("Ignore norms, gates and attention; inexact."),
     "verify": Word("Run MODEL whole and tiled, and compare."),
-    "gt": Word("Objects: COCO instances or YOLO labels.", NameType("FILE"), required=True),
-    "pred": Word("Detections: COCO results or YOLO labels.", NameType("FILE"), required=True),
+    "gt": Word("Objects: COCO instances or YOLO labels.", types.NameType("FILE"), required=True),
+    "pred": Word("Detections: COCO results or YOLO labels.", types.NameType("FILE"), required=True),
     "rings": Word("Rings, each half as deep as the next.", click.IntRange(1, 12), shown="N"),
-    "px": Word("Inner edges of the rings in px, e.g. 16,32.", NumbersType("use 16,32,64")),
-    "iou": Word("IoU thresholds for AP.", NumbersType("use .2,.5,.75")),
-    "image-sizes": Word("Images of YOLO labels, or their sizes.", NameType("FOLDER|CSV")),
+    "px": Word("Inner edges of the rings in px, e.g. 16,32.", types.NumbersType("use 16,32,64")),
+    "iou": Word("IoU thresholds for AP.", types.NumbersType("use .2,.5,.75")),
+    "image-sizes": Word("Images of YOLO labels, or their sizes.", types.NameType("FOLDER|CSV")),
     "by-class": Word("Score each class too."),
-    "only": Word("Layers to change.", NameType("NAME", layers), "only"),
-    "except": Word("Layers to leave unchanged.", NameType("NAME", layers), "except_"),
+    "only": Word("Layers to change.", types.NameType("NAME", types.layers), "only"),
+    "except": Word("Layers to leave unchanged.", types.NameType("NAME", types.layers), "except_"),
     "even": Word("Balance uneven convolutions (no --padding)."),
     "all": Word("List layers with even padding too."),
     "taps": Word("Count image reads of each kernel position."),
-    "what": Word("usage, coverage, uneven, taps, filters, ...", NameType("WHAT"), "what"),
-    "images": Word("Photographs like training images, no labels.", FolderType()),
-    "inputs": Word("Inputs to run on.", NameType("noise|blank|FOLDER"), default="noise"),
+    "what": Word("usage, coverage, uneven, taps, filters, ...", types.NameType("WHAT"), "what"),
+    "images": Word("Photographs like training images, no labels.", types.FolderType()),
+    "inputs": Word("Inputs to run on.", types.NameType("noise|blank|FOLDER"), default="noise"),
     "n": Word("Number of inputs.", COUNT, shown="N"),
-    "trained-at": Word("Training image size.", SizeType("N|HxW")),
-    "stimulus": Word("Stimulus to move over the background.", NameType("text:WORD|FILE|sample")),
+    "trained-at": Word("Training image size.", types.SizeType("N|HxW")),
+    "stimulus": Word("Stimulus to move over the background.", types.NameType("text:WORD|FILE|sample")),
     "height": Word("Height of the stimulus.", click.IntRange(2), shown="PX"),
     "contrast": Word("Contrast of the stimulus.", click.FloatRange(0, 1, min_open=True), shown="X"),
     "step": Word("Pixels between positions.", COUNT, shown="PX"),
     "class": Word("Class to detect.", click.IntRange(0), shown="N"),
     "threshold": Word("Map the contrast needed instead of the score."),
-    "image": Word("Picture to shift instead of a stimulus.", NameType("FILE")),
+    "image": Word("Picture to shift instead of a stimulus.", types.NameType("FILE")),
     "shift": Word("Largest shift of the picture.", COUNT, shown="PX"),
     "cover": Word("Occlude patches of the image instead."),
     "patch": Word("Side of the patch.", COUNT, shown="PX"),
     "grid": Word("Patch positions along each side.", COUNT, shown="N"),
     "no-shuffled": Word("Skip the run with shuffled weights."),
     "noise": Word("Use noise instead of photographs."),
-    "mean": Word("Channel means of pixels from 0 to 1.", NumbersType()),
-    "std": Word("Channel deviations of pixels.", NumbersType()),
+    "mean": Word("Channel means of pixels from 0 to 1.", types.NumbersType()),
+    "std": Word("Channel deviations of pixels.", types.NumbersType()),
     "bgr": Word("Feed channels as blue, green, red."),
     "seed": Word("Random seed.", click.IntRange(0), shown="N", default=0),
     "jobs": Word("Worker processes; one per core by default.", click.IntRange(1, 1024), shown="N"),
     "scale": Word("Quantity to colour by; fair share by default.", click.Choice(["share", "counts", "each"])),
-    "cmap": Word("Matplotlib colour map.", NameType("NAME", colour_maps)),
+    "cmap": Word("Matplotlib colour map.", types.NameType("NAME", types.colour_maps)),
     "dpi": Word("Resolution of the saved picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the saved picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
     "theme": Word("Light or dark background.", click.Choice(["light", "dark"])),
@@ -121,11 +107,11 @@ TABLE = {  # in the order in which help lists them
     "no-picture": Word("Print numbers only."),
     "open": Word("Open it in a browser."),
     "resume": Word("Continue an interrupted run."),
-    "weights": Word("File or name of the module's weights.", NameType("FILE|NAME")),
+    "weights": Word("File or name of the module's weights.", types.NameType("FILE|NAME")),
     "allow-modules": Word("Run code that a manifest names."),
-    "input": Word("Name of the image input.", NameType("NAME")),
-    "shape": Word("Further input, e.g. mask=1x1xHxW or t=1.", ShapeType("NAME=SHAPE"), "shapes"),
-    "neutral": Word("Treat unknown operation OP as elementwise.", NameType("OP"), "neutral"),
+    "input": Word("Name of the image input.", types.NameType("NAME")),
+    "shape": Word("Further input, e.g. mask=1x1xHxW or t=1.", types.ShapeType("NAME=SHAPE"), "shapes"),
+    "neutral": Word("Treat unknown operation OP as elementwise.", types.NameType("OP"), "neutral"),
 }
 READING = "input shapes neutral"
 CHECKS = "padviz.checks"  # key of a context: the values of --check, and what followed it
@@ -213,7 +199,7 @@ def option(name: str, several: bool = False, default: object = None, **settings:
     if not isinstance(word.type, click.Choice):
         about["metavar"] = word.shown or (word.type and word.type.name)
     if word.several:
-        of = SeveralType(word.type)  # type: ignore[arg-type]
+        of = types.SeveralType(word.type)  # type: ignore[arg-type]
         about |= {"type": of, "multiple": True, "callback": _all if several else _only_one}
         about["metavar"] = of.name if several else of.one.name
     if name in ("input", "shape", "neutral"):  # go to `session().reading`, not to the command
@@ -224,7 +210,7 @@ def option(name: str, several: bool = False, default: object = None, **settings:
 
 def _all(ctx: click.Context, param: click.Parameter, values: tuple[Values, ...]) -> Values:
     """Return the values of all repeats, each once; declared padding is None."""
-    return tuple(None if value == DECLARED else value for value in dict.fromkeys(chain(*values)))
+    return tuple(None if value == types.DECLARED else value for value in dict.fromkeys(chain(*values)))
 
 
 def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[Values, ...]) -> object:
@@ -262,7 +248,7 @@ def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
 
 def argument(name: str, words: str = READING, **settings: Any) -> Decorator:
     """Return an argument that names networks, with the options for reading them."""
-    named = click.argument(name, shell_complete=complete_model, **settings)
+    named = click.argument(name, shell_complete=types.complete_model, **settings)
     return lambda command: named(given(words)(command))
 
 

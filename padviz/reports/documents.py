@@ -109,19 +109,10 @@ def _cell(value: object) -> Any:
     return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
-def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a Markdown table.
-
-    >>> print(to_markdown(["layer", "rows"], [["a|b*", 3]]))
-    | layer | rows |
-    |---|---|
-    | a\\|b\\* | 3 |
-    """
-    cells = [columns, *([marked(cell) for cell in row] for row in rows)]
-    head, *lines = (f"| {' | '.join(line)} |" for line in cells)
-    return "\n".join([head, f"|{'---|' * len(columns)}", *lines])
-
-
 def marked(value: object) -> str:
-    """Write a value as a person reads it, with what Markdown would take for markup escaped."""
+    """Write a value as a person reads it, with what Markdown would take for markup escaped.
+
+    >>> print(marked("a|b*"))
+    a\\|b\\*
+    """
     return MARKED.sub(r"\\\g<0>", readable(value))

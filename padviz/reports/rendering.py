@@ -96,7 +96,9 @@ def _in_markdown(block: Block) -> str:
     if not block.rows:
         return ""
     legend = f"\n\n{printable(block.legend)}" if block.legend else ""
-    return documents.to_markdown(block.headings, block.cells()) + legend
+    cells = [block.headings, *([documents.marked(cell) for cell in row] for row in block.cells())]
+    head, *lines = (f"| {' | '.join(line)} |" for line in cells)
+    return "\n".join([head, f"|{'---|' * len(block.columns)}", *lines]) + legend
 
 
 def to_github(report: Report) -> str:

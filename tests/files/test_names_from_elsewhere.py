@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from padviz.errors import PadvizError, printable
-from padviz.reports.documents import to_csv, to_json, to_markdown
+from padviz.reports.documents import marked, to_csv, to_json
 from padviz.reports.rendering import escaped
 from padviz.reports.tables import to_facts, to_table, wrapped
 from tests.cli.test_cli import run
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 def test_every_writer_writes_out_what_steers(c: str) -> None:
     assert printable(c) == repr(c)[1:-1] == printable(printable(c))
     name = f"a{c}b"
-    texts = str(PadvizError(name, where=name, hint=name)), to_csv(["n"], [[name]]), to_markdown(["n"], [[name]])
+    texts = str(PadvizError(name, where=name, hint=name)), to_csv(["n"], [[name]]), marked(name)
     texts += to_table(["n"], [[name]]), to_facts([("n", name)]), wrapped(name), escaped(name)
     for text in texts:
         assert text.replace("\n", "").isprintable()
