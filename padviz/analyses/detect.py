@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 from math import isfinite
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -176,28 +176,25 @@ def _figures(scores: Detectability) -> Table:
     of = " where enough" if any(map(_unseen, scores.maps)) else ""
     stride = scores.maps[0].phase.stride
     every = once(map(str, stride)) if stride else "the total stride"
-    lines: dict[str, Callable[[PositionMap], Any]] = {
-        f"{what}, min{of}": lambda score_map: score_map.least,
-        f"{what}, max{of}": lambda score_map: score_map.most,
-        f"{what}, median{of}": lambda score_map: score_map.median,
-        "score without a stimulus": lambda score_map: score_map.without,
-        "no contrast tried is enough": _unseen,
-        "NaN": lambda score_map: _share(score_map.lost),
-        "sd": lambda score_map: score_map.sd,
-        "blind spots": lambda score_map: "-" if score_map.blind is None else percent(score_map.blind),
-        **{f"{side} minus inside": partial(_edge, side) for side in scores.maps[0].edges._fields},
-        f"explained by position mod {every}": lambda score_map: score_map.phase.explained,
-        "the same, by chance": lambda score_map: score_map.phase.chance,
-        "neighbours that decide alike": lambda score_map: score_map.consistency,
-        "saturated scores": lambda score_map: _share(score_map.saturated),
-    }
-    rows = [[name, *map(figure, scores.maps)] for name, figure in lines.items()]
+    edges = scores.maps[0].edges._fields
+    lines = (
+        Column("least", f"{what}, min{of}"),
+        Column("most", f"{what}, max{of}"),
+        Column("median", f"{what}, median{of}"),
+        Column("without", "score without a stimulus"),
+        Column("unseen", "no contrast tried is enough", of=_unseen),
+        Column("lost", "NaN", _share),
+        Column("sd", "sd"),
+        Column("blind", "blind spots", of=lambda row: "-" if row.blind is None else percent(row.blind)),
+        *(Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}")) for side in edges),
+        Column("explained", f"explained by position mod {every}", of=attrgetter("phase.explained")),
+        Column("chance", "the same, by chance", of=attrgetter("phase.chance")),
+        Column("consistency", "neighbours that decide alike"),
+        Column("saturated", "saturated scores", _share),
+    )
+    rows = [[line.heading, *map(line.cell, scores.maps)] for line in lines]
     headings = ["", *(named(score_map.padding) for score_map in scores.maps)]
     return grid(headings, [row for row in rows if any(cell is not None for cell in row[1:])])
-
-
-def _edge(side: str, score_map: PositionMap) -> Any:
-    return getattr(score_map.edges, side)
 
 
 def _share(share: float) -> str | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from padviz.analyses.asked import names
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, percent
+from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_offsets
@@ -199,25 +200,24 @@ def _pixels(offset: Any) -> str:
 
 def _both(before: CountMap, after: CountMap) -> list[list[object]]:
     """Return the figures of two maps side by side, as `padviz usage` has them."""
-    maps, rows = (before.summary(), after.summary()), []
-    if all(summary.share for summary in maps):
-        if all(summary.rim for summary in maps):
-            rows.append(["rim, px", *(summary.rim and summary.rim.short for summary in maps)])
-        for name, of, show in SHARES:
-            values = [of(summary.share) for summary in maps if summary.share]
-            rows.append([name, *(None if value is None else show(value) for value in values)])
+    maps = before.summary(), after.summary()
+    shares, rims, rows = [summary.share for summary in maps], [summary.rim for summary in maps], []
+    if all(shares):
+        if all(rims):
+            rows.append(["rim, px", *(rim.short for rim in rims if rim)])
+        rows += [[figure.heading, *map(figure.cell, shares)] for figure in SHARES]
     return [*rows, *([f"paths, {name}", *(getattr(summary, name) for summary in maps)] for name in ("max", "min"))]
 
 
-SHARES: tuple[tuple[str, Callable[[FairShare], float | None], Callable[[float], str]], ...] = (
-    ("starved", lambda share: share.starved, percent),
-    ("overused", lambda share: share.overused, percent),
-    ("least share", lambda share: share.least, "{:.3g}".format),
-    ("largest share", lambda share: share.most, "{:.3g}".format),
-    ("first corner", lambda share: share.corners.top_left, "{:.3g}".format),
-    ("last corner", lambda share: share.corners.bottom_right, "{:.3g}".format),
-    ("skew of shares, height", lambda share: share.skew.height, "{:+z.3f}".format),
-    ("skew of shares, width", lambda share: share.skew.width, "{:+z.3f}".format),
+SHARES = (
+    Column("starved", "starved", percent),
+    Column("overused", "overused", percent),
+    Column("least", "least share", "{:.3g}"),
+    Column("most", "largest share", "{:.3g}"),
+    Column("first", "first corner", "{:.3g}", attrgetter("corners.top_left")),
+    Column("last", "last corner", "{:.3g}", attrgetter("corners.bottom_right")),
+    Column("height", "skew of shares, height", "{:+z.3f}", attrgetter("skew.height")),
+    Column("width", "skew of shares, width", "{:+z.3f}", attrgetter("skew.width")),
 )
 
 
