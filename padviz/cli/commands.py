@@ -14,7 +14,7 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, checked_output, default_path, output_to, outputs, progress, put, show
 from padviz.cli.value_types import DECLARED, Names, Pixels, split_commas
-from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given
+from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given, session
 from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def export_command(models: Names, format_: str, output: str, jobs: int | None, *
     arguments: dict[str, Any] = {
         PLURALS.get(name, name): [*value] if isinstance(value, tuple) else value for name, value in asked.items()
     }
-    arguments |= options.reading_arguments()
+    arguments |= session().reading
     with progress("", lasting=True) as on_progress:
         done = count(1)
 

@@ -226,7 +226,7 @@ def _unknown(error: click.NoSuchOption) -> str:
     """Return the message for an unknown option, with what to type instead."""
     names = [spelling.lstrip("-") for param in error.ctx.command.params for spelling in param.opts] if error.ctx else []
     path, name = error.ctx.command_path if error.ctx else "padviz", error.option_name
-    near = nearest(name.lstrip("-"), names, 1).replace("mean ", "mean --")
+    near = re.sub(r"(?<=mean )[\w-]+", lambda near: options.as_typed(near[0]), nearest(name.lstrip("-"), names, 1))
     hint = OTHERS.get(name) or near or f"{path} --help lists them"
     return f"no option {name}; {hint}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,13 +35,13 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
         text = error
     else:
         typed = not error.where and error.option and (known is None or error.option.replace("_", "-") in known)
-        text = error.line(_as_typed(error.option) if typed else error.where or error.option)
+        text = error.line(as_typed(error.option) if typed else error.where or error.option)
     if known is not None:
         text = _without_unknown(text, known)
-    return re.sub(r"`([a-z_]+)`", lambda match: _as_typed(match[1]), text)
+    return re.sub(r"`([a-z_]+)`", lambda match: as_typed(match[1]), text)
 
 
-def _as_typed(option: str) -> str:
+def as_typed(option: str) -> str:
     return f"{'-' if len(option) == 1 else '--'}{option.replace('_', '-')}"
 
 
@@ -74,7 +74,7 @@ def loaded(model: str, *sizes: Size | None) -> Network:
     known = session().loaded
     size, *others = sizes or (None,)
     try:
-        network = known[model].at(size) if model in known and size else load(model, size, **reading_arguments())
+        network = known[model].at(size) if model in known and size else load(model, size, **session().reading)
     except PadvizError:
         if not others:
             raise
@@ -112,12 +112,7 @@ def unfinished_path(picture: Path, resume: bool, overwrite: bool) -> Path:
 def reading() -> Reading:
     from padviz.sources.tracing.reading import as_reading
 
-    return as_reading(**reading_arguments())
-
-
-def reading_arguments() -> dict[str, Any]:
-    asked = session().reading
-    return {"neutral": asked.get("neutral", ()), "shape": dict(asked.get("shape", ())), "input_": asked.get("input")}
+    return as_reading(**session().reading)
 
 
 def say(line: str) -> None:

@@ -17,7 +17,7 @@ import click
 
 from padviz.cli import options
 from padviz.cli.value_types import DECLARED, Pixels
-from padviz.cli.vocabulary import TABLE, Decorator, given, option, session
+from padviz.cli.vocabulary import TABLE, Decorator, given, option, parameter, session
 from padviz.errors import OptionError
 from padviz.reports.report import FINDINGS, PICTURES, ROWS, SUFFIXES
 
@@ -79,7 +79,7 @@ def _given_options() -> Iterator[str]:
     context = click.get_current_context()
     for param in context.command.params:
         name = param.opts[0].lstrip("-")
-        value = session().reading.get(name, context.params.get(param.name or ""))
+        value = session().reading.get(parameter(name), context.params.get(param.name or ""))
         default = context.get_parameter_source(param.name or "") is click.core.ParameterSource.DEFAULT
         if not isinstance(param, click.Option) or name in UNNAMED or default or value == param.get_default(context):
             continue

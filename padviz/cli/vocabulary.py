@@ -223,7 +223,7 @@ def _only_one(ctx: click.Context, param: click.Parameter, values: tuple[Values, 
 
 @dataclass
 class Session:
-    """State of one run: how to read networks, those loaded, lines printed, and notes to print with the answer."""
+    """State of one run: what `load` takes beside a size, networks loaded, lines printed, notes to print at the end."""
 
     reading: dict[str, Any] = field(default_factory=dict)
     loaded: dict[str, Network] = field(default_factory=dict)
@@ -239,7 +239,7 @@ def session(ctx: click.Context | None = None) -> Session:
 def _remember(ctx: click.Context, param: click.Parameter, values: Any) -> None:
     name = param.opts[0].lstrip("-")
     value: Any = _all(ctx, param, values) if TABLE[name].several else values
-    session(ctx).reading[name] = value
+    session(ctx).reading[parameter(name)] = dict(value) if name == "shape" else value
     if name == "neutral" and value:
         from padviz.sources.tracing.reading import checked_neutral
 
