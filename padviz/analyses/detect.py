@@ -188,8 +188,8 @@ def _figures(scores: Detectability) -> Table:
         Column("blind", "blind spots", of=lambda row: "-" if row.blind is None else percent(row.blind)),
         *(Column(side, f"{side} minus inside", of=attrgetter(f"edges.{side}")) for side in edges),
         Column("explained", f"explained by position mod {every}", of=attrgetter("phase.explained")),
-        Column("chance", "the same, by chance", of=attrgetter("phase.chance")),
-        Column("consistency", "neighbours that decide alike"),
+        Column("chance", "explained by chance", of=attrgetter("phase.chance")),
+        Column("consistency", "neighbours with the same decision"),
         Column("saturated", "saturated scores", _share),
     )
     rows = [[line.heading, *map(line.cell, scores.maps)] for line in lines]
@@ -286,7 +286,7 @@ def seen_report(seen_map: Seen) -> Report:
     rows: list[list[object]] = [
         ["Spearman with usage", with_ends(seen_map.by_usage), None],
         ["Spearman with distance to the border", with_ends(seen_map.by_distance), None],
-        ["usage's minus distance's", with_ends(seen_map.gain), None],
+        ["usage minus distance", with_ends(seen_map.gain), None],
         ["edge over inside", with_ends(seen_map.edge), f"{seen_map.edge_usage:.2f}"],
     ]
     what = f"a patch of {seen_map.patch} px at {len(seen_map.tops)} x {len(seen_map.lefts)} places"

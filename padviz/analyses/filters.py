@@ -82,15 +82,15 @@ def filters(
     return FiltersResult.made_of(found, found.rows, partial(report_of, found), draw, notes=trained.notes)
 
 
-STRIDED = "* of a stride above 1."
+STRIDED = "* stride above 1."
 LEGEND = (
-    "height, width: D, the skew; above 0, the bottom or the right half has larger weights; p: of sign flips. "
-    "a: the part of the mean filter that its mirror image does not share. "
-    "offset: of the grid from the image's centre, in input pixels; used: padding that is read before and after."
+    "height, width: D, the skew; above 0, the bottom or right half has larger weights. p: by sign flips. "
+    "a: antisymmetric part of the mean filter. offset: of the sampling grid from the image's centre, in input pixels. "
+    "used: padding read before and after."
 )
-ONE_SIDE = "all offsets lie on one side: nothing is tested"
-GRID = {-1: "before the centre", 0: "centred", 1: "behind the centre", None: "undefined"}
-PADDING = {-1: "more behind", 0: "balanced", 1: "more before"}
+ONE_SIDE = "no test: all offsets have the same sign"
+GRID = {-1: "before the centre", 0: "centred", 1: "after the centre", None: "undefined"}
+PADDING = {-1: "more after", 0: "balanced", 1: "more before"}
 
 
 def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
@@ -187,17 +187,17 @@ def _went_with(mean_filters: MeanFilters, right: int) -> str:
     turned = min((before, [axis for axis in axes if axis not in before]), key=len)
     wrong = sum(axis.skew * (axis.offset or 0) >= 0 for axis in turned)
     return (
-        f"D's sign went with the offset, larger weights away from it, on {right} of {len(axes)} axes; it is {sign} on "
-        f"{same} of them, so 'always {sign}' explains {more}; where the offset turns, it is wrong on {wrong} of "
-        f"{len(turned)}"
+        f"D's sign agreed with the offset (larger weights away from it) on {right} of {len(axes)} axes; it is {sign} "
+        f"on {same} of them, so 'always {sign}' explains {more}; where the offset changes sign, it is wrong on "
+        f"{wrong} of {len(turned)}"
     )
 
 
 def _notes(mean_filters: MeanFilters) -> list[str]:
-    sentences = ["No batch normalisation follows: it was folded into the weights, or there is none; D is the same."]
+    sentences = ["No batch normalisation found (folded or absent); D does not depend on it."]
     if normed := sum(row.norm for row in mean_filters.rows):
         many = "" if normed == len(mean_filters.rows) else f" of {normed} of the {len(mean_filters.rows)} convolutions"
-        sentences = [f"Batch normalisation{many} is not folded into the weights; D is the same either way."]
+        sentences = [f"Batch normalisation{many} is not folded into the weights; D does not depend on it."]
     if dead := sum(row.dead for row in mean_filters.rows):
         layers = some_names(row.layer for row in mean_filters.rows if row.dead)
         sentences.append(f"Left out: {dead} channels with weights below 1e-4 of the median channel's, of {layers}.")

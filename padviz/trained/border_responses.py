@@ -99,7 +99,7 @@ class BorderResponses:
         quiet = f", within the noise of {self.count} inputs" if own < NOISE else ""
         others = [padding for padding in self.paddings if padding not in (None, SHUFFLED)]
         tried = [(mean, padding) for padding in others if (mean := self.mean(padding))]
-        least = f"; the least of the paddings tried is {min(tried)[0]:.3f}, {min(tried)[1]}" if tried else ""
+        least = f"; lowest among the paddings tried: {min(tried)[0]:.3f} ({min(tried)[1]})" if tried else ""
         return f"Border energy E is {own:.3f} as trained{beside}{quiet}{least}."
 
     def under(self, padding: str | None) -> tuple[BorderResponse, ...]:

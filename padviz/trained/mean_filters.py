@@ -36,7 +36,7 @@ class AxisSkew:
 
     `skew` is D: (second half - first half) / sum of the magnitudes of weights, averaged over input channels first and
     then over output channels. Above 0, the bottom, or the right, has more. `z` is D over its standard error, None
-    for one channel. `asymmetry` is the part of the mean filter that its mirror image does not share, over its norm.
+    for one channel. `asymmetry` is the antisymmetric part of the mean filter over its norm.
     `p` and `asymmetry_p` say how often as much comes of channels whose mirror images are as likely: 999 sign flips.
     `offset` is the grid offset in input pixels, None where it is undefined; `consumed` are the padded rows that the
     window reads before and after.

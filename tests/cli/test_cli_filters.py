@@ -55,7 +55,7 @@ def test_what_is_dead_or_broken_or_unread_is_told() -> None:
     calculated[2].input[1] = "m"
     said = run("filters", saved(calculated, ["b"])).stdout
     assert "Not read: b, its weights are calculated, by Mul." in said
-    assert "No batch normalisation follows: it was folded into the weights, or there is none; D is the same." in said
+    assert "No batch normalisation found (folded or absent); D does not depend on it." in said
 
 
 MISSING = {

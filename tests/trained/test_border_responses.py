@@ -255,7 +255,7 @@ def test_the_verdict_stands_on_the_means() -> None:
 
     assert says(0.5, ("reflect", 0.2), ("circular", 0.1), ("shuffled", 0.4)) == (
         "Border energy E is 0.500 as trained, about what geometry alone makes: 0.400 with shuffled weights; "
-        "the least of the paddings tried is 0.100, circular."
+        "lowest among the paddings tried: 0.100 (circular)."
     )
     assert "as trained, more than geometry alone makes: 0.399" in says(0.5, ("shuffled", 0.399))
     assert "as trained, less than geometry alone makes: 0.626" in says(0.5, ("shuffled", 0.626))

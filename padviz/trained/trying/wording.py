@@ -56,16 +56,17 @@ def explained(seen_map: Seen) -> str:
             return unknown
         return above if value.low > mark else below if value.high < mark else same
 
-    verbs = ((0.8, "explains the order"), (0.5, "explains a part of the order"), (-0.5, "hardly explains the order"))
-    value = seen_map.by_usage.value or 0
-    verb = next((verb for least, verb in verbs if value >= least), "has the order reversed")
-    more = beside(seen_map.gain, 0, "more than ", "no more than ", "less than ", "beside ")
-    words = "better than counts say, at ", "as well as counts say, at ", "worse than counts say, at ", "at "
-    rim = beside(seen_map.edge, seen_map.edge_usage, *words)
+    verbs = ((0.8, "explains"), (0.5, "explains part of"), (-0.5, "hardly explains"))
+    value, distance = seen_map.by_usage.value or 0, f"{seen_map.by_distance.value:.2f}"
+    verb = next((verb for least, verb in verbs if value >= least), None)
+    more = beside(seen_map.gain, 0, "more than", "no more than", "less than", "")
+    compared = f", {more} distance to the border does ({distance})" if more and verb else ""
+    compared = compared or f"; distance to the border: {distance}"
+    words = " (better than usage)", " (no measurable difference)", " (worse than usage)", ""
+    edge = f"{with_ends(seen_map.edge)} seen, {seen_map.edge_usage:.2f} in usage"
     return (
-        f"Geometry {verb} of places that {seen_map.title} sees: Spearman {with_ends(seen_map.by_usage)} with usage, "
-        f"{more}the {seen_map.by_distance.value:.2f} of the plain distance to the border; it sees the edge {rim}"
-        f"{with_ends(seen_map.edge)} of the inside, where usage has {seen_map.edge_usage:.2f}."
+        f"Usage {verb or 'is the reverse of'} what {seen_map.title} sees (Spearman {with_ends(seen_map.by_usage)})"
+        f"{compared}; edge over inside: {edge}{beside(seen_map.edge, seen_map.edge_usage, *words)}."
     )
 
 
