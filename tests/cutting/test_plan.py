@@ -181,7 +181,7 @@ def test_two_tiles_a_period_apart_are_refused_where_neither_has_the_units_betwee
     for least in (32, enough - 16, enough):
         tile = least - 16, least - 16
         if tile[0] - 2 * context < 16:
-            with pytest.raises(OptionError, match=f"{tile[0]} px are too few: a tile needs {least}"):
+            with pytest.raises(OptionError, match=f"{tile[0]} px are too few: below {least}"):
                 plan_tiles(net, (least, least), tile, level=level)
         else:
             assert len(plan_tiles(net, (least, least), tile, level=level)) == 4
@@ -192,7 +192,7 @@ def test_tiles_of_dilated_windows_keep_what_inner_tiles_have_right(tile: int, ke
     module = nn.Conv2d(1, 1, 3, padding=12, dilation=12)
     plan = padviz.tiles(module, 128, tile)
     assert {b - a for a, b in plan.lines[0].keeps[0][1:-2]} == {keeps}
-    with pytest.raises(OptionError, match="24 px are too few: a tile needs 25"):
+    with pytest.raises(OptionError, match="24 px are too few: below 25"):
         padviz.tiles(module, 128, 24)
 
 
@@ -389,7 +389,7 @@ def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, siz
     for axis in (0, 1):
         assert (plan.image[axis] - size[axis]) % step == 0
         less = [n - step * (axis == i) for i, n in enumerate(plan.tile)]
-        with pytest.raises(OptionError, match=f"a tile needs {plan.tile[axis]}"):
+        with pytest.raises(OptionError, match=f"are too few: below {plan.tile[axis]}"):
             padviz.tiles(network, plan.image, less)
 
 
