@@ -21,9 +21,9 @@ from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import heatmap
 from padviz.figures.windows import field_boxes
 from padviz.figures.windows.padding import ledger_bars
+from padviz.geometry.ledger import tap_exposure
 from padviz.geometry.one_layer import illustrate
 from padviz.geometry.receptive_fields import fields_of_units
-from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network
 from padviz.network.padding_modes import SCHEMES
 from padviz.pages.payload import payload

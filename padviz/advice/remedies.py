@@ -22,7 +22,7 @@ from padviz.advice.changes import (
     pooled_strides,
     schemes,
 )
-from padviz.advice.standing import APART
+from padviz.advice.evidence import APART
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim

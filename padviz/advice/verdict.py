@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from padviz.advice.evidence import Standing, standing
 from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome
-from padviz.advice.standing import Standing, standing
 from padviz.advice.wording import accuracy, advice, best, border, is_fine, padding, symmetry, verdict
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap

@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Sequence
 
 from padviz.advice.changes import NEEDS
-from padviz.advice.evidence import EVIDENCE
+from padviz.advice.evidence import EVIDENCE, Standing
 from padviz.advice.remedies import MapOutcome, Remedy
-from padviz.advice.standing import Standing
 from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before

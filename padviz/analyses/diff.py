@@ -8,7 +8,7 @@ from functools import partial
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
-from padviz.geometry.differences import Difference, differences
+from padviz.geometry.ledger import Difference, differences
 from padviz.network.network import Network, Size, in_words
 from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
 

@@ -1,21 +1,26 @@
-"""The padding ledger: the padding that each window reads, and the rows that it misses."""
+"""The padding ledger: the padding that each window reads, the reads of its taps, and windows that differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import zip_longest
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padviz.network.layer import CONVOLUTIONS, WINDOWS, Kind, Layer
 from padviz.network.network import Network, Size
 from padviz.network.operations import CACHED, Window, place
+from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import AlongAxes, sizes_of_each
 
 EndPads = tuple[int, int]
+Figures = dict[str, tuple[str | int, ...]]  # of a window: name, and values on each axis
 
 
 class PlacedWindow(NamedTuple):
@@ -207,3 +212,119 @@ def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[PlacedWin
         ops = [op if isinstance(op, Window) else Window(1) for op in layer.ops]  # one tap, where it has one axis
         layer_windows.append((layer, list(map(PlacedWindow, ops, entering, around))))
     return layer_windows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TapExposure:
+    """The number of units that read a real pixel, not padding, with each tap: `grid`, of the kernel's shape.
+
+    `imbalance` is, per axis, the reads of the second half of the taps minus those of the first, over both; the middle
+    tap is left out. `units` is the number of units of the layer.
+
+    >>> import padviz
+    >>> padviz.taps("resnet18", 224)[0].uneven
+    True
+    """
+
+    layer: str
+    kind: Kind
+    uneven: bool
+    units: int
+    grid: NDArray[np.int64]
+    imbalance: Mapping[str, float]
+
+    @property
+    def convolution(self) -> bool:
+        """Whether the window has weights; a pool has none."""
+        return self.kind in CONVOLUTIONS
+
+
+def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
+    """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network."""
+    exposures = []
+    for layer, windows in windows_of(network, size):
+        reads = [np.array(tap_reads(*each[:3])) for each in windows]
+        rows = [axis_padding(*each) for each in windows]
+        units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
+        imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))
+        grid = reduce(np.multiply.outer, reads)
+        exposures.append(TapExposure(layer.name, layer.kind, uneven, units, grid, imbalance))
+    return tuple(exposures)
+
+
+def tap_reads(window: Window, n: int, circular: bool = False) -> list[int]:
+    """Count the units that read a real row with each tap; on a circular axis, padding counts as real."""
+    before, _, m = place(window, n)
+    if circular and SCHEMES[window.mode].wraps:
+        return [m] * window.kernel
+    reads = []
+    for tap in range(window.kernel):
+        first = tap * window.dilation - before
+        enter, leave = -(first // window.stride), -((first - n) // window.stride)
+        reads.append(max(min(leave, m) - max(enter, 0), 0))
+    return reads
+
+
+def _imbalance(reads: NDArray[np.int64]) -> float:
+    half = len(reads) // 2
+    first, second = int(reads[:half].sum()), int(reads[len(reads) - half :].sum())
+    return (second - first) / (first + second) if first + second else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of one window on one axis that differs; the name of a layer that is missing in a network is None."""
+
+    a: str | None
+    b: str | None
+    axis: str
+    what: str
+    in_a: str
+    in_b: str
+
+
+def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
+    """Compare the windows of two networks: by name if they share names, else in order."""
+    first, second = _windows(a, size), _windows(b, size)
+    pairs: list[tuple[str | None, str | None]]
+    if len(first.keys() & second.keys()) * 2 < min(len(first), len(second)):
+        pairs = list(zip_longest(first, second))
+    else:
+        pairs = [(name, name if name in second else None) for name in first]
+        pairs += [(None, name) for name in second if name not in first]
+    rows: list[Difference] = []
+    for x, y in pairs:
+        if x is None or y is None:
+            missing = ["missing" if name is None else "present" for name in (x, y)]
+            rows.append(Difference(x, y, _every(a.axes), "layer", *missing))
+        else:
+            for what, pair in first[x].items():
+                other = second[y][what]
+                if len({*pair}) == len({*other}) == 1:  # the same values on each axis
+                    pair, other, axes = pair[:1], other[:1], [_every(a.axes)]
+                else:
+                    axes = [*a.axes]
+                figures = zip(axes, pair, other, strict=True)
+                rows += [Difference(x, y, axis, what, str(p), str(q)) for axis, p, q in figures if p != q]
+    return tuple(rows)
+
+
+def _every(axes: Sequence[str]) -> str:
+    return {1: axes[0], 2: "both", 3: "all"}[len(axes)]
+
+
+def _windows(network: Network, size: Size) -> dict[str, Figures]:
+    figures: dict[str, Figures] = {}
+    for layer, windows in windows_of(network, size):
+        rows = [axis_padding(*each) for each in windows]
+        figures[layer.name] = {
+            "kind": (layer.kind,) * len(rows),
+            "kernel": tuple(row.kernel for row in rows),
+            "stride": tuple(row.stride for row in rows),
+            "dilation": tuple(row.dilation for row in rows),
+            "input": tuple(row.input for row in rows),
+            "padding": tuple("+".join(map(str, row.declared)) for row in rows),
+            "padding read": tuple("+".join(map(str, row.reads)) for row in rows),
+            "output": tuple(row.output for row in rows),
+        }
+    return figures

@@ -13,10 +13,9 @@ from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.walks import Walk, taps_at
 from padviz.errors import OptionError, PadvizError, SizeError, UnknownName, printable
-from padviz.geometry.ledger import ledger
+from padviz.geometry.ledger import ledger, tap_exposure
 from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
-from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.network import Network, Size
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of

@@ -16,8 +16,7 @@ from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.errors import OptionError, PadvizError, SizeError
-from padviz.geometry.balance.case import Case, limits, with_even_pads
-from padviz.geometry.balance.pooled_strides import with_strides_pooled
+from padviz.geometry.balance.case import Case, limits, with_even_pads, with_strides_pooled
 from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.operations import Fit, Op, Window, pads_at

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.geometry.ledger import axis_padding, windows_of
+from padviz.geometry.ledger import axis_padding, tap_exposure, windows_of
 from padviz.geometry.receptive_fields import grid_offsets
-from padviz.geometry.tap_exposure import tap_exposure
 from padviz.network.layer import Kind, Layer
 from padviz.network.network import Size
 from padviz.network.operations import Transposed, Window

@@ -19,8 +19,7 @@ from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, changes, map_outco
 from padviz.advice.verdict import audit, examine
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError
-from padviz.geometry.balance.case import Case, limits
-from padviz.geometry.balance.pooled_strides import with_strides_pooled
+from padviz.geometry.balance.case import Case, limits, with_strides_pooled
 from padviz.network.network import Network, as_size
 from padviz.network.rewrites import with_padding
 from padviz.network.targets import upto

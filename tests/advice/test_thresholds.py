@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import cropped_outputs
+from padviz.advice.evidence import quartiles, standing
 from padviz.advice.remedies import GAIN, MapOutcome, helps
-from padviz.advice.standing import quartiles, standing
 from padviz.advice.verdict import audit
 from padviz.advice.wording import border
 from padviz.counting.count import coverage

@@ -18,9 +18,7 @@ from padviz.errors import SizeError
 from padviz.geometry.balance.balanced_sizes import balanced_sizes
 from padviz.geometry.balance.by_size import reads_odd
 from padviz.geometry.balance.nearest import nearest_balanced
-from padviz.geometry.differences import differences
-from padviz.geometry.ledger import AxisPadding, axis_padding
-from padviz.geometry.tap_exposure import tap_reads
+from padviz.geometry.ledger import AxisPadding, axis_padding, differences, tap_reads
 from padviz.network.operations import Window, placement
 from padviz.network.rewrites import with_same
 from padviz.sources.toml.build import parse

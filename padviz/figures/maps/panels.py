@@ -25,7 +25,7 @@ from padviz.figures.colours import (
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
 from padviz.figures.maps.heatmap import fairness, finding
 from padviz.figures.maps.views import View, draw_cells, views_of, words_of
-from padviz.geometry.tap_exposure import TapExposure
+from padviz.geometry.ledger import TapExposure
 from padviz.network.rewrites import padding_in_words
 
 if TYPE_CHECKING:

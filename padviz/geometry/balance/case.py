@@ -1,4 +1,4 @@
-"""A network at a size, from which changes start and to which they lead; and pads distributed evenly."""
+"""A network at a size, from which changes start; pads distributed evenly, and strides moved into pools."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import costs
-from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, ledger
+from padviz.geometry.ledger import LayerPadding, Ledger, ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
+from padviz.network.graph import ancestors
+from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Window
+
+POOL = Window(2, stride=2)  # reads each unit once, whatever the padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +70,10 @@ def with_even_pads(today: Case) -> EvenPads | None:
     """Distribute evenly the pads of uneven convolutions that read an even number of rows; None if that mends none."""
     layers, pads = list(today.network.layers), {}
     for each in today.uneven:
-        height, width = (_half(row) for row in each.axes.values())
-        if height is not None and width is not None:
+        rows = [row.declared if row.circular else row.reads for row in each.axes.values()]
+        lopsided = any(row.circular and row.declared[0] != row.declared[1] for row in each.axes.values())
+        if not lopsided and not any(sum(pair) % 2 for pair in rows):
+            height, width = (sum(pair) // 2 for pair in rows)
             at, pads[each.layer] = today.network.index[each.layer], (height, width)
             halves = zip(layers[at].ops, pads[each.layer], strict=True)
             ops = tuple(replace(op, padding=(n, n)) if isinstance(op, Window) else op for op, n in halves)
@@ -76,12 +82,6 @@ def with_even_pads(today: Case) -> EvenPads | None:
         return None
     changed = Case(today.network.at_own_size(layers=tuple(layers)), today.size)
     return EvenPads(changed, pads) if len(changed.uneven) <= len(today.uneven) - len(pads) else None
-
-
-def _half(row: AxisPadding) -> int | None:
-    """Return half of the rows that a window reads, or on a circular axis its own pads; None where they are odd."""
-    rows = sum(row.declared) if row.circular else sum(row.reads)
-    return None if rows % 2 or (row.circular and row.declared[0] != row.declared[1]) else rows // 2
 
 
 def limits(today: Case) -> list[str]:
@@ -101,3 +101,51 @@ def limits(today: Case) -> list[str]:
     if not today.network.pads:
         sentences.append("No convolution pads, so no padding scheme changes anything.")
     return sentences
+
+
+def with_strides_pooled(network: Network, names: tuple[str, ...]) -> Network | None:
+    """Move the strides of those convolutions, and of the shortcuts beside them, as in ResNet-D, into average pools.
+
+    None where a stride is not 2 on both axes, or a convolution pads by a rule that follows its stride.
+    """
+    moved = {network.index[name] for name in names}
+    if not all(_movable(network.layers[i]) for i in moved):
+        return None
+    shortcuts = [
+        i
+        for i, layer in enumerate(network.layers)
+        if layer.kind == "conv" and all(isinstance(op, Window) and op.kernel == 1 and op.stride > 1 for op in layer.ops)
+    ]
+    moved |= {i for i in shortcuts if any(_are_branches(network, i, j) for j in moved)}
+    if not all(_movable(network.layers[i]) for i in moved):
+        return None
+    layers: list[Layer] = []
+    place: list[int] = []  # the new position of each layer's output
+    for i, layer in enumerate(network.layers):
+        like = None if layer.like is None else place[layer.like]
+        layer = replace(layer, inputs=tuple(place[j] for j in layer.inputs), like=like)
+        if i in moved:
+            ops = tuple(replace(op, stride=1) if isinstance(op, Window) else op for op in layer.ops)
+            layers.append(replace(layer, ops=ops))
+            layer = Layer(f"{layer.name}.pool", "avgpool", (len(layers) - 1,), (POOL,) * len(layer.ops))
+        place.append(len(layers))
+        layers.append(layer)
+    targets = tuple(layers[place[network.index[name]]].name for name in network.targets)
+    return network.at_own_size(layers=tuple(layers), targets=targets)
+
+
+def _movable(layer: Layer) -> bool:
+    return layer.kind == "conv" and all(
+        isinstance(op, Window) and op.stride == 2 and not (isinstance(op.padding, str) and op.padding != "same")
+        for op in layer.ops
+    )
+
+
+def _are_branches(network: Network, shortcut: int, other: int) -> bool:
+    """Whether two layers are in different branches of one merge, the first after the shortcut."""
+    if {shortcut, other} & (ancestors(network.layers, [shortcut]) & ancestors(network.layers, [other])):
+        return False  # one comes before the other
+    for i in range(max(shortcut, other) + 1, len(network.layers)):
+        if network.layers[i].kind in MERGES and shortcut in (before := ancestors(network.layers, [i])):
+            return other in before
+    return False
