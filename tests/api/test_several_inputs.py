@@ -34,12 +34,10 @@ class Mask(Two):
         return made
 
 
-def at_size(name: str) -> Callable[[Any], Any]:
-    return lambda net: getattr(padviz, name)(net, SIZE)
-
-
 PLAIN = ["audit", "convert", "costs", "coverage", "fields", "filters", "layers", "load", "taps", "uneven", "usage"]
-ANSWERED = {name: at_size(name) for name in PLAIN} | {
+ANSWERED: dict[str, Callable[[Any], Any]] = {
+    name: lambda net, name=name: getattr(padviz, name)(net, SIZE) for name in PLAIN
+} | {
     "chunks": lambda net: padviz.chunks(net, 16),
     "compare": lambda net: padviz.compare(net, SIZE, ["zero", "reflect"]),
     "diff": lambda net: padviz.diff(net, "vgg11", SIZE),

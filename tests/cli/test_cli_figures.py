@@ -30,10 +30,6 @@ def facts(line: str) -> Any:
     return json.loads(result.stdout)
 
 
-def rows_of(line: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(run(*line.split(), "--format", "csv").stdout)))
-
-
 def test_github_errors_are_what_check_fails_on() -> None:
     def levels(*args: str) -> list[str]:
         lines = run("uneven", *args, "--format", "github").stdout.splitlines()
@@ -86,7 +82,8 @@ def test_usage_of_a_signal_has_the_axis_that_there_is() -> None:
     assert figures["rim"] == {"length": [0, 4]}
     assert figures["corners"].keys() == {"first", "last"}
     assert figures["share"]["skew"].keys() == figures["skew"].keys() == figures["asymmetry"].keys() == {"length"}
-    (cells,) = rows_of(f"usage {TCN} --size 400")
+    printed = run("usage", TCN, "--size", "400", "--format", "csv").stdout
+    (cells,) = csv.DictReader(io.StringIO(printed))
     assert (cells["length"], cells["rim_first"], cells["rim_last"]) == ("400", "0", "4")
     (layer,) = facts(f"coverage {TCN} --size 400")["layers"]
     assert layer["length"] == 400

@@ -281,7 +281,21 @@ def test_no_caller_can_damage_a_map(name: str, size: int, unit: Any) -> None:
             array[..., 0] = 7
 
 
-def assert_figures(found: CountMap, counts: np.ndarray) -> None:
+@given(
+    network=networks(most=8, modes=[*MODES]),
+    size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60)),
+    pooling=st.sampled_from(["count", "mean"]),
+)
+@examples(10)
+def test_the_figures_of_random_maps_are_those_of_their_counts(
+    network: Any, size: tuple[int, int], pooling: str
+) -> None:
+    steps, _ = network
+    try:
+        found = padviz.usage(parse({"layers": steps}, "random"), size, pooling=pooling)
+    except PadvizError:
+        return
+    counts = found.counts
     summary, values = found.summary(), counts.astype(object) if counts.dtype == np.int64 else counts
     peak = values.max()
     assert (found.min, found.max) == (values.min(), peak)
@@ -298,23 +312,6 @@ def assert_figures(found: CountMap, counts: np.ndarray) -> None:
     blocks = np.add.reduceat(np.add.reduceat(found.relative(), rows, axis=0), cols, axis=1)
     sizes = np.outer(np.diff([*rows, height]), np.diff([*cols, width]))
     np.testing.assert_allclose(found.relative((3, 3)), blocks / sizes, rtol=1e-12, atol=1e-15)
-
-
-@given(
-    network=networks(most=8, modes=[*MODES]),
-    size=st.tuples(st.integers(8, 60), st.integers(8, 60)) | st.just((60, 60)),
-    pooling=st.sampled_from(["count", "mean"]),
-)
-@examples(10)
-def test_the_figures_of_random_maps_are_those_of_their_counts(
-    network: Any, size: tuple[int, int], pooling: str
-) -> None:
-    steps, _ = network
-    try:
-        found = padviz.usage(parse({"layers": steps}, "random"), size, pooling=pooling)
-    except PadvizError:
-        return
-    assert_figures(found, found.counts)
 
 
 @st.composite
