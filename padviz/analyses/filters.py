@@ -94,9 +94,13 @@ PADDING = {-1: "more after", 0: "balanced", 1: "more before"}
 
 
 def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
-    """Write the offsets, or pads, of both axes, as far as they have them."""
+    """Write the offsets, or pads, of both axes, as far as they have them.
+
+    >>> _both([0.5, 0.5]), _both([0.0, -1.5]), _both([(3, 2), (3, 2)])
+    ('+0.5', '0 x -1.5', '3+2')
+    """
     signed = (
-        f"{value:+g}".replace("+0", "0") if isinstance(value, float) else "+".join(map(str, value or "?"))
+        (f"{value:+g}" if value else "0") if isinstance(value, float) else "+".join(map(str, value or "?"))
         for value in values
     )
     return once(signed).replace("?", "")
