@@ -83,6 +83,12 @@ HOSTILE: dict[str, tuple[Any, str]] = {  # what the first node calls, and with w
     "not a number": (("_operator.mul", {"as_int": "no"}, NINE), "is no number"),
     "huge": (lambda graph: graph["tensor_values"]["input"]["sizes"].__setitem__(1, {"as_int": 1 << 40}), "too large"),
     "nodes": (lambda graph: graph.pop("nodes"), "malformed graph"),
+    "deep": (
+        lambda graph: graph["nodes"].extend(
+            {"metadata": {"nn_module_stack": f"L,{i}{'.x' * 60}"}} for i in range(2000)
+        ),
+        "its modules are nested too deeply",
+    ),
     "reads": (lambda graph: graph["nodes"].pop(0), "its forward fails"),
 }
 

@@ -28,7 +28,7 @@ from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.sources.tracing.trace import foreign_network
 
 Json = Mapping[str, Any]
-PATH = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
+PATH = re.compile(r"\w+(?:\.\w+){0,63}", re.ASCII)
 GRAPHS = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|serialized_exported_program\.json)")
 MOST_BYTES = 1 << 24  # of a graph
 MOST_CALLS = 10_000
@@ -142,7 +142,10 @@ class Program(nn.Module):
         dtype = _empty(metas[self.image]).dtype
         self.of_image = nn.Parameter(torch.empty(0, dtype=dtype, device="meta"), requires_grad=False)
         self.parts: dict[str, nn.Module] = {}
-        for path in sorted({_path(node) for node in self.nodes} - {""}):
+        paths = {_path(node) for node in self.nodes} - {""}
+        if sum(path.count(".") for path in paths) > 10 * MOST_CALLS:
+            raise Malformed("its modules are nested too deeply")
+        for path in sorted(paths):
             module: nn.Module = self
             for name in path.split("."):
                 module = cast("nn.Module", module._modules.setdefault(name, Submodule()))
