@@ -365,8 +365,8 @@ DOOR = Door(
     audit,
     """Report how MODEL treats the border of an image, and list changes that may help, best first.
 
-    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved below half the
-    paths of an interior pixel, which is far from every border, and overused above 3/2.
+    Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved below half the paths of
+    an interior pixel, which is far from every border, and overused above 3/2.
 
     The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4 px and by more than
     a quarter of the wider one. It is narrow up to 24 px and wide from 60 px, the outer quartiles of 69 known networks

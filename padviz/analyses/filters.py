@@ -223,12 +223,13 @@ DOOR = Door(
     filters,
     """Average the filters of every convolution of MODEL, a trained network, and measure how they are skewed.
 
-    MODEL is an ONNX or .keras file, or a PyTorch module as package.module:attribute: one that is trained, or one
-    whose --weights are given. D is the mean skew of its output channels: how much larger the absolute weights of a
-    filter's second half are than those of its first, over the sum of all. In networks that were trained to test it,
-    the sign of D went with the offset of the sampling grid from the image's centre. A network tests that only where
-    offsets of both signs occur: in one pretrained network it went with it on 28 of 34 axes, but D is positive on 34 of
-    34, so "always positive" explains more, and where offsets turn, the offset is wrong on 6 of 6.
+    MODEL is an ONNX or .keras file, or a PyTorch module as package.module:NAME, trained or with --weights. The skew of
+    a filter is the absolute weights of its second half minus those of its first, over the sum of all. D is the mean
+    skew of the output channels.
+
+    In networks trained for the test, the sign of D depended on the sampling-grid offset, the centre of the feature map
+    relative to the image's centre. In one pretrained network the sign was as predicted on 28 of 34 axes. But D was
+    positive on all 34, so "always positive" fits better; where the offset had the other sign, it was wrong on 6 of 6.
 
     \b
     Example:

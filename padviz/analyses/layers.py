@@ -278,7 +278,7 @@ DOOR = Door(
     layers,
     """List the layers of MODEL: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field, grid offset.
 
-    Without MODEL it lists the zoo: names to use as MODEL, their input sizes, and where each comes from.
+    Without MODEL it lists the built-in networks: names to use as MODEL, their input sizes, and where each comes from.
 
     Multiply-adds are those of convolutions; their sum stands below. Where a description does not say how many
     channels a convolution makes, they are not known.

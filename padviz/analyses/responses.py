@@ -129,17 +129,18 @@ def _table(responses: BorderResponses) -> Table:
 
 DOOR = Door(
     partial(responses, padding=RUNNING_ON),
-    """Run MODEL, a trained network, and compare what its convolutions make at the border with what they make inside.
+    """Run MODEL, a trained network, and compare its feature maps at the border with their interior.
 
-    E is the outermost line minus the interior, over what is usual in the interior. E .5: the border line is off by half
-    of what the interior usually is. Compare E only within a network, at one normalisation and kind of input; below .02
-    it is noise at 16 inputs. It is measured as trained, with each of --padding in place of that, and as trained with
-    the weights shuffled within each layer: what geometry makes by itself. Circular padding leaves convolutions no
-    border, and shows the noise; padded pools keep theirs. Aware is the share of channels with a border line of their
-    own.
+    E, the border energy, is the step from the interior to the outermost line, over what is usual in the interior. At
+    .5, the border line is off by half of that. Compare E only within one network, with the same normalisation and kind
+    of input. Below .02 it is noise at 16 inputs.
 
-    Wrong --mean and --std may double E. responses warns where the first batch normalisation was trained on other
-    inputs, and names the usual ones that fit; or, without it, where a convolution hardly reacts.
+    E is measured as trained, with each scheme of --padding, and with the weights shuffled within each layer, which
+    shows what geometry does alone. Circular padding leaves convolutions no border, so it shows the noise; padded pools
+    keep theirs. Aware is the share of channels with a border line of their own.
+
+    Wrong --mean and --std may double E. A warning names usual values that fit if the first batch norm was trained on
+    other inputs; without a batch norm, it says if a convolution hardly reacts.
 
     \b
     Example:

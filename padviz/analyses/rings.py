@@ -59,7 +59,7 @@ def rings(
     by_class: bool = False,
     seed: int = 0,
 ) -> RingsResult | BandsResult:
-    """Score a detector's results in rings around the middle of the images: does it do worse near the border?
+    """Score a detector's results by distance to the border: is it worse there?
 
     A ring has the objects whose centres are that far from the nearest border; those of other rings are ignored. If a
     detector does worse in the outer rings, its padding may not be the cause: objects are cut there, and smaller.
@@ -409,15 +409,23 @@ def _refuse(asked: Mapping[str, object]) -> None:
 
 DOOR = Door(
     rings,
-    """Score a detector's results in rings around the middle of the images: does it do worse near the border?
+    """Score a detector's results by distance to the border: is it worse there?
 
-    --gt and --pred are COCO's two files: instances, and results with image_id, category_id, bbox and score; or YOLO's
-    two folders of labels, those of --pred with scores, and --image-sizes: the folder of images or a CSV (image, width,
-    height). Of a classifier they are CSV (image, label, x, y, image_width, image_height: the middle of an object
-    and the size of its image; and image, label), of a segmenter folders of label maps. A ring has the objects whose
-    centres are so far from the nearest border, as a share of half the shorter side, or in pixels. What other rings have
-    is ignored, so a perfect detector has 100 in each. Intervals are of 95 %, over images. With MODEL, its fair shares
-    where objects are, of images scaled to --size, stand beside.
+    \b
+    you have    --gt and --pred
+    COCO        instances; results with image_id, category_id, bbox, score
+    YOLO        two folders of labels, with scores in --pred; and
+                --image-sizes, images or a CSV: image, width, height
+    classifier  CSV: image, label, x, y, image_width, image_height, with
+                the object's middle at x, y; and CSV: image, label
+    segmenter   two folders of label maps
+
+    A ring holds the objects whose centres lie at that distance from the nearest border, as a share of half the shorter
+    side, or in pixels. Objects of other rings are ignored, so a perfect detector scores 100 in each. 95 % intervals are
+    over images.
+
+    With MODEL, the report adds its fair shares (paths relative to an interior pixel) where objects are, with images
+    scaled to --size.
 
     \b
     Example:

@@ -152,11 +152,12 @@ DOOR = Door(
     trial,
     """Run MODEL, a trained network, on crops of photographs before and after each change, and compare its answers.
 
-    The table has the share of crops whose best class a classifier keeps, and the mean KL divergence; for other outputs
-    their change relative to their norm, and the correlation. A shift by one pixel, down and right, is the baseline.
-    Intervals are of 95 %, over pictures; below 10 there are none. A size is made by a larger or smaller crop of the
-    same scene, and by resizing. By default the nearest balanced sizes and all schemes are tried, else what --size and
-    --padding name.
+    For a classifier, the table has the share of crops that keep their top-1 class, and the mean KL divergence. For
+    other outputs it has the change relative to their norm, and the correlation. The baseline is a shift by one pixel,
+    down and right. 95 % intervals over images need at least 10.
+
+    Another size is tried on a larger or smaller crop of the same scene, and by resizing. Without --size and --padding,
+    the nearest balanced sizes and all schemes are tried.
 
     \b
     Example:

@@ -162,7 +162,7 @@ def tiles_command(
     from padviz.sources import load
 
     if not (size and planned["tile"]):
-        hint = "add --size and --tile, as --size 2048 --tile 512"
+        hint = "add --size and --tile, e.g. --size 2048 --tile 512"
         for name in ("tile", "for_", "level"):
             if planned[name]:
                 raise OptionError("plans tiles of an image", where=f"--{name.strip('_')}", hint=hint)

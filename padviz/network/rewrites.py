@@ -100,7 +100,7 @@ def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:
     parts = padding.replace("+", "/").split("/") if isinstance(padding, str) else []
     if len(parts) not in {1, axes} or not all(part in SCHEMES for part in parts):
         near = nearest(parts[0], SCHEMES, 1) if len(parts) == 1 else ""
-        each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, as zero/circular" if axes == 2 else ""
+        each = f", or one for each axis, {'/'.join(AXES[axes]).upper()}, e.g. zero/circular" if axes == 2 else ""
         hint = f"use {', '.join(SCHEMES)}{each}"
         hint = ELSEWHERE.get(str(padding).lower()) or f"{near} {hint}".strip()
         raise OptionError(f"{padding!r} is not a padding scheme", option="padding", hint=hint)
