@@ -18,7 +18,7 @@ from tests.scoring.made import coco_files, scenes
 from tests.trained.test_trying import folder
 
 UNTRAINED = re.compile(
-    "the file leaves its input size open|the background is seen|the output hardly depends|that it is kept says little"
+    "the file does not fix its input size|the background is seen|the output hardly depends|that it is kept says little"
     "|mapped is the contrast|use more photographs"
 )  # as the stand-ins are
 

@@ -131,8 +131,8 @@ DOOR = Door(
     partial(responses, padding=RUNNING_ON),
     """Run MODEL, a trained network, and compare its feature maps at the border with their interior.
 
-    E, the border energy, is the step from the interior to the outermost line, over what is usual in the interior. At
-    .5, the border line is off by half of that. Compare E only within one network, with the same normalisation and kind
+    E, the border energy, is the rms step from the interior to the outermost line, over the rms of the interior. At .5,
+    the step is half of that. Compare E only within one network, with the same normalisation and kind
     of input. Below .02 it is noise at 16 inputs.
 
     E is measured as trained, with each scheme of --padding, and with the weights shuffled within each layer, which

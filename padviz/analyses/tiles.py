@@ -307,7 +307,7 @@ def report_of(
         said = [needed if needed.endswith(".") else f"{needed}."]
     said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ()), *_compared(verified)]
     samples = "input samples" if len(network.axes) == 1 else "pixels"
-    about = f"before, after: {samples} around what a tile keeps{', each rounded up' if chunks else ''}."
+    about = f"before, after: {samples} read beyond what a tile keeps{', each rounded up' if chunks else ''}."
     table = Table((*columns("layer axis before after alignment"), Column("stride", show="{:g}")), rows)
     first: list[Block] = [Heading(network.title), Lines(said), table, Lines([about])]
     screen = [first]

@@ -270,7 +270,7 @@ def _grid(network: Network, size: Size) -> list[str]:
         return []
     last = f", the last of {len(names)} maps" if len(names) > 1 else ""
     row = rows[names[-1]]
-    off = ["In a controlled experiment strided filters were skewed to the opposite side."] * any(row.offsets)
+    off = ["In a controlled experiment, strided filters were skewed to the opposite side."] * any(row.offsets)
     return [f"Sampling-grid offset of {row.layer}{last}: {grid_in_words(row)}.", *off]
 
 

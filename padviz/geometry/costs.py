@@ -14,7 +14,7 @@ from padviz.network.network import Network, Size
 from padviz.network.operations import taps_of
 from padviz.network.sizes import at_many_sizes, sizes_of_each
 
-COUNTED = "convolutions alone, without linear layers, attention, and the vectors of gates and heads"
+COUNTED = "convolutions only, without linear layers, attention, and gate and head vectors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,7 @@ def notes_on(network: Network, asked: bool = True, sized_by: str = "size") -> It
     if clause := declared(network):
         yield f"{clause}; numbers that the export computed from its size stay the same"
     if not asked and network.source.lower().endswith(FILES) and not all(network.declared):
-        yield f"the file leaves its input size open; this is at {in_words(network.size)}; set another with `{sized_by}`"
+        yield f"the file does not fix its input size: using {in_words(network.size)}; set another with `{sized_by}`"
 
 
 def declared(network: Network, size: Size | None = None) -> str:

@@ -27,7 +27,7 @@ NOISE = 0.02  # E that noise makes at 16 inputs
 ALIKE = 1.25  # times E of shuffled weights, within which geometry explains it
 FIRST, CONSTANT = 2, 0.9  # convolutions that should react, and the share of a constant response that says they do not
 READING = (
-    "E .5: the border line is off by half of what the interior usually is. Compare E only within a network, at one "
+    "E .5: the rms step at the border is half the rms of the interior. Compare E only within a network, at one "
     "normalisation and kind of input; below .02 it is noise at 16 inputs."
 )
 
@@ -95,7 +95,7 @@ class BorderResponses:
         beside = ""
         if random is not None:
             than = "more than" if own > ALIKE * random else "less than" if random > ALIKE * own else "about what"
-            beside = f", {than} geometry alone makes: {random:.3f} with shuffled weights"
+            beside = f", {than} geometry alone gives: {random:.3f} with shuffled weights"
         quiet = f", within the noise of {self.count} inputs" if own < NOISE else ""
         others = [padding for padding in self.paddings if padding not in (None, SHUFFLED)]
         tried = [(mean, padding) for padding in others if (mean := self.mean(padding))]

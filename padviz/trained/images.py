@@ -345,5 +345,5 @@ class Crops:
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:
     count = len({*pictures})
-    are = "picture is" if count == 1 else "pictures are"
+    are = "photograph is" if count == 1 else "photographs are"
     return () if count >= IMAGES else (f"{count} {are} too few for intervals; use {IMAGES} or more",)

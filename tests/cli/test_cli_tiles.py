@@ -98,6 +98,6 @@ def test_a_second_scheme_is_made_as_the_first_and_python_is_told_in_its_own_word
     second = re.search(rf" (\d) as {first}, with ([\w/]+)", text)
     assert second is not None
     assert all(f" {i} {name} padding " in text for i, name in ((first, scheme), second.groups()))
-    says = "the file leaves its input size open; this is at 224 x 224; set another with `size`"
+    says = "the file does not fix its input size: using 224 x 224; set another with `size`"
     assert facts("audit net.onnx")["results"][0]["notes"] == [says]
     assert "open" not in run("audit", "net.onnx", "--size", "64").stderr

@@ -254,11 +254,11 @@ def test_the_verdict_stands_on_the_means() -> None:
         return BorderResponses("net", "net", (32, 32), names, "noise", 16, tuple(rows)).verdict
 
     assert says(0.5, ("reflect", 0.2), ("circular", 0.1), ("shuffled", 0.4)) == (
-        "Border energy E is 0.500 as trained, about what geometry alone makes: 0.400 with shuffled weights; "
+        "Border energy E is 0.500 as trained, about what geometry alone gives: 0.400 with shuffled weights; "
         "lowest among the paddings tried: 0.100 (circular)."
     )
-    assert "as trained, more than geometry alone makes: 0.399" in says(0.5, ("shuffled", 0.399))
-    assert "as trained, less than geometry alone makes: 0.626" in says(0.5, ("shuffled", 0.626))
+    assert "as trained, more than geometry alone gives: 0.399" in says(0.5, ("shuffled", 0.399))
+    assert "as trained, less than geometry alone gives: 0.626" in says(0.5, ("shuffled", 0.626))
     assert says(0.019).endswith("as trained, within the noise of 16 inputs.")
     assert says(0.02) == "Border energy E is 0.020 as trained."
 

@@ -333,7 +333,7 @@ def test_a_change_that_makes_nan_says_of_how_many() -> None:
 
 
 def test_answers_that_are_all_alike_and_a_single_picture_are_said(tmp_path: Path) -> None:
-    net, one = classifier(), "1 picture is too few for intervals; use 10 or more"
+    net, one = classifier(), "1 photograph is too few for intervals; use 10 or more"
     net[5].bias.data[3] = 100
     found = padviz.trial(net, folder(tmp_path / "p", 1), n=3, trained_at=24, padding="reflect")
     assert found.notes == (one, "all 3 crops have class 3 as trained: use more photographs")

@@ -29,7 +29,7 @@ COLOURS, QUIET = "PuOr", "0.82"  # of responses, and of those that are no more t
 LEAST = 0.1  # E that the axis of profiles reaches at least
 LOUD = 99.5  # percentile of the maps as trained from which on colours look alike
 TALL = 2.5  # end of the axis of profiles, at most, over the highest profile as trained
-READING = "E .5: the border line is off by half of what the interior usually is; compare only within a network"
+READING = "E .5: the rms step at the border is half the rms of the interior; compare only within a network"
 
 
 def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
