@@ -369,12 +369,15 @@ DOOR = Door(
     an interior pixel, which is far from every border, and overused above 3/2.
 
     The rim is the starved band along a side. It is lopsided if opposite sides differ by more than 4 px and by more than
-    a quarter of the wider one. It is narrow up to 24 px and wide from 60 px, the outer quartiles of 69 known networks
-    (mean of the four sides).
+    a quarter of the wider one. By the mean of its four sides, it is narrow up to 24 px and wide from 60 px: the outer
+    quartiles of 69 known networks.
 
     Changes that work with today's weights come first, then fine-tuning, then retraining. Within each group, changes
     with the smallest measured loss come first, untested ones last. Geometry decides ties: fewer uneven windows, no rows
-    that no window reads, fewer starved or overused pixels. Changes above 1.2x multiply-adds come last.
+    that no window reads, fewer starved or overused pixels. Costly changes come after all groups:
+    above 1.2x multiply-adds, only fewer unread rows, or phase jumps where an axis wraps.
+
+    For a network with several output heads, --heads share gives each equal weight; --heads sum adds their counts.
 
     --images measures sizes and padding schemes on your trained network, as padviz trial does. Several models or sizes
     make a table.

@@ -308,14 +308,15 @@ DOOR = Door(
     By default, a stimulus moves over a plain background. A detector scores by the peak of its map near the stimulus, a
     classifier by p / (p + q): its class against the best other one. From .5 on, the stimulus is seen; below half the
     median is a blind spot. Contrast, height and class are chosen for a median near .5. If most scores are near 0 or 1,
-    the contrast needed is mapped instead, as with --threshold. The output must be class scores or a map of scores; for
-    others, choose an inner map with --layer.
+    the map shows instead the lowest contrast at which the stimulus is seen, as with --threshold. The output must be
+    class scores or a map of scores; for others, choose an inner map with --layer.
 
     With --image, a photograph is shifted right and down under the frame instead, and scored in the same way.
 
-    With --cover, a patch hides one place of photographs after another. Seen is the root mean square change of the
-    output. Its rank correlation (Spearman) with usage, the number of paths from the pixels under the patch, is compared
-    with that of the distance to the border. 95 % intervals over images need at least 10.
+    With --cover, a patch hides one place of photographs after another. What the network sees at a
+    place is measured by how much the output changes when it is hidden (root mean square). Two rank correlations
+    (Spearman) of this change are compared: with usage, the number of paths from the pixels under the patch, and with
+    the distance to the border. 95 % intervals over images need at least 10.
 
     \b
     Example:

@@ -394,14 +394,14 @@ DOOR = Door(
     uneven,
     """List the layers of MODEL that read more padding on one side than on the other.
 
-    A strided layer may stop before the last padded rows; one more pixel of input often fixes that. It shifts the
-    sampling grid, the centres of the last feature map's units, off the image's centre. In our experiment, filters
-    became skewed where the grid was off centre. Pools have no weights to skew.
+    A strided layer may stop before the last padded rows. This shifts the sampling grid (the centres of the last feature
+    map's units) off the image's centre. One more pixel of input often fixes it. In our experiment, filters became
+    skewed where the grid was off centre. Pools have no weights to skew.
 
     \b
-    --check             exit with 1 if a convolution is uneven
-    --check all         also if a pool is uneven
-    --check remainders  also if there are rows or columns that no window reads
+    --check             exit with 1 on uneven convolutions
+    --check all         on uneven convolutions and pools
+    --check remainders  on both, and on rows or columns that no window reads
 
     --taps counts, for each kernel position (tap), the output positions at which it reads the image, not padding.
     Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half, in percent of their

@@ -137,8 +137,8 @@ def tiles_command(
     """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
     An output unit is exact if it sees the same pixels and padding as in the whole image. The context is what a tile
-    reads around the part that it keeps (halo, margin, overlap). Tiles are as large as --tile, or up to one step of the
-    alignment smaller so that the last one ends with the image.
+    reads around the part that it keeps (halo, margin, overlap). Tiles may start only at multiples of the alignment.
+    They are as large as --tile, or smaller by at most that multiple, so that the last tile ends where the image ends.
 
     \b
     --size and --tile  plan the fewest tiles that keep every unit exact
@@ -187,9 +187,9 @@ def repad_command(
 ) -> None:
     """Write MODEL, an ONNX file, with another padding. Weights and names do not change.
 
-    --padding changes the padding of convolutions and nothing else. --even makes uneven convolutions read as much
-    padding on both sides: by other pads, or else by stride 1 and a 2 x 2 average pool after it. Pools keep their
-    padding, and the report names the uneven ones.
+    --padding changes the padding of convolutions and nothing else. --even makes every uneven convolution read equal
+    padding on opposite sides, by changing its pads. If that cannot make all of them even, each gets stride 1 and a
+    2 x 2 average pool of stride 2 behind it instead. Pools keep their padding, and the report names the uneven ones.
 
     The report lists layers that could not be changed, with reasons. Before it writes, padviz counts the paths from each
     pixel in the changed network. With --padding, they must equal those of `padviz usage MODEL --padding SCHEME`.

@@ -42,7 +42,7 @@ TABLE = {  # in the order in which help lists them
     "padding": Word("Padding, e.g. reflect or zero/circular.", types.SchemeType("SCHEME"), "paddings"),
     "same": Word("Pad like SAME in TensorFlow and Keras."),
     "layer": Word("Layer to analyse; by default the last.", types.NameType("NAME", types.layers), "layers"),
-    "heads": Word("Equal weight for each head, or added counts.", click.Choice(["share", "sum"])),
+    "heads": Word("Weight heads equally (share) or add counts.", click.Choice(["share", "sum"])),
     "unit": Word("Output unit ROW,COL, or a box R0:R1,C0:C1.", types.UnitType()),
     "pooling": Word("Weights of taps in pools and resizes.", click.Choice(["count", "mean"]), default="count"),
     "model": Word("Networks to compare.", types.NameType("MODEL", types.zoo), "models"),

@@ -86,12 +86,13 @@ def _sizes(library: str, sides: list[_Side]) -> str:
     if all(side.alignment == 1 for side in sides):
         return ""
     ends = dict.fromkeys((side.alignment, side.image % side.alignment) for side in sides)
-    axes = ("height and width",) if len(ends) == 1 else ("height", "width")
+    axes = ("height and width are",) if len(ends) == 1 else ("height is", "width is")
     each = (
-        f"{axis} {f'{rest} more than ' if rest else ''}a multiple of {n}"
+        f"whose {axis} {f'{rest} more than ' if rest else ''}{multiples} of {n}"
         for axis, (n, rest) in zip(axes, ends, strict=True)
+        for multiples in ["multiples" if len(ends) == 1 and not rest else "a multiple"]
     )
-    return f"for images of {' and '.join(each)} only"
+    return f"only for images {' and '.join(each)}"
 
 
 def keywords(plan: Plan, library: str) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _weighed_step(side: _Side) -> int:
 
 
 def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Use overlaps half a pixel smaller than planned, since MONAI rounds down; only exact pixels have weight."""
+    """Use overlaps half a pixel too small, since MONAI rounds the step down; only exact pixels have weight."""
     weighed = [_weighed_step(side) for side in sides]
     steps = [step or side.step for step, side in zip(weighed, sides, strict=True)]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
@@ -199,7 +200,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
         f"rows[{ends[0]}] = cols[{ends[1]}] = 1\n"
         f"out = sliding_window_inference(  # in float32: in float16 a weight of {small} is 0\n"
         f"    image.float(), {plan.tile}, 1, lambda tile: {made},\n"
-        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds down\n"
+        f"    overlap={overlaps},  # half a pixel less, because MONAI rounds the step between tiles down\n"
         '    mode="constant", roi_weight_map=torch.outer(rows, cols))'
     )
     why = _not_dense(sides, "MONAI")
@@ -259,14 +260,14 @@ def _not_dense(sides: list[_Side], library: str) -> str:
 
 
 def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
-    """Use ratios half a pixel larger than the overlaps, since sahi rounds down."""
+    """Use ratios half a pixel larger than the overlaps, since sahi rounds the overlap down."""
     ratios = [(side.tile - side.step + 0.5) / side.tile for side in sides]
     names = "slice_height", "slice_width", "overlap_height_ratio", "overlap_width_ratio"
     arguments = dict(zip(names, (*plan.tile, *ratios), strict=True))
     call = (
         "from sahi.predict import get_sliced_prediction\n"
         f"result = get_sliced_prediction(image, model, slice_height={plan.tile[0]}, slice_width={plan.tile[1]},\n"
-        "    # half a pixel more than the overlap, because sahi rounds down\n"
+        "    # half a pixel more, because sahi rounds the overlap down\n"
         f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
     )
     return arguments, call, MERGED

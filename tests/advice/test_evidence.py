@@ -81,7 +81,10 @@ def test_the_answer_to_which_padding_has_the_same_figures() -> None:
         row = EVIDENCE[scheme]
         assert row.as_is is not None
         assert row.epoch is not None
-        ap = [", ".join(f"{each:+.1f}" for each in heads) for heads in (row.detector, row.unseen)]
+        ap = [
+            ", ".join(f"{points:+.1f} (stride {stride})" for points, stride in zip(each, (4, 16, 32), strict=False))
+            for each in (row.detector, row.unseen)
+        ]
         cells = " | ".join([f"{row.as_is[0]:+.1f}", f"{row.epoch[0]:+.1f}", *ap])
         assert re.search(rf"^\| `{scheme}`.* \| {re.escape(cells)} \|$", page, re.MULTILINE)
 

@@ -92,7 +92,7 @@ def test_the_call_for_monai_joins_what_is_right_and_how_far_tiles_are_apart() ->
 def test_the_call_for_torchio_is_exact_for_the_sizes_that_it_names() -> None:
     pytest.importorskip("torchio")
     recipe = handover(planned("fits")[0], "torchio")
-    assert recipe.words == "exact; for images of height and width a multiple of 4 only"
+    assert recipe.words == "exact; only for images whose height and width are multiples of 4"
     for size in ((96, 340), (332, 100), (88, 104), (260, 128)):
         image = torch.rand(1, 1, *size, dtype=torch.float64)
         assert apart(joined(recipe, image), model(image)) < 1e-5
