@@ -82,7 +82,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(MultipleLocator(16))
     axes.tick_params(axis="x", labelsize=8, top=True, labeltop=True)
     axes.grid(axis="x", color="0.92")
-    axes.set_xlabel(f"rim in px: the outer lines that get less than half of an interior pixel's weight, at {SIZE} px")
+    axes.set_xlabel(f"rim in px: the outer lines that get less than half of an interior pixel's paths, at {SIZE} px")
     axes.xaxis.label.set_size(8)
     axes.legend(loc="upper right", fontsize=8, frameon=False)
     for side in ("top", "right", "left"):

@@ -22,7 +22,7 @@ FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: h
 NAMED = 8  # layers that a sentence lists at most
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
-INTERIOR = "the weight of an interior pixel"
+INTERIOR = "the paths of an interior pixel"
 
 
 def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool) -> str:

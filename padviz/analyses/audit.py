@@ -49,9 +49,8 @@ def audit(
 ) -> AuditResult:
     """Judge how a network treats the border of an image at a size, and find what could be changed, best first.
 
-    Tried are the nearest balanced sizes, padding schemes on both axes or on one, both together, pads that make uneven
-    windows even, the stride of uneven convolutions moved into pools, and the output cropped to units that read
-    no padding.
+    It tries the nearest balanced sizes, a larger image, and padding schemes on both axes or on one, also combined. It
+    tries pads that make uneven windows even, strides of uneven convolutions moved into pools, and a cropped output.
 
     Parameters
     ----------

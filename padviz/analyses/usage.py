@@ -203,7 +203,7 @@ def _facts(counts: CountMap) -> Iterator[tuple[str, object]]:
                 large = "on a large input " if share.starved == 1 else ""
                 depths = _ends(rim) if signal else rim.words
                 yield name, f"{large}{depths} {'would be' if large else 'are'} {word}"
-        yield starved, f"{percent(share.starved)} get less than half the weight of an interior {one}"
+        yield starved, f"{percent(share.starved)} get less than half the paths of an interior {one}"
         yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
         first, last = share.corners.top_left, share.corners.top_right if signal else share.corners.bottom_right
         ends = ["none" if end is None else readable(float(end)) for end in (first, last)]

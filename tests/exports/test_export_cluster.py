@@ -14,13 +14,13 @@ import padviz
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_worker_that_is_killed_loses_nothing() -> None:
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     distributed = pytest.importorskip("dask.distributed", reason="the extra padviz[dask] is not installed")
     sizes = range(64, 64 + 8 * 20, 8)
     killed = []
 
     def kill(pid: int) -> None:
-        while not (found := [*Path("maps").glob("*-usage.png")]):
+        while not (found := [*tmp_path.glob("*-usage.png")]):
             time.sleep(0.05)
         killed.append(len(found))
         os.kill(pid, signal.SIGKILL)
@@ -33,8 +33,8 @@ def test_a_worker_that_is_killed_loses_nothing() -> None:
         thread = threading.Thread(target=kill, args=[victim])
         thread.start()
         with joblib.parallel_config(backend="dask"):
-            outcomes = padviz.export(["vgg11"], "maps", size=[*sizes])
+            outcomes = padviz.export(["vgg11"], tmp_path, size=[*sizes])
         thread.join()
     assert 0 < killed[0] < len(sizes)
     assert [outcome.state for outcome in outcomes] == ["made"] * len(sizes)
-    assert len([*Path("maps").glob("*-usage.png")]) == len(sizes)
+    assert len([*tmp_path.glob("*-usage.png")]) == len(sizes)

@@ -51,7 +51,10 @@ def is_valid(model: Any) -> bool:
 SCHEMES = [*MODES, "zero/circular", "symmetric/partial"]
 ONE_UNIT = "its map has one unit, where a file cannot tell partial convolution from a scale"
 CANNOT = {  # the schemes that change nothing in a file, and the reason
-    "pad, channels too": (SCHEMES[1:6] + SCHEMES[7:], "y: its pad also pads channels"),
+    "pad, channels too": (
+        [each for each in SCHEMES if each not in ("zero", "zero/circular")],
+        "y: its pad also pads channels",
+    ),
     "transposed image": (SCHEMES[1:], "y: it has width before height"),
     "a row that is padded above and below": (["reflect"], "y: its input has 1 row, too few for reflect padding of 1"),
     "a map of one unit": (["partial", "symmetric/partial"], f"y: {ONE_UNIT}"),

@@ -27,7 +27,7 @@ from padviz.network.network import Network, Size
 from padviz.network.operations import Op
 from padviz.network.sizes import is_square, resolve
 
-STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # of an interior pixel's weight: below the one, above the other
+STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # fair shares: below the one, above the other
 NOISE = 1e-9  # of a mean in float64: means closer to a bound are compared as fractions
 LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image whose borders are apart: only its core is counted
 EndDepths = tuple[int, int]  # at the first row or column, and at the last
