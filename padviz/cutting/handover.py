@@ -167,8 +167,8 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
 def _weighed_step(side: _Side) -> int:
     """Return the largest step at which inexact units never meet inexact units of the outermost tiles; 0 if none.
 
-    Such units have the same small weight. They meet at the front if a step is below the context, and at the end if the
-    last tile is pushed back until the one before it reaches into its rim.
+    Such units have the same small weight. They meet at the front if a step is below the context. They meet at the end
+    if the last tile is pushed back until the one before it reaches into its rim.
     """
     if side.tile == side.image:
         return side.tile

@@ -200,7 +200,7 @@ def refused_truly(seed: int, module: nn.Module, network: Network, n: int, tile: 
     """Hold a refusal against the network: with fewer pixels an inner tile keeps less than a period of the alignment."""
     if not tile:
         return error.what
-    (context,), least = context_on(network, 0, n), int(re.findall(r"needs (\d+)", str(error))[0])
+    (context,), least = context_on(network, 0, n), int(re.findall(r"below (\d+)", str(error))[0])
     assert least == n or plan_tiles(network, (n,), (least,)).tile == (least,), (seed, error)
     for length in range(tile - (tile - n) % context.alignment, least, context.alignment):
         right = inner_run(module, length, n, context.alignment, context.stride)

@@ -120,13 +120,13 @@ class Call:
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
 
     def broken(self, why: str, head: str = "", firm: bool = False) -> Map:
-        """Make the result an error once a target depends on it; `head` and `firm` are as in `Trace.broken`."""
+        """Replace the result by an error once a target depends on it; `head` and `firm` are as in `Trace.broken`."""
         layer = self.trace.broken(self.name(), self.sources, f"{self.what} {why}", head, firm)
         self.trace.pooled[layer] &= not self.windowed  # an image made of a vector would be a map
         return Map(None, layer)
 
     def stuck(self, error: Stuck) -> Value:
-        """Give up: a head where positions are lost anyway, an error elsewhere."""
+        """End the trace here: a head where positions are lost anyway, an error elsewhere."""
         if error.mixed or (self.is_flat and not self.windowed):
             return self.head()
         return self.broken_by(error)

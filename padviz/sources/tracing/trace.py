@@ -67,7 +67,7 @@ class Trace:
             self.origin = before
 
     def take_name(self, new: int, old: int, origin: Origin | None) -> int:
-        """Name a new layer as an old one that it stands for, which others may still read; the old one gets its name."""
+        """Swap the names of a new layer and of the old one that it replaces, which others may still read."""
         before, after = self.layers[old], self.layers[new]
         self.layers[old] = replace(before, name=after.name)
         self.layers[new] = replace(after, name=before.name, origin=origin)
