@@ -75,7 +75,7 @@ def compared(
 ) -> Figure:
     """Draw usage maps side by side; an error is written out.
 
-    The `scale` is "share", of an interior pixel's paths; "counts", up to the largest of all panels; or
+    The `scale` is "share", the fair share; "counts", up to the largest of all panels; or
     "each", up to the panel's own. By default it is "share" where a map has one.
     """
     maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
@@ -91,7 +91,7 @@ def compared(
             label = f"{outcome.shape[0]} × {outcome.shape[1]}" if varies == "size" else name
             panels.append(_panel(short_name(label), outcome, scale, next(views), most))
     unit = f"share of {scientific(most)} paths" if most else "share of the panel's maximum"
-    meaning = "1 is the paths of an interior pixel" if scale == "share" else f"colours: {unit}"
+    meaning = "fair share: 1 for an interior pixel" if scale == "share" else f"colours: {unit}"
     targets = {str(count_map.target.layer) for count_map in maps}
     target = first.target.layer if len(targets) == 1 else "the layer" if varies == "layer" else "each last feature map"
     constant = {"model": first.network.title, "size": f"{first.size[0]} × {first.size[1]}"}
