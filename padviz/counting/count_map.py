@@ -291,7 +291,7 @@ class CountMap:
                 raise MemoryError
             yield
         except MemoryError:
-            what = f"so many positions of {self.shape[0]} x {self.shape[1]} do not fit into memory"
+            what = f"these positions of {self.shape[0]} x {self.shape[1]} do not fit into memory"
             hint = "counts_at(rows, cols) gives parts of them"
             raise SizeError(what, where=self.network.name, hint=hint) from None
 

@@ -91,9 +91,7 @@ def expand(
     ['vgg11-64-zero-usage', 'vgg11-96-zero-usage', 'vgg11-128-zero-usage']
     """
     if sum(map(_count, manifest.maps)) + sum(map(_count, manifest.compare)) > MOST_ITEMS:
-        raise OptionError(
-            f"asks for more than {MOST_ITEMS} items", where="export", hint="split it into several exports"
-        )
+        raise OptionError(f"has more than {MOST_ITEMS} items", where="export", hint="split it into several exports")
     notes: list[str] = []  # until every network is read: an error is one line
     say = on_note or (lambda note: None)
     find = _finder(folder, reading, allow_modules, say, notes)

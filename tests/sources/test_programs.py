@@ -80,7 +80,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {  # what the first node calls, and with w
     "text": (("_operator.mod", {"as_string": "%9d"}, NINE), "takes numbers only"),
     "repeated": (("_operator.mul", TEXT, NINE), "takes numbers only"),
     "list": (("_operator.add", {"as_ints": [1]}, {"as_ints": [2]}), "takes numbers only"),
-    "not a number": (("_operator.mul", {"as_int": "no"}, NINE), "is no number"),
+    "not a number": (("_operator.mul", {"as_int": "no"}, NINE), "is not a number"),
     "huge": (lambda graph: graph["tensor_values"]["input"]["sizes"].__setitem__(1, {"as_int": 1 << 40}), "too large"),
     "nodes": (lambda graph: graph.pop("nodes"), "malformed graph"),
     "deep": (

@@ -86,7 +86,7 @@ class _Builder:
         for step in steps:
             self.count += 1
             if self.count > MOST_STEPS:
-                raise self._error(prefix, f"the description asks for more than {MOST_STEPS} steps")
+                raise self._error(prefix, f"the description has more than {MOST_STEPS} steps")
             if isinstance(step, Block):
                 self._block(step, prefix)
             elif isinstance(step, Merge):

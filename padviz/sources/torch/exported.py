@@ -242,7 +242,7 @@ def value_of(arg: Json, known: Json) -> Any:
 
 def number(value: object) -> int | float:
     if not isinstance(value, int | float):
-        raise Malformed("is no number")
+        raise Malformed("is not a number")
     if value == OPEN:
         return MOST_NUMBER
     if isinstance(value, int) and abs(value) > MOST_NUMBER:

@@ -119,7 +119,7 @@ class Map(Value):
 
 @dataclass(frozen=True, slots=True)
 class Head(Value):
-    """What is no map any more: it is made of the layers `behind`; `flattened` if all of these were, or are vectors."""
+    """A value that is not a map any more, made of the layers `behind`; `flattened` if all these were or are vectors."""
 
     behind: frozenset[int] = frozenset()
     flattened: bool = False
