@@ -1,7 +1,5 @@
 """Lines of each room against tests/budget.toml: `python -m tests.budget`, or `--lower` to write what is below."""
 
-from __future__ import annotations
-
 import ast
 import sys
 import tomllib

@@ -1,7 +1,5 @@
 """Axis maps as matrices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

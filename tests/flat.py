@@ -1,7 +1,5 @@
 """A loaded network written back as the flat steps that the naive twin reads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from padviz.network.network import Network

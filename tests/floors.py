@@ -1,7 +1,5 @@
 """The floors of the house: which room may import which, read from the imports themselves. `python -m tests.floors`."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path

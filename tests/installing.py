@@ -1,7 +1,5 @@
 """Install what was built, each extra alone, in empty environments, and run it: `python -m tests.installing dist`."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

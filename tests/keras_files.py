@@ -1,7 +1,5 @@
 """Files as Keras 3 writes them, of facts alone: a zip archive with the architecture in its config.json."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from pathlib import Path

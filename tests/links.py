@@ -1,7 +1,5 @@
 """The links of a site that lead to none of its files, or to no place in one: `python -m tests.links FOLDER`."""
 
-from __future__ import annotations
-
 import sys
 from html.parser import HTMLParser
 from pathlib import Path

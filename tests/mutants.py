@@ -3,8 +3,6 @@
 `python -m tests.mutants -n 20 --seed 1 [ROOM...]` runs in a copy the tests of each one's room, then the laws of all.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import os

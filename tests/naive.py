@@ -4,8 +4,6 @@ A network is a list of steps, dictionaries in the words of the TOML format witho
 branches: {"op": "conv", "name": "a", "from": "input", "kernel": [3, 3], ...}. Merges have a list in "from".
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from fractions import Fraction

@@ -3,8 +3,6 @@
 Nothing is imported from padviz.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -5,8 +5,6 @@ its taps, a merge adds its branches, what acts on each position alone does nothi
 that slices and pads are made of, are those that onnxruntime computes when it runs the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Random modules that pad, crop and resize by rules of their own, asked at their own size and at others."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Networks of signals and of volumes, as they are published, in small."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import ceil
 

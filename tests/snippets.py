@@ -1,7 +1,5 @@
 """What stands in a page: commands with what they print, and Python; and the files that they speak of."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Random networks: TOML-like documents that both padviz and the naive twin can read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hypothesis import strategies as st

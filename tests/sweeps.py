@@ -1,7 +1,5 @@
 """Which tests run when: `make test` runs a part that stands for all, `make test-slow` and `make soak` the rest."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Every file in cases/ is a network and the grids that it must give, from both kernels and the naive twin."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Intervals of 95 % hold the truth that data was made with: in 93 to 97 % of cases, as far as runs can show."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache

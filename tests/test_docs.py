@@ -1,7 +1,5 @@
 """The README and docs/ are true: commands print what is shown, Python and TOML work, and every page is reached."""
 
-from __future__ import annotations
-
 import doctest
 import gc
 import re

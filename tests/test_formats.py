@@ -1,7 +1,5 @@
 """The law of formats, over all commands: every format of a report states the same numbers of the same things."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Laws that hold for every network, tried on random ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any

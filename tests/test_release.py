@@ -1,7 +1,5 @@
 """What a release is made of agrees: versions, the paper, the citation, and examples that stand in the code."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A little of `make soak`: a few mutants of each kind, and what judges them."""
 
-from __future__ import annotations
-
 import os
 from random import Random
 

@@ -1,7 +1,5 @@
 """The layout that keeps start-up fast and the rooms apart: imports go down only, heavy ones stay in their room."""
 
-from __future__ import annotations
-
 import doctest
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """The law of the turned image: a network turned by 90 degrees turns all that padviz says of it."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """A warning fails a test where padviz raises it, and not where others do."""
 
-from __future__ import annotations
-
 import warnings
 
 import pytest

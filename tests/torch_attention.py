@@ -4,8 +4,6 @@ What a score is made of is left out, as a gate's vector is; a mask hides what it
 which need no counting: what the gradient of one unit of a module itself, with random weights, does not leave at 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

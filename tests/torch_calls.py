@@ -7,8 +7,6 @@ vector, and is left out. The gradient of a map is then the number of paths from 
 padviz is used, and a function that is not known here is an error.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

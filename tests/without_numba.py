@@ -1,7 +1,5 @@
 """Where numba cannot be imported: `python -m pytest -p tests.without_numba`, or the first import of a script."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import Any

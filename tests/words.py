@@ -3,8 +3,6 @@
 Counted are the README, the docs, the help of commands and options, the messages, and the docstrings.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

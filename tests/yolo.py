@@ -1,7 +1,5 @@
 """A detector with the head of YOLOv8 on a short body: what the ways to read a network meet in it."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from pathlib import Path

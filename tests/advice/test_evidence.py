@@ -1,7 +1,5 @@
 """The table of evidence: the pages show it as it is, and it has what the tables of the experiments have."""
 
-from __future__ import annotations
-
 import re
 from math import isnan
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Remedies: each figure is that of the changed network, counted anew; changes are those that a person would make."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Thresholds at equality; on the other axis they are those of a turned network, which tests/test_turning.py audits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

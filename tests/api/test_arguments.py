@@ -1,7 +1,5 @@
 """What `import padviz` takes: each function what the command of its name takes, by the same names and defaults."""
 
-from __future__ import annotations
-
 import builtins
 import inspect
 import keyword

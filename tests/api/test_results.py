@@ -1,7 +1,5 @@
 """Results have one shape: rows, formats, a picture, and what a notebook shows."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

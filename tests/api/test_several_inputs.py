@@ -1,7 +1,5 @@
 """A module with two inputs: what the error of each public function advises works, in that function."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The ratios of one benchmark run, printed and put into its page."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Modules and ONNX files: read, repadded, their filters, and tiled, next to what others do with the same."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

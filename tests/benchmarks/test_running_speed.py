@@ -1,7 +1,5 @@
 """Networks that are run, next to bare runs on the same images; rings, next to pycocotools' evaluation of the same."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import tracemalloc

@@ -3,8 +3,6 @@
 Nothing here asserts a time: machines differ, so only ratios within one run say anything.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The commands as a person uses them: files that are whole or not there, streams that end, signals."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

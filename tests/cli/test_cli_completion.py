@@ -1,7 +1,5 @@
 """What a shell is offered where a value is typed, by click's own completion."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

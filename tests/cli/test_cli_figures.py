@@ -1,7 +1,5 @@
 """What JSON, CSV and exit codes of commands hold, where it is more than a format of what Python returns."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """`padviz filters` from the command line."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

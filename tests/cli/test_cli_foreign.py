@@ -1,7 +1,5 @@
 """The commands on ONNX files and PyTorch modules: all of them run, ask for what they need, and warn."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

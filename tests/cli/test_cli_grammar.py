@@ -1,7 +1,5 @@
 """One grammar: options mean the same in every command, values are read alike, pictures have names of their own."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What an error advises: never an option that the command lacks; `--layer`, which cuts the network; several heads."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`padviz kernel`: whole tables under every scheme against the naive twin, exactly, and how they are shown."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from string import ascii_lowercase
 from typing import Any

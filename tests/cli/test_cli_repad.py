@@ -1,7 +1,5 @@
 """`padviz repad`: what is written pads as it was asked, JSON says what was changed, and nothing else is written."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

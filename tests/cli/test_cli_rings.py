@@ -1,7 +1,5 @@
 """`padviz rings`: what the two files hold, in rings; each mistake one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """`padviz responses` and `padviz detect` from the command line: networks that are run."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

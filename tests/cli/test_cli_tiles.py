@@ -1,7 +1,5 @@
 """`padviz tiles` and `padviz audit`: what JSON holds is what can be planned; says.txt has their words."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

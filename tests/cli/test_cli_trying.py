@@ -1,7 +1,5 @@
 """`padviz trial` and `padviz detect --cover` from the command line: answers, pictures, interrupts."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

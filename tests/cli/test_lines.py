@@ -7,8 +7,6 @@ stderr, or " !> " with words that it does not say; or one that fails a check, an
 "..." stands for any text. Nothing is written by any of them.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

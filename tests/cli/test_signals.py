@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM end padviz while other people's code runs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,16 +1,14 @@
 """Maps that were counted in two ways have the same figures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 from msgspec import to_builtins
 
-import padviz
+from padviz.counting.shares.summary import Summary
 
 
-def assert_figures_alike(one: padviz.Summary, other: padviz.Summary, exact: bool = True) -> None:
+def assert_figures_alike(one: Summary, other: Summary, exact: bool = True) -> None:
     """All figures are equal; fair shares, and all figures of weights, as near as sums in another order are."""
     first, second = ({**to_builtins(each), "method": None} for each in (one, other))
     shares = first.pop("share"), second.pop("share")

@@ -1,7 +1,5 @@
 """Work follows the size of a map, not what a description makes of its period."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

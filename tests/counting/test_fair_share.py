@@ -1,7 +1,5 @@
 """Fair shares, what each pixel gets of what it would get far from all borders, and rims, where it gets too little."""
 
-from __future__ import annotations
-
 from collections import Counter
 from fractions import Fraction
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """Several targets with the same weight each, against a calculation with fractions."""
 
-from __future__ import annotations
-
 from collections import Counter
 from fractions import Fraction
 from typing import Any

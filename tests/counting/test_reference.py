@@ -1,7 +1,5 @@
 """Reference values: published geometry, worked out once and checked."""
 
-from __future__ import annotations
-
 import pytest
 
 import padviz

@@ -1,7 +1,5 @@
 """Maps made of a core equal maps counted whole, in every pixel and every figure."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

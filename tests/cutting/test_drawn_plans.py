@@ -1,7 +1,5 @@
 """Plans of drawn networks, run: stitched equals whole, and one unit less of context differs."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """The printed calls, run in the libraries that they are for, and what goes wrong without them."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

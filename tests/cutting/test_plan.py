@@ -1,7 +1,5 @@
 """Tiles laid together are the whole image, with as little context as that takes."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

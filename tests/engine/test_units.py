@@ -1,7 +1,5 @@
 """The small parts, where a mistake would hide behind the whole."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """numba is a faster road, not a needed one: without it numpy counts, and one line says so."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

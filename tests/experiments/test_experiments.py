@@ -1,7 +1,5 @@
 """The experiments of grid offset and of detectors: two arms of each are trained for a few steps, its parts checked."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Manifests run no code unless they are allowed to."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

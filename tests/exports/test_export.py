@@ -1,7 +1,5 @@
 """`padviz export`: what it makes, keeps, refuses, and survives."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

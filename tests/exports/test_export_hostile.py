@@ -1,7 +1,5 @@
 """Folders, records and manifests that somebody else wrote: an export loses no file of theirs, and always ends well."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

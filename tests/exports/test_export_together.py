@@ -1,7 +1,5 @@
 """Exports and writers side by side, and killed: all is whole, none of the living loses, none of the dead leaves."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Exports of networks with their weights."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """Approved pictures, as thumbnails: `make approved` writes those of today."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every kind of picture at the sizes that are looked at, what is measured of a picture, and the approved ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Results of networks that were run, made up at any size: their pictures are drawn without running anything."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures of windows, fields, taps and tiles: what they say, and that each thing is drawn where it lies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex

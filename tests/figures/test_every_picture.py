@@ -1,7 +1,5 @@
 """Every kind of picture at six sizes is whole and full, and a handful look as those that were approved."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.figures.approve import NAMES, SIZE, differences

@@ -1,7 +1,5 @@
 """Pictures of maps: what they say, which cells they draw, and that no position is drawn where it is not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

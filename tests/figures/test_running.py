@@ -1,7 +1,5 @@
 """Pictures of networks that were run: nothing is clipped, and what is outlined is what is hidden."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

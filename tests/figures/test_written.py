@@ -1,7 +1,5 @@
 """Pictures as files: how large, in which theme, with text that is text, the same bytes each time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Atomic writes: files are complete or absent, one writer at a time, and leftovers of killed processes are removed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

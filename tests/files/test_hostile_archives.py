@@ -1,7 +1,5 @@
 """Archives from elsewhere, of counts and of sweeps: one error, sizes checked first, memory as what is asked."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Names of layers, files and networks come from elsewhere: nothing of them steers a terminal or starts a formula."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Multiply-adds: half of what PyTorch's counter finds, the zoo's, a slow twin, and what cannot be known."""
 
-from __future__ import annotations
-
 import tomllib
 from math import prod
 from typing import Any

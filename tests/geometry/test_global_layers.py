@@ -1,7 +1,5 @@
 """Layers that make each position depend on all: importers keep them, paths pass them, no tile is exact behind them."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

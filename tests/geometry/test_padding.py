@@ -1,7 +1,5 @@
 """The ledger, even sizes, taps, fields and coverage, against brute force and published figures."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache

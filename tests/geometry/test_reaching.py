@@ -1,7 +1,5 @@
 """Receptive fields, units near padding and where units are centred, by periods and unit by unit, as tap by tap."""
 
-from __future__ import annotations
-
 import tomllib
 from fractions import Fraction
 from typing import Any

@@ -3,8 +3,6 @@
 The oracle is PyTorch: a module that treats all rows alike turns what it makes when its image is turned.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

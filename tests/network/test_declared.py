@@ -1,7 +1,5 @@
 """A file that declares the size of its image is read at any, and its notes say what holds at another one."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of padding schemes: its folds are those of the naive twin, its words those of the docs."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Coordinates of resizes, rounded."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 
 import pytest

@@ -1,7 +1,5 @@
 """A headless Chromium for pages, which lets nothing leave them."""
 
-from __future__ import annotations
-
 import io
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A browser for all tests of pages, and an explorer to open in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The picture of the explorer that the README shows: `python -m tests.pages.screenshot PAGE.html PICTURE.png`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is built and looked at in a browser: the example's notebook, run cell by cell."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

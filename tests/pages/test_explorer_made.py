@@ -1,7 +1,5 @@
 """The explorer's page as it is made: of names and files from elsewhere, of modules and of ONNX files."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

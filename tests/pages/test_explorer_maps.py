@@ -1,7 +1,5 @@
 """The maps of the explorer in a real browser, from disk: they show what the engine counts, and each control works."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

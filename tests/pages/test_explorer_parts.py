@@ -1,7 +1,5 @@
 """The explorer's other parts in a real browser: layers, the audit, one layer cell by cell."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The views of the explorer: what is seen first, pins, Back and Forward, links, and who can use it."""
 
-from __future__ import annotations
-
 import io
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The gallery of an export in a real browser, from disk: pictures load, filters work, nothing is fetched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Repadding ONNX files: nothing else changes, what cannot be done is said by name, and what is wrong is not written."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

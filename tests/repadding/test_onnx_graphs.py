@@ -1,7 +1,5 @@
 """Every small graph repadded: what onnxruntime makes of single bright pixels is usage of the graph with the scheme."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

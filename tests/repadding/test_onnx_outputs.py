@@ -1,7 +1,5 @@
 """Repadded files by what onnxruntime makes of them: pads that are computed, at every size, and padding by hand."""
 
-from __future__ import annotations
-
 import warnings
 from itertools import cycle
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Repadded modules: the law, outputs against padding by hand, gradients, and what cannot be changed."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import warnings

@@ -1,7 +1,5 @@
 """The transpose law: a file turned by 90 degrees is repadded to what its repadded original is, turned."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

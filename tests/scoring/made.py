@@ -1,7 +1,5 @@
 """Made images, objects and detections: a detector that misses what lies near the border as often as it is told to."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

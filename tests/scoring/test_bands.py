@@ -1,7 +1,5 @@
 """Classifiers by where the object is, segmenters by where the pixel is."""
 
-from __future__ import annotations
-
 import csv
 import json
 import tracemalloc

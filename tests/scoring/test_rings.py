@@ -1,7 +1,5 @@
 """Rings: one is COCO's own figure, a perfect detector has 1 in each, and what is lost near the border is lost there."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """YOLO's folders of labels have the rings that COCO's files of the same boxes have."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`make soak`: everything once over, on two cores, within half an hour. SEED repeats a run, SOAK scales it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

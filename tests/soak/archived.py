@@ -1,7 +1,5 @@
 """Small networks as archives: .keras files, and programs of torch.export."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 import warnings

@@ -1,7 +1,5 @@
 """What lies beside a mutant: small networks, a picture, and boxes."""
 
-from __future__ import annotations
-
 import io
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Command lines that are right, one for each command and habit, and what others make of them."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from random import Random

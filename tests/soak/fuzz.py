@@ -4,8 +4,6 @@ A mutant is fine, or refused by one line that a person can read; all within ten 
 included.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import resource

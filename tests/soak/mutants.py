@@ -1,7 +1,5 @@
 """Damaged and hostile input: what a person, a tool or an attacker might make of files that are right."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Processes that are interrupted, ended or killed: what they say, and what they leave behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

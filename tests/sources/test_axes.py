@@ -1,7 +1,5 @@
 """Networks of one axis and of three, against gradients of the networks themselves."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import ceil
 from pathlib import Path

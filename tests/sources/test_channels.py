@@ -1,7 +1,5 @@
 """Channels: from the weights of ONNX files and modules, and in descriptions from step to step."""
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

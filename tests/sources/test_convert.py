@@ -1,7 +1,5 @@
 """Networks written as TOML load back to the same networks."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import replace
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Factors of dimensions against arrays that hold, at each place of a tensor, the row and the column that it is of."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

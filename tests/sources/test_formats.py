@@ -1,7 +1,5 @@
 """Files of other tools get one line, with the road that works: by what is in them, whatever they are called."""
 
-from __future__ import annotations
-
 import warnings
 import zipfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Where counting stops: before heads that read a flattened map as an image, and at grids of patches before tokens."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Callable

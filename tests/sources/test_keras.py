@@ -1,7 +1,5 @@
 """Keras models as networks: they count as the same layers do in a description, at every size."""
 
-from __future__ import annotations
-
 import json
 import warnings
 import zipfile

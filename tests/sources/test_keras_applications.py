@@ -3,8 +3,6 @@
 They are skipped where Keras, TensorFlow and tf2onnx are not installed.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Positions that move, and windows of them: attention in windows and grids, images that are rolled for that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What `--neutral` may be said of: never of operations that move positions, in ONNX files and modules alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Every shape is onnxruntime's, and every count that of the all-ones copy, and of the zoo.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from inspect import signature

@@ -1,7 +1,5 @@
 """Files that are broken, or meant to do harm: one clear line, in seconds, and nothing is opened that should not be."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import subprocess

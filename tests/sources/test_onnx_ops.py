@@ -4,8 +4,6 @@ All weights are one, so in a graph of linear operations the sum over the outputs
 for one pixel is the number of paths from that pixel: the usage map, by running the file itself.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Quantised ONNX files: the map, the ledger and the costs are those of the file of floats."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from pathlib import Path

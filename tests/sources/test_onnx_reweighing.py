@@ -1,7 +1,5 @@
 """Partial convolution in ONNX files: what a convolution is multiplied by is read where it is kept, or missed aloud."""
 
-from __future__ import annotations
-
 import os
 import tracemalloc
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Where the layers of foreign networks came from: their nodes, modules and functions, and the pads in them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A module or a file is read at the size that is asked for: what it does there counts, whatever it does elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 

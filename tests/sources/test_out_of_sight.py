@@ -3,8 +3,6 @@
 Its errors are told as its own; what is no error, such as a cancellation, reaches the caller.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Files of torch.export.save as networks: they count as the modules that they were made of, and run nothing."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

@@ -1,7 +1,5 @@
 """Inputs beside the image: the image is the first that no shape is given for, and the others are constants."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

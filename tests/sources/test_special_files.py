@@ -1,7 +1,5 @@
 """A pipe, a device or a folder in the place of a file: refused at once with one line, and never waited for."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

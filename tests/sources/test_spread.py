@@ -1,7 +1,5 @@
 """What is copied, put into a batch, convolved along channels, or by computed kernels: modules and their files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

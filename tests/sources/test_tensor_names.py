@@ -1,7 +1,5 @@
 """Layers of ONNX files go by the names of the tensors that they make, too."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Positions in one dimension, and networks that mix them: tokens, recurrences, heads that talk, queries apart."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

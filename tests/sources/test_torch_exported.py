@@ -1,7 +1,5 @@
 """Programs of torch.export as networks: they count as the modules that they were made of."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Single functions of PyTorch as layers, modules that must stay as they are, and modules that make no network."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections import OrderedDict

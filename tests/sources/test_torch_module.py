@@ -1,7 +1,5 @@
 """Models of torchvision and timm against their own forwards, beside tests/zoo; the zoo against torchvision."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 

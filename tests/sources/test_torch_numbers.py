@@ -1,7 +1,5 @@
 """Modules against PyTorch itself: windows, fits, products of slices, writes in place, padding by rules of their own."""
 
-from __future__ import annotations
-
 import tomllib
 from itertools import product
 from pathlib import Path

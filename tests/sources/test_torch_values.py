@@ -1,7 +1,5 @@
 """What goes on by values: those of maps end a network, and those of small constants are followed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -119,7 +117,7 @@ SIZES = [(16, 16), (20, 33)]
 class Deciding(nn.Module):
     """Two convolutions, and what a function of the module and its map makes between them."""
 
-    def __init__(self, between: Callable[[Deciding, Tensor], Tensor]) -> None:
+    def __init__(self, between: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
         self.a, self.b, self.between = conv(5, padding=2), conv(padding=1), between
         self.register_buffer("strides", torch.tensor([2.0, 4.0]))
@@ -201,6 +199,6 @@ def written_by_weights(module: Deciding, x: Tensor) -> Tensor:
     [written_by_weights, lambda module, x: x[:, :, int(module.b.weight[0, 0, 0, 0]) :]],
     ids=["copied", "read"],
 )
-def test_no_weight_decides(between: Callable[[Deciding, Tensor], Tensor]) -> None:
+def test_no_weight_decides(between: Callable[[Any, Tensor], Tensor]) -> None:
     with pytest.raises(PadvizError, match=r"^Deciding: its forward fails on .* weights"):
         padviz.usage(Deciding(between), 16)

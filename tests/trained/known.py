@@ -1,7 +1,5 @@
 """Figures that have to be there before they are compared, and modules turned and mirrored."""
 
-from __future__ import annotations
-
 import copy
 from typing import TypeVar
 

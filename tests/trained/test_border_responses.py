@@ -1,7 +1,5 @@
 """Border responses: what is reduced while a network runs equals what its whole maps say."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

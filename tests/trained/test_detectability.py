@@ -1,7 +1,5 @@
 """Detectability: scores by position of networks whose blind spots are known."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

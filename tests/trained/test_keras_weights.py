@@ -1,7 +1,5 @@
 """The weights in .keras files: the mean filters are those of the numbers that stand there."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Mean filters and their skew: a slow twin, laws, and what stands in the way of measuring."""
 
-from __future__ import annotations
-
 import warnings
 from itertools import product
 from math import isclose

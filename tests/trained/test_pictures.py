@@ -1,7 +1,5 @@
 """Pictures: one ramp has the same pixels whatever it is stored as, or is refused; none takes memory without a bound."""
 
-from __future__ import annotations
-
 import re
 import struct
 import subprocess

@@ -1,7 +1,5 @@
 """Weights of networks: in ONNX files, in modules and what they call, and in files beside them."""
 
-from __future__ import annotations
-
 import pickle
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """Networks that others trained: which way their filters lean, and which images they were trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

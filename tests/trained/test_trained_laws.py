@@ -1,7 +1,5 @@
 """Laws of what is measured of trained networks: turning, mirroring, thresholds at equality, formats."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

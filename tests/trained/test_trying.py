@@ -1,7 +1,5 @@
 """Trials and what is seen: figures equal those of a slow twin, and laws hold on turned networks, files and modules."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

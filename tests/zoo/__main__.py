@@ -3,8 +3,6 @@
 Each network is judged in a process of its own, which gets two minutes of a core.
 """
 
-from __future__ import annotations
-
 import argparse
 import multiprocessing
 import os

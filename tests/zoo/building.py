@@ -1,7 +1,5 @@
 """Builds the networks of networks.txt with random weights, by the library that they come from."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from pathlib import Path

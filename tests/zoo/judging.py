@@ -1,7 +1,5 @@
 """Judges how padviz reads a module: its support against the module's own gradients, its counts where those can be."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -5,8 +5,6 @@ padviz leaves out by name: a max pool averages, an activation gives back what it
 and a global vector pass nothing on. Nothing of padviz is used, and no part of the module is copied.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Networks that others wrote: read as their own gradients say, or refused by name."""
 
-from __future__ import annotations
-
 import pytest
 from torch import Tensor, nn
 
