@@ -273,7 +273,7 @@ def test_published_fields(name: str, size: int, stride: int, padding: int) -> No
 
 
 def test_where_branches_part() -> None:
-    def last(*layers: dict[str, Any]) -> padviz.ReceptiveField:
+    def last(*layers: dict[str, Any]) -> Any:
         both = [{"op": "conv", "name": name, "from": "input", **each} for name, each in zip("ab", layers, strict=True)]
         both += [{"op": "add", "name": "sum", "from": ["a", "b"]}, {"op": "conv", "name": "after", "kernel": 3}]
         return padviz.fields(parse({"layers": both}, "branches"), 10)[-1]
