@@ -381,7 +381,9 @@ def ledger(steps: list[Step], axis: int, n: int) -> dict[str, tuple[int, int, tu
         sizes[step["name"]] = outputs_of(step, axis, entering, like)
         assert sizes[step["name"]] > 0, "no output"
         if step["op"] in ("conv", "maxpool", "avgpool"):
-            shape = [axis_of(step.get(key, 1), axis) for key in ("kernel", "stride", "dilation")]
+            kernel = axis_of(step.get("kernel", 1), axis)
+            stride = axis_of(step.get("stride", kernel if step["op"] in POOLS else 1), axis)
+            shape = kernel, stride, axis_of(step.get("dilation", 1), axis)
             pads = padding_of(step, axis, entering)
             found[step["name"]] = ledger_of_window(entering, *shape, pads, step.get("ceil", False))
     return found

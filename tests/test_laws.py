@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import padviz
 from padviz.engine.apply import apply
+from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError
 from padviz.network.axis_maps import axis_map
 from padviz.network.operations import Op, Transposed, Window
@@ -19,7 +21,6 @@ from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import GRIDS, ROUNDINGS, Resize
 from padviz.sources.toml.build import parse
 from tests import naive
-from tests.dense import dense
 from tests.strategies import networks
 from tests.sweeps import examples
 
@@ -27,6 +28,15 @@ ENGINES = ["numpy", "numba"]
 PADS = st.tuples(st.integers(0, 4), st.integers(0, 4))
 RULES = st.sampled_from(["same", "same_upper", "same_lower"])
 EXACT = [mode for mode in MODES if mode != "partial"]
+
+
+def dense(made: AxisMap) -> NDArray[Any]:
+    """An axis map as a matrix."""
+    matrix: NDArray[Any] = np.zeros((made.n_out, made.n_in), dtype=np.int64 if made.exact else np.float64)
+    for strip in made.strips:
+        i = np.arange(strip.length)
+        np.add.at(matrix, (strip.dst + i * strip.dst_step, strip.src + i * strip.src_step), strip.weight)
+    return matrix
 
 
 @st.composite

@@ -22,7 +22,6 @@ from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
-from tests.counting.alike import near
 from tests.strategies import MODES, networks
 from tests.sweeps import DEEPER, examples, sampled
 
@@ -59,6 +58,16 @@ def test_random_networks_have_the_interior_and_the_figures_of_the_slow_twin() ->
 
     compared()
     assert told[True] > max(5, told[False])
+
+
+def near(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(near(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(near, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(one == pytest.approx(other, rel=1e-9, abs=1e-9))
+    return bool(one == other)
 
 
 def pattern_of(counts: Any) -> Any:

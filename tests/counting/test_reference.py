@@ -4,7 +4,7 @@ import pytest
 
 import padviz
 from tests import naive
-from tests.flat import flat_steps
+from tests.geometry.test_padding import steps_of
 from tests.sweeps import SLOW
 
 
@@ -36,8 +36,7 @@ def test_vgg19_bright_band(padding: str, ratio: str) -> None:
 )
 def test_deep_networks_equal_python_ints(name: str, size: tuple[int, int], bits: int) -> None:
     """Every pixel, where the maxima are far beyond 64 bits."""
-    network = padviz.load(name)
-    expected = naive.usage(flat_steps(network), size, [*network.targets])
+    expected = naive.usage(steps_of(name), size, [*padviz.load(name).targets])
     for engine in ("numpy", "numba"):
         found = padviz.usage(name, size, engine=engine)
         assert found.counts.dtype == object

@@ -18,7 +18,7 @@ from padviz.network.operations import Window, out_size
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
-from tests.dense import dense
+from tests.test_laws import dense
 from tests.torch_attention import After
 from tests.torch_oracle import SumPool, conv, counted, sum_pool
 
