@@ -34,6 +34,12 @@ def session_of(model: Any, optimised: bool = False) -> onnxruntime.InferenceSess
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
+def run_file(content: Any, image: NDArray[Any], optimised: bool = True) -> list[NDArray[Any]]:
+    """The outputs of a model for one image."""
+    session = session_of(content, optimised)
+    return list(session.run(None, {session.get_inputs()[0].name: image}))
+
+
 def image_of(model: onnx.ModelProto) -> Any:
     stored = {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in stored]

@@ -20,7 +20,7 @@ from padviz.repadding.onnx_file import Repadded, repad_file
 from padviz.repadding.plan import same_counts
 from padviz.sources.onnx.constants import locations
 from tests.cli.test_cli import told
-from tests.onnx_by_hand import run_file
+from tests.onnx_oracle import run_file
 from tests.sources.test_onnx_ops import model_of
 
 SIZE = (12, 16)

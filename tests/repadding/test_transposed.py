@@ -13,7 +13,7 @@ import padviz
 from padviz.network.targets import target_names
 from padviz.repadding.onnx_file import repad_file
 from tests.cli.test_cli import run
-from tests.onnx_by_hand import run_file
+from tests.onnx_oracle import run_file
 from tests.repadding.test_onnx_graphs import sized
 from tests.sources.test_onnx_ops import model_of
 
