@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -71,13 +72,12 @@ class Network:
         if not all(layer.ops for layer in self.layers):
             layers = tuple(layer if layer.ops else replace(layer, ops=nothing) for layer in self.layers)
             object.__setattr__(self, "layers", layers)
-        for axis in range(len(self.size)):
-            taps = accumulate(taps_of(layer.ops[axis]) for layer in self.layers)
-            for layer, so_far in zip(self.layers, taps, strict=True):
-                if so_far > MOST_TAPS:
-                    what = f"the windows up to it have more than {MOST_TAPS} taps on an axis"
-                    where = f"{self.name}, {layer.name}"
-                    raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
+        for along in zip(*(layer.ops for layer in self.layers), strict=True):
+            taps = [*accumulate(map(taps_of, along))]
+            if taps[-1] > MOST_TAPS:
+                what = f"the windows up to it have more than {MOST_TAPS} taps on an axis"
+                where = f"{self.name}, {self.layers[bisect_right(taps, MOST_TAPS)].name}"
+                raise DescriptionError(what, where=where, hint="use fewer or smaller windows")
 
     def __repr__(self) -> str:
         return f"<Network {self.name}, {len(self.layers) - 1} layers, {in_words(self.size)}>"
