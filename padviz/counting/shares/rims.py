@@ -19,7 +19,7 @@ from padviz.counting.shares.fair_share import NoInterior, Phased, endless, phase
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
-from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
+from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward, flat, is_chain
 from padviz.engine.apply import Array
 from padviz.engine.limbs import shares, to_ints
 from padviz.errors import PadvizError
@@ -89,6 +89,8 @@ def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights)
     other = axis if at.square and is_square(line.far) else 1 - axis
     ring(line.far, axis, size[axis], targets)  # refuses an axis that does not repeat
     across = ring(line.far, other, size[other], targets)
+    if len(targets) == 1 and is_chain(network):
+        across = flat(network)  # its map is an outer product: each row has one share
     tiling = _large_tiling(network, axis, size[axis], targets)
     along = resolve(network, axis, tiling.kept)
     axes = (across, along) if axis else (along, across)

@@ -103,9 +103,13 @@ def count_backward(walk: Walk, box: Box) -> Core:
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
     """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
-    flat = Resolved((1,) * len(walk.network.layers), (None,) * len(walk.network.layers))
     walk = walk if walk.exact else replace(walk, weights=(1.0,) * len(walk.targets))
-    return replace(walk, cols=flat), replace(walk, rows=flat)
+    return replace(walk, cols=flat(walk.network)), replace(walk, rows=flat(walk.network))
+
+
+def flat(network: Network) -> Resolved:
+    """Return an axis of one row, which every layer keeps."""
+    return Resolved((1,) * len(network.layers), (None,) * len(network.layers))
 
 
 def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
