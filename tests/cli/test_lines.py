@@ -56,7 +56,21 @@ class Gated(nn.Module):
         y = self.a(x)
         return y * y.mean(2, keepdim=True)
 """
+FAILING = """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
+
+def fails():
+    raise ValueError("two\\nlines")
+
+def unweighed(pretrained=True, weights="many"):
+    assert not pretrained and weights is None
+    return nn.Conv2d(3, 64, 5)
+"""
 TEXTS = {
+    "failing_net.py": FAILING,
     "filtered_net.py": FILTERED,
     "made_net.py": "import filtered_net\n\nnet = filtered_net.net()\n",
     "foreign_net.py": FOREIGN,

@@ -74,24 +74,47 @@ def damaged_bytes(data: bytes, rng: Random) -> bytes:
     return bytes(made)
 
 
-def damaged_graph(rng: Random) -> bytes:
-    """A graph whose text was changed so that it can still be written."""
-    from onnx import parser
+ODD = [-(2**63), -1000, -2, -1, 0, 1, 2, 3, 7, 1000, 10**6, 2**31 - 1, 2**63 - 1]
+KEYS = [
+    "axis", "axes", "pads", "strides", "dilations", "kernel_shape", "perm", "blocksize", "group", "mode", "auto_pad",
+    "starts", "ends", "keepdims", "split", "num_outputs", "output_shape", "output_padding", "ceil_mode", "to", "value",
+]  # fmt: skip
+HOWS = ["op", "input", "number", "number", "drop", "opset", "dims", "more", "more"]
 
+
+def damaged_graph(rng: Random) -> bytes:
+    """A file that is well formed, and makes little sense: other operations, numbers, edges, opsets."""
+    from onnx import helper
+
+    from padviz.sources.onnx.operators import OPS
     from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
 
-    while True:
-        _, opset, body = rng.choice(GRAPHS + MEANS)
-        parts = TOKEN.findall(body)
-        numbers = [at for at, part in enumerate(parts) if part.lstrip("-").isdecimal()]
-        for at in rng.sample(numbers, min(len(numbers), rng.choice((1, 2, 3)))):
-            parts[at] = str(rng.choice((0, 1, 2, 3, 4, 5, -1, -2, 7, 100000, 2**31, 2**63 - 1, int(parts[at]) + 1)))
-        if not numbers:
-            parts[rng.randrange(len(parts))] = rng.choice(parts)
-        try:
-            return bytes(model_of("".join(parts), int(opset.split()[0])).SerializeToString())
-        except (parser.ParseError, ValueError, OverflowError, IndexError):  # of a number too long for it
-            continue
+    _, opset, body = rng.choice(GRAPHS + MEANS)
+    model = model_of(body, int(opset.split()[0]))
+    names = sorted({name for node in model.graph.node for name in (*node.input, *node.output)})
+    for _ in range(rng.randint(1, 4)):
+        node, how = (
+            rng.choice(model.graph.node),
+            rng.choice(["op", "input", "number", "number", "drop", "opset", "dims", "more", "more"]),
+        )
+        numbered = [each for each in node.attribute if each.ints]
+        if how == "op":
+            node.op_type = rng.choice([*sorted(OPS), "Foo", "Loop", "If", "Constant"])
+        elif how == "input" and node.input:
+            node.input[rng.randrange(len(node.input))] = rng.choice(["", *names])
+        elif how == "number" and numbered:
+            ints = rng.choice(numbered).ints
+            ints[rng.randrange(len(ints))] = rng.choice(ODD)
+        elif how == "drop" and node.attribute:
+            del node.attribute[rng.randrange(len(node.attribute))]
+        elif how == "opset":
+            model.opset_import[0].version = rng.randint(1, 25)
+        elif how == "dims" and model.graph.initializer:
+            rng.choice(model.graph.initializer).dims[:] = rng.choices(ODD, k=rng.randrange(6))
+        elif how == "more":
+            value = rng.choice([rng.choice(ODD), rng.choices(ODD, k=rng.randint(1, 3))])
+            node.attribute.append(helper.make_attribute(rng.choice(KEYS), value))
+    return bytes(model.SerializeToString())
 
 
 def damaged_archive(content: bytes, rng: Random) -> bytes:

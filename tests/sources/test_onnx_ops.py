@@ -168,18 +168,6 @@ def test_channels_last_images_have_height_and_width_in_the_middle(channels: int,
     np.testing.assert_array_equal(counts, bright_pixels(model, (6, 8), channels_last=channels))
 
 
-PADS_OF_SAME = """n = Shape (x)\n hw = Slice (n, [2], [4])\n up = Add (hw, 1)\n m = Div (up, 2)\n l = Sub (m, 1)
- k = Mul (l, 2)\n t = Add (k, 3)\n u = Sub (t, hw)\n v = Max (u, [0, 0])\n b = Div (v, 2)\n a = Sub (v, b)
- p = Concat <axis = 0> ([0, 0], b, [0, 0], a)\n q = Pad (x, p)\n y = Conv <strides = [2, 2]> (q, w3x3)"""
-
-
-def test_padding_computed_from_the_shape_is_followed_at_each_size(tmp_path: Path) -> None:
-    model = model_of(PADS_OF_SAME, 13)
-    net = padviz.load(saved(model, tmp_path), size=(9, 8))
-    for size in ((9, 8), (6, 7)):
-        np.testing.assert_array_equal(padviz.usage(net, size).counts, bright_pixels(model, size))
-
-
 def test_a_mask_cuts_the_windows_of_scores(tmp_path: Path) -> None:
     """Of the last four rows of one column the first three see each other, and the last one itself."""
     seen = np.ones((2, 4, 4))

@@ -1,11 +1,9 @@
 """Single functions of PyTorch as layers, modules that must stay as they are, and modules that make no network."""
 
 import re
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,6 @@ from padviz.network.resize import Resize
 from padviz.network.targets import last_maps
 from padviz.nn import padded_conv2d
 from padviz.sources.torch.load import load_module
-from tests.cli.test_cli import told
 from tests.torch_attention import After, whole, windows
 from tests.torch_calls import count
 
@@ -291,43 +288,6 @@ def test_modules_that_make_no_network_get_one_line(name: str) -> None:
     with pytest.raises(padviz.PadvizError, match=says) as error:
         padviz.load(module)
     assert "\n" not in str(error.value)
-
-
-HOSTILE = """
-import torch
-from torch import nn
-
-net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
-
-def fails():
-    raise ValueError("two\\nlines")
-
-def sized(pretrained=True, weights="many"):
-    assert not pretrained and weights is None
-    return nn.Sequential(nn.Conv2d(3, 64, 5), nn.Linear(1, 1).weight and nn.ReLU())
-"""
-
-
-@pytest.fixture
-def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "hostile.py").write_text(HOSTILE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "hostile", raising=False)
-
-
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        ("hostile:fails", "hostile:fails: cannot be made: ValueError: two lines"),
-        ("hostile:net.7", "hostile:net.7: net has no '7'"),
-    ],
-)
-def test_models_that_cannot_be_loaded_get_one_line(model: str, says: str, hostile: None) -> None:
-    assert says in told("layers", model)
-
-
-def test_a_factory_is_asked_for_no_weights(hostile: None) -> None:
-    assert padviz.load("hostile:sized").targets == ("0",)
 
 
 def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
