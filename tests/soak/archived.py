@@ -45,8 +45,7 @@ def keras() -> list[bytes]:
 @cache
 def programs() -> list[bytes]:
     """A program of fixed and of open size, with windows, slices, joins and resizes."""
-    from tests.sources.test_programs import saved
-    from tests.sources.test_torch_exported import Joining
+    from tests.sources.test_programs import Joining, saved
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -93,10 +93,7 @@ def damaged_graph(rng: Random) -> bytes:
     model = model_of(body, int(opset.split()[0]))
     names = sorted({name for node in model.graph.node for name in (*node.input, *node.output)})
     for _ in range(rng.randint(1, 4)):
-        node, how = (
-            rng.choice(model.graph.node),
-            rng.choice(["op", "input", "number", "number", "drop", "opset", "dims", "more", "more"]),
-        )
+        node, how = rng.choice(model.graph.node), rng.choice(HOWS)
         numbered = [each for each in node.attribute if each.ints]
         if how == "op":
             node.op_type = rng.choice([*sorted(OPS), "Foo", "Loop", "If", "Constant"])

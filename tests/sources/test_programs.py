@@ -1,4 +1,4 @@
-"""Files of torch.export.save as networks: they count as the modules that they were made of, and run nothing."""
+"""Programs of torch.export and their files: they count as the modules that they were made of, and run nothing."""
 
 import io
 import json
@@ -13,11 +13,26 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, export
 from torch.nn import functional
 
 import padviz
 from padviz.errors import PadvizError
-from tests.sources.test_torch_exported import Joining, exported
+
+
+class Joining(nn.Module):
+    """What exported programs have other names for: slices, pads, resizes, concatenations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.up, self.last = nn.ConvTranspose2d(4, 4, 2, 2), nn.Conv2d(11, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.down(x)
+        near = functional.interpolate(functional.max_pool2d(y, 3, 1, 1), scale_factor=2)
+        wide = functional.pad(self.up(y)[:, :, 2:-1], (0, 0, 1, 2))
+        return self.last(torch.cat([x, wide, near], 1)).sigmoid()
 
 
 class Part(nn.Sequential):
@@ -39,6 +54,12 @@ class Turning(nn.Module):
         return y + torch.arange(width) + torch.zeros(1, 1, height, 1)
 
 
+def exported(module: nn.Module, size: tuple[int, int], open_: bool) -> Any:
+    """The program of a module, which takes multiples of 16 if its size is open."""
+    shapes = ({2: 16 * Dim("h", max=20), 3: 16 * Dim("w", max=20)},) if open_ else None
+    return export(module.eval(), (torch.zeros(1, 3, *size),), dynamic_shapes=shapes)
+
+
 def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_: bool = False) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -50,13 +71,28 @@ def saved(module: nn.Module, path: Path, size: tuple[int, int] = (64, 96), open_
 @pytest.mark.parametrize("make", [Joining, Turning])
 def test_a_program_counts_as_its_module(make: type[nn.Module], open_: bool, tmp_path: Path) -> None:
     module = make()
-    network, own = padviz.load(saved(module, tmp_path / "net.pt2", open_=open_)), padviz.load(module, (64, 96))
-    assert (network.size, network.declared) == ((64, 96), (0, 0) if open_ else (64, 96))
-    for size in [(64, 96), (128, 48)][: 1 + open_]:
-        np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(own, size).counts)
-        assert padviz.costs(network, size).macs == padviz.costs(own, size).macs
-    named = {layer.name for layer in own.layers if layer.kind in ("conv", "maxpool")}
-    assert named <= {layer.name for layer in network.layers}
+    made, own = exported(module, (64, 96), open_), padviz.load(module, (64, 96))
+    file, program = saved(module, tmp_path / "net.pt2", open_=open_), made.module()
+    for source in (file, program, made.run_decompositions().module()):
+        network = padviz.load(source)
+        assert network.size == (64, 96)
+        for size in [(64, 96), (128, 48)][: 1 + open_]:
+            np.testing.assert_array_equal(padviz.usage(network, size).counts, padviz.usage(own, size).counts)
+            assert padviz.costs(network, size).macs == padviz.costs(own, size).macs
+        if source is file:
+            assert network.declared == ((0, 0) if open_ else (64, 96))
+            named = {layer.name for layer in own.layers if layer.kind in ("conv", "maxpool")}
+            assert named <= {layer.name for layer in network.layers}
+        elif not open_ and hasattr(program, "_guards_fn"):  # which older PyTorch leaves out: it follows any size
+            with pytest.raises(PadvizError, match=r"its forward fails on 3 x 96 x 96.*Guard failed"):
+                padviz.usage(network, (96, 96))
+
+
+def test_an_exported_program_in_training_is_followed() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Dropout(), nn.Conv2d(4, 4, 3, padding=1)).train()
+    program = export(module, (torch.zeros(1, 3, 16, 24),)).module()
+    assert padviz.usage(program).max == 81
+    assert program.training == module.training
 
 
 def repacked(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
