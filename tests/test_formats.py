@@ -1,19 +1,23 @@
-"""The law of formats, over all commands: every format of a report states the same numbers of the same things."""
+"""Laws over all commands: every format states the same numbers of the same things, and results have one shape."""
 
 import csv
 import io
 import json
+import pickle
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from matplotlib.figure import Figure
 
+import padviz
 from padviz.cli.group import COMMANDS, cli
+from padviz.cli.showing import show
 from padviz.exports.index import card_facts
 from padviz.exports.record import figures_of, records
 from padviz.reports.rendering import ROWS, to_html, to_text
@@ -41,6 +45,11 @@ WALK = {
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
     "uneven": "net.toml --all", "usage": "net.toml",
 }  # fmt: skip
+FUNCTIONS: dict[str, Callable[[], padviz.Result[Any]]] = {  # whose results no command shows
+    "costs": lambda: padviz.costs("resnet50", 224),
+    "fields": lambda: padviz.fields("resnet50", 224),
+}
+UNDRAWN = ("costs", "layers ")  # beside the commands whose -o takes no picture
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
 MAKES_A_PICTURE = ("usage", "compare", "coverage", "detect", "repad")  # -o names what is made beside
 FIRST = "parted on both axes"
@@ -67,24 +76,54 @@ def prepared(command: str, network: str = FIRST) -> list[str]:
     return [*command.split(), *line.split()]
 
 
-@pytest.fixture(scope="module", params=ASKED)
-def report(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
-    """What a command reports, which runs once for all tests here."""
+class Ran(NamedTuple):
+    command: str
+    report: Report
+    result: padviz.Result[Any] | None
+
+
+@pytest.fixture(scope="module", params=[*ASKED, *((name, "") for name in FUNCTIONS)], ids=" ".join)
+def ran(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """What a command reports, and its result, which runs once for all tests here."""
     caught: list[Report] = []
+    results: list[padviz.Result[Any]] = []
+    command, network = request.param
+    if command in FUNCTIONS:
+        result = FUNCTIONS[command]()
+        yield Ran(command, result._report, result)
+        return
 
     def catching(report: Report, format_: str) -> str:
         caught.append(report)
         return to_text(report, format_)
+
+    def showing(result: padviz.Result[Any], *args: Any, **look: Any) -> None:
+        results.append(result)
+        show(result, *args, **look)
 
     with pytest.MonkeyPatch.context() as here:
         here.chdir(tmp_path_factory.mktemp("formats"))
         here.delenv("COLUMNS", raising=False)  # as the command that runs has none
         with here.context() as inside:
             inside.setattr("padviz.reports.rendering.to_text", catching)
-            result = run(*prepared(*request.param))
-        assert result.exit_code == 0, result.stderr
-        assert result.stdout == f"{to_text(caught[0], 'table')}\n"
-        yield caught[0]
+            for home in ("analysis", "commands"):
+                inside.setattr(f"padviz.cli.{home}.show", showing)
+            done = run(*prepared(command, network))
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout == f"{to_text(caught[0], 'table')}\n"
+        yield Ran(command, caught[0], next(iter(results), None))
+
+
+@pytest.fixture(scope="module")
+def report(ran: Ran) -> Report:
+    return ran.report
+
+
+@pytest.fixture(scope="module")
+def result(ran: Ran) -> padviz.Result[Any]:
+    if ran.result is None:
+        pytest.skip("repad makes a file")
+    return ran.result
 
 
 def test_the_walk_has_all_commands() -> None:
@@ -313,3 +352,46 @@ def test_differences_are_annotated() -> None:
         lines = result.stdout.splitlines()
         assert {line.partition(" ")[0] for line in lines} == {f"::{level}"}
         assert lines[0] == f"::{level} title=VGG-11 and VGG-13%2C 64 x 64::features.2: kind, both: maxpool and conv"
+
+
+def test_rows_are_those_of_the_csv(result: padviz.Result[Any], tmp_path: Path) -> None:
+    result.save(tmp_path / "x.md")
+    result.save(tmp_path / "x.json")
+    rows = result.to_rows()
+    assert len(result) == len([*result])
+    assert json.loads(json.dumps(rows)) == rows
+    assert json.loads((tmp_path / "x.json").read_text())["schema_version"] > 0
+    assert str(result).strip()
+    if not hasattr(result, "tally"):  # of a map, .csv has the counts
+        result.save(tmp_path / "x.csv")
+        read = [*csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text()))]
+        assert [[*row] for row in read] == [[*row] for row in rows]
+
+
+def test_what_python_and_notebooks_print_is_short(result: padviz.Result[Any]) -> None:
+    assert len(repr(result).splitlines()) <= 10
+    html = result._repr_html_()
+    shown = html.split("<details><summary>")[0] if "more row" in html else html
+    assert shown.count("<tr") <= 2 * ROWS
+    assert html.count("<img") == (result._shown.draw is not None and result._shown.pictured)
+
+
+def test_a_picture_is_drawn_where_the_command_has_one(ran: Ran, result: padviz.Result[Any], tmp_path: Path) -> None:
+    command: Any = cli.get_command(None, ran.command.split()[0])  # type: ignore[arg-type]
+    output = next((option.help for option in command.params if option.name == "output"), "") if command else ".png"
+    if ran.command in UNDRAWN or ".png" not in output:
+        with pytest.raises(padviz.PadvizError, match="has no picture"):
+            result.plot()
+        with pytest.raises(padviz.PadvizError, match=r"png is not written here; use \.txt \.json \.csv \.md"):
+            result.save(tmp_path / "x.png")
+        return
+    ax = Figure().subplots()
+    assert result.plot(ax) is ax
+    assert ax.images or ax.lines or ax.collections or ax.patches
+    result.save(tmp_path / "x.svg")
+
+
+def test_results_are_pickled(result: padviz.Result[Any]) -> None:
+    again = pickle.loads(pickle.dumps(result))
+    assert type(again) is type(result)
+    assert str(again) == str(result)

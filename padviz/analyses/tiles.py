@@ -251,7 +251,8 @@ def contexts(
     sizes = tile_sizes(kept, image, without) if listing else []
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
-    report = report_of(
+    report = partial(
+        report_of,
         kept,
         around,
         plan,
@@ -262,7 +263,7 @@ def contexts(
         image if size and listing else (),
         ignored_of(kept, without),
     )
-    return Result.made_of(None, [*chain.from_iterable(around)], lambda: report, plan and partial(_draw, plan))
+    return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
 
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,37 +31,34 @@ class Mask(Two):
         return made
 
 
-PLAIN = ["audit", "convert", "costs", "coverage", "fields", "filters", "layers", "load", "taps", "uneven", "usage"]
-ANSWERED: dict[str, Callable[[Any], Any]] = {
-    name: lambda net, name=name: getattr(padviz, name)(net, SIZE) for name in PLAIN
-} | {
-    "chunks": lambda net: padviz.chunks(net, 16),
-    "compare": lambda net: padviz.compare(net, SIZE, ["zero", "reflect"]),
-    "diff": lambda net: padviz.diff(net, "vgg11", SIZE),
-    "explore": lambda net: padviz.explore(net, [SIZE], padding=["zero"]),
-    "repad": lambda net: padviz.repad(net, "reflect", SIZE),
-    "rings": lambda net: padviz.rings("gt.json", "pred.json", net, SIZE, rings=1),
-    "sizes": lambda net: padviz.sizes(net, "30:60"),
-    "tiles": lambda net: padviz.tiles(net, SIZE, 16),
+PARAMETERS = {
+    name: inspect.signature(function).parameters
+    for name in padviz.__all__
+    if inspect.isfunction(function := getattr(padviz, name))
 }
-RUN: dict[str, Callable[[Any], Any]] = {  # which asks for one image
-    "detect": lambda net: padviz.detect(net, size=SIZE),
-    "responses": lambda net: padviz.responses(net, SIZE),
-    "seen": lambda net: padviz.seen(net, noise=True, size=SIZE, patch=8, grid=5),
-    "trial": lambda net: padviz.trial(net, noise=True, trained_at=SIZE),
-    "verify_tiles": lambda net: padviz.verify_tiles(net, SIZE),
+TAKING = [name for name, parameters in PARAMETERS.items() if "network" in parameters]
+RUN = ["detect", "responses", "seen", "trial", "verify_tiles"]  # which ask for one image
+ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is not enough
+    "chunks": {"chunk": 16, "size": None},
+    "compare": {"padding": ["zero", "reflect"]},
+    "diff": {"other": "vgg11"},
+    "explore": {"size": [SIZE], "padding": ["zero"]},
+    "repad": {"padding": "reflect"},
+    "rings": {"gt": "gt.json", "pred": "pred.json", "rings": 1},
+    "seen": {"noise": True, "patch": 8, "grid": 5},
+    "sizes": {"size": "30:60"},
+    "tiles": {"tile": 16},
+    "trial": {"noise": True, "trained_at": SIZE, "size": None},
 }
-ELSEWHERE = {"export", "kernel", "networks", "read_counts", "tiled"}  # that take no module, or call it themselves
 
 
-def test_every_public_function_that_takes_a_network_is_here() -> None:
-    public = {name for name in padviz.__all__ if inspect.isfunction(getattr(padviz, name))}
-    assert public == {*ANSWERED, *RUN, *ELSEWHERE}
+def answer(name: str, network: Any) -> Any:
+    return getattr(padviz, name)(**{"network": network, "size": SIZE} | ARGUMENTS.get(name, {}))
 
 
-def advice(ask: Callable[[Any], Any], module: nn.Module) -> list[str]:
+def advice(name: str, module: nn.Module) -> list[str]:
     with pytest.raises(padviz.PadvizError, match="missing 1 required positional argument") as error:
-        ask(module)
+        answer(name, module)
     found = re.findall(r"padviz\.load\(network, .*?\}\)", str(error.value))
     assert len(found) == 2
     return found
@@ -70,22 +66,22 @@ def advice(ask: Callable[[Any], Any], module: nn.Module) -> list[str]:
 
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(("module", "which"), [(Two, 0), (Mask, 1)], ids=["a number", "a tensor"])
-@pytest.mark.parametrize("name", [name for name in ANSWERED if name not in ("chunks", "load")])
+@pytest.mark.parametrize("name", [name for name in TAKING if name not in ("chunks", *RUN)])
 def test_what_the_error_advises_works(name: str, module: type[nn.Module], which: int) -> None:
     coco_files(scenes(0, images=2))
     torch.manual_seed(0)
     network = module().eval()
-    said = advice(ANSWERED[name], network)
+    said = advice(name, network)
     loaded = eval(said[which], {"padviz": padviz, "network": network})
-    assert ANSWERED[name](loaded) is not None
+    assert answer(name, loaded) is not None
 
 
 @pytest.mark.parametrize("name", RUN)
 def test_what_is_run_says_that_it_takes_one_image(name: str) -> None:
     network = Two().eval()
-    loaded = eval(advice(RUN[name], network)[0], {"padviz": padviz, "network": network})
+    loaded = eval(advice(name, network)[0], {"padviz": padviz, "network": network})
     with pytest.raises(padviz.PadvizError, match="can be analysed but not run; a module that wraps it and takes one"):
-        RUN[name](loaded)
+        answer(name, loaded)
 
 
 def test_a_repadded_module_of_two_inputs_uses_its_pixels_as_asked() -> None:
