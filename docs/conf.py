@@ -1,4 +1,4 @@
-"""Sphinx configuration of the site, built by `make docs`: options of commands and the Python API come from the code."""
+"""Sphinx configuration of the site, built by `make docs`: commands, options, schemes and the API come from the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_click.ext import ClickDirective
 
 import padviz
-from padviz.cli.group import cli
+from padviz.cli.group import COMMANDS, cli
+from padviz.network.padding_modes import SCHEMES
 
 project = "padviz"
 author = "the padviz authors"
@@ -38,6 +39,18 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
+
+EXPLAINED = {name: scheme.explained.replace("|", "\\|") for name, scheme in SCHEMES.items()}
+LISTS = {  # by the page: a sentence, and the lines of a list in its place
+    "index": (
+        "- Each command has a page in `reference/commands/`.",
+        [f"- [padviz {name}](reference/commands/{name}.md): {words}" for name, words in COMMANDS.items()],
+    ),
+    "reference/common": (
+        "`padviz --help` lists the schemes.",
+        ["| scheme | padding |", "|---|---|", *(f"| `{name}` | {words} |" for name, words in EXPLAINED.items())],
+    ),
+}
 
 
 class Public(SphinxDirective):
@@ -85,7 +98,7 @@ def displayed(writer: Any, node: nodes.math_block) -> None:
 
 
 def reread(app: Sphinx, page: str, source: list[str]) -> None:
-    """Link to the explorer page, turn the lists of the front page into tables of contents, add options to commands."""
+    """Link to the explorer page, add lists and options from the code, and tables of contents to the front page."""
 
     def listed(section: re.Match[str]) -> str:
         pages = "\n".join(re.findall(r"^- \[.*\]\((.*)\.(?:md|rst)\)", section[0], re.MULTILINE))
@@ -94,6 +107,10 @@ def reread(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = re.sub(r"\[([^\]]*)\]\(([./]*resnet50\.html)\)", r'<a href="\2">\1</a>', source[0])
     if command := page.partition("reference/commands/")[2]:
         source[0] += f"\n## All options\n\n```{{eval-rst}}\n.. options:: {command}\n```\n"
+    if page in LISTS:
+        sentence, lines = LISTS[page]
+        assert sentence in source[0]
+        source[0] = source[0].replace(sentence, "\n".join(lines))
     if page == "index":
         source[0] = re.sub(r"^## (.*)\n\n(?:(?:- |  ).*\n)+", listed, source[0], flags=re.MULTILINE)
 

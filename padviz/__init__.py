@@ -1,6 +1,6 @@
 """padviz: how much of an image's border a network neglects, and what can be changed.
 
-Everything is loaded on first use: `import padviz` alone brings in neither numba nor matplotlib.
+The public names, and the commands. Everything is loaded on first use: `import padviz` alone brings in no numpy.
 """
 
 from __future__ import annotations
@@ -47,6 +47,39 @@ __all__ = [
     "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
+GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
+    "Judge": {
+        "audit": "How much of the border is neglected, and what may help.",
+        "uneven": "Layers that read more padding on one side, and the fix.",
+        "sizes": "Balanced input sizes: both sides read equal padding.",
+        "diff": "Layers where two networks differ in size or padding.",
+    },
+    "See": {
+        "usage": "How often each input pixel is used: a map and its figures.",
+        "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
+        "explore": "Interactive page: maps, layers, audit.",
+        "kernel": "One layer on a small image, cell by cell.",
+        "coverage": "Share of each unit's paths that start in the image.",
+    },
+    "Trained": {
+        "filters": "Mean filters of a trained network, and their skew.",
+        "responses": "Border artifacts in a trained network's feature maps.",
+        "detect": "Where a trained network sees a stimulus, or is blind.",
+        "trial": "What each remedy does to a trained network at once.",
+        "rings": "Accuracy on objects, by distance to the border.",
+    },
+    "Change": {
+        "repad": "Change the padding of an ONNX file, verified.",
+        "convert": "Convert any network to a TOML description.",
+        "tiles": "Context that tiles need, and a plan without seams.",
+    },
+    "List": {
+        "layers": "Every layer of a network; without MODEL, all names.",
+    },
+    "Many": {
+        "export": "Many maps at once: pictures, counts, index, gallery.",
+    },
+}
 _HOMES = {  # but for those that are the function of their file in analyses/
     "analyses.detect": "seen",
     "analyses.layers": "costs fields networks",

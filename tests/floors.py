@@ -14,7 +14,8 @@ FLOORS = (
     ("reports", "figures"),
     ("analyses", "pages"),
     ("exports",),
-    ("cli", "__init__"),
+    ("__init__",),
+    ("cli",),
     ("__main__",),
 )
 SOURCES = (("tracing", "formats"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room

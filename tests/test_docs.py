@@ -55,6 +55,7 @@ def test_every_command_has_a_short_page_with_an_example() -> None:
     pages = {name.split("/")[-1].removesuffix(".md"): text for name, text in TEXTS.items() if "/commands/" in name}
     assert {*pages} == {*COMMANDS}
     for name, text in pages.items():
+        assert text.startswith(f"# padviz {name}\n")
         assert any(command.split()[0] == name and output for command, output in shown(text)), name
         assert len(re.sub(r"^```[^`]*^```$|^(    |\||!).*$", "", text, flags=re.MULTILINE).split()) <= 250, name
 
@@ -97,10 +98,10 @@ def test_the_toml_example_works() -> None:
 
 
 def test_the_front_page_lists_every_page_by_its_title() -> None:
-    """Its lists are the tables of contents (docs/conf.py)."""
+    """Its lists are the tables of contents, to which docs/conf.py adds the commands."""
     listed = {path: title for title, path in re.findall(r"^- \[(.*)\]\((.*?)\)", TEXTS["index.md"], re.MULTILINE)}
-    titles = {name: text.partition("\n")[0].removeprefix("# ") for name, text in TEXTS.items() if name != "index.md"}
-    assert listed == titles
+    pages = {name: text for name, text in TEXTS.items() if name != "index.md" and "/commands/" not in name}
+    assert listed == {name: text.partition("\n")[0].removeprefix("# ") for name, text in pages.items()}
 
 
 def test_pages_speak_of_commands_names_and_floors_that_there_are() -> None:

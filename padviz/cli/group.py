@@ -15,43 +15,11 @@ from typing import Any
 
 import click
 
+from padviz import GROUPS
 from padviz.cli import options
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
 
-GROUPS = {  # by purpose, in the order of help
-    "Judge": {
-        "audit": "How much of the border is neglected, and what may help.",
-        "uneven": "Layers that read more padding on one side, and the fix.",
-        "sizes": "Balanced input sizes: both sides read equal padding.",
-        "diff": "Layers where two networks differ in size or padding.",
-    },
-    "See": {
-        "usage": "How often each input pixel is used: a map and its figures.",
-        "compare": "Usage maps side by side: paddings, sizes, layers, networks.",
-        "explore": "Interactive page: maps, layers, audit.",
-        "kernel": "One layer on a small image, cell by cell.",
-        "coverage": "Share of each unit's paths that start in the image.",
-    },
-    "Trained": {
-        "filters": "Mean filters of a trained network, and their skew.",
-        "responses": "Border artifacts in a trained network's feature maps.",
-        "detect": "Where a trained network sees a stimulus, or is blind.",
-        "trial": "What each remedy does to a trained network at once.",
-        "rings": "Accuracy on objects, by distance to the border.",
-    },
-    "Change": {
-        "repad": "Change the padding of an ONNX file, verified.",
-        "convert": "Convert any network to a TOML description.",
-        "tiles": "Context that tiles need, and a plan without seams.",
-    },
-    "List": {
-        "layers": "Every layer of a network; without MODEL, all names.",
-    },
-    "Many": {
-        "export": "Many maps at once: pictures, counts, index, gallery.",
-    },
-}
 OWN = ("compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`; others are analyses
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 FORMAT = warnings.formatwarning

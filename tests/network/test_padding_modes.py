@@ -1,15 +1,10 @@
-"""The table of padding schemes: its folds are those of the naive twin, its words those of the docs."""
-
-import re
-from pathlib import Path
+"""The table of padding schemes: its folds are those of the naive twin."""
 
 import pytest
 
 from padviz.errors import SizeError
 from padviz.network.padding_modes import MODES, SCHEMES, depth, fits, fold
 from tests import naive
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if SCHEMES[mode].reads])
@@ -31,9 +26,3 @@ def test_folds_are_those_of_the_naive_twin(mode: str) -> None:
                 assert [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)] == rows
                 if before:
                     assert depth(mode, before) == (n - 1 - rows[0] if SCHEMES[mode].wraps else rows[0])
-
-
-def test_the_docs_list_the_table() -> None:
-    page = (ROOT / "docs" / "reference" / "common.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page.split("| scheme | padding |")[1].split("\n\n")[0], re.MULTILINE)
-    assert rows == [(name, scheme.explained.replace("|", r"\|")) for name, scheme in SCHEMES.items()]
