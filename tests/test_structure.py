@@ -9,14 +9,17 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 from types import FunctionType
 
 import pytest
 
 import padviz
+from tests.budget import compared
 from tests.cli.test_cli import run
 from tests.floors import PACKAGE, breaches, circles, folder_circles
+from tests.words import in_text
 
 ROOT = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -172,3 +175,31 @@ def test_every_public_name_has_an_example() -> None:
 
 def test_modules_stay_readable() -> None:
     assert [path for path in MODULES if len(path.read_text().splitlines()) > 500] == []
+
+
+def test_counts_above_fail_and_counts_below_are_listed() -> None:
+    above, below = compared({"padviz": {"axis": 3, "cli": 1}}, {"padviz": {"axis": 2, "cli": 2, "gone": 4}})
+    assert above == ["padviz, axis: 3 of 2"]
+    assert below == ["padviz, cli: 1 of 2", "padviz, gone: 0 of 4"]
+
+
+def test_each_pattern_of_unclear_english_is_found_once() -> None:
+    text = f"Say what is no image.\n\n    Say what is no code.\n\nA page has {'many ' * 28}words. It ends."
+    assert [pattern for _, pattern, _ in in_text("docs", text, opens=True)] == ["openings", "riddles", "long_sentences"]
+    assert not [*in_text("docs", "Names of layers are kept.", opens=True)]
+
+
+WARN = "import warnings\nwarnings.warn('old', DeprecationWarning)"
+
+
+@pytest.mark.parametrize("module", ["padviz", "padviz.figures.maps.heatmap", "/padviz/engine/apply"])
+def test_a_warning_that_padviz_raises_is_an_error(module: str) -> None:
+    with pytest.raises(DeprecationWarning, match="old"):
+        exec(WARN, {"__name__": module})
+
+
+@pytest.mark.parametrize("module", ["padvizier", "tests.padviz", "/padviz/.venv/lib/site-packages/torch/jit"])
+def test_a_warning_of_others_is_none(module: str) -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        exec(WARN, {"__name__": module})
+    assert [str(warning.message) for warning in seen] == ["old"]

@@ -1,5 +1,9 @@
 """Modules and ONNX files: read, repadded, their filters, and tiled, next to what others do with the same."""
 
+import contextlib
+import io
+import tracemalloc
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,14 @@ import torch
 import torchvision
 
 import padviz
+from padviz.scoring.rings import rings_of
+from padviz.trained.images import Inputs, images_of
+from padviz.trained.networks.onnx_network import session
+from padviz.trained.networks.reading import read, runner_of
+from padviz.trained.networks.trained_network import Trained, at_once
 from tests.benchmarks.test_speed import process
+from tests.scoring.made import as_coco, scenes
+from tests.wheels import real_file, real_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -58,3 +69,75 @@ PROCESSES = {
 @pytest.mark.parametrize("what", PROCESSES)
 def test_process_resnet(benchmark: Any, folder: Path, what: str) -> None:
     process(benchmark, folder, PROCESSES[what])
+
+
+SIZES = {"onnx": 320, "torch": 224}
+INPUTS = 16
+
+
+def network(kind: str) -> Trained:
+    size = SIZES[kind], SIZES[kind]
+    if kind == "onnx":
+        return read(real_file("ch_PP-OCRv4_det_infer"), size)
+    return read("torchvision.models:mobilenet_v2", size, real_weights("mobilenet_v2-b0353104.pth"))
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_responses(benchmark: Any, kind: str) -> None:
+    benchmark.pedantic(padviz.responses, (network(kind),), {"n": INPUTS}, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_forwards(benchmark: Any, kind: str) -> None:
+    """The bare network as trained, and as with shuffled weights, on as many images at once as padviz runs.
+
+    It is already read; the session that onnxruntime needs is started on both sides, and the images are made on both.
+    """
+    trained = network(kind)
+    most = at_once(runner_of(trained))
+
+    def bare() -> None:
+        images = images_of(Inputs(n=INPUTS), trained.size, 3)
+        for _ in range(2):
+            run = runs_of(trained)
+            for start in range(0, INPUTS, most):
+                run(images[start : start + most])
+
+    with torch.no_grad():
+        benchmark.pedantic(bare, rounds=5, warmup_rounds=1)
+
+
+def runs_of(trained: Trained) -> Callable[[Any], Any]:
+    if not hasattr(trained.model, "graph"):
+        return lambda images: trained.model(torch.from_numpy(images))
+    bare = session(trained.model.proto, "bare")
+    return lambda images: bare.run(None, {"x": images})
+
+
+MADE = scenes(0, images=2500, categories=20, each=22, false=1.0)
+
+
+def test_rings(benchmark: Any) -> None:
+    assert 90_000 < len(MADE.detections) < 110_000
+    tracemalloc.start()
+    rings_of(MADE)
+    assert tracemalloc.get_traced_memory()[1] < 400_000_000
+    tracemalloc.stop()
+    benchmark.pedantic(lambda: rings_of(MADE), rounds=3)
+
+
+def test_pycocotools(benchmark: Any) -> None:
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    instances, results = as_coco(MADE)
+    with contextlib.redirect_stdout(io.StringIO()):
+        there = coco.COCO()
+        there.dataset = instances
+        there.createIndex()
+        found = there.loadRes(results)
+
+        def judged() -> None:
+            judge = cocoeval.COCOeval(there, found, "bbox")
+            judge.evaluate()
+            judge.accumulate()
+
+        benchmark.pedantic(judged, rounds=3)

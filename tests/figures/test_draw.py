@@ -1,7 +1,11 @@
 """Pictures of windows, fields, taps and tiles: what they say, and that each thing is drawn where it lies."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 
 import padviz
@@ -9,9 +13,13 @@ from padviz.analyses.tiles import words_of
 from padviz.cutting.plan import plan_tiles
 from padviz.figures import canvas, colours
 from padviz.figures.maps import panels
+from padviz.figures.trained import intervals, position_maps
 from padviz.figures.windows.padding import HATCH, ledger_bars
 from padviz.figures.windows.tiles import examples_of, tiles
+from padviz.intervals import Estimate
+from padviz.trained.trying.trial import Trial, TrialRow
 from tests.figures.kinds import clipped, overlapping, said
+from tests.figures.made_up import detected
 
 
 def test_taps_are_red_of_uneven_convolutions_and_blue_of_pools() -> None:
@@ -86,3 +94,47 @@ def test_the_ledger_picture_shows_what_is_declared_and_read(name: str, size: tup
         assert {to_hex(bar.get_facecolor()) for bar in bars[:3:2]} == {colours.UNEVEN}
         assert (to_hex(bars[4].get_edgecolor()), bars[4].get_hatch()) == (colours.POOLED, HATCH)
         assert "5 of 21 windows are uneven (4 convolutions, 1 pool), 3 leave rows unread" in said(figure)
+
+
+def test_blind_spots_are_outlined_and_each_score_is_drawn_around_its_position() -> None:
+    found = replace(detected((64, 640)), lefts=tuple(range(0, 40 * 8, 8)))
+    figure = position_maps.detected(found)
+    ax = figure.axes[0]
+    (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
+    assert len(lines.get_segments()) == 2 * len(found.lefts) + 2  # around the first row
+    assert "0.1 to 0.8, 25.0 % blind spots" in said(figure)
+    assert [*ax.images[0].get_extent()] == [-4, 39 * 8 + 4, 3 * 16 + 8, -8]
+
+
+@pytest.mark.parametrize(
+    ("size", "maps", "threshold", "most"),
+    [((320, 320), 2, False, 1.0), ((64, 640), 1, True, 0.8), ((640, 64), 4, True, 0.8)],
+)
+def test_the_bar_ends_where_colours_end(size: tuple[int, int], maps: int, threshold: bool, most: float) -> None:
+    figure = position_maps.detected(detected(size, maps, threshold))
+    *drawn, bar = figure.axes
+    assert {ax.images[0].norm.vmax for ax in drawn} == {most}
+    assert [*bar.get_ylim()] == pytest.approx([0, most])
+    assert bar.get_yticks()[[0, -1]] == pytest.approx([0, most])
+    assert not clipped(figure)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [("kept", "classes", "top-1 kept, %"), ("relative", "map", "change, % of the output's norm")],
+)
+def test_dots_and_their_axis_say_what_was_measured(name: str, kind: Any, says: str) -> None:
+    rows = (
+        TrialRow("shift", (32, 48), None, None, (32, 48), {name: Estimate(0.8, 0.7, 0.9)}),
+        TrialRow("padding", (32, 48), None, "reflect", (32, 48), {name: Estimate(0.6, 0.5, 0.75)}),
+        TrialRow("size", (33, 48), "resize", None, (32, 48), {}, note="not comparable"),
+    )
+    ax = intervals.plot_dots(Trial("net", "net", (32, 48), "noise", 8, 8, "y", kind, rows))
+    assert (ax.get_xlabel(), ax.get_xlim()[0], ax.get_xlim()[1] == 100) == (says, 0, name == "kept")
+    assert ax.get_lines()[0].get_xdata() == pytest.approx([80, 80])
+    (dots,) = ax.containers
+    assert [*dots.lines[0].get_xydata()[0]] == pytest.approx([60, 0])
+    (interval,) = dots.lines[2][0].get_segments()
+    assert interval[:, 0].tolist() == pytest.approx([50, 75])
+    assert [text.get_text() for text in ax.texts] == ["not comparable"]
+    assert not clipped(ax.figure)

@@ -1,9 +1,12 @@
-"""The table of padding schemes: its folds are those of the naive twin."""
+"""Tables of padding and of rounding are those of the naive twin."""
+
+from fractions import Fraction
 
 import pytest
 
 from padviz.errors import SizeError
 from padviz.network.padding_modes import MODES, SCHEMES, depth, fits, fold
+from padviz.network.resize import ROUNDINGS, rounded
 from tests import naive
 
 
@@ -26,3 +29,11 @@ def test_folds_are_those_of_the_naive_twin(mode: str) -> None:
                 assert [*(a * p + b for p in head), *range(n), *(c * p + d for p in tail)] == rows
                 if before:
                     assert depth(mode, before) == (n - 1 - rows[0] if SCHEMES[mode].wraps else rows[0])
+
+
+@pytest.mark.parametrize("rule", ROUNDINGS)
+def test_coordinates_are_rounded_as_by_the_naive_twin(rule: str) -> None:
+    for unit in range(1, 6):
+        for x in range(4 * unit):
+            (row, _), *others = naive.resize_taps({"rounding": rule}, Fraction(x, unit), 99)
+            assert (row, others) == (rounded(x, unit, rule), [])

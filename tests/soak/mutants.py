@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.soak import archived, beside
+from tests.soak import beside
 from tests.soak.commands import COMMANDS, crossed
 
 HERE = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ def mutant(kind: str, rng: Random) -> Any:
         line = rng.choice(COMMANDS)
         return (crossed(line, rng) if rng.random() < 0.6 else damaged_text(line, rng, commands=True)).split(" ")
     if kind in ("Keras files", "programs"):
-        return damaged_archive(rng.choice(archived.keras() if kind == "Keras files" else archived.programs()), rng)
+        return damaged_archive(rng.choice(beside.keras() if kind == "Keras files" else beside.programs()), rng)
     return rng.choice((damaged_graph, lambda rng: damaged_bytes(rng.choice(models()), rng)))(rng)
 
 
@@ -118,7 +118,7 @@ def damaged_archive(content: bytes, rng: Random) -> bytes:
     """An archive with bytes changed, with words of a member changed, or with members that nobody packed."""
     if rng.random() < 0.3:
         return damaged_bytes(content, rng)
-    members = archived.members(content)
+    members = beside.members(content)
     text = max((name for name in members if name.endswith(".json")), key=lambda name: len(members[name]))
     way = rng.random()
     if way < 0.85:
@@ -129,7 +129,7 @@ def damaged_archive(content: bytes, rng: Random) -> bytes:
         members[f"{rng.choice(('/', '../', 'C:'))}{text}"] = members.pop(text)
     else:
         members.pop(rng.choice([*members]))
-    return archived.packed(members, rng.random() < 0.5)
+    return beside.packed(members, rng.random() < 0.5)
 
 
 @cache
