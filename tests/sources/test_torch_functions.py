@@ -17,6 +17,7 @@ from padviz.network.operations import Op, Window, place
 from padviz.network.resize import Resize
 from padviz.network.targets import last_maps
 from padviz.nn import padded_conv2d
+from padviz.sources.torch.functions import ALONE
 from padviz.sources.torch.load import load_module
 from tests.torch_attention import After, whole, windows
 from tests.torch_calls import count
@@ -92,6 +93,7 @@ SAME: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] =
     "the nearest of a codebook": (looked_up, pooled),
     "a cast to bytes": (lambda x: (x * 255).byte().to(x.dtype), itself),
     "a sum along channels": (lambda x: torch.cumsum(x, 1), itself),
+    "a remainder by two": (lambda x: (x % 2 + x // 2).long() & 3, itself),
 }  # fmt: skip
 
 
@@ -103,6 +105,43 @@ def test_what_is_arranged_anew_and_back_is_the_same_map(name: str) -> None:
     if name != "a group norm that is written out":  # which becomes gates
         assert there.layers == plain.layers
     np.testing.assert_array_equal(padviz.usage(there).counts, padviz.usage(plain).counts)
+
+
+MARKED = "log10 exp2 sinh cosh tan atan trunc frac isnan isfinite lgamma sgn logical_not"  # by PyTorch, as pointwise
+
+
+@pytest.mark.parametrize("name", [*MARKED.split(), "arctan", "logsigmoid", "int"])
+def test_what_acts_on_each_position_alone_is_no_layer(name: str) -> None:
+    function = next(f for home in (functional, torch, Tensor) if callable(f := getattr(home, name, None)))
+    network = load_module(After(lambda x: functional.max_pool2d(function(x), 3)), size=(24, 32))
+    assert [layer.name for layer in network.layers] == ["input", "conv", "max_pool"]
+
+
+WHOLE = ("and", "or", "xor", "invert", "lshift", "rshift", "rlshift", "rrshift")  # functions of whole numbers
+TWO = r"^channel_|^fill|^floor_|^local_|pow$|mul|mod$|div|shift$|^and$|^or$|^xor$"  # functions that read a 2 besides
+BESIDE: dict[str, tuple[Any, ...]] = {  # or other arguments
+    **dict.fromkeys(("alpha_dropout", "dropout", "feature_dropout", "native_dropout"), (0.5, False)),
+    **dict.fromkeys(("to", "type"), (torch.float64,)),
+    "arctan2": (torch.tensor(2.0),), "type_as": (torch.tensor(2.0),), "prelu": (torch.ones(4),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted({*ALONE.split()} - {"cuda", "data", "log_sigmoid"}))
+def test_a_function_that_is_said_to_act_alone_does(name: str) -> None:
+    """A change at one position shows there and nowhere else."""
+    homes, names = (functional, Tensor, torch), (name, f"{name}_", f"__{name}__")
+    function = next(f for home in homes for each in names if callable(f := getattr(home, each, None)))
+
+    def made(middle: float) -> Tensor:
+        image = torch.full((1, 4, 3, 3), 0.25)
+        image[..., 1, 1] = middle
+        image = (image * 8).int() if name in WHOLE else image + (name == "arccosh")
+        out = function(image, *BESIDE.get(name, (2,) if re.search(TWO, name) else ()))
+        return torch.as_tensor(out[0] if isinstance(out, tuple) else out)
+
+    changes = made(0.25) != made(0.75)
+    assert changes.shape == (1, 4, 3, 3) or name == "requires_grad"
+    assert changes.any(1).nonzero().tolist() in ([], [[0, 1, 1]])
 
 
 def test_rows_among_channels_are_seen_at_once() -> None:
@@ -203,6 +242,7 @@ TARGETS: dict[str, tuple[Callable[[Tensor], Any], tuple[str, ...]]] = {  # and t
     "several": (
         lambda x: {"all": x, "half": [functional.max_pool2d(x, 2)], "label": x.mean()}, ("conv.output", "max_pool")
     ),
+    "an angle of two maps": (lambda x: torch.atan2(x, pooled(x)), ("atan2",)),
     "one of them flattened": (lambda x: (functional.max_pool2d(x, 2), x.flatten(1)), ("max_pool",)),
     "gated by a vector's norm": (lambda x: x / torch.linalg.vector_norm(x, 2, (2, 3), keepdim=True), ("div",)),
 }  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import accumulate
 from math import prod
 from typing import cast
 
 import numpy as np
 import torch
+from torch._ops import OpOverloadPacket
 
 from padviz.network.operations import Op, Window
 from padviz.sources.torch import windows
@@ -299,17 +301,16 @@ def stack(call: Call, tensors: Sequence[Value], dim: int = 0) -> Result:
     return views.concat(call, [views.unsqueeze(x, [at]) for x in tensors], at)
 
 
-# Each position alone, and normalisations; of several maps, the product.
-NEUTRAL = """
-    abs alpha_dropout as_tensor bool bfloat16 byte ceil celu channel_shuffle clamp clamp_max clamp_min clip clone
-    contiguous cos cpu cuda data detach double dropout elu erf exp expm1 feature_dropout fill float floor gelu half
-    hardshrink hardsigmoid hardswish hardtanh leaky_relu local_response_norm log log1p logical_not logsigmoid mish
-    mul multiply nan_to_num neg positive pow prelu reciprocal relu relu6 requires_grad round rrelu rsqrt selu
-    sigmoid sign silu sin softplus softshrink softsign sqrt square tanh tanhshrink threshold to type type_as imul
-    rmul div idiv rdiv itruediv rtruediv truediv true_divide divide floor_divide
+# Each position alone; of several maps, the product. PyTorch marks most such functions as pointwise; these it does not.
+ALONE = """
+    absolute alpha_dropout and arccos arccosh arcsin arcsinh arctan arctan2 arctanh as_tensor bfloat16 bool byte
+    channel_shuffle contiguous cpu cuda data detach divide double dropout feature_dropout fill fix float floor_divide
+    floordiv half hardswish idiv imul int invert local_response_norm log_sigmoid long lshift multiply native_dropout
+    negative or prelu rdiv requires_grad rfloordiv rlshift rmod rmul rpow rrshift rshift short softsign tanhshrink to
+    type type_as xor
 """
 WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that are one dimension as it is
-    NEUTRAL: pointwise,
+    ALONE: pointwise,
     "add iadd radd": lambda call, *args, **options: apply_masks(call, merge_maps(call, "add", call.maps)),
     "sub isub rsub subtract": lambda call, *args, **options: calls.subtract(call),
     "maximum minimum fmax fmin lerp where addcmul addcdiv eq ne gt ge lt le": pick,
@@ -363,13 +364,22 @@ TABLE = {name: handler for names, handler in [*WHOLE.items(), *APART.items()] fo
 WHOLE_NAMES = frozenset(" ".join(WHOLE).split())
 
 
+@cache
+def is_pointwise(op: str) -> bool:
+    """Return whether PyTorch marks a function as one whose every result is made of one number of each argument."""
+    packet = getattr(torch.ops.aten, op, None)
+    names = packet.overloads() if isinstance(packet, OpOverloadPacket) else ()  # type: ignore[no-untyped-call]
+    return any(torch.Tag.pointwise in getattr(packet, name).tags for name in names)
+
+
 def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ()) -> Result:
     """Add the layers of one call, and return what its results hold."""
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    call.handler = TABLE.get("add" if call.op in neutral else call.stem)
-    call.whole = call.op in neutral or call.stem in WHOLE_NAMES
+    known = TABLE.get("add" if call.op in neutral else call.stem)
+    call.handler = known or (pointwise if is_pointwise(call.op) else None)
+    call.whole = call.handler is pointwise or call.op in neutral or call.stem in WHOLE_NAMES
     call.arguments = args, kwargs
     return follow(call)
