@@ -354,12 +354,20 @@ def test_heads_are_compared_each_by_itself() -> None:
     assert verified.holds
     assert verified.one_less["top"] > 0.01
 
-    class Pooled(Two):
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return (made := self.near(x)), nn.functional.avg_pool2d(made, 9, 1, 4)
 
-    with pytest.raises(DescriptionError, match=r"several maps of .* units; name with `layer` a module inside"):
-        padviz.verify_tiles(Pooled(), 64)  # which of them is which is unknown
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_heads_of_one_size_are_compared_in_the_order_in_which_they_are_returned(order: tuple[int, int]) -> None:
+    class Pooled(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            made = super().forward(x)
+            both = made, nn.functional.avg_pool2d(made, 9, 1, 4)
+            return tuple(both[i] for i in order)
+
+    module = Pooled(1, 2, 3, padding=1)
+    assert {*padviz.load(module).aliases} == {"output.0", "output.1"}
+    verified = padviz.verify_tiles(nn.Sequential(module), 64)
+    assert verified.holds
+    assert min(verified.one_less.values()) > 0.01
 
 
 def test_a_network_that_makes_the_same_of_everything_shows_nothing() -> None:

@@ -238,7 +238,8 @@ def trace(
 
     try:
         outputs = tracer.outputs(run_foreign(forward, failed))
-        laid.ends = {_as_output(laid, value) for value in dict.fromkeys(outputs)}
+        layers = {value: _as_output(laid, value) for value in dict.fromkeys(outputs.values())}
+        laid.ends, laid.tensors = {*layers.values()}, {name: layers[value] for name, value in outputs.items()}
     except Stopped as end:
         if end.error:
             raise end.error from None

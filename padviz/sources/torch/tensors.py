@@ -76,6 +76,17 @@ def tensors_in(value: object) -> list[Tensor]:
     return tensors
 
 
+def named_tensors(output: object, name: str) -> dict[str, Tensor]:
+    """Return the tensors in what a module returns, by the keys of a dict or by the `name`, and numbers."""
+    parts = {str(key): part for key, part in output.items()} if isinstance(output, Mapping) else {name: output}
+    listed = {name: tensors_in(part) for name, part in parts.items()}
+    return {
+        f"{name}.{i}" if len(tensors) > 1 else name: tensor
+        for name, tensors in listed.items()
+        for i, tensor in enumerate(tensors)
+    }
+
+
 def hollow(tensor: Tensor) -> Tensor:
     return torch.empty_like(tensor, device="meta", requires_grad=False)
 

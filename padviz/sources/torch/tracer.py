@@ -30,6 +30,7 @@ from padviz.sources.torch.tensors import (
     Memory,
     Refused,
     hollow,
+    named_tensors,
     op_of,
     tensors_in,
 )
@@ -220,10 +221,11 @@ class Tracer(TorchFunctionMode):
     def call(self, op: str, args: object, out: object) -> Call:
         return Call(self.arranger, self.modules, self.memory, op, args, out)
 
-    def outputs(self, out: object) -> list[Map]:
-        """List the maps that a forward returns, and what was made of them out of sight."""
+    def outputs(self, out: object) -> dict[str, Map]:
+        """Return the maps that a forward returns by their names, and what was made of them out of sight."""
         self._learn_unseen("output", out)
-        return [value for tensor in tensors_in(out) if (value := self.memory.value(tensor))]
+        named = named_tensors(out, "output").items()
+        return {name: value for name, tensor in named if (value := self.memory.value(tensor))}
 
     def _unseen(self, read: object) -> Iterator[tuple[Tensor, Layers]]:
         """Yield the tensors that were made of maps out of sight, and the layers of these."""

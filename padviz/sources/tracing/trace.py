@@ -44,7 +44,7 @@ class Trace:
         self.heads: dict[int, str] = {}  # unknown layers that a network may be cut before, and what each does
         self.firm: set[int] = set()  # those that stay heads even where windows read them
         self.behind: dict[str, int] = {}  # names of what was made of heads
-        self.tensors: dict[str, int] = {}  # names that a file has for layers
+        self.tensors: dict[str, int] = {}  # names that a file has for layers, or a module's outputs
         self.vectors: dict[str, frozenset[int]] = {}  # outputs that are no maps any more, and what they are made of
         self.tokens: set[int] = set()  # pooled layers of positions beside tokens
         self.attended: set[int] = set()  # maps that attention in heads looks at

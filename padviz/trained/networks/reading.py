@@ -151,19 +151,18 @@ def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
     """Run a graph up to its targets, at the image's size; their tensors are called by their aliases."""
     from padviz.trained.networks.onnx_network import OnnxRunner
 
-    tensors = {layer: tensor for tensor, layer in trained.network.aliases.items() if layer in network.targets}
+    tensors = {layer: tensor for tensor, layer in network.aliases.items() if layer in network.targets}
     upto = trained.model.upto(tensors.values()).sized(image.shape[2:])
-    outputs = OnnxRunner(upto, image.shape[2:], None).outputs(image)
-    return _select_heads({layer: outputs[tensor] for layer, tensor in tensors.items()}, network, image)
+    return _select_heads(OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image)
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:
     """Select the map of each target: the one of its name, or else the first that has its size; reject any twice."""
-    sizes = sizes_of_each(network, image.shape[2:])
+    sizes, aliases = sizes_of_each(network, image.shape[2:]), {layer: name for name, layer in network.aliases.items()}
     heads: dict[str, Reals] = {}  # by the names of outputs
     for target in network.targets:
         units = tuple(rows[network.index[target]] for rows in sizes)
-        named = [target] if target in outputs else []
+        named = [name for name in (target, aliases.get(target, "")) if name in outputs]
         maps = ((name, _channels_first(outputs[name], units)) for name in (*named, *outputs))
         name, head = next(((name, values) for name, values in maps if values is not None), ("", None))
         if head is None or name in heads:

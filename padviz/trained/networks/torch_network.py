@@ -40,7 +40,7 @@ from padviz.sources.torch.load import (
     run_foreign,
     trace,
 )
-from padviz.sources.torch.tensors import op_of, tensors_in
+from padviz.sources.torch.tensors import named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.networks.trained_network import (
@@ -428,15 +428,5 @@ def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Mod
 def _named_arrays(output: object, name: str) -> Outputs:
     """Convert the tensors that a module returns to arrays, of single precision unless they are double or complex."""
     wide = (torch.float64, torch.complex64, torch.complex128)
-    detached = {key: tensor.detach().cpu() for key, tensor in _named(output, name).items()}
+    detached = {key: tensor.detach().cpu() for key, tensor in named_tensors(output, name).items()}
     return {key: (tensor if tensor.dtype in wide else tensor.float()).numpy() for key, tensor in detached.items()}
-
-
-def _named(output: object, name: str) -> dict[str, Tensor]:
-    """Return the tensors in what a module returns, by their keys or numbers."""
-    if isinstance(output, Tensor):
-        return {name: output}
-    if isinstance(output, Mapping):
-        return {str(key): tensor for key, part in output.items() for tensor in _named(part, str(key)).values()}
-    tensors = tensors_in(output)
-    return {f"{name}.{i}" if len(tensors) > 1 else name: tensor for i, tensor in enumerate(tensors)}
