@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import padviz
 from padviz.cli.group import cli
 from tests.cli.test_cli import APART
-from tests.soak import beside, commands, fuzz
+from tests.soak import beside, fuzz, mutants
 from tests.soak.__main__ import FUZZED
 from tests.sweeps import REST
 
@@ -25,7 +25,7 @@ def test_mutants_are_refused_by_one_line_or_counted(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [pytest.param(each, marks=REST if i % 3 else ()) for i, each in enumerate(commands.COMMANDS)]
+    "line", [pytest.param(each, marks=REST if i % 3 else ()) for i, each in enumerate(mutants.COMMANDS)]
 )
 def test_lines_that_are_right_run(line: str) -> None:
     beside.lay_out(whole=True)

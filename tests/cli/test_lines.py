@@ -21,11 +21,10 @@ from onnx import helper
 from torch import nn
 
 from tests.cli.test_cli import ONE, run, told
-from tests.cli.test_cli_filters import NET as FILTERED
 from tests.cli.test_cli_foreign import NET as FOREIGN
 from tests.cli.test_cli_foreign import conv, plain, saved
-from tests.cli.test_cli_running import NET as RUN
-from tests.cli.test_cli_trying import JUDGE, LOST
+from tests.cli.test_cli_trained import FILTERED, JUDGE, LOST
+from tests.cli.test_cli_trained import NET as RUN
 from tests.repadding.test_onnx_file import SIZE, chain
 from tests.scoring.made import coco_files, scenes
 from tests.snippets import seeing_file

@@ -17,7 +17,7 @@ from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.geometry.reaching.alignment import context_of
 from padviz.network.targets import last_maps, upto
 from padviz.sources.toml.build import parse
-from tests.geometry.test_global_layers import Gated
+from tests.geometry.test_reaching import Gated
 from tests.wheels import real_file
 
 DOUBLE = {"dtype": torch.float64}

@@ -14,7 +14,7 @@ import padviz
 from padviz.exports.manifest import read_manifest
 from padviz.trained.images import Inputs
 from tests.cli.test_cli import run, told
-from tests.cli.test_cli_filters import NET, network
+from tests.cli.test_cli_trained import FILTERED, network
 from tests.wheels import FILES, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ what = ["filters"]
 
 @pytest.fixture(autouse=True)
 def _files(elsewhere: None) -> None:
-    Path("filtered_net.py").write_text(NET)
+    Path("filtered_net.py").write_text(FILTERED)
     torch.save(network().state_dict(), "w.pth")
 
 

@@ -1,5 +1,6 @@
-"""Pictures of maps: what they say, which cells they draw, and that no position is drawn where it is not."""
+"""Pictures of maps, and pictures as files: what they say, which cells they draw, sizes, themes, the same bytes."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
+from PIL import Image
 
 import padviz
 from padviz.counting.count import coverages
 from padviz.counting.walking.tiling import Tiling
-from padviz.figures.canvas import pixels_of
-from padviz.figures.colours import scientific
+from padviz.figures.canvas import drawing_options, pixels_of, rendered, write_thumbnail
+from padviz.figures.colours import scientific, write_map_thumbnail
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap
 from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
+from tests.cli.test_cli import run
 from tests.figures.kinds import clipped, said
 from tests.sweeps import examples
 
@@ -179,3 +182,76 @@ def test_the_outermost_cells_are_not_under_a_frame() -> None:
     colours = colormaps["plasma"](np.asarray(ax.images[0].get_array())[280], bytes=True)[:, :3]
     assert np.abs(row - colours)[[0, 1, -2, -1]].max() <= 3
     assert (row[0] != row[20]).any()
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        picture.load()
+    return picture
+
+
+def test_a_picture_is_as_large_as_asked_for(tmp_path: Path) -> None:
+    found, path = padviz.uneven("resnet18", (32, 48)), tmp_path / "a.png"
+    found.save(path)
+    width, height = opened(path).size
+    for look, expected in (({"width": 700}, 700), ({"dpi": 65}, width // 2)):
+        found.save(path, overwrite=True, **look)
+        picture = opened(path)
+        assert picture.size[0] == expected
+        assert picture.size[1] == pytest.approx(height * expected / width, abs=1)
+        assert picture.info["dpi"][0] == pytest.approx(130 * expected / width, rel=0.01)
+    figure = found.plot(width=300).figure
+    assert figure.get_size_inches()[0] * figure.dpi == pytest.approx(300, 1e-3)
+
+
+def test_the_dark_theme_turns_greys_over_and_leaves_colours_and_images() -> None:
+    figure = padviz.usage("resnet18", (64, 96))._shown.draw()
+    light = pixels_of(figure)
+    with drawing_options(theme="dark"):
+        dark = pixels_of(figure)
+    assert light[0, 0].tolist() == [255, 255, 255]
+    assert dark[0, 0].tolist() == [23, 23, 23]
+    image = figure.axes[0].get_window_extent()
+    top = light.shape[0] - round(image.y1)
+    inside = np.s_[top + 2 : top + round(image.height) - 2, round(image.x0) + 2 : round(image.x1) - 2]
+    assert (light[inside] == dark[inside]).mean() > 0.98  # but for what is transparent
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
+def test_the_same_picture_has_the_same_bytes_and_text_is_text(suffix: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for path in paths:
+        padviz.uneven("resnet18", 64).save(path)
+    one, other = (path.read_bytes() for path in paths)
+    assert one == other
+    if suffix == ".svg":
+        assert b">conv1</text>" in one
+        assert b"<dc:date>" not in one
+    if suffix == ".pdf":
+        assert b"CreationDate" not in one
+        assert b"/Type3" not in one.replace(b" ", b"")
+
+
+def test_commands_take_the_same_words(elsewhere: None) -> None:
+    asked = ["uneven", "resnet18", "--size", "64", "--width", "500"]
+    assert run(*asked, "-o", "a.png", "--theme", "dark").exit_code == 0
+    picture = opened(Path("a.png")).convert("RGB")
+    assert (picture.size[0], picture.getpixel((0, 0))) == (500, (23, 23, 23))
+    assert run(*asked, "-o", "b.png", "--dpi", "90").exit_code == 2
+    assert not Path("b.png").exists()
+    assert len(rendered(padviz.uneven("resnet18", 64)._shown.draw())) > 1000  # nothing is asked for from here on
+
+
+def test_thumbnails_show_fair_shares_up_to_2_and_are_as_small_as_asked(tmp_path: Path) -> None:
+    cover = coverages(padviz.load("vgg11"), 64, layers=["features.0"])[0]
+    one_unit = padviz.usage("vgg11", 64, unit=(0, 0))
+    maps = [(padviz.usage("resnet18", size), "PuOr", 2) for size in (32, (300, 500))]
+    path = tmp_path / "map.png"
+    for counts, cmap, most in [*maps, (cover, "plasma", 1), (one_unit, "plasma", 1)]:
+        values = counts.relative() if counts is one_unit else counts.share()
+        write_map_thumbnail(counts, path, 1000)
+        assert (np.asarray(opened(path)) == colormaps[cmap](values / most, bytes=True)[..., :3]).all()
+    write_map_thumbnail(padviz.usage("vgg11", (90, 301)), path, 200)
+    assert opened(path).size == (151, 45)
+    write_thumbnail(path, tmp_path / "thumb.png", 100)
+    assert opened(tmp_path / "thumb.png").size == (100, 30)

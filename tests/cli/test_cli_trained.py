@@ -1,0 +1,285 @@
+"""The commands that read weights or run networks: answers, what they refuse, what is kept of an interrupted run."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from onnx import helper
+from torch import nn
+
+import padviz
+import padviz.trained.networks
+from tests.cli.test_cli import run, told
+from tests.cli.test_cli_foreign import conv, plain, saved
+from tests.snippets import seeing_file
+from tests.trained.test_trying import folder
+
+NET = """
+import time
+
+import torch
+from torch import nn
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, x):
+        time.sleep(0 if x.is_meta else 0.02 * len(x))
+        return torch.sigmoid(self.conv(x))
+
+class Scalar(Slow):
+    def forward(self, x):
+        return self.conv(x).mean()
+
+class Ramp(Slow):
+    def forward(self, x):
+        return torch.sigmoid(self.conv(x) - torch.linspace(9, 1, 40) - torch.linspace(0, 1, 40)[:, None])
+
+torch.manual_seed(0)
+classes = nn.Sequential(
+    nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1),
+    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
+)
+slow, scalar, ramp = Slow(), Scalar(), Ramp()
+dark = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid())
+for net in (dark[0], ramp.conv):
+    nn.init.constant_(net.weight, -1.0), nn.init.constant_(net.bias, -2.0)
+linear = nn.Linear(8, 8)
+pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 8, 1))
+boxes = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Unflatten(2, (2, -1, 1, 1)))
+broken = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1))
+nn.init.zeros_(broken[0].weight), nn.init.zeros_(broken[0].bias), nn.init.constant_(broken[1].bias, float("nan"))
+"""
+NETS = "run_net:"
+DETECT = ("detect", "seeing.onnx", "--size", "48", "--stimulus", "text:o", "--step", "8", "-o")
+KEPT = "d.png.unfinished.npz"
+
+
+@pytest.fixture(autouse=True)
+def _files(elsewhere: None) -> None:
+    Path("run_net.py").write_text(NET)
+    Path("filtered_net.py").write_text(FILTERED)
+    Path("lost_net.py").write_text(NET + LOST)  # by its own name: a module is imported once
+    Path("judge_net.py").write_text(JUDGE)  # apart: processes that are started know no tests
+    seeing_file("seeing.onnx")
+    plain("net.onnx")
+    folder(Path("photos"), 12)
+
+
+def test_what_does_not_react_is_refused_and_nothing_is_kept() -> None:
+    size = ("--size", "40", "--step", "16")
+    line = told("detect", f"{NETS}classes", *size, "--threshold", "--stimulus", "text:o", "-o", "u.svg")
+    says = "run_net:classes: nothing reacts to the stimulus: every score is within 0.01 of the background's, 0.4"
+    assert says in line
+    assert not [*Path().glob("u.svg*")]
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """No file can have more than 20,000 bytes: scores fit, and pictures do not."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _full_disk():
+        result = run(*DETECT, "d.png")
+    why = f"make room there, and add --resume: {KEPT} has the finished work"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"padviz: d.png: cannot be written (File too large); {why}\n"
+    assert sorted(Path().glob("d.png*")) == [Path(KEPT)]
+    held = f"padviz: {KEPT}: has an interrupted run; add --resume to continue it, or --overwrite to start"
+    assert told(*DETECT, "d.png").startswith(held)
+
+    def filled(sweep: Any, values: Any, *others: Any) -> None:
+        assert np.isfinite(values).all()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("padviz.trained.detecting.sweeping.Sweep.fill", filled)
+        again = run(*DETECT, "d.png", "--resume")
+    assert again.exit_code == 0
+    assert not [*Path().glob("*unfinished*")]
+    anew = run(*DETECT, "e.png", "--resume")
+    assert anew.stderr == "padviz: e.png.unfinished.npz does not exist: the run starts from the beginning\n"
+    assert again.stdout == anew.stdout.replace("e.png", "d.png")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "padviz", *DETECT, "d.png"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "padviz: stdout: cannot be written (No space left on device)\n")
+    assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path(KEPT)]
+
+
+FILTERED = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
+
+def pointwise():
+    return nn.Conv2d(3, 8, 1)
+"""
+
+
+def network() -> nn.Sequential:
+    """What FILTERED makes, in the layout of its weights."""
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
+
+
+def test_weights_that_are_given_or_made_before_are_not_doubted() -> None:
+    torch.save(network().state_dict(), "w.pth")
+    Path("made_net.py").write_text("import filtered_net\n\nnet = filtered_net.net()\n")
+    for more in (["filtered_net:net", "--weights", "w.pth"], ["made_net:net"]):
+        assert run("filters", "--size", "32", *more).stderr == ""
+
+
+def test_what_is_dead_or_broken_or_unread_is_told() -> None:
+    net = network()
+    net[0].weight.data[:2] = 0
+    net[3].weight.data[0, 0, 0, 0] = torch.inf
+    torch.save(net.state_dict(), "w.pth")
+    said = run("filters", "filtered_net:net", "--weights", "w.pth", "-o", "broken.png").stdout
+    assert "Left out: 2 channels with weights below 1e-4 of the median channel's, of 0." in said
+    assert "Nothing can be measured of 3: weights are NaN or infinite." in said
+    calculated = [helper.make_node("Mul", ["w3", "w3"], ["m"]), conv("a", "image"), conv("b", "a")]
+    calculated[2].input[1] = "m"
+    said = run("filters", saved(calculated, ["b"])).stdout
+    assert "Not read: b, its weights are calculated, by Mul." in said
+    assert "No batch normalisation found (folded or absent); D does not depend on it." in said
+
+
+MISSING = {
+    "onnx": "net.onnx: reading it needs the package onnx; install it: pip install 'padviz[onnx]'",
+    "torch": "filtered_net:net: needs PyTorch; install it: pip install 'padviz[torch]'",
+    "safetensors": "w.safetensors: needs the package safetensors; install it: pip install 'padviz[trained]'",
+    "onnxruntime": "net.onnx: running it needs the package onnxruntime; install it: pip install 'padviz[trained]'",
+}
+
+
+@pytest.mark.parametrize(
+    ("missing", "line"),
+    [
+        ("onnx", "filters net.onnx"),
+        ("torch", "filters filtered_net:net"),
+        ("safetensors", "filters filtered_net:net --weights w.safetensors"),
+        ("onnxruntime", "responses net.onnx"),
+        ("onnxruntime", "detect net.onnx"),
+    ],
+)
+def test_a_missing_extra_is_named(missing: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain("net.onnx")
+    Path("w.safetensors").write_text("")
+    monkeypatch.setitem(sys.modules, missing, None)
+    if missing == "torch":
+        monkeypatch.delitem(sys.modules, "padviz.trained.networks.torch_network", raising=False)
+        monkeypatch.delattr(padviz.trained.networks, "torch_network", raising=False)
+    assert told(*line.split()) == f"padviz: {MISSING[missing]}\n"
+
+
+LOST = """
+def lost():
+    made = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    nn.init.constant_(made[0].bias, float("nan"))
+    return made
+
+lost = lost()
+"""
+JUDGE = """
+from tests.trained.test_trying import classifier
+
+judge = classifier()
+"""
+PHOTOS = ("--images", "photos")
+TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "16", "--mean", ".5", "--std", ".1")
+
+
+def test_an_audit_tries_its_remedies_on_the_trained_network() -> None:
+    words = ("audit", "judge_net:judge", "--size", "24", *PHOTOS)
+    found = json.loads(run(*words, "--format", "json").stdout)
+    (audited,), tried = found["results"], found["trial"]
+    rows = {(row["padding"], *row["size"]): row["kept"] for row in tried["rows"] if row["how"] != "resize"}
+    marked = run(*words, "--format", "markdown").stdout
+    assert "| top-1 kept |" in marked
+    kept = 0
+    for remedy in audited["remedies"]:
+        what, tryable = remedy["what"], remedy["kind"] in ("size", "larger", "padding")
+        row = rows.get((remedy["padding"], *remedy["outcome"]["size"])) if tryable else None
+        cell = f"{100 * row['value']:.1f} %" if row else "not tried"
+        line = next(line for line in marked.splitlines() if line.startswith(f"| {what} |"))
+        assert line.split(" | ")[6] == cell
+        kept += bool(row)
+    assert kept >= 3
+
+
+def test_a_single_change_is_the_answer() -> None:
+    found = json.loads(run(*TRIAL, "--size", "25", "--padding", "trained", "--format", "json").stdout)
+    answer = r"Of 2 changes, 25 px \((one row more|resized)\) harms least: it keeps the top-1 on "
+    assert re.match(answer, found["answer"])
+    kept = r"reflect padding keeps the top-1 on \d+ % of 16 crops \(\d+ to \d+\), KL [\d.e-]+; "
+    line = run(*TRIAL, "--padding", "reflect").stdout.splitlines()[0]
+    assert re.fullmatch(rf"{kept}a shift by one pixel on \d+ %, KL [\d.e-]+\.", line)
+
+
+def interrupted(options: list[str]) -> tuple[int, tuple[str, str]]:
+    """The exit code and output of a run that Ctrl-C ends once it is under way."""
+    often = "from padviz.files import unfinished; unfinished.EVERY = 0.1"
+    code = f"import sys; {often}; print(1, flush=True); sys.argv[1:] = {options!r}; {MAIN}"
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as started:
+        assert started.stdout
+        assert started.stdout.readline() == "1\n"
+        kept = Path("x.png.unfinished.npz")
+        for _ in range(300 if "--cover" in options else 20):
+            time.sleep(0.1)
+            if kept.exists():
+                break
+        started.send_signal(signal.SIGINT)
+        said = started.communicate(timeout=30)
+    return started.returncode, said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_trial_that_is_interrupted_ends_with_one_line_and_no_file() -> None:
+    options = ["trial", f"{NETS}slow", "--trained-at", "40", *PHOTOS, "-n", "500", "-o", "x.png"]
+    assert interrupted(options) == (130, ("", "padviz: interrupted\n"))
+    assert not [*Path().glob("x.*")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_what_was_seen_is_kept_and_resumed() -> None:
+    size = ["--size", "32", "--patch", "8", "--grid", "7"]
+    options = ["detect", f"{NETS}slow", "--cover", *size, *PHOTOS, "-n", "3", "-o", "x.png"]
+    code, said = interrupted(options)
+    with np.load("x.png.unfinished.npz") as file:
+        done, count = int(np.isfinite(file["values"]).sum()), file["values"].size
+    assert 0 < done < count == 3 * 49
+    left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
+    assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
+    assert "was started with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")
+    result = run(*options, "--resume")
+    assert (result.exit_code, Path("x.png").exists(), [*Path().glob("*unfinished*")]) == (0, True, [])
+    assert result.stdout == run(*options, "--overwrite").stdout
+
+
+MAIN = "import runpy; runpy.run_module('padviz', run_name='__main__')"
