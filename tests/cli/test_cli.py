@@ -17,6 +17,7 @@ import padviz
 from padviz.cli import cli
 from tests.sweeps import SLOW
 
+FILES = dict(part.split("\n", 1) for part in Path(__file__).with_name("files.txt").read_text().split("=== ")[1:])
 ONE = '[[layers]]\nop = "conv"\nname = "c"\nkernel = 3\npadding = 1\n'
 
 
@@ -29,6 +30,13 @@ APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters
 
 def run(*args: str) -> Result:
     return CliRunner(**APART, env={"COLUMNS": None}).invoke(cli, list(args), prog_name="padviz")
+
+
+def lay(*names: str) -> None:
+    """Write files of files.txt into this folder."""
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(FILES[name])
 
 
 def contents(folder: Path | str = ".") -> dict[str, tuple[int, int, int]]:

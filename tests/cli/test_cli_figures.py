@@ -16,7 +16,7 @@ import pytest
 import padviz
 from padviz.errors import PadvizError
 from padviz.figures.maps import panels
-from tests.cli.test_cli import ONE, run
+from tests.cli.test_cli import ONE, lay, run
 from tests.cli.test_cli_foreign import plain
 from tests.figures.kinds import clipped
 
@@ -155,23 +155,8 @@ def test_chunks_that_ignore_a_norm_are_called_inexact(monkeypatch: pytest.Monkey
     assert re.search(r"Each chunk reads 68 input samples: .* Not exact: 1 \(group norm\) counted as if", words), words
 
 
-PARTING = """
-import torch
-from torch import nn
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.up = nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(4), nn.ConvTranspose2d(2, 2, 4, 4)
-        self.last = nn.Conv2d(4, 1, 3, padding=1)
-    def forward(self, x):
-        y = self.a(x)
-        return self.last(torch.cat([y, self.up(self.b(y))], 1))
-net = Net()
-"""
-
-
 def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("parting.py").write_text(PARTING)
+    lay("parting.py")
     monkeypatch.syspath_prepend(".")
     line = "--size: the network does not take 501 x 506, where its maps part; pad the image to 504 x 508"
     for more in ("--tile 256 --for monai", "--tile 256 --verify", ""):

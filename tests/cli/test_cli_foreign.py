@@ -11,33 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 
 import padviz
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import lay, run, told
 from tests.sweeps import every_third
-
-NET = """
-from torch import nn
-from torch.nn import functional as F
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.body = nn.Conv2d(8, 8, 5, padding="same")
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.stem(x)), 2)
-        return F.relu(x + self.body(x)).mean((2, 3))
-
-ready = Net()
-number = 3
-"""
 
 
 @pytest.fixture(autouse=True)
 def _files(elsewhere: None) -> None:
-    Path("foreign_net.py").write_text(NET)
-    Path("heads.toml").write_text(HEADS)
-    Path("fixed.toml").write_text(FIXED)
+    lay("foreign_net.py", "heads.toml", "fixed.toml")
 
 
 def conv(name: str, reads: str, kernel: int = 3, **attrs: Any) -> Any:
@@ -103,13 +83,6 @@ COMMANDS = {
     "diff": "diff {} --same",
     "convert": "convert {}",
 }
-HEADS = """
-size = 16
-target = []
-layers = [{op = "conv", name = "a", kernel = 3, padding = 1}, {op = "conv", name = "b", kernel = 3, from = "a"},
-          {op = "maxpool", name = "c", kernel = 30, from = "a"}]
-"""
-FIXED = 'size = 16\nfixed = ["height"]\nlayers = [{op = "conv", name = "a", kernel = 3, padding = 1}]\n'
 
 
 @pytest.mark.parametrize("command", every_third(COMMANDS))

@@ -20,49 +20,11 @@ from torch import nn
 
 import padviz
 import padviz.trained.networks
-from tests.cli.test_cli import run, told
+from tests.cli.test_cli import lay, run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
 from tests.snippets import seeing_file
 from tests.trained.test_trying import folder
 
-NET = """
-import time
-
-import torch
-from torch import nn
-
-class Slow(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 1, 3, padding=1)
-
-    def forward(self, x):
-        time.sleep(0 if x.is_meta else 0.02 * len(x))
-        return torch.sigmoid(self.conv(x))
-
-class Scalar(Slow):
-    def forward(self, x):
-        return self.conv(x).mean()
-
-class Ramp(Slow):
-    def forward(self, x):
-        return torch.sigmoid(self.conv(x) - torch.linspace(9, 1, 40) - torch.linspace(0, 1, 40)[:, None])
-
-torch.manual_seed(0)
-classes = nn.Sequential(
-    nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1),
-    nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
-)
-slow, scalar, ramp = Slow(), Scalar(), Ramp()
-dark = nn.Sequential(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid())
-for net in (dark[0], ramp.conv):
-    nn.init.constant_(net.weight, -1.0), nn.init.constant_(net.bias, -2.0)
-linear = nn.Linear(8, 8)
-pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 8, 1))
-boxes = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Unflatten(2, (2, -1, 1, 1)))
-broken = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1))
-nn.init.zeros_(broken[0].weight), nn.init.zeros_(broken[0].bias), nn.init.constant_(broken[1].bias, float("nan"))
-"""
 NETS = "run_net:"
 DETECT = ("detect", "seeing.onnx", "--size", "48", "--stimulus", "text:o", "--step", "8", "-o")
 KEPT = "d.png.unfinished.npz"
@@ -70,10 +32,7 @@ KEPT = "d.png.unfinished.npz"
 
 @pytest.fixture(autouse=True)
 def _files(elsewhere: None) -> None:
-    Path("run_net.py").write_text(NET)
-    Path("filtered_net.py").write_text(FILTERED)
-    Path("lost_net.py").write_text(NET + LOST)  # by its own name: a module is imported once
-    Path("judge_net.py").write_text(JUDGE)  # apart: processes that are started know no tests
+    lay("run_net.py", "filtered_net.py", "lost_net.py", "judge_net.py")
     seeing_file("seeing.onnx")
     plain("net.onnx")
     folder(Path("photos"), 12)
@@ -131,25 +90,14 @@ def test_scores_are_kept_where_the_figures_cannot_be_told() -> None:
     assert sorted(Path().glob("d.png*")) == [Path("d.png"), Path(KEPT)]
 
 
-FILTERED = """
-from torch import nn
-
-def net():
-    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
-
-def pointwise():
-    return nn.Conv2d(3, 8, 1)
-"""
-
-
 def network() -> nn.Sequential:
-    """What FILTERED makes, in the layout of its weights."""
+    """What filtered_net makes, in the layout of its weights."""
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, (1, 5)))
 
 
 def test_weights_that_are_given_or_made_before_are_not_doubted() -> None:
     torch.save(network().state_dict(), "w.pth")
-    Path("made_net.py").write_text("import filtered_net\n\nnet = filtered_net.net()\n")
+    lay("made_net.py")
     for more in (["filtered_net:net", "--weights", "w.pth"], ["made_net:net"]):
         assert run("filters", "--size", "32", *more).stderr == ""
 
@@ -197,19 +145,6 @@ def test_a_missing_extra_is_named(missing: str, line: str, monkeypatch: pytest.M
     assert told(*line.split()) == f"padviz: {MISSING[missing]}\n"
 
 
-LOST = """
-def lost():
-    made = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    nn.init.constant_(made[0].bias, float("nan"))
-    return made
-
-lost = lost()
-"""
-JUDGE = """
-from tests.trained.test_trying import classifier
-
-judge = classifier()
-"""
 PHOTOS = ("--images", "photos")
 TRIAL = ("trial", "judge_net:judge", "--trained-at", "24", *PHOTOS, "-n", "16", "--mean", ".5", "--std", ".1")
 

@@ -20,11 +20,8 @@ from click.testing import Result
 from onnx import helper
 from torch import nn
 
-from tests.cli.test_cli import ONE, run, told
-from tests.cli.test_cli_foreign import NET as FOREIGN
+from tests.cli.test_cli import FILES, lay, run, told
 from tests.cli.test_cli_foreign import conv, plain, saved
-from tests.cli.test_cli_trained import FILTERED, JUDGE, LOST
-from tests.cli.test_cli_trained import NET as RUN
 from tests.repadding.test_onnx_file import SIZE, chain
 from tests.scoring.made import coco_files, scenes
 from tests.snippets import seeing_file
@@ -36,78 +33,10 @@ def lines_of(name: str) -> list[str]:
     return [line.replace("\\n", "\n") for line in lines if line and not line.startswith("#")]
 
 
-STEP = '{op = "conv", name = "a", kernel = 3, padding = 1, stride = 2'
-BROAD = 'layers = [{{op = "conv", name = "c", kernel = [{}, {}]}}]'
-ODD = 'layers = [{{op = "conv", name = "c", kernel = {}, padding = [[{n}, 0], [{n}, 0]]}}]\nsize = 9'
-PAIR = """size = 32
-target = []
-layers = [{{op = "conv", name = "a", kernel = 3, padding = 1, stride = {}, from = "input"}},
-          {{op = "conv", name = "b", kernel = 3, padding = 1, stride = {}, from = "input"}}]"""
-GATED = """
-from torch import nn
-
-class Gated(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Conv1d(3, 3, 3, padding=1)
-
-    def forward(self, x):
-        y = self.a(x)
-        return y * y.mean(2, keepdim=True)
-"""
-FAILING = """
-import torch
-from torch import nn
-
-net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
-
-def fails():
-    raise ValueError("two\\nlines")
-
-def unweighed(pretrained=True, weights="many"):
-    assert not pretrained and weights is None
-    return nn.Conv2d(3, 64, 5)
-"""
-TEXTS = {
-    "failing_net.py": FAILING,
-    "filtered_net.py": FILTERED,
-    "made_net.py": "import filtered_net\n\nnet = filtered_net.net()\n",
-    "foreign_net.py": FOREIGN,
-    "run_net.py": RUN,
-    "lost_net.py": RUN + LOST,
-    "judge_net.py": JUDGE,
-    "gated_signal_net.py": GATED,
-    "broken_net.py": "1 / 0",
-    "mynet.py": "import torch\n\nclass Small(torch.nn.Module):\n    pass\n",
-    "text.onnx": "no model",
-    "bad.pth": "hello",
-    "there.md": "kept",
-    "a/one.toml": ONE,
-    "one.toml": ONE,
-    "empty.toml": 'title = "x"',
-    "good.toml": '[[maps]]\nmodels = ["vgg11"]',
-    "silent.toml": f"size = 12\nlayers = [{STEP}}}]",
-    "told.toml": f"size = 12\nlayers = [{STEP}, out = 8}}]",
-    "pools.toml": 'size = 12\nlayers = [{op = "maxpool", kernel = 3, stride = 2, padding = 1}]',
-    "pool.toml": 'layers = [{op = "maxpool", name = "p", kernel = 3, stride = 2, padding = 1}]',
-    "global.toml": f'size = 32\nlayers = [{STEP}}}, {{op = "adaptive", name = "b", output = 3}}]',
-    "whole.toml": 'layers = [{op = "conv", name = "c", kernel = [3, 5]}, {op = "global", name = "g"}]',
-    "less.toml": BROAD.format(999, 1001),
-    "million.toml": BROAD.format(1000, 1000),
-    "odd.toml": ODD.format(2, n=1),
-    "never.toml": ODD.format(3, n=2),
-    "on.toml": PAIR.format(2, 1),
-    "off.toml": PAIR.format(1, 2),
-    "marked.toml": f"""title = "[/x] [red]A[/red]"\nlayers = [{STEP.replace('"a"', '"a*`<b|"')}}}]""",
-    "a,b.toml": f"""title = "t: u, v"\nlayers = [{STEP.replace('"a"', '"x%::error::y"')}}}]""",
-}
-
-
 def lay_out() -> None:
-    for name in ("a", "empty", "folder.onnx"):
+    lay(*FILES)
+    for name in ("empty", "folder.onnx"):
         Path(name).mkdir()
-    for name, text in TEXTS.items():
-        Path(name).write_text(text)
     pads = [1, 1, 1, 1]
     plain("net.onnx")
     seeing_file("seeing.onnx")

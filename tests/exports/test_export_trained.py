@@ -13,8 +13,8 @@ from PIL import Image
 import padviz
 from padviz.exports.manifest import read_manifest
 from padviz.trained.images import Inputs
-from tests.cli.test_cli import run, told
-from tests.cli.test_cli_trained import FILTERED, network
+from tests.cli.test_cli import lay, run, told
+from tests.cli.test_cli_trained import network
 from tests.wheels import FILES, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ what = ["filters"]
 
 @pytest.fixture(autouse=True)
 def _files(elsewhere: None) -> None:
-    Path("filtered_net.py").write_text(FILTERED)
+    lay("filtered_net.py")
     torch.save(network().state_dict(), "w.pth")
 
 

@@ -20,7 +20,7 @@ import padviz
 from padviz.network.network import Network
 from padviz.pages.explorer import MODULES, STYLES
 from padviz.pages.html import script
-from tests.cli.test_cli import run
+from tests.cli.test_cli import lay, run
 from tests.cli.test_cli_foreign import plain
 from tests.pages.browser import click as click_on
 from tests.pages.browser import expect, opened
@@ -123,20 +123,6 @@ def test_the_file_is_named_and_the_path_is_not(elsewhere: None) -> None:
     assert "padviz repad net.onnx" in html
 
 
-BRANCHING = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, (3, 5), padding=(1, 2))
-        self.c = nn.Conv2d(3, 3, (3, 2), stride=(2, 1))
-
-    def forward(self, x):
-        return self.b(self.a(x)) if x.shape[-1] > 40 else self.c(self.a(x))
-"""
-
-
 def facts_of(page: Any) -> Any:
     packed = re.search(r'id="payload">(.*?)</script>', page.html, re.DOTALL)
     assert packed
@@ -148,7 +134,7 @@ def test_a_module_that_branches_on_its_size_is_followed_at_each(elsewhere: None,
     pytest.importorskip("torch")
     monkeypatch.syspath_prepend(Path.cwd())
     monkeypatch.delitem(sys.modules, "branching_net", raising=False)
-    Path("branching_net.py").write_text(BRANCHING)
+    lay("branching_net.py")
     import branching_net
 
     source, sizes, paddings = branching_net.Net(), [[32, 30], [48, 64]], ["zero", "reflect"]

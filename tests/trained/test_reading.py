@@ -23,42 +23,16 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.network.layer import CONVOLUTIONS
 from padviz.trained.networks.reading import read
+from tests.cli.test_cli import lay
 from tests.keras_files import functional as connected
 from tests.keras_files import image, layer, sequential, written
 from tests.sources.test_onnx_ops import GRAPHS, MEANS, model_of
-
-FACTORY = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, width=4):
-        super().__init__()
-        self.conv = nn.Conv2d(3, width, 3, stride=2, padding=1)
-        self.norm = nn.BatchNorm2d(width)
-
-    def forward(self, x):
-        return self.norm(self.conv(x))
-
-def named(weights=None, progress=True):
-    net = Net()
-    if weights == "DEFAULT":
-        nn.init.constant_(net.conv.weight, 2.0)
-    elif weights is not None:
-        raise ValueError(f"no weights are called {weights}")
-    return net
-
-def pretrained(pretrained=False):
-    net = Net()
-    nn.init.constant_(net.conv.weight, 3.0 if pretrained else 0.0)
-    return net
-"""
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("weighed_net.py").write_text(FACTORY)
+    lay("weighed_net.py")
 
 
 def kernel(source: Any, size: tuple[int, int] | None = (32, 32), weights: str | None = None) -> NDArray[Any]:
