@@ -1,8 +1,10 @@
 """Fair shares, what each pixel gets of what it would get far from all borders, and rims, where it gets too little."""
 
+import tomllib
 from collections import Counter
 from fractions import Fraction
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -75,55 +77,24 @@ def pattern_of(counts: Any) -> Any:
     return pattern[0] if pattern.dtype.kind == "f" else to_ints(pattern)
 
 
-CROPPED: dict[str, tuple[int, list[dict[str, Any]]]] = {
-    "a crop of one row of three": (14, [
-        {"op": "conv", "name": "a", "kernel": 2},
-        {"op": "crop", "name": "b", "from": "input", "like": "a", "odd": "front"},
-        {"op": "conv", "name": "c", "kernel": 1, "stride": 3},
-    ]),
-    "aligned corners that stay half a row apart": (9, [
-        {"op": "convtranspose", "name": "a", "kernel": 1, "stride": 2},
-        {"op": "resize", "name": "b", "from": "input", "like": "a", "mode": "linear", "align_corners": True},
-    ]),
-}  # fmt: skip
+NETS = tomllib.loads(Path(__file__).with_name("nets.toml").read_text())
 
 
-@pytest.mark.parametrize("case", CROPPED)
-def test_what_follows_another_layer_keeps_its_phase(case: str) -> None:
-    size, steps = CROPPED[case]
+@pytest.mark.parametrize("case", NETS["cropped"].values(), ids=NETS["cropped"])
+def test_what_follows_another_layer_keeps_its_phase(case: dict[str, Any]) -> None:
+    size, steps = case["size"], case["layers"]
     counts = padviz.usage(parse({"layers": steps}, "x"), size)
     pattern = naive.interior(steps, (size, size), [str(counts.target.layer)], counts.shares.period)
     assert to_ints(counts.shares.pattern).tolist() == pattern
 
 
-HALF = {"op": "conv", "name": "a", "kernel": 2, "stride": 2}
-FIXED = {"op": "resize", "name": "r", "size": 8}
-NONE: dict[str, tuple[list[dict[str, Any]], str]] = {
-    "adaptive pooling": ([{"op": "adaptive", "name": "a", "output": 3}], "x, a: its adaptive pooling makes"),
-    "a built-in size": ([FIXED], "x, r: it does not scale with the image"),
-    "a crop to a part of the image": (
-        [HALF, {"op": "crop", "name": "part", "from": "input", "like": "a"}],
-        "x, part: it does not scale with the image",
-    ),
-    "zeros around, as many as the image has rows": (
-        [HALF, {"op": "crop", "name": "wide", "like": "input"}],
-        "x, wide: it does not scale with the image",
-    ),
-    "rates that differ": (
-        [HALF, FIXED, {**HALF, "name": "s", "from": "input"}, {"op": "add", "name": "t", "from": ["r", "s"]}],
-        "x: its branches advance at different rates",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", NONE)
-def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: str) -> None:
-    layers, says = NONE[case]
-    counts = padviz.usage(parse({"layers": layers}, "x"), 16)
+@pytest.mark.parametrize("case", NETS["shareless"].values(), ids=NETS["shareless"])
+def test_where_no_pattern_repeats_there_is_no_share_and_a_reason(case: dict[str, Any]) -> None:
+    counts = padviz.usage(parse({"layers": case["layers"]}, "x"), 16)
     summary = counts.summary()
     assert (summary.share, summary.rim, summary.overused_rim) == (None, None, None)
     assert summary.share_reason is not None
-    with pytest.raises(NoInterior, match=says):
+    with pytest.raises(NoInterior, match=case["says"]):
         counts.share()
 
 

@@ -29,7 +29,7 @@ from padviz.reports.counts import write_counts
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from tests import naive
-from tests.counting.test_fair_share import near
+from tests.counting.test_fair_share import NETS, near
 from tests.strategies import networks
 from tests.sweeps import ALIKE, examples, thirds
 
@@ -121,23 +121,10 @@ def test_random_networks_are_tiled_right() -> None:
     assert methods.count("tiled") >= 4
 
 
-UNTILED: dict[str, list[dict[str, Any]]] = {
-    "a global mean that is spread out again": [
-        {"op": "global", "name": "g"},
-        {"op": "resize", "name": "r", "mode": "linear", "align_corners": True, "like": "input"},
-    ],
-    "branches that grow apart": [
-        {"op": "conv", "name": "c", "kernel": 2, "stride": 2},
-        {"op": "resize", "name": "r", "from": "input", "size": 30},
-        {"op": "add", "name": "sum", "from": ["c", "r"]},
-    ],
-}
-
-
-@pytest.mark.parametrize("what", UNTILED)
+@pytest.mark.parametrize("what", NETS["untiled"])
 def test_what_does_not_repeat_is_counted_whole(what: str) -> None:
     """It has no tiled twin: its counts are those of the slow loops."""
-    steps, size = UNTILED[what], (60, 60) if "branches" in what else (60, 55)
+    steps, size = NETS["untiled"][what]["layers"], (60, 60) if "branches" in what else (60, 55)
     network, last = parse({"layers": steps}, "naive"), steps[-1]["name"]
     found = padviz.usage(network, size, pooling="mean")
     expected = np.array(naive.usage(steps, size, [last], "mean"), np.float64)
@@ -147,25 +134,9 @@ def test_what_does_not_repeat_is_counted_whole(what: str) -> None:
     assert "branches" not in what or growth(network, 0) is None
 
 
-LIKE = {
-    "a wide window and its inverse": [
-        {"op": "conv", "kernel": 101, "from": "input"},
-        {"op": "convtranspose", "name": "b", "kernel": 101},
-        {"op": "conv", "kernel": 3, "padding": 1, "from": "input"},
-        {"op": "crop", "like": "b"},
-    ],
-    "a wide reflection": [
-        {"op": "pad", "padding": 50, "mode": "reflect", "from": "input"},
-        {"op": "crop", "name": "b", "padding": 50},
-        {"op": "conv", "kernel": 3, "padding": 1, "from": "input"},
-        {"op": "resize", "like": "b"},
-    ],
-}
-
-
-@pytest.mark.parametrize("what", LIKE)
+@pytest.mark.parametrize("what", NETS["like"])
 def test_a_core_holds_layers_of_which_only_the_size_is_followed(what: str) -> None:
-    assert compare(parse({"layers": LIKE[what]}, what), (300, 450), None) == {"tiled"}
+    assert compare(parse(NETS["like"][what], what), (300, 450), None) == {"tiled"}
 
 
 def dense(found: CountMap) -> Any:

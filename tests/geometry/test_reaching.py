@@ -51,46 +51,12 @@ def test_units_see_what_their_taps_reach(scales: list[Any] | None, data: Any) ->
     follow(*data.draw(networks(scales=scales)))
 
 
-CUBIC = {"op": "resize", "name": "up", "mode": "cubic", "grid": "asymmetric"}
-SPREAD = {"op": "convtranspose", "name": "spread", "kernel": 3, "stride": 2, "dilation": 2}
-EVEN = [{"op": "conv", "name": "c", "kernel": 4, "padding": 2}, {"op": "conv", "name": "d", "kernel": 2, "padding": 2}]
-PADDED = {"op": "conv", "name": "a", "kernel": 3, "padding": 1}
-LINEAR = {"op": "resize", "name": "up", "mode": "linear"}
-ODD = {
-    # A cubic resize that looks at a row itself reads it alone; of a dilated transposed convolution some units do.
-    "units that see less far than the one before": [{**CUBIC, "scale": 2}, *EVEN],
-    "and those of a long period": [{**CUBIC, "scale": "20011/10007"}, *EVEN],
-    "and those that a dilated one spreads": [{**CUBIC, "scale": 2}, SPREAD, *EVEN],
-    "and both": [{**CUBIC, "scale": "20011/10007"}, SPREAD, *EVEN],
-    # Between corners that are one there is no distance, so units far from them have none either.
-    "a row that is all of the map": [
-        {**PADDED, "stride": 6},
-        {**LINEAR, "scale": 3, "align_corners": True},
-        {**PADDED, "name": "c"},
-    ],
-    "a resize to one row by corners": [PADDED, {**LINEAR, "scale": "1/5", "grid": "align_corners"}],
-    "a resize to one row by PyTorch": [PADDED, {**LINEAR, "scale": "1/5", "grid": "pytorch_half_pixel"}],
-    # All units that it might have look at row 0, so that none would be the last to see past the border.
-    "rows that a crop takes where a window pads": [
-        {"op": "crop", "name": "cut", "padding": 2},
-        {"op": "conv", "name": "c", "kernel": 5, "padding": 2},
-    ],
-    "rows beside those that a transposed one cuts off": [
-        {"op": "convtranspose", "name": "up", "kernel": 2, "stride": 2, "padding": 1},
-        PADDED,
-    ],
-    "and a crop of one side behind a stride": [
-        {"op": "convtranspose", "name": "up", "kernel": 3},
-        {"op": "conv", "name": "c", "kernel": 1, "stride": 2, "padding": [[0, 1], [0, 0]]},
-        {"op": "crop", "name": "cut", "padding": [[5, 0], [0, 0]]},
-    ],
-    "a resize to one row by its size": [PADDED, {**LINEAR, "size": 1, "align_corners": True}],
-}
+ODD = tomllib.loads(Path(__file__).with_name("odd.toml").read_text())
 
 
 @pytest.mark.parametrize("case", ODD)
 def test_odd_units_see_what_their_taps_reach(case: str) -> None:
-    follow(ODD[case], (16, 9) if "crop" in str(ODD[case]) else (5, 6))
+    follow(ODD[case]["layers"], (16, 9) if "crop" in str(ODD[case]) else (5, 6))
 
 
 def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:

@@ -22,7 +22,7 @@ from tests.cli.test_cli import run
 from tests.onnx_oracle import image_of, run_file, session_of
 from tests.repadding.test_onnx_file import repad_to
 from tests.sources.test_onnx_ops import GRAPHS as SMALL
-from tests.sources.test_onnx_ops import PADDED, bright_pixels, model_of
+from tests.sources.test_onnx_ops import PADDED, TURNED, UNEVEN, bright_pixels, graphs, model_of
 from tests.sweeps import REST
 from tests.wheels import FILES, real_file
 
@@ -320,26 +320,7 @@ def test_files_read_what_usage_says_of_the_scheme(
     np.testing.assert_allclose(counts * channels, bright_pixels(model, SIZE), rtol=1e-5 if "partial" in scheme else 0)
 
 
-TURNED = ("zero", "reflect", "symmetric", "circular", "replicate", "partial", "reflect/circular", "partial/symmetric")
-NODES = {  # that pad in every way, on one axis or both
-    "uneven": "y = Conv <pads = [2, 1, 0, 3], strides = [2, 1], dilations = [1, 2]> (x, w4x3)",
-    "same": "a = Conv <auto_pad = \"SAME_UPPER\", strides = [1, 2]> (x, w4x3)\n"
-    "y = Conv <auto_pad = \"SAME_LOWER\", strides = [2, 1]> (a, w2x4)",
-    "pads": "a = Pad (x, [0, 0, 1, 0, 0, 0, 2, 1])\n b = Conv (a, w3x4)\n"
-    "c = Pad <mode = \"edge\"> (b, [0, 0, 0, 2, 0, 0, 1, 2])\n y = Conv (c, w2x3)",
-    "branches": "a = Conv <pads = [0, 1, 0, 1]> (x, w1x3)\n b = Conv <pads = [1, 2, 1, 2]> (a, w3x5)\n c = Add (a, b)\n"
-    "d = MaxPool <kernel_shape = [3, 2], strides = [2, 1], pads = [1, 0, 1, 1]> (c)\n"
-    "y = Conv <pads = [1, 1, 1, 1]> (d, w3x3)",
-}  # fmt: skip
-EVEN = {  # windows that read their padding unevenly: strides that can be pooled, and pads that can be shared out
-    True: "a = Conv <pads = [1, 2, 1, 2], strides = [2, 2]> (x, w3x5)\n"
-    "b = Conv <pads = [2, 1, 2, 1], strides = [2, 2]> (a, w5x3)\n c = Conv <strides = [2, 2]> (a, w1x1)\n"
-    "d = Add (b, c)\n e = MaxPool <kernel_shape = [2, 3], strides = [2, 2], pads = [0, 1, 0, 1]> (d)\n"
-    "y = Conv <pads = [1, 0, 1, 0]> (e, w3x1)",
-    False: "a = Conv <pads = [0, 0, 4, 2], strides = [2, 2]> (x, w6x4)\n"
-    "b = MaxPool <kernel_shape = [2, 3], strides = [2, 2], pads = [0, 1, 0, 1]> (a)\n"
-    "y = Conv <pads = [1, 0, 1, 0]> (b, w3x1)",
-}
+BOTH = ("zero", "reflect", "symmetric", "circular", "replicate", "partial", "reflect/circular", "partial/symmetric")
 
 
 def pair_of_files(body: str, size: Pair, folder: Path) -> tuple[Path, Path]:
@@ -364,11 +345,11 @@ def pair_of_files(body: str, size: Pair, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-@pytest.mark.parametrize("name", NODES)
-def test_a_file_turned_is_repadded_as_its_original_turned(name: str, tmp_path: Path) -> None:
-    path, other = pair_of_files(NODES[name], (15, 22), tmp_path)
+@graphs(TURNED)
+def test_a_file_turned_is_repadded_as_its_original_turned(name: str, opset: str, body: str, tmp_path: Path) -> None:
+    path, other = pair_of_files(body, (15, 22), tmp_path)
     image = np.random.default_rng(0).random((1, 1, 15, 22), dtype=np.float32)
-    for scheme in TURNED:
+    for scheme in BOTH:
         one, two = repad_file(path, scheme), repad_file(other, "/".join(scheme.split("/")[::-1]))
         assert one.changed == two.changed
         assert one.left == two.left == ()
@@ -402,11 +383,11 @@ def of_axes(value: Any) -> Any:
     return found | {key: found[key][::-1] for key in pairs}
 
 
-@pytest.mark.parametrize("pooled", EVEN)
-def test_a_report_of_even_windows_turns_with_its_file(pooled: bool, tmp_path: Path) -> None:
-    path, other = pair_of_files(EVEN[pooled], (16, 28), tmp_path)
+@graphs(UNEVEN)
+def test_a_report_of_even_windows_turns_with_its_file(name: str, opset: str, body: str, tmp_path: Path) -> None:
+    path, other = pair_of_files(body, (16, 28), tmp_path)
     one, two = report(path), report(other)
-    assert {row["pooled"] for row in one["changed"]} == {pooled}
+    assert {row["pooled"] for row in one["changed"]} == {name == "pooled"}
     layers = {each.layer: each for each in padviz.uneven(path, one["size"]).layers}
     for row in one["changed"]:
         found = layers[row["layer"]]

@@ -33,7 +33,7 @@ def sections(text: str) -> Iterator[tuple[str, str, str]]:
         yield name, opset, body
 
 
-GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED, PADDED = (
+GRAPHS, MEANS, LAID, TIMES, SEEN, REFUSED, PADDED, TURNED, UNEVEN = (
     [*sections(part)] for part in (Path(__file__).parents[1] / "onnx_graphs.txt").read_text().split("\n----\n")
 )
 
