@@ -14,13 +14,11 @@ from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.networks.reading import runner_of, shuffled
 from padviz.trained.networks.trained_network import Images, Reduced, Runner, Trained, batches, middle, middle_weights
 
 Floats = NDArray[np.float64]
 SHUFFLED = "shuffled"  # in place of a padding's name
 LINES = 12  # from each side that are measured
-ENDS = (0, -1)  # the first and the last line
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 ROUNDING = 1e-5  # E below is rounding of single precision, and 0
 NOISE = 0.02  # E that noise makes at 16 inputs
@@ -130,10 +128,8 @@ def respond(
     """
     own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
     images = images_of(inputs, trained.size, own.channels)
-    if shuffle and (copy := shuffled(trained, inputs.seed)):
-        runners = [*runners, (SHUFFLED, runner_of(copy))]
-    elif shuffle:
-        notes.append("the module cannot be copied, so shuffled weights are not measured")
+    if shuffle:
+        runners = [*runners, (SHUFFLED, own.shuffled(inputs.seed))]
     advance = counter(len(runners) * len(images), on_progress)
     rows = [row for padding, runner in runners for row in border_responses(runner, images, padding, advance)]
     if kind != BLANK:
@@ -160,7 +156,7 @@ def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderRespon
     scales = {row.layer: row.scale for row in rows[:FIRST]}
     for response in runner.responses(constant):
         scale = scales.get(response.layer)
-        if scale and np.isfinite(scale) and (share := response.square / len(response.rows) / scale**2) > CONSTANT:
+        if scale and np.isfinite(scale) and (share := response.square / len(response.lines) / scale**2) > CONSTANT:
             return (
                 f"{response.layer} hardly reacts to the inputs: {percent(min(share, 1))} of its mean square is there "
                 "for their mean colour alone; E is then that of biases: check `mean` and `std`"
@@ -191,51 +187,51 @@ class _LayerSums:
     """Sums of one layer over the inputs, of which every other one is of the second half."""
 
     def __init__(self, first: Reduced) -> None:
-        self.layer, self.shape, self.channels = first.layer, first.total.shape[1:], first.rows.shape[1]
-        self.lines = [np.zeros((2, *lines.shape[1:])) for lines in (first.rows, first.columns)]  # of each half
-        self.squares = np.zeros((4, self.channels))  # of every side's D
+        self.layer, (_, channels, lines), (_, *shape) = first.layer, first.lines.shape, first.total.shape
+        self.height, self.width = shape
+        self.ends = [0, self.height - 1, self.height, lines - 1]  # the outermost line of each side
+        self.lines = np.zeros((2, channels, lines))  # of each half
+        self.squares = np.zeros((channels, len(self.ends)))  # of every side's D
         self.means: list[Floats] = []  # of each input, the mean over channels of every side's D
-        self.count, self.square, self.total = 0, 0.0, np.zeros(self.shape)
+        self.count, self.square, self.total = 0, 0.0, np.zeros(shape)
 
     def add(self, part: Reduced) -> None:
+        lines, count = part.lines, len(part.lines)
+        halves = (np.arange(count) + self.count) % 2 == [[0], [1]]
         with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers are noted later
-            both = part.rows, part.columns
-            for sums, lines in zip(self.lines, both, strict=True):
-                for half in (0, 1):
-                    sums[half] += lines[(half + self.count) % 2 :: 2].sum(0, dtype=np.float64)
-            inside = part.columns @ middle_weights(self.shape[1])
-            sides = np.array([lines[..., at] for lines in both for at in ENDS], np.float64) - inside
-            self.squares += (sides**2).sum(1)
-            self.means.append(sides.mean(2))
+            self.lines += (halves.astype(np.float32) @ lines.reshape(count, -1)).reshape(self.lines.shape)
+            inside = lines[..., self.height :] @ middle_weights(self.width)
+            sides = lines[..., self.ends].astype(np.float64) - inside[..., None]
+            self.squares += (sides**2).sum(0)
+            self.means.append(sides.mean(1))
             self.square += part.square
-            self.total += part.total.sum(0, dtype=np.float64)
-        self.count += len(part.rows)
+            self.total += part.total.sum(0)
+        self.count += count
 
     def response(self, padding: str | None) -> BorderResponse:
         count, scale = self.count, float(np.sqrt(self.square / self.count))
-        found = BorderResponse(self.layer, padding, self.channels, (self.shape[0], self.shape[1]), scale)
+        found = BorderResponse(self.layer, padding, len(self.squares), (self.height, self.width), scale)
         if not np.isfinite(scale) or not np.isfinite(self.total).all():
             return replace(found, note="returns NaN or infinite numbers")
         if not scale:
             return replace(found, note="is dead: 0 all over the interior")
-        inside = self.lines[1][..., middle(self.shape[1])].mean(2, keepdims=True)
-        differences = [lines - inside for lines in self.lines]  # sums of D over each half
-        profiles: list[Floats] = []
-        for halves in differences:
-            first, second = halves[0] / -(-count // 2), halves[1] / (count // 2 or 1)
-            product = first * (second if count > 1 else first)
-            energy = np.sqrt(np.maximum(product.mean(0), 0)) / scale
-            energy[energy < ROUNDING] = 0
-            inwards = min(-(-len(energy) // 2), LINES)
-            profiles += [energy[:inwards], energy[::-1][:inwards]]
+        columns = self.lines[..., self.height :]
+        differences = self.lines - columns[..., middle(self.width)].mean(2, keepdims=True)  # sums of D over each half
+        first, second = differences[0] / -(-count // 2), differences[1] / (count // 2 or 1)
+        energy = np.sqrt(np.maximum((first * (second if count > 1 else first)).mean(0), 0)) / scale
+        energy[energy < ROUNDING] = 0
+        axes = energy[: self.height], energy[self.height :]
+        profiles = tuple(
+            line[: min(-(-len(line) // 2), LINES)] for of_axis in axes for line in (of_axis, of_axis[::-1])
+        )
         energies = Sides(*(float(profile[0]) for profile in profiles))
-        found = replace(found, energy=energies, profiles=tuple(profiles), map=self.total / count)
+        found = replace(found, energy=energies, profiles=profiles, map=self.total / count)
         if count == 1:
             return found
-        sides = np.array([halves.sum(0)[:, at] for halves in differences for at in ENDS]) / count
+        sides = differences.sum(0)[:, self.ends] / count
         spread = np.sqrt(np.maximum(self.squares / count - sides**2, 0) / (count - 1))
         aware = (np.abs(sides) > CERTAIN * spread) & (np.abs(sides) > LARGE * scale)
-        means = np.concatenate(self.means, axis=1)
-        errors = means.std(1, ddof=1) / np.sqrt(count)  # 0 where all inputs are alike
-        t = [float(mean / error) if error else None for mean, error in zip(means.mean(1), errors, strict=True)]
-        return replace(found, t=Sides(*t), aware=float(aware.any(0).mean()))
+        means = np.concatenate(self.means)
+        errors = means.std(0, ddof=1) / np.sqrt(count)  # 0 where all inputs are alike
+        t = [float(mean / error) if error else None for mean, error in zip(means.mean(0), errors, strict=True)]
+        return replace(found, t=Sides(*t), aware=float(aware.any(1).mean()))

@@ -16,10 +16,11 @@ import padviz
 from padviz.errors import PadvizError
 from padviz.figures.trained.responses import drawn_layers, panels
 from padviz.sources.onnx.model import as_model
-from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses, shuffled
+from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides, border_responses
 from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import OnnxRunner
-from padviz.trained.networks.reading import read
+from padviz.trained.networks.reading import read, runner_of
+from padviz.trained.networks.torch_network import TorchRunner
 from tests.trained.known import known
 
 Array = NDArray[np.float64]
@@ -214,26 +215,31 @@ def scaled() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, bias=False)).eval()
 
 
-def shuffled_weights(model: Any) -> list[Array]:
-    """The weights of every convolution, of a module or a graph."""
-    if isinstance(model, nn.Module):
-        return [each.detach().double().numpy() for each in model.parameters() if each.dim() == 4]
-    return [numpy_helper.to_array(each) for each in model.graph.initializer if len(each.dims) == 4]
+def weights_of(runner: Any) -> list[Array]:
+    """The weights of every convolution that a module or a graph is run with."""
+    if isinstance(runner, TorchRunner):
+        named = dict(runner.module.named_parameters()) | runner.weights
+        return [each.detach().double().numpy() for each in named.values() if each.dim() == 4]
+    return [numpy_helper.to_array(each) for each in runner.model.graph.initializer if len(each.dims) == 4]
 
 
 @pytest.mark.parametrize("kind", ["module", "file"])
 def test_shuffled_weights_are_those_of_each_layer_in_an_order_of_the_seed(kind: str, tmp_path: Path) -> None:
     net = scaled()
-    trained = read(net if kind == "module" else exported(net, tmp_path / "net.onnx", 16), (16, 16))
-    before = shuffled_weights(trained.model)
-    one, again, other = (shuffled(trained, seed) for seed in (0, 0, 1))
+    runner = runner_of(read(net if kind == "module" else exported(net, tmp_path / "net.onnx", 16), (16, 16)))
+    before, image = weights_of(runner), np.ones((1, 3, 16, 16), np.float32)
+    output = runner.outputs(image)
+    one, again, other = (runner.shuffled(seed) for seed in (0, 0, 1))
     for i, weights in enumerate(before):
-        found, same, others = (shuffled_weights(known(each).model)[i] for each in (one, again, other))
+        found, same, others = (weights_of(each)[i] for each in (one, again, other))
         assert (np.sort(found, None) == np.sort(weights, None)).all()
         assert (found == same).all()
         assert (found != weights).mean() > 0.9 < (found != others).mean()
-    for left, kept in zip(before, shuffled_weights(trained.model), strict=True):
-        assert (left == kept).all()  # the network that was given is as it was
+    for name, values in runner.outputs(image).items():  # the network that was given is as it was
+        assert (values == output[name]).all()
+        assert (one.outputs(image)[name] != values).any()
+    for left, kept in zip(before, weights_of(runner), strict=True):
+        assert (left == kept).all()
 
 
 def test_external_weights_are_read_and_shuffled_as_those_inside(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from padviz.trained.networks.trained_network import (
     has_borders,
     infer_images,
     kernels_of,
+    middle,
     middle_weights,
 )
 
@@ -53,11 +55,14 @@ FLOAT, INTEGER = 1, 7  # in ONNX
 REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (  # op, what it reads and makes, attributes
     ("Cast", ("map",), "float", {"to": FLOAT}),
     ("MatMul", ("float", "along"), "rows", {}),
-    ("MatMul", ("down", "float"), "columns", {}),
-    ("Conv", ("float", "mean"), "total", {}),
-    ("Mul", ("float", "float"), "squared", {}),
-    ("MatMul", ("down", "squared"), "squares", {}),
-)
+    ("Gather", ("float", "middle"), "band", {"axis": 2}),  # the middle rows
+    ("MatMul", ("mean", "band"), "columns", {}),
+    ("Mul", ("band", "band"), "squared", {}),
+    ("MatMul", ("mean", "squared"), "squares of columns", {}),
+    ("MatMul", ("squares of columns", "along"), "squares", {}),
+    ("Reshape", ("float", "flat"), "pixels", {}),
+    ("MatMul", ("mean of channels", "pixels"), "total", {}),
+)  # of operations that every opset has alike
 PARTS = ("rows", "columns", "squares", "total")
 Proto = Any
 Session = Any  # an onnxruntime.InferenceSession
@@ -206,13 +211,18 @@ class OnnxRunner:
         if not self.observed:
             return []
         if self._reducing is None:
-            self._reducing = session(add_reductions(self.model, dict(self.observed.values())), self.where)
+            self._reducing = session(_add_reductions(self.model, dict(self.observed.values())), self.where)
         made, reduced = self._run(self._reducing, images), []
-        for layer, (tensor, (_, channels, _, width)) in self.observed.items():
+        for layer, (tensor, (_, channels, height, width)) in self.observed.items():
             rows, columns, squares, total = (made[f"{OURS}{part}/{tensor}"] for part in PARTS)
-            square = float((squares @ middle_weights(width)).sum(dtype=np.float64)) / channels
-            reduced.append(Reduced(layer, rows[..., 0], columns[:, :, 0], square, total[:, 0]))
+            square, total = float(squares.sum(dtype=np.float64)) / channels, total.reshape(-1, height, width)
+            reduced.append(Reduced(layer, np.concatenate([rows[..., 0], columns[:, :, 0]], axis=2), square, total))
         return reduced
+
+    def shuffled(self, seed: int) -> OnnxRunner:
+        shuffled = copy(self)
+        shuffled.model, shuffled._plain, shuffled._reducing = _with_permuted_weights(self.model, seed), None, None
+        return shuffled
 
     def outputs(self, images: NDArray[np.floating]) -> Outputs:
         if self._plain is None:
@@ -274,10 +284,11 @@ def convolutions(model: Proto) -> dict[str, str]:
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
 
 
-def with_permuted_weights(model: Model, rng: np.random.Generator) -> Model:
+def _with_permuted_weights(model: Proto, seed: int) -> Proto:
     from onnx import numpy_helper
 
-    copied = model.whole()
+    copied, rng = type(model)(), np.random.default_rng(seed)
+    copied.CopyFrom(model)
     stored = Constants(copied.graph)
     read = [node.input[1] for node in copied.graph.node if node.op_type in ("Conv", "ConvTranspose")]
     for name in dict.fromkeys(read):
@@ -312,33 +323,34 @@ def _line_of(error: BaseException) -> str:
     return f"{text[:LONGEST]}…" if len(text) > LONGEST else text or type(error).__name__
 
 
-def add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
+def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
     """Copy a model and replace its outputs by the means of each tensor, as in `Reduced`; shapes hold for any batch.
 
     Each tensor is reduced right after the node that makes it, before it leaves the cache.
     """
     from onnx import helper, numpy_helper
 
-    reducing, stored = _without_outputs(model), dict[str, NDArray[np.float32]]()
+    reducing = _without_outputs(model)
     del reducing.graph.node[:]
     for node in model.graph.node:
         reducing.graph.node.append(node)
         for tensor in tensors.keys() & set(node.output):
             _, channels, height, width = tensors[tensor]
-            weights = {
+            rows = np.arange(height)[middle(height)]
+            weights: dict[str, Array] = {
                 "along": middle_weights(width)[:, None],
-                "down": middle_weights(height)[None],
-                "mean": np.full((1, channels, 1, 1), 1 / channels, np.float32),
+                "middle": rows,
+                "mean": np.full((1, len(rows)), 1 / len(rows), np.float32),
+                "mean of channels": np.full((1, channels), 1 / channels, np.float32),
+                "flat": np.array([0, 0, -1]),
             }
-            names = {name: f"{OURS}{name} {values.size}" for name, values in weights.items()} | {"map": tensor}
-            stored |= {names[name]: values for name, values in weights.items()}
+            for name, values in weights.items():
+                reducing.graph.initializer.append(numpy_helper.from_array(values, f"{OURS}{name}/{tensor}"))
             for op, reads, part, options in REDUCTIONS:
-                names[part] = f"{OURS}{part}/{tensor}"
-                read = [names[name] for name in reads]
-                reducing.graph.node.append(helper.make_node(op, read, [names[part]], **options))
-            made = [helper.make_tensor_value_info(names[part], FLOAT, None) for part in PARTS]
+                read = [tensor if name == "map" else f"{OURS}{name}/{tensor}" for name in reads]
+                reducing.graph.node.append(helper.make_node(op, read, [f"{OURS}{part}/{tensor}"], **options))
+            made = [helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None) for part in PARTS]
             reducing.graph.output.extend(made)
-    reducing.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in stored.items())
     return reducing
 
 

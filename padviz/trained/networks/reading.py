@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,25 +110,6 @@ def channels_read(trained: Trained) -> int:
     if not is_module(trained.model):
         return int(trained.model.image.channels)
     return next((layer.channels.in_ for layer in trained.network.layers if layer.channels), 3)
-
-
-def shuffled(trained: Trained, seed: int) -> Trained | None:
-    """Copy a network, and permute the weights of each convolution; None for a module that cannot be copied.
-
-    It shows what geometry makes without training: biases and norms stay, and each layer keeps its weights' mean,
-    deviation and number of zeros.
-    """
-    rng = np.random.default_rng(seed)
-    if is_module(trained.model):
-        from padviz.trained.networks.torch_network import with_permuted_weights as of_module
-
-        try:
-            return replace(trained, model=of_module(trained.model, rng))
-        except Exception:  # of other people's code
-            return None
-    from padviz.trained.networks.onnx_network import with_permuted_weights as of_graph
-
-    return replace(trained, model=of_graph(trained.model, rng))
 
 
 def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from copy import deepcopy
+from copy import copy
 from enum import EnumType
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest, printable
@@ -58,7 +59,6 @@ from padviz.trained.networks.trained_network import (
     infer_images,
     kernels_of,
     middle,
-    middle_weights,
 )
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
@@ -314,6 +314,7 @@ class TorchRunner:
 
     def __init__(self, module: nn.Module, where: str, size: Size, channels: int, within: Within = nullcontext) -> None:
         check_room(where, 1, channels, size)
+        self.weights: dict[str, Tensor] = {}  # in place of the module's own
         self.module, self.where, self.size, self.channels, self.within = module, where, size, channels, within
         self.output: str | None = None
         floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
@@ -360,6 +361,15 @@ class TorchRunner:
             raise OptionError(f"no module inside is called {name!r}", option="layer", hint=nearest(name, inside))
         self.output = name
 
+    def shuffled(self, seed: int) -> TorchRunner:
+        shuffled, rng = copy(self), np.random.default_rng(seed)
+        shuffled.weights = {}
+        for name, weights in self.module.named_parameters():
+            if weights.dim() == 4:
+                order = torch.from_numpy(rng.permutation(weights.numel())).to(weights.device)
+                shuffled.weights[name] = weights.detach().flatten().index_select(0, order).reshape(weights.shape)
+        return shuffled
+
     def _watch(self, name: str, keep: Callable[[object], None]) -> AbstractContextManager[object]:
         module = self.module.get_submodule(name)
         return module.register_forward_hook(lambda module, args, output: keep(output))
@@ -371,7 +381,7 @@ class TorchRunner:
             with ExitStack() as stack:
                 for mode in (torch.no_grad(), self.within(), *modes):
                     stack.enter_context(mode)
-                return self.module(read)
+                return functional_call(self.module, self.weights, read) if self.weights else self.module(read)
 
         def failed(error: BaseException) -> DescriptionError:
             what = f"its forward fails on {in_words(images.shape)}: {line_of(error)}"
@@ -410,19 +420,23 @@ class _Responses(TorchFunctionMode):
 
 
 def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
-    height, width = maps.shape[2:]
-    within = maps[:, :, middle(height), middle(width)]
-    square = float(np.einsum("nchw,nchw->nc", within, within).sum(dtype=np.float64)) / within[0].size
-    return Reduced(layer, maps @ middle_weights(width), middle_weights(height) @ maps, square, maps.mean(1))
-
-
-def with_permuted_weights(module: nn.Module, rng: np.random.Generator) -> nn.Module:
-    copied = deepcopy(module)
-    for parameter in copied.parameters():
-        if parameter.dim() == 4:
-            order = torch.from_numpy(rng.permutation(parameter.numel())).to(parameter.device)
-            parameter.data = parameter.data.flatten().index_select(0, order).reshape(parameter.shape)
-    return copied
+    count, channels, height, width = maps.shape
+    down, along = middle(height), middle(width)
+    of_rows, of_columns = (
+        np.full(part.stop - part.start, 1 / (part.stop - part.start), np.float32) for part in (along, down)
+    )
+    of_channels = np.full(channels, 1 / channels, np.float32)
+    lines, total = (
+        np.empty((count, channels, height + width), np.float32),
+        np.empty((count, height * width), np.float32),
+    )
+    square = 0.0
+    for each, line, mean in zip(maps, lines, total, strict=True):  # one by one: several leave the cache
+        line[:, :height], line[:, height:] = each[..., along] @ of_rows, of_columns @ each[:, down]
+        np.matmul(of_channels, each.reshape(channels, -1), out=mean)
+        within = each[:, down, along]
+        square += float(np.einsum("chw,chw->c", within, within).sum(dtype=np.float64)) / within.size
+    return Reduced(layer, lines, square, total.reshape(count, height, width))
 
 
 def _named_arrays(output: object, name: str) -> Outputs:

@@ -146,13 +146,13 @@ def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, v
 class Reduced(NamedTuple):
     """The means of a convolution's output on some images; the map itself is never kept.
 
-    `rows` (images, channels, rows) are means over the middle columns, and `columns` over the middle rows. `total`
-    (images, height, width) is the mean over channels, and `square` the mean square of the middle, summed over images.
+    `lines` (images, channels, rows and columns) has the mean of each row over the middle columns, and then of each
+    column over the middle rows. `total` (images, height, width) is the mean over channels, and `square` the mean square
+    of the middle, summed over images.
     """
 
     layer: str
-    rows: NDArray[np.float32]
-    columns: NDArray[np.float32]
+    lines: NDArray[np.float32]
     square: float
     total: NDArray[np.float32]
 
@@ -170,6 +170,12 @@ class Runner(Protocol):
 
     def outputs(self, images: Images) -> Outputs:
         """Run the network."""
+
+    def shuffled(self, seed: int) -> Runner:
+        """Copy it, and permute the weights of each convolution: what is left is what geometry makes without training.
+
+        Biases and norms stay, and each layer keeps its weights' mean, deviation and number of zeros.
+        """
 
     def with_output(self, name: str) -> None:
         """Add a tensor, or the result of a module, inside the network to the outputs."""
