@@ -6,6 +6,8 @@ from bisect import insort_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -23,7 +25,7 @@ from padviz.advice.changes import (
     schemes,
 )
 from padviz.advice.evidence import APART
-from padviz.counting.count import usage
+from padviz.counting.count import usages_beside
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
@@ -159,16 +161,20 @@ def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[At
     """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
     tried: list[Attempt] = []
     rank = partial(_rank, before=before)
-    for change in changes(today):
-        insort_right(tried, _attempt(change, before, heads), key=rank)
-        tried[most:] = [replace(attempt, counts=None) for attempt in tried[most:]]  # maps may be large
+    for case, of_one in groupby(changes(today), key=attrgetter("case")):
+        alike = [*of_one]
+        maps = usages_beside(case.network, case.size, [change.padding for change in alike], heads)
+        for change, counts in zip(alike, maps, strict=True):
+            insort_right(tried, _attempt(change, before, counts), key=rank)
+            tried[most:] = [replace(attempt, counts=None) for attempt in tried[most:]]  # maps may be large
     return tried
 
 
-def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
+def _attempt(change: Change, before: Outcome, counts: CountMap | PadvizError) -> Attempt:
     case = change.case
     try:
-        counts = usage(case.network, case.size, change.padding, heads=heads)
+        if isinstance(counts, PadvizError):
+            raise counts
         padded = with_padding(case.network, change.padding)
         if circular_axes(padded) != circular_axes(case.network):  # else windows read as many rows of padding
             case = Case(padded, case.size, case.macs)

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import AxisMap, Strip, transpose
+from padviz.engine.axis_map import AxisMap, Strip, side_by_side, transpose
 from padviz.errors import SizeError
 from padviz.network.operations import (
     CACHED,
@@ -23,6 +23,7 @@ from padviz.network.operations import (
     Fit,
     Op,
     Transposed,
+    Variants,
     Window,
     fit_shift,
     out_size,
@@ -51,6 +52,8 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
            [0, 1, 1, 1],
            [0, 0, 2, 1]])
     """
+    if isinstance(op, Variants):
+        return side_by_side([axis_map(window, n) for window in op.windows])
     n_out = out_size(op, n, like)
     strips: Iterable[Strip]
     if isinstance(op, Window):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from math import ceil, floor, lcm
 from typing import NamedTuple
 
 from padviz.counting.walking.tiling import Tiling
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
-from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
+from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Variants, Window, place
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import Resize, ratio_of
@@ -237,6 +237,10 @@ def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
     """
     if isinstance(op, Adaptive) or (isinstance(op, Blocks) and not op.is_local):
         return None
+    if isinstance(op, Variants):
+        spans = [span for window in op.windows if (span := read_span(window, n, n_out))]
+        alike = reduce(StableRows.intersect, [span.alike for span in spans])
+        return spans[0]._replace(edge=max(span.edge for span in spans), alike=alike)
     if isinstance(op, Blocks):
         return ReadSpan(1, 1 - op.size, op.size - 1, 0, StableRows(0, n_out))
     rows, step = rows_read(op, n, n_out)

@@ -25,6 +25,7 @@ MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a seco
 WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
+MOST_BESIDE = 1 << 21  # in one layer of maps that are counted side by side; no time is saved on larger ones
 MOST_STEM = 256  # the gain of maps behind a stem
 
 
@@ -44,9 +45,19 @@ class Walk:
         """Whether every read and every path counts once, so that counts are integers."""
         return self.weights is None and all(m is None or m.exact for m in {*self.rows.maps, *self.cols.maps})
 
+    @property
+    def beside(self) -> Size:
+        """The number of maps that are counted side by side, where there are several."""
+        return next(((len(m.own),) for m in (*self.rows.maps, *self.cols.maps) if m and m.own), ())
+
     def shape(self, i: int) -> Size:
         """(height, width) of layer `i`."""
         return self.rows.sizes[i], self.cols.sizes[i]
+
+    @property
+    def largest(self) -> int:
+        """The number of units of its largest layer."""
+        return max(rows * cols for rows, cols in zip(self.rows.sizes, self.cols.sizes, strict=True))
 
     def maps(self, i: int) -> Maps:
         """The maps of layer `i`, from its input to its units."""
@@ -87,11 +98,7 @@ class Core:
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
     if len(walk.targets) == 1 and is_chain(walk.network):
-        along, across = _split(walk)
-        tall = _backward(along, (box[0], WHOLE[1]))
-        alike = walk.rows is walk.cols and box == WHOLE
-        wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2)) if alike else _backward(across, (WHOLE[0], box[1]))
-        return _product(walk, 0, tall, wide)
+        return _product(walk, 0, *_sides(walk, box))
     stem = _stem(walk)
     tally = _backward(walk, box, stem)
     at_stem, pulls = tally.final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
@@ -99,6 +106,30 @@ def count_backward(walk: Walk, box: Box) -> Core:
         tally = tally.pull(pull, walk.engine)
     _check_room(walk, 0, tally)
     return Core(tally.final(), at_stem, pulls)
+
+
+def count_beside(walk: Walk, count: int) -> list[Core]:
+    """Count the paths from each pixel in all of `count` networks that a walk joins."""
+    if len(walk.targets) == 1 and is_chain(walk.network):
+        tall, wide = _sides(walk, WHOLE)
+        return [_product(walk, 0, _one_of(tall, k), _one_of(wide, k)) for k in range(count)]
+    core = count_backward(walk, WHOLE)
+    if core.limbs.ndim == 3:  # their maps are the same
+        return [core] * count
+    return [Core(limbs, limbs) for limbs in core.limbs.swapaxes(0, 1)]
+
+
+def _one_of(tally: Tally, k: int) -> Tally:
+    return tally if tally.limbs.ndim == 3 else replace(tally, limbs=tally.limbs[:, k])
+
+
+def _sides(walk: Walk, box: Box) -> tuple[Tally, Tally]:
+    """Count along each axis of a chain."""
+    along, across = _split(walk)
+    tall = _backward(along, (box[0], WHOLE[1]))
+    if walk.rows is walk.cols and box == WHOLE:
+        return tall, replace(tall, limbs=tall.limbs.swapaxes(-1, -2))
+    return tall, _backward(across, (WHOLE[0], box[1]))
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
@@ -142,7 +173,9 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
         return tally.pull(walk.pulls(i), walk.engine)
 
     _check_sizes(walk)
-    seed = cache(partial(_seed, box=box, exact=walk.exact))  # targets of one shape and weight share an array
+    seed = cache(
+        partial(_seed, box=box, exact=walk.exact, beside=walk.beside)
+    )  # targets of one shape and weight share an array
     weights = walk.weights or (1.0,) * len(walk.targets)
     seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
     moving = {i for i in range(stem + 1, len(walk.network.layers)) if any(walk.maps(i))}
@@ -173,10 +206,10 @@ def _forward(walk: Walk) -> list[Tally]:
     return forward(walk.network, walk.targets, _seed(walk.shape(0), 1, WHOLE, walk.exact), push)
 
 
-def _seed(shape: Size, weight: float, box: Box, exact: bool) -> Tally:
+def _seed(shape: Size, weight: float, box: Box, exact: bool, beside: Size = ()) -> Tally:
     """Set the same number at each unit of a box of a layer, and 0 elsewhere."""
-    limbs: Array = np.zeros((1, *shape), dtype=np.int64 if exact else np.float64)
-    limbs[0][box] = weight
+    limbs: Array = np.zeros((1, *beside, *shape), dtype=np.int64 if exact else np.float64)
+    limbs[0, ..., box[0], box[1]] = weight
     return Tally(limbs, 1, ceil(weight))
 
 
