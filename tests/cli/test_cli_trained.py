@@ -203,12 +203,12 @@ def test_a_trial_that_is_interrupted_ends_with_one_line_and_no_file() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_what_was_seen_is_kept_and_resumed() -> None:
-    size = ["--size", "32", "--patch", "8", "--grid", "7"]
+    size = ["--size", "32", "--patch", "8", "--grid", "5"]
     options = ["detect", f"{NETS}slow", "--cover", *size, *PHOTOS, "-n", "3", "-o", "x.png"]
     code, said = interrupted(options)
     with np.load("x.png.unfinished.npz") as file:
         done, count = int(np.isfinite(file["values"]).sum()), file["values"].size
-    assert 0 < done < count == 3 * 49
+    assert 0 < done < count == 3 * 25
     left = f"{done} of {count} scores are kept in x.png.unfinished.npz, and --resume goes on"
     assert (code, said) == (130, ("", f"padviz: interrupted; {left}\n"))
     assert "was started with other options" in told(*options[:-2], "--seed", "1", "-o", "x.png", "--resume")

@@ -13,6 +13,7 @@ TALLEST = 1050  # pixels of what a cell shows: the audit with all its remedies
 LINES = 10  # of a text
 
 
+@pytest.mark.slow
 def test_what_the_notebook_shows_fits_a_screen_and_its_page_works(
     browser: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -16,11 +16,9 @@ from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.resize import Resize
 from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.strategies import networks
-from tests.sweeps import ALIKE, sampled
 
 
 def read_back(network: Network) -> Network:
@@ -33,11 +31,6 @@ def round_trips(network: Network, counts: bool = True) -> None:
         assert getattr(back, field) == getattr(network, field)
     if counts:
         np.testing.assert_array_equal(padviz.usage(back).counts, padviz.usage(network).counts)
-
-
-@pytest.mark.parametrize("name", sampled(zoo(), "", ALIKE))
-def test_the_zoo_round_trips(name: str) -> None:
-    round_trips(padviz.load(name))
 
 
 @given(networks())

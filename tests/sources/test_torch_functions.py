@@ -44,6 +44,10 @@ COUNTED: dict[str, Callable[[Tensor], Any]] = {
     "channels last": lambda x: functional.linear(x.permute(0, 2, 3, 1), torch.ones(4, 8)).permute(0, 3, 1, 2),
     "spatial attention": lambda x: x * functional.conv2d(x.mean(1, keepdim=True), torch.ones(1, 1, 3, 3), padding=1),
     "in place": lambda x: functional.relu(functional.max_pool2d(x, 3, 1, 1).add_(x), inplace=True),
+    "product of chunks": lambda x: torch.mul(*x.chunk(2, 1)),
+    "a slice that gates another": lambda x: x[:, :4] * torch.sigmoid(x[:, 4:].relu()),
+    "sum of unbound halves": lambda x: torch.add(*x.unflatten(1, (2, 4)).unbind(1)),
+    "product of picked halves": lambda x: x.unflatten(1, (2, 4))[:, 0] * x.unflatten(1, (2, 4))[:, -1],
     "channels in the opposite order": lambda x: x + functional.max_pool2d(torch.flip(x, [1]).flip(1), 3, 1, 1),
 }
 

@@ -1,6 +1,5 @@
 """What goes on by values, and modules against PyTorch itself: windows, writes in place, padding by their own rules."""
 
-import tomllib
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -18,12 +17,11 @@ from padviz.errors import PadvizError, SizeError
 from padviz.network.axis_maps import axis_map
 from padviz.network.operations import Window, out_size
 from padviz.network.targets import last_maps
-from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.test_laws import dense
 from tests.torch_attention import After
-from tests.torch_oracle import SumPool, conv, counted, sum_pool
+from tests.torch_oracle import conv, counted, sum_pool
 
 SIZE = (24, 41)
 
@@ -239,53 +237,6 @@ def test_ceil_rounding_takes_the_inputs_that_pytorch_takes(n: int) -> None:
         step = {"op": "maxpool", "name": "p", "kernel": kernel, "stride": stride, "padding": pad, "ceil": True}
         assert naive.usage([step], (n, n), ["p"]) == np.outer(rows, rows).tolist()
     assert longer or n > 5
-
-
-@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
-def test_a_pool_longer_than_its_input_counts_like_the_gradient(kind: Any) -> None:
-    pool = kind(5, 4, 1, ceil_mode=True)
-    module, ones = (nn.Sequential(conv(stride=2, padding=1), made, conv(padding=1)) for made in (pool, SumPool(pool)))
-    network = padviz.load(module, size=(32, 32))
-    back = parse(tomllib.loads(to_toml(network)), "back")
-    for size in [(3, 3), (4, 3), (2, 9), (5, 40), (33, 7)]:
-        for each in (network, back):
-            np.testing.assert_array_equal(padviz.usage(each, size).counts, counted(ones, size))
-        assert all(row.height.input > 0 for row in padviz.uneven(network, size).layers)
-    assert padviz.uneven(network, 3).layers[1].height.overhang == 1  # of two rows and two padded ones, a fifth
-    assert int(padviz.taps(network, 3)[1].grid.sum()) == 4
-
-
-HALVES = {
-    "chunk": lambda y: y.chunk(2, 1),
-    "slice": lambda y: (y[:, :4], y[:, 4:]),
-    "unbind": lambda y: y.unflatten(1, (2, 4)).unbind(1),
-    "index": lambda y: (y.unflatten(1, (2, 4))[:, 0], y.unflatten(1, (2, 4))[:, -1]),
-}
-PRODUCTS = {
-    "product": lambda a, b: a * b,
-    "gated": lambda a, b: a * torch.sigmoid(b.relu()),
-    "sum": lambda a, b: a + b,
-}
-
-
-class Joined(nn.Module):
-    def __init__(self, halves: Any, joined: Any, layers: int) -> None:
-        super().__init__()
-        self.a = nn.ModuleList(nn.Conv2d(3, 8 // layers, 3, padding=1) for _ in range(layers))
-        self.b, self.halves, self.joined = nn.Conv2d(4, 4, 3, padding=1), halves, joined
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = [layer(x) for layer in self.a]
-        return self.b(self.joined(*(self.halves(parts[0]) if len(parts) == 1 else parts)))
-
-
-@pytest.mark.parametrize(
-    ("halves", "joined"), [*((each, "product") for each in HALVES), *(("chunk", each) for each in PRODUCTS)]
-)
-def test_two_slices_of_one_layer_count_as_two_layers_do(halves: str, joined: str) -> None:
-    one, two = (padviz.usage(Joined(HALVES[halves], PRODUCTS[joined], n), 12) for n in (1, 2))
-    np.testing.assert_array_equal(one.counts, two.counts)
-    assert one.max == 2 * 81
 
 
 WRITTEN = {
