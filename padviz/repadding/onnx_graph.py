@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.network.operations import Op, Window
 from padviz.network.padding_modes import SCHEMES, native
-from padviz.sources.onnx.constants import constant, constant_of_node, within
-from padviz.sources.onnx.folding import integers
+from padviz.sources.onnx.constants import constant, constant_of_node, integers, within
 from padviz.sources.onnx.model import Constants, Model, attributes, reads, title
 
 if TYPE_CHECKING:

@@ -88,6 +88,11 @@ def endless_scales() -> Any:
     return model
 
 
+def endless_parts() -> Any:
+    zeros = ", ".join("0" * 16)
+    return model_of(f"s, t = Split <num_outputs = 1000000000> ([{zeros}])\na = Pad (x, s)\ny = Conv (a, w3x3)", 18)
+
+
 NO_CONSTANT = "y: Pad (opset 13) has an input that is not a small constant"
 HOSTILE: dict[str, tuple[Any, str]] = {
     "empty": (b"", "is not an ONNX file, or has no nodes"),
@@ -104,6 +109,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "doubling functions": (doubling_functions, "has more than 30000 nodes"),
     "control characters": (control_characters, "the operation Foo (opset 13) is not known; --neutral Foo"),
     "a branch without its output": (a_branch_without_its_output, "nothing in it makes 'lost', which it returns"),
+    "endless parts": (endless_parts, ""),
     "endless scales": (endless_scales, "u: Upsample (opset 8) needs either scales or sizes"),
     "external shape": (lambda: external("y = Pad (x, p)", "p", TensorProto.INT64, 8), NO_CONSTANT),
     "external weights": (lambda: external(CONV, "w3x3", TensorProto.FLOAT, 1, 1, 3, 3), ""),

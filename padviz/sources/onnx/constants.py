@@ -1,17 +1,19 @@
 """Constants of an ONNX graph: few numbers are read at once, all others only where they matter.
 
-External data is read only from the model's own folder, by plain names: no link or path is followed.
+External data is read only from the model's own folder, by plain names: no link or path is followed. The tables at the
+end fold constants to the arrays behind shapes, pads, slices and factors.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from math import prod
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from itertools import zip_longest
+from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +22,22 @@ from numpy.typing import NDArray
 
 from padviz.errors import PadvizError
 from padviz.files.opened import opened
-from padviz.sources.onnx.folding import MOST, Array, Attrs, fold, numbers
-from padviz.sources.tracing.arranging import Constant, Malformed
+from padviz.sources.tracing.arranging import Constant, Malformed, from_front
 from padviz.sources.tracing.dims import plain
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
+Array = NDArray[Any]
+Attrs = dict[str, Any]
+Fold = Callable[..., Any]
+MOST = 4096  # numbers in an array that is folded
+UNFIT = (  # raised by numpy for arrays that are missing or do not fit
+    ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+# TensorProto.DataType; numpy has no bfloat16
+TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16,
+         11: np.float64, 12: np.uint32, 13: np.uint64, 16: np.float32}  # fmt: skip
 MOST_BYTES = 1 << 31  # that protobuf takes
 MOST_DIMENSIONS = 8
 # TensorProto.DataType: bits of a number
@@ -38,7 +49,6 @@ ROWS = (6, 7)  # TensorProto.DataType of lists of rows
 MOST_ROWS = 1 << 20
 MOST_AT_ONCE = 1 << 22  # numbers in an array
 MOST_IN_ALL = 1 << 26  # numbers that are made and read while a graph is traced
-Done = dict[object, Array]  # the numbers of constants, by what computed them
 
 
 class Unread(Exception):
@@ -181,9 +191,10 @@ def constant_of_node(attrs: dict[str, Any], folder: Path) -> Constant:
 
 @dataclass
 class Budget:
-    """The numbers that may still be computed, since a small file can ask for any number of them."""
+    """The numbers that may still be computed, since a small file can ask for any number of them; and those computed."""
 
     left: int = MOST_IN_ALL
+    done: dict[object, Array] = field(default_factory=dict)  # by what computed them
 
     def spend(self, numbers: int) -> None:
         self.left -= numbers + 1  # each step counts
@@ -193,34 +204,28 @@ class Budget:
 
 def evaluate(value: Constant, budget: Budget) -> Array:
     """Compute the numbers of a constant; raise `Unread` if they are not known, or too many."""
-    try:
-        return _evaluated(value, budget, {})
-    except RecursionError:
-        raise Unread("takes too many numbers to compute") from None
-
-
-def _evaluated(value: Constant, budget: Budget, done: Done) -> Array:
     if value.array is not None:
         return value.array
     if not callable(value.later):
         raise Unread("is not a stored constant")
-    if value.later not in done:
-        done[value.later] = value.later(budget, done)
-    return done[value.later]
+    try:
+        if value.later not in budget.done:
+            budget.done[value.later] = value.later(budget)
+    except RecursionError:
+        raise Unread("takes too many numbers to compute") from None
+    return budget.done[value.later]
 
 
-def _stored(proto: TensorProto, folder: Path, budget: Budget, done: Done) -> Array:
+def _stored(proto: TensorProto, folder: Path, budget: Budget) -> Array:
     budget.spend(0)
     array = read(proto, folder, min(MOST_AT_ONCE, budget.left))
     budget.spend(array.size)
     return array
 
 
-def folded(
-    op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, which: int, budget: Budget, done: Done
-) -> Array:
+def folded(op: str, attrs: Attrs, of: Sequence[Constant | None], outputs: int, which: int, budget: Budget) -> Array:
     """Compute one of the outputs of an operation on constants; None stands for an optional one that is missing."""
-    arrays = [None if x is None else _evaluated(x, budget, done) for x in of]
+    arrays = [None if x is None else evaluate(x, budget) for x in of]
     budget.spend(sum(array.size for array in arrays if array is not None))
     results = None
     with suppress(Malformed):
@@ -229,3 +234,195 @@ def folded(
         raise Unread(f"is made by a {op} that padviz does not compute")
     budget.spend(sum(array.size for array in results))
     return results[which]
+
+
+def fold(
+    op: str, attrs: Attrs, arrays: Sequence[Array | None], outputs: int = 1, most: int = MOST
+) -> list[Array] | None:
+    """Apply an operation to constant arrays; None if it is not in the table, or makes more than `most` numbers.
+
+    Raises `Malformed` with numpy's message if the arrays do not fit.
+
+    >>> fold("Concat", {"axis": 0}, [np.array([1, 2]), np.array([3])])
+    [array([1, 2, 3])]
+    >>> fold("Add", {}, [np.zeros((100, 1)), np.zeros(100)])  # 10,000 numbers
+    """
+    if op not in FOLDS:
+        return None
+    given = [array for array in arrays if array is not None]
+    try:
+        spread = op in BROADCASTING and _broadcast_size(*(array.shape for array in given)) > most
+        if spread or (op in GROWING and GROWING[op](attrs, *given) > most):
+            return None
+        with np.errstate(all="ignore"):
+            result = FOLDS[op]({**attrs, "outputs": outputs}, *arrays)
+    except UNFIT as error:
+        raise Malformed(str(error)) from None
+    results = [np.asarray(array) for array in (result if isinstance(result, list) else [result])]
+    return results if all(array.size <= most for array in results) else None
+
+
+def _broadcast_size(*shapes: Sequence[int]) -> int:
+    return prod(max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1))
+
+
+def numbers(tensor: TensorProto) -> Array:
+    """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
+    from onnx import numpy_helper
+
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as error:  # of onnx, which has many
+        raise Malformed(str(error)) from None
+
+
+def integers(array: Array | None) -> list[int]:
+    """Read a constant as Python ints; an empty list if it is missing."""
+    try:
+        return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
+    except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
+        raise Malformed("it has an input that is not whole numbers") from None
+
+
+def slices_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> dict[int, slice]:
+    """Read the slices of a Slice by axis, from attributes (before opset 10) or inputs."""
+    if "starts" in attrs:
+        given = [attrs.get(key) for key in ("starts", "ends", "axes")]
+    else:
+        given = [None if array is None else integers(array) for array in rest]
+    starts, ends, axes, steps = [*given, None, None, None, None][:4]
+    if starts is None or ends is None:
+        raise Malformed("it lacks the starts or the ends of its slices")
+    axes, steps = range(len(starts)) if axes is None else axes, steps or [1] * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Malformed("it has different numbers of starts, ends, axes and steps")
+    if 0 in steps:
+        raise Malformed("it slices by steps of 0")
+    rows = {from_front(axis, rank): slice(*ends) for axis, *ends in zip(axes, starts, ends, steps, strict=True)}
+    if len(rows) < len(axes):
+        raise Malformed("it names an axis twice")
+    return rows
+
+
+def new_shape(shape: Sequence[int], wanted: Sequence[int], allow_zero: bool = False) -> list[int]:
+    """Compute the shape that a Reshape makes: 0 copies a size, -1 is the rest."""
+    if 0 in wanted[len(shape) :] and not allow_zero:
+        raise Malformed(f"it copies a size of more dimensions than {len(shape)}")
+    out = [shape[i] if n == 0 and not allow_zero else n for i, n in enumerate(wanted)]
+    if -1 in out:
+        known = prod(n for n in out if n != -1)
+        out[out.index(-1)] = prod(shape) // known if known else 0
+    return out
+
+
+def listed(attrs: Attrs, key: str, rest: Sequence[Array | None]) -> list[int]:
+    """Read whole numbers from an attribute, or from the input that newer opsets have for it; none by default."""
+    return attrs.get(key) or integers(rest[0] if rest else None)
+
+
+def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
+    """Read the axes of an operation, counted from the front; an empty list by default."""
+    return [from_front(axis, rank) for axis in listed(attrs, "axes", rest)]
+
+
+def split_sizes(attrs: Attrs, rest: Sequence[Array | None], size: int, parts: int) -> list[int]:
+    """Return the sizes of the parts that a Split makes of `size`: alike, but for the last one, by default."""
+    per_part = ceil(size / max(parts, 1))
+    return listed(attrs, "split", rest) or [min(per_part, size - per_part * i) for i in range(parts)]
+
+
+def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    slices = slices_of(attrs, rest, data.ndim)
+    return data[tuple(slices.get(axis, slice(None)) for axis in range(data.ndim))]
+
+
+def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    axes = axes_of(attrs, rest, data.ndim)
+    return np.squeeze(data, tuple(axes) if axes else None)
+
+
+def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
+    given = listed(attrs, "axes", rest)
+    return np.expand_dims(data, tuple(from_front(axis, data.ndim + len(given)) for axis in given))
+
+
+def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
+    return x if ends == (None, None) else np.clip(x, *ends)
+
+
+def _reduced(how: Callable[..., Array]) -> Fold:
+    def run(attrs: Attrs, data: Array, *rest: Array) -> Array:
+        axes = axes_of(attrs, rest, max(data.ndim, 1))
+        return how(data, axis=tuple(axes) or None, keepdims=bool(attrs.get("keepdims", 1)))
+
+    return run
+
+
+def _div(attrs: Attrs, a: Array, b: Array) -> Array:
+    if a.dtype.kind in "iu":
+        whole = np.abs(a) // np.abs(b)  # ONNX rounds towards zero
+        return (whole * np.sign(a) * np.sign(b)).astype(a.dtype)
+    return a / b
+
+
+def _filled(attrs: Attrs, shape: Array) -> Array:
+    value = numbers(attrs["value"]).reshape(-1)[:1] if "value" in attrs else np.zeros(1, dtype=np.float32)
+    if not value.size:
+        raise Malformed("it is filled with no number")
+    return np.full(integers(shape), value)
+
+
+def _split(attrs: Attrs, data: Array, *rest: Array) -> list[Array]:
+    axis = attrs.get("axis", 0)
+    sizes = split_sizes(attrs, rest, data.shape[axis], attrs["outputs"])
+    return np.split(data, np.cumsum(sizes)[:-1].tolist(), axis)
+
+
+GROWING: dict[str, Callable[..., float]] = {  # bounds of how many numbers they make
+    "ConstantOfShape": lambda attrs, shape: prod(integers(shape)),
+    "Expand": lambda attrs, data, shape: _broadcast_size(data.shape, integers(shape)),
+    "Gather": lambda attrs, data, at: data.size // max(data.shape[attrs.get("axis", 0)], 1) * at.size,
+    "Range": lambda attrs, start, stop, step: abs(float(stop) - float(start)) / max(abs(float(step)), 1e-9),
+    "Tile": lambda attrs, data, repeats: prod(integers(repeats)) * data.size,
+}
+ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "Abs": np.abs, "Add": np.add, "And": np.logical_and, "BitwiseAnd": np.bitwise_and, "BitwiseNot": np.bitwise_not,
+    "BitwiseOr": np.bitwise_or, "BitwiseXor": np.bitwise_xor, "Ceil": np.ceil, "Equal": np.equal, "Exp": np.exp,
+    "Floor": np.floor, "Greater": np.greater, "GreaterOrEqual": np.greater_equal, "Less": np.less,
+    "LessOrEqual": np.less_equal, "Log": np.log, "Mul": np.multiply, "Neg": np.negative, "Not": np.logical_not,
+    "Or": np.logical_or, "Pow": np.power, "Reciprocal": np.reciprocal, "Round": np.round, "Sign": np.sign,
+    "Sqrt": np.sqrt, "Sub": np.subtract, "Where": np.where, "Xor": np.logical_xor,
+}  # fmt: skip
+BROADCASTING = {*ELEMENTWISE, "Clip", "Div", "Max", "Min", "Mod"}
+FOLDS: dict[str, Fold] = {
+    **{op: lambda attrs, *arrays, how=how: how(*arrays) for op, how in ELEMENTWISE.items()},
+    "Cast": lambda attrs, x: x.astype(TYPES[attrs["to"]]),
+    "CastLike": lambda attrs, x, like: x.astype(like.dtype),
+    "Clip": _clip,
+    "Concat": lambda attrs, *arrays: np.concatenate(arrays, attrs["axis"]),
+    "ConstantOfShape": _filled,
+    "Div": _div,
+    "Dropout": lambda attrs, x, *rest: x,
+    "Expand": lambda attrs, x, shape: x * np.ones(integers(shape), dtype=x.dtype),
+    "Flatten": lambda attrs, x: x.reshape(prod(x.shape[: attrs.get("axis", 1)]), -1),
+    "Gather": lambda attrs, x, at: np.take(x, at, attrs.get("axis", 0)),
+    "Identity": lambda attrs, x: x,
+    "Max": lambda attrs, *arrays: reduce(np.maximum, arrays),
+    "Min": lambda attrs, *arrays: reduce(np.minimum, arrays),
+    "Mod": lambda attrs, a, b: np.fmod(a, b) if attrs.get("fmod") else np.mod(a, np.where(b == 0, 1, b)),
+    "NonZero": lambda attrs, x: np.array(np.nonzero(x)),
+    "Range": lambda attrs, *ends: np.arange(*(end.item() for end in ends)).astype(ends[0].dtype),
+    "ReduceMax": _reduced(np.max),
+    "ReduceMean": _reduced(np.mean),
+    "ReduceMin": _reduced(np.min),
+    "ReduceProd": _reduced(np.prod),
+    "ReduceSum": _reduced(np.sum),
+    "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
+    "Slice": _slice,
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Tile": lambda attrs, x, repeats: np.tile(x, integers(repeats)),
+    "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")),
+    "Unsqueeze": _unsqueeze,
+}

@@ -17,11 +17,10 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants import FEW, as_constant, constant, constant_of_node, folded
-from padviz.sources.onnx.folding import FOLDS, fold
+from padviz.sources.onnx.constants import FEW, FOLDS, as_constant, constant, constant_of_node, fold, folded
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
-from padviz.sources.onnx.node import WINDOWED, GraphArranger, Node
-from padviz.sources.onnx.operators import OPS
+from padviz.sources.onnx.node import GraphArranger, Node
+from padviz.sources.onnx.operators import OPS, WINDOWED
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.dims import plain

@@ -7,17 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from padviz.network.operations import Same, Window
-from padviz.sources.onnx.constants import Budget, Unread, evaluate
-from padviz.sources.onnx.folding import Array, integers
+from padviz.sources.onnx.constants import Array, Budget, Unread, evaluate, integers
 from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value, from_front
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
-WINDOWED = {
-    *CONVS, "AveragePool", "ConvTranspose", "DepthToSpace", "LpPool", "MaxPool", "Pad", "Resize", "SpaceToDepth",
-    "Upsample", "com.microsoft.QLinearAveragePool",
-}  # fmt: skip
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 
 
@@ -77,6 +72,10 @@ class Node(calls.Call):
 
     def numbers(self, key: str, default: Sequence[int]) -> list[int]:
         return [int(n) for n in self.attrs.get(key) or default]
+
+    @property
+    def keeps_dims(self) -> bool:
+        return bool(self.attrs.get("keepdims", 1))
 
     def each(self, key: str, default: int, count: int) -> list[int]:
         numbers = self.numbers(key, [default] * count)

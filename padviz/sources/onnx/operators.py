@@ -3,38 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from math import inf
+from itertools import accumulate, zip_longest
+from math import inf, prod
 from typing import cast
 
 import numpy as np
 
 from padviz.network.layer import Kind
-from padviz.network.operations import Transposed, Window
+from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
-from padviz.sources.onnx.constants import Unread, evaluate
-from padviz.sources.onnx.folding import axes_of
+from padviz.sources.onnx.constants import Unread, axes_of, evaluate, new_shape, slices_of, split_sizes
 from padviz.sources.onnx.node import CONVS, Handler, Node
-from padviz.sources.onnx.reshaping import SHAPING
-from padviz.sources.tracing import calls, products, windows
+from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
-from padviz.sources.tracing.calls import (
-    Result,
-    apply_masks,
-    apply_where,
-    may_reweigh,
-    merge_maps,
-    partial_convolution,
-    subtract,
-    with_kernel,
-)
-from padviz.sources.tracing.dims import plain, shape_of
-from padviz.sources.tracing.products import cumulate, reduce_over, softmax_along
+from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
+from padviz.sources.tracing.dims import Block, Dim, plain, shape_of, whole
+from padviz.sources.tracing.products import reduce_over
+
+
+def transpose(node: Node, x: Value) -> Value:
+    order = node.attrs.get("perm") or range(len(x.known))[::-1]
+    if sorted(order) != [*range(len(x.known))]:
+        raise Stuck("permutes dimensions that it does not have")
+    return views.permute(x, order)
+
+
+def reshape(node: Node, x: Value) -> Value:
+    wanted = node.attrs.get("shape") or node.ints(1)
+    return views.reshape(node, x, new_shape(x.shape, wanted, bool(node.attrs.get("allowzero"))))
+
+
+def flatten(node: Node, x: Value) -> Value:
+    shape = x.shape
+    axis = int(node.attrs.get("axis", 1))
+    axis = axis if axis == len(shape) else from_front(axis, len(shape))
+    return views.reshape(node, x, [prod(shape[:axis]), prod(shape[axis:])])
+
+
+def squeeze(node: Node, x: Value) -> Value:
+    shape = x.shape
+    axes = axes_of(node.attrs, node.arrays(1), len(shape)) or [i for i, n in enumerate(shape) if n == 1]
+    return views.squeeze(node, x, axes)
+
+
+def unsqueeze(node: Node, x: Value) -> Value:
+    axes = node.attrs.get("axes") or node.ints(1)
+    return views.unsqueeze(x, {from_front(axis, len(x.known) + len(axes)) for axis in axes})
+
+
+def expand(node: Node, x: Value) -> Value:
+    sizes = [*zip_longest(x.shape[::-1], node.ints(1)[::-1], fillvalue=1)][::-1]
+    if any(n != m and 1 not in (n, m) for n, m in sizes):
+        raise Stuck("copies a tensor to a shape that does not fit")
+    return views.expand(node, x, [m if n == 1 else n for n, m in sizes])
+
+
+def tile(node: Node, x: Value) -> Value:
+    times = node.ints(1)
+    if len(times) != len(x.known):
+        raise Stuck("repeats dimensions that it does not have")
+    return views.expand(node, x, [n * k for n, k in zip(x.shape, times, strict=True)])
+
+
+def split(node: Node, x: Value) -> list[Value]:
+    axis = node.axis(len(x.known), 0)
+    size = x.known[axis].size
+    sizes = split_sizes(node.attrs, node.arrays(1), size, node.outputs)
+    if sum(sizes) != size or min(sizes) < 1:
+        raise Stuck(f"splits {size} into {', '.join(map(str, sizes))}")
+    return [views.slice_(node, x, {axis: slice(end - n, end)}) for n, end in zip(sizes, accumulate(sizes), strict=True)]
+
+
+def gather(node: Node, x: Value) -> Value:
+    at = node.tensor(1)
+    rows = node.ints(1) if isinstance(at, Constant) and at.array is not None else None
+    return views.gather(node, x, node.axis(len(x.known), 0), rows, at.known, node.title)
+
+
+def blocks(node: Node, x: Value) -> Value:
+    size = int(node.required("blocksize"))
+    if size < 1:
+        raise Malformed(f"its blocksize is {size}")
+    follow = views.depth_to_space if node.op == "DepthToSpace" else views.space_to_depth
+    return follow(node, *windows.image(node, x, len(x.known) - 2), size)
+
+
+def gather_nd(node: Node, x: Value) -> Value:
+    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
+
+    Bin i of `out` begins at row i * n // out of n and is as long as the largest bin, clipped to n - 1.
+    """
+    at, axes = node.tensor(1), [*node.trace.axes]
+    with suppress(Unread):
+        table = evaluate(at, node.arranger.budget) if isinstance(at, Constant) else None
+        if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
+            return node.head()
+        ops: list[Op] = []
+        dims: list[Dim] = []
+        for i, role in enumerate(axes):
+            n, (out, bins) = x.known[i].size, table.shape[2 * i : 2 * i + 2]
+            first, last = np.arange(out) * n // out, -(-np.arange(1, out + 1) * n // out)
+            rows = np.minimum(first[:, None] + np.arange((last - first).max()), n - 1)
+            shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
+            if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
+                return node.head()
+            ops.append(Adaptive(out))
+            dims += [whole(role, out), Dim(Block(bins, "bins"))]
+        layer = node.trace.add(node.title, "adaptive", (node.arranger.unsplit(x).at,), ops)
+        return Map((*dims, *x.known[len(axes) :]), layer)
+    return node.head()
+
+
+def shape(node: Node, x: Value) -> Value:
+    part = slice(node.attrs.get("start", 0), node.attrs.get("end"))
+    sizes = x.shape[part]
+    return Constant((plain(len(sizes)),), np.array(sizes, dtype=np.int64))
+
 
 REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
+MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
+
+LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
+NEUTRAL = LINEAR | {
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitShift", "BitwiseNot", "Ceil", "Celu",
+    "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
+    "LeakyRelu", "Log", "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
+    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
+}  # fmt: skip
 
 
 def merged(kind: Kind) -> Handler:
@@ -46,11 +147,13 @@ def merged(kind: Kind) -> Handler:
             return Constant(None if any(x.dims is None for x in node.given) else node.broadcast([]))
         if len(maps) == 1 and (partial_conv := _reweighed(node, maps[0])) is not None:
             return partial_conv
-        joined = subtract(node) if node.op == "Sub" else merge_maps(node, kind, maps)
-        joined = apply_masks(node, joined) if node.op == "Add" else joined
+        joined = calls.subtract(node) if node.op == "Sub" else merge_maps(node, kind, maps)
+        joined = calls.apply_masks(node, joined) if node.op == "Add" else joined
         if node.op == "Where" and joined.has_looked:
             numbers = node.constants()
-            joined = apply_where(joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given))
+            joined = calls.apply_where(
+                joined, *(next(numbers) if isinstance(x, Constant) else None for x in node.given)
+            )
         return replace(joined, acted=joined.acted or (len(maps) == 1 and node.op not in AFFINE))
 
     return run
@@ -64,7 +167,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
     factor = next((x for x in node.given if isinstance(x, Constant)), None)
     if factor is None or (factor.array is None and factor.later is None):
         return None  # an input of the graph, such as a mask
-    if not may_reweigh(node.trace, x, factor.dims):
+    if not calls.may_reweigh(node.trace, x, factor.dims):
         return None
     node.broadcast([x])  # it must fit: at another size than that of a file it does not
     try:
@@ -75,14 +178,14 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         what = f"node {node.title}: {which}, {error}, and"
         return Map(None, node.trace.unknown(node.title, (x.at,), what, node.op))
     with np.errstate(all="ignore"):
-        return partial_convolution(node.trace, x, 1 / array if divided else array)
+        return calls.partial_convolution(node.trace, x, 1 / array if divided else array)
 
 
 def reduced(node: Node, x: Value) -> Value:
-    axes, keep = axes_of(node.attrs, node.arrays(1), len(x.known)), bool(node.attrs.get("keepdims", 1))
+    axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
         return node.arranger.unsplit(x)
-    return reduce_over(node, x, axes or range(len(x.known)), keep)
+    return reduce_over(node, x, axes or range(len(x.known)), node.keeps_dims)
 
 
 def gemm(node: Node, a: Value) -> Result:
@@ -104,59 +207,6 @@ def recurrent(node: Node, x: Value) -> Sequence[Value]:
     return [replace(seen, dims=(steps, plain(ways), batch, plain(hidden))), last, last][: node.outputs]
 
 
-MIXING: dict[str, Handler] = {
-    **dict.fromkeys(("Add", "Sub", "Sum", "Mean", "Max", "Min"), merged("add")),
-    **dict.fromkeys(("Mul", "Div", "Pow", "Mod", "Where", "And", "Or", "Xor", "Equal"), merged("multiply")),
-    **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor"), merged("multiply")),
-    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), merged("multiply")),
-    **dict.fromkeys((f"Reduce{how}" for how in REDUCTIONS), reduced),
-    **dict.fromkeys(
-        ("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"),
-        lambda node, x: reduce_over(node, x, range(2, len(x.known)), keep=True),
-    ),
-    **dict.fromkeys(
-        ("MatMul", "MatMulInteger", "com.microsoft.FusedMatMul"),
-        lambda node, x: products.matmul(node, x, node.tensor(1)),
-    ),
-    **dict.fromkeys(
-        ("Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"),
-        lambda node, x: products.attention(node, x, node.optional(2) or x, [-2]),  # values may be packed with queries
-    ),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
-    **dict.fromkeys(
-        ("ArgMax", "ArgMin"),
-        lambda node, x: reduce_over(node, x, [node.axis(len(x.known), 0)], bool(node.attrs.get("keepdims", 1))),
-    ),
-    "CumSum": lambda node, x: cumulate(x, from_front(node.ints(1)[0], len(x.known))),
-    "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
-    "Gemm": gemm,
-    "QLinearMatMul": lambda node, x: products.matmul(node, x, node.tensor(3)),
-}
-
-
-MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
-
-LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
-NEUTRAL = LINEAR | {
-    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitShift", "BitwiseNot", "Ceil", "Celu",
-    "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
-    "LeakyRelu", "Log", "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
-    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-    "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
-}  # fmt: skip
-QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of its inputs that reads: no scales
-    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean")},
-    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("Sigmoid", "Softmax")},
-    **{f"QLinear{op}": (op, slice(0, 4, 3)) for op in ("Add", "Mul")},
-    **{op: (op, slice(0, 1)) for op in ("DequantizeLinear", "QuantizeLinear")},
-    "DynamicQuantizeMatMul": ("MatMul", slice(0, 2)),
-    "MatMulIntegerToFloat": ("MatMul", slice(0, 2)),
-    "QGemm": ("Gemm", slice(0, 7, 3)),
-    "QLinearConcat": ("Concat", slice(2, None, 3)),
-}
-QUANTISED_OPSET = 13  # of their twins
-
-
 def unary(node: Node, x: Value) -> Result:
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
@@ -166,7 +216,7 @@ def unary(node: Node, x: Value) -> Result:
 def softmax(node: Node, x: Value) -> Result:
     rank = len(x.known)
     axis = node.axis(rank, 1 if node.version < 13 else -1)
-    return softmax_along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
+    return products.softmax_along(node, x, range(axis, rank) if node.version < 13 else [axis], "softmax over positions")
 
 
 def conv(node: Node, x: Value) -> Result:
@@ -304,25 +354,70 @@ def quantised(op: str, read: slice, handler: Handler) -> Handler:
     def run(node: Node, x: Value) -> Result:
         if node.attrs.get("channels_last"):
             raise Stuck("has its channels last")
-        version = int(node.attrs.get("opset", QUANTISED_OPSET))
+        version = int(node.attrs.get("opset", 13))
         return replace(node, op=op, version=version, read=node.read[read]).run_handler(handler)
 
     return run
 
 
-OPS: dict[str, Handler] = {
-    **dict.fromkeys(NEUTRAL, unary),
-    **dict.fromkeys(NORMS, norm),
-    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
-    **SHAPING,
-    **MIXING,
-    **dict.fromkeys(CONVS, conv),
-    **dict.fromkeys(("Resize", "Upsample"), resize),
-    "AveragePool": pool("avgpool"),
+WINDOWS: dict[str, Handler] = {  # what reads an image by windows
+    " ".join(CONVS): conv,
+    "AveragePool LpPool": pool("avgpool"),
     "ConvTranspose": transposed,
-    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],  # scale and zero point
-    "LpPool": pool("avgpool"),
+    "DepthToSpace SpaceToDepth": blocks,
     "MaxPool": pool("maxpool"),
     "Pad": pad,
+    "Resize Upsample": resize,
+}
+TABLE: dict[str, Handler] = {
+    **WINDOWS,
+    " ".join(NEUTRAL): unary,
+    " ".join(NORMS): norm,
+    " ".join(f"Reduce{how}" for how in REDUCTIONS): reduced,
+    "Add Sub Sum Mean Max Min": merged("add"),
+    "Mul Div Pow Mod Where And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual": merged("multiply"),
+    "BitwiseAnd BitwiseOr BitwiseXor": merged("multiply"),
+    "ArgMax ArgMin": lambda node, x: reduce_over(node, x, [node.axis(len(x.known), 0)], node.keeps_dims),
+    "Attention com.microsoft.Attention com.microsoft.MultiHeadAttention": (
+        lambda node, x: products.attention(node, x, node.optional(2) or x, [-2])  # values may be packed with queries
+    ),
+    "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
+    "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
+    "CumSum": lambda node, x: products.cumulate(x, from_front(node.ints(1)[0], len(x.known))),
+    "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],  # scale and zero point
+    "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
+    "Expand": expand,
+    "Flatten": flatten,
+    "Gather": gather,
+    "GatherND": gather_nd,
+    "Gemm": gemm,
+    "GlobalAveragePool GlobalMaxPool GlobalLpPool": (
+        lambda node, x: reduce_over(node, x, range(2, len(x.known)), keep=True)
+    ),
+    "LSTM GRU RNN": recurrent,
+    "MatMul MatMulInteger com.microsoft.FusedMatMul": lambda node, x: products.matmul(node, x, node.tensor(1)),
+    "QLinearMatMul": lambda node, x: products.matmul(node, x, node.tensor(3)),
+    "Reshape": reshape,
+    "Shape": shape,
+    "Size": lambda node, x: Constant((), array=np.array(prod(x.shape), dtype=np.int64)),
+    "Slice": lambda node, x: views.slice_(node, x, slices_of(node.attrs, node.arrays(1), len(x.known))),
+    "Softmax LogSoftmax Hardmax": softmax,
+    "Split": split,
+    "Squeeze": squeeze,
+    "Tile": tile,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}
+OPS = {op: handler for ops, handler in TABLE.items() for op in ops.split()}
+QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of its inputs that reads: no scales
+    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("AveragePool", "GlobalAveragePool", "LeakyRelu", "ReduceMean")},
+    **{f"QLinear{op}": (op, slice(0, 1)) for op in ("Sigmoid", "Softmax")},
+    **{f"QLinear{op}": (op, slice(0, 4, 3)) for op in ("Add", "Mul")},
+    **{op: (op, slice(0, 1)) for op in ("DequantizeLinear", "QuantizeLinear")},
+    "DynamicQuantizeMatMul": ("MatMul", slice(0, 2)),
+    "MatMulIntegerToFloat": ("MatMul", slice(0, 2)),
+    "QGemm": ("Gemm", slice(0, 7, 3)),
+    "QLinearConcat": ("Concat", slice(2, None, 3)),
 }
 OPS |= {f"com.microsoft.{op}": quantised(twin, read, OPS[twin]) for op, (twin, read) in QUANTISED.items()}
+WINDOWED = {*" ".join(WINDOWS).split(), "com.microsoft.QLinearAveragePool"}

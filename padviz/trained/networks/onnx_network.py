@@ -19,7 +19,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError, nearest, pri
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
 from padviz.sources.onnx import constants
-from padviz.sources.onnx.folding import UNFIT, numbers
+from padviz.sources.onnx.constants import UNFIT, numbers
 from padviz.sources.onnx.load import as_network
 from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_of, open_model, title
 from padviz.sources.onnx.node import CONVS, WEIGHT
