@@ -16,10 +16,6 @@ from padviz.sources.tracing.calls import Result, merge_maps
 from padviz.sources.tracing.products import reduce_over, softmax_along
 
 MOST = 1 << 31  # of any number in a config
-WINDOWED = frozenset((
-    "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose", "MaxPooling2D", "AveragePooling2D", "Cropping2D",
-    "ZeroPadding2D", "UpSampling2D", "Resizing",
-))  # fmt: skip
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # permutations of batch, rows, columns and channels
 Config = Mapping[str, Any]
 
@@ -93,23 +89,21 @@ def whole(value: object, key: str) -> int:
 Handler = Callable[[Call, Value], Result]
 P = ParamSpec("P")
 STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
-SAME = (  # in inference; the random ones act in training alone
-    "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Cast", "Dropout", "GaussianDropout",
-    "GaussianNoise", "Identity", "LayerScale", "Negative", "Normalization", "RandomBrightness",
-    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomErasing", "RandomFlip",
-    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPosterization", "RandomRotation",
-    "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Rescaling",
-    "SpatialDropout2D", "StochasticDepth", "StopGradient",
-)  # fmt: skip
-NEUTRAL = (  # elementwise layers, which are activations too
-    "Abs", "Absolute", "Celu", "Clip", "Cos", "ELU", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSilu",
-    "HardSwish", "HardTanh", "LeakyRelu", "LeakyReLU", "Log", "Log1p", "LogSigmoid", "Mish", "PReLU", "ReLU",
-    "Reciprocal", "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Silu", "Sin", "SoftSign", "Softplus", "Softsign",
-    "Sqrt", "Square", "SquaredReLU", "Tanh", "ThresholdedReLU",
-)  # fmt: skip
-ELEMENTWISE = {*map(str.lower, NEUTRAL)} | {
-    "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus", "swish", "tanhshrink",
-    "threshold",
+SAME = """
+    ActivityRegularization AlphaDropout BatchNormalization Cast Dropout GaussianDropout GaussianNoise Identity
+    LayerScale Negative Normalization RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast
+    RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPosterization
+    RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Rescaling
+    SpatialDropout2D StochasticDepth StopGradient
+"""  # in inference; the random ones act in training alone
+NEUTRAL = """
+    Abs Absolute Celu Clip Cos ELU Elu Erf Exp Gelu HardSigmoid HardSilu HardSwish HardTanh LeakyRelu LeakyReLU Log
+    Log1p LogSigmoid Mish PReLU ReLU Reciprocal Relu Relu6 Rsqrt Selu Sigmoid Silu Sin SoftSign Softplus Softsign
+    Sqrt Square SquaredReLU Tanh ThresholdedReLU
+"""  # elementwise layers, which are activations too
+ELEMENTWISE = {
+    *NEUTRAL.lower().split(), "exponential", "hardshrink", "softshrink", "sparseplus", "sparsesigmoid", "squareplus",
+    "swish", "tanhshrink", "threshold",
 }  # fmt: skip
 NORMS = {
     "GroupNormalization": "group norm", "LayerNormalization": "layer norm", "RMSNormalization": "rms norm",
@@ -138,14 +132,6 @@ def activated(call: Call, x: Value) -> Value:
         return x.activated(x.dims)
     what = f"layer {call.title}: the activation {named[:60]}"
     return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))
-
-
-def conv(call: Call, x: Value) -> Result:
-    return activated(call, _conv(call, x, call.windows(), call.number("filters"), call.number("groups")))
-
-
-def depthwise(call: Call, x: Value) -> Result:
-    return activated(call, _depthwise(call, x))
 
 
 def separable(call: Call, x: Value) -> Result:
@@ -281,47 +267,42 @@ def squeeze(call: Call, x: Value) -> Result:
     return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
 
 
-TABLE: Mapping[str, Handler] = {
-    **dict.fromkeys(SAME, lambda call, x: x),
-    **dict.fromkeys(NEUTRAL, neutral),
-    **dict.fromkeys(NORMS, norm),
-    **dict.fromkeys(
-        ("Add", "Average", "CustomScaleLayer", "Maximum", "Minimum"), lambda call, x: merge_maps(call, "add", call.maps)
-    ),
-    **dict.fromkeys(
-        ("Multiply", "Divide", "TrueDivide", "Power"), lambda call, x: merge_maps(call, "multiply", call.maps)
-    ),
-    **dict.fromkeys(
-        ("Mean", "Sum", "Max", "Min", "Amax", "Amin"),
-        lambda call, x: reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims"))),
-    ),
-    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D"), global_pool),
-    **dict.fromkeys(
-        ("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D"),
-        lambda call, x: _on_image(call, x, windows.adaptive, call.positive_pair("output_size")),
-    ),
-    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), attention),
-    **dict.fromkeys(
-        ("Softmax", "LogSoftmax"),
-        lambda call, x: softmax_along(call, x, call.axes(len(x.known)), "softmax over positions"),
-    ),
-    **dict.fromkeys(("Permute", "Transpose"), permute),
-    "Activation": activated,
+WINDOWS: Mapping[str, Handler] = {  # what reads an image by windows
     "AveragePooling2D": pool("avgpool"),
-    "Concatenate": lambda call, x: views.concat(call, call.maps, call.axes(len(x.known))[0]),
-    "Conv2D": conv,
+    "Conv2D": lambda call, x: activated(
+        call, _conv(call, x, call.windows(), call.number("filters"), call.number("groups"))
+    ),
     "Conv2DTranspose": transposed,
-    "Cropping2D": pad,
-    "Dense": dense,
-    "DepthwiseConv2D": depthwise,
-    "ExpandDims": lambda call, x: views.unsqueeze(x, call.axes(len(x.known) + 1)[:1]),
-    "Flatten": reshape,
+    "Cropping2D ZeroPadding2D": pad,
+    "DepthwiseConv2D": lambda call, x: activated(call, _depthwise(call, x)),
     "MaxPooling2D": pool("maxpool"),
-    "Reshape": reshape,
-    "Resizing": resize,
     "SeparableConv2D": separable,
+    "UpSampling2D Resizing": resize,
+}
+TABLE: Mapping[str, Handler] = {
+    **WINDOWS,
+    SAME: lambda call, x: x,
+    NEUTRAL: neutral,
+    " ".join(NORMS): norm,
+    "Activation": activated,
+    "AdaptiveAveragePooling2D AdaptiveMaxPooling2D": (
+        lambda call, x: _on_image(call, x, windows.adaptive, call.positive_pair("output_size"))
+    ),
+    "Add Average CustomScaleLayer Maximum Minimum": lambda call, x: merge_maps(call, "add", call.maps),
+    "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention": attention,
+    "Concatenate": lambda call, x: views.concat(call, call.maps, call.axes(len(x.known))[0]),
+    "Dense": dense,
+    "ExpandDims": lambda call, x: views.unsqueeze(x, call.axes(len(x.known) + 1)[:1]),
+    "GlobalAveragePooling2D GlobalMaxPooling2D": global_pool,
+    "Mean Sum Max Min Amax Amin": (
+        lambda call, x: reduce_over(call, x, call.axes(len(x.known), None), bool(call.config.get("keepdims")))
+    ),
+    "Multiply Divide TrueDivide Power": lambda call, x: merge_maps(call, "multiply", call.maps),
+    "Permute Transpose": permute,
+    "Reshape Flatten": reshape,
+    "Softmax LogSoftmax": lambda call, x: softmax_along(call, x, call.axes(len(x.known)), "softmax over positions"),
     "Squeeze": squeeze,
     "Subtract": lambda call, x: calls.subtract(call),
-    "UpSampling2D": resize,
-    "ZeroPadding2D": pad,
 }
+HANDLERS = {kind: handler for kinds, handler in TABLE.items() for kind in kinds.split()}
+WINDOWED = frozenset(" ".join(WINDOWS).split())

@@ -16,7 +16,7 @@ from typing import Any, cast
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.files.opened import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
-from padviz.sources.keras.layers import TABLE, WINDOWED, Call, Config
+from padviz.sources.keras.layers import HANDLERS, WINDOWED, Call, Config
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value
 from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
@@ -174,7 +174,6 @@ def _in_order(steps: Sequence[Step], known: Iterable[Ref]) -> tuple[Step, ...]:
 
 
 def _refs_of(config: Config, key: str) -> list[Ref]:
-    """List the inputs or outputs of a model; Keras 3 writes a single one without a list."""
     refs = config.get(key)
     if isinstance(refs, dict):
         refs = [*refs.values()]
@@ -253,7 +252,7 @@ def _parsed(content: str | bytes, where: str) -> Model:
 
 def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
     """Trace a model; its image is the input that is asked for, or the first one of four dimensions."""
-    reading.check_unshaped([ref.layer for ref in model.inputs], where)
+    reading.check([ref.layer for ref in model.inputs], where, shaped=False)
     named = reading.image
     images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and named in ("", ref.layer)]
     if not images:
@@ -292,8 +291,6 @@ def _trace(
 
 
 class _Run:
-    """One pass over the calls, including those of inner models."""
-
     def __init__(self, arranger: Arranger, where: str) -> None:
         self.arranger, self.where = arranger, where
         self.count = 0
@@ -323,7 +320,7 @@ class _Run:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
             return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
-        handler: Any = as_elementwise if step.kind in self.arranger.neutral else TABLE.get(step.kind)
+        handler: Any = as_elementwise if step.kind in self.arranger.neutral else HANDLERS.get(step.kind)
         call = Call(
             arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
             windowed=step.kind in WINDOWED, config=step.config,
