@@ -128,7 +128,7 @@ class Program(nn.Module):
             raise Malformed(f"it has no nodes, or more than {MOST_CALLS}")
         metas = graph["tensor_values"]
         given = _tensors([spec.get("user_input", {}).get("arg", {}) for spec in signature["input_specs"]])
-        reading.check_unshaped(given, where)
+        reading.check(given, where, shaped=False)
         able = [reading.image] if reading.image else given
         self.image = next((name for name in able if len(metas.get(name, {}).get("sizes", ())) == 4), "")
         if not self.image:

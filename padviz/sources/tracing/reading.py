@@ -10,22 +10,18 @@ from padviz.errors import OptionError
 from padviz.network.network import Size
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-MOVING = frozenset((
-    "adjoint", "align", "aminmax", "argsort", "attention", "bincount", "cdist", "cholesky", "chunk", "compress",
-    "conv", "convolution", "corr", "corrcoef", "correlation", "cosine", "cov", "crop", "cum", "cummax", "cummin",
-    "cumprod", "cumsum", "deform", "depth", "det", "dft", "diag", "diagonal", "diff", "distance", "dsplit",
-    "dstack", "eig", "fbgemm", "fft", "flip", "fliplr", "flipud", "fold", "foreach", "gather", "geqrf", "grid",
-    "gru", "hist", "histc", "histogram", "histogramdd", "hsplit", "hstack", "if", "im", "index", "inner",
-    "interpolate", "inv", "inverse", "irfft", "kron", "kthvalue", "linalg", "lobpcg", "logcumsumexp", "logdet",
-    "logsumexp", "loop", "lowrank", "lstm", "lstsq", "lu", "matmul", "matrix", "mean", "mode", "nanmean",
-    "nanmedian", "nanquantile", "nansum", "nms", "nonzero", "outer", "pad", "pairwise", "pdist", "permute",
-    "pinverse", "pixel", "pool", "pooling", "put", "qr", "quantile", "renorm", "resample", "resize", "reverse",
-    "rfft", "rnn", "roi", "roll", "rot", "sample", "sampler", "scan", "scatter", "searchsorted", "select",
-    "similarity", "slice", "slogdet", "softmax", "solve", "sort", "space", "split", "stack", "std", "stft",
-    "strided", "sum", "suppression", "svd", "svdvals", "take", "top", "topk", "trace", "transpose", "trapezoid",
-    "trapz", "tril", "trilu", "triu", "unbind", "unfold", "unique", "unpool", "upsample", "var", "vecdot", "vsplit",
-    "vstack", "warp",
-))  # fmt: skip
+MOVES = """
+    adjoint align aminmax argsort attention bincount cdist cholesky chunk compress conv convolution corr corrcoef
+    correlation cosine cov crop cum cummax cummin cumprod cumsum deform depth det dft diag diagonal diff distance
+    dsplit dstack eig fbgemm fft flip fliplr flipud fold foreach gather geqrf grid gru hist histc histogram
+    histogramdd hsplit hstack if im index inner interpolate inv inverse irfft kron kthvalue linalg lobpcg
+    logcumsumexp logdet logsumexp loop lowrank lstm lstsq lu matmul matrix mean mode nanmean nanmedian nanquantile
+    nansum nms nonzero outer pad pairwise pdist permute pinverse pixel pool pooling put qr quantile renorm resample
+    resize reverse rfft rnn roi roll rot sample sampler scan scatter searchsorted select similarity slice slogdet
+    softmax solve sort space split stack std stft strided sum suppression svd svdvals take top topk trace transpose
+    trapezoid trapz tril trilu triu unbind unfold unique unpool upsample var vecdot vsplit vstack warp
+"""  # positions, or joins them: words in names of operations
+MOVING = frozenset(MOVES.split())
 Shape = int | float | tuple[int | str, ...]  # of an input beside the image; letters are the image's sides
 SIDES = {1: "L", 2: "HW", 3: "DHW"}  # by its axes
 NAMED = 8  # inputs, in a line
@@ -44,8 +40,8 @@ class Reading:
     def options(self) -> dict[str, str]:
         return {**dict.fromkeys(self.shapes, "shape"), **({self.image: "input"} if self.image else {})}
 
-    def check(self, inputs: Iterable[str], where: str) -> None:
-        """Reject names that are no inputs, and a shape of the image."""
+    def check(self, inputs: Iterable[str], where: str, shaped: bool = True) -> None:
+        """Reject names that are no inputs, a shape of the image, and any shape unless inputs may be `shaped`."""
         known = [*inputs]
         for name, option in self.options.items():
             if name not in known:
@@ -55,10 +51,7 @@ class Reading:
             raise OptionError(
                 f"{self.image!r} is the image", option="shape", where=where, hint="say its `size`, or another `input`"
             )
-
-    def check_unshaped(self, inputs: Iterable[str], where: str) -> None:
-        self.check(inputs, where)
-        for name in self.shapes:
+        for name in () if shaped else self.shapes:
             raise OptionError(f"the shape of {name!r} is the file's", option="shape", where=where, hint="leave it out")
 
     def check_alone(self, where: str, what: str) -> None:
@@ -98,7 +91,6 @@ def moves(op: str) -> bool:
 
 
 def checked_neutral(ops: Iterable[str]) -> frozenset[str]:
-    """Return operations to treat as neutral; reject those that move positions."""
     neutral = frozenset(ops)
     for op in sorted(filter(moves, neutral)):
         what = f"{op!r} moves positions or joins them, so it is not elementwise"
