@@ -160,8 +160,8 @@ def in_places(dims: Dims) -> Dims:
 class Arranger:
     """Adds the layers that slices, rolls and splits of a trace become: each once, however many calls read it.
 
-    `laid` has these by what they are made of; `crops` and `rolls` say of each the layer that it is cropped (or
-    mirrored) out of and which rows it has, and how far that was rolled. `block_norms` are norms over the places of such
+    `laid` has these by what they are made of. `crops` has the layer that each is cropped (or mirrored) out of and the
+    rows it keeps; `rolls` has the layer that each rolls, and by how far. `block_norms` are norms over the places of
     blocks, with the layer before them.
     """
 
@@ -178,13 +178,11 @@ class Arranger:
     block_norms: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
 
     def input_image(self, channels: int, channels_last: bool = False) -> Map:
-        """Return the image that the graph reads."""
         sides = [*map(whole, self.trace.axes, self.trace.sizes[0])]
         sides.insert(len(sides) if channels_last else 0, plain(channels))
         return Map((plain(self.batch), *sides), 0)
 
     def end(self, name: str, value: Value) -> None:
-        """Record an output of the graph."""
         self.trace.ends |= value.sources
         if isinstance(value, Head) or (isinstance(value, Map) and self.trace.pooled[value.at]):
             self.trace.vectors[name] = value.sources
@@ -230,7 +228,7 @@ class Arranger:
         return self.laid[key]
 
     def roll(self, name: str, layer: int, shifts: Mapping[str, int]) -> int:
-        """Move rows and columns on by so many, those at the end to the front; what is moved back is as it was."""
+        """Shift rows and columns, those at the end to the front; shifting a roll back gives the layer before it."""
         base, before = self.rolls.get(layer, (layer, (0,) * len(self.trace.axes)))
         sums = zip(before, self.trace.axes, self.trace.sizes[base], strict=True)
         moved = tuple(((a + shifts.get(role, 0)) % n + n // 2) % n - n // 2 for a, role, n in sums)
@@ -260,28 +258,7 @@ class Arranger:
             self.laid[key] = self.trace.merge(name, "concat", parts)
         return self.laid[key]
 
-    def image(self, x: Value, first: int) -> tuple[Map, list[str]]:
-        """Arrange a map so that a spatial operation can read it; name the roles of its dimensions from `first` on."""
-        x = self.unsplit(x)
-        dims, own = x.known[:first], x.known[first:]
-        if not isinstance(x, Map) or any(dim.has_positions for dim in dims[1:]):
-            raise Stuck("reads height or width as channels")
-        if any(dim.has_positions for dim in dims):
-            raise Stuck("reads parts of an image as a batch")
-        if x.has_looked:
-            raise Stuck("reads attention scores as an image")
-        roles = [dim.axis for dim in own]
-        absent = [role for role in self.trace.axes if role not in roles]
-        stray = any(dim.size > 1 or dim.alone for role, dim in zip(roles, own, strict=True) if not role)
-        if stray or self.has_several(x.at, absent):
-            flattened = any(dim.is_flattened for dim in own) and not any(dim.is_mixed for dim in own)
-            raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
-        roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
-        sizes = dict(zip(self.trace.axes, self.trace.sizes[x.at], strict=True))
-        return replace(x, dims=(*dims, *(whole(role, sizes[role]) if role else plain(1) for role in roles))), roles
-
     def has_several(self, layer: int, roles: Iterable[str]) -> bool:
-        """Return whether a layer has several rows, or columns, along any of these axes."""
         return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
 
     def add(
@@ -308,13 +285,11 @@ class Arranger:
         return tuple(Dim(*map(of_layer, dim)) for dim in dims)
 
     def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
-        """Add a pool over all rows, all columns, or both."""
         if not self.has_several(layer, {*self.trace.axes} - {*roles}):
             return self.trace.add(name, "global", (layer,))
         if not self.has_several(layer, roles):
             return layer
-        axes = {self.trace.axes[role] for role in roles}
-        return self.trace.add(name, "adaptive", (layer,), self.trace.on(axes, Adaptive(1)))
+        return self.trace.add(name, "adaptive", (layer,), self.trace.on(roles, Adaptive(1)))
 
     def without_mixed(self, name: str, x: Map) -> Map:
         """Turn rows or columns that are one dimension with channels into channels: all of them are seen at once."""

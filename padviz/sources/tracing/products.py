@@ -292,9 +292,9 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
 def mix(
     arranger: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
 ) -> Map:
-    """Add attention: positions, as many as those of `like`, see all that differ from them in what is `lost` alone.
+    """Add attention: each position of `like` sees all positions that differ from it only along what is `lost`.
 
-    Those are its row, its column, both, or the window or the grid that it is in, each of them seen once. The last
+    Those are its row, its column, both, or its window or grid, each of them seen once. The last
     of `windows` may be cut in two, as it is where the image was rolled before: then it is the first and the last.
     """
     if like is None and Dim(*lost).within(Runs):
@@ -310,13 +310,13 @@ def mix(
         on[role] = block.size - cut
         blocks[role] = [replace(block, first=on[role])]
     at = arranger.roll(f"{trace.layers[x.at].name}.roll", x.at, on)
-    axes = [trace.axes[role] for role, runs in blocks.items() if not runs]
+    lines = [role for role, runs in blocks.items() if not runs]
     local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
     for ops in local:
-        at = trace.add(name if not axes and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
+        at = trace.add(name if not lines and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
     at = arranger.roll(f"{name}.roll", at, {role: -n for role, n in on.items()})
-    if axes:
-        return Map(x.dims, trace.mix(name, at, like, axes, why))
+    if lines:
+        return Map(x.dims, trace.mix(name, at, like, lines, why))
     pairs = [*zip(trace.sizes[at], trace.sizes[like], strict=True)]
     if all(n == m for n, m in pairs):
         return Map(x.dims, at)
@@ -347,7 +347,7 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
 
 
 def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
-    """Pool so many neighbours, by axis, that are a part of windows; one of them remains."""
+    """Pool the `inner` neighbours on each axis, which are part of a window, to one."""
     ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
     layer = arranger.trace.add(name, kind, (x.at,), ops)
 

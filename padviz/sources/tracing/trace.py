@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 from padviz.errors import DescriptionError, SizeError
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
-from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size
+from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size
 from padviz.network.resize import Resize
 from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
 
+SAMES = get_args(Same)
 PRODUCTS = frozenset(("matmul", "rmatmul", "mm", "bmm", "baddbmm", "einsum"))
 Ops = tuple[Op | None, ...]  # on each axis
 MOST_LAYERS = 10_000
@@ -35,7 +36,7 @@ class Trace:
     """
 
     def __init__(self, where: str, size: Size) -> None:
-        self.where = where
+        self.where, self.size_hint = where, f"the input is {in_words(size)}: try another `size`"
         self.axes = {role: axis for axis, role in enumerate(ROLES[-len(size) :])}
         self.layers = [Layer("input", "input", (), self.still)]
         self.sizes = [size]
@@ -92,7 +93,7 @@ class Trace:
             if self.sizes[other] != entering:
                 parts = [f"{self.layers[i].name} has {in_words(self.sizes[i])}" for i in (inputs[0], other)]
                 what = f"its branches disagree in size: {parts[0]}, {parts[1]}"
-                raise SizeError(what, where=f"{self.where}, {name}", hint=self._size_hint)
+                raise SizeError(what, where=f"{self.where}, {name}", hint=self.size_hint)
         followed = (None,) * len(ops) if like is None else self.sizes[like]
         sides = zip(ops, entering, followed, strict=True)
         size = tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
@@ -123,27 +124,26 @@ class Trace:
             at = self.layers[at].inputs[0]
         return at
 
-    def mix(self, name: str, value: int, like: int, axes: Collection[int] = (), why: str = "attention") -> int:
+    def mix(self, name: str, value: int, like: int, roles: Collection[str] = (), why: str = "attention") -> int:
         """Add attention: positions of `like` see all of `value`, or along some axes all of its line."""
-        by_line = 0 < len(axes) < len(self.axes)
+        by_line = 0 < len(roles) < len(self.axes)
         if by_line:
-            small = self.add(f"{name}.line", "adaptive", (value,), self.on(axes, Adaptive(1)))
+            small = self.add(f"{name}.line", "adaptive", (value,), self.on(roles, Adaptive(1)))
         else:
             small = self.add(f"{name}.global", "global", (value,))
         if self.layers[small].kind != "unknown":
             self.layers[small] = replace(self.layers[small], everywhere=why)
         if by_line:
-            return self.add(name, "resize", (small,), self.on(axes, Resize()), like)
+            return self.add(name, "resize", (small,), self.on(roles, Resize()), like)
         return small if self.pooled[like] else self.spread(name, small, like)
 
-    def on(self, axes: Collection[int], op: Op) -> Ops:
-        return tuple(op if axis in axes else None for axis in self.axes.values())
+    def on(self, roles: Collection[str], op: Op) -> Ops:
+        return tuple(op if role in roles else None for role in self.axes)
 
     def spread(self, name: str, small: int, like: int) -> int:
         """Copy single rows and columns, as a vector has them, along those of another layer."""
-        sizes = zip(self.sizes[small], self.sizes[like], strict=True)
-        axes = [axis for axis, (n, m) in enumerate(sizes) if n == 1 != m]
-        return self.add(name, "resize", (small,), self.on(axes, Resize()), like) if axes else small
+        ops = [Resize() if n == 1 != m else None for n, m in zip(self.sizes[small], self.sizes[like], strict=True)]
+        return self.add(name, "resize", (small,), ops, like) if any(ops) else small
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Add an unknown operation; `what` says which it is, and `op` is what `neutral` takes."""
@@ -191,10 +191,6 @@ class Trace:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else self._unique(f"{name}_{count}")
 
-    @property
-    def _size_hint(self) -> str:
-        return f"the input is {in_words(self.sizes[0])}: try another `size`"
-
     def _out_size(self, name: str, op: Op, n: int, like: int | None) -> int:
         where = f"{self.where}, {name}"
         if isinstance(op, Window | Transposed):
@@ -208,7 +204,7 @@ class Trace:
         try:
             return out_size(op, n, like)
         except SizeError as error:
-            raise SizeError(error.what, where=where, hint=self._size_hint) from None
+            raise SizeError(error.what, where=where, hint=self.size_hint) from None
 
 
 def foreign_network(
@@ -244,7 +240,7 @@ def _network(trace: Trace, name: str) -> Network:
     place: dict[int, int] = {}
     for i in sorted(wanted):
         layer = trace.layers[i]
-        if _is_idle(layer) and i not in targets:
+        if layer.kind in ("pad", "crop") and i not in targets and all(map(is_idle, layer.ops)):
             place[i] = place[layer.inputs[0]]
             continue
         inputs = tuple(place[j] for j in layer.inputs)
@@ -295,11 +291,8 @@ def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> 
     return f"{analysed}; skipped {cut}{beside} and what follows: {it} {trace.heads[first]}", gone
 
 
-def _is_idle(layer: Layer) -> bool:
-    return layer.kind in ("pad", "crop") and all(
-        op is None or (isinstance(op, Window) and (op.kernel, op.stride, op.padding) == (1, 1, (0, 0)))
-        for op in layer.ops
-    )
+def is_idle(op: Op | None) -> bool:
+    return op is None or (isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding in ((0, 0), *SAMES))
 
 
 def _resize_at_any_size(trace: Trace, at: int, kept: Collection[int]) -> tuple[int | None, tuple[Op | None, ...]]:
@@ -333,7 +326,6 @@ def _targets(trace: Trace, live: Collection[int]) -> list[int]:
 
 
 def _maps_behind(trace: Trace, sources: Iterable[int], kept: Container[int]) -> list[str]:
-    """List the last layers that are kept among those that a vector is made of."""
     maps, ahead = set(), [*sources]
     while ahead:
         at = ahead.pop()

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import cast, get_args
+from typing import cast
 
 from padviz.network.layer import POOLS, Channels, Kind
-from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, sized
+from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
 from padviz.sources.tracing.calls import Call, Result, with_kernel
-from padviz.sources.tracing.dims import Axis, Dim, Runs, as_channels, is_image, plain, shape_of
+from padviz.sources.tracing.dims import Axis, Dim, Runs, as_channels, is_image, plain, shape_of, whole
 from padviz.sources.tracing.products import dense, pool_inside, reduce_over
+from padviz.sources.tracing.trace import is_idle
 
 Ops = Sequence[Op | None]
-SAMES = get_args(Same)
 STYLES = {
     "nearest": Resize(),
     "nearest-exact": Resize(grid="tf_half_pixel_for_nn"),
@@ -33,17 +33,32 @@ STYLES = {
 
 def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
-    x = call.arranger.unsplit(x)
+    trace, x = call.trace, call.arranger.unsplit(x)
     first = len(x.known) - rank
     if not isinstance(x, Map):
         raise Stuck("reads a flattened map as an image")
     if first < 1 or not 1 <= rank <= 3:
         raise Stuck(f"reads a tensor of {len(x.known)} dimensions as an image")
     before, own = x.known[:first], x.known[first:]
-    vector = rank <= len(call.trace.axes) and call.trace.pooled[x.at] and not any(dim.has_positions for dim in before)
+    vector = rank <= len(trace.axes) and trace.pooled[x.at] and not any(dim.has_positions for dim in before)
     if vector and {*shape_of(own)} != {1} and not any(dim.has_places for dim in own):
         x = call.spread_vector(x)
-    return call.arranger.image(x, first)
+        before, own = x.known[:first], x.known[first:]
+    if any(dim.has_positions for dim in before[1:]):
+        raise Stuck("reads height or width as channels")
+    if before[0].has_positions:
+        raise Stuck("reads parts of an image as a batch")
+    if x.has_looked:
+        raise Stuck("reads attention scores as an image")
+    roles = [dim.axis for dim in own]
+    absent = [role for role in trace.axes if role not in roles]
+    stray = any(dim.size > 1 or dim.alone for role, dim in zip(roles, own, strict=True) if not role)
+    if stray or call.arranger.has_several(x.at, absent):
+        flattened = any(dim.is_flattened for dim in own) and not any(dim.is_mixed for dim in own)
+        raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
+    roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
+    sizes = dict(zip(trace.axes, trace.sizes[x.at], strict=True))
+    return replace(x, dims=(*before, *(whole(role, sizes[role]) if role else plain(1) for role in roles))), roles
 
 
 def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
@@ -91,18 +106,18 @@ def conv(
     return with_kernel(call, laid, weight, bias)
 
 
-def _inner_axes(x: Value, ops: Ops) -> list[tuple[Axis, Op]] | None:
-    """Pair operations with the innermost parts of split axes; None unless each is over one, and each alone."""
+def _inner_axes(x: Value, ops: Ops) -> list[tuple[Axis, Op]]:
+    """Pair operations with the innermost parts of split axes; an empty list unless each is over one, and each alone."""
     own = [dim.alone for dim in x.known[-len(ops) :]]
     pairs = [(part, op) for part, op in zip(own, ops, strict=True) if isinstance(part, Axis) and op]
     inner = all(part.inner and part.step == 1 for part, _ in pairs)
-    return pairs if inner and len(pairs) == len(ops) and not x.known[-len(ops) - 1].has_positions else None
+    return pairs if inner and len(pairs) == len(ops) and not x.known[-len(ops) - 1].has_positions else []
 
 
 def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
     """Convolve inside of windows, each padded by itself: what has their positions may ask, and cannot be followed."""
     inner = _inner_axes(x, ops)
-    if not isinstance(x, Map) or inner is None or any(sized(op, part.size) != part.size for part, op in inner):
+    if not isinstance(x, Map) or not inner or any(sized(op, part.size) != part.size for part, op in inner):
         return None
     layer = call.broken("convolves inside of windows, each padded by itself").at
     call.trace.asking[layer] = x.at
@@ -110,13 +125,12 @@ def _conv_in_windows(call: Call, x: Value, ops: Ops) -> Map | None:
 
 
 def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
-    inner = _inner_axes(x, ops)
-    if not isinstance(x, Map) or inner is None:
-        return None
-    if not all(isinstance(op, Window) and op == Window(op.kernel, op.kernel) for _, op in inner):
-        return None
-    pools = {part.role: op.kernel for part, op in inner if isinstance(op, Window)}
-    if len(pools) < len(ops) or any(part.size % pools[part.role] for part, _ in inner):
+    pools = {
+        part.role: op.kernel
+        for part, op in _inner_axes(x, ops)
+        if isinstance(op, Window) and op == Window(op.kernel, op.kernel) and not part.size % op.kernel
+    }
+    if not isinstance(x, Map) or len(pools) < len(ops):
         return None
     return pool_inside(call.arranger, call.name(), kind, x, pools)
 
@@ -132,7 +146,7 @@ def _among_channels(
     *rest, before = x.known[: -len(ops)]
     own = x.known[-len(ops) :]
     each = [*zip(own, (dim.axis for dim in own), ops, strict=True)]
-    among = [dim for dim, role, op in each if not role and not _is_idle(op)]
+    among = [dim for dim, role, op in each if not role and not is_idle(op)]
     if not isinstance(x, Map) or not all(dim.is_channels for dim in among):
         return None
     if (call.trace.pooled[x.at] and kind not in POOLS) or any(getattr(op, "stride", 1) < 1 for op in ops):
@@ -140,7 +154,7 @@ def _among_channels(
     if not any(dim.size > 1 for dim in among) or (before.has_positions and not each_alone):
         return None
     windows = {role: op for _, role, op in each if role and op}
-    is_layer = bool(windows) and (kind == "conv" or not all(map(_is_idle, windows.values())))
+    is_layer = bool(windows) and (kind == "conv" or not all(map(is_idle, windows.values())))
     x = call.arranger.add(call.name(), kind, x, windows) if is_layer else x
     pairs = zip(x.known[-len(ops) :], each, strict=True)
     dims = [dim if role or not op else plain(out_size(op, dim.size)) for dim, (_, role, op) in pairs]
@@ -150,12 +164,8 @@ def _among_channels(
     return x.activated(known) if out is None else x.part_of(known, call)
 
 
-def _is_idle(op: Op | None) -> bool:
-    return op is None or (isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding in ((0, 0), *SAMES))
-
-
 def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 0, upper: bool = True) -> Transposed:
-    """Return a transposed convolution of which so many rows are `lost`, as SAME has it: the odd one at the end.
+    """Return a transposed convolution that loses some rows, as SAME has it: the odd one at the end.
 
     >>> transposed(3, 2, 1, lost=1)
     Transposed(kernel=3, stride=2, dilation=1, padding=(0, 1), output_padding=0)
@@ -176,7 +186,7 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
         return x.with_dim(len(x.known) - 1, Dim(Runs(line.size // run, line)))
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
-    return image(call, x, len(ops))[0].activated(x.dims) if all(map(_is_idle, ops)) else add_layer(call, kind, x, ops)
+    return image(call, x, len(ops))[0].activated(x.dims) if all(map(is_idle, ops)) else add_layer(call, kind, x, ops)
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
@@ -220,7 +230,6 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
 
 
 def _role(call: Call, x: Value, at: int) -> str:
-    """Return the axis that a dimension is; "" for channels."""
     dim, roles = x.known[at], [*call.trace.axes]
     if not dim.positions and not dim.alone:
         return roles[at - 2] if dim.size == 1 and len(x.known) == len(roles) + 2 and at > 1 else ""
