@@ -16,7 +16,7 @@ from padviz.network.layer import Kind
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
-from padviz.sources.onnx.constants import Unread, axes_of, evaluate, new_shape, slices_of, split_sizes
+from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, new_shape, slices_of, split_sizes
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
@@ -128,14 +128,13 @@ REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "
 AFFINE = ("Add", "Sub", "Sum", "Mean", "Mul", "Div")  # with constants these make no activation
 MODES = {scheme.onnx: name for name, scheme in SCHEMES.items() if scheme.onnx}
 
-LINEAR = {"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "Neg", "QuantizeLinear"}  # no activations
-NEUTRAL = LINEAR | {
-    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Bernoulli", "BitShift", "BitwiseNot", "Ceil", "Celu",
-    "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LRN",
-    "LeakyRelu", "Log", "Mish", "Not", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
-    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
-    "com.microsoft.BiasGelu", "com.microsoft.FastGelu", "com.microsoft.Gelu", "com.microsoft.QuickGelu",
-}  # fmt: skip
+LINEAR = "Cast CastLike DequantizeLinear Dropout Identity Neg QuantizeLinear"  # no activations
+NEUTRAL = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Bernoulli BitShift BitwiseNot Ceil Celu Clip Cos Cosh Elu Erf Exp Floor
+    Gelu HardSigmoid HardSwish IsInf IsNaN LRN LeakyRelu Log Mish Not PRelu Reciprocal Relu Round Selu Shrink
+    Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu com.microsoft.BiasGelu
+    com.microsoft.FastGelu com.microsoft.Gelu com.microsoft.QuickGelu
+"""
 
 
 def merged(kind: Kind) -> Handler:
@@ -167,18 +166,19 @@ def _reweighed(node: Node, x: Map) -> Value | None:
     factor = next((x for x in node.given if isinstance(x, Constant)), None)
     if factor is None or (factor.array is None and factor.later is None):
         return None  # an input of the graph, such as a mask
-    if not calls.may_reweigh(node.trace, x, factor.dims):
-        return None
-    node.broadcast([x])  # it must fit: at another size than that of a file it does not
-    try:
+
+    def numbers() -> Array:
         array = evaluate(factor, node.arranger.budget)
+        with np.errstate(all="ignore"):
+            return 1 / array if divided else array
+
+    try:
+        return calls.partial_convolution(node, x, factor.dims, numbers)
     except Unread as error:
         how = "divides" if divided else "multiplies"
         which = f"the constant that it {how} a convolution by, which may make it partial convolution"
         what = f"node {node.title}: {which}, {error}, and"
         return Map(None, node.trace.unknown(node.title, (x.at,), what, node.op))
-    with np.errstate(all="ignore"):
-        return calls.partial_convolution(node.trace, x, 1 / array if divided else array)
 
 
 def reduced(node: Node, x: Value) -> Value:
@@ -210,7 +210,7 @@ def recurrent(node: Node, x: Value) -> Sequence[Value]:
 def unary(node: Node, x: Value) -> Result:
     if node.op != "CastLike" and not all(isinstance(other, Constant) for other in node.given[1:]):
         raise Stuck("joins several maps")
-    return x if node.op in LINEAR else x.activated(x.dims)
+    return x if node.op in LINEAR.split() else x.activated(x.dims)
 
 
 def softmax(node: Node, x: Value) -> Result:
@@ -371,7 +371,7 @@ WINDOWS: dict[str, Handler] = {  # what reads an image by windows
 }
 TABLE: dict[str, Handler] = {
     **WINDOWS,
-    " ".join(NEUTRAL): unary,
+    LINEAR + NEUTRAL: unary,
     " ".join(NORMS): norm,
     " ".join(f"Reduce{how}" for how in REDUCTIONS): reduced,
     "Add Sub Sum Mean Max Min": merged("add"),

@@ -39,10 +39,10 @@ Result = Value | Sequence[Value | None] | None  # of a call: one value for all t
 class Call:
     """A call of a foreign graph: an operation `op`, and the values that it `read`; `given` are those that are there.
 
-    Each framework overrides the names of its calls, whether they read an image by windows (`windowed`) or by a kernel
-    of one tap (`pointwise`), and has a `handler` for each operation that it knows.
+    Each framework names its calls, and has a `handler` for each operation that it knows. A call is `windowed` if it
+    reads an image by windows, `pointwise` if its kernel has one tap.
 
-    A call that cannot be followed ends in one of three ways: `head`, a value that is no map any more; `unknown`, a
+    There are three results for a call that cannot be followed: `head`, a value that is not a map any more; `unknown`, a
     layer whose error `neutral` may resolve; `broken`, any other error. A handler raises `Stuck`, and `stuck` decides.
     """
 
@@ -85,7 +85,6 @@ class Call:
 
     @property
     def sources(self) -> list[int]:
-        """The layers that it depends on, through heads too."""
         return sorted(frozenset(self.inputs).union(*(x.behind for x in self.heads)))
 
     def constants(self) -> Iterator[NDArray[np.generic]]:
@@ -114,7 +113,7 @@ class Call:
         return None
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
-        return handler(self) if handler is as_elementwise else handler(self, self.tensor(0))
+        return handler(self, self.tensor(0))
 
     def unknown(self) -> Map:
         return Map(None, self.trace.unknown(self.name(), self.inputs, self.which, self.op))
@@ -179,7 +178,6 @@ class Call:
 
 
 def follow(call: Call) -> Result:
-    """Decide what a call makes of the maps that it reads."""
     trace, known = call.trace, (call.trace.asking, call.arranger.crops)
     layers = list(dict.fromkeys(value.at for value in call.maps))
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
@@ -247,7 +245,7 @@ def with_kernel(call: Call, convolve: Callable[[], Result], weight: Value | None
     return result
 
 
-def as_elementwise(call: Call) -> Result:
+def as_elementwise(call: Call, first: Value) -> Result:
     return call.maps[0] if len(call.maps) == 1 else merge_maps(replace(call, read=(*call.maps,)), "add", call.maps)
 
 
@@ -318,47 +316,38 @@ def hide(scores: Map, hides: Mask) -> Map:
     return replace(scores, windows=(*scores.windows, *cuts))
 
 
-def may_reweigh(trace: Trace, x: Value, dims: Dims | None) -> bool:
-    """Whether a constant of a shape, which may be unknown, could reweigh a convolution that pads."""
-    if not isinstance(x, Map) or x.acted or x.part or trace.layers[x.at].kind != "conv":
-        return False
-    pads = [op for conv in _with_pads(trace, trace.layers[x.at]) for op in conv.ops if _is_zeros(op)]
-    if not pads or dims is None or x.dims is None:
-        return bool(pads)
-    roles = [dim.axis for dim in x.dims][-len(dims) :] if len(dims) <= len(x.dims) else []
-    return any(role and dim.size > 1 for role, dim in zip(roles, dims, strict=False))
-
-
-def partial_convolution(trace: Trace, x: Value, factor: Array) -> Value | None:
+def partial_convolution(call: Call, x: Map, dims: Dims | None, factor: Callable[[], Array]) -> Map | None:
     """Add a partial convolution for one whose output is multiplied by a constant, if that is how it reweighs.
 
-    None where it is not: then a constant is elementwise, and paths do not see it.
+    None where it is not: then a constant is elementwise, and paths do not see it. The numbers of the constant, a
+    `factor` of dimensions that may be unknown, are computed only if it may be one.
     """
-    plane = _plane(trace, x, factor)
-    if not isinstance(x, Map) or plane is None:
+    trace = call.trace
+    if x.acted or x.part or trace.layers[x.at].kind != "conv":
         return None
-    axes = range(len(trace.axes))
-    together = [some for n in axes[::-1] for some in combinations(axes, n + 1)]  # all axes first
     convs = _with_pads(trace, trace.layers[x.at])[::-1]  # counts are rounded the same way in one layer
-    for conv, reweighed in product(convs, together):
-        if (ops := _reweighed(trace, conv, plane, reweighed)) is not None:
-            sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
-            return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
-    return None
-
-
-def _plane(trace: Trace, x: Value, factor: Array) -> Numbers | None:
-    """Arrange a factor by rows and columns, each of them all or one; None where it differs along channels."""
-    if factor.ndim > len(x.known) or not factor.size:
-        return None
     roles = [dim.axis for dim in x.known]
-    if not {*trace.axes} <= {*roles}:
+    own = zip(roles[::-1], (dims or ())[::-1], strict=False)
+    differs = dims is None or (len(dims) <= len(roles) and any(role and dim.size > 1 for role, dim in own))
+    if not differs or not any(_is_zeros(op) for conv in convs for op in conv.ops):
+        return None
+    call.broadcast([x])  # it must fit: at another size than that of a file it does not
+    array = factor()
+    if array.ndim > len(roles) or not array.size or not {*trace.axes} <= {*roles}:
         return None
     order = [roles.index(role) for role in trace.axes]
     rest = [i for i in range(len(roles)) if i not in order]
-    whole = factor.reshape((1,) * (len(roles) - factor.ndim) + factor.shape).transpose(rest + order)
+    whole = array.reshape((1,) * (len(roles) - array.ndim) + array.shape).transpose(rest + order)
     planes: Numbers = whole.reshape(-1, *whole.shape[-len(order) :]).astype(np.float64)
-    return planes[0] if (planes == planes[:1]).all() else None
+    if (planes != planes[:1]).any():  # along channels
+        return None
+    axes = range(len(trace.axes))
+    together = [some for n in axes[::-1] for some in combinations(axes, n + 1)]  # all axes first
+    for conv, reweighed in product(convs, together):
+        if (ops := _reweighed(trace, conv, planes[0], reweighed)) is not None:
+            sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
+            return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
+    return None
 
 
 def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
