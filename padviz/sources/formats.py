@@ -49,17 +49,15 @@ def format_of(path: str | Path) -> Format:
     with suppress(DescriptionError):  # reported by its reader
         with opened(path, "a network") as file:
             head = file.read(16)
-        found = _format_of_archive(path) if head.startswith(b"PK") else _format_of_head(head)
-        return named if found == "hdf5" and named == "weights.h5" else found or named
+        if head.startswith(b"PK"):
+            return _format_of_archive(path) or named
+        if head[4:8] == b"TFL3":
+            return "tflite"
+        if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
+            return "safetensors"
+        found = next((kind for start, kind in HEADS.items() if head.startswith(start)), named)
+        return named if found == "hdf5" and named == "weights.h5" else found
     return named
-
-
-def _format_of_head(head: bytes) -> Format:
-    if head[4:8] == b"TFL3":
-        return "tflite"
-    if head[8:10] in (b'{"', b"{ ") and int.from_bytes(head[:8], "little") < 1 << 30:
-        return "safetensors"
-    return next((kind for start, kind in HEADS.items() if head.startswith(start)), "")
 
 
 def _format_of_archive(path: str | Path) -> Format:

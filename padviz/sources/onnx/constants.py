@@ -65,7 +65,6 @@ def within(graph: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionP
 
 
 def tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Yield all tensors of a model, wherever they are."""
     trained = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
     for top in (model.graph, *model.functions, *trained):
         for graph in within(top):
@@ -84,7 +83,6 @@ def is_external(tensor: TensorProto) -> bool:
 
 
 def locations(model: ModelProto) -> tuple[str, ...]:
-    """List the names of the files with external data, including those of branches and functions."""
     every = (entry for tensor in tensors(model) if is_external(tensor) for entry in tensor.external_data)
     return tuple(dict.fromkeys(entry.value for entry in every if entry.key == "location"))
 
@@ -336,16 +334,6 @@ def _slice(attrs: Attrs, data: Array, *rest: Array) -> Array:
     return data[tuple(slices.get(axis, slice(None)) for axis in range(data.ndim))]
 
 
-def _squeeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
-    axes = axes_of(attrs, rest, data.ndim)
-    return np.squeeze(data, tuple(axes) if axes else None)
-
-
-def _unsqueeze(attrs: Attrs, data: Array, *rest: Array) -> Array:
-    given = listed(attrs, "axes", rest)
-    return np.expand_dims(data, tuple(from_front(axis, data.ndim + len(given)) for axis in given))
-
-
 def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
     ends = (attrs.get("min") if low is None else low, attrs.get("max") if high is None else high)
     return x if ends == (None, None) else np.clip(x, *ends)
@@ -353,8 +341,7 @@ def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None =
 
 def _reduced(how: Callable[..., Array]) -> Fold:
     def run(attrs: Attrs, data: Array, *rest: Array) -> Array:
-        axes = axes_of(attrs, rest, max(data.ndim, 1))
-        return how(data, axis=tuple(axes) or None, keepdims=bool(attrs.get("keepdims", 1)))
+        return how(data, axis=(*listed(attrs, "axes", rest),) or None, keepdims=bool(attrs.get("keepdims", 1)))
 
     return run
 
@@ -421,8 +408,8 @@ FOLDS: dict[str, Fold] = {
     "Reshape": lambda attrs, x, shape: x.reshape(new_shape(x.shape, integers(shape), attrs.get("allowzero", 0))),
     "Slice": _slice,
     "Split": _split,
-    "Squeeze": _squeeze,
+    "Squeeze": lambda attrs, x, *rest: np.squeeze(x, (*listed(attrs, "axes", rest),) or None),
     "Tile": lambda attrs, x, repeats: np.tile(x, integers(repeats)),
     "Transpose": lambda attrs, x: np.transpose(x, attrs.get("perm")),
-    "Unsqueeze": _unsqueeze,
+    "Unsqueeze": lambda attrs, x, *rest: np.expand_dims(x, (*listed(attrs, "axes", rest),)),
 }

@@ -126,8 +126,6 @@ def _shape_error(what: str, where: str, hint: str) -> OptionError:
 
 
 class _Run:
-    """One pass over the nodes, including those of functions and branches."""
-
     def __init__(self, model: Model, arranger: GraphArranger) -> None:
         self.arranger, self.where, self.folder = arranger, model.where, model.folder
         self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}

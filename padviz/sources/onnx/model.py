@@ -42,7 +42,6 @@ class Image:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The spatial dimensions."""
         return tuple(range(1, len(self.shape) - 1) if self.channels_last else range(2, len(self.shape)))
 
     @property
@@ -92,7 +91,6 @@ class Model:
         return as_model(proto, self.where, Reading(image=self.image.name))
 
     def sized(self, size: Size) -> Model:
-        """Copy it with a declared height and width of its image."""
         copied = self.copy()
         for axis, n in zip(copied.image.axes, size, strict=True):
             copied.image.proto.type.tensor_type.shape.dim[axis].dim_value = n
@@ -110,7 +108,6 @@ class Model:
         return copied
 
     def whole(self) -> Model:
-        """Copy it with its external data embedded."""
         copied = self.copy()
         try:
             embed(copied.proto, self.folder)
@@ -212,7 +209,6 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 
 
 def put_in_order(graph: GraphProto) -> None:
-    """Sort nodes topologically if they are not sorted yet; leave a graph with a cycle alone."""
     outputs = [name for node in graph.node for name in node.output if name]
     makers = {name: at for at, node in enumerate(graph.node) for name in node.output if name}
     before = {at: {makers[name] for name in reads(node) if name in makers} for at, node in enumerate(graph.node)}
@@ -236,7 +232,6 @@ def needed(graph: GraphProto) -> list[NodeProto]:
 
 
 def reads(node: NodeProto, depth: int = 0) -> Iterable[str]:
-    """Yield the names that a node reads, including those of its inner graphs."""
     yield from node.input
     for attr in node.attribute:
         if attr.HasField("g") and depth < DEEPEST:

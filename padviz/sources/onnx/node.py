@@ -96,7 +96,6 @@ class Node(calls.Call):
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
     def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:
-        """Return the windows of a convolution or a pool, one for each axis of its kernel."""
         k, rule = len(kernel), self.attrs.get("auto_pad", "NOTSET")
         strides, dilations = self.each("strides", 1, k), self.each("dilations", 1, k)
         pads = self.each("pads", 0, 2 * k)
@@ -111,7 +110,6 @@ class Node(calls.Call):
         ]
 
     def checked_kernel(self, kernel: Sequence[int], x: Value) -> Sequence[int]:
-        """Check that a kernel has as many dimensions as a tensor has spatial ones."""
         if len(kernel) != len(x.known) - 2 or not kernel:
             raise Stuck(f"has a kernel of {len(kernel)} dimensions over {len(x.known) - 2}")
         return kernel

@@ -48,7 +48,6 @@ def load_config(name_or_path: str | Path) -> Network:
 
 
 def _suggestion(text: str) -> str:
-    """Suggest what to type instead of an unknown name."""
     if re.fullmatch(r"\d+", text):
         return f"write `size` 224x{text} for a size, or 224,{text} for several"
     if text.endswith("()"):

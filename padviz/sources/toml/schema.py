@@ -198,7 +198,6 @@ def complaint(text: str) -> tuple[str, str]:
 
 
 def _nearest(what: str, at: str, raw: Any) -> str:
-    """Suggest the op, or the key of the op, that is nearest to an unknown one."""
     name = what.rpartition(" ")[2].strip("'")
     if at.endswith(".op") and what.startswith("Invalid value"):
         return nearest(name, STEPS, 1)

@@ -158,7 +158,6 @@ def _channels(network: Network) -> Iterator[dict[str, object]]:
 
 
 def _geometry(network: Network, layer: Layer) -> dict[str, object]:
-    """Return the keys for the operations of a layer, without defaults."""
     rows, cols = (_fields(op, layer) for op in layer.ops)
     mixed = layer.kind == "resize" and any(rows.get(key) != cols.get(key) for key in STYLE)
     if layer.kind not in STEPS or rows.keys() != cols.keys() or mixed:

@@ -143,7 +143,6 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def inner(self) -> list[Axis]:
-        """The inner parts of axes that were split."""
         return [factor for factor in self if isinstance(factor, Axis) and factor.inner]
 
     @property
@@ -152,7 +151,6 @@ class Dim(tuple[Factor, ...]):
 
     @property
     def has_looked(self) -> bool:
-        """Whether some positions are looked at by attention, as in scores."""
         return any(position.looked for position in self.positions)
 
     @property
@@ -261,7 +259,6 @@ def shape_of(dims: Dims) -> list[int]:
 
 
 def flat(dims: Iterable[Dim]) -> Dim:
-    """Return all factors of some dimensions as one."""
     return Dim(*chain.from_iterable(dims))
 
 

@@ -1,7 +1,7 @@
 """Operations that only rearrange a tensor, for every framework: values and plain arguments in, a value out.
 
 A slice of rows or columns is laid as a crop at once. The arranger remembers what it is cropped out of, so that a slice
-of a slice is one crop, and rows that are joined again are the padding, or the roll, that they were written for.
+of a slice is one crop. Rows that are joined again are the padding, or the roll, that they were written for.
 """
 
 from __future__ import annotations
@@ -19,18 +19,7 @@ from padviz.network.padding_modes import COPYING, RUNNING_ON, SCHEMES, padded_ro
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Constant, Map, Stuck, V, Value
 from padviz.sources.tracing.calls import Call, join
-from padviz.sources.tracing.dims import (
-    Batch,
-    Block,
-    Channel,
-    Dim,
-    Dims,
-    Tokens,
-    as_channels,
-    plain,
-    reshape_dims,
-    whole,
-)
+from padviz.sources.tracing.dims import Batch, Block, Dim, Dims, Tokens, as_channels, plain, reshape_dims, whole
 from padviz.sources.tracing.trace import Trace
 
 Row = int | None
@@ -62,7 +51,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
         raise Stuck(f"from {before} to {after} mixes rows and columns up", mixed=True)
     if replace(x, dims=dims).has_parts:
         x = replace(x, split_name=(x.has_parts and x.split_name) or call.name("merge"))
-    grown = {Dim(*dim[:1]).axis: dim[1].size for dim in dims if len(dim) == 2 and isinstance(dim[1], Channel)}
+    grown = {Dim(*dim[:1]).axis: dim[1].size for dim in dims if len(dim) == 2 and Dim(dim[1]).is_channels}
     grown.pop("", None)
     if grown and len(dims) == len(axes) + 2:
         kept = tuple(Dim(*dim[:1]) if Dim(*dim[:1]).axis in grown else dim for dim in dims)
@@ -214,7 +203,6 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
 
 
 def _run_of(rows: Sequence[int]) -> range | None:
-    """Return the run that rows are; None for those in another order."""
     steps = {b - a for a, b in pairwise(rows)} or {1}
     return range(rows[0], rows[-1] + 1, *steps) if len(steps) == 1 and min(steps) > 0 else None
 
@@ -330,7 +318,7 @@ def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
 
 
 def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
-    """Roll rows and columns by so many, those at the end to the front; rolled channels are channels all the same."""
+    """Roll rows and columns, those at the end to the front; rolled channels are channels all the same."""
     shifts = {axis: n for axis, n in shifts.items() if x.known[axis].has_positions}
     if x.has_parts or not all(x.known[axis].axis for axis in shifts):
         raise Stuck("rolls dimensions that are not rows or columns")
