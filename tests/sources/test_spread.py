@@ -223,6 +223,16 @@ def test_a_computed_kernel_counts_as_any_other() -> None:
     assert (padviz.usage(network, size=(12, 16)).counts == counted(Twice(), (12, 16))).all()
 
 
+def test_a_vector_that_becomes_an_image_needs_no_batch() -> None:
+    def layers(*shape: int) -> list[tuple[object, ...]]:
+        image = Computed(
+            lambda y, v, lin: functional.conv2d(lin(v).view(shape), lin.weight.view(8, 8, 3, 3), padding=1)
+        )
+        return [(layer.name, layer.ops, layer.channels) for layer in padviz.load(image, size=24).layers]
+
+    assert layers(8, 3, 3) == layers(1, 8, 3, 3)
+
+
 BY_VALUES: dict[str, tuple[Made, str]] = {
     "a map": (
         lambda y, v, lin: functional.conv2d(y[:, :1], y[0, :, None, :3, :3]),

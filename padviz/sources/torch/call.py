@@ -96,6 +96,8 @@ class Call(calls.Call):
     `by_value` depends on values.
     """
 
+    has_heads = False
+
     def __init__(
         self, arranger: Arranger, modules: Modules, memory: Memory, op: str, args: object, out: object
     ) -> None:  # fmt: skip
@@ -200,7 +202,7 @@ class Call(calls.Call):
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
-            self.memory.hold(self.tensors[0]).value = self.spread_vector(value)
+            self.memory.hold(self.tensors[0]).value = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
@@ -213,9 +215,6 @@ class Call(calls.Call):
     def with_channels(self, value: Map) -> Map:
         pairs = zip(value.known, self.made.shape, strict=True)
         return replace(value, dims=tuple(d if d.positions or d.size == n else plain(n) for d, n in pairs))
-
-    def stuck(self, error: Stuck) -> Value:
-        return self.broken_by(error)
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         if len(maps) > 1:

@@ -53,6 +53,7 @@ class Call:
     handler: Callable[..., Result] | None = None
     windowed: bool = False
     pointwise: ClassVar[bool] = False
+    has_heads: ClassVar[bool] = True  # rather than vectors where positions are lost
     given: list[Value] = field(init=False)
     maps: list[Map] = field(init=False)
     heads: list[Head] = field(init=False)
@@ -126,13 +127,9 @@ class Call:
 
     def stuck(self, error: Stuck) -> Value:
         """End the trace here: a head where positions are lost anyway, an error elsewhere."""
-        if error.mixed or (self.is_flat and not self.windowed):
+        if self.has_heads and (error.mixed or (self.is_flat and not self.windowed)):
             return self.head()
-        return self.broken_by(error)
-
-    def broken_by(self, error: Stuck) -> Map:
-        """Return an error as the result, or begin a head if each position reads what was flattened."""
-        cut = error.flattened and self.pointwise
+        cut = error.flattened and self.pointwise  # each position reads what was flattened
         return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
 
     def head(self) -> Value:
@@ -148,12 +145,12 @@ class Call:
     def pool(self, x: Value) -> Map:
         return Map(None, self.trace.add(self.name(), "global", (x.at,)))
 
-    def spread_vector(self, x: Map) -> Map:
-        """Spread a vector that was reshaped to an image: every position of it sees the vector."""
-        sizes, roles = x.shape[2:], [*self.trace.axes]
-        ops = [Resize(n) for n in [1] * (len(roles) - len(sizes)) + sizes]
+    def spread_vector(self, x: Map, rank: int) -> Map:
+        """Spread a vector that was reshaped to an image of some axes: every position of it sees the vector."""
+        sizes, roles = x.shape[-rank:], [*self.trace.axes]
+        ops = [Resize(n) for n in [1] * (len(roles) - rank) + sizes]
         layer = self.trace.add(self.name("spread"), "resize", (x.at,), ops)
-        return Map((*x.known[:2], *map(whole, roles[-len(sizes) :], sizes)), layer)
+        return Map((*x.known[:-rank], *map(whole, roles[-rank:], sizes)), layer)
 
     def broadcast(self, values: Sequence[Map], along: int | None = None) -> Dims:
         """Broadcast the dimensions of maps with those of constants, but for the axis that they are joined `along`."""

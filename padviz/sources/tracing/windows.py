@@ -42,7 +42,7 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     before, own = x.known[:first], x.known[first:]
     vector = rank <= len(trace.axes) and trace.pooled[x.at] and not any(dim.has_positions for dim in before)
     if vector and {*shape_of(own)} != {1} and not any(dim.has_places for dim in own):
-        x = call.spread_vector(x)
+        x = call.spread_vector(x, rank)
         before, own = x.known[:first], x.known[first:]
     if any(dim.has_positions for dim in before[1:]):
         raise Stuck("reads height or width as channels")
