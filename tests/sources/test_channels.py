@@ -34,41 +34,13 @@ def back(network: padviz.Network) -> padviz.Network:
     return parse(tomllib.loads(to_toml(network)), network.name)
 
 
-DESCRIBED: dict[str, tuple[str, dict[str, Channels | None]]] = {
-    "from step to step": (
-        """{op = "conv", name = "a", out = 8, kernel = 3},
-        {op = "maxpool", kernel = 2}, {op = "gate"}, {op = "pad", padding = 1}, {op = "resize", scale = 2},
-        {op = "conv", name = "b", groups = "depthwise", kernel = 3},
-        {op = "conv", name = "c", out = 24, groups = "depthwise"},
-        {op = "concat", branches = [[{op = "conv", name = "d", out = 6, groups = 6}], []]},
-        {op = "add", branches = [[{op = "conv", name = "e", out = 30}], [{op = "conv", name = "f", out = 1}]]},
-        {op = "convtranspose", name = "g", out = 10, groups = 5, kernel = 2},
-        {op = "global"}, {op = "conv", name = "h", out = 4}""",
-        {
-            "a": Channels(3, 8), "b": Channels(8, 8, 8), "c": Channels(8, 24, 8), "d": Channels(24, 6, 6),
-            "e": Channels(30, 30), "f": Channels(30, 1), "g": Channels(30, 10, 5), "h": Channels(10, 4),
-        },
-    ),
-    "unknown up to the next convolution that says": (
-        """{op = "conv", name = "a"}, {op = "conv", name = "b", groups = "depthwise"},
-        {op = "conv", name = "c", out = 4}, {op = "conv", name = "d", out = 8}, {op = "conv", name = "e"},
-        {op = "conv", name = "f", out = 2, in = 5}""",
-        {**dict.fromkeys("abce"), "d": Channels(4, 8), "f": Channels(5, 2)},
-    ),
-    "what is split says what it has": (
-        """{op = "conv", name = "a", out = 8},
-        {op = "concat", name = "x", branches = [[], [{op = "conv", name = "b", in = 4, out = 4}]]},
-        {op = "add", name = "y", in = 2, branches = [[], [{op = "conv", name = "c", in = 3, out = 2}]]},
-        {op = "conv", name = "d", out = 2}""",
-        {"a": Channels(3, 8), "b": Channels(4, 4), "c": Channels(3, 2), "d": Channels(2, 2)},
-    ),
-}  # fmt: skip
+DESCRIBED = tomllib.loads(Path(__file__).with_name("channels.toml").read_text())
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_channels_of_a_description(name: str) -> None:
-    steps, expected = DESCRIBED[name]
-    net = parse(tomllib.loads(f"layers = [{steps}]".replace("\n", "")), "net")
+    expected = {key: Channels(*each) if each else None for key, each in DESCRIBED[name]["channels"].items()}
+    net = parse({"layers": DESCRIBED[name]["layers"]}, "net")
     assert channels(net) == channels(back(net)) == expected
     assert padviz.costs(net, 9).unknown == next((key for key, each in expected.items() if each is None), None)
 
