@@ -66,3 +66,9 @@ def _row(boxes: Boxes, n: int) -> dict[str, Any]:
 def coco_files(of: Scenes, folder: Path = Path(), names: tuple[str, str] = ("gt.json", "pred.json")) -> None:
     for name, content in zip(names, as_coco(of), strict=True):
         (folder / name).write_text(json.dumps(content))
+
+
+def mistakes(part: int) -> list[list[str]]:
+    """What mistakes.txt does to files, and how the line begins that is said then."""
+    lines = Path(__file__).with_name("mistakes.txt").read_text().split("---\n")[part].splitlines()
+    return [line.replace("\\n", "\n").split(" -> ") for line in lines if not line.startswith("#")]

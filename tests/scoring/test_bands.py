@@ -15,7 +15,7 @@ from padviz.errors import DescriptionError
 from padviz.scoring.reading.masks import read_masks
 from padviz.scoring.reading.yolo import size_of
 from tests.cli.test_cli import run, told
-from tests.scoring.made import coco_files, scenes
+from tests.scoring.made import coco_files, mistakes, scenes
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
@@ -167,22 +167,14 @@ def test_one_image_has_figures_without_intervals() -> None:
         assert "95 % intervals" not in printed
 
 
-HEAD = "image,label,x,y,image_width,image_height"
-MISTAKES: list[tuple[str, Any, str]] = [
-    ("gt.csv", "image,label\na,b", "gt.csv: has no column x; give the path of CSV with"),
-    ("gt.csv", f"{HEAD}\n0.png,a,b,1,2,3", "gt.csv: row 2 must have numbers"),
-    ("gt.csv", f"{HEAD}\n0.png,a,9,1,2,3", "gt.csv: row 2 lies outside"),
-    ("pred.csv", "image,label\n0.png,cat", "pred.csv: has no label of 1.png, nor of 3 more; it has"),
-    ("pred.csv", "image,label\n0.png,a\n0.png,b", "pred.csv: has two labels of 0.png: 'a' and 'b'; correct it, or"),
-    ("pred.csv", "image,label\n" + "\n".join(f"{k}.png,{k % 2}" for k in range(5)),
-     "pred.csv: no label is among those of the objects: '0' here, 'cat' "),
-    ("pred/1.png", None, "pred/1.png: no such file; give the path of a label map"),
-    ("gt/1.png", "x", "gt/1.png: cannot be read as a picture; leave it out"),
-    ("pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"),
-    ("pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"),
-    ("gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"),
-    ("pred", 7, "pred: has hardly a class in common with gt, which has 0, 1; number classes"),
-]  # fmt: skip
+MISTAKES: list[list[Any]] = [
+    *([*asked.split(" | "), line] for asked, line in mistakes(1)),
+    ["pred/1.png", None, "pred/1.png: no such file; give the path of a label map"],
+    ["pred/1.png", Image.new("RGB", (60, 40)), "pred/1.png: has colours (RGB), not numbers of classes"],
+    ["pred/0.png", Image.new("L", (60, 41)), "pred/0.png: is 41 x 60, and 0.png of the true ones is 40"],
+    ["gt", 255, "gt: has no class but 0; 255 counts for nothing; number classes 0, 1, 2, ... in both"],
+    ["pred", 7, "pred: has hardly a class in common with gt, which has 0, 1; number classes"],
+]
 
 
 def spoil(path: str, content: Any) -> None:
@@ -272,25 +264,9 @@ def test_sizes_may_be_listed(name: str) -> None:
     assert run(*ASKED[:-1], "sizes.csv").stdout == run(*ASKED).stdout
 
 
-SIZES = "image,width,height"
-LABEL_MISTAKES = [
-    ("sizes.csv", "image,width\n000,1", "sizes.csv: has no column height; give the path of CSV with the columns image"),
-    ("sizes.csv", f"{SIZES}\n000,128,nan", "sizes.csv: row 2, of 000, has no size in pixels; correct it"),
-    ("sizes.csv", f"{SIZES}\n000,9,9\na/000.png,9,9", "sizes.csv: has an image twice; leave one out"),
-    ("sizes.csv", f"{SIZES}\n000,128,96", "gt/001.txt: matches no image of sizes.csv, like 7 more of 9; labels are"),
-    ("gt/000.txt", "0 .5 .5 .1", "gt/000.txt: line 1 has 4 numbers, not 5; lines are YOLO's labels"),
-    ("gt/000.txt", "0 50 50 10 10", "gt/000.txt: line 1 is not a box in shares of the image"),
-    ("gt/000.txt", "cat .5 .5 .1 .1", "gt/000.txt: line 1 is not numbers"),
-    ("pred/000.txt", "0 .5 .5 .1 .1", "pred/000.txt: line 1 has 5 numbers, not 6: a score behind each box, too"),
-    ("gt/000.txt", "0 .5 .5 .1 .1 .9", "gt/000.txt: line 1 has 6 numbers, not 5: with a score, as detections are; are"),
-    ("pred/none.txt", "", "pred/none.txt: matches no image"),
-    ("images/000.png", "", "images: 000.jpg and 000.png have the same labels; leave one out"),
-    ("images/000.jpg", "no picture", "images/000.jpg: cannot be read as a picture; leave it out"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "text", "line"), LABEL_MISTAKES)
-def test_a_mistake_in_labels_is_one_line(path: str, text: str, line: str) -> None:
+@pytest.mark.parametrize(("asked", "line"), mistakes(2))
+def test_a_mistake_in_labels_is_one_line(asked: str, line: str) -> None:
+    path, text = asked.split(" | ")
     folders()
     Path(path).write_text(text)
     sizes = "sizes.csv" if path == "sizes.csv" else "images"
