@@ -11,6 +11,9 @@ from functools import cache
 from math import ceil, floor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 Step = dict[str, Any]
 Size = tuple[int, int]
 POOLS = ("maxpool", "avgpool", "adaptive", "global")
@@ -52,6 +55,14 @@ COPIES: dict[str, Callable[[list[int], int], list[int]]] = {
     "symmetric": lambda rows, count: rows[:count],
     "circular": lambda rows, count: rows[::-1][:count],
 }  # what `count` rows in front of some rows copy, the nearest first; those behind see the rows from the other end
+
+
+def padded(array: NDArray[Any], axis: int, pads: tuple[int, int], mode: str, fill: Any = 0) -> NDArray[Any]:
+    """An array padded along an axis; `fill` stands where padding reads nothing."""
+    rows = padded_axis(array.shape[axis], *pads, mode)
+    copied = np.moveaxis(np.take(array, [row or 0 for row in rows], axis), axis, 0)
+    copied[[row is None for row in rows]] = fill
+    return np.moveaxis(copied, 0, axis)
 
 
 def window_reads(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], mode: str, up: bool) -> Any:

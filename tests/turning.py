@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.network.network import Network
+from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.build import parse
 
 Steps = list[dict[str, Any]]
@@ -27,7 +28,7 @@ EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "sh
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns
 DEPTHS = r"-?\d+(?:, -?\d+)?"
 FIGURE = r"whole input|[^\s,;:()x×]*\d[^\s,;:()x×]*(?: %)?"
-SCHEME = r"(?:zero|replicate|reflect|symmetric|circular|partial|valid|full)"
+SCHEME = f"(?:{'|'.join(SCHEMES)})"
 
 
 def laid(steps: Steps, size: tuple[int, int]) -> Network:

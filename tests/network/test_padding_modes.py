@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from padviz.errors import SizeError
@@ -37,3 +38,10 @@ def test_coordinates_are_rounded_as_by_the_naive_twin(rule: str) -> None:
         for x in range(4 * unit):
             (row, _), *others = naive.resize_taps({"rounding": rule}, Fraction(x, unit), 99)
             assert (row, others) == (rounded(x, unit, rule), [])
+
+
+def test_the_naive_twin_pads_as_numpy_does() -> None:
+    values, named = np.arange(1, 8), {"zero": "constant", "replicate": "edge", "circular": "wrap"}
+    for mode in ("zero", "replicate", "reflect", "symmetric", "circular"):
+        expected = np.pad(values, (3, 5), named.get(mode, mode))  # type: ignore[call-overload]
+        assert naive.padded(values, 0, (3, 5), mode).tolist() == expected.tolist()

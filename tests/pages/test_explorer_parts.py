@@ -109,7 +109,7 @@ def test_one_layer_is_what_the_engine_says_for_every_combination_offered(page: A
         for i, (*numbers, scheme) in enumerate(itertools.product(*offered))
     ]
     found = page.evaluate("all => all.map(each => document.getElementById('part-kernel').illustrated(...each))", asked)
-    assert len(found) == len(asked) == 432
+    assert len(found) == len(asked) == 54 * len(SCHEMES)
     for (kernel, stride, dilation, scheme, *pixel), shown in zip(asked, found, strict=True):
         if "error" in shown:
             with pytest.raises(PadvizError) as refused:

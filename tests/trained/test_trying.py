@@ -14,6 +14,7 @@ from torch.nn import functional
 import padviz
 from padviz.errors import PadvizError
 from padviz.intervals import Estimate
+from padviz.network.padding_modes import OTHER
 from padviz.trained.images import Crop, Crops, Frame, Inputs, resized_frame, room_for
 from padviz.trained.trying.comparing import kind_of, overlap
 from padviz.trained.trying.trial import needs_of
@@ -364,7 +365,7 @@ def test_by_default_what_fits_is_tried_and_the_rest_is_said() -> None:
     free = padviz.trial(classifier(), noise=True, n=2, trained_at=24)
     assert [row.size for row in free.changes if row.kind == "size"] == [(21, 21)] * 2 + [(25, 25)] * 2
     paddings = [row.padding for row in free.changes if row.kind == "padding"]
-    assert paddings == ["reflect", "symmetric", "replicate", "circular", "partial"]
+    assert paddings == [*OTHER]
     with pytest.raises(PadvizError, match="try another `size`"):
         padviz.trial(fixed, noise=True, n=2, trained_at=24, size=[25])
     with pytest.raises(PadvizError, match="was not tried"):
