@@ -13,9 +13,9 @@ from padviz.advice.wording import accuracy, advice, best, border, is_fine, paddi
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
+from padviz.cutting.context import pixels_around
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
-from padviz.geometry.reaching.alignment import context_of
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import Network, Size, notes_on
@@ -151,7 +151,7 @@ def examine(
         verdict=verdict(figures, stands, reads_padding),
         border=border(figures, stands, layer is None, reads_padding),
         symmetry=symmetry(today, field, reach.why, reads_padding),
-        padding=padding(today, near, reach.field, reach.why, context_of(ends, pixels)),
+        padding=padding(today, near, reach.field, reach.why, pixels_around(ends, pixels)),
         advice=advice(fine, reads_padding, figures, remedies),
         accuracy=accuracy(network, reads_padding),
         best=best(fine, remedies),

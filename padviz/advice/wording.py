@@ -12,7 +12,7 @@ from padviz.counting.shares.summary import percent
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
-from padviz.geometry.reaching.seams import seams_in_words
+from padviz.geometry.reaching.shifts import seams_in_words
 from padviz.geometry.receptive_fields import ReceptiveField
 from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes

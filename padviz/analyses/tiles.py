@@ -14,7 +14,7 @@ from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, barrier_of, contexts_of
 from padviz.cutting.handover import Handover, handover, keywords
-from padviz.cutting.plan import Plan, Tile, TileSize, globals_of, ignored_of, padded_to_fit, plan_tiles, tile_sizes
+from padviz.cutting.plan import Plan, Tile, TileSize, ignored_of, padded_to_fit, plan_tiles, tile_sizes
 from padviz.cutting.running import Verified, verify
 from padviz.errors import DescriptionError
 from padviz.network.network import Network, Size, as_size, in_words
@@ -104,8 +104,8 @@ def tiles(
     """
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
         whole, image = asked(network, size, padding, same)
-    kept, without = _kept(whole, layer, ignore_norms)
-    plan = plan_tiles(kept, image, kept.pixels(tile), object_, without, level)
+    kept = _kept(whole, layer)
+    plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=ignore_norms, level=level)
     report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
     return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
 
@@ -150,14 +150,12 @@ def chunks(
     (68, 4, 2, 2)
     """
     whole, samples = asked(network, size, padding)
-    kept, without = _kept(whole, layer, ignore_norms)
-    return chunks_of(replace(kept, size=samples), chunk, without)
+    return chunks_of(replace(_kept(whole, layer), size=samples), chunk, ignore_norms)
 
 
-def _kept(whole: Network, layer: str | Sequence[str] | None, ignore_norms: bool) -> tuple[Network, frozenset[str]]:
-    """Cut a network to the layers that are kept; return it, and the layers that are planned as if they were local."""
-    kept = upto(whole, output_layers(layer, whole))
-    return kept, globals_of(kept) if ignore_norms else frozenset()
+def _kept(whole: Network, layer: str | Sequence[str] | None) -> Network:
+    """Cut a network to the layers that are kept."""
+    return upto(whole, output_layers(layer, whole))
 
 
 def _draw(plan: Plan) -> Figure:
@@ -213,14 +211,14 @@ def verify_tiles(
     """
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
-    kept, without = _kept(trained.network, layer, ignore_norms)
+    kept = _kept(trained.network, layer)
     *better, run = head_maps(trained, kept)
     for maps in better:
         try:
-            return verify(maps, kept, trained.size, channels_read(trained), without, seed)
+            return verify(maps, kept, trained.size, channels_read(trained), ignore_norms, seed)
         except DescriptionError:
             continue  # what makes numbers of single precision inside does not take others
-    return verify(run, kept, trained.size, channels_read(trained), without, seed)
+    return verify(run, kept, trained.size, channels_read(trained), ignore_norms, seed)
 
 
 def contexts(
@@ -244,11 +242,12 @@ def contexts(
     trained = None if isinstance(network, Network) else network
     whole = asked(network, size, padding, same)[0] if isinstance(network, Network) else network.network
     image = whole.pixels(size)
-    kept, without = _kept(whole, layers or None, ignore_norms)
-    plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, without, level) if tile else None
-    around = plan.contexts if plan else contexts_of(kept, image, without)
+    kept, plan = _kept(whole, layers or None), None
+    if tile:
+        plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
+    around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
     listing = not (plan or chunk or any(context.barrier for pair in around for context in pair))
-    sizes = tile_sizes(kept, image, without) if listing else []
+    sizes = tile_sizes(kept, image, ignore_norms) if listing else []
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
     report = partial(
@@ -258,10 +257,10 @@ def contexts(
         plan,
         handover(plan, for_) if plan and for_ else None,
         verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None,
-        chunks_of(replace(kept, size=image), chunk, without) if chunk else None,
+        chunks_of(replace(kept, size=image), chunk, ignore_norms) if chunk else None,
         sizes,
         image if size and listing else (),
-        ignored_of(kept, without),
+        ignored_of(kept) if ignore_norms else (),
     )
     return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
@@ -288,7 +287,7 @@ def report_of(
             figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
             heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
             rows.append({"layer": context.layer, "axis": axis, **figures})
-    barrier = barrier_of(network, chain.from_iterable(contexts))
+    barrier = barrier_of(network, contexts)
     facts = {
         "network": network.name,
         "barrier": barrier and [*barrier],
@@ -348,7 +347,7 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
     sides += "".join(f", and {text} along {' and '.join(axes)}" for text, axes in others)
     alignment = once(str(context.alignment) for context in widest)
     start = f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
-    if barrier := barrier_of(network, widest):
+    if barrier := barrier_of(network, contexts):
         layer, why = barrier
         return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
     if plan and plan.level:

@@ -16,7 +16,7 @@ from padviz.errors import OptionError, SizeError
 from padviz.geometry.balance.nearest import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, TapExposure, ledger, padded_before, tap_exposure
-from padviz.geometry.reaching.seams import seams_in_words, wrapping_axes
+from padviz.geometry.reaching.shifts import seams_in_words, wrapping_axes
 from padviz.geometry.receptive_fields import grid_in_words, grid_moves, receptive_fields
 from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes

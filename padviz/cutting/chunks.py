@@ -48,7 +48,7 @@ class Chunks:
         return self.again + self.new
 
 
-def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset()) -> Chunks:
+def chunks_of(network: Network, new: int, ignore_norms: bool = False) -> Chunks:
     """Return chunks of `new` samples that re-read the fewest samples needed to stay exact.
 
     Units are checked in the first chunk, in those inside, and in the shortest that may be the last.
@@ -58,7 +58,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     if len(network.axes) > 1:
         what = f"its input has {' x '.join(network.axes)}, and chunks are of signals"
         raise DescriptionError(what, where=network.name, hint="use `tile`")
-    contexts = [context for (context,) in exact_contexts(network, network.size, without)]
+    contexts = [context for (context,) in exact_contexts(network, network.size, ignore_norms)]
     step = contexts[0].alignment
     if new % step:
         what = f"{new} input samples are not a multiple of {step}, after which all strides are in phase again"
@@ -67,7 +67,7 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
 
     def kept_of(read: int) -> tuple[Kept, ...] | None:
         try:
-            return _kept(network, contexts, new, read, without)
+            return _kept(network, contexts, new, read)
         except SizeError as error:
             refused.append(error)
             return None
@@ -85,14 +85,12 @@ def chunks_of(network: Network, new: int, without: frozenset[str] = frozenset())
     return Chunks(new, read - new, max(0, *(after for _, after in ahead)), heads)
 
 
-def _kept(
-    network: Network, contexts: Sequence[Context], new: int, read: int, without: frozenset[str]
-) -> tuple[Kept, ...] | None:
+def _kept(network: Network, contexts: Sequence[Context], new: int, read: int) -> tuple[Kept, ...] | None:
     """Return the units that chunks keep, exact in the first, in inner ones and in the last; None if too few are."""
     size, step, heads = network.size[0], contexts[0].alignment, []
     long, last = size + -(-2 * read // step) * step, read - new + 1
     last += (size - last) % step
-    inner, first = (exact_units(network, 0, Cut(long, start, read), without) for start in (None, 0))
+    inner, first = (exact_units(network, 0, Cut(long, start, read)) for start in (None, 0))
     for context in contexts:
         i, n = network.index[context.layer], int(new / context.stride)
         begin, end = longest_run(inner[i].placed(0))
@@ -102,6 +100,6 @@ def _kept(
         start = (long - last) / context.stride
         left = sizes_of(network, 0, long)[i] - int(start) - (end - n)  # units that the last chunk keeps
         cut = Cut(long, long - last, last)
-        if left > 0 and not exact_units(network, 0, cut, without)[i].placed(start)[-left:].all():
+        if left > 0 and not exact_units(network, 0, cut)[i].placed(start)[-left:].all():
             return None
     return tuple(heads)

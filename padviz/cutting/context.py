@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, partial
-from itertools import chain
-from math import ceil
+from math import ceil, lcm
 
 import numpy as np
 
 from padviz.counting.count import usage
-from padviz.cutting.exact_units import Cut, exact_units, longest_run
-from padviz.errors import OptionError, SizeError
-from padviz.geometry.reaching.alignment import Alignment, alignment_on, barrier_elsewhere, in_pixels, pixels_around
+from padviz.cutting.exact_units import Cut, barriers_on, exact_units, longest_run
+from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
+from padviz.geometry.reaching.shifts import Alignment, alignment_on
 from padviz.network.network import LARGEST, Network, Size
-from padviz.network.sizes import on_each, sizes_of
+from padviz.network.operations import Blocks, Transposed, Window
+from padviz.network.sizes import another_at, on_each, sizes_of
 
+ALIKE = 64  # pixels; networks pad images to multiples of its divisors
 MOST_PHASES = 16  # units of one period of the alignment that are looked at
 
 
@@ -41,37 +42,32 @@ class Context:
     barrier: Barrier | None = None
 
 
-def context_on(network: Network, axis: int, n: int, without: frozenset[str] = frozenset()) -> tuple[Context, ...]:
+def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) -> tuple[Context, ...]:
     """Measure the context of every target on one axis, for images of `n` rows.
 
-    It is measured on an inner tile of which at least half is exact, so that what is not lies at its ends. Layers in
-    `without` count as local. So do other layers that let nothing be exact, but they are named as the barrier.
+    It is measured on an inner tile of which at least half is exact, so that what is not lies at its ends. Layers that
+    let nothing be exact count as local, and are named as the barrier; with `ignore_norms` they are not.
     """
     alignment, targets = alignment_on(network, axis, n), [network.index[name] for name in network.targets]
-    barriers: dict[int, Barrier] = {}
     refused: SizeError | None = None
     for length in _lengths(network, axis, n, alignment):
         try:
-            units = exact_units(network, axis, Cut(n, None, length), without)
+            units = exact_units(network, axis, Cut(n, None, length))
         except SizeError as error:
             refused = error
             continue
-        while ahead := {i: own for i in targets if (own := units[i].barrier) and own.layer not in without}:
-            barriers = ahead | barriers
-            without |= {barrier.layer for barrier in ahead.values()}
-            without |= {layer.name for layer in network.layers if layer.whole(axis)}
-            units = exact_units(network, axis, Cut(n, None, length), without)
         if barrier := next((units[i].barrier for i in targets if units[i].barrier), None):
-            what = f"no tiles are exact: {barrier.layer} ({barrier.why})"  # which cannot be left out
+            what = f"no tiles are exact: {barrier.layer} ({barrier.why})"  # which cannot count as local
             raise SizeError(what, where=network.name, hint="name an earlier `layer`")
         runs = {i: longest_run(units[i].exact) for i in targets}
         if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
+            barriers = barriers_on(network, axis, n, ignore_norms)
             contexts = []
             for i, (first, last) in runs.items():
                 m, stride, name = len(units[i].exact), alignment.strides[i], network.layers[i].name
-                lost = first, m - last
-                before, after = (in_pixels(n_units, stride, length, m) for n_units in lost)
-                contexts.append(Context(name, before, after, lost, alignment.step, stride, barriers.get(i)))
+                lost, outside = (first, m - last), (length - m * stride) / 2  # pixels without a unit, on each side
+                before, after = (max(0, ceil(n_units * stride + outside)) for n_units in lost)
+                contexts.append(Context(name, before, after, lost, alignment.step, stride, barriers[i]))
             return tuple(contexts)
     if refused:
         raise SizeError(f"no tile is known to be exact: {refused.what}", where=refused.where, hint=refused.hint)
@@ -80,37 +76,67 @@ def context_on(network: Network, axis: int, n: int, without: frozenset[str] = fr
 
 
 def _lengths(network: Network, axis: int, n: int, alignment: Alignment) -> Iterator[int]:
-    """Yield lengths of tiles that may be half exact, each about twice the one before, and that of the image itself."""
-    pixels = max(before + after for before, after in pixels_around(network, axis, n, alignment))
-    periods = max(1, min(2 * pixels // alignment.step + 1, LARGEST // alignment.step - 1))
-    while (length := periods * alignment.step + n % alignment.step) <= LARGEST:
+    """Yield lengths of tiles that may be half exact, each about twice the one before, and that of the image itself.
+
+    The first is about twice what a unit reads, were all its taps in the image.
+    """
+    step, reads = alignment.step, [Fraction(0)]
+    for layer, stride in zip(network.layers[1:], alignment.strides[1:], strict=True):
+        op, around = layer.ops[axis], 0
+        if isinstance(op, Window | Transposed):
+            around = op.dilation * (op.kernel - 1)
+        elif isinstance(op, Blocks):
+            around = op.size
+        reads.append(max([reads[j] for j in layer.inputs]) + around * min(stride, alignment.strides[layer.inputs[0]]))
+    pixels = int(max(reads[network.index[name]] for name in network.targets))
+    periods = max(1, min(2 * pixels // step + 1, LARGEST // step - 1))
+    while (length := periods * step + n % step) <= LARGEST:
         yield length
         periods *= 2
     yield n  # which a network takes that takes no other
 
 
 @lru_cache(64)
-def contexts_of(network: Network, size: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
+def contexts_of(network: Network, size: Size, ignore_norms: bool = False) -> tuple[tuple[Context, ...], ...]:
     """Return the context of every target on each axis."""
-    by_axis = on_each(partial(context_on, without=without), network, size)
-    barrier = barrier_elsewhere(network, size)
+    by_axis = on_each(partial(context_on, ignore_norms=ignore_norms), network, size)
+    barrier = None
+    if network.again:  # a module or a file may differ in a larger image
+        larger = tuple(n + lcm(own[0].alignment, ALIKE) for n, own in zip(size, by_axis, strict=True))
+        if why := another_at(network, larger):
+            barrier = Barrier(*why)
     heads = zip(*by_axis, strict=True)
     return tuple(tuple(replace(each, barrier=each.barrier or barrier) for each in head) for head in heads)
 
 
-def exact_contexts(network: Network, image: Size, without: frozenset[str]) -> tuple[tuple[Context, ...], ...]:
+def exact_contexts(network: Network, image: Size, ignore_norms: bool = False) -> tuple[tuple[Context, ...], ...]:
     """Return the contexts of a network's targets; refuse a layer that lets none be exact, naming it."""
-    contexts = contexts_of(network, image, without)
-    if barrier := barrier_of(network, chain.from_iterable(contexts)):
+    contexts = contexts_of(network, image, ignore_norms)
+    if barrier := barrier_of(network, contexts):
         what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
         raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
     return contexts
 
 
-def barrier_of(network: Network, contexts: Iterable[Context]) -> Barrier | None:
-    """Return the first barrier in the order of layers, whichever axis it is on."""
-    found = [context.barrier for context in contexts if context.barrier]
+def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barrier | None:
+    """Return the first barrier of any head, in the order of layers, whichever axis it is on."""
+    found = [context.barrier for head in contexts for context in head if context.barrier]
     return min(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why), default=None)
+
+
+def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:
+    """Return the context of a tile on each axis, enough for all targets; None if nothing is exact.
+
+    >>> import padviz
+    >>> pixels_around(padviz.load("resnet50"), (224, 224)), pixels_around(padviz.load("efficientnet_b0"), (224, 224))
+    (((224, 192), (224, 192)), None)
+    """
+    try:
+        contexts = exact_contexts(network, size)
+    except PadvizError:
+        return None
+    by_axis = zip(*contexts, strict=True)
+    return tuple((max(own.before for own in heads), max(own.after for own in heads)) for heads in by_axis)
 
 
 def graded_contexts(network: Network, image: Size, exact: tuple[Context, ...], level: float) -> tuple[Context, ...]:

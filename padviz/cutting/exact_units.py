@@ -14,24 +14,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.geometry.reaching.alignment import reads_far_side
 from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network
-from padviz.network.operations import Adaptive, Blocks, Op, Window, place
-from padviz.network.padding_modes import COPYING, fold
-from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
-from padviz.network.resize import Resize, origin_of
+from padviz.network.operations import Adaptive, Blocks, Fit, Op, Window, fit_shift, place
+from padviz.network.padding_modes import SCHEMES, fold
+from padviz.network.receptive_interval import rate_of, real_rows_of
+from padviz.network.resize import Resize
 from padviz.network.sizes import sizes_of
 
 Flags = NDArray[np.bool_]
+PADDING = -(1 << 40)  # in place of a row that is read; far below any row
 
 
 class Units(NamedTuple):
     """The units of a layer in a tile: unit j is unit j + `offset` of the whole image, exact where `exact[j]` is set.
 
-    Where no unit can be exact, `barrier` names the layer that prevents it. Without an offset units have no place: a
-    vector that global pooling made, and that is left out. `rows` are the first and last row, padding included, that
-    they read of the layer's input in the whole image.
+    Where the tile's units lie between those of the image, none is exact, and `barrier` names the layer and the reason.
+    Without an offset units have no place: those of a pool to a fixed size, if it counts as local. `rows` are the first
+    and last row, padding included, that they read of the layer's input in the whole image.
     """
 
     offset: int | None
@@ -56,23 +56,21 @@ class Cut(NamedTuple):
 
 
 class _Sized(NamedTuple):
-    """An operation from `n` rows to `m`; the image of an `inner` tile is never read past its ends."""
+    """An operation from `n` rows to `m`."""
 
     op: Op
     n: int
     m: int
-    inner: bool = False
 
 
-def exact_units(
-    network: Network, axis: int, cut: Cut, without: frozenset[str], tile: Network | None = None
-) -> list[Units]:
-    """Return which units of every layer are exact in a tile; layers named in `without` count as local.
+def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = None) -> list[Units]:
+    """Return for every layer which of its units are exact in a tile, and where they lie in the whole image.
 
-    `tile` is the network as read at the tile's size, if that differs from the network at the image's size.
+    Layers by which each position depends on all count as local: `barriers_on` names them. `tile` is the network as read
+    at the tile's size, if that differs from the network at the image's size.
 
     >>> import padviz
-    >>> unit = exact_units(padviz.load("vgg11"), 0, Cut(512, 128, 256), frozenset())[1]
+    >>> unit = exact_units(padviz.load("vgg11"), 0, Cut(512, 128, 256))[1]
     >>> unit.offset, unit.exact.shape, np.flatnonzero(~unit.exact).tolist()
     (128, (256,), [0, 255])
     """
@@ -80,89 +78,75 @@ def exact_units(
     here, there = sizes_of(tile, axis, cut.length), sizes_of(network, axis, cut.image)
     if cut.start == 0 and cut.length == cut.image:
         return [Units(0, np.ones(m, dtype=bool)) for m in there]
-    barriers = _barriers(network, axis, cut.image)
     units = [Units(cut.start or 0, np.ones(cut.length, dtype=bool))]
     for i, layer in enumerate(network.layers[1:], start=1):
         op, j = layer.ops[axis], layer.inputs[0]
-        entering = _meet(layer.name, [units[each] for each in layer.inputs])
-        barrier = entering.barrier or (None if layer.name in without else barriers[i])
-        if barrier:
-            units.append(Units(0, np.zeros(here[i], dtype=bool), barrier))
-        elif op is None or (isinstance(op, Blocks) and not op.is_local):  # the latter only where it counts as local
+        entering = units[j] if len(layer.inputs) == 1 else _meet(layer.name, [units[k] for k in layer.inputs])
+        if op is None or (isinstance(op, Blocks) and not op.is_local):
             units.append(entering)
-        elif entering.offset is None or (layer.name in without and isinstance(op, Adaptive)):
+        elif entering.barrier:
+            units.append(Units(0, np.zeros(here[i], dtype=bool), entering.barrier))
+        elif entering.offset is None or isinstance(op, Adaptive):
             units.append(Units(None, np.ones(here[i], dtype=bool)))
         else:
-            in_image = _Sized(op, there[j], there[i], inner=cut.start is None)
             in_tile = _Sized(tile.layers[i].ops[axis] or op, here[j], here[i])
-            units.append(_follow(layer.name, entering, in_image, in_tile))
+            units.append(_follow(layer.name, entering, in_tile, _Sized(op, there[j], there[i]), cut.start is None))
     return units
 
 
-@lru_cache(256)
-def _barriers(network: Network, axis: int, n: int) -> tuple[Barrier | None, ...]:
-    """Return for each layer why no unit behind it is exact in any tile; None where some may be."""
+@lru_cache(64)
+def barriers_on(network: Network, axis: int, n: int, ignore_norms: bool) -> tuple[Barrier | None, ...]:
+    """Return for each layer the first one, up to it, by which positions depend on all, or on the far side, if any.
+
+    To `ignore_norms` is to leave out what depends on all: norms, gates, attention and global pooling.
+    """
+    sizes, wholes = sizes_of(network, axis, n), [layer.whole(axis) for layer in network.layers]
     barriers: list[Barrier | None] = []
-    sizes = sizes_of(network, axis, n)
-    for layer in network.layers:
-        op, why = layer.ops[axis], layer.whole(axis)
-        if not why and isinstance(op, Window) and reads_far_side(op, sizes[layer.inputs[0]]):
-            why = "circular padding, which reads the far side"
-        barriers.append(Barrier(layer.name, why) if why else None)
+    for layer, whole in zip(network.layers, wholes, strict=True):
+        op, why = layer.ops[axis], "" if ignore_norms else whole
+        if not whole and isinstance(op, Window) and SCHEMES[op.mode].wraps:
+            why = "circular padding, which reads the far side" if max(place(op, sizes[layer.inputs[0]])[:2]) > 0 else ""
+        before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
+        barriers.append(before or (Barrier(layer.name, why) if why else None))
     return tuple(barriers)
 
 
 def _meet(name: str, branches: list[Units]) -> Units:
     """Merge branches: a unit is exact where all of them are, and at the same place of the whole image."""
-    if len(branches) == 1:
-        return branches[0]
     barrier = next((branch.barrier for branch in branches if branch.barrier), None)
     offsets = {branch.offset for branch in branches if branch.offset is not None}
     if barrier is None and len(offsets) > 1:
         barrier = Barrier(name, "its branches lie differently in a tile")
     if barrier:
-        return branches[0]._replace(barrier=barrier)
+        return Units(0, np.zeros(len(branches[0].exact), dtype=bool), barrier)
     return Units(offsets.pop() if offsets else None, np.logical_and.reduce([branch.exact for branch in branches]))
 
 
-def _follow(name: str, entering: Units, there: _Sized, here: _Sized) -> Units:
-    """Follow units through an operation, as it is in the image, `there`, and in the tile, `here`."""
-    assert entering.offset is not None
-    nothing = np.zeros(here.m, dtype=bool)
-    if isinstance(here.op, Adaptive):  # with as many outputs as rows it reads each row alone
-        same = here.n == here.m and there.n == there.m
-        return entering if same else Units(0, nothing, Barrier(name, "adaptive pooling"))
-    offset = _offset(entering.offset, here, there)
-    if offset is None:
-        return Units(0, nothing, Barrier(name, _why_off_phase(here.op)))
-    units = np.arange(here.m)
-    rows, reads = real_rows_of(here.op, here.n, here.m, units)
-    image_rows = real_rows_of(there.op, there.n, there.m, units + offset)[0]
-    sources = _sources(here.op, here.n, rows)
-    image_sources = image_rows if there.inner else _sources(there.op, there.n, image_rows)
-    inside, inside_image = sources >= 0, np.full(rows.shape, True) if there.inner else image_sources >= 0
-    same = inside & inside_image & (sources + entering.offset == image_sources)
-    same &= entering.exact[np.where(inside, sources, 0)]
-    exact: Flags = (same | (~inside & ~inside_image) | ~reads).all(axis=0)
-    if not there.inner:
-        exact &= (units + offset < there.m) & (units + offset >= 0)
-    return Units(offset, exact, rows=(int(image_rows.min()), int(image_rows.max())))
-
-
-def _offset(offset: int, here: _Sized, there: _Sized) -> int | None:
-    """Return how far the units of the tile lie from those of the whole image; None where they lie between these.
+def _follow(name: str, entering: Units, here: _Sized, there: _Sized, inner: bool) -> Units:
+    """Follow units through an operation, as it is in the tile, `here`, and in the image, `there`.
 
     Unit u reads from row rate * u + start on. So unit u of the tile is unit u + k of the image where
     rate * u + start of the tile + offset = rate * (u + k) + start of the image.
     """
-    rate = rate_of(*here[:3])
-    if not rate or rate != rate_of(*there[:3]) or (isinstance(here.op, Blocks) and offset % here.op.size):
-        return None
-    tile, image = (
-        origin_of(op, n, m) if isinstance(op, Resize) else int(rows_of(op, n, m, 0)[0]) for op, n, m, _ in (here, there)
-    )
-    exact = (offset + tile - image) / rate
-    return int(exact) if exact.denominator == 1 else None
+    assert entering.offset is not None
+    op, rate, moved = here.op, rate_of(*here), entering.offset
+    if isinstance(op, Window) and isinstance(there.op, Window):
+        moved += place(there.op, there.n).before - place(op, here.n).before
+    elif isinstance(op, Fit):
+        moved += fit_shift(there.n, there.m, op.odd) - fit_shift(here.n, here.m, op.odd)
+    offset = Fraction(moved) / rate if rate else Fraction(1, 2)  # those of one rate start alike in all others
+    if rate != rate_of(*there) or offset.denominator > 1 or (isinstance(op, Blocks) and entering.offset % op.size):
+        return Units(0, np.zeros(here.m, dtype=bool), Barrier(name, _why_off_phase(op)))
+    units, first = np.arange(here.m), int(offset)
+    rows, reads = real_rows_of(*here, units)
+    image_rows = rows + entering.offset
+    sources = _sources(op, here.n, rows)
+    image_sources = image_rows if inner else _sources(there.op, there.n, image_rows)
+    same = (sources + entering.offset == image_sources) & entering.exact[np.maximum(sources, 0)]
+    exact: Flags = (np.where(sources < 0, image_sources == PADDING, same) | ~reads).all(axis=0)
+    if not inner:
+        exact &= (units + first < there.m) & (units + first >= 0)
+    return Units(first, exact, rows=(int(image_rows.min()), int(image_rows.max())))
 
 
 def _why_off_phase(op: Op) -> str:
@@ -174,15 +158,15 @@ def _why_off_phase(op: Op) -> str:
 
 
 def _sources(op: Op, n: int, rows: NDArray[Any]) -> NDArray[Any]:
-    """Return the input rows that positions of an endless axis are read from; -1 where they read nothing."""
+    """Return the input rows that positions of an endless axis are read from; `PADDING` where they read nothing."""
     if isinstance(op, Resize):
         return np.asarray(np.clip(rows, 0, n - 1))
-    if isinstance(op, Window) and op.mode in COPYING:
+    if isinstance(op, Window) and SCHEMES[op.mode].reads:
         before, after, _ = place(op, n)
         if folded := fold(op.mode, n, max(before, 0), max(after, 0)):
             (a, b), (c, d) = folded
             rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    return np.where((rows < 0) | (rows >= n), -1, rows)  # beyond the padding, too, where ceil rounding reads
+    return np.where((rows < 0) | (rows >= n), PADDING, rows)  # beyond the padding, too, where ceil rounding reads
 
 
 def run_around(exact: Flags, unit: int) -> tuple[int, int]:

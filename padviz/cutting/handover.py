@@ -140,7 +140,7 @@ def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _
         before = after = given["patch_overlap"][axis] // 2
         step = length - 2 * before
     for start in (*range(0, n - length, step), n - length):
-        units = exact_units(plan.network, axis, Cut(n, start, length), frozenset(dict(plan.ignored)))
+        units = exact_units(plan.network, axis, Cut(n, start, length))
         for name in plan.heads:
             exact = units[plan.network.index[name]].placed(start)
             if not exact[before if start else 0 : length - (after if start + length < n else 0)].all():

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
-from itertools import pairwise
+from functools import cache, cached_property
+from itertools import pairwise, product
 from math import ceil, prod
 from typing import NamedTuple, overload
 
 import numpy as np
 
-from padviz.cutting.context import Context, exact_contexts, graded_contexts
-from padviz.cutting.exact_units import Cut, Flags, Units, exact_units, longest_run, run_around
+from padviz.cutting.context import ALIKE, Context, exact_contexts, graded_contexts
+from padviz.cutting.exact_units import Cut, Flags, exact_units, longest_run, run_around
 from padviz.errors import OptionError, PadvizError, SizeError
-from padviz.geometry.reaching.alignment import ALIKE, alignment_on
+from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
-from padviz.network.sizes import another_at, is_square, sizes_of
+from padviz.network.sizes import another_at, on_each, sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
 Slices = tuple[slice, ...]  # on each axis
 Span = tuple[int, int]
+Part = tuple[slice, Slices, Slices]  # along one axis: what a tile reads, keeps of each head, and takes
 
 
 class Tile(NamedTuple):
@@ -50,6 +51,17 @@ class Line:
     starts: tuple[int, ...]
     keeps: tuple[tuple[Span, ...], ...]
     offsets: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What each tile reads, keeps and takes."""
+        parts = []
+        for k, start in enumerate(self.starts):
+            ends = [(*keeps[k], offsets[k]) for keeps, offsets in zip(self.keeps, self.offsets, strict=True)]
+            keeps = tuple(slice(first, last) for first, last, _ in ends)
+            takes = tuple(slice(first - offset, last - offset) for first, last, offset in ends)
+            parts.append((slice(start, start + self.length), keeps, takes))
+        return parts
 
 
 @dataclass(frozen=True)
@@ -97,19 +109,20 @@ class Plan(Sequence[Tile]):
         if isinstance(at, slice):
             return [self[i] for i in range(len(self))[at]]
         places = np.unravel_index(range(len(self))[at], [len(line.starts) for line in self.lines])
-        axes = [(line, int(k)) for line, k in zip(self.lines, places, strict=True)]
-        heads = {}
-        for h, name in enumerate(self.heads):
-            keep = tuple(slice(*line.keeps[h][k]) for line, k in axes)
-            offsets = [line.offsets[h][k] for line, k in axes]
-            take = tuple(slice(kept.start - n, kept.stop - n) for kept, n in zip(keep, offsets, strict=True))
-            heads[name] = keep, take
-        read = tuple(slice(line.starts[k], line.starts[k] + line.length) for line, k in axes)
-        return Tile(read, *heads[self.heads[0]], heads)
+        return self._tile([line.parts[int(k)] for line, k in zip(self.lines, places, strict=True)])
+
+    def __iter__(self) -> Iterator[Tile]:
+        return map(self._tile, product(*(line.parts for line in self.lines)))
+
+    def _tile(self, parts: Sequence[Part]) -> Tile:
+        reads, keeps, takes = zip(*parts, strict=True)
+        of_heads = zip(zip(*keeps, strict=True), zip(*takes, strict=True), strict=True)
+        heads = dict(zip(self.heads, of_heads, strict=True))
+        return Tile(reads, *heads[self.heads[0]], heads)
 
 
 def plan_tiles(
-    network: Network, image: Size, tile: Size, objects: int = 0, without: frozenset[str] = frozenset(),
+    network: Network, image: Size, tile: Size, objects: int = 0, *, ignore_norms: bool = False,
     level: float | None = None,
 ) -> Plan:  # fmt: skip
     """Plan tiles of at most `tile` pixels for an image, as few as keep every unit of every target exact.
@@ -122,18 +135,18 @@ def plan_tiles(
     that is not.
     """
     network = network.at(image)
-    contexts = exact_contexts(network, image, without)
+    contexts = exact_contexts(network, image, ignore_norms)
     if level is not None:
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
-    steps = [context.alignment for context in contexts[0]]
+    steps = tuple(context.alignment for context in contexts[0])
     sides = zip(image, tile, steps, strict=True)
     lengths = tuple(n if most >= n else most - (most - n) % step for n, most, step in sides)
-    own = read_at_tile(network, lengths, tuple(steps)) if min(lengths) > 0 else None
-    axes = _axes(network, image, contexts, without, level is not None, own)
+    own = read_at_tile(network, lengths, steps) if min(lengths) > 0 else None
     line_of = cache(_Axis.plan)  # equal axes have equal lines
+    axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, own)
     lines = tuple(line_of(axis, most, objects) for axis, most in zip(axes, own.size if own else tile, strict=True))
-    tile = tuple(line.length for line in lines)
-    return Plan(network, image, tile, contexts, lines, level, ignored_of(network, without))
+    ignored = ignored_of(network) if ignore_norms else ()
+    return Plan(network, image, tuple(line.length for line in lines), contexts, lines, level, ignored)
 
 
 def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
@@ -156,26 +169,22 @@ def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
     raise OptionError(first[1], option="tile", where=first[0], hint="try another `tile`")
 
 
-def ignored_of(network: Network, without: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """List the layers that count as local, each with why it is not."""
-    layers = [layer for layer in network.layers if layer.name in without]
-    return tuple((layer.name, min(filter(None, map(layer.whole, range(len(layer.ops)))))) for layer in layers)
+def ignored_of(network: Network) -> tuple[tuple[str, str], ...]:
+    """List the layers by which each position depends on all, each with the reason."""
+    reasons = ((layer.name, [*filter(None, map(layer.whole, range(len(layer.ops))))]) for layer in network.layers)
+    return tuple((name, min(why)) for name, why in reasons if why)
 
 
-def smallest_plan(network: Network, size: Size, without: frozenset[str]) -> Plan:
+def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:
     """Plan the smallest tiles, three along each axis, of an image that is as long as `size` modulo the alignment."""
-    lengths, steps = _smallest(network, size, exact_contexts(network, size, without), without)
-    image = tuple(length + 2 * step for length, step in zip(lengths, steps, strict=True))
-    return plan_tiles(network, image, lengths, without=without)
+    smallest = _smallest(network, size, exact_contexts(network, size, ignore_norms))
+    image = tuple(length + 2 * step for length, step in smallest)
+    return plan_tiles(network, image, tuple(length for length, _ in smallest), ignore_norms=ignore_norms)
 
 
-def _smallest(
-    network: Network, size: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str]
-) -> tuple[Size, Size]:
-    """Return the smallest tile, and how many pixels further on the next one starts."""
-    smallest = cache(_Axis.smallest)  # equal axes have the same
-    lengths, steps = zip(*map(smallest, _axes(network, size, contexts, without)), strict=True)
-    return lengths, steps
+def _smallest(network: Network, size: Size, contexts: Sequence[Sequence[Context]]) -> list[tuple[int, int]]:
+    """Return for each axis the smallest tile, and how many pixels further on the next one starts."""
+    return [*map(cache(_Axis.smallest), _axes(network, size, contexts))]  # equal axes have the same
 
 
 class TileSize(NamedTuple):
@@ -186,11 +195,11 @@ class TileSize(NamedTuple):
     cost: float
 
 
-def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset()) -> list[TileSize]:
+def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list[TileSize]:
     """List the smallest tiles, and the smallest whose overhead stays below each of a few ratios."""
-    contexts = exact_contexts(network, size, without)
-    least, apart = _smallest(network, size, contexts, without)
-    alignment = [context.alignment for context in contexts[0]]
+    contexts = exact_contexts(network, size, ignore_norms)
+    least, apart = zip(*_smallest(network, size, contexts), strict=True)
+    alignment = tuple(context.alignment for context in contexts[0])
     lost = [n - keeps for n, keeps in zip(least, apart, strict=True)]  # of any tile: one period more keeps one more
     sizes: list[TileSize] = []
     for cost in (None, *COSTS):
@@ -203,15 +212,10 @@ def tile_sizes(network: Network, size: Size, without: frozenset[str] = frozenset
         keeps = tuple(n - m for n, m in zip(tile, lost, strict=True))
         row = TileSize(tile, keeps, prod(tile) / prod(keeps))
         with suppress(PadvizError):  # tiles at whose size the network is another one
-            own = read_at_tile(network, tile, tuple(alignment))
+            own = read_at_tile(network, tile, alignment)
             if row not in sizes and (own is None or own.size == tile):
                 sizes.append(row)
     return sizes
-
-
-def globals_of(network: Network) -> frozenset[str]:
-    """Return the names of layers at which each position depends on all, or on the far side."""
-    return frozenset(layer.name for layer in network.layers if any(map(layer.whole, range(len(layer.ops)))))
 
 
 @contextmanager
@@ -240,16 +244,13 @@ def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[No
 class _Axis:
     """A network on one axis of an image of `n` rows, and the context of each head there.
 
-    With `graded`, units are kept that lie their context away from a tile's border, exact or not. `tile` is the network
-    as it was read at a tile's size.
+    `tile` is the network as it was read at a tile's size.
     """
 
     network: Network
     axis: int
     n: int
-    without: frozenset[str]
     contexts: tuple[Context, ...]
-    graded: bool
     tile: Network | None = None
 
     @property
@@ -260,11 +261,11 @@ class _Axis:
     def plan(self, most: int, objects: int) -> Line:
         """Place tiles of at most `most` pixels; refuse too few, naming the least length that is enough."""
         if most >= self.n:
-            sizes = self._sizes(self.n)
+            sizes = self.sizes(self.n)
             return Line(self.n, self.n, (0,), tuple(((0, m),) for m in sizes), tuple((0,) for _ in sizes))
         wanted = most - (most - self.n) % self.step
         lengths = range(wanted if wanted > 0 else wanted + self.step, self.n, self.step)
-        refused: list[SizeError] = []
+        least, refused = self.n, list[SizeError]()
         for length in lengths:
             try:
                 line = self.lay(length, objects)
@@ -274,26 +275,24 @@ class _Axis:
             if line and length == wanted:
                 return line
             if line:
-                raise self._too_few(most, length)
+                least = length
+                break
         if refused and len(refused) == len(lengths):
             what = f"no tile smaller than the image is exact: {refused[0].what}"
             raise SizeError(what, where=refused[0].where, hint=refused[0].hint)
-        raise self._too_few(most, self.n)
-
-    def _too_few(self, most: int, least: int) -> OptionError:
         what = f"{most} {self.network.px} are too few: below {least}, a tile's border affects outputs that it must keep"
-        return OptionError(what, option="tile", hint=f"use `tile` {least} or more")
+        raise OptionError(what, option="tile", hint=f"use `tile` {least} or more")
 
     def lay(self, length: int, objects: int) -> Line | None:
         """Place tiles of one length, each as far on as inner tiles are exact; None where any keeps too little.
 
         Every tile keeps a run of units that are exact in that very tile and that continues the run of the one before.
         """
-        inner, (first_inner, last_inner) = self._inner(length)
-        starts = [*range(0, self.n - length, self._apart(inner, objects) or self.n), self.n - length]
-        tiles = [inner if first_inner <= start <= last_inner else self._units(start, length) for start in starts]
+        inner, low, high = self.inner(length)
+        starts = [*range(0, self.n - length, self.apart(inner, objects) or self.n), self.n - length]
+        tiles = [inner if low <= start <= high else self.kept(start, length) for start in starts]
         keeps, offsets = [], []
-        for h, (context, m) in enumerate(zip(self.contexts, self._sizes(self.n), strict=True)):
+        for h, (context, m) in enumerate(zip(self.contexts, self.sizes(self.n), strict=True)):
             shifts = [int(start / context.stride) for start in starts]
             end, cuts = 0, [0]
             for start, shift, tile in zip(starts, shifts, tiles, strict=True):
@@ -316,68 +315,75 @@ class _Axis:
         refused = SizeError("no tile is known to be exact", where=self.network.name, hint="name an earlier `layer`")
         for length in range(least, 2 * least + 3 * self.step, self.step):
             try:
-                apart = self._apart(self._inner(length)[0], 0)
+                apart = self.apart(self.inner(length)[0], 0)
                 if apart and replace(self, n=length + 2 * apart).lay(length, 0):
                     return length, apart
             except SizeError as error:
                 refused = error
         raise refused
 
-    def _apart(self, inner: Sequence[Flags], objects: int) -> int:
+    def apart(self, inner: Sequence[Flags], objects: int) -> int:
         """Return how many pixels further on the next inner tile may start; 0 if it keeps less than a period."""
         spans = [(context.stride, *longest_run(exact)) for context, exact in zip(self.contexts, inner, strict=True)]
         room = min((last - first) * stride for stride, first, last in spans)
         return max(0, int((room - objects) // self.step) * self.step)
 
-    def _inner(self, length: int) -> tuple[list[Flags], tuple[Fraction, Fraction]]:
-        """Return the units of each head that are exact in an inner tile, and the first and last start of such tiles."""
-        if self.graded:
-            return self._units(None, length), (Fraction(1), self.n - length - Fraction(1))
+    def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
+        """Return the units of each head to keep in an inner tile, and the first and last start of such tiles."""
         strides, sizes = (
             alignment_on(self.network, self.axis, self.n).strides,
             sizes_of(self.network, self.axis, self.n),
         )
-        units = self._exact(None, length)
+        units = exact_units(self.network, self.axis, Cut(self.n, None, length), self.read_at(length))
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):
             if own.rows:
                 j = layer.inputs[0]
                 low = max(low, -own.rows[0] * strides[j])
                 high = min(high, (sizes[j] - 1 - own.rows[1]) * strides[j])
-        return [units[i].placed(0) for i in self._heads], (low, high)
+        return [units[i].placed(0) for i in self.heads], low, high
 
-    def _units(self, start: int | None, length: int) -> list[Flags]:
-        """Return the units of each head that are exact in a tile, or far enough from its borders inside the image."""
-        if not self.graded:
-            units = self._exact(start, length)
-            heads = zip(self._heads, self.contexts, strict=True)
-            return [units[i].placed((start or 0) / context.stride) for i, context in heads]
-        flags = [np.ones(m, dtype=bool) for m in self._sizes(length)]
-        for context, near in zip(self.contexts, flags, strict=True):
-            lost = (length - len(near) * context.stride) / 2  # pixels that the map does not stand for, on each side
-            first, last = (max(0, ceil((side - lost) / context.stride)) for side in (context.before, context.after))
-            near[: 0 if start == 0 else first] = False
-            near[len(near) if start is not None and start + length == self.n else max(0, len(near) - last) :] = False
-        return flags
+    def kept(self, start: int, length: int) -> list[Flags]:
+        """Return the units of each head to keep in a tile: those that are exact."""
+        units = exact_units(self.network, self.axis, Cut(self.n, start, length), self.read_at(length))
+        return [units[i].placed(start / own.stride) for i, own in zip(self.heads, self.contexts, strict=True)]
 
-    def _exact(self, start: int | None, length: int) -> list[Units]:
-        own = self.tile if self.tile and self.tile.size[self.axis] == length else None
-        return exact_units(self.network, self.axis, Cut(self.n, start, length), self.without, own)
+    def read_at(self, length: int) -> Network | None:
+        return self.tile if self.tile and self.tile.size[self.axis] == length else None
 
     @property
-    def _heads(self) -> list[int]:
+    def heads(self) -> list[int]:
         return [self.network.index[context.layer] for context in self.contexts]
 
-    def _sizes(self, n: int) -> list[int]:
+    def sizes(self, n: int) -> list[int]:
         sizes = sizes_of(self.network, self.axis, n)
-        return [sizes[i] for i in self._heads]
+        return [sizes[i] for i in self.heads]
+
+
+class _GradedAxis(_Axis):
+    """An axis where tiles keep the units that lie their context away from a tile's border, exact or not."""
+
+    def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
+        return self._away(length, True, True), Fraction(1), self.n - length - Fraction(1)
+
+    def kept(self, start: int, length: int) -> list[Flags]:
+        return self._away(length, start > 0, start + length < self.n)
+
+    def _away(self, length: int, before: bool, after: bool) -> list[Flags]:
+        """Return the units of each head that lie away from those borders that are not the image's."""
+        flags = []
+        for context, m in zip(self.contexts, self.sizes(length), strict=True):
+            lost = (length - m * context.stride) / 2  # pixels that the map does not stand for, on each side
+            first, last = (max(0, ceil((side - lost) / context.stride)) for side in (context.before, context.after))
+            units = np.arange(m)
+            flags.append((units >= first * before) & (units < m - last * after))
+        return flags
 
 
 def _axes(
-    network: Network, image: Size, contexts: Sequence[Sequence[Context]], without: frozenset[str],
-    graded: bool = False, tile: Network | None = None,
-) -> list[_Axis]:  # fmt: skip
+    network: Network, image: Size, contexts: Sequence[Sequence[Context]], kind: type[_Axis] = _Axis,
+    tile: Network | None = None,
+) -> Iterable[_Axis]:  # fmt: skip
     """Return each axis of an image; where all are the same, each is the first."""
-    same = len({*image}) == 1 and is_square(network)
-    by_axis = enumerate(zip(image, zip(*contexts, strict=True), strict=True))
-    return [_Axis(network, 0 if same else i, n, without, own, graded, tile) for i, (n, own) in by_axis]
+    by_axis = [*zip(*contexts, strict=True)]
+    return on_each(lambda network, axis, n: kind(network, axis, n, by_axis[axis], tile), network, image)

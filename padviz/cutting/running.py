@@ -167,13 +167,13 @@ class Verified:
         return self.difference <= self.tolerance
 
 
-def verify(run: Run, network: Network, size: Size, channels: int, without: frozenset[str], seed: int) -> Verified:
+def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: bool, seed: int) -> Verified:
     """Run a network on noise, whole and tiled, at the smallest image with three tiles a side.
 
     Raises OptionError if nothing is exact, or the smallest such image takes too long. Raises DescriptionError for a
     network whose output is constant, which shows nothing.
     """
-    plan = smallest_plan(network, size, without)
+    plan = smallest_plan(network, size, ignore_norms)
     if prod(plan.image) > MOST_PIXELS:
         what = f"runs the network on {in_words(plan.image)} {network.px}, which takes too long"
         raise OptionError(what, option="verify", hint="name an earlier `layer`")

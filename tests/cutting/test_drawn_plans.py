@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 import padviz
-from padviz.cutting.context import Context, context_on
+from padviz.cutting.context import Context, context_on, pixels_around
 from padviz.cutting.exact_units import Cut, exact_units
 from padviz.cutting.plan import plan_tiles
 from padviz.errors import PadvizError
-from padviz.geometry.reaching.alignment import alignment_on, context_of
+from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
 from tests.sweeps import REST, SLOW, examples
 
@@ -233,11 +233,11 @@ def test_exact_units_are_those_that_a_tile_computes_as_the_whole_does(seed: int,
         length = min(n - start, (n % step) + periods * step)
         assume((n - length) % step == 0)
         tile = run(module, signal[..., start : start + length])
-        offset, right, barrier, _ = exact_units(network, 0, Cut(n, start, length), frozenset())[-1]
+        offset, right, barrier, _ = exact_units(network, 0, Cut(n, start, length))[-1]
         (context,) = context_on(network, 0, n)
     except (PadvizError, RuntimeError, ValueError):
         assume(False)
-    assert context_of(network, (n,)) == (None if barrier or gaps(module) else ((context.before, context.after),))
+    assert pixels_around(network, (n,)) == (None if barrier else ((context.before, context.after),))
     if barrier:
         return
     assert len(right) == tile.shape[-1]

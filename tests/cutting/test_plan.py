@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.cutting.context import context_on
-from padviz.cutting.plan import Plan, globals_of, plan_tiles, smallest_plan
+from padviz.cutting.context import context_on, pixels_around
+from padviz.cutting.plan import Plan, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled, verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
-from padviz.geometry.reaching.alignment import context_of
-from padviz.network.targets import last_maps, upto
+from padviz.network.targets import last_maps, output_layers, upto
 from padviz.sources.toml.build import parse
 from tests.geometry.test_reaching import Gated
 from tests.wheels import real_file
@@ -227,7 +226,7 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
     assert not verified.holds
     assert verified.difference > 1e-3
     network = padviz.load(module, size=(96, 96))
-    assert context_of(network, (96, 96)) is None
+    assert pixels_around(upto(network, output_layers(None, network)), (96, 96)) is None
     if isinstance(module, nn.Sequential):
         (own,) = context_on(network, 0, 96)
         assert own.units == ((2, 2) if len(module) == 3 else (1, 1))
@@ -245,7 +244,7 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
 )
 def test_what_follows_the_size_of_the_image_is_named(layer: nn.Module, why: str | None) -> None:
     network = padviz.load(nn.Sequential(conv(1, 2), layer, conv(2, 1)), size=(96, 96))
-    assert context_of(network, (96, 96)) is None
+    assert pixels_around(network, (96, 96)) is None
     with pytest.raises(PadvizError, match=rf"no tiles are exact: 1\S* \({why}" if why else None):
         padviz.tiles(network, (96, 96), (48, 48))
 
@@ -382,14 +381,14 @@ def test_an_image_that_would_take_too_long_is_refused() -> None:
         raise AssertionError
 
     with pytest.raises(OptionError, match=r"runs the network on \d+ x \d+ px, which takes too long"):
-        verify(never, padviz.load("densenet201"), (224, 224), 3, frozenset(), 0)
+        verify(never, padviz.load("densenet201"), (224, 224), 3, False, 0)
 
 
 @pytest.mark.parametrize("name", ["unet", "unet_padded", "resnet50", "vgg16"])
 @pytest.mark.parametrize("size", [(512, 509), (700, 1311)])
 def test_the_smallest_tiles_are_three_a_side_and_none_are_smaller(name: str, size: tuple[int, int]) -> None:
     network = padviz.load(name)
-    plan = smallest_plan(network, size, frozenset())
+    plan = smallest_plan(network, size, False)
     assert [len(line.starts) for line in plan.lines] == [3, 3]
     step = plan.contexts[0][0].alignment
     for axis in (0, 1):
@@ -405,5 +404,5 @@ def test_attention_between_rows_far_apart_counts_as_local_where_it_is_ignored(bl
     far = parse({"layers": [*layers, {"op": "mixing", "name": "m", **blocks}]}, "far")
     with pytest.raises(OptionError, match="no tiles are exact: m"):
         plan_tiles(far, (256, 256), (64, 64))
-    plan = plan_tiles(far, (256, 256), (64, 64), without=globals_of(far))
+    plan = plan_tiles(far, (256, 256), (64, 64), ignore_norms=True)
     assert plan.lines == plan_tiles(parse({"layers": layers}, "near"), (256, 256), (64, 64)).lines

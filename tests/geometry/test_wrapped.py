@@ -20,9 +20,8 @@ from padviz.analyses.uneven import verdict
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import ledger
-from padviz.geometry.reaching.alignment import alignment_on
 from padviz.geometry.reaching.near_padding import near_padding
-from padviz.geometry.reaching.seams import wrapping_axes
+from padviz.geometry.reaching.shifts import alignment_on, wrapping_axes
 from padviz.network.rewrites import circular_axes, with_padding
 from padviz.sources.toml.build import parse
 from tests.strategies import networks

@@ -1,21 +1,56 @@
-"""Axes whose ends meet: along them the network's output shifts with a circularly shifted image."""
+"""Shifts of the image that a network follows: the alignment of its strides, and axes whose ends meet.
+
+Along an axis that wraps, the network's output shifts with a circularly shifted image.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from fractions import Fraction
 from functools import lru_cache
+from math import lcm
+from typing import NamedTuple
 
 import numpy as np
 
 from padviz.engine.apply import apply
 from padviz.errors import SizeError
-from padviz.geometry.reaching.alignment import alignment_on
 from padviz.network.network import Network, Size
+from padviz.network.operations import Blocks
+from padviz.network.receptive_interval import rate_of
+from padviz.network.resize import Resize
 from padviz.network.rewrites import circular_axes
-from padviz.network.sizes import resolve
+from padviz.network.sizes import resolve, sizes_of
 
+MOST_ALIGNMENT = 1 << 16
 PRIME = 2_147_483_629  # numbers below it, and products of two, fit into int64
 FACTORS = 1_000_003, 998_244_353
+
+
+class Alignment(NamedTuple):
+    """Tiles start at multiples of `step` pixels; a unit of layer i stands for `strides[i]` pixels."""
+
+    step: int
+    strides: tuple[Fraction, ...]
+
+
+@lru_cache(64)
+def alignment_on(network: Network, axis: int, n: int) -> Alignment:
+    """Return the alignment that keeps the phase of every stride as in the whole image of `n` rows."""
+    sizes, strides = sizes_of(network, axis, n), [Fraction(1)]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        entering = max(map(strides.__getitem__, layer.inputs))
+        op, n_in, n_out = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
+        rate = Fraction(1) if op is None else rate_of(op, n_in, n_out)
+        if isinstance(op, Resize) and (op.scale is None or op.layout == "align_corners"):  # as at a near whole scale
+            rate = Fraction(1, max(1, round(n_out / n_in))) if n_out >= n_in else Fraction(max(1, round(n_in / n_out)))
+        strides.append(entering * rate)
+    turns = [op.size if isinstance(op := layer.ops[axis], Blocks) and op.is_local else 1 for layer in network.layers]
+    step = lcm(*((stride * turn).numerator for stride, turn in zip(strides, turns, strict=True)))
+    if step > MOST_ALIGNMENT:
+        what = f"its strides repeat their phase only every {step} pixels"
+        raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+    return Alignment(step, tuple(strides))
 
 
 def wrapping_axes(network: Network, size: Size) -> tuple[bool, ...]:
