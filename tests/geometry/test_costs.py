@@ -20,7 +20,7 @@ from padviz.sources.toml.build import parse
 from padviz.sources.toml.load import zoo
 from padviz.sources.toml.write import to_toml
 from tests.sweeps import DEEPER, examples, sampled
-from tests.torch_oracle import torchvisions
+from tests.torch_calls import torchvisions
 
 NOT_TORCHVISIONS = {"mobilenet_v1", "unet", "unet_padded"}
 ZOO = [name for name in zoo() if name not in NOT_TORCHVISIONS]

@@ -200,7 +200,7 @@ def test_an_interrupted_run_leaves_no_file_and_one_that_exists_is_kept(
 
 
 def test_what_else_reads_the_sums_of_a_partial_convolution_reads_no_partial_one(tmp_path: Path) -> None:
-    """What is no partial convolution is in tests/sources/test_onnx_reweighing.py."""
+    """What is no partial convolution is in tests/sources/test_onnx_hostile.py."""
     rows = np.array([1.5] + [1.0] * 10 + [1.5], dtype=np.float32).reshape(1, 1, -1, 1)
     factor = helper.make_node("Constant", [], ["f"], value=numpy_helper.from_array(rows))
     nodes = [conv("a", "image", pads=PADS), factor, helper.make_node("Mul", ["a_out", "f"], ["m"], name="m")]

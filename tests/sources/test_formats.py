@@ -105,8 +105,11 @@ def test_weights_that_are_not_read_get_the_road_that_works(tmp_path: Path) -> No
 KIND = "a TOML description"
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere_in_time(elsewhere: None) -> Iterator[None]:
+IN_TIME = pytest.mark.usefixtures("in_time")
+
+
+@pytest.fixture
+def in_time(elsewhere: None) -> Iterator[None]:
     signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for a pipe"))
     signal.alarm(20)
     yield
@@ -120,6 +123,7 @@ READERS = {
 }
 
 
+@IN_TIME
 @pytest.mark.parametrize("reader", READERS)
 def test_only_files_are_read(reader: str) -> None:
     (command, *more), suffix = READERS[reader]
@@ -129,6 +133,7 @@ def test_only_files_are_read(reader: str) -> None:
         assert told(command, *more, path).startswith(f"padviz: {path}: is not a file; give the path of a")
 
 
+@IN_TIME
 def test_counts_are_read_from_files_only() -> None:
     os.mkfifo("pipe.npz")
     Path("folder.npy").mkdir()
@@ -138,6 +143,7 @@ def test_counts_are_read_from_files_only() -> None:
         assert str(refused.value).isprintable()
 
 
+@IN_TIME
 def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo("pipe")
     Path("file").write_bytes(b"hello")
@@ -147,6 +153,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(monkeypatch: py
     assert read_file("/proc/self/pagemap", KIND, 5) == b""  # 256 GB, of which it says 0
 
 
+@IN_TIME
 def test_a_manifest_has_a_largest_size() -> None:
     Path("big.toml").write_text("maps = 1\n" + "#" * (5 << 20))
     with pytest.raises(DescriptionError, match=r"big\.toml: has more than 4194304 bytes"):
@@ -154,6 +161,7 @@ def test_a_manifest_has_a_largest_size() -> None:
     assert os.listdir() == ["big.toml"]
 
 
+@IN_TIME
 @pytest.mark.parametrize(
     "text", ["a." * 1_000_000 + "b = 1", "[" + '"a" . ' * 600_000 + "b]", "a = {" + "'a'. " * 600_000 + "b = 1}"]
 )
@@ -166,6 +174,7 @@ def test_a_key_of_a_million_parts_is_refused_at_once(text: str) -> None:
     assert time.monotonic() - start < 5
 
 
+@IN_TIME
 def test_an_error_is_no_longer_than_a_person_reads() -> None:
     Path("long.toml").write_text("k" * 100_000 + " = 1")
     assert len(told("usage", "long.toml")) < 1100

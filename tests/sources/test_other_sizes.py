@@ -17,7 +17,7 @@ from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
 from padviz.sources.torch.load import load_module
 from tests.sweeps import REST, SLOW
-from tests.torch_oracle import conv, counted, sum_pool
+from tests.torch_calls import conv, counted, sum_pool
 
 
 class Doing(nn.Module):

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 import padviz
 from padviz.errors import PadvizError
 from tests.sweeps import SLOW
-from tests.torch_oracle import conv, counted
+from tests.torch_calls import conv, counted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 

@@ -16,7 +16,7 @@ from tests.cli.test_cli import run
 from tests.keras_files import functional, image, layer, written
 from tests.onnx_oracle import session_of
 from tests.sources.test_onnx_ops import model_of
-from tests.torch_oracle import conv, counted
+from tests.torch_calls import conv, counted
 
 SIZES = [(16, 16), (24, 33)]
 

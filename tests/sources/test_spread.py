@@ -14,7 +14,7 @@ import padviz
 from padviz.errors import PadvizError
 from tests.sources.test_onnx_ops import model_of
 from tests.torch_attention import After, check_supports
-from tests.torch_oracle import conv, counted
+from tests.torch_calls import conv, counted
 
 SIZE, OTHER = (12, 16), (20, 18)
 Function = Callable[[Tensor], Tensor]

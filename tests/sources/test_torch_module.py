@@ -15,8 +15,7 @@ import padviz
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.load import zoo
 from tests.sweeps import DEEPER, asked, sampled
-from tests.torch_calls import count
-from tests.torch_oracle import torchvisions
+from tests.torch_calls import count, torchvisions
 from tests.zoo.building import entries
 
 SIZE = (65, 97)  # two rows or more wherever a map is gated

@@ -21,7 +21,7 @@ from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.test_laws import dense
 from tests.torch_attention import After
-from tests.torch_oracle import conv, counted, sum_pool
+from tests.torch_calls import conv, counted, sum_pool
 
 SIZE = (24, 41)
 

@@ -67,7 +67,7 @@ def test_quantised_weights_are_scaled_back() -> None:
 
 
 def test_weights_lie_beside_the_file_as_it_is_named_be_that_a_link() -> None:
-    """What is no file beside the model is in tests/sources/test_onnx_reweighing.py."""
+    """What is no file beside the model is in tests/sources/test_onnx_hostile.py."""
     path = onnx_file("y = Conv (x, w)", w=STORED)
     Path("in").mkdir()
     onnx.save(onnx.load(path), "in/net.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
