@@ -1,6 +1,7 @@
 """Builds the networks of networks.txt with random weights, by the library that they come from."""
 
 import importlib
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +47,12 @@ def library_of(entry: Entry) -> str:
 def load_library(entry: Entry) -> None:
     """Import the library of an entry; raises ImportError where it is not installed."""
     importlib.import_module(MODULES.get(library_of(entry), library_of(entry)))
+
+
+def arguments_of(entry: Entry) -> dict[str, Any]:
+    """What arguments.toml gives a network, with tuples for its lists."""
+    given = tomllib.loads(LIST.with_name("arguments.toml").read_text())[library_of(entry)].get(entry.name, {})
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
 
 
 def build(entry: Entry) -> nn.Module:
@@ -109,53 +116,17 @@ def _smp(entry: Entry) -> nn.Module:
     return model
 
 
-SHARED: dict[str, Any] = {"spatial_dims": 2, "in_channels": 3, "out_channels": 2}
-MONAI: dict[str, dict[str, Any]] = {
-    "UNet": {"channels": (4, 8, 16), "strides": (2, 2), "num_res_units": 1},
-    "BasicUNet": {"features": (4, 4, 8, 8, 16, 4)},
-    "AttentionUnet": {"channels": (4, 8, 16), "strides": (2, 2)},
-    "DynUNet": {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]},
-    "BasicUNetPlusPlus": {"features": (4, 4, 8, 8, 16, 4)},
-    "FlexibleUNet": {"backbone": "resnet18"},
-    "UNETR": {"img_size": (64, 96), "feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 2},
-    "SwinUNETR": {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)},
-    "AutoEncoder": {"channels": (4, 8), "strides": (2, 2)},
-    "RegUNet": {"num_channel_initial": 4, "depth": 2},
-    "SENet154": {"layers": (1, 1, 1, 1), "out_channels": None},
-    "EfficientNetBN": {
-        "model_name": "efficientnet-b0", "num_classes": 2, "pretrained": False, "out_channels": None,
-    },
-}  # fmt: skip
-
-
 def _monai(entry: Entry) -> nn.Module:
     from monai.networks import nets
 
-    options = {key: value for key, value in (SHARED | MONAI.get(entry.name, {})).items() if value is not None}
-    model: nn.Module = getattr(nets, entry.name)(**options)
+    model: nn.Module = getattr(nets, entry.name)(**arguments_of(entry))
     return model
-
-
-ENCODED: dict[str, Any] = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-BLOCKS: dict[str, Any] = {"block_out_channels": (8, 16), "norm_num_groups": 4}
-DIFFUSERS: dict[str, dict[str, Any]] = {
-    "AutoencoderKL": ENCODED | BLOCKS,
-    "VQModel": ENCODED | BLOCKS,
-    "AsymmetricAutoencoderKL": {
-        **ENCODED, "down_block_out_channels": (8, 16), "up_block_out_channels": (8, 16), "norm_num_groups": 4,
-    },
-    "UNet2DModel": {
-        "in_channels": 3, "out_channels": 3, "down_block_types": ("DownBlock2D",) * 2,
-        "up_block_types": ("UpBlock2D",) * 2, **BLOCKS, "add_attention": False,
-    },
-    "ConsistencyDecoderVAE": dict.fromkeys(("encoder_block_out_channels", "decoder_block_out_channels"), (32,) * 4),
-}  # fmt: skip
 
 
 def _diffusers(entry: Entry) -> nn.Module:
     import diffusers
 
-    model: nn.Module = getattr(diffusers, entry.name)(**DIFFUSERS.get(entry.name, {}))
+    model: nn.Module = getattr(diffusers, entry.name)(**arguments_of(entry))
     return _Beside(model, lambda image: 1) if entry.name == "UNet2DModel" else model
 
 
