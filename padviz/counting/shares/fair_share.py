@@ -117,8 +117,8 @@ def ring(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Resol
     if grows[0] > MOST_PERIOD:
         raise NoInterior(f"it repeats every {grows[0]} pixels only", where=network.name)
     walked = ancestors(network.layers, targets, followed=False)
-    axis_maps = (_layer_ring(network, axis, n, i) if i in walked else None for i in range(len(sizes)))
-    return Resolved(tuple(grow or n for grow, n in zip(grows, sizes, strict=True)), tuple(axis_maps))
+    axis_maps = [_layer_ring(network, axis, n, i) if i in walked else None for i in range(len(sizes))]
+    return Resolved(tuple([grow or n for grow, n in zip(grows, sizes, strict=True)]), tuple(axis_maps))
 
 
 @lru_cache(CACHED)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.shares.fair_share import NoInterior, Phased, endless, phased, ring
 from padviz.counting.shares.summary import Rim
-from padviz.counting.walking.stable_rows import growth, usage_tiling
+from padviz.counting.walking.stable_rows import LARGE, growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import MOST_BESIDE, Walk, Weights, count_beside, flat, is_chain
 from padviz.engine.apply import Array
@@ -30,7 +30,7 @@ from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # fair shares: below the one, above the other
 NOISE = 1e-9  # of a mean in float64: means closer to a bound are compared as fractions
-LARGE, MOST_ROWS = 1 << 12, 1 << 22  # of an image whose borders are apart: only its core is counted
+MOST_ROWS = 1 << 22  # of an image whose borders are apart: only its core is counted
 EndDepths = tuple[int, int]  # at the first row or column, and at the last
 
 

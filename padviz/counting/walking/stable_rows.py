@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache
 from math import ceil, floor, lcm
 from typing import NamedTuple
 
 from padviz.counting.walking.tiling import Tiling
+from padviz.errors import SizeError
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
 from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Variants, Window, place
@@ -16,6 +18,8 @@ from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import is_square, sizes_of
+
+LARGE = 1 << 12  # rows of an image whose borders are apart in most networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,6 @@ class ReadSpan(NamedTuple):
         return StableRows(start, ceil((rows.stop - self.high) / self.rate))
 
 
-@lru_cache(1024)
 def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:
     """Tile the usage map of all units of the targets along an axis of `n` input rows.
 
@@ -91,6 +94,19 @@ def usage_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) 
     grows = growth(network, axis)
     if grows is None or grows[0] > n:  # no room for a period between the borders
         return Tiling(n)
+    period = grows[0]
+    large = n % period + period * -(-LARGE // period)
+    with suppress(SizeError):  # layers may have too many rows there
+        far = _usage_tiling(network, axis, large, grows, targets)
+        if far.copies:  # each period less of the image is one copy less, and one more a copy more
+            return Tiling(n, far.start, period, max(0, far.copies + (n - large) // period))
+        if n <= large:
+            return Tiling(n)
+    return _usage_tiling(network, axis, n, grows, targets)
+
+
+@lru_cache(1024)
+def _usage_tiling(network: Network, axis: int, n: int, grows: tuple[int, ...], targets: tuple[int, ...]) -> Tiling:
     along = _Along(network, axis, sizes_of(network, axis, n), grows)
     seeds = {i: along.whole(i) for i in targets}
     stable = backward(network, seeds, along.pull, StableRows.intersect) or along.whole(0)
@@ -237,24 +253,24 @@ def read_span(op: Op, n: int, n_out: int) -> ReadSpan | None:
     """
     if isinstance(op, Adaptive) or (isinstance(op, Blocks) and not op.is_local):
         return None
-    if isinstance(op, Variants):
-        spans = [span for window in op.windows if (span := read_span(window, n, n_out))]
-        alike = reduce(StableRows.intersect, [span.alike for span in spans])
-        return spans[0]._replace(edge=max(span.edge for span in spans), alike=alike)
     if isinstance(op, Blocks):
         return ReadSpan(1, 1 - op.size, op.size - 1, 0, StableRows(0, n_out))
+    if isinstance(op, Window):
+        return _window_span(op, n, n_out)
     rows, step = rows_read(op, n, n_out)
     rate = Fraction(step, len(rows)) if len(rows) > 1 else step
     low = min(first - unit * rate for unit, (first, _) in enumerate(rows))
     high = max(last - unit * rate for unit, (_, last) in enumerate(rows))
-    alike, edge = StableRows(0, n_out), 0  # copied padding that reads beyond `edge` would move with the far end
-    if isinstance(op, Resize):
-        edge = 1
-    elif isinstance(op, Window):
-        before, after, _ = place(op, n)
-        if op.mode == "partial":
-            alike = StableRows(-(-before // op.stride), (n + before - op.extent) // op.stride + 1)
-        elif SCHEMES[op.mode].reads and max(before, after) > 0:
-            most = max(before, after)
-            edge = max(depth(op.mode, most), most if op.mode in RUNNING_ON else 0) + 1
-    return ReadSpan(rate, low, high, edge, alike)
+    return ReadSpan(rate, low, high, int(isinstance(op, Resize)), StableRows(0, n_out))
+
+
+def _window_span(op: Window, n: int, n_out: int) -> ReadSpan:
+    before, after, _ = place(op, n)
+    reach, most = op.dilation * (op.kernel - 1), max(before, after)
+    alike, edge = StableRows(0, n_out), 0
+    for mode in op.modes if isinstance(op, Variants) else (op.mode,):
+        if mode == "partial":
+            alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
+        elif SCHEMES[mode].reads and most > 0:  # copies of what lies beyond `edge` would move with the far end
+            edge = max(edge, depth(mode, most) + 1, most + 1 if mode in RUNNING_ON else 0)
+    return ReadSpan(op.stride, -before, reach - before, edge, alike)
