@@ -69,19 +69,24 @@ class ReceptiveField(AlongAxes[AxisField]):
 @lru_cache(8)  # several analyses of one network follow each other
 def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]:
     """Compute the receptive field of every layer: `padviz.fields`, of a loaded network."""
-    reaches = on_each(reaches_of, network, size)
-    partings = [_partings(network, along) for along in reaches]
-    sizes, around = sizes_of_each(network, size), circular_axes(network)
-    rows = []
-    for i, layer in enumerate(network.layers[1:], start=1):
-        axes = {}
-        for axis, name in enumerate(network.axes):
-            field = _field(reaches[axis][i], size[axis], sizes[axis][i], partings[axis][i])
-            axes[name] = replace(field, offset=None) if around[axis] else field
-        parts_at = min((at for along in partings if (at := along[i]) is not None), default=None)
+    names, rows = network.axes, []
+    along = zip(*on_each(_fields_on, network, size), strict=True)
+    for layer, of_layer in zip(network.layers[1:], along, strict=True):
+        parts_at = min((at for _, at in of_layer if at is not None), default=None)
         where = None if parts_at is None else network.layers[parts_at].name
+        axes = dict(zip(names, [field for field, _ in of_layer], strict=True))
         rows.append(ReceptiveField(layer.name, layer.kind, axes, where))
     return tuple(rows)
+
+
+def _fields_on(network: Network, axis: int, n: int) -> list[tuple[AxisField, int | None]]:
+    """Return the field of every layer on an axis, and the first merge whose branches have different centres."""
+    reaches, sizes = reaches_of(network, axis, n), sizes_of(network, axis, n)
+    partings = _partings(network, reaches)
+    fields = [_field(reach, n, m, at) for reach, m, at in zip(reaches[1:], sizes[1:], partings[1:], strict=True)]
+    if circular_axes(network)[axis]:
+        fields = [replace(field, offset=None) for field in fields]
+    return [*zip(fields, partings[1:], strict=True)]
 
 
 def _partings(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
