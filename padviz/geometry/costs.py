@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.network.layer import CONVOLUTIONS
 from padviz.network.network import Network, Size
-from padviz.network.operations import taps_of
+from padviz.network.operations import Transposed, Window
 from padviz.network.sizes import at_many_sizes, sizes_of_each
 
 COUNTED = "convolutions only, without linear layers, attention, and gate and head vectors"
@@ -85,7 +85,7 @@ def _per_position(network: Network) -> tuple[int | None, ...]:
     macs: list[int | None] = []
     for layer in network.layers[1:]:
         if layer.kind in CONVOLUTIONS:
-            taps = prod(max(taps_of(op), 1) for op in layer.ops)
+            taps = prod(op.kernel for op in layer.ops if isinstance(op, Window | Transposed))
             macs.append(None if layer.channels is None else taps * layer.channels.products)
         else:
             macs.append(0)

@@ -162,10 +162,10 @@ class Ledger:
 
 def ledger(network: Network, size: Size) -> Ledger:
     """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network."""
-    rows = []
+    rows, names = [], network.axes
     for layer, windows in windows_of(network, size):
         if any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows):
-            axes = dict(zip(network.axes, (axis_padding(*each) for each in windows), strict=True))
+            axes = dict(zip(names, [axis_padding(*each) for each in windows], strict=True))
             rows.append(LayerPadding(layer.name, layer.kind, axes))
     return Ledger(network.name, size, tuple(rows))
 

@@ -30,7 +30,7 @@ from padviz.network.operations import (
     pads_at,
     place,
 )
-from padviz.network.padding_modes import fold
+from padviz.network.padding_modes import SCHEMES, fold
 from padviz.network.resize import Resize, ratio_of, reads
 
 Ring = tuple[int, int]  # rows that the input and the output grow by, together
@@ -91,7 +91,8 @@ def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
 def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> Iterator[Strip]:
     """Yield a strip for each tap inside, and one for each end where the tap reads folded padding."""
     before, after = padding
-    outside = fold(window.mode, n, before, after) if before > 0 or after > 0 else None
+    copies = SCHEMES[window.mode].reads and (before > 0 or after > 0)
+    outside = fold(window.mode, n, before, after) if copies else None
     step = window.stride
     for tap in range(window.kernel):
         first = tap * window.dilation - before
@@ -176,18 +177,14 @@ def _runs(dst: NDArray[np.int64], src: NDArray[np.int64], weight: NDArray[np.flo
         start = stop
 
 
+@lru_cache(CACHED)
 def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
     """Map one period of `op`'s output to one period of its input; None where its reads do not repeat with the ring.
 
     `n` and `n_out` are the rows of the real axis, which decide where the first window lies.
     """
     if isinstance(op, Window) and op.mode != "zero":
-        op = replace(op, mode="zero")  # no padding is read far from borders: one map serves all modes
-    return _ring_map(op, n, n_out, ring)
-
-
-@lru_cache(CACHED)
-def _ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
+        return ring_map(replace(op, mode="zero"), n, n_out, ring)  # no padding is read far from borders
     rows, units = ring
     if isinstance(op, Adaptive):
         weight = 1 / n if op.mean else 1

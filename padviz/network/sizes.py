@@ -93,7 +93,7 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     """
     sizes = sizes_of(network, axis, n)
     axis_maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
-    return Resolved(sizes, (None, *(None if m and m.identity else m for m in axis_maps)))
+    return Resolved(sizes, (None, *[None if m and m.identity else m for m in axis_maps]))
 
 
 @lru_cache(1024)
