@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from padviz.counting.shares.fair_share import NoInterior, Shares, interior
+from padviz.counting.shares.fair_share import NoInterior, Shares, beyond_bounds, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
+from padviz.counting.walking.core import Core
 from padviz.counting.walking.tiling import Selection, Tiling, positions
-from padviz.counting.walking.walks import Core, Weights
+from padviz.counting.walking.walks import Weights
 from padviz.engine.apply import Array
-from padviz.engine.limbs import count_below_half, largest_difference, shares, to_ints, totals
+from padviz.engine.limbs import to_ints
 from padviz.errors import SizeError
 from padviz.network.network import Network, Size, notes_on
 from padviz.version import SCHEMAS
@@ -189,7 +190,7 @@ class CountMap:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
         first = (*self.beside, self.walked)[0]  # they are alike far from borders
         pattern = interior(first, self.size, self._targets, weights=self.weights)
-        return Shares(self.tally, self.rows, self.cols, pattern)
+        return Shares(self.core, self.rows, self.cols, pattern)
 
     @cached_property
     def rims(self) -> tuple[Rim, Rim] | None:
@@ -220,8 +221,7 @@ class CountMap:
         """
         height, width = self.shape
         with self._within_memory(8 * -(-height // blocks[0]) * -(-width // blocks[1])):
-            values = shares(self.tally, self.max)
-            return self.cols.means(self.rows.means(values, blocks[0]).T, blocks[1]).T
+            return self.cols.means(self.rows.means(self.core.shares(self.max), blocks[0]).T, blocks[1]).T
 
     def border_use(self, ring: Size) -> float:
         """Return the mean usage of the pixels within `ring` of the border, over that of all pixels.
@@ -233,7 +233,7 @@ class CountMap:
         inside = []
         for margin, tiling in zip(ring, (self.rows, self.cols), strict=True):
             inside.append(tiling.times_within([slice(None), slice(margin, max(tiling.n - margin, margin))]))
-        sums, pixels = totals(self.tally, *inside), inside[0].sum(1) * inside[1].sum(1)
+        sums, pixels = self.core.totals(*inside), inside[0].sum(1) * inside[1].sum(1)
         if not sums[0][0] or pixels[0] == pixels[1]:
             return 0.0
         share = (sums[0][0] - sums[1][1]) / sums[0][0]
@@ -241,7 +241,8 @@ class CountMap:
 
     def at(self, row: int, col: int) -> int | float:
         """Return the count at one position, a Python number."""
-        count: int | float = to_ints(self.expanded(row, col)).item()
+        cell = positions(self.rows.index, row, "rows"), positions(self.cols.index, col, "columns")
+        count: int | float = self.core.at(*cell).item()
         return count
 
     def summary(self) -> Summary:
@@ -249,10 +250,10 @@ class CountMap:
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
         down, across = self._row_times
-        mirrored = [
-            largest_difference(*(self.tally.take(side, axis) for side in tiling.mirrored()))
-            for axis, tiling in ((1, self.rows), (2, self.cols))
-        ]
+        mirrored = [self.core.difference(*self.rows.mirrored(), 1)]
+        alike = self.core.symmetric and self.rows == self.cols
+        mirrored.append(mirrored[0] if alike else self.core.difference(*self.cols.mirrored(), 2))
+        below_half, _ = beyond_bounds(self.core, self.core.shares(self.max), lambda rows, cols: self.max)
         sums = self._totals
         second_minus_first = sums[2][0] - sums[1][0], sums[0][2] - sums[0][1]
         skews = [difference / self.total if self.total else 0.0 for difference in second_minus_first]
@@ -270,7 +271,7 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=count_below_half(self.tally, self.max, down[0], across[0]) / (height * width),
+            marginalised=int(down[0] @ (below_half & (self.max > 0)) @ across[0]) / (height * width),
             asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in mirrored)),
             skew=PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews)),
             share=None if self.share_reason else self.shares.figures,
@@ -309,7 +310,7 @@ class CountMap:
     @cached_property
     def _totals(self) -> list[list[int | float]]:
         """Sums over all rows, the first and the second half of them, for the same parts of the columns."""
-        return totals(self.tally, *self._row_times)
+        return self.core.totals(*self._row_times)
 
 
 def machine_memory() -> float:

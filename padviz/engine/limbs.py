@@ -6,7 +6,7 @@ integers in base 2**LIMB_BITS, least significant first; where they are carried o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -51,13 +51,20 @@ class Tally:
 
     def carried(self) -> Tally:
         """Return the same counts in carried limbs, enough for the largest possible count."""
-        limbs = _extended(self.limbs, limbs_for(self.most))
-        carry(limbs)
+        limbs: Array = np.empty((max(limbs_for(self.most), len(self.limbs)), *self.limbs.shape[1:]), dtype=np.int64)
+        over: Array | int = 0
+        for i, limb in enumerate(limbs):
+            limb[:] = over
+            if i < len(self.limbs):
+                limb += self.limbs[i]
+            if i + 1 < len(limbs):
+                over = limb >> LIMB_BITS
+                limb &= CARRIED
         return Tally(limbs, CARRIED, self.most)
 
-    def final(self) -> Array:
-        """Return the limbs as they are kept: carried where int64 might not hold a count."""
-        return self.limbs if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried().limbs
+    def final(self) -> Tally:
+        """Return the same counts as they are kept: carried where int64 might not hold one."""
+        return self if self.most < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
 
     def pull(self, maps: Maps, engine: str) -> Tally:
         """Apply the maps of both axes: widths first, while there are fewer rows."""
@@ -159,12 +166,12 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     if tally.dtype.kind == "f":
         return np.asarray(rows @ tally[0] @ cols.T).tolist()  # type: ignore[no-any-return]
     down, across = rows.astype(np.float64), cols.T.astype(object)
+    bits = 53 - int(rows.sum(axis=1).max()).bit_length()  # of a count at a time, so that floats stay exact
     total: Array = np.zeros((len(rows), len(cols)), dtype=object)
     for i, limb in enumerate(tally):
-        for shift in (0, 21, 42):
-            digit = limb >> shift & (1 << 21) - 1
-            sums = (down @ digit).astype(np.int64)  # exact: no map has more than 2**22 rows
-            total += (sums.astype(object) @ across) << LIMB_BITS * i + shift
+        for shift in range(0, 63 if len(tally) == 1 else LIMB_BITS, bits):
+            digit = limb >> shift & (1 << bits) - 1
+            total += ((down @ digit).astype(np.int64).astype(object) @ across) << LIMB_BITS * i + shift
     return total.tolist()  # type: ignore[no-any-return]
 
 
@@ -174,49 +181,6 @@ def largest(tally: Array) -> Number:
 
 def smallest(tally: Array) -> Number:
     return _extreme(tally, np.min)
-
-
-def count_below_half(tally: Array, peak: Number, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> int:
-    """Count positions below half of `peak`, each row and column taken as often as its weight says.
-
-    >>> count_below_half(np.array([[[1, 2, 4]]]), 4, np.array([1]), np.array([10, 1, 1]))
-    10
-    """
-    if tally.dtype.kind == "f":
-        below = 2 * tally[0] < peak
-    else:
-        half = (int(peak) + 1) // 2  # 2 v < peak exactly when v < half
-        below = less(tally, to_limbs(np.array([[half]], dtype=object), len(tally)))
-    return int(rows @ (below @ cols))
-
-
-def less(tally: Array, other: Iterable[Array]) -> NDArray[np.bool_]:
-    """Return where carried counts are less than others in as many limbs.
-
-    >>> less(np.array([[[5, 7]], [[1, 1]]]), np.array([[[6, 6]], [[1, 1]]]))
-    array([[ True, False]])
-    """
-    below = np.zeros(tally.shape[1:], dtype=bool)
-    level = np.ones(tally.shape[1:], dtype=bool)
-    for limb, digit in reversed(list(zip(tally, other, strict=True))):
-        below |= level & (limb < digit)
-        level &= limb == digit
-        if not level.any():
-            break
-    return below
-
-
-def to_limbs(values: Array, limbs: int) -> Array:
-    """Convert counts, (height, width), to carried limbs; counts too large for them become the largest that fits.
-
-    >>> to_limbs(np.array([[5, 1 << 40]]), 2).tolist()
-    [[[5, 0]], [[0, 1]]]
-    """
-    rest, digits = np.minimum(values.astype(object), (HOLDS << LIMB_BITS * (limbs - 1)) - 1), []
-    for _ in range(limbs - 1):
-        digits.append(rest & CARRIED)
-        rest = rest >> LIMB_BITS
-    return np.stack([*digits, rest]).astype(np.int64)
 
 
 def outer(tall: Array, wide: Array, limbs: int) -> Array:

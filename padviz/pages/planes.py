@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from padviz.counting.walking.walks import Core
+from padviz.counting.walking.core import Core
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
 from padviz.engine.limbs import largest, to_bytes

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import inf, isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import Corners, FairShare, PerAxis
+from padviz.counting.walking.core import Core
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.limbs import largest, less, shares, to_ints, to_limbs
+from padviz.engine.limbs import largest, shares, to_ints
 from padviz.errors import PadvizError
 from padviz.network.axis_maps import axis_map, ring_map
 from padviz.network.graph import ancestors
@@ -147,7 +149,7 @@ class Shares:
     map that are one row of the core have the same phase, since rows repeat by whole periods.
     """
 
-    def __init__(self, core: Array, rows: Tiling, cols: Tiling, pattern: Array) -> None:
+    def __init__(self, core: Core, rows: Tiling, cols: Tiling, pattern: Array) -> None:
         self.core, self.tilings, self.pattern = core, (rows, cols), pattern
         self.period = pattern.shape[1:]
         self.phases = np.ix_(*(tiling.first % n for tiling, n in zip(self.tilings, self.period, strict=True)))
@@ -158,7 +160,7 @@ class Shares:
         peak = max(largest(self.pattern), 1)
         interior = shares(self.pattern, peak)
         interior[interior == 0] = np.nan
-        return shares(self.core, peak) / interior[self.phases]
+        return self.core.shares(peak) / interior[self.phases]
 
     def means(self, blocks: tuple[int, ...] = (1, 1)) -> Floats:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
@@ -180,14 +182,16 @@ class Shares:
         values, used = np.nan_to_num(self.values), ~np.isnan(self.values)
         down, across = (_row_weights(*each) for each in zip(self.tilings, self.period, strict=True))
         sums, counts = down @ values @ across.T, down @ used @ across.T
-        starved, overused = (float(down[0] @ flags @ across[0]) for flags in self._unfair(values, used))
+        pattern = to_ints(self.pattern)
+        down_phase, across_phase = self.phases[0][:, 0], self.phases[1][0]
+        beyond = beyond_bounds(self.core, values, lambda *at: pattern[down_phase[at[0]], across_phase[at[1]]])
+        starved, overused = (float(down[0] @ (flags & used) @ across[0]) for flags in beyond)
         pixels, total = self.tilings[0].n * self.tilings[1].n, sums[0, 0]
         second_minus_first = sums[-1, 0] - sums[-2, 0], sums[0, -1] - sums[0, -2]
         skew = (round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in second_minus_first)
         inside = zip(*(np.diagonal(each)[: RINGS + 1].tolist() for each in (sums, counts)), strict=True)
         corners = (self.values[row, col].item() for row, col in CORNERS)
-        interior = to_ints(self.pattern)
-        interior = interior[interior > 0]
+        interior = pattern[pattern > 0]
         return FairShare(
             period=[*self.period],
             starved=starved / pixels,
@@ -201,20 +205,20 @@ class Shares:
             ripple=float(interior.max() / interior.min()) if interior.size else 1.0,
         )
 
-    def _unfair(self, values: Floats, used: Flags) -> tuple[Flags, Flags]:
-        """Return which positions are starved, and which are overused: exactly, if counts are integers.
 
-        Floats decide all positions that are not next to a bound. At the others, 2 u < i exactly where u is less than
-        i / 2, rounded up; and 2 u > 3 i exactly where 3 i / 2, rounded down, is less.
-        """
-        starved, overused = used & (values < (1 - NOISE) / 2), values > (1 + NOISE) * 3 / 2
-        if self.core.dtype.kind != "f":
-            near = np.nonzero(np.abs(np.abs(values - 1) - 0.5) < 2 * NOISE)
-            interior = to_ints(self.pattern)[self.phases[0][near[0], 0], self.phases[1][0, near[1]]].astype(object)
-            counts = self.core[:, near[0], near[1]]
-            starved[near] = less(counts, to_limbs((interior + 1) // 2, len(counts)))
-            overused[near] = less(to_limbs(interior + interior // 2, len(counts)), counts)
-        return starved, overused
+def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array], Any]) -> tuple[Flags, Flags]:
+    """Return where counts are below half of the interior's, and where above 3/2: exactly, if they are integers.
+
+    `values` are counts over the interior's. They decide all positions that are not next to a bound. At the others,
+    2 u < i exactly where u is less than i / 2, rounded up; and 2 u > 3 i where u - i is more than i / 2, rounded down.
+    """
+    starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
+    if core.exact:
+        near = np.nonzero((values < (1 + NOISE) / 2) ^ starved | (values > (1 - NOISE) * 3 / 2) ^ overused)
+        counts, whole = core.at(*near), interior(*near)
+        starved[near] = counts < whole - whole // 2
+        overused[near] = counts - whole > whole // 2
+    return starved, overused
 
 
 def _row_weights(tiling: Tiling, period: int) -> Floats:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, lru_cache, partial
 from math import ceil, prod
 
 import numpy as np
 
+from padviz.counting.walking.core import Core, Product
 from padviz.engine.apply import Array
-from padviz.engine.limbs import Maps, Number, Tally, largest, limbs_in, outer, smallest
+from padviz.engine.limbs import Maps, Tally, limbs_in
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network, Size
@@ -69,43 +70,15 @@ class Walk:
         return tall and tall.transposed, wide and wide.transposed
 
 
-@dataclass(frozen=True, eq=False)
-class Core:
-    """The counts of a core as limbs, (limbs, height, width), read-only; see `padviz.engine.limbs`.
-
-    A usage map is computed from the counts of its `stem`, the smallest layer before the first branch, by the maps
-    `pulls`: pages hold these.
-    """
-
-    limbs: Array
-    stem: Array
-    pulls: tuple[Maps, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.limbs.flags.writeable = False
-
-    @property
-    def exact(self) -> bool:
-        """Whether the counts are integers."""
-        return self.limbs.dtype.kind != "f"
-
-    @cached_property
-    def extremes(self) -> tuple[Number, Number]:
-        """The smallest and the largest count."""
-        return smallest(self.limbs), largest(self.limbs)
-
-
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
+    symmetric = walk.rows is walk.cols and box == WHOLE
     if len(walk.targets) == 1 and is_chain(walk.network):
         return _product(walk, 0, *_sides(walk, box))
     stem = _stem(walk)
-    tally = _backward(walk, box, stem)
-    at_stem, pulls = tally.final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
-    for pull in pulls:
-        tally = tally.pull(pull, walk.engine)
-    _check_room(walk, 0, tally)
-    return Core(tally.final(), at_stem, pulls)
+    tally, pulls = _backward(walk, box, stem).final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
+    _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
+    return Core(tally, pulls, walk.engine, symmetric)
 
 
 def count_beside(walk: Walk, count: int) -> list[Core]:
@@ -116,7 +89,8 @@ def count_beside(walk: Walk, count: int) -> list[Core]:
     core = count_backward(walk, WHOLE)
     if core.limbs.ndim == 3:  # their maps are the same
         return [core] * count
-    return [Core(limbs, limbs) for limbs in core.limbs.swapaxes(0, 1)]
+    sources = [replace(core.source, limbs=limbs) for limbs in core.limbs.swapaxes(0, 1)]
+    return [Core(source, symmetric=core.symmetric) for source in sources]
 
 
 def _one_of(tally: Tally, k: int) -> Tally:
@@ -145,12 +119,19 @@ def flat(network: Network) -> Resolved:
 
 def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
     """Multiply the counts along both axes: nothing adds up in a chain, so that its map is an outer product."""
-    most = tall.most * wide.most
+    tall, wide, most = tall.final(), wide.final(), tall.most * wide.most
+    limbs = _check_core(walk, i, tall, most)
+    if limbs == 1:
+        return Core(Tally(tall.limbs * wide.limbs, most, most))
+    return Product(tall, wide=wide.limbs, n=limbs)
+
+
+def _check_core(walk: Walk, i: int, tally: Tally, most: int) -> int:
+    """Return how many limbs hold counts up to `most`, unless a map of layer `i` with these is too large."""
     limbs = limbs_in(most, walk.exact)
-    _check_room(walk, i, replace(tall, most=most))
+    _check_room(walk, i, replace(tally, most=most))
     _check_size(walk, i, limbs)
-    product = outer(tall.final(), wide.final(), limbs)
-    return Core(product, product)
+    return limbs
 
 
 def _stem(walk: Walk) -> int:
@@ -190,7 +171,7 @@ def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
         sides = zip(walk.targets, *map(_forward, _split(walk)), strict=True)
         cores = [_product(walk, *side) for side in sides]
     else:
-        cores = [Core(limbs, limbs) for limbs in (tally.final() for tally in _forward(walk))]
+        cores = [Core(tally.final()) for tally in _forward(walk)]
     return [(core, paths if core.exact else float(paths)) for core, paths in zip(cores, full, strict=True)]
 
 
