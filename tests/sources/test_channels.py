@@ -227,6 +227,7 @@ def one(kind: Kind, height: Op | None, width: Op | None, name: str = ODD) -> Net
         one("identity", None, None),
         *(replace(padviz.load("vgg11"), fixed=axes) for axes in ((0,), (1,), (0, 1))),
         replace(padviz.load("vgg11"), targets=()),
+        padviz.load("ssd300_vgg16"),  # of several targets
     ],
     ids=lambda network: network.layers[-1].kind,
 )
