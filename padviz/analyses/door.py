@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from padviz.reports.report import Report
 
 
-@dataclass(frozen=True)
-class Door:
+class Door(NamedTuple):
     """How the command of an analysis is made of its public function: `padviz NAME` calls `padviz.NAME`.
 
     The `options`, separated by spaces, are words of the command line's one table, and have the names of the function's
@@ -31,7 +29,7 @@ class Door:
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
     counting: str = ""
-    instead: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    instead: Mapping[str, Callable[..., Any]] = {}
     check: Sequence[str] = ()
     refuse: Callable[[Mapping[str, object]], None] | None = None
     together: Callable[..., Report] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.door import Door
@@ -19,6 +19,10 @@ from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Facts, Report, Table
 from padviz.reports.tables import readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Unit = tuple[int | slice, int | slice]
 
@@ -87,12 +91,22 @@ def usage(
     >>> int(usage("resnet50", 224).counts[0, 0])
     59303702250160
     """
-    from padviz.figures.maps import heatmap
-
     wanted, pixels = asked(network, size, same=same)
     counts = counted(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
-    draw, axes = partial(heatmap.heatmap, counts), partial(heatmap.plot, counts)
+    draw, axes = partial(_drawn, counts), partial(_plotted, counts)
     return UsageResult.made_of(counts, (counts,), partial(report_of, counts), draw, axes, pictured=True)
+
+
+def _drawn(counts: CountMap, **look: Any) -> Figure:
+    from padviz.figures.maps.heatmap import heatmap
+
+    return heatmap(counts, **look)
+
+
+def _plotted(counts: CountMap, ax: Axes | None = None, **look: Any) -> Axes:
+    from padviz.figures.maps.heatmap import plot
+
+    return plot(counts, ax, **look)
 
 
 MANY = 10**6  # paths from here on are rounded in cells

@@ -66,15 +66,14 @@ def _without_unknown(text: str, known: Container[str]) -> str:
 
 def loaded(model: str, *sizes: Size | None) -> Network:
     """Load a network, once per command, at the first of some sizes that it takes, or at its own."""
-    from padviz.analyses.load import load
-    from padviz.sources import shadowing
+    from padviz.sources import load, shadowing
 
     if line := shadowing(model):
         say_once(line)
     known = session().loaded
     size, *others = sizes or (None,)
     try:
-        network = known[model].at(size) if model in known and size else load(model, size, **session().reading)
+        network = known[model].at(size) if model in known and size else load(model, size, reading())
     except PadvizError:
         if not others:
             raise

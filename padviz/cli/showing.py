@@ -7,10 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import click
@@ -115,8 +115,7 @@ def output_to(suffixes: Sequence[str] = (), *, shown: str = "FILE", required: bo
     return click.option("-o", "output", type=type_, metavar=shown, required=required, help=words)
 
 
-@dataclass(frozen=True)
-class To:
+class To(NamedTuple):
     """Where a report goes, and in which format.
 
     `other_file` is true if -o names a picture, counts or a network; then the report is printed. `pictured` is true if a

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -21,8 +21,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 Values = tuple[object, ...]
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """An option: its help, and the type of its value, or None for a flag.
 
     `several` is the name of the parameter that takes several values; `shown` stands for the value in help.
@@ -115,6 +114,7 @@ TABLE = {  # in the order in which help lists them
 }
 READING = "input shapes neutral"
 CHECKS = "padviz.checks"  # key of a context: the values of --check, and what followed it
+PLACES = {name: place for place, name in enumerate(TABLE)}
 PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
 
 
@@ -165,8 +165,8 @@ def _place(param: click.Parameter) -> int:
     """Return the position of an option in the table; arguments come first."""
     if isinstance(param, click.Argument):
         return -1
-    name = param.name or ""
-    return [*map(parameter, TABLE)].index(parameter(PLURALS.get(name, name)))
+    name = param.opts[0].lstrip("-")
+    return PLACES["output" if name == "o" else name]
 
 
 def parameter(name: str) -> str:

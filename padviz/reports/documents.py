@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from padviz.errors import printable
-from padviz.geometry.ledger import Ledger
 from padviz.reports.tables import readable
+
+if TYPE_CHECKING:
+    from padviz.geometry.ledger import Ledger
 
 PAIRS = ("declared", "consumed", "rim_added")  # rows before and after the image
 SIZES = ("size", "shape")  # height and width
