@@ -26,6 +26,7 @@ from padviz.sources.tracing.arranging import Constant, Malformed, from_front
 from padviz.sources.tracing.dims import plain
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 
 Array = NDArray[Any]
@@ -64,18 +65,15 @@ def within(graph: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionP
                 yield from within(inner)
 
 
-def tensors(model: ModelProto) -> Iterator[TensorProto]:
-    trained = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
-    for top in (model.graph, *model.functions, *trained):
-        for graph in within(top):
-            every = [attr for node in graph.node for attr in node.attribute]
-            every += getattr(graph, "attribute_proto", ())  # of a function
-            sparse = [*getattr(graph, "sparse_initializer", ())]
-            yield from getattr(graph, "initializer", ())
-            for attr in every:
-                yield from (attr.t, *attr.tensors)
-                sparse += (attr.sparse_tensor, *attr.sparse_tensors)
-            yield from (part for pair in sparse for part in (pair.values, pair.indices))
+def tensors(message: Message) -> Iterator[TensorProto]:
+    """Yield all tensors of a model, or of a part of one."""
+    for kind, value in message.ListFields():
+        if kind.message_type is not None:
+            for part in value if isinstance(value, Sequence) else [value]:
+                if kind.message_type.name == "TensorProto":
+                    yield part
+                else:
+                    yield from tensors(part)
 
 
 def is_external(tensor: TensorProto) -> bool:
@@ -341,7 +339,10 @@ def _clip(attrs: Attrs, x: Array, low: Array | None = None, high: Array | None =
 
 def _reduced(how: Callable[..., Array]) -> Fold:
     def run(attrs: Attrs, data: Array, *rest: Array) -> Array:
-        return how(data, axis=(*listed(attrs, "axes", rest),) or None, keepdims=bool(attrs.get("keepdims", 1)))
+        axes = tuple(listed(attrs, "axes", rest))
+        if not axes and attrs.get("noop_with_empty_axes"):
+            return data
+        return how(data, axis=axes or None, keepdims=bool(attrs.get("keepdims", 1)))
 
     return run
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, printable
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
-from padviz.sources.onnx.constants import FEW, FOLDS, as_constant, constant, constant_of_node, fold, folded
+from padviz.sources.onnx.constants import FEW, FOLDS, Budget, as_constant, constant, constant_of_node, fold, folded
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
-from padviz.sources.onnx.node import GraphArranger, Node
+from padviz.sources.onnx.node import Node
 from padviz.sources.onnx.operators import OPS, WINDOWED
-from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Map, Stuck, Value
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
@@ -66,7 +66,7 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
 
 def trace(model: Model, reading: Reading, size: Size) -> Trace:
     graph, image, traced = model.graph, model.image, Trace(model.where, size)
-    arranger = GraphArranger(traced, neutral=frozenset(reading.neutral), batch=image.shape[0] or 1)
+    arranger = Arranger(traced, neutral=frozenset(reading.neutral), batch=image.shape[0] or 1)
     constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
     constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
     constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
@@ -126,11 +126,11 @@ def _shape_error(what: str, where: str, hint: str) -> OptionError:
 
 
 class _Run:
-    def __init__(self, model: Model, arranger: GraphArranger) -> None:
+    def __init__(self, model: Model, arranger: Arranger) -> None:
         self.arranger, self.where, self.folder = arranger, model.where, model.folder
         self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
-        self.count = 0
+        self.count, self.budget = 0, Budget()
 
     def nodes(self, protos: Iterable[NodeProto], scope: Scope, depth: int, bound: Attributes) -> None:
         """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
@@ -165,8 +165,9 @@ class _Run:
         op = op_of(proto)
         values = {name: value_of(attr) for name, attr in attrs.items()}
         return Node(
-            arranger=self.arranger, title=title(proto), op=op, version=self.versions.get(proto.domain or "ai.onnx", 1),
-            attrs={name: value for name, value in values.items() if value is not None}, outputs=len(proto.output),
+            arranger=self.arranger, budget=self.budget, title=title(proto), op=op,
+            version=self.versions.get(proto.domain or "ai.onnx", 1), outputs=len(proto.output),
+            attrs={name: value for name, value in values.items() if value is not None},
             read=tuple(scope[name] if name else None for name in proto.input),
             windowed=op in WINDOWED, handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
         )  # fmt: skip

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from padviz.network.operations import Same, Window
 from padviz.sources.onnx.constants import Array, Budget, Unread, evaluate, integers
 from padviz.sources.tracing import calls
-from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value, from_front
+from padviz.sources.tracing.arranging import Constant, Malformed, Stuck, Value, from_front
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 
 
-@dataclass
-class GraphArranger(Arranger):
-    budget: Budget = field(default_factory=Budget)
-
-
 @dataclass(eq=False, kw_only=True)
 class Node(calls.Call):
     """A node with the tensors that it reads; `op` starts with the domain unless that is ONNX's own."""
 
-    arranger: GraphArranger
+    budget: Budget
     version: int
     attrs: dict[str, Any]
     outputs: int = 1
@@ -56,7 +51,7 @@ class Node(calls.Call):
             if x.array is None and x.later is None:
                 raise Stuck("masks attention with numbers that are not known")
             try:
-                yield evaluate(x, self.arranger.budget)
+                yield evaluate(x, self.budget)
             except Unread as error:
                 raise Stuck(f"masks attention with numbers that {error}") from None
 

@@ -16,7 +16,7 @@ from padviz.network.layer import Kind
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
-from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, new_shape, slices_of, split_sizes
+from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, listed, new_shape, slices_of, split_sizes
 from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
@@ -51,8 +51,11 @@ def squeeze(node: Node, x: Value) -> Value:
 
 
 def unsqueeze(node: Node, x: Value) -> Value:
-    axes = node.attrs.get("axes") or node.ints(1)
-    return views.unsqueeze(x, {from_front(axis, len(x.known) + len(axes)) for axis in axes})
+    axes = listed(node.attrs, "axes", node.arrays(1))
+    places = {from_front(axis, len(x.known) + len(axes)) for axis in axes}
+    if len(places) < len(axes):
+        raise Malformed("it names an axis twice")
+    return views.unsqueeze(x, places)
 
 
 def expand(node: Node, x: Value) -> Value:
@@ -99,7 +102,7 @@ def gather_nd(node: Node, x: Value) -> Value:
     """
     at, axes = node.tensor(1), [*node.trace.axes]
     with suppress(Unread):
-        table = evaluate(at, node.arranger.budget) if isinstance(at, Constant) else None
+        table = evaluate(at, node.budget) if isinstance(at, Constant) else None
         if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
             return node.head()
         ops: list[Op] = []
@@ -168,7 +171,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
         return None  # an input of the graph, such as a mask
 
     def numbers() -> Array:
-        array = evaluate(factor, node.arranger.budget)
+        array = evaluate(factor, node.budget)
         with np.errstate(all="ignore"):
             return 1 / array if divided else array
 
@@ -196,6 +199,13 @@ def gemm(node: Node, a: Value) -> Result:
     if b.dims is not None and len(b.dims) != 2:
         raise Malformed(f"it multiplies a tensor of {len(b.dims)} dimensions as one of 2")
     return with_kernel(node, lambda: products.product(node, [(a, first), (b, second)], "ij"), None, bias)
+
+
+def cumulate(node: Node, x: Value) -> Value:
+    axes = node.ints(1)
+    if len(axes) != 1:
+        raise Malformed(f"it sums along {len(axes)} axes")
+    return products.cumulate(x, from_front(axes[0], len(x.known)))
 
 
 def recurrent(node: Node, x: Value) -> Sequence[Value]:
@@ -383,7 +393,7 @@ TABLE: dict[str, Handler] = {
     ),
     "Concat": lambda node, x: views.concat(node, node.given, node.axis(len(x.known), 1)),
     "ConstantOfShape": lambda node, x: Constant(tuple(plain(n) for n in node.ints(0))),
-    "CumSum": lambda node, x: products.cumulate(x, from_front(node.ints(1)[0], len(x.known))),
+    "CumSum": cumulate,
     "DynamicQuantizeLinear": lambda node, x: [x, Constant(()), Constant(())][: node.outputs],  # scale and zero point
     "Einsum": lambda node, x: products.einsum(node, str(node.required("equation")), node.given),
     "Expand": expand,

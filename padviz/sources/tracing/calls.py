@@ -42,8 +42,8 @@ class Call:
     Each framework names its calls, and has a `handler` for each operation that it knows. A call is `windowed` if it
     reads an image by windows, `pointwise` if its kernel has one tap.
 
-    There are three results for a call that cannot be followed: `head`, a value that is not a map any more; `unknown`, a
-    layer whose error `neutral` may resolve; `broken`, any other error. A handler raises `Stuck`, and `stuck` decides.
+    A call that cannot be followed returns one of three. `head` is a value that is not a map any more, `unknown` a layer
+    whose error `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and `stuck` decides.
     """
 
     arranger: Arranger

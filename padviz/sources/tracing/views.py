@@ -220,7 +220,7 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     n = sum(x.known[axis].size for x in values)
     own = as_channels([x.known[axis] for x in maps], n)
     maps = call.arranger.split_alike(maps)
-    line = _line_up(call, maps, axis)
+    line = call.broadcast([x.with_dim(axis, Dim()) for x in maps], axis)
     dims = (*line[:axis], own, *line[axis + 1 :])
     if not maps:
         return Constant(dims)
@@ -244,18 +244,13 @@ def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
     return replace(joined, dims=(Dim(batch), *joined.known[1:]))
 
 
-def _line_up(call: Call, values: Sequence[Value], axis: int) -> Dims:
-    maps = [x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)]
-    return call.broadcast(maps, axis)
-
-
 def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], axis: int) -> Value:
     """Join along rows, columns, or both as one dimension, beside which others may be tokens."""
     roles = {x.known[axis].axis for x in maps}
     if "" not in roles:
         if len(roles) > 1:
             raise Stuck("concatenates rows with columns, as coordinate attention does")
-        _line_up(call, values, axis)
+        call.broadcast([x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)], axis)  # they must fit
         return _concat_rows(call, values, axis, *roles)
     if len(maps) > 1 or not call.arranger.follow_tokens:
         return call.join_flattened(maps)
