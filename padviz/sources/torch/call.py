@@ -29,6 +29,7 @@ CONVS = frozenset(("conv", "convolution", "padded_conv"))
 IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_pool", "lp_pool"}
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
 RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))
+SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
 WINDOWED = IMAGES | RESIZES | {"pixel_shuffle", "unfold"}
 
 
@@ -51,7 +52,7 @@ class Modules:
     """
 
     def __init__(
-        self, root: nn.Module, on_exit: Callable[[nn.Module, object, object], None] | None = None, always: bool = False
+        self, root: nn.Module, on_exit: Callable[[nn.Module, Args, object], None] | None = None, always: bool = False
     ) -> None:
         self.names = {module: name for name, module in root.named_modules()}
         self.stack = [("", root)]
@@ -83,7 +84,7 @@ class Modules:
         self.entered.add(module)
         self.stack.append((self.names.get(module, self.path), module))
 
-    def _leaving(self, module: nn.Module, args: object, out: object) -> None:
+    def _leaving(self, module: nn.Module, args: Args, out: object) -> None:
         if self.on_exit:
             self.on_exit(module, args, out)
         self.stack.pop()
@@ -99,18 +100,18 @@ class Call(calls.Call):
     has_heads = False
 
     def __init__(
-        self, arranger: Arranger, modules: Modules, memory: Memory, op: str, args: object, out: object
+        self, arranger: Arranger, modules: Modules, memory: Memory, op: str, args: Args, kwargs: Kwargs, out: object,
+        by_value: bool = False,
     ) -> None:  # fmt: skip
         self.arranger, self.modules, self.memory = arranger, modules, memory
-        self.op, self.stem, self.out = op, stem_of(op), out
+        self.op, self.stem, self.args, self.kwargs, self.out = op, stem_of(op), args, kwargs, out
         said = AXES_IN.search(op)
         self.axes = int(said[1]) if said else len(arranger.trace.axes)
         self.windowed = self.is_one_of(WINDOWED)
-        self.tensors = tensors_in(args)
+        self.tensors = tensors_in(args[0] if op in SHAPED else (args, kwargs))
         self.read_tensors()
         self.handler: Callable[..., Result] | None = None
-        self.whole = self.by_value = False
-        self.arguments: tuple[Args, Kwargs] = (), {}
+        self.whole, self.by_value = False, by_value
 
     def read_tensors(self) -> None:
         self.read = tuple(map(self.value, self.tensors))
@@ -176,7 +177,7 @@ class Call(calls.Call):
         return tuple(dim if dim.size == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
-        args, kwargs = tree_map_only(Tensor, self.value, self.arguments)
+        args, kwargs = tree_map_only(Tensor, self.value, (self.args, self.kwargs))
         try:
             inspect.signature(handler).bind(self, *args, **kwargs)
         except TypeError:
@@ -202,14 +203,14 @@ class Call(calls.Call):
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
         if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
-            self.memory.hold(self.tensors[0]).value = self.spread_vector(value, axes)
+            self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
         return Map(None, at)
 
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):
             if isinstance(x, Map) and x.dims is not None and not self.trace.pooled[x.at]:
-                self.memory.hold(tensor).value = self.arranger.without_mixed(self.name("line"), x)
+                self.memory.values[tensor] = self.arranger.without_mixed(self.name("line"), x)
         self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:

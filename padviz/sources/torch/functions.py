@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
@@ -16,7 +16,7 @@ from torch._ops import OpOverloadPacket
 from padviz.network.operations import Op, Window
 from padviz.sources.torch import windows
 from padviz.sources.torch.call import Call, as_map
-from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, Args, Kwargs, as_list, tensors_in
+from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, as_list, tensors_in
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
 from padviz.sources.tracing.calls import (
@@ -372,14 +372,14 @@ def is_pointwise(op: str) -> bool:
     return any(torch.Tag.pointwise in getattr(packet, name).tags for name in names)
 
 
-def lower(call: Call, args: Args, kwargs: Kwargs, neutral: Collection[str] = ()) -> Result:
+def lower(call: Call) -> Result:
     """Add the layers of one call, and return what its results hold."""
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    known = TABLE.get("add" if call.op in neutral else call.stem)
+    neutral = call.op in call.arranger.neutral
+    known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)
-    call.whole = call.handler is pointwise or call.op in neutral or call.stem in WHOLE_NAMES
-    call.arguments = args, kwargs
+    call.whole = call.handler is pointwise or neutral or call.stem in WHOLE_NAMES
     return follow(call)

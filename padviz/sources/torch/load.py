@@ -24,7 +24,6 @@ from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
-from padviz.sources.torch.functions import lower
 from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Map
@@ -211,7 +210,7 @@ def trace(
 ) -> Trace:  # fmt: skip
     """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer."""
     laid = Trace(where, size)
-    tracer = Tracer(laid, module, partial(lower, neutral=reading.neutral))
+    tracer = Tracer(laid, module, reading.neutral)
     tracer.arranger.follow_tokens = tokens
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)

@@ -103,15 +103,6 @@ def constants_of(root: nn.Module) -> Iterator[Tensor]:
 
 
 @dataclass(eq=False, slots=True)
-class Held:
-    """What a tensor holds: a map, or a constant that is a part of another or a copy of it without data."""
-
-    value: Map | None = None
-    part: tuple[Tensor, object] | None = None  # the whole, and its index there
-    copy_of: Tensor | None = None
-
-
-@dataclass(eq=False, slots=True)
 class Storage:
     """The memory of one or more tensors: the layers that it was made of, whether also of constants without data.
 
@@ -133,7 +124,10 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, root: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.held: dict[Tensor, Held] = {}
+        self.values: dict[Tensor, Map] = {}
+        self.parts: dict[
+            Tensor, tuple[Tensor, object]
+        ] = {}  # of each part of a constant, the whole and the index there
         self.storages: dict[int, Storage] = {}
         self.written: set[Storage] = set()
         for module in root.modules():
@@ -158,13 +152,10 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.unread |= unread
 
     def value(self, tensor: object) -> Map | None:
-        held = self.held.get(tensor) if isinstance(tensor, Tensor) else None
-        return held.value if held else None
+        return self.values.get(tensor) if isinstance(tensor, Tensor) else None
 
     def numbers(self, tensor: Tensor) -> Tensor | None:
         """Return the data of a constant; None for one that is made of weights."""
-        held = self.held.get(tensor)
-        tensor = tensor if held is None or held.copy_of is None else held.copy_of
         unread = self.of(tensor).unread
         if tensor.is_meta and (isinstance(tensor, nn.Parameter) or not unread):
             return None
@@ -177,19 +168,14 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage.layers, storage.unread = NONE, False
         self.add(tensor, frozenset({value.at}))
         self.of(tensor).followed = True
-        self.hold(tensor).value = value
-
-    def hold(self, tensor: Tensor) -> Held:
-        return self.held.setdefault(tensor, Held())
+        self.values[tensor] = value
 
     def forget(self, storage: Storage, op: str, returned: Tensor | None = None) -> None:
         """Forget the maps in a memory that a call wrote to, which may have `returned` one of its tensors."""
         storage.followed = False
         for tensor in storage.tensors:
-            if self.value(tensor):
-                self.held[tensor].value = None
-                if tensor is not returned:
-                    storage.why = f"{op} changes a part of a tensor in place"  # and what shares its data with it
+            if self.values.pop(tensor, None) and tensor is not returned:
+                storage.why = f"{op} changes a part of a tensor in place"  # and what shares its data with it
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

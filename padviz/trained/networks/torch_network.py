@@ -259,7 +259,7 @@ class _ConvolutionCalls(TorchFunctionMode):
         self.trained_on: TrainedOn | None = None
 
     def watch(self, tracer: Tracer) -> _ConvolutionCalls:
-        self.tracer, self.image = tracer, next(iter(tracer.memory.held))
+        self.tracer, self.image = tracer, next(iter(tracer.memory.values))
         return self
 
     def __torch_function__(
