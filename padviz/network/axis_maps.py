@@ -55,24 +55,25 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
     if isinstance(op, Variants):
         return side_by_side([axis_map(window, n) for window in op.windows])
     n_out = out_size(op, n, like)
-    strips: Iterable[Strip]
+    return AxisMap(n, n_out, tuple(_strips(op, n, n_out)))
+
+
+def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
     if isinstance(op, Window):
-        strips = _window_strips(op, n, n_out)
-    elif isinstance(op, Transposed):
+        return _window_strips(op, n, n_out)
+    if isinstance(op, Transposed):
         window = Window(op.kernel, op.stride, op.dilation)
-        strips = transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
-    elif isinstance(op, Adaptive):
+        return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
+    if isinstance(op, Adaptive):
         ends = ((j * n // op.output, -(-(j + 1) * n // op.output)) for j in range(op.output))
-        strips = (Strip(j, 0, a, 1, z - a, 1 / (z - a) if op.mean else 1) for j, (a, z) in enumerate(ends))
-    elif isinstance(op, Blocks):
-        strips = _block_strips(op, n)
-    elif isinstance(op, Resize):
-        strips = _resize_strips(op, n, n_out)
-    else:
-        before = fit_shift(n, n_out, op.odd)
-        padding = before, n_out - n - before
-        strips = _tap_strips(Window(1, padding=padding), n, n_out, padding)
-    return AxisMap(n, n_out, tuple(strips))
+        return (Strip(j, 0, a, 1, z - a, 1 / (z - a) if op.mean else 1) for j, (a, z) in enumerate(ends))
+    if isinstance(op, Blocks):
+        return _block_strips(op, n)
+    if isinstance(op, Resize):
+        return _resize_strips(op, n, n_out)
+    before = fit_shift(n, n_out, op.odd)
+    padding = before, n_out - n - before
+    return _tap_strips(Window(1, padding=padding), n, n_out, padding)
 
 
 def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
@@ -191,52 +192,33 @@ def ring_map(op: Op, n: int, n_out: int, ring: Ring) -> AxisMap | None:
         return AxisMap(rows, 1, (Strip(0, 0, 0, 1, rows, weight),)) if op.output == 1 and not units else None
     if not rows or not units or (isinstance(op, Fit | Blocks) and rows != units):
         return None
-    if isinstance(op, Window):
-        strips = _ring_window(op, pads_at(op, n)[0], ring)
-    elif isinstance(op, Transposed):
-        window = Window(op.kernel, op.stride, op.dilation)
-        strips = iter(transpose(_ring_window(window, op.padding[0], (units, rows))))
-    elif isinstance(op, Blocks):
+    if isinstance(op, Blocks):
         if not op.is_local or rows % op.size:
             return None
-        strips = _ring_blocks(op, rows)
-    elif isinstance(op, Fit):
-        strips = _ring_window(Window(1), fit_shift(n, n_out, op.odd), ring)
-    elif ratio_of(op, n + rows, n_out + units) == Fraction(rows, units):
-        strips = _ring_resize(op, n, n_out, ring)
+        reach, n = op.size, 0
+    elif isinstance(op, Resize):
+        if ratio_of(op, n + rows, n_out + units) != Fraction(rows, units):
+            return None
+        reach = AROUND
     else:
-        return None
-    return AxisMap(rows, units, tuple(strips))
+        if isinstance(op, Fit):
+            op = Window(1, padding=(fit_shift(n, n_out, op.odd), 0))
+        before = int(pads_at(op, n)[0]) if isinstance(op, Window) else op.padding[0]
+        op, reach = replace(op, padding=(before, 0)), op.extent + abs(before)
+    turns = -(-reach // min(ring)) + 1  # whole periods before and after the one that is cut out
+    strips = _strips(op, n + (2 * turns + 1) * rows, n_out + (2 * turns + 1) * units)
+    return AxisMap(rows, units, tuple(_one_period(strips, turns * units, ring)))
 
 
-def _ring_window(window: Window, before: int, ring: Ring) -> Iterator[Strip]:
+def _one_period(strips: Iterable[Strip], first: int, ring: Ring) -> Iterator[Strip]:
+    """Cut the units of one period out of strips, from the `first` on, and wrap the rows that they read around."""
     rows, units = ring
-    weight = 1 / window.kernel if window.mean else 1
-    for tap in range(window.kernel):
-        unit = 0
-        while unit < units:  # until it comes round
-            row = (unit * window.stride + tap * window.dilation - before) % rows
-            length = min(units - unit, -(-(rows - row) // window.stride))
-            yield Strip(unit, 1, row, window.stride if length > 1 else 1, length, weight)
-            unit += length
-
-
-def _ring_blocks(op: Blocks, rows: int) -> Iterator[Strip]:
-    """Yield the reads of each row: its whole block, in two strips where that crosses the seam of the ring."""
-    for row in range(rows):
-        first = op.around(row)[0] % rows
-        here = min(op.size, rows - first)
-        yield Strip(row, 0, first, 1, here)
-        if here < op.size:
-            yield Strip(row, 0, 0, 1, op.size - here)
-
-
-def _ring_resize(op: Resize, n: int, n_out: int, ring: Ring) -> Iterator[Strip]:
-    """Yield the reads of a period of units far from both ends, on an axis lengthened by whole periods."""
-    rows, units = ring
-    around = -(-AROUND // rows)
-    first = around * units
-    for unit, row, weight in reads(op, n + (2 * around + 1) * rows, n_out + (2 * around + 1) * units):
-        inside = np.flatnonzero((unit >= first) & (unit < first + units))
-        for i in inside.tolist():
-            yield Strip(int(unit[i]) - first, 1, int(row[i]) % rows, 1, 1, float(weight[i]) if op.mean else 1)
+    for strip in strips:
+        at, step = strip.dst - first, strip.dst_step
+        i, stop = (0, strip.length if 0 <= at < units else 0) if not step else (-(at // step), -((at - units) // step))
+        i, stop = max(i, 0), min(stop, strip.length)
+        while i < stop:  # until it comes round
+            src = (strip.src + i * strip.src_step) % rows
+            length = min(stop - i, -(-(rows - src) // strip.src_step)) if strip.src_step else stop - i
+            yield strip._replace(dst=at + i * step, src=src, length=length)
+            i += length

@@ -228,7 +228,7 @@ def with_zeros(network: Network) -> Network:
     >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
     True
     """
-    layers = tuple(_map_windows(layer, lambda window: replace(window, mode="zero")) for layer in network.layers)
+    layers = _with_ops(network, lambda layer, op: replace(op, mode="zero") if isinstance(op, Window) else op)
     return _shared_network(network.name, layers, network.targets, len(network.axes))
 
 
@@ -241,25 +241,23 @@ def _shared_network(name: str, layers: tuple[Layer, ...], targets: tuple[str, ..
 def with_mean_pooling(network: Network) -> Network:
     """Weight the taps of pooling and interpolation, so that each output's weights sum to 1."""
 
-    def averaged(op: Op | None) -> Op | None:
-        return replace(op, mean=True) if isinstance(op, Window | Adaptive | Resize) else op
+    def averaged(layer: Layer, op: Op) -> Op:
+        averages = layer.kind in POOLS or layer.kind == "resize"
+        return replace(op, mean=True) if averages and isinstance(op, Window | Adaptive | Resize) else op
 
-    layers = tuple(
-        replace(layer, ops=tuple(map(averaged, layer.ops))) if layer.kind in POOLS or layer.kind == "resize" else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers, again=network.reread_with(with_mean_pooling))
+    return replace(network, layers=_with_ops(network, averaged), again=network.reread_with(with_mean_pooling))
 
 
 @lru_cache(64)
 def with_same(network: Network) -> Network:
     """Pad as TensorFlow's and Keras's SAME do: windows that pad put the odd row on the far side."""
 
-    def convention(window: Window) -> Window:
-        return window if window.padding == (0, 0) else replace(window, padding="same_upper")
+    def same(layer: Layer, op: Op) -> Op:
+        if isinstance(op, Window) and layer.kind in WINDOWS and op.padding != (0, 0):
+            return replace(op, padding="same_upper")
+        return op
 
-    layers = tuple(_map_windows(layer, convention) if layer.kind in WINDOWS else layer for layer in network.layers)
-    return replace(network, layers=layers, again=network.reread_with(with_same))
+    return replace(network, layers=_with_ops(network, same), again=network.reread_with(with_same))
 
 
 @lru_cache(CACHED)  # a network has some tens of windows, which every scheme pads again
@@ -274,9 +272,9 @@ def _padded(window: Op | None, kind: Kind, scheme: str) -> Op | None:
     return replace(window, mode=scheme)
 
 
-def _map_windows(layer: Layer, change: Callable[[Window], Window]) -> Layer:
-    def changed(op: Op | None) -> Op | None:
-        return change(op) if isinstance(op, Window) else op
+def _with_ops(network: Network, change: Callable[[Layer, Op], Op]) -> tuple[Layer, ...]:
+    def changed(layer: Layer) -> Layer:
+        ops = tuple(op and change(layer, op) for op in layer.ops)
+        return layer if ops == layer.ops else replace(layer, ops=ops)
 
-    ops = tuple(map(changed, layer.ops))
-    return layer if ops == layer.ops else replace(layer, ops=ops)
+    return tuple(map(changed, network.layers))
