@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 from padviz.network.layer import Kind
 from padviz.network.operations import Transposed, Window
@@ -76,9 +76,6 @@ class Call(calls.Call):
         steps = zip(kernels, strides, self.pair("dilation_rate"), strict=True)
         return [Window(*figures, padding="same_upper" if self.same() else (0, 0)) for figures in steps]
 
-    def channels_of(self, x: Value) -> int:
-        return x.known[-1 if self.channels_last else 1].size
-
 
 def whole(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not -MOST < value < MOST:
@@ -87,7 +84,6 @@ def whole(value: object, key: str) -> int:
 
 
 Handler = Callable[[Call, Value], Result]
-P = ParamSpec("P")
 STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
 SAME = """
     ActivityRegularization AlphaDropout BatchNormalization Cast Dropout GaussianDropout GaussianNoise Identity
@@ -134,9 +130,31 @@ def activated(call: Call, x: Value) -> Value:
     return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))
 
 
+def on_image(handler: Handler) -> Handler:
+    """Run a handler on an image whose channels come first; the result has them where the layer has them."""
+
+    def run(call: Call, x: Value) -> Result:
+        if len(x.known) != 4:
+            raise Stuck("reads a tensor that is not an image")
+        result = handler(call, views.permute(x, TO_FIRST) if call.channels_last else x)
+        assert isinstance(result, Value)
+        return activated(call, views.permute(result, TO_LAST) if call.channels_last and result.dims else result)
+
+    return run
+
+
+def conv(call: Call, x: Value) -> Result:
+    return _conv(call, x, call.windows(), call.number("filters"), call.number("groups"))
+
+
+def depthwise(call: Call, x: Value) -> Value:
+    n = x.known[1].size
+    return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
+
+
 def separable(call: Call, x: Value) -> Result:
-    x = _depthwise(replace(call, title=f"{call.title}.depthwise"), x)
-    return activated(call, _conv(call, x, [Window(1), Window(1)], call.number("filters")))
+    x = depthwise(replace(call, title=f"{call.title}.depthwise"), x)
+    return _conv(call, x, [Window(1), Window(1)], call.number("filters"))
 
 
 def transposed(call: Call, x: Value) -> Result:
@@ -151,23 +169,20 @@ def transposed(call: Call, x: Value) -> Result:
         else:
             lost = min(extent - stride, 0) if more is None else -more
         ops.append(windows.transposed(window.kernel, stride, window.dilation, lost))
-    return activated(call, _conv(call, x, ops, call.number("filters")))
-
-
-def _depthwise(call: Call, x: Value) -> Value:
-    n = call.channels_of(x)
-    return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
+    return _conv(call, x, ops, call.number("filters"))
 
 
 def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, groups: int = 1) -> Value:
-    into = call.channels_of(x)
+    into = x.known[1].size
     if min(into, out, groups) < 1 or into % groups or out % groups:
         raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
-    return _on_image(call, x, windows.conv, ops, into, out, groups)
+    result = windows.conv(call, x, ops, into, out, groups)
+    assert isinstance(result, Value)
+    return result
 
 
 def pool(kind: Kind) -> Handler:
-    return lambda call, x: _on_image(call, x, windows.pool, call.windows("pool_size", pools=True), kind)
+    return lambda call, x: windows.pool(call, x, call.windows("pool_size", pools=True), kind)
 
 
 def global_pool(call: Call, x: Value) -> Result:
@@ -185,7 +200,7 @@ def pad(call: Call, x: Value) -> Result:
     rows = [(sign * whole(before, key), sign * whole(after, key)) for before, after in ends]
     if any(sign * n < 0 for side in rows for n in side):
         raise Malformed(f"its {key} is negative")
-    return _on_image(call, x, windows.pad, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
+    return windows.pad(call, x, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
 
 
 def resize(call: Call, x: Value) -> Result:
@@ -197,22 +212,7 @@ def resize(call: Call, x: Value) -> Result:
         raise Stuck(f"interpolates by {how[:40]}")
     style = windows.STYLES[STYLES[how]]
     ops = [replace(style, scale=Fraction(n)) for n in scales]
-    ops = ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")]
-    return _on_image(call, x, windows.resize, ops)
-
-
-def _on_image(
-    call: Call, x: Value, operation: Callable[Concatenate[Call, Value, P], Result], *args: P.args, **options: P.kwargs
-) -> Value:
-    """Run an operation on an image whose channels come first; the result has them where the layer has them."""
-    if len(x.known) != 4:
-        raise Stuck("reads a tensor that is not an image")
-    turned = replace(x, dims=tuple(x.known[i] for i in TO_FIRST)) if call.channels_last else x
-    result = operation(call, turned, *args, **options)
-    assert isinstance(result, Value)
-    if not call.channels_last or not result.dims:
-        return result
-    return replace(result, dims=tuple(result.known[i] for i in TO_LAST))
+    return windows.resize(call, x, ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
 
 
 def norm(call: Call, x: Value) -> Result:
@@ -269,24 +269,22 @@ def squeeze(call: Call, x: Value) -> Result:
 
 WINDOWS: Mapping[str, Handler] = {  # what reads an image by windows
     "AveragePooling2D": pool("avgpool"),
-    "Conv2D": lambda call, x: activated(
-        call, _conv(call, x, call.windows(), call.number("filters"), call.number("groups"))
-    ),
+    "Conv2D": conv,
     "Conv2DTranspose": transposed,
     "Cropping2D ZeroPadding2D": pad,
-    "DepthwiseConv2D": lambda call, x: activated(call, _depthwise(call, x)),
+    "DepthwiseConv2D": depthwise,
     "MaxPooling2D": pool("maxpool"),
     "SeparableConv2D": separable,
     "UpSampling2D Resizing": resize,
 }
 TABLE: Mapping[str, Handler] = {
-    **WINDOWS,
+    **{kinds: on_image(handler) for kinds, handler in WINDOWS.items()},
     SAME: lambda call, x: x,
     NEUTRAL: neutral,
     " ".join(NORMS): norm,
     "Activation": activated,
-    "AdaptiveAveragePooling2D AdaptiveMaxPooling2D": (
-        lambda call, x: _on_image(call, x, windows.adaptive, call.positive_pair("output_size"))
+    "AdaptiveAveragePooling2D AdaptiveMaxPooling2D": on_image(
+        lambda call, x: windows.adaptive(call, x, call.positive_pair("output_size"))
     ),
     "Add Average CustomScaleLayer Maximum Minimum": lambda call, x: merge_maps(call, "add", call.maps),
     "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention": attention,
