@@ -23,6 +23,7 @@ from padviz.network.sizes import sizes_of_each
 WRAPPING = tuple(mode for mode in COPYING if SCHEMES[mode].wraps)
 OTHER = MODES[1:]  # all but zeros
 TRIED = (*OTHER, *(f"zero/{mode}" for mode in WRAPPING), *(f"{mode}/zero" for mode in WRAPPING))
+COSTLY = 1.2  # ratio of multiply-adds above which a size never ranks first
 SHRINK = 0.15  # of a side, at most
 LARGER = 32  # pixels that an image gains at least, in whole periods of the strides
 Needs = Literal["today's weights", "fine-tune", "retrain"]
@@ -124,11 +125,11 @@ def _parts(scheme: str) -> tuple[str | None, ...]:
     return (*tried, *(None,) * (len(modes) > 1))
 
 
-def balanced_size_with_schemes(today: Case, most: float) -> Iterator[Change]:
-    """Combine the nearest balanced size, of at most `most` times the multiply-adds, with each scheme, if uneven."""
+def balanced_size_with_schemes(today: Case) -> Iterator[Change]:
+    """Combine the nearest balanced size that is not costly with each scheme, if uneven."""
     if not today.network.pads or not today.uneven:
         return
-    near = [case for suggestion, case in _near(today) if (suggestion.macs_ratio or suggestion.work) <= most]
+    near = [case for suggestion, case in _near(today) if (suggestion.macs_ratio or suggestion.work) <= COSTLY]
     for case in sorted(near, key=lambda case: sum(abs(n - m) for n, m in zip(case.size, today.size, strict=True)))[:1]:
         resized = _sized("size", today, case)
         for scheme in _applicable(today, [mode for mode in OTHER if mode not in WRAPPING]):
@@ -205,3 +206,14 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
         edits.append(f"{name}: y[..., {top or ''}:{-bottom or ''}, {left or ''}:{-right or ''}]")
     cut = network.at_own_size(layers=tuple(layers), targets=tuple(f"{name}.cropped" for name in sides))
     yield Change("crop", "cropped output", tuple(edits), "today's weights", Case(cut, today.size))
+
+
+def changes(today: Case) -> Iterator[Change]:
+    """Yield all changes to try."""
+    yield from balanced_sizes(today)
+    yield from balanced_size_with_schemes(today)
+    yield from larger_image(today)
+    yield from schemes(today)
+    yield from even_pads(today)
+    yield from pooled_strides(today)
+    yield from cropped_outputs(today)

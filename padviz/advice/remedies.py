@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import insort_right
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -12,18 +11,7 @@ from operator import attrgetter
 import msgspec
 
 from padviz.advice import evidence
-from padviz.advice.changes import (
-    NEEDS,
-    Change,
-    Needs,
-    balanced_size_with_schemes,
-    balanced_sizes,
-    cropped_outputs,
-    even_pads,
-    larger_image,
-    pooled_strides,
-    schemes,
-)
+from padviz.advice.changes import COSTLY, NEEDS, Change, Needs, changes
 from padviz.advice.evidence import APART
 from padviz.counting.count import usages_beside
 from padviz.counting.count_map import CountMap
@@ -34,7 +22,6 @@ from padviz.network.rewrites import circular_axes, with_padding
 
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
-COSTLY = 1.2  # ratio of multiply-adds above which a size never ranks first
 LESS = 0.1  # share of the unfair pixels that a larger image must make fair, or any change if every pixel is starved
 
 
@@ -210,21 +197,6 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     if kind == "larger":
         return not after.low and before.unfair > GAIN and spared
     return spared if before.low else after.unfair < before.unfair - GAIN
-
-
-def changes(today: Case) -> Iterator[Change]:
-    """Yield all changes to try."""
-    makers: tuple[Callable[[Case], Iterator[Change]], ...] = (
-        balanced_sizes,
-        partial(balanced_size_with_schemes, most=COSTLY),
-        larger_image,
-        schemes,
-        even_pads,
-        pooled_strides,
-        cropped_outputs,
-    )
-    for make in makers:
-        yield from make(today)
 
 
 def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:

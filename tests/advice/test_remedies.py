@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.advice.changes import TRIED, cropped_outputs, even_pads, pooled_strides, wraps
-from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, changes, map_outcome
+from padviz.advice.changes import TRIED, changes, cropped_outputs, even_pads, pooled_strides, wraps
+from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, map_outcome
 from padviz.advice.verdict import audit, examine
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError

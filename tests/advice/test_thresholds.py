@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 import padviz
-from padviz.advice.changes import TRIED, cropped_outputs, larger_image
+from padviz.advice.changes import TRIED, changes, cropped_outputs, larger_image
 from padviz.advice.evidence import EVIDENCE, FOUR, LESS, MORE, Points, quartiles, rank, size_parts, standing
-from padviz.advice.remedies import GAIN, MapOutcome, changes, helps
+from padviz.advice.remedies import GAIN, MapOutcome, helps
 from padviz.advice.verdict import audit
 from padviz.advice.wording import border
 from padviz.counting.count import coverage

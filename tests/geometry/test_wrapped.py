@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import padviz
-from padviz.advice.remedies import changes
+from padviz.advice.changes import changes
 from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.errors import PadvizError
