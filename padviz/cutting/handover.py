@@ -5,8 +5,9 @@ Each call is run in its library by tests/cutting/test_libraries.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -32,6 +33,19 @@ class Handover:
     words: str
 
 
+class Recipe(NamedTuple):
+    """The arguments and the call for a library, and why it is not exact, or "".
+
+    On each axis the library's tiles then start `steps` apart, and keep the pixels from the first to the last + 1.
+    """
+
+    arguments: dict[str, Any]
+    call: str
+    why: str
+    steps: Sequence[int] = ()
+    kept: Sequence[tuple[int, int]] = ()
+
+
 class _Side(NamedTuple):
     """A plan on one axis, in pixels; `context` is the largest of any head on either side."""
 
@@ -40,11 +54,8 @@ class _Side(NamedTuple):
     step: int
     alignment: int
     context: int
-    exact: slice  # the pixels of a tile that are exact in any tile
+    exact: tuple[int, int]  # the first and last + 1 pixel of a tile that are exact in any tile
     dense: bool  # whether every output is as large as the image
-
-
-Recipe = tuple[dict[str, Any], str, str]  # arguments, call, and why it is not exact, or ""
 
 
 def handover(plan: Plan, library: str) -> Handover:
@@ -62,18 +73,20 @@ def handover(plan: Plan, library: str) -> Handover:
             f"{library} cuts images of two axes", option="for", hint="leave it out, and iterate over the plan"
         )
     sides = [_side(plan, axis) for axis in (0, 1)]
-    arguments, call, why = LIBRARIES[library](plan, sides)
+    recipe = LIBRARIES[library](plan, sides)
+    why = recipe.why
     if plan.ignored:
         layer, reason = plan.ignored[0]
         why = f"{layer} ({reason}) sees the tile alone"
     elif plan.level is not None:
         why = f"tiles see {100 * plan.level:g} % of the paths of each unit"
-    elif not why and any(_differs(plan, axis, library, arguments, side) for axis, side in enumerate(sides)):
+    elif not why and any(map(partial(_differs, plan), range(2), recipe.steps, recipe.kept)):
         why = "its tiles keep units that differ from those of the whole image; use python"
     sizes = _sizes(library, sides)
     comment = f"not exact: {why}" if why else sizes
     words = comment if why else f"exact; {sizes}" if sizes else "exact"
-    return Handover(library, arguments, f"# {comment}\n{call}" if comment else call, not why, words)
+    call = f"# {comment}\n{recipe.call}" if comment else recipe.call
+    return Handover(library, recipe.arguments, call, not why, words)
 
 
 def _sizes(library: str, sides: list[_Side]) -> str:
@@ -108,7 +121,7 @@ def keywords(plan: Plan, library: str) -> dict[str, Any]:
     name, small = WEIGHTS[recipe.library]
     ends = [np.full(n, small) for n in plan.tile]
     for axis, end in enumerate(ends):
-        end[_side(plan, axis).exact] = 1
+        end[slice(*_side(plan, axis).exact)] = 1
     return {**recipe.arguments, name: np.outer(*ends)}
 
 
@@ -121,30 +134,19 @@ def _side(plan: Plan, axis: int) -> _Side:
         step=line.starts[1] - line.starts[0] if len(line.starts) > 1 else line.length,
         alignment=contexts[0].alignment,
         context=max(before, after),
-        exact=slice(before, line.length - after),
+        exact=(before, line.length - after),
         dense=all(keeps[-1][1] == line.image for keeps in line.keeps),
     )
 
 
-def _differs(plan: Plan, axis: int, library: str, given: dict[str, Any], side: _Side) -> bool:
+def _differs(plan: Plan, axis: int, step: int, kept: tuple[int, int]) -> bool:
     """Return whether a tile as a library lays it keeps units that are not exact in that very tile."""
-    if library == "python":
-        return False  # each tile of a plan was checked
-    n, length = side.image, side.tile
-    before, after = side.exact.start, length - side.exact.stop
-    if library == "monai":
-        step = int(length * (1 - given["overlap"][axis]))
-    elif library == "toolbelt":
-        step = given["tile_step"][axis]
-    else:
-        before = after = given["patch_overlap"][axis] // 2
-        step = length - 2 * before
+    n, length = plan.image[axis], plan.tile[axis]
     for start in (*range(0, n - length, step), n - length):
         units = exact_units(plan.network, axis, Cut(n, start, length))
-        for name in plan.heads:
-            exact = units[plan.network.index[name]].placed(start)
-            if not exact[before if start else 0 : length - (after if start + length < n else 0)].all():
-                return True
+        first, last = kept[0] if start else 0, kept[1] if start + length < n else length
+        if not all(units[plan.network.index[name]].placed(start)[first:last].all() for name in plan.heads):
+            return True
     return False
 
 
@@ -161,7 +163,7 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
         "for tile in plan:\n"
         "    out[(..., *tile.keep)] = model(image[(..., *tile.read)])[(..., *tile.take)]"
     )
-    return arguments, call, ""
+    return Recipe(arguments, call, "")
 
 
 def _weighed_step(side: _Side) -> int:
@@ -185,12 +187,12 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     steps = [step or side.step for step, side in zip(weighed, sides, strict=True)]
     overlaps = tuple(max(0, side.tile - n - 0.5) / side.tile for side, n in zip(sides, steps, strict=True))
     arguments = {"roi_size": plan.tile, "overlap": overlaps, "mode": "constant", "sw_batch_size": 1}
-    exact = in_words(side.exact.stop - side.exact.start for side in sides)
+    exact = in_words(side.exact[1] - side.exact[0] for side in sides)
     planned, apart = in_words(side.step for side in sides), in_words(steps)
     spacing = f"# {exact} px of a tile are exact and get weight 1; tiles start {apart} px apart"
     if apart != planned:
         spacing += f",\n# not {planned} as in the plan: at the image's end inexact tiles would be averaged"
-    ends, small = [f"{side.exact.start}:{side.exact.stop}" for side in sides], f"{WEIGHTS['monai'][1]:g}"
+    ends, small = ["{}:{}".format(*side.exact) for side in sides], f"{WEIGHTS['monai'][1]:g}"
     made = "model(tile).float()" if len(plan.heads) == 1 else "[head.float() for head in model(tile)]"
     call = (
         "import torch\n"
@@ -206,7 +208,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     why = _not_dense(sides, "MONAI")
     if not why and not all(weighed):
         why = f"the last tile would lie too near; pad the image to {_whole_steps(sides)}"
-    return arguments, call, why
+    return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
 def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
@@ -224,7 +226,9 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
     )
     odd = any(n == 0 and side.tile < side.image for n, side in zip(overlaps, sides, strict=True))
     why = "no even overlap keeps tiles aligned; pad the image to an even size" if odd else ""
-    return arguments, call, why or _not_dense(sides, "TorchIO")
+    kept = [(n // 2, side.tile - n // 2) for side, n in zip(sides, overlaps, strict=True)]
+    between = [last - first for first, last in kept]
+    return Recipe(arguments, call, why or _not_dense(sides, "TorchIO"), between, kept)
 
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
@@ -238,7 +242,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     why = _not_dense(sides, "pytorch-toolbelt")
     if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
         why = f"no step fits the image; pad it to {_whole_steps(sides)}"
-    ends = [f"{side.exact.start}:{side.exact.stop}" for side in sides]
+    ends = ["{}:{}".format(*side.exact) for side in sides]
     call = (
         "import numpy\n"
         "from pytorch_toolbelt.inference.tiles import ImageSlicer\n"
@@ -247,7 +251,7 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
         f"slicer = ImageSlicer({plan.image}, tile_size={plan.tile}, tile_step={tuple(steps)},\n"
         "    weight=numpy.outer(rows, cols))"
     )
-    return arguments, call, why
+    return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
 def _whole_steps(sides: list[_Side]) -> str:
@@ -270,13 +274,14 @@ def _sahi(plan: Plan, sides: list[_Side]) -> Recipe:
         "    # half a pixel more, because sahi rounds the overlap down\n"
         f"    overlap_height_ratio={ratios[0]}, overlap_width_ratio={ratios[1]})"
     )
-    return arguments, call, MERGED
+    return Recipe(arguments, call, MERGED)
 
 
 def _supervision(plan: Plan, sides: list[_Side]) -> Recipe:
     sizes, overlaps = plan.tile[::-1], tuple(side.tile - side.step for side in reversed(sides))
-    call = f"slicer = InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
-    return {"slice_wh": sizes, "overlap_wh": overlaps}, f"from supervision import InferenceSlicer\n{call}", MERGED
+    made = f"slicer = InferenceSlicer(callback, slice_wh={sizes}, overlap_wh={overlaps})"
+    call = f"from supervision import InferenceSlicer\n{made}"
+    return Recipe({"slice_wh": sizes, "overlap_wh": overlaps}, call, MERGED)
 
 
 LIBRARIES: dict[str, Callable[[Plan, list[_Side]], Recipe]] = {
