@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from padviz.geometry.balance.by_size import balance_on, extrapolated, read_if_even
+from padviz.geometry.balance.balanced_sizes import balance_on, extrapolated, read_if_even
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size
