@@ -18,7 +18,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
-from padviz.network.rewrites import circular_axes, with_padding
+from padviz.network.rewrites import circular_axes
 
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
@@ -162,9 +162,9 @@ def _attempt(change: Change, before: Outcome, counts: CountMap | PadvizError) ->
     try:
         if isinstance(counts, PadvizError):
             raise counts
-        padded = with_padding(case.network, change.padding)
-        if circular_axes(padded) != circular_axes(case.network):  # else windows read as many rows of padding
-            case = Case(padded, case.size, case.macs)
+        around = circular_axes(counts.walked)
+        if around != circular_axes(case.network):  # else windows read as many rows of padding
+            case = Case(case.network, case.size, case.macs, around)
         after = outcome(case, counts, None if counts.share_reason else counts.shares.figures)
     except PadvizError as error:
         return Attempt(change, error)  # such as reflect on small maps

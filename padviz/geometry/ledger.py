@@ -160,10 +160,13 @@ class Ledger:
         return tuple(layer for layer in self.layers if layer.jumps)
 
 
-def ledger(network: Network, size: Size) -> Ledger:
-    """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network."""
+def ledger(network: Network, size: Size, around: tuple[bool, ...] | None = None) -> Ledger:
+    """Count the padding that every window reads at a size: `padviz.uneven`, of a loaded network.
+
+    `around` says which axes are circular, where these are not the network's own.
+    """
     rows, names = [], network.axes
-    for layer, windows in windows_of(network, size):
+    for layer, windows in windows_of(network, size, around):
         if any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows):
             axes = dict(zip(names, [axis_padding(*each) for each in windows], strict=True))
             rows.append(LayerPadding(layer.name, layer.kind, axes))
@@ -203,9 +206,11 @@ def axis_padding(window: Window, n: int, circular: bool = False) -> AxisPadding:
     return AxisPadding(*shape, (before, after), consumed, remainder, missed - remainder, overhang, circular)
 
 
-def windows_of(network: Network, size: Size) -> list[tuple[Layer, list[PlacedWindow]]]:
+def windows_of(
+    network: Network, size: Size, around: tuple[bool, ...] | None = None
+) -> list[tuple[Layer, list[PlacedWindow]]]:
     """Return the convolutions and pools, each with its window on every axis."""
-    sizes, around = sizes_of_each(network, size), circular_axes(network)
+    sizes, around = sizes_of_each(network, size), around or circular_axes(network)
     layer_windows = []
     for layer in padded_windows(network):
         entering = [along[layer.inputs[0]] for along in sizes]

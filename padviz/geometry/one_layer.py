@@ -11,7 +11,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.network.operations import Window, place
 from padviz.network.padding_modes import padded_rows
-from padviz.network.rewrites import canonical, padded_layer
+from padviz.network.rewrites import canonical, padded_layer, schemes_of
 
 Count = int | Fraction
 CountGrid = list[list[Count]]
@@ -93,7 +93,7 @@ def _windows(kernel: int, stride: int, dilation: int, scheme: str) -> tuple[Wind
     window = Window(kernel, stride, dilation)
     before = (window.extent - 1) // 2
     declared = replace(window, padding=(before, window.extent - 1 - before))
-    layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), "conv", scheme)
+    layer = padded_layer(Layer("window", "conv", (0,), (declared, declared)), "conv", schemes_of(scheme))
     height, width = (op for op in layer.ops if isinstance(op, Window))
     return height, width
 

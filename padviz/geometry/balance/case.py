@@ -23,17 +23,18 @@ class Case:
     """A network at a size, (height, width) in pixels, with its geometry, computed once.
 
     Its own padding counts: schemes do not change how many padded rows are read, except that an axis that wraps has no
-    uneven window.
+    uneven window. `around` says which axes wrap, where these are not the network's own.
     """
 
     network: Network
     size: Size
     known_macs: int | None = None
+    around: tuple[bool, ...] | None = None
 
     @cached_property
     def ledger(self) -> Ledger:
         """The padding of every window."""
-        return ledger(self.network, self.size)
+        return ledger(self.network, self.size, self.around)
 
     @property
     def uneven(self) -> tuple[LayerPadding, ...]:
