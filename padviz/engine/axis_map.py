@@ -107,7 +107,14 @@ class AxisMap:
     @cached_property
     def gain(self) -> int:
         """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
-        return max(_gain(self.n_out, self.strips + own) for own in self.own or ((),))
+        sums = np.zeros(self.n_out, dtype=np.int64)
+        _add_reads(self.strips, sums)
+        most = int(sums.max(initial=0))
+        for strips in self.own:
+            own = sums.copy()
+            _add_reads(strips, own)
+            most = max(most, int(own.max(initial=0)))
+        return most
 
     @cached_property
     def exact(self) -> bool:
@@ -120,15 +127,13 @@ class AxisMap:
         return self.n_in == self.n_out and self.strips == (Strip(0, 1, 0, 1, self.n_in),) and not self.own
 
 
-def _gain(n_out: int, strips: Iterable[Strip]) -> int:
-    sums = np.zeros(n_out, dtype=np.int64)
+def _add_reads(strips: Iterable[Strip], sums: NDArray[np.int64]) -> None:
     for dst, step, *_, length, _ in strips:
         if step:
             first, last = sorted((dst, dst + step * (length - 1)))
             sums[first : last + 1 : abs(step)] += 1
         else:
             sums[dst] += length
-    return int(sums.max(initial=0))
 
 
 def side_by_side(maps: Sequence[AxisMap]) -> AxisMap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -87,7 +87,7 @@ def _repadded(network: Network, padding: str) -> Network:
                 hint="give the padding to the convolution that follows it",
             )
     kinds: list[Kind] = ["maxpool" if layer.name in network.pool_pads else layer.kind for layer in network.layers]
-    layers = tuple(padded_layer(*each, padding) for each in zip(network.layers, kinds, strict=True))
+    layers = tuple([padded_layer(*each, schemes) for each in zip(network.layers, kinds, strict=True)])
     return replace(network, layers=layers, again=again)
 
 
@@ -212,10 +212,9 @@ def circular_axes(network: Network) -> tuple[bool, ...]:
     return tuple(circular)
 
 
-def padded_layer(layer: Layer, kind: Kind, padding: str) -> Layer:
-    """Rewrite one layer as `with_padding` does, as if it were of a kind."""
-    schemes = schemes_of(padding, len(layer.ops))
-    ops = tuple(_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True))
+def padded_layer(layer: Layer, kind: Kind, schemes: Sequence[str]) -> Layer:
+    """Rewrite one layer as `with_padding` does, by the scheme of each axis, as if it were of a kind."""
+    ops = tuple([_padded(op, kind, scheme) for op, scheme in zip(layer.ops, schemes, strict=True)])
     return layer if ops == layer.ops else replace(layer, ops=ops)
 
 

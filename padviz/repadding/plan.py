@@ -104,7 +104,7 @@ def plan(
     check_image(network)
     padding = checked_scheme(padding)
     network, at = network.at(size), network.pixels(size)
-    joined = with_pads_merged(network)
+    joined, schemes = with_pads_merged(network), schemes_of(padding)
     down, across = sizes_of_each(joined, at)
     selected = _selected(network, joined, layers, without)
     changes, left, unaffected = [], [], 0
@@ -112,7 +112,7 @@ def plan(
         if i not in selected or layer.name in joined.pool_pads:
             continue
         entering = down[layer.inputs[0]], across[layer.inputs[0]]
-        after = padded_layer(layer, layer.kind, padding)
+        after = padded_layer(layer, layer.kind, schemes)
         out = down[i], across[i]
         if any(isinstance(op, Fit) and m > n for op, n, m in zip(layer.ops, entering, out, strict=True)):
             left.append(LeftAlone(layer.name, "it pads with zeros to the size of another map"))
