@@ -172,12 +172,14 @@ def border_responses(
     if runner.batch and len(images) % runner.batch:
         what = f"{runner.where} takes {runner.batch} images at once, and there are {len(images)}"
         raise OptionError(what, option="n", hint=f"use a multiple of {runner.batch}")
-    for part in (images[batch] for batch in batches(runner, len(images))):
-        for response in runner.responses(part):
-            if response.layer not in sums:
-                sums[response.layer] = _LayerSums(response)
-            sums[response.layer].add(response)
-        advance(len(part))
+    halves = (np.arange(len(images)) % 2 == [[0], [1]]).astype(np.float32)
+    for batch in batches(runner, len(images)):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers are noted later
+            for response in runner.responses(images[batch]):
+                if response.layer not in sums:
+                    sums[response.layer] = _LayerSums(response)
+                sums[response.layer].add(response, halves[:, batch])
+        advance(len(images[batch]))
     if not sums:
         raise DescriptionError("no convolution makes a map of 3 x 3 or more", where=runner.where, hint="try `size`")
     return tuple(layer_sums.response(padding) for layer_sums in sums.values())
@@ -195,18 +197,17 @@ class _LayerSums:
         self.means: list[Floats] = []  # of each input, the mean over channels of every side's D
         self.count, self.square, self.total = 0, 0.0, np.zeros(shape)
 
-    def add(self, part: Reduced) -> None:
-        lines, count = part.lines, len(part.lines)
-        halves = (np.arange(count) + self.count) % 2 == [[0], [1]]
-        with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers are noted later
-            self.lines += (halves.astype(np.float32) @ lines.reshape(count, -1)).reshape(self.lines.shape)
-            inside = lines[..., self.height :] @ middle_weights(self.width)
-            sides = lines[..., self.ends].astype(np.float64) - inside[..., None]
-            self.squares += (sides**2).sum(0)
-            self.means.append(sides.mean(1))
-            self.square += part.square
-            self.total += part.total.sum(0)
-        self.count += count
+    def add(self, part: Reduced, halves: NDArray[np.float32]) -> None:
+        """Add some inputs, of which `halves` (2, inputs) says which are in each half."""
+        lines = part.lines
+        self.lines += (halves @ lines.reshape(len(lines), -1)).reshape(self.lines.shape)
+        inside = lines[..., self.height :] @ middle_weights(self.width)
+        sides = lines[..., self.ends].astype(np.float64) - inside[..., None]
+        self.squares += (sides**2).sum(0)
+        self.means.append(sides.mean(1))
+        self.square += part.square
+        self.total += part.total.sum(0)
+        self.count += len(lines)
 
     def response(self, padding: str | None) -> BorderResponse:
         count, scale = self.count, float(np.sqrt(self.square / self.count))

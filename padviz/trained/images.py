@@ -119,7 +119,9 @@ def compare_normalisation(trained_on: TrainedOn, images: Images, inputs: Inputs)
 
     Images without contrast tell nothing.
     """
-    channels, stds = images.shape[1], images.std((0, 2, 3))
+    channels, by_image = images.shape[1], [(image.mean((1, 2)), image.var((1, 2))) for image in images]
+    means, variances = np.array(by_image).swapaxes(0, 1)  # (images, channels)
+    stds = np.sqrt(variances.mean(0) + means.var(0))
 
     def by_channel(mean: Sequence[float] | None, std: Sequence[float] | None) -> list[NDArray[np.float32]]:
         return [values.ravel() for values in normalisation(channels, mean, std)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
@@ -191,6 +192,7 @@ def middle(n: int) -> slice:
     return slice(ends, n - ends)
 
 
+@cache
 def middle_weights(n: int) -> NDArray[np.float32]:
     """Return the weights (n,) of numbers in the mean of the middle ones."""
     weights, part = np.zeros(n, np.float32), middle(n)
