@@ -28,11 +28,7 @@ for text in SHOWN.values():
     for command, output in shown(text):
         OUTPUTS.setdefault(command, []).extend([] if output is None else [output])
 LONG = dict.fromkeys(("compare resnet50", "compare vgg19 --size 512", "export vgg11 resnet18"), SLOW)
-LONG |= {
-    "usage resnet50 --size 65536": SLOW,
-    "export resnet50": REST,
-    "audit resnet50 mobilenet_v2": REST,
-}
+LONG |= {"usage resnet50 --size 65536": SLOW, "export resnet50": REST, "audit resnet50 mobilenet_v2": REST}
 LONG |= {
     "trial model.onnx --images photos --": REST,
     "detect model.onnx --cover --images photos --patch 32 --grid 7 -n 30 -o": REST,

@@ -35,10 +35,7 @@ def test_lines_that_are_right_run(line: str) -> None:
 
 @pytest.mark.parametrize(
     ("breaks", "says"),
-    [
-        ("raise ValueError('no such thing')", "ValueError: no such thing"),
-        ("while True: pass", "took more than 1 s"),
-    ],
+    [("raise ValueError('no such thing')", "ValueError: no such thing"), ("while True: pass", "took more than 1 s")],
 )
 def test_the_judge_finds_what_it_looks_for(breaks: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     space = {"padviz": padviz}

@@ -225,8 +225,7 @@ def test_vgg19_bright_band(padding: str, ratio: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "bits"),
-    [("resnet152", (64, 96), 155), pytest.param("densenet201", (224, 224), 326, marks=SLOW)],
+    ("name", "size", "bits"), [("resnet152", (64, 96), 155), pytest.param("densenet201", (224, 224), 326, marks=SLOW)]
 )
 def test_deep_networks_equal_python_ints(name: str, size: tuple[int, int], bits: int) -> None:
     """Every pixel, where the maxima are far beyond 64 bits."""

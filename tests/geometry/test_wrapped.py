@@ -164,11 +164,7 @@ def test_one_axis_that_wraps_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("modes", "around"),
-    [
-        (("circular", "zero"), (False, False)),
-        (("circular", ["zero", "circular"]), (False, True)),
-        ((), (False, False)),
-    ],
+    [(("circular", "zero"), (False, False)), (("circular", ["zero", "circular"]), (False, True)), ((), (False, False))],
 )
 def test_only_what_pads_by_the_far_side_alone_wraps(modes: Any, around: tuple[bool, bool]) -> None:
     steps = [{"op": "conv", "name": f"l{i}", "kernel": 3, "padding": 1, "mode": mode} for i, mode in enumerate(modes)]

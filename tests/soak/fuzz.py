@@ -27,12 +27,7 @@ from tests.soak.mutants import mutant
 
 SECONDS, BYTES = 10, 1 << 30  # of calculating; six times as long by the clock, on a busy machine
 WARMING = 40  # mutants that import what others need
-SUFFIX = {
-    "TOML descriptions": ".toml",
-    "ONNX files": ".onnx",
-    "Keras files": ".keras",
-    "programs": ".pt2",
-}
+SUFFIX = {"TOML descriptions": ".toml", "ONNX files": ".onnx", "Keras files": ".keras", "programs": ".pt2"}
 REFUSALS = (1, 2, 3)  # exit codes
 
 

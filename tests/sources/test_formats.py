@@ -70,10 +70,7 @@ FILES: dict[str, tuple[Any, str]] = {  # what makes the file, or its bytes
         "is HDF5, in which Keras kept models before .keras; save it again: "
         'keras.models.load_model("{}").save("x.keras")',
     ),
-    "net.weights.h5": (
-        HDF5,
-        'holds weights without the network; save the model as a whole: model.save("x.keras")',
-    ),
+    "net.weights.h5": (HDF5, 'holds weights without the network; save the model as a whole: model.save("x.keras")'),
     "net.mlmodel": (b"\x08\x04", "is CoreML; export the model that it was made of to .onnx"),
 }
 BY_NAME = ("net.weights.h5", "net.mlmodel")  # alone
