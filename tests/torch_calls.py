@@ -7,9 +7,12 @@ vector, and is left out. The gradient of a map is then the number of paths from 
 padviz is used, and a function that is not known here is an error.
 """
 
+import logging
 import math
+import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,6 +299,16 @@ def conv(kernel: Any = 3, **options: Any) -> nn.Conv2d:
     made = nn.Conv2d(1, 1, kernel, bias=False, dtype=torch.float64, **options)
     nn.init.ones_(made.weight)
     return made
+
+
+def to_onnx(module: nn.Module, path: Path, image: Tensor, **options: Any) -> Path:
+    """The file that an exporter of PyTorch writes of a module: by default the old one, without what it warns of."""
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module.eval(), (image,), path, **{"dynamo": False, "verbose": False, **options})
+    logging.disable(logging.NOTSET)
+    return path
 
 
 def counted(module: nn.Module, size: tuple[int, int]) -> NDArray[np.float64]:

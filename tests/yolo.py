@@ -1,12 +1,12 @@
 """A detector with the head of YOLOv8 on a short body: what the ways to read a network meet in it."""
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from tests.torch_calls import to_onnx
 
 WIDTH = 4
 CLASSES = 3
@@ -84,14 +84,9 @@ class YoloV8(nn.Module):
 def exported(folder: Path, exporter: str = "old", size: tuple[int, int] = (64, 96), opened: bool = True) -> Path:
     """The file that one of PyTorch's exporters writes of it."""
     path = folder / f"yolo-{exporter}.onnx"
-    options: dict[str, Any] = {"dynamo": True, "verbose": False, "external_data": False}
+    options: dict[str, Any] = {"dynamo": True, "external_data": False}
     if exporter == "old":
-        options = {"dynamo": False, "opset_version": 14, "input_names": ["images"], "output_names": ["output0"]}
+        options = {"opset_version": 14, "input_names": ["images"], "output_names": ["output0"]}
         if opened:
             options["dynamic_axes"] = {"images": {2: "h", 3: "w"}}
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(YoloV8(raw=False).eval(), (torch.zeros(1, 3, *size),), path, **options)
-    logging.disable(logging.NOTSET)
-    return path
+    return to_onnx(YoloV8(raw=False), path, torch.zeros(1, 3, *size), **options)

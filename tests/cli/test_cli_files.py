@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper
+from torchvision import models
 
 import padviz
 from padviz.scoring.scenes import Scenes, select
@@ -19,7 +21,7 @@ from tests.cli.test_cli_foreign import conv, mystery, plain, saved
 from tests.repadding.test_onnx_file import one_dimensional
 from tests.scoring.made import as_coco, coco_files, mistakes, scenes
 from tests.sources.test_onnx_ops import bright_pixels, model_of
-from tests.sweeps import REST
+from tests.torch_calls import to_onnx
 
 SIZE = ["--size", "96x128"]
 ONES = [1, 1, 1, 1]
@@ -130,20 +132,14 @@ def test_even_moves_strides_into_pools() -> None:
     assert [node.op_type for node in model.graph.node] == [*pooled, "Relu", *pooled * 2, "Add"]
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("name", "pools"), [("resnet18", ["/maxpool/MaxPool"]), pytest.param("mobilenet_v2", [], marks=REST)]
-)
-def test_exports_of_torchvision_are_made_even(name: str, pools: list[str]) -> None:
-    models, torch = pytest.importorskip("torchvision.models"), pytest.importorskip("torch")
-    size = (96, 160)
-    module = models.get_model(name, weights=None).eval()
-    torch.onnx.export(module, (torch.zeros(1, 3, *size),), "real.onnx", dynamo=False, verbose=False)
-    why = f"{pools[0]}: pools have no weights, and stay as they are" if pools else "none"
+def test_exports_of_torchvision_are_made_even() -> None:
+    size, pools = (96, 160), ["/maxpool/MaxPool"]
+    to_onnx(models.resnet18(weights=None), Path("real.onnx"), torch.zeros(1, 3, *size))
+    why = f"{pools[0]}: pools have no weights, and stay as they are"
     assert f" uneven {why} " in f"{said('real.onnx', '--even', '-o', 'even.onnx')} "
     assert [each.layer for each in padviz.uneven("even.onnx", size).uneven] == pools
     found = json.loads(said("real.onnx", "--even", "--format", "json"))
-    assert (found["uneven"], len(found["changed"])) == (pools, {"resnet18": 7, "mobilenet_v2": 5}[name])
+    assert (found["uneven"], len(found["changed"])) == (pools, 7)
     assert {row["pooled"] for row in found["changed"]} == {True}
 
 

@@ -1,7 +1,6 @@
 """Repadded files by what onnxruntime makes of them: small graphs, pads that are computed, files that are turned."""
 
 import json
-import warnings
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.repadding.test_onnx_file import repad_to
 from tests.sources.test_onnx_ops import GRAPHS as SMALL
 from tests.sources.test_onnx_ops import PADDED, TURNED, UNEVEN, bright_pixels, graphs, model_of
 from tests.sweeps import REST
+from tests.torch_calls import to_onnx
 from tests.wheels import FILES, real_file
 
 SIZES = ((9, 8), (6, 11), (8, 10), (7, 7))  # none of them square at any stride but the last
@@ -148,12 +148,7 @@ ANY = torch.export.Dim.DYNAMIC
 
 
 def exported(module: nn.Module, path: Path, **options: Any) -> Path:
-    image = (torch.zeros(1, 3, *FIXED_SIZE),)
-    options = {"dynamo": False, "verbose": False, **options}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module.eval(), image, str(path), input_names=["x"], **options)
-    return path
+    return to_onnx(module, path, torch.zeros(1, 3, *FIXED_SIZE), input_names=["x"], **options)
 
 
 @pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=REST)])

@@ -22,6 +22,7 @@ from padviz.nn import PaddedConv2d, SymmetricPad2d, padded
 from padviz.repadding.torch_calls import padded_by
 from tests import naive
 from tests.sweeps import thirds
+from tests.torch_calls import to_onnx
 
 SCHEMES = (*MODES, "zero/circular", "symmetric/reflect")
 
@@ -236,7 +237,6 @@ def test_a_repadded_module_can_be(way: str) -> None:
         assert torch.allclose(found, wanted, atol=1e-5 * float(wanted.abs().max())), scheme
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_modules_of_other_numbers_are_repadded_as_they_are_and_exported(dtype: torch.dtype, tmp_path: Path) -> None:
     size = (129, 140)  # whose halves have more positions than constants that are folded at once
@@ -245,8 +245,7 @@ def test_modules_of_other_numbers_are_repadded_as_they_are_and_exported(dtype: t
     found, wanted = mine(image.to(dtype)), padviz.repad(plain, "partial/symmetric", size=size)(image)
     assert found.dtype == dtype
     assert torch.allclose(found.float(), wanted, atol=0.02 * float(wanted.abs().max()))
-    path = tmp_path / "net.onnx"
-    torch.onnx.export(mine, (image.to(dtype),), path, dynamo=False, opset_version=17)
+    path = to_onnx(mine, tmp_path / "net.onnx", image.to(dtype), opset_version=17)
     counts = padviz.usage(plain, size, padding="partial/symmetric").counts
     assert np.allclose(padviz.usage(path, size).counts, counts, rtol=1e-12, atol=0)
 

@@ -22,6 +22,7 @@ from padviz.network.sizes import layer_rows
 from padviz.sources.tracing.dims import Axis, Channel, Dims, plain, reshape_dims, shape_of, whole
 from tests.signals import SIGNALS, VOLUMES, Demucs, Tcn, positive
 from tests.sweeps import examples
+from tests.torch_calls import to_onnx
 
 of_signals = pytest.mark.parametrize(("make", "channels", "sizes"), SIGNALS.values(), ids=SIGNALS)
 of_volumes = pytest.mark.parametrize(("make", "channels", "sizes"), VOLUMES.values(), ids=VOLUMES)
@@ -86,10 +87,9 @@ def test_tiles_of_three_axes_make_the_whole(make, channels, sizes) -> None:
     assert all(difference > 100 * verified.difference for difference in verified.one_less.values())
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_recurrence_that_runs_one_way_is_refused(tmp_path: Path) -> None:
     module = Demucs(recurrent=True)
-    torch.onnx.export(module, (torch.rand(1, 1, 128),), path := tmp_path / "net.onnx", dynamo=False)
+    path = to_onnx(module, tmp_path / "net.onnx", torch.rand(1, 1, 128))
     for source in (module, path):
         with pytest.raises(PadvizError, match="sees only what comes before each position"):
             padviz.usage(source, 128)
@@ -121,7 +121,7 @@ def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, chann
     path, module = tmp_path / "net.onnx", make().eval()
     open_axes = {"x": {2: "length"}}
     signal = torch.zeros(1, channels, sizes[0])
-    torch.onnx.export(module, (signal,), path, dynamo=False, input_names=["x"], dynamic_axes=open_axes)
+    to_onnx(module, path, signal, input_names=["x"], dynamic_axes=open_axes)
     network = padviz.load(path, sizes[0])
     assert (network.axes, network.declared) == (("length",), (0,))
     own, its = (padviz.usage(one, sizes[1]) for one in (module, network))
@@ -135,7 +135,7 @@ def test_files_of_signals_are_what_their_modules_are(tmp_path: Path, make, chann
 @of_volumes
 def test_files_of_volumes_are_what_their_modules_are(tmp_path: Path, make, channels, sizes) -> None:
     path, module = tmp_path / "net.onnx", make().eval()
-    torch.onnx.export(module, (torch.zeros(1, channels, *sizes[0]),), path, dynamo=False, input_names=["x"])
+    to_onnx(module, path, torch.zeros(1, channels, *sizes[0]), input_names=["x"])
     network = padviz.load(path)
     assert (network.axes, network.size, network.declared) == (("depth", "height", "width"), sizes[0], sizes[0])
     own, its = (padviz.fields(one, sizes[0])[-1] for one in (module, network))

@@ -3,7 +3,6 @@
 Every shape is onnxruntime's, and every count that of the all-ones copy, and of the zoo.
 """
 
-import logging
 import re
 import warnings
 from inspect import signature
@@ -25,6 +24,7 @@ from padviz.sources.toml.load import zoo
 from tests import onnx_oracle
 from tests.sources.test_onnx_ops import model_of, saved
 from tests.sweeps import DEEPER, sampled
+from tests.torch_calls import to_onnx
 from tests.wheels import FILES, real_file
 
 SIZE = (96, 128)
@@ -57,17 +57,12 @@ def exported(name: str, exporter: str, folder: Path) -> Path:
     """The file that an exporter writes: the old one with open sizes, the new one with fixed ones."""
     path = folder / f"{name}-{exporter}.onnx"
     image = torch.zeros(1, 3, *((224, 224) if name in WHOLE else SIZE))
-    options: dict[str, Any] = {"dynamo": True, "verbose": False, "external_data": False}
+    options: dict[str, Any] = {"dynamo": True, "external_data": False}
     if exporter == "old":
-        options = {"dynamo": False, "opset_version": 14, "input_names": ["x"]}
+        options = {"opset_version": 14, "input_names": ["x"]}
         if name not in WHOLE:
             options["dynamic_axes"] = {"x": {2: "h", 3: "w"}}
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(torch_model(name), (image,), path, **options)
-    logging.disable(logging.NOTSET)
-    return path
+    return to_onnx(torch_model(name), path, image, **options)
 
 
 def made_by(model: Any) -> dict[str, str]:
@@ -139,7 +134,7 @@ def test_an_adaptive_pool_is_read_as_the_new_exporter_writes_it(rows: Any, tmp_p
     pool, first, last = torch.nn.AdaptiveAvgPool2d(rows), torch.nn.Conv2d(1, 4, 3), torch.nn.Conv2d(4, 4, 3, padding=1)
     module = torch.nn.Sequential(first, pool, last).eval()
     image = torch.zeros(1, 1, 26, 32)
-    torch.onnx.export(module, (image,), path := tmp_path / "net.onnx", dynamo=True, verbose=False, external_data=False)
+    path = to_onnx(module, tmp_path / "net.onnx", image, dynamo=True, external_data=False)
     assert (padviz.usage(path, size=(26, 32)).counts == padviz.usage(module, size=(26, 32)).counts).all()
 
 
@@ -183,9 +178,9 @@ def floats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("floats") / "net.onnx"
     stem, branch = nn.Conv2d(3, 8, 7, 2, 3), nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.BatchNorm2d(8))
     module = Residual(stem, nn.MaxPool2d(3, 2, 1), branch, nn.Conv2d(8, 16, 3, 2, 1), nn.Linear(16, 5)).eval()
+    to_onnx(module, path, torch.zeros(1, 3, *SMALL), input_names=["image"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(module, (torch.zeros(1, 3, *SMALL),), path, dynamo=False, input_names=["image"])
         quantization.quant_pre_process(str(path), str(path), skip_symbolic_shape=True)
     return path
 

@@ -1,7 +1,6 @@
 """Where layers came from and what they are called; where counting stops, before heads and at grids of patches."""
 
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.cli.test_cli import run, told
 from tests.sources.test_onnx_exports import SINCE_2_5
 from tests.sources.test_onnx_ops import model_of, saved
 from tests.sweeps import SLOW
+from tests.torch_calls import to_onnx
 from tests.yolo import YoloV8, exported
 
 
@@ -255,18 +255,11 @@ MODULES: dict[str, tuple[nn.Module, bool]] = {  # and whether counting stops at 
 }  # fmt: skip
 
 
-def file_of(module: nn.Module, folder: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image = torch.zeros(1, 3, 32, 32)
-        torch.onnx.export(module, (image,), path := folder / "net.onnx", dynamo=False, opset_version=14)
-    return path
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_attention_is_told_by_its_steps(name: str, tmp_path: Path) -> None:
     module, stops = MODULES[name]
-    for net in (padviz.load(module, size=(32, 32)), padviz.load(file_of(module, tmp_path))):
+    path = to_onnx(module, tmp_path / "net.onnx", torch.zeros(1, 3, 32, 32), opset_version=14)
+    for net in (padviz.load(module, size=(32, 32)), padviz.load(path)):
         assert net.notes == ((NOTE.format(net.targets[0]),) if stops else ())
 
 

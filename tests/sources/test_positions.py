@@ -12,7 +12,7 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer,
 
 import padviz
 from tests.torch_attention import After, Attending, attended, check_supports, in_windows, whole, windows
-from tests.torch_calls import count
+from tests.torch_calls import count, to_onnx
 
 
 class Swin(nn.Module):
@@ -52,8 +52,7 @@ def test_a_norm_over_places_of_a_block_leaves_each_block_alone(tmp_path: Path) -
     network = padviz.load(module, size=(24, 32))
     check_supports(module, network, (24, 32))
     padviz.tiles(network, 96, 48)
-    module, image = module.float(), torch.rand(1, 3, 24, 32)
-    torch.onnx.export(module, (image,), path := tmp_path / "net.onnx", opset_version=17, dynamo=False)
+    path = to_onnx(module.float(), tmp_path / "net.onnx", torch.rand(1, 3, 24, 32), opset_version=17)
     assert not any(layer.everywhere for layer in padviz.load(path, size=(24, 32)).layers)
 
 

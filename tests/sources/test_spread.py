@@ -14,7 +14,7 @@ import padviz
 from padviz.errors import PadvizError
 from tests.sources.test_onnx_ops import model_of
 from tests.torch_attention import After, check_supports
-from tests.torch_calls import conv, counted
+from tests.torch_calls import conv, counted, to_onnx
 
 SIZE, OTHER = (12, 16), (20, 18)
 Function = Callable[[Tensor], Tensor]
@@ -120,11 +120,9 @@ def test_what_a_fully_connected_layer_makes_sees_everything() -> None:
 
 
 def exported(module: nn.Module, folder: Path, size: tuple[int, ...] = (3, *SIZE)) -> Path:
-    torch.onnx.export(module, (torch.rand(1, *size),), path := folder / "net.onnx", opset_version=17, dynamo=False)
-    return path
+    return to_onnx(module, folder / "net.onnx", torch.rand(1, *size), opset_version=17)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FILES)
 def test_files_count_as_their_modules(name: str, tmp_path: Path) -> None:
     module = After(FILES[name])
@@ -164,7 +162,6 @@ REFUSED: dict[str, tuple[Function, str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_followed_is_refused_by_name(name: str, tmp_path: Path) -> None:
     function, said = REFUSED[name]

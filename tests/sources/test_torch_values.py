@@ -21,7 +21,7 @@ from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.test_laws import dense
 from tests.torch_attention import After
-from tests.torch_calls import conv, counted, sum_pool
+from tests.torch_calls import conv, counted, sum_pool, to_onnx
 
 SIZE = (24, 41)
 
@@ -258,7 +258,7 @@ def test_a_function_of_one_map_counts_it_once_in_every_format(name: str, tmp_pat
     ones = torch.ones(8, 8, 3, 3)
     module = After(lambda y: y + functional.conv2d(WRITTEN[name](y), ones, padding=1)).eval()
     image = torch.rand(1, 3, 12, 12)
-    torch.onnx.export(module, (image,), tmp_path / "net.onnx", opset_version=13, dynamo=False)
+    to_onnx(module, tmp_path / "net.onnx", image, opset_version=13)
     program = torch.export.export(module, (image,)).module()
     for source in (module, tmp_path / "net.onnx", program):
         assert padviz.usage(source, 12).max == 9 + 81

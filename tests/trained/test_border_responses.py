@@ -21,6 +21,7 @@ from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import OnnxRunner
 from padviz.trained.networks.reading import read, runner_of
 from padviz.trained.networks.torch_network import TorchRunner
+from tests.torch_calls import to_onnx
 from tests.trained.known import known
 
 Array = NDArray[np.float64]
@@ -97,14 +98,10 @@ def test_measures_are_those_of_the_whole_maps_whatever_writes_into_them(traced: 
 def exported(net: nn.Module, path: Path, size: int, batch: int | None = None) -> Path:
     """A network as an ONNX file whose norms stay apart."""
     axes = {} if batch else {"x": {0: "batch"}}
-    torch.onnx.export(
-        net, (torch.zeros(batch or 2, 3, size, size),), path, dynamo=False, input_names=["x"], dynamic_axes=axes,
-        training=torch.onnx.TrainingMode.PRESERVE,
-    )  # fmt: skip
-    return path
+    image, apart = torch.zeros(batch or 2, 3, size, size), torch.onnx.TrainingMode.PRESERVE
+    return to_onnx(net, path, image, input_names=["x"], dynamic_axes=axes, training=apart)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch", [None, 1, 3])
 def test_a_module_and_its_export_agree_under_every_padding(batch: int | None, tmp_path: Path) -> None:
     net = Small().eval()
@@ -183,8 +180,7 @@ def test_a_blank_has_no_border_where_padding_is_circular(as_file: bool, tmp_path
     torch.manual_seed(0)
     net: Any = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular") for _ in range(2))).eval()
     if as_file:
-        torch.onnx.export(net, (torch.zeros(1, 3, 32, 32),), str(tmp_path / "net.onnx"), dynamo=False)
-        net = tmp_path / "net.onnx"
+        net = to_onnx(net, tmp_path / "net.onnx", torch.zeros(1, 3, 32, 32))
     found = padviz.responses(net, 32, "circular", "blank", shuffled=False)
     assert [row.energy for row in found.rows] == [(0, 0, 0, 0)] * 4  # exactly: rounding is no border
     assert "least" not in found.verdict

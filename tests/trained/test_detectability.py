@@ -276,7 +276,6 @@ class Sure(nn.Module):
         return torch.stack([torch.full_like(parts[0], self.bias), *parts], 1).softmax(1)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_are_read(tmp_path: Path) -> None:
     path = yolo.exported(tmp_path, size=(96, 160), opened=False)
     said = "neither a map of the image, 96 x 160, nor class scores: 'output0' of 7 x 315; name a map inside"

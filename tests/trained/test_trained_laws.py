@@ -21,6 +21,7 @@ from padviz.trained.detecting.outputs import as_maps, fits, scorer_of
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, filters_of
 from padviz.trained.networks.reading import as_trained
 from padviz.trained.networks.torch_network import TorchRunner
+from tests.torch_calls import to_onnx
 from tests.trained.known import known, mirrored, turned
 
 Pair = tuple[int, int]
@@ -137,22 +138,20 @@ def test_a_mirrored_detector_has_mirrored_edges() -> None:
     assert abs(known(one.edges.top) - known(one.edges.bottom)) > 0.01
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_detector_and_its_file_agree(tmp_path: Path) -> None:
     options: dict[str, Any] = {"size": (38, 53), "height": 8, "step": 5, **GREY}
-    torch.onnx.export(dark(), (torch.zeros(1, 1, 38, 53),), tmp_path / "net.onnx", dynamo=False)
+    to_onnx(dark(), tmp_path / "net.onnx", torch.zeros(1, 1, 38, 53))
     own, of_file = padviz.detect(dark(), **options), padviz.detect(tmp_path / "net.onnx", **options)
     assert (of_file.tops, of_file.lefts) == (own.tops, own.lefts)
     assert of_file.contrast == pytest.approx(own.contrast)
     np.testing.assert_allclose(of_file.maps[0].values, own.maps[0].values, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("shape", SHAPES[:3])
 def test_a_file_and_its_module_have_the_same_filters(shape: dict[str, Any], tmp_path: Path) -> None:
     net = whole(**shape).eval()
-    torch.onnx.export(net, (torch.zeros(2, 2, 24, 31),), tmp_path / "net.onnx", dynamo=False, input_names=["x"],
-                      dynamic_axes={"x": {0: "n"}})  # fmt: skip
+    axes = {"x": {0: "n"}}
+    to_onnx(net, tmp_path / "net.onnx", torch.zeros(2, 2, 24, 31), input_names=["x"], dynamic_axes=axes)
     of_file, of_net = (padviz.filters(each, (24, 31)) for each in (tmp_path / "net.onnx", net))
     for one, other in zip(of_file.rows, of_net.rows, strict=True):
         assert (one.height, one.width) == (other.height, other.width)

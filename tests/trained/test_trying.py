@@ -18,6 +18,7 @@ from padviz.network.padding_modes import OTHER
 from padviz.trained.images import Crop, Crops, Frame, Inputs, resized_frame, room_for
 from padviz.trained.trying.comparing import kind_of, overlap
 from padviz.trained.trying.trial import needs_of
+from tests.torch_calls import to_onnx
 from tests.trained.known import turned
 
 Array = NDArray[Any]
@@ -228,13 +229,12 @@ def test_a_turned_network_on_turned_pictures_has_the_same_figures(tmp_path: Path
         assert getattr(second, name) == pytest.approx(getattr(first, name), abs=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch", [None, 3])
 def test_a_file_has_the_figures_of_its_module(tmp_path: Path, batch: int | None) -> None:
     net = mapper()
     axes = {"x": {2: "h", 3: "w"} if batch else {0: "n", 2: "h", 3: "w"}}
     image = torch.zeros(batch or 1, 3, 24, 24)
-    torch.onnx.export(net, (image,), tmp_path / "m.onnx", dynamo=False, input_names=["x"], dynamic_axes=axes)
+    to_onnx(net, tmp_path / "m.onnx", image, input_names=["x"], dynamic_axes=axes)
     options: dict[str, Any] = {"n": 7, "noise": True, **NORMAL}
     one, other = (
         padviz.trial(each, size=[25], padding=["symmetric", "partial"], trained_at=24, **options)
