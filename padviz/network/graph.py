@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import replace
 from operator import add
 from typing import TypeVar
 
@@ -22,17 +21,6 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
             like = layers[i].like if followed else None
             positions.update(layers[i].inputs, () if like is None else (like,))
     return positions
-
-
-def keep_layers(layers: Sequence[Layer], kept: Sequence[int]) -> tuple[Layer, ...]:
-    """Keep the layers at those positions, which must not depend on others, and renumber their inputs."""
-    position = {old: new for new, old in enumerate(kept)}
-
-    def moved(layer: Layer) -> Layer:
-        like = None if layer.like is None else position[layer.like]
-        return replace(layer, inputs=tuple(position[i] for i in layer.inputs), like=like)
-
-    return tuple(moved(layers[i]) for i in kept)
 
 
 def backward(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from padviz.errors import OptionError, shortly
-from padviz.network.graph import ancestors, keep_layers
+from padviz.network.graph import ancestors
 from padviz.network.network import Network
 
 PART = " up to "  # in the title of a network that was cut
@@ -20,9 +20,13 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
     wanted = ancestors(network.layers, [network.index[name] for name in names]) | {0}
     if len(wanted) == len(network.layers) and names == network.targets:
         return network  # itself, so that caches still apply
+    place = {old: new for new, old in enumerate(sorted(wanted))}
+    layers = []
+    for layer in (network.layers[i] for i in place):
+        like = None if layer.like is None else place[layer.like]
+        layers.append(replace(layer, inputs=tuple(place[i] for i in layer.inputs), like=like))
     again = network.reread_with(lambda other: upto(other, targets))
-    part = keep_layers(network.layers, sorted(wanted))
-    return replace(network, layers=part, targets=names, again=again, before_pools=network.pool_pads)
+    return replace(network, layers=tuple(layers), targets=names, again=again, before_pools=network.pool_pads)
 
 
 def cut_after(network: Network, layers: tuple[str, ...]) -> Network:

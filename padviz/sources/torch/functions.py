@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from math import prod
-from typing import cast
 
 import numpy as np
 import torch
@@ -72,17 +71,15 @@ def embedding(call: Call, input: Value, weight: Value | None = None, *args: obje
 def norm(call: Call, input: Value, *args: object, **options: object) -> Result:
     """Handle a norm, which reads all positions unless it has statistics from training."""
     activated, over = pointwise(call), 0
+    rank, of_input = len(activated.dims or ()), args[4:5]  # whether its statistics are those of the input
     if call.stem in ("layer_norm", "rms_norm"):
-        shape = options.get("normalized_shape", args[0] if args else ())
-        over = 1 if isinstance(shape, int) else len(cast("Sequence[int]", shape))
+        over = len(as_list(options.get("normalized_shape", args[0] if args else ())))
     elif call.stem == "group_norm":
-        over = len(activated.dims or ()) - 1
+        over = rank - 1
     elif call.stem == "instance_norm":
-        over = (
-            len(activated.dims or ()) - 2 if options.get("use_input_stats", args[4] if len(args) > 4 else True) else 0
-        )
-    elif options.get("training", args[4] if len(args) > 4 else False):
-        over = len(activated.dims or ())
+        over = rank - 2 if options.get("use_input_stats", all(of_input)) else 0
+    elif options.get("training", any(of_input)):
+        over = rank
     axes = range(-over, 0) if activated.dims else ()
     return calls.norm(call, activated, call.op.replace("_", " "), axes)
 
