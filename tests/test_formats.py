@@ -51,7 +51,6 @@ FUNCTIONS: dict[str, Callable[[], padviz.Result[Any]]] = {  # whose results no c
 }
 UNDRAWN = ("costs", "layers ")  # beside the commands whose -o takes no picture
 ASIDE = {"explore", "export", "convert"}  # which make pages, folders and descriptions
-MAKES_A_PICTURE = ("usage", "compare", "coverage", "detect", "repad")  # -o names what is made beside
 FIRST = "parted on both axes"
 ASKED = [pytest.param((command, FIRST), id=command) for command in WALK] + [
     pytest.param((command, name), id=f"{command}, {name}", marks=REST)

@@ -281,15 +281,6 @@ def count(
     return image.grad[0].sum(0).numpy(), sizes
 
 
-class SumPool(nn.Module):
-    def __init__(self, pool: Any) -> None:
-        super().__init__()
-        self.options = (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return sum_pool(x, *self.options)
-
-
 def sum_pool(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> Tensor:
     return functional.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, True, divisor_override=1)
 

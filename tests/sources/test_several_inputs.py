@@ -179,13 +179,6 @@ def test_programs_and_keras_files_name_their_image(tmp_path: Path) -> None:
             padviz.load(net, shape={second: (1, 1, 16, 16)})
 
 
-def test_commands_take_inputs_by_name() -> None:
-    asked = ["uneven", "tests.sources.test_several_inputs:Denoising", "--size", "32"]
-    assert run(*asked, "--shape", "other=1x1xHxW", "--shape", "timestep=2").exit_code == 0
-    assert "--shape: 'other=y' is not an input; write NAME=1x3xHxW" in run(*asked, "--shape", "other=y").stderr
-    assert "; --shape timestep=1 gives it a number, --shape timestep=1x3xHxW a tensor" in run(*asked).stderr
-
-
 def test_commands_take_the_inputs_of_a_file(path: Path) -> None:
     two_images(ADDED)
     asked = ["two.onnx", "--size", "32", "--format", "json"]
