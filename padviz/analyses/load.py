@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from html import escape
 from pathlib import Path
 
 from padviz.analyses.asked import Source, asked
 from padviz.analyses.result import opening
 from padviz.network.network import Network
 from padviz.sources import load as loaded
-from padviz.sources.toml.write import rewritten
 from padviz.sources.tracing.reading import Shape, as_reading
 
 
@@ -33,6 +31,8 @@ class Description(str):
             temporary.write_text(f"{self.rstrip()}\n", encoding="utf-8")
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         return f'<pre style="max-height: 30em; overflow: auto">{escape(self)}</pre>'
 
     def __repr__(self) -> str:
@@ -141,5 +141,7 @@ def convert(
     >>> convert("vgg11", 64).split("\\n")[2]
     'size = 64'
     """
+    from padviz.sources.toml.write import rewritten
+
     read, pixels = asked(network, size, same=same)
     return Description(rewritten(read, padding, pixels))

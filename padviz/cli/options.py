@@ -66,14 +66,15 @@ def _without_unknown(text: str, known: Container[str]) -> str:
 
 def loaded(model: str, *sizes: Size | None) -> Network:
     """Load a network, once per command, at the first of some sizes that it takes, or at its own."""
-    from padviz.sources import load, shadowing
+    from padviz.analyses.load import load
+    from padviz.sources import shadowing
 
     if line := shadowing(model):
         say_once(line)
     known = session().loaded
     size, *others = sizes or (None,)
     try:
-        network = known[model].at(size) if model in known and size else load(model, size, reading())
+        network = known[model].at(size) if model in known and size else load(model, size, **session().reading)
     except PadvizError:
         if not others:
             raise

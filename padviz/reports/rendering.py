@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from html import escape
 from itertools import repeat
 
 from padviz.errors import printable
@@ -130,7 +129,7 @@ def to_html(report: Report, png: bytes = b"") -> str:
     texts = [in_html(block, BESIDE if png else ROWS) for block in blocks]
     if png:
         at = next((i for i, block in enumerate(blocks) if isinstance(block, Table)), len(blocks))
-        data = b64encode(png).decode("ascii")
+        data = b2a_base64(png, newline=False).decode("ascii")
         texts.insert(at, f'<img alt="{report.name}" style="{PICTURE}" src="data:image/png;base64,{data}">')
     return "\n".join(filter(None, texts))
 
@@ -177,6 +176,8 @@ def _cell(tag: str, value: object, long: int) -> str:
 
 
 def _html(value: object) -> str:
+    from html import escape
+
     return escape(tables.readable(value))
 
 
