@@ -21,7 +21,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, render
-from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, save, write_thumbnail
+from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, write_thumbnail
 from padviz.figures.colours import CMAP, colour_map, scale_of, write_map_thumbnail
 from padviz.files.atomic import PREFIX, locked, remove_abandoned, temporary_folder
 from padviz.network.network import Network
@@ -185,7 +185,7 @@ def _write(item: Item, rendering: Rendered, stage: Path, look: Look) -> list[str
     if "png" in look.formats:
         picture = f"{item.name}.png"
         files.append(picture)
-        save(rendering.draw(cmap=look.cmap), stage / picture)
+        (stage / picture).write_bytes(rendering.png(cmap=look.cmap))
         if item.what in WITHOUT_THUMBNAIL:
             return files
         (stage / THUMBS).mkdir(exist_ok=True)

@@ -20,8 +20,8 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError
 from padviz.exports.items import Item
 from padviz.exports.manifest import DECLARED
-from padviz.figures.maps import panels
-from padviz.figures.maps.heatmap import heatmap
+from padviz.figures.canvas import rendered
+from padviz.figures.maps import heatmap, panels
 from padviz.figures.windows.padding import ledger_bars
 from padviz.network.network import Network
 from padviz.reports.documents import ledger_facts
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 class Rendered(NamedTuple):
-    """`draw` takes the colour map, as `cmap`."""
+    """`png` takes the colour map, as `cmap`, and returns the bytes of a picture."""
 
     figures: Mapping[str, object]
-    draw: Callable[..., Figure]
+    png: Callable[..., bytes]
     counts: CountMap | None = None
 
 
@@ -56,27 +56,31 @@ def render(item: Item) -> Rendered:
 def _shown(found: Result[Row], figures: Mapping[str, object] | None = None) -> Rendered:
     """Return the figures and the picture that the analysis' command shows, or other figures."""
     assert found._shown.draw is not None
-    return Rendered(figures or found._report.facts, found._shown.draw)
+    return Rendered(figures or found._report.facts, _rendering(found._shown.draw))
+
+
+def _rendering(draw: Callable[..., Figure]) -> Callable[..., bytes]:
+    return lambda cmap: rendered(draw(cmap=cmap))
 
 
 def _usage(item: Item) -> Rendered:
     found = usage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     counts = found[0]  # as in its report, so that the fair shares are computed once
     scale = None if counts.share_reason else "share"  # the same scale for all items
-    return Rendered(found._report.facts, partial(heatmap, counts, scale=scale), counts)
+    return Rendered(found._report.facts, partial(heatmap.png, counts, scale=scale), counts)
 
 
 def _coverage(item: Item) -> Rendered:
     found = coverage(item.network, item.sizes[0], item.paddings[0], item.layers[0])
     (counts,) = found
     shares = {"full": counts.full, "least_share": counts.min / (counts.full or 1)}
-    return _shown(found, to_builtins(counts.summary()) | shares)._replace(counts=counts)
+    return Rendered(to_builtins(counts.summary()) | shares, partial(heatmap.png, counts), counts)
 
 
 def _uneven(item: Item) -> Rendered:
     found = uneven(item.network, item.sizes[0])
     figures = {"uneven": len(found.uneven), "windows": len(found.layers), **ledger_facts(found)}
-    return Rendered(figures, lambda cmap: ledger_bars(found, item.network.title))
+    return Rendered(figures, lambda cmap: rendered(ledger_bars(found, item.network.title)))
 
 
 def _trained(item: Item) -> Trained:
@@ -106,7 +110,9 @@ def _compare(item: Item) -> Rendered:
     sized = zip(item.networks, item.sizes * len(item.models), strict=True)
     choices = [(*pair, padding, layer) for pair in sized for padding in item.paddings for layer in item.layers]
     labelled = [*zip(map(_label, lists[varies]), usages(choices), strict=True)]
-    return Rendered(report_of(labelled, varies).facts, partial(panels.compared, labelled, varies, item.scale))
+    return Rendered(
+        report_of(labelled, varies).facts, _rendering(partial(panels.compared, labelled, varies, item.scale))
+    )
 
 
 def _label(value: object) -> str:

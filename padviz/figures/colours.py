@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, nearest
-from padviz.figures.canvas import SMALL
+from padviz.figures.canvas import SMALL, png_of
 from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def colour_map(name: str) -> Colormap:
     return colormaps[name]
 
 
+@cache
 def hex_stops(name: str) -> list[str]:
     """Return the CSS colours of the map of that name, from the lowest value on; none for an unknown name.
 
@@ -153,14 +155,12 @@ def colour_bar(figure: FigureBase, colours: ScalarMappable, scale: Scale, **wher
 
 def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | None = None) -> None:
     """Write the heat map alone as a PNG file of at most `most` pixels a side, on the scale of all maps of its kind."""
-    from PIL.Image import fromarray
-
     block, scale = -(-max(counts.shape) // most), scale_of(counts)
     unshared = scale is COUNTS and counts.full is None
     values = counts.relative((block, block)) if unshared else counts.share((block, block))
     pixels = scale.colours(cmap).to_rgba(values, bytes=True)[..., :3]
     with atomic_path(path) as temporary:
-        fromarray(np.ascontiguousarray(pixels)).save(temporary, "png", compress_level=2)
+        temporary.write_bytes(png_of(pixels))
 
 
 def scientific(value: int | float) -> str:

@@ -49,10 +49,39 @@ class Place(NamedTuple):
     high: float
 
 
+class Words(NamedTuple):
+    """A line of text that begins at (x, y), as `text_at` writes it."""
+
+    x: float
+    y: float
+    text: str
+    points: float
+    colour: str = "black"
+
+
+class Layout(NamedTuple):
+    """A page: its size in screen pixels, its words, and where each box is, as (x, y, wide, high)."""
+
+    size: tuple[int, int]
+    words: list[Words]
+    boxes: list[tuple[float, float, float, float]]
+
+
 def page(
     title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
 ) -> tuple[Figure, list[Place]]:
-    """Write the words of a page, and place boxes in rows of `columns` below them, by default in one row.
+    """Write the words of a page onto a new figure; return it with the places of its boxes, as `lay_out` does."""
+    layout = lay_out(title, lines, boxes, columns, beside)
+    figure = new_figure(*layout.size)
+    for words in layout.words:
+        text_at(figure, *words)
+    return figure, [Place(figure, *box) for box in layout.boxes]
+
+
+def lay_out(
+    title: str, lines: Sequence[str], boxes: Sequence[Box], columns: int | None = None, beside: Box | None = None
+) -> Layout:
+    """Place the words of a page, and below them its boxes in rows of `columns`, by default in one row.
 
     The box `beside` is on their right, and its place is the last one.
     """
@@ -65,34 +94,33 @@ def page(
     if beside:
         body += BETWEEN + beside.left + beside.wide + beside.right
     width = max(body, LEAST)
-    words = [(line, LARGE) for line in wrap(title, LARGE, width) if title]
-    words += [(part, MEDIUM) for line in lines if line for part in wrap(line, MEDIUM, width)]
+    heading = [(line, LARGE) for line in wrap(title, LARGE, width) if title]
+    heading += [(part, MEDIUM) for line in lines if line for part in wrap(line, MEDIUM, width)]
     labels = [
         [wrap(box.label, SMALL, wide - box.left) if box.label else [] for box, wide in zip(row, across, strict=False)]
         for row in rows
     ]
     label_heights = [max(map(len, row)) * _pitch(SMALL) + 6 for row in labels]
-    tops = [sum(_pitch(size) for _, size in words) + EDGE + 4]
+    tops = [sum(_pitch(size) for _, size in heading) + EDGE + 4]
     for row, label_height in zip(rows, label_heights, strict=True):
         tops.append(tops[-1] + label_height + max(box.above + box.high + box.below for box in row) + BETWEEN / 2)
-    figure = new_figure(ceil(width + 2 * EDGE), ceil(tops[-1] - BETWEEN / 2 + EDGE))
 
-    y = float(EDGE) - 8
-    for text, size in words:
+    words, y = [], float(EDGE) - 8
+    for text, size in heading:
         y += _pitch(size)
-        text_at(figure, EDGE, y - 6, text, size)
+        words.append(Words(EDGE, y - 6, text, size))
     places = []
     lefts = [EDGE + left for left in accumulate((wide + BETWEEN for wide in across), initial=0.0)]
     for row, row_labels, top, label_height in zip(rows, labels, tops, label_heights, strict=False):
         y = top + label_height
         for box, left, label in zip(row, lefts, row_labels, strict=False):
             for i, part in enumerate(reversed(label)):
-                text_at(figure, left + box.left, y - 6 - i * _pitch(SMALL), part, SMALL, box.colour)
-            places.append(Place(figure, left + box.left, y + box.above, box.wide, box.high))
+                words.append(Words(left + box.left, y - 6 - i * _pitch(SMALL), part, SMALL, box.colour))
+            places.append((left + box.left, y + box.above, box.wide, box.high))
     if beside:
         x, y = lefts[len(across)] + beside.left, tops[0] + label_heights[0] + boxes[0].above
-        places.append(Place(figure, x, y, beside.wide, beside.high))
-    return figure, places
+        places.append((x, y, beside.wide, beside.high))
+    return Layout((ceil(width + 2 * EDGE), ceil(tops[-1] - BETWEEN / 2 + EDGE)), words, places)
 
 
 def rectangle(ax: Axes, area: Area, lw: float = 0, **style: Any) -> None:

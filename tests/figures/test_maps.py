@@ -1,5 +1,6 @@
 """Pictures of maps, and pictures as files: what they say, which cells they draw, sizes, themes, the same bytes."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import drawing_options, pixels_of, rendered, write_thumbnail
 from padviz.figures.colours import scientific, write_map_thumbnail
 from padviz.figures.maps import panels
-from padviz.figures.maps.heatmap import caption, heatmap
+from padviz.figures.maps.heatmap import caption, heatmap, png
 from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
 from padviz.sources.toml.build import parse
 from tests.cli.test_cli import run
@@ -41,6 +42,20 @@ def test_the_picture_is_one_map_of_fair_shares_with_one_bar() -> None:
     assert bar.get_ylim() == (0, 2)
     assert (np.asarray(image.get_array()) == counts.share()).all()
     assert (image.get_interpolation(), shown.bbox.width) == ("nearest", 2 * 300)  # whole screen pixels
+
+
+def test_a_picture_over_a_kept_frame_is_that_of_a_new_figure() -> None:
+    maps = [padviz.usage("vgg11", size, scheme) for size in (64, 96) for scheme in ("zero", "reflect")]
+    maps += [padviz.usage("resnet18", (9, 300)), padviz.usage("resnet50", 65536), padviz.coverage("vgg11", 64)[0]]
+    again = [png(counts) for counts in maps]  # drawn by now, each in its frame
+    for counts, first in zip(maps, again, strict=True):
+        assert png(counts) == first
+        with Image.open(BytesIO(first)) as picture:
+            assert (np.asarray(picture) == pixels_of(heatmap(counts))).all()
+    with drawing_options(width=300):
+        assert png(maps[0]) == rendered(heatmap(maps[0]))
+    with drawing_options(theme="dark"):
+        assert png(maps[0]) == rendered(heatmap(maps[0]))
 
 
 def test_counts_are_drawn_on_request_or_where_there_are_no_fair_shares() -> None:

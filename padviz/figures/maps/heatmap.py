@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,20 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.errors import OptionError
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, screen_size, shorten, text_at
+from padviz.figures.canvas import (
+    MEDIUM,
+    SMALL,
+    DrawingOptions,
+    axes_at,
+    background_of,
+    new_figure,
+    options_in_force,
+    rendered,
+    rendered_over,
+    screen_size,
+    shorten,
+    text_at,
+)
 from padviz.figures.colours import (
     COUNTS,
     HALF,
@@ -24,7 +39,7 @@ from padviz.figures.colours import (
     scientific,
     share_scale,
 )
-from padviz.figures.layout import BETWEEN, Box, Place, page
+from padviz.figures.layout import BETWEEN, Box, Place, Words, lay_out, page
 from padviz.figures.maps.views import View, draw_cells, put_ticks, view_of, words_of
 from padviz.network.network import Size
 from padviz.network.rewrites import padding_in_words
@@ -40,6 +55,7 @@ LONG = 1.7  # ratio of its sides from which a map is long
 PROFILE, GAP, BAR = 54, 8, 13
 LEFT, RIGHT, PERCENT, BELOW = 72, 100, 46, 44  # screen pixels around a map: ticks and their labels
 SIGNAL_WIDE, SIGNAL_HIGH, SIGNAL_LEFT = 760, 260, 52  # screen pixels of a curve, and on its left
+ONE_AT_A_TIME = Lock()  # draws on figures that are kept
 ENDS = 24  # samples at each end of a long signal, at least
 
 
@@ -59,24 +75,31 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
     """
     if scale == "share" and counts.share_reason:
         raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
-    title, lines = caption(counts, scale)
     if len(counts.network.axes) == 1:
-        return _signal(counts, scale or ("counts" if counts.share_reason else "share"), title, lines[0])
-    longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
-    drawing = _drawing(counts, longest, scale)
-    high, wide = _size(drawing.view, longest)
-    right = GAP + PROFILE + GAP + BAR + (RIGHT if drawing.scale.share else PERCENT)
-    box = Box(wide, high, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
-    figure, (place,) = page(title, [*lines, *words_of([drawing.view])], [box])
-    ax, colours = axes_at(*place), drawing.scale.colours(cmap)
-    _draw_map(ax, drawing, colours)
-    what, x, y = "pixels" if counts.full is None else "units", place.x, place.y
-    text_at(figure, x + wide / 2, y + high + 38, f"column ({what})", ha="center")
-    text_at(figure, x - LEFT + 7, y + high / 2, f"row ({what})", ha="center", va="center", rotation=90)
-    _mark_rim(ax, drawing)
-    _draw_profiles(drawing, place)
-    colour_bar(figure, colours, drawing.scale, cax=axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high))
+        return _signal(counts, scale)
+    drawing, words, frame = _laid_out(counts, cmap, scale)
+    figure = new_figure(*frame.size)
+    _draw_frame(figure, frame)
+    _draw_contents(figure, drawing, words, frame)
     return figure
+
+
+def png(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> bytes:
+    """Return the PNG file of `heatmap`; what pictures of one layout have in common is drawn once, and kept."""
+    options = options_in_force()
+    if len(counts.network.axes) == 1 or options.theme == "dark" or (scale == "share" and counts.share_reason):
+        return rendered(heatmap(counts, cmap, scale))
+    drawing, words, frame = _laid_out(counts, cmap, scale)
+    with ONE_AT_A_TIME:
+        figure, background = _kept(frame, options)
+        return rendered_over(figure, background, lambda: _draw_contents(figure, drawing, words, frame))
+
+
+@lru_cache(maxsize=48)  # some 2 MB each
+def _kept(frame: Frame, options: DrawingOptions) -> tuple[Figure, Any]:
+    figure = new_figure(*frame.size)
+    _draw_frame(figure, frame)
+    return figure, background_of(figure)
 
 
 def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scale: str | None = None) -> Axes:
@@ -86,11 +109,63 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
     drawing = _drawing(counts, 2 * LONGEST, scale)
     colours = drawing.scale.colours(cmap)
     _draw_map(ax, drawing, colours)
+    put_ticks(ax, drawing.view)
     ax.set_aspect("equal")
     colour_bar(ax.figure, colours, drawing.scale, ax=ax, fraction=0.046, pad=0.03)
     title, lines = caption(counts, scale)
     ax.set_title("\n".join([title, *lines]), fontsize=MEDIUM, wrap=True)
     return ax
+
+
+class Frame(NamedTuple):
+    """What maps of one layout share: page, the map's place, ticks, colours, and words on fair shares."""
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    view: View
+    scale: Scale
+    cmap: str | None
+    unit: str
+    words: tuple[Words, ...]
+
+
+def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Drawing, list[Words], Frame]:
+    title, lines = caption(counts, scale)
+    longest = STRETCHED if max(counts.shape) >= LONG * min(counts.shape) else LONGEST
+    drawing = _drawing(counts, longest, scale)
+    high, wide = _size(drawing.view, longest)
+    right = GAP + PROFILE + GAP + BAR + (RIGHT if drawing.scale.share else PERCENT)
+    box = Box(wide, high, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
+    layout = lay_out(title, [*lines, *words_of([drawing.view])], [box])
+    unit = "pixels" if counts.full is None else "units"
+    fixed = [words for words in layout.words if words.points == SMALL and drawing.scale.share]
+    frame = Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit, tuple(fixed))
+    return drawing, [words for words in layout.words if words not in fixed], frame
+
+
+def _draw_frame(figure: Figure, frame: Frame) -> None:
+    """Create the axes of a map, and write everything around it that does not depend on its values."""
+    (x, y, wide, high), (down, across) = frame.box, (frame.view.down, frame.view.across)
+    ax = axes_at(figure, *frame.box)
+    ax.set(xlim=(-0.5, across.cells - 0.5), ylim=(down.cells - 0.5, -0.5))
+    put_ticks(ax, frame.view)
+    for words in frame.words:
+        text_at(figure, *words)
+    text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(down.n // 2, down.block)}")
+    text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(across.n // 2, across.block)}")
+    text_at(figure, x + wide / 2, y + high + 38, f"column ({frame.unit})", ha="center")
+    text_at(figure, x - LEFT + 7, y + high / 2, f"row ({frame.unit})", ha="center", va="center", rotation=90)
+    bar = axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high)
+    colour_bar(figure, frame.scale.colours(frame.cmap), frame.scale, cax=bar)
+
+
+def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: Frame) -> None:
+    for each in words:
+        text_at(figure, *each)
+    ax = figure.axes[0]
+    _draw_map(ax, drawing, frame.scale.colours(frame.cmap))
+    _mark_rim(ax, drawing)
+    _draw_profiles(drawing, Place(figure, *frame.box))
 
 
 def _drawing(counts: CountMap, longest: float, scale: str | None) -> Drawing:
@@ -197,7 +272,6 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
     """Draw the cells of a map, with its values in them if it is small; the ticks name the cells' positions."""
     counts, view, scale, values = drawing
     draw_cells(ax, values, view, colours)
-    put_ticks(ax, view)
     if max(counts.shape) > NUMBERED:
         return
     if scale.share or counts.full is not None:
@@ -237,8 +311,6 @@ def _draw_profiles(drawing: Drawing, place: Place) -> None:
     above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)
     _draw_profile(drawing.values[view.down.cell(row)], drawing.scale, above, upright=True)
     _draw_profile(drawing.values[:, view.across.cell(col)], drawing.scale, beside, upright=False)
-    text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(row, view.down.block)}")
-    text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(col, view.across.block)}")
 
 
 def _positions(at: int, block: int) -> str:
@@ -283,9 +355,10 @@ def _draw_profile(values: NDArray[np.float64], scale: Scale, place: Place, uprig
         figure.add_artist(Line2D(*half.T, transform=figure.transFigure, color="0.4", lw=0.7, ls=":"))
 
 
-def _signal(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
+def _signal(counts: CountMap, scale: str | None) -> Figure:
     """Draw usage, or fair shares, by sample; of a long signal both ends, as long as its core, which repeats between."""
-    share = scale == "share"
+    title, lines = caption(counts, scale)
+    share = (scale or ("counts" if counts.share_reason else "share")) == "share"
     with np.errstate(invalid="ignore"):
         values = counts.share()[0] if share else counts.relative()[0]
     n, end = counts.shape[1], max(ENDS, counts.cols.kept)
@@ -293,7 +366,7 @@ def _signal(counts: CountMap, scale: str, title: str, caption: str) -> Figure:
     wide = (SIGNAL_WIDE - BETWEEN * (len(spans) - 1)) // len(spans)
 
     first = Box(wide, SIGNAL_HIGH, left=SIGNAL_LEFT, below=BELOW)
-    figure, places = page(title, [caption], [first, *[first._replace(left=0)] * (len(spans) - 1)])
+    figure, places = page(title, lines[:1], [first, *[first._replace(left=0)] * (len(spans) - 1)])
     for place, span in zip(places, spans, strict=True):
         ax = axes_at(*place)
         here = values[span.start : span.stop]

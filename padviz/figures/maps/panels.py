@@ -178,6 +178,7 @@ def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: st
             why = "\n".join(wrap(panel.values, SMALL, place.wide - 12)).replace("$", "\\$")
             ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")
             continue
+        ax.spines[:].set_visible(False)
         draw_cells(ax, panel.values, panel.view, colours)
         down, across = panel.values.shape
         if max(down, across) <= NUMBERED and size[0] >= across * text_width("100.0%", 6):

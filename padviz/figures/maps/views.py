@@ -217,6 +217,8 @@ def block_of(tiling: Tiling, least: int) -> int:
 
 def put_ticks(ax: Axes, view: View) -> None:
     """Set ticks of positions on axes whose data are cells; labels next to a break do not reach into it."""
+    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells, and so would the ends of ticks
+    ax.set_axisbelow(True)
     screen = DPI / ax.figure.dpi
     for along, axis, pixels in ((view.across, ax.xaxis, ax.bbox.width), (view.down, ax.yaxis, ax.bbox.height)):
         shown = along.ticks(pixels * screen, axis is ax.xaxis)
@@ -230,8 +232,7 @@ def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours
     """Draw cells, crisp where each has whole screen pixels, with white breaks."""
     each = ax.bbox.width / values.shape[1]
     crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
-    draw_image(ax, values, colours, interpolation="nearest" if crisp else "antialiased")
-    ax.spines[:].set_visible(False)  # a frame would hide the outermost cells
+    draw_image(ax, values, colours, interpolation="nearest" if crisp else "antialiased", zorder=1)
     if view:
         for first, last in view.across.breaks:
             ax.axvspan(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
