@@ -52,15 +52,16 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
            [0, 1, 1, 1],
            [0, 0, 2, 1]])
     """
-    if isinstance(op, Variants):
-        return side_by_side([axis_map(window, n) for window in op.windows])
     n_out = out_size(op, n, like)
+    if isinstance(op, Variants):
+        pads = place(op, n)[:2]
+        return side_by_side([AxisMap(n, n_out, _window_strips(each, n, n_out, pads)) for each in op.windows])
     return AxisMap(n, n_out, tuple(_strips(op, n, n_out)))
 
 
 def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
     if isinstance(op, Window):
-        return _window_strips(op, n, n_out)
+        return _window_strips(op, n, n_out, place(op, n)[:2])
     if isinstance(op, Transposed):
         window = Window(op.kernel, op.stride, op.dilation)
         return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
@@ -76,16 +77,15 @@ def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
     return _tap_strips(Window(1, padding=padding), n, n_out, padding)
 
 
-def _window_strips(window: Window, n: int, n_out: int) -> list[Strip]:
-    before, after, _ = place(window, n)
-    strips = list(_tap_strips(window, n, n_out, (before, after)))
+def _window_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> tuple[Strip, ...]:
+    strips = tuple(_tap_strips(window, n, n_out, padding))
     if window.mode == "partial" and window.kernel > 1:
         weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:
             raise SizeError(f"its {window.kernel} taps weigh otherwise in too many rows under partial padding")
-        strips = list(_reweighed(strips, weights))
+        strips = tuple(_reweighed(strips, weights))
     if window.mean:
-        strips = [strip._replace(weight=strip.weight / window.kernel) for strip in strips]
+        strips = tuple([strip._replace(weight=strip.weight / window.kernel) for strip in strips])
     return strips
 
 
@@ -110,7 +110,7 @@ def _tap_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) ->
             yield Strip(leave, 1, a * (first + leave * step) + b, a * step, padded - leave)
 
 
-def _reweighed(strips: list[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:
+def _reweighed(strips: Iterable[Strip], weights: NDArray[np.float64]) -> Iterator[Strip]:
     """Split strips so that each has one weight: `weights[dst]`."""
     edges = np.flatnonzero(np.diff(weights)) + 1
     for strip in strips:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
@@ -92,7 +92,13 @@ def resolve(network: Network, axis: int, n: int) -> Resolved:
     Raises SizeError naming the layer where the size does not work.
     """
     sizes = sizes_of(network, axis, n)
-    axis_maps = [apply_to_layer(axis_map, network, layer, axis, sizes) for layer in network.layers[1:]]
+    axis_maps = []
+    for layer in network.layers[1:]:
+        op, like = layer.ops[axis], None if layer.like is None else sizes[layer.like]
+        try:
+            axis_maps.append(None if op is None else axis_map(op, sizes[layer.inputs[0]], like))
+        except SizeError as error:
+            raise _named(error, network, layer, axis, n) from None
     return Resolved(sizes, (None, *[None if m and m.identity else m for m in axis_maps]))
 
 
@@ -101,9 +107,13 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
     """Count the rows out of every layer on one axis: the sizes of `resolve`, without the maps."""
     sizes = [n]
     for layer in network.layers[1:]:
-        check_known(network, layer)
-        n_out = None if layer.ops[axis] is None else apply_to_layer(out_size, network, layer, axis, sizes)
-        first = layer.inputs[0]
+        if layer.kind == "unknown":
+            check_known(network, layer)
+        op, first, like = layer.ops[axis], layer.inputs[0], None if layer.like is None else sizes[layer.like]
+        try:
+            n_out = sizes[first] if op is None else out_size(op, sizes[first], like)
+        except SizeError as error:
+            raise _named(error, network, layer, axis, n) from None
         for other in layer.inputs[1:]:
             if sizes[other] != sizes[first]:
                 one, two = (f"{network.layers[i].name} has {sizes[i]}" for i in (first, other))
@@ -112,7 +122,7 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
                     where=f"{network.name}, {layer.name}",
                     hint="its layers need the padding they declare, or another `size`",
                 )
-        sizes.append(sizes[first] if n_out is None else n_out)
+        sizes.append(n_out)
     return tuple(sizes)
 
 
@@ -177,19 +187,10 @@ def _without_pads(layer: Layer) -> tuple[object, ...]:
     return layer.kind, layer.inputs, layer.like, layer.everywhere, ops
 
 
-def apply_to_layer(
-    function: Callable[[Op, int, int | None], T], network: Network, layer: Layer, axis: int, sizes: Sequence[int]
-) -> T | None:
-    """Call a function on a layer's operation at those sizes; None where rows read themselves. Errors name the layer."""
-    op = layer.ops[axis]
-    if op is None:
-        return None
-    try:
-        return function(op, sizes[layer.inputs[0]], None if layer.like is None else sizes[layer.like])
-    except SizeError as error:
-        where = f"{network.name}, {layer.name}"
-        hint = f"the input's {network.axes[axis]} is {sizes[0]}: try another `size` or `padding`"
-        raise SizeError(error.what, where=where, hint=hint) from None
+def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
+    """Return an error of an operation that names its layer, and the size of the input."""
+    hint = f"the input's {network.axes[axis]} is {n}: try another `size` or `padding`"
+    return SizeError(error.what, where=f"{network.name}, {layer.name}", hint=hint)
 
 
 def check_known(network: Network, layer: Layer) -> None:

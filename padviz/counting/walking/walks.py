@@ -44,7 +44,8 @@ class Walk:
     @property
     def exact(self) -> bool:
         """Whether every read and every path counts once, so that counts are integers."""
-        return self.weights is None and all(m is None or m.exact for m in {*self.rows.maps, *self.cols.maps})
+        exact = [m is None or m.exact for m in {*self.rows.maps, *self.cols.maps}]
+        return self.weights is None and all(exact)
 
     @property
     def beside(self) -> Size:
@@ -249,11 +250,14 @@ def _check_sizes(walk: Walk) -> None:
 
 def _check_work(walk: Walk) -> None:
     """Refuse windows whose many taps would take long to add up, naming the worst layer."""
+    tall, wide = ([m and m.reads > WIDE * m.n_out for m in along.maps] for along in (walk.rows, walk.cols))
+    if not any(tall) and not any(wide):
+        return
     additions = [0]
     for i, layer in enumerate(walk.network.layers[1:], start=1):
         sides = walk.cols.sizes[layer.inputs[0]], walk.rows.sizes[i]
-        wide = ((m, side) for m, side in zip(walk.maps(i), sides, strict=True) if m and m.reads > WIDE * m.n_out)
-        additions.append(sum(m.reads * side for m, side in wide))
+        maps = zip(walk.maps(i), sides, (tall[i], wide[i]), strict=True)
+        additions.append(sum(m.reads * side for m, side, many in maps if m and many))
     if sum(additions) > MOST_ADDITIONS:
         layer = walk.network.layers[additions.index(max(additions))]
         what = f"its windows overlap too often: the map takes {sum(additions) / 1e9:.1f} billion additions"
