@@ -40,7 +40,7 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
     additions = 0 if engine == "numpy" or x.ndim > 3 else axis_map.reads * x.size // x.shape[axis]
     if (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None:
         out.fill(0)
-        steps = np.array([_ascending(*strip[:5]) for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
+        steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
         weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
@@ -63,13 +63,6 @@ def _add(steps: Iterable[Addition], source: Array, into: Array) -> None:
             into[..., written, :] = rows
         else:
             into[..., written, :] += rows
-
-
-def _ascending(dst: int, dst_step: int, src: int, src_step: int, length: int) -> tuple[int, ...]:
-    """Return the same reads with `dst` going up."""
-    if dst_step >= 0:
-        return dst, dst_step, src, src_step, length
-    return dst + dst_step * (length - 1), -dst_step, src + src_step * (length - 1), -src_step, length
 
 
 @cache

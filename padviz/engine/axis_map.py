@@ -27,6 +27,14 @@ class Strip(NamedTuple):
     length: int
     weight: float = 1
 
+    @property
+    def ascending(self) -> Strip:
+        """The same reads with `dst` going up."""
+        dst, dst_step, src, src_step, length, weight = self
+        if dst_step >= 0:
+            return self
+        return Strip(dst + dst_step * (length - 1), -dst_step, src + src_step * (length - 1), -src_step, length, weight)
+
 
 def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
     """Exchange input and output of every strip.
@@ -98,6 +106,26 @@ class AxisMap:
             fresh[into] = False
             steps.append(_addition(strip, first))
         return np.flatnonzero(zero | fresh), steps, [[_addition(strip) for strip in own] for own in self.own]
+
+    def only(self, start: int, stop: int) -> tuple[AxisMap, int, int]:
+        """Restrict the map to rows `start` to `stop`; return it with the first row that these read, and the end.
+
+        >>> part, first, end = AxisMap(5, 5, (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5))).only(2, 4)
+        >>> part.strips[0], first, end
+        (Strip(dst=0, dst_step=1, src=0, src_step=1, length=2, weight=1), 1, 4)
+        """
+        parts = []
+        for dst, dst_step, src, src_step, length, weight in (strip.ascending for strip in self.strips):
+            begin, end = 0, length if start <= dst < stop else 0
+            if dst_step:
+                begin, end = max(0, -((dst - start) // dst_step)), min(length, -((dst - stop) // dst_step))
+            if begin < end:
+                at = dst + begin * dst_step - start, dst_step, src + begin * src_step, src_step
+                parts.append(Strip(*at, end - begin, weight))
+        ends = [row for part in parts for row in (part.src, part.src + part.src_step * (part.length - 1))]
+        first, last = min(ends, default=0), max(ends, default=0)
+        moved = tuple([part._replace(src=part.src - first) for part in parts])
+        return AxisMap(last + 1 - first, stop - start, moved), first, last + 1
 
     @cached_property
     def reads(self) -> int:

@@ -18,10 +18,12 @@ import padviz
 from padviz import CountMap
 from padviz.counting import count
 from padviz.counting.count import coverages
+from padviz.counting.walking import core as cores
 from padviz.counting.walking import stable_rows, walks
+from padviz.counting.walking.core import Core
 from padviz.counting.walking.stable_rows import growth
 from padviz.counting.walking.tiling import Tiling
-from padviz.counting.walking.walks import WHOLE, Core, count_backward, count_forward
+from padviz.counting.walking.walks import WHOLE, count_backward, count_forward
 from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.padding_modes import MODES, SCHEMES
@@ -284,6 +286,26 @@ def test_the_figures_of_random_maps_are_those_of_their_counts(
     blocks = np.add.reduceat(np.add.reduceat(found.relative(), rows, axis=0), cols, axis=1)
     sizes = np.outer(np.diff([*rows, height]), np.diff([*cols, width]))
     np.testing.assert_allclose(found.relative((3, 3)), blocks / sizes, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [(200, 200), (203, 130)])
+@pytest.mark.parametrize("padding", [None, "circular", "reflect", "partial"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet152", "inception_v3"])
+def test_figures_computed_some_rows_at_a_time_are_those_of_the_whole_core(
+    name: str, padding: str | None, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def figures() -> tuple[Any, Any]:
+        found = padviz.usage(name, size, padding)
+        return to_builtins(found.summary()), found.shares.values
+
+    whole, shares = figures()
+    monkeypatch.setattr(cores, "KEPT", 0)
+    monkeypatch.setattr(cores, "AT_ONCE", 10_000)
+    monkeypatch.setattr(Core, "limbs", property(lambda core: pytest.fail("was computed whole")))
+    in_parts, values = figures()
+    assert near(in_parts.pop("share"), whole.pop("share"))
+    assert near(in_parts, whole) if padding == "partial" else in_parts == whole
+    np.testing.assert_allclose(values, shares, rtol=1e-12, equal_nan=True)
 
 
 @st.composite

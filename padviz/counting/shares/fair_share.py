@@ -215,9 +215,10 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
     starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
     if core.exact:
         near = np.nonzero((values < (1 + NOISE) / 2) ^ starved | (values > (1 - NOISE) * 3 / 2) ^ overused)
-        counts, whole = core.at(*near), interior(*near)
-        starved[near] = counts < whole - whole // 2
-        overused[near] = counts - whole > whole // 2
+        if len(near[0]):
+            counts, whole = core.at(*near), interior(*near)
+            starved[near] = counts < whole - whole // 2
+            overused[near] = counts - whole > whole // 2
     return starved, overused
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from padviz.engine.limbs import (
     Tally,
     largest,
     largest_difference,
+    limbs_in,
     outer,
     shares,
     smallest,
@@ -23,14 +25,18 @@ from padviz.engine.limbs import (
     totals,
 )
 
+KEPT = 1 << 21  # numbers of a core that stays in memory: 16 MiB
+AT_ONCE = 1 << 19  # numbers of a part of others, whose memory is used again for the next one
 ROWS = 32  # compared at a time, so that they stay in the cache
+LEVEL = 1e-12  # shares of the largest count are as exact as this, and more
 
 
 @dataclass(frozen=True, eq=False)
 class Core:
     """The counts of a core: those of its `source`, the smallest layer before the first branch, pulled by maps.
 
-    Pages hold the source and the maps. A `symmetric` core is its own transpose.
+    Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a core that is large
+    are computed some rows at a time.
     """
 
     source: Tally
@@ -47,6 +53,42 @@ class Core:
             tally = tally.pull(pull, self.engine)
         return _read_only(tally.final().limbs if self.pulls else tally.limbs)
 
+    @cached_property
+    def _most(self) -> int:
+        return self.source.most * prod(pull.gain for maps in self.pulls for pull in maps if pull)
+
+    @cached_property
+    def _shape(self) -> tuple[int, int]:
+        height, width = self.source.limbs.shape[-2:]
+        for tall, wide in self.pulls:
+            height, width = tall.n_out if tall else height, wide.n_out if wide else width
+        return height, width
+
+    @cached_property
+    def _parts(self) -> list[tuple[int, int]]:
+        """Rows of the core that are computed at once."""
+        height, width = self._shape
+        numbers = width * limbs_in(self._most, self.exact)
+        step = height if not self.pulls or numbers * height <= KEPT else max(1, AT_ONCE // numbers)
+        return [(start, min(start + step, height)) for start in range(0, height, step)]
+
+    def _part(self, start: int, stop: int, half: bool = False) -> Array:
+        """Return the limbs of some rows; with `half` of a symmetric core from the diagonal on only."""
+        left, right = start if half and self.symmetric else 0, None
+        if len(self._parts) == 1 or "limbs" in vars(self):
+            return self.limbs[:, start:stop, left:]
+        pulls: list[Maps] = []
+        for tall, wide in reversed(self.pulls):
+            if tall:
+                tall, start, stop = tall.only(start, stop)
+            if wide and (left or right):
+                wide, left, right = wide.only(left, right or wide.n_out)
+            pulls.append((tall, wide))
+        tally = replace(self.source, limbs=self.source.limbs[:, start:stop, left:right])
+        for maps in reversed(pulls):
+            tally = tally.pull(maps, "numpy")
+        return replace(tally, most=self._most).final().limbs  # as many in each part
+
     @property
     def stem(self) -> Array:
         """The counts of the source as limbs."""
@@ -60,7 +102,8 @@ class Core:
     @cached_property
     def extremes(self) -> tuple[Number, Number]:
         """The smallest and the largest count."""
-        return smallest(self.limbs), largest(self.limbs)
+        found = [(smallest(part), largest(part)) for part in (self._part(*rows, half=True) for rows in self._parts)]
+        return min(low for low, _ in found), max(high for _, high in found)
 
     def shares(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`, in float64."""
@@ -69,11 +112,24 @@ class Core:
         return self._shares[peak]
 
     def _over(self, peak: Number) -> NDArray[np.float64]:
-        return shares(self.limbs, peak)
+        if len(self._parts) == 1:
+            return shares(self.limbs, peak)
+        values = np.empty(self._shape)
+        for start, stop in self._parts:
+            left = start if self.symmetric else 0
+            values[start:stop, left:] = shares(self._part(start, stop, half=True), peak)
+            if self.symmetric:
+                values[stop:, start:stop] = values[start:stop, stop:].T
+        return values
 
     def at(self, rows: Array, cols: Array) -> Array:
-        """Return the counts at those positions, as numbers."""
-        return to_ints(self.limbs[:, rows, cols])
+        """Return the counts at those positions, whose rows ascend, as numbers."""
+        found = []
+        for start, stop in self._parts:
+            first, end = np.searchsorted(rows, [start, stop])
+            if first < end:
+                found.append(to_ints(self._part(start, stop)[:, rows[first:end] - start, cols[first:end]]))
+        return np.concatenate(found)
 
     def totals(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> list[list[Number]]:
         """Sum the counts with weights (ways, height) and (ways, width), by the fewer counts of the source."""
@@ -85,10 +141,16 @@ class Core:
 
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
-        limbs = self.limbs if axis == 1 else self.limbs.swapaxes(1, 2)
-        starts = range(0, len(here), ROWS)
-        parts = ([limbs[:, each[at : at + ROWS]] for each in (here, there)] for at in starts)
-        return max((largest_difference(*part) for part in parts), default=0)
+        values = self.shares(self.extremes[1])
+        most = np.abs(values.take(here, axis - 1) - values.take(there, axis - 1)).max(axis=2 - axis)
+        level = most >= most.max(initial=0) - LEVEL
+        here, there = here[level], there[level]
+        if axis == 2:
+            parts = (self._part(*rows) for rows in self._parts)
+            return max(largest_difference(part[:, :, here], part[:, :, there]) for part in parts)
+        chunks = ([each[at : at + ROWS] for each in (here, there)] for at in range(0, len(here), ROWS))
+        pairs = ([self._part(rows.min(), rows.max() + 1)[:, rows - rows.min()] for rows in pair] for pair in chunks)
+        return max((largest_difference(*pair) for pair in pairs), default=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
-from padviz.engine.limbs import shares
 from padviz.figures.canvas import DPI, SMALL
 from padviz.figures.colours import draw_image
 from padviz.figures.layout import text_width
@@ -139,7 +138,7 @@ class View:
             return counts.share() if share else counts.relative()
         down, across = self.down.weights(counts.rows), self.across.weights(counts.cols)
         if not share or counts.full is not None:
-            values = shares(counts.tally, counts.max if counts.full is None else counts.full)
+            values = counts.core.shares(counts.max if counts.full is None else counts.full)
             return np.asarray(down @ values @ across.T)
         return counts.shares.weighted_means(down, across)
 
