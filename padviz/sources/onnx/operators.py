@@ -430,4 +430,5 @@ QUANTISED: dict[str, tuple[str, slice]] = {  # its twin on floats, and which of 
     "QLinearConcat": ("Concat", slice(2, None, 3)),
 }
 OPS |= {f"com.microsoft.{op}": quantised(twin, read, OPS[twin]) for op, (twin, read) in QUANTISED.items()}
-WINDOWED = {*" ".join(WINDOWS).split(), "com.microsoft.QLinearAveragePool"}
+WINDOWED = {*" ".join(WINDOWS).split()}
+WINDOWED |= {f"com.microsoft.{op}" for op, (twin, _) in QUANTISED.items() if twin in WINDOWED}
