@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields as fields_of
 from fractions import Fraction
@@ -18,7 +19,7 @@ from padviz.geometry.one_layer import padded_axis
 from padviz.geometry.receptive_fields import AxisField, receptive_fields
 from padviz.network.network import Network, Size
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.rewrites import schemes_of
+from padviz.network.rewrites import schemes_of, with_padding
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting
 from padviz.pages.planes import Shelf
@@ -60,16 +61,21 @@ def payload(
             except PadvizError as error:
                 errors.append(error)
                 maps.append({"reason": text(error)})
-        try:
-            if isinstance(network, PadvizError):
-                raise network
-            audits.append(_audit(shelf, examine(network, size, layer, heads, MOST_REMEDIES)))
-        except PadvizError as error:
-            audits.append({"reason": text(error)})
     if len(errors) == len(maps):
         raise errors[0]
     first = next(network for _, network in networks if isinstance(network, Network))
     names = [padding or "declared" for padding in paddings]
+    zeros = with_padding(first, "zero").layers == first.layers
+    schemes = [None if padding == "zero" and zeros else padding for padding in paddings]
+    places = itertools.product((size for size, _ in networks), schemes)
+    known = {place: at for at, place in enumerate(places) if "reason" not in maps[at]}
+    for size, network in networks:
+        try:
+            if isinstance(network, PadvizError):
+                raise network
+            audits.append(_audit(shelf, examine(network, size, layer, heads, MOST_REMEDIES), known))
+        except PadvizError as error:
+            audits.append({"reason": text(error)})
     return {
         "schema_version": SCHEMAS["explorer"],
         "network": text(first.name),
@@ -80,39 +86,28 @@ def payload(
         "base": base,
         "heads": head_weighting(heads, layer, first),
         "maps": maps,
-        "audits": [_with_shared_maps(audit, maps, names) for audit in audits],
+        "audits": audits,
         "planes": shelf.planes,
         "axes": shelf.axes,
         "records": shelf.records,
     }
 
 
-def _audit(shelf: Shelf, examined: Examined) -> Facts:
-    """Return an audit, with the map of each remedy; None for maps that are too large for a page."""
-    maps: list[Facts | None] = []
-    for counts in examined.remedied:
+def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | None], int]) -> Facts:
+    """Return an audit, with the map of each remedy: its number if the page has it, None if it is too large for a page.
+
+    `known` numbers the maps of the network as it is; a remedy that also changes its layers has a map of its own.
+    """
+    maps: list[Facts | int | None] = []
+    for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
+        at = known.get((counts.size, remedy.padding)) if remedy.kind in ("size", "larger", "padding", "both") else None
         try:
-            maps.append(map_facts(shelf, counts))
+            if at is None and counts.beside:  # a core of its own takes less room than one for all schemes
+                counts = usage(counts.network, counts.size, counts.padding, heads=examined.audit.heads)
+            maps.append(map_facts(shelf, counts) if at is None else at)
         except SizeError:
             maps.append(None)
     return audit_facts(examined.audit, maps)
-
-
-def _with_shared_maps(audit: Facts, maps: Sequence[Facts], paddings: Sequence[str]) -> Facts:
-    """Replace each remedy's map by the number of the same map, if the page has it under the same scheme."""
-    if "reason" in audit:
-        return audit
-    known = {(paddings[at % len(paddings)], _key(facts)): at for at, facts in enumerate(maps) if "reason" not in facts}
-    shared = []
-    for remedy, facts in zip(audit["remedies"], audit["maps"], strict=True):
-        schemes = [remedy["padding"]] if remedy["padding"] else ["declared", "zero"]
-        same = [known[key] for scheme in schemes if facts and (key := (scheme, _key(facts))) in known]
-        shared.append(same[0] if same else facts)
-    return {**audit, "maps": shared}
-
-
-def _key(facts: Facts) -> str:
-    return str([facts[name] for name in ("size", "core", "rows", "cols", "interior", "target", "shape", "figures")])
 
 
 def text(value: object) -> str:
@@ -237,8 +232,8 @@ def _field(field: AxisField) -> Facts:
     return {name: str(value) if isinstance(value, Fraction) else value for name, value in values}
 
 
-def audit_facts(audit: Audit, maps: Sequence[Facts | None]) -> Facts:
-    """Return an audit, every text of it escaped, with the facts of each remedy's map, or None."""
+def audit_facts(audit: Audit, maps: Sequence[Facts | int | None]) -> Facts:
+    """Return an audit, every text of it escaped, with each remedy's map."""
     from msgspec import to_builtins
 
     facts: Facts = _escape(to_builtins(audit))

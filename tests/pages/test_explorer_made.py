@@ -112,7 +112,7 @@ def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None
     began = time.process_time()
     page = padviz.explore("ssd300_vgg16")
     assert time.process_time() - began < 5
-    assert len(page.html.encode()) < 3_000_000
+    assert len(page.html.encode()) < 1_200_000  # a remedy has the map of a scheme, or a core of its own
 
 
 def test_the_file_is_named_and_the_path_is_not(elsewhere: None) -> None:
