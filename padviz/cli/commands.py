@@ -105,19 +105,17 @@ def explore_command(
       padviz explore resnet50
       padviz explore vgg19 --size 224,256,320x480 --padding zero,symmetric --open
     """
-    from padviz.network.rewrites import check_image, with_same
-    from padviz.pages.explorer import explorer
+    from padviz.pages.explorer import explore
     from padviz.reports import tables
 
     if output is not None:
         checked_output(output, PAGES, overwrite)
     network = options.loaded(model, *sizes[:1])
-    network = with_same(network) if same else network
-    check_image(network)
-    start = sizes[0] if sizes else network.size
+    offered: Any = [*sizes] if len(sizes) > 1 else next(iter(sizes), None)
+    schemes = [padding or DECLARED for padding in paddings] or None
+    page = explore(network, offered, schemes, layer, same=same, heads=heads)
     options.say_heads(network, layer, heads)
-    page = explorer(network, start, sizes if len(sizes) > 1 else None, paddings or None, layer, heads)
-    path = output or default_path("explore", [network.name], sizes or [start], ".html")
+    path = output or default_path("explore", [network.name], sizes or [network.size], ".html")
     page.save(path)
     megabytes = f"{len(page.html) / 1e6:.1f} MB"
     facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]

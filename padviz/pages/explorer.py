@@ -76,7 +76,7 @@ def explore(
         225 and 512. Of a list, the first size is shown first, and the page offers all.
     padding : str or sequence of str, optional
         The padding schemes that the page offers, as for `usage`; "declared" is as each layer declares it. By default
-        all that keep the size of every map, except replicate.
+        all that keep the size of every map, except replicate, after the declared padding if that is not zeros.
     layer : str, optional
         The target layer; the last feature map by default.
     same, heads
@@ -105,36 +105,22 @@ def explore(
     """
     sizes = [as_size(entry) for entry in size] if isinstance(size, list) else None
     read = load(network, sizes[0] if sizes else size)  # type: ignore[arg-type]
-    first = with_same(read) if same else read
-    check_image(first)
-    start = sizes[0] if sizes else first.pixels(size)  # type: ignore[arg-type]
-    return explorer(first, start, sizes, [padding] if isinstance(padding, str) else padding, layer, heads)
-
-
-def explorer(
-    network: Network,
-    start: Size,
-    sizes: Sequence[Size] | None,
-    padding: Sequence[str | None] | None,
-    layer: str | None,
-    heads: str | None,
-) -> Explorer:
-    """Return the page of a loaded network, which shows the size `start` first.
-
-    The default of `padding` are the schemes that keep sizes, after the declared padding if that is not zeros.
-    """
+    wanted = with_same(read) if same else read
+    check_image(wanted)
+    start = sizes[0] if sizes else wanted.pixels(size)  # type: ignore[arg-type]
     offered = {start, *([(n, n) for n in SIZES] if sizes is None else sizes)}
-    ordered = sorted(offered, key=lambda size: (size[0] * size[1], size))
-    first = network.at(start)
+    ordered = sorted(offered, key=lambda each: (each[0] * each[1], each))
+    first = wanted.at(start)
     path, name = first.source, Path(first.source).name  # a page is shared: it names files without their folder
     networks: list[tuple[Size, Network | PadvizError]] = []
-    for size in ordered:
+    for each in ordered:
         try:
-            networks.append((size, replace(first if size == start else network.at(size), source=name)))
+            networks.append((each, replace(first if each == start else wanted.at(each), source=name)))
         except PadvizError as error:
-            networks.append((size, PadvizError(str(error).replace(path, name)) if path else error))
+            networks.append((each, PadvizError(str(error).replace(path, name)) if path else error))
     if padding:
-        paddings = [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in padding)]
+        schemes = [padding] if isinstance(padding, str) else padding
+        paddings = [*dict.fromkeys(None if scheme == "declared" else canonical(scheme) for scheme in schemes)]
     else:
         zeros = with_padding(first, "zero").layers == first.layers
         paddings = [*EXPLORED] if zeros else [None, *EXPLORED]
