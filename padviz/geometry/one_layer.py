@@ -46,11 +46,6 @@ class Illustration:
             reads.append([sum((weight for weight, rows in units if rows[tap] == at), Fraction(0)) for tap in taps])
         return _outer(*reads)
 
-    def reads(self, axis: int, unit: int) -> list[Count]:
-        """Count the reads of each row, including its padded copies, by a unit's window."""
-        weight, rows = _weighted_reads(self.windows[axis], self.size[axis])[unit]
-        return [_plain(weight * rows.count(row)) for row in range(self.size[axis])]
-
 
 def illustrate(kernel: int, stride: int, dilation: int, size: Size, scheme: str) -> Illustration:
     """Apply a window to a small image; padding keeps the size at stride 1, except for "valid" and "full".

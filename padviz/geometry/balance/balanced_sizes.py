@@ -21,15 +21,11 @@ MOST_RESIDUES = 4  # alternatives of a rule, beyond which nobody would use it
 
 
 class Balance(NamedTuple):
-    """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps where an axis wraps.
-
-    `odd` has the sizes at which a layer reads an odd number of padded rows; of equal layers, the first one is listed.
-    """
+    """Flags of each size: the network takes it; no layer is uneven; none has a remainder, or jumps as an axis wraps."""
 
     runs: Flags
     even: Flags
     whole: Flags
-    odd: dict[str, Flags]
 
 
 def extrapolated(network: Network) -> Network:
@@ -56,15 +52,15 @@ def balance_on(network: Network, axis: int, sizes: Sizes) -> Balance:
     """Examine the windows of a network at each of many sizes of one axis."""
     arrays, rows, runs = at_many_sizes(network, axis, sizes)
     wraps = circular_axes(network)[axis]
-    even, whole, odd = np.ones(sizes.shape, bool), np.ones(sizes.shape, bool), {}
+    even, whole = np.ones(sizes.shape, bool), np.ones(sizes.shape, bool)
     examined: set[tuple[Window, int]] = set()
     for layer in padded_windows(network):
         window, entering = layer.ops[axis], rows[layer.inputs[0]]
         if isinstance(window, Window) and (window, entering) not in examined:
             examined.add((window, entering))
             evenly, wholly = _even_and_whole(window, arrays[entering], wraps)
-            even, whole, odd[layer.name] = even & evenly, whole & wholly, reads_odd(window, arrays[entering])
-    return Balance(runs, even, whole, odd)
+            even, whole = even & evenly, whole & wholly
+    return Balance(runs, even, whole)
 
 
 def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags]:
@@ -90,15 +86,6 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
     even[fits] = np.array([not row.uneven for row in rows])[kind]
     whole[fits] = np.array([not (row.remainder or row.jumps) for row in rows])[kind]
     return even, whole
-
-
-def reads_odd(window: Window, n: Sizes) -> Flags:
-    """Flag the sizes at which a window without gaps reads an odd number of padded rows in all."""
-    if window.dilation > 1 or window.stride > window.kernel:
-        return np.zeros(n.shape, dtype=bool)
-    rows = (placement(window, n).n_out - 1) * window.stride + window.extent - n
-    odd: Flags = (rows > 0) & (rows % 2 == 1)
-    return odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +132,7 @@ def balanced_sizes(
     wanted = range(len(network.axes)) if axis == "both" else [network.axes.index(axis)]
     guess = extrapolated(network)
     balances = [balance_on(guess, at, sizes) for at in wanted[: 1 if is_square(guess) else None]]
-    runs, even, whole = (
-        np.logical_and.reduce(flags) for flags in zip(*(balance[:3] for balance in balances), strict=True)
-    )
+    runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*balances, strict=True))
     if not runs.any():
         raise SizeError(f"takes no size from {lo} to {hi}", where=network.name, hint="try another range")
     flagged = (runs & even, runs & even & whole)

@@ -12,7 +12,9 @@ from padviz.geometry.balance.balanced_sizes import balance_on, extrapolated, rea
 from padviz.geometry.costs import costs
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size
-from padviz.network.sizes import Flags, Sizes, on_each, sizes_of_each
+from padviz.network.operations import Window, placement
+from padviz.network.rewrites import padded_windows
+from padviz.network.sizes import Flags, Sizes, at_many_sizes, on_each, sizes_of_each
 
 MOST_TRIED = 3  # sizes on each side, at which a module or a file is read
 REACH = 1024  # greatest distance of a balanced size
@@ -79,10 +81,22 @@ def odd_window(network: Network, size: Size) -> str | None:
         return None  # its windows at other sizes are not known
     found: list[str] = []
     for axis, n in enumerate(size):
-        runs, even, _, odd = balance_on(network, axis, _around(n))
+        runs, even, _ = balance_on(network, axis, sizes := _around(n))
         if runs.any() and not (runs & even).any():
-            found += [name for name, flags in odd.items() if flags[runs].all()]
+            arrays, rows, _ = at_many_sizes(network, axis, sizes)
+            windows = [(layer, op) for layer in padded_windows(network) if isinstance(op := layer.ops[axis], Window)]
+            odd = (layer.name for layer, op in windows if reads_odd(op, arrays[rows[layer.inputs[0]]])[runs].all())
+            found += [*odd][:1]
     return min(found, key=network.index.__getitem__, default=None)
+
+
+def reads_odd(window: Window, n: Sizes) -> Flags:
+    """Flag the sizes at which a window without gaps reads an odd number of padded rows in all."""
+    if window.dilation > 1 or window.stride > window.kernel:
+        return np.zeros(n.shape, dtype=bool)
+    rows = (placement(window, n).n_out - 1) * window.stride + window.extent - n
+    odd: Flags = (rows > 0) & (rows % 2 == 1)
+    return odd
 
 
 class _Side(NamedTuple):
