@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import Addition, AxisMap
+from padviz.engine.axis_map import AxisMap, Strip
 
 Array = NDArray[Any]
 NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loading and compiling
@@ -36,33 +36,34 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
     """
     shape = [*x.shape]
     shape[axis - 3] = axis_map.n_out
-    out = np.empty(shape, dtype=x.dtype)
+    out = np.zeros(shape, dtype=x.dtype)
     additions = 0 if engine == "numpy" or x.ndim > 3 else axis_map.reads * x.size // x.shape[axis]
     if (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None:
-        out.fill(0)
         steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
         weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
     into, source = (out, x) if axis == 1 else (out.swapaxes(-1, -2), x.swapaxes(-1, -2))
-    zeros, common, own = axis_map.additions
-    if zeros.size:
-        into[..., zeros, :] = 0
-    _add(common, source, into)
-    for k, others in enumerate(own):
-        _add(others, source[:, k], into[:, k])
+    _add(axis_map.strips, source, into)
+    for k, strips in enumerate(axis_map.own):
+        _add(strips, source[:, k], into[:, k])
     return out
 
 
-def _add(steps: Iterable[Addition], source: Array, into: Array) -> None:
-    for written, read, strip, first in steps:
-        rows = source[..., read, :] if strip.dst_step else source[..., read, :].sum(axis=-2, keepdims=True)
-        if strip.weight != 1:
-            rows = rows * strip.weight
-        if first:
-            into[..., written, :] = rows
-        else:
-            into[..., written, :] += rows
+def _add(strips: Iterable[Strip], source: Array, into: Array) -> None:
+    for dst, dst_step, src, src_step, length, weight in strips:
+        rows = source[..., _rows(src, src_step, length), :]
+        if not dst_step:
+            rows = rows.sum(axis=-2, keepdims=True)
+        into[..., _rows(dst, dst_step, length), :] += rows if weight == 1 else rows * weight
+
+
+def _rows(start: int, step: int, length: int) -> slice:
+    """Slice start, start + step, ... of that length; the one row where the step is 0."""
+    if not step:
+        return slice(start, start + 1)
+    stop = start + step * length
+    return slice(start, stop if stop >= 0 else None, step)
 
 
 @cache

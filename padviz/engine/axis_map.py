@@ -45,28 +45,6 @@ def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
     return tuple([Strip(src, src_step, dst, dst_step, n, weight) for dst, dst_step, src, src_step, n, weight in strips])
 
 
-class Addition(NamedTuple):
-    """Rows to add to others; the `first` of its rows are written."""
-
-    into: slice
-    rows: slice
-    strip: Strip
-    first: bool
-
-
-def _addition(strip: Strip, first: bool = False) -> Addition:
-    dst, dst_step, src, src_step, length, _ = strip
-    return Addition(_rows(dst, dst_step, length), _rows(src, src_step, length), strip, first)
-
-
-def _rows(start: int, step: int, length: int) -> slice:
-    """Slice start, start + step, ... of that length; the one row where the step is 0."""
-    if not step:
-        return slice(start, start + 1)
-    stop = start + step * length
-    return slice(start, stop if stop >= 0 else None, step)
-
-
 @dataclass(frozen=True, eq=False)
 class AxisMap:
     """What one operation reads along one axis: an `n_out` x `n_in` matrix, the sum of its strips.
@@ -89,23 +67,6 @@ class AxisMap:
     def transposed(self) -> AxisMap:
         """The transposed matrix."""
         return AxisMap(self.n_out, self.n_in, transpose(self.strips), tuple(map(transpose, self.own)))
-
-    @cached_property
-    def additions(self) -> tuple[NDArray[np.int64], list[Addition], list[list[Addition]]]:
-        """The rows that start from 0, the additions for all arrays and each array's own.
-
-        >>> zeros, steps, _ = AxisMap(3, 3, (Strip(1, 1, 0, 1, 2), Strip(0, 1, 0, 1, 2))).additions
-        >>> zeros, [(step.into, step.first) for step in steps]
-        (array([0]), [(slice(1, 3, 1), True), (slice(0, 2, 1), False)])
-        """
-        fresh, zero, steps = np.ones(self.n_out, dtype=bool), np.zeros(self.n_out, dtype=bool), []
-        for strip in sorted(self.strips, key=lambda strip: -strip.length if strip.dst_step else 0):
-            into = _rows(strip.dst, strip.dst_step, strip.length)
-            first = bool(fresh[into].all())
-            zero[into] |= fresh[into] & (not first)
-            fresh[into] = False
-            steps.append(_addition(strip, first))
-        return np.flatnonzero(zero | fresh), steps, [[_addition(strip) for strip in own] for own in self.own]
 
     def only(self, start: int, stop: int) -> tuple[AxisMap, int, int]:
         """Restrict the map to rows `start` to `stop`; return it with the first row that these read, and the end.
