@@ -160,10 +160,10 @@ def check_filled(counts: Sequence[int], pixels: Sequence[float], what: str) -> N
     raise OptionError(words, option="px", hint=f"use {left or ('larger ends' if first else 'smaller ends')}")
 
 
-def cells_of(part: Floats) -> Ints:
+def cells_of(part: Floats, grid: tuple[int, ...] = (GRID, GRID)) -> Ints:
     """Return the cells of a grid, counted row by row, in which shares (2, n) of the width and the height lie."""
-    column, row = np.clip(part * GRID, 0, GRID - 1).astype(np.int64)
-    cells: Ints = row * GRID + column
+    row, column = (np.clip(part[1 - i] * n, 0, n - 1).astype(np.int64) for i, n in enumerate(grid))
+    cells: Ints = row * grid[1] + column
     return cells
 
 
@@ -240,7 +240,7 @@ def rings_of(
     def recall(sides: Sequence[int]) -> Measured:
         return scored.share(outermost & np.isin(nearest, sides))
 
-    cells = cells_of(_relative_centres(scored).T)
+    cells = cells_of(_relative_centres(scored))
     there, found = (np.bincount(cells[of & scored.real], minlength=GRID**2) for of in (scored.real, scored.found))
     height, width = scenes.sizes.mean(axis=0).tolist()
     sides_apart, odd = compare_sides(recall, abs(recall_apart.value or 0))
@@ -312,29 +312,22 @@ def _ring(scored: Scored, k: int, first: float, last: float | None, measured: di
 
 
 def _relative_centres(scored: Scored) -> Floats:
-    """Divide the centres of objects by the width and height of their images, (n, 2)."""
+    """Divide the centres of objects by the width and height of their images, (2, n)."""
     objects = scored.scenes.objects
-    return objects.centre / scored.scenes.sizes[objects.image][:, ::-1]
+    return (objects.centre / scored.scenes.sizes[objects.image][:, ::-1]).T
 
 
 def _under_objects(scored: Scored, rings: int, network: Network, size: Size) -> UnderObjects:
     """Look up a network's fair shares and its coverage where objects are, in images scaled to `size`."""
-    shares = _at_centres(scored, usage(network, size, heads=head_weighting(None, None, network)).share())
-    padded = 1 - _at_centres(scored, coverage(network, size, layer=network.targets[-1]).share())
+    fair = usage(network, size, heads=head_weighting(None, None, network)).share()
+    covered = coverage(network, size, layer=network.targets[-1]).share()
+    shares, inside = (of.ravel()[cells_of(_relative_centres(scored), of.shape)] for of in (fair, covered))
 
     def means(values: Floats) -> list[float | None]:
         known = [values[(scored.rings == k) & scored.real & ~np.isnan(values)] for k in range(rings)]
         return [float(each.mean()) if len(each) else None for each in known]
 
-    return UnderObjects(network.name, [*size], means(shares), means(padded), _correlation(scored, shares))
-
-
-def _at_centres(scored: Scored, values: Floats) -> Floats:
-    """Look up a map of (height, width) cells, stretched over each image, under the centre of each object."""
-    shape = values.shape[::-1]
-    columns, rows = np.clip((_relative_centres(scored) * shape).astype(int), 0, np.array(shape) - 1).T
-    found: Floats = values[rows, columns]
-    return found
+    return UnderObjects(network.name, [*size], means(shares), means(1 - inside), _correlation(scored, shares))
 
 
 def _correlation(scored: Scored, values: Floats) -> Estimate:
