@@ -300,7 +300,24 @@ class Crops:
             self.paths = pictures_in(inputs.inputs, inputs.n, "images")
 
     def __iter__(self) -> Iterator[Crop]:
-        return self._of_noise() if self.noise else self._of_pictures()
+        left, room = self.inputs.n, self.room
+        if self.noise:
+            random = np.random.default_rng(self.inputs.seed)
+            for number in range(left):
+                pixels = random.random((self.channels, room.height, room.width), dtype=np.float32)
+                yield Crop(number, pixels, 1.0, -room.top, -room.left)
+            return
+        for i, path in enumerate(self.paths):
+            picture = open_picture(path)
+            if picture.height < room.height or picture.width < room.width:
+                self.small += 1
+                continue
+            share = -(-left // (len(self.paths) - i))
+            left -= share
+            yield from self._of(i, picture, share)
+        if self.small == len(self.paths):
+            what = f"no picture in {self.name!r} has {room.height} x {room.width} pixels or more"
+            raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -309,26 +326,6 @@ class Crops:
         were = "picture is" if self.small == 1 else "pictures are"
         what = f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out"
         return (what,) if self.small else ()
-
-    def _of_noise(self) -> Iterator[Crop]:
-        random, room = np.random.default_rng(self.inputs.seed), self.room
-        for number in range(self.inputs.n):
-            pixels = random.random((self.channels, room.height, room.width), dtype=np.float32)
-            yield Crop(number, pixels, 1.0, -room.top, -room.left)
-
-    def _of_pictures(self) -> Iterator[Crop]:
-        left = self.inputs.n
-        for i, path in enumerate(self.paths):
-            picture = open_picture(path)
-            if picture.height < self.room.height or picture.width < self.room.width:
-                self.small += 1
-                continue
-            share = -(-left // (len(self.paths) - i))
-            left -= share
-            yield from self._of(i, picture, share)
-        if self.small == len(self.paths):
-            what = f"no picture in {self.name!r} has {self.room.height} x {self.room.width} pixels or more"
-            raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
 
     def _of(self, number: int, picture: Picture, count: int) -> Iterator[Crop]:
         """Crop one picture at random places; scaled down as far as frame and surroundings allow."""
