@@ -64,11 +64,11 @@ def test_usage_json_has_exact_integers() -> None:
     result = run("usage", "resnet152", "--size", "96x64", "--format", "json", "-o", "counts.npz")
     found = json.loads(result.stdout)
     counts = padviz.usage("resnet152", (96, 64)).counts
-    assert list(found) == [
+    assert {*found} >= {  # a key that goes, or means something else, is another version of the schema
         "schema_version", "network", "size", "padding", "pooling", "target", "heads", "unit", "min", "max", "mean",
         "centre", "corners", "marginalised", "asymmetry", "skew", "share", "share_reason",
         "rim", "overused_rim", "gates_left_out", "method", "notes", "files",
-    ]  # fmt: skip
+    }  # fmt: skip
     assert (found["schema_version"], found["padding"], found["files"]) == (4, None, ["counts.npz"])
     assert found["target"] == {"layer": "layer4.2", "shape": [3, 2]}
     assert (found["max"], found["min"], found["centre"]) == (counts.max(), counts.min(), counts[48, 32])
