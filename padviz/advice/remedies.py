@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import insort_right
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -146,15 +145,15 @@ def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
 
 def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[Attempt]:
     """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
-    tried: list[Attempt] = []
-    rank = partial(_rank, before=before)
+    ranked: list[tuple[tuple[float, ...], Attempt]] = []
     for case, of_one in groupby(changes(today), key=attrgetter("case")):
         alike = [*of_one]
         maps = usages_beside(case.network, case.size, [change.padding for change in alike], heads)
         for change, counts in zip(alike, maps, strict=True):
-            insort_right(tried, _attempt(change, before, counts), key=rank)
-            tried[most:] = [replace(attempt, counts=None) for attempt in tried[most:]]  # maps may be large
-    return tried
+            attempt = _attempt(change, before, counts)
+            insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
+            ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]  # maps may be large
+    return [attempt for _, attempt in ranked]
 
 
 def _attempt(change: Change, before: Outcome, counts: CountMap | PadvizError) -> Attempt:

@@ -179,10 +179,10 @@ def _offset_by(network: Network, size: Size, target: str) -> dict[str, list[floa
     depths: list[int] = []
     for layer in network.layers:
         depths.append(1 + max((depths[j] for j in layer.inputs), default=0))
-    at, moves, added = network.index[target], grid_moves(network, size), {}
+    at, axes, moves, added = network.index[target], network.axes, grid_moves(network, size), {}
     while network.layers[at].inputs:
         name = network.layers[at].name
-        added[name] = [moves[name, axis][1] for axis in network.axes]
+        added[name] = [moves[name, axis][1] for axis in axes]
         at = max(network.layers[at].inputs, key=depths.__getitem__)
     largest = sorted(added.items(), key=lambda each: -max(abs(n or 0) for n in each[1]))
     return {name: by for name, by in largest if any(by)}
