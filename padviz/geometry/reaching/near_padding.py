@@ -54,11 +54,12 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
     """
     touched = zip(*on_each(partial(_depths_on, around=around), network, size), strict=True)
     rows: list[NearPadding] = []
-    for layer, ends in zip(network.layers, touched, strict=True):
-        axes, before = dict(zip(network.axes, ends, strict=True)), [rows[j] for j in layer.inputs]
+    names, reasons = network.axes, [[*map(layer.whole, range(len(size)))] for layer in network.layers]
+    for layer, ends, whole in zip(network.layers, touched, reasons, strict=True):
+        axes, before = dict(zip(names, ends, strict=True)), [rows[j] for j in layer.inputs]
         barrier = next((row.barrier for row in before if row.barrier), None)
         everywhere = any(row.everywhere for row in before)
-        if why := min(filter(None, map(layer.whole, range(len(size)))), default=""):
+        if why := min(filter(None, whole), default=""):
             barrier = barrier or Barrier(layer.name, why)
             everywhere |= any(any(side) for row in before for side in row.axes.values())
         rows.append(NearPadding(layer.name, axes, barrier, everywhere))
