@@ -287,7 +287,7 @@ def _draw_map(ax: Axes, drawing: Drawing, colours: ScalarMappable) -> None:
 def _mark_rim(ax: Axes, drawing: Drawing) -> None:
     """Mark where the starved rim, or else the overused one, ends on each side, with its depth in pixels."""
     rims = [rim for rim in drawing.counts.rims or () if any(rim.depths)] if drawing.scale.diverges else []
-    if not rims:
+    if not rims or all_starved(drawing.counts):  # then they are those of a large input
         return
     (top, bottom), (left, right) = rims[0].height, rims[0].width
     (height, width), (rows, cols) = drawing.counts.shape, drawing.values.shape
