@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, printable
+from padviz.files.archives import BROKEN, stored_arrays
 from padviz.files.atomic import atomic_path
-from padviz.files.opened import BROKEN, opened, stored_arrays
+from padviz.files.opened import opened
 
 SUFFIX = ".unfinished.npz"
 EVERY = 2.0  # seconds between two writes

@@ -15,8 +15,9 @@ from padviz.counting.walking.tiling import positions
 from padviz.engine.apply import Array
 from padviz.engine.limbs import from_bytes, to_bytes, to_ints
 from padviz.errors import DescriptionError, OptionError
+from padviz.files.archives import BROKEN, DIGITS, Stored, stored_array, stored_arrays
 from padviz.files.atomic import atomic_path
-from padviz.files.opened import BROKEN, DIGITS, Stored, opened, stored_array, stored_arrays
+from padviz.files.opened import opened
 from padviz.network.operations import MOST_ROWS
 
 MOST_WRITTEN = 1 << 31  # counts, one by one

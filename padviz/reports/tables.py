@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -45,6 +44,8 @@ def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def terminal_width() -> int:
     """Count the columns of the terminal; in a pipe, no limit."""
+    import shutil
+
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
     return 10_000 if piped else shutil.get_terminal_size().columns
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from padviz.errors import DescriptionError
-from padviz.files.opened import BROKEN, member, opened, unpacked
+from padviz.files.opened import opened
 
 Format = Literal[
     "keras", "program", "torchscript", "ultralytics", "torch", "safetensors", "weights.h5", "hdf5", "tflite",
@@ -61,6 +61,8 @@ def format_of(path: str | Path) -> Format:
 
 
 def _format_of_archive(path: str | Path) -> Format:
+    from padviz.files.archives import BROKEN, member, unpacked
+
     with unpacked(path, "a network") as archive:
         names = archive.namelist()
         inner = {name.partition("/")[2] for name in names}

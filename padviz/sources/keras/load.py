@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from padviz.errors import DescriptionError, OptionError, printable
-from padviz.files.opened import BROKEN, member, unpacked
+from padviz.files.archives import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.keras.layers import HANDLERS, WINDOWED, Call, Config
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 
 from padviz.errors import DescriptionError, printable
-from padviz.files.opened import BROKEN, member, unpacked
+from padviz.files.archives import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.torch.load import trace
 from padviz.sources.torch.tensors import Args, Function, Kwargs

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.files.opened import BROKEN, member, unpacked
+from padviz.files.archives import BROKEN, member, unpacked
 from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.sources.keras.load import Model, Step, load_keras, model_in
