@@ -167,8 +167,8 @@ SEVERAL = (
     Column("size", of=lambda row: pixels(row.of.size)),
     Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict),
     *JUDGED[:2],
-    replace(OVERUSED, spare=1),
-    replace(RIM, spare=2),  # of which the verdict speaks
+    OVERUSED._replace(spare=1),
+    RIM._replace(spare=2),  # of which the verdict speaks
     Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.reports.report import COUNTS, PICTURES, SUFFIXES, Report
@@ -26,8 +26,7 @@ LINES = 10  # of what Python prints
 TEXTS = {suffix: format_ for format_, suffix in SUFFIXES.items() if format_ != "github"}
 
 
-@dataclass(frozen=True)
-class Shown(Generic[Row]):
+class Shown(NamedTuple, Generic[Row]):
     """How a result is shown: rows, report, and what draws its picture, in a notebook too if it is `pictured`.
 
     `notes` is what must be known of it, and `part` what a report of several results is made of.

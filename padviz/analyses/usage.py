@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +150,7 @@ def report_of(counts: CountMap) -> Report:
     if len(counts.network.axes) == 1:
         facts = along_length(facts)
         columns = [
-            replace(column, key=_renamed(column.key), of=column.of or column.value)
+            column._replace(key=_renamed(column.key), of=column.of or column.value)
             for column in columns
             if "height" not in column.key and column.key not in ("rim_top", "rim_bottom")
         ]

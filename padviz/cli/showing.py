@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -138,7 +137,7 @@ class To(NamedTuple):
         """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
         from padviz.reports.rendering import to_text
 
-        text = to_text(replace(report, files=[str(self.path)]) if self.other_file else report, self.format)
+        text = to_text(report._replace(files=[str(self.path)]) if self.other_file else report, self.format)
         put(text, None if self.other_file else self.path, self.overwrite)
         if not report.code:
             return
@@ -252,7 +251,7 @@ def show(
                 raise
             hint = f"make room there, and add `resume`: {unfinished.name} has the finished work"
             raise OptionError(error.what, where=error.where, hint=hint) from None
-        report = replace(report, files=[str(path)])
+        report = report._replace(files=[str(path)])
     to.show(report)
     if unfinished:
         unfinished.unlink(missing_ok=True)

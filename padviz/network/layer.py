@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from padviz.network.operations import Adaptive, Blocks, Op
 
@@ -17,8 +17,7 @@ CONVOLUTIONS: frozenset[Kind] = frozenset({"conv", "convtranspose"})  # windows 
 MERGES: frozenset[Kind] = frozenset({"add", "concat", "multiply"})
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The source of a layer: an ONNX node, a PyTorch module, or a function that is called outside of any.
 
     `pads` are the names of the pads merged into the layer, in order. A `swapped` layer has width before height, since
@@ -34,8 +33,7 @@ class Origin:
         return Origin(self.name, (*pad.pads, pad.name, *self.pads), self.swapped)
 
 
-@dataclass(frozen=True, slots=True)
-class Channels:
+class Channels(NamedTuple):
     """The input and output channels of a convolution and its groups; only costs depend on them."""
 
     in_: int

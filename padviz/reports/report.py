@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 SUFFIXES = {"table": ".txt", "json": ".json", "csv": ".csv", "markdown": ".md", "github": ".txt"}
 PICTURES = (".png", ".svg", ".pdf")
@@ -16,8 +16,7 @@ Level = Literal["error", "warning", "notice"]
 Show = str | Callable[[Any], Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A figure of every row: `key` names it in JSON and CSV, `heading` on screens and paper.
 
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
@@ -109,8 +108,7 @@ class Verbatim(str, Block):
     """What is laid out already: small grids of figures, or code to paste."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What a check looks for, where it was found; `file` is a file that a person edits."""
 
     level: Level
@@ -119,8 +117,7 @@ class Finding:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A result in all formats.
 
     `facts` is the JSON object; its name among `SCHEMAS` is `name`. `screen` has the parts of a terminal's table,

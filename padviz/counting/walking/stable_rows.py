@@ -22,8 +22,7 @@ from padviz.network.sizes import is_square, sizes_of
 LARGE = 1 << 12  # rows of an image whose borders are apart in most networks
 
 
-@dataclass(frozen=True, slots=True)
-class StableRows:
+class StableRows(NamedTuple):
     """Rows that keep their values when the image grows by one period.
 
     Rows before `stop` keep them at the same distance from the near end, rows from `start` on from the far end. Let the

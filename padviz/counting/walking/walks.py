@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from math import ceil, prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +31,7 @@ MOST_BESIDE = 1 << 21  # in one layer of maps that are counted side by side; no 
 MOST_STEM = 256  # the gain of maps behind a stem
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(NamedTuple):
     """A network cut down to its targets, resolved on both axes at one size."""
 
     network: Network
@@ -109,8 +109,8 @@ def _sides(walk: Walk, box: Box) -> tuple[Tally, Tally]:
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
     """Split the walk of a chain into those along height and along width: in floats where either is not exact."""
-    walk = walk if walk.exact else replace(walk, weights=(1.0,) * len(walk.targets))
-    return replace(walk, cols=flat(walk.network)), replace(walk, rows=flat(walk.network))
+    walk = walk if walk.exact else walk._replace(weights=(1.0,) * len(walk.targets))
+    return walk._replace(cols=flat(walk.network)), walk._replace(rows=flat(walk.network))
 
 
 def flat(network: Network) -> Resolved:

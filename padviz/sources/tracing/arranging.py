@@ -270,7 +270,7 @@ class Arranger:
         layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
         if [part.role for part in Dim(*flat(x.known).positions).within(Axis)] == ["w", "h"]:
             made = self.trace.layers[layer]
-            origin = made.origin and replace(made.origin, swapped=True)
+            origin = made.origin and made.origin._replace(swapped=True)
             self.trace.layers[layer] = replace(made, origin=origin)
         return Map(self.resize_dims(x.known, layer), layer)
 
