@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from padviz.repadding.plan import LeftAlone
-    from padviz.trained.networks.trained_network import Runner, Trained
+    from padviz.trained.networks.running import Runner
+    from padviz.trained.networks.trained_network import Trained
 
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
 TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"

@@ -22,7 +22,7 @@ from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import picked, plain
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
-from padviz.trained.networks.reading import as_trained, channels_read, head_maps
+from padviz.trained.networks.reading import as_trained, head_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -215,10 +215,10 @@ def verify_tiles(
     *better, run = head_maps(trained, kept)
     for maps in better:
         try:
-            return verify(maps, kept, trained.size, channels_read(trained), ignore_norms, seed)
+            return verify(maps, kept, trained.size, trained.channels, ignore_norms, seed)
         except DescriptionError:
             continue  # what makes numbers of single precision inside does not take others
-    return verify(run, kept, trained.size, channels_read(trained), ignore_norms, seed)
+    return verify(run, kept, trained.size, trained.channels, ignore_norms, seed)
 
 
 def contexts(

@@ -14,7 +14,8 @@ from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.networks.trained_network import Images, Reduced, Runner, Trained, batches, middle, middle_weights
+from padviz.trained.networks.running import Images, Reduced, Runner, batches, middle, middle_weights
+from padviz.trained.networks.trained_network import Trained
 
 Floats = NDArray[np.float64]
 SHUFFLED = "shuffled"  # in place of a padding's name

@@ -16,7 +16,8 @@ from padviz.errors import OptionError, PadvizError, check_integer
 from padviz.files.opened import opened
 from padviz.intervals import IMAGES
 from padviz.network.network import Size
-from padviz.trained.networks.trained_network import Images, TrainedOn, check_room
+from padviz.trained.networks.running import Images, check_room
+from padviz.trained.networks.trained_network import TrainedOn
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -18,7 +18,8 @@ from padviz.scoring.rings import rings_of
 from padviz.trained.images import Inputs, images_of
 from padviz.trained.networks.onnx_network import session
 from padviz.trained.networks.reading import read, runner_of
-from padviz.trained.networks.trained_network import Trained, at_once
+from padviz.trained.networks.running import at_once
+from padviz.trained.networks.trained_network import Trained
 from tests.benchmarks.test_speed import process
 from tests.scoring.made import as_coco, scenes
 from tests.wheels import real_file, real_weights

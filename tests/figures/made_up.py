@@ -10,7 +10,7 @@ from padviz.scoring.scenes import Scenes, boxes, select
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters
-from padviz.trained.networks.trained_network import has_borders
+from padviz.trained.networks.running import has_borders
 from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.trial import Trial, TrialRow
 

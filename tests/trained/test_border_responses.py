@@ -247,6 +247,12 @@ def test_external_weights_are_read_and_shuffled_as_those_inside(tmp_path: Path) 
     assert found.under("shuffled")[0].energy != found.under(None)[0].energy
 
 
+def test_a_convolution_that_reads_a_rearranged_image_is_run_on_the_image_itself() -> None:
+    """As YOLOv5's Focus does: its 12 channels are not those of the image."""
+    focus = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 2, 3))
+    assert padviz.responses(focus, size=16, n=2).count == 2
+
+
 def test_the_verdict_stands_on_the_means() -> None:
     def says(own: float, *others: tuple[str, float]) -> str:
         rows = [BorderResponse("a", name, 1, (8, 8), 1.0, Sides(*[e] * 4)) for name, e in ((None, own), *others)]

@@ -12,7 +12,7 @@ from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
 from padviz.trained.border_responses import LINES, NOISE, SHUFFLED, BorderResponse, BorderResponses
-from padviz.trained.networks.trained_network import middle
+from padviz.trained.networks.running import middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

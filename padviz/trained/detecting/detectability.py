@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.trained.border_responses import Sides
-from padviz.trained.networks.trained_network import middle
+from padviz.trained.networks.running import middle
 
 Floats = NDArray[np.float64]
 DECIDED = 0.5  # the score from which on something is seen

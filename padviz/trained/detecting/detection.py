@@ -39,7 +39,8 @@ from padviz.trained.detecting.sweeping import (
     stimulus_of,
 )
 from padviz.trained.images import read_picture
-from padviz.trained.networks.trained_network import Images, Runner, Trained, outputs_of
+from padviz.trained.networks.running import Images, Runner, outputs_of
+from padviz.trained.networks.trained_network import Trained
 
 STIMULUS, SHIFT = "sample", 32  # by default
 FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most so many positions

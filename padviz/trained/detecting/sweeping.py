@@ -14,7 +14,7 @@ from padviz.network.network import Size
 from padviz.trained.detecting.detectability import DECIDED
 from padviz.trained.detecting.outputs import Scorer
 from padviz.trained.images import Pixels, normalisation, open_picture, pixels_of
-from padviz.trained.networks.trained_network import Images, Runner, batches, outputs_of
+from padviz.trained.networks.running import Images, Runner, batches, outputs_of
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]  # (positions, 2): top and left, in pixels

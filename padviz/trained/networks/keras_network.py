@@ -41,7 +41,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
         return as_kernel(layer, weights, layer.channels.groups if layer.channels else 1, norm, layer.name)
 
     model = Unrun(str(path), "export it to .onnx for that")
-    return Trained(network, size or network.size, model, str(path), *kernels_of(network, kernel))
+    return Trained(network, size or network.size, model, str(path), 0, *kernels_of(network, kernel))
 
 
 def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:

@@ -25,28 +25,22 @@ from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_o
 from padviz.sources.onnx.node import CONVS, WEIGHT
 from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.networks.trained_network import (
-    Images,
     Kernel,
-    Outputs,
-    Reduced,
     Trained,
     TrainedOn,
     Unread,
     as_kernel,
-    check_room,
-    has_borders,
     infer_images,
     kernels_of,
-    middle,
-    middle_weights,
 )
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
 LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
 ZERO_POINT = {"QLinearConv": 5, "ConvInteger": 3}  # which input has the zero point of the weights
-DEEPEST = 20  # nodes between a constant and its convolution
 MOST_NUMBERS = 1 << 29
+DEEPEST = 20  # nodes between a constant and its convolution
 LONGEST = 200  # characters of what another library says
 BROKEN = (Malformed, *UNFIT)  # raised on malformed weights
 OURS = "padviz/"  # in front of the names that are added to a graph
@@ -89,8 +83,8 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
         except BROKEN:
             raise Unread("unexpected shape or type of weights") from None
 
-    kernels, images = kernels_of(network, kernel), _trained_on(model, stored)
-    return Trained(network, size or network.size, model, str(path), *kernels, trained_on=images)
+    kernels, images, channels = kernels_of(network, kernel), _trained_on(model, stored), model.image.channels
+    return Trained(network, size or network.size, model, str(path), channels, *kernels, trained_on=images)
 
 
 class _StoredTensors:
@@ -177,13 +171,13 @@ def _weight_name(node: Proto) -> str:
 def _trained_on(model: Model, stored: _StoredTensors) -> TrainedOn | None:
     """Infer the images of the training from the batch normalisation of a convolution that reads the image itself."""
     for node in needed(model.graph):
-        if node.op_type == "Conv" and stored.constants.behind(node.input[0], LAID_OUT) == model.image.name:
-            for norm in stored.norms_of(node):
-                if not attributes(node).get("group", 1) > 1:
-                    with suppress(Unread, *BROKEN):
-                        bias = stored.numbers(node.input[2]) if len(node.input) > 2 else np.float64(0)
-                        mean, variance = (stored.numbers(norm.input[i]) for i in (3, 4))
-                        return infer_images(title(node), stored.weights(node), bias, mean, variance)
+        if node.op_type != "Conv" or stored.constants.behind(node.input[0], LAID_OUT) != model.image.name:
+            continue
+        for norm in stored.norms_of(node) if attributes(node).get("group", 1) <= 1 else ():
+            with suppress(Unread, *BROKEN):
+                bias = stored.numbers(node.input[2]) if len(node.input) > 2 else np.float64(0)
+                mean, variance = (stored.numbers(norm.input[i]) for i in (3, 4))
+                return infer_images(title(node), stored.weights(node), bias, mean, variance)
     return None
 
 
@@ -225,8 +219,7 @@ class OnnxRunner:
         return shuffled
 
     def outputs(self, images: NDArray[np.floating]) -> Outputs:
-        if self._plain is None:
-            self._plain = session(self.model, self.where)
+        self._plain = self._plain or session(self.model, self.where)
         return self._run(self._plain, images)
 
     def with_output(self, name: str) -> None:
@@ -244,20 +237,19 @@ class OnnxRunner:
         """
         from onnx import helper
 
-        graph, count = _without_outputs(self.model), self.batch or PROBED
+        graph = _without_outputs(self.model)
         for i, tensor in enumerate(observed.values() or [output.name for output in self.model.graph.output]):
             graph.graph.node.append(helper.make_node("Shape", [tensor], [f"{OURS}shape/{i}"]))
             graph.graph.output.append(helper.make_tensor_value_info(f"{OURS}shape/{i}", INTEGER, None))
-        probe, images = session(graph, self.where), np.zeros((count, self.channels, *self.size), np.float32)
-        try:
-            shapes = [*self._run(probe, images).values()]
-        except DescriptionError:
-            if self.batch:
-                raise
-            shapes = []
-        if not self.batch and (not shapes or any(len(shape) == 4 and shape[0] != count for shape in shapes)):
-            self.batch = 1
-            shapes = [*self._run(probe, images[:1]).values()]
+        probe, image = session(graph, self.where), np.zeros((1, self.channels, *self.size), np.float32)
+        shapes: list[Array] = []
+        if not self.batch:
+            with suppress(DescriptionError):
+                shapes = [*self._run(probe, image.repeat(PROBED, 0)).values()]
+            if not shapes or any(len(shape) == 4 and shape[0] != PROBED for shape in shapes):
+                self.batch = 1
+        if self.batch:
+            shapes = [*self._run(probe, image.repeat(self.batch, 0)).values()]
         return {
             layer: (tensor, tuple(map(int, shape)))
             for (layer, tensor), shape in zip(observed.items(), shapes, strict=False)
@@ -272,8 +264,7 @@ class OnnxRunner:
         try:
             values = opened.run(names, {self.image.name: np.ascontiguousarray(read, dtype=self.kind)})
         except Exception as error:
-            shape = in_words((len(images), self.channels, *self.size))
-            failure = f"cannot be run on {shape}: {_line_of(error)}"
+            failure = f"cannot be run on {in_words(images.shape)}: {_line_of(error)}"
             raise DescriptionError(failure, where=self.where, hint="try another `size`") from None
         return dict(zip(names, values, strict=True))
 

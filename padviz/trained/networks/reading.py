@@ -20,7 +20,8 @@ from padviz.sources import MODULE, is_module
 from padviz.sources.formats import format_of, refusal
 from padviz.sources.toml.load import load_config, zoo
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.networks.trained_network import Reals, Runner, Trained
+from padviz.trained.networks.running import Runner
+from padviz.trained.networks.trained_network import Reals, Trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,40 +101,32 @@ def runner_of(
     if is_module(trained.model):
         from padviz.trained.networks.torch_network import TorchRunner
 
-        return TorchRunner(trained.model, trained.where, trained.size, channels_read(trained), within)
+        return TorchRunner(trained.model, trained.where, trained.size, trained.channels, within)
     from padviz.trained.networks.onnx_network import OnnxRunner, convolutions
 
     return OnnxRunner(edited or trained.model, trained.size, convolutions(trained.model.proto))
 
 
-def channels_read(trained: Trained) -> int:
-    if not is_module(trained.model):
-        return int(trained.model.image.channels)
-    return next((layer.channels.in_ for layer in trained.network.layers if layer.channels), 3)
-
-
 def head_maps(trained: Trained, network: Network) -> list[HeadMaps]:
     """Return functions that run a network up to the targets of `network`: in double precision, and as it is."""
     if not is_module(trained.model):
-        return [partial(_run_graph, trained, network)]
-    return [partial(_run_module, trained, network, each) for each in (deepcopy(trained.model).double(), trained.model)]
+        from padviz.trained.networks.onnx_network import OnnxRunner
 
+        def run_graph(image: Reals) -> list[Reals]:
+            tensors = [tensor for tensor, layer in network.aliases.items() if layer in network.targets]
+            upto = trained.model.upto(tensors).sized(image.shape[2:])
+            return _select_heads(OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image)
 
-def _run_module(trained: Trained, network: Network, module: nn.Module, image: Reals) -> list[Reals]:
+        return [run_graph]
     from padviz.trained.networks.torch_network import TorchRunner
 
-    paths = {path for path, _ in module.named_modules() if path}
-    runner = TorchRunner(module, trained.where, image.shape[2:], image.shape[1])
-    return _select_heads(runner.maps(image, [name for name in network.targets if name in paths]), network, image)
+    inside = [path for path, _ in trained.model.named_modules() if path in network.targets]
 
+    def run_module(module: nn.Module, image: Reals) -> list[Reals]:
+        runner = TorchRunner(module, trained.where, image.shape[2:], image.shape[1])
+        return _select_heads(runner.maps(image, inside), network, image)
 
-def _run_graph(trained: Trained, network: Network, image: Reals) -> list[Reals]:
-    """Run a graph up to its targets, at the image's size; their tensors are called by their aliases."""
-    from padviz.trained.networks.onnx_network import OnnxRunner
-
-    tensors = {layer: tensor for tensor, layer in network.aliases.items() if layer in network.targets}
-    upto = trained.model.upto(tensors.values()).sized(image.shape[2:])
-    return _select_heads(OnnxRunner(upto, image.shape[2:], None).outputs(image), network, image)
+    return [partial(run_module, each) for each in (deepcopy(trained.model).double(), trained.model)]
 
 
 def _select_heads(outputs: Mapping[str, Reals], network: Network, image: Reals) -> list[Reals]:

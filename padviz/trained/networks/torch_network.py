@@ -13,7 +13,7 @@ from copy import copy
 from enum import EnumType
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -44,21 +44,16 @@ from padviz.sources.torch.load import (
 from padviz.sources.torch.tensors import named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
+from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.networks.trained_network import (
-    Images,
     Kernel,
-    Outputs,
-    Reduced,
     Trained,
     TrainedOn,
     Unread,
     Unrun,
     as_kernel,
-    check_room,
-    has_borders,
     infer_images,
     kernels_of,
-    middle,
 )
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
@@ -88,9 +83,18 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
-    calls = _trace_calls(module, where, reading, pixels)
-    model = Unrun(where, ONE) if reading.options else module
-    return Trained(network, pixels, model, where, *kernels_of(network, calls.kernel), tuple(notes), calls.trained_on)
+    failures = []
+    for channels in channels_of(module, len(pixels)):
+        calls = _ConvolutionCalls()
+        try:  # again, with its weights
+            trace(module, where, reading, channels, pixels, watch=calls.watch)
+            break
+        except PadvizError as error:
+            failures.append(error)
+    else:
+        raise failures[0]
+    model, kernels = Unrun(where, ONE) if reading.options else module, kernels_of(network, calls.kernel)
+    return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
 
 
 def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
@@ -130,8 +134,10 @@ def _not_a_file(weights: str | Path) -> OptionError:
 
 def state_of(path: Path) -> dict[str, Tensor]:
     """Read the tensors in a .safetensors file, or in a .pth file that holds nothing else: no code in it is run."""
-    with opened(path, "a .safetensors or .pth file") as file:
-        if _expands(file):
+    reported = BadZipFile, ValueError, NotImplementedError  # below, by the file's reader
+    with opened(path, "a .safetensors or .pth file") as file, suppress(*reported), ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END):
+            # compressed members, or some that overlap
             what = "expands to more than its bytes, unlike any file of PyTorch"
             raise DescriptionError(what, where=str(path), hint=SAVE)
     state = _from_safetensors(path) if path.suffix.lower() == ".safetensors" else _from_pickle(path)
@@ -147,15 +153,6 @@ def state_of(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _expands(file: BinaryIO) -> bool:
-    """Whether a file is an archive whose members have more bytes than it: compressed, or some that overlap."""
-    try:
-        with ZipFile(file) as archive:
-            return sum(member.file_size for member in archive.infolist()) > file.seek(0, os.SEEK_END)
-    except (BadZipFile, ValueError, NotImplementedError):  # its reader reports what it is
-        return False
-
-
 def _from_safetensors(path: Path) -> Mapping[Any, Any]:
     try:
         from safetensors import SafetensorError
@@ -164,11 +161,10 @@ def _from_safetensors(path: Path) -> Mapping[Any, Any]:
         hint = "install it: pip install 'padviz[trained]'"
         raise DescriptionError("needs the package safetensors", where=str(path), hint=hint) from None
     try:
-        tensors: Mapping[Any, Any] = load_file(path)
+        return dict(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         what = f"is not a .safetensors file, or is incomplete{_in_parentheses(error)}"
         raise DescriptionError(what, where=str(path)) from None
-    return tensors
 
 
 def _from_pickle(path: Path) -> Mapping[Any, Any]:
@@ -226,28 +222,14 @@ def _load(module: nn.Module, state: dict[str, Tensor], path: str, where: str) ->
 
 
 def _some_keys(keys: list[str]) -> str:
-    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
-    return ", ".join(keys[:NAMED]) + more
-
-
-def _trace_calls(module: nn.Module, where: str, reading: Reading, size: Size) -> _ConvolutionCalls:
-    """Record what each convolution is called with: a forward on an image without data has its weights whole."""
-    failure: PadvizError | None = None
-    for channels in channels_of(module, len(size)):
-        calls = _ConvolutionCalls()
-        try:
-            trace(module, where, reading, channels, size, watch=calls.watch)
-            return calls
-        except PadvizError as error:
-            failure = failure or error
-    assert failure
-    raise failure
+    return ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
 
 
 class _ConvolutionCalls(TorchFunctionMode):
     """While active, records what convolutions are called with, by layer, and which of them a norm reads.
 
-    `trained_on` is inferred from the norm behind a convolution of the image itself.
+    A forward on an image without data has the weights whole. `trained_on` is inferred from the norm behind a
+    convolution of the image itself.
     """
 
     def __init__(self) -> None:
@@ -281,19 +263,13 @@ class _ConvolutionCalls(TorchFunctionMode):
             self.normed.add(convolution)
             at = 3 if func is torch.batch_norm else 1
             if convolution in self.of_image and self.weights[convolution][1] == 1 and self.trained_on is None:
-                mean, variance = argument(at, "running_mean"), argument(at + 1, "running_var")
-                self.trained_on = self._infer_images(convolution, mean, variance)
+                weights, bias = self.weights[convolution][0], self.of_image[convolution]
+                statistics = argument(at, "running_mean"), argument(at + 1, "running_var")
+                tensors = weights, torch.zeros(1) if bias is None else bias, *statistics
+                if all(each is not None and each.is_floating_point() and not each.is_meta for each in tensors):
+                    numbers = [tensor.detach().cpu().double().numpy() for tensor in tensors]
+                    self.trained_on = infer_images(convolution, *numbers)
         return out
-
-    def _infer_images(self, layer: str, mean: Tensor | None, variance: Tensor | None) -> TrainedOn | None:
-        bias = self.of_image[layer]
-        tensors = self.weights[layer][0], torch.zeros(1) if bias is None else bias, mean, variance
-        numbers = [
-            tensor.detach().cpu().double().numpy()
-            for tensor in tensors
-            if tensor is not None and tensor.is_floating_point() and not tensor.is_meta
-        ]
-        return infer_images(layer, *numbers) if len(numbers) == 4 else None
 
     def kernel(self, layer: Layer) -> Kernel:
         weight, groups = self.weights.get(layer.name, (None, 1))
@@ -422,15 +398,10 @@ class _Responses(TorchFunctionMode):
 def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
     count, channels, height, width = maps.shape
     down, along = middle(height), middle(width)
-    of_rows, of_columns = (
-        np.full(part.stop - part.start, 1 / (part.stop - part.start), np.float32) for part in (along, down)
-    )
-    of_channels = np.full(channels, 1 / channels, np.float32)
-    lines, total = (
-        np.empty((count, channels, height + width), np.float32),
-        np.empty((count, height * width), np.float32),
-    )
-    square = 0.0
+    of_rows, of_columns = middle_weights(width)[along], middle_weights(height)[down]
+    of_channels, square = np.full(channels, 1 / channels, np.float32), 0.0
+    shapes = (count, channels, height + width), (count, height * width)
+    lines, total = (np.empty(shape, np.float32) for shape in shapes)
     for each, line, mean in zip(maps, lines, total, strict=True):  # one by one: several leave the cache
         line[:, :height], line[:, height:] = each[..., along] @ of_rows, of_columns @ each[:, down]
         np.matmul(of_channels, each.reshape(channels, -1), out=mean)

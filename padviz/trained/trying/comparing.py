@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
 from padviz.trained.images import Frame
-from padviz.trained.networks.trained_network import OutputKind, Outputs
+from padviz.trained.networks.running import OutputKind, Outputs
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]

@@ -17,7 +17,8 @@ from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crops, Frame, Inputs, few_pictures, normalisation
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.trained_network import Images, Runner, Trained, batches, middle, outputs_of
+from padviz.trained.networks.running import Images, Runner, batches, middle, outputs_of
+from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying.comparing import check_finite, output_of
 
 Floats = NDArray[np.float64]

@@ -18,7 +18,8 @@ from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, normalisation, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.trained_network import Images, OutputKind, Runner, Trained, at_once, outputs_of
+from padviz.trained.networks.running import Images, OutputKind, Runner, at_once, outputs_of
+from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Output, output_of, overlap
 
