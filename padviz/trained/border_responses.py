@@ -34,10 +34,10 @@ READING = (
 class Sides(NamedTuple):
     """A figure for each side; None where there is none."""
 
-    top: float | None
-    bottom: float | None
-    left: float | None
-    right: float | None
+    top: float | None = None
+    bottom: float | None = None
+    left: float | None = None
+    right: float | None = None
 
     @property
     def mean(self) -> float | None:
@@ -45,7 +45,7 @@ class Sides(NamedTuple):
         return sum(known) / 4 if len(known) == 4 else None
 
 
-NONE = Sides(None, None, None, None)
+NONE = Sides()
 
 
 @dataclass(frozen=True, eq=False)

@@ -260,7 +260,7 @@ def test_maps_of_which_more_than_half_is_saturated_are_told() -> None:
         PositionMap("zero", np.array([scores]), np.zeros((1, len(scores))))
         for scores in ([0, 0.5, 1], [0.5, 0.999, 0.5, 1.0])
     ]
-    assert doubts(maps) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
+    assert (*doubts(maps),) == ("zero: 67 % of the scores are saturated: they hardly distinguish positions",)
 
 
 class Sure(nn.Module):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
-from padviz.trained.border_responses import Sides
+from padviz.trained.border_responses import NONE, Sides
 from padviz.trained.networks.running import middle
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ class PositionMap:
         rows, cols = map(middle, self.values.shape)
         inner = self.values[rows, cols]
         if not inner.size or not np.isfinite(inner).all():
-            return Sides(None, None, None, None)
+            return NONE
         lines = self.values[0], self.values[-1], self.values[:, 0], self.values[:, -1]
         return Sides(*(float(line.mean() - inner.mean()) if np.isfinite(line).all() else None for line in lines))
 
@@ -173,23 +173,21 @@ def _figure(of: Callable[[Floats], Any], values: Floats) -> float | None:
     return float(of(known)) if known.size else None
 
 
-def doubts(maps: Sequence[PositionMap]) -> tuple[str, ...]:
-    return tuple(f"{each.padding}: {note}" if each.padding else note for each in maps for note in _doubts_of(each))
-
-
-def _doubts_of(score_map: PositionMap) -> Iterator[str]:
+def doubts(maps: Sequence[PositionMap]) -> Iterator[str]:
     """Note NaN, an output that does not depend on the stimulus, a background that is seen by itself, and saturation."""
-    if score_map.lost:
-        yield f"the network returns NaN at {percent(score_map.lost)} of the positions"
-    if score_map.lost == 1:
-        return
-    if not score_map.reacts and score_map.threshold:
-        yield "no contrast that was tried changes what is seen, so blind spots are unknown"
-    elif not score_map.reacts:
-        least = "" if score_map.without is None else f", {score_map.without:.3g}"
-        every = f"every score is within {LITTLE} of the one without it{least}"
-        yield f"the output hardly depends on what is shown: {every}, so blind spots are unknown"
-    elif score_map.without is not None and score_map.without >= DECIDED and not score_map.below:
-        yield f"the background is seen without a stimulus: its median score is {score_map.without:.3g}"
-    elif score_map.saturated > MANY:
-        yield f"{percent(score_map.saturated, 0)} of the scores are saturated: they hardly distinguish positions"
+    for each in maps:
+        of = f"{each.padding}: " if each.padding else ""
+        if each.lost:
+            yield f"{of}the network returns NaN at {percent(each.lost)} of the positions"
+        if each.lost == 1:
+            continue
+        if not each.reacts and each.threshold:
+            yield f"{of}no contrast that was tried changes what is seen, so blind spots are unknown"
+        elif not each.reacts:
+            least = "" if each.without is None else f", {each.without:.3g}"
+            every = f"every score is within {LITTLE} of the one without it{least}"
+            yield f"{of}the output hardly depends on what is shown: {every}, so blind spots are unknown"
+        elif each.without is not None and each.without >= DECIDED and not each.below:
+            yield f"{of}the background is seen without a stimulus: its median score is {each.without:.3g}"
+        elif each.saturated > MANY:
+            yield f"{of}{percent(each.saturated, 0)} of the scores are saturated: they hardly distinguish positions"

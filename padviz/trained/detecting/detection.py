@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -39,7 +39,7 @@ from padviz.trained.detecting.sweeping import (
     stimulus_of,
 )
 from padviz.trained.images import read_picture
-from padviz.trained.networks.running import Images, Runner, outputs_of
+from padviz.trained.networks.running import Images, Runner, batches, outputs_of
 from padviz.trained.networks.trained_network import Trained
 
 STIMULUS, SHIFT = "sample", 32  # by default
@@ -153,9 +153,14 @@ def map_positions(
     places, shape = sweep.places, (len(sweep.tops), len(sweep.lefts))
     advance = counter(len(kept.values), on_progress)
     maps: list[PositionMap] = []
-    for i, (padding, runner) in enumerate(runners):
-        part = kept.values[i * len(places) : (i + 1) * len(places)]  # a view: `kept` saves what is computed
-        sweep.fill(part, kept.save, runner, advance)
+    parts = kept.values.reshape(len(runners), len(places))  # views: `kept` saves what is computed
+    for part, (padding, runner) in zip(parts, runners, strict=True):
+        missing = np.flatnonzero(np.isnan(part))
+        advance(len(part) - len(missing))
+        for at in (missing[batch] for batch in batches(runner, len(missing))):
+            part[at] = sweep.values(runner, places[at])
+            kept.save()
+            advance(len(at))
         values = part.reshape(shape)
         background = sweep.background(runner, places)[:, sweep.scorer.class_ or 0].reshape(shape)
         phase = phase_of(values, sweep.tops, sweep.lefts, stride)
@@ -183,8 +188,17 @@ def plan_sweep(runners: Runners, options: DetectOptions, inside: Callable[[], Se
     scorer = _choose_scorer(runners, options, inside)
     if options.image is not None:
         return _choose_class(own, _shift_picture(own, options.image, options, canvas, scorer))[0]
-    tried = []
-    for stimulus in _stimuli(own, options):  # as large as it must be to be seen at half of the positions
+    most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
+    tried: list[tuple[Sweep, Floats]] = []
+    # As large as it must be to be seen at half of the positions.
+    for height in [n for n in HEIGHTS if n <= most_high] if options.height is None else [options.height]:
+        stimulus = stimulus_of(options.stimulus or STIMULUS, height, own.channels)
+        if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
+            if tried:
+                break
+            what = f"{stimulus.name} and {stimulus.shape[1]} px wide, is larger than the image, "
+            what, hint = f"{what}{own.size[0]} x {own.size[1]}", "use a smaller `height`, or a larger `size`"
+            raise OptionError(what, option="stimulus", hint=hint)
         tried.append(_choose_class(own, _slide(stimulus, options, canvas, scorer)))
         if median_of(tried[-1][1]) >= GOAL:
             break
@@ -213,21 +227,6 @@ def _choose_scorer(runners: Runners, options: DetectOptions, inside: Callable[[]
             asked = options.output is not None
             refuse_boxes(scored, asked, [*maps.values()], own.size, scorer.squashed, own.where)
     return scorer
-
-
-def _stimuli(own: Runner, options: DetectOptions) -> Iterator[Stimulus]:
-    """Yield the stimulus at the requested height, or at all default ones that fit the image."""
-    most_high = max(min(own.size) // 2, HEIGHTS[0])  # larger ones have few positions
-    heights = [n for n in HEIGHTS if n <= most_high] if options.height is None else [options.height]
-    for i, height in enumerate(heights):
-        stimulus = stimulus_of(options.stimulus or STIMULUS, height, own.channels)
-        if any(n > size for n, size in zip(stimulus.shape, own.size, strict=True)):
-            if i == 0:
-                image = f"the image, {own.size[0]} x {own.size[1]}"
-                what = f"{stimulus.name} and {stimulus.shape[1]} px wide, is larger than {image}"
-                raise OptionError(what, option="stimulus", hint="use a smaller `height`, or a larger `size`")
-            return
-        yield stimulus
 
 
 def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:

@@ -55,12 +55,16 @@ class Scorer:
 
     def all(self, outputs: Outputs, boxes: NDArray[np.int64]) -> Floats:
         """Score every class, of shape (images, classes); `boxes` are (top, left, bottom, right) in pixels."""
-        values = outputs[self.output].astype(np.float64)
         if self.kind == "map":
-            maps = as_maps(values, self.size)
-            peaks = np.stack([_peak(class_maps, box, self.size) for class_maps, box in zip(maps, boxes, strict=True)])
-            return _sigmoid(peaks) if self.squashed else peaks
-        flat = values.reshape(len(values), -1)
+            maps = as_maps(outputs[self.output], self.size)
+            units = np.array(maps.shape[2:])
+            first = np.clip(np.floor(boxes[:, :2] * units / self.size), 0, units - 1).astype(int)
+            last = np.maximum(np.ceil(boxes[:, 2:] * units / self.size), first + 1).astype(int)
+            parts = zip(maps, first.tolist(), last.tolist(), strict=True)
+            peaks = [of[:, top:bottom, left:right].max((1, 2)) for of, (top, left), (bottom, right) in parts]
+            highest = np.array(peaks, np.float64)
+            return _sigmoid(highest) if self.squashed else highest
+        flat = outputs[self.output].reshape(len(boxes), -1).astype(np.float64)
         if not self.squashed:
             flat = np.log(np.clip(flat, 1e-12, 1 - 1e-12 if flat.shape[1] > 1 else None))
         if flat.shape[1] == 1:
@@ -79,15 +83,6 @@ class Scorer:
 def _sigmoid(values: Floats) -> Floats:
     squashed: Floats = 0.5 * (1 + np.tanh(values / 2))
     return squashed
-
-
-def _peak(maps: Floats, box: NDArray[np.int64], size: Size) -> Floats:
-    """Return the largest value of each class's map within a box of image pixels."""
-    units = np.array(maps.shape[1:])
-    first = np.clip(np.floor(box[:2] * units / size), 0, units - 1).astype(int)
-    last = np.maximum(np.ceil(box[2:] * units / size), first + 1).astype(int)
-    highest: Floats = maps[:, first[0] : last[0], first[1] : last[1]].max(axis=(1, 2))
-    return highest
 
 
 def scorer_of(

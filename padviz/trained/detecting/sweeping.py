@@ -180,23 +180,16 @@ class Sweep:
     def background(self, runner: Runner, places: Positions) -> Floats:
         """Score all classes at each position where there is no stimulus: one image is run, for all of them."""
         blank = outputs_of(runner, np.zeros((1, runner.channels, *runner.size), np.float32))[self.scorer.output]
-        scores = []
-        for part in batches(runner, len(places)):
-            boxes = self.boxes(places[part])
-            scores.append(self.scorer.all({self.scorer.output: np.repeat(blank, len(boxes), axis=0)}, boxes))
-        return np.concatenate(scores)
+        boxes = self.boxes(places if self.scorer.kind == "map" else places[:1])  # classes have no places
+        alike = np.broadcast_to(blank, (len(boxes), *blank.shape[1:]))
+        scores = self.scorer.all({self.scorer.output: alike}, boxes)
+        return np.broadcast_to(scores, (len(places), self.scorer.classes))
 
-    def fill(self, values: Floats, save: Callable[[], None], runner: Runner, advance: Callable[[int], None]) -> None:
-        """Compute the missing values, NaN, of all positions: scores, or the least contrasts that are seen."""
-        missing, places = np.flatnonzero(np.isnan(values)), self.places
-        advance(len(places) - len(missing))
-        for part in (missing[batch] for batch in batches(runner, len(missing))):
-            if self.threshold:
-                values[part] = self.thresholds(runner, places[part])
-            else:
-                values[part] = self.scores(runner, places[part], self.contrast)
-            save()
-            advance(len(part))
+    def values(self, runner: Runner, places: Positions) -> Floats:
+        """Compute what is mapped, at each position: scores, or the least contrasts that are seen."""
+        if self.threshold:
+            return self.thresholds(runner, places)
+        return self.scores(runner, places, self.contrast)
 
     def thresholds(self, runner: Runner, places: Positions) -> Floats:
         """Bisect for the contrast from which on each position scores .5; infinite where none tried is enough.
