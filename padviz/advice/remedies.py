@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from bisect import insort_right
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import msgspec
 
 from padviz.advice import evidence
 from padviz.advice.changes import COSTLY, NEEDS, Change, Needs, changes
 from padviz.advice.evidence import APART
-from padviz.counting.count import usages_beside
+from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
@@ -146,21 +145,17 @@ def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
 def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[Attempt]:
     """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
     ranked: list[tuple[tuple[float, ...], Attempt]] = []
-    for case, of_one in groupby(changes(today), key=attrgetter("case")):
-        alike = [*of_one]
-        maps = usages_beside(case.network, case.size, [change.padding for change in alike], heads)
-        for change, counts in zip(alike, maps, strict=True):
-            attempt = _attempt(change, before, counts)
-            insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
-            ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]  # maps may be large
+    for change in changes(today):
+        attempt = _attempt(change, before, heads)
+        insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
+        ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]  # maps may be large
     return [attempt for _, attempt in ranked]
 
 
-def _attempt(change: Change, before: Outcome, counts: CountMap | PadvizError) -> Attempt:
+def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
     case = change.case
     try:
-        if isinstance(counts, PadvizError):
-            raise counts
+        counts = usage(case.network, case.size, change.padding, heads=heads)
         around = circular_axes(counts.walked)
         if around != circular_axes(case.network):  # else windows read as many rows of padding
             case = Case(case.network, case.size, case.macs, around)

@@ -11,10 +11,10 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Target
 from padviz.counting.walking.stable_rows import coverage_tilings, usage_tiling
 from padviz.counting.walking.tiling import Tiling
-from padviz.counting.walking.walks import MOST_BESIDE, Box, Walk, Weights, count_backward, count_beside, count_forward
+from padviz.counting.walking.walks import Box, Walk, Weights, count_backward, count_forward
 from padviz.errors import OptionError, PadvizError, UnknownName
 from padviz.network.network import Network, Size
-from padviz.network.rewrites import as_map, canonical, side_by_side, with_mean_pooling, with_padding
+from padviz.network.rewrites import as_map, canonical, with_mean_pooling, with_padding
 from padviz.network.sizes import on_each, resolve_each, sizes_of_each
 from padviz.network.targets import head_weighting, target_names, upto
 
@@ -44,66 +44,6 @@ def usage(
     target = target_of(request.shapes)
     head = request.declared, request.size, request.padding, pooling
     return CountMap(*head, target, picked, core, rows, cols, request.walked, weights=weights)
-
-
-def usages_beside(
-    network: Network, size: int | Sequence[int] | None, paddings: Sequence[str | None], heads: str | None = None
-) -> list[CountMap | PadvizError]:
-    """Count `usage` under each of several paddings, in one walk for all exact ones if their maps are small."""
-    requests: list[Request | PadvizError] = []
-    for padding in paddings:
-        try:
-            requests.append(prepare_request(network, size, padding, None, "count", "auto", heads))
-        except PadvizError as error:
-            requests.append(error)
-    merged = any(layer.kind == "pad" for layer in network.layers)  # by all schemes, into other layers
-    able = [each for each in requests if isinstance(each, Request) and not (each.shares and len(each.at) > 1)]
-    exact = [each for each in able if "partial" not in (each.padding or "") and not (each.padding is None and merged)]
-    beside = dict(zip(exact, _beside(exact) if len(exact) > 1 else (), strict=False))
-    return [
-        each if isinstance(each, PadvizError) else beside.get(each) or _one(network, size, each.padding, heads)
-        for each in requests
-    ]
-
-
-def _one(
-    network: Network, size: int | Sequence[int] | None, padding: str | None, heads: str | None
-) -> CountMap | PadvizError:
-    try:
-        return usage(network, size, padding, heads=heads)
-    except PadvizError as error:
-        return error
-
-
-def _beside(requests: Sequence[Request]) -> list[CountMap]:
-    """Count all requests in one walk; none where one of them fails, is in floats, or the maps are large."""
-    networks = tuple(request.walked for request in requests)
-    joined = requests[0]._replace(walked=side_by_side(networks))
-    try:
-        rows, cols = on_each(partial(usage_tiling, targets=joined.at), joined.walked, joined.size)
-        walk = joined.walk((rows.kept, cols.kept), "auto")
-        if not walk.exact or walk.largest * len(requests) > MOST_BESIDE:
-            return []
-        cores = count_beside(walk, len(requests))
-    except PadvizError:
-        return []
-    target = target_of(joined.shapes)
-    return [
-        CountMap(
-            each.declared,
-            each.size,
-            each.padding,
-            "count",
-            target,
-            None,
-            core,
-            rows,
-            cols,
-            each.walked,
-            beside=networks,
-        )
-        for each, core in zip(requests, cores, strict=True)
-    ]
 
 
 def _weights(request: Request, engine: str) -> tuple[float, ...]:

@@ -39,7 +39,6 @@ class CountMap:
     `tally` is the core's counts as (limbs, height, width), see `padviz.engine.limbs`. All figures and pictures come
     from the core; `counts` is the whole map, built when it is read. `walked` is the network with the requested padding
     and pooling. `weights` are what a path to each target counts where several targets share; counts are then floats.
-    `beside` are the networks that were counted in the same walk.
 
     Examples
     --------
@@ -65,7 +64,6 @@ class CountMap:
     walked: Network
     full: int | float | None = None
     weights: Weights = None
-    beside: tuple[Network, ...] = ()
 
     @cached_property
     def counts(self) -> NDArray[Any]:
@@ -188,8 +186,7 @@ class CountMap:
         """
         if self.full is not None or self.unit is not None:
             raise NoInterior("only usage by all units of a layer has fair shares", where=self.network.name)
-        first = (*self.beside, self.walked)[0]  # they are alike far from borders
-        pattern = interior(first, self.size, self._targets, weights=self.weights)
+        pattern = interior(self.walked, self.size, self._targets, weights=self.weights)
         return Shares(self.core, self.rows, self.cols, pattern)
 
     @cached_property
@@ -203,7 +200,7 @@ class CountMap:
         if self.share_reason:
             return None
         try:
-            return rims(self.walked, self.size, self._targets, self.weights, self.beside)
+            return rims(self.walked, self.size, self._targets, self.weights)
         except NoInterior:
             return None
 

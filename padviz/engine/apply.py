@@ -1,19 +1,16 @@
-"""The kernel that applies an axis map to arrays (limbs, height, width), as numpy and numba twins.
-
-Maps that are counted side by side are (limbs, maps, height, width), for numpy alone.
-"""
+"""The kernel that applies an axis map to arrays (limbs, height, width), as numpy and numba twins."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import AxisMap, Strip
+from padviz.engine.axis_map import AxisMap
 
 Array = NDArray[Any]
 NUMBA_FROM = 200_000_000  # additions from which a numba kernel repays its loading and compiling
@@ -35,27 +32,21 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
     [1, 11, 110]
     """
     shape = [*x.shape]
-    shape[axis - 3] = axis_map.n_out
+    shape[axis] = axis_map.n_out
     out = np.zeros(shape, dtype=x.dtype)
-    additions = 0 if engine == "numpy" or x.ndim > 3 else axis_map.reads * x.size // x.shape[axis]
+    additions = 0 if engine == "numpy" else axis_map.reads * x.size // x.shape[axis]
     if (engine == "numba" or additions >= NUMBA_FROM) and _numba() is not None:
         steps = np.array([strip.ascending[:5] for strip in axis_map.strips], dtype=np.int64).reshape(-1, 5)
         weights = np.array([strip.weight for strip in axis_map.strips], dtype=out.dtype)
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
-    into, source = (out, x) if axis == 1 else (out.swapaxes(-1, -2), x.swapaxes(-1, -2))
-    _add(axis_map.strips, source, into)
-    for k, strips in enumerate(axis_map.own):
-        _add(strips, source[:, k], into[:, k])
-    return out
-
-
-def _add(strips: Iterable[Strip], source: Array, into: Array) -> None:
-    for dst, dst_step, src, src_step, length, weight in strips:
-        rows = source[..., _rows(src, src_step, length), :]
+    into, source = (out, x) if axis == 1 else (out.swapaxes(1, 2), x.swapaxes(1, 2))
+    for dst, dst_step, src, src_step, length, weight in axis_map.strips:
+        rows = source[:, _rows(src, src_step, length)]
         if not dst_step:
-            rows = rows.sum(axis=-2, keepdims=True)
-        into[..., _rows(dst, dst_step, length), :] += rows if weight == 1 else rows * weight
+            rows = rows.sum(axis=1, keepdims=True)
+        into[:, _rows(dst, dst_step, length)] += rows if weight == 1 else rows * weight
+    return out
 
 
 def _rows(start: int, step: int, length: int) -> slice:

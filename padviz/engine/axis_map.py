@@ -5,16 +5,12 @@ Swapping the two ends of every strip transposes the matrix.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from itertools import chain
-from operator import and_
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class Strip(NamedTuple):
@@ -49,8 +45,6 @@ def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
 class AxisMap:
     """What one operation reads along one axis: an `n_out` x `n_in` matrix, the sum of its strips.
 
-    Where arrays are counted side by side, each has its `own` further strips.
-
     A padded 3-row window over 5 rows reads 13 rows in all, at most three per unit:
 
     >>> taps = (Strip(1, 1, 0, 1, 4), Strip(0, 1, 0, 1, 5), Strip(0, 1, 1, 1, 4))
@@ -61,12 +55,11 @@ class AxisMap:
     n_in: int
     n_out: int
     strips: tuple[Strip, ...]
-    own: tuple[tuple[Strip, ...], ...] = ()
 
     @cached_property
     def transposed(self) -> AxisMap:
         """The transposed matrix."""
-        return AxisMap(self.n_out, self.n_in, transpose(self.strips), tuple(map(transpose, self.own)))
+        return AxisMap(self.n_out, self.n_in, transpose(self.strips))
 
     def only(self, start: int, stop: int) -> tuple[AxisMap, int, int]:
         """Restrict the map to rows `start` to `stop`; return it with the first row that these read, and the end.
@@ -91,48 +84,26 @@ class AxisMap:
     @cached_property
     def reads(self) -> int:
         """The number of reads."""
-        return sum(strip.length for strip in chain(self.strips, *self.own))
+        return sum(strip.length for strip in self.strips)
 
     @cached_property
     def gain(self) -> int:
         """The largest row sum: applied to values up to v, the map gives values up to gain * v."""
         sums = np.zeros(self.n_out, dtype=np.int64)
-        _add_reads(self.strips, sums)
-        most = int(sums.max(initial=0))
-        for strips in self.own:
-            own = sums.copy()
-            _add_reads(strips, own)
-            most = max(most, int(own.max(initial=0)))
-        return most
+        for dst, step, *_, length, _ in self.strips:
+            if step:
+                first, last = sorted((dst, dst + step * (length - 1)))
+                sums[first : last + 1 : abs(step)] += 1
+            else:
+                sums[dst] += length
+        return int(sums.max(initial=0))
 
     @cached_property
     def exact(self) -> bool:
         """Whether every read counts once, so that counts stay integers."""
-        return all(strip.weight == 1 for strip in chain(self.strips, *self.own))
+        return all(strip.weight == 1 for strip in self.strips)
 
     @cached_property
     def identity(self) -> bool:
         """Whether each row reads just itself."""
-        return self.n_in == self.n_out and self.strips == (Strip(0, 1, 0, 1, self.n_in),) and not self.own
-
-
-def _add_reads(strips: Iterable[Strip], sums: NDArray[np.int64]) -> None:
-    for dst, step, *_, length, _ in strips:
-        if step:
-            first, last = sorted((dst, dst + step * (length - 1)))
-            sums[first : last + 1 : abs(step)] += 1
-        else:
-            sums[dst] += length
-
-
-def side_by_side(maps: Sequence[AxisMap]) -> AxisMap:
-    """Join maps of one shape, so that each applies to an array of its own: strips that all have are applied once.
-
-    >>> both = side_by_side([AxisMap(2, 2, (Strip(0, 1, 0, 1, 2),)), AxisMap(2, 2, (Strip(0, 1, 0, 1, 2),) * 2)])
-    >>> len(both.strips), [*map(len, both.own)]
-    (1, [0, 1])
-    """
-    counters = [Counter(each.strips) for each in maps]
-    common = reduce(and_, counters)
-    own = tuple(tuple((counter - common).elements()) for counter in counters)
-    return AxisMap(maps[0].n_in, maps[0].n_out, tuple(common.elements()), own) if any(own) else maps[0]
+        return self.n_in == self.n_out and self.strips == (Strip(0, 1, 0, 1, self.n_in),)

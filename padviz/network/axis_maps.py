@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.engine.axis_map import AxisMap, Strip, side_by_side, transpose
+from padviz.engine.axis_map import AxisMap, Strip, transpose
 from padviz.errors import SizeError
 from padviz.network.operations import (
     CACHED,
@@ -23,7 +23,6 @@ from padviz.network.operations import (
     Fit,
     Op,
     Transposed,
-    Variants,
     Window,
     fit_shift,
     out_size,
@@ -53,15 +52,12 @@ def axis_map(op: Op, n: int, like: int | None = None) -> AxisMap:
            [0, 0, 2, 1]])
     """
     n_out = out_size(op, n, like)
-    if isinstance(op, Variants):
-        pads = place(op, n)[:2]
-        return side_by_side([AxisMap(n, n_out, _window_strips(each, n, n_out, pads)) for each in op.windows])
     return AxisMap(n, n_out, tuple(_strips(op, n, n_out)))
 
 
 def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
     if isinstance(op, Window):
-        return _window_strips(op, n, n_out, place(op, n)[:2])
+        return _window_strips(op, n, n_out)
     if isinstance(op, Transposed):
         window = Window(op.kernel, op.stride, op.dilation)
         return transpose(_tap_strips(window, n_out, n, (op.padding[0], 0)))
@@ -77,8 +73,8 @@ def _strips(op: Op, n: int, n_out: int) -> Iterable[Strip]:
     return _tap_strips(Window(1, padding=padding), n, n_out, padding)
 
 
-def _window_strips(window: Window, n: int, n_out: int, padding: tuple[int, int]) -> tuple[Strip, ...]:
-    strips = tuple(_tap_strips(window, n, n_out, padding))
+def _window_strips(window: Window, n: int, n_out: int) -> tuple[Strip, ...]:
+    strips = tuple(_tap_strips(window, n, n_out, place(window, n)[:2]))
     if window.mode == "partial" and window.kernel > 1:
         weights = partial_weights(window, n)
         if len(strips) * np.count_nonzero(np.diff(weights)) > MOST_STRIPS:

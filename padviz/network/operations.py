@@ -41,19 +41,6 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Variants(Window):
-    """A window of a network whose windows differ in `modes` alone, which are counted side by side."""
-
-    modes: tuple[str, ...] = ()
-
-    @property
-    def windows(self) -> list[Window]:
-        """The window in each of the modes."""
-        shape = self.kernel, self.stride, self.dilation, self.padding
-        return [Window(*shape, mode, self.ceil, self.mean) for mode in self.modes]
-
-
-@dataclass(frozen=True, slots=True)
 class Transposed:
     """A transposed convolution: each input row adds to `kernel` output rows, `stride` apart."""
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from padviz.errors import DescriptionError, OptionError, PadvizError, nearest
 from padviz.network.layer import POOLS, WINDOWS, Kind, Layer
 from padviz.network.network import AXES, Network
-from padviz.network.operations import CACHED, Adaptive, Op, Variants, Window
+from padviz.network.operations import CACHED, Adaptive, Op, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import Resize
 from padviz.network.targets import cut_after
@@ -89,27 +89,6 @@ def _repadded(network: Network, padding: str) -> Network:
     kinds: list[Kind] = ["maxpool" if layer.name in network.pool_pads else layer.kind for layer in network.layers]
     layers = tuple([padded_layer(*each, schemes) for each in zip(network.layers, kinds, strict=True)])
     return replace(network, layers=layers, again=again)
-
-
-@lru_cache(64)
-def side_by_side(networks: tuple[Network, ...]) -> Network:
-    """Join networks that differ in padding modes alone: paths are counted in all of them at once."""
-    if len(networks) == 1:
-        return networks[0]
-    layers = list(networks[0].layers)
-    for i, versions in enumerate(zip(*(network.layers for network in networks), strict=True)):
-        ops = tuple(map(_joined, zip(*(layer.ops for layer in versions), strict=True)))
-        if ops != layers[i].ops:
-            layers[i] = replace(layers[i], ops=ops)
-    return networks[0].at_own_size(layers=tuple(layers))
-
-
-def _joined(versions: tuple[Op | None, ...]) -> Op | None:
-    first = versions[0]
-    if not isinstance(first, Window) or all(op == first for op in versions):
-        return first
-    modes = tuple(op.mode for op in versions if isinstance(op, Window))
-    return Variants(first.kernel, first.stride, first.dilation, first.padding, "zero", first.ceil, first.mean, modes)
 
 
 def schemes_of(padding: str, axes: int = 2) -> tuple[str, ...]:

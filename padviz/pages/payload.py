@@ -102,8 +102,6 @@ def _audit(shelf: Shelf, examined: Examined, known: Mapping[tuple[Size, str | No
     for remedy, counts in zip(examined.audit.remedies, examined.remedied, strict=True):
         at = known.get((counts.size, remedy.padding)) if remedy.kind in ("size", "larger", "padding", "both") else None
         try:
-            if at is None and counts.beside:  # a core of its own takes less room than one for all schemes
-                counts = usage(counts.network, counts.size, counts.padding, heads=examined.audit.heads)
             maps.append(map_facts(shelf, counts) if at is None else at)
         except SizeError:
             maps.append(None)

@@ -19,13 +19,12 @@ from padviz.counting.shares.fair_share import NoInterior, Phased, endless, phase
 from padviz.counting.shares.summary import Rim
 from padviz.counting.walking.stable_rows import LARGE, growth, usage_tiling
 from padviz.counting.walking.tiling import Tiling
-from padviz.counting.walking.walks import MOST_BESIDE, Walk, Weights, count_beside, flat, is_chain
+from padviz.counting.walking.walks import WHOLE, Walk, Weights, count_backward, flat, is_chain
 from padviz.engine.apply import Array
 from padviz.engine.limbs import shares, to_ints
-from padviz.errors import PadvizError, SizeError
+from padviz.errors import PadvizError
 from padviz.network.network import Network, Size
 from padviz.network.operations import Op
-from padviz.network.rewrites import side_by_side
 from padviz.network.sizes import is_square, resolve
 
 STARVED, OVERUSED = Fraction(1, 2), Fraction(3, 2)  # fair shares: below the one, above the other
@@ -38,23 +37,18 @@ EndDepths = tuple[int, int]  # at the first row or column, and at the last
 class _Line:
     """An axis along which rims are measured: lines with the same operations and the same `far` are equal.
 
-    `far` is the network far from borders; `which` is the axis, or 0 where height and width are alike. `ops` are those
-    of each of its `networks`, which are counted side by side.
+    `far` is the network far from borders; `which` is the axis, or 0 where height and width are alike.
     """
 
-    ops: tuple[tuple[Op | None, ...], ...]
+    ops: tuple[Op | None, ...]
     far: Network
     which: int
-    networks: tuple[Network, ...] = field(compare=False)
+    network: Network = field(compare=False)
     axis: int = field(compare=False)
 
 
-def rims(
-    network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None, beside: tuple[Network, ...] = ()
-) -> tuple[Rim, Rim]:
+def rims(network: Network, size: Size, targets: tuple[int, ...], weights: Weights = None) -> tuple[Rim, Rim]:
     """Measure the starved and the overused rim on all four sides, in pixels.
-
-    The networks `beside`, which differ in padding modes alone, are measured at once, and each is asked for next.
 
     Raises NoInterior where the map of an endless image is not periodic, naming the layer.
 
@@ -63,27 +57,13 @@ def rims(
     >>> rims(net, (224, 225), (net.index["layer4.2"],))[0]
     Rim(height=[14, 34], width=[14, 14])
     """
-    if beside:
-        with suppress(PadvizError):
-            return _rims(beside, size, targets, weights)[beside.index(network)]
-    return _rims((network,), size, targets, weights)[0]
-
-
-@lru_cache(64)
-def _rims(
-    networks: tuple[Network, ...], size: Size, targets: tuple[int, ...], weights: Weights
-) -> list[tuple[Rim, Rim]]:
-    at, far = phased(networks[0], size), endless(networks[0])
+    at, far = phased(network, size), endless(network)
     alike = at.square and is_square(far)
-    sides = []
-    for axis in (0, 1):
-        ops = [tuple([layer.ops[axis] for layer in network.layers]) for network in networks]
-        distinct = dict(zip(ops, networks, strict=True))
-        line = _Line(tuple(distinct), far, 0 if alike else axis, tuple(distinct.values()), axis)
-        depths = dict(zip(distinct, _depths(line, at, targets, weights), strict=True))
-        sides.append([depths[each] for each in ops])
-    pairs = zip(*sides, strict=True)
-    return [(Rim([*tall[0]], [*wide[0]]), Rim([*tall[1]], [*wide[1]])) for tall, wide in pairs]
+    ops = zip(*(layer.ops for layer in network.layers), strict=True)
+    lines = [_Line(along, far, 0 if alike else axis, network, axis) for axis, along in enumerate(ops)]
+    height, width = (_depths(line, at, targets, weights) for line in lines)
+    starved, overused = ([[*axis[which]] for axis in (height, width)] for which in (0, 1))
+    return Rim(*starved), Rim(*overused)
 
 
 def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str, Rim]:
@@ -104,9 +84,9 @@ def rims_added(network: Network, size: Size, layers: Iterable[str]) -> dict[str,
 
 
 @lru_cache(256)
-def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> list[tuple[EndDepths, EndDepths]]:
-    """Return for each network the starved and the overused rows at both ends."""
-    network, axis, size = side_by_side(line.networks), line.axis, at.size
+def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights) -> tuple[EndDepths, EndDepths]:
+    """Return how many rows at both ends are starved, and how many overused."""
+    network, axis, size = line.network, line.axis, at.size
     other = axis if at.square and is_square(line.far) else 1 - axis
     ring(line.far, axis, size[axis], targets)  # refuses an axis that does not repeat
     across = ring(line.far, other, size[other], targets)
@@ -114,19 +94,13 @@ def _depths(line: _Line, at: Phased, targets: tuple[int, ...], weights: Weights)
         across = flat(network)  # its map is an outer product: each row has one share
     tiling = _large_tiling(network, axis, size[axis], targets)
     along = resolve(network, axis, tiling.kept)
-    walk = Walk(network, *((across, along) if axis else (along, across)), targets, "auto", weights)
-    several = len(line.networks)
-    if several > 1 and walk.largest * several > MOST_BESIDE:
-        raise SizeError("is too large to be measured beside others", where=network.name)
+    axes = (across, along) if axis else (along, across)
+    counts = count_backward(Walk(network, *axes, targets, "auto", weights), WHOLE).limbs
+    counts = counts.swapaxes(1, 2) if axis else counts
     middle = tiling.start + tiling.period  # of the core: rows before it belong to the first side, others to the last
-    phases = (tiling.first - tiling.start) % tiling.period
-    depths = []
-    for core in count_beside(walk, several):
-        counts = core.limbs.swapaxes(1, 2) if axis else core.limbs
-        # rows that repeat are those of an endless axis
-        low, high = _unfair_rows(counts, counts[:, tiling.start : middle], phases)
-        depths.append((_ends(low, middle), _ends(high, middle)))
-    return depths
+    interior = counts[:, tiling.start : middle]  # rows that repeat are those of an endless axis
+    low, high = _unfair_rows(counts, interior, (tiling.first - tiling.start) % tiling.period)
+    return _ends(low, middle), _ends(high, middle)
 
 
 def _large_tiling(network: Network, axis: int, n: int, targets: tuple[int, ...]) -> Tiling:

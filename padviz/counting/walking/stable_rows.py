@@ -13,7 +13,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.errors import SizeError
 from padviz.network.graph import ancestors, backward, forward
 from padviz.network.network import Network
-from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Variants, Window, place
+from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transposed, Window, place
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import Resize, ratio_of
@@ -267,9 +267,8 @@ def _window_span(op: Window, n: int, n_out: int) -> ReadSpan:
     before, after, _ = place(op, n)
     reach, most = op.dilation * (op.kernel - 1), max(before, after)
     alike, edge = StableRows(0, n_out), 0
-    for mode in op.modes if isinstance(op, Variants) else (op.mode,):
-        if mode == "partial":
-            alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
-        elif SCHEMES[mode].reads and most > 0:  # copies of what lies beyond `edge` would move with the far end
-            edge = max(edge, depth(mode, most) + 1, most + 1 if mode in RUNNING_ON else 0)
+    if op.mode == "partial":
+        alike = StableRows(-(-before // op.stride), (n + before - reach - 1) // op.stride + 1)
+    elif SCHEMES[op.mode].reads and most > 0:  # copies of what lies beyond `edge` would move with the far end
+        edge = max(depth(op.mode, most) + 1, most + 1 if op.mode in RUNNING_ON else 0)
     return ReadSpan(op.stride, -before, reach - before, edge, alike)

@@ -27,7 +27,6 @@ MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a seco
 WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
-MOST_BESIDE = 1 << 21  # in one layer of maps that are counted side by side; no time is saved on larger ones
 MOST_STEM = 256  # the gain of maps behind a stem
 
 
@@ -47,19 +46,9 @@ class Walk(NamedTuple):
         exact = [m is None or m.exact for m in {*self.rows.maps, *self.cols.maps}]
         return self.weights is None and all(exact)
 
-    @property
-    def beside(self) -> Size:
-        """The number of maps that are counted side by side, where there are several."""
-        return next(((len(m.own),) for m in (*self.rows.maps, *self.cols.maps) if m and m.own), ())
-
     def shape(self, i: int) -> Size:
         """(height, width) of layer `i`."""
         return self.rows.sizes[i], self.cols.sizes[i]
-
-    @property
-    def largest(self) -> int:
-        """The number of units of its largest layer."""
-        return max(rows * cols for rows, cols in zip(self.rows.sizes, self.cols.sizes, strict=True))
 
     def maps(self, i: int) -> Maps:
         """The maps of layer `i`, from its input to its units."""
@@ -75,36 +64,14 @@ def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
     symmetric = walk.rows is walk.cols and box == WHOLE
     if len(walk.targets) == 1 and is_chain(walk.network):
-        return _product(walk, 0, *_sides(walk, box))
+        along, across = _split(walk)
+        tall = _backward(along, (box[0], WHOLE[1]))
+        wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2)) if symmetric else _backward(across, (WHOLE[0], box[1]))
+        return _product(walk, 0, tall, wide)
     stem = _stem(walk)
     tally, pulls = _backward(walk, box, stem).final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
     _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
     return Core(tally, pulls, walk.engine, symmetric)
-
-
-def count_beside(walk: Walk, count: int) -> list[Core]:
-    """Count the paths from each pixel in all of `count` networks that a walk joins."""
-    if len(walk.targets) == 1 and is_chain(walk.network):
-        tall, wide = _sides(walk, WHOLE)
-        return [_product(walk, 0, _one_of(tall, k), _one_of(wide, k)) for k in range(count)]
-    core = count_backward(walk, WHOLE)
-    if core.limbs.ndim == 3:  # their maps are the same
-        return [core] * count
-    sources = [replace(core.source, limbs=limbs) for limbs in core.limbs.swapaxes(0, 1)]
-    return [Core(source, symmetric=core.symmetric) for source in sources]
-
-
-def _one_of(tally: Tally, k: int) -> Tally:
-    return tally if tally.limbs.ndim == 3 else replace(tally, limbs=tally.limbs[:, k])
-
-
-def _sides(walk: Walk, box: Box) -> tuple[Tally, Tally]:
-    """Count along each axis of a chain."""
-    along, across = _split(walk)
-    tall = _backward(along, (box[0], WHOLE[1]))
-    if walk.rows is walk.cols and box == WHOLE:
-        return tall, replace(tall, limbs=tall.limbs.swapaxes(-1, -2))
-    return tall, _backward(across, (WHOLE[0], box[1]))
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
@@ -155,9 +122,7 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
         return tally.pull(walk.pulls(i), walk.engine)
 
     _check_sizes(walk)
-    seed = cache(
-        partial(_seed, box=box, exact=walk.exact, beside=walk.beside)
-    )  # targets of one shape and weight share an array
+    seed = cache(partial(_seed, box=box, exact=walk.exact))  # targets of one shape and weight share an array
     weights = walk.weights or (1.0,) * len(walk.targets)
     seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
     moving = {i for i in range(stem + 1, len(walk.network.layers)) if any(walk.maps(i))}
@@ -188,10 +153,10 @@ def _forward(walk: Walk) -> list[Tally]:
     return forward(walk.network, walk.targets, _seed(walk.shape(0), 1, WHOLE, walk.exact), push)
 
 
-def _seed(shape: Size, weight: float, box: Box, exact: bool, beside: Size = ()) -> Tally:
+def _seed(shape: Size, weight: float, box: Box, exact: bool) -> Tally:
     """Set the same number at each unit of a box of a layer, and 0 elsewhere."""
-    limbs: Array = np.zeros((1, *beside, *shape), dtype=np.int64 if exact else np.float64)
-    limbs[0, ..., box[0], box[1]] = weight
+    limbs: Array = np.zeros((1, *shape), dtype=np.int64 if exact else np.float64)
+    limbs[0][box] = weight
     return Tally(limbs, 1, ceil(weight))
 
 
