@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from math import ceil
 from typing import NamedTuple
 
@@ -67,46 +67,24 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
 
 
 def _depths_on(network: Network, axis: int, n: int, around: bool) -> list[BeforeAfter]:
-    sizes = sizes_of(network, axis, n)
-    touched = touched_on(network, axis, sizes, around and circular_axes(network)[axis])
-    return [(min(len(before), m), min(len(after), m)) for (before, after, _), m in zip(touched, sizes, strict=True)]
+    """Follow flags of the touched units from either end, up to the last touched one, on an axis that is long enough.
 
-
-class Touched(NamedTuple):
-    """Flags of the touched units of a layer, counted from its first and from its last unit, up to the last touched one.
-
-    They are those of an axis that is long enough; a map may have fewer. In a `whole` layer each unit sees the whole
-    image: padding touches all or none of its units.
+    In a layer behind a global pool each unit sees the whole image: padding touches all or none of its units.
     """
-
-    before: Flags
-    after: Flags
-    whole: bool = False
-
-
-@lru_cache(64)
-def touched_on(network: Network, axis: int, sizes: tuple[int, ...], around: bool = False) -> tuple[Touched, ...]:
-    """Return the touched units of every layer; with `around`, rows of the far side are no padding."""
-    none = np.zeros(0, dtype=bool)
-    touched = [Touched(none, none)]
+    sizes, around, none = sizes_of(network, axis, n), around and circular_axes(network)[axis], np.zeros(0, dtype=bool)
+    touched, wholes = [[none, none]], set[int]()
     for i, layer in enumerate(network.layers[1:], start=1):
-        entering, op = [touched[j] for j in layer.inputs], layer.ops[axis]
-        n, m = sizes[layer.inputs[0]], sizes[i]
-        if op is None and len(entering) == 1:
-            touched.append(entering[0])
-            continue
-        if isinstance(op, Adaptive) or any(each.whole for each in entering):
-            hit = any(len(each.before) or len(each.after) for each in entering)
-            hit |= isinstance(op, Window) and any(len(_through(op, n, m, end, none)) for end in (0, 1))
-            flags = np.full(m if hit else 0, True)
-            touched.append(Touched(flags, flags, whole=True))
-            continue
-        before, after = _any_of([each.before for each in entering]), _any_of([each.after for each in entering])
-        wraps = around and isinstance(op, Window) and SCHEMES[op.mode].wraps and not len(before) and not len(after)
-        if op is not None and not wraps:
-            before, after = _through(op, n, m, 0, before), _through(op, n, m, 1, after)
-        touched.append(Touched(before, after))
-    return tuple(touched)
+        op, n, m = layer.ops[axis], sizes[layer.inputs[0]], sizes[i]
+        ends = [_any_of([touched[j][end] for j in layer.inputs]) for end in (0, 1)]
+        hit, window = any(map(len, ends)), op if isinstance(op, Window) else None
+        if isinstance(op, Adaptive) or not wholes.isdisjoint(layer.inputs):
+            wholes.add(i)
+            hit = hit or bool(window and any(len(_through(window, n, m, end, none)) for end in (0, 1)))
+            ends = [np.full(m if hit else 0, True)] * 2
+        elif op is not None and not (around and window and SCHEMES[window.mode].wraps and not hit):
+            ends = [_through(op, n, m, end, flags) for end, flags in enumerate(ends)]
+        touched.append(ends)
+    return [(min(len(before), m), min(len(after), m)) for (before, after), m in zip(touched, sizes, strict=True)]
 
 
 def _any_of(branches: Sequence[Flags]) -> Flags:
