@@ -11,7 +11,7 @@ from math import ceil, floor
 
 from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import BeforeAfter
-from padviz.geometry.reaching.reach import Interval, Reach, by_periods, by_positions
+from padviz.geometry.reaching.reach import Interval, Reach, reaches
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of, sizes_of_each
@@ -172,8 +172,7 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
 @lru_cache(8)  # several analyses of one network follow each other
 def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
     """Return the reach of every layer on one axis: one period, or all units if a map has none."""
-    sizes = sizes_of(network, axis, n)
-    return by_periods(network, axis, sizes) or by_positions(network, axis, sizes)
+    return reaches(network, axis, sizes_of(network, axis, n))
 
 
 def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:

@@ -18,9 +18,9 @@ from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
-from padviz.geometry.reaching.reach import Reach, by_periods, by_positions
+from padviz.geometry.reaching.reach import Reach
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
-from padviz.network.sizes import resolve_each, sizes_of
+from padviz.network.sizes import resolve_each
 from padviz.sources.toml.build import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
@@ -62,12 +62,10 @@ def test_odd_units_see_what_their_taps_reach(case: str) -> None:
 def follow(steps: list[dict[str, Any]], size: tuple[int, int]) -> None:
     net = parse({"layers": steps}, "random")
     for axis in (0, 1):
-        fields, sizes = naive.Fields(steps, axis, size), sizes_of(net, axis, size[axis])
+        fields = naive.Fields(steps, axis, size)
         alone = any(step["op"] == "resize" and fields.sizes[step["name"]] == 1 for step in steps)
-        check(by_positions(net, axis, sizes), net, fields)
-        if reaches := by_periods(net, axis, sizes):
-            check(reaches, net, fields)
-        for row, reach in zip(near_padding(net, size), by_positions(net, axis, sizes)[1:], strict=True):
+        check(reaches := reaches_of(net, axis, size[axis]), net, fields)
+        for row, reach in zip(near_padding(net, size), reaches[1:], strict=True):
             if not reach.whole:
                 check_near(row, axis, fields, alone)
 
@@ -129,7 +127,7 @@ def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
 
 
 def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("padviz.geometry.reaching.reach.MOST_UNITS", 25_000)
+    monkeypatch.setattr("padviz.geometry.reaching.reach.MOST_UNITS", 9_000)
     steps = '{op = "conv", name = "c", kernel = 3, padding = 1}, {op = "resize", name = "r", scale = "99991/99989"}'
     network = described([steps])
     assert grid_offsets(network, (9989, 9989)) == {}
