@@ -11,21 +11,9 @@ from numpy.typing import NDArray
 
 from padviz.errors import check_integer
 from padviz.intervals import Estimate, Measured, difference_of, half_samples, interval_of_halves, share
-from padviz.scoring.matching import images_for_interval, ratio
-from padviz.scoring.rings import (
-    GRID,
-    SIDES,
-    Cells,
-    Standout,
-    cells_of,
-    compare_sides,
-    grid_of,
-    merge_small,
-    nearest_side,
-    ring_ends,
-    spans,
-)
-from padviz.scoring.scenes import Flags, Floats, Ints
+from padviz.scoring import rings as detected
+from padviz.scoring.matching import Flags, Floats, Ints, images_for_interval, ratio
+from padviz.scoring.rings import GRID, SIDES, Cells, Standout, cells_of, grid_of, nearest_side
 
 NAMES = {"accuracy": "accuracy", "iou": "IoU"}
 VOID = 255  # the label of pixels that count for nothing
@@ -101,11 +89,11 @@ class Masks(NamedTuple):
 
 
 def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> Bands:
-    ends, margins = ring_ends(rings, pixels), labelled.margins
+    ends, margins = detected.ring_ends(rings, pixels), labelled.margins
     width, height = size = margins[:2] + margins[2:]
     depth = margins.min(axis=0) / (1 if pixels else np.minimum(width, height) / 2)
     if not pixels:
-        ends = merge_small(ends, depth)
+        ends = detected.merge_small(ends, depth)
     ring, side, cell = np.searchsorted(ends, depth, side="right"), nearest_side(margins), cells_of(margins[:2] / size)
 
     def figure(of: Flags) -> tuple[int, Measured]:
@@ -120,13 +108,13 @@ def labelled_bands(labelled: Labelled, rings: int, pixels: Sequence[float]) -> B
     def of_sides(sides: Sequence[int]) -> tuple[int, Measured]:
         return figure((ring == 0) & np.isin(side, sides))
 
-    return _bands("accuracy", labelled.images, spans(ends, not pixels), found, of_sides, grid)
+    return _bands("accuracy", labelled.images, detected.spans(ends, not pixels), found, of_sides, grid)
 
 
 def masked_bands(masks: Masks, rings: int, pixels: Sequence[float], seed: int) -> Bands:
     """Measure a segmenter's intersection over union in each ring, the mean over the classes that are there."""
     check_integer(seed, 0, "seed")
-    bounds, images = spans(ring_ends(rings, pixels), not pixels), masks.rings.shape[1]
+    bounds, images = detected.spans(detected.ring_ends(rings, pixels), not pixels), masks.rings.shape[1]
     weights = half_samples(images, seed).astype(float)
 
     def figure(counts: NDArray[np.integer], at: Sequence[int]) -> tuple[int, Measured]:
@@ -157,5 +145,5 @@ def _bands(
     difference = difference_of(found[0][1], found[-1][1])
     by_side = {name: SideFigure(count, each.figure) for k, name in enumerate(SIDES) for count, each in [of_sides([k])]}
     unit = "share" if bounds[-1][1] else "px"
-    sides = compare_sides(lambda sides: of_sides(sides)[1], abs(difference.value or 0))
+    sides = detected.compare_sides(lambda sides: of_sides(sides)[1], abs(difference.value or 0))
     return Bands(figure, unit, images, rings, difference, by_side, *sides, grid)

@@ -1,18 +1,21 @@
-"""COCO's rules: matching detections with objects, average precision, and the share of objects that is found."""
+"""Objects and detections in images, matched by COCO's rules: average precision, and the share that is found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from padviz.intervals import FEW, Estimate, Measured, share
-from padviz.scoring.scenes import Boxes, Flags, Floats, Ints, Scenes
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+MOST_SIDE = 1 << 24  # pixels of an image
 MOST = 100  # detections of a category that count in an image, by falling score
 ALMOST = 1 - 1e-10  # an IoU threshold of 1 allows for rounding
 FREE = -1  # no object is found
@@ -20,6 +23,60 @@ NONE = -1  # no ring
 FOUND = 0.5  # IoU from which an object counts as found
 RECALLS = np.linspace(0, 1, 101)  # at which precision is averaged
 MOST_CELLS = 1 << 22  # of detections times resamples, that are summed at once
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes of objects or of detections, in the order of their file.
+
+    `image` and `category` index those of the scenes; `box` is (n, 4): left, top, width and height in pixels. Objects
+    have `crowd`, true where any number of detections may match, and `area`, which decides their size class; detections
+    have a `score`.
+    """
+
+    image: Ints
+    category: Ints
+    box: Floats
+    score: Floats
+    crowd: Flags
+    area: Floats
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def centre(self) -> Floats:
+        return self.box[:, :2] + self.box[:, 2:] / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Images of `sizes` (n, 2), height and width in pixels, with `objects`, `detections`, and names of `categories`.
+
+    `notes` count the boxes that were left out.
+    """
+
+    sizes: Ints
+    categories: tuple[str, ...]
+    objects: Boxes
+    detections: Boxes
+    notes: tuple[str, ...] = ()
+
+
+def select(of: Boxes, which: Flags) -> Boxes:
+    return Boxes(*(getattr(of, each.name)[which] for each in fields(of)))
+
+
+def boxes(
+    image: ArrayLike, category: ArrayLike, box: ArrayLike, score: ArrayLike = 0.0, crowd: ArrayLike = False,
+    area: ArrayLike | None = None,
+) -> Boxes:  # fmt: skip
+    """Convert lists to boxes; a single score or flag holds for all."""
+    corners = np.asarray(box, float).reshape(-1, 4)
+    n = len(corners)
+    scores, crowds = np.broadcast_to(np.asarray(score, float), n), np.broadcast_to(np.asarray(crowd, bool), n)
+    areas = corners[:, 2] * corners[:, 3] if area is None else np.asarray(area, float)
+    return Boxes(np.asarray(image, np.int64), np.asarray(category, np.int64), corners, scores, crowds, areas)
 
 
 class Matches(NamedTuple):

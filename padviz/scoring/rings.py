@@ -15,15 +15,15 @@ from padviz.errors import OptionError, check_integer
 from padviz.intervals import FEW, Estimate, Measured, difference_of, excludes_zero, half_samples, interval_of_halves
 from padviz.network.network import Network, Size
 from padviz.network.targets import head_weighting
-from padviz.scoring.matching import FOUND, Scored, Subset, images_for_interval, match, ratio
-from padviz.scoring.scenes import Boxes, Flags, Floats, Ints, Scenes, select
+from padviz.scoring import matching
+from padviz.scoring.matching import Boxes, Flags, Floats, Ints, Scenes, Scored, Subset, ratio, select
 
 MOST = 12  # rings, of which the outermost is a thousandth as wide as the innermost
 GRID = 6  # cells a side
 SIDES = ("left", "top", "right", "bottom")
 OPPOSITE = (("left", "right"), ("top", "bottom"))
 Cells = list[list[float | None]]  # rows and columns of a grid over all images
-COCO = tuple(np.linspace(FOUND, 0.95, 10).round(2).tolist())  # over which AP is the mean
+COCO = tuple(np.linspace(matching.FOUND, 0.95, 10).round(2).tolist())  # over which AP is the mean
 SMALL, LARGE = 32**2, 96**2  # px, of COCO's size classes
 TOUCHING = 1  # px between an image and a box that its border cuts, at most
 
@@ -265,7 +265,7 @@ def by_class(whole: Rings, scenes: Scenes, seed: int = 0) -> dict[str, tuple[Rin
     """Score the rings of each class that has objects, by its name."""
     ends, share, classes = [ring.first for ring in whole.rings[1:]], whole.of == "share", {}
     for k, name in enumerate(scenes.categories):
-        objects, detections = (select(boxes, boxes.category == k) for boxes in (scenes.objects, scenes.detections))
+        objects, detections = (select(of, of.category == k) for of in (scenes.objects, scenes.detections))
         if len(objects):
             of_one = Scenes(scenes.sizes, scenes.categories, objects, detections)
             scored = _score(of_one, ends, share, whole.ious, seed)
@@ -276,7 +276,7 @@ def by_class(whole: Rings, scenes: Scenes, seed: int = 0) -> dict[str, tuple[Rin
 
 def _score(scenes: Scenes, ends: Sequence[float], share: bool, ious: Sequence[float], seed: int) -> Scored:
     thresholds = sorted({*ious, *COCO})
-    matches = match(scenes.objects, scenes.detections, thresholds)
+    matches = matching.match(scenes.objects, scenes.detections, thresholds)
     rings, detection_rings = (
         np.searchsorted(ends, depths(boxes, scenes.sizes, share), side="right")
         for boxes in (scenes.objects, scenes.detections)
@@ -289,7 +289,7 @@ def _measure(scored: Scored, k: int, ious: Sequence[float]) -> dict[str, Measure
     values = {t: scored.precision(k, n) for n, t in enumerate(scored.thresholds)}
     figures = {f"{100 * t:g}".replace(".", "_"): values[t] for t in ious}
     figures["mean"] = np.mean([values[t] for t in COCO], axis=0)
-    images = images_for_interval(scored.by_image((scored.rings == k) & scored.real))
+    images = matching.images_for_interval(scored.by_image((scored.rings == k) & scored.real))
     aps = {name: interval_of_halves(each, images, "share") for name, each in figures.items()}
     return {"recall": scored.share(scored.rings == k), **aps}
 
@@ -327,19 +327,15 @@ def _under_objects(scored: Scored, rings: int, network: Network, size: Size) -> 
         known = [values[(scored.rings == k) & scored.real & ~np.isnan(values)] for k in range(rings)]
         return [float(each.mean()) if len(each) else None for each in known]
 
-    return UnderObjects(network.name, [*size], means(shares), means(1 - inside), _correlation(scored, shares))
-
-
-def _correlation(scored: Scored, values: Floats) -> Estimate:
-    """Correlate the ranks of the objects' values with whether each is found; all resamples keep the same ranks."""
-    of: Flags = scored.real & ~np.isnan(values)
+    of: Flags = scored.real & ~np.isnan(shares)
     image = scored.scenes.objects.image[of]
-    _, place, count = np.unique(values[of], return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - count / 2)[place]
+    _, place, count = np.unique(shares[of], return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - count / 2)[place]  # the same in all resamples
     found = scored.found[of].astype(float)
     columns = (np.ones(len(image)), ranks, found, ranks**2, found**2, ranks * found)
     by_image = np.stack([np.bincount(image, column, len(scored.scenes.sizes)) for column in columns], 1)
     n, x, y, xx, yy, xy = (scored.weights @ by_image).T
     with np.errstate(invalid="ignore", divide="ignore"):
         together = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-    return interval_of_halves(together, images_for_interval(by_image[:, 0]), "correlation").figure
+    spearman = interval_of_halves(together, matching.images_for_interval(by_image[:, 0]), "correlation").figure
+    return UnderObjects(network.name, [*size], means(shares), means(1 - inside), spearman)

@@ -15,7 +15,7 @@ from onnx import helper
 from torchvision import models
 
 import padviz
-from padviz.scoring.scenes import Scenes, select
+from padviz.scoring.matching import Scenes, select
 from tests.cli.test_cli import run, told
 from tests.cli.test_cli_foreign import conv, mystery, plain, saved
 from tests.repadding.test_onnx_file import one_dimensional

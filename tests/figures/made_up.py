@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from padviz.intervals import Estimate
+from padviz.scoring.matching import Scenes, boxes, select
 from padviz.scoring.rings import Rings, UnderObjects, rings_of
-from padviz.scoring.scenes import Scenes, boxes, select
 from padviz.trained.border_responses import BorderResponse, BorderResponses, Sides
 from padviz.trained.detecting.detectability import Detectability, PositionMap
 from padviz.trained.mean_filters import AxisSkew, MeanFilter, MeanFilters

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from padviz.scoring.scenes import Boxes, Scenes, boxes
+from padviz.scoring.matching import Boxes, Scenes, boxes
 
 
 def scenes(

@@ -17,9 +17,8 @@ import padviz
 from padviz.analyses.rings import compared, findings
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, mean, share
-from padviz.scoring.matching import FREE, match
+from padviz.scoring.matching import FREE, Boxes, Scenes, boxes, match, select
 from padviz.scoring.rings import COCO, Rings, by_class, depths, rings_of
-from padviz.scoring.scenes import Boxes, Scenes, boxes, select
 from padviz.trained.trying.seen import edge_of, estimates, unit_ranks
 from tests.scoring.made import as_coco, perfect, scenes
 from tests.sweeps import MANY, REST, examples

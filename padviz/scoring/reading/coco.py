@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import opened, read_file
+from padviz.scoring.matching import MOST_SIDE, Boxes, Scenes, boxes
 from padviz.scoring.reading.tables import refuse
-from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 MOST_BYTES = 1 << 30
 INSTANCES, RESULTS = "COCO's instances, as JSON", "COCO's results, as JSON"

@@ -12,13 +12,12 @@ import numpy as np
 from padviz.counting.shares.summary import percent
 from padviz.errors import DescriptionError, OptionError
 from padviz.scoring.bands import Bands, labelled_bands, masked_bands
-from padviz.scoring.matching import FREE, match
+from padviz.scoring.matching import FREE, Scenes, match, select
 from padviz.scoring.reading.coco import read_coco
 from padviz.scoring.reading.masks import masks_in, read_masks
 from padviz.scoring.reading.tables import read_labels
 from padviz.scoring.reading.yolo import read_yolo
 from padviz.scoring.rings import ring_ends
-from padviz.scoring.scenes import Scenes, select
 
 FileKind = Literal["coco", "yolo", "labels", "masks"]
 TOUCHED, HALF = 0.1, 0.5  # IoU of any detection and any object

@@ -13,7 +13,7 @@ import numpy as np
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.opened import read_file
 from padviz.scoring.bands import Labelled
-from padviz.scoring.scenes import MOST_SIDE
+from padviz.scoring.matching import MOST_SIDE
 
 MOST_BYTES = 1 << 28
 OBJECTS, LABELS = "image label x y image_width image_height", "image label"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.files.opened import opened, read_file
+from padviz.scoring.matching import MOST_SIDE, Boxes, Scenes, boxes
 from padviz.scoring.reading.tables import read_rows
-from padviz.scoring.scenes import MOST_SIDE, Boxes, Scenes, boxes
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MOST_BYTES = 1 << 24  # of a label file
@@ -105,20 +105,16 @@ def _rows(path: Path, columns: int) -> NDArray[np.float64]:
             row = [float(word) for word in line.split()]
         except ValueError:
             row = []
-        if why := _fault(row, columns):
+        why = ""
+        if not row:
+            why = "is not numbers"
+        elif len(row) != columns:
+            score = ": a score behind each box, too" if columns == 6 else ""
+            swapped = ": with a score, as detections are; are `gt` and `pred` swapped?"
+            why = f"has {len(row)} numbers, not {columns}{swapped if len(row) == columns + 1 else score}"
+        elif not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or row[0] > LAST_CLASS or max(row[1:5]) > 2:
+            why = "is not a box in shares of the image"
+        if why:
             raise DescriptionError(f"line {k} {why}", where=str(path), hint=f"lines are {LABELS}")
         rows.append(row)
     return np.array(rows).reshape(-1, columns)
-
-
-def _fault(row: list[float], columns: int) -> str:
-    """Describe what is wrong with the numbers of a line; "" if they are a box."""
-    if not row:
-        return "is not numbers"
-    if len(row) != columns:
-        score = ": a score behind each box, too" if columns == 6 else ""
-        score = ": with a score, as detections are; are `gt` and `pred` swapped?" if len(row) == columns + 1 else score
-        return f"has {len(row)} numbers, not {columns}{score}"
-    if not np.isfinite(row).all() or row[0] < 0 or row[0] % 1 or row[0] > LAST_CLASS or max(row[1:5]) > 2:
-        return "is not a box in shares of the image"
-    return ""
