@@ -260,7 +260,8 @@ def room_for(frames: Sequence[Frame]) -> Frame:
 class Crop:
     """A place in a picture: `pixels` of all of it, the `scale` to show it at, and where the network's frame begins.
 
-    `top` and `left` count pixels of the scaled picture; crops of one picture share its number, `picture`.
+    `top` and `left` count pixels of the scaled picture; crops of one picture share its number, `picture`. Scenes are
+    normalised by `mean` and `std`.
     """
 
     picture: int
@@ -268,6 +269,8 @@ class Crop:
     scale: float
     top: int
     left: int
+    mean: Pixels | float = 0.0
+    std: Pixels | float = 1.0
 
     def scene(self, frame: Frame, size: Size | None = None) -> Pixels:
         """Cut out the pixels of a frame, at the crop's scale; or resized to a size, from the picture's own pixels."""
@@ -280,8 +283,9 @@ class Crop:
         high = min((left + frame.width) / self.scale, wide), min((top + frame.height) / self.scale, tall)
         images = (Image.fromarray(plane) for plane in self.pixels)
         resized = [image.resize((width, height), Image.Resampling.BICUBIC, box=(*low, *high)) for image in images]
-        clipped: Pixels = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)  # bicubic overshoots
-        return clipped
+        clipped = np.clip(np.stack([np.asarray(image) for image in resized]), 0, 1)  # bicubic overshoots
+        scene: Pixels = (clipped - self.mean) / self.std
+        return scene
 
 
 class Crops:
@@ -293,6 +297,7 @@ class Crops:
 
     def __init__(self, inputs: Inputs, own: Size, room: Frame, channels: int) -> None:
         self.inputs, self.own, self.room, self.channels = inputs, own, room, channels
+        self.normal = normalisation(channels, inputs.mean, inputs.std)
         self.small, self.name = 0, str(inputs.inputs)
         self.noise = inputs.inputs == NOISE
         if self.noise:
@@ -306,7 +311,7 @@ class Crops:
             random = np.random.default_rng(self.inputs.seed)
             for number in range(left):
                 pixels = random.random((self.channels, room.height, room.width), dtype=np.float32)
-                yield Crop(number, pixels, 1.0, -room.top, -room.left)
+                yield Crop(number, pixels, 1.0, -room.top, -room.left, *self.normal)
             return
         for i, path in enumerate(self.paths):
             picture = open_picture(path)
@@ -340,7 +345,7 @@ class Crops:
         for _ in range(count):
             top = int(random.integers(tall - self.room.height + 1)) - self.room.top
             left = int(random.integers(wide - self.room.width + 1)) - self.room.left
-            yield Crop(number, pixels, scale * max(fold, 1), top, left)
+            yield Crop(number, pixels, scale * max(fold, 1), top, left, *self.normal)
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:

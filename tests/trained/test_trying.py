@@ -58,11 +58,11 @@ def folder(path: Path, count: int = 6, height: int = 44, width: int = 52, turned
 
 
 def of_folder(path: Path, own: tuple[int, int], count: int, room: Frame, seed: int = 0) -> Crops:
-    return Crops(Inputs(path, count, seed), own, room, 3)
+    return Crops(Inputs(path, count, seed, (0.0,), (1.0,)), own, room, 3)
 
 
 def of_noise(count: int, room: Frame) -> Crops:
-    return Crops(Inputs(n=count), (1, 1), room, 3)
+    return Crops(Inputs(n=count, mean=(0.0,), std=(1.0,)), (1, 1), room, 3)
 
 
 def test_frames_of_one_crop_are_parts_of_one_scene(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crops, Frame, Inputs, few_pictures, normalisation
+from padviz.trained.images import Crops, Frame, Inputs, few_pictures
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.running import Images, Runner, batches, middle, outputs_of
+from padviz.trained.networks.running import batches, middle, outputs_of
 from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying.comparing import check_finite, output_of
 
@@ -65,19 +65,34 @@ def see(
     """Cover each place of a grid by a patch, in crops of pictures, and compare the change of the output to usage."""
     tops, lefts = places_of(trained.size, patch, grid)
     counts = usage(trained.network, trained.size, heads="share")
-    runner, n = runner_of(trained), inputs.n
-    crops = Crops(inputs, trained.size, Frame(0, 0, *trained.size), runner.channels)
-    places = np.array([(top, left) for top in tops for left in lefts])
+    runner, n, places = runner_of(trained), inputs.n, np.array([*product(tops, lefts)])
+    crops = Crops(inputs, trained.size, frame := Frame(0, 0, *trained.size), runner.channels)
     asked = f"{crops.name} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
-    kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * len(places), resume.resume)
-    normal = normalisation(runner.channels, inputs.mean, inputs.std)
+    kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * grid**2, resume.resume)
+    output, pictures, advance = "", list[int](), counter(n * grid**2, on_progress)
+    squares = kept.values.reshape(n, grid**2)  # a view: mean square changes of the output, by crop and place
     with saved_on_exit(kept):
-        advance = counter(n * len(places), on_progress)
-        output, squares, pictures = _changes(runner, crops, patch, places, normal, kept, advance)
+        for crop, values in zip(crops, squares, strict=False):  # crops first: they count up to their end
+            image = crop.scene(frame)
+            outputs = outputs_of(runner, image[None])
+            output = output or output_of(outputs, 1, runner.where).name
+            check_finite(before := outputs[output].astype(np.float64), runner.where)
+            missing = np.flatnonzero(np.isnan(values))
+            advance(len(values) - len(missing))
+            for part in (missing[batch] for batch in batches(runner, len(missing))):
+                images = np.repeat(image[None], len(part), axis=0)
+                for covered, (top, left) in zip(images, places[part], strict=True):
+                    covered[:, top : top + patch, left : left + patch] = 0  # the mean pixel, once it is normalised
+                check_finite(after := outputs_of(runner, images)[output].astype(np.float64), runner.where)
+                values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
+                kept.save()
+                advance(len(part))
+            pictures.append(crop.picture)
+    squares = squares[: len(pictures)]
     if not squares.mean(0).reshape(grid, grid)[middle(grid), middle(grid)].any():
         what = "does not react: a patch anywhere inside leaves its output as it is"
         raise DescriptionError(what, where=trained.where, hint="use trained weights, or a larger `patch`")
-    by_place = usage_at(counts, patch, tops, lefts), distance_at(trained.size, patch, tops, lefts)
+    by_place = _geometry(counts, patch, tops, lefts)
     values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
     about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
     notes, edge_usage = (*trained.notes, *crops.notes, *few_pictures(pictures)), edge_of(by_place[0])
@@ -103,51 +118,18 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
     return tops, lefts
 
 
-def _changes(
-    runner: Runner, crops: Crops, patch: int, places: NDArray[np.int64], normal: tuple[Images, Images],
-    kept: Unfinished, advance: Callable[[int], None],
-) -> tuple[str, Floats, list[int]]:  # fmt: skip
-    """Compute what `kept` is missing: the mean square changes of the output, crop by crop and place by place.
+def _geometry(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Average the count under a patch at each place, over the largest of all pixels; and its distance to the border.
 
-    The patch is the mean pixel, which is 0 once it is normalised. Returned are the output's name, the changes, of shape
-    (crops, places), and the pictures that the crops are of.
+    Both are of shape (tops, lefts); the distance is in pixels.
     """
-    name, pictures = "", []
-    by_crop = kept.values.reshape(-1, len(places))
-    for crop, values in zip(crops, by_crop, strict=False):  # crops first: their notes count what comes after the last
-        image = (crop.scene(Frame(0, 0, *runner.size)) - normal[0]) / normal[1]
-        outputs = outputs_of(runner, image[None])
-        name = name or output_of(outputs, 1, runner.where).name
-        check_finite(outputs[name], runner.where)
-        before, missing = outputs[name].astype(np.float64), np.flatnonzero(np.isnan(values))
-        advance(len(values) - len(missing))
-        for part in (missing[batch] for batch in batches(runner, len(missing))):
-            images = np.repeat(image[None], len(part), axis=0)
-            for covered, (top, left) in zip(images, places[part], strict=True):
-                covered[:, top : top + patch, left : left + patch] = 0
-            after = outputs_of(runner, images)[name].astype(np.float64)
-            check_finite(after, runner.where)
-            values[part] = ((after - before) ** 2).reshape(len(part), -1).mean(1)
-            kept.save()
-            advance(len(part))
-        pictures.append(crop.picture)
-    return name, by_crop[: len(pictures)], pictures
-
-
-def usage_at(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
-    """Average the count under a patch at each place, over the largest of all pixels, of shape (tops, lefts)."""
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
     means: Floats = (sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]) / patch**2
-    return means
-
-
-def distance_at(size: Size, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> Floats:
-    """Measure how far a patch at each place is from the nearest border, in pixels, of shape (tops, lefts)."""
-    down, across = (np.minimum(at, n - patch - at) for at, n in ((np.array(tops), size[0]), (np.array(lefts), size[1])))
-    nearest: Floats = np.minimum(down[:, None], across[None, :]).astype(np.float64)
-    return nearest
+    height, width = counts.shape
+    nearest = np.minimum(np.minimum(top, height - bottom), np.minimum(left, width - right))
+    return means, nearest.astype(np.float64)
 
 
 def edge_of(values: Floats) -> float:

@@ -16,7 +16,7 @@ from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
-from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, normalisation, resized_frame, room_for
+from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
 from padviz.trained.networks.running import Images, OutputKind, Runner, at_once, outputs_of
 from padviz.trained.networks.trained_network import Trained
@@ -130,9 +130,9 @@ class Variant:
     parts: list[Figures] = field(default_factory=list)
     note: str = ""
 
-    def images(self, crops: Sequence[Crop], scenes: Images, room: Frame, normal: tuple[Images, Images]) -> Images:
+    def images(self, crops: Sequence[Crop], scenes: Images, room: Frame) -> Images:
         if self.how == "resize":
-            return (np.stack([crop.scene(self.frame, self.runner.size) for crop in crops]) - normal[0]) / normal[1]
+            return np.stack([crop.scene(self.frame, self.runner.size) for crop in crops])
         top, left = self.frame.top - room.top, self.frame.left - room.left
         return scenes[:, :, top : top + self.frame.height, left : left + self.frame.width]
 
@@ -198,12 +198,17 @@ def try_changes(
         raise OptionError("leaves nothing to try", option="padding", hint="name a scheme, or a `size`")
     room = room_for([Frame(0, 0, *own.size), *(variant.frame for variant in variants)])
     crops = Crops(inputs, own.size, room, own.channels)
-    normal = normalisation(own.channels, inputs.mean, inputs.std)
-    found = _run(own, variants, crops, normal, counter(inputs.n * (1 + len(variants)), on_progress))
+    found = _run(own, variants, crops, counter(inputs.n * (1 + len(variants)), on_progress))
     rows = tuple(_rows(variants, found))
     about = trained.network.name, trained.network.title, trained.size, crops.name
     counts = len(found.pictures), len({*found.pictures})
-    return Trial(*about, *counts, *found.output, rows, (*notes, *crops.notes, *_doubts(found, rows[0])))
+    notes += [*crops.notes, *few_pictures(found.pictures)]
+    value, by_class = rows[0].main.value if rows[0].main else None, found.output.kind == "classes"
+    if value is not None and (value < LEAST_KEPT if by_class else value > MOST_MOVED):
+        notes.append("even a shift by one pixel changes most of the output: use images like the training images")
+    if (class_ := found.one_class) is not None:
+        notes.append(f"all {counts[0]} crops have class {class_} as trained: use more photographs")
+    return Trial(*about, *counts, *found.output, rows, tuple(notes))
 
 
 def _variants(
@@ -243,18 +248,15 @@ def _variants(
         yield Variant("padding", runner, Frame(0, 0, *own), padding=scheme, required=required)
 
 
-def _run(
-    own: Runner, variants: Sequence[Variant], crops: Crops, normal: tuple[Images, Images],
-    advance: Callable[[int], None],
-) -> AsTrained:  # fmt: skip
+def _run(own: Runner, variants: Sequence[Variant], crops: Crops, advance: Callable[[int], None]) -> AsTrained:
     """Run all variants on all crops, as many at a time as fit the cache; `advance` counts every image."""
     unchanged, rest = Variant("shift", own, Frame(0, 0, *own.size)), iter(crops)
     output: Output | None = None
     first: Floats | None = None
     scores, pictures, reacts = list[Floats](), list[int](), False
     while part := list(islice(rest, at_once(own))):
-        scenes: Images = (np.stack([crop.scene(crops.room) for crop in part]) - normal[0]) / normal[1]
-        outputs = outputs_of(own, unchanged.images(part, scenes, crops.room, normal))
+        scenes = np.stack([crop.scene(crops.room) for crop in part])
+        outputs = outputs_of(own, unchanged.images(part, scenes, crops.room))
         output = output or output_of(outputs, len(part), own.where)
         before = outputs[output.name]
         advance(len(part))
@@ -266,7 +268,7 @@ def _run(
         pictures += [crop.picture for crop in part]
         for variant in variants:
             if not variant.note:
-                variant.run(variant.images(part, scenes, crops.room, normal), before, output, own.size)
+                variant.run(variant.images(part, scenes, crops.room), before, output, own.size)
             advance(len(part))
     if not reacts and len(pictures) > 1:
         what = "does not react: its output is the same for all images"
@@ -313,12 +315,3 @@ def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Tri
             return "fine-tune"
         settled &= most <= loss + ROUNDING
     return "today's weights" if settled else "more pictures"
-
-
-def _doubts(found: AsTrained, shift: TrialRow) -> Iterator[str]:
-    yield from few_pictures(found.pictures)
-    value = shift.main.value if shift.main else None
-    if value is not None and (value < LEAST_KEPT if "kept" in shift.figures else value > MOST_MOVED):
-        yield "even a shift by one pixel changes most of the output: use images like the training images"
-    if found.one_class is not None:
-        yield f"all {len(found.pictures)} crops have class {found.one_class} as trained: use more photographs"
