@@ -79,12 +79,24 @@ def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
     """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture."""
     if name.startswith(TEXT):
         return _text(name.removeprefix(TEXT), height, channels)
-    if name == RINGS:
-        return _sample(height, channels)
+    if name == RINGS:  # dark and bright, and fading outwards: edges in all directions
+        at = (np.arange(height) + 0.5) / height * 2 - 1
+        radius = np.hypot(at[:, None], at[None, :])
+        rings = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
+        cover = np.clip((1 - radius) * height / 4, 0, 1).astype(np.float32)
+        return Stimulus(f"rings, {height} px high", np.broadcast_to(rings, (channels, *rings.shape)), cover)
     if not Path(name).suffix:
         hint = "use text:WORD, sample, or the path of a picture"
         raise OptionError(f"unknown stimulus {name!r}", option="stimulus", hint=hint)
-    return _picture(name, height, channels)
+    picture = open_picture(name)
+    width = max(round(picture.width * height / picture.height), 1)
+    if width > MOST_WIDE:
+        raise OptionError(f"would be {width} pixels wide at a height of {height}", where=name, hint="crop it")
+    picture = picture.resize((width, height))  # Pillow weighs colours by how opaque they are
+    cover = np.ones((height, width), np.float32)
+    if picture.mode == "RGBA":  # the background shows where it is transparent
+        cover = np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
+    return Stimulus(f"{Path(name).name}, {height} px high", pixels_of(picture, None, channels), cover)
 
 
 def _text(word: str, height: int, channels: int) -> Stimulus:
@@ -110,29 +122,6 @@ def _text(word: str, height: int, channels: int) -> Stimulus:
     width = max(round(picture.width * height / picture.height), 1)
     cover = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / np.float32(255)
     return Stimulus(f"{word!r}, {height} px high", np.zeros((channels, height, width), np.float32), cover)
-
-
-def _sample(height: int, channels: int) -> Stimulus:
-    """Draw rings, dark and bright, that fade outwards: edges in all directions."""
-    at = (np.arange(height) + 0.5) / height * 2 - 1
-    radius = np.hypot(at[:, None], at[None, :])
-    rings: Pixels = (0.5 - 0.5 * np.cos(3 * np.pi * radius)).astype(np.float32)
-    cover: Pixels = np.clip((1 - radius) * height / 4, 0, 1).astype(np.float32)
-    return Stimulus(f"rings, {height} px high", np.broadcast_to(rings, (channels, *rings.shape)).copy(), cover)
-
-
-def _picture(path: str, height: int, channels: int) -> Stimulus:
-    """Read a picture; where it is transparent, the background shows."""
-    picture = open_picture(path)
-    width = max(round(picture.width * height / picture.height), 1)
-    if width > MOST_WIDE:
-        raise OptionError(f"would be {width} pixels wide at a height of {height}", where=path, hint="crop it")
-    picture = picture.resize((width, height))  # Pillow weighs colours by how opaque they are
-    pixels = pixels_of(picture, None, channels)
-    cover = np.ones((height, width), np.float32)
-    if picture.mode == "RGBA":
-        cover = np.asarray(picture.getchannel("A"), np.float32) / np.float32(255)
-    return Stimulus(f"{Path(path).name}, {height} px high", pixels, cover)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,6 @@ WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
 GROUP = 64  # bytes that a group takes in a file, at least
 DEEPEST = 40  # groups inside of one another
-DEPTHWISE = ("DepthwiseConv2D", "SeparableConv2D")
 Array = NDArray[Any]
 H5Group = Any  # an h5py.Group
 
@@ -36,8 +35,18 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
 
     def kernel(layer: Layer) -> Kernel:
         title = layer.origin.name if layer.origin else layer.name
-        weights = _arranged(layer, steps[title].kind, stored.get(title, []))
-        norm = title.rpartition("/")[2] in normed and not layer.name.endswith(".depthwise")
+        kind = steps[title].kind
+        first = kind == "SeparableConv2D" and layer.name.endswith(".depthwise")
+        arrays = stored.get(title, [])[1 if kind == "SeparableConv2D" and not first else 0 :]
+        if not arrays:
+            raise Unread("the file names none of its weights: save it again")
+        if arrays[0].ndim != 4 or arrays[0].dtype.kind != "f":
+            raise Unread("unexpected shape or type of weights")
+        weights = arrays[0].transpose(3, 2, 0, 1)
+        if kind == "DepthwiseConv2D" or first:
+            height, width, channels, times = arrays[0].shape
+            weights = arrays[0].transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
+        norm = title.rpartition("/")[2] in normed and not first
         return as_kernel(layer, weights, layer.channels.groups if layer.channels else 1, norm, layer.name)
 
     model = Unrun(str(path), "export it to .onnx for that")
@@ -49,20 +58,6 @@ def _steps(model: Model, path: str = "") -> Iterator[tuple[str, Step]]:
         yield f"{path}{step.name}", step
         if step.model and not step.call:
             yield from _steps(step.model, f"{path}{step.name}/")
-
-
-def _arranged(layer: Layer, kind: str, stored: list[Array]) -> Array:
-    """Arrange a kernel as (out, in / groups, height, width), or as (in, out, ...) where it is transposed."""
-    at = 1 if kind == "SeparableConv2D" and not layer.name.endswith(".depthwise") else 0
-    if len(stored) <= at:
-        raise Unread("the file names none of its weights: save it again")
-    kernel = stored[at]
-    if kernel.ndim != 4 or kernel.dtype.kind != "f":
-        raise Unread("unexpected shape or type of weights")
-    if kind in DEPTHWISE and at == 0:
-        height, width, channels, times = kernel.shape
-        return kernel.transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
-    return kernel.transpose(3, 2, 0, 1)
 
 
 def _stored(path: Path) -> dict[str, list[Array]]:
