@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 RANK = 4  # of images
 PASSING = ("Cast", "Identity", "Pad", "Relu", "Transpose")  # between a pad and the convolution with its rows
-Edit = Callable[[], None]  # changes the graph; made once everything is checked
 Rows = tuple[int, int] | None  # before and after; None where they are computed
 
 
@@ -45,21 +44,24 @@ class CannotEdit(Exception):
 
 
 def edit(model: Model, network: Network, plan: RepadPlan) -> RepadPlan:
-    """Change a model as planned, in place; return the plan without the changes that the file does not allow."""
-    graph = EditedGraph(model)
-    editor = _Editor(graph, network)
-    edits: dict[str, list[Edit]] = {}
+    """Change a model as planned, in place; return the plan without the changes that the file does not allow.
+
+    Copies of the nodes are edited; where a change cannot be made, all is begun anew without it.
+    """
     why: dict[str, str] = {}
-    for change in plan.changes:
-        try:
-            edits[change.name] = editor.edits(change)
-        except CannotEdit as error:
-            why[change.name] = str(error)
-    why |= dict.fromkeys(_at_odds(plan, why), "it shares its pad with a layer that cannot be changed")
-    for name, several in edits.items():
-        if name not in why:
-            for each in several:
-                each()
+    while True:
+        graph, found = EditedGraph(model), dict[str, str]()
+        editor = _Editor(graph, network)
+        for change in plan.changes:
+            if change.name not in why:
+                try:
+                    editor.edit(change)
+                except CannotEdit as error:
+                    found[change.name] = str(error)
+        found |= dict.fromkeys(_at_odds(plan, why | found), "it shares its pad with a layer that cannot be changed")
+        why |= found
+        if not found:
+            break
     graph.finish()
     return plan.leaving(why)
 
@@ -80,16 +82,14 @@ def _modes(layer: Layer) -> tuple[str, ...]:
 
 
 class _Editor:
-    """Turns changes of layers into edits of a graph: everything is checked before the first edit is made."""
-
     def __init__(self, graph: EditedGraph, network: Network) -> None:
         self.graph, self.network = graph, network
         image = graph.model.image
         self.open = [n == 0 for n in image.size]
         self.type, self.channels_last = image.type, image.channels_last
 
-    def edits(self, change: LayerChange) -> list[Edit]:
-        """Return the edits for one layer; raise `CannotEdit` with the reason if it cannot be changed."""
+    def edit(self, change: LayerChange) -> None:
+        """Change one layer; raise `CannotEdit` with the reason, perhaps halfway, if that cannot be done."""
         origin, before, after = change.before.origin, change.before, change.after
         if origin is None:
             raise CannotEdit("its node is unknown")
@@ -99,24 +99,26 @@ class _Editor:
             raise CannotEdit("it is a partial convolution already: repad the original file")
         at = self._position(origin.name)
         if before.kind == "pad":
-            return [self._edit_pad(at, change)]
+            return self._edit_pad(at, change)
         node = self.graph.nodes[at]
         if node.op_type not in CONVS:
             raise CannotEdit(f"it is a {node.op_type}, which pads inside")
         own = self._own_rows(change)
         if change.pooled:
-            return [lambda: self._pool(at)]
+            return self._pool(at)
         pairs = zip(before.ops, after.ops, strict=True)
         if any(isinstance(a, Window) and isinstance(b, Window) and a.padding != b.padding for a, b in pairs):
-            return [self._resize_pads(node, change, own)]
+            return self._resize_pads(node, change, own)
         pads = [self._position(name) for name in origin.pads]
         for axis, op in enumerate(after.ops):  # copies of copies would be wrong
             if isinstance(op, Window) and SCHEMES[op.mode].reads:
                 places = sum(axis in self._padded_axes(pad, change) for pad in pads) + (own[axis] != (0, 0))
                 if places > 1:
                     raise CannotEdit("it is padded in two places, by itself and by a pad before it")
-        edits = [self._edit_pad(pad, change) for pad in pads]
-        return [*edits, *self._move_pads(at, change, own), *self._reweigh(at, change)]
+        for pad in pads:
+            self._edit_pad(pad, change)
+        self._move_pads(at, change, own)
+        return self._reweigh(at, change)
 
     def _position(self, name: str) -> int:
         """Return the position of the only node with a name, which must be in the main graph."""
@@ -139,7 +141,7 @@ class _Editor:
             own.append(None if computed else pads_at(op, n))
         return own
 
-    def _move_pads(self, at: int, change: LayerChange, own: Sequence[Rows]) -> list[Edit]:
+    def _move_pads(self, at: int, change: LayerChange, own: Sequence[Rows]) -> None:
         """Move a convolution's own padding, on axes with a mode that copies, into a pad before it."""
         computed = None in own
         moved: dict[int, AddedRows] = {}
@@ -152,26 +154,22 @@ class _Editor:
             else:
                 kept[i], kept[2 + i] = before, after
         if not moved:
-            return []
+            return
         if not computed and min(min(added.before, added.after) for added in moved.values()) < 0:
             raise CannotEdit("its padding also crops")
+        node, graph = self.graph.nodes[at], self.graph
+        new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
+        node.input[0] = graph.free(f"{new.name}_output")
+        if computed:
+            rows_added = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
+            modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
+            computed_padding(new, [x, rows_added.tensor], node.input[0], rows_added, modes)
+        else:
+            known_padding(new, x, node.input[0], moved, RANK)
+        graph.front[at] += new.nodes
+        set_pads(node, kept)
 
-        def move() -> None:
-            node, graph = self.graph.nodes[at], self.graph
-            new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
-            node.input[0] = graph.free(f"{new.name}_output")
-            if computed:
-                rows = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
-                modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
-                computed_padding(new, [x, rows.tensor], node.input[0], rows, modes)
-            else:
-                known_padding(new, x, node.input[0], moved, RANK)
-            graph.front[at] += new.nodes
-            set_pads(node, kept)
-
-        return [move]
-
-    def _resize_pads(self, node: NodeProto, change: LayerChange, own: Sequence[Rows]) -> Edit:
+    def _resize_pads(self, node: NodeProto, change: LayerChange, own: Sequence[Rows]) -> None:
         pads = [0] * 4
         for i, (one, other, rows) in enumerate(zip(change.before.ops, change.after.ops, own, strict=True)):
             assert isinstance(one, Window)
@@ -182,7 +180,7 @@ class _Editor:
                 pads[i + 2 * side] = rows[side] + other.padding[side] - one.padding[side]
         if min(pads) < 0:
             raise CannotEdit("a pad before it has more rows than it should")
-        return lambda: set_pads(node, pads)
+        set_pads(node, pads)
 
     def _pool(self, at: int) -> None:
         """Replace stride 2 by an average over 2 x 2 outputs."""
@@ -198,7 +196,7 @@ class _Editor:
         node.output[0] = self.graph.free(f"{name}.{before}")
         return NewNodes(self.graph, f"{name}.{suffix}"), node.output[0], output
 
-    def _reweigh(self, at: int, change: LayerChange) -> list[Edit]:
+    def _reweigh(self, at: int, change: LayerChange) -> None:
         """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
         node, by_axis = self.graph.nodes[at], dict[int, NDArray[np.float64]]()
         for i, (op, n) in enumerate(zip(change.after.ops, change.entering, strict=True)):
@@ -208,7 +206,7 @@ class _Editor:
                 raise CannotEdit("partial convolution needs a fixed size, and the file leaves it open")
             by_axis[i] = partial_weights(op, n)
         if not by_axis:
-            return []
+            return
         if node.op_type not in SUMS:
             raise CannotEdit(f"it is a {node.op_type}, whose outputs cannot be reweighed")
         if node.op_type == "FusedConv":
@@ -226,18 +224,14 @@ class _Editor:
                 raise CannotEdit("its map has one unit, where a file cannot tell partial convolution from a scale")
             rows, cols = (by_axis.get(i, np.ones(n)) for i, n in enumerate(sizes))
             factors = [np.outer(rows, cols)[None, None]]
-        return [lambda: self._multiply(at, [factor.astype(kind) for factor in factors])]
-
-    def _multiply(self, at: int, factors: list[NDArray[Any]]) -> None:
-        node = self.graph.nodes[at]
-        bias = node.input[2] if len(node.input) > 2 else ""
+        bias = node.input[2:3]
         del node.input[2:]
         new, x, output = self._behind(at, "reweigh", "sums")
-        for i, factor in enumerate(factors):
-            last = i == len(factors) - 1 and not bias
-            x = new.add("Mul", x, new.constant(factor), output=output if last else "")
-        if bias:
-            new.add("Add", x, new.add("Reshape", bias, new.constant([1, -1, 1, 1])), output=output)
+        for i, factor in enumerate(factors, start=1):
+            last = i == len(factors) and not any(bias)
+            x = new.add("Mul", x, new.constant(factor.astype(kind)), output=output if last else "")
+        if any(bias):
+            new.add("Add", x, new.add("Reshape", *bias, new.constant([1, -1, 1, 1])), output=output)
         self.graph.behind[at] += new.nodes
 
     def _padded_axes(self, at: int, change: LayerChange) -> dict[int, tuple[int, Rows]]:
@@ -297,14 +291,19 @@ class _Editor:
             return amounts, None if axes is None else [axis % RANK for axis in axes]
         return amounts, [*range(len(amounts) // 2 if amounts else RANK)]
 
-    def _edit_pad(self, at: int, change: LayerChange) -> Edit:
-        """Return the edit that gives a pad node other modes, in place if possible, or else by a chain of new nodes."""
+    def _edit_pad(self, at: int, change: LayerChange) -> None:
+        """Give a pad node other modes, in place if possible, or else by a chain of new nodes."""
         graph, node, axes = self.graph, self.graph.nodes[at], self._padded_axes(at, change)
         computed = any(rows is None for _, rows in axes.values())
         modes = {axis: mode_of(change.after.ops[axis], computed and change.before.kind == "conv") for axis in axes}
         mode = next(iter(modes.values()), "zero")
         if node.op_type == "Pad" and len({*modes.values()}) <= 1 and graph.has(mode):
-            return lambda: _set_mode(node, SCHEMES[mode].onnx, graph.opset)
+            set_attribute(node, "mode", SCHEMES[mode].onnx)
+            if mode != "zero" and graph.opset >= INPUTS_SINCE and len(node.input) > 2:  # it fills no value in
+                node.input[2] = ""
+                if len(node.input) == 3:
+                    del node.input[2:]
+            return
         if computed and node.op_type != "Pad":
             raise CannotEdit("its rows depend on the size, and are not made by a Pad")
         amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
@@ -312,27 +311,20 @@ class _Editor:
         if computed:
             if named is None or graph.opset < INPUTS_SINCE:
                 raise CannotEdit("the axes of its pad depend on the size")
-            rows, places = ComputedRows(node.input[1], named), self._image_axes(at, change)
+            places = self._image_axes(at, change)
             own = {places[axis]: mode for axis, mode in modes.items()}
+            computed_padding(new, node.input, node.output[0], ComputedRows(node.input[1], named), own)
         else:
             added = {place: AddedRows(*(rows or (0, 0)), modes[axis]) for axis, (place, rows) in axes.items()}
             rank = len(amounts) // 2 if amounts and not any(node.input[3:]) else RANK
-            between = {name for name in node.input if not self._is_part(name)}  # slices of it, in a Concat
-            x = next(iter(between), "") if node.op_type == "Concat" else node.input[0]
-            if node.op_type == "Concat" and len(between) != 1:
+            joined = [name for name in node.input if not self._is_part(name)]  # slices of it, in a Concat
+            if node.op_type == "Concat" and len({*joined}) != 1:
                 raise _unknown_join(node)
-
-        def pad() -> None:
-            if computed:
-                computed_padding(new, node.input, node.output[0], rows, own)
-            else:
-                known_padding(new, x, node.output[0], added, rank)
-            if at not in graph.gone:  # it may be done, for another layer that has the same pad
-                new.nodes[-1].name = node.name
-                graph.front[at] += new.nodes
-                graph.gone.add(at)
-
-        return pad
+            known_padding(new, joined[0] if node.op_type == "Concat" else node.input[0], node.output[0], added, rank)
+        if at not in graph.gone:  # it may be done, for another layer that has the same pad
+            new.nodes[-1].name = node.name
+            graph.front[at] += new.nodes
+            graph.gone.add(at)
 
     def _image_axes(self, at: int, change: LayerChange) -> list[int]:
         """Return the axes of a pad's tensor that are height and width for the convolution behind it."""
@@ -355,15 +347,6 @@ class _Editor:
 
 def _unknown_join(node: NodeProto) -> CannotEdit:
     return CannotEdit(f"the node {node.name or node.output[0]} joins its rows in an unknown way")
-
-
-def _set_mode(node: NodeProto, mode: str, opset: int) -> None:
-    """Set the mode of a Pad, and drop its fill value unless the mode is "constant"."""
-    set_attribute(node, "mode", mode)
-    if mode != "constant" and opset >= INPUTS_SINCE and len(node.input) > 2:
-        node.input[2] = ""
-        if len(node.input) == 3:
-            del node.input[2:]
 
 
 CONVS = {op.rpartition(".")[2] for op in NAMED_CONVS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,11 +24,11 @@ TO_THE_END, TO_THE_FRONT = (1 << 31) - 1, -(1 << 31) + 1
 
 
 class EditedGraph:
-    """The nodes of a model's main graph: edits are collected in `front`, `behind` and `gone`; `finish` applies them."""
+    """Copies of the nodes of a model's main graph, and new ones in `front` and `behind`; `finish` writes them."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.nodes = list(model.graph.node)
+        self.nodes = copy.deepcopy([*model.graph.node])
         self.opset = model.opset
         self.maker = {name: at for at, node in enumerate(self.nodes) for name in node.output if name}
         self.titled: dict[str, list[int]] = defaultdict(list)
@@ -67,7 +68,7 @@ class EditedGraph:
         return bool(SCHEMES[mode].onnx) and self.opset >= SCHEMES[mode].since
 
     def finish(self) -> None:
-        """Apply the edits, and remove nodes that nothing reads any more."""
+        """Write the nodes into the model, without those that nothing reads any more."""
         nodes = []
         for at, node in enumerate(self.nodes):
             nodes += [*self.front[at], *([] if at in self.gone else [node]), *self.behind[at]]
