@@ -330,10 +330,8 @@ class _Axis:
 
     def inner(self, length: int) -> tuple[list[Flags], Fraction, Fraction]:
         """Return the units of each head to keep in an inner tile, and the first and last start of such tiles."""
-        strides, sizes = (
-            alignment_on(self.network, self.axis, self.n).strides,
-            sizes_of(self.network, self.axis, self.n),
-        )
+        strides = alignment_on(self.network, self.axis, self.n).strides
+        sizes = sizes_of(self.network, self.axis, self.n)
         units = exact_units(self.network, self.axis, Cut(self.n, None, length), self.read_at(length))
         low, high = Fraction(0), Fraction(self.n - length)
         for layer, own in zip(self.network.layers, units, strict=True):

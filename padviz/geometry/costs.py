@@ -82,12 +82,9 @@ def macs_of_squares(network: Network, sizes: Sequence[int]) -> list[int] | None:
 @lru_cache(64)
 def _per_position(network: Network) -> tuple[int | None, ...]:
     """Count the multiply-adds of each layer per output position, or per input position if it is transposed."""
-    products = [None if layer.channels is None else layer.channels.products for layer in network.layers[1:]]
     macs: list[int | None] = []
-    for layer, product in zip(network.layers[1:], products, strict=True):
-        if layer.kind in CONVOLUTIONS:
-            taps = prod([op.kernel for op in layer.ops if isinstance(op, Window | Transposed)])
-            macs.append(None if product is None else taps * product)
-        else:
-            macs.append(0)
+    for layer in network.layers[1:]:
+        taps = prod([op.kernel for op in layer.ops if isinstance(op, Window | Transposed)])
+        known = None if layer.channels is None else taps * layer.channels.products
+        macs.append(known if layer.kind in CONVOLUTIONS else 0)
     return tuple(macs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from itertools import zip_longest
@@ -177,12 +177,12 @@ def padded_before(network: Network) -> str:
     """Return a note on windows whose padding in the ledger is, in part, that of pads before them, or ""."""
     joined = zip(padded_windows(network), (each for each in network.layers if each.kind in WINDOWS), strict=True)
     names = [layer.name for layer, own in joined if layer.ops != own.ops]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return (
-        f"rows that are padded before {names[0]}{more} are counted as {'their' if more else 'its'} padding"
-        if names
-        else ""
+    if not names:
+        return ""
+    whose = (
+        f"{names[0]} and {len(names) - 1} more are counted as their" if names[1:] else f"{names[0]} are counted as its"
     )
+    return f"rows that are padded before {whose} padding"
 
 
 @lru_cache(CACHED)
@@ -297,25 +297,19 @@ def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
     else:
         pairs = [(name, name if name in second else None) for name in first]
         pairs += [(None, name) for name in second if name not in first]
-    rows: list[Difference] = []
+    rows, every = list[Difference](), {1: a.axes[0], 2: "both", 3: "all"}[len(a.axes)]
     for x, y in pairs:
         if x is None or y is None:
             missing = ["missing" if name is None else "present" for name in (x, y)]
-            rows.append(Difference(x, y, _every(a.axes), "layer", *missing))
+            rows.append(Difference(x, y, every, "layer", *missing))
         else:
             for what, pair in first[x].items():
-                other = second[y][what]
+                other, axes = second[y][what], a.axes
                 if len({*pair}) == len({*other}) == 1:  # the same values on each axis
-                    pair, other, axes = pair[:1], other[:1], [_every(a.axes)]
-                else:
-                    axes = [*a.axes]
+                    pair, other, axes = pair[:1], other[:1], (every,)
                 figures = zip(axes, pair, other, strict=True)
                 rows += [Difference(x, y, axis, what, str(p), str(q)) for axis, p, q in figures if p != q]
     return tuple(rows)
-
-
-def _every(axes: Sequence[str]) -> str:
-    return {1: axes[0], 2: "both", 3: "all"}[len(axes)]
 
 
 def _windows(network: Network, size: Size) -> dict[str, Figures]:

@@ -107,12 +107,9 @@ def _weighted_reads(window: Window, n: int) -> list[tuple[Fraction, list[int | N
 
 
 def _outer(tall: list[Fraction], wide: list[Fraction]) -> CountGrid:
-    return [[_plain(a * b) for b in wide] for a in tall]
+    products = ([a * b for b in wide] for a in tall)
+    return [[int(value) if value.denominator == 1 else value for value in row] for row in products]
 
 
 def _copied(window: Window, n: int) -> list[int | None]:
     return padded_rows(window.mode, n, *place(window, n)[:2])
-
-
-def _plain(value: Fraction) -> Count:
-    return int(value) if value.denominator == 1 else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -11,7 +11,7 @@ from math import ceil, floor
 
 from padviz.errors import SizeError
 from padviz.geometry.reaching.near_padding import BeforeAfter
-from padviz.geometry.reaching.reach import Interval, Reach, reaches
+from padviz.geometry.reaching.reach import Interval, Reach, reaches_of
 from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of, sizes_of_each
@@ -81,23 +81,17 @@ def receptive_fields(network: Network, size: Size) -> tuple[ReceptiveField, ...]
 
 def _fields_on(network: Network, axis: int, n: int) -> list[tuple[AxisField, int | None]]:
     """Return the field of every layer on an axis, and the first merge whose branches have different centres."""
-    reaches, sizes = reaches_of(network, axis, n), sizes_of(network, axis, n)
-    partings = _partings(network, reaches)
-    fields = [_field(reach, n, m, at) for reach, m, at in zip(reaches[1:], sizes[1:], partings[1:], strict=True)]
-    if circular_axes(network)[axis]:
-        fields = [replace(field, offset=None) for field in fields]
-    return [*zip(fields, partings[1:], strict=True)]
-
-
-def _partings(network: Network, reaches: Sequence[Reach]) -> list[int | None]:
-    """Return for each layer the first merge before it, or itself, whose branches have different centres."""
+    reaches, sizes, circular = reaches_of(network, axis, n), sizes_of(network, axis, n), circular_axes(network)[axis]
+    fields: list[AxisField] = []
     parts: list[int | None] = [None]
     for i, layer in enumerate(network.layers[1:], start=1):
         entering = [reaches[j] for j in layer.inputs]
         apart = len(entering) > 1 and not reaches[i].whole and len({reach.line for reach in entering}) > 1
         before = [at for j in layer.inputs if (at := parts[j]) is not None]
         parts.append(min(before, default=i if apart else None))
-    return parts
+        field = _field(reaches[i], n, sizes[i], parts[i])
+        fields.append(replace(field, offset=None) if circular else field)
+    return [*zip(fields, parts[1:], strict=True)]
 
 
 def around_units(network: Network, size: Size) -> list[BeforeAfter | None]:
@@ -167,12 +161,6 @@ def fields_of_units(network: Network, size: Size, layer: str) -> dict[str, tuple
     places |= {" ".join(end for end, _ in corner): [n for _, n in corner] for corner in product(*ends)}
     pairs = ((name, zip(reaches, place, strict=True)) for name, place in places.items())
     return {name: tuple(reach.interval(n) for reach, n in both) for name, both in pairs}
-
-
-@lru_cache(8)  # several analyses of one network follow each other
-def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
-    """Return the reach of every layer on one axis: one period, or all units if a map has none."""
-    return reaches(network, axis, sizes_of(network, axis, n))
 
 
 def _field(reach: Reach, n: int, units: int, parts_at: int | None) -> AxisField:

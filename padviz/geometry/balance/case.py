@@ -87,7 +87,7 @@ def with_even_pads(today: Case) -> EvenPads | None:
 
 def limits(today: Case) -> list[str]:
     """Return sentences on what neither sizes, nor pads, nor schemes can achieve."""
-    sentences = []
+    sentences, at = [], in_words(today.size)
     if today.uneven and not today.near:
         window = odd_window(today.network, today.size)
         why = f": {window} reads an odd number of padded rows at each." if window else "."
@@ -96,7 +96,6 @@ def limits(today: Case) -> list[str]:
         odd = [row for row in each.axes.values() if row.uneven and sum(row.reads) % 2]
         if odd:
             many = f"{sum(odd[0].reads)} row{'' if sum(odd[0].reads) == 1 else 's'} of padding, an odd number"
-            at = in_words(today.size)
             sentences.append(f"At {at} no padding makes {each.layer} even: its {odd[0].output} units read {many}.")
             break
     if not today.network.pads:

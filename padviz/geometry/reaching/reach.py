@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from padviz.errors import SizeError
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Op, taps_of
 from padviz.network.receptive_interval import all_rows_of, is_wavy, rate_of, rows_of
+from padviz.network.sizes import sizes_of
 
 Interval = tuple[int, int]
 MOST_PERIOD = 1 << 12  # units that are followed one by one, of a map that has fewer
@@ -72,7 +74,7 @@ class Reach:
         return bool(((ends - ends[0]) * units == 2 * np.arange(len(ends)) * rows).all())
 
 
-def whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
+def _whole_reach(reaches: Sequence[Reach], n: int, image: int) -> Reach:
     """Return the reach of a layer whose every unit sees all that layers of `n` units see of an `image` of rows."""
     low = min(reach.interval(unit)[0] for reach in reaches for unit in range(min(n, len(reach.seen))))
     high = max(reach.interval(n - 1 - unit)[1] for reach in reaches for unit in range(min(n, len(reach.seen))))
@@ -109,12 +111,13 @@ def _slope(op: Op | None, entering: Sequence[Slope], n: int, m: int) -> Slope:
     return Slope(rate if op is None else rate * own, period, wavy=wavy, uneven=uneven)
 
 
-def reaches(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, ...]:
-    """Return the reach of every layer at these sizes.
+@lru_cache(8)  # several analyses of one network follow each other
+def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
+    """Return the reach of every layer on an axis of `n` rows: of one period, or of all units if it has none.
 
     Raises SizeError naming a layer, if the maps have too many units for that.
     """
-    layers, slopes = network.layers, [Slope(Fraction(1), 1)]
+    layers, sizes, slopes = network.layers, sizes_of(network, axis, n), [Slope(Fraction(1), 1)]
     for i, layer in enumerate(layers[1:], start=1):
         slopes.append(_slope(layer.ops[axis], [slopes[j] for j in layer.inputs], sizes[layer.inputs[0]], sizes[i]))
 
@@ -123,7 +126,7 @@ def reaches(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, .
     reads = [np.arange(1)] * len(sizes)
     followed = 0
     for i in reversed(range(1, len(sizes))):
-        layer, units, n = layers[i], np.arange(spans[i][0], spans[i][1] + 1), sizes[layers[i].inputs[0]]
+        layer, units = layers[i], np.arange(spans[i][0], spans[i][1] + 1)
         wavy, op = slopes[layer.inputs[0]].wavy, layer.ops[axis]
         followed += len(units) * max(taps_of(op) if wavy else 1, 1)
         if followed > MOST_UNITS:
@@ -131,7 +134,7 @@ def reaches(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, .
             hint = "use a scale of small numbers, such as 4/3, or name earlier layers"
             raise SizeError(what, where=f"{network.name}, {layer.name}", hint=hint)
         if not slopes[i].whole:
-            reads[i] = units if op is None else _reads(op, n, sizes[i], wavy, units)
+            reads[i] = units if op is None else _reads(op, sizes[layer.inputs[0]], sizes[i], wavy, units)
             for j in layer.inputs:
                 if not slopes[j].period:
                     spans[j] = min(spans[j][0], int(reads[i].min())), max(spans[j][1], int(reads[i].max()))
@@ -143,7 +146,7 @@ def reaches(network: Network, axis: int, sizes: Sequence[int]) -> tuple[Reach, .
         if slopes[i].whole:
             entering = [reached[j] for j in layer.inputs]
             alone = layer.ops[axis] is None and len(entering) == 1
-            reached.append(entering[0] if alone else whole_reach(entering, sizes[layer.inputs[0]], sizes[0]))
+            reached.append(entering[0] if alone else _whole_reach(entering, sizes[layer.inputs[0]], n))
             seen.append(seen[0])
             continue
         ends: list[NDArray[np.int64]] = []

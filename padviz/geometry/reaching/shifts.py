@@ -118,8 +118,8 @@ def seams_in_words(network: Network, size: Size) -> list[str]:
             axes.setdefault(broken, []).append(network.axes[axis])
     words = []
     for broken, names in axes.items():
-        several = len(names) > 1
-        subject = f"{', '.join(names[:-1])} and {names[-1]}" if several else f"the {names[0]}"
-        circular = f"{'are' if several else 'is'} padded circularly, but {broken}"
-        words.append(f"{subject} {circular if broken else 'wrap' if several else 'wraps'}")
+        subject, are, wrap = f"the {names[0]}", "is", "wraps"
+        if len(names) > 1:
+            subject, are, wrap = f"{', '.join(names[:-1])} and {names[-1]}", "are", "wrap"
+        words.append(f"{subject} {are} padded circularly, but {broken}" if broken else f"{subject} {wrap}")
     return words
