@@ -80,11 +80,6 @@ def load(
     Network
         For all other functions; those of trained networks and `repad` read its weights. A notebook shows its layers.
 
-    Raises
-    ------
-    UnknownName, DescriptionError, OptionError
-        For what cannot be read.
-
     Examples
     --------
     >>> load("resnet18").targets
@@ -130,11 +125,6 @@ def convert(
     -------
     Description
         A str, with `.save(path)`.
-
-    Raises
-    ------
-    PadvizError
-        For a network, size or scheme that cannot be used.
 
     Examples
     --------
