@@ -14,8 +14,7 @@ from padviz.advice.verdict import DRAWN, Audit, examine, runnable_remedies
 from padviz.advice.verdict import audit as audited
 from padviz.advice.wording import UNTRAINED, best_remedy
 from padviz.analyses.asked import Source, asked
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.analyses.usage import fairness
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, SizeError

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from padviz.analyses.asked import Source, asked, names
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.analyses.usage import MANY
 from padviz.counting.count import coverages
 from padviz.counting.count_map import CountMap

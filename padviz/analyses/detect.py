@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from padviz.analyses.asked import TrainedSource, runners_of
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.analyses.trial import about
 from padviz.counting.shares.summary import percent
 from padviz.errors import printable

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from padviz.analyses.asked import TrainedSource, names
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
 from padviz.reports.documents import flat, picked

@@ -7,8 +7,7 @@ from functools import partial
 from itertools import zip_longest
 
 from padviz.analyses.asked import names
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.errors import OptionError
 from padviz.geometry.one_layer import MOST, Illustration, illustrate
 from padviz.network.network import AXES, as_size, on_axes

@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from padviz.analyses.asked import Source, asked, names
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
 from padviz.geometry.costs import costs as counted_costs

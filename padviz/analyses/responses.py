@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from padviz.analyses.asked import TrainedSource, names, runners_of
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.progress import Progress

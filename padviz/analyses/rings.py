@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from padviz.analyses.asked import Source
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
 from padviz.intervals import FEW, IMAGES, Estimate, excludes_zero

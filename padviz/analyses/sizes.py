@@ -8,8 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from padviz.analyses.asked import Source, asked
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.errors import OptionError
 from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes
 from padviz.geometry.balance.nearest import odd_window

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from padviz.analyses.asked import TrainedSource, repadded
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.network.network import Size, in_words
 from padviz.progress import Progress
 from padviz.reports.documents import picked

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from padviz.analyses.asked import Source, asked, names
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import OptionError, SizeError

@@ -7,8 +7,7 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import Source, asked
-from padviz.analyses.door import Door
-from padviz.analyses.result import Result
+from padviz.analyses.result import Door, Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import Rim, Summary, percent, unit_text

@@ -18,8 +18,7 @@ from padviz.network.network import Network
 from padviz.reports.report import COUNTS
 
 if TYPE_CHECKING:
-    from padviz.analyses.door import Door
-    from padviz.analyses.result import Result
+    from padviz.analyses.result import Door, Result
     from padviz.trained.networks.trained_network import Trained
 
 LOOK = ("cmap", "scale")  # of a picture
