@@ -18,19 +18,17 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = "str | Path | Network | nn.Module"  # a network, or what it is read from
 TrainedSource: TypeAlias = "str | Path | nn.Module | Trained"
+Pixels: TypeAlias = "int | Sequence[int] | None"  # a side of a square, or (height, width)
+Layers: TypeAlias = "str | Iterable[str] | None"  # the name of one, or several
 
 
-def names(layer: str | Iterable[str] | None) -> tuple[str, ...]:
+def names(layer: Layers) -> tuple[str, ...]:
     """List layers that are named: one, several, or none."""
     return (layer,) if isinstance(layer, str) else tuple(layer or ())
 
 
 def asked(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
 ) -> tuple[Network, Size]:
     """Load a network, cut to some layers, and the size asked for: its own where none is.
 

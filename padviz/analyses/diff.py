@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.ledger import Difference, differences
@@ -14,11 +14,7 @@ from padviz.reports.report import Column, Finding, Heading, Level, Report, Table
 
 
 def diff(
-    network: Source,
-    other: Source | None = None,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
+    network: Source, other: Source | None = None, size: Pixels = None, padding: str | None = None, same: bool = False
 ) -> Result[Difference]:
     """Compare the windows of two networks at one size; `padding` and `same` change the second alone.
 

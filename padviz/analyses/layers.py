@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from padviz.analyses.asked import Source, asked, names
+from padviz.analyses.asked import Layers, Pixels, Source, asked, names
 from padviz.analyses.result import Door, Result
 from padviz.errors import SizeError
 from padviz.geometry.costs import COUNTED, Costs, LayerCost
@@ -28,11 +28,7 @@ class CostsResult(Result[LayerCost], Costs):
 
 
 def layers(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
 ) -> Result[Layer]:
     """List every layer: kernel, stride, dilation, padding, sizes, multiply-adds, receptive field and grid offset.
 
@@ -60,11 +56,7 @@ def layers(
 
 
 def costs(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
 ) -> CostsResult:
     """Count the multiply-adds of every convolution at a size.
 
@@ -89,7 +81,6 @@ def costs(
     >>> [cost.macs for cost in costs("resnet50", 224)][:2]
     [118013952, 0]
     """
-
     wanted, pixels = asked(network, size, padding, same, layer)
     counted = counted_costs(wanted, pixels)
     return CostsResult.made_of(counted, counted.layers, partial(costs_report, wanted, pixels, counted))
@@ -113,11 +104,7 @@ def networks() -> Result[Network]:
 
 
 def fields(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
 ) -> Result[ReceptiveField]:
     """Compute the receptive field of every layer.
 

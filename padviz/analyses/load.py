@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import opening
 from padviz.network.network import Network
 from padviz.sources import load as loaded
@@ -49,13 +49,12 @@ class Loaded(Network):
     def _repr_html_(self) -> str:
         from padviz.analyses.layers import layers
 
-        html: str = layers(self)._repr_html_()
-        return html
+        return layers(self)._repr_html_()
 
 
 def load(
     source: Source,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     neutral: str | Iterable[str] = (),
     shape: Mapping[str, Shape] | None = None,
     input_: str | None = None,
@@ -108,12 +107,7 @@ def load(
     return shown
 
 
-def convert(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-) -> Description:
+def convert(network: Source, size: Pixels = None, padding: str | None = None, same: bool = False) -> Description:
     """Write a network as a TOML description that loads back to it, flat: one step per layer.
 
     Parameters

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from padviz.analyses.asked import TrainedSource, names, runners_of
+from padviz.analyses.asked import Pixels, TrainedSource, names, runners_of
 from padviz.analyses.result import Door, Result
 from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
@@ -25,7 +25,7 @@ class ResponsesResult(Result[BorderResponse], BorderResponses):
 
 def responses(
     network: TrainedSource,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     padding: str | Sequence[str] | None = None,
     inputs: str | Path = "noise",
     n: int = 16,

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from padviz.analyses.asked import Source
+from padviz.analyses.asked import Pixels, Source
 from padviz.analyses.result import Door, Result
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError
@@ -20,7 +20,7 @@ from padviz.scoring import rings as detected
 from padviz.scoring.bands import NAMES, Band, Bands
 from padviz.scoring.matching import Subset
 from padviz.scoring.reading.formats import doubts_of, kind_of, read_bands, read_scenes
-from padviz.scoring.rings import LARGE, SMALL, RecallGrid, Ring, Rings, check_filled
+from padviz.scoring.rings import LARGE, SMALL, Ring, Rings, check_filled
 from padviz.sources import load_at
 
 RINGS = 4  # where nothing says how many
@@ -49,7 +49,7 @@ def rings(
     gt: str | Path,
     pred: str | Path,
     network: Source | None = None,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     *,
     image_sizes: str | Path | None = None,
     rings: int | None = None,
@@ -221,12 +221,10 @@ def sheet_of(scored: Rings | Bands) -> Table:
     rows += [{"part": "side", "side": name, **flat(plain(side))} for name, side in scored.sides.items()]
     classes = scored.classes.items() if isinstance(scored, Rings) else ()
     rows += [{"part": "class", "class": name, **flat(plain(ring))} for name, rings in classes for ring in rings]
-    spots = scored.places
-    names = ("objects", "recall_value") if isinstance(spots, RecallGrid) else ("count", "figure_value")
-    cells = zip(*(spots[:2] if isinstance(spots, RecallGrid) else (spots.count, spots.figure)), strict=True)
-    for y, line in enumerate(cells):
-        for x, cell in enumerate(zip(*line, strict=True)):
-            rows.append({"part": "place", "row": y, "column": x, **dict(zip(names, cell, strict=True))})
+    (count, counts), (figure, values), _ = plain(scored.places).items()
+    for y, line in enumerate(zip(counts, values, strict=True)):
+        for x, (many, value) in enumerate(zip(*line, strict=True)):
+            rows.append({"part": "place", "row": y, "column": x, count: many, f"{figure}_value": value})
     first = [key for key in ("part", "side", "class", "row", "column") if any(key in row for row in rows)]
     keys = dict.fromkeys([*first, *(key for row in rows for key in row)])
     return Table([*map(Column, keys)], rows)
@@ -256,8 +254,7 @@ def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
 def about(scored: Rings | Bands) -> str:
     """Count the images, objects and detections."""
     shown = _figures(scored)
-    total = scored.objects if isinstance(scored, Rings) else sum(shown.counts)
-    counts = {"images": scored.images, shown.counted: total}
+    counts = {"images": scored.images, shown.counted: sum(shown.counts)}
     if isinstance(scored, Rings):
         counts["detections"] = scored.detections
     return ", ".join(f"{n:,} {what.removesuffix('s') if n == 1 else what}" for what, n in counts.items())

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Layers, Source, asked
 from padviz.analyses.result import Door, Result
 from padviz.errors import OptionError
 from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes
@@ -29,7 +29,7 @@ def sizes(
     size: str | int | Iterable[int | Size] = "64:1024",
     padding: str | None = None,
     same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    layer: Layers = None,
     *,
     axis: str = "both",
     on_progress: Progress | None = None,
@@ -62,7 +62,6 @@ def sizes(
     >>> [*balanced], balanced.rule
     ([225, 257, 289], '32*i + 1')
     """
-
     sides = sorted(_sides(size))
     wanted, _ = asked(network, None, padding, same, layer)
     balanced = balanced_sizes(wanted, sides[0], sides[-1], axis, {*sides}, on_progress)
