@@ -14,7 +14,7 @@ from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.cutting.context import pixels_around
-from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.errors import PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.reaching.near_padding import NearPadding
 from padviz.geometry.receptive_fields import AxisField, ReceptiveField, grid_in_words, grid_moves, receptive_fields
@@ -52,7 +52,7 @@ class Audit:
     Examples
     --------
     >>> import padviz
-    >>> judged = audit(padviz.load("resnet50"), 224)
+    >>> judged = padviz.audit("resnet50", 224)
     >>> judged.verdict, judged.uneven_convolutions[:2], judged.uneven_pools
     ('lopsided, narrow rim', ['conv1', 'layer2.0.conv2'], ['maxpool'])
     """
@@ -81,31 +81,6 @@ class Audit:
     remedies: list[Remedy]
     cannot: list[str]
     notes: list[str]
-
-
-def runnable_remedies(audit: Audit) -> tuple[list[Size], list[str]]:
-    """Return the sizes and schemes among the remedies, with which a trained network can run as it is.
-
-    Raises
-    ------
-    OptionError
-        If there are none.
-    """
-    sizes = [tuple(r.outcome.size) for r in audit.remedies if r.kind in ("size", "larger")]
-    schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
-    if not sizes and not schemes:
-        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
-    return sizes, schemes
-
-
-def audit(
-    network: Network,
-    size: int | Sequence[int] | None = None,
-    layer: str | Sequence[str] | None = None,
-    heads: str | None = None,
-) -> Audit:
-    """Audit a network at a size: `padviz.audit`, of a loaded network."""
-    return examine(network, size, layer, heads).audit
 
 
 @dataclass(frozen=True)
@@ -141,6 +116,7 @@ def examine(
     stands = standing(figures.rim) if figures.rim else None
     reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
+    crops = [_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy]
     fine = is_fine(figures, stands, field, reads_padding)
     audit = Audit(
         network=network.name,
@@ -165,10 +141,7 @@ def examine(
         grid=grid_in_words(field) if field else f"undefined: {reach.why}",
         outcome=figures,
         remedies=remedies,
-        cannot=[
-            *limits(today),
-            *(_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy),
-        ],
+        cannot=[*limits(today), *crops],
         notes=[*notes_on(network, asked=size is not None)],
     )
     return Examined(audit, counts, [attempt.counts for attempt in tried if attempt.counts])

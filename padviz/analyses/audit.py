@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from padviz.advice.changes import wraps
 from padviz.advice.remedies import MapOutcome, Outcome, Remedy
-from padviz.advice.verdict import DRAWN, Audit, examine, runnable_remedies
-from padviz.advice.verdict import audit as audited
+from padviz.advice.verdict import DRAWN, Audit, examine
 from padviz.advice.wording import UNTRAINED, best_remedy
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Door, Result
 from padviz.analyses.usage import fairness
 from padviz.counting.shares.summary import percent
@@ -36,7 +35,7 @@ class AuditResult(Result[Remedy], Audit):
 
 def audit(
     network: Source,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     layer: str | Sequence[str] | None = None,
     *,
     padding: str | None = None,
@@ -80,11 +79,10 @@ def audit(
     >>> judged.best, best.what, best.edit[0], best.as_is, best.trained
     ('nothing without training', 'partial padding', 'padviz.repad(module, "partial")', -19.1, -2.0)
     """
-
     if weights and not images:
         raise OptionError("goes with `images`", option="weights", hint="add it, or leave out the weights")
     wanted, _ = asked(network, size, padding, same)
-    judged = audited(wanted, size, layer, heads)
+    judged = examine(wanted, size, layer, heads).audit
     tried, notes = _tried(network, weights, judged, images, on_progress) if images else (None, ())
     draw, report = partial(_drawn, wanted, size, layer, heads), partial(report_of, [judged], tried)
     return AuditResult.made_of(judged, judged.remedies, report, draw, pictured=True, notes=notes, part=judged)
@@ -104,22 +102,27 @@ def _tried(
     from padviz.analyses.trial import trial
     from padviz.trained.images import TooSmall
 
-    sizes, schemes = runnable_remedies(audit)
+    sizes = [(r.outcome.size[0], r.outcome.size[1]) for r in audit.remedies if r.kind in ("size", "larger")]
+    schemes = [r.padding for r in audit.remedies if r.kind == "padding" and r.padding]
+    if not sizes and not schemes:
+        raise OptionError("no remedy is a size or a padding scheme", option="images", hint="leave it out")
     at = (audit.size[0], audit.size[1])
+    run = partial(trial, network, images, padding=schemes, trained_at=at, weights=weights, on_progress=on_progress)
     try:
-        tried = trial(network, images, sizes, schemes, trained_at=at, weights=weights, on_progress=on_progress)
+        tried = run(size=sizes)
         return tried, tried.notes
     except TooSmall as error:
         near = [size for size in sizes if sum(size) < sum(at) + NEAR]
         if near == sizes:
             raise
-        tried = trial(network, images, near, schemes, trained_at=at, weights=weights, on_progress=on_progress)
+        tried = run(size=near)
         return tried, (f"{error.what}: larger sizes are not tried", *tried.notes)
 
 
 NEAR = 32  # pixels that height and width gain together: larger sizes are left out where pictures are too small
 SHOWN = {"padding": 2}  # remedies of a kind on a screen, which has one of each other
 NAMED = 4  # layers of a line
+SENTENCES = ("border", "symmetry", "padding", "advice", "accuracy")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
 SEVERALLY = "none: no change was shown to help without training; else: best with training."
@@ -205,12 +208,7 @@ def _paper(title: str, audit: Audit, rows: Sequence[Row], tried: Trial | None) -
         return "; ".join([*row.remedy.edit, *_besides(audit.outcome, row.remedy)]) if row.remedy else ""
 
     table = Table((*REMEDY, _measured_column(tried), NEEDS, Column("edit", of=edit_of)), rows)
-    sentences = Facts(("", sentence) for _, sentence in _sentences(audit))
-    return [Heading(title), sentences, table, Lines(audit.cannot)]
-
-
-def _sentences(audit: Audit) -> list[tuple[str, str]]:
-    return [(key.capitalize(), getattr(audit, key)) for key in ("border", "symmetry", "padding", "advice", "accuracy")]
+    return [Heading(title), Facts(("", getattr(audit, key)) for key in SENTENCES), table, Lines(audit.cannot)]
 
 
 def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
@@ -219,7 +217,8 @@ def _screen(audit: Audit, tried: Trial | None) -> list[Block]:
     if macs := audit.outcome.macs:
         power = min((len(str(macs)) - 1) // 3, len(UNITS) - 1)
         title += f", {f'{macs / 1000**power:.3g} {UNITS[power]}'.rstrip()} multiply-adds"
-    blocks: list[Block] = [Heading(title), Facts([*_sentences(audit), *_figures(audit)])]
+    sentences = [(key.capitalize(), getattr(audit, key)) for key in SENTENCES]
+    blocks: list[Block] = [Heading(title), Facts([*sentences, *_figures(audit)])]
     if audit.remedies:
         listed = [*_listed(audit.remedies)]
         rows = [Row("  today", audit.outcome)]
@@ -252,7 +251,7 @@ def _legend(table: Table, tried: Trial | None) -> str:
     if tried and tried.shift.main:
         what = "answers kept as it is" if tried.kind == "classes" else "of the output's norm, as it is"
         baseline = f"{percent(tried.shift.main.value or 0)} under a shift by one pixel"
-        meanings[_last(tried)] = f"{what} ({tried.count} crops; {baseline})"
+        meanings[table.headings[-1]] = f"{what} ({tried.count} crops; {baseline})"
     rows = [row for row in table.rows if row.outcome]
     said = ["; ".join(f"{name}: {what}" for name, what in meanings.items() if name in filled)]
     said += ["circular padding suits images that wrap"] * any(row.remedy and wraps(row.remedy.padding) for row in rows)
@@ -262,14 +261,10 @@ def _legend(table: Table, tried: Trial | None) -> str:
 
 
 def _measured_column(tried: Trial | None) -> Column:
-    nothing = "0, 0" if tried is None else "100.0 %" if tried.kind == "classes" else "0.0 %"
-    return Column(
-        _last(tried), of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing)
-    )
-
-
-def _last(tried: Trial | None) -> str:
-    return "measured" if tried is None else "top-1 kept" if tried.kind == "classes" else "changed"
+    name, nothing = "measured", "0, 0"
+    if tried:
+        name, nothing = ("top-1 kept", "100.0 %") if tried.kind == "classes" else ("changed", "0.0 %")
+    return Column(name, of=lambda row: row.outcome and (_measured(row.remedy, tried) if row.remedy else nothing))
 
 
 def _edited(before: MapOutcome, listed: list[Remedy]) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import padviz
 from padviz.advice.changes import TRIED, changes, cropped_outputs, even_pads, pooled_strides, wraps
 from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, map_outcome
-from padviz.advice.verdict import audit, examine
+from padviz.advice.verdict import examine
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case, limits, with_strides_pooled
@@ -27,7 +27,7 @@ from tests.strategies import networks
 
 
 def remedies(network: Network, size: int | tuple[int, int]) -> list[Remedy]:
-    return examine(network, size).audit.remedies
+    return padviz.audit(network, size).remedies
 
 
 def network(*layers: dict[str, Any]) -> Network:
@@ -39,7 +39,7 @@ def outcome_of(network: Network, size: Any, padding: str | None = None, heads: s
 
 
 def test_resnet_50_at_224() -> None:
-    found = audit(padviz.load("resnet50"), 224)
+    found = padviz.audit(padviz.load("resnet50"), 224)
     assert found.uneven_convolutions == ["conv1", "layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2"]
     assert found.uneven_pools == ["maxpool"]
     assert found.verdict == "lopsided, narrow rim"
@@ -158,21 +158,21 @@ def test_padding_is_replaced_by_what_does_it() -> None:
 
 def test_no_change_that_leaves_every_pixel_starved_is_a_remedy_for_that() -> None:
     net = padviz.load("ssd300_vgg16")
-    found = audit(net, 320)
+    found = padviz.audit(net, 320)
     assert found.outcome.low
     assert {each.kind for each in found.remedies} == {"size", "pool"}
     even = "336 x 336 px makes every convolution even and leaves every pixel starved, 0.0 % overused (not measured)."
     assert found.advice.endswith(f"If you fine-tune: {even}")
-    small = audit(padviz.load("resnet18"), 65)
+    small = padviz.audit(padviz.load("resnet18"), 65)
     assert small.outcome.low
     assert small.remedies[0].outcome.unfair < 0.9
-    assert not audit(padviz.load("resnet50"), 224).outcome.low
+    assert not padviz.audit(padviz.load("resnet50"), 224).outcome.low
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "alexnet", "unet_padded"])
 @pytest.mark.parametrize("size", [64, 224])
 def test_evidence_ranks_first_and_no_remedy_leaves_more_unfair_or_a_much_smaller_image(name: str, size: int) -> None:
-    found = audit(padviz.load(name), size)
+    found = padviz.audit(padviz.load(name), size)
     assert found.remedies
     places = [(each.price is not None, NEEDS.index(each.needs)) for each in found.remedies]
     assert places == sorted(places)
@@ -235,13 +235,13 @@ def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
     assert before is not None
     assert crop.outcome.share is not None
     assert (before.overused * 256, before.starved, crop.outcome.share.starved * 256) == (60, 0, 36)
-    assert not any("Cropping" in each for each in audit(made, 16).cannot)
+    assert not any("Cropping" in each for each in padviz.audit(made, 16).cannot)
 
 
 def test_what_a_crop_that_helps_nobody_would_do_is_said() -> None:
     starved = network({"op": "conv", "name": "a", "kernel": 9, "padding": 4})
     assert not any(each.kind == "crop" for each in remedies(starved, 64))
-    (said,) = audit(starved, 64).cannot
+    (said,) = padviz.audit(starved, 64).cannot
     ramp = np.minimum(np.minimum(np.arange(1, 65), np.arange(64, 0, -1)), 9)  # what 56 windows of 9 taps read
     lost = (2 * np.outer(ramp, ramp) < 81).mean()
     does = f"starves {100 * lost:.1f} % of the pixels"
@@ -252,7 +252,7 @@ def test_no_crop_where_padding_reaches_every_unit_or_head_or_one_sees_all() -> N
     assert not [*cropped_outputs(Case(padviz.load("efficientnet_b0"), (224, 224)))]
     several = upto(padviz.load("ssd300_vgg16"), ("backbone.features.21", "backbone.extra.1.2"))
     assert not [*cropped_outputs(Case(several, (300, 300)))]
-    assert audit(several, 300).padding.startswith("All 10 x 10 units of backbone.extra.1.2 depend on padding")
+    assert padviz.audit(several, 300).padding.startswith("All 10 x 10 units of backbone.extra.1.2 depend on padding")
 
 
 @pytest.mark.parametrize("size", [(96, 96), (80, 130)])
@@ -287,7 +287,7 @@ NETS = {
 
 @cache
 def audited(name: str, size: Any) -> Any:
-    return audit(NETS[name] if name in NETS else padviz.load(name), size)
+    return padviz.audit(NETS[name] if name in NETS else padviz.load(name), size)
 
 
 @pytest.mark.parametrize("line", Path(__file__).with_name("says.txt").read_text().splitlines()[1:])
@@ -304,12 +304,12 @@ def test_where_there_is_no_share_the_ring_is_of_32_px() -> None:
 
 
 def test_of_several_targets_the_reach_is_that_of_the_one_that_sees_most() -> None:
-    found = audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
+    found = padviz.audit(padviz.load("ssd300_vgg16"), 300, ["backbone.extra.1.2", "backbone.features.21"])
     assert (found.reach.layer, found.reach.field) == ("backbone.extra.1.2", [452, 452])
     assert found.padding.endswith(
         "the receptive field is 452 x 452 px, beyond the image; tiles need 214 px of context."
     )
-    alone = audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
+    alone = padviz.audit(padviz.load("ssd300_vgg16"), 300, "backbone.features.21")
     assert (alone.reach.field, alone.reach.exceeds) == ([92, 92], False)
 
 
@@ -322,11 +322,11 @@ HEADS = [
 
 def test_heads_of_the_same_weight_are_judged_as_they_are_counted() -> None:
     made = parse({"layers": HEADS, "target": []}, "two")
-    found = audit(made, 32, heads="share")
+    found = padviz.audit(made, 32, heads="share")
     assert (found.target, found.heads) == (["p3", "p5"], "share")
     assert found.outcome == outcome_of(made, 32, heads="share")
     assert found.outcome.skew == padviz.usage(made, 32, heads="share").summary().skew
-    assert found.outcome.skew != audit(upto(made, ("p3", "p5")), 32).outcome.skew
+    assert found.outcome.skew != padviz.audit(upto(made, ("p3", "p5")), 32).outcome.skew
     kept = examine(made, 32, heads="share", most=2).maps
     assert [what for what, _ in kept] == ["today", *(each.what for each in found.remedies[:2])]
     assert [counts.padding for _, counts in kept] == [None, *(each.padding for each in found.remedies[:2])]
@@ -348,6 +348,6 @@ def test_an_audit_says_which_crop_it_leaves_uncounted(monkeypatch: pytest.Monkey
     """What is cropped keeps more rows apart than the map has, and may be more than is counted."""
     made = network(*({"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(8)))
     monkeypatch.setattr(walks, "MOST_NUMBERS", prod(padviz.usage(made, 5000).tally.shape))
-    crops = [said for said in audit(made, 5000).cannot if "Cropping" in said]
+    crops = [said for said in padviz.audit(made, 5000).cannot if "Cropping" in said]
     assert len(crops) == 1
     assert "is not counted: its map of" in crops[0]

@@ -13,7 +13,6 @@ import padviz
 from padviz.advice.changes import TRIED, changes, cropped_outputs, larger_image
 from padviz.advice.evidence import EVIDENCE, FOUR, LESS, MORE, Points, quartiles, rank, size_parts, standing
 from padviz.advice.remedies import GAIN, MapOutcome, helps
-from padviz.advice.verdict import audit
 from padviz.advice.wording import border
 from padviz.counting.count import coverage
 from padviz.counting.shares.summary import Rim
@@ -28,7 +27,7 @@ def net(**layer: Any) -> Network:
 
 
 def test_two_thirds_of_the_image_are_not_foveated_and_more_are() -> None:
-    figures = audit(padviz.load("vgg19"), 224).outcome
+    figures = padviz.audit(padviz.load("vgg19"), 224).outcome
     assert figures.rim is not None
     for starved, foveated in ((2 / 3, False), (0.67, True)):
         share = replace(figures.share, starved=starved)
@@ -54,14 +53,14 @@ def test_the_quartiles_are_narrow_and_wide_themselves() -> None:
 
 def test_a_grid_is_off_centre_from_one_pixel_on() -> None:
     for pads, off in (([1, 0], False), ([2, 0], True), ([0, 2], True), ([1, 1], False)):
-        found = audit(net(kernel=[3, 1], padding=[pads, [0, 0]]), (20, 12))
+        found = padviz.audit(net(kernel=[3, 1], padding=[pads, [0, 0]]), (20, 12))
         assert abs(found.offset[0]) == abs(pads[0] - pads[1]) / 2
         assert ("1 px" in found.symmetry) == off
 
 
 def test_a_field_as_large_as_the_image_does_not_exceed_it() -> None:
     for rows, exceeds in ((10, False), (9, False), (8, True)):
-        found = audit(net(kernel=[9, 3], padding=[4, 1]), (rows, 30)).reach
+        found = padviz.audit(net(kernel=[9, 3], padding=[4, 1]), (rows, 30)).reach
         assert (found.field, found.exceeds) == ([9, 3], exceeds)
 
 
@@ -143,7 +142,7 @@ def test_the_tilt_is_the_largest_difference_of_opposite_rims_and_none_where_ther
 
 
 def test_a_layer_that_was_chosen_is_compared_with_no_network() -> None:
-    chosen, last = (audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None))
+    chosen, last = (padviz.audit(padviz.load("vgg11"), 224, layer) for layer in ("features.3", None))
     assert chosen.standing is not None
     assert ("narrow" in chosen.border, "narrow" in last.border) == (False, True)
 

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import padviz
-from padviz.advice.verdict import audit
 from padviz.sources.toml.build import parse
 from tests.torch_calls import Counting
 
@@ -67,7 +66,7 @@ def test_deep_chain(benchmark: Any, what: str, depth: int, size: int) -> None:
     """Convolutions whose counts have 287 digits, and 1,909."""
     layers = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(depth)]
     network = parse({"layers": layers}, "chain")
-    run = (lambda: audit(network, size)) if what == "audit" else (lambda: padviz.usage(network, size).summary())
+    run = (lambda: padviz.audit(network, size)) if what == "audit" else (lambda: padviz.usage(network, size).summary())
     benchmark.pedantic(run, rounds=3)
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import padviz
-from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
@@ -108,7 +107,7 @@ def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn
     assert row.parts_at is None
     off = float(row.height.offset)
     place = f"{abs(off):.3g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
-    assert f"the sampling grid is centred {place}" in audit(network, size).symmetry
+    assert f"the sampling grid is centred {place}" in padviz.audit(network, size).symmetry
 
 
 def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
@@ -138,7 +137,7 @@ def test_where_fields_cannot_be_followed_uneven_goes_on(monkeypatch: pytest.Monk
 def test_it_is_said_where_a_pad_is_counted_to_a_convolution(apart: bool) -> None:
     pads = [nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2)] if apart else [nn.Conv2d(3, 8, 3, 2, 1)]
     network = padviz.load(nn.Sequential(*pads), size=32)
-    for said in (audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, (32, 32))))):
+    for said in (padviz.audit(network, 32).symmetry, " ".join(verdict(network, ledger(network, (32, 32))))):
         assert ("ows that are padded before 1 are counted as its padding" in said) == apart
 
 

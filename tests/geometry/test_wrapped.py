@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 import padviz
 from padviz.advice.changes import changes
-from padviz.advice.verdict import audit
 from padviz.analyses.uneven import verdict
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
@@ -120,7 +119,7 @@ def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size() -> None
         ("resnet18", (224, 256), "are padded circularly, but maxpool breaks the circle."),
         ("vgg11", (96, 64), "wrap."),
     ):
-        found = audit(with_padding(padviz.load(name), "circular"), size)
+        found = padviz.audit(with_padding(padviz.load(name), "circular"), size)
         assert (found.uneven_convolutions, found.uneven_pools, found.remainders, found.remedies) == ([], [], [], [])
         assert found.offset == [None, None]
         assert found.symmetry == f"No convolution reads its padding unevenly; height and width {ends}"
@@ -128,7 +127,7 @@ def test_an_audit_of_what_wraps_finds_nothing_uneven_and_no_other_size() -> None
 
 
 def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so() -> None:
-    found = audit(with_padding(padviz.load("resnet18"), "zero/circular"), (256, 500))
+    found = padviz.audit(with_padding(padviz.load("resnet18"), "zero/circular"), (256, 500))
     jumps = [each.outcome.jumps for each in found.remedies]
     assert 0 in jumps
     assert "larger" in [each.kind for each in found.remedies if each.outcome.jumps]
@@ -141,7 +140,7 @@ def test_what_leaves_jumps_comes_after_what_removes_them_and_says_so() -> None:
 
 
 def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:
-    found = audit(with_padding(padviz.load("resnet18"), "circular"), (230, 250))
+    found = padviz.audit(with_padding(padviz.load("resnet18"), "circular"), (230, 250))
     assert "breaks the circle, because 230 is not a multiple of 32" in found.symmetry
     assert [each.outcome.size for each in found.remedies] == [[224, 224], [256, 256]]
     assert found.outcome.jumps > 0
@@ -151,7 +150,7 @@ def test_what_wraps_at_a_broken_phase_is_offered_whole_strides() -> None:
 
 
 def test_one_axis_that_wraps_is_left_as_it_is() -> None:
-    found = audit(with_padding(padviz.load("resnet50"), "zero/circular"), (224, 448))
+    found = padviz.audit(with_padding(padviz.load("resnet50"), "zero/circular"), (224, 448))
     assert len(found.uneven_convolutions) == 4
     assert {each.outcome.size[1] for each in found.remedies} == {448}
     assert {each.padding for each in found.remedies if each.padding} >= {"reflect/circular", "partial/circular"}
@@ -200,7 +199,7 @@ def test_an_axis_is_said_to_wrap_where_usage_is_periodic_along_it(width: int, me
     counts = padviz.usage(network, size).counts
     assert bool((np.roll(counts, 4, 1) == counts).all()) == meet
     assert wrapping_axes(network, size)[1] == meet
-    said = " ".join([audit(network, size).symmetry, *verdict(network, ledger(network, size))])
+    said = " ".join([padviz.audit(network, size).symmetry, *verdict(network, ledger(network, size))])
     assert ("width wrap" in said) == meet
 
 
