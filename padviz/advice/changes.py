@@ -62,11 +62,11 @@ def larger_image(today: Case) -> Iterator[Change]:
     """Enlarge the image by whole phases, on the axes that are not circular: rims are as wide, but a smaller part."""
     if not today.network.pads:
         return
-    axes = [axis for axis, around in enumerate(circular_axes(today.network)) if not around]
-    periods = {axis: growth(today.network, axis) for axis in axes}
-    steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
-    if not periods or not all(steps[axis] for axis in axes):
+    around = circular_axes(today.network)
+    periods = {axis: growth(today.network, axis) for axis, meets in enumerate(around) if not meets}
+    if not periods or None in periods.values():
         return
+    steps = [grows[0] * -(-LARGER // grows[0]) if (grows := periods.get(axis)) else 0 for axis in (0, 1)]
     size = today.size[0] + steps[0], today.size[1] + steps[1]
     if max(size) > LARGEST:
         return
@@ -88,11 +88,8 @@ def _sized(kind: Literal["size", "larger"], today: Case, near: Case) -> Change:
 
 def keeps_phase(network: Network, size: Size, near: Size) -> bool:
     """Whether every stride has the same phase at both sizes, so that windows read the same and the grid stays."""
-    for axis, (n, other) in enumerate(zip(size, near, strict=True)):
-        grows = growth(network, axis)
-        if n != other and (grows is None or (other - n) % grows[0]):
-            return False
-    return True
+    moved = [(growth(network, axis), m - n) for axis, (n, m) in enumerate(zip(size, near, strict=True)) if m != n]
+    return all(grows is not None and by % grows[0] == 0 for grows, by in moved)
 
 
 def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
@@ -210,10 +207,6 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
 
 def changes(today: Case) -> Iterator[Change]:
     """Yield all changes to try."""
-    yield from balanced_sizes(today)
-    yield from balanced_size_with_schemes(today)
-    yield from larger_image(today)
-    yield from schemes(today)
-    yield from even_pads(today)
-    yield from pooled_strides(today)
-    yield from cropped_outputs(today)
+    resized = balanced_sizes, balanced_size_with_schemes, larger_image
+    for changed in (*resized, schemes, even_pads, pooled_strides, cropped_outputs):
+        yield from changed(today)

@@ -116,7 +116,7 @@ def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
         height, width = counts.shares.period
         ring = height, width
     return MapOutcome(
-        **msgspec.structs.asdict(outcome(today, counts, summary.share)),
+        **msgspec.structs.asdict(outcome(today, counts)),
         asymmetry=summary.asymmetry,
         skew=summary.skew,
         marginalised=summary.marginalised,
@@ -125,8 +125,7 @@ def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
     )
 
 
-def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
-    """Return the outcome of a network's map with known fair shares."""
+def outcome(case: Case, counts: CountMap) -> Outcome:
     rows, (starved, overused) = case.ledger, counts.rims or (None, None)
     return Outcome(
         size=[*counts.size],
@@ -134,7 +133,7 @@ def outcome(case: Case, counts: CountMap, share: FairShare | None) -> Outcome:
         uneven_pools=len(rows.uneven_pools),
         remainders=len(rows.remainders),
         jumps=len(rows.jumps),
-        share=share,
+        share=None if counts.share_reason else counts.shares.figures,
         share_reason=counts.share_reason,
         rim=starved,
         overused_rim=overused,
@@ -159,7 +158,7 @@ def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
         around = circular_axes(counts.walked)
         if around != circular_axes(case.network):  # else windows read as many rows of padding
             case = Case(case.network, case.size, case.macs, around)
-        after = outcome(case, counts, None if counts.share_reason else counts.shares.figures)
+        after = outcome(case, counts)
     except PadvizError as error:
         return Attempt(change, error)  # such as reflect on small maps
     ratio = after.macs / before.macs if after.macs and before.macs else None

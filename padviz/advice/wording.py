@@ -102,7 +102,10 @@ def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequen
     if share:
         starved = "every pixel" if share.starved == 1 else percent(share.starved)
         does.append(f"leaves {starved} starved, {percent(share.overused)} overused")
-    changed = f"{lead.what} {' and '.join(does)} ({measured(lead)})."
+    as_is = f"{lead.as_is:+.1f} as is" if lead.as_is is not None else ""
+    trained = f"{lead.trained:+.1f} at worst after training" if lead.trained is not None else ""
+    measured = ", ".join(filter(None, (as_is, trained))) or "not measured"
+    changed = f"{lead.what} {' and '.join(does)} ({measured})."
     if lead.needs == NEEDS[0]:
         return f"Without training: {changed}"
     lost = f"every measured change cost a small network {-max(losses):g} to {-min(losses):g} points"
@@ -120,13 +123,6 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
         return NOTHING
     lead = best_remedy(remedies)
     return HELPLESS if lead is None else lead.what if lead.needs == NEEDS[0] else UNTRAINED
-
-
-def measured(remedy: Remedy) -> str:
-    """Return the measured effect of a remedy elsewhere."""
-    as_is = f"{remedy.as_is:+.1f} as is" if remedy.as_is is not None else ""
-    trained = f"{remedy.trained:+.1f} at worst after training" if remedy.trained is not None else ""
-    return ", ".join(filter(None, (as_is, trained))) or "not measured"
 
 
 def accuracy(network: Network, reads_padding: bool) -> str:
@@ -178,12 +174,9 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
 
 
 def padding(
-    case: Case,
-    near: NearPadding | None,
-    field: list[int] | None,
-    whole: str | None,
+    case: Case, near: NearPadding | None, field: list[int] | None, whole: str | None,
     around: tuple[BeforeAfter, ...] | None,
-) -> str:
+) -> str:  # fmt: skip
     """Return which units of the target depend on padding, and the context of tiles."""
     if near is None:
         return f"Which units depend on padding is not counted: {whole or 'the target is the image'}."
