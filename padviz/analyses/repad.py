@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from padviz.analyses.asked import names
 from padviz.counting.count import usage
-from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import percent
+from padviz.counting.shares.summary import Summary, percent
 from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.ledger import ledger
 from padviz.geometry.receptive_fields import grid_offsets
@@ -106,7 +105,6 @@ def repad(
     >>> len(wrapped.repadded.changed), wrapped.repadded.left
     (17, ())
     """
-
     layers, without, reading = names(only), names(except_), AS_IT_IS
     check_options(padding, even, layers + without)
     if isinstance(network, Network) and network.origin is not None:
@@ -121,21 +119,15 @@ def repad(
         raise OptionError(
             "is for ONNX files", option=option, hint="name a `padding`, and the layers to change with `only`"
         )
-    return repad(_module(network), padding, layers, size=size, share=share, reading=reading)
-
-
-def _module(network: nn.Module | str | Path | Network) -> nn.Module:
-    if not isinstance(network, str | Path | Network):
-        return network
     if isinstance(network, str) and MODULE.fullmatch(network):
         from padviz.trained.networks.reading import read
 
-        module: nn.Module = read(network).model
-        return module
-    where = network.name if isinstance(network, Network) else str(network)
-    raise DescriptionError(
-        "has no weights", where=where, hint="usage and convert take `padding`; repad a module, or an .onnx file"
-    )
+        network = read(network).model
+    if isinstance(network, str | Path | Network):
+        where = network.name if isinstance(network, Network) else str(network)
+        hint = "usage and convert take `padding`; repad a module, or an .onnx file"
+        raise DescriptionError("has no weights", where=where, hint=hint)
+    return repad(network, padding, layers, size=size, share=share, reading=reading)
 
 
 SHOWN = 12  # unchanged layers, in a table
@@ -151,8 +143,9 @@ def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
     uneven = [layer.layer for layer in ledger(repadded.network, plan.size).uneven]
     facts: dict[str, object] = {"network": repadded.source.name, "size": plan.size, "padding": padding}
     facts |= {"changed": [*map(_row, plan.changes)], "left": left, "uneven": uneven}
-    facts |= {"before": before.summary(), "after": after.summary()}
-    lines, figures = Facts(_facts(repadded, padding, uneven)), grid(["figure", "before", "after"], _both(before, after))
+    maps = before.summary(), after.summary()
+    facts |= {"before": maps[0], "after": maps[1]}
+    lines, figures = Facts(_facts(repadded, padding, uneven)), grid(["figure", "before", "after"], _both(maps))
     more = [f"and {len(left) - SHOWN} more: --format json"] if len(left) > SHOWN else []
     sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in plan.changes]
     sheet += [{"layer": each.layer, "unchanged": each.why} for each in left]
@@ -198,9 +191,8 @@ def _pixels(offset: Any) -> str:
     return "none" if offset is None else f"{offset:+g}"
 
 
-def _both(before: CountMap, after: CountMap) -> list[list[object]]:
+def _both(maps: Sequence[Summary]) -> list[list[object]]:
     """Return the figures of two maps side by side, as `padviz usage` has them."""
-    maps = before.summary(), after.summary()
     shares, rims, rows = [summary.share for summary in maps], [summary.rim for summary in maps], []
     if all(shares):
         if all(rims):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from padviz.analyses.asked import Source, asked
+from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Door, Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
@@ -15,12 +15,8 @@ from padviz.errors import OptionError
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
 from padviz.reports.documents import plain
-from padviz.reports.report import Column, Facts, Report, Table
+from padviz.reports.report import Column, Facts, Report, Show, Table
 from padviz.reports.tables import readable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Unit = tuple[int | slice, int | slice]
 
@@ -31,7 +27,7 @@ class UsageResult(Result[CountMap], CountMap):
 
 def usage(
     network: Source,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     padding: str | None = None,
     layer: str | Sequence[str] | None = None,
     pooling: str = "count",
@@ -86,37 +82,26 @@ def usage(
     """
     wanted, pixels = asked(network, size, same=same)
     counts = counted(wanted, pixels, padding, layer, pooling, unit, heads=heads, engine=engine)
-    draw, axes = partial(_drawn, counts), partial(_plotted, counts)
+    draw, axes = partial(_drawn, "heatmap", counts), partial(_drawn, "plot", counts)
     return UsageResult.made_of(counts, (counts,), partial(report_of, counts), draw, axes, pictured=True)
 
 
-def _drawn(counts: CountMap, **look: Any) -> Figure:
-    from padviz.figures.maps.heatmap import heatmap
+def _drawn(how: str, counts: CountMap, *ax: Any, **look: Any) -> Any:
+    from padviz.figures.maps import heatmap
 
-    return heatmap(counts, **look)
-
-
-def _plotted(counts: CountMap, ax: Axes | None = None, **look: Any) -> Axes:
-    from padviz.figures.maps.heatmap import plot
-
-    return plot(counts, ax, **look)
+    return getattr(heatmap, how)(counts, *ax, **look)
 
 
 MANY = 10**6  # paths from here on are rounded in cells
 
 
-def _figure(path: str, key: str = "") -> Column:
-    """Return the column of a figure by its path of names; nothing where one of them is None."""
-    names = path.split(".")
-    return Column(key or "_".join(names), of=lambda row: reduce(_attribute, names, row))
+def _figure(path: str, key: str = "", of: Callable[[Any], Any] = lambda row: row, show: Show = None) -> Column:
+    """Return the column of a figure of a summary by its path of names; nothing where one of them is None."""
 
+    def inside(value: Any, name: str) -> Any:
+        return None if value is None else value[int(name)] if name.isdigit() else getattr(value, name)
 
-def _attribute(value: object, name: str) -> Any:
-    return None if value is None else getattr(value, name)
-
-
-def _depth(side: int) -> Callable[[Summary], int | None]:
-    return lambda summary: summary.rim.depths[side] if summary.rim else None
+    return Column(key or path.replace(".", "_"), "", show, lambda row: reduce(inside, path.split("."), of(row)))
 
 
 ASKED = (
@@ -133,7 +118,7 @@ FIGURES = (  # of a map, for CSV and for the index of an export
     *(_figure(f"share.{name}", name) for name in ("starved", "overused", "unused")),
     *(_figure(f"share.{name}", f"{name}_share") for name in ("least", "most")),
     *(_figure(f"share.skew.{axis}") for axis in AXES[2]),
-    *(Column(f"rim_{side}", of=_depth(i)) for i, side in enumerate(("top", "bottom", "left", "right"))),
+    *(_figure(f"rim.depths.{i}", f"rim_{side}") for i, side in enumerate(("top", "bottom", "left", "right"))),
 )
 
 
@@ -148,7 +133,7 @@ def report_of(counts: CountMap) -> Report:
             for column in columns
             if "height" not in column.key and column.key not in ("rim_top", "rim_bottom")
         ]
-    return Report("usage", facts, [[Facts(_facts(counts))]], Table(columns, [summary]))
+    return Report("usage", facts, [[Facts(_facts(counts, summary))]], Table(columns, [summary]))
 
 
 LISTS = ("size", "shape", "period", "unit")  # of which the first is of the row
@@ -180,8 +165,8 @@ def _renamed(key: str) -> str:
     return NAMES.get(key, key.replace("width", "length"))
 
 
-def _facts(counts: CountMap) -> Iterator[tuple[str, object]]:
-    summary, signal = counts.summary(), len(counts.network.axes) == 1
+def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
+    signal = len(counts.network.axes) == 1
     one, corners, pads = "sample" if signal else "pixel", summary.corners, counts.walked.pads
 
     def along(figures: Any, form: str) -> str:
@@ -258,15 +243,8 @@ def _target(summary: Summary, signal: bool) -> str:
 
 def fairness(of: Callable[[Any], Any]) -> tuple[Column, Column, Column]:
     """Return the columns of the rim and of starved and overused pixels; `of` returns the summary of a row."""
-
-    def shared(row: Any) -> Any:
-        return share if (summary := of(row)) and (share := summary.share) else None
-
-    return (
-        Column("rim", of=lambda row: of(row).rim.short if shared(row) and of(row).rim else None),
-        Column("starved", show=percent, of=lambda row: share.starved if (share := shared(row)) else None),
-        Column("overused", show=percent, of=lambda row: share.overused if (share := shared(row)) else None),
-    )
+    starved, overused = (_figure(f"share.{name}", name, of, percent) for name in ("starved", "overused"))
+    return _figure("rim.short", "rim", of), starved, overused
 
 
 def _refuse(asked: Mapping[str, object]) -> None:
