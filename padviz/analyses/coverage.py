@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from padviz.analyses.asked import Source, asked, names
+from padviz.analyses.asked import Pixels, Source, asked, names
 from padviz.analyses.result import Door, Result
 from padviz.analyses.usage import MANY
 from padviz.counting.count import coverages
@@ -15,7 +15,7 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError
 from padviz.network.network import ENDS, in_words
 from padviz.network.targets import target_names
-from padviz.reports.report import Column, Heading, Report, Table, columns
+from padviz.reports.report import Column, Heading, Report, Table
 from padviz.reports.tables import rounded
 
 
@@ -35,21 +35,21 @@ class StripResult(Result[CountMap]):
 
 @overload
 def coverage(
-    network: Source, size: int | Sequence[int] | None = None, padding: str | None = None, layer: str | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, layer: str | None = None,
     pooling: str = "count", *, same: bool = False, engine: str = "auto",
 ) -> CoverageResult: ...  # fmt: skip
 
 
 @overload
 def coverage(
-    network: Source, size: int | Sequence[int] | None = None, padding: str | None = None, layer: Sequence[str] = (),
+    network: Source, size: Pixels = None, padding: str | None = None, layer: Sequence[str] = (),
     pooling: str = "count", *, same: bool = False, engine: str = "auto",
 ) -> CoverageResult | StripResult: ...  # fmt: skip
 
 
 def coverage(
     network: Source,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     padding: str | None = None,
     layer: str | Sequence[str] | None = None,
     pooling: str = "count",
@@ -93,7 +93,6 @@ def coverage(
     return CoverageResult.made_of(maps[0], maps, report, draw, axes, pictured=True)
 
 
-SHEET = "full max min share_mean share_centre share_corner"
 SCREEN = (
     Column("layer"),
     Column("units", of=lambda row: in_words([row[axis] for axis in ENDS if axis in row])),
@@ -111,19 +110,17 @@ def _rounded(value: int | float) -> str:
 
 def report_of(maps: Sequence[CountMap]) -> Report:
     rows, first = [*map(_row, maps)], maps[0]
-    axes = first.network.axes
-    size = first.size[-len(axes) :]
+    size = first.size[-len(first.network.axes) :]
     heading = Heading(f"{first.network.title}, {in_words(size)}: share of each unit's paths that starts at real pixels")
     facts = {"network": first.network.name, "size": [*size], "padding": first.padding, "pooling": first.pooling}
-    sheet = Table(columns(f"layer {' '.join(axes)} {SHEET}"), rows)
+    sheet = Table([*map(Column, rows[0])], rows)
     return Report("coverage", {**facts, "layers": rows}, [[heading, Table(SCREEN, rows)]], sheet)
 
 
 def _row(counts: CountMap) -> dict[str, object]:
-    (height, width), full = counts.shape, counts.full or 1
-    shares = counts.total / full / (height * width), counts.at(height // 2, width // 2) / full, counts.at(0, 0) / full
-    axes = counts.network.axes
-    figures = dict(zip(SHEET.split(), (counts.full or 1, counts.max, counts.min, *shares), strict=True))
+    (height, width), full, axes = counts.shape, counts.full or 1, counts.network.axes
+    figures = {"full": full, "max": counts.max, "min": counts.min, "share_mean": counts.total / full / (height * width)}
+    figures |= {"share_centre": counts.at(height // 2, width // 2) / full, "share_corner": counts.at(0, 0) / full}
     return {"layer": counts.target.layer, **dict(zip(axes, counts.shape[-len(axes) :], strict=True)), **figures}
 
 

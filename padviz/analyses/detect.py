@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from padviz.analyses.asked import TrainedSource, runners_of
+from padviz.analyses.asked import Pixels, TrainedSource, runners_of
 from padviz.analyses.result import Door, Result
 from padviz.analyses.trial import about
 from padviz.counting.shares.summary import percent
@@ -37,7 +37,7 @@ class DetectResult(Result[PositionMap], Detectability):
 def detect(
     network: TrainedSource,
     stimulus: str | None = None,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     padding: str | Sequence[str] | None = None,
     *,
     weights: str | Path | None = None,
@@ -134,9 +134,6 @@ KEYS = {  # of a map, in JSON: by its attributes
 
 def report_of(scores: Detectability) -> Report:
     first = scores.maps[0]
-    about = picked(scores, "network size stimulus shape")
-    about |= {"contrast": None if first.threshold else scores.contrast}
-    about |= {"output": scores.output, "class": scores.class_}
     maps, sheet = [], []
     for each in scores.maps:  # None where no contrast is enough, or where the network returns NaN
         values = [[value if isfinite(value) else None for value in row] for row in each.values.tolist()]
@@ -145,7 +142,9 @@ def report_of(scores: Detectability) -> Report:
             for left, value in zip(scores.lefts, line, strict=True):
                 sheet.append({"padding": named(each.padding), "top": top, "left": left, "value": value})
     value = Column("contrast" if first.threshold else "score", of=lambda row: row["value"])
-    facts = {**about, **picked(scores, "tops lefts notes"), "maps": maps}
+    facts = picked(scores, "network size stimulus shape")
+    facts |= {"contrast": None if first.threshold else scores.contrast, "output": scores.output}
+    facts |= {"class": scores.class_, **picked(scores, "tops lefts notes"), "maps": maps}
     screen = [Facts(_shown(scores)), _figures(scores)]
     return Report("detect", facts, [screen], Table((*columns("padding top left"), value), sheet))
 

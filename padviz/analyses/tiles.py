@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padviz.analyses.asked import Source, TrainedSource, asked
+from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, barrier_of, contexts_of
@@ -113,7 +113,7 @@ def tiles(
 def chunks(
     network: Source,
     chunk: int,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     layer: str | Sequence[str] | None = None,
     *,
     padding: str | None = None,
@@ -166,7 +166,7 @@ def _draw(plan: Plan) -> Figure:
 
 def verify_tiles(
     network: TrainedSource,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     layer: str | Sequence[str] | None = None,
     *,
     weights: str | Path | None = None,
@@ -250,24 +250,15 @@ def contexts(
     sizes = tile_sizes(kept, image, ignore_norms) if listing else []
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
-    report = partial(
-        report_of,
-        kept,
-        around,
-        plan,
-        handover(plan, for_) if plan and for_ else None,
-        verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None,
-        chunks_of(replace(kept, size=image), chunk, ignore_norms) if chunk else None,
-        sizes,
-        image if size and listing else (),
-        ignored_of(kept) if ignore_norms else (),
-    )
+    recipe = handover(plan, for_) if plan and for_ else None
+    verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
+    stream = chunks_of(replace(kept, size=image), chunk, ignore_norms) if chunk else None
+    more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
+    report = partial(report_of, kept, around, plan, recipe, verified, stream, *more)
     return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
 
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
-RECIPE = "library exact words arguments call"
-VERIFIED = "image tile tiles precision difference tolerance one_less holds"
 
 
 def report_of(
@@ -287,25 +278,22 @@ def report_of(
             figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
             heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
             rows.append({"layer": context.layer, "axis": axis, **figures})
-    barrier = barrier_of(network, contexts)
+    barrier, checks = barrier_of(network, contexts), "image tile tiles precision difference tolerance one_less holds"
     facts = {
         "network": network.name,
         "barrier": barrier and [*barrier],
         "contexts": [*heads.values()],
         "plan": plan and _plan_facts(plan),
-        "recipe": recipe and picked(recipe, RECIPE),
-        "verified": verified and picked(verified, VERIFIED),
+        "recipe": recipe and picked(recipe, "library exact words arguments call"),
+        "verified": verified and picked(verified, checks),
         **({"chunks": {"read": chunks.read, **plain(chunks)}} if chunks else {}),
-        "sizes": [each._asdict() for each in sizes],
+        "sizes": sizes,
         "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
     }
     needed, streamed = _needed(network, contexts, plan), [*_chunked(chunks)] if chunks else []
-    said = streamed
-    if plan:
-        said = [f"{needed}: {_tiles_of(plan)}"]
-    elif not chunks:
-        said = [needed if needed.endswith(".") else f"{needed}."]
-    said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ()), *_compared(verified)]
+    said = [f"{needed}: {_tiles_of(plan)}"] if plan else streamed or [f"{needed}."]
+    said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ())]
+    said += [_compared(verified)] if verified else []
     samples = "input samples" if len(network.axes) == 1 else "pixels"
     about = f"before, after: {samples} read beyond what a tile keeps{', each rounded up' if chunks else ''}."
     table = Table((*columns("layer axis before after alignment"), Column("stride", show="{:g}")), rows)
@@ -325,14 +313,10 @@ def report_of(
 
 
 def _plan_facts(plan: Plan) -> dict[str, object]:
-    axes = plan.network.axes
-    starts = {axis: [*line.starts] for axis, line in zip(axes, plan.lines, strict=True)}
-    keeps = {
-        name: {axis: [[*span] for span in line.keeps[h]] for axis, line in zip(axes, plan.lines, strict=True)}
-        for h, name in enumerate(plan.heads)
-    }
-    facts = {"image": [*plan.image], "tile": [*plan.tile], "tiles": len(plan), "cost": plan.cost}
-    return {**facts, "starts": starts, "keeps": keeps}
+    lines = dict(zip(plan.network.axes, plan.lines, strict=True))
+    keeps = {name: {axis: line.keeps[h] for axis, line in lines.items()} for h, name in enumerate(plan.heads)}
+    starts = {axis: line.starts for axis, line in lines.items()}
+    return {**picked(plan, "image tile"), "tiles": len(plan), "cost": plan.cost, "starts": starts, "keeps": keeps}
 
 
 def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None) -> str:
@@ -349,7 +333,7 @@ def _needed(network: Network, contexts: Sequence[Sequence[Context]], plan: Plan 
     start = f"tiles start on multiples of {alignment}" if alignment != "1" else "tiles start anywhere"
     if barrier := barrier_of(network, contexts):
         layer, why = barrier
-        return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}."
+        return f"No tiles are exact: {layer} ({why}). Without it: {sides}; {start}"
     if plan and plan.level:
         sides = f"not exact: {sides}, from which {100 * plan.level:g} % of the paths of each unit come"
     return f"{sides[0].upper()}{sides[1:]}; {start}"
@@ -397,14 +381,12 @@ def _chunked(chunks: Chunks) -> Iterator[str]:
         yield f"Of the units that layer {head.layer} makes of each chunk, {drop}. {ends}"
 
 
-def _compared(verified: Verified | None) -> list[str]:
+def _compared(verified: Verified) -> str:
     """Write how far the maps of tiles and of the whole image differ, and with one unit less of context."""
-    if verified is None:
-        return []
     px = "input samples" if len(verified.image) == 1 else "px"
     where = f"at {in_words(verified.image)} {px} of noise in {verified.tiles} tiles of {in_words(verified.tile)}"
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
     holds = "Verified" if verified.holds else "Not exact"
-    return [f"{holds}: checked {where}, the smallest image with three tiles a side, {differ}{less}."]
+    return f"{holds}: checked {where}, the smallest image with three tiles a side, {differ}{less}."

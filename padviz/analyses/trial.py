@@ -101,15 +101,8 @@ HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation
 def report_of(tried: Trial) -> Report:
     sentence, heading = answer(tried), f"{about(tried, f'{tried.count} crops')}, compared with the network as trained"
     sheet = [_flat(row, [*tried.shift.figures]) for row in tried.rows]
-    table = Table(
-        (
-            Column("name", "change"),
-            *(_figure(name) for name in tried.shift.figures),
-            Column("against_shift", "minus shift, points", of=against),
-            Column("note", "not compared"),
-        ),
-        tried.rows,
-    )
+    figures, points = map(_figure, tried.shift.figures), Column("against_shift", "minus shift, points", of=against)
+    table = Table((Column("name", "change"), *figures, points, Column("note", "not compared")), tried.rows)
     screen = [Lines([sentence]), Heading(heading), table, Lines(needs(tried))]
     facts = {"answer": sentence, **trial_facts(tried)}
     return Report("trial", facts, [screen], Table([*map(Column, sheet[0])], sheet))
@@ -122,7 +115,7 @@ def about(outcome: Trial | Seen, what: str) -> str:
 
 
 def _figure(name: str) -> Column:
-    return Column(name, HEADINGS[name], lambda value: cell(name, value), lambda row: row.figures.get(name))
+    return Column(name, HEADINGS[name], partial(cell, name), lambda row: row.figures.get(name))
 
 
 def trial_facts(tried: Trial) -> dict[str, object]:
