@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from padviz.analyses.asked import TrainedSource, names
+from padviz.analyses.asked import Pixels, TrainedSource, names
 from padviz.analyses.result import Door, Result
 from padviz.errors import DescriptionError
 from padviz.network.network import in_words
@@ -23,11 +23,7 @@ class FiltersResult(Result[MeanFilter], MeanFilters):
 
 
 def filters(
-    network: TrainedSource,
-    size: int | Sequence[int] | None = None,
-    layer: str | Sequence[str] = (),
-    *,
-    weights: str | Path | None = None,
+    network: TrainedSource, size: Pixels = None, layer: str | Sequence[str] = (), *, weights: str | Path | None = None
 ) -> FiltersResult:
     """Average the filters of every convolution of a trained network, and measure how they are skewed.
 
@@ -100,10 +96,6 @@ def _both(values: Iterable[float | tuple[int, int] | None]) -> str:
     return once(signed).replace("?", "")
 
 
-def _shape(row: MeanFilter) -> str:
-    return f"{once(map(str, row.kernel), 'x')}/{once(map(str, row.strides), 'x')}"
-
-
 def _asymmetry(row: MeanFilter) -> float | None:
     return max((axis.asymmetry for axis in row.axes), default=None)
 
@@ -117,7 +109,7 @@ def _skew(axis: str) -> tuple[Column, Column]:
 
 SCREEN = (
     Column("layer", of=lambda row: f"{row.layer}{'*' * row.strided}"),
-    Column("shape", "k/s", of=_shape, spare=2),
+    Column("shape", "k/s", of=lambda row: "/".join(once(map(str, n), "x") for n in (row.kernel, row.strides)), spare=2),
     Column("channels", "out", spare=3),
     *_skew("height"),
     *_skew("width"),
@@ -145,7 +137,8 @@ def report_of(mean_filters: MeanFilters) -> Report:
     notes = Lines([*strided, LEGEND, *_notes(mean_filters)])
     heading = Heading(f"{mean_filters.title}, {in_words(mean_filters.size)}: mean filters")
     groups, summary = Table(GROUPS, mean_filters.groups), Lines(_summary(mean_filters))
-    screen = [heading, Table(SCREEN, rows, marked=_uneven), notes, groups, summary]
+    table = Table(SCREEN, rows, marked=lambda row: any(len({*(axis.consumed or ())}) > 1 for axis in row.axes))
+    screen = [heading, table, notes, groups, summary]
     sheet = []
     for row in rows:
         head = picked(row, "layer kind channels dead norm uses")
@@ -155,10 +148,6 @@ def report_of(mean_filters: MeanFilters) -> Report:
     facts = {**picked(mean_filters, "network size"), "layers": [picked(row, keys) for row in rows]}
     facts |= {"unread": mean_filters.unread, "groups": mean_filters.groups, "off_centre": len(mean_filters.off_centre)}
     return Report("filters", {**facts, "went_with": mean_filters.went_with}, [screen], Table(SHEET, sheet))
-
-
-def _uneven(row: MeanFilter) -> bool:
-    return any(axis.consumed is not None and axis.consumed[0] != axis.consumed[1] for axis in row.axes)
 
 
 def _summary(mean_filters: MeanFilters) -> list[str]:

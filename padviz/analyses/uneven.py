@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from padviz.analyses.asked import Source, asked, names
+from padviz.analyses.asked import Layers, Pixels, Source, asked, names
 from padviz.analyses.result import Door, Result
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim, percent
@@ -31,10 +31,10 @@ class UnevenResult(Result[LayerPadding], Ledger):
 
 def uneven(
     network: Source,
-    size: int | Sequence[int] | None = None,
+    size: Pixels = None,
     padding: str | None = None,
     same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    layer: Layers = None,
     *,
     all_: bool = False,
 ) -> UnevenResult:
@@ -92,15 +92,14 @@ class Reads(NamedTuple):
     layer: LayerPadding
     axis: str
     row: AxisPadding
-    sides: tuple[str, str]
     moved: str | None = None  # pixels that it adds to the grid offset
     rim: str | None = None  # and to the starved rim
 
     @property
     def words(self) -> str:
         """What it reads on each side, where that is uneven."""
-        first, second = self.row.reads
-        return f"{first} {self.sides[0]}, {second} {self.sides[1]}" if self.row.uneven else ""
+        (first, second), (near, far) = self.row.reads, ENDS.get(self.axis, ("before", "after"))
+        return f"{first} {near}, {second} {far}" if self.row.uneven else ""
 
 
 def _pair(pair: tuple[int, int]) -> str:
@@ -198,8 +197,8 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
     """List one row for all axes where they agree, else one for each that matters."""
     first, *others = layer.axes.values()
     if all(row == first for row in others):
-        return [Reads(layer, "", first, ("before", "after"))]
-    rows = [Reads(layer, axis, row, ENDS[axis]) for axis, row in layer.axes.items()]
+        return [Reads(layer, "", first)]
+    rows = [Reads(layer, axis, row) for axis, row in layer.axes.items()]
     return [reads for reads in rows if every or reads.row.uneven or not layer.uneven]
 
 
@@ -294,11 +293,7 @@ def _reported(network: Network) -> dict[str, float]:
 
 
 def taps(
-    network: Source,
-    size: int | Sequence[int] | None = None,
-    padding: str | None = None,
-    same: bool = False,
-    layer: str | Iterable[str] | None = None,
+    network: Source, size: Pixels = None, padding: str | None = None, same: bool = False, layer: Layers = None
 ) -> Result[TapExposure]:
     """Count, for each tap of each window, the units that read a real pixel with it.
 
