@@ -106,7 +106,6 @@ def _resized(network: Network, size: Size, near: Size) -> tuple[str, ...]:
 
 
 def schemes(today: Case) -> Iterator[Change]:
-    """Change the padding scheme of every convolution, or of one axis."""
     if today.network.pads:
         zeros = with_padding(today.network, "zero").layers == today.network.layers
         untried = () if zeros else (None,)  # all evidence is from networks trained with zeros
@@ -206,7 +205,6 @@ def cropped_outputs(today: Case) -> Iterator[Change]:
 
 
 def changes(today: Case) -> Iterator[Change]:
-    """Yield all changes to try."""
     resized = balanced_sizes, balanced_size_with_schemes, larger_image
     for changed in (*resized, schemes, even_pads, pooled_strides, cropped_outputs):
         yield from changed(today)

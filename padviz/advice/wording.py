@@ -26,7 +26,6 @@ INTERIOR = "the paths of an interior pixel"
 
 
 def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool) -> str:
-    """Return the verdict in a few words."""
     if not reads_padding:
         return "no padding read"
     if figures.rim is None:
@@ -47,24 +46,14 @@ def border(figures: MapOutcome, standing: Standing | None, compared: bool, reads
         return f"Fair shares are not defined: {figures.share_reason}."
     if not reads_padding:
         return f"No unit reads padding; {rim.words} are context, which few units see."
-    parts = []
+    parts = [f"No rim gets less than half {INTERIOR} (starved); {percent(share.starved)} of this image's pixels do"]
     if any(rim.depths):
-        shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
+        foveated = " (foveated)" if share.starved > FOVEATED else ""
+        starved = f"get less than half {INTERIOR} (starved), {percent(share.starved)} of this image{foveated}"
         if figures.low:
-            parts.append(
-                f"{shape} rim: on a large image {rim.words} would get less than half {INTERIOR} (starved); "
-                "in this one every pixel does (foveated)"
-            )
-        else:
-            foveated = " (foveated)" if share.starved > FOVEATED else ""
-            parts.append(
-                f"{shape} rim: {rim.words} get less than half {INTERIOR} (starved), "
-                f"{percent(share.starved)} of this image{foveated}"
-            )
-    else:
-        parts.append(
-            f"No rim gets less than half {INTERIOR} (starved); {percent(share.starved)} of this image's pixels do"
-        )
+            starved = f"would get less than half {INTERIOR} (starved); in this one every pixel does (foveated)"
+        shape = "Lopsided" if standing and standing.lopsided else "Symmetric"
+        parts = [f"{shape} rim: {'on a large image ' * figures.low}{rim.words} {starved}"]
     if any(more.depths):
         parts.append(f"{more.words} get more than 3/2 (overused), {percent(share.overused)} of this image")
     elif share.overused:
@@ -156,7 +145,6 @@ def symmetry(case: Case, field: ReceptiveField | None, whole: str | None, reads_
 
 
 def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
-    """Return the sampling-grid offset in words."""
     if field is None:
         return f"no sampling grid: {whole}"
     if field.parts_at:

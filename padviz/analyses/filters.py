@@ -151,7 +151,6 @@ def report_of(mean_filters: MeanFilters) -> Report:
 
 
 def _summary(mean_filters: MeanFilters) -> list[str]:
-    """Compare strided convolutions with the others, and say how often D went with the grid offset."""
     sentences = []
     for name, axes in (("Strided", mean_filters.strided), ("Stride 1", mean_filters.others)):
         if axes:

@@ -182,7 +182,6 @@ LOOK_AHEAD = "before, after: samples that a unit sees around those that it stand
 
 
 def report_of(network: Network, size: Size, only: Collection[str] = ()) -> Report:
-    """Report the layers of a network, or `only` some: geometry, multiply-adds, receptive field and grid offset."""
     counted, signal = counted_costs(network, size), len(size) == 1
     try:
         fields: Sequence[ReceptiveField | None] = receptive_fields(network, size)

@@ -192,7 +192,6 @@ def _pixels(offset: Any) -> str:
 
 
 def _both(maps: Sequence[Summary]) -> list[list[object]]:
-    """Return the figures of two maps side by side, as `padviz usage` has them."""
     shares, rims, rows = [summary.share for summary in maps], [summary.rim for summary in maps], []
     if all(shares):
         if all(rims):

@@ -155,7 +155,6 @@ def _figures(scored: Rings | Bands) -> Figures:
 
 
 def report_of(scored: Rings | Bands) -> Report:
-    """Report the rings from the outermost inwards, and how far the outermost is from the innermost."""
     shown = _figures(scored)
     name, figures = next(iter(shown.by_name.items()))
     sentences = [*findings(scored), *compared(scored)]
@@ -252,7 +251,6 @@ def headlines(scored: Rings | Bands) -> tuple[str, list[str], str]:
 
 
 def about(scored: Rings | Bands) -> str:
-    """Count the images, objects and detections."""
     shown = _figures(scored)
     counts = {"images": scored.images, shown.counted: sum(shown.counts)}
     if isinstance(scored, Rings):

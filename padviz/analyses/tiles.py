@@ -154,7 +154,6 @@ def chunks(
 
 
 def _kept(whole: Network, layer: str | Sequence[str] | None) -> Network:
-    """Cut a network to the layers that are kept."""
     return upto(whole, output_layers(layer, whole))
 
 

@@ -253,7 +253,6 @@ def kinds(ledger: Ledger) -> str:
 
 
 def _grid(network: Network, size: Size) -> list[str]:
-    """Return where the units of the last map are centred, and what went with that."""
     try:
         rows = {row.layer: row for row in receptive_fields(network, size)}
     except SizeError:
