@@ -119,10 +119,8 @@ def detect(
     options.check(trained.size)
     resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
     scores = score_positions(trained, *runners_of(trained, padding), options, resuming, on_progress)
-    draw = partial(position_maps.detected, scores)
-    return DetectResult.made_of(
-        scores, scores.maps, partial(report_of, scores), draw, pictured=True, notes=scores.notes
-    )
+    report, draw = partial(report_of, scores), partial(position_maps.detected, scores)
+    return DetectResult.made_of(scores, scores.maps, report, draw, pictured=True, notes=scores.notes)
 
 
 KEYS = {  # of a map, in JSON: by its attributes

@@ -94,11 +94,10 @@ def _side_by_side(grids: Grids, pixel: tuple[int, int] | None) -> str:
         width = max(len(str(cell)) for row in rows for cell in row)
         blocks.append([name, *(" ".join(f"{cell!s:>{width}}" for cell in row) for row in rows)])
     widths = [max(map(len, block)) for block in blocks]
-    lines = [
-        "    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True))
+    return "\n".join(
+        "    ".join(f"{line:{n}}" for line, n in zip(row, widths, strict=True)).rstrip()
         for row in zip_longest(*blocks, fillvalue="")
-    ]
-    return "\n".join(map(str.rstrip, lines))
+    )
 
 
 DOOR = Door(

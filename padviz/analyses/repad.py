@@ -116,9 +116,8 @@ def repad(
 
     if padding is None or without:
         option = "even" if even else "except_"
-        raise OptionError(
-            "is for ONNX files", option=option, hint="name a `padding`, and the layers to change with `only`"
-        )
+        hint = "name a `padding`, and the layers to change with `only`"
+        raise OptionError("is for ONNX files", option=option, hint=hint)
     if isinstance(network, str) and MODULE.fullmatch(network):
         from padviz.trained.networks.reading import read
 

@@ -88,10 +88,8 @@ def responses(
     images = Inputs(str(inputs), n, seed, mean, std)
     measured = respond(trained, *runners_of(trained, padding), images, shuffled, on_progress)
     measured = measured.only(names(layer)) if layer else measured
-    draw, axes = partial(drawing.panels, measured), partial(drawing.plot, measured)
-    return ResponsesResult.made_of(
-        measured, measured.rows, partial(report_of, measured), draw, axes, notes=measured.notes
-    )
+    shown = partial(report_of, measured), partial(drawing.panels, measured), partial(drawing.plot, measured)
+    return ResponsesResult.made_of(measured, measured.rows, *shown, notes=measured.notes)
 
 
 def report_of(responses: BorderResponses) -> Report:

@@ -133,9 +133,8 @@ class Result(Generic[Row]):
                 save(self._shown.draw(**options), path)
         else:
             known = dict.fromkeys((*TEXTS, *counted, *(PICTURES if self._shown.draw else ())))
-            raise OptionError(
-                f"{suffix or 'no suffix'} is not written here", where=str(path), hint=f"use {' '.join(known)}"
-            )
+            what = f"{suffix or 'no suffix'} is not written here"
+            raise OptionError(what, where=str(path), hint=f"use {' '.join(known)}")
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the command's picture, or one part of it into `ax`; `options` are those of the command, as `cmap`.

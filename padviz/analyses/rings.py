@@ -111,9 +111,8 @@ def rings(
     (1, 1.0)
     """
     if rings is not None and px:
-        raise OptionError(
-            "sets the edges of the rings, so `rings` is not used", option="px", hint="leave one of them out"
-        )
+        what = "sets the edges of the rings, so `rings` is not used"
+        raise OptionError(what, option="px", hint="leave one of them out")
     kind, count, pixels = kind_of(gt, pred), RINGS if rings is None else rings, px or ()
     if kind in ("labels", "masks"):
         for option, value in (("image_sizes", image_sizes), ("size", network), ("iou", iou), ("by_class", by_class)):

@@ -89,10 +89,8 @@ def trial(
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, trained_at, weights)
     tried = try_changes(trained, size, padding, inputs, repadded, on_progress)
-    draw, axes = partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
-    return TrialResult.made_of(
-        tried, tried.rows, partial(report_of, tried), draw, axes, pictured=True, notes=tried.notes
-    )
+    shown = partial(report_of, tried), partial(intervals.dots, tried), partial(intervals.plot_dots, tried)
+    return TrialResult.made_of(tried, tried.rows, *shown, pictured=True, notes=tried.notes)
 
 
 HEADINGS = {"kept": "top-1 kept", "kl": "KL", "relative": "change", "correlation": "correlation"}
