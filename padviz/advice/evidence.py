@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ MORE, LESS, FOUR, POOLED = "one pixel more", "one pixel less", "four pixels more
 APART = 4  # pixels that opposite rims differ by in a network that is called lopsided,
 PART = 0.25  # and the part of the wider one
 Points = tuple[float, float] | None  # a mean, and its 95 % interval to either side; nan where there is none
-nan = float("nan")
 
 
 class Evidence(NamedTuple):

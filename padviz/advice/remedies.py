@@ -16,6 +16,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import FairShare, PerAxis, Rim
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
+from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
 
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
@@ -111,10 +112,8 @@ class Attempt:
 
 def map_outcome(today: Case, counts: CountMap) -> MapOutcome:
     """Return all figures of a network's map; its ring is one period of the strides wide, or 32 px without a period."""
-    summary, ring = counts.summary(), (32, 32)
-    if counts.share_reason is None:
-        height, width = counts.shares.period
-        ring = height, width
+    summary = counts.summary()
+    ring: Size = (32, 32) if counts.share_reason else counts.shares.period
     return MapOutcome(
         **msgspec.structs.asdict(outcome(today, counts)),
         asymmetry=summary.asymmetry,

@@ -172,17 +172,17 @@ def _crop(tried: Attempt) -> str:
 
 def _farthest(today: Case) -> tuple[BorderReach, ReceptiveField | None, NearPadding | None]:
     """Return the target that sees most of the image, with its field and its units near padding."""
-    network, size = today.network, today.size
+    network, size, why = today.network, today.size, "the target is the image"
+    reaches: list[tuple[BorderReach, ReceptiveField | None, NearPadding | None]] = []
     try:
         fields = {field.layer: field for field in receptive_fields(network, size)}
         touched = {near.layer: near for near in today.near_padding}
+        pairs = [(fields[name], touched[name]) for name in network.targets if name in fields]
+        reaches += [(_reach(field, near, size), field, near) for field, near in pairs]
     except SizeError as error:
-        return BorderReach(network.targets[-1], None, error.what, exceeds=False), None, None
-    names = [name for name in network.targets if name in fields]
-    reaches = [(_reach(fields[name], touched[name], size), fields[name], touched[name]) for name in names]
-    if not reaches:
-        return BorderReach(network.targets[-1], None, "the target is the image", exceeds=False), None, None
-    return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []))
+        why = error.what
+    none = BorderReach(network.targets[-1], None, why, exceeds=False), None, None
+    return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []), default=none)
 
 
 def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> BorderReach:
