@@ -194,13 +194,13 @@ def filters_of(trained: Trained, layers: Sequence[str] = ()) -> MeanFilters:
     rows = []
     for kernels in shared.values():
         of = [asked.find(kernel.layer) for kernel in kernels]
-        rows.append(_mean_filter(kernels, of[0], grid(of, 0), grid(of, 1), taps.get(of[0].name)))
+        rows.append(_mean_filter(kernels, of[0], (grid(of, 0), grid(of, 1)), taps.get(of[0].name)))
     return MeanFilters(network.name, network.title, size, tuple(rows), unread)
 
 
 def _mean_filter(
-    kernels: Sequence[Kernel], layer: Layer, heights: Grid, widths: Grid, exposure: Floats | None
-) -> MeanFilter:
+    kernels: Sequence[Kernel], layer: Layer, grids: tuple[Grid, Grid], exposure: Floats | None
+) -> MeanFilter:  # fmt: skip
     """Average the filters of one convolution, or of several that share their weights."""
     weights = kernels[0].weights
     with np.errstate(invalid="ignore", over="ignore"):  # `why` says what is not finite
@@ -208,28 +208,16 @@ def _mean_filter(
     largest, finite = magnitudes.max((1, 2)), bool(np.isfinite(magnitudes).all())
     live = largest > DEAD * np.median(largest) if finite else np.ones(len(magnitudes), bool)
     why = NOT_FINITE if not finite else "" if live.any() else "weights are all 0"
-    means, magnitudes = means[live], magnitudes[live]
-    return MeanFilter(
-        layer=layer.name,
-        kind=layer.kind,
-        kernel=(weights.shape[2], weights.shape[3]),
-        stride=(heights[0], widths[0]),
-        channels=len(live),
-        dead=int(len(live) - live.sum()),
-        norm=kernels[0].norm,
-        uses=len(kernels),
-        mean=None if why else means.mean(0),
-        magnitude=None if why else magnitudes.mean(0),
-        exposure=exposure,
-        height=None if why or weights.shape[2] == 1 else _skew(means, magnitudes, 0, *heights),
-        width=None if why or weights.shape[3] == 1 else _skew(means, magnitudes, 1, *widths),
-        why=why,
-    )
+    means, magnitudes, (_, _, *taps) = means[live], magnitudes[live], weights.shape
+    shape = (taps[0], taps[1]), (grids[0][0], grids[1][0])
+    about = layer.name, layer.kind, *shape, len(live), int((~live).sum()), kernels[0].norm, len(kernels)
+    if why:
+        return MeanFilter(*about, None, None, exposure, None, None, why)
+    height, width = (_skew(means, magnitudes, i, grids[i]) if taps[i] > 1 else None for i in (0, 1))
+    return MeanFilter(*about, means.mean(0), magnitudes.mean(0), exposure, height, width)
 
 
-def _skew(
-    means: Floats, magnitudes: Floats, axis: int, stride: int, offset: float | None, consumed: Pair | None
-) -> AxisSkew:
+def _skew(means: Floats, magnitudes: Floats, axis: int, grid: Grid) -> AxisSkew:
     """Measure the skew of filters (channels, height, width) on one axis."""
     along = np.moveaxis(magnitudes, 1 + axis, 1).sum(2)
     half = along.shape[1] // 2
@@ -239,16 +227,10 @@ def _skew(
     odd = ((means - np.flip(means, 1 + axis)) / 2).reshape(count, -1)
     norm, odd_norm = float(np.linalg.norm(means.mean(0))), float(np.linalg.norm(odd.mean(0)))
     flips = _sign_flips(count)
-    return AxisSkew(
-        skew=skew,
-        z=skew / (spread / count**0.5) if spread else None,
-        p=_p_value(np.abs(flips @ skews) / count, abs(skew)),
-        asymmetry=odd_norm / norm if norm else 0.0,
-        asymmetry_p=_p_value(np.linalg.norm(flips @ odd, axis=1) / count, odd_norm),
-        stride=stride,
-        offset=offset,
-        consumed=consumed,
-    )
+    p = _p_value(np.abs(flips @ skews) / count, abs(skew))
+    asymmetry, asymmetry_p = odd_norm / norm if norm else 0.0, np.linalg.norm(flips @ odd, axis=1) / count
+    z = skew / (spread / count**0.5) if spread else None
+    return AxisSkew(skew, z, p, asymmetry, _p_value(asymmetry_p, odd_norm), *grid)
 
 
 def _p_value(flipped: Floats, own: float) -> float:
