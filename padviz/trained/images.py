@@ -84,7 +84,7 @@ def images_of(inputs: Inputs, size: Size, channels: int) -> Images:
         return (np.random.default_rng(inputs.seed).random((count, channels, *size), dtype=np.float32) - means) / stds
     if inputs.inputs == BLANK:
         return np.zeros((count, channels, *size), np.float32)
-    return np.stack([(read_picture(path, size, channels) - means) / stds for path in pictures])
+    return np.stack([(pixels_of(open_picture(path), size, channels) - means) / stds for path in pictures])
 
 
 def normalisation(
@@ -205,13 +205,11 @@ def _convert(picture: Picture, where: str) -> Picture:
     return Image.fromarray(1 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values)
 
 
-def read_picture(path: str | Path, size: Size | None, channels: int) -> Pixels:
-    """Read a picture with pixels from 0 to 1, of shape (channels, height, width): its middle, scaled to the size."""
-    return pixels_of(open_picture(path), size, channels)
-
-
 def pixels_of(picture: Picture, size: Size | None, channels: int) -> Pixels:
-    """Convert an opened picture to an array, as `read_picture` does; transparent pixels have their own colour."""
+    """Return pixels from 0 to 1, of shape (channels, height, width): of the picture's middle, scaled to the size.
+
+    Transparent pixels have their own colour.
+    """
     from PIL import ImageOps
 
     if channels not in (1, 3, 4):
@@ -291,8 +289,8 @@ class Crop:
 class Crops:
     """Crops of the pictures of a folder, equally many of each, or of scenes of noise, whose pixels are random.
 
-    Each has the `room` around the network's `own` frame; none are taken of pictures too small for it. Once all are
-    read, `notes` count what was left out.
+    Each has the `room` around the network's `own` frame: pictures are scaled down as far as it and the surroundings
+    allow, and none are taken of those that are too small. Once all are read, `notes` count what was left out.
     """
 
     def __init__(self, inputs: Inputs, own: Size, room: Frame, channels: int) -> None:
@@ -318,9 +316,17 @@ class Crops:
             if picture.height < room.height or picture.width < room.width:
                 self.small += 1
                 continue
-            share = -(-left // (len(self.paths) - i))
+            around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
+            least = max(room.height / picture.height, room.width / picture.width)
+            scale = max(least, min(around, 1))
+            tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
+            fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
+            pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
+            random, share = np.random.default_rng([self.inputs.seed, i]), -(-left // (len(self.paths) - i))
             left -= share
-            yield from self._of(i, picture, share)
+            for _ in range(share):  # at random places
+                at = (int(random.integers(tall - room.height + 1)), int(random.integers(wide - room.width + 1)))
+                yield Crop(i, pixels, scale * max(fold, 1), at[0] - room.top, at[1] - room.left, *self.normal)
         if self.small == len(self.paths):
             what = f"no picture in {self.name!r} has {room.height} x {room.width} pixels or more"
             raise TooSmall(what, option="images", hint="use larger pictures, or smaller sizes")
@@ -332,20 +338,6 @@ class Crops:
         were = "picture is" if self.small == 1 else "pictures are"
         what = f"{self.small} {were} below {self.room.height} x {self.room.width} px, and left out"
         return (what,) if self.small else ()
-
-    def _of(self, number: int, picture: Picture, count: int) -> Iterator[Crop]:
-        """Crop one picture at random places; scaled down as far as frame and surroundings allow."""
-        around = max(SURROUNDINGS * n / have for n, have in zip(self.own, picture.size[::-1], strict=True))
-        least = max(self.room.height / picture.height, self.room.width / picture.width)
-        scale = max(least, min(around, 1))
-        tall, wide = (math.floor(n * scale + 1e-6) for n in picture.size[::-1])
-        fold = int(1 / (OVERSAMPLED * scale)) if picture.mode in ("L", "RGB") else 1
-        pixels = pixels_of(picture.reduce(fold) if fold > 1 else picture, None, self.channels)
-        random = np.random.default_rng([self.inputs.seed, number])
-        for _ in range(count):
-            top = int(random.integers(tall - self.room.height + 1)) - self.room.top
-            left = int(random.integers(wide - self.room.width + 1)) - self.room.left
-            yield Crop(number, pixels, scale * max(fold, 1), top, left, *self.normal)
 
 
 def few_pictures(pictures: Iterable[int]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from padviz.errors import OptionError, PadvizError
 from padviz.trained.detecting.sweeping import stimulus_of
-from padviz.trained.images import MOST_PIXELS, Inputs, images_of, open_picture, read_picture
+from padviz.trained.images import MOST_PIXELS, Inputs, images_of, open_picture, pixels_of
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
@@ -52,14 +52,14 @@ def stored(path: Path, picture: Image.Image, **options: Any) -> Path:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_a_ramp_is_the_same_in_every_mode(suffix: str, mode: str, channels: int, tmp_path: Path) -> None:
     path = stored(tmp_path / f"ramp.{suffix}", MADE[mode]())
-    found = read_picture(path, None, channels)
+    found = pixels_of(open_picture(path), None, channels)
     assert found.shape == (channels, 64, 256)
     exact = mode != "1" and suffix != "jpg" and mode != "YCbCr"
     for plane in found[:3]:
         assert plane.mean() == pytest.approx(0.5, abs=1e-6 if exact else 0.005)
         if mode != "1":
             np.testing.assert_allclose(plane, LEVELS, atol=1e-6 if exact else 0.02)
-    scaled = read_picture(path, (32, 32), channels)
+    scaled = pixels_of(open_picture(path), (32, 32), channels)
     assert scaled[0].mean() == pytest.approx(0.5, abs=0.01)
     assert 0 <= scaled.min() <= scaled.max() <= 1
     shown = stimulus_of(str(path), 16, channels)
@@ -70,7 +70,7 @@ def test_a_ramp_is_the_same_in_every_mode(suffix: str, mode: str, channels: int,
 def test_a_picture_of_16_bits_keeps_levels_that_8_bits_have_not(tmp_path: Path) -> None:
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     Image.fromarray(values).save(tmp_path / "all.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "all.png", None, 1)[0], values / np.float32(65535))
+    np.testing.assert_array_equal(pixels_of(open_picture(tmp_path / "all.png"), None, 1)[0], values / np.float32(65535))
 
 
 def tiff(values: np.ndarray, *tags: tuple[int, int], byteorder: str = "<") -> bytes:
@@ -93,9 +93,9 @@ def levels(kind: Any) -> np.ndarray:
 def test_tiffs_of_each_byte_order_and_those_where_0_is_white(kind: Any, tmp_path: Path) -> None:
     for byteorder in "<>":
         (tmp_path / "ramp.tif").write_bytes(tiff(levels(kind), byteorder=byteorder))
-        np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], LEVELS, atol=1e-6)
+        np.testing.assert_allclose(pixels_of(open_picture(tmp_path / "ramp.tif"), None, 1)[0], LEVELS, atol=1e-6)
     (tmp_path / "ramp.tif").write_bytes(tiff(levels(kind), (262, 0)))
-    np.testing.assert_allclose(read_picture(tmp_path / "ramp.tif", None, 1)[0], 1 - LEVELS, atol=1e-6)
+    np.testing.assert_allclose(pixels_of(open_picture(tmp_path / "ramp.tif"), None, 1)[0], 1 - LEVELS, atol=1e-6)
 
 
 UNKNOWN = {
@@ -129,7 +129,7 @@ def test_exif_turns_a_picture_upright(suffix: str, orientation: int, tmp_path: P
     turned = values.T if orientation > 4 else values
     turned = turned[:, ::-1] if orientation in (2, 3, 6, 7) else turned
     turned = turned[::-1] if orientation in (3, 4, 7, 8) else turned
-    np.testing.assert_allclose(read_picture(path, None, 1)[0], turned / 255, atol=0.05)
+    np.testing.assert_allclose(pixels_of(open_picture(path), None, 1)[0], turned / 255, atol=0.05)
 
 
 @pytest.mark.parametrize(("mode", "transparent"), [("L", 255), ("RGB", (255, 255, 255)), ("LA", None)])
@@ -143,7 +143,7 @@ def test_what_is_transparent_covers_nothing_and_colours_nothing(mode: str, trans
     shown = stimulus_of(str(stored(tmp_path / "half.png", picture, **picture.info)), 8, 3)
     assert (shown.cover[:, :6].min(), shown.cover[:, 10:].max()) == (1, 0)
     assert (shown.pixels * shown.cover).max() < 0.02  # no white at the edge
-    assert read_picture(tmp_path / "half.png", None, 1).mean() == 0.5  # by itself, its own colours
+    assert pixels_of(open_picture(tmp_path / "half.png"), None, 1).mean() == 0.5  # by itself, its own colours
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -192,15 +192,15 @@ def test_a_damaged_picture_is_read_or_refused_in_one_line(tmp_path: Path) -> Non
                 data[at] = random.integers(256)
             path.write_bytes(data)
             with suppress(PadvizError):  # and nothing else
-                assert read_picture(path, (8, 8), 3).shape == (3, 8, 8)
+                assert pixels_of(open_picture(path), (8, 8), 3).shape == (3, 8, 8)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much memory a process had")
 def test_the_largest_picture_takes_bounded_memory(tmp_path: Path) -> None:
     Image.new("L", (64, MOST_PIXELS // 64)).save(tmp_path / "large.png")
     code = (
-        "import re, sys; from padviz.trained.images import read_picture\n"
-        "assert not read_picture(sys.argv[1], (32, 32), 3).any()\n"
+        "import re, sys; from padviz.trained.images import open_picture, pixels_of\n"
+        "assert not pixels_of(open_picture(sys.argv[1]), (32, 32), 3).any()\n"
         "print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1])"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large.png")], capture_output=True, check=True)

@@ -38,7 +38,7 @@ from padviz.trained.detecting.sweeping import (
     median_of,
     stimulus_of,
 )
-from padviz.trained.images import read_picture
+from padviz.trained.images import open_picture, pixels_of
 from padviz.trained.networks.running import Images, Runner, batches, outputs_of
 from padviz.trained.networks.trained_network import Trained
 
@@ -243,7 +243,7 @@ def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: S
 def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canvas: Canvas, scorer: Scorer) -> Sweep:
     """Plan to shift a picture, larger than the frame by the shift, under it to every offset."""
     shift = options.shift_at(canvas.size)
-    picture = read_picture(image, (canvas.size[0] + shift, canvas.size[1] + shift), own.channels)
+    picture = pixels_of(open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), own.channels)
     offsets = tuple(range(0, shift + 1, options.step_in((shift, shift))))
 
     def boxes(places: Positions) -> Positions:
