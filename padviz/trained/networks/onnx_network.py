@@ -123,7 +123,15 @@ class _StoredTensors:
     def _numbers(self, name: str, depth: int) -> Array:
         tensor, node = self.constants.tensor(name), self.constants.makers.get(name)
         if tensor is not None and (depth or name in self.constants.stored):
-            return self._array(tensor)
+            if prod(max(n, 0) for n in tensor.dims) > MOST_NUMBERS:
+                raise Unread("its weights are too many")
+            try:
+                array = constants.read(tensor, self.folder, MOST_NUMBERS)
+            except constants.Unread as error:
+                raise Unread(f"its weights cannot be read: {printable(f'{tensor.name} {error}')}") from None
+            except Exception as error:  # of onnx, which has many
+                raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
+            return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
         if node is None or depth == 0:
             raise Unread("its weights are an input")
         if node.op_type not in PASSED:
@@ -138,17 +146,6 @@ class _StoredTensors:
                 shifted -= _along(self.numbers(node.input[2], depth - 1), numbers, axis)
             return shifted * scale
         return numbers
-
-    def _array(self, proto: Proto) -> Array:
-        if prod(max(n, 0) for n in proto.dims) > MOST_NUMBERS:
-            raise Unread("its weights are too many")
-        try:
-            array = constants.read(proto, self.folder, MOST_NUMBERS)
-        except constants.Unread as error:
-            raise Unread(f"its weights cannot be read: {printable(f'{proto.name} {error}')}") from None
-        except Exception as error:  # of onnx, which has many
-            raise Unread(f"its weights cannot be read: {printable(' '.join(str(error).split())[:120])}") from None
-        return array.astype(np.float32) if array.dtype.kind == "V" or array.dtype.name == "bfloat16" else array
 
 
 def _along(values: Array, like: Array, axis: int) -> NDArray[np.float32]:
@@ -214,8 +211,19 @@ class OnnxRunner:
         return reduced
 
     def shuffled(self, seed: int) -> OnnxRunner:
-        shuffled = copy(self)
-        shuffled.model, shuffled._plain, shuffled._reducing = _with_permuted_weights(self.model, seed), None, None
+        from onnx import numpy_helper
+
+        shuffled, rng = copy(self), np.random.default_rng(seed)
+        shuffled.model, shuffled._plain, shuffled._reducing = type(self.model)(), None, None
+        shuffled.model.CopyFrom(self.model)
+        stored = Constants(shuffled.model.graph)
+        read = [node.input[1] for node in shuffled.model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
+        for name in dict.fromkeys(read):
+            tensor = stored.tensor(stored.behind(name, PASSED))
+            if tensor is not None:
+                values = numbers(tensor)
+                permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
+                tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
         return shuffled
 
     def outputs(self, images: NDArray[np.floating]) -> Outputs:
@@ -273,22 +281,6 @@ def convolutions(model: Proto) -> dict[str, str]:
     """Return the tensors that convolutions make, by the names that layers have: the node's own, or the tensor's."""
     nodes = [node for node in model.graph.node if node.op_type == "Conv" and node.domain in ("", "ai.onnx")]
     return {printable(node.name or node.output[0]): node.output[0] for node in nodes}
-
-
-def _with_permuted_weights(model: Proto, seed: int) -> Proto:
-    from onnx import numpy_helper
-
-    copied, rng = type(model)(), np.random.default_rng(seed)
-    copied.CopyFrom(model)
-    stored = Constants(copied.graph)
-    read = [node.input[1] for node in copied.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    for name in dict.fromkeys(read):
-        tensor = stored.tensor(stored.behind(name, PASSED))
-        if tensor is not None:
-            values = numbers(tensor)
-            permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
-            tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
-    return copied
 
 
 def session(model: Proto, where: str) -> Session:
