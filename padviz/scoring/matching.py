@@ -104,27 +104,21 @@ def match(objects: Boxes, detections: Boxes, thresholds: Sequence[float]) -> Mat
     for group, low, high in zip(np.split(order, starts[1:]), first, last, strict=False):
         dets, gts = group[:MOST], there[low:high]
         counted.append(dets)
-        found.append(_match_group(_iou(detections, dets, objects, gts), least, objects.crowd[gts], gts))
+        found.append(_match_group(objects, gts, detections, dets, least))
     return Matches(np.concatenate(counted), np.concatenate(found, axis=1))
 
 
-def _iou(detections: Boxes, dets: Ints, objects: Boxes, gts: Ints) -> Floats:
-    """Compute intersection over union, (detections, objects); of a crowd, over the detection alone."""
+def _match_group(objects: Boxes, gts: Ints, detections: Boxes, dets: Ints, least: Floats) -> Ints:
+    """Match the detections of one category and image, by falling score, with its objects, crowds last."""
     ours, theirs = detections.box[dets][:, None], objects.box[gts][None]
     low = np.maximum(ours[..., :2], theirs[..., :2])
     high = np.minimum(ours[..., :2] + ours[..., 2:], theirs[..., :2] + theirs[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     area, other = (np.prod(each[..., 2:], axis=-1) for each in (ours, theirs))
-    union = np.where(objects.crowd[gts], area, area + other - shared)
-    iou: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
-    return iou
-
-
-def _match_group(ious: Floats, least: Floats, crowd: Flags, gts: Ints) -> Ints:
-    """Match the detections of one category and image, in the order of their rows, with its objects, crowds last."""
-    found = np.full((len(least), len(ious)), FREE)
-    taken = np.zeros((len(least), len(gts)), bool)
-    real = int(len(gts) - crowd.sum())
+    union = np.where(objects.crowd[gts], area, area + other - shared)  # of a crowd, the detection alone
+    ious = np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0)
+    found, taken = np.full((len(least), len(dets)), FREE), np.zeros((len(least), len(gts)), bool)
+    real = int(len(gts) - objects.crowd[gts].sum())
     for k in np.flatnonzero((ious >= least.min()).any(axis=1)).tolist():
         near = np.flatnonzero(ious[k] >= least.min())
         for columns in (near[near < real], near[near >= real]):  # crowds only where no object is free
