@@ -10,7 +10,7 @@ LONGEST = 1000  # characters of each part: names in a file may be longer than a 
 
 
 class PadvizError(Exception):
-    """A file, network, size or option cannot be used; the message is one line meant for a person.
+    """Something about the input is wrong; the message is one line meant for a person.
 
     Parameters
     ----------

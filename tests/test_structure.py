@@ -169,7 +169,7 @@ def test_every_public_name_has_an_example() -> None:
         written = inspect.cleandoc(value.__doc__ or "")
         if isinstance(value, FunctionType):
             taken = ("Parameters",) if value.__code__.co_argcount else ()
-            parts = (*taken, "Returns", "Examples")
+            parts = (*taken, "Returns", "Raises", "Examples")
             assert all(f"{part}\n---" in written for part in parts), name
         assert doctest.DocTestParser().get_examples(written), name
 

@@ -65,6 +65,11 @@ def audit(
         With `.verdict`, the sentences `.border`, `.symmetry`, `.padding`, `.advice` and `.accuracy`, and `.remedies`,
         first those that work with today's weights: what each is, its edits, what it needs, and its outcome.
 
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
     Notes
     -----
     The geometry of each is counted exactly; `trial` measures what it does to a trained network.

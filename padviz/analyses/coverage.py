@@ -71,6 +71,11 @@ def coverage(
     CoverageResult, a `CountMap`; or StripResult, of several where several layers are named
         With `.counts` of the layer's shape, `.full`, what a unit far from padding has, and `.share`.
 
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
     Notes
     -----
     Coverage is the adjoint of usage: over the layer it sums to what usage sums to over the image.

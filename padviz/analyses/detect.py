@@ -100,6 +100,11 @@ def detect(
     DetectResult
         With `.maps`, one for each padding, of scores by position, and `.plot()`.
 
+    Raises
+    ------
+    PadvizError
+        For a network, stimulus, size or option that cannot be used.
+
     Notes
     -----
     Source: Alsallakh et al., ICLR 2021: its blind spots of a detector.
@@ -244,6 +249,11 @@ def seen(
     -------
     SeenResult
         With `.values` and `.usage` by place, `.by_usage` and `.by_distance`, and `.plot()`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, folder, patch or grid that cannot be used.
 
     Notes
     -----

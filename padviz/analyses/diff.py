@@ -32,6 +32,11 @@ def diff(
     Result
         Where two networks part.
 
+    Raises
+    ------
+    PadvizError
+        For a network or size that cannot be used.
+
     Examples
     --------
     >>> len(diff("vgg16", "vgg16", 224)), diff("resnet18", size=224, same=True)[0].a

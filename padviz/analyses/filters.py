@@ -43,6 +43,11 @@ def filters(
     FiltersResult
         With a `MeanFilter` for each convolution of several taps in `.rows`; arrays of shape (kernel height, width).
 
+    Raises
+    ------
+    PadvizError
+        For what cannot be read, has no such weights, or weights that do not fit.
+
     Notes
     -----
     D, the skew, is the same whether a batch normalisation is folded into the weights or not: each channel is measured

@@ -43,6 +43,11 @@ def kernel(
     Result
         A window on a small image, under each scheme.
 
+    Raises
+    ------
+    PadvizError
+        For a scheme or size that cannot be used.
+
     Examples
     --------
     >>> kernel(padding="reflect", size=5)[0].padded[0]

@@ -42,6 +42,11 @@ def layers(
     Result
         The layers of a network, in its order.
 
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
     Examples
     --------
     >>> layers("vgg11", 64).to_rows()[0]["output"]
@@ -70,6 +75,11 @@ def costs(
     CostsResult
         With `.macs`, the sum, and `.layers`; `.unknown` names the first layer whose channels are not known.
 
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
     Notes
     -----
     Convolutions only, without linear layers, attention, gates and heads: half of what torch's FlopCounterMode counts.
@@ -93,6 +103,11 @@ def networks() -> Result[Network]:
     -------
     Result
         The networks of the zoo.
+
+    Raises
+    ------
+    PadvizError
+        If a description of the zoo cannot be read.
 
     Examples
     --------
@@ -119,6 +134,11 @@ def fields(
     -------
     Result
         One for each layer, in network order; sizes in input pixels.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
 
     Notes
     -----

@@ -79,6 +79,11 @@ def load(
     Network
         For all other functions; those of trained networks and `repad` read its weights. A notebook shows its layers.
 
+    Raises
+    ------
+    UnknownName, DescriptionError, OptionError
+        For what cannot be read.
+
     Examples
     --------
     >>> load("resnet18").targets
@@ -119,6 +124,11 @@ def convert(network: Source, size: Pixels = None, padding: str | None = None, sa
     -------
     Description
         A str, with `.save(path)`.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or scheme that cannot be used.
 
     Examples
     --------

@@ -67,6 +67,11 @@ def responses(
         With `.verdict`, a sentence, `.rows`, for each padding and convolution, and `.plot()`; the padding of rows with
         shuffled weights is "shuffled".
 
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
+
     Notes
     -----
     E of a side is sqrt(max(0, mean over channels of D1 D2)) / S: D1 and D2 are the outermost line minus the interior,

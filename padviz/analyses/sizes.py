@@ -52,6 +52,11 @@ def sizes(
     SizesResult
         Balanced sizes in pixels, and their rule.
 
+    Raises
+    ------
+    OptionError
+        For sizes or an axis that cannot be used.
+
     Notes
     -----
     A rule, such as "32*i + 1", is found from all sizes between the least and the largest, and holds for them.

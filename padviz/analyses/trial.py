@@ -69,6 +69,11 @@ def trial(
     TrialResult
         With `.rows`, of which `.row(size=225)` and `.row(padding="reflect")` find one, and `.plot()`.
 
+    Raises
+    ------
+    PadvizError
+        For a network, folder, size or scheme that cannot be used.
+
     Notes
     -----
     Intervals are of 95 %, over pictures; below 10 there are none. A picture is scaled such that 8/7 of the frame, or

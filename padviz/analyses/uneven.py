@@ -54,6 +54,11 @@ def uneven(
     UnevenResult
         With `.layers`, `.uneven`, `.balanced` and `.remainders`; padding in rows.
 
+    Raises
+    ------
+    PadvizError
+        For a name or size that cannot be used.
+
     Notes
     -----
     Source: Alsallakh et al., "Mind the Pad - CNNs can Develop Blind Spots", ICLR 2021.
@@ -309,6 +314,11 @@ def taps(
     -------
     Result
         One for each convolution and pool; grids of shape (kernel height, width), in units.
+
+    Raises
+    ------
+    PadvizError
+        For a network, size or option that cannot be used.
 
     Notes
     -----

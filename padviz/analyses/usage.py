@@ -69,6 +69,11 @@ def usage(
     UsageResult, a `CountMap`
         With `.counts` of shape (height, width).
 
+    Raises
+    ------
+    PadvizError
+        For a name, size or option that cannot be used.
+
     Notes
     -----
     Where every mode folds its padding, the counts sum to taps x outputs: nothing is lost. Where n heads share, they sum
