@@ -25,26 +25,23 @@ ORIENTATION = 274
 
 def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -> Scenes:
     """Read folders of labels, those of detections with a score behind each box, and the sizes of the images."""
-    stems, sizes = sizes_in(Path(images)) if Path(images).is_dir() else listed_sizes(images)
+    stems, sizes = _sizes_in(Path(images))
     there, found = (_boxes(Path(folder), stems, sizes, n, images) for folder, n in ((objects, 5), (detections, 6)))
     classes = 1 + max((int(each.category.max()) for each in (there, found) if len(each)), default=0)
     return Scenes(sizes, tuple(map(str, range(classes))), there, found)
 
 
-def sizes_in(folder: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """List the pictures of a folder by their names without suffix, and read their heights and widths."""
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not pictures:
-        raise DescriptionError("has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}")
-    for one, other in pairwise(pictures):
-        if one.stem == other.stem:
-            what = f"{one.name} and {other.name} have the same labels"
-            raise DescriptionError(what, where=str(folder), hint="leave one out")
-    return {path.stem: k for k, path in enumerate(pictures)}, np.array([size_of(path) for path in pictures])
-
-
-def listed_sizes(path: str | Path) -> tuple[dict[str, int], NDArray[np.int64]]:
-    """List the images of a table by their names without suffix, and read their heights and widths."""
+def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
+    """List the images of a folder, or of a table, by their names without suffix, and read their heights and widths."""
+    if path.is_dir():
+        pictures = sorted(picture for picture in path.iterdir() if picture.suffix.lower() in SUFFIXES)
+        if not pictures:
+            raise DescriptionError("has no images", where=str(path), hint=f"images end in {' '.join(SUFFIXES)}")
+        for one, other in pairwise(pictures):
+            if one.stem == other.stem:
+                what = f"{one.name} and {other.name} have the same labels"
+                raise DescriptionError(what, where=str(path), hint="leave one out")
+        return {each.stem: k for k, each in enumerate(pictures)}, np.array([size_of(each) for each in pictures])
     rows = read_rows(path, SIZES.split())
     stems = {stem_of(row[0]): k for k, row in enumerate(rows)}
     sizes = np.empty((len(rows), 2), np.int64)
