@@ -250,7 +250,9 @@ def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canva
         return np.tile(np.array([0, 0, *canvas.size]), (len(places), 1))
 
     def draw(places: Positions, contrasts: Floats) -> Images:
-        return canvas.frames(picture, places)
+        height, width = canvas.size
+        frames = np.stack([picture[:, top : top + height, left : left + width] for top, left in places])
+        return canvas.ordered((frames - canvas.mean) / canvas.std)
 
     return Sweep(draw, boxes, scorer, Path(image).name, canvas.size, offsets, offsets)
 
@@ -275,7 +277,8 @@ def _choose_class(own: Runner, sweep: Sweep) -> tuple[Sweep, Floats]:
 def _choose_contrast(own: Runner, sweep: Sweep, full: Floats, options: DetectOptions) -> Sweep:
     """Choose what to map, by a few positions on the network as it is, and their scores at full contrast.
 
-    Where no contrast is good for scores, the contrast needed is mapped instead.
+    A bisection finds the contrast whose median score is .5. Where none is good for scores, the contrast needed is
+    mapped instead.
     """
     if np.isnan(full).all():
         raise OptionError("the network returns NaN wherever the stimulus is", where=own.where, hint=HINT)
@@ -287,26 +290,18 @@ def _choose_contrast(own: Runner, sweep: Sweep, full: Floats, options: DetectOpt
         seen = f"the background alone is seen, with a score of {background:.3g}"
         why = f"{seen}: the map shows the contrast at which it is not"
     elif not options.threshold:
-        best, why = _best_contrast(own, sweep, full, background)
+        tried, low, high = {1.0: full}, np.log(FAINTEST), 0.0
+        for _ in range(STEPS if median_of(full) > GOAL else 0):
+            contrast = float(np.exp(middle := (low + high) / 2))
+            tried[contrast] = sweep.scores(own, sweep.sample, contrast)
+            low, high = (low, middle) if median_of(tried[contrast]) > GOAL else (middle, high)
+        best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
+        median, why = median_of(tried[best]), not_graded(tried, best)
+        if not why and abs(median - background) < CLEAR:
+            why = f"the median score, {median:.3g}, is about the background's, {background:.3g}: {NEEDED}"
         if not why:
             return replace(sweep, contrast=best)
     return _map_contrasts(own, replace(sweep, below=below), full, background, why, options.class_)
-
-
-def _best_contrast(own: Runner, sweep: Sweep, full: Floats, background: float) -> tuple[float, str]:
-    """Bisect for a median score of .5, and explain why scores there distinguish nothing; "" where they do."""
-    tried = {1.0: full}
-    low, high = np.log(FAINTEST), 0.0
-    for _ in range(STEPS if median_of(full) > GOAL else 0):
-        middle = (low + high) / 2
-        contrast = float(np.exp(middle))
-        tried[contrast] = sweep.scores(own, sweep.sample, contrast)
-        low, high = (low, middle) if median_of(tried[contrast]) > GOAL else (middle, high)
-    best = min(tried, key=lambda contrast: abs(median_of(tried[contrast]) - GOAL))
-    median, why = median_of(tried[best]), not_graded(tried, best)
-    if not why and abs(median - background) < CLEAR:
-        why = f"the median score, {median:.3g}, is about the background's, {background:.3g}: {NEEDED}"
-    return best, why
 
 
 def not_graded(tried: dict[float, Floats], best: float) -> str:

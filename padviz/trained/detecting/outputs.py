@@ -110,15 +110,14 @@ def scorer_of(
 
 def _kind(values: NDArray[Any], size: Size) -> OutputKind | None:
     """Return the kind of an output by its shape: one number for each class, or a map that fits the image."""
-    shape = values.shape
-    if not np.issubdtype(values.dtype, np.floating) or len(shape) < 2:
+    if not np.issubdtype(values.dtype, np.floating) or values.ndim < 2:
         return None
-    if len(shape) == 2 or all(n == 1 for n in shape[2:]):
+    if values.ndim == 2 or all(n == 1 for n in values.shape[2:]):
         return "classes"
-    if len(shape) == 4:
-        at = 1 if _channels_last(shape, size) else 2
-        return "map" if fits((shape[at], shape[at + 1]), size, STRETCHED) else None
-    return "map" if len(shape) == 3 and fits((shape[1], shape[2]), size) else None
+    if values.ndim > 4:
+        return None
+    _, _, *units = as_maps(values, size).shape
+    return "map" if fits((units[0], units[1]), size, STRETCHED if values.ndim == 4 else 1) else None
 
 
 def fits(shape: Size, size: Size, stretched: float = 1) -> bool:

@@ -67,13 +67,6 @@ class Canvas:
             image[:, top : top + height, left : left + width] = patch * np.float32(contrast)
         return self.ordered(images)
 
-    def frames(self, picture: Pixels, places: Positions) -> Images:
-        """Crop a larger picture to frames that begin at places (top, left)."""
-        height, width = self.size
-        parts = [picture[:, top : top + height, left : left + width] for top, left in places]
-        frames: Images = (np.stack(parts) - self.mean) / self.std
-        return self.ordered(frames)
-
 
 def stimulus_of(name: str, height: int, channels: int) -> Stimulus:
     """Return a stimulus of a height in pixels by its name: "text:WORD", "sample", or the path of a picture."""
