@@ -16,12 +16,10 @@ from padviz.network.operations import Window, out_size, pads_at
 from padviz.network.padding_modes import SCHEMES
 from padviz.repadding.onnx_graph import (
     INPUTS_SINCE,
-    AddedRows,
     ComputedRows,
     EditedGraph,
     NewNodes,
-    computed_padding,
-    known_padding,
+    add_padding,
     mode_of,
     rows_of_same,
     set_attribute,
@@ -143,29 +141,21 @@ class _Editor:
 
     def _move_pads(self, at: int, change: LayerChange, own: Sequence[Rows]) -> None:
         """Move a convolution's own padding, on axes with a mode that copies, into a pad before it."""
-        computed = None in own
-        moved: dict[int, AddedRows] = {}
-        kept = [0] * 4
+        computed, kept, moved, modes = None in own, [0] * 4, [0] * 2 * RANK, dict[int, str]()
         for i, (op, rows) in enumerate(zip(change.after.ops, own, strict=True)):
-            assert isinstance(op, Window)
-            before, after = rows or (0, 0)
-            if computed or (SCHEMES[op.mode].reads and (before, after) != (0, 0)):
-                moved[2 + i] = AddedRows(before, after, op.mode)
+            if computed or (rows != (0, 0) and mode_of(op) != "zero"):
+                moved[2 + i :: RANK], modes[2 + i] = rows or (0, 0), mode_of(op, computed)
             else:
-                kept[i], kept[2 + i] = before, after
-        if not moved:
+                kept[i::2] = rows or (0, 0)
+        if not modes:
             return
-        if not computed and min(min(added.before, added.after) for added in moved.values()) < 0:
+        if min(moved) < 0:
             raise CannotEdit("its padding also crops")
         node, graph = self.graph.nodes[at], self.graph
         new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
         node.input[0] = graph.free(f"{new.name}_output")
-        if computed:
-            rows_added = rows_of_same(new, x, [op for op in change.before.ops if isinstance(op, Window)])
-            modes = {2 + i: mode_of(op) for i, op in enumerate(change.after.ops)}
-            computed_padding(new, [x, rows_added.tensor], node.input[0], rows_added, modes)
-        else:
-            known_padding(new, x, node.input[0], moved, RANK)
+        windows = [op for op in change.before.ops if isinstance(op, Window)]
+        add_padding(new, [x], node.input[0], rows_of_same(new, x, windows) if computed else moved, modes)
         graph.front[at] += new.nodes
         set_pads(node, kept)
 
@@ -313,14 +303,18 @@ class _Editor:
                 raise CannotEdit("the axes of its pad depend on the size")
             places = self._image_axes(at, change)
             own = {places[axis]: mode for axis, mode in modes.items()}
-            computed_padding(new, node.input, node.output[0], ComputedRows(node.input[1], named), own)
+            add_padding(new, node.input, node.output[0], ComputedRows(node.input[1], named), own)
         else:
-            added = {place: AddedRows(*(rows or (0, 0)), modes[axis]) for axis, (place, rows) in axes.items()}
-            rank = len(amounts) // 2 if amounts and not any(node.input[3:]) else RANK
-            joined = [name for name in node.input if not self._is_part(name)]  # slices of it, in a Concat
-            if node.op_type == "Concat" and len({*joined}) != 1:
-                raise _unknown_join(node)
-            known_padding(new, joined[0] if node.op_type == "Concat" else node.input[0], node.output[0], added, rank)
+            x, rank = node.input[0], len(amounts) // 2 if amounts and not any(node.input[3:]) else RANK
+            if node.op_type == "Concat":  # of slices of one tensor
+                x, *others = {name: None for name in node.input if not self._is_part(name)} or ("", "")
+                if others:
+                    raise _unknown_join(node)
+            pads = [0] * 2 * rank
+            for place, rows in axes.values():
+                pads[place::rank] = rows or (0, 0)
+            own = {place: modes[axis] for axis, (place, _) in axes.items()}
+            add_padding(new, [x], node.output[0], pads, own)
         if at not in graph.gone:  # it may be done, for another layer that has the same pad
             new.nodes[-1].name = node.name
             graph.front[at] += new.nodes

@@ -97,14 +97,6 @@ def set_pads(node: NodeProto, pads: Sequence[int]) -> None:
     set_attribute(node, "pads", pads if any(pads) else None)
 
 
-class AddedRows(NamedTuple):
-    """Rows to add before and after along one axis of a tensor, and the mode in which they copy."""
-
-    before: int
-    after: int
-    mode: str
-
-
 class ComputedRows(NamedTuple):
     """A tensor with the rows to add before each of some axes, and then after each."""
 
@@ -134,43 +126,52 @@ class NewNodes:
         array = numbers if isinstance(numbers, np.ndarray) else np.array(numbers, dtype=np.int64)
         return self.add("Constant", value=numpy_helper.from_array(array))
 
-    def chain(self, x: str, output: str, modes: Mapping[int, str]) -> Iterator[tuple[str, str, list[int], str]]:
-        """Yield the steps that pad axes by their modes: a tensor, its name once it is padded, axes, and their mode.
 
-        Axes of a mode that Pad has are padded in one step, and any other axis alone.
-        """
-        steps: list[tuple[list[int], str]] = []
-        for mode in dict.fromkeys(modes.values()):
-            axes = [axis for axis, own in modes.items() if own == mode]
-            steps += [(axes, mode)] if self.graph.has(mode) else [([axis], mode) for axis in axes]
-        for i, (axes, mode) in enumerate(steps):
-            padded = output if i == len(steps) - 1 else self.graph.free(f"{self.name}_output")
-            yield x, padded, axes, mode
-            x = padded
+def add_padding(
+    new: NewNodes, inputs: Sequence[str], output: str, rows: Sequence[int] | ComputedRows, modes: Mapping[int, str]
+) -> None:
+    """Pad as a Pad with these `inputs` does, but axes by `modes`; known `rows` are those before all axes, then after.
 
-
-def known_padding(new: NewNodes, x: str, output: str, rows: Mapping[int, AddedRows], rank: int) -> None:
-    """Add known rows along axes of a tensor; modes that Pad lacks are slices joined by a Concat."""
-    opset = new.graph.opset
-    modes = {axis: native(own.mode, max(own.before, own.after)) for axis, own in rows.items()}
-    for inner, padded, axes, mode in new.chain(x, output, modes):
-        if new.graph.has(mode):
-            added = [rows[axis] if axis in axes else AddedRows(0, 0, mode) for axis in range(rank)]
-            pads = [each.before for each in added] + [each.after for each in added]
-            if opset >= INPUTS_SINCE:
-                new.add("Pad", inner, new.constant(pads), output=padded, mode=SCHEMES[mode].onnx)
+    Axes of a mode that Pad has are padded in one step, and any other axis alone: known rows are slices joined by a
+    Concat, and computed ones those that a Gather reads.
+    """
+    graph, x, steps = new.graph, inputs[0], list[tuple[list[int], str]]()
+    if not isinstance(rows, ComputedRows):
+        rank = len(rows) // 2
+        modes = {axis: native(mode, max(rows[axis::rank])) for axis, mode in modes.items()}
+    for mode in dict.fromkeys(modes.values()):
+        axes = [axis for axis, own in modes.items() if own == mode]
+        steps += [(axes, mode)] if graph.has(mode) else [([axis], mode) for axis in axes]
+    for k, (axes, mode) in enumerate(steps, start=1):
+        padded = output if k == len(steps) else graph.free(f"{new.name}_output")
+        if isinstance(rows, ComputedRows):
+            if graph.has(mode):
+                mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
+                further = inputs[2:] if mode == "zero" else [*("" for _ in inputs[2:3]), *inputs[3:]]
+                added = new.add("Mul", rows.tensor, mask)
+                new.add("Pad", x, added, *further, output=padded, mode=SCHEMES[mode].onnx)
             else:
-                new.add("Pad", inner, output=padded, mode=SCHEMES[mode].onnx, pads=pads)
-            continue
-        parts, (axis,) = [], axes
-        for start, end, step in _pieces(*rows[axis], opset >= SLICE_INPUTS_SINCE):
-            if step == 0:
-                parts.append(inner)
-            elif opset < SLICE_INPUTS_SINCE:
-                parts.append(new.add("Slice", inner, starts=[start], ends=[end], axes=[axis]))
+                new.add("Gather", x, _folded(new, x, rows, axes[0], mode), output=padded, axis=axes[0])
+        elif graph.has(mode):
+            pads = [n if i % rank in axes else 0 for i, n in enumerate(rows)]
+            if graph.opset >= INPUTS_SINCE:
+                new.add("Pad", x, new.constant(pads), output=padded, mode=SCHEMES[mode].onnx)
             else:
-                parts.append(new.add("Slice", inner, *(new.constant([n]) for n in (start, end, axis, step))))
-        new.add("Concat", *parts, output=padded, axis=axis)
+                new.add("Pad", x, output=padded, mode=SCHEMES[mode].onnx, pads=pads)
+        else:
+            new.add("Concat", *_slices(new, x, axes[0], rows[axes[0] :: rank], mode), output=padded, axis=axes[0])
+        x = padded
+
+
+def _slices(new: NewNodes, x: str, axis: int, rows: Sequence[int], mode: str) -> Iterator[str]:
+    opset, (before, after) = new.graph.opset, rows
+    for start, end, step in _pieces(before, after, mode, opset >= SLICE_INPUTS_SINCE):
+        if step == 0:
+            yield x
+        elif opset < SLICE_INPUTS_SINCE:
+            yield new.add("Slice", x, starts=[start], ends=[end], axes=[axis])
+        else:
+            yield new.add("Slice", x, *(new.constant([n]) for n in (start, end, axis, step)))
 
 
 def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, int, int]]:
@@ -191,21 +192,6 @@ def _pieces(before: int, after: int, mode: str, steps: bool) -> list[tuple[int, 
         head = [(i, i + 1, 1) for i in (first + step * k for k in reversed(range(before)))]
         tail = [(-1 - i, -i or TO_THE_END, 1) for i in (first + step * k for k in range(after))]
     return [*head, (0, 0, 0), *tail]
-
-
-def computed_padding(
-    new: NewNodes, inputs: Sequence[str], output: str, rows: ComputedRows, modes: Mapping[int, str]
-) -> None:
-    """Pad as a Pad with these `inputs` does, but axes by `modes`, which are native where possible."""
-    for x, padded, axes, mode in new.chain(inputs[0], output, modes):
-        if new.graph.has(mode):
-            mask = new.constant([int(axis in axes) for axis in rows.axes] * 2)  # no rows on all other axes
-            further = [*inputs[2:]]
-            if mode != "zero" and further:
-                further[0] = ""
-            new.add("Pad", x, new.add("Mul", rows.tensor, mask), *further, output=padded, mode=SCHEMES[mode].onnx)
-        else:
-            new.add("Gather", x, _folded(new, x, rows, axes[0], mode), output=padded, axis=axes[0])
 
 
 def _folded(new: NewNodes, x: str, rows: ComputedRows, axis: int, mode: str) -> str:
