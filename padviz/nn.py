@@ -40,18 +40,15 @@ def padded(
     if has_torch_function((input,)):
         made: Tensor = handle_torch_function(padded, (input,), input, pads, schemes, dims, value)
         return made
-    rows = {dim: own for dim, own in zip(dims, pads, strict=True) if not known(*own) or own != (0, 0)}
-    if schemes[0] == schemes[1]:
-        return _padded(input, rows, schemes[0], value)
-    for dim, scheme in zip(dims, schemes, strict=True):
-        input = _padded(input, {dim: rows[dim]} if dim in rows else {}, scheme, value)
+    for scheme in dict.fromkeys(schemes):
+        sides = zip(dims, pads, schemes, strict=True)
+        rows = {dim: own for dim, own, each in sides if each == scheme and (not known(*own) or own != (0, 0))}
+        input = _padded(input, rows, scheme, value) if rows else input
     return input
 
 
 def _padded(input: Tensor, rows: Mapping[int, tuple[int, int]], scheme: str, value: float | None) -> Tensor:
     """Pad some dimensions by one scheme, at once if PyTorch has it."""
-    if not rows:
-        return input
     amounts = [n for dim in range(-1, min(rows) - 1, -1) for n in rows.get(dim, (0, 0))]
     if not SCHEMES[scheme].reads:
         return functional.pad(input, amounts, value=value)

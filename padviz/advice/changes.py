@@ -11,8 +11,8 @@ from typing import Literal, get_args
 from padviz.advice.evidence import EVIDENCE, POOLED, size_parts
 from padviz.counting.walking.stable_rows import growth
 from padviz.errors import DescriptionError, SizeError
+from padviz.geometry.balance.balanced_sizes import Suggestion
 from padviz.geometry.balance.case import Case, with_even_pads, with_strides_pooled
-from padviz.geometry.balance.nearest import Suggestion
 from padviz.network.layer import Layer
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.operations import Window

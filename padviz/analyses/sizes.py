@@ -10,8 +10,7 @@ from typing import Any
 from padviz.analyses.asked import Layers, Source, asked
 from padviz.analyses.result import Door, Result
 from padviz.errors import OptionError
-from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes
-from padviz.geometry.balance.nearest import odd_window
+from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes, odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network, Size, sizes_in
 from padviz.network.rewrites import circular_axes

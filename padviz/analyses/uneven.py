@@ -12,7 +12,7 @@ from padviz.analyses.result import Door, Result
 from padviz.counting.shares.rims import rims_added
 from padviz.counting.shares.summary import Rim, percent
 from padviz.errors import OptionError, SizeError
-from padviz.geometry.balance.nearest import nearest_balanced, odd_window
+from padviz.geometry.balance.balanced_sizes import nearest_balanced, odd_window
 from padviz.geometry.costs import COUNTED, costs
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, TapExposure, ledger, padded_before, tap_exposure
 from padviz.geometry.reaching.shifts import seams_in_words, wrapping_axes

@@ -17,8 +17,7 @@ import padviz
 from padviz.counting.count import coverage
 from padviz.errors import SizeError
 from padviz.figures.windows.padding import kernels
-from padviz.geometry.balance.balanced_sizes import balanced_sizes
-from padviz.geometry.balance.nearest import nearest_balanced, reads_odd
+from padviz.geometry.balance.balanced_sizes import balanced_sizes, nearest_balanced, reads_odd
 from padviz.geometry.ledger import AxisPadding, axis_padding, differences, tap_reads
 from padviz.geometry.one_layer import illustrate
 from padviz.network.operations import Window, placement

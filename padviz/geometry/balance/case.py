@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from padviz.geometry.balance.nearest import Suggestion, nearest_balanced, odd_window
+from padviz.geometry.balance.balanced_sizes import Suggestion, nearest_balanced, odd_window
 from padviz.geometry.costs import costs
 from padviz.geometry.ledger import LayerPadding, Ledger, ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding

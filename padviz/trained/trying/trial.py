@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
-from padviz.geometry.balance.nearest import nearest_balanced
+from padviz.geometry.balance.balanced_sizes import nearest_balanced
 from padviz.intervals import Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
