@@ -14,10 +14,9 @@ from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.networks.running import Images, Reduced, Runner, batches, middle, middle_weights
+from padviz.trained.networks.running import Floats, Images, Reduced, Runner, batches, middle, middle_weights
 from padviz.trained.networks.trained_network import Trained
 
-Floats = NDArray[np.float64]
 SHUFFLED = "shuffled"  # in place of a padding's name
 LINES = 12  # from each side that are measured
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS

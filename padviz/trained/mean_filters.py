@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.geometry.ledger import axis_padding, tap_exposure, windows_of
@@ -18,13 +17,13 @@ from padviz.network.network import Size
 from padviz.network.operations import Transposed, Window
 from padviz.network.rewrites import check_image
 from padviz.network.targets import upto
+from padviz.trained.networks.running import Floats
 from padviz.trained.networks.trained_network import Kernel, Trained
 
 FLIPS = 999  # sign flips of the permutation tests
 SEED = 0
 DEAD = 1e-4  # of the median channel's largest weight: one whose weights are all below has none to speak of
 NOT_FINITE = "weights are NaN or infinite"
-Floats = NDArray[np.float64]
 Pair = tuple[int, int]
 Grid = tuple[int, float | None, Pair | None]  # stride, offset and consumed padding, on an axis
 

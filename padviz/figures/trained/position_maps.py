@@ -12,7 +12,8 @@ from padviz.figures.canvas import SMALL, axes_at, shorten
 from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
-from padviz.trained.trying.seen import Floats, Seen
+from padviz.trained.networks.running import Floats
+from padviz.trained.trying.seen import Seen
 from padviz.trained.trying.wording import with_ends
 
 if TYPE_CHECKING:

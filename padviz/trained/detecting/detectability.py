@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from padviz.counting.shares.summary import percent
 from padviz.network.network import Size
 from padviz.trained.border_responses import NONE, Sides
-from padviz.trained.networks.running import middle
+from padviz.trained.networks.running import Floats, middle
 
-Floats = NDArray[np.float64]
-DECIDED = 0.5  # the score from which on something is seen
+SEEN = 0.5  # the score from which on something is seen
 SATURATED = 0.99  # from here on, and as near to 0, scores distinguish nothing
 LITTLE = 0.01  # how far scores may be from the empty background's where the output hardly reacts
 MANY = 0.5  # the share of saturated scores from which on a note says so
@@ -93,7 +92,7 @@ class PositionMap:
         A threshold depends on it if some contrast that was tried is enough, and none would not be.
         """
         if self.threshold:
-            unlike = self.background >= DECIDED if self.below else self.background < DECIDED
+            unlike = self.background >= SEEN if self.below else self.background < SEEN
             return bool((unlike & np.isfinite(self.values)).any())
         return bool((np.abs(self.values - self.background) >= LITTLE).any())
 
@@ -112,7 +111,7 @@ class PositionMap:
         """The share of neighbouring positions with the same decision."""
         if self.threshold:
             return None
-        seen = np.where(np.isnan(self.values), np.nan, self.values >= DECIDED)
+        seen = np.where(np.isnan(self.values), np.nan, self.values >= SEEN)
         steps = np.concatenate([np.diff(seen, axis=0).ravel(), np.diff(seen, axis=1).ravel()])
         pairs = steps[~np.isnan(steps)] == 0
         return float(pairs.mean()) if pairs.size else None
@@ -123,7 +122,7 @@ class PositionMap:
         known = self.values[~np.isnan(self.values)]
         if self.threshold or not known.size:
             return 0.0
-        return float((np.abs(known - DECIDED) > SATURATED - DECIDED).mean())
+        return float((np.abs(known - SEEN) > SATURATED - SEEN).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +186,7 @@ def doubts(maps: Sequence[PositionMap]) -> Iterator[str]:
             least = "" if each.without is None else f", {each.without:.3g}"
             every = f"every score is within {LITTLE} of the one without it{least}"
             yield f"{of}the output hardly depends on what is shown: {every}, so blind spots are unknown"
-        elif each.without is not None and each.without >= DECIDED and not each.below:
+        elif each.without is not None and each.without >= SEEN and not each.below:
             yield f"{of}the background is seen without a stimulus: its median score is {each.without:.3g}"
         elif each.saturated > MANY:
             yield f"{of}{percent(each.saturated, 0)} of the scores are saturated: they hardly distinguish positions"

@@ -17,36 +17,18 @@ from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
 from padviz.progress import Progress, counter
-from padviz.trained.detecting.detectability import (
-    DECIDED,
-    LITTLE,
-    SATURATED,
-    Detectability,
-    PositionMap,
-    doubts,
-    phase_of,
-)
+from padviz.trained.detecting.detectability import LITTLE, SATURATED, SEEN, Detectability, PositionMap, doubts, phase_of
 from padviz.trained.detecting.outputs import NamedMap, Scorer, maps_inside, maps_of, refuse_boxes, scorer_of
-from padviz.trained.detecting.sweeping import (
-    FAINTEST,
-    STEPS,
-    Canvas,
-    Floats,
-    Positions,
-    Stimulus,
-    Sweep,
-    median_of,
-    stimulus_of,
-)
+from padviz.trained.detecting.sweeping import FAINTEST, STEPS, Canvas, Places, Stimulus, Sweep, median_of, stimulus_of
 from padviz.trained.images import open_picture, pixels_of
-from padviz.trained.networks.running import Images, Runner, batches, outputs_of
+from padviz.trained.networks.running import Floats, Images, Runner, batches, outputs_of
 from padviz.trained.networks.trained_network import Trained
 
 STIMULUS, SHIFT = "sample", 32  # by default
 FINEST, MANY = 8, 400  # the default step: at least so many pixels, and at most so many positions
 HEIGHTS = (12, 16, 24, 32, 48, 64, 96, 128, 192)  # pixels, tried one after another
 MOST_POSITIONS = 250_000
-GOAL = DECIDED  # the median score that contrasts are chosen for
+GOAL = SEEN  # the median score that contrasts are chosen for
 GRADED = (0.2, 0.8)  # where the median of graded scores can be brought
 MOST = 0.5  # the share of positions at which a class wins for its map to be drawn
 CLEAR = 0.1  # how far the scores of what is not seen must rise to be mapped by themselves
@@ -233,7 +215,7 @@ def _slide(stimulus: Stimulus, options: DetectOptions, canvas: Canvas, scorer: S
     room = canvas.size[0] - stimulus.shape[0], canvas.size[1] - stimulus.shape[1]
     step, around = options.step_in(room), stimulus.shape[0] // 2
 
-    def boxes(places: Positions) -> Positions:
+    def boxes(places: Places) -> Places:
         return np.concatenate([places - around, places + np.array(stimulus.shape) + around], axis=1)
 
     tops, lefts = (tuple(range(0, n + 1, step)) for n in room)
@@ -246,10 +228,10 @@ def _shift_picture(own: Runner, image: str | Path, options: DetectOptions, canva
     picture = pixels_of(open_picture(image), (canvas.size[0] + shift, canvas.size[1] + shift), own.channels)
     offsets = tuple(range(0, shift + 1, options.step_in((shift, shift))))
 
-    def boxes(places: Positions) -> Positions:
+    def boxes(places: Places) -> Places:
         return np.tile(np.array([0, 0, *canvas.size]), (len(places), 1))
 
-    def draw(places: Positions, contrasts: Floats) -> Images:
+    def draw(places: Places, contrasts: Floats) -> Images:
         height, width = canvas.size
         frames = np.stack([picture[:, top : top + height, left : left + width] for top, left in places])
         return canvas.ordered((frames - canvas.mean) / canvas.std)
@@ -285,7 +267,7 @@ def _choose_contrast(own: Runner, sweep: Sweep, full: Floats, options: DetectOpt
     if options.contrast is not None:
         return replace(sweep, contrast=options.contrast)
     background = median_of(sweep.background(own, sweep.sample)[:, sweep.scorer.class_ or 0])
-    below, why = background >= DECIDED, ""
+    below, why = background >= SEEN, ""
     if below and not options.threshold:
         seen = f"the background alone is seen, with a score of {background:.3g}"
         why = f"{seen}: the map shows the contrast at which it is not"
@@ -346,7 +328,7 @@ def _map_contrasts(own: Runner, sweep: Sweep, full: Floats, background: float, w
     changes = changed(sweep)
     of_background = np.median(sweep.background(own, sample), axis=0)
     sure = int(np.argmax(of_background))
-    if class_ is None and not sweep.below and of_background[sure] >= DECIDED and changes < MOST:
+    if class_ is None and not sweep.below and of_background[sure] >= SEEN and changes < MOST:
         other = replace(sweep, scorer=sweep.scorer.of_class(sure), below=True)
         if changed(other) > changes:
             shown = f"the map shows the contrast at which class {sure}, the background's, is lost"

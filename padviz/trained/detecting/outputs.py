@@ -14,10 +14,9 @@ from padviz.errors import OptionError, PadvizError, nearest
 from padviz.network.network import Size, in_words
 from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
-from padviz.trained.networks.running import OutputKind, Outputs
+from padviz.trained.networks.running import Floats, OutputKind, Outputs
 from padviz.trained.networks.trained_network import Trained
 
-Floats = NDArray[np.float64]
 NAMED = 6  # maps inside, in a hint
 LEAST = 3  # rows and columns of a map
 STRIDES = 0.5, *range(1, 129)

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from padviz.errors import OptionError
 from padviz.network.network import Size
-from padviz.trained.detecting.detectability import DECIDED
+from padviz.trained.detecting.detectability import SEEN
 from padviz.trained.detecting.outputs import Scorer
 from padviz.trained.images import Pixels, normalisation, open_picture, pixels_of
-from padviz.trained.networks.running import Images, Runner, batches, outputs_of
+from padviz.trained.networks.running import Floats, Images, Runner, batches, outputs_of
 
-Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]  # (positions, 2): top and left, in pixels
+Places = NDArray[np.int64]  # (positions, 2): top and left, in pixels
 TEXT, RINGS = "text:", "sample"
 LONGEST = 40  # characters of a word
 MOST_WIDE = 1 << 15  # pixels of a picture that is shown
@@ -58,7 +57,7 @@ class Canvas:
     def ordered(self, images: Images) -> Images:
         return images[:, ::-1] if self.bgr else images
 
-    def draw(self, stimulus: Stimulus, places: Positions, contrasts: Floats) -> Images:
+    def draw(self, stimulus: Stimulus, places: Places, contrasts: Floats) -> Images:
         """Draw a stimulus at places (top, left), each with its contrast: 1 leaves it as it is, 0 hides it."""
         height, width = stimulus.shape
         patch = (stimulus.pixels - self.mean) / self.std * stimulus.cover
@@ -126,8 +125,8 @@ class Sweep:
     background's class is lost.
     """
 
-    draw: Callable[[Positions, Floats], Images]
-    boxes: Callable[[Positions], Positions]
+    draw: Callable[[Places, Floats], Images]
+    boxes: Callable[[Places], Places]
     scorer: Scorer
     name: str
     shape: Size
@@ -139,19 +138,19 @@ class Sweep:
     why: str = ""
 
     @property
-    def places(self) -> Positions:
+    def places(self) -> Places:
         return np.array([(top, left) for top in self.tops for left in self.lefts], np.int64)
 
     @property
-    def sample(self) -> Positions:
+    def sample(self) -> Places:
         """Some of the positions, drawn at random: those of a grid would all be of one phase of the strides."""
         return self.places[np.random.default_rng(0).permutation(len(self.tops) * len(self.lefts))[:SAMPLE]]
 
-    def scores(self, runner: Runner, places: Positions, contrasts: Floats | float) -> Floats:
+    def scores(self, runner: Runner, places: Places, contrasts: Floats | float) -> Floats:
         """Score each position at one contrast, or each at its own."""
         return self.class_scores(runner, places, contrasts)[:, self.scorer.class_ or 0]
 
-    def class_scores(self, runner: Runner, places: Positions, contrasts: Floats | float) -> Floats:
+    def class_scores(self, runner: Runner, places: Places, contrasts: Floats | float) -> Floats:
         """Score all classes at each position, of shape (positions, classes)."""
         each, scores = np.broadcast_to(contrasts, len(places)), []
         for part in batches(runner, len(places)):
@@ -159,7 +158,7 @@ class Sweep:
             scores.append(self.scorer.all(outputs, self.boxes(places[part])))
         return np.concatenate(scores)
 
-    def background(self, runner: Runner, places: Positions) -> Floats:
+    def background(self, runner: Runner, places: Places) -> Floats:
         """Score all classes at each position where there is no stimulus: one image is run, for all of them."""
         blank = outputs_of(runner, np.zeros((1, runner.channels, *runner.size), np.float32))[self.scorer.output]
         boxes = self.boxes(places if self.scorer.kind == "map" else places[:1])  # classes have no places
@@ -167,13 +166,13 @@ class Sweep:
         scores = self.scorer.all({self.scorer.output: alike}, boxes)
         return np.broadcast_to(scores, (len(places), self.scorer.classes))
 
-    def values(self, runner: Runner, places: Positions) -> Floats:
+    def values(self, runner: Runner, places: Places) -> Floats:
         """Compute what is mapped, at each position: scores, or the least contrasts that are seen."""
         if self.threshold:
             return self.thresholds(runner, places)
         return self.scores(runner, places, self.contrast)
 
-    def thresholds(self, runner: Runner, places: Positions) -> Floats:
+    def thresholds(self, runner: Runner, places: Places) -> Floats:
         """Bisect for the contrast from which on each position scores .5; infinite where none tried is enough.
 
         NaN where full contrast makes the network's score NaN.
@@ -191,10 +190,10 @@ class Sweep:
 
     def _decided(self, scores: Floats) -> NDArray[np.bool_]:
         """Whether each score is on the side of .5 that is looked for."""
-        decided: NDArray[np.bool_] = scores < DECIDED if self.below else scores >= DECIDED
+        decided: NDArray[np.bool_] = scores < SEEN if self.below else scores >= SEEN
         return decided
 
-    def least_contrasts(self, runner: Runner, places: Positions) -> Floats:
+    def least_contrasts(self, runner: Runner, places: Places) -> Floats:
         """Choose full contrast where that is seen, else the least of its halves, quarters ... that is; or infinity.
 
         Scores may fall where contrast rises.

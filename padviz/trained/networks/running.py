@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from padviz.errors import SizeError
 from padviz.network.network import Size, in_words
 
+Floats = NDArray[np.float64]
 Images = NDArray[np.float32]  # (images, channels, height, width), as the network reads them
 Outputs = dict[str, NDArray[Any]]  # by name; images are their first dimension, if they have one
 OutputKind = Literal["map", "classes"]

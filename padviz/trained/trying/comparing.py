@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
 from padviz.network.network import Size
 from padviz.trained.images import Frame
-from padviz.trained.networks.running import OutputKind, Outputs
+from padviz.trained.networks.running import Floats, OutputKind, Outputs
 
-Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
 Slices = tuple[slice, ...]
 EVERY: Slices = (slice(None),)

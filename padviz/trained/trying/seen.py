@@ -17,11 +17,10 @@ from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crops, Frame, Inputs, few_pictures
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.running import batches, middle, outputs_of
+from padviz.trained.networks.running import Floats, batches, middle, outputs_of
 from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying.comparing import check_finite, output_of
 
-Floats = NDArray[np.float64]
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
 LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
 DIGITS = 12  # that means are compared to, so that those of equal counts tie

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.geometry.balance.balanced_sizes import nearest_balanced
@@ -18,12 +17,11 @@ from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crop, Crops, Frame, Inputs, few_pictures, resized_frame, room_for
 from padviz.trained.networks.reading import runner_of
-from padviz.trained.networks.running import Images, OutputKind, Runner, at_once, outputs_of
+from padviz.trained.networks.running import Floats, Images, OutputKind, Runner, at_once, outputs_of
 from padviz.trained.networks.trained_network import Trained
 from padviz.trained.trying import comparing
 from padviz.trained.trying.comparing import Output, output_of, overlap
 
-Floats = NDArray[np.float64]
 How = Literal["crop", "resize"]
 ChangeKind = Literal["shift", "size", "padding"]
 TrialNeeds = Literal["today's weights", "fine-tune", "more pictures"]
