@@ -101,16 +101,12 @@ def coverage(
 SCREEN = (
     Column("layer"),
     Column("units", of=lambda row: in_words([row[axis] for axis in ENDS if axis in row])),
-    Column("full", "paths", lambda full: _rounded(full)),
+    Column("full", "paths", lambda n: rounded(int(n)) if n >= MANY else f"{n:,.4g}" if n % 1 else f"{int(n):,}"),
     Column("least", of=lambda row: row["min"] / (row["full"] or 1)),
     Column("share_mean", "mean"),
     Column("share_centre", "centre"),
     Column("share_corner", "corner"),
 )
-
-
-def _rounded(value: int | float) -> str:
-    return rounded(int(value)) if value >= MANY else f"{value:,.4g}" if value % 1 else f"{int(value):,}"
 
 
 def report_of(maps: Sequence[CountMap]) -> Report:

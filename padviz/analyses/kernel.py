@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 
@@ -66,16 +66,13 @@ def kernel(
     return Result.made_of(None, layers, partial(report_of, layers, pixel), draw, pictured=True)
 
 
-Grids = dict[str, Sequence[Sequence[object]]]
-
-
 def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None) -> Report:
     """Report the grids of a window under some padding schemes; in JSON, fractions are texts."""
     layers, cells = [], []
     screen: list[Block] = []
     for layer in illustrations:
         window = layer.windows[0]
-        grids: Grids = {"padded": layer.padded, "uses": layer.uses}
+        grids: dict[str, Sequence[Sequence[object]]] = {"padded": layer.padded, "uses": layer.uses}
         if pixel:
             grids["taps"] = layer.taps(*pixel)
         facts = {"padding": layer.scheme, **picked(window, "kernel stride dilation"), "size": [*layer.size]}
@@ -90,7 +87,7 @@ def report_of(illustrations: Sequence[Illustration], pixel: tuple[int, int] | No
     return Report("kernel", {"layers": layers}, [screen], grid(["padding", "grid", "row", "column", "value"], cells))
 
 
-def _side_by_side(grids: Grids, pixel: tuple[int, int] | None) -> str:
+def _side_by_side(grids: Mapping[str, Sequence[Sequence[object]]], pixel: tuple[int, int] | None) -> str:
     names = ["padded image", "uses of each pixel"]
     if pixel:
         names.append(f"reads of pixel {pixel[0]},{pixel[1]} by each tap")

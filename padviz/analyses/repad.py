@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from padviz.analyses.asked import names
 from padviz.counting.count import usage
@@ -181,13 +181,10 @@ def _phases(repadded: Repadded) -> Iterator[tuple[str, str]]:
     for one, other in [*zip(last_maps(repadded.source), repadded.plan.targets, strict=True)][:NAMED]:
         known = before.get(one, unknown), after.get(other, unknown)
         if known != (unknown, unknown):
-            pairs = zip(("height", "width"), *known, strict=True)
-            shifts = ", ".join(f"from {_pixels(a)} to {_pixels(b)} px in {axis}" for axis, a, b in pairs)
+            ends = (["none" if offset is None else f"{offset:+g}" for offset in offsets] for offsets in known)
+            pairs = zip(("height", "width"), *ends, strict=True)
+            shifts = ", ".join(f"from {was} to {now} px in {axis}" for axis, was, now in pairs)
             yield "phase", f"units of {one} lie off the image's centre: {shifts}, in the mean"
-
-
-def _pixels(offset: Any) -> str:
-    return "none" if offset is None else f"{offset:+g}"
 
 
 def _both(maps: Sequence[Summary]) -> list[list[object]]:

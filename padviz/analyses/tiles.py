@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -213,10 +214,8 @@ def verify_tiles(
     kept = _kept(trained.network, layer)
     *better, run = head_maps(trained, kept)
     for maps in better:
-        try:
+        with suppress(DescriptionError):  # what makes numbers of single precision inside does not take others
             return verify(maps, kept, trained.size, trained.channels, ignore_norms, seed)
-        except DescriptionError:
-            continue  # what makes numbers of single precision inside does not take others
     return verify(run, kept, trained.size, trained.channels, ignore_norms, seed)
 
 

@@ -10,7 +10,7 @@ from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Door, Result
 from padviz.counting.count import usage as counted
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Rim, Summary, percent, unit_text
+from padviz.counting.shares.summary import Summary, percent, unit_text
 from padviz.errors import OptionError
 from padviz.network.network import AXES, in_words
 from padviz.network.rewrites import padding_in_words
@@ -198,7 +198,8 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
         for name, rim, word in (("rim", summary.rim, starved), ("overused rim", summary.overused_rim, "overused")):
             if rim and any(rim.depths):
                 large = "on a large input " if share.starved == 1 else ""
-                depths = _ends(rim) if signal else rim.words
+                ends = [f"the {end} {depth}" for end, depth in zip(("first", "last"), rim.width, strict=True) if depth]
+                depths = f"{' and '.join(ends)} samples" if signal else rim.words
                 yield name, f"{large}{depths} {'would be' if large else 'are'} {word}"
         yield starved, f"{percent(share.starved)} get less than half the paths of an interior {one}"
         yield "overused", f"{percent(share.overused)} get more than 3/2 of it"
@@ -214,16 +215,6 @@ def _facts(counts: CountMap, summary: Summary) -> Iterator[tuple[str, object]]:
     yield "counted", f"{_counted(counts, signal)} ({summary.method})"
     if summary.gates_left_out:
         yield "left out", f"the global vectors of {summary.gates_left_out} gates"
-
-
-def _ends(rim: Rim) -> str:
-    """Write the depths of a rim at both ends of a signal.
-
-    >>> _ends(Rim([0, 0], [14, 34])), _ends(Rim([0, 0], [0, 9]))
-    ('the first 14 and the last 34 samples', 'the last 9 samples')
-    """
-    ends = [f"the {end} {depth}" for end, depth in zip(("first", "last"), rim.width, strict=True) if depth]
-    return f"{' and '.join(ends)} samples"
 
 
 def _counted(counts: CountMap, signal: bool) -> str:
