@@ -17,7 +17,7 @@ from padviz.network.layer import Layer
 from padviz.network.network import Size
 from padviz.sources.keras.load import Model, Step, load_keras, model_in
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
-from padviz.trained.networks.trained_network import Kernel, Trained, Unread, Unrun, as_kernel, kernels_of
+from padviz.trained.networks.trained_network import Stored, Trained, Unread, Unrun, kernels_of
 
 WEIGHTS = "model.weights.h5"
 MOST_BYTES = 1 << 31
@@ -33,7 +33,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
     steps = dict(_steps(model_in(path)))
     normed = {ref.layer for step in steps.values() if step.kind == "BatchNormalization" for ref in step.refs}
 
-    def kernel(layer: Layer) -> Kernel:
+    def kernel(layer: Layer) -> Stored:
         title = layer.origin.name if layer.origin else layer.name
         kind = steps[title].kind
         first = kind == "SeparableConv2D" and layer.name.endswith(".depthwise")
@@ -47,7 +47,7 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
             height, width, channels, times = arrays[0].shape
             weights = arrays[0].transpose(2, 3, 0, 1).reshape(channels * times, 1, height, width)
         norm = title.rpartition("/")[2] in normed and not first
-        return as_kernel(layer, weights, layer.channels.groups if layer.channels else 1, norm, layer.name)
+        return weights, layer.channels.groups if layer.channels else 1, norm, layer.name
 
     model = Unrun(str(path), "export it to .onnx for that")
     return Trained(network, size or network.size, model, str(path), 0, *kernels_of(network, kernel))

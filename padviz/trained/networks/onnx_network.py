@@ -26,15 +26,7 @@ from padviz.sources.onnx.node import CONVS, WEIGHT
 from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
-from padviz.trained.networks.trained_network import (
-    Kernel,
-    Trained,
-    TrainedOn,
-    Unread,
-    as_kernel,
-    infer_images,
-    kernels_of,
-)
+from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, infer_images, kernels_of
 
 PASSED = ("Identity", "Cast", "Transpose", "DequantizeLinear")  # between the weights that are stored and those used
 LAID_OUT = ("Identity", "Cast", "Transpose")  # between the image and a convolution that reads its numbers
@@ -74,12 +66,12 @@ def read(path: Path, size: Size | None = None, reading: Reading = AS_IT_IS) -> T
         if op_of(node) in (*CONVS, "ConvTranspose") and (name := next(filter(network.index.get, names), None)):
             nodes.setdefault(network.index[name], node)
 
-    def kernel(layer: Layer) -> Kernel:
+    def kernel(layer: Layer) -> Stored:
         if (node := nodes.get(network.index[layer.name])) is None:
             raise Unread("its weights are inside of a function or a branch")
         try:
-            groups, norm = attributes(node).get("group", 1), any(stored.norms_of(node))
-            return as_kernel(layer, stored.weights(node), groups, norm, _weight_name(node))
+            groups, norm = int(attributes(node).get("group", 1)), any(stored.norms_of(node))
+            return stored.weights(node), groups, norm, _weight_name(node)
         except BROKEN:
             raise Unread("unexpected shape or type of weights") from None
 

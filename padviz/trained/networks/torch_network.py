@@ -28,33 +28,13 @@ from padviz.files.opened import opened
 from padviz.network.layer import Layer
 from padviz.network.network import Size, in_words
 from padviz.sources import WEIGHTS
+from padviz.sources.torch import load
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.load import (
-    call_factory,
-    channels_of,
-    copy_module,
-    line_of,
-    network_of,
-    parameters_of,
-    quiet,
-    resolve,
-    run_foreign,
-    trace,
-)
 from padviz.sources.torch.tensors import named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
-from padviz.trained.networks.trained_network import (
-    Kernel,
-    Trained,
-    TrainedOn,
-    Unread,
-    Unrun,
-    as_kernel,
-    infer_images,
-    kernels_of,
-)
+from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, Unrun, infer_images, kernels_of
 
 CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
@@ -72,28 +52,28 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
     from_file = weights is not None and str(weights).lower().endswith(WEIGHTS)
     notes: list[str] = []
     if isinstance(source, str):
-        module = resolve(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
+        module = load.resolve(source, None if from_file else partial(_with_weights, weights=weights, notes=notes))
     elif weights is not None and not from_file:
         raise _not_a_file(weights)
     else:
         module = source
-    network = network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
+    network = load.network_of(module, where.rsplit(":", 1)[-1], where, reading, size)
     assert isinstance(module, nn.Module)  # network_of rejects all else
-    module = copy_module(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
+    module = load.copy_module(getattr(module, "_orig_mod", module), where, lambda tensor: tensor)
     if weights is not None and from_file:
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
     failures = []
-    for channels in channels_of(module, len(pixels)):
+    for channels in load.channels_of(module, len(pixels)):
         calls = _ConvolutionCalls()
         try:  # again, with its weights
-            trace(module, where, reading, channels, pixels, watch=calls.watch)
+            load.trace(module, where, reading, channels, pixels, watch=calls.watch)
             break
         except PadvizError as error:
             failures.append(error)
     else:
         raise failures[0]
-    model, kernels = Unrun(where, ONE) if reading.options else module, kernels_of(network, calls.kernel)
+    model, kernels = Unrun(where, ONE) if reading.options else module, kernels_of(network, calls.stored)
     return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
 
 
@@ -102,7 +82,7 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
 
     Where it is not known whether its weights are trained, a note says so.
     """
-    taken = parameters_of(factory)
+    taken = load.parameters_of(factory)
     key = next((key for key in ("weights", "pretrained") if key in taken), None)
     if weights is None:
         if key and not taken[key].default:
@@ -110,7 +90,7 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
             raise DescriptionError("makes a module with random weights", where=source, hint=hint)
         if not key:
             notes.append(f"{source}: it keeps the weights it was created with; `weights` FILE loads others")
-        return call_factory(factory, source, {})
+        return load.call_factory(factory, source, {})
     if key is None:
         raise _not_a_file(weights)
     names = ["DEFAULT"]
@@ -124,7 +104,7 @@ def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path 
     options: dict[str, object] = {key: str(weights) if key == "weights" else True}
     if "weights_backbone" in taken:
         options["weights_backbone"] = None
-    return call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
+    return load.call_factory(factory, source, options, f"use a name that it has for weights, {A_FILE}")
 
 
 def _not_a_file(weights: str | Path) -> OptionError:
@@ -171,7 +151,7 @@ def _from_pickle(path: Path) -> Mapping[Any, Any]:
     import pickle
 
     try:
-        with quiet():
+        with load.quiet():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of files that are damaged, or archives of code
         text, what = str(error), "is not a PyTorch file, or is incomplete"
@@ -271,7 +251,7 @@ class _ConvolutionCalls(TorchFunctionMode):
                     self.trained_on = infer_images(convolution, *numbers)
         return out
 
-    def kernel(self, layer: Layer) -> Kernel:
+    def stored(self, layer: Layer) -> Stored:
         weight, groups = self.weights.get(layer.name, (None, 1))
         if weight is None:
             raise Unread("its weights are not those of a convolution")
@@ -280,7 +260,7 @@ class _ConvolutionCalls(TorchFunctionMode):
         if weight.is_complex():
             raise Unread("its weights are complex numbers")
         numbers = weight.detach().to("cpu", torch.float32).numpy()
-        return as_kernel(layer, numbers, groups, layer.name in self.normed, str(id(weight)))
+        return numbers, groups, layer.name in self.normed, str(id(weight))
 
 
 class TorchRunner:
@@ -360,10 +340,10 @@ class TorchRunner:
                 return functional_call(self.module, self.weights, read) if self.weights else self.module(read)
 
         def failed(error: BaseException) -> DescriptionError:
-            what = f"its forward fails on {in_words(images.shape)}: {line_of(error)}"
+            what = f"its forward fails on {in_words(images.shape)}: {load.line_of(error)}"
             return DescriptionError(what, where=self.where, hint="try another `size`")
 
-        return run_foreign(forward, failed)
+        return load.run_foreign(forward, failed)
 
 
 class _AllRan(BaseException):

@@ -14,6 +14,7 @@ from padviz.network.layer import CONVOLUTIONS, Layer
 from padviz.network.network import Network, Size
 
 Reals = NDArray[np.floating]
+Stored = tuple[Reals, int, bool, str]  # weights as they are stored, their groups, and `norm` and `key` of the kernel
 NEIGHBOURS, COLOURS = 0.95, 0.9  # correlation in photographs: of pixels side by side, and of the channels of one
 CLOSE = 0.1  # how far the running means may lie from what one image explains, in running deviations
 SINGULAR = 0.03  # of the largest singular value: colours that the filters do not tell apart
@@ -79,8 +80,22 @@ class Trained:
     trained_on: TrainedOn | None = None
 
 
-def as_kernel(layer: Layer, weights: Reals, groups: int, norm: bool, key: str) -> Kernel:
-    """Convert weights as they are stored to the kernel of a layer."""
+def kernels_of(network: Network, stored: Callable[[Layer], Stored]) -> tuple[tuple[Kernel, ...], dict[str, str]]:
+    """Read the kernel of each convolution; return all, and by layer why there is none."""
+    kernels, unread = [], {}
+    for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
+        try:
+            weights, groups, norm, key = stored(layer)
+            kernels.append(Kernel(layer.name, _in_order(layer, weights, groups), norm, key))
+        except Unread as why:
+            unread[layer.name] = str(why)
+    return tuple(kernels), unread
+
+
+def _in_order(layer: Layer, weights: Reals, groups: int) -> Reals:
+    """Arrange weights as they are stored as those of a kernel."""
+    if weights.ndim not in (3, 4) or not weights.size:
+        raise Unread(f"its weights have {weights.ndim} dimensions, or no values")
     if layer.kind == "convtranspose":  # from (in, out / groups, ...)
         into, out = weights.shape[:2]
         if groups < 1 or into % groups:
@@ -89,20 +104,7 @@ def as_kernel(layer: Layer, weights: Reals, groups: int, norm: bool, key: str) -
         weights = parts.swapaxes(1, 2).reshape(groups * out, into // groups, *weights.shape[2:])
     if weights.ndim == 3:  # over rows alone, or columns
         weights = np.expand_dims(weights, 3 if layer.ops[-1] is None else 2)
-    if weights.ndim != 4 or not weights.size:
-        raise Unread(f"its weights have {weights.ndim} dimensions, or no values")
-    return Kernel(layer.name, weights, norm, key)
-
-
-def kernels_of(network: Network, kernel: Callable[[Layer], Kernel]) -> tuple[tuple[Kernel, ...], dict[str, str]]:
-    """Read the kernel of each convolution; return all, and by layer why there is none."""
-    kernels, unread = [], {}
-    for layer in (layer for layer in network.layers if layer.kind in CONVOLUTIONS):
-        try:
-            kernels.append(kernel(layer))
-        except Unread as why:
-            unread[layer.name] = str(why)
-    return tuple(kernels), unread
+    return weights
 
 
 def infer_images(layer: str, weights: Reals, bias: Reals | float, mean: Reals, variance: Reals) -> TrainedOn | None:
