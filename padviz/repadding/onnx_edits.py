@@ -109,10 +109,9 @@ class _Editor:
             return self._resize_pads(node, change, own)
         pads = [self._position(name) for name in origin.pads]
         for axis, op in enumerate(after.ops):  # copies of copies would be wrong
-            if isinstance(op, Window) and SCHEMES[op.mode].reads:
-                places = sum(axis in self._padded_axes(pad, change) for pad in pads) + (own[axis] != (0, 0))
-                if places > 1:
-                    raise CannotEdit("it is padded in two places, by itself and by a pad before it")
+            places = sum(axis in self._padded_axes(pad, change) for pad in pads) + (own[axis] != (0, 0))
+            if places > 1 and mode_of(op) != "zero":
+                raise CannotEdit("it is padded in two places, by itself and by a pad before it")
         for pad in pads:
             self._edit_pad(pad, change)
         self._move_pads(at, change, own)
@@ -133,9 +132,8 @@ class _Editor:
                 raise CannotEdit("it is one-dimensional")
             computed = is_open and op.stride > 1 and isinstance(op.padding, str)
             if computed and self.graph.opset < INPUTS_SINCE:
-                raise CannotEdit(
-                    f"its {str(op.padding).upper()} padding depends on the size, which the file leaves open"
-                )
+                rule = str(op.padding).upper()
+                raise CannotEdit(f"its {rule} padding depends on the size, which the file leaves open")
             own.append(None if computed else pads_at(op, n))
         return own
 

@@ -22,7 +22,7 @@ from padviz.network.network import LARGEST, Network, Size
 from padviz.network.operations import Fit, Op, Window, pads_at
 from padviz.network.padding_modes import MODES, fold, native
 from padviz.network.rewrites import canonical, check_image, padded_layer, schemes_of, with_pads_merged
-from padviz.network.sizes import sizes_of, sizes_of_each
+from padviz.network.sizes import at_many_sizes, sizes_of_each
 from padviz.network.targets import last_maps
 
 ALONE = "it pads on its own, and partial convolution reweighs only convolutions"
@@ -274,15 +274,11 @@ def at_larger_size(plan: RepadPlan) -> RepadPlan | None:
     if not axes or any(change.pooled for change in plan.changes):
         return None
     for axis in axes:
-        start = size[axis] * 3 // 2
-        for n in range(start, min(start + NEAR, LARGEST + 1)):
-            with suppress(PadvizError):
-                sizes_of(plan.before, axis, n)
-                sizes_of(plan.after, axis, n)
-                size[axis] = n
-                break
-        else:
+        sizes = np.arange(size[axis] * 3 // 2, min(size[axis] * 3 // 2 + NEAR, LARGEST + 1))
+        runs = np.logical_and(*(at_many_sizes(network, axis, sizes).runs for network in (plan.before, plan.after)))
+        if not runs.any():
             return None
+        size[axis] = int(sizes[np.argmax(runs)])
     with suppress(PadvizError):
         return plan.at((size[0], size[1]))
     return None

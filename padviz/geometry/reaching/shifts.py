@@ -83,15 +83,13 @@ def breaking_layer(network: Network, axis: int, n: int) -> str | None:
         axis_map, branches = maps[i], [outputs[j] for j in layer.inputs]
         if axis_map is not None:
             both = apply(axis_map, branches[0], 1) % PRIME
-        elif len(branches) == 1:
-            both = branches[0]
         else:
-            factors = [pow(FACTORS[1], k + 1, PRIME) for k in range(len(branches))]
-            both = np.stack([branch * k % PRIME for branch, k in zip(branches, factors, strict=True)]).sum(0) % PRIME
+            both = (
+                np.add.reduce([branch * pow(FACTORS[1], k, PRIME) % PRIME for k, branch in enumerate(branches)]) % PRIME
+            )
         outputs.append(both)
         units = alignment.step / alignment.strides[i]
-        whole = units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1])
-        shifts.append(bool(whole))
+        shifts.append(units.denominator == 1 and np.array_equal(np.roll(both[0, :, 0], int(units)), both[0, :, 1]))
     at = next((i for name in network.targets if not shifts[i := network.index[name]]), None)
     while at is not None and (before := [j for j in network.layers[at].inputs if not shifts[j]]):
         at = before[0]
