@@ -150,11 +150,10 @@ class _Editor:
         if min(moved) < 0:
             raise CannotEdit("its padding also crops")
         node, graph = self.graph.nodes[at], self.graph
-        new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad"), node.input[0]
+        new, x = NewNodes(graph, f"{node.name or node.output[0]}.pad", graph.front[at]), node.input[0]
         node.input[0] = graph.free(f"{new.name}_output")
         windows = [op for op in change.before.ops if isinstance(op, Window)]
         add_padding(new, [x], node.input[0], rows_of_same(new, x, windows) if computed else moved, modes)
-        graph.front[at] += new.nodes
         set_pads(node, kept)
 
     def _resize_pads(self, node: NodeProto, change: LayerChange, own: Sequence[Rows]) -> None:
@@ -175,14 +174,13 @@ class _Editor:
         set_attribute(self.graph.nodes[at], "strides")
         new, x, output = self._behind(at, "pool", "unstrided")
         new.add("AveragePool", x, output=output, kernel_shape=[2, 2], strides=[2, 2])
-        self.graph.behind[at] += new.nodes
 
     def _behind(self, at: int, suffix: str, before: str) -> tuple[NewNodes, str, str]:
         """Return new nodes behind a node, what they read, and the node's output, which they have to make instead."""
         node, output = self.graph.nodes[at], self.graph.nodes[at].output[0]
         node.name = name = node.name or output
         node.output[0] = self.graph.free(f"{name}.{before}")
-        return NewNodes(self.graph, f"{name}.{suffix}"), node.output[0], output
+        return NewNodes(self.graph, f"{name}.{suffix}", self.graph.behind[at]), node.output[0], output
 
     def _reweigh(self, at: int, change: LayerChange) -> None:
         """Multiply a convolution's outputs by taps over taps that hit real pixels, before its bias."""
@@ -220,7 +218,6 @@ class _Editor:
             x = new.add("Mul", x, new.constant(factor.astype(kind)), output=output if last else "")
         if any(bias):
             new.add("Add", x, new.add("Reshape", *bias, new.constant([1, -1, 1, 1])), output=output)
-        self.graph.behind[at] += new.nodes
 
     def _padded_axes(self, at: int, change: LayerChange) -> dict[int, tuple[int, Rows]]:
         """Return, by image axis, the axis of the tensor that a node pads, and its rows."""
@@ -292,10 +289,12 @@ class _Editor:
                 if len(node.input) == 3:
                     del node.input[2:]
             return
+        if at in graph.gone:  # it is replaced already, for another layer that has the same pad
+            return
         if computed and node.op_type != "Pad":
             raise CannotEdit("its rows depend on the size, and are not made by a Pad")
         amounts, named = self._amounts(node) if node.op_type == "Pad" else (None, None)
-        new = NewNodes(graph, f"{node.name or node.output[0]}.pad")
+        new = NewNodes(graph, f"{node.name or node.output[0]}.pad", graph.front[at])
         if computed:
             if named is None or graph.opset < INPUTS_SINCE:
                 raise CannotEdit("the axes of its pad depend on the size")
@@ -313,10 +312,8 @@ class _Editor:
                 pads[place::rank] = rows or (0, 0)
             own = {place: modes[axis] for axis, (place, _) in axes.items()}
             add_padding(new, [x], node.output[0], pads, own)
-        if at not in graph.gone:  # it may be done, for another layer that has the same pad
-            new.nodes[-1].name = node.name
-            graph.front[at] += new.nodes
-            graph.gone.add(at)
+        new.nodes[-1].name = node.name
+        graph.gone.add(at)
 
     def _image_axes(self, at: int, change: LayerChange) -> list[int]:
         """Return the axes of a pad's tensor that are height and width for the convolution behind it."""

@@ -105,11 +105,10 @@ class ComputedRows(NamedTuple):
 
 
 class NewNodes:
-    """New nodes in order, named after a prefix."""
+    """New nodes in order, added to a list and named after a prefix."""
 
-    def __init__(self, graph: EditedGraph, name: str) -> None:
-        self.graph, self.name = graph, name
-        self.nodes: list[NodeProto] = []
+    def __init__(self, graph: EditedGraph, name: str, nodes: list[NodeProto]) -> None:
+        self.graph, self.name, self.nodes = graph, name, nodes
 
     def add(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node and return its output, which has a free name by default."""

@@ -144,9 +144,7 @@ def reaches_of(network: Network, axis: int, n: int) -> tuple[Reach, ...]:
     reached = [Reach(seen[0].T, Fraction(1), 1)]
     for i, layer in enumerate(layers[1:], start=1):
         if slopes[i].whole:
-            entering = [reached[j] for j in layer.inputs]
-            alone = layer.ops[axis] is None and len(entering) == 1
-            reached.append(entering[0] if alone else _whole_reach(entering, sizes[layer.inputs[0]], n))
+            reached.append(_whole_reach([reached[j] for j in layer.inputs], sizes[layer.inputs[0]], n))
             seen.append(seen[0])
             continue
         ends: list[NDArray[np.int64]] = []
