@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -41,8 +42,10 @@ from padviz.reports.tables import readable, rounded
 from padviz.version import SCHEMAS, __version__
 
 SUFFIXES = ("json", "csv", "html")
-HEAD = ("name", "what", "network", "height", "width", "padding")
-COLUMNS = (*HEAD, *(column.key for column in FIGURES), "uneven", "windows", "files", "error")
+COLUMNS = (
+    *("name", "what", "network", "height", "width", "padding", *(column.key for column in FIGURES)),
+    *("uneven", "windows", "files", "error"),
+)
 LEDGER_LINES, GRIDS = 7, 3  # most on a card
 LONG = 10**9  # counts from here on are rounded on a card
 
@@ -75,7 +78,7 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
     whole = {"schema_version": SCHEMAS["export"], "version": __version__, "title": title, "failed": failed}
     with locked(folder):  # of several exports at once, the last lists the items of all
         listed = sorted(records(folder), key=lambda record: natural(record.name))
-        rows = [[row.get(key) for key in COLUMNS] for row in [*map(_row, listed), *(_head(**each) for each in failed)]]
+        rows = [*(_row(structs.asdict(record), figures_of(record)) for record in listed), *map(_row, failed)]
         page = gallery(title, [*map(_card, listed)], errors)
         texts = to_json({**whole, "items": listed}), to_csv(COLUMNS, rows), page
         for suffix, text in zip(SUFFIXES, texts, strict=True):
@@ -83,23 +86,17 @@ def write_index(folder: Path, title: str, outcomes: Sequence[ItemOutcome], items
                 temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _row(record: Record) -> dict[str, object]:
-    figures = figures_of(record)
-    row: dict[str, object] = {"files": " ".join(record.files)}
+def _row(item: dict[str, Any], figures: ItemFigures | None = None) -> list[object]:
+    """Return the cells of a record with its figures, or of what `facts_of` says of an item that failed."""
+    row: dict[str, object] = {"network": " ".join(item["networks"]), "padding": " ".join(item["paddings"])}
+    row |= {name: " ".join(str(size[axis]) for size in item["sizes"]) for axis, name in enumerate(("height", "width"))}
+    row["files"] = " ".join(item.get("files", ()))
     if isinstance(figures, Ledger):
         row |= {"uneven": len(figures.uneven), "windows": len(figures.layers)}
     if isinstance(figures, Summary):
         fair = structs.replace(figures, share=None) if isinstance(figures, Coverage) else figures
         row |= Table(FIGURES, [fair]).records[0]
-    return _head(record.name, record.what, record.networks, record.sizes, record.paddings) | row
-
-
-def _head(
-    name: str, what: str, networks: list[str], sizes: list[list[int]], paddings: list[str], error: str | None = None
-) -> dict[str, object]:
-    heights, widths = (" ".join(str(size[axis]) for size in sizes) for axis in (0, 1))
-    cells = name, what, " ".join(networks), heights, widths, " ".join(paddings), error
-    return dict(zip((*HEAD, "error"), cells, strict=True))
+    return [(item | row).get(key) for key in COLUMNS]
 
 
 def _card(record: Record) -> dict[str, object]:
@@ -174,15 +171,15 @@ def card_facts(figures: ItemFigures) -> list[tuple[str, object]]:
 
 
 def _map_facts(summary: Summary) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = []
     share = summary.share
+    facts: list[tuple[str, object]]
     if isinstance(summary, Coverage):
-        facts.append(("least share", percent(summary.least_share)))
+        facts = [("least share", percent(summary.least_share))]
     elif share is None:
-        facts.append(("fair share", f"none: {summary.share_reason}"))
+        facts = [("fair share", f"none: {summary.share_reason}")]
     else:
-        facts += [("rim", f"{summary.rim.short} px")] if summary.rim else []
-        facts += [
+        facts = [
+            *([("rim", f"{summary.rim.short} px")] if summary.rim else []),
             ("starved", percent(share.starved)),
             ("overused", percent(share.overused)),
             ("fair shares", f"{share.least:.2g} to {share.most:.3g}"),

@@ -11,7 +11,7 @@ from hashlib import file_digest, sha256
 from itertools import chain, product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from msgspec import structs
@@ -31,8 +31,7 @@ RESERVED = re.compile(r"index|(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # by the i
 Find = Callable[[str, Size | None], Network]
 
 
-@dataclass(frozen=True)
-class WeightSource:
+class WeightSource(NamedTuple):
     """Where a network's weights come from, the inputs it runs on, and a hash of all files involved."""
 
     source: str

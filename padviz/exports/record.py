@@ -50,10 +50,6 @@ class Coverage(Summary, frozen=True):
     least_share: float
 
 
-class _Uneven(Struct):
-    layers: list[dict[str, Any]]
-
-
 class TapGrid(Struct):
     """How often each tap of a layer reads a real pixel."""
 
@@ -99,10 +95,8 @@ class KernelFigures(Struct):
     uses: dict[str, object]
 
 
-ItemFigures = (
-    Summary | Ledger | TapGrids | Skews | Energies | ComparedFigures | KernelFigures
-)  # that the index and the gallery read
-SHAPES: dict[str, type[ItemFigures]] = {
+ItemFigures = Summary | Ledger | TapGrids | Skews | Energies | ComparedFigures | KernelFigures
+SHAPES: dict[str, type[ItemFigures]] = {  # what the index and the gallery read
     "usage": Summary, "coverage": Coverage, "uneven": Ledger, "taps": TapGrids, "filters": Skews,
     "responses": Energies, "compare": ComparedFigures, "kernel": KernelFigures,
 }  # fmt: skip
@@ -159,7 +153,7 @@ def figures_of(record: Record) -> ItemFigures:
     """Convert the figures of a record to their type."""
     figures = record.figures
     if record.what == "uneven":
-        layers = msgspec.convert(figures, _Uneven).layers
+        layers = msgspec.convert(figures["layers"], list[dict[str, Any]])
         figures = figures | {"layers": [layer | {"axes": _axes_of(layer)} for layer in layers]}
     return msgspec.convert(figures, SHAPES[record.what])
 
