@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -23,8 +23,7 @@ EVERY = 2.0  # seconds between two writes
 MEMBERS = ("values.npy", "question.npy")
 
 
-@dataclass(frozen=True)
-class ResumeOptions:
+class ResumeOptions(NamedTuple):
     """The file of unfinished values, whether to resume from it, and further inputs that they depend on."""
 
     path: Path | None = None
