@@ -35,9 +35,10 @@ class DrawingOptions(NamedTuple):
 
 
 DEFAULT = DrawingOptions()
-_OPTIONS: ContextVar[DrawingOptions] = ContextVar("options", default=DEFAULT)
+OPTIONS: ContextVar[DrawingOptions] = ContextVar("options", default=DEFAULT)  # in force
 DPI, SCREEN = 130, 100  # of files; of what a notebook or a window shows
 SMALL, MEDIUM, LARGE = 7, 8, 12  # points
+FRAME = "top right bottom left"  # the spines of axes
 VECTORS: Any = {"svg.fonttype": "none", "svg.hashsalt": "padviz", "pdf.fonttype": 42}  # text stays text; same bytes
 DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 THEMES = ("light", "dark")
@@ -62,16 +63,11 @@ def drawing_options(
     if dpi and width:
         raise OptionError("sets the size of a picture, as `dpi` does", option="width", hint="leave one of them out")
     options = DrawingOptions(dpi, width, theme or "light", interactive)
-    token = _OPTIONS.set(options)
+    token = OPTIONS.set(options)
     try:
         yield options
     finally:
-        _OPTIONS.reset(token)
-
-
-def options_in_force() -> DrawingOptions:
-    """Return how new pictures are drawn."""
-    return _OPTIONS.get()
+        OPTIONS.reset(token)
 
 
 def check_axes(size: Sequence[object], what: str) -> None:
@@ -86,7 +82,7 @@ def new_figure(width: int, height: int) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size, options = (width / DPI, height / DPI), _OPTIONS.get()
+    size, options = (width / DPI, height / DPI), OPTIONS.get()
     dpi = (options.width + 0.01) / size[0] if options.width else options.dpi
     ipython = sys.modules.get("IPython")
     notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
@@ -143,9 +139,13 @@ def background_of(figure: Figure) -> Any:
 
 def rendered_over(figure: Figure, background: Any, draw: Callable[[], None]) -> bytes:
     """Return the bytes of a PNG file of a figure with what `draw` adds to it, which is removed again."""
-    before = {*_artists(figure)}
+
+    def artists() -> list[Artist]:
+        return [part for holder in (*figure.axes, figure) for part in holder.get_children()]
+
+    before = {*artists()}
     draw()
-    added = [artist for artist in _artists(figure) if artist not in before]
+    added = sorted((part for part in artists() if part not in before), key=lambda part: part.get_zorder())
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     renderer.restore_region(background)
     with _without_warnings():
@@ -154,15 +154,6 @@ def rendered_over(figure: Figure, background: Any, draw: Callable[[], None]) -> 
     for artist in added:
         artist.remove()
     return png_of(_drawn_pixels(figure), figure.dpi)
-
-
-def _artists(figure: Figure) -> list[Artist]:
-    """List what a figure's axes and then the figure itself hold, in the order of drawing."""
-    return [
-        part
-        for holder in (*figure.axes, figure)
-        for part in sorted(holder.get_children(), key=lambda artist: artist.get_zorder())
-    ]
 
 
 def _drawn_pixels(figure: Figure) -> NDArray[np.uint8]:
@@ -211,7 +202,7 @@ def apply_theme(figure: Figure) -> None:
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    if _OPTIONS.get().theme != "dark":
+    if OPTIONS.get().theme != "dark":
         return
     with _without_warnings():
         figure.canvas.draw()  # ticks exist only then
@@ -276,6 +267,16 @@ def axes_at(figure: Figure, x: float, y: float, wide: float, high: float) -> Axe
     """Add axes with their upper left corner at (x, y), in screen pixels."""
     width, height = screen_size(figure)
     return figure.add_axes((x / width, 1 - (y + high) / height, wide / width, high / height))
+
+
+def style(ax: Axes, hidden: str = "top right", **look: Any) -> None:
+    """Set properties of axes as `ax.set` does, with small text, and hide spines."""
+    ax.set(**look)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(SMALL)
+    ax.tick_params(labelsize=SMALL)
+    for side in hidden.split():
+        ax.spines[side].set_visible(False)
 
 
 def text_at(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +86,7 @@ def number_cells(
         ax.text(col, row, texts[row][col], ha="center", va="center", size=points, color=ink)
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """Values from `least` to `most`; in a `share`, 1 is fair, and a scale that begins above 0 is logarithmic."""
 
     most: float = 1.0

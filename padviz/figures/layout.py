@@ -172,17 +172,22 @@ def _width_of_one_point(text: str) -> float:
     return float(font.get_width_height()[0] / 64 / 100)
 
 
-def ticks(ends: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True) -> list[int]:
-    """Choose ticks among a first, a middle and a last position: those in the window, as far as there is room.
+def tick_room(position: int, across: bool) -> float:
+    """Return the screen pixels that the label of a tick needs along its axis."""
+    return text_width(str(position), SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
+
+
+def ticks(positions: Sequence[int], window: tuple[float, float], pixels: float, across: bool = True) -> list[int]:
+    """Choose ticks among positions: those in the window, as far as there is room, the ends before others.
 
     >>> ticks((0, 112, 223), (-20, 240), 300), ticks((0, 112, 223), (-2000, 2000), 300)
     ([0, 112, 223], [223])
     """
-    (first, middle, last), (low, high) = ends, sorted(window)
-    room = text_width(str(last), SMALL) + 10 if across else 1.4 * SMALL * DPI / 72
-    for chosen in ((first, middle, last), (first, last), (last,)):
+    (low, high), last = sorted(window), positions[-1]
+    room = tick_room(last, across) * (high - low) / pixels
+    for chosen in (positions, positions[::2], (positions[0], last), (last,)):
         shown = [at for at in dict.fromkeys(chosen) if low <= at <= high]
-        if shown and all(b - a >= room * (high - low) / pixels for a, b in pairwise(shown)):
+        if shown and all(b - a >= room for a, b in pairwise(shown)):
             return shown
     return [round((low + high) / 2)]
 

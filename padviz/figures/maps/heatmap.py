@@ -14,16 +14,17 @@ from padviz.counting.shares.summary import Target, percent, unit_text
 from padviz.errors import OptionError
 from padviz.figures.canvas import (
     MEDIUM,
+    OPTIONS,
     SMALL,
     DrawingOptions,
     axes_at,
     background_of,
     new_figure,
-    options_in_force,
     rendered,
     rendered_over,
     screen_size,
     shorten,
+    style,
     text_at,
 )
 from padviz.figures.colours import (
@@ -73,21 +74,18 @@ def heatmap(counts: CountMap, cmap: str | None = None, scale: str | None = None)
 
     The `scale` "share" is the same for all maps, even where no pixel gets half of its fair share.
     """
-    if scale == "share" and counts.share_reason:
-        raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
     if len(counts.network.axes) == 1:
         return _signal(counts, scale)
     drawing, words, frame = _laid_out(counts, cmap, scale)
-    figure = new_figure(*frame.size)
-    _draw_frame(figure, frame)
+    figure = _framed(frame)
     _draw_contents(figure, drawing, words, frame)
     return figure
 
 
 def png(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> bytes:
     """Return the PNG file of `heatmap`; what pictures of one layout have in common is drawn once, and kept."""
-    options = options_in_force()
-    if len(counts.network.axes) == 1 or options.theme == "dark" or (scale == "share" and counts.share_reason):
+    options = OPTIONS.get()
+    if len(counts.network.axes) == 1 or options.theme == "dark":
         return rendered(heatmap(counts, cmap, scale))
     drawing, words, frame = _laid_out(counts, cmap, scale)
     with ONE_AT_A_TIME:
@@ -97,8 +95,7 @@ def png(counts: CountMap, cmap: str | None = None, scale: str | None = None) -> 
 
 @lru_cache(maxsize=48)  # some 2 MB each
 def _kept(frame: Frame, options: DrawingOptions) -> tuple[Figure, Any]:
-    figure = new_figure(*frame.size)
-    _draw_frame(figure, frame)
+    figure = _framed(frame)
     return figure, background_of(figure)
 
 
@@ -118,7 +115,7 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
 
 
 class Frame(NamedTuple):
-    """What maps of one layout share: page, the map's place, ticks, colours, and words on fair shares."""
+    """What maps of one layout share: page, the map's place, ticks, and colours."""
 
     size: tuple[int, int]
     box: tuple[float, float, float, float]
@@ -126,7 +123,6 @@ class Frame(NamedTuple):
     scale: Scale
     cmap: str | None
     unit: str
-    words: tuple[Words, ...]
 
 
 def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Drawing, list[Words], Frame]:
@@ -138,25 +134,23 @@ def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Dr
     box = Box(wide, high, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
     layout = lay_out(title, [*lines, *words_of([drawing.view])], [box])
     unit = "pixels" if counts.full is None else "units"
-    fixed = [words for words in layout.words if words.points == SMALL and drawing.scale.share]
-    frame = Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit, tuple(fixed))
-    return drawing, [words for words in layout.words if words not in fixed], frame
+    return drawing, layout.words, Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit)
 
 
-def _draw_frame(figure: Figure, frame: Frame) -> None:
-    """Create the axes of a map, and write everything around it that does not depend on its values."""
+def _framed(frame: Frame) -> Figure:
+    """Create a page with the axes of a map, and everything around it that does not depend on its values."""
     (x, y, wide, high), (down, across) = frame.box, (frame.view.down, frame.view.across)
+    figure = new_figure(*frame.size)
     ax = axes_at(figure, *frame.box)
     ax.set(xlim=(-0.5, across.cells - 0.5), ylim=(down.cells - 0.5, -0.5))
     put_ticks(ax, frame.view)
-    for words in frame.words:
-        text_at(figure, *words)
     text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(down.n // 2, down.block)}")
     text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(across.n // 2, across.block)}")
     text_at(figure, x + wide / 2, y + high + 38, f"column ({frame.unit})", ha="center")
     text_at(figure, x - LEFT + 7, y + high / 2, f"row ({frame.unit})", ha="center", va="center", rotation=90)
     bar = axes_at(figure, x + wide + GAP + PROFILE + GAP, y, BAR, high)
     colour_bar(figure, frame.scale.colours(frame.cmap), frame.scale, cax=bar)
+    return figure
 
 
 def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: Frame) -> None:
@@ -165,15 +159,25 @@ def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: 
     ax = figure.axes[0]
     _draw_map(ax, drawing, frame.scale.colours(frame.cmap))
     _mark_rim(ax, drawing)
-    _draw_profiles(drawing, Place(figure, *frame.box))
+    (x, y, wide, high), view, values = frame.box, drawing.view, drawing.values
+    above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)
+    row, col = view.down.cell(view.down.n // 2), view.across.cell(view.across.n // 2)
+    _draw_profile(values[row], drawing.scale, above, upright=True)
+    _draw_profile(values[:, col], drawing.scale, beside, upright=False)
 
 
 def _drawing(counts: CountMap, longest: float, scale: str | None) -> Drawing:
-    view, share = view_of(counts, longest), (scale or ("counts" if counts.share_reason else "share")) == "share"
+    view, share = view_of(counts, longest), _in_shares(counts, scale)
     values = view.values(counts, share or counts.full is not None)
     if share:
         return Drawing(counts, view, scale_of(counts) if scale else share_scale(counts, values), values)
     return Drawing(counts, view, COUNTS, values if counts.full is not None else values / (np.nanmax(values) or 1.0))
+
+
+def _in_shares(counts: CountMap, scale: str | None) -> bool:
+    if scale == "share" and counts.share_reason:
+        raise OptionError(counts.share_reason, option="scale", hint="draw counts, with `scale` counts")
+    return (scale or ("counts" if counts.share_reason else "share")) == "share"
 
 
 def caption(counts: CountMap, scale: str | None = None) -> tuple[str, list[str]]:
@@ -305,14 +309,6 @@ def _mark_rim(ax: Axes, drawing: Drawing) -> None:
             ax.annotate(f"{depth} px", (place, rows / 2 - 0.5), (offset, 0), ha=ha, va="center", **text)
 
 
-def _draw_profiles(drawing: Drawing, place: Place) -> None:
-    (figure, x, y, wide, high), view = place, drawing.view
-    row, col = (n // 2 for n in drawing.counts.shape)
-    above, beside = Place(figure, x, y - GAP - PROFILE, wide, PROFILE), Place(figure, x + wide + GAP, y, PROFILE, high)
-    _draw_profile(drawing.values[view.down.cell(row)], drawing.scale, above, upright=True)
-    _draw_profile(drawing.values[:, view.across.cell(col)], drawing.scale, beside, upright=False)
-
-
 def _positions(at: int, block: int) -> str:
     """Format the positions of a profile: those of the block at the centre.
 
@@ -358,7 +354,7 @@ def _draw_profile(values: NDArray[np.float64], scale: Scale, place: Place, uprig
 def _signal(counts: CountMap, scale: str | None) -> Figure:
     """Draw usage, or fair shares, by sample; of a long signal both ends, as long as its core, which repeats between."""
     title, lines = caption(counts, scale)
-    share = (scale or ("counts" if counts.share_reason else "share")) == "share"
+    share = _in_shares(counts, scale)
     with np.errstate(invalid="ignore"):
         values = counts.share()[0] if share else counts.relative()[0]
     n, end = counts.shape[1], max(ENDS, counts.cols.kept)
@@ -372,14 +368,11 @@ def _signal(counts: CountMap, scale: str | None) -> Figure:
         here = values[span.start : span.stop]
         ax.step(span, here, color="0.25", where="mid", lw=1.2)
         ax.fill_between(span, here, step="mid", color="0.85", lw=0)
-        ax.set_ylim(0, 1.08 * max(float(np.nanmax(values)), 1.0))
         if share:
             ax.fill_between(span, here, step="mid", where=here < HALF, color=UNEVEN, alpha=0.6, lw=0)
             ax.axhline(HALF, color="0.4", lw=0.7, ls=":")
-        ax.set_xlim(span.start - 0.5, span.stop - 0.5)
-        ax.set_xlabel("sample", fontsize=SMALL)
-        ax.tick_params(labelsize=SMALL)
-        ax.spines[["top", "right"]].set_visible(False)
+        top = 1.08 * max(float(np.nanmax(values)), 1.0)
+        style(ax, xlim=(span.start - 0.5, span.stop - 0.5), ylim=(0, top), xlabel="sample")
         ax.ticklabel_format(style="plain", useOffset=False)
         if span.start:
             ax.set_yticklabels([])

@@ -12,16 +12,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.errors import PadvizError
 from padviz.figures.canvas import SMALL, axes_at, check_axes, short_name, shorten
-from padviz.figures.colours import (
-    COUNTS,
-    FAIR,
-    POOLED,
-    UNEVEN,
-    Scale,
-    colour_bar,
-    number_cells,
-    scientific,
-)
+from padviz.figures.colours import COUNTS, FAIR, POOLED, UNEVEN, Scale, colour_bar, number_cells, scientific
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
 from padviz.figures.maps.heatmap import fairness, finding
 from padviz.figures.maps.views import View, draw_cells, views_of, words_of
@@ -68,10 +59,7 @@ def strip(maps: Sequence[CountMap], cmap: str | None = None) -> Figure:
 
 
 def compared(
-    items: Sequence[tuple[str, CountMap | PadvizError]],
-    varies: str,
-    scale: str | None = None,
-    cmap: str | None = None,
+    items: Sequence[tuple[str, CountMap | PadvizError]], varies: str, scale: str | None = None, cmap: str | None = None
 ) -> Figure:
     """Draw usage maps side by side; an error is written out.
 
@@ -172,8 +160,7 @@ def _grid(panels: Sequence[Panel], title: str, line: str, scale: Scale, cmap: st
     colours = scale.colours(cmap)
     for panel, place, size in zip(panels, places, sizes, strict=True):
         ax = axes_at(figure, place.x, place.y, *size)
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.set(xticks=[], yticks=[])
         if isinstance(panel.values, str):
             why = "\n".join(wrap(panel.values, SMALL, place.wide - 12)).replace("$", "\\$")
             ax.text(0.5, 0.5, why, ha="center", va="center", size=SMALL, color="0.4")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import DPI, SMALL
 from padviz.figures.colours import draw_image
-from padviz.figures.layout import text_width
+from padviz.figures.layout import tick_room, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,28 +95,18 @@ class AxisView:
             weights[cell] = np.bincount(tiling.index[first:last], minlength=tiling.kept) / (last - first)
         return weights
 
-    def ticks(self, pixels: float, labels_across: bool) -> list[int]:
+    def ticks(self, pixels: float, across: bool) -> list[int]:
         """Choose the positions of ticks, as room allows: the ends of all pieces, or quarters."""
-
-        def room(*positions: int) -> float:
-            high = 1.4 * SMALL * DPI / 72
-            return sum(text_width(f"{at}", SMALL) + 10 if labels_across else high for at in positions)
-
         last, each = self.n - 1, pixels / self.cells
         if self.broken:  # labels are within their piece
             ends = [(piece[0], piece[-1]) for piece in self.pieces]
-            fit = all((self.at(b) - self.at(a)) * each >= room(a, b) for a, b in ends)
+            fit = all((self.at(b) - self.at(a)) * each >= tick_room(a, across) + tick_room(b, across) for a, b in ends)
             return [end for pair in ends for end in pair] if fit else [0, last]
-        quarters = [0, self.n // 4, self.n // 2, 3 * self.n // 4, last]
-        for chosen in (quarters, quarters[::2], [0, last]):
-            shown = [*dict.fromkeys(chosen)]
-            if all((self.at(b) - self.at(a)) * each >= room(a, b) / 2 for a, b in pairwise(shown)):
-                return shown
-        return [0]
+        quarters = [self.n * k // 4 for k in range(4)]
+        return ticks([*quarters, last], (-0.5, self.cells * self.block - 0.5), pixels, across)
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """The part of a map that is drawn."""
 
     down: AxisView
@@ -232,8 +222,6 @@ def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours
     each = ax.bbox.width / values.shape[1]
     crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
     draw_image(ax, values, colours, interpolation="nearest" if crisp else "antialiased", zorder=1)
-    if view:
-        for first, last in view.across.breaks:
-            ax.axvspan(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
-        for first, last in view.down.breaks:
-            ax.axhspan(first, last, color="white", lw=1, zorder=3)
+    for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
+        for first, last in along.breaks:
+            span(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in

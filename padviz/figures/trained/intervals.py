@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten
+from padviz.figures.canvas import DPI, MEDIUM, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.intervals import FEW, Estimate
@@ -95,12 +95,9 @@ def _name_rings(ax: Axes, scored: Rings | Bands, wide: float) -> None:
     longest = max(text_width(name, SMALL) for name in names) + 8
     ticks = range(0, count, ceil(longest * count / wide))
     ax.set_xticks(ticks, [names[k] for k in ticks])
-    ax.set_xlim(-0.5, count - 0.5)
     unit = "px" if scored.of == "px" else "% of half the shorter side"
-    ax.set_xlabel(f"distance from the border, {unit}", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL)
+    style(ax, xlim=(-0.5, count - 0.5), xlabel=f"distance from the border, {unit}")
     ax.grid(axis="y", lw=0.4, color="0.9")
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> ScalarMappable:
@@ -126,11 +123,10 @@ def _draw_places(ax: Axes, scored: Rings | Bands, size: tuple[float, float]) -> 
     for row, column in np.argwhere(~np.isnan(values)):
         texts[row, column] = f"{100 * values[row, column]:.0f}" + (f" %\nof {counts[row][column]}" if numbered else "")
     number_cells(ax, values, texts.tolist(), colours, SMALL)
-    ax.set_xticks([])
-    ax.set_yticks([])
     of = "pixels" if name == "IoU" else "objects"
     hatched = f"hatched: fewer than {FEW} {of}" if few.any() else ""
-    ax.set_xlabel("; ".join(filter(None, [f"of N: number of {of}" if numbered else "", hatched])), fontsize=SMALL)
+    key = "; ".join(filter(None, [f"of N: number of {of}" if numbered else "", hatched]))
+    style(ax, "", xticks=[], yticks=[], xlabel=key)
     return colours
 
 
@@ -175,10 +171,7 @@ def plot_dots(trial: Trial, ax: Axes | None = None) -> Axes:
         ax.errorbar(100 * (value or 0), i, xerr=bars, fmt="o", ms=5, color=colour, mfc=face, capsize=2)
     ax.set_yticks(range(len(trial.changes)), [shorten(row.name, 44) for row in trial.changes], fontsize=MEDIUM)
     ax.set_ylim(len(trial.changes) - 0.4, -0.6)
-    if trial.kind == "classes":
-        ax.set_xlim(0, 100)
-    else:
-        ax.set_xlim(left=0)
+    ax.set_xlim(0, 100 if trial.kind == "classes" else None)
     ax.set_xlabel("top-1 kept, %" if trial.kind == "classes" else "change, % of the output's norm", fontsize=MEDIUM)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.grid(axis="x", color="0.9", lw=0.6)

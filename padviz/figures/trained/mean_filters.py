@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, text_at
+from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, style, text_at
 from padviz.figures.colours import UNEVEN, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page
 from padviz.trained.mean_filters import MeanFilter, MeanFilters
@@ -49,7 +49,11 @@ def filters(mean_filters: MeanFilters, cmap: str | None = None) -> Figure:
     line += " · red: stride above 1 · filled: p < 0.05"
     figure, (chart, *cards, bars) = page(title, [line], boxes, 1, Box(BARS, len(LABELS) * (CHART + 20)))
     _draw_chart(mean_filters, axes_at(*chart))
-    colours = _colours(mean_filters, cmap)
+    exposed = min((float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None), default=0.0)
+    floor = min(float(np.floor(exposed * 20)) / 20, 0.95)
+    diverging = colour_map(cmap or "RdBu_r")  # red is more, white is 0, blue is less
+    reads = colour_map("gray")  # white is a tap that always reads real pixels
+    colours = [colouring(diverging, -1, 1), colouring(reads, floor, 1), colouring(diverging, -SKEW, SKEW)]
     for place, (part, side, _) in zip(cards, parts, strict=True):
         _draw_cards(axes_at(*place), part, side, place, colours)
     tiles = [*map(_tiles, mean_filters.rows)]
@@ -85,28 +89,16 @@ def _draw_chart(mean_filters: MeanFilters, ax: Axes) -> None:
                 face = colour if axis.p < 0.05 else "none"
                 ax.plot([at], [axis.skew], marker, color=colour, markerfacecolor=face, ms=4, mew=0.7)
     ax.axhline(0, color="0.6", lw=0.6)
-    ax.set_xlim(0.3, len(mean_filters.rows) + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-    ax.set_ylabel("D", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL)
-    ax.spines[["top", "right"]].set_visible(False)
     skew = [0.0, *(axis.skew for row in mean_filters.rows for axis in row.axes)]
     middle, half = (max(skew) + min(skew)) / 2, 0.58 * max(max(skew) - min(skew), LEAST)
-    ax.set_ylim(middle - half, middle + half)
+    style(ax, xlim=(0.3, len(mean_filters.rows) + 0.7), ylim=(middle - half, middle + half), ylabel="D")
 
 
 def _card(side: int) -> tuple[int, int]:
     """Return the size (width, height) of a card with tiles of that side, in screen pixels."""
     large = side == LARGE
     return 3 * side + 2 * GAP + (16 if large else 14), side + (LABEL if large else 16) + (12 if large else 8)
-
-
-def _colours(mean_filters: MeanFilters, cmap: str | None) -> list[ScalarMappable]:
-    exposed = min((float(row.exposure.min()) for row in mean_filters.rows if row.exposure is not None), default=0.0)
-    floor = min(float(np.floor(exposed * 20)) / 20, 0.95)
-    diverging = colour_map(cmap or "RdBu_r")  # red is more, white is 0, blue is less
-    reads = colour_map("gray")  # white is a tap that always reads real pixels
-    return [colouring(diverging, -1, 1), colouring(reads, floor, 1), colouring(diverging, -SKEW, SKEW)]
 
 
 def _tiles(row: MeanFilter) -> tuple[NDArray[np.float64] | None, ...]:
@@ -136,8 +128,7 @@ def _draw_cards(
         top = y + height - side - (12 if side == LARGE else 8)
         for j, values in enumerate(_tiles(row)):
             _draw_tile(ax, values, x + j * (side + GAP), top, side, colours[j])
-    ax.set_xlim(0, place.wide)
-    ax.set_ylim(place.high, 0)
+    ax.set(xlim=(0, place.wide), ylim=(place.high, 0))
 
 
 def _draw_tile(

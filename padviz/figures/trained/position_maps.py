@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from padviz.counting.shares.summary import percent
-from padviz.figures.canvas import SMALL, axes_at, shorten
+from padviz.figures.canvas import FRAME, SMALL, axes_at, shorten, style
 from padviz.figures.colours import CMAP, colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, grid, page, ticks
 from padviz.trained.detecting.detectability import Detectability, PositionMap
@@ -51,8 +51,8 @@ def detected(scores: Detectability, cmap: str | None = None) -> Figure:
         values = np.where(np.isfinite(scores.maps[i].values), scores.maps[i].values, np.nan)
         ax = _draw_map(place, values, colours, (scores.tops, scores.lefts), steps)
         _outline_blind_spots(ax, scores, scores.maps[i], steps)
-        ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "", fontsize=SMALL)
-        ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "", fontsize=SMALL)
+        ax.set_xlabel(f"{right} (pixels)" if i + columns >= count else "")
+        ax.set_ylabel(f"{down} (pixels)" if i % columns == 0 else "")
     bar = figure.colorbar(colours, cax=axes_at(*beside))
     parts = (0, 1) if size[1] < 2 * LEAST else (0, 0.25, 0.5, 0.75, 1)
     ends = [most * part for part in parts]
@@ -133,9 +133,8 @@ def seen(found: Seen) -> Figure:
     for place, values, first in zip(places, (found.values, found.usage), (True, False), strict=True):
         over = values / (float(values.max()) or 1.0)
         ax = _draw_map(place, over, colours, (found.tops, found.lefts), steps, found.patch / 2)
-        ax.set_xlabel("middle of the patch, px", fontsize=SMALL)
         named = (first or columns == 1) and size[1] > SEEN_LEAST
-        ax.set_ylabel("middle of the patch, px" if named else "", fontsize=SMALL)
+        ax.set(xlabel="middle of the patch, px", ylabel="middle of the patch, px" if named else "")
     figure.colorbar(colours, cax=axes_at(*bar)).ax.tick_params(labelsize=SMALL)
     return figure
 
@@ -154,9 +153,7 @@ def _draw_map(
         (at[0] + shift - step / 2, at[-1] + shift + step / 2) for at, step in zip(positions, steps, strict=True)
     )
     draw_image(ax, values, colours, interpolation="nearest", extent=(left, right, bottom, top))
-    ax.tick_params(labelsize=SMALL)
-    ax.spines[:].set_visible(False)
     down, across = ([round(at[i] + shift) for i in (0, len(at) // 2, -1)] for at in positions)
-    ax.xaxis.set_ticks(ticks(across, (left, right), place.wide))
-    ax.yaxis.set_ticks(ticks(down, (top, bottom), place.high, across=False))
+    rows = ticks(down, (top, bottom), place.high, across=False)
+    style(ax, FRAME, xticks=ticks(across, (left, right), place.wide), yticks=rows)
     return ax

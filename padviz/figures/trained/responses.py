@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, text_at
+from padviz.figures.canvas import FRAME, MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, style, text_at
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
 from padviz.trained.border_responses import LINES, NOISE, SHUFFLED, BorderResponse, BorderResponses
@@ -78,9 +78,7 @@ def panels(responses: BorderResponses, cmap: str | None = None) -> Figure:
 
 
 def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: ScalarMappable) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
+    style(ax, FRAME, xticks=[], yticks=[])
     if row is None or row.map is None:
         note = "\n".join(wrap(row.note if row else "", SMALL, place.wide))
         ax.text(0.5, 0.5, note, ha="center", va="center", size=SMALL, color="0.4")
@@ -90,24 +88,14 @@ def _draw_response(ax: Axes, row: BorderResponse | None, place: Place, colours: 
 
 
 def _draw_profiles(
-    ax: Axes,
-    rows: dict[str | None, BorderResponse],
-    paddings: Sequence[str | None],
-    reach: float,
-    last: bool,
+    ax: Axes, rows: dict[str | None, BorderResponse], paddings: Sequence[str | None], reach: float, last: bool
 ) -> None:
     for i, padding in enumerate(paddings):
         means = mean_profile([rows[padding]] if padding in rows else [])
         ax.plot(range(len(means)), means, marker="o", ms=2.5, lw=1.2, label=padding_name(padding), color=f"C{i}")
     ax.axhspan(0, NOISE, color=QUIET, lw=0, zorder=0)
-    ax.set_ylim(0, reach)
-    ax.set_xlim(-0.4, LINES - 0.6)
-    ax.set_xticks(range(0, LINES, 4))
-    ax.tick_params(labelsize=SMALL)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_ylabel("E", fontsize=SMALL)
-    if last:
-        ax.set_xlabel("rows or columns from the border", fontsize=SMALL)
+    distance = "rows or columns from the border" if last else ""
+    style(ax, xticks=range(0, LINES, 4), xlim=(-0.4, LINES - 0.6), ylim=(0, reach), xlabel=distance, ylabel="E")
 
 
 def plot(responses: BorderResponses, ax: Axes | None = None) -> Axes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from padviz.counting.shares.summary import percent
-from padviz.figures.canvas import MEDIUM, SMALL, axes_at, check_axes, short_name, shorten, text_at
+from padviz.figures.canvas import FRAME, MEDIUM, axes_at, check_axes, short_name, shorten, style, text_at
 from padviz.figures.layout import Area, Box, Place, grid, page, rectangle, text_width, ticks
 from padviz.geometry.reaching.reach import Interval
 from padviz.geometry.receptive_fields import fields_of_units
@@ -85,16 +85,18 @@ def _draw(ax: Axes, found: Sequence[Field], frame: Area, size: Size, place: Plac
         rectangle(ax, area, fill=False, edgecolor=f"C{i}", lw=1.6, zorder=4)
     rectangle(ax, image, fill=False, edgecolor="0.3", lw=0.6, zorder=5)
     top, bottom, left, right = frame
-    ax.set_xlim(left, right)
-    ax.set_ylim(bottom, top)
     down, across = ((0, n // 2, n - 1) for n in size)
-    ax.xaxis.set_ticks(ticks(across, (left, right), place.wide))
-    ax.yaxis.set_ticks(ticks(down, (top, bottom), place.high, across=False))
-    ax.set_xlabel("column (pixels)" if right > size[1] - 1 else "column", fontsize=SMALL)
-    ax.set_ylabel("row (pixels)" if bottom > size[0] - 1 else "row", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL)
+    style(
+        ax,
+        FRAME,
+        xticks=ticks(across, (left, right), place.wide),
+        yticks=ticks(down, (top, bottom), place.high, across=False),
+        xlim=(left, right),
+        ylim=(bottom, top),
+        xlabel="column (pixels)" if right > size[1] - 1 else "column",
+        ylabel="row (pixels)" if bottom > size[0] - 1 else "row",
+    )
     ax.ticklabel_format(style="plain", useOffset=False)
-    ax.spines[:].set_visible(False)
 
 
 def _size(field: Field) -> str:

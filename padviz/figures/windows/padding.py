@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padviz.figures.canvas import SMALL, axes_at, short_name, shorten
+from padviz.figures.canvas import SMALL, axes_at, short_name, shorten, style
 from padviz.figures.colours import CMAP, POOLED, UNEVEN, colour_map, colouring, draw_image, number_cells
 from padviz.figures.layout import Box, page, text_width
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger
@@ -44,14 +44,14 @@ def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None
     first = illustrations[0]
     window, (high, across) = first.windows[0], first.size
     line = f"stride {window.stride} · dilation {window.dilation} · {high} × {across} pixels · padding in grey"
-    corner, middle = (_times(first.uses[i][j]) for i, j in ((0, 0), (high // 2, across // 2)))
+    uses = first.uses[0][0], first.uses[high // 2][across // 2]
+    corner, middle = ("once" if count == 1 else f"{_text(count)} times" for count in uses)
     title = f"{window.kernel} × {window.kernel} kernel: "
     title += f"with {first.scheme} padding a corner is used {corner}, the middle {middle}"
     figure, places = page(title, [line], boxes, len(names) * (2 if len(illustrations) > 2 else 1))
     for place, (each, j, grid) in zip(places, shown, strict=True):
         ax = axes_at(*place)
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.set(xticks=[], yticks=[])
         if j == 0:  # letters, on grey where they are padding
             (top, left), (high, across) = each.before, each.size
             values = np.zeros((len(grid), len(grid[0])))
@@ -63,10 +63,6 @@ def kernels(illustrations: Sequence[Illustration], pixel: tuple[int, int] | None
         draw_image(ax, values, colours)
         number_cells(ax, values, [[_text(value) for value in row] for row in grid], colours, points)
     return figure
-
-
-def _times(count: Count) -> str:
-    return "once" if count == 1 else f"{_text(count)} times"
 
 
 def _text(value: str | Count) -> str:
@@ -137,13 +133,10 @@ def _draw_axis(
         span = f"{min(pads)} to {max(pads)}" if min(pads) < max(pads) else f"{pads[0]}"
         ax.text(0.03 * reach, len(rows), f"{span} on each side", va="center", fontsize=SMALL, color="0.4")
     ax.plot([0, 0], [-0.6, len(rows) - 0.5 if rows else -0.6], color="0.2", lw=0.7)
-    ax.set_xlim(-reach, reach)
-    ax.set_ylim(max(len(rows) + bool(others), 2) - 0.4, -0.6)
+    below = max(len(rows) + bool(others), 2) - 0.4
+    style(ax, "top right left", xlim=(-reach, reach), ylim=(below, -0.6), xlabel="rows or columns of padding")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    ax.set_xlabel("rows or columns of padding", fontsize=SMALL)
-    ax.tick_params(labelsize=SMALL)
-    ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from padviz.cutting.plan import Plan, Slices
-from padviz.figures.canvas import SMALL, axes_at, check_axes, shorten
+from padviz.figures.canvas import SMALL, axes_at, check_axes, shorten, style
 from padviz.figures.layout import Area, Box, grid, page, rectangle
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def _draw_image(ax: Axes, plan: Plan, examples: Sequence[Example], size: Pair) -
         x, ha = ((left + right) / 2, "center") if wide else (example.area[3], "left")
         y, va = ((top + bottom) / 2, "center_baseline") if high else (example.area[1], "top")
         ax.text(x, y, letter, fontsize=SMALL, ha=ha, va=va, color="w" if high and wide else "black")
-    ax.set_xticks([0, plan.image[1]])
-    ax.set_yticks([0, plan.image[0]])
-    ax.tick_params(labelsize=SMALL)
+    style(ax, "", xticks=[0, plan.image[1]], yticks=[0, plan.image[0]])
     ax.ticklabel_format(style="plain", useOffset=False)
 
 
@@ -119,8 +117,7 @@ def _draw_example(ax: Axes, plan: Plan, example: Example, around: float, zoom: P
 
 def _draw_tiles(ax: Axes, plan: Plan, window: Area, examples: Sequence[Example], zoom: Pair, lw: float) -> None:
     """Draw a window of the image: what tiles read and keep, and dotted lines between all kept parts that have room."""
-    ax.set_xlim(window[2], window[3])
-    ax.set_ylim(window[1], window[0])
+    ax.set(xlim=(window[2], window[3]), ylim=(window[1], window[0]))
     ax.set_autoscale_on(False)
     rectangle(ax, (0, plan.image[0], 0, plan.image[1]), facecolor=IMAGE)
     for example in examples:
