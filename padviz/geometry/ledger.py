@@ -248,7 +248,7 @@ def tap_exposure(network: Network, size: Size) -> tuple[TapExposure, ...]:
     """Count the units that read a real pixel with each tap: `padviz.taps`, of a loaded network."""
     exposures = []
     for layer, windows in windows_of(network, size):
-        reads = [np.array(tap_reads(*each[:3])) for each in windows]
+        reads = [np.array(tap_reads(*each)) for each in windows]
         rows = [axis_padding(*each) for each in windows]
         units, uneven = prod(row.output for row in rows), any(row.uneven for row in rows)
         imbalance = dict(zip(network.axes, map(_imbalance, reads), strict=True))

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple, cast
@@ -163,10 +163,8 @@ def padded_by(padding: str) -> Iterator[None]:
     [9.0, 9.0, 9.0, 9.0]
     """
     height, width = schemes_of(checked_scheme(padding))
-    with ExitStack() as stack:
-        if hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))  # a mode does not reach compiled code
-        stack.enter_context(Repadding(Override((height, width)), lenient=True))
+    # a mode does not reach compiled code
+    with torch.compiler.set_stance("force_eager"), Repadding(Override((height, width)), lenient=True):
         yield
 
 

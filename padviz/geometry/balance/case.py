@@ -49,9 +49,8 @@ class Case:
     @cached_property
     def near_padding(self) -> tuple[NearPadding, ...]:
         """How far padding reaches into each target; axes that wrap have none."""
-        return tuple(
-            each for each in near_padding(self.network, self.size, around=True) if each.layer in self.network.targets
-        )
+        near = near_padding(self.network, self.size, around=True)
+        return tuple(each for each in near if each.layer in self.network.targets)
 
     @cached_property
     def near(self) -> tuple[tuple[Suggestion, Case], ...]:
