@@ -122,10 +122,7 @@ def respond(
     trained: Trained, runners: list[tuple[str | None, Runner]], notes: Sequence[str], inputs: Inputs, shuffle: bool,
     on_progress: Progress | None,
 ) -> BorderResponses:  # fmt: skip
-    """Measure a trained network under each padding and, where asked, with its weights shuffled.
-
-    `runners` are by padding, that of the network as it is first.
-    """
+    """Measure a trained network as it is, first of `runners`, under each padding, and with its weights shuffled."""
     own, kind, notes = runners[0][1], str(inputs.inputs), [*notes]
     images = images_of(inputs, trained.size, own.channels)
     if shuffle:
@@ -147,10 +144,7 @@ def respond(
 
 
 def _check_reactions(runner: Runner, images: Images, rows: Sequence[BorderResponse]) -> str:
-    """Warn if the first convolutions hardly react to the images: their responses are nearly those to the mean colour.
-
-    Normalised by the wrong figures, an image is nearly constant; biases and norms then make the response.
-    """
+    """Warn if the first convolutions respond to the images as to their mean colour: these are normalised wrongly."""
     colour = images.mean((0, 2, 3), keepdims=True)
     constant = np.broadcast_to(colour, (runner.batch or 1, *images.shape[1:])).astype(np.float32)
     scales = {row.layer: row.scale for row in rows[:FIRST]}

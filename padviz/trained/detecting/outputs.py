@@ -88,10 +88,7 @@ def scorer_of(
     outputs: Outputs, size: Size, where: str, named: str | None = None,
     inside: Callable[[], Sequence[NamedMap]] = tuple,
 ) -> Scorer:  # fmt: skip
-    """Choose the output to score: the one that is named, or the first that is a map or class scores.
-
-    `inside` lists the maps within the network, which the error names if no output is one.
-    """
+    """Choose the output to score, or name the maps `inside`: the one `named`, or the first map or class scores."""
     if named is not None and named not in outputs:
         hint = nearest(named, outputs) or f"it has {', '.join(outputs)}"
         raise OptionError(f"no output is called {named!r}", option="layer", hint=hint)
@@ -190,8 +187,7 @@ def refuse_boxes(
 ) -> None:
     """Reject a map whose channels may hold boxes beside class scores, as the raw heads of detectors do.
 
-    `asked` is true if `layer` named it, and `logits` if values lie beyond 0 to 1. `others` are the other outputs and
-    the maps inside.
+    `asked` is true if `layer` named it, and `logits` if values lie beyond 0 to 1; `others` are outputs and maps inside.
     """
     beside = [each for each in others if each.size == scored.size and each.channels != scored.channels]
     joined = next((two for two in combinations(beside, 2) if sum(each.channels for each in two) == scored.channels), ())

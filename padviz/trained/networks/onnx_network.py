@@ -1,7 +1,4 @@
-"""ONNX files: the weights of their convolutions, and graphs run by onnxruntime.
-
-Responses are reduced in the graph, so that no map leaves it.
-"""
+"""ONNX files: the weights of their convolutions, and graphs run by onnxruntime, in which responses are reduced."""
 
 from __future__ import annotations
 
@@ -231,10 +228,7 @@ class OnnxRunner:
             self._plain = None
 
     def _observe(self, observed: Mapping[str, str]) -> dict[str, tuple[str, Shape]]:
-        """Return the tensors that have borders, and their shapes, by a first run; it finds a batch of one built in.
-
-        Without tensors, the graph's outputs are run for that.
-        """
+        """Return the tensors that have borders, and their shapes, by a first run; it finds a batch of one built in."""
         from onnx import helper
 
         graph = _without_outputs(self.model)

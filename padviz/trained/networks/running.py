@@ -52,10 +52,7 @@ class Runner(Protocol):
         """Run the network."""
 
     def shuffled(self, seed: int) -> Runner:
-        """Copy it, and permute the weights of each convolution: what is left is what geometry makes without training.
-
-        Biases and norms stay, and each layer keeps its weights' mean, deviation and number of zeros.
-        """
+        """Copy it, and permute the weights of each convolution: what is left is what geometry alone makes."""
 
     def with_output(self, name: str) -> None:
         """Add a tensor, or the result of a module, inside the network to the outputs."""

@@ -1,7 +1,4 @@
-"""PyTorch modules: the weights that their convolutions are called with, files of weights, and running them.
-
-Every convolution's output is reduced the moment it is made.
-"""
+"""PyTorch modules: the weights that their convolutions are called with, files of weights, and running them."""
 
 from __future__ import annotations
 
@@ -78,10 +75,7 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
 
 
 def _with_weights(factory: Callable[..., Any], source: str, weights: str | Path | None, notes: list[str]) -> Any:
-    """Call a factory with its weights by name; without a name, reject one that would make random weights.
-
-    Where it is not known whether its weights are trained, a note says so.
-    """
+    """Call a factory with its weights by name; without a name, note that they may be random, or reject them."""
     taken = load.parameters_of(factory)
     key = next((key for key in ("weights", "pretrained") if key in taken), None)
     if weights is None:

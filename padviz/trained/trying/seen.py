@@ -118,10 +118,7 @@ def places_of(size: Size, patch: int, grid: int) -> tuple[tuple[int, ...], tuple
 
 
 def _geometry(counts: CountMap, patch: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Average the count under a patch at each place, over the largest of all pixels; and its distance to the border.
-
-    Both are of shape (tops, lefts); the distance is in pixels.
-    """
+    """Average the counts under a patch at each place, over the largest, and measure its distance to the border."""
     sums = np.pad(counts.relative().cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left = np.array(tops)[:, None], np.array(lefts)[None, :]
     bottom, right = top + patch, left + patch
@@ -156,10 +153,7 @@ def unit_ranks(values: Floats) -> Floats:
 def estimates(
     squares: Floats, pictures: NDArray[np.int64], usage: Floats, distance: Floats
 ) -> tuple[Floats, Estimate, Estimate, Estimate, Estimate]:
-    """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and `edge` of it.
-
-    Intervals are of random halves of the pictures.
-    """
+    """Average changes (crops, places) to a map, and compute `by_usage`, `by_distance`, `gain` and `edge` of it."""
     _, at = np.unique(pictures, return_inverse=True)
     count = int(at.max()) + 1
     sums = np.zeros((count, squares.shape[1]))
