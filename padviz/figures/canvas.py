@@ -165,9 +165,9 @@ def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
     """Encode RGB pixels, each row as its difference from the one above: three times as fast as Pillow's search."""
     height, width, _ = pixels.shape
     rows = np.empty((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = 2  # the filter "up"
-    rows[:, 1:] = pixels.reshape(height, -1)
-    rows[1:, 1:] -= rows[:-1, 1:].copy()
+    flat = pixels.reshape(height, -1)
+    rows[:, 0], rows[0, 1:] = 2, flat[0]  # the filter "up"
+    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
     metre = round(dpi / 0.0254)
     chunks = [
         (b"IHDR", pack(">2I5B", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB

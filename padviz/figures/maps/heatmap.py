@@ -115,7 +115,7 @@ def plot(counts: CountMap, ax: Axes | None = None, cmap: str | None = None, scal
 
 
 class Frame(NamedTuple):
-    """What maps of one layout share: page, the map's place, ticks, and colours."""
+    """What maps of one layout share: page, the map's place, ticks, colours, and words on fair shares."""
 
     size: tuple[int, int]
     box: tuple[float, float, float, float]
@@ -123,6 +123,7 @@ class Frame(NamedTuple):
     scale: Scale
     cmap: str | None
     unit: str
+    words: tuple[Words, ...]
 
 
 def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Drawing, list[Words], Frame]:
@@ -134,7 +135,8 @@ def _laid_out(counts: CountMap, cmap: str | None, scale: str | None) -> tuple[Dr
     box = Box(wide, high, _label(drawing), left=LEFT, right=right, above=PROFILE + GAP, below=BELOW)
     layout = lay_out(title, [*lines, *words_of([drawing.view])], [box])
     unit = "pixels" if counts.full is None else "units"
-    return drawing, layout.words, Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit)
+    fixed = tuple(words for words in layout.words if words.points == SMALL and drawing.scale.share)
+    return drawing, layout.words, Frame(layout.size, layout.boxes[0], drawing.view, drawing.scale, cmap, unit, fixed)
 
 
 def _framed(frame: Frame) -> Figure:
@@ -144,6 +146,8 @@ def _framed(frame: Frame) -> Figure:
     ax = axes_at(figure, *frame.box)
     ax.set(xlim=(-0.5, across.cells - 0.5), ylim=(down.cells - 0.5, -0.5))
     put_ticks(ax, frame.view)
+    for words in frame.words:
+        text_at(figure, *words)
     text_at(figure, x + wide + GAP, y - GAP - 4, f"◂ row{_positions(down.n // 2, down.block)}")
     text_at(figure, x + wide + GAP, y + high + 38, f"▴ col{_positions(across.n // 2, across.block)}")
     text_at(figure, x + wide / 2, y + high + 38, f"column ({frame.unit})", ha="center")
@@ -155,7 +159,8 @@ def _framed(frame: Frame) -> Figure:
 
 def _draw_contents(figure: Figure, drawing: Drawing, words: list[Words], frame: Frame) -> None:
     for each in words:
-        text_at(figure, *each)
+        if each not in frame.words:
+            text_at(figure, *each)
     ax = figure.axes[0]
     _draw_map(ax, drawing, frame.scale.colours(frame.cmap))
     _mark_rim(ax, drawing)
