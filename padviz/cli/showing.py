@@ -98,10 +98,10 @@ def _in_name(name: str, value: Any) -> str:
     >>> _in_name("weights", "runs/best.pth"), _in_name("padding", None)
     ('runs+best.pth', 'declared')
     """
-    from padviz.counting.count import unit_option
+    from padviz.counting.shares.summary import unit_text
 
     if name == "unit":
-        return unit_option(value)
+        return unit_text(value)
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return DECLARED if value is None else str(value).replace("/", "+")

@@ -8,7 +8,7 @@ from operator import index
 from typing import NamedTuple
 
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import Target
+from padviz.counting.shares.summary import Target, unit_text
 from padviz.counting.walking.stable_rows import coverage_tilings, usage_tiling
 from padviz.counting.walking.tiling import Tiling
 from padviz.counting.walking.walks import Box, Walk, Weights, count_backward, count_forward
@@ -208,11 +208,11 @@ def box_of(
         raise OptionError("needs one target layer", option="unit", hint="name one `layer`")
     ((name, shape),) = shapes.items()
     if not isinstance(unit, tuple | list) or len(unit) != 2:
-        said = unit_option(unit) if isinstance(unit, tuple) else unit
+        said = unit_text(unit) if isinstance(unit, tuple) else unit
         raise OptionError(f"{said!r} is not a unit", option="unit", hint="use (row, column), numbers or slices")
     rows, cols = (_range(which, n) for which, n in zip(unit, shape, strict=True))
     if not rows or not cols:
-        what = f"{unit_option(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
+        what = f"{unit_text(unit)} is outside of layer {name}, which has {shape[0]} x {shape[1]} units"
         raise OptionError(what, option="unit", hint="count from 0, or from the end with -1")
     single = not any(isinstance(which, slice) for which in unit)
     report = [rows[0], cols[0]] if single else [[rows[0], rows[-1] + 1], [cols[0], cols[-1] + 1]]
@@ -230,18 +230,3 @@ def _range(which: int | slice, n: int) -> range:
         raise OptionError("a box has no step", option="unit", hint="use slices of neighbouring units")
     inside = all(end is None or -n <= end <= n for end in (which.start, which.stop))
     return range(n)[which] if inside else range(0)
-
-
-def unit_option(unit: Sequence[int | slice]) -> str:
-    """Write a unit or a box as on the command line.
-
-    >>> unit_option((3, slice(0, 2)))
-    '3,0:2'
-    """
-
-    def text(which: int | slice) -> str:
-        if not isinstance(which, slice):
-            return str(which)
-        return ":".join("" if end is None else str(end) for end in (which.start, which.stop))
-
-    return ",".join(text(which) for which in unit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -42,8 +43,11 @@ class Tally:
         if a.limb + b.limb >= HOLDS:
             a, b = a.with_room(2), b.with_room(2)
         few, many = sorted((a.limbs, b.limbs), key=len)
-        limbs = few + many if len(few) == len(many) else _extended(few, len(many)) + many
-        return Tally(limbs, a.limb + b.limb, a.most + b.most)
+        if len(few) < len(many):
+            longer = np.zeros_like(many)
+            longer[: len(few)] = few
+            few = longer
+        return Tally(few + many, a.limb + b.limb, a.most + b.most)
 
     def with_room(self, gain: int) -> Tally:
         """Return the same counts, carried if they would overflow when they grow by `gain`."""
@@ -100,28 +104,6 @@ def limbs_in(most: int, exact: bool) -> int:
     return limbs_for(most) if exact and most >= HOLDS else 1
 
 
-def _extended(limbs: Array, n: int) -> Array:
-    """Return a copy of at least `n` limbs."""
-    longer: Array = np.zeros((max(n, len(limbs)), *limbs.shape[1:]), dtype=limbs.dtype)
-    longer[: len(limbs)] = limbs
-    return longer
-
-
-def carry(limbs: Array) -> None:
-    """Bring every limb but the last into 0 .. 2**LIMB_BITS - 1, in place; the value stays the same.
-
-    The last limb keeps the sign, so differences of counts normalise too.
-
-    >>> limbs = np.array([[[(1 << 40) + 5]], [[1]]])
-    >>> carry(limbs)
-    >>> limbs.ravel().tolist()
-    [5, 2]
-    """
-    for low, high in pairwise(limbs):
-        high += low >> LIMB_BITS
-        low &= CARRIED
-
-
 def to_ints(tally: Array) -> Array:
     """Return counts as numbers, shape (height, width): int64 or float64 as they are, limbs as Python ints.
 
@@ -175,14 +157,6 @@ def totals(tally: Array, rows: Array, cols: Array) -> list[list[Number]]:
     return total.tolist()  # type: ignore[no-any-return]
 
 
-def largest(tally: Array) -> Number:
-    return _extreme(tally, np.max)
-
-
-def smallest(tally: Array) -> Number:
-    return _extreme(tally, np.min)
-
-
 def outer(tall: Array, wide: Array, limbs: int) -> Array:
     """Multiply a column of counts, (limbs, height, 1), by a row of them, into `limbs` carried limbs.
 
@@ -191,8 +165,6 @@ def outer(tall: Array, wide: Array, limbs: int) -> Array:
     >>> outer(np.array([[[2], [3], [2]]]), np.array([[[5, 7]]]), 1).tolist()
     [[[10, 14], [15, 21], [10, 14]]]
     """
-    if limbs == 1:
-        return np.asarray(tall * wide)
     rows, cols = to_ints(tall)[:, 0].tolist(), to_ints(wide)[0].tolist()
     down, across = ({value: i for i, value in enumerate(dict.fromkeys(values))} for values in (rows, cols))
     products = np.empty((limbs, len(down), len(across)), dtype=np.int64)
@@ -211,7 +183,9 @@ def largest_difference(here: Array, there: Array) -> Number:
     3
     """
     difference = here - there
-    carry(difference)
+    for low, high in pairwise(difference):  # carried, but the last limb keeps the sign
+        high += low >> LIMB_BITS
+        low &= CARRIED
     return 0 if not difference.size else max(largest(difference), -smallest(difference))
 
 
@@ -241,3 +215,6 @@ def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:
         digit = pick(digits).item()
         value, level = (value << LIMB_BITS) + digit, level[digits == digit]
     return value
+
+
+largest, smallest = partial(_extreme, pick=np.max), partial(_extreme, pick=np.min)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import add
 from typing import TypeVar
 
@@ -24,17 +24,12 @@ def ancestors(layers: Sequence[Layer], ends: Iterable[int], *, followed: bool = 
 
 
 def backward(
-    network: Network,
-    seeds: Mapping[int, A],
-    pull: Callable[[int, A], A],
-    join: Callable[[A, A], A] = add,
-    moving: Container[int] | None = None,
+    network: Network, seeds: Mapping[int, A], pull: Callable[[int, A], A], join: Callable[[A, A], A] = add
 ) -> A | None:
     """Walk from the seeded layers to the input: each layer pulls its value through itself and adds it to its inputs'.
 
     Values are joined by `join`. The same walk serves arrays and the plain ints that prove how wide arrays must be.
-    Layers other than the `moving` ones, by default those without an operation, pass a value unchanged. Returns None
-    where no seed reaches the input.
+    Layers without an operation pass a value unchanged. Returns None where no seed reaches the input.
     """
     value: list[A | None] = [seeds.get(i) for i in range(len(network.layers))]
     for i in range(len(value) - 1, 0, -1):
@@ -42,8 +37,7 @@ def backward(
         if here is None:
             continue
         layer = network.layers[i]
-        moves = any(layer.ops) if moving is None else i in moving
-        pulled = pull(i, here) if moves else here
+        pulled = pull(i, here) if any(layer.ops) else here
         for j in layer.inputs:
             there = value[j]
             value[j] = pulled if there is None else join(pulled, there)

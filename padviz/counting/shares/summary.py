@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -143,13 +144,15 @@ class Summary(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-def unit_text(unit: list[int] | list[list[int]]) -> str:
-    """Write a unit or a box of units: row,column or ranges of them.
+def unit_text(unit: Sequence[int | list[int] | slice]) -> str:
+    """Write a unit or a box of units as on the command line.
 
-    >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]])
-    ('3,4', '0:3,2:5')
+    >>> unit_text([3, 4]), unit_text([[0, 3], [2, 5]]), unit_text((3, slice(None, 2)))
+    ('3,4', '0:3,2:5', '3,:2')
     """
-    return ",".join(str(span) if isinstance(span, int) else f"{span[0]}:{span[1]}" for span in unit)
+    spans = [[each.start, each.stop] if isinstance(each, slice) else each for each in unit]
+    ends = [span if isinstance(span, list) else [span] for span in spans]
+    return ",".join(":".join("" if end is None else str(end) for end in span) for span in ends)
 
 
 def percent(share: float, digits: int = 1, sign: str = "") -> str:

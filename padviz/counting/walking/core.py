@@ -27,7 +27,6 @@ from padviz.engine.limbs import (
 
 KEPT = 1 << 21  # numbers of a core that stays in memory: 16 MiB
 AT_ONCE = 1 << 19  # numbers of a part of others, whose memory is used again for the next one
-ROWS = 32  # compared at a time, so that they stay in the cache
 LEVEL = 1e-12  # shares of the largest count are as exact as this, and more
 
 
@@ -148,7 +147,8 @@ class Core:
         if axis == 2:
             parts = (self._part(*rows) for rows in self._parts)
             return max(largest_difference(part[:, :, here], part[:, :, there]) for part in parts)
-        chunks = ([each[at : at + ROWS] for each in (here, there)] for at in range(0, len(here), ROWS))
+        _, step = self._parts[0]
+        chunks = ([each[at : at + step] for each in (here, there)] for at in range(0, len(here), step))
         pairs = ([self._part(rows.min(), rows.max() + 1)[:, rows - rows.min()] for rows in pair] for pair in chunks)
         return max((largest_difference(*pair) for pair in pairs), default=0)
 

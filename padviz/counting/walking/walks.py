@@ -118,16 +118,18 @@ def _stem(walk: Walk) -> int:
 def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
 
     def pull(i: int, tally: Tally) -> Tally:
+        maps = walk.pulls(i)
+        if i <= stem or not any(maps):
+            return tally
         _check_room(walk, walk.network.layers[i].inputs[0], tally)
-        return tally.pull(walk.pulls(i), walk.engine)
+        return tally.pull(maps, walk.engine)
 
     _check_sizes(walk)
     seed = cache(partial(_seed, box=box, exact=walk.exact))  # targets of one shape and weight share an array
     weights = walk.weights or (1.0,) * len(walk.targets)
     seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
-    moving = {i for i in range(stem + 1, len(walk.network.layers)) if any(walk.maps(i))}
     nothing = slice(0), slice(0)
-    return backward(walk.network, seeds, pull, moving=moving) or _seed(walk.shape(stem), 1, nothing, walk.exact)
+    return backward(walk.network, seeds, pull) or _seed(walk.shape(stem), 1, nothing, walk.exact)
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
