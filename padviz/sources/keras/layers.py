@@ -124,7 +124,7 @@ def activated(call: Call, x: Value) -> Value:
         return x
     if name in ALONG_CHANNELS:
         return softmax_along(call, x, [len(x.known) - 1], "softmax over positions")
-    if name in ELEMENTWISE or named in call.arranger.neutral or not isinstance(x, Map):
+    if name in ELEMENTWISE or named in call.trace.neutral or not isinstance(x, Map):
         return x.activated(x.dims)
     what = f"layer {call.title}: the activation {named[:60]}"
     return Map(None, call.trace.unknown(call.name(), [x.at], what, named[:60]))

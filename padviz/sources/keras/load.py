@@ -20,7 +20,7 @@ from padviz.sources.keras.layers import HANDLERS, WINDOWED, Call, Config
 from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Stuck, Value
 from padviz.sources.tracing.calls import as_elementwise, follow
 from padviz.sources.tracing.reading import CHANNELS, Reading
-from padviz.sources.tracing.trace import Trace, foreign_network
+from padviz.sources.tracing.trace import foreign_network
 
 MODELS = ("Functional", "Sequential", "Model")  # of which layers are known; any other class has code of its own
 WRAPPERS = ("SpectralNormalization",)  # of one layer, which they leave as it is
@@ -266,7 +266,7 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
         pixels = as_size(size or (height or USUAL, width or USUAL))
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
-    follow = partial(_trace, model, where, frozenset(reading.neutral), ref, channels or 3, at_end)
+    follow = partial(_trace, model, where, reading.neutral, ref, channels or 3, at_end)
     return foreign_network(follow, name, pixels, where, (height or 0, width or 0))
 
 
@@ -279,20 +279,20 @@ def _all_steps(model: Model) -> Iterator[Step]:
 
 
 def _trace(
-    model: Model, where: str, neutral: frozenset[str], image: Ref, channels: int, channels_last: bool, size: Size
-) -> Trace:
-    arranger = Arranger(Trace(where, size), neutral=neutral)
+    model: Model, where: str, neutral: Sequence[str], image: Ref, channels: int, channels_last: bool, size: Size
+) -> Arranger:
+    trace = Arranger(where, size, neutral)
     given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
-    given[image] = arranger.input_image(channels, channels_last)
-    outputs = _Run(arranger, where).model(model, given, "")
+    given[image] = trace.input_image(channels, channels_last)
+    outputs = _Run(trace, where).model(model, given, "")
     for ref, value in zip(model.outputs, outputs, strict=True):
-        arranger.end(ref.layer, value)
-    return arranger.trace
+        trace.end(ref.layer, value)
+    return trace
 
 
 class _Run:
-    def __init__(self, arranger: Arranger, where: str) -> None:
-        self.arranger, self.where = arranger, where
+    def __init__(self, trace: Arranger, where: str) -> None:
+        self.trace, self.where = trace, where
         self.count = 0
 
     def model(self, model: Model, given: Mapping[Ref, Value], path: str) -> list[Value]:
@@ -320,13 +320,13 @@ class _Run:
             if len(step.model.inputs) != len(read):
                 raise Malformed(f"it is called with {len(read)} tensors")
             return self.model(step.model, dict(zip(step.model.inputs, read, strict=True)), f"{title}/")
-        handler: Any = as_elementwise if step.kind in self.arranger.neutral else HANDLERS.get(step.kind)
+        handler: Any = as_elementwise if step.kind in self.trace.neutral else HANDLERS.get(step.kind)
         call = Call(
-            arranger=self.arranger, title=title, op=step.kind, read=(*read,), handler=handler,
+            trace=self.trace, title=title, op=step.kind, read=(*read,), handler=handler,
             windowed=step.kind in WINDOWED, config=step.config,
         )  # fmt: skip
         if not call.maps and not call.heads:
             return [Constant(None)]
-        with self.arranger.trace.made_by(title):
+        with self.trace.made_by(title):
             result = follow(call)
         return [result] if isinstance(result, Value) else [*cast("Sequence[Value]", result)]

@@ -25,7 +25,7 @@ from padviz.sources.tracing.arranging import Arranger, Constant, Malformed, Map,
 from padviz.sources.tracing.calls import Result, as_elementwise, follow
 from padviz.sources.tracing.dims import plain
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
-from padviz.sources.tracing.trace import Trace, foreign_network
+from padviz.sources.tracing.trace import foreign_network
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto
@@ -64,17 +64,17 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
     return foreign_network(partial(trace, model, reading), printable(Path(where).stem), pixels, where, image.size)
 
 
-def trace(model: Model, reading: Reading, size: Size) -> Trace:
-    graph, image, traced = model.graph, model.image, Trace(model.where, size)
-    arranger = Arranger(traced, neutral=frozenset(reading.neutral), batch=image.shape[0] or 1)
+def trace(model: Model, reading: Reading, size: Size) -> Arranger:
+    graph, image = model.graph, model.image
+    traced = Arranger(model.where, size, reading.neutral, batch=image.shape[0] or 1)
     constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
     constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
     constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
-    scope: Scope = ChainMap({image.name: arranger.input_image(image.channels, image.channels_last)}, constants)
-    _Run(model, arranger).nodes(needed(graph), scope, 0, {})
+    scope: Scope = ChainMap({image.name: traced.input_image(image.channels, image.channels_last)}, constants)
+    _Run(model, traced).nodes(needed(graph), scope, 0, {})
     for output in graph.output:
         if output.name in scope:
-            arranger.end(output.name, scope[output.name])
+            traced.end(output.name, scope[output.name])
     return traced
 
 
@@ -126,8 +126,8 @@ def _shape_error(what: str, where: str, hint: str) -> OptionError:
 
 
 class _Run:
-    def __init__(self, model: Model, arranger: Arranger) -> None:
-        self.arranger, self.where, self.folder = arranger, model.where, model.folder
+    def __init__(self, model: Model, trace: Arranger) -> None:
+        self.trace, self.where, self.folder = trace, model.where, model.folder
         self.versions = {proto.domain or "ai.onnx": proto.version for proto in model.proto.opset_import}
         self.functions = {(proto.domain, proto.name): proto for proto in model.proto.functions}
         self.count, self.budget = 0, Budget()
@@ -136,7 +136,7 @@ class _Run:
         """Trace nodes in order and put their outputs in `scope`; `bound` are the attributes of the function's call."""
         if depth > DEEPEST:
             raise DescriptionError(f"functions are nested more than {DEEPEST} deep", where=self.where)
-        trace = self.arranger.trace
+        trace = self.trace
         for proto in protos:
             self.count += 1
             if self.count > MOST_NODES:
@@ -165,11 +165,11 @@ class _Run:
         op = op_of(proto)
         values = {name: value_of(attr) for name, attr in attrs.items()}
         return Node(
-            arranger=self.arranger, budget=self.budget, title=title(proto), op=op,
+            trace=self.trace, budget=self.budget, title=title(proto), op=op,
             version=self.versions.get(proto.domain or "ai.onnx", 1), outputs=len(proto.output),
             attrs={name: value for name, value in values.items() if value is not None},
             read=tuple(scope[name] if name else None for name in proto.input),
-            windowed=op in WINDOWED, handler=as_elementwise if op in self.arranger.neutral else OPS.get(op),
+            windowed=op in WINDOWED, handler=as_elementwise if op in self.trace.neutral else OPS.get(op),
         )  # fmt: skip
 
     def inner(
@@ -187,7 +187,7 @@ class _Run:
             self.nodes(graph.node, inside, depth + 1, bound)
             return _outputs(inside, [value.name for value in graph.output])
         function = self.functions.get((proto.domain, proto.op_type))
-        if function is None or node.op in self.arranger.neutral:
+        if function is None or node.op in self.trace.neutral:
             return None
         inside = dict(zip(function.input, (value or Constant(None) for value in node.read), strict=False))
         defaults = {str(attr.name): attr for attr in function.attribute_proto}

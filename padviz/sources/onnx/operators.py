@@ -116,7 +116,7 @@ def gather_nd(node: Node, x: Value) -> Value:
                 return node.head()
             ops.append(Adaptive(out))
             dims += [whole(role, out), Dim(Block(bins, "bins"))]
-        layer = node.trace.add(node.title, "adaptive", (node.arranger.unsplit(x).at,), ops)
+        layer = node.trace.add(node.title, "adaptive", (node.trace.unsplit(x).at,), ops)
         return Map((*dims, *x.known[len(axes) :]), layer)
     return node.head()
 
@@ -187,7 +187,7 @@ def _reweighed(node: Node, x: Map) -> Value | None:
 def reduced(node: Node, x: Value) -> Value:
     axes = axes_of(node.attrs, node.arrays(1), len(x.known))
     if not axes and node.attrs.get("noop_with_empty_axes"):
-        return node.arranger.unsplit(x)
+        return node.trace.unsplit(x)
     return reduce_over(node, x, axes or range(len(x.known)), node.keeps_dims)
 
 
@@ -331,7 +331,7 @@ def norm(node: Node, x: Value) -> Result:
     if vectors := [other for other in read if isinstance(other, Map)]:
         if not all(node.trace.pooled[vector.at] for vector in vectors):
             raise Stuck("joins several maps")
-        x = node.arranger.unsplit(x)
+        x = node.trace.unsplit(x)
         layer = node.trace.merge(f"{node.name()}.gate", "multiply", [x.at, *(vector.at for vector in vectors)])
         x = Map(x.known, layer)
     if node.op != "BatchNormalization":

@@ -100,13 +100,13 @@ class Call(calls.Call):
     has_heads = False
 
     def __init__(
-        self, arranger: Arranger, modules: Modules, memory: Memory, op: str, args: Args, kwargs: Kwargs, out: object,
+        self, trace: Arranger, modules: Modules, memory: Memory, op: str, args: Args, kwargs: Kwargs, out: object,
         by_value: bool = False,
     ) -> None:  # fmt: skip
-        self.arranger, self.modules, self.memory = arranger, modules, memory
+        self.trace, self.modules, self.memory = trace, modules, memory
         self.op, self.stem, self.args, self.kwargs, self.out = op, stem_of(op), args, kwargs, out
         said = AXES_IN.search(op)
-        self.axes = int(said[1]) if said else len(arranger.trace.axes)
+        self.axes = int(said[1]) if said else len(trace.axes)
         self.windowed = self.is_one_of(WINDOWED)
         self.tensors = tensors_in(args[0] if op in SHAPED else (args, kwargs))
         self.read_tensors()
@@ -210,7 +210,7 @@ class Call(calls.Call):
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):
             if isinstance(x, Map) and x.dims is not None and not self.trace.pooled[x.at]:
-                self.memory.values[tensor] = self.arranger.without_mixed(self.name("line"), x)
+                self.memory.values[tensor] = self.trace.without_mixed(self.name("line"), x)
         self.read_tensors()
 
     def with_channels(self, value: Map) -> Map:

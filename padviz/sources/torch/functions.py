@@ -106,7 +106,7 @@ def along(call: Call, input: Value, dim: object = None, *args: object, **options
         return products.softmax_along(call, input, [dim % len(input.known)], f"{call.op} over positions")
     if input.known[dim].positions:
         raise Stuck("multiplies one half of the rows or columns by the other")
-    halves = call.trace.merge(call.name("merge"), "multiply", [call.arranger.unsplit(input).at] * 2)
+    halves = call.trace.merge(call.name("merge"), "multiply", [call.trace.unsplit(input).at] * 2)
     return call.with_channels(replace(input, layer=halves))  # a product of two slices
 
 
@@ -249,7 +249,7 @@ def _whole_index(index: object, ndim: int) -> list[object]:
 
 def setitem(call: Call, input: Value, index: object, new: object) -> Result:
     """Write in place: around what is written into a constant is padding; among channels, both are there now."""
-    input, source = call.arranger.unsplit(input), call.arranger.unsplit(new) if isinstance(new, Map) else None
+    input, source = call.trace.unsplit(input), call.trace.unsplit(new) if isinstance(new, Map) else None
     shape = input.shape
     items = _whole_index(index, len(shape))
     whole = [isinstance(item, slice) and item.indices(n) == (0, n, 1) for item, n in zip(items, shape, strict=False)]
@@ -258,7 +258,7 @@ def setitem(call: Call, input: Value, index: object, new: object) -> Result:
     dims = input.known if isinstance(input, Map) else ()
     if len(dims) != len(items) or any(dim.positions and not every for dim, every in zip(dims, whole, strict=True)):
         raise Stuck("writes some rows or columns only")
-    at = [call.arranger.unsplit(x).at for x in call.maps]
+    at = [call.trace.unsplit(x).at for x in call.maps]
     return call.with_channels(Map(dims, at[0] if len(at) == 1 else call.trace.merge(call.name("merge"), "concat", at)))
 
 
@@ -277,7 +277,7 @@ def _write(call: Call, source: Map, items: Sequence[object], shape: Sequence[int
                 raise Stuck("writes some rows or columns only")
             pads[role] = Window(1, padding=(first, n - last))
     if any(op != Window(1) for op in pads.values()):
-        value = call.arranger.add(call.name("pad"), "pad", value, pads)
+        value = call.trace.add_map(call.name("pad"), "pad", value, pads)
     return call.with_channels(value)
 
 
@@ -375,7 +375,7 @@ def lower(call: Call) -> Result:
         return None
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
-    neutral = call.op in call.arranger.neutral
+    neutral = call.op in call.trace.neutral
     known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)
     call.whole = call.handler is pointwise or neutral or call.stem in WHOLE_NAMES

@@ -26,8 +26,7 @@ from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
-from padviz.sources.tracing.arranging import Map
-from padviz.sources.tracing.dims import plain, whole
+from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 
@@ -207,14 +206,13 @@ def channels_of(module: nn.Module, axes: int) -> list[int]:
 def trace(
     module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
     tokens: bool = True,
-) -> Trace:  # fmt: skip
+) -> Arranger:  # fmt: skip
     """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer."""
-    laid = Trace(where, size)
-    tracer = Tracer(laid, module, reading.neutral)
-    tracer.arranger.follow_tokens = tokens
+    laid = Arranger(where, size, reading.neutral, block=".block.", follow_tokens=tokens)
+    tracer = Tracer(laid, module)
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
-    tracer.memory.learn(image, Map((plain(1), plain(channels), *map(whole, laid.axes, size)), 0))
+    tracer.memory.learn(image, laid.input_image(channels))
     others: dict[str, Tensor | int | float] = {}
     for name, shape in reading.shapes.items():
         value = shape_at(name, shape, size, where)
@@ -242,7 +240,7 @@ def trace(
     except Stopped as end:
         if end.error:
             raise end.error from None
-    if tokens and tracer.arranger.tokens_added and not tracer.arranger.tokens_removed:
+    if tokens and laid.tokens_added and not laid.tokens_removed:
         return trace(module, where, reading, channels, size, watch, tokens=False)
     return laid
 

@@ -6,7 +6,7 @@ values of maps, it has one element.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,7 +37,6 @@ from padviz.sources.torch.tensors import (
 )
 from padviz.sources.tracing.arranging import Arranger, Map
 from padviz.sources.tracing.dims import plain
-from padviz.sources.tracing.trace import Trace
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
 WEIGHTS = "reads the values of weights, or of what is given beside the image or large"
@@ -67,9 +66,9 @@ class Stopped(BaseException):
 
 
 class Tracer(TorchFunctionMode):
-    def __init__(self, trace: Trace, root: nn.Module, neutral: Collection[str] = ()) -> None:
+    def __init__(self, trace: Arranger, root: nn.Module) -> None:
         super().__init__()
-        self.arranger = Arranger(trace, block=".block.", neutral=frozenset(neutral))
+        self.trace = trace
         self.modules = Modules(root, self._check_scripted)
         self.memory = Memory(root)
 
@@ -98,7 +97,7 @@ class Tracer(TorchFunctionMode):
         changed = args[0] if op == "setitem" else out
         changes = tensors_in(changed) if isinstance(changed, Tensor | tuple | list) else []
         try:
-            with self.arranger.trace.made_by(self.modules.path or op):
+            with self.trace.made_by(self.modules.path or op):
                 self._learn_unseen(op, unseen if changes else [])
                 apart = self._follow(self.call(op, args, kwargs, changed, picked is not None)) if changes else []
         except Refused:
@@ -170,7 +169,7 @@ class Tracer(TorchFunctionMode):
                 raise Refused(f"{op} {WEIGHTS}")
             return
         self._learn_unseen(op, self._unseen(tensor))
-        trace, call, left = self.arranger.trace, self.call(op, (tensor,), {}, tensor), self.modules.left_out()
+        trace, call, left = self.trace, self.call(op, (tensor,), {}, tensor), self.modules.left_out()
         last = max(at for at in ancestors(trace.layers, call.inputs) if not trace.pooled[at])
         if not last:
             raise Refused(f"{op} reads the values of the image")
@@ -188,7 +187,7 @@ class Tracer(TorchFunctionMode):
         return isinstance(self.modules.stack[-1][1], torch.jit.ScriptModule)
 
     def call(self, op: str, args: Args, kwargs: Kwargs, out: object, by_value: bool = False) -> Call:
-        return Call(self.arranger, self.modules, self.memory, op, args, kwargs, out, by_value)
+        return Call(self.trace, self.modules, self.memory, op, args, kwargs, out, by_value)
 
     def outputs(self, out: object) -> dict[str, Map]:
         """Return the maps that a forward returns by their names, and what was made of them out of sight."""
@@ -203,7 +202,7 @@ class Tracer(TorchFunctionMode):
 
     def _learn_unseen(self, op: str, unseen: Sequence[tuple[Tensor, Layers]]) -> None:
         """Record each as a vector if it was made of vectors alone, and as an error otherwise."""
-        trace = self.arranger.trace
+        trace = self.trace
         for tensor, layers in unseen:
             inputs, name = sorted(layers, reverse=True), self.call(op, (), {}, tensor).name("merge")
             if all(trace.pooled[at] for at in inputs):

@@ -155,7 +155,7 @@ def unfold(
         return call.unknown()  # Tensor.unfold
     value, roles = windows.image(call, input, 2)
     ops = dict(zip(roles, windows_of(kernel_size, stride, padding, dilation), strict=True))
-    columns = call.arranger.add(call.name(), "conv", value, ops)
+    columns = call.trace.add_map(call.name(), "conv", value, ops)
     rows, cols = columns.known[-2:]
     taps = prod(op.kernel for op in ops.values())
     channels = plain(call.made.shape[1] // taps) + Dim(Block(taps, "taps"))
@@ -181,7 +181,7 @@ def fold(
         if not 0 <= more < step:
             raise Stuck("folds windows into an image of another size")
         ops[role] = Transposed(kernel, step, apart, (pads, pads), more)
-    folded = call.arranger.add(call.name(), "convtranspose", value, ops)
+    folded = call.trace.add_map(call.name(), "convtranspose", value, ops)
     return replace(folded, dims=(*batch, plain(call.made.shape[-3]), *folded.known[-2:]))
 
 
@@ -190,13 +190,13 @@ def repeat_interleave(
 ) -> Result:
     if dim is None or not isinstance(repeats, int):
         raise Stuck("repeats each number, or some more often than others")
-    value = call.arranger.unsplit(as_map(input))
+    value = call.trace.unsplit(as_map(input))
     if value.known[dim].is_channels:
         return call.with_channels(value)
     if not (role := value.known[dim].axis):
         raise Stuck("repeats dimensions that are not rows or columns")
     ops = {role: Resize(scale=Fraction(repeats))}
-    return call.arranger.add(call.name(), "resize", value, ops) if repeats > 1 else value
+    return call.trace.add_map(call.name(), "resize", value, ops) if repeats > 1 else value
 
 
 def max_unpool(
@@ -211,12 +211,12 @@ def max_unpool(
         raise Stuck("unpools windows that overlap or pad")
     value, roles = windows.image(call, input, 2)
     scales = {role: Resize(scale=Fraction(n)) for role, n in zip(roles, steps, strict=True)}
-    laid = call.arranger.add(call.name(), "resize", value, scales)
+    laid = call.trace.add_map(call.name(), "resize", value, scales)
     rests = [n - dim.size for n, dim in zip(call.made.shape[-2:], laid.known[-2:], strict=True)]
     if not any(rests):
         return laid
     ops = {role: Window(1, padding=(0, n)) for role, n in zip(roles, rests, strict=True)}
-    return call.arranger.add(call.name("rest"), "crop", laid, ops)
+    return call.trace.add_map(call.name("rest"), "crop", laid, ops)
 
 
 TABLE: Mapping[str, Handler] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import TypeVar, cast
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.network.layer import Channels, Kind
+from padviz.network.network import Size
 from padviz.network.operations import Adaptive, Op, Window, out_size
 from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Trace
@@ -156,63 +157,65 @@ def in_places(dims: Dims) -> Dims:
     return tuple(Dim(*map(placed, dim)) for dim in dims)
 
 
-@dataclass
-class Arranger:
-    """Adds the layers that slices, rolls and splits of a trace become: each once, however many calls read it.
+class Arranger(Trace):
+    """A trace that also adds the layers which slices, rolls and splits become: each once, however many calls read it.
 
     `laid` has these by what they are made of. `crops` has the layer that each is cropped (or mirrored) out of and the
     rows it keeps; `rolls` has the layer that each rolls, and by how far. `block_norms` are norms over the places of
     blocks, with the layer before them.
     """
 
-    trace: Trace
-    block: str = "."  # between the name of a split and the places of its blocks
-    batch: int = 1  # images
-    neutral: frozenset[str] = frozenset()  # operations to treat as elementwise
-    follow_tokens: bool = False  # whether positions beside tokens are followed
-    tokens_added: bool = False
-    tokens_removed: bool = False
-    laid: dict[tuple[object, ...], int] = field(default_factory=dict)
-    crops: dict[int, tuple[int, Ranges]] = field(default_factory=dict)
-    rolls: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
-    block_norms: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
+    def __init__(
+        self, where: str, size: Size, neutral: Iterable[str] = (), batch: int = 1, block: str = ".",
+        follow_tokens: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(where, size)
+        self.neutral = frozenset(neutral)  # operations to treat as elementwise
+        self.batch = batch  # images
+        self.block = block  # between the name of a split and the places of its blocks
+        self.follow_tokens = follow_tokens  # whether positions beside tokens are followed
+        self.tokens_added = self.tokens_removed = False
+        self.laid: dict[tuple[object, ...], int] = {}
+        self.crops: dict[int, tuple[int, Ranges]] = {}
+        self.rolls: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self.block_norms: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def input_image(self, channels: int, channels_last: bool = False) -> Map:
-        sides = [*map(whole, self.trace.axes, self.trace.sizes[0])]
+        sides = [*map(whole, self.axes, self.sizes[0])]
         sides.insert(len(sides) if channels_last else 0, plain(channels))
         return Map((plain(self.batch), *sides), 0)
 
     def end(self, name: str, value: Value) -> None:
-        self.trace.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and self.trace.pooled[value.at]):
-            self.trace.vectors[name] = value.sources
+        self.ends |= value.sources
+        if isinstance(value, Head) or (isinstance(value, Map) and self.pooled[value.at]):
+            self.vectors[name] = value.sources
 
     def identity(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the part of its channels."""
-        return self.trace.without_norms(x.at), x.part
+        return self.without_norms(x.at), x.part
 
     def unsplit(self, x: V) -> V:
         """Add the layers of the splits of rows and columns that are pending in a value: space-to-depth."""
         if not isinstance(x, Map):
             return x
         inner = [part for part in flat(x.dims or ()).inner if not part.looked]
-        blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.trace.axes}
+        blocks = {role: prod(part.size for part in inner if part.role == role) for role in self.axes}
         if max(blocks.values()) > 1:
-            with self.trace.made_by(x.split_name):
+            with self.made_by(x.split_name):
                 layer = self.space_to_depth(x.split_name, x.at, blocks)
             x = replace(x, layer=layer, dims=in_places(x.known))
         return cast("V", replace(cast("Map", x), split_name=""))
 
     def split_alike(self, values: Sequence[Map]) -> list[Map]:
         """Add the layers of pending splits so that one layer can join the values, unless all maps are split alike."""
-        maps = [x for x in values if not self.trace.pooled[x.at]]
+        maps = [x for x in values if not self.pooled[x.at]]
         splits = {tuple(tuple(dim.positions) for dim in x.known) for x in maps}
         return [*values] if len(splits) == 1 else [*map(self.unsplit, values)]
 
     def rows_of(self, layer: int, parts: Mapping[str, slice] | None = None) -> tuple[int, dict[str, range]]:
         """Return the layer that a layer, or some `parts` of it, is cropped from, and its rows there."""
         base, before = self.crops.get(layer, (layer, {}))
-        whole = dict(zip(self.trace.axes, map(range, self.trace.sizes[base]), strict=True))
+        whole = dict(zip(self.axes, map(range, self.sizes[base]), strict=True))
         runs = {role: before.get(role, run) for role, run in whole.items()}
         runs |= {role: runs[role][part] for role, part in (parts or {}).items()}
         return base, {role: run for role, run in runs.items() if run != whole[role]}
@@ -220,64 +223,64 @@ class Arranger:
     def crop(self, name: str, layer: int, runs: Ranges) -> int:
         key = ("crop", layer, tuple(runs.items()))
         if key not in self.laid:
-            sides = zip(self.trace.axes, self.trace.sizes[layer], strict=True)
+            sides = zip(self.axes, self.sizes[layer], strict=True)
             rows = [(runs.get(role, range(n)), n) for role, n in sides]
             ops = [Window(1, run.step, padding=(-run.start, min(run.stop - n, 0))) for run, n in rows]
-            at = self.laid[key] = self.trace.add(name, "crop", (layer,), ops)
+            at = self.laid[key] = self.add(name, "crop", (layer,), ops)
             self.crops[at] = layer, dict(runs)
         return self.laid[key]
 
     def roll(self, name: str, layer: int, shifts: Mapping[str, int]) -> int:
         """Shift rows and columns, those at the end to the front; shifting a roll back gives the layer before it."""
-        base, before = self.rolls.get(layer, (layer, (0,) * len(self.trace.axes)))
-        sums = zip(before, self.trace.axes, self.trace.sizes[base], strict=True)
+        base, before = self.rolls.get(layer, (layer, (0,) * len(self.axes)))
+        sums = zip(before, self.axes, self.sizes[base], strict=True)
         moved = tuple(((a + shifts.get(role, 0)) % n + n // 2) % n - n // 2 for a, role, n in sums)
         if not any(moved):
             return base
         key = ("roll", base, moved)
         if key not in self.laid:
             ops = [Window(1, padding=(n, -n), mode="circular") if n else None for n in moved]
-            at = self.laid[key] = self.trace.add(name, "roll", (base,), ops)
+            at = self.laid[key] = self.add(name, "roll", (base,), ops)
             self.rolls[at] = base, moved
         return self.laid[key]
 
     def space_to_depth(self, name: str, layer: int, blocks: Mapping[str, int]) -> int:
         """Turn each block of positions into one: add a crop for each place, and join them."""
-        block = tuple(blocks.get(role, 1) for role in self.trace.axes)
+        block = tuple(blocks.get(role, 1) for role in self.axes)
         layer = self.block_norms.get((layer, block), layer)
         if prod(block) > MOST_PARTS:
             raise Stuck(f"makes {prod(block)} maps of one")
         key = ("block", layer, block)
         if key not in self.laid:
-            sizes = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
+            sizes = dict(zip(self.axes, self.sizes[layer], strict=True))
             parts = []
             for place in product(*map(range, block)):
                 steps = zip(sizes, place, block, strict=True)
                 cuts = {role: range(first, sizes[role], step) for role, first, step in steps}
                 parts.append(self.crop(f"{name}{self.block}{'.'.join(map(str, place))}", layer, cuts))
-            self.laid[key] = self.trace.merge(name, "concat", parts)
+            self.laid[key] = self.merge(name, "concat", parts)
         return self.laid[key]
 
     def has_several(self, layer: int, roles: Iterable[str]) -> bool:
-        return any(self.trace.sizes[layer][self.trace.axes[role]] > 1 for role in roles)
+        return any(self.sizes[layer][self.axes[role]] > 1 for role in roles)
 
-    def add(
+    def add_map(
         self, name: str, kind: Kind, x: Value, ops: Mapping[str, Op | None], channels: Channels | None = None
     ) -> Map:  # fmt: skip
         """Add a layer with an operation for each role; "" is an axis that the image lacks, as a depth of one is."""
         if (beyond := ops.get("")) and (getattr(beyond, "stride", 1) < 1 or out_size(beyond, 1) != 1):
             raise Stuck("makes several positions of one along an axis that the image lacks")
-        layer = self.trace.add(name, kind, (x.at,), [ops.get(role) for role in self.trace.axes], channels=channels)
+        layer = self.add(name, kind, (x.at,), [ops.get(role) for role in self.axes], channels=channels)
         if [part.role for part in Dim(*flat(x.known).positions).within(Axis)] == ["w", "h"]:
-            made = self.trace.layers[layer]
+            made = self.layers[layer]
             origin = made.origin and made.origin._replace(swapped=True)
-            self.trace.layers[layer] = replace(made, origin=origin)
+            self.layers[layer] = replace(made, origin=origin)
         return Map(self.resize_dims(x.known, layer), layer)
 
     def resize_dims(self, dims: Dims, layer: int) -> Dims:
         if flat(dims).has_parts:
             return dims
-        new = dict(zip(self.trace.axes, self.trace.sizes[layer], strict=True))
+        new = dict(zip(self.axes, self.sizes[layer], strict=True))
 
         def of_layer(factor: Factor) -> Factor:
             return replace(factor, size=new[role]) if (role := Dim(factor).axis) else factor
@@ -285,11 +288,11 @@ class Arranger:
         return tuple(Dim(*map(of_layer, dim)) for dim in dims)
 
     def pool_over(self, name: str, layer: int, roles: Collection[str]) -> int:
-        if not self.has_several(layer, {*self.trace.axes} - {*roles}):
-            return self.trace.add(name, "global", (layer,))
+        if not self.has_several(layer, {*self.axes} - {*roles}):
+            return self.add(name, "global", (layer,))
         if not self.has_several(layer, roles):
             return layer
-        return self.trace.add(name, "adaptive", (layer,), self.trace.on(roles, Adaptive(1)))
+        return self.add(name, "adaptive", (layer,), self.on(roles, Adaptive(1)))
 
     def without_mixed(self, name: str, x: Map) -> Map:
         """Turn rows or columns that are one dimension with channels into channels: all of them are seen at once."""

@@ -46,7 +46,7 @@ class Call:
     whose error `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and `stuck` decides.
     """
 
-    arranger: Arranger
+    trace: Arranger
     title: str
     op: str
     read: tuple[Value | None, ...]
@@ -62,10 +62,6 @@ class Call:
         self.given = [x for x in self.read if x is not None]
         self.maps = [x for x in self.given if isinstance(x, Map)]
         self.heads = [x for x in self.given if isinstance(x, Head)]
-
-    @property
-    def trace(self) -> Trace:
-        return self.arranger.trace
 
     @property
     def what(self) -> str:
@@ -101,7 +97,7 @@ class Call:
         for x in self.maps:
             own = [dim.axis for dim in x.dims or ()]
             absent = [role for role in self.trace.axes if role not in own]
-            if x.dims is not None and not self.trace.pooled[x.at] and not self.arranger.has_several(x.at, absent):
+            if x.dims is not None and not self.trace.pooled[x.at] and not self.trace.has_several(x.at, absent):
                 return False
         return True
 
@@ -175,7 +171,7 @@ class Call:
 
 
 def follow(call: Call) -> Result:
-    trace, known = call.trace, (call.trace.asking, call.arranger.crops)
+    trace, known = call.trace, (call.trace.asking, call.trace.crops)
     layers = list(dict.fromkeys(value.at for value in call.maps))
     if spoilt := [at for at in layers if trace.layers[at].kind == "unknown" and not any(at in by for by in known)]:
         if call.windowed and not call.pointwise:  # then it is an error, no head
@@ -196,22 +192,22 @@ def merge_maps(call: Call, kind: Kind, values: Sequence[Map]) -> Map:
 
     What is made of the same channels of one layer counts once, as an activation does: x * sigmoid(x), x + sin(x).
     """
-    arranger = call.arranger
+    trace = call.trace
     scores = [x for x in values if x.has_looked]
     if scores and len({x.at for x in values}) == 1:  # what scores are made of is left out
         return replace(scores[0], dims=call.broadcast(values), acted=True)
-    if len({arranger.identity(x) for x in values}) > 1:
-        values = arranger.split_alike(values)
+    if len({trace.identity(x) for x in values}) > 1:
+        values = trace.split_alike(values)
     dims = call.broadcast(values)
     last, *others = distinct(call, values)
     if not others:
         return replace(last, dims=dims, acted=last.acted or len(values) > 1)
     layer = join(call, kind, [last.at, *(x.at for x in others)])
-    return Map(arranger.resize_dims(dims, layer), layer, split_name=max(x.split_name for x in values))
+    return Map(trace.resize_dims(dims, layer), layer, split_name=max(x.split_name for x in values))
 
 
 def distinct(call: Call, values: Sequence[Map]) -> list[Map]:
-    return [*{call.arranger.identity(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
+    return [*{call.trace.identity(x): x for x in sorted(values, key=lambda x: x.at)}.values()]
 
 
 def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
@@ -264,7 +260,7 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
     inner = Dim(*lost).inner
     if inner == lost:
         blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)
-        call.arranger.block_norms[layer, blocks] = x.at
+        call.trace.block_norms[layer, blocks] = x.at
     return replace(x, layer=layer)
 
 

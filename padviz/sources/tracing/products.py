@@ -23,10 +23,10 @@ Operand = tuple[Value, Letters]
 
 def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, times: Times) -> Map:
     """Sum products of maps: each with a letter for each dimension; summed over letters that are not kept."""
-    arranger, maps, factors = call.arranger, list[Map](), list[Named]()
+    trace, maps, factors = call.trace, list[Map](), list[Named]()
     for value, letters in terms:
         if any(dim.is_mixed for letter, dim in zip(letters, value.known, strict=True) if letter not in kept):
-            value = arranger.without_mixed(call.name("line"), value)
+            value = trace.without_mixed(call.name("line"), value)
         maps.append(value)
         factors.append(dict(zip(letters, value.known, strict=True)))
     _check_fit(factors, kept)
@@ -40,7 +40,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
     dims = merge_places(tuple(largest), [dim for f in factors for letter, dim in f.items() if letter not in kept])
     if case == "each position alone":
         layer = times(maps)
-        return Map(arranger.resize_dims(dims, layer), layer)
+        return Map(trace.resize_dims(dims, layer), layer)
     if case == "scores":  # positions that the first map has alone, as queries have, look at those of keys
         queries, keys = places[0] - places[1], places[1] - places[0]
         if len(factors) > 2 or keys & {*factors[0]} or queries & {*factors[1]}:
@@ -50,7 +50,7 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
     if case == "attention":
         summed = places[1] - {*kept}
         return _attend(call, maps[0], maps[1], dims, _along(factors[1], summed), sees_all=places[1] == summed)
-    unsplit = [arranger.unsplit(value) for value in maps]
+    unsplit = [trace.unsplit(value) for value in maps]
     if [value.at for value in unsplit] != [value.at for value in maps]:
         return contract(call, [(value, [*f]) for value, f in zip(unsplit, factors, strict=True)], kept, times)
     if any(own != places[0] for own in places):
@@ -58,20 +58,20 @@ def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, ti
     lost = _along(factors[0], places[0] - {*kept})
     if any(position.looked for position in lost):
         raise Stuck("sums over positions that are looked at")
-    return Map(dims, arranger.pool_over(call.name(), times(maps), whole_axes(lost)))
+    return Map(dims, trace.pool_over(call.name(), times(maps), whole_axes(lost)))
 
 
 def _attend(call: Call, scores: Map, values: Map, dims: Dims, lost: list[Position], sees_all: bool) -> Map:
-    arranger, name = call.arranger, call.name()
-    like = arranger.trace.asking.get(scores.at, scores.at)
+    trace, name = call.trace, call.name()
+    like = trace.asking.get(scores.at, scores.at)
     dims = tuple(Dim(*(f for f in dim if f.size > 1 or not (isinstance(f, Position) and f.looked))) for dim in dims)
     looking = [position for position in flat(dims).positions if not position.looked]
     if Dim(*looking).within(Runs):
         raise Stuck("attends from runs of positions")
-    arranger.tokens_removed |= bool(Dim(*lost).within(Tokens)) and not flat(dims).within(Tokens)
+    trace.tokens_removed |= bool(Dim(*lost).within(Tokens)) and not flat(dims).within(Tokens)
     if sees_all and not scores.windows:
-        return Map(dims, arranger.trace.mix(name, values.at, like))
-    return replace(mix(arranger, name, values, lost, "attention", like, scores.windows), dims=dims)
+        return Map(dims, trace.mix(name, values.at, like))
+    return replace(mix(trace, name, values, lost, "attention", like, scores.windows), dims=dims)
 
 
 def classify(factors: Sequence[Named], kept: Letters) -> Case:
@@ -133,7 +133,7 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
     as_many = len(gone) == 1 and bool(back) and gone[0].is_positions
     if isinstance(x, Map) and flat(gone).positions and x.has_parts and not as_many:
-        x = call.arranger.unsplit(x)
+        x = call.trace.unsplit(x)
     named = dict(zip(own, x.known, strict=True))
     gone = [dim for letter, dim in named.items() if letter not in out]
     lost = flat(gone).positions
@@ -141,14 +141,14 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, call)
     if as_many:
-        seen = mix(call.arranger, call.name(), x, lost, "linear over positions")
+        seen = mix(call.trace, call.name(), x, lost, "linear over positions")
         return replace(seen, dims=dims).with_dim(back[0], gone[0])
     name, roles = call.name(), whole_axes(lost)
-    base, runs = call.arranger.rows_of(x.at)
+    base, runs = call.trace.rows_of(x.at)
     if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
-        line = call.arranger.pool_over(f"{name}.line", base, roles)
-        return Map(dims, call.arranger.crop(name, line, runs))
-    return Map(dims, call.arranger.pool_over(name, call.arranger.unsplit(x).at, roles))
+        line = call.trace.pool_over(f"{name}.line", base, roles)
+        return Map(dims, call.trace.crop(name, line, runs))
+    return Map(dims, call.trace.pool_over(name, call.trace.unsplit(x).at, roles))
 
 
 def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:
@@ -158,21 +158,21 @@ def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Valu
     lost = [position for position in flat(over).positions if not position.looked and position.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    return mix(call.arranger, call.name(), x, lost, why)
+    return mix(call.trace, call.name(), x, lost, why)
 
 
 def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Value:
     """Reduce to a mean, sum or extreme: over channels each position alone, over rows and columns pooling."""
     if isinstance(x, Map) and (inner := innermost(x, [x.known[axis] for axis in axes])):
-        x = pool_inside(call.arranger, call.name(), "maxpool", x, inner)
+        x = pool_inside(call.trace, call.name(), "maxpool", x, inner)
     if x.has_parts and any(x.known[axis].has_positions for axis in axes):
-        x = call.arranger.unsplit(x)
+        x = call.trace.unsplit(x)
     gone = [x.known[axis] for axis in axes]
     dims = merge_places(reduce_dims(x.known, axes, keep), gone)
     lost = [at for at in flat(gone).positions if not at.looked and (at.size > 1 or Dim(at).axis)]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
-    return Map(dims, call.arranger.pool_over(call.name(), x.at, whole_axes(lost)))
+    return Map(dims, call.trace.pool_over(call.name(), x.at, whole_axes(lost)))
 
 
 def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:
@@ -250,11 +250,11 @@ def attention(
     own = sorted(axis % len(value.known) for axis in axes)
     seen = [value.known[axis] for axis in own]
     if not isinstance(value, Map) or not any(dim.has_positions for dim in seen):
-        last, *others = distinct(call, call.arranger.split_alike(call.maps))
+        last, *others = distinct(call, call.trace.split_alike(call.maps))
         alone = Map(None, join(call, "multiply", [last.at, *(x.at for x in others)])) if others else last
         return alone.activated(merge_places((*query.known[:-1], value.known[-1]), seen))
     if not isinstance(query, Map) or call.trace.pooled[query.at]:
-        at = call.arranger.pool_over(call.name(), call.arranger.unsplit(value).at, call.trace.axes)
+        at = call.trace.pool_over(call.name(), call.trace.unsplit(value).at, call.trace.axes)
         return Map((*query.known[:-1], plain(value.known[-1].size)), at)
     if len(query.known) != len(value.known):
         raise Stuck("attends from a tensor of another rank")
@@ -276,21 +276,21 @@ def recurrence(call: Call, x: Value, steps: int, hidden: int, ways: int, layers:
         raise Stuck("runs along a tensor that is not a sequence")
     if len(call.maps) > 1:
         raise Stuck("starts from states computed from a feature map")
-    x = call.arranger.without_mixed(call.name("line"), x)
+    x = call.trace.without_mixed(call.name("line"), x)
     seen = last = cast("Map", linear(call, x, "sbi", "sbo", {"o": ways * hidden}))
     if seen.known[steps].has_positions:
         if ways < 2:
             raise Stuck("sees only what comes before each position")
-        lines = call.arranger.unsplit(seen)
+        lines = call.trace.unsplit(seen)
         for _ in range(layers):
             seen = cast("Map", softmax_along(call, seen, [steps], f"{call.op} over positions"))
-        at = call.arranger.pool_over(call.name("state"), lines.at, whole_axes(lines.known[steps].positions))
+        at = call.trace.pool_over(call.name("state"), lines.at, whole_axes(lines.known[steps].positions))
         last = replace(lines, layer=at)
     return seen, replace(last, dims=(plain(layers * ways), seen.known[1 - steps], plain(hidden)))
 
 
 def mix(
-    arranger: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
+    trace: Arranger, name: str, x: Map, lost: Sequence[Factor], why: str, like: int | None = None, windows: Cuts = ()
 ) -> Map:
     """Add attention: each position of `like` sees all positions that differ from it only along what is `lost`.
 
@@ -299,7 +299,7 @@ def mix(
     """
     if like is None and Dim(*lost).within(Runs):
         raise Stuck("mixes runs of positions")
-    trace, like = arranger.trace, x.at if like is None else like
+    like = x.at if like is None else like
     blocks = _blocks_of(trace, x.at, lost)
     on = dict.fromkeys(trace.axes, 0)  # the second part of a window that is cut is rolled to the front
     for role, cut in windows:
@@ -309,12 +309,12 @@ def mix(
             raise Stuck("masks attention in another way than windows do")
         on[role] = block.size - cut
         blocks[role] = [replace(block, first=on[role])]
-    at = arranger.roll(f"{trace.layers[x.at].name}.roll", x.at, on)
+    at = trace.roll(f"{trace.layers[x.at].name}.roll", x.at, on)
     lines = [role for role, runs in blocks.items() if not runs]
     local = [*zip_longest(*(blocks.get(role, ()) for role in trace.axes))]
     for ops in local:
         at = trace.add(name if not lines and ops == local[-1] else f"{name}.windows", "mixing", (at,), ops)
-    at = arranger.roll(f"{name}.roll", at, {role: -n for role, n in on.items()})
+    at = trace.roll(f"{name}.roll", at, {role: -n for role, n in on.items()})
     if lines:
         return Map(x.dims, trace.mix(name, at, like, lines, why))
     pairs = [*zip(trace.sizes[at], trace.sizes[like], strict=True)]
@@ -346,10 +346,10 @@ def innermost(x: Map, gone: Sequence[Dim]) -> dict[str, int]:
     return ends if Dim(*kept).inner and len(ends) == len(lost) else {}
 
 
-def pool_inside(arranger: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
+def pool_inside(trace: Arranger, name: str, kind: Kind, x: Map, inner: Mapping[str, int]) -> Map:
     """Pool the `inner` neighbours on each axis, which are part of a window, to one."""
-    ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in arranger.trace.axes]
-    layer = arranger.trace.add(name, kind, (x.at,), ops)
+    ops = [Window(n, n) if (n := inner.get(role, 1)) > 1 else None for role in trace.axes]
+    layer = trace.add(name, kind, (x.at,), ops)
 
     def fewer(part: Factor) -> Factor:
         if not isinstance(part, Axis) or part.role not in inner:

@@ -1,6 +1,6 @@
 """Operations that only rearrange a tensor, for every framework: values and plain arguments in, a value out.
 
-A slice of rows or columns is laid as a crop at once. The arranger remembers what it is cropped out of, so that a slice
+A slice of rows or columns is laid as a crop at once. The trace remembers what it is cropped out of, so that a slice
 of a slice is one crop. Rows that are joined again are the padding, or the roll, that they were written for.
 """
 
@@ -37,7 +37,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     """Reshape a tensor; what is put inside of each row or column is an upsampling by nearest."""
     axes, dims = call.trace.axes, reshape_dims(x.known, shape)
     if dims is None and x.has_parts:
-        x = call.arranger.unsplit(x)
+        x = call.trace.unsplit(x)
         dims = reshape_dims(x.known, shape)
     if not isinstance(x, Map):
         return Constant(tuple(map(plain, shape))) if dims is None else replace(x, dims=dims)
@@ -56,7 +56,7 @@ def reshape(call: Call, x: Value, shape: Sequence[int]) -> Value:
     if grown and len(dims) == len(axes) + 2:
         kept = tuple(Dim(*dim[:1]) if Dim(*dim[:1]).axis in grown else dim for dim in dims)
         ops = {role: Resize(scale=Fraction(n)) for role, n in grown.items()}
-        return call.arranger.add(call.name(), "resize", call.arranger.unsplit(replace(x, dims=kept)), ops)
+        return call.trace.add_map(call.name(), "resize", call.trace.unsplit(replace(x, dims=kept)), ops)
     return _rearranged(call, x, dims)
 
 
@@ -93,7 +93,7 @@ def expand(call: Call, x: Value, shape: Sequence[int]) -> Value:
     kept = [dim.size == n or (resizes and dim.alone) for dim, n in zip(before, shape, strict=True)]
     x = replace(x, dims=tuple(dim if keeps else plain(n) for keeps, dim, n in zip(kept, before, shape, strict=True)))
     ops = {role: Resize(n) for role, n in grown.items()}
-    return call.arranger.add(call.name("spread"), "resize", call.arranger.unsplit(x), ops) if resizes else x
+    return call.trace.add_map(call.name("spread"), "resize", call.trace.unsplit(x), ops) if resizes else x
 
 
 def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
@@ -104,7 +104,7 @@ def slice_(call: Call, x: Value, rows: Mapping[int, slice]) -> Value:
     if 0 in shape:
         return Constant(tuple(map(plain, shape)))
     if any(x.known[axis].has_positions and not x.known[axis].tokens for axis in runs):
-        x = call.arranger.unsplit(x)
+        x = call.trace.unsplit(x)
     crops: dict[str, slice] = {}
     for axis, run in runs.items():
         dim = x.known[axis]
@@ -133,7 +133,7 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
     count = tokens.of.size
     first = 0 if tokens.behind else tokens.size - count
     if run == range(first, first + count):
-        call.arranger.tokens_removed = True
+        call.trace.tokens_removed = True
         return x.with_dim(axis, tokens.of)
     if run.start < first + count and run.stop > first:
         raise Stuck("slices positions that have tokens beside them")
@@ -142,17 +142,17 @@ def _without_tokens(call: Call, x: Map, axis: int, run: range) -> Map:
 
 def _crop(call: Call, x: Map, rows: Mapping[str, slice]) -> Map:
     """Add a crop, unless it takes back the pad that windows were filled up with; mirrored rows may become padding."""
-    arranger, trace = call.arranger, call.trace
-    base, runs = arranger.rows_of(x.at, rows)
+    trace = call.trace
+    base, runs = trace.rows_of(x.at, rows)
     upright = {role: run if run.step > 0 else run[::-1] for role, run in runs.items()}
     cut = {role: run for role, run in upright.items() if run != range(trace.sizes[base][trace.axes[role]])}
     layer = _without_pad(trace, base, cut)
     if layer is None:
-        layer = arranger.crop(call.name("slice"), base, cut) if cut else base
+        layer = trace.crop(call.name("slice"), base, cut) if cut else base
     if upright != runs:
         layer = trace.broken(call.name(), [layer], f"{call.what} mirrors rows or columns")
-        arranger.crops[layer] = base, runs
-    return replace(x, layer=layer, dims=arranger.resize_dims(x.known, layer))
+        trace.crops[layer] = base, runs
+    return replace(x, layer=layer, dims=trace.resize_dims(x.known, layer))
 
 
 def _without_pad(trace: Trace, layer: int, runs: Mapping[str, range]) -> int | None:
@@ -189,7 +189,7 @@ def _pick(x: V, axis: int, dims: Dims, which: object) -> V:
 def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Dims, which: object) -> Value:
     """Gather along a dimension by a tensor of such `dims`: its `rows`; where these are not known, channels `which`."""
     if x.known[axis].has_positions and not x.known[axis].tokens:
-        x = call.arranger.unsplit(x)
+        x = call.trace.unsplit(x)
     dim = x.known[axis]
     rows = rows and [row % max(dim.size, 1) for row in rows]
     if rows and len(dims) < 2 and (run := _run_of(rows)):
@@ -212,27 +212,27 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     if len({len(x.known) for x in values}) > 1:
         raise Stuck("joins tensors of different ranks")
     if not all(x.known[axis].is_channels for x in values):
-        values = [*map(call.arranger.unsplit, values)]
+        values = [*map(call.trace.unsplit, values)]
     maps = [x for x in values if isinstance(x, Map)]
     spatial = [x for x in maps if not call.trace.pooled[x.at]]
     if any(x.known[axis].is_positions for x in spatial):
         return _concat_positions(call, values, spatial, axis)
     n = sum(x.known[axis].size for x in values)
     own = as_channels([x.known[axis] for x in maps], n)
-    maps = call.arranger.split_alike(maps)
+    maps = call.trace.split_alike(maps)
     line = call.broadcast([x.with_dim(axis, Dim()) for x in maps], axis)
     dims = (*line[:axis], own, *line[axis + 1 :])
     if not maps:
         return Constant(dims)
     layer = join(call, "concat", [x.at for x in maps])
     first = maps[0] if len(maps) == 1 else Map(None, layer, split_name=maps[0].split_name)
-    joined = replace(first, dims=call.arranger.resize_dims(dims, layer))
+    joined = replace(first, dims=call.trace.resize_dims(dims, layer))
     return joined if axis else _in_batch(call, joined, values)
 
 
 def _in_batch(call: Call, joined: Map, values: Sequence[Value]) -> Map:
     """Mark which of a batch that was joined of values the image is, or that they are several."""
-    own = [call.arranger.identity(x) if isinstance(x, Map) else None for x in values]
+    own = [call.trace.identity(x) if isinstance(x, Map) else None for x in values]
     counts = [x.known[0].size for x in values]
     if call.trace.pooled[joined.at] or (None not in own and len({*own}) == 1):
         return joined
@@ -252,9 +252,9 @@ def _concat_positions(call: Call, values: Sequence[Value], maps: Sequence[Map], 
             raise Stuck("concatenates rows with columns, as coordinate attention does")
         call.broadcast([x.with_dim(axis, Dim()) for x in values if isinstance(x, Map)], axis)  # they must fit
         return _concat_rows(call, values, axis, *roles)
-    if len(maps) > 1 or not call.arranger.follow_tokens:
+    if len(maps) > 1 or not call.trace.follow_tokens:
         return call.join_flattened(maps)
-    call.arranger.tokens_added = True
+    call.trace.tokens_added = True
     (x,) = maps
     more = sum(value.known[axis].size for value in values) - x.known[axis].size
     return x.with_dim(axis, x.known[axis].with_tokens(more, behind=values[0] is x))
@@ -271,9 +271,9 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
         if not isinstance(x, Map):
             rows += [None] * n
             continue
-        base, runs = call.arranger.rows_of(x.at)
+        base, runs = call.trace.rows_of(x.at)
         rows += runs.pop(role, range(n))
-        layer = call.arranger.crop(call.name("slice"), base, runs) if runs else base
+        layer = call.trace.crop(call.name("slice"), base, runs) if runs else base
         bases[base, *sorted(runs.items(), key=str)] = replace(x, layer=layer)
     if len(bases) > 1:
         raise Stuck("concatenates different maps along rows or columns")
@@ -283,16 +283,16 @@ def _concat_rows(call: Call, values: Sequence[Value], axis: int, role: str) -> M
 
 def _pad_to(call: Call, x: Map, role: str, rows: Sequence[Row]) -> Map:
     """Pad or roll a map so that its rows (or columns) are `rows` of it, which must be how some mode pads."""
-    arranger = call.arranger
-    x = arranger.unsplit(x)
-    n = arranger.trace.sizes[x.at][arranger.trace.axes[role]]
+    trace = call.trace
+    x = trace.unsplit(x)
+    n = trace.sizes[x.at][trace.axes[role]]
     if rows[0] and [*rows] == [*range(rows[0], n), *range(rows[0])]:
-        layer = arranger.roll(call.name("pad"), x.at, {role: -rows[0]})
-        return replace(x, layer=layer, dims=arranger.resize_dims(x.known, layer))
+        layer = trace.roll(call.name("pad"), x.at, {role: -rows[0]})
+        return replace(x, layer=layer, dims=trace.resize_dims(x.known, layer))
     before, mode = mode_of(rows, n)
-    ops = {axis: Window(1, mode=mode) for axis in arranger.trace.axes}
+    ops = {axis: Window(1, mode=mode) for axis in trace.axes}
     ops[role] = Window(1, padding=(before, len(rows) - n - before), mode=mode)
-    return arranger.add(call.name("pad"), "pad", x, ops)
+    return trace.add_map(call.name("pad"), "pad", x, ops)
 
 
 def mode_of(rows: Sequence[Row], n: int) -> tuple[int, str]:
@@ -317,19 +317,19 @@ def roll(call: Call, x: Map, shifts: Mapping[int, int]) -> Map:
     shifts = {axis: n for axis, n in shifts.items() if x.known[axis].has_positions}
     if x.has_parts or not all(x.known[axis].axis for axis in shifts):
         raise Stuck("rolls dimensions that are not rows or columns")
-    layer = call.arranger.roll(call.name(), x.at, {x.known[axis].axis: n for axis, n in shifts.items()})
+    layer = call.trace.roll(call.name(), x.at, {x.known[axis].axis: n for axis, n in shifts.items()})
     return replace(x, layer=layer)
 
 
 def depth_to_space(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
     """Move channels of an image into blocks of rows and columns: an upsampling by nearest, as far as paths go."""
     ops = {role: Resize(scale=Fraction(block)) for role in roles}
-    return _times_channels(call.arranger.add(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
+    return _times_channels(call.trace.add_map(call.name(), "resize", x, ops), Fraction(1, block ** len(roles)))
 
 
 def space_to_depth(call: Call, x: Map, roles: Sequence[str], block: int) -> Map:
-    layer = call.arranger.space_to_depth(call.name("merge"), x.at, dict.fromkeys(roles, block))
-    return _times_channels(Map(call.arranger.resize_dims(x.known, layer), layer), Fraction(block ** len(roles)))
+    layer = call.trace.space_to_depth(call.name("merge"), x.at, dict.fromkeys(roles, block))
+    return _times_channels(Map(call.trace.resize_dims(x.known, layer), layer), Fraction(block ** len(roles)))
 
 
 def _times_channels(x: Map, times: Fraction) -> Map:

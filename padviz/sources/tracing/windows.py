@@ -33,7 +33,7 @@ STYLES = {
 
 def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     """Arrange a map so that its last dimensions are rows and columns; return the axis of each, too."""
-    trace, x = call.trace, call.arranger.unsplit(x)
+    trace, x = call.trace, call.trace.unsplit(x)
     first = len(x.known) - rank
     if not isinstance(x, Map):
         raise Stuck("reads a flattened map as an image")
@@ -53,7 +53,7 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
     roles = [dim.axis for dim in own]
     absent = [role for role in trace.axes if role not in roles]
     stray = any(dim.size > 1 or dim.alone for role, dim in zip(roles, own, strict=True) if not role)
-    if stray or call.arranger.has_several(x.at, absent):
+    if stray or call.trace.has_several(x.at, absent):
         flattened = any(dim.is_flattened for dim in own) and not any(dim.is_mixed for dim in own)
         raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
     roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
@@ -64,7 +64,7 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
 def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
     x, roles = image(call, x, len(ops))
     given = {role: op for role, op in zip(roles, ops, strict=True) if op}
-    return call.arranger.add(call.name(), kind, x, given, channels=channels)
+    return call.trace.add_map(call.name(), kind, x, given, channels=channels)
 
 
 def conv(
@@ -79,7 +79,7 @@ def conv(
 
     def laid() -> Map:
         # what becomes further images of a batch on the way is groups of channels
-        batch, rest = divmod(prod(x.shape[: -rank - 1]), call.arranger.batch)
+        batch, rest = divmod(prod(x.shape[: -rank - 1]), call.trace.batch)
         channels = None
         if not rest and min(batch, into, out, groups) > 0 and not into % groups and not out % groups:
             channels = Channels(batch * into, batch * out, batch * groups)
@@ -101,7 +101,7 @@ def conv(
                 if isinstance(op := windows.get(role), Window) and isinstance(rows, Window):
                     windows[role] = replace(op, padding=rows.padding, mode=rows.mode)
             picture = replace(picture, layer=pad.inputs[0])
-        return with_channels(call.arranger.add(call.name(), "conv", picture, windows, channels))
+        return with_channels(call.trace.add_map(call.name(), "conv", picture, windows, channels))
 
     return with_kernel(call, laid, weight, bias)
 
@@ -132,7 +132,7 @@ def _pool_in_windows(call: Call, x: Value, kind: Kind, ops: Ops) -> Map | None:
     }
     if not isinstance(x, Map) or len(pools) < len(ops):
         return None
-    return pool_inside(call.arranger, call.name(), kind, x, pools)
+    return pool_inside(call.trace, call.name(), kind, x, pools)
 
 
 def _among_channels(
@@ -142,7 +142,7 @@ def _among_channels(
 
     Pools and depthwise convolutions take `each_alone` of the dimension before.
     """
-    x = call.arranger.unsplit(x)
+    x = call.trace.unsplit(x)
     *rest, before = x.known[: -len(ops)]
     own = x.known[-len(ops) :]
     each = [*zip(own, (dim.axis for dim in own), ops, strict=True)]
@@ -155,7 +155,7 @@ def _among_channels(
         return None
     windows = {role: op for _, role, op in each if role and op}
     is_layer = bool(windows) and (kind == "conv" or not all(map(is_idle, windows.values())))
-    x = call.arranger.add(call.name(), kind, x, windows) if is_layer else x
+    x = call.trace.add_map(call.name(), kind, x, windows) if is_layer else x
     pairs = zip(x.known[-len(ops) :], each, strict=True)
     dims = [dim if role or not op else plain(out_size(op, dim.size)) for dim, (_, role, op) in pairs]
     known = (*rest, before if out is None or before.has_positions else plain(out), *dims)
@@ -204,13 +204,13 @@ def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Result:
 
 def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Result:
     """Pad, or crop, some dimensions, counted from the front; those that are no rows and columns get other channels."""
-    x = call.arranger.unsplit(x)
+    x = call.trace.unsplit(x)
     ends = {at: op.padding for at, op in rows.items() if not isinstance(op.padding, str)}
     padded = [at for at, amounts in ends.items() if any(amounts)]
-    if call.arranger.follow_tokens and len(padded) == 1:
+    if call.trace.follow_tokens and len(padded) == 1:
         (at,) = padded
         if 0 in ends[at] and x.known[at].is_flattened and not x.known[at].is_mixed:
-            call.arranger.tokens_added = True
+            call.trace.tokens_added = True
             beside = x.known[at].with_tokens(sum(ends[at]), behind=ends[at][1] > 0)
             return x.with_dim(at, beside)
     ops = dict.fromkeys(call.trace.axes, Window(1, mode=mode))
@@ -226,7 +226,7 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
     amounts = [n for at in rows if own[at] for n in ends[at]] or [0]
     name = call.name("pad")
     with call.trace.made_by(name):
-        return call.arranger.add(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
+        return call.trace.add_map(name, "crop" if max(amounts) <= 0 > min(amounts) else "pad", x, ops)
 
 
 def _role(call: Call, x: Value, at: int) -> str:

@@ -228,7 +228,7 @@ class _ConvolutionCalls(TorchFunctionMode):
 
         out, op = func(*args, **kwargs), op_of(func)
         if op in CALLS and (value := self.tracer.memory.value(out)):
-            name = self.tracer.arranger.trace.layers[value.at].name
+            name = self.tracer.trace.layers[value.at].name
             self.weights[name] = argument(1, "weight"), argument(6, "groups", 1)
             self.outputs[out] = name
             if op == "conv2d" and argument(0, "input") is self.image:
