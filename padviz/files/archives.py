@@ -47,7 +47,7 @@ def unpacked(path: str | Path, kind: str) -> Iterator[ZipFile]:
     where, hint = str(path), "save it again"
     with opened(path, kind) as file:
         try:
-            with ZipFile(_Bounded(file.raw)) as archive:
+            with _Bounded(file.raw) as bounded, ZipFile(bounded) as archive:
                 names = archive.namelist()
                 if len({*names}) < len(names):
                     raise BadZipFile("names a member twice")

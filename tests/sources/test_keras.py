@@ -188,6 +188,7 @@ def test_what_makes_no_network_is_refused_in_one_line(name: str, tmp_path: Path)
     assert str(error.value).isprintable()
 
 
+@pytest.mark.filterwarnings("error::ResourceWarning")
 def test_hostile_archives_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "f.keras"
     model = json.dumps(functional([image(), CONV], "c"))
