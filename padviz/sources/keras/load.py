@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, cast
@@ -266,8 +265,16 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
         pixels = as_size(size or (height or USUAL, width or USUAL))
     except OptionError as error:
         raise DescriptionError(f"its input: {error.what}", where=where) from None
-    follow = partial(_trace, model, where, reading.neutral, ref, channels or 3, at_end)
-    return foreign_network(follow, name, pixels, where, (height or 0, width or 0))
+
+    def traced(size: Size) -> Arranger:
+        trace = Arranger(where, size, reading.neutral)
+        image = trace.input_image(channels or 3, at_end)
+        outputs = _Run(trace).model(model, {**dict.fromkeys(model.inputs, Constant(None)), ref: image}, "")
+        for output, value in zip(model.outputs, outputs, strict=True):
+            trace.end(output.layer, value)
+        return trace
+
+    return foreign_network(traced, name, pixels, where, (height or 0, width or 0))
 
 
 def _all_steps(model: Model) -> Iterator[Step]:
@@ -278,22 +285,9 @@ def _all_steps(model: Model) -> Iterator[Step]:
             yield from _all_steps(step.model)
 
 
-def _trace(
-    model: Model, where: str, neutral: Sequence[str], image: Ref, channels: int, channels_last: bool, size: Size
-) -> Arranger:
-    trace = Arranger(where, size, neutral)
-    given: dict[Ref, Value] = dict.fromkeys(model.inputs, Constant(None))
-    given[image] = trace.input_image(channels, channels_last)
-    outputs = _Run(trace, where).model(model, given, "")
-    for ref, value in zip(model.outputs, outputs, strict=True):
-        trace.end(ref.layer, value)
-    return trace
-
-
 class _Run:
-    def __init__(self, trace: Arranger, where: str) -> None:
-        self.trace, self.where = trace, where
-        self.count = 0
+    def __init__(self, trace: Arranger) -> None:
+        self.trace, self.where, self.count = trace, trace.where, 0
 
     def model(self, model: Model, given: Mapping[Ref, Value], path: str) -> list[Value]:
         scope = dict(given)
@@ -325,7 +319,7 @@ class _Run:
             trace=self.trace, title=title, op=step.kind, read=(*read,), handler=handler,
             windowed=step.kind in WINDOWED, config=step.config,
         )  # fmt: skip
-        if not call.maps and not call.heads:
+        if not call.maps:
             return [Constant(None)]
         with self.trace.made_by(title):
             result = follow(call)

@@ -96,7 +96,7 @@ def blocks(node: Node, x: Value) -> Value:
 
 
 def gather_nd(node: Node, x: Value) -> Value:
-    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather makes a head.
+    """Recognise the windows of an adaptive pool, each with a dimension of its bins; any other gather is a head.
 
     Bin i of `out` begins at row i * n // out of n and is as long as the largest bin, clipped to n - 1.
     """
@@ -104,7 +104,7 @@ def gather_nd(node: Node, x: Value) -> Value:
     with suppress(Unread):
         table = evaluate(at, node.budget) if isinstance(at, Constant) else None
         if table is None or table.ndim != 2 * len(axes) + 1 or [dim.axis for dim in x.known[: len(axes)]] != axes:
-            return node.head()
+            raise Stuck("gathers positions one by one", mixed=True)
         ops: list[Op] = []
         dims: list[Dim] = []
         for i, role in enumerate(axes):
@@ -113,12 +113,12 @@ def gather_nd(node: Node, x: Value) -> Value:
             rows = np.minimum(first[:, None] + np.arange((last - first).max()), n - 1)
             shape = [1] * 2 * i + [out, -1] + [1] * 2 * (len(axes) - i - 1)
             if rows.shape != (out, bins) or (table[..., i] != rows.reshape(shape)).any():
-                return node.head()
+                raise Stuck("gathers positions one by one", mixed=True)
             ops.append(Adaptive(out))
             dims += [whole(role, out), Dim(Block(bins, "bins"))]
         layer = node.trace.add(node.title, "adaptive", (node.trace.unsplit(x).at,), ops)
         return Map((*dims, *x.known[len(axes) :]), layer)
-    return node.head()
+    raise Stuck("gathers positions one by one", mixed=True)
 
 
 def shape(node: Node, x: Value) -> Value:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.utils._pytree import tree_map_only
 
-from padviz.network.graph import ancestors
 from padviz.network.network import in_words
 from padviz.network.resize import Resize
 from padviz.sources.torch.tensors import Args, Kwargs, Memory, tensors_in
@@ -97,7 +96,7 @@ class Call(calls.Call):
     `by_value` depends on values.
     """
 
-    has_heads = False
+    has_vectors = False
 
     def __init__(
         self, trace: Arranger, modules: Modules, memory: Memory, op: str, args: Args, kwargs: Kwargs, out: object,
@@ -193,19 +192,14 @@ class Call(calls.Call):
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
         if self.is_one_of(CONVS) and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
             return None  # it costs something
-        at = self.trace.merge(self.name("merge"), "concat", self.inputs)
-        tokens = ancestors(self.trace.layers, [at]) & self.trace.tokens
-        grids = frozenset(i for token in tokens for i in self.trace.layers[token].inputs)
-        if grids:
-            self.trace.attend(self.op, grids, len(self.maps))
         if self.stem in RESIZES and len(shape) == axes + 2:
             ops = [Resize(n) for n in self.made.shape[2:]]
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
-            return Map(dims, self.trace.add(self.name(), "resize", (at,), ops))
+            return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
         if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
             self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
-        return Map(None, at)
+        return self.vector()
 
     def without_mixed(self) -> None:
         for tensor, x in zip(self.tensors, self.given, strict=True):

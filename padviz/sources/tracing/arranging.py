@@ -47,7 +47,7 @@ def from_front(axis: int, rank: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a tensor holds: a `Map`, a `Head` or a `Constant`; `dims` is None where its shape is not known."""
+    """What a tensor holds: a `Map` or a `Constant`; `dims` is None where its shape is not known."""
 
     dims: Dims | None
 
@@ -72,10 +72,6 @@ class Value:
     @property
     def at(self) -> int:
         raise Stuck("needs a feature map")
-
-    @property
-    def sources(self) -> frozenset[int]:
-        return frozenset()
 
     def with_dim(self: V, at: int, *new: Dim) -> V:
         return replace(self, dims=with_dim(self.known, at, *new))
@@ -107,27 +103,11 @@ class Map(Value):
     def at(self) -> int:
         return self.layer
 
-    @property
-    def sources(self) -> frozenset[int]:
-        return frozenset({self.layer})
-
     def activated(self, dims: Dims | None) -> Map:
         return replace(self, dims=dims, acted=True)
 
     def part_of(self, dims: Dims, part: object) -> Map:
         return replace(self, dims=dims, part=(*self.part, part))
-
-
-@dataclass(frozen=True, slots=True)
-class Head(Value):
-    """A value that is not a map any more, made of the layers `behind`; `flattened` if all these were or are vectors."""
-
-    behind: frozenset[int] = frozenset()
-    flattened: bool = False
-
-    @property
-    def sources(self) -> frozenset[int]:
-        return self.behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +166,9 @@ class Arranger(Trace):
         return Map((plain(self.batch), *sides), 0)
 
     def end(self, name: str, value: Value) -> None:
-        self.ends |= value.sources
-        if isinstance(value, Head) or (isinstance(value, Map) and self.pooled[value.at]):
-            self.vectors[name] = value.sources
+        if isinstance(value, Map):
+            self.ends.add(value.at)
+            self.vectors |= {name: value.at} if self.pooled[value.at] else {}
 
     def identity(self, x: Map) -> tuple[object, ...]:
         """Identify what paths see of a map: the layer, without a norm over it, and the part of its channels."""

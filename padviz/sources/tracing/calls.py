@@ -21,7 +21,7 @@ from padviz.network.layer import Kind, Layer
 from padviz.network.operations import Op, Window
 from padviz.network.resize import Resize
 from padviz.network.rewrites import merge_pad
-from padviz.sources.tracing.arranging import Arranger, Constant, Head, Map, Stuck, Value
+from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.dims import ROLES, Axis, Dim, Dims, broadcast_all, flat, plain, shape_of, whole, with_dim
 from padviz.sources.tracing.trace import Trace
 
@@ -42,8 +42,8 @@ class Call:
     Each framework names its calls, and has a `handler` for each operation that it knows. A call is `windowed` if it
     reads an image by windows, `pointwise` if its kernel has one tap.
 
-    A call that cannot be followed returns one of three. `head` is a value that is not a map any more, `unknown` a layer
-    whose error `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and `stuck` decides.
+    A call that cannot be followed returns one of three. `vector` is no map any more, `unknown` a layer whose error
+    `neutral` may resolve, `broken` any other error. A handler raises `Stuck`, and `stuck` decides.
     """
 
     trace: Arranger
@@ -53,15 +53,13 @@ class Call:
     handler: Callable[..., Result] | None = None
     windowed: bool = False
     pointwise: ClassVar[bool] = False
-    has_heads: ClassVar[bool] = True  # rather than vectors where positions are lost
+    has_vectors: ClassVar[bool] = True  # rather than errors where positions are lost
     given: list[Value] = field(init=False)
     maps: list[Map] = field(init=False)
-    heads: list[Head] = field(init=False)
 
     def __post_init__(self) -> None:
         self.given = [x for x in self.read if x is not None]
         self.maps = [x for x in self.given if isinstance(x, Map)]
-        self.heads = [x for x in self.given if isinstance(x, Head)]
 
     @property
     def what(self) -> str:
@@ -79,10 +77,6 @@ class Call:
     @property
     def inputs(self) -> list[int]:
         return list(dict.fromkeys(x.at for x in self.spatial or self.maps))
-
-    @property
-    def sources(self) -> list[int]:
-        return sorted(frozenset(self.inputs).union(*(x.behind for x in self.heads)))
 
     def constants(self) -> Iterator[NDArray[np.generic]]:
         yield from ()
@@ -102,11 +96,10 @@ class Call:
         return True
 
     def without_positions(self) -> Result:
-        """Handle vectors and flattened maps; None where there are positions that it can read."""
-        if self.heads or (self.handler is None and self.is_flat):
-            first = self.tensor(0)
+        """Raise `Stuck` for what reads no map, and needs one; None for all else."""
+        if any(x.dims is None for x in self.maps) or (self.handler is None and self.is_flat):
             why = "reads what was flattened, or picked position by position, as an image"
-            return self.stuck(Stuck(why, flattened=isinstance(first, Head) and first.flattened))
+            raise Stuck(why, flattened=True)
         return None
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
@@ -117,23 +110,31 @@ class Call:
 
     def broken(self, why: str, head: str = "", firm: bool = False) -> Map:
         """Replace the result by an error once a target depends on it; `head` and `firm` are as in `Trace.broken`."""
-        layer = self.trace.broken(self.name(), self.sources, f"{self.what} {why}", head, firm)
+        inputs = sorted(self.inputs)
+        if not self.spatial and any(x.dims is None for x in self.maps):  # `layer` takes maps
+            inputs = [max(at for at in ancestors(self.trace.layers, inputs) if not self.trace.pooled[at])]
+        layer = self.trace.broken(self.name(), inputs, f"{self.what} {why}", head, firm)
         self.trace.pooled[layer] &= not self.windowed  # an image made of a vector would be a map
         return Map(None, layer)
 
     def stuck(self, error: Stuck) -> Value:
-        """End the trace here: a head where positions are lost anyway, an error elsewhere."""
-        if self.has_heads and (error.mixed or (self.is_flat and not self.windowed)):
-            return self.head()
+        """End the trace here: a vector where positions are lost anyway, an error elsewhere."""
+        if self.has_vectors and (error.mixed or (self.is_flat and not self.windowed)):
+            return self.vector()
         cut = error.flattened and self.pointwise  # each position reads what was flattened
         return self.broken(str(error), head="reads a flattened map as an image" if cut else "")
 
-    def head(self) -> Value:
-        """Return a head of all inputs, which may be a step of attention."""
-        flat = all(self.trace.pooled[x.at] or any(dim.is_flattened for dim in x.dims or ()) for x in self.maps)
-        behind = frozenset(self.sources)
-        self.trace.attend(self.op.lower(), behind, len(self.maps) + len(self.heads))
-        return Head(None, behind, flat and all(x.flattened for x in self.heads))
+    def vector(self) -> Value:
+        """Return what is no map any more, made of all that it reads; it may be a step of attention."""
+        trace = self.trace
+        if not (pools := {x.at: x.at if trace.pooled[x.at] else self.pool(x).at for x in self.maps}):
+            return Constant(None)
+        trace.tokens |= pools.values() - pools.keys()
+        at = trace.merge(self.name("merge"), "concat", [*pools.values()])
+        tokens = ancestors(trace.layers, [at]) & trace.tokens
+        if grids := frozenset(i for token in tokens for i in trace.layers[token].inputs):
+            trace.attend(self.op.lower(), grids, len(self.maps))
+        return Map(None, at)
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         raise Stuck("joins different maps along their height or width")
@@ -318,7 +319,9 @@ def partial_convolution(call: Call, x: Map, dims: Dims | None, factor: Callable[
     trace = call.trace
     if x.acted or x.part or trace.layers[x.at].kind != "conv":
         return None
-    convs = _with_pads(trace, trace.layers[x.at])[::-1]  # counts are rounded the same way in one layer
+    convs = [trace.layers[x.at]]  # as it is, and with each pad before it as its own, as far as that changes nothing
+    while (pad := trace.layers[convs[0].inputs[0]]).kind == "pad" and (joined := merge_pad(pad, convs[0])):
+        convs.insert(0, joined)  # the one with all pads is tried first: counts are rounded the same way in one layer
     roles = [dim.axis for dim in x.known]
     own = zip(roles[::-1], (dims or ())[::-1], strict=False)
     differs = dims is None or (len(dims) <= len(roles) and any(role and dim.size > 1 for role, dim in own))
@@ -341,16 +344,6 @@ def partial_convolution(call: Call, x: Map, dims: Dims | None, factor: Callable[
             sums = trace.add(f"{conv.name}.sums", "conv", conv.inputs, ops, channels=conv.channels)
             return replace(x, layer=trace.take_name(sums, x.at, conv.origin))
     return None
-
-
-def _with_pads(trace: Trace, conv: Layer) -> list[Layer]:
-    """List the convolution as it is, and with each pad before it as its own, as far as that changes nothing."""
-    versions = [conv]
-    before = trace.layers[conv.inputs[0]]
-    while before.kind == "pad" and (joined := merge_pad(before, versions[-1])):
-        versions.append(joined)
-        before = trace.layers[joined.inputs[0]]
-    return versions
 
 
 def _is_zeros(op: Op | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -46,7 +46,7 @@ class Trace:
         self.firm: set[int] = set()  # those that stay heads even where windows read them
         self.behind: dict[str, int] = {}  # names of what was made of heads
         self.tensors: dict[str, int] = {}  # names that a file has for layers, or a module's outputs
-        self.vectors: dict[str, frozenset[int]] = {}  # outputs that are no maps any more, and what they are made of
+        self.vectors: dict[str, int] = {}  # outputs that are no maps any more
         self.tokens: set[int] = set()  # pooled layers of positions beside tokens
         self.attended: set[int] = set()  # maps that attention in heads looks at
         self.asking: dict[int, int] = {}  # unknown layers that scores may be made of, each with a known one of its size
@@ -194,11 +194,9 @@ class Trace:
     def _out_size(self, name: str, op: Op, n: int, like: int | None) -> int:
         where = f"{self.where}, {name}"
         if isinstance(op, Window | Transposed):
-            if not 1 <= op.kernel <= MOST_KERNEL:
-                raise DescriptionError(f"its kernel of {op.kernel} is not from 1 to {MOST_KERNEL}", where=where)
-            for what, step in (("stride", op.stride), ("dilation", op.dilation)):
-                if not 1 <= step <= MOST_STEP:
-                    raise DescriptionError(f"its {what} of {step} is not from 1 to {MOST_STEP}", where=where)
+            for what, most in (("kernel", MOST_KERNEL), ("stride", MOST_STEP), ("dilation", MOST_STEP)):
+                if not 1 <= (figure := getattr(op, what)) <= most:
+                    raise DescriptionError(f"its {what} of {figure} is not from 1 to {most}", where=where)
             if isinstance(op.padding, tuple) and max(op.padding) > MOST_STEP:
                 raise DescriptionError(f"its padding of {max(op.padding)} is more than {MOST_STEP}", where=where)
         try:
@@ -254,8 +252,8 @@ def _network(trace: Trace, name: str) -> Network:
     resized = next((i for i in place if trace.layers[i].kind == "resize" and 0 in trace.layers[i].inputs), 0)
     if trace.sizes[resized] != size:
         notes.append(f"the image is resized from {in_words(size)} to {in_words(trace.sizes[resized])} inside")
-    for output, sources in trace.vectors.items():
-        if maps := _maps_behind(trace, sources, place):
+    for output, vector in trace.vectors.items():
+        if maps := _maps_behind(trace, vector, place):
             gone[output] = f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
     if heads:
         note, skipped = _explain_cut(trace, heads, lasts)
@@ -280,7 +278,8 @@ def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> 
     """Return a note on where a network was cut before its heads, and why each name behind the cut is gone."""
     more = f" and {len(lasts) - NAMED} more" if len(lasts) > NAMED else ""
     analysed = f"analysed up to the head{'s' * (len(lasts) > 1)} {', '.join(lasts[:NAMED])}{more}"
-    first, *others = (at for at in sorted(heads) if not {*trace.layers[at].inputs} <= {*heads})
+    maps = {at: [i for i in trace.layers[at].inputs if i in heads or not trace.pooled[i]] for at in sorted(heads)}
+    first, *others = (at for at, inputs in maps.items() if not inputs or not {*inputs} <= {*heads})
     cut = trace.layers[first].name
     beside, it = (f", {len(others)} more", cut) if others else ("", "it")
     gone: dict[str, str] = {}
@@ -325,8 +324,8 @@ def _targets(trace: Trace, live: Collection[int]) -> list[int]:
     raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
 
 
-def _maps_behind(trace: Trace, sources: Iterable[int], kept: Container[int]) -> list[str]:
-    maps, ahead = set(), [*sources]
+def _maps_behind(trace: Trace, vector: int, kept: Container[int]) -> list[str]:
+    maps, ahead = set(), [vector]
     while ahead:
         at = ahead.pop()
         if at in kept:
