@@ -169,7 +169,7 @@ def test_an_error_of_our_own_is_not_blamed_on_the_file(
         raise kind("ours")
 
     (tmp_path / "net.onnx").write_bytes(model_of(CONV, 13).SerializeToString())
-    for name, put in (("OPS", {**OPS, "Conv": wrong}), ("foreign_network", wrong), ("trace", wrong)):
+    for name, put in (("OPS", {**OPS, "Conv": wrong}), ("foreign_network", wrong), ("needed", wrong)):
         with monkeypatch.context() as patch:
             patch.setattr(f"padviz.sources.onnx.load.{name}", put)
             with pytest.raises(kind, match="ours"):

@@ -61,21 +61,20 @@ def as_network(model: Model, reading: Reading = AS_IT_IS, size: Size | None = No
         pixels = as_size(on_axes(size, AXES[axes], where) if size else tuple(n or USUAL[axes] for n in image.size))
     except OptionError as error:
         raise DescriptionError(f"input {image.name!r}: {error.what}", where=where) from None
-    return foreign_network(partial(trace, model, reading), printable(Path(where).stem), pixels, where, image.size)
 
+    def traced(size: Size) -> Arranger:
+        graph, trace = model.graph, Arranger(where, size, reading.neutral, batch=image.shape[0] or 1)
+        constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
+        constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
+        constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
+        scope: Scope = ChainMap({image.name: trace.input_image(image.channels, image.channels_last)}, constants)
+        _Run(model, trace).nodes(needed(graph), scope, 0, {})
+        for output in graph.output:
+            if output.name in scope:
+                trace.end(output.name, scope[output.name])
+        return trace
 
-def trace(model: Model, reading: Reading, size: Size) -> Arranger:
-    graph, image = model.graph, model.image
-    traced = Arranger(model.where, size, reading.neutral, batch=image.shape[0] or 1)
-    constants: dict[str, Value] = {**_other_inputs(model, reading, size)}
-    constants |= {proto.name: constant(proto, model.folder) for proto in graph.initializer}
-    constants |= {proto.values.name: Constant(None) for proto in graph.sparse_initializer}
-    scope: Scope = ChainMap({image.name: traced.input_image(image.channels, image.channels_last)}, constants)
-    _Run(model, traced).nodes(needed(graph), scope, 0, {})
-    for output in graph.output:
-        if output.name in scope:
-            traced.end(output.name, scope[output.name])
-    return traced
+    return foreign_network(traced, printable(Path(where).stem), pixels, where, image.size)
 
 
 def _other_inputs(model: Model, reading: Reading, size: Size) -> dict[str, Constant]:

@@ -24,6 +24,7 @@ from padviz.files.archives import BROKEN, member, unpacked
 from padviz.network.network import Network, Size, as_size
 from padviz.sources.torch.load import trace
 from padviz.sources.torch.tensors import Args, Function, Kwargs
+from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
 from padviz.sources.tracing.trace import foreign_network
 
@@ -53,10 +54,6 @@ NUMBERS: Mapping[str, Function] = {f"_operator.{name}": getattr(operator, name) 
 }  # fmt: skip
 SETTINGS = {"as_none": None, "as_device": torch.device("meta"), "as_layout": torch.strided}
 FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
-
-
-class Malformed(Exception):
-    """A file is invalid, or calls what is not allowed."""
 
 
 def load_program(path: str | Path, reading: Reading = AS_IT_IS, size: Size | None = None) -> Network:

@@ -18,17 +18,7 @@ from padviz.sources.torch.call import Call, as_map
 from padviz.sources.torch.tensors import BY_VALUES, CONSTANTS, RECURRENT, as_list, tensors_in
 from padviz.sources.tracing import calls, products, views
 from padviz.sources.tracing.arranging import Map, Stuck, Value
-from padviz.sources.tracing.calls import (
-    MASKED,
-    Mask,
-    Numbers,
-    Result,
-    apply_masks,
-    follow,
-    hide,
-    merge_maps,
-    with_kernel,
-)
+from padviz.sources.tracing.calls import MASKED, Mask, Numbers, Result, apply_masks, merge_maps, with_kernel
 from padviz.sources.tracing.dims import plain
 
 Handler = Callable[..., Result]
@@ -151,7 +141,7 @@ def attention(call: Call, query: Value, key: Value, value: Value, *args: object,
         if (numbers := call.numbers_of(mask)) is None:
             return scores
         hides = ~numbers if numbers.dtype == torch.bool else numbers <= MASKED
-        return hide(scores, hides.numpy())
+        return calls.hide(scores, hides.numpy())
 
     seen = products.attention(call, query, value, [0 if heads else -2], cut)
     return [seen, *[Map(None, seen.at)] * (len(tensors_in(call.out)) - 1)]
@@ -379,4 +369,4 @@ def lower(call: Call) -> Result:
     known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)
     call.whole = call.handler is pointwise or neutral or call.stem in WHOLE_NAMES
-    return follow(call)
+    return calls.follow(call)

@@ -125,9 +125,7 @@ class Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, root: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.values: dict[Tensor, Map] = {}
-        self.parts: dict[
-            Tensor, tuple[Tensor, object]
-        ] = {}  # of each part of a constant, the whole and the index there
+        self.parts: dict[Tensor, tuple[Tensor, object]] = {}  # of constants: the whole, and the index there
         self.storages: dict[int, Storage] = {}
         self.written: set[Storage] = set()
         for module in root.modules():

@@ -43,8 +43,9 @@ def windows_of(
 
 
 def convolution(
-    call: Call, input: Value, weight: Value, bias: Value | None, stride: Ints, padding: object, dilation: Ints,
-    transposed: bool, output_padding: Ints, groups: int, schemes: Sequence[str] = (),
+    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: object = 0,
+    dilation: Ints = 1, transposed: bool = False, output_padding: Ints = 0, groups: int = 1,
+    schemes: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     """Handle a convolution of any kind, as exported programs have it."""
     out, into, *kernel = weight.shape
@@ -60,20 +61,6 @@ def convolution(
     path, module = call.modules.stack[-1]
     own_pad = f"{path}.pad" if getattr(module, "padding_mode", "zeros") != "zeros" else ""
     return windows.conv(call, as_map(input), ops, given, out, groups, weight, bias, own_pad)
-
-
-def conv(
-    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: object = 0,
-    dilation: Ints = 1, groups: int = 1, schemes: Sequence[str] = (),
-) -> Result:  # fmt: skip
-    return convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
-
-
-def conv_transpose(
-    call: Call, input: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Ints = 0,
-    output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1,
-) -> Result:  # fmt: skip
-    return convolution(call, input, weight, bias, stride, padding, dilation, True, output_padding, groups)
 
 
 def max_pool(
@@ -220,8 +207,14 @@ def max_unpool(
 
 
 TABLE: Mapping[str, Handler] = {
-    "conv padded_conv": conv,
-    "conv_transpose": conv_transpose,
+    "conv padded_conv": lambda call, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, schemes=(): (
+        convolution(call, input, weight, bias, stride, padding, dilation, False, 0, groups, schemes)
+    ),
+    "conv_transpose": (
+        lambda call, input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1: convolution(
+            call, input, weight, bias, stride, padding, dilation, True, output_padding, groups
+        )
+    ),
     "convolution": convolution,
     "max_pool max_pool_with_indices": max_pool,
     "avg_pool": avg_pool,

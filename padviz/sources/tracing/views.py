@@ -191,20 +191,16 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
     if x.known[axis].has_positions and not x.known[axis].tokens:
         x = call.trace.unsplit(x)
     dim = x.known[axis]
-    rows = rows and [row % max(dim.size, 1) for row in rows]
-    if rows and len(dims) < 2 and (run := _run_of(rows)):
-        x = slice_(call, x, {axis: slice(run.start, run.stop, run.step)})
+    rows = [row % max(dim.size, 1) for row in rows or ()]
+    steps = {b - a for a, b in pairwise(rows)} or {1}
+    if rows and len(dims) < 2 and len(steps) == 1 and min(steps) > 0:
+        x = slice_(call, x, {axis: slice(rows[0], rows[-1] + 1, min(steps))})
         return x if dims else squeeze(call, x, [axis])
     if not dim.positions or not isinstance(x, Map):
         return _pick(x, axis, dims, tuple(rows) if rows else which)
     if not (role := dim.axis) or not rows or len(dims) != 1:
         raise Stuck("gathers from mixed dimensions")
     return _pad_to(call, x, role, rows)
-
-
-def _run_of(rows: Sequence[int]) -> range | None:
-    steps = {b - a for a, b in pairwise(rows)} or {1}
-    return range(rows[0], rows[-1] + 1, *steps) if len(steps) == 1 and min(steps) > 0 else None
 
 
 def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
