@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import padviz
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 GRIDS = [(path, scheme) for path in CASES for scheme in tomllib.loads(path.read_text())["usage"]]

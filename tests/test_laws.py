@@ -19,7 +19,7 @@ from padviz.network.operations import Op, Transposed, Window
 from padviz.network.padding_modes import COPYING, MODES, SCHEMES, fits
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import GRIDS, ROUNDINGS, Resize
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests import naive
 from tests.strategies import networks
 from tests.sweeps import examples

@@ -8,7 +8,7 @@ from typing import Any
 
 from padviz.network.network import Network
 from padviz.network.padding_modes import SCHEMES
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 
 Steps = list[dict[str, Any]]
 CHOSEN: dict[str, tuple[Steps, tuple[int, int]]] = {

@@ -22,7 +22,7 @@ from padviz.geometry.balance.case import Case, limits, with_strides_pooled
 from padviz.network.network import Network, as_size
 from padviz.network.rewrites import with_padding
 from padviz.network.targets import upto
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.strategies import networks
 
 

@@ -18,7 +18,7 @@ from padviz.counting.count import coverage
 from padviz.counting.shares.summary import Rim
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Network
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.advice.test_remedies import outcome_of
 
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import padviz
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.torch_calls import Counting
 
 PLOT = """

@@ -21,8 +21,7 @@ from padviz.errors import PadvizError
 from padviz.network.graph import ancestors
 from padviz.network.network import Network
 from padviz.network.padding_modes import SCHEMES
-from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
+from padviz.sources.toml.load import parse, zoo
 from tests import naive
 from tests.strategies import MODES, networks
 from tests.sweeps import DEEPER, examples, sampled

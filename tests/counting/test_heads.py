@@ -20,7 +20,7 @@ from padviz.figures.maps.views import LEAST, block_of
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.network.graph import backward
 from padviz.network.targets import last_maps
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests import naive
 from tests.geometry.test_padding import steps_of
 from tests.strategies import networks

@@ -28,8 +28,7 @@ from padviz.engine.limbs import to_ints
 from padviz.errors import PadvizError
 from padviz.network.padding_modes import MODES, SCHEMES
 from padviz.reports.counts import write_counts
-from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
+from padviz.sources.toml.load import parse, zoo
 from tests import naive
 from tests.counting.test_fair_share import NETS, near
 from tests.strategies import networks

@@ -15,7 +15,7 @@ from padviz.cutting.plan import Plan, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled, verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network.targets import last_maps, output_layers, upto
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.geometry.test_reaching import Gated
 from tests.wheels import real_file
 

@@ -28,7 +28,7 @@ from padviz.errors import PadvizError
 from padviz.network.network import as_size
 from padviz.network.sizes import layer_rows, resolve
 from padviz.network.targets import upto
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.sweeps import examples
 
 counts = st.integers(0, 2**150)

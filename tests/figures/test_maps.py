@@ -19,7 +19,7 @@ from padviz.figures.colours import scientific, write_map_thumbnail
 from padviz.figures.maps import panels
 from padviz.figures.maps.heatmap import caption, heatmap, png
 from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.cli.test_cli import run
 from tests.figures.kinds import clipped, said
 from tests.sweeps import examples

@@ -16,8 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import padviz
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.layer import CONVOLUTIONS, Channels
-from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
+from padviz.sources.toml.load import parse, zoo
 from padviz.sources.toml.write import to_toml
 from tests.sweeps import DEEPER, examples, sampled
 from tests.torch_calls import torchvisions

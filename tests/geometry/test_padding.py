@@ -23,8 +23,7 @@ from padviz.geometry.one_layer import illustrate
 from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import with_same
-from padviz.sources.toml.build import parse
-from padviz.sources.toml.load import zoo
+from padviz.sources.toml.load import parse, zoo
 from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.figures.kinds import clipped

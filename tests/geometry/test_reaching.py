@@ -20,7 +20,7 @@ from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.geometry.reaching.reach import Reach
 from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
 from tests import naive
 from tests.sources.test_onnx_ops import model_of, saved

@@ -22,7 +22,7 @@ from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import near_padding
 from padviz.geometry.reaching.shifts import alignment_on, wrapping_axes
 from padviz.network.rewrites import circular_axes, with_padding
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.strategies import networks
 
 Size = tuple[int, int]

@@ -17,7 +17,7 @@ from padviz.errors import PadvizError
 from padviz.geometry.one_layer import illustrate
 from padviz.network.padding_modes import SCHEMES
 from padviz.pages.planes import Shelf
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.pages.browser import (
     PADDINGS,
     SIZES,

@@ -20,7 +20,7 @@ from typing import Any
 import padviz
 from padviz.errors import PadvizError
 from padviz.network.network import Network
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
 from tests.soak import beside
 from tests.soak.mutants import mutant

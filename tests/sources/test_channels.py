@@ -22,7 +22,7 @@ from padviz.network.layer import Channels, Kind, Layer
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.resize import Resize
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
 from padviz.sources.torch.call import stem_of
 from padviz.sources.torch.functions import TABLE

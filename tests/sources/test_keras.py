@@ -11,7 +11,7 @@ import pytest
 
 import padviz
 from padviz.errors import PadvizError
-from padviz.sources.toml.build import parse
+from padviz.sources.toml.load import parse
 from tests.keras_files import Layer, functional, image, layer, sequential, written
 
 SIZES = [(24, 31), (37, 22)]

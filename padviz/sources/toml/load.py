@@ -1,18 +1,34 @@
-"""The networks of the zoo, and TOML files."""
+"""The networks of the zoo, and TOML files, as networks.
+
+Convolutions say how many channels they make, and the rest follows from step to step; an image has three. After a
+convolution that does not say, channels are unknown up to the next one that does; counts do not need them.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from padviz.errors import DescriptionError, UnknownName, nearest, printable
 from padviz.files.opened import read_file
-from padviz.network.network import Network
-from padviz.sources.toml.build import DEEPEST, parse
+from padviz.network.layer import Channels, Kind, Layer
+from padviz.network.network import AXES, Network, as_size
+from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
+from padviz.network.resize import Resize
+from padviz.sources.toml import schema
+from padviz.sources.toml.schema import AnyStep, Block, Crop, Description, Merge, Step, convert
 
+IMAGE = 3  # channels
+MOST_STEPS = 100_000  # with all repeats of blocks
+DEEPEST = 50
 _HERE = Path(__file__).resolve().parents[2]
 CONFIGS = next((p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir()), _HERE / "configs")
 MOST_BYTES = 4 << 20  # of a description, or of a manifest
@@ -24,6 +40,20 @@ TORCHVISION = {  # modules and names of its networks; importing it to look them 
 LONG_KEY = re.compile(  # a.b.c..., on which tomllib takes quadratic time
     rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}"""
 )
+OPERATIONS: dict[Kind, type[Op]] = {
+    **dict.fromkeys(("conv", "maxpool", "avgpool", "pad", "crop"), Window),
+    "adaptive": Adaptive, "convtranspose": Transposed, "mixing": Blocks, "resize": Resize,
+}  # fmt: skip
+FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the names of a step's keys
+    Adaptive: ("output",),
+    Blocks: ("size", "step", "first"),
+    Fit: ("odd",),
+    Resize: ("size", "scale", "align_corners", "grid", "rounding"),
+    Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
+    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil"),
+}
+
+msgspec.convert({"layers": []}, Description)  # msgspec builds its type table here, before another thread can fork
 
 
 def zoo() -> list[str]:
@@ -86,3 +116,237 @@ def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, A
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         what = f"is not valid TOML: {' '.join(str(error).split())}"
         raise DescriptionError(what, where=str(path), hint="fix it there") from None
+
+
+def parse(raw: dict[str, Any], name: str, where: str = "") -> Network:
+    """Build the network of a decoded TOML document; `where` names the file in errors."""
+    where = where or name
+    description = convert(raw, Description, "", where)
+    builder = _Builder(description.blocks, where)
+    builder.steps(description.layers, "")
+    if builder.last == 0:
+        raise DescriptionError("layers: has no layers", where=where)
+    target = builder.layers[builder.last].name if description.target is None else description.target  # []: choose
+    targets = (target,) if isinstance(target, str) else tuple(dict.fromkeys(target))
+    network = Network(
+        name=name,
+        layers=tuple(builder.layers),
+        targets=targets,
+        title=description.title or name,
+        source=description.source,
+        size=as_size(description.size),
+        fixed=tuple(sorted({AXES[2].index(axis) for axis in description.fixed})),
+    )
+    for layer_name in targets:
+        if layer_name not in network.index:
+            hint = nearest(layer_name, network.index)
+            raise DescriptionError(f"target: no layer is called {layer_name!r}", where=where, hint=hint)
+    return network
+
+
+class _Builder:
+    """Turns steps into layers; `last` is the layer that the next step reads."""
+
+    def __init__(self, blocks: dict[str, list[dict[str, Any]]], where: str) -> None:
+        self.blocks = blocks
+        self.where = where
+        self.layers = [Layer("input", "input", ())]
+        self.channels: list[int | None] = [IMAGE]  # of each layer; None where unknown
+        self.counted = False  # whether any convolution says how many channels it makes
+        self.index = {"input": 0}
+        self.last = 0
+        self.nested: list[str] = []  # blocks and branches that are open, to catch a block that uses itself
+        self.count = 0
+
+    def steps(self, steps: list[Step], prefix: str) -> None:
+        if len(self.nested) > DEEPEST:
+            raise self._error(prefix, f"blocks and branches are nested more than {DEEPEST} deep")
+        for step in steps:
+            self.count += 1
+            if self.count > MOST_STEPS:
+                raise self._error(prefix, f"the description has more than {MOST_STEPS} steps")
+            if isinstance(step, Block):
+                self._block(step, prefix)
+            elif isinstance(step, Merge):
+                self._merge(step, prefix)
+            else:
+                entering, like = self._entering(step, prefix), getattr(step, "like", None)
+                follows = None if like is None else self._find(step, like, prefix, "like")
+                why = getattr(step, "global_", "")
+                ops = _ops(step, self._error)
+                self._append(step, prefix, Layer("", _kind(step), (entering,), ops, follows, everywhere=why))
+
+    def _merge(self, step: Merge, prefix: str) -> None:
+        name = _join(prefix, step.name)
+        if bool(step.branches) == isinstance(step.from_, list):
+            raise self._error(name, "a merge takes either branches = [[...], ...] or from = [names]")
+        if isinstance(step.from_, list):
+            inputs = [self._find(step, other, prefix, "from") for other in step.from_]
+        else:
+            entering = self._entering(step, prefix)
+            inputs = []
+            self.nested.append("")
+            for branch in step.branches:
+                self.last = entering
+                self.steps(branch, prefix)
+                inputs.append(self.last)
+            self.nested.pop()
+        if not inputs:
+            raise self._error(name, "from: is empty")
+        self._append(step, prefix, Layer("", _kind(step), tuple(inputs)))
+
+    def _block(self, block: Block, prefix: str) -> None:
+        name = _join(prefix, block.name)
+        if block.use not in self.blocks:
+            hint = nearest(block.use, self.blocks)
+            raise self._error(name, f"use: no block is called {block.use!r}", hint)
+        if block.use in self.nested:
+            raise self._error(name, f"use: block {block.use!r} uses itself")
+        if block.repeat > 1 and "{}" not in block.name:
+            raise self._error(name, "name: a repeated block needs {} in its name for the number")
+        self.last = self._entering(block, prefix)
+        used: set[str] = set()
+        filled = _fill(self.blocks[block.use], block.with_, used, f"blocks.{block.use}", self.where)
+        if unused := block.with_.keys() - used:
+            raise self._error(name, f"with: block {block.use!r} has no parameter ${min(unused)}")
+        steps = convert(filled, list[Step], f"blocks.{block.use}", self.where)
+        self.nested.append(block.use)
+        for number in range(block.first, block.first + block.repeat):
+            self.count += 1
+            self.steps(steps, name.replace("{}", str(number)))
+        self.nested.pop()
+
+    def _append(self, step: AnyStep, prefix: str, layer: Layer) -> None:
+        name = _join(prefix, step.name) or f"{layer.kind}_{len(self.layers)}"
+        if name in self.index:
+            raise self._error(name, "name: is used twice")
+        entering = [self.channels[i] for i in layer.inputs]
+        channels, leaving = self._channels(step, layer.kind, name, entering)
+        self.counted |= channels is not None
+        self.index[name] = self.last = len(self.layers)
+        self.layers.append(replace(layer, name=name, channels=channels))
+        self.channels.append(leaving)
+
+    def _channels(
+        self, step: AnyStep, kind: Kind, name: str, entering: list[int | None]
+    ) -> tuple[Channels | None, int | None]:
+        """Return the channels of a convolution, and how many leave any layer; None where they are unknown."""
+        if isinstance(step, schema.Convolution):
+            into = entering[0] if step.in_ is None else step.in_
+            groups = into if step.groups == "depthwise" else step.groups or 1
+            out = into if step.out is None and step.groups == "depthwise" else step.out
+            if step.out is None and step.groups != "depthwise" and (step.in_ or step.groups):
+                raise self._error(name, f"{'in' if step.in_ else 'groups'}: says nothing without out", "add out = ...")
+            for key, n in (("in", into), ("out", out)):
+                if n is not None and isinstance(groups, int) and n % groups:
+                    raise self._error(name, f"groups: {groups} groups do not divide its channels ({key}: {n})")
+            return None if into is None or out is None or groups is None else Channels(into, out, groups), out
+        declared = step.in_ if isinstance(step, Merge) else None
+        if declared is not None and kind == "concat":
+            what = "in: the branches of a concat may have any channels"
+            raise self._error(name, what, "the next convolution may say them")
+        if declared is None and kind in ("add", "multiply") and (conflict := conflicting(entering)):
+            if not self.counted:  # no description of a network without channels is wrong
+                return None, None
+            what = f"its branches disagree in channels: {conflict[0]} and {conflict[1]}"
+            raise self._error(name, what, "where channels do not follow, in = ... says them")
+        return None, merged(kind, entering) if declared is None else declared
+
+    def _entering(self, step: AnyStep, prefix: str) -> int:
+        """Return the one layer that a step reads: the one before it, or the one that it names."""
+        if isinstance(step.from_, list):
+            raise self._error(
+                _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"
+            )
+        return self.last if step.from_ is None else self._find(step, step.from_, prefix, "from")
+
+    def _find(self, step: AnyStep, name: str, prefix: str, key: str) -> int:
+        for full_name in (_join(prefix, name), name):
+            if full_name in self.index:
+                return self.index[full_name]
+        what = f"{key}: no earlier layer is called {name!r}"
+        raise self._error(_join(prefix, step.name), what, nearest(name, self.index))
+
+    def _error(self, name: str, what: str, hint: str = "") -> DescriptionError:
+        return DescriptionError(f"layer {name!r}: {what}" if name else what, where=self.where, hint=hint)
+
+
+def merged(kind: Kind, entering: Sequence[int | None]) -> int | None:
+    """Count the channels that leave a layer other than a convolution; None if not all that enter are known."""
+    known = [n for n in entering if n is not None]
+    if len(known) < len(entering):
+        return None
+    return sum(known) if kind == "concat" else max(known)
+
+
+def conflicting(entering: Sequence[int | None]) -> list[int]:
+    """List the numbers of channels that cannot be added, if there are any; a single channel is broadcast."""
+    several = list(dict.fromkeys(n for n in entering if n is not None and n > 1))
+    return several if len(several) > 1 else []
+
+
+def _ops(step: Step, error: Callable[..., DescriptionError]) -> tuple[Op | None, ...]:
+    if isinstance(step, schema.Gate | schema.Identity):
+        return ()
+    if isinstance(step, schema.GlobalPool):
+        return Adaptive(1), Adaptive(1)
+    if isinstance(step, Crop) and (step.padding is None) == (step.like is None):
+        raise error(step.name, "a crop takes either padding (rows to remove) or like (a layer)")
+    if isinstance(step, Crop) and step.like is not None and step.stride != 1:
+        raise error(step.name, "a crop to the size of a layer takes no stride")
+    if isinstance(step, Crop) and step.like is None and step.odd != "end":
+        raise error(step.name, "odd: only a crop to the size of a layer has an odd row to place")
+    if isinstance(step, schema.Interpolate) and sum(v is not None for v in (step.scale, step.size, step.like)) != 1:
+        raise error(step.name, "a resize takes one of scale, size and like")
+    height, width = (_axis_op(step, axis) for axis in (0, 1))
+    for op in (height, width):
+        if isinstance(op, Window) and op.padding == "same" and op.stride > 1:
+            raise error(step.name, 'padding: "same" needs stride 1', 'use "same_upper" or "same_lower"')
+        if isinstance(op, Transposed) and op.output_padding >= max(op.stride, op.dilation):
+            raise error(step.name, "output_padding: must be smaller than the stride or the dilation")
+        if isinstance(op, Blocks) and ((not op.size and op.step < 2) or op.first >= max(op.size, 1)):
+            raise error(step.name, "a mixing takes blocks of `size` rows, of which the `first` may have fewer")
+    return height, width
+
+
+def _axis_op(step: Step, axis: int) -> Op:
+    kind: Any = Fit if isinstance(step, Crop) and step.padding is None else OPERATIONS[_kind(step)]
+    fields = {key: getattr(step, key) for key in FIELDS[kind] if hasattr(step, key)}
+    fields = {key: value[axis] if isinstance(value, list) else value for key, value in fields.items()}
+    if "padding" in fields and not isinstance(fields["padding"], str):  # which would be a rule, such as "same"
+        rows = fields["padding"]
+        before, after = rows if isinstance(rows, list) else (rows, rows)
+        fields["padding"] = (-before, -after) if isinstance(step, Crop) else (before, after)
+    if isinstance(step, schema.Pool) and step.stride is None:
+        fields["stride"] = fields["kernel"]
+    if isinstance(step, schema.Interpolate):
+        fields |= {"linear": step.mode == "linear", "cubic": step.mode == "cubic"}
+        scale = fields["scale"]
+        if scale is not None:  # "4/3" is exact, and 1.3333 means it
+            fields["scale"] = Fraction(scale) if isinstance(scale, str) else Fraction(scale).limit_denominator(10_000)
+    if kind is Window:
+        fields.setdefault("kernel", 1)
+    return cast("Op", kind(**fields))
+
+
+def _kind(step: AnyStep) -> Kind:
+    return cast("Kind", step.__struct_config__.tag)
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix and name else prefix or name
+
+
+def _fill(value: Any, parameters: dict[str, Any], used: set[str], path: str, where: str) -> Any:
+    """Replace the "$name" strings in a block by its parameters."""
+    if isinstance(value, dict):
+        return {key: _fill(part, parameters, used, f"{path}.{key}", where) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_fill(part, parameters, used, f"{path}[{i}]", where) for i, part in enumerate(value)]
+    if isinstance(value, str) and value.startswith("$"):
+        if value[1:] not in parameters:
+            hint = f"add with = {{{value[1:]} = ...}} where the block is used"
+            raise DescriptionError(f"{path}: parameter {value} has no value", where=where, hint=hint)
+        used.add(value[1:])
+        return parameters[value[1:]]
+    return value

@@ -20,7 +20,7 @@ from padviz.network.resize import Resize
 from padviz.network.rewrites import with_padding
 from padviz.network.sizes import check_known, sizes_of_each
 from padviz.network.targets import last_maps, upto
-from padviz.sources.toml.build import FIELDS, IMAGE, conflicting, merged, parse
+from padviz.sources.toml.load import FIELDS, IMAGE, conflicting, merged, parse
 from padviz.sources.toml.schema import STEPS
 
 OTHERS = (1, 2, 3, 32, 101)  # pixels added to a size, for further sizes at which to read a network
