@@ -238,7 +238,6 @@ def attention(call: Call, query: Value) -> Result:
 
 
 def reshape(call: Call, x: Value) -> Result:
-    """Reshape all but the batch; -1 stands for the rest."""
     wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
     shape = [x.known[0].size, *wanted]
     total, known = prod(x.shape), prod(max(n, 1) for n in shape)

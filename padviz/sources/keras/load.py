@@ -250,7 +250,6 @@ def _parsed(content: str | bytes, where: str) -> Model:
 
 
 def _network_of(model: Model, name: str, where: str, reading: Reading, size: Size | None) -> Network:
-    """Trace a model; its image is the input that is asked for, or the first one of four dimensions."""
     reading.check([ref.layer for ref in model.inputs], where, shaped=False)
     named = reading.image
     images = [(ref, shape) for ref, shape in model.inputs.items() if len(shape) == 4 and named in ("", ref.layer)]
@@ -278,7 +277,6 @@ def _network_of(model: Model, name: str, where: str, reading: Reading, size: Siz
 
 
 def _all_steps(model: Model) -> Iterator[Step]:
-    """Yield the calls of a model, and once those of each model inside it."""
     for step in model.steps:
         yield step
         if step.model and not step.call:

@@ -66,7 +66,6 @@ def within(graph: GraphProto | FunctionProto) -> Iterator[GraphProto | FunctionP
 
 
 def tensors(message: Message) -> Iterator[TensorProto]:
-    """Yield all tensors of a model, or of a part of one."""
     for kind, value in message.ListFields():
         if kind.message_type is not None:
             for part in value if isinstance(value, Sequence) else [value]:
@@ -110,7 +109,6 @@ def embed(model: ModelProto, folder: Path) -> None:
 
 
 def _check(tensor: TensorProto, least: int) -> None:
-    """Reject strings, too many dimensions, and dimensions below `least`."""
     if tensor.data_type not in BITS or len(tensor.dims) > MOST_DIMENSIONS or min(tensor.dims, default=1) < least:
         raise Unread("has an unsupported type or shape")
 
@@ -263,7 +261,6 @@ def _broadcast_size(*shapes: Sequence[int]) -> int:
 
 
 def numbers(tensor: TensorProto) -> Array:
-    """Read the numbers of a tensor that are in the model itself; raise `Malformed` if they are invalid."""
     from onnx import numpy_helper
 
     try:
@@ -273,7 +270,6 @@ def numbers(tensor: TensorProto) -> Array:
 
 
 def integers(array: Array | None) -> list[int]:
-    """Read a constant as Python ints; an empty list if it is missing."""
     try:
         return [] if array is None else [int(n) for n in np.asarray(array).reshape(-1)]
     except (OverflowError, TypeError, ValueError):  # of text, and of what is not finite
@@ -317,7 +313,6 @@ def listed(attrs: Attrs, key: str, rest: Sequence[Array | None]) -> list[int]:
 
 
 def axes_of(attrs: Attrs, rest: Sequence[Array | None], rank: int) -> list[int]:
-    """Read the axes of an operation, counted from the front; an empty list by default."""
     return [from_front(axis, rank) for axis in listed(attrs, "axes", rest)]
 
 

@@ -174,7 +174,6 @@ class _Run:
     def inner(
         self, proto: NodeProto, node: Node, scope: Scope, depth: int, bound: Attributes, attrs: Attributes
     ) -> list[Value] | None:
-        """Run constants, functions of the model, and branches with a known condition; None for all other nodes."""
         if node.op == "Constant":
             return [constant_of_node(node.attrs, self.folder)]
         if node.op == "If":

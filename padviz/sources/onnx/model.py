@@ -82,7 +82,6 @@ class Model:
 
     @property
     def other_inputs(self) -> dict[str, ValueInfoProto]:
-        """Its inputs by name, other than the image and stored tensors."""
         return {value.name: value for value in _inputs(self.proto) if value.name != self.image.name}
 
     def copy(self) -> Model:
@@ -97,7 +96,6 @@ class Model:
         return copied.copy()
 
     def upto(self, tensors: Iterable[str]) -> Model:
-        """Copy it with these tensors as its only outputs, and the nodes that they need."""
         copied = self.copy()
         del copied.graph.output[:]
         for name in tensors:
@@ -221,7 +219,6 @@ def put_in_order(graph: GraphProto) -> None:
 
 
 def needed(graph: GraphProto) -> list[NodeProto]:
-    """List the nodes that outputs of the graph depend on, in order."""
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):

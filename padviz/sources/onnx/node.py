@@ -87,7 +87,6 @@ class Node(calls.Call):
         return from_front(int(self.attrs.get("axis", default)), rank)
 
     def ints(self, i: int) -> list[int]:
-        """Read an input as Python ints; an empty list if it is missing."""
         return integers(self.arrays(i)[0]) if i < len(self.read) else []
 
     def windows(self, kernel: Sequence[int], ceil: bool = False) -> list[Window]:

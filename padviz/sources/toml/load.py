@@ -253,7 +253,6 @@ class _Builder:
         return None, merged(kind, entering) if declared is None else declared
 
     def _entering(self, step: AnyStep, prefix: str) -> int:
-        """Return the one layer that a step reads: the one before it, or the one that it names."""
         if isinstance(step.from_, list):
             raise self._error(
                 _join(prefix, step.name), "from: only a merge (add, concat, multiply) reads several layers"

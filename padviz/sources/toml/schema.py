@@ -77,13 +77,15 @@ class MaxPool(Pool, tag="maxpool"): ...
 class AvgPool(Pool, tag="avgpool"): ...
 
 
-class AdaptivePool(AnyStep, tag="adaptive"):
+class Everywhere(AnyStep, kw_only=True):
+    global_: Text = field(default="", name="global")
+
+
+class AdaptivePool(Everywhere, tag="adaptive"):
     output: Pair
-    global_: Text = field(default="", name="global")
 
 
-class GlobalPool(AnyStep, tag="global"):
-    global_: Text = field(default="", name="global")
+class GlobalPool(Everywhere, tag="global"): ...
 
 
 class Pad(AnyStep, tag="pad"):
@@ -111,15 +113,13 @@ class Interpolate(AnyStep, tag="resize"):
 class Gate(AnyStep, tag="gate"): ...
 
 
-class Mixing(AnyStep, tag="mixing"):
+class Mixing(Everywhere, tag="mixing"):
     size: Counts
     step: Counts = 1
     first: Counts = 0
-    global_: Text = field(default="", name="global")
 
 
-class Identity(AnyStep, tag="identity"):
-    global_: Text = field(default="", name="global")
+class Identity(Everywhere, tag="identity"): ...
 
 
 class Merge(AnyStep):

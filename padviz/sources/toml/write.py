@@ -91,7 +91,6 @@ def _checked_at_other_sizes(network: Network) -> tuple[str, tuple[int, ...]]:
 
 
 def _difference(network: Network, size: Size) -> str:
-    """Return how the network differs at another size; "" if it is the same, or if neither runs there."""
     sizes, other = None, None
     with suppress(PadvizError):
         sizes = sizes_of_each(network, size)

@@ -117,12 +117,10 @@ class Call(calls.Call):
         self.__post_init__()
 
     def is_one_of(self, stems: Collection[str]) -> bool:
-        """Return whether it is one of these functions, for as many axes as the image has."""
         return self.stem in stems and self.axes == len(self.trace.axes)
 
     @property
     def made(self) -> Tensor:
-        """The first tensor that it returns."""
         return tensors_in(self.out)[0]
 
     def constants(self) -> Iterator[Numbers]:

@@ -211,7 +211,6 @@ def arguments(op: OpOverload, given: Sequence[tuple[str, Any]]) -> tuple[list[An
 
 
 def value_of(arg: Json, known: Json) -> Any:
-    """Read one argument: a number, a tensor that is known, or a list of them."""
     ((kind, value),) = arg.items()
     match kind:
         case "as_tensor":
@@ -248,7 +247,6 @@ def number(value: object) -> int | float:
 
 
 def by_name(outputs: Sequence[Json], made: object) -> dict[str, Any]:
-    """Return the results of an operation by their names in the program."""
     values = made if isinstance(made, list | tuple) and len(outputs) != 1 else [made]
     named: dict[str, Any] = {}
     for output, value in zip(outputs, values, strict=False):

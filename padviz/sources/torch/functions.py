@@ -59,7 +59,6 @@ def embedding(call: Call, input: Value, weight: Value | None = None, *args: obje
 
 
 def norm(call: Call, input: Value, *args: object, **options: object) -> Result:
-    """Handle a norm, which reads all positions unless it has statistics from training."""
     activated, over = pointwise(call), 0
     rank, of_input = len(activated.dims or ()), args[4:5]  # whether its statistics are those of the input
     if call.stem in ("layer_norm", "rms_norm"):
@@ -89,7 +88,6 @@ def reduce(call: Call, input: Value, *args: object, **options: object) -> Result
 
 
 def along(call: Call, input: Value, dim: object = None, *args: object, **options: object) -> Result:
-    """Handle softmax and the like over one dimension."""
     if not isinstance(input, Map) or not isinstance(dim, int):
         raise Stuck("runs along an unknown dimension")
     if call.op != "glu":
@@ -360,7 +358,6 @@ def is_pointwise(op: str) -> bool:
 
 
 def lower(call: Call) -> Result:
-    """Add the layers of one call, and return what its results hold."""
     if call.op in CONSTANTS:
         return None
     if call.by_value and call.spatial:

@@ -197,7 +197,6 @@ def _empty(tensor: Tensor) -> Tensor:
 
 
 def channels_of(module: nn.Module, axes: int) -> list[int]:
-    """List how many channels an image may have: as the first convolution over such axes says, three, or one."""
     convolutions = (inner for inner in module.modules() if isinstance(inner, _ConvNd))
     first = [inner.in_channels for inner in convolutions if inner.weight.ndim - 2 == axes][:1]
     return list(dict.fromkeys([*first, 3, 1]))

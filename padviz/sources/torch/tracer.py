@@ -190,7 +190,6 @@ class Tracer(TorchFunctionMode):
         return Call(self.trace, self.modules, self.memory, op, args, kwargs, out, by_value)
 
     def outputs(self, out: object) -> dict[str, Map]:
-        """Return the maps that a forward returns by their names, and what was made of them out of sight."""
         self._learn_unseen("output", self._unseen(out))
         named = named_tensors(out, "output").items()
         return {name: value for name, tensor in named if (value := self.memory.value(tensor))}

@@ -119,7 +119,6 @@ class Constant(Value):
 
 
 def whole_axes(factors: Sequence[Factor]) -> set[str]:
-    """Return the axes that rows and columns are of, which must be whole ones."""
     own = Dim(*factors).within(Axis)
     if Dim(*factors).has_places or not all(part.is_whole for part in own):
         raise Stuck("mixes positions inside of windows")

@@ -71,7 +71,6 @@ class Call:
 
     @property
     def spatial(self) -> list[Map]:
-        """The maps among what it read, without the pooled ones."""
         return [x for x in self.maps if not self.trace.pooled[x.at]]
 
     @property
@@ -257,7 +256,7 @@ def norm(call: Call, x: Value, why: str, axes: Iterable[int]) -> Value:
     lost = [] if x.dims is None else [at for at in flat(x.dims[i] for i in axes).positions if at.size > 1]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x
-    layer = call.trace.normalise(call.name("norm"), x.at, why)
+    layer = call.trace.add(call.name("norm"), "identity", (x.at,), everywhere=why)
     inner = Dim(*lost).inner
     if inner == lost:
         blocks = tuple(prod(part.size for part in inner if part.role == role) for role in call.trace.axes)

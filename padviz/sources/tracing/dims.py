@@ -241,7 +241,6 @@ def plain(n: int) -> Dim:
 
 
 def whole(role: str, n: int) -> Dim:
-    """Return a dimension of all `n` rows ("h") or columns ("w")."""
     return Dim(Axis(n, role))
 
 

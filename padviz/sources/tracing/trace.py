@@ -76,7 +76,7 @@ class Trace:
 
     def add(
         self, name: str, kind: Kind, inputs: Sequence[int], ops: Sequence[Op | None] = (), like: int | None = None,
-        channels: Channels | None = None,
+        channels: Channels | None = None, everywhere: str = "",
     ) -> int:  # fmt: skip
         """Add a layer, whose inputs are of one size; a "global" needs no operations."""
         if spoilt := [i for i in inputs if self.layers[i].kind == "unknown"]:
@@ -98,7 +98,8 @@ class Trace:
         sides = zip(ops, entering, followed, strict=True)
         size = tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
         pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and {*size} == {1})
-        return self._append(Layer(name, kind, tuple(inputs), ops, like, channels=channels), size, pooled)
+        layer = Layer(name, kind, tuple(inputs), ops, like, channels=channels, everywhere=everywhere)
+        return self._append(layer, size, pooled)
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
@@ -113,11 +114,6 @@ class Trace:
             return self.add(name, kind, inputs) if len(inputs) > 1 else inputs[0]
         return self.add(name, "gate", (self.merge(f"{name}.maps", kind, maps),))
 
-    def normalise(self, name: str, value: int, why: str) -> int:
-        if self.pooled[value]:
-            return value
-        return self._append(Layer(name, "identity", (value,), self.still, everywhere=why), self.sizes[value], False)
-
     def without_norms(self, at: int) -> int:
         """Return the layer that paths see in the place of a norm over positions."""
         while self.layers[at].kind == "identity" and self.layers[at].everywhere:
@@ -126,15 +122,10 @@ class Trace:
 
     def mix(self, name: str, value: int, like: int, roles: Collection[str] = (), why: str = "attention") -> int:
         """Add attention: positions of `like` see all of `value`, or along some axes all of its line."""
-        by_line = 0 < len(roles) < len(self.axes)
-        if by_line:
-            small = self.add(f"{name}.line", "adaptive", (value,), self.on(roles, Adaptive(1)))
-        else:
-            small = self.add(f"{name}.global", "global", (value,))
-        if self.layers[small].kind != "unknown":
-            self.layers[small] = replace(self.layers[small], everywhere=why)
-        if by_line:
+        if 0 < len(roles) < len(self.axes):
+            small = self.add(f"{name}.line", "adaptive", (value,), self.on(roles, Adaptive(1)), everywhere=why)
             return self.add(name, "resize", (small,), self.on(roles, Resize()), like)
+        small = self.add(f"{name}.global", "global", (value,), everywhere=why)
         return small if self.pooled[like] else self.spread(name, small, like)
 
     def on(self, roles: Collection[str], op: Op) -> Ops:
