@@ -12,7 +12,7 @@ from padviz.network.layer import Kind
 from padviz.network.operations import Transposed, Window
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Malformed, Map, Stuck, Value, from_front
-from padviz.sources.tracing.calls import Result, merge_maps
+from padviz.sources.tracing.calls import merge_maps
 from padviz.sources.tracing.products import reduce_over, softmax_along
 
 MOST = 1 << 31  # of any number in a config
@@ -83,7 +83,7 @@ def whole(value: object, key: str) -> int:
     return value
 
 
-Handler = Callable[[Call, Value], Result]
+Handler = Callable[[Call, Value], Value]
 STYLES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}  # as PyTorch calls them
 SAME = """
     ActivityRegularization AlphaDropout BatchNormalization Cast Dropout GaussianDropout GaussianNoise Identity
@@ -108,7 +108,7 @@ NORMS = {
 ALONG_CHANNELS = ("softmax", "logsoftmax", "sparsemax")  # activations along the last dimension
 
 
-def neutral(call: Call, x: Value) -> Result:
+def neutral(call: Call, x: Value) -> Value:
     if len(call.maps) > 1:
         raise Stuck("joins several maps")
     return x.activated(x.dims)
@@ -133,17 +133,16 @@ def activated(call: Call, x: Value) -> Value:
 def on_image(handler: Handler) -> Handler:
     """Run a handler on an image whose channels come first; the result has them where the layer has them."""
 
-    def run(call: Call, x: Value) -> Result:
+    def run(call: Call, x: Value) -> Value:
         if len(x.known) != 4:
             raise Stuck("reads a tensor that is not an image")
         result = handler(call, views.permute(x, TO_FIRST) if call.channels_last else x)
-        assert isinstance(result, Value)
         return activated(call, views.permute(result, TO_LAST) if call.channels_last and result.dims else result)
 
     return run
 
 
-def conv(call: Call, x: Value) -> Result:
+def conv(call: Call, x: Value) -> Value:
     return _conv(call, x, call.windows(), call.number("filters"), call.number("groups"))
 
 
@@ -152,12 +151,12 @@ def depthwise(call: Call, x: Value) -> Value:
     return _conv(call, x, call.windows(), n * call.number("depth_multiplier"), n)
 
 
-def separable(call: Call, x: Value) -> Result:
+def separable(call: Call, x: Value) -> Value:
     x = depthwise(replace(call, title=f"{call.title}.depthwise"), x)
     return _conv(call, x, [Window(1), Window(1)], call.number("filters"))
 
 
-def transposed(call: Call, x: Value) -> Result:
+def transposed(call: Call, x: Value) -> Value:
     """Convolve backwards; n rows become n * stride under SAME, and max(n * stride, extent + (n - 1) * stride) else."""
     given = call.config.get("output_padding") is not None
     extra = call.pair("output_padding", 0) if given else (None, None)
@@ -176,22 +175,20 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
     into = x.known[1].size
     if min(into, out, groups) < 1 or into % groups or out % groups:
         raise Malformed(f"it makes {out} channels of {into} in {groups} groups")
-    result = windows.conv(call, x, ops, into, out, groups)
-    assert isinstance(result, Value)
-    return result
+    return windows.conv(call, x, ops, into, out, groups)
 
 
 def pool(kind: Kind) -> Handler:
     return lambda call, x: windows.pool(call, x, call.windows("pool_size", pools=True), kind)
 
 
-def global_pool(call: Call, x: Value) -> Result:
+def global_pool(call: Call, x: Value) -> Value:
     if len(x.known) != 4:
         raise Stuck("pools a tensor that is not an image")
     return reduce_over(call, x, (1, 2) if call.channels_last else (2, 3), bool(call.config.get("keepdims")))
 
 
-def pad(call: Call, x: Value) -> Result:
+def pad(call: Call, x: Value) -> Value:
     """Add rows, or crop them: ((top, bottom), (left, right)), (height, width) or one number."""
     key, sign = ("cropping", -1) if call.op == "Cropping2D" else ("padding", 1)
     value = call.config.get(key, 1)
@@ -203,7 +200,7 @@ def pad(call: Call, x: Value) -> Result:
     return windows.pad(call, x, {i: Window(1, padding=side) for i, side in enumerate(rows, 2)})
 
 
-def resize(call: Call, x: Value) -> Result:
+def resize(call: Call, x: Value) -> Value:
     if any(call.config.get(key) for key in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")):
         raise Stuck("keeps an aspect ratio, or shrinks with antialiasing")
     scales = call.positive_pair("size") if call.op == "UpSampling2D" else ()
@@ -215,19 +212,19 @@ def resize(call: Call, x: Value) -> Result:
     return windows.resize(call, x, ops or [replace(style, size=call.number(key, 0)) for key in ("height", "width")])
 
 
-def norm(call: Call, x: Value) -> Result:
+def norm(call: Call, x: Value) -> Value:
     axes = range(len(x.known)) if call.op == "GroupNormalization" else call.axes(len(x.known))
     return calls.norm(call, x.activated(x.dims), NORMS[call.op], axes)
 
 
-def dense(call: Call, x: Value) -> Result:
+def dense(call: Call, x: Value) -> Value:
     units = call.number("units")
     if units < 1:
         raise Malformed(f"it has {units} units")
     return activated(call, products.dense(call, x, units))
 
 
-def attention(call: Call, query: Value) -> Result:
+def attention(call: Call, query: Value) -> Value:
     """Attend along the dimensions between the first and the last of the second tensor, the values."""
     value = call.tensor(min(1, len(call.read) - 1))
     rank, heads = len(value.known), call.op == "MultiHeadAttention"
@@ -237,7 +234,7 @@ def attention(call: Call, query: Value) -> Result:
     return products.attention(call, query, value, attended)
 
 
-def reshape(call: Call, x: Value) -> Result:
+def reshape(call: Call, x: Value) -> Value:
     wanted = [-1] if call.op == "Flatten" else _whole_numbers(call.config.get("target_shape"))
     shape = [x.known[0].size, *wanted]
     total, known = prod(x.shape), prod(max(n, 1) for n in shape)
@@ -252,7 +249,7 @@ def _whole_numbers(value: object) -> list[int]:
     return value
 
 
-def permute(call: Call, x: Value) -> Result:
+def permute(call: Call, x: Value) -> Value:
     order = call.config.get("dims", call.config.get("axes"))
     order = _whole_numbers(order) if order is not None else [*range(len(x.known))][::-1]
     if call.op == "Permute":  # which counts from 1, after the batch
@@ -262,7 +259,7 @@ def permute(call: Call, x: Value) -> Result:
     return views.permute(x, order)
 
 
-def squeeze(call: Call, x: Value) -> Result:
+def squeeze(call: Call, x: Value) -> Value:
     return views.squeeze(call, x, [axis for axis in call.axes(len(x.known), None) if x.known[axis].size == 1])
 
 

@@ -87,12 +87,10 @@ class Call:
     @property
     def is_flat(self) -> bool:
         """Whether height and width are no dimensions of their own in any map that it reads."""
-        for x in self.maps:
-            own = [dim.axis for dim in x.dims or ()]
-            absent = [role for role in self.trace.axes if role not in own]
-            if x.dims is not None and not self.trace.pooled[x.at] and not self.trace.has_several(x.at, absent):
-                return False
-        return True
+        return all(
+            x.dims is None or self.trace.has_several(x.at, self.trace.axes.keys() - {dim.axis for dim in x.dims})
+            for x in self.spatial
+        )
 
     def without_positions(self) -> Result:
         """Raise `Stuck` for what reads no map, and needs one; None for all else."""
@@ -225,7 +223,7 @@ def join(call: Call, kind: Kind, layers: Sequence[int]) -> int:
     return trace.merge(call.name("merge"), kind, layers)
 
 
-def with_kernel(call: Call, convolve: Callable[[], Result], weight: Value | None, bias: Value | None) -> Result:
+def with_kernel(call: Call, convolve: Callable[[], Value], weight: Value | None, bias: Value | None) -> Value:
     """Add a convolution; a kernel that is computed from the image gates it, and such a bias is added."""
     computed: list[tuple[Value | None, str, Kind]] = [(weight, "gate", "multiply"), (bias, "bias", "add")]
     made = [(by.at, f"{call.name()}.{name}", kind) for by, name, kind in computed if isinstance(by, Map)]

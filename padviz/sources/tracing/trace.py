@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -244,8 +244,10 @@ def _network(trace: Trace, name: str) -> Network:
     if trace.sizes[resized] != size:
         notes.append(f"the image is resized from {in_words(size)} to {in_words(trace.sizes[resized])} inside")
     for output, vector in trace.vectors.items():
-        if maps := _maps_behind(trace, vector, place):
-            gone[output] = f"is no map: it is made of what was flattened or pooled of {', '.join(maps[:NAMED])}"
+        lost = ancestors(trace.layers, [vector], followed=False) - place.keys()
+        if maps := {vector, *(i for at in lost for i in trace.layers[at].inputs)} & place.keys():
+            made_of = ", ".join(trace.layers[at].name for at in sorted(maps)[:NAMED])
+            gone[output] = f"is no map: it is made of what was flattened or pooled of {made_of}"
     if heads:
         note, skipped = _explain_cut(trace, heads, lasts)
         notes.append(note)
@@ -313,17 +315,6 @@ def _targets(trace: Trace, live: Collection[int]) -> list[int]:
         return targets
     hint = "padviz looks for windows over an image"
     raise DescriptionError("no output is made of a spatial layer", where=trace.where, hint=hint)
-
-
-def _maps_behind(trace: Trace, vector: int, kept: Container[int]) -> list[str]:
-    maps, ahead = set(), [vector]
-    while ahead:
-        at = ahead.pop()
-        if at in kept:
-            maps.add(at)
-        else:
-            ahead += trace.layers[at].inputs
-    return [trace.layers[at].name for at in sorted(maps)]
 
 
 def _before_pooling(trace: Trace, at: int) -> int:

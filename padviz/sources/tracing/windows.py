@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import cast
 
 from padviz.network.layer import POOLS, Channels, Kind
 from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
-from padviz.sources.tracing.calls import Call, Result, with_kernel
+from padviz.sources.tracing.calls import Call, with_kernel
 from padviz.sources.tracing.dims import Axis, Dim, Runs, as_channels, is_image, plain, shape_of, whole
 from padviz.sources.tracing.products import dense, pool_inside, reduce_over
 from padviz.sources.tracing.trace import is_idle
@@ -70,14 +69,14 @@ def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | N
 def conv(
     call: Call, x: Value, ops: Sequence[Window | Transposed], into: int, out: int, groups: int = 1,
     weight: Value | None = None, bias: Value | None = None, own_pad: str = "",
-) -> Result:  # fmt: skip
+) -> Value:  # fmt: skip
     """Add a convolution, or a transposed one; a pad that is called `own_pad` is its own."""
     rank = len(ops)
 
     def with_channels(x: Map) -> Map:
         return replace(x, dims=(*x.known[: -rank - 1], plain(out), *x.known[-rank:]))
 
-    def laid() -> Map:
+    def laid() -> Value:
         # what becomes further images of a batch on the way is groups of channels
         batch, rest = divmod(prod(x.shape[: -rank - 1]), call.trace.batch)
         channels = None
@@ -88,7 +87,7 @@ def conv(
         if isinstance(x, Map) and all(op == Window(1) for op in ops):
             line = rank < len(call.trace.axes) and any(dim.is_flattened for dim in x.known[-rank:])
             if line or not is_image(in_places(x.known), rank):
-                return cast("Map", dense(call, x, out, axis=-rank - 1))
+                return dense(call, x, out, axis=-rank - 1)
         if (inside := _conv_in_windows(call, x, ops)) is not None:
             return with_channels(inside)
         if (among := _among_channels(call, "conv", x, ops, out, into == out == groups)) is not None:
@@ -175,7 +174,7 @@ def transposed(kernel: int, stride: int, dilation: int, lost: int, extra: int = 
     return Transposed(kernel, stride, dilation, ends if upper else ends[::-1], extra + max(-lost, 0))
 
 
-def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
+def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Value:
     """Pool by windows; those of a line of flattened positions must be runs of it, of more than one row maybe."""
     if len(ops) == 1 < len(call.trace.axes) and x.known[-1].is_flattened:
         line, run = x.known[-1], ops[0].kernel
@@ -189,20 +188,20 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Result:
     return image(call, x, len(ops))[0].activated(x.dims) if all(map(is_idle, ops)) else add_layer(call, kind, x, ops)
 
 
-def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Result:
+def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Value:
     if {*sizes} == {1}:
         return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
     ops = [None if n is None else Adaptive(n) for n in sizes]
     return _among_channels(call, "adaptive", x, ops) or add_layer(call, "adaptive", x, ops)
 
 
-def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Result:
+def resize(call: Call, x: Value, ops: Sequence[Resize | None]) -> Value:
     if not any(ops):
         return image(call, x, len(ops))[0].activated(x.dims)
     return _among_channels(call, "resize", x, ops) or add_layer(call, "resize", x, ops)
 
 
-def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Result:
+def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") -> Value:
     """Pad, or crop, some dimensions, counted from the front; those that are no rows and columns get other channels."""
     x = call.trace.unsplit(x)
     ends = {at: op.padding for at, op in rows.items() if not isinstance(op.padding, str)}
