@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from operator import index
 from typing import NamedTuple
 
@@ -48,24 +48,9 @@ def usage(
 
 def _weights(request: Request, engine: str) -> tuple[float, ...]:
     """Return what a path to each target counts, so that every target gets as much as the one with the most paths."""
-    same = _first_alike(request.walked)
-    firsts = dict.fromkeys(same[i] for i in request.at)
-    totals = {
-        i: usage(request.walked, request.size, layer=request.walked.layers[i].name, engine=engine).total for i in firsts
-    }
-    most = max(totals.values())
-    return tuple(most / totals[same[i]] if totals[same[i]] else 1.0 for i in request.at)
-
-
-@lru_cache(64)
-def _first_alike(network: Network) -> tuple[int, ...]:
-    """Return for each layer the first one with the same operations and inputs, which has as many paths."""
-    firsts: dict[tuple[object, ...], int] = {}
-    same: list[int] = []
-    for i, layer in enumerate(network.layers):
-        inputs, like = tuple(same[j] for j in layer.inputs), None if layer.like is None else same[layer.like]
-        same.append(firsts.setdefault((layer.kind, inputs, like, layer.ops), i))
-    return tuple(same)
+    names = [request.walked.layers[i].name for i in request.at]
+    totals = [usage(request.walked, request.size, layer=name, engine=engine).total for name in names]
+    return tuple(max(totals) / total if total else 1.0 for total in totals)
 
 
 def usages(choices: Iterable[Choice], heads: str | None = None) -> list[CountMap | PadvizError]:
