@@ -13,6 +13,7 @@ from padviz.version import __version__
 
 if TYPE_CHECKING:
     from padviz.analyses.audit import audit
+    from padviz.analyses.check import check
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
     from padviz.analyses.detect import detect, seen
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
-    "audit", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export", "fields",
-    "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
+    "audit", "check", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
+    "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
     "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
@@ -52,6 +53,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
         "audit": "How much of the border is neglected, and what may help.",
         "uneven": "Layers that read more padding on one side, and the fix.",
         "sizes": "Balanced input sizes: both sides read equal padding.",
+        "check": "What must hold: expectations, rules, in CI.",
         "diff": "Layers where two networks differ in size or padding.",
     },
     "See": {

@@ -10,7 +10,7 @@ from padviz.analyses.result import Result
 from padviz.errors import OptionError
 from padviz.geometry.ledger import Difference, differences
 from padviz.network.network import Network, Size, in_words
-from padviz.reports.report import Column, Finding, Heading, Level, Report, Table, columns
+from padviz.reports.report import Column, Heading, Report, Table, columns
 
 
 def diff(
@@ -47,8 +47,7 @@ def diff(
     first, pixels = asked(network, size)
     second, _ = asked(network if other is None else other, pixels, padding, same)
     rows = tuple(differences(first, second, pixels))
-    part = first, second, pixels, same, rows
-    return Result.made_of(None, rows, partial(report_of, *part), part=part)
+    return Result.made_of(None, rows, partial(report_of, first, second, pixels, same, rows))
 
 
 DIFFERENCES = (
@@ -60,15 +59,9 @@ DIFFERENCES = (
 )
 
 
-def report_of(
-    first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference], *, check: bool = False
-) -> Report:
+def report_of(first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference]) -> Report:
     table = Table(DIFFERENCES, rows)
     facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
     heading = Heading(names if rows else f"{names}: no difference in size or padding")
-    level: Level = "error" if check else "warning"
-    findings = [
-        Finding(level, names, f"{row.a or row.b}: {row.what}, {row.axis}: {row.in_a} and {row.in_b}") for row in rows
-    ]
-    return Report("diff", facts, [[heading, table]], findings=findings, code=int(check and bool(rows)))
+    return Report("diff", facts, [[heading, table]])

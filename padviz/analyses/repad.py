@@ -18,7 +18,7 @@ from padviz.network.network import Network, in_words
 from padviz.network.targets import last_maps
 from padviz.repadding.onnx_file import Repadded, check_options, repad_file
 from padviz.repadding.plan import LayerChange, open_axes
-from padviz.reports.report import Column, Facts, Finding, Lines, Report, Table, columns, grid
+from padviz.reports.report import Column, Facts, Lines, Report, Table, columns, grid
 from padviz.reports.tables import once, some_names
 from padviz.sources import MODULE
 from padviz.sources.tracing.reading import AS_IT_IS
@@ -134,8 +134,8 @@ NAMED = 3  # maps of which it is said where their units lie
 LEFT = (Column("layer", "unchanged"), Column("why"))
 
 
-def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
-    """Report a file that was padded otherwise, or made even; with `check`, a layer that could not be changed fails."""
+def report_of(repadded: Repadded, padding: str | None) -> Report:
+    """Report a file that was padded otherwise, or made even."""
     plan, left = repadded.plan, repadded.left
     both = [repadded.source, *([] if len(repadded.maps) == 1 else [repadded.network])]  # one map was counted to verify
     before, after = [*(usage(network, plan.size) for network in both), *repadded.maps][:2]
@@ -149,9 +149,7 @@ def report_of(repadded: Repadded, padding: str | None, check: bool) -> Report:
     sheet = [{"layer": each.name, "was": _reads(each.before), "now": _reads(each.after)} for each in plan.changes]
     sheet += [{"layer": each.layer, "unchanged": each.why} for each in left]
     screen, paper = [lines, Table(LEFT, left[:SHOWN]), Lines(more), figures], [lines, Table(LEFT, left), figures]
-    findings = [Finding("error" if check else "warning", "Unchanged", f"{each.layer}: {each.why}") for each in left]
-    table, code = Table(columns("layer was now unchanged"), sheet), int(check and bool(left))
-    return Report("repad", facts, [screen], table, [paper], findings, code=code)
+    return Report("repad", facts, [screen], Table(columns("layer was now unchanged"), sheet), [paper])
 
 
 def _facts(repadded: Repadded, padding: str | None, uneven: Sequence[str]) -> Iterator[tuple[str, object]]:

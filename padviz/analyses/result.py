@@ -207,9 +207,9 @@ class Door(NamedTuple):
     drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o takes exact counts.
 
     `counting` is what its progress counts. `instead` has functions by the flag that asks for one, "" for no MODEL.
-    `check` lists the values of --check. `refuse` raises where options do not go together: it gets what was given by
-    name, and the networks with their sizes as `pairs`. `together` makes one report of several results, or of one that
-    is checked. `failed` makes a row for a network that does not take one of several sizes.
+    `refuse` raises where options do not go together: it gets what was given by name, and the networks with their sizes
+    as `pairs`. `together` makes one report of several results. `failed` makes a row for a network that does not take
+    one of several sizes.
     """
 
     function: Callable[..., Any]
@@ -220,7 +220,6 @@ class Door(NamedTuple):
     counts: bool = False
     counting: str = ""
     instead: Mapping[str, Callable[..., Any]] = {}
-    check: Sequence[str] = ()
     refuse: Callable[[Mapping[str, object]], None] | None = None
     together: Callable[..., Report] | None = None
     failed: Callable[..., Any] | None = None

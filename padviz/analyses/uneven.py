@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from padviz.analyses.asked import Layers, Pixels, Source, asked, names
@@ -21,7 +20,7 @@ from padviz.network.network import ENDS, Network, Size, declared, in_words
 from padviz.network.rewrites import circular_axes
 from padviz.network.targets import PART, target_names
 from padviz.reports.documents import flat, ledger_facts, picked, plain
-from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import by_axis, once, pixels, some_names
 
 
@@ -74,8 +73,7 @@ def uneven(
 
     wanted, pixels = asked(network, size, padding, same, layer)
     rows = ledger(wanted, pixels)
-    named = network.origin if isinstance(network, Network) else network
-    part = str(named) if isinstance(named, str | Path) else "", wanted, rows
+    part = wanted, rows
     listed, draw = rows.layers if all_ else rows.uneven, partial(figures.ledger_bars, rows, wanted.title)
     return UnevenResult.made_of(rows, listed, partial(report_of, [part], all_), draw, part=part)
 
@@ -88,7 +86,7 @@ REPORTED = {  # ImageNet top-1 accuracy in percent of networks trained and teste
     "resnet50": (75.65, 76.01),
     "resnet101": (77.37, 77.67),
 }
-Part = tuple[str, Network, Ledger]  # what was named, and what is found of it
+Part = tuple[Network, Ledger]
 
 
 class Reads(NamedTuple):
@@ -136,12 +134,12 @@ SHEET = (
 )
 
 
-def report_of(results: Sequence[Part], all_: bool = False, check: str | None = None) -> Report:
-    """Report the ledgers of networks: their uneven windows, or all; `check` says which fail."""
-    facts = [_facts(network, ledger, all_) for _, network, ledger in results]
-    known = dict.fromkeys(axis for _, network, _ in results for axis in network.axes)
+def report_of(results: Sequence[Part], all_: bool = False) -> Report:
+    """Report the ledgers of networks: their uneven windows, or all."""
+    facts = [_facts(network, ledger, all_) for network, ledger in results]
+    known = dict.fromkeys(axis for network, _ in results for axis in network.axes)
     sheet, screen = [], []
-    for (_, network, windows), found in zip(results, facts, strict=True):
+    for (network, windows), found in zip(results, facts, strict=True):
         listed = [each for each in zip(windows.layers, found["layers"], strict=True) if all_ or each[0].uneven]
         screen.append(_blocks(network, windows, listed, all_))
         size = dict(zip(network.axes, windows.size, strict=True))
@@ -151,15 +149,7 @@ def report_of(results: Sequence[Part], all_: bool = False, check: str | None = N
                 figures = {"axis": axis, **flat(own[axis]), "uneven": row.uneven}
                 sheet.append({**head, **picked(layer, "layer kind convolution"), **figures})
     table = Table(columns(f"network {' '.join(known)} {SHEET}"), sheet)
-    findings = [finding for result in results for finding in _findings(*result, check)]
-    failed = any(fails(layer, check) for _, _, ledger in results for layer in ledger.layers)
-    return Report("uneven", {"results": facts}, screen, table, findings=findings, code=int(failed))
-
-
-def fails(layer: LayerPadding, check: str | None) -> bool:
-    """Fail uneven convolutions with "convolutions", any uneven window with "all", remainders too with "remainders"."""
-    uneven = layer.uneven and (layer.convolution or check != "convolutions")
-    return check is not None and (uneven or (layer.has_remainder and check == "remainders"))
+    return Report("uneven", {"results": facts}, screen, table)
 
 
 def _facts(network: Network, ledger: Ledger, every: bool) -> dict[str, Any]:
@@ -205,23 +195,6 @@ def reads_of(layer: LayerPadding, every: bool = False) -> list[Reads]:
         return [Reads(layer, "", first)]
     rows = [Reads(layer, axis, row) for axis, row in layer.axes.items()]
     return [reads for reads in rows if every or reads.row.uneven or not layer.uneven]
-
-
-def _findings(model: str, network: Network, ledger: Ledger, check: str | None) -> Iterator[Finding]:
-    at, file = f"{ledger.network} at {in_words(ledger.size)}", model if model.endswith(".toml") else ""
-    for layer in ledger.layers:
-        if layer.uneven or (check == "remainders" and layer.has_remainder):
-            level: Level = "error" if fails(layer, check) else "warning"
-            what = f"{layer.layer} ({layer.kind}{'' if layer.convolution else ', a pool'}) {_shows(layer)}"
-            yield Finding(level, f"{'Uneven padding' if layer.uneven else 'Stride remainder'} in {at}", what, file)
-    yield Finding("notice", at, " ".join(verdict(network, ledger)), file)
-
-
-def _shows(layer: LayerPadding) -> str:
-    if layer.uneven:
-        return "reads " + "; ".join(filter(None, (reads.words for reads in reads_of(layer))))
-    ends = [(row.remainder, ENDS[axis][1]) for axis, row in layer.axes.items()]
-    return f"leaves {' and '.join(f'{n} after' if end == 'after' else f'{n} at the {end}' for n, end in ends)} unread"
 
 
 def verdict(network: Network, ledger: Ledger) -> list[str]:
@@ -380,9 +353,6 @@ def _imbalance(row: TapExposure) -> str:
     return f"{both} uneven" if row.uneven else both if any(row.imbalance.values()) else "0"
 
 
-CHECKS = ("convolutions", "all", "remainders")  # each fails where those before it do
-
-
 DOOR = Door(
     uneven,
     """List the layers of MODEL that read more padding on one side than on the other.
@@ -391,11 +361,6 @@ DOOR = Door(
     map's units) off the image's centre. One more pixel of input often fixes it. In our experiment, filters became
     skewed where the grid was off centre. Pools have no weights to skew.
 
-    \b
-    --check             exit with 1 on uneven convolutions
-    --check all         on uneven convolutions and pools
-    --check remainders  on both, and on rows or columns that no window reads
-
     --taps counts, for each kernel position (tap), the output positions at which it reads the image, not padding.
     Imbalance (height x width) is the bottom (right) half of the kernel minus the top (left) half, in percent of their
     sum.
@@ -403,13 +368,11 @@ DOOR = Door(
     \b
     Example:
       padviz uneven resnet50 --size 224
-      padviz uneven resnet50 --size 225 --check remainders
       padviz uneven resnet18 --size 224 --taps -o taps.png
       padviz uneven resnet50 mobilenet_v1 --size 224,225 --format markdown
     """,
     "sizes padding same layers all taps",
     model="several",
     instead={"taps": taps},
-    check=CHECKS,
     together=report_of,
 )

@@ -12,7 +12,7 @@ import click
 from padviz.cli import options
 from padviz.cli.showing import To, default_path, outputs, progress, show
 from padviz.cli.value_types import Pixels
-from padviz.cli.vocabulary import MODELS, TABLE, Command, arguments_of, given, option
+from padviz.cli.vocabulary import MODELS, TABLE, Command, arguments_of, given
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network
 from padviz.reports.report import COUNTS
@@ -40,9 +40,7 @@ def command_of(name: str) -> click.Command:
         for each in signature(function).parameters.values()
         if type(each.default) is int and not TABLE[each.name.strip("_")].several
     }
-    decorated = outputs(door.picture, COUNTS * door.counts, bool(door.check))(command)
-    if door.check:
-        decorated = option("check", type=click.Choice(door.check), metavar=f"[{'|'.join(door.check)}]")(decorated)
+    decorated = outputs(door.picture, COUNTS * door.counts)(command)
     return click.command(name=name, cls=Command)(MODELS[door.model](given(door.options, **defaults)(decorated)))
 
 
@@ -74,7 +72,7 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
 
     results, parts = _results(door, function, networks, [size for _, size in pairs], arguments)
     report = None
-    if door.together and (len(pairs) > 1 or "check" in asked):
+    if door.together and len(pairs) > 1:
         report = door.together(parts, **_only(asked, signature(door.together).parameters))
     look = {key: asked[key] for key in LOOK if key in asked and key not in parameters}
     show(results[0], to, path, report, unfinished, **look)
@@ -116,14 +114,14 @@ def _check_options(name: str, door: Door, flag: str | None, asked: Mapping[str, 
     functions = [door.function, door.together] if flag is None else [door.instead[flag]]
     parameters = {key for function in functions if function for key in signature(function).parameters}
     other = next((key for key in asked if key not in {*LOOK, *door.instead, *parameters}), None)
-    single = pairs == 1 and to.format != "github"
+    single = pairs == 1
     if flag is None and other:
         needed = next(flag for flag, each in door.instead.items() if other in signature(each).parameters)
         raise OptionError(f"goes with `{needed}`", option=other.strip("_"), hint="add it, or leave this out")
     if flag == "" and (other or not single or to.other_file):
         raise OptionError("is missing", where="MODEL", hint=f"as padviz {name} resnet50, or leave the options out")
     if flag and (other or not single):
-        needs = "takes one network at one size, and no --format github"
+        needs = "takes one network at one size"
         what = f"does not go with `{other.strip('_')}`" if other else needs
         raise OptionError(what, option=flag, hint="leave one of them out")
 

@@ -19,6 +19,7 @@ from padviz.errors import OptionError, PadvizError
 
 if TYPE_CHECKING:
     from padviz.exports.batch import ItemOutcome
+    from padviz.network.network import Network, Size
 
 PAGES = (".html", ".htm")
 MOST_ERRORS = 20  # printed at the end of an export
@@ -64,10 +65,10 @@ def compare_command(
 @click.command(name="diff", cls=Command)
 @argument("model_a")
 @argument("model_b", "", required=False)
-@given("size padding same check")
-@outputs(checks=True)
+@given("size padding same")
+@outputs()
 def diff_command(
-    model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, check: bool, to: To
+    model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, to: To
 ) -> None:
     """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B only.
 
@@ -78,13 +79,74 @@ def diff_command(
       padviz diff mobilenet_v1 --size 224 --same
       padviz diff vgg16 vgg19 --size 224
     """
-    from padviz.analyses.diff import diff, report_of
+    from padviz.analyses.diff import diff
 
     if model_b is None and not (same or padding):
         raise OptionError("is missing", where="MODEL_B", hint="name one, or add --same or --padding")
     first, second = options.loaded(model_a, size), options.loaded(model_b or model_a, size)
-    found = diff(first, second, size, padding, same)
-    show(found, to, report=report_of(*found._shown.part, check=check))
+    show(diff(first, second, size, padding, same), to)
+
+
+@click.command(name="check", cls=Command)
+@MODELS["optional"]
+@given("sizes wraps context causal same-as even any_size rim all explain baseline write-baseline prune-baseline")
+@outputs(checks=True)
+def check_command(
+    model: str | None, sizes: tuple[Pixels, ...], to: To, explain: str | None, baseline: str | None,
+    write_baseline: str | None, prune_baseline: bool, **asked: Any,
+) -> None:  # fmt: skip
+    """Check what must hold of MODEL: the expectations that are named, or five rules. Findings exit with 1.
+
+    Without MODEL, the models, sizes and expectations are those of [tool.padviz] in pyproject.toml.
+
+    What cannot be read is not judged, and exits with 3. A baseline lists findings that are known: only new, worse and
+    gone ones fail.
+
+    \b
+    Example:
+      padviz check resnet50 --size 225 --even --context 300 --rim 40
+      padviz check vgg16 --size 224
+    """
+    from padviz.analyses import project, rules
+    from padviz.analyses.check import checked, expected, report_of
+
+    if explain:
+        click.echo(rules.explained(explain))
+        return
+    wanted = expected(**asked)
+    if model is None:
+        if sizes or wanted:
+            option = next(iter(wanted), "size")
+            raise OptionError(
+                "goes with a MODEL", option=option.strip("_"), hint="name one, or write it in pyproject.toml"
+            )
+        entries, file = project.entries()
+        baseline = baseline or (None if write_baseline else file)
+    else:
+        entries = [project.Entry(model, sizes or (None,), wanted)]
+    if write_baseline and (baseline or os.path.lexists(write_baseline)):
+        what = "goes without --baseline" if baseline else "exists"
+        raise OptionError(
+            what, option="write_baseline", hint="it only creates one; --prune-baseline removes what is gone"
+        )
+    if prune_baseline and not baseline:
+        raise OptionError("needs a baseline", option="prune_baseline", hint="name it with --baseline FILE")
+    known = project.read_baseline(Path(baseline)) if baseline else {}
+
+    def read(name: str, size: Pixels | None) -> tuple[Network, Size]:
+        network = options.loaded(name, size)
+        return network, network.pixels(size)
+
+    parts = [
+        checked(each.model, partial(read, each.model, size), each.wanted, size or ())
+        for each in entries
+        for size in each.sizes
+    ]
+    if write_baseline:
+        project.write_baseline(Path(write_baseline), known := project.findings_of(parts))
+    if prune_baseline:
+        project.write_baseline(Path(baseline or ""), known := project.pruned(parts, known))
+    show(parts[0], to, report=report_of(project.compared(parts, known, every=model is None)))
 
 
 @click.command(name="explore", cls=Command)
@@ -178,10 +240,10 @@ def tiles_command(
 
 @click.command(name="repad", cls=Command)
 @MODELS["one"]
-@given("size padding only except_ even check")
-@outputs(others=(".onnx",), checks=True)
+@given("size padding only except_ even")
+@outputs(others=(".onnx",))
 def repad_command(
-    model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, check: bool, to: To
+    model: str, size: Pixels | None, padding: str | None, only: Names, except_: Names, even: bool, to: To
 ) -> None:
     """Write MODEL, an ONNX file, with another padding. Weights and names do not change.
 
@@ -214,7 +276,7 @@ def repad_command(
         options.say("nothing is written; add -o FILE.onnx")
     else:
         repadded.save(to.path, overwrite=to.overwrite)
-    to.show(report_of(repadded, padding, check))
+    to.show(report_of(repadded, padding))
 
 
 @click.command(name="convert", cls=Command)

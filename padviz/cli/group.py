@@ -20,14 +20,14 @@ from padviz.cli import options
 from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
 from padviz.version import __version__
 
-OWN = ("compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`; others are analyses
+OWN = ("check", "compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`, not analyses
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
 FORMAT = warnings.formatwarning
 CODES = {
     "0": "Done.",
-    "1": "Findings, with --check.",
+    "1": "Findings of check; a verification that failed.",
     "2": "Bad input: one line with the error and what to type.",
-    "3": "Partly done: some items of an export failed.",
+    "3": "Partly done: items of an export failed, or not judged by check.",
     "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
 }
 OTHERS = {  # options of other programs or earlier versions

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import chain
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from padviz.cli import value_types as types
-from padviz.errors import OptionError, UnknownName
+from padviz.errors import OptionError
 
 if TYPE_CHECKING:
     from padviz.network.network import Network
@@ -68,9 +68,21 @@ TABLE = {  # in the order in which help lists them
     "by-class": Word("Score each class too."),
     "only": Word("Layers to change.", types.NameType("NAME", types.layers), "only"),
     "except": Word("Layers to leave unchanged.", types.NameType("NAME", types.layers), "except_"),
-    "even": Word("Balance uneven convolutions (no --padding)."),
-    "all": Word("List layers with even padding too."),
+    "even": Word("Balance uneven convolutions; expect none."),
+    "all": Word("List even layers, or all rules."),
     "taps": Word("Count image reads of each kernel position."),
+    "wraps": Word("Expect the output to wrap along an axis.", types.NameType("AXIS"), "wraps"),
+    "context": Word("Expect exact tiles at this context.", click.IntRange(0), shown="N"),
+    "causal": Word("Expect no unit to see ahead."),
+    "same-as": Word("Expect the same windows, fields and grids.", types.NameType("OTHER", types.zoo)),
+    "any-size": Word("Expect it to be readable at these sizes.", types.SizeType("N|HxW"), "any_size"),
+    "rim": Word("Expect starved rims of at most N px.", click.IntRange(0), shown="N"),
+    "explain": Word(
+        "Print the page of a rule.", types.NameType("RULE", types.listed("padviz.analyses.rules", "RULES"))
+    ),
+    "baseline": Word("File with known findings.", types.NameType("FILE")),
+    "write-baseline": Word("Create a file with today's findings.", types.NameType("FILE")),
+    "prune-baseline": Word("Remove from the baseline what is gone."),
     "what": Word("usage, coverage, uneven, taps, filters, ...", types.NameType("WHAT"), "what"),
     "images": Word("Photographs like training images, no labels.", types.FolderType()),
     "inputs": Word("Inputs to run on.", types.NameType("noise|blank|FOLDER"), default="noise"),
@@ -99,7 +111,6 @@ TABLE = {  # in the order in which help lists them
     "dpi": Word("Resolution of the saved picture.", click.IntRange(20, 1200), shown="N"),
     "width": Word("Width of the saved picture in pixels.", click.IntRange(20, 20_000), shown="PX"),
     "theme": Word("Light or dark background.", click.Choice(["light", "dark"])),
-    "check": Word("Exit with 1 on findings, for CI."),
     "format": Word("Format of the report."),
     "output": Word("Write {}."),
     "overwrite": Word("Replace existing files."),
@@ -113,52 +124,16 @@ TABLE = {  # in the order in which help lists them
     "neutral": Word("Treat unknown operation OP as elementwise.", types.NameType("OP"), "neutral"),
 }
 READING = "input shapes neutral"
-CHECKS = "padviz.checks"  # key of a context: the values of --check, and what followed it
 PLACES = {name: place for place, name in enumerate(TABLE)}
 PLURALS = {word.several: name for name, word in TABLE.items() if word.several}
 
 
 class Command(click.Command):
-    """A command with its options in the order of the table, whose --check takes an optional value."""
+    """A command with its options in the order of the table."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.params.sort(key=_place)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        checks = [param.type for param in self.params if param.name == "check"]
-        known = next((type_.choices for type_ in checks if isinstance(type_, click.Choice)), ())
-        if known:
-            ctx.meta[CHECKS] = known, [value for flag, value in pairwise(args) if flag == "--check"]
-        return super().parse_args(ctx, _joined(args, known) if known else args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        known, values = ctx.meta.get(CHECKS, ((), ()))
-        try:
-            return super().invoke(ctx)
-        except UnknownName as error:  # what follows --check and is no value of it was taken for a MODEL
-            several = any(isinstance(value, tuple) and len(value) > 1 for value in ctx.params.values())
-            if several and any(error.what == f"no network is called {value!r}" for value in values):
-                named = error.what.removeprefix("no network is called ")
-                hint = f"use --check, {', '.join(f'--check {value}' for value in known[1:-1])} or --check {known[-1]}"
-                raise OptionError(f"{named} is not a value", where="--check", hint=hint) from None
-            raise
-
-
-def _joined(args: list[str], checks: Sequence[str]) -> list[str]:
-    """Join --check with the value that follows it, or with the default one.
-
-    >>> _joined(["--check", "all", "vgg11", "--check", "vgg13"], ["convolutions", "all"])
-    ['--check=all', 'vgg11', '--check=convolutions', 'vgg13']
-    """
-    end = args.index("--") if "--" in args else len(args)
-    joined: list[str] = []
-    for i, arg in enumerate(args):
-        if i and args[i - 1] == "--check" and i < end and arg in checks:
-            joined[-1] = f"--check={arg}"
-        else:
-            joined.append(f"--check={checks[0]}" if arg == "--check" and i < end else arg)
-    return joined
 
 
 def _place(param: click.Parameter) -> int:

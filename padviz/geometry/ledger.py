@@ -325,5 +325,6 @@ def _windows(network: Network, size: Size) -> dict[str, Figures]:
             "padding": tuple("+".join(map(str, row.declared)) for row in rows),
             "padding read": tuple("+".join(map(str, row.reads)) for row in rows),
             "output": tuple(row.output for row in rows),
+            "mode": tuple(each.window.mode if any(row.reads) else "" for each, row in zip(windows, rows, strict=True)),
         }
     return figures

@@ -19,10 +19,11 @@ from tests.scoring.made import coco_files, scenes
 SMALL = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
 
 PICTURE = {"dpi", "width", "theme", "cmap"}  # which `save` and `plot` take
-TERMINAL = {*PICTURE, "format_", "o", "overwrite", "open_", "check", "no_picture"}  # a result saves itself
+TERMINAL = {*PICTURE, "format_", "o", "overwrite", "open_", "no_picture"}  # a result saves itself
 LOADING = {"neutral", "shape", "input_"}  # of `padviz.load`
 PYTHON = {"network", "on_progress", "unfinished", "engine"}
 OTHERWISE = {  # what is said in another way, as (option, parameter)
+    "check": {("", "model"), *((name, "") for name in ("explain", "baseline", "write_baseline", "prune_baseline"))},
     "compare": {("model", "")},  # a list of networks
     "detect": {(name, "") for name in ("cover", "grid", "images", "n", "noise", "patch", "seed")},  # padviz.seen
     "diff": {("", "other")},  # MODEL_B

@@ -30,22 +30,6 @@ def facts(line: str) -> Any:
     return json.loads(result.stdout)
 
 
-def test_github_errors_are_what_check_fails_on() -> None:
-    def levels(*args: str) -> list[str]:
-        lines = run("uneven", *args, "--format", "github").stdout.splitlines()
-        return [line.split()[0].lstrip(":") + " " + line.split("::")[-1].split()[0] for line in lines[:-1]]
-
-    layers = ["conv1", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1"]
-    convolutions = levels("resnet18", "--size", "224", "--check")
-    assert [line for line in convolutions if "maxpool" not in line] == [f"error {layer}" for layer in layers]
-    assert "warning maxpool" in convolutions
-    assert "error maxpool" in levels("resnet18", "--size", "224", "--check=all")
-    assert levels("vgg16", "--size", "225", "--check=all") == []
-    assert levels("vgg16", "--size", "225", "--check=remainders") == ["error features.4"]
-    assert run("uneven", "resnet18", "--format", "github", "-o", "x.txt").exit_code == 0
-    assert Path("x.txt").read_text().startswith("::")
-
-
 def test_an_audit_has_a_size_that_cannot_run_in_a_row_of_its_own() -> None:
     line = "audit unet --size 64 --size 572 --size 64"
     rows = run(*line.split()).stdout.splitlines()[2:-1]

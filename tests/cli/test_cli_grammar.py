@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
 OWN_DEFAULT = {"-n"}  # how many inputs are enough depends on what is measured
-OWN_TYPE = {("export", "--format"), ("uneven", "--check")}  # the files of an export; what a check looks for
+OWN_TYPE = {("export", "--format")}  # the files of an export
 WIDTH = 80
 ROOT = Path(__file__).parents[2]
 PAGES = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])

@@ -256,7 +256,7 @@ def steered() -> str:
 
 COMMANDS = [
     ["usage"], ["usage", "--format", "json"], ["uneven", "--all"], ["uneven", "--size", "17"],
-    *(["uneven", "--format", each] for each in ("csv", "markdown", "github", "json")),
+    *(["uneven", "--format", each] for each in ("csv", "markdown", "json")),
     ["sizes"], ["sizes", "--size", "16:16"], ["uneven", "--taps"], ["uneven", "--taps", "--format", "csv"],
     ["coverage"], ["coverage", "--format", "csv"], ["tiles"], ["layers"], ["layers", "--format", "json"],
     ["diff", "--same"], ["diff", "x\x1b"], ["compare", "--padding", "zero,reflect"], ["convert"],

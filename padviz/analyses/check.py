@@ -1,0 +1,330 @@
+"""What must hold of a network: expectations that are asked for, or rules where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+from padviz.analyses import rules
+from padviz.analyses.asked import Pixels, Source, asked, names
+from padviz.analyses.result import Result
+from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of, unreadable
+from padviz.cutting.context import contexts_of
+from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
+from padviz.geometry.ledger import differences
+from padviz.geometry.receptive_fields import receptive_fields
+from padviz.network.network import Network, Size, as_size, in_words, sizes_in
+from padviz.network.sizes import resolve_each
+from padviz.network.targets import output_layers
+from padviz.reports.documents import plain
+from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
+from padviz.reports.tables import some_names
+
+
+def expected(**asked_for: Any) -> dict[str, Any]:
+    """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for another type."""
+    given = {name: value for name, value in asked_for.items() if not (value is None or value is False or value == ())}
+    for name, value in given.items():
+        if name in ("context", "rim"):
+            check_integer(value, 0, name)
+        elif name in ("even", "all_") or (name == "causal" and not isinstance(value, str)):
+            if value is not True:
+                raise OptionError(f"{shortly(value)}: must be true or false", option=name)
+        elif name == "wraps":
+            given[name] = names(value) if isinstance(value, str | list | tuple) else ()
+            if not given[name]:
+                raise OptionError(f"{shortly(value)} names no axis", option=name, hint="use height or width")
+        elif name == "any_size":
+            given[name] = _sizes(value)
+    return given
+
+
+def _sizes(sizes: str | Iterable[int | Size]) -> list[Size]:
+    """List sizes: the text of an option, a pair (LO, HI) with all between, or a list."""
+    if isinstance(sizes, str):
+        return sizes_in(sizes, "any_size")
+    if not isinstance(sizes, Iterable):
+        raise OptionError(f"{shortly(sizes)} are no sizes", option="any_size", hint='use "64:512"')
+    listed: list[Any] = [*sizes]
+    if isinstance(sizes, tuple) and len(listed) == 2 and all(isinstance(n, int) for n in listed):
+        return sizes_in(f"{listed[0]}:{listed[1]}", "any_size")
+    return [*map(as_size, listed)]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The rows of a network at a size."""
+
+    model: str
+    size: Size
+    rows: tuple[Judged, ...]
+
+    def count(self, state: str) -> int:
+        return sum(row.state == state for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return not self.count("fails") and not self.count("not judged")
+
+
+class CheckResult(Result[Judged], Checked):
+    """What was found of a network: false unless all that was asked was found true."""
+
+    def __repr__(self) -> str:
+        """The verdict and what fails first, on the one line that an assertion prints."""
+        rows = [row for row in self.rows if row.state in ("fails", "not judged")]
+        more = f"; and {len(rows) - 1} more" if len(rows) > 1 else ""
+        return f"<{_verdict(self)}{f': {_sentence(rows[0])}{more}' if rows else ''}>"
+
+
+def check(
+    model: Source,
+    size: Pixels = None,
+    *,
+    wraps: str | Sequence[str] | None = None,
+    context: int | None = None,
+    causal: bool | str = False,
+    same_as: Source | None = None,
+    even: bool = False,
+    any_size: str | Iterable[int | Size] | None = None,
+    rim: int | None = None,
+    all_: bool = False,
+) -> CheckResult:
+    """Check what must hold of a network; where nothing is asked, run five rules.
+
+    Parameters
+    ----------
+    model, size
+        As for `usage`.
+    wraps : str or sequence of str, optional
+        Axes along which the output shifts with the image, as on a globe: "width".
+    context : int, optional
+        Context of a tile, in pixels on each side, with which stitched tiles equal the whole image.
+    causal : bool or str
+        Whether no unit sees ahead along the first axis (the length, or a volume's depth), or along the one named.
+    same_as : str, Path, torch.nn.Module or Network, optional
+        A network with the same windows, receptive fields and grids: the original of a port.
+    even : bool
+        Whether every convolution reads its padding evenly.
+    any_size : str, (lowest, highest) or list of sizes, optional
+        Sizes at which it can be read: "64:512:32"; it is traced at each.
+    rim : int, optional
+        The largest starved rim on any side, in pixels.
+    all_ : bool
+        Whether to list further rules, which never fail.
+
+    Returns
+    -------
+    CheckResult
+        False unless all that was asked was found true; rows with `expectation`, `state` ("holds", "fails" or
+        "not judged"), `layer`, `axis`, `wanted`, `found` and `change`. What cannot be read is not judged.
+
+    Raises
+    ------
+    OptionError
+        For an expectation or a size that makes no sense.
+
+    Examples
+    --------
+    >>> bool(check("resnet50", 225, even=True)), bool(check("resnet50", 224, even=True))
+    (True, False)
+    >>> check("resnet50", 224, even=True)[0].found
+    '3 before, 2 after'
+    """
+    wanted = expected(
+        wraps=wraps, context=context, causal=causal, same_as=same_as, even=even, any_size=any_size, rim=rim, all_=all_
+    )
+    title = str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
+    return checked(title, lambda: asked(model, size), wanted, () if size is None else as_size(size))
+
+
+def checked(
+    title: str, read: Callable[[], tuple[Network, Size]], wanted: Mapping[str, Any], size: Size = ()
+) -> CheckResult:
+    """Check a network that is yet to be read; one that cannot be is not judged."""
+    try:
+        network, size = read()
+        resolve_each(network, size)
+    except OptionError:
+        raise
+    except PadvizError as error:
+        return _result(Checked(title, size, (_unread("model", error),)))
+    case, rows = Case(network, size), []
+    for name, judge in EXPECTATIONS.items():
+        if name in wanted:
+            rows += _judged(name, partial(judge, wanted=wanted[name]), case)
+    rules_alone = not rows
+    for name, rule in RULES.items():
+        if rules_alone and rule.fails:
+            rows += _judged(name, rule.found, case)
+        elif "all_" in wanted and not rule.fails:
+            rows += [replace(row, state="note") for row in _judged(name, rule.found, case) if row.state == "fails"]
+    return _result(Checked(title, size, tuple(rows)))
+
+
+def _judged(name: str, judge: Callable[[Case], Iterator[Judged]], case: Case) -> list[Judged]:
+    try:
+        rows = [replace(row, expectation=name) for row in judge(case)]
+    except OptionError:
+        raise
+    except PadvizError as error:
+        return [_unread(name, error, case.network)]
+    return rows or [Judged(name, "holds", figure=0)]
+
+
+def _unread(name: str, error: PadvizError, network: Network | None = None) -> Judged:
+    layer = layer_of(error, network)
+    what = error.what if layer or not error.where else f"{error.where}: {error.what}"
+    return Judged(name, "not judged", layer, "", "can be read", what, error.hint.replace("`", ""), 0)
+
+
+def _wraps(case: Case, wanted: Sequence[str]) -> Iterator[Judged]:
+    for name in wanted:
+        yield from rules.borders(case, _axis(case, name, "wraps"))
+
+
+def _axis(case: Case, name: str, option: str) -> int:
+    axes = case.network.axes
+    if name not in axes:
+        hint = nearest(str(name), axes, 1) or f"use {' or '.join(axes)}"
+        raise OptionError(f"the input has no axis {shortly(name)}", option=option, hint=hint)
+    return axes.index(name)
+
+
+def _context(case: Case, wanted: int) -> Iterator[Judged]:
+    for head in contexts_of(case.kept, case.size):
+        for axis, context in zip(case.network.axes, head, strict=True):
+            least, layer, change = max(context.before, context.after), context.layer, ""
+            if context.barrier:
+                yield failed(context.barrier.layer, axis, f"{wanted} px", f"no tiles are exact: {context.barrier.why}")
+                continue
+            if context.alignment > 1:
+                change = f"tiles start on multiples of {context.alignment}"
+            if least > wanted:
+                change = f"read {least} px{f'; {change}' if change else ''}"
+            state: State = "fails" if least > wanted else "holds"
+            yield Judged("", state, layer, axis, f"{wanted} px", f"{least} px", change, max(0, least - wanted))
+
+
+def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
+    axis = 0 if wanted is True else _axis(case, str(wanted), "causal")
+    network, name = case.kept, case.network.axes[axis]
+    ahead = rules.rows_ahead(network, axis, case.size[axis])
+    for target in network.targets:
+        at = network.index[target]
+        if not ahead[at]:
+            continue
+        while before := [j for j in network.layers[at].inputs if ahead[j]]:
+            at = before[0]
+        what = f"sees {ahead[network.index[target]]} {network.px} ahead"
+        yield failed(network.layers[at].name, name, "sees none ahead", what, "pad in front only", ahead[at])
+
+
+def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
+    other, _ = asked(wanted, case.size)
+    for row in differences(case.network, other, case.size):
+        layer, change = row.a or row.b or "", f"set it to {row.in_b}"
+        change = "" if "missing" in (row.in_a, row.in_b) or row.what in ("input", "output", "padding read") else change
+        yield failed(layer, row.axis, f"{row.what} {row.in_b}", f"{row.what} {row.in_a}", change)
+    ours, theirs = (_last_fields(network, case.size) for network in (case.network, other))
+    if len(ours) != len(theirs):
+        yield failed("", "", f"{len(theirs)} last maps", f"{len(ours)} last maps")
+    for (layer, own), (_, others) in zip(ours, theirs, strict=False):
+        for axis in case.network.axes:
+            for what in ("size", "stride", "centre", "offset"):
+                found, there = getattr(own[axis], what), getattr(others[axis], what)
+                if found != there:
+                    word = "grid offset" if what == "offset" else f"receptive field's {what}"
+                    yield failed(layer, axis, f"{word} {there}", f"{word} {found}")
+
+
+def _last_fields(network: Network, size: Size) -> list[tuple[str, Any]]:
+    fields_of = {row.layer: row.axes for row in receptive_fields(network, size)}
+    return [(name, fields_of[name]) for name in output_layers(None, network) if name in fields_of]
+
+
+def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
+    sizes = [case.network.pixels(size) for size in wanted]
+    refused = [(size, error) for size in sizes if (error := unreadable(case.network, size))]
+    asked_for = in_words(sizes[0]) + (f" to {in_words(sizes[-1])}" if len(sizes) > 1 else "")
+    for layer, group in groupby(refused, lambda pair: layer_of(pair[1], case.network)):
+        (size, error), *others = group
+        more = f" and {len(others)} more" if others else ""
+        found = f"not {in_words(size)}{more}: {error.what}"
+        yield failed(layer, "", asked_for, found, "derive sizes from the input", 1 + len(others))
+
+
+def _rim(case: Case, wanted: int) -> Iterator[Judged]:
+    for axis, ends in rules.rims_of(case):
+        state: State = "fails" if max(ends) > wanted else "holds"
+        found, change = f"{ends[0]}, {ends[1]} px", "see padviz audit" * (state == "fails")
+        yield Judged("", state, "", axis, f"at most {wanted} px", found, change, max(0, max(ends) - wanted))
+
+
+EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
+    "wraps": _wraps, "context": _context, "causal": _causal, "same_as": _same_as,
+    "even": lambda case, wanted: rules.uneven_rows(case),
+    "any_size": _any_size, "rim": _rim,
+}  # fmt: skip
+ROWS = columns("state expectation layer axis wanted found change")
+SHEET = (
+    *columns("model"),
+    Column("size", show=in_words),
+    *columns("expectation state layer axis wanted found change figure"),
+)
+
+
+def _result(found: Checked) -> CheckResult:
+    return CheckResult.made_of(found, found.rows, partial(report_of, [found]))
+
+
+def report_of(parts: Sequence[Checked]) -> Report:
+    """Report what was found of several networks; it fails with 1, and what was not judged with 3."""
+    screen, sheet, findings = [], [], []
+    for part in parts:
+        rows = [row for row in part.rows if row.state != "holds"]
+        true = [f"{name} holds" for name in dict.fromkeys(row.expectation for row in part.rows if row.state == "holds")]
+        blocks: list[Block] = [Heading(_verdict(part)), Table(ROWS, _merged(rows))]
+        screen.append([*blocks, Lines([f"{', '.join(true)}."])] if true else blocks)
+        sheet += [{"model": part.model, "size": part.size, **plain(row)} for row in part.rows]
+        for row in rows:
+            level: Level = "error" if row.state in ("fails", "not judged") else "notice"
+            file = part.model if part.model.endswith(".toml") else ""
+            findings.append(Finding(level, f"{row.expectation} in {_at(part)}", _sentence(row), file))
+    counts = {state.replace(" ", "_"): sum(part.count(state) for part in parts) for state in get_args(State)}
+    facts = {"ok": all(parts), **counts, "rows": [{**row, "size": [*row["size"]]} for row in sheet]}
+    code = 1 if counts["fails"] else 3 if counts["not_judged"] else 0
+    ruled = {row.expectation for part in parts for row in part.rows if row.state == "fails"} & {*RULES}
+    if ruled:
+        screen[-1].append(Lines([f"padviz check --explain {min(ruled)} prints the page of the rule."]))
+    return Report("check", facts, screen, Table(SHEET, sheet), findings=findings, code=code)
+
+
+def _at(part: Checked) -> str:
+    return f"{part.model}, {in_words(part.size)}" if part.size else part.model
+
+
+def _verdict(part: Checked) -> str:
+    counts = [(part.count("fails"), "fail"), (part.count("not judged"), "not judged"), (part.count("known"), "known")]
+    bad = ", ".join(f"{n} {word}{'s' if (n, word) == (1, 'fail') else ''}" for n, word in counts if n)
+    return f"{_at(part)}: {bad or 'all hold'}"
+
+
+def _sentence(row: Judged) -> str:
+    where = " ".join(filter(None, (row.layer, row.axis and f"({row.axis})")))
+    what = f"{row.expectation} {row.state}{f' at {where}' if where else ''}: wanted {row.wanted}, found {row.found}"
+    return f"{what}; {row.change}" if row.change else what
+
+
+def _merged(rows: Sequence[Judged]) -> list[Judged]:
+    """Join rows that differ in layer and axis alone."""
+    axes: dict[Judged, list[str]] = {}
+    for row in rows:
+        axes.setdefault(replace(row, axis="", figure=0), []).append(row.axis)
+    layers: dict[Judged, list[str]] = {}
+    for row, on in axes.items():
+        layers.setdefault(replace(row, layer="", axis=" and ".join(filter(None, on))), []).append(row.layer)
+    return [replace(row, layer=some_names(at) if any(at) else "") for row, at in layers.items()]

@@ -1,0 +1,150 @@
+"""What `padviz check` reads beside models: the expectations in pyproject.toml, and the baseline file."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from padviz.analyses.check import EXPECTATIONS, Checked, expected
+from padviz.analyses.rules import Judged
+from padviz.errors import OptionError, nearest, shortly
+from padviz.files.atomic import atomic_path
+from padviz.network.network import Size, sizes_in
+from padviz.reports.tables import pixels
+
+FILE = "pyproject.toml"
+TABLE = f"{FILE}, [tool.padviz]"
+
+
+class Entry(NamedTuple):
+    """A model of pyproject.toml, its sizes, and what is expected of it."""
+
+    model: str
+    sizes: Sequence[Size | None]
+    wanted: dict[str, Any]
+
+
+def entries() -> tuple[list[Entry], str | None]:
+    """Read [tool.padviz] in this folder: the models with their expectations, and the name of the baseline.
+
+    Raises OptionError for a file, a key or a value that cannot be used.
+    """
+    try:
+        with open(FILE, "rb") as file:
+            table = tomllib.load(file).get("tool", {}).get("padviz")
+    except FileNotFoundError:
+        raise OptionError("is missing", where="MODEL", hint=f"name one, or write {FILE} with [tool.padviz]") from None
+    except (OSError, ValueError) as error:
+        raise OptionError(f"cannot be read: {error}", where=FILE) from None
+    hint = '[[tool.padviz.check]] with model = "resnet50" and what is expected'
+    if not isinstance(table, dict) or not table.get("check"):
+        raise OptionError("lists no models", where=TABLE, hint=f"write {hint}")
+    _check_keys(table, ["baseline", "check"], TABLE)
+    baseline, checks = table.get("baseline"), table["check"]
+    if not isinstance(baseline, str | None):
+        raise OptionError(f"{shortly(baseline)} is not the name of a file", where=f"{TABLE}, baseline")
+    if not isinstance(checks, list) or not all(isinstance(each, dict) for each in checks):
+        raise OptionError("is not a list of tables", where=f"{TABLE}, check", hint=f"write {hint}")
+    return [_entry(each, f"{TABLE}, check {number}") for number, each in enumerate(checks, 1)], baseline
+
+
+def _entry(table: dict[str, Any], where: str) -> Entry:
+    _check_keys(table, ["model", "size", *EXPECTATIONS], where)
+    wanted = {name: value for name, value in table.items() if name in EXPECTATIONS}
+    model, size = table.get("model"), table.get("size")
+    if not isinstance(model, str):
+        raise OptionError("model is missing" if model is None else "model must be a name", where=where)
+    for name in ("same_as", "any_size"):
+        if not isinstance(wanted.get(name, ""), str):
+            raise OptionError(f"{shortly(wanted[name])}: must be a text", where=f"{where}, {name}")
+    try:
+        return Entry(model, (None,) if size is None else sizes_in(str(size)), expected(**wanted))
+    except OptionError as error:
+        raise OptionError(error.what, where=f"{where}, {error.option}", hint=error.hint) from None
+
+
+def _check_keys(table: dict[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            hint = nearest(key, known, 1) or f"use {', '.join(known)}"
+            raise OptionError(f"has no key {key!r}", where=where, hint=hint)
+
+
+Identity = tuple[str, str, str, str, str]  # model, size, axis, layer, rule
+KEYS = ("model", "size", "axis", "layer", "rule")
+Baseline = dict[Identity, float]  # with the figures, of which larger ones are worse
+
+
+def findings_of(parts: Sequence[Checked]) -> Baseline:
+    """Return what failed, by its identity; several findings of one identity add up."""
+    figures: Counter[Identity] = Counter()
+    for part in parts:
+        for row in part.rows:
+            if row.state == "fails":
+                figures[_identity(part, row)] += row.figure  # type: ignore[assignment]
+    return dict(figures)
+
+
+def _identity(part: Checked, row: Judged) -> Identity:
+    return part.model, pixels(part.size), row.axis, row.layer, row.expectation
+
+
+def compared(parts: Sequence[Checked], known: Baseline, every: bool) -> list[Checked]:
+    """Mark what a baseline holds as known, unless it is worse; what is gone from it fails.
+
+    With `every`, the baseline has no models beside those that were checked.
+    """
+    now, marked = findings_of(parts), []
+    for part in parts:
+        rows = []
+        for row in part.rows:
+            least = known.get(key := _identity(part, row)) if row.state == "fails" else None
+            if least is not None and now[key] <= least:
+                row = replace(row, state="known")
+            elif least is not None:
+                row = replace(row, found=f"{row.found} (worse than the baseline: {now[key]:g}, was {least:g})")
+            rows.append(row)
+        marked.append(replace(part, rows=tuple(rows)))
+    judged = {(part.model, pixels(part.size)) for part in parts}
+    gone = [key for key in known if key not in now and key[0] not in _unjudged(parts) and (every or key[:2] in judged)]
+    for (model, size), keys in groupby(sorted(gone), lambda key: key[:2]):
+        marked.append(Checked(model, sizes_in(size)[0] if size else (), tuple(map(_gone, keys))))
+    return marked
+
+
+def _unjudged(parts: Sequence[Checked]) -> set[str]:
+    return {part.model for part in parts if part.count("not judged")}
+
+
+def _gone(key: Identity) -> Judged:
+    return Judged(key[4], "fails", key[3], key[2], "in the baseline", "no longer found", "--prune-baseline removes it")
+
+
+def pruned(parts: Sequence[Checked], known: Baseline) -> Baseline:
+    """Return a baseline without what is gone, and with the figures that have improved; nothing is added."""
+    now, open_ = findings_of(parts), _unjudged(parts)
+    return {key: min(figure, now.get(key, figure)) for key, figure in known.items() if key in now or key[0] in open_}
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline file. Raises OptionError for what is not one."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        return {tuple(str(each[key]) for key in KEYS): float(each["figure"]) for each in listed}  # type: ignore[misc]
+    except FileNotFoundError:
+        raise OptionError("no such file", where=str(path), hint="write one with --write-baseline") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = f"is not a baseline ({type(error).__name__}: {error})"
+        raise OptionError(what, where=str(path), hint="write one with --write-baseline") from None
+
+
+def write_baseline(path: Path, found: Baseline) -> None:
+    entries = [{**dict(zip(KEYS, key, strict=True)), "figure": figure} for key, figure in sorted(found.items())]
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")

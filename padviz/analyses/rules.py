@@ -1,0 +1,372 @@
+"""Rules that `padviz check` runs where nothing is asked: each with its line, its page and what finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import lcm
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padviz.analyses.usage import usage
+from padviz.cutting.context import ALIKE
+from padviz.errors import PadvizError, SizeError, UnknownName, nearest
+from padviz.geometry.balance.balanced_sizes import nearest_balanced
+from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, axis_padding, ledger
+from padviz.geometry.reaching.shifts import alignment_on, breaking_layer
+from padviz.geometry.receptive_fields import receptive_fields
+from padviz.network.layer import MERGES, Layer
+from padviz.network.network import Network, Size, in_words
+from padviz.network.operations import Fit, Transposed, Window, fit_shift
+from padviz.network.padding_modes import SCHEMES
+from padviz.network.sizes import resolve, resolve_each, sizes_of_each
+from padviz.network.targets import output_layers, upto
+from padviz.reports.tables import pixels
+
+State = Literal["holds", "fails", "not judged", "known", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One expectation or rule at one layer and axis: its state, what was wanted and found, and what to change.
+
+    What could not be read is "not judged". A "known" finding is in the baseline; a "note" never fails. `figure` says
+    how far it is from what is wanted: a finding of the baseline fails again where it grows.
+    """
+
+    expectation: str
+    state: State = "fails"
+    layer: str = ""
+    axis: str = ""
+    wanted: str = ""
+    found: str = ""
+    change: str = ""
+    figure: float = 1
+
+
+def failed(layer: str, axis: str, wanted: str, found: str, change: str = "", figure: float = 1) -> Judged:
+    return Judged("", "fails", layer, axis, wanted, found, change, figure)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at a size; `kept` is the network up to its last maps."""
+
+    network: Network
+    size: Size
+
+    @cached_property
+    def kept(self) -> Network:
+        return upto(self.network, output_layers(None, self.network))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return ledger(self.network, self.size)
+
+
+def borders(case: Case, axis: int) -> Iterator[Judged]:
+    """Yield the layers that keep an axis from wrapping: they pad it otherwise than circularly, or jump in phase."""
+    network, name, n = case.kept, case.network.axes[axis], case.size[axis]
+    try:
+        step = alignment_on(network, axis, n).step
+    except SizeError:
+        step = 1
+    broken, causes = breaking_layer(network, axis, n), []
+    for layer, reads, mode in _padded(case, axis):
+        if not SCHEMES[mode].wraps:
+            what = f"reads {reads[0]}+{reads[1]} rows of {mode} padding"
+            causes.append(failed(layer, name, "no border", what, f"pad the {name} circularly", sum(reads)))
+    whole = _multiples(name, n, step)
+    for each, on, row in _rows(ledger(network, case.size, (True,) * len(case.size)).jumps):
+        if on == name and row.jumps:
+            what, change = f"{row.output} units from {row.input} rows", whole or f"pad the {name} circularly"
+            causes.append(failed(each.layer, name, f"{row.input} rows / stride {row.stride}", what, change))
+    if broken is None and (step < n or not causes):
+        return  # at a whole turn all maps repeat: then layers without a border must say so
+    if broken and broken not in {cause.layer for cause in causes}:
+        causes.append(failed(broken, name, "shifts with the image", "does not", whole))
+    yield from causes
+
+
+def _multiples(name: str, n: int, step: int) -> str:
+    """Return the nearest sizes that are a multiple of the strides; "" for one that is."""
+    near = [str(m) for m in (n // step * step, -(-n // step) * step) if m]
+    return f"use a {name} of {' or '.join(near)}" if n % step else ""
+
+
+def _padded(case: Case, axis: int) -> Iterator[tuple[str, tuple[int, int], str]]:
+    """Yield the layers that read padding on an axis: name, rows read before and after, mode."""
+    network, sizes = case.kept, sizes_of_each(case.kept, case.size)[axis]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        op, n = layer.ops[axis], sizes[layer.inputs[0]]
+        if isinstance(op, Window):
+            reads, mode = axis_padding(op, n).reads, op.mode
+        elif isinstance(op, Fit) and sizes[i] > n:
+            before = fit_shift(n, sizes[i], op.odd)
+            reads, mode = (before, sizes[i] - n - before), "zero"
+        else:
+            continue
+        if any(reads):
+            yield layer.name, reads, mode
+
+
+def rows_ahead(network: Network, axis: int, n: int) -> list[int]:
+    """Return for each layer how many rows its units see ahead, at most: beyond the stride that they stand for.
+
+    Rows are those that a unit reads in this image, with what its padding copies; 0 for a causal layer.
+    """
+    alignment, maps = alignment_on(network, axis, n), resolve(network, axis, n).maps
+    last: list[NDArray[Any]] = [np.arange(n)]
+    for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
+        seen = np.maximum.reduce([last[j] for j in layer.inputs])
+        if axis_map is not None:
+            read = np.full(axis_map.n_out, -1)
+            for dst, dst_step, src, src_step, length, _ in axis_map.strips:
+                units, rows = (start + np.arange(length) * step for start, step in ((dst, dst_step), (src, src_step)))
+                np.maximum.at(read, units, seen[rows])
+            seen = read
+        last.append(np.full_like(seen, seen.max()) if layer.whole(axis) else seen)
+    ahead = []
+    for seen, stride in zip(last, alignment.strides, strict=True):
+        up, down = stride.numerator, stride.denominator
+        ends = -(-(np.arange(len(seen)) + 1) * up // down) - 1  # the last row of each unit's stride
+        ahead.append(max(0, int((seen - ends).max())))
+    return ahead
+
+
+def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
+    """Yield uneven convolutions; those that pad all their taps in front may be left out, as they are meant."""
+    uneven = [each for each in _rows(case.ledger.uneven_convolutions) if each[2].uneven]
+    if but_causal:
+        uneven = [each for each in uneven if each[2].declared != (each[2].dilation * (each[2].kernel - 1), 0)]
+    near = [pixels(found.size) for found in nearest_balanced(case.network, case.size) if found] if uneven else []
+    change = f"use {' or '.join(near)} px" if near else "change its padding"
+    for layer, axis, row in uneven:
+        before, after = row.reads
+        what = f"{before} before, {after} after"
+        yield failed(layer.layer, axis, "equal padding", what, change, abs(before - after))
+
+
+def _rows(layers: tuple[LayerPadding, ...]) -> Iterator[tuple[LayerPadding, str, AxisPadding]]:
+    return ((layer, axis, row) for layer in layers for axis, row in layer.axes.items())
+
+
+def _remainders(case: Case) -> Iterator[Judged]:
+    """Yield rows that no window reads, unless another layer reads them, or the stride steps over them anyhow."""
+    network, readers = case.network, dict[int, list[str]]()
+    for layer in network.layers:
+        for j in layer.inputs:
+            readers.setdefault(j, []).append(layer.name)
+    windows = {(each.layer, axis): row for each, axis, row in _rows(case.ledger.layers)}
+    for each, axis, row in _rows(case.ledger.remainders):
+        (entered,) = network.find(each.layer).inputs
+        beside = [windows.get((name, axis)) for name in readers[entered]]
+        if unread := min(_left(other) if other else 0 for other in beside):
+            whole = row.input // row.stride * row.stride
+            change = f"give it {whole} rows" if row.kernel == row.stride else "pad it, or resize its input"
+            yield failed(each.layer, axis, "all rows read", f"{unread} of {row.input} unread", change, unread)
+
+
+def _left(row: AxisPadding) -> int:
+    """Count the unread rows at the far edge beyond those that lie between any two windows."""
+    between = max(0, row.stride - row.dilation * (row.kernel - 1) - 1)
+    return max(0, row.remainder - between)
+
+
+def _fixed(case: Case) -> Iterator[Judged]:
+    steps = []
+    for axis, n in enumerate(case.size):
+        with suppress(SizeError):
+            steps.append(alignment_on(case.kept, axis, n).step)
+    larger = tuple(n + lcm(ALIKE, *steps) for n in case.size)
+    if error := unreadable(case.network, larger):
+        yield failed(
+            layer_of(error, case.network), "", f"reads {in_words(larger)}", error.what, "derive sizes from the input"
+        )
+
+
+def unreadable(network: Network, size: Size) -> PadvizError | None:
+    """Return why a network cannot be read at a size; None if it can."""
+    try:
+        resolve_each(network.at(size), size)
+    except PadvizError as error:
+        return error
+    return None
+
+
+def layer_of(error: PadvizError, network: Network | None) -> str:
+    """Return the layer that an error names: "network, layer"."""
+    name = error.where.removeprefix(f"{network.name}, ") if network else ""
+    return name if network and name in network.index else ""
+
+
+def _broken_wraps(case: Case) -> Iterator[Judged]:
+    for axis in range(len(case.size)):
+        if any(SCHEMES[mode].wraps for _, _, mode in _padded(case, axis)):
+            yield from borders(case, axis)
+
+
+def _unequal_skips(case: Case) -> Iterator[Judged]:
+    layers = case.network.layers
+    mended = dict.fromkeys(_mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs)
+    for i in filter(None, mended):
+        for axis, name in enumerate(case.network.axes):
+            op, sizes = layers[i].ops[axis], sizes_of_each(case.network, case.size)[axis]
+            n, m = sizes[layers[i].inputs[0]], sizes[i]
+            if isinstance(op, Window) and op.kernel == op.stride == 1 and isinstance(op.padding, tuple):
+                before, after = op.padding
+            elif isinstance(op, Fit):
+                before = fit_shift(n, m, op.odd)
+                after = m - n - before
+            else:
+                continue
+            if before == after or _undoes(layers, i, axis, (-before, -after)):
+                continue
+            if rows_ahead(case.network, axis, case.size[axis])[i]:  # a causal one is meant
+                what, size = f"{before:+} before, {after:+} after", case.size[axis]
+                change = _multiples(name, size, alignment_on(case.kept, axis, size).step) or "move both sides alike"
+                yield failed(layers[i].name, name, "maps of one size", what, change, abs(before - after))
+
+
+def _mender(layers: Sequence[Layer], j: int) -> int:
+    """Return the last layer that moves rows on the way to a merge; layers without an operation let them pass."""
+    while not any(layers[j].ops) and len(layers[j].inputs) == 1:
+        j = layers[j].inputs[0]
+    return j if layers[j].kind in ("pad", "crop") else 0
+
+
+def _undoes(layers: Sequence[Layer], i: int, axis: int, rows: tuple[int, int]) -> bool:
+    """Return whether a layer takes away the rows that a pad before it added, as around attention in windows."""
+    while len(layers[i].inputs) == 1:
+        i = layers[i].inputs[0]
+        op = layers[i].ops[axis]
+        if layers[i].kind == "pad" and isinstance(op, Window) and op.padding == rows:
+            return True
+    return False
+
+
+def rims_of(case: Case) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the starved rim on each axis: pixels before and after. Raises SizeError where there is none."""
+    counts = usage(case.network, case.size)
+    if counts.rims is None:
+        raise SizeError(counts.share_reason or "it has no rim")
+    starved = counts.rims[0]
+    sides = {"height": starved.height, "width": starved.width, "length": starved.width}
+    for axis in case.network.axes:
+        yield axis, (sides[axis][0], sides[axis][1])
+
+
+def _rims(case: Case) -> Iterator[Judged]:
+    for axis, ends in rims_of(case):
+        if any(ends):
+            what = f"{ends[0]} px before, {ends[1]} px after"
+            yield failed("", axis, "no starved rim", what, "see padviz audit", max(ends))
+
+
+def _off_centre(case: Case) -> Iterator[Judged]:
+    fields = {row.layer: row for row in receptive_fields(case.network, case.size)}
+    for name in case.kept.targets:
+        for axis, field in fields[name].axes.items() if name in fields else ():
+            if field.offset:
+                what, n = f"{float(field.offset):+g} px", abs(float(field.offset))
+                yield failed(name, axis, "a centred grid", what, "see padviz uneven", n)
+
+
+def _ripples(case: Case) -> Iterator[Judged]:
+    for layer in case.network.layers:
+        for axis, op in zip(case.network.axes, layer.ops, strict=True):
+            if isinstance(op, Transposed) and op.kernel % op.stride:
+                what = f"kernel {op.kernel}, stride {op.stride}"
+                yield failed(layer.name, axis, "a multiple of the stride", what, "use a kernel that is a multiple")
+
+
+def _overhangs(case: Case) -> Iterator[Judged]:
+    for layer, axis, row in _rows(case.ledger.layers):
+        if row.overhang:
+            what = f"reads {row.overhang} rows beyond"
+            yield failed(layer.layer, axis, "within the padding", what, "leave ceil_mode out", row.overhang)
+
+
+class Rule(NamedTuple):
+    """What a rule says in one line, its page, what finds it, and whether a finding fails."""
+
+    words: str
+    page: str
+    found: Callable[[Case], Iterator[Judged]]
+    fails: bool = True
+
+
+RULES = {
+    "uneven-convolution": Rule(
+        "A convolution reads more padding on one side than on the other.",
+        """A strided window stops before the last padded rows, so the grid of its units lies off the image's centre.
+In a controlled experiment, filters became skewed to the opposite side. Pools have no weights to skew.
+
+Change: an input size at which all are even (`padviz sizes MODEL`), or other pads (`padviz repad --even`).
+Causal convolutions, which pad in front only, do not count. Is it meant, as under SAME padding? Write a baseline.""",
+        partial(uneven_rows, but_causal=True),
+    ),
+    "stride-remainder": Rule(
+        "The last rows or columns of a map are read by nothing.",
+        """A window of kernel 2 and stride 2 leaves the last of 45 rows unread. What is there has no effect.
+Rows between the windows of a larger stride do not count, nor those that another layer reads.
+
+Change: an input size that is a multiple of the strides, padding at the far end, or ceil_mode.""",
+        _remainders,
+    ),
+    "fixed-size": Rule(
+        "The network runs at one input size only.",
+        """A number from the size of the training images is written into the network: a reshape, a position table or a
+linear layer on the flattened map. padviz reads the network at a larger size too, and names what fails.
+
+Change: take sizes from the input, resize tables of positions, or pool to a fixed size before a linear layer.""",
+        _fixed,
+    ),
+    "broken-wrap": Rule(
+        "Some layers pad an axis circularly, and others keep a border on it.",
+        """On a circular axis the output should shift with the image, as on a globe. One layer that pads with zeros, or
+whose units jump in phase since its map is not a multiple of its stride, makes a seam.
+
+Change: pad circularly everywhere, and use a size that is a multiple of all strides. Ask for it with --wraps.""",
+        _broken_wraps,
+    ),
+    "unequal-skip": Rule(
+        "A pad or crop makes a skip connection fit, on one side only.",
+        """After a pool of an odd map, the upsampled map is a row short, and a pad or crop at one end makes it fit. Both
+branches then differ by a row in where they look.
+
+Change: an input size that is a multiple of all strides, or resize to the size of the skip connection.""",
+        _unequal_skips,
+    ),
+    "starved-rim": Rule(
+        "A band along a side has less than half the paths of an interior pixel.", "Bound it with --rim N.", _rims, False
+    ),
+    "off-centre-grid": Rule(
+        "The units of the last map lie off the image's centre.", "`padviz uneven` says where.", _off_centre, False
+    ),
+    "transposed-ripple": Rule(
+        "A transposed convolution covers its units unequally often.",
+        "Where the kernel is not a multiple of the stride, units have unequal numbers of taps: a checkerboard.",
+        _ripples,
+        False,
+    ),
+    "window-overhang": Rule(
+        "A window reads beyond its padding, as ceil rounding lets it.",
+        "The last window of a pool with ceil_mode has fewer real rows, and frameworks differ in what it makes of them.",
+        _overhangs,
+        False,
+    ),
+}
+
+
+def explained(name: str) -> str:
+    """Return the page of a rule."""
+    if name not in RULES:
+        hint = nearest(name, RULES, 1) or f"use {', '.join(RULES)}"
+        raise UnknownName(f"no rule is called {name!r}", hint=hint)
+    words, page, _, fails = RULES[name]
+    return f"{name}: {words}\n\n{page}" + "\n\nIt never fails." * (not fails)

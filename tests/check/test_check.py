@@ -1,0 +1,282 @@
+"""What `padviz check` finds: case networks, and laws that hold each expectation against the counts themselves."""
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import padviz
+from padviz.analyses.rules import RULES
+from padviz.cutting.context import contexts_of
+from padviz.errors import PadvizError
+from padviz.geometry.reaching.shifts import alignment_on
+from padviz.sources.toml.load import parse
+from tests import naive
+from tests.strategies import networks
+
+CASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("cases.toml").read_text())
+
+
+def read(case: dict[str, Any], layers: str = "layers") -> padviz.Network:
+    described = {key: case[key] for key in ("fixed", "target") if key in case}
+    return parse({"size": case.get("size", 16), "layers": case[layers], **described}, "net")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_fails_where_it_should(name: str) -> None:
+    case = CASES[name]
+    asked = dict(case.get("asked", {}))
+    if "original" in case:
+        asked["same_as"] = read(case, "original")
+    found = padviz.check(read(case), **asked)
+    rows = [
+        f"{row.state} {row.expectation} {row.layer} {row.axis}: {row.found}" for row in found if row.state != "holds"
+    ]
+    assert rows == case.get("found", [])
+    assert bool(found) == all(row.startswith("note") for row in rows)
+    assert all(line in str(found) for line in (row.partition(": ")[2] for row in rows))
+
+
+def test_each_expectation_and_rule_is_seen_to_hold_and_to_fail() -> None:
+    failing = Counter(row.split()[1] for case in CASES.values() for row in case.get("found", ()))
+    assert {*failing} >= {"wraps", "context", "causal", "same_as", "even", "any_size", "rim", *RULES}
+    held = {name for case in CASES.values() if not case.get("found") for name in case.get("asked", {})}
+    assert held >= {"wraps", "context", "causal", "same_as", "even", "any_size", "rim"}
+
+
+@given(data=st.data(), axis=st.sampled_from([0, 1]))
+def test_a_width_wraps_iff_each_units_usage_shifts_with_it(data: Any, axis: int) -> None:
+    modes = data.draw(st.sampled_from([["circular"], ["circular", "zero"]]))
+    laid, size = data.draw(networks(most=4, modes=modes))
+    net = parse({"layers": laid}, "net")
+    assume(not net.gates)
+    name = net.axes[axis]
+    try:
+        found = padviz.check(net, size, wraps=name)
+        step, strides = alignment_on(net, axis, size[axis])
+    except PadvizError:
+        assume(False)
+    target = net.targets[0]
+    units = step / strides[net.index[target]]
+    assume(step < size[axis] and len(net.targets) == 1)  # at a whole turn any map repeats
+    shape = naive.all_reads(laid, size)[1][target]
+    rows = [along(net, size, axis, unit) for unit in range(shape[axis])]
+    turned = units.denominator == 1 and all(
+        (np.roll(row, step) == rows[(unit + int(units)) % len(rows)]).all() for unit, row in enumerate(rows)
+    )
+    if found:
+        counts = padviz.usage(net, size).counts
+        assert (np.roll(counts, step, axis) == counts).all()
+        assert turned
+    elif not any(layer.kind in ("add", "concat") for layer in net.layers):  # branches may make up for each other
+        assert not turned, found
+
+
+def along(net: padviz.Network, size: tuple[int, int], axis: int, unit: int) -> Any:
+    """How often the rows of an axis are used by the units of one row."""
+    box = (unit, slice(None)) if axis == 0 else (slice(None), unit)
+    return np.round(padviz.usage(net, size, unit=box).counts.sum(axis=1 - axis), 6)
+
+
+@given(data=st.data())
+def test_a_network_is_causal_iff_no_unit_uses_a_row_ahead(data: Any) -> None:
+    laid, size = data.draw(networks(most=3))
+    for step in laid:
+        if "kernel" in step and step["op"] == "conv" and data.draw(st.booleans()):
+            kernel, dilation = (naive.axis_of(step.get(key, 1), 0) for key in ("kernel", "dilation"))
+            step["padding"] = [[(kernel - 1) * dilation, 0], [1, 1]]
+            step["mode"] = "zero"
+    net = parse({"layers": laid}, "net")
+    try:
+        found = padviz.check(net, size, causal=True)
+        stride = alignment_on(net, 0, size[0]).strides[net.index[net.targets[0]]]
+        shape = padviz.usage(net, size).target.shape
+    except PadvizError:
+        assume(False)
+    assume(len(net.targets) == 1 and found.rows[0].state != "not judged")
+    ahead = [
+        row >= (unit + 1) * stride
+        for unit in range(shape[0])
+        for row in np.flatnonzero(along(net, size, 0, unit)).tolist()
+    ]
+    if found or not any(layer.whole(0) for layer in net.layers):  # of which usage leaves a part out
+        assert bool(found) != any(ahead), found
+
+
+LAYERS: list[Any] = [
+    lambda: [nn.Conv2d(1, 2, 5, padding=2), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1)],
+    lambda: [nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, (3, 5), padding=(1, 2))],
+    lambda: [nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 2, 2, 2), nn.Conv2d(2, 2, 3, padding=1)],
+    lambda: [nn.Conv2d(1, 2, 3, padding=2, dilation=2), nn.Upsample(scale_factor=2), nn.Conv2d(2, 1, 3)],
+]
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_stitched_equals_whole_at_the_least_context_and_differs_below(layers: Any) -> None:
+    torch.manual_seed(0)
+    module, size = nn.Sequential(*layers()), 64
+    net = padviz.load(module, size)
+    least = max(max(own.before, own.after) for head in contexts_of(net, (size, size)) for own in head)
+    verified = padviz.verify_tiles(module, size)
+    assert padviz.check(net, size, context=least)
+    assert not padviz.check(net, size, context=least - 1)
+    assert verified.holds
+    assert min(verified.one_less.values()) > verified.tolerance
+
+
+@given(data=st.data())
+def test_a_network_is_the_same_iff_ledger_fields_and_grids_are_equal(data: Any) -> None:
+    laid, size = data.draw(networks(most=3))
+    kind = data.draw(st.sampled_from(["conv", "up"]))
+    end = {"name": "end", "from": laid[-1]["name"]}
+    drawn = st.fixed_dictionaries(
+        {"padding": st.integers(1, 2), "dilation": st.integers(1, 2), "mode": st.sampled_from(["zero", "replicate"])}
+        if kind == "conv"
+        else {"grid": st.sampled_from(["half_pixel", "asymmetric"])}
+    )
+    same = {"op": "conv", "kernel": 3} if kind == "conv" else {"op": "resize", "scale": 2, "mode": "linear"}
+    laid, other = ([*laid, {**end, **same, **data.draw(drawn)}] for _ in range(2))
+    one, two = (parse({"layers": each}, "net") for each in (laid, other))
+    try:
+        found = padviz.check(one, size, same_as=two)
+        first, second = (geometry(net, size) for net in (one, two))
+    except PadvizError:
+        assume(False)
+    assume(found.rows[0].state != "not judged")
+    assert bool(found) == (first == second), found
+
+
+def geometry(net: padviz.Network, size: tuple[int, int]) -> Any:
+    """The ledger, with what padding is read from; and the receptive field and the grid of the last maps."""
+    ledger = padviz.uneven(net, size, all_=True).layers
+    modes = {layer.name: [getattr(op, "mode", "") for op in layer.ops] for layer in net.layers}
+    read = [
+        [(axis, mode) for (axis, row), mode in zip(row.axes.items(), modes[row.layer], strict=True) if any(row.reads)]
+        for row in ledger
+    ]
+    plain = [[(row.layer, str(row).partition("circular")[0]) for row in ledger], read]
+    return plain, [row for row in padviz.fields(net, size) if row.layer in (net.targets or ())]
+
+
+@given(network=networks())
+def test_a_network_is_even_iff_its_naive_ledger_is(network: Any) -> None:
+    laid, size = network
+    net = parse({"layers": laid}, "net")
+    convs = {step["name"] for step in laid if step["op"] == "conv"}
+    assume(not any(step["op"] == "pad" or step.get("mode") == "circular" for step in laid))
+    rows = [row for axis in (0, 1) for name, row in naive.ledger(laid, axis, size[axis]).items() if name in convs]
+    assert bool(padviz.check(net, size, even=True)) == naive.is_even(dict(enumerate(rows)))  # type: ignore[arg-type]
+
+
+@given(network=networks(), lowest=st.integers(1, 12))
+def test_any_size_holds_iff_a_map_can_be_counted_at_each(network: Any, lowest: int) -> None:
+    laid, _ = network
+    net = parse({"layers": laid}, "net")
+    refused = []
+    for n in range(lowest, lowest + 5):
+        try:
+            padviz.usage(net, n)
+        except PadvizError:
+            refused.append(n)
+    found = padviz.check(net, 14, any_size=(lowest, lowest + 4))
+    if found.rows[0].expectation == "any_size":
+        assert bool(found) == (not refused)
+        assert sum(row.figure for row in found) == len(refused)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "resnet18", "unet_padded"])
+def test_a_rim_holds_at_its_own_depth_and_not_a_pixel_below(name: str) -> None:
+    rim = padviz.usage(name, 224).summary().rim
+    assert rim
+    assert padviz.check(name, 224, rim=max(rim.depths))
+    assert not padviz.check(name, 224, rim=max(rim.depths) - 1)
+
+
+class Ocean(nn.Module):
+    """A stand-in of an ocean emulator: a U-Net whose width goes round the globe, with two pools."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(1 if not i else 2, 2, 3) for i in range(3))
+        self.ups = nn.ModuleList(nn.Conv2d(4, 2, 3) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.turned(self.convs[0], x)
+        skips = [x]
+        for conv in self.convs[1:]:
+            x = self.turned(conv, nn.functional.max_pool2d(x, 2))
+            skips.append(x)
+        x = skips.pop()
+        for up in self.ups:
+            x = nn.functional.interpolate(x, scale_factor=2.0)
+            skip = skips.pop()
+            x = nn.functional.pad(x, (0, skip.shape[-1] - x.shape[-1], 0, skip.shape[-2] - x.shape[-2]))
+            x = self.turned(up, torch.cat([x, skip], 1))
+        return x
+
+    def turned(self, conv: nn.Module, x: Tensor) -> Tensor:
+        made: Tensor = conv(nn.functional.pad(nn.functional.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1)))
+        return made
+
+
+def test_an_ocean_emulator_fails_with_both_causes_and_holds_once_mended() -> None:
+    found = padviz.check(Ocean(), (64, 90), wraps="width")
+    causes = [row.found for row in found]
+    assert causes == ["reads 0+1 rows of zero padding", "22 units from 45 rows"], found
+    assert "use a width of 88 or 92" in str(found)
+    assert [row.state for row in padviz.check(Ocean(), (64, 88), wraps="width")] == ["holds"]
+    rules = {row.expectation: row.state for row in padviz.check(Ocean(), (64, 90))}
+    assert rules["broken-wrap"] == rules["unequal-skip"] == "fails"
+    assert padviz.check(Ocean(), (64, 88))
+
+
+def test_an_assertion_prints_what_failed() -> None:
+    found = padviz.check("resnet50", 224, even=True)
+    with pytest.raises(AssertionError, match=r"layer2.0.conv2.*equal padding.*1 before, 0 after.*193 or 225"):
+        assert found, str(found)
+    assert repr(found) == (
+        "<resnet50, 224 x 224: 8 fail: even fails at conv1 (height): wanted equal padding, found 3 before, 2 after; "
+        "use 193 or 225 px; and 7 more>"
+    )
+    assert (found[0].expectation, found[0].layer, found[0].axis, found[0].figure) == ("even", "conv1", "height", 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"wraps": "widht"}, "wraps: the input has no axis 'widht'; did you mean width?"),
+        ({"wraps": "length"}, "wraps: the input has no axis 'length'; use height or width"),
+        ({"causal": "time"}, "causal: the input has no axis 'time'"),
+        ({"causal": 1}, "causal: 1: must be true or false"),
+        ({"context": -1}, "context: -1: must be an integer, at least 0"),
+        ({"rim": 2.5}, "rim: 2.5: must be an integer"),
+        ({"even": "yes"}, "even: 'yes': must be true or false"),
+        ({"any_size": 64}, "any_size: 64 are no sizes"),
+        ({"any_size": "64:32"}, "any_size: '64:32' is an empty range"),
+        ({"size": (1, 2, 3)}, "vgg11: 1 x 2 x 3 has 3 numbers"),
+        ({"size": 0}, "size: 0 is not one to three numbers"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error(asked: dict[str, Any], says: str) -> None:
+    with pytest.raises(padviz.PadvizError) as error:
+        padviz.check(**{"model": "vgg11", "size": 64} | asked)
+    assert says in str(error.value)
+
+
+class Broken(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("model", ["nope", "no.toml", Broken(), Path("no.onnx")])
+def test_what_cannot_be_read_is_not_judged_and_never_true(model: Any) -> None:
+    found = padviz.check(model, 64, even=True)
+    assert [row.state for row in found] == ["not judged"]
+    assert not found
