@@ -23,8 +23,8 @@ from detector_scenes import seen_in, unseen
 from detector_training import ARMS, BATCH, STEPS, TASKS, Arm, Extent, Run, Task, found_in, trained
 from grid_offset import interval
 
+from padviz.scoring.matching import Scenes
 from padviz.scoring.rings import rings_of
-from padviz.scoring.scenes import Scenes
 
 RINGS = (8, 16)  # px: ends of the outer rings
 IOUS = (0.2, 0.5, 0.75)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.scoring.scenes import Scenes, boxes
+from padviz.scoring.matching import Scenes, boxes
 
 IMAGES, TEST, STEPS, BATCH, RATE = 3200, 400, 200, 24, 0.004
 FOUND = 30  # detections of an image

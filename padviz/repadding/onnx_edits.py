@@ -277,7 +277,7 @@ class _Editor:
         return amounts, [*range(len(amounts) // 2 if amounts else RANK)]
 
     def _edit_pad(self, at: int, change: LayerChange) -> None:
-        """Give a pad node other modes, in place if possible, or else by a chain of new nodes."""
+        """Set the modes of a pad node, in place if possible, or else by a chain of new nodes."""
         graph, node, axes = self.graph, self.graph.nodes[at], self._padded_axes(at, change)
         computed = any(rows is None for _, rows in axes.values())
         modes = {axis: mode_of(change.after.ops[axis], computed and change.before.kind == "conv") for axis in axes}

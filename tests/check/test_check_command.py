@@ -1,6 +1,8 @@
 """`padviz check` as it is typed: pyproject.toml, baselines, exit codes and formats."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,23 @@ def test_the_example_of_the_docs_is_read(request: pytest.FixtureRequest) -> None
     assert {*tomllib.loads(example)["tool"]} == {"padviz"}
     Path("pyproject.toml").write_text(example)
     assert code() == 0
+
+
+MEANT, BROKEN = "nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(1, 8, 5)", "nn.Conv1d(1, 8, 5, padding=2)"
+
+
+def test_a_commit_that_breaks_one_of_three_models_fails() -> None:
+    for file in Path(__file__).parents[2].glob("configs/check/*"):
+        Path(file.name).write_text(file.read_text())
+
+    def checked() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-m", "padviz", "check"], capture_output=True, text=True)
+
+    before = checked()
+    assert (before.returncode, before.stdout.count("all hold")) == (0, 4)
+    models = Path("models.py").read_text()
+    assert MEANT in models
+    Path("models.py").write_text(models.replace(MEANT, BROKEN))
+    after = checked()
+    assert (after.returncode, after.stdout.count("all hold")) == (1, 3)
+    assert "sees 2 input samples ahead" in after.stdout
