@@ -193,4 +193,4 @@ def test_a_commit_that_breaks_one_of_three_models_fails() -> None:
     Path("models.py").write_text(models.replace(MEANT, BROKEN))
     after = checked()
     assert (after.returncode, after.stdout.count("all hold")) == (1, 3)
-    assert "sees 2 input samples ahead" in after.stdout
+    assert "sees 2 input samples ahead" in after.stderr
