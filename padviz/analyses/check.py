@@ -270,11 +270,8 @@ EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
     "any_size": _any_size, "rim": _rim,
 }  # fmt: skip
 ROWS = columns("state expectation layer axis wanted found change")
-SHEET = (
-    *columns("model"),
-    Column("size", show=in_words),
-    *columns("expectation state layer axis wanted found change figure"),
-)
+FIGURES = "expectation state layer axis wanted found change figure"
+SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))
 
 
 def _result(found: Checked) -> CheckResult:

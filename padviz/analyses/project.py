@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from padviz.analyses.check import EXPECTATIONS, Checked, expected
 from padviz.analyses.rules import Judged
-from padviz.errors import OptionError, nearest, shortly
+from padviz.errors import DescriptionError, OptionError, nearest, shortly
 from padviz.files.atomic import atomic_path
+from padviz.files.opened import read_file
 from padviz.network.network import Size, sizes_in
 from padviz.reports.tables import pixels
+from padviz.sources.toml.load import MOST_BYTES, read_toml
 
 FILE = "pyproject.toml"
 TABLE = f"{FILE}, [tool.padviz]"
@@ -35,13 +37,13 @@ def entries() -> tuple[list[Entry], str | None]:
 
     Raises OptionError for a file, a key or a value that cannot be used.
     """
+    if not os.path.lexists(FILE):
+        raise OptionError("is missing", where="MODEL", hint=f"name one, or write {FILE} with [tool.padviz]")
     try:
-        with open(FILE, "rb") as file:
-            table = tomllib.load(file).get("tool", {}).get("padviz")
-    except FileNotFoundError:
-        raise OptionError("is missing", where="MODEL", hint=f"name one, or write {FILE} with [tool.padviz]") from None
-    except (OSError, ValueError) as error:
-        raise OptionError(f"cannot be read: {error}", where=FILE) from None
+        tools = read_toml(FILE, "a project's settings").get("tool")
+    except DescriptionError as error:
+        raise OptionError(f"cannot be read: {error.what}", where=FILE) from None
+    table = tools.get("padviz") if isinstance(tools, dict) else None
     hint = '[[tool.padviz.check]] with model = "resnet50" and what is expected'
     if not isinstance(table, dict) or not table.get("check"):
         raise OptionError("lists no models", where=TABLE, hint=f"write {hint}")
@@ -134,12 +136,12 @@ def pruned(parts: Sequence[Checked], known: Baseline) -> Baseline:
 
 def read_baseline(path: Path) -> Baseline:
     """Read a baseline file. Raises OptionError for what is not one."""
+    if not path.exists():
+        raise OptionError("no such file", where=str(path), hint="write one with --write-baseline")
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))
+        listed = json.loads(read_file(path, "a baseline", MOST_BYTES))
         return {tuple(str(each[key]) for key in KEYS): float(each["figure"]) for each in listed}  # type: ignore[misc]
-    except FileNotFoundError:
-        raise OptionError("no such file", where=str(path), hint="write one with --write-baseline") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"is not a baseline ({type(error).__name__}: {error})"
         raise OptionError(what, where=str(path), hint="write one with --write-baseline") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from math import lcm
 from typing import Any, Literal, NamedTuple
 
@@ -184,9 +184,8 @@ def _fixed(case: Case) -> Iterator[Judged]:
             steps.append(alignment_on(case.kept, axis, n).step)
     larger = tuple(n + lcm(ALIKE, *steps) for n in case.size)
     if error := unreadable(case.network, larger):
-        yield failed(
-            layer_of(error, case.network), "", f"reads {in_words(larger)}", error.what, "derive sizes from the input"
-        )
+        layer = layer_of(error, case.network)
+        yield failed(layer, "", f"reads {in_words(larger)}", error.what, "derive sizes from the input")
 
 
 def unreadable(network: Network, size: Size) -> PadvizError | None:
@@ -213,9 +212,11 @@ def _broken_wraps(case: Case) -> Iterator[Judged]:
 def _unequal_skips(case: Case) -> Iterator[Judged]:
     layers = case.network.layers
     mended = dict.fromkeys(_mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs)
+    sizes_on = sizes_of_each(case.network, case.size)
+    ahead_on = cache(lambda axis: rows_ahead(case.network, axis, case.size[axis]))
     for i in filter(None, mended):
         for axis, name in enumerate(case.network.axes):
-            op, sizes = layers[i].ops[axis], sizes_of_each(case.network, case.size)[axis]
+            op, sizes = layers[i].ops[axis], sizes_on[axis]
             n, m = sizes[layers[i].inputs[0]], sizes[i]
             if isinstance(op, Window) and op.kernel == op.stride == 1 and isinstance(op.padding, tuple):
                 before, after = op.padding
@@ -226,7 +227,7 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
                 continue
             if before == after or _undoes(layers, i, axis, (-before, -after)):
                 continue
-            if rows_ahead(case.network, axis, case.size[axis])[i]:  # a causal one is meant
+            if ahead_on(axis)[i]:  # a causal one is meant
                 what, size = f"{before:+} before, {after:+} after", case.size[axis]
                 change = _multiples(name, size, alignment_on(case.kept, axis, size).step) or "move both sides alike"
                 yield failed(layers[i].name, name, "maps of one size", what, change, abs(before - after))

@@ -73,6 +73,8 @@ def test_a_mistake_is_one_line(line: str, says: str) -> None:
     [
         ("[tool.other]", "pyproject.toml, [tool.padviz]: lists no models"),
         ("[tool.padviz", "pyproject.toml: cannot be read"),
+        ("tool = 3", "pyproject.toml, [tool.padviz]: lists no models"),
+        ("a" + ".a" * 30_000 + " = 1", "pyproject.toml: cannot be read: is nested too deeply"),
         ('[tool.padviz]\nmodel = "x"\n[[tool.padviz.check]]', "[tool.padviz]: has no key 'model'; use baseline, check"),
         ("[[tool.padviz.check]]\nsize = 3", "check 1: model is missing"),
         ("[[tool.padviz.check]]\nmodel = 3", "check 1: model must be a name"),
