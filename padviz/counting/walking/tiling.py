@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +58,25 @@ class Tiling:
         >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
         [[0, 1, 2, 2, 1, 0]]
         """
-        return np.array([np.bincount(self.index[rows], minlength=self.kept) for rows in parts])
+        first, times = self.first, 1 + self.copies * self._repeats
+        ends = [part.indices(self.n)[:2] for part in parts]
+        before = {end: np.clip(-((first - end) // self.period), 0, times) for end in {*chain(*ends)}}
+        return np.array([before[stop] - before[start] for start, stop in ends])
+
+    @property
+    def _repeats(self) -> NDArray[np.bool_]:
+        rows = np.arange(self.kept)
+        return (rows >= self.start) & (rows < self.start + self.period)
+
+    def parts(self) -> tuple[tuple[slice, int], tuple[slice, int]]:
+        """Return all rows of the core, once, and those that repeat, with the number of their further copies."""
+        return (slice(None), 1), (slice(self.start, self.start + self.period), self.copies)
 
     def mirrored(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """List pairs of core rows that are mirror images in the map, as two arrays without repeats."""
+        more = max(0, self.copies - self.kept // self.period - 2)  # copies that face no other rows than these do
+        if more:
+            return replace(self, n=self.n - more * self.period, copies=self.copies - more).mirrored()
         first, last = self.index[: self.n // 2], self.index[::-1][: self.n // 2]
         facing = np.minimum(first, last) * self.kept + np.maximum(first, last)
         pairs = facing[np.sort(np.unique(facing, return_index=True)[1])]  # in order, so that reads are local
