@@ -140,20 +140,20 @@ def outcome(case: Case, counts: CountMap) -> Outcome:
     )
 
 
-def attempts(today: Case, before: Outcome, heads: str, most: int = 0) -> list[Attempt]:
+def attempts(today: Case, before: Outcome, heads: str, most: int = 0, rounded: bool = False) -> list[Attempt]:
     """Try all changes of a network with a known outcome: the best remedies first, `most` of them with maps."""
     ranked: list[tuple[tuple[float, ...], Attempt]] = []
     for change in changes(today):
-        attempt = _attempt(change, before, heads)
+        attempt = _attempt(change, before, heads, rounded)
         insort_right(ranked, (_rank(attempt, before), attempt), key=itemgetter(0))
         ranked[most:] = [(rank, replace(each, counts=None)) for rank, each in ranked[most:]]  # maps may be large
     return [attempt for _, attempt in ranked]
 
 
-def _attempt(change: Change, before: Outcome, heads: str) -> Attempt:
+def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Attempt:
     case = change.case
     try:
-        counts = usage(case.network, case.size, change.padding, heads=heads)
+        counts = usage(case.network, case.size, change.padding, heads=heads, rounded=rounded)
         around = circular_axes(counts.walked)
         if around != circular_axes(case.network):  # else windows read as many rows of padding
             case = Case(case.network, case.size, case.macs, around)

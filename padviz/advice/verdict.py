@@ -14,6 +14,7 @@ from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
 from padviz.cutting.context import pixels_around
+from padviz.engine.limbs import HOLDS
 from padviz.errors import PadvizError, SizeError
 from padviz.geometry.balance.case import Case, limits
 from padviz.geometry.reaching.near_padding import NearPadding
@@ -112,7 +113,8 @@ def examine(
     ends, network = upto(network, output_layers(layer, network)), upto(network, targets)
     today, counts = Case(network, pixels), usage(network, pixels, heads=heads)
     figures = map_outcome(today, counts)
-    (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most)
+    rounded = not most and counts.max >= HOLDS  # else floats win no time
+    (reach, field, near), tried = _farthest(today), attempts(today, figures, heads, most, rounded)
     stands = standing(figures.rim) if figures.rim else None
     reads_padding = near is None or near.everywhere or any(map(any, near.axes.values())) or any(circular_axes(network))
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]

@@ -31,8 +31,13 @@ def usage(
     *,
     heads: str | None = None,
     engine: str = "auto",
+    rounded: bool = False,
 ) -> CountMap:
-    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network."""
+    """Count the paths from every input pixel to the units of the target: `padviz.usage`, of a loaded network.
+
+    A `rounded` map is counted in floats, which is faster for counts above int64. Its fair shares have 12 digits, and
+    the numbers of starved and overused pixels are exact.
+    """
     request = prepare_request(network, size, padding, layer, pooling, engine, heads)
     picked, box = box_of(unit if unit is None or len(network.axes) == 2 else (0, *unit)[-2:], request.shapes)
     if unit is None:
@@ -40,7 +45,8 @@ def usage(
     else:
         rows, cols = (Tiling(n) for n in request.size)
     weights = _weights(request, engine) if request.shares and len(request.at) > 1 else None
-    core = count_backward(request.walk((rows.kept, cols.kept), engine, weights), box)
+    walk = request.walk((rows.kept, cols.kept), engine, weights)._replace(rounded=rounded)
+    core = count_backward(walk, box)
     target = target_of(request.shapes)
     head = request.declared, request.size, request.padding, pooling
     return CountMap(*head, target, picked, core, rows, cols, request.walked, weights=weights)

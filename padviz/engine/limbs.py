@@ -6,6 +6,7 @@ integers in base 2**LIMB_BITS, least significant first; where they are carried o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ Number = int | float
 Maps = tuple[AxisMap | None, AxisMap | None]  # of a layer: along height and width
 
 HOLDS = 1 << 63  # int64 holds what is below
+FLOATS = 1 << 1000  # and float64, with room
 LIMB_BITS = 40  # leaves 23 bits for any layer to grow into before the next carry: no axis has as many rows
 LIMB_BYTES = LIMB_BITS // 8
 CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
@@ -31,15 +33,20 @@ CARRIED = (1 << LIMB_BITS) - 1  # what no carried limb passes
 class Tally:
     """Counts as limbs, with proven bounds: no limb exceeds `limb`, no count exceeds `most`.
 
-    There are several limbs only where int64 might not hold a count.
+    There are several limbs only where int64 might not hold a count. Floats may be scaled: their counts are
+    2**exponent as large.
     """
 
     limbs: Array
     limb: int
     most: int
+    exponent: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         a, b = self, other
+        if a.exponent != b.exponent:
+            exponent = max(a.exponent, b.exponent)
+            a, b = a.scaled(exponent), b.scaled(exponent)
         if a.limb + b.limb >= HOLDS:
             a, b = a.with_room(2), b.with_room(2)
         few, many = sorted((a.limbs, b.limbs), key=len)
@@ -47,11 +54,20 @@ class Tally:
             longer = np.zeros_like(many)
             longer[: len(few)] = few
             few = longer
-        return Tally(few + many, a.limb + b.limb, a.most + b.most)
+        return Tally(few + many, a.limb + b.limb, a.most + b.most, a.exponent)
 
     def with_room(self, gain: int) -> Tally:
         """Return the same counts, carried if they would overflow when they grow by `gain`."""
-        return self if self.limb * gain < HOLDS or self.limbs.dtype.kind == "f" else self.carried()
+        if self.limbs.dtype.kind == "f":
+            return self if self.limb * gain < FLOATS else self.scaled()
+        return self if self.limb * gain < HOLDS else self.carried()
+
+    def scaled(self, exponent: int | None = None) -> Tally:
+        """Return the same floats times another power of two, by default that which makes them at most 1."""
+        if exponent is None:
+            exponent = self.exponent + math.frexp(self.limbs.max())[1]
+        limbs: Array = np.ldexp(self.limbs, self.exponent - exponent)
+        return Tally(limbs, math.ceil(limbs.max()), self.most, exponent)
 
     def carried(self) -> Tally:
         """Return the same counts in carried limbs, enough for the largest possible count."""
@@ -83,7 +99,8 @@ class Tally:
             return self
         tally, gain = self.with_room(axis_map.gain), axis_map.gain
         assert tally.limb * gain < HOLDS or tally.limbs.dtype.kind == "f", "carried limbs have room for any map"
-        return Tally(apply(axis_map, tally.limbs, axis, engine=engine), tally.limb * gain, tally.most * gain)
+        limbs = apply(axis_map, tally.limbs, axis, engine=engine)
+        return Tally(limbs, tally.limb * gain, tally.most * gain, tally.exponent)
 
 
 def limbs_for(most: int) -> int:
@@ -189,19 +206,19 @@ def largest_difference(here: Array, there: Array) -> Number:
     return 0 if not difference.size else max(largest(difference), -smallest(difference))
 
 
-def shares(tally: Array, peak: Number) -> NDArray[np.float64]:
-    """Divide every count by `peak`, as float64, however large the counts are.
+def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]:
+    """Divide every count by `peak`, as float64, however large the counts are; floats are scaled by the exponent.
 
     >>> shares(np.array([[[1, 2]]]), 2).tolist()
     [[0.5, 1.0]]
     """
     if not peak:
         return np.zeros(tally.shape[1:])
-    if len(tally) == 1:
+    if len(tally) == 1 and not exponent:
         return np.asarray(tally[0] / peak, dtype=np.float64)
-    bits = int(peak).bit_length()
+    bits = int(peak).bit_length() - exponent
     scaled = sum(limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally))  # above that are zeros
-    return np.asarray(scaled / (int(peak) / (1 << bits)))
+    return np.asarray(scaled / (int(peak) / (1 << bits + exponent)))
 
 
 def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 import padviz
 from padviz.advice.changes import TRIED, changes, cropped_outputs, even_pads, pooled_strides, wraps
@@ -64,6 +65,14 @@ def test_resnet_50_at_224() -> None:
     assert (best.outcome.uneven_convolutions, best.outcome.uneven_pools, best.outcome.remainders) == (0, 0, 0)
 
 
+def assert_alike(one: Any, other: Any) -> None:
+    """Fair shares of a map that may have been counted in floats: the numbers of pixels are exact."""
+    for figure in ("period", "starved", "overused", "unused", "ripple", "skew"):
+        assert getattr(one, figure) == getattr(other, figure), figure
+    figures = [[each.least, each.most, *each.rings, *to_builtins(each.corners).values()] for each in (one, other)]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["resnet50", "unet_padded"])
 def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
     made = {change.what: change for change in changes(Case(padviz.load(name), (224, 224)))}
@@ -73,7 +82,8 @@ def test_the_figures_are_those_of_the_map_counted_anew(name: str) -> None:
         change = made[remedy.what]
         summary = padviz.usage(change.case.network, change.case.size, change.padding).summary()
         after = remedy.outcome
-        assert (after.share, after.rim, after.overused_rim) == (summary.share, summary.rim, summary.overused_rim)
+        assert (after.rim, after.overused_rim) == (summary.rim, summary.overused_rim)
+        assert_alike(after.share, summary.share)
         assert after.size == [*change.case.size]
 
 

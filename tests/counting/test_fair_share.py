@@ -14,9 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import padviz
-from padviz.counting.shares.fair_share import NoInterior
+from padviz.counting.count import usage
+from padviz.counting.shares.fair_share import NoInterior, beyond_bounds
 from padviz.counting.shares.summary import Rim
-from padviz.engine.limbs import to_ints
+from padviz.counting.walking.core import Core
+from padviz.engine import limbs
+from padviz.engine.limbs import Tally, to_ints
 from padviz.errors import PadvizError
 from padviz.network.graph import ancestors
 from padviz.network.network import Network
@@ -213,3 +216,50 @@ def test_rims_are_those_of_a_far_larger_map() -> None:
 
     compared()
     assert told[True] > 2
+
+
+def assert_rounded_alike(made: Network, size: Any, padding: str | None = None) -> bool:
+    """A map that is counted in floats has the shares of the exact one to 12 digits, and its numbers of pixels."""
+    try:
+        whole = usage(made, size, padding)
+        one, other = (counts.shares.figures for counts in (usage(made, size, padding, rounded=True), whole))
+    except PadvizError:
+        return False
+    numbers = [(each.period, each.starved, each.overused, each.unused, each.ripple) for each in (one, other)]
+    assert numbers[0] == numbers[1]
+    figures = [[each.least, each.most, *each.rings, each.skew.height, each.skew.width] for each in (one, other)]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-12, abs=1e-12)
+    return whole.max > 0
+
+
+def test_a_share_next_to_a_bound_is_compared_exactly() -> None:
+    """2**50 - 1 of 2**51 is starved by a hair, though half of it in floats."""
+    counted = Core(Tally(np.array([[[0.5, 0.5]]]), 1, 1), exactly=lambda: Core(Tally(np.array([[usages]]), 1 << 51, 1)))
+    usages = [(1 << 50) - 1, 1 << 50]
+    starved, _ = beyond_bounds(counted, counted.limbs[0], lambda rows, cols: np.full(rows.shape, 1 << 51))
+    assert starved.tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("name", ["resnet152", "densenet121", "unet_padded", "vgg19"])
+@pytest.mark.parametrize("padding", [None, "replicate", "circular"])
+def test_maps_counted_in_floats_have_the_shares_of_exact_ones(name: str, padding: str | None) -> None:
+    assert assert_rounded_alike(padviz.load(name), (160, 96), padding)
+
+
+def test_counts_beyond_floats_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = [{"op": "conv", "name": f"c{i}", "kernel": 3, "padding": 1} for i in range(700)]
+    assert assert_rounded_alike(parse({"layers": chain}, "chain"), 40)
+    monkeypatch.setattr(limbs, "FLOATS", 1 << 2)
+    branches = [{"op": "conv", "name": name, "kernel": 1 + 2 * i, "from": "input"} for i, name in enumerate("ab")]
+    branches[1]["padding"] = 1
+    assert assert_rounded_alike(
+        parse({"layers": [*branches, {"op": "add", "name": "c", "from": ["a", "b"]}]}, "net"), 9
+    )
+
+    @given(network=networks())
+    @examples(40)
+    def compared(network: Any) -> None:
+        steps, size = network
+        assert_rounded_alike(parse({"layers": steps}, "random"), size)
+
+    compared()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from math import inf, isnan
 from typing import Any
 
@@ -160,7 +160,11 @@ class Shares:
         peak = max(largest(self.pattern), 1)
         interior = shares(self.pattern, peak)
         interior[interior == 0] = np.nan
-        return self.core.shares(peak) / interior[self.phases]
+        values, across = self.core.shares(peak), self.phases[1][0]
+        of_shares = np.empty(values.shape)
+        for phase, row in enumerate(interior):  # the rows of a core have the phases of their numbers
+            np.divide(values[phase :: len(interior)], row[across], out=of_shares[phase :: len(interior)])
+        return of_shares
 
     def means(self, blocks: tuple[int, ...] = (1, 1)) -> Floats:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
@@ -179,31 +183,39 @@ class Shares:
     @cached_property
     def figures(self) -> FairShare:
         """The figures of the shares."""
-        values, used = np.nan_to_num(self.values), ~np.isnan(self.values)
+        values, pattern = self.values, to_ints(self.pattern)
         down, across = (_row_weights(*each) for each in zip(self.tilings, self.period, strict=True))
-        sums, counts = down @ values @ across.T, down @ used @ across.T
-        pattern = to_ints(self.pattern)
+        counts = np.multiply.outer(down.sum(axis=1), across.sum(axis=1))
+        used: Flags | bool = True
+        if not pattern.all():
+            used = ~np.isnan(values)
+            values, counts = np.nan_to_num(values), down @ used @ across.T
+        sums = down @ values @ across.T
         down_phase, across_phase = self.phases[0][:, 0], self.phases[1][0]
         beyond = beyond_bounds(self.core, values, lambda *at: pattern[down_phase[at[0]], across_phase[at[1]]])
-        starved, overused = (float(down[0] @ (flags & used) @ across[0]) for flags in beyond)
+        starved, overused = (_total(flags if used is True else flags & used, *self.tilings) for flags in beyond)
         pixels, total = self.tilings[0].n * self.tilings[1].n, sums[0, 0]
         second_minus_first = sums[-1, 0] - sums[-2, 0], sums[0, -1] - sums[0, -2]
         skew = (round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in second_minus_first)
         inside = zip(*(np.diagonal(each)[: RINGS + 1].tolist() for each in (sums, counts)), strict=True)
-        corners = (self.values[row, col].item() for row, col in CORNERS)
+        corners = (self._told(self.values[row, col]) for row, col in CORNERS)
         interior = pattern[pattern > 0]
         return FairShare(
             period=[*self.period],
             starved=starved / pixels,
             overused=overused / pixels,
             unused=(pixels - int(counts[0, 0])) / pixels,
-            least=float(values.min(initial=inf, where=used)) if used.any() else 0.0,
-            most=float(values.max(initial=-inf, where=used)) if used.any() else 0.0,
+            least=self._told(values.min(initial=inf, where=used)) if counts[0, 0] else 0.0,
+            most=self._told(values.max(initial=-inf, where=used)) if counts[0, 0] else 0.0,
             corners=Corners(*(None if isnan(share) else share for share in corners)),
             skew=PerAxis(*skew),
-            rings=[(a - b) / (m - n) for (a, m), (b, n) in pairwise(inside) if m > n],
+            rings=[self._told((a - b) / (m - n)) for (a, m), (b, n) in pairwise(inside) if m > n],
             ripple=float(interior.max() / interior.min()) if interior.size else 1.0,
         )
+
+    def _told(self, share: float) -> float:
+        """Return a share as a Python float: of a map that was counted in floats, the digits that are exact."""
+        return float(f"{share:.13g}" if self.core.exactly else share)
 
 
 def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array], Any]) -> tuple[Flags, Flags]:
@@ -213,13 +225,21 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
     2 u < i exactly where u is less than i / 2, rounded up; and 2 u > 3 i where u - i is more than i / 2, rounded down.
     """
     starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
-    if core.exact:
-        near = np.nonzero((values < (1 + NOISE) / 2) ^ starved | (values > (1 - NOISE) * 3 / 2) ^ overused)
-        if len(near[0]):
+    if core.exact or core.exactly:
+        below, above = values < (1 + NOISE) / 2, values > (1 - NOISE) * 3 / 2
+        if any(np.count_nonzero(each) for each in (below ^ starved, above ^ overused)):
+            near = np.nonzero(below ^ starved | above ^ overused)
+            core = core.exactly() if core.exactly else core
             counts, whole = core.at(*near), interior(*near)
             starved[near] = counts < whole - whole // 2
             overused[near] = counts - whole > whole // 2
     return starved, overused
+
+
+def _total(flags: Flags, rows: Tiling, cols: Tiling) -> int:
+    """Count the positions of a map whose core has these flags."""
+    parts = product(rows.parts(), cols.parts())
+    return sum(m * n * int(np.count_nonzero(flags[some, others])) for (some, m), (others, n) in parts)
 
 
 def _row_weights(tiling: Tiling, period: int) -> Floats:

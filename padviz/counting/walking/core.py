@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -35,13 +36,14 @@ class Core:
     """The counts of a core: those of its `source`, the smallest layer before the first branch, pulled by maps.
 
     Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a core that is large
-    are computed some rows at a time.
+    are computed some rows at a time. `exactly` counts in integers what was counted in floats, for speed.
     """
 
     source: Tally
     pulls: tuple[Maps, ...] = ()
     engine: str = "auto"
     symmetric: bool = False
+    exactly: Callable[[], Core] | None = None
     _shares: dict[Number, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -112,11 +114,11 @@ class Core:
 
     def _over(self, peak: Number) -> NDArray[np.float64]:
         if len(self._parts) == 1:
-            return shares(self.limbs, peak)
+            return shares(self.limbs, peak, self.source.exponent)
         values = np.empty(self._shape)
         for start, stop in self._parts:
             left = start if self.symmetric else 0
-            values[start:stop, left:] = shares(self._part(start, stop, half=True), peak)
+            values[start:stop, left:] = shares(self._part(start, stop, half=True), peak, self.source.exponent)
             if self.symmetric:
                 values[stop:, start:stop] = values[start:stop, stop:].T
         return values

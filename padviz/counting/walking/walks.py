@@ -31,7 +31,7 @@ MOST_STEM = 256  # the gain of maps behind a stem
 
 
 class Walk(NamedTuple):
-    """A network cut down to its targets, resolved on both axes at one size."""
+    """A network cut down to its targets, resolved on both axes at one size; if `rounded`, it counts in floats."""
 
     network: Network
     rows: Resolved
@@ -39,6 +39,7 @@ class Walk(NamedTuple):
     targets: tuple[int, ...]
     engine: str
     weights: Weights = None
+    rounded: bool = False
 
     @property
     def exact(self) -> bool:
@@ -62,16 +63,17 @@ class Walk(NamedTuple):
 
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
-    symmetric = walk.rows is walk.cols and box == WHOLE
+    symmetric, walk = walk.rows is walk.cols and box == WHOLE, walk._replace(rounded=walk.rounded and walk.exact)
+    exactly = partial(count_backward, walk._replace(rounded=False), box) if walk.rounded else None
     if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
         tall = _backward(along, (box[0], WHOLE[1]))
         wide = replace(tall, limbs=tall.limbs.swapaxes(1, 2)) if symmetric else _backward(across, (WHOLE[0], box[1]))
-        return _product(walk, 0, tall, wide)
+        return replace(_product(walk, 0, tall, wide), exactly=exactly)
     stem = _stem(walk)
     tally, pulls = _backward(walk, box, stem).final(), tuple(walk.pulls(i) for i in range(stem, 0, -1))
     _check_core(walk, 0, tally, tally.most * prod(pull.gain for maps in pulls for pull in maps if pull))
-    return Core(tally, pulls, walk.engine, symmetric)
+    return Core(tally.scaled() if walk.rounded else tally, pulls, walk.engine, symmetric, exactly)
 
 
 def _split(walk: Walk) -> tuple[Walk, Walk]:
@@ -89,6 +91,9 @@ def _product(walk: Walk, i: int, tall: Tally, wide: Tally) -> Core:
     """Multiply the counts along both axes: nothing adds up in a chain, so that its map is an outer product."""
     tall, wide, most = tall.final(), wide.final(), tall.most * wide.most
     limbs = _check_core(walk, i, tall, most)
+    if walk.rounded:
+        tall, wide = tall.scaled(), wide.scaled()
+        return Core(Tally(tall.limbs * wide.limbs, 1, most, tall.exponent + wide.exponent))
     if limbs == 1:
         return Core(Tally(tall.limbs * wide.limbs, most, most))
     return Product(tall, wide=wide.limbs, n=limbs)
@@ -125,11 +130,12 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
         return tally.pull(maps, walk.engine)
 
     _check_sizes(walk)
-    seed = cache(partial(_seed, box=box, exact=walk.exact))  # targets of one shape and weight share an array
+    exact = walk.exact and not walk.rounded
+    seed = cache(partial(_seed, box=box, exact=exact))  # targets of one shape and weight share an array
     weights = walk.weights or (1.0,) * len(walk.targets)
     seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
     nothing = slice(0), slice(0)
-    return backward(walk.network, seeds, pull) or _seed(walk.shape(stem), 1, nothing, walk.exact)
+    return backward(walk.network, seeds, pull) or _seed(walk.shape(stem), 1, nothing, exact)
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
@@ -180,7 +186,7 @@ def is_chain(network: Network) -> bool:
 
 def _check_room(walk: Walk, i: int, tally: Tally) -> None:
     """Refuse counts that are longer, or of a map that is larger, than padviz counts."""
-    in_floats = tally.limbs.dtype.kind == "f"
+    in_floats = tally.limbs.dtype.kind == "f" and not walk.rounded
     if tally.most.bit_length() > (1000 if in_floats else MOST_BITS):
         what = "pass what a float holds" if in_floats else "have more than 4000 digits"
         raise PadvizError(f"its counts {what}", where=walk.network.name, hint="name an earlier `layer`")
