@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from padviz.analyses.check import check
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
+    from padviz.analyses.cuts import shards
     from padviz.analyses.detect import detect, seen
     from padviz.analyses.diff import diff
     from padviz.analyses.filters import filters
@@ -45,7 +46,7 @@ __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
     "audit", "check", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
     "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
-    "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
+    "shards", "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
@@ -83,6 +84,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     },
 }
 _HOMES = {  # but for those that are the function of their file in analyses/
+    "analyses.cuts": "shards",
     "analyses.detect": "seen",
     "analyses.layers": "costs fields networks",
     "analyses.load": "convert",

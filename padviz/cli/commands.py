@@ -188,11 +188,13 @@ def explore_command(
 
 @click.command(name="tiles", cls=Command)
 @MODELS["one"]
-@given("size padding same layers tile chunk object for level ignore-norms verify weights", object=0)
+@given(
+    "size padding same layers tile chunk shards axis object for level ignore-norms verify weights", object=0, axis=None
+)
 @outputs("asked")
 def tiles_command(
     model: str, size: Pixels | None, padding: str | None, same: bool, verify: bool, weights: str | None, to: To,
-    **planned: Any,
+    shards: int | None, axis: str | None, **planned: Any,
 ) -> None:  # fmt: skip
     """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
@@ -207,6 +209,7 @@ def tiles_command(
     --level X          less context: for a share X of each unit's paths
     --verify           run a module or an ONNX file on noise, whole and tiled
     --chunk N          for signals: samples to read again, units to drop
+    --shards N         rows that each of N processes owns and fetches
 
     --ignore-norms plans as if norms over positions (such as instance norm), gates and attention saw each position
     alone.
@@ -217,10 +220,19 @@ def tiles_command(
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
     """
+    from padviz.analyses.cuts import shards as cut
     from padviz.analyses.tiles import contexts
     from padviz.cutting.plan import padded_to_fit
     from padviz.sources import load
 
+    if axis and not shards:
+        raise OptionError("goes with --shards", where="--axis", hint="add it, or leave out the axis")
+    if shards and (
+        other := next(
+            (name for name, value in {**planned, "verify": verify}.items() if value and name != "layers"), None
+        )
+    ):
+        raise OptionError(f"does not go with --{other.strip('_')}", where="--shards", hint="leave one of them out")
     if not (size and planned["tile"]):
         hint = "add --size and --tile, e.g. --size 2048 --tile 512"
         for name in ("tile", "for_", "level"):
@@ -228,6 +240,9 @@ def tiles_command(
                 raise OptionError("plans tiles of an image", where=f"--{name.strip('_')}", hint=hint)
         if to.other_file:
             raise OptionError("draws the plan of an image", where="-o", hint=hint)
+    if shards:
+        layers = planned["layers"] or None
+        return show(cut(options.loaded(model, size), size, shards, axis, layers, padding=padding, same=same), to)
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):

@@ -50,9 +50,12 @@ TABLE = {  # in the order in which help lists them
     "dilation": Word("Dilation.", click.IntRange(1, 31), shown="N"),
     "pixel": Word("Show how often each tap reads this pixel.", types.UnitType(boxes=False)),
     "axis": Word(
-        "Vary both sides or one.", click.Choice(["both", "height", "width", "depth", "length"]), default="both"
+        "Axis to vary, or to cut into shards.",
+        click.Choice(["both", "height", "width", "depth", "length"]),
+        default="both",
     ),
     "chunk": Word("New input samples in each chunk of a stream.", click.IntRange(1), shown="N"),
+    "shards": Word("Cut MODEL into N shards along --axis.", COUNT, shown="N"),
     "tile": Word("Largest tile that fits into memory.", types.SizeType("N|HxW")),
     "object": Word("Keep objects of up to N px whole in a tile.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for a library, e.g. monai.", types.NameType("LIB")),
@@ -156,7 +159,7 @@ def given(words: str, **defaults: object) -> Decorator:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for word in words.split():
             name = PLURALS.get(word, word)
-            command = option(name, word in PLURALS, defaults.get(word))(command)
+            command = option(name, word in PLURALS, defaults.get(word, TABLE[name].default))(command)
         return command
 
     return decorate
@@ -170,7 +173,7 @@ def option(name: str, several: bool = False, default: object = None, **settings:
         return click.option(spelled, called, is_flag=True, help=word.help, **settings)
     about: dict[str, Any] = {"type": word.type, "help": word.help, "required": word.required}
     if not word.required:  # click takes even a default of None as a value
-        about["default"] = default or word.default
+        about["default"] = default
     if not isinstance(word.type, click.Choice):
         about["metavar"] = word.shown or (word.type and word.type.name)
     if word.several:

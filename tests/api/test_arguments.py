@@ -30,7 +30,9 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "export": {("", name) for name in ("source", "folder", "on_outcome", "on_note", *sorted(LOADING))},
     "repad": {("", "share")},
     "responses": {("no_shuffled", "shuffled")},
-    "tiles": {("for_", ""), ("chunk", ""), ("verify", ""), ("weights", "")},  # chunks, verify_tiles
+    "tiles": {
+        (name, "") for name in ("for_", "chunk", "shards", "axis", "verify", "weights")
+    },  # functions of their own
     "uneven": {("taps", "")},  # padviz.taps
     "usage": {("scale", "")},  # of plot()
 }
@@ -145,6 +147,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is 
     "repad": {"padding": "reflect"},
     "rings": {"gt": "gt.json", "pred": "pred.json", "rings": 1},
     "seen": {"noise": True, "patch": 8, "grid": 5},
+    "shards": {"n": 2},
     "sizes": {"size": "30:60"},
     "tiles": {"tile": 16},
     "trial": {"noise": True, "trained_at": SIZE, "size": None},

@@ -1,0 +1,131 @@
+"""What each of several shards owns and fetches of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from padviz.analyses.asked import Pixels, Source, asked
+from padviz.analyses.result import Result
+from padviz.cutting.shards import ShardedLayer, Shards, shards_of
+from padviz.errors import OptionError
+from padviz.network.network import Network
+from padviz.network.targets import output_layers, upto
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.tables import once, some_names
+
+
+class ShardsResult(Result[ShardedLayer], Shards):
+    """Shards of a network, printed and saved as the command does; its rows are the layers."""
+
+
+def shards(
+    network: Source,
+    size: Pixels,
+    n: int,
+    axis: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    padding: str | None = None,
+    same: bool = False,
+) -> ShardsResult:
+    """Cut a network into shards that run at the same time, and compute the rows that they exchange at each layer.
+
+    Of a map of m rows, shard k owns those from `k * m // n` to `(k + 1) * m // n`.
+
+    Parameters
+    ----------
+    network, padding, same, layer
+        As for `tiles`.
+    size : int or (height, width)
+        Size of the image in pixels; None for the network's own.
+    n : int
+        How many shards; where a map has fewer rows, some own none.
+    axis : str, optional
+        The axis that is cut, "height" by default, or the first that the input has.
+
+    Returns
+    -------
+    ShardsResult
+        `.layers` has of each layer the `.parts`: of each shard the rows that it `owns`, those of the input that it
+        `reads` and `fetches`, from which owner, `pads` and `trims`; rows from the first to the last + 1. `.bytes`
+        counts what is fetched, in float32, and `.overlap_bytes` what overlapping inputs would fetch of the image.
+
+    Raises
+    ------
+    PadvizError
+        For less than one shard, and for an axis that the input does not have.
+
+    Examples
+    --------
+    >>> found = shards("unet_padded", 512, 4)
+    >>> found.exchanges, found.layers[0].halo, found.layers[0].parts[1].fetches[0]
+    (18, (1, 1), Fetch(owner=0, first=127, stop=128))
+    """
+    whole, image = asked(network, size, padding, same)
+    axis = axis or whole.axes[0]
+    if axis not in whole.axes:
+        raise OptionError(f"the input has {' x '.join(whole.axes)}, not {axis}", option="axis", hint="name one of them")
+    kept = upto(whole, output_layers(layer, whole))
+    found = shards_of(kept, kept.axes.index(axis), image, n)
+    return ShardsResult.made_of(found, found.layers, partial(_shards_report, kept, found))
+
+
+def _shards_report(network: Network, found: Shards) -> Report:
+    layers = found.layers
+    every = [layer for layer in layers if layer.exchange]
+    unknown = [layer.layer for layer in layers if layer.bytes is None]
+    empty = [layer for layer in layers if layer.rows < found.shards]
+    before, after = (max(layer.halo[side] for layer in layers) for side in (0, 1))
+    sides = once([f"{n} row{'s' * (n != 1)}" for n in (before, after)], " from shards before it and ")
+    sides += " from either side" if before == after else " from those behind"
+    sums = sum(layer.exchange == "sums" for layer in every)
+    rows = found.size[network.axes.index(found.axis)]
+    shards, fetched = f"{found.shards} shard{'s' * (found.shards > 1)}", _of_bytes(found.bytes)
+    need = "1 layer needs" if len(every) == 1 else f"{len(every)} layers need"
+    overlap, pixels = _of_bytes(found.overlap_bytes), f"{1 + found.overlap / rows:.2f} times the pixels"
+    said = [
+        f"{shards} along the {found.axis}: at any layer, a shard fetches at most {sides}; {found.exchanges} exchanges, "
+        f"{fetched} in all; {need} all shards.",
+        f"Overlapping inputs would send {overlap} once, and compute {pixels}.",
+    ]
+    if found.multiple:
+        here = "skewed" if rows % found.multiple else "not skewed"
+        said.append(f"Boundaries are {here} at {rows}; they never are at multiples of {found.multiple}.")
+    elif found.skewed:
+        said.append(f"Boundaries are skewed at any size: {found.skewed} moves them.")
+    if every:
+        said.append(f"{sums} of these exchange sums alone: for norms count, mean and squared deviations of each group.")
+    if empty:
+        said.append(f"Some shards own nothing of maps of fewer rows: {some_names(layer.layer for layer in empty)}.")
+    if unknown:
+        said.append(f"Without the bytes of layers of unknown channels: {some_names(unknown)}.")
+    shown = (
+        *columns("layer rows"),
+        Column("before", of=lambda layer: layer.halo[0]),
+        Column("after", of=lambda layer: layer.halo[1]),
+        Column("trim_before", "trim before", of=lambda layer: _trimmed(layer, 0)),
+        Column("trim_after", "trim after", of=lambda layer: _trimmed(layer, 1)),
+        *columns("bytes exchange why"),
+    )
+    about = [
+        "before, after: the most input rows that a shard fetches from shards before and behind it. trim: the most rows",
+        "to cut off what an upsampling layer makes. bytes: of all shards, as float32. Layers that read only their own",
+        "rows are left out; --format json has all, with the rows of each shard.",
+    ]
+    listed = [layer for layer in layers if layer.fetched or layer.why or _trimmed(layer, 0) or _trimmed(layer, 1)]
+    facts = {"network": network.name, **plain(found), "exchanges": found.exchanges, "bytes": found.bytes}
+    screen = [[Heading(network.title), Lines(said), Table(shown, listed), Lines(about)]]
+    return Report("shards", facts, screen, Table(shown, layers))
+
+
+def _trimmed(layer: ShardedLayer, side: int) -> int | None:
+    """Return the most rows that a shard trims on a side, if it trims any."""
+    return max(part.trims[side] if part.trims else 0 for part in layer.parts) or None
+
+
+def _of_bytes(size: int | None) -> str:
+    if size is None:
+        return "an unknown number of bytes"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
