@@ -17,6 +17,7 @@ import padviz
 from padviz.counting.count import usage
 from padviz.counting.shares.fair_share import NoInterior, beyond_bounds
 from padviz.counting.shares.summary import Rim
+from padviz.counting.walking import walks
 from padviz.counting.walking.core import Core
 from padviz.engine import limbs
 from padviz.engine.limbs import Tally, to_ints
@@ -234,8 +235,8 @@ def assert_rounded_alike(made: Network, size: Any, padding: str | None = None) -
 
 def test_a_share_next_to_a_bound_is_compared_exactly() -> None:
     """2**50 - 1 of 2**51 is starved by a hair, though half of it in floats."""
-    counted = Core(Tally(np.array([[[0.5, 0.5]]]), 1, 1), exactly=lambda: Core(Tally(np.array([[usages]]), 1 << 51, 1)))
-    usages = [(1 << 50) - 1, 1 << 50]
+    usages = np.array([[(1 << 50) - 1, 1 << 50]])
+    counted = Core(Tally(np.array([[[0.5, 0.5]]]), 1, 1), exactly=lambda rows, cols: usages[rows, cols])
     starved, _ = beyond_bounds(counted, counted.limbs[0], lambda rows, cols: np.full(rows.shape, 1 << 51))
     assert starved.tolist() == [[True, False]]
 
@@ -244,6 +245,33 @@ def test_a_share_next_to_a_bound_is_compared_exactly() -> None:
 @pytest.mark.parametrize("padding", [None, "replicate", "circular"])
 def test_maps_counted_in_floats_have_the_shares_of_exact_ones(name: str, padding: str | None) -> None:
     assert assert_rounded_alike(padviz.load(name), (160, 96), padding)
+
+
+def test_pixels_counted_from_their_rows_have_the_counts_of_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: Counter[bool] = Counter()
+    for name in ("resnet18", "unet_padded"):
+        whole, rounded = (usage(padviz.load(name), (224, 64), rounded=each) for each in (False, True))
+        rows, cols = np.array([0, 0, 7, 100, 100, 207]), np.array([0, 63, 7, 5, 9, 3])
+        assert rounded.core.exactly is not None
+        assert rounded.core.exactly(rows, cols).tolist() == whole.core.at(rows, cols).tolist()
+    monkeypatch.setattr(walks, "APART", 2)
+
+    @given(network=networks(), data=st.data())
+    @examples(60)
+    def compared(network: Any, data: Any) -> None:
+        made, size = parse({"layers": network[0]}, "random"), network[1]
+        try:
+            whole, rounded = (usage(made, size, rounded=each) for each in (False, True))
+        except PadvizError:
+            return
+        pixels = st.tuples(*(st.integers(0, n - 1) for n in whole.core.limbs.shape[1:]))
+        rows, cols = np.array(sorted(data.draw(st.lists(pixels, min_size=1, max_size=6)))).T
+        if rounded.core.exactly:
+            assert rounded.core.exactly(rows, cols).tolist() == whole.core.at(rows, cols).tolist()
+        told[rounded.core.exactly is not None] += 1
+
+    compared()
+    assert told[True] > told[False]
 
 
 def test_counts_beyond_floats_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:

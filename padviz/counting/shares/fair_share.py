@@ -229,8 +229,7 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
         below, above = values < (1 + NOISE) / 2, values > (1 - NOISE) * 3 / 2
         if any(np.count_nonzero(each) for each in (below ^ starved, above ^ overused)):
             near = np.nonzero(below ^ starved | above ^ overused)
-            core = core.exactly() if core.exactly else core
-            counts, whole = core.at(*near), interior(*near)
+            counts, whole = (core.exactly or core.at)(*near), interior(*near)
             starved[near] = counts < whole - whole // 2
             overused[near] = counts - whole > whole // 2
     return starved, overused

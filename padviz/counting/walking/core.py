@@ -36,14 +36,14 @@ class Core:
     """The counts of a core: those of its `source`, the smallest layer before the first branch, pulled by maps.
 
     Pages hold the source and the maps. A `symmetric` core is its own transpose. The figures of a core that is large
-    are computed some rows at a time. `exactly` counts in integers what was counted in floats, for speed.
+    are computed some rows at a time. `exactly` counts positions in integers where the core has floats.
     """
 
     source: Tally
     pulls: tuple[Maps, ...] = ()
     engine: str = "auto"
     symmetric: bool = False
-    exactly: Callable[[], Core] | None = None
+    exactly: Callable[[Array, Array], Array] | None = None
     _shares: dict[Number, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -12,7 +12,7 @@ import numpy as np
 
 from padviz.counting.walking.core import Core, Product
 from padviz.engine.apply import Array
-from padviz.engine.limbs import Maps, Tally, limbs_in
+from padviz.engine.limbs import Maps, Tally, limbs_in, to_ints
 from padviz.errors import PadvizError, SizeError
 from padviz.network.graph import backward, forward
 from padviz.network.network import Network, Size
@@ -27,6 +27,7 @@ MOST_ADDITIONS = 1 << 31  # of wide windows in one walk, which take about a seco
 WIDE = 128  # taps of a unit, in the mean: no network that is used has as many
 MOST_BITS = 14_000  # of a count: what Python prints
 MOST_LIMBS = 64  # that counts of most networks need, and more
+APART = 64  # rows between pixels that are counted severally
 MOST_STEM = 256  # the gain of maps behind a stem
 
 
@@ -64,7 +65,7 @@ class Walk(NamedTuple):
 def count_backward(walk: Walk, box: Box) -> Core:
     """Count the paths from each pixel to the units of `box` in the targets."""
     symmetric, walk = walk.rows is walk.cols and box == WHOLE, walk._replace(rounded=walk.rounded and walk.exact)
-    exactly = partial(count_backward, walk._replace(rounded=False), box) if walk.rounded else None
+    exactly = partial(_count_at, walk._replace(rounded=False), symmetric) if walk.rounded else None
     if len(walk.targets) == 1 and is_chain(walk.network):
         along, across = _split(walk)
         tall = _backward(along, (box[0], WHOLE[1]))
@@ -136,6 +137,44 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
     seeds = {i: seed(walk.shape(i), weight) for i, weight in zip(walk.targets, weights, strict=True)}
     nothing = slice(0), slice(0)
     return backward(walk.network, seeds, pull) or _seed(walk.shape(stem), 1, nothing, exact)
+
+
+def _count_at(walk: Walk, symmetric: bool, rows: Array, cols: Array) -> Array:
+    """Count the paths of some pixels as integers, from the rows that they are on."""
+    if is_chain(walk.network):
+        return count_backward(walk, WHOLE).at(rows, cols)
+    if symmetric:  # what is on one column is on one row, too
+        alone = np.bincount(rows)[rows] < np.bincount(cols)[cols]
+        rows, cols = np.where(alone, cols, rows), np.where(alone, rows, cols)
+    counts, ascending = np.empty(len(rows), dtype=object), np.unique(rows)
+    for run in np.split(ascending, np.flatnonzero(np.diff(ascending) > APART) + 1):
+        here = (rows >= run[0]) & (rows <= run[-1])
+        limbs = _rows_backward(walk, int(run[0]), int(run[-1]) + 1).limbs
+        counts[here] = to_ints(limbs[:, rows[here] - run[0], cols[here]][:, None])[0]
+    return counts
+
+
+def _rows_backward(walk: Walk, start: int, stop: int) -> Tally:
+    """Count the paths from some rows of the image, through the rows of each layer that read these."""
+    layers, spans = walk.network.layers, [(start, stop)]
+    pulls: list[Maps] = [(None, None)]
+    for i, layer in enumerate(layers[1:], start=1):
+        (tall, wide), ends = walk.pulls(i), [spans[j] for j in layer.inputs]
+        start, stop = min(start for start, _ in ends), max(stop for _, stop in ends)
+        if tall:
+            tall, start, stop = tall.only(start, stop)
+        pulls.append((tall, wide))
+        spans.append((start, stop))
+    values = {i: _seed((spans[i][1] - spans[i][0], walk.shape(i)[1]), 1, WHOLE, exact=True) for i in walk.targets}
+    for i in reversed(range(1, len(layers))):
+        if i in values:
+            pulled, inputs = values.pop(i).pull(pulls[i], walk.engine), layers[i].inputs
+            first = min(spans[j][0] for j in inputs)
+            for j in inputs:
+                start, stop = spans[j]
+                part = replace(pulled, limbs=pulled.limbs[:, start - first : stop - first])
+                values[j] = values[j] + part if j in values else part
+    return values[0].final()
 
 
 def count_forward(walk: Walk) -> list[tuple[Core, int | float]]:
