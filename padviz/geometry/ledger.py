@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from itertools import zip_longest
 from math import prod
 from typing import NamedTuple
@@ -112,7 +112,7 @@ class LayerPadding(AlongAxes[AxisPadding]):
         return any(row.jumps for row in self.axes.values())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ledger:
     """Every window of a network at a size that has padding or a stride above 1, in network order.
 
@@ -129,7 +129,7 @@ class Ledger:
     size: Size
     layers: tuple[LayerPadding, ...]
 
-    @property
+    @cached_property
     def uneven(self) -> tuple[LayerPadding, ...]:
         """The uneven layers."""
         return tuple(layer for layer in self.layers if layer.uneven)
@@ -149,7 +149,7 @@ class Ledger:
         """Whether no layer is uneven."""
         return not self.uneven
 
-    @property
+    @cached_property
     def remainders(self) -> tuple[LayerPadding, ...]:
         """The layers that leave rows or columns unread; a balanced network may have some."""
         return tuple(layer for layer in self.layers if layer.has_remainder)
@@ -166,10 +166,13 @@ def ledger(network: Network, size: Size, around: tuple[bool, ...] | None = None)
     `around` says which axes are circular, where these are not the network's own.
     """
     rows, names = [], network.axes
+    known: dict[tuple[PlacedWindow, ...], dict[str, AxisPadding]] = {}
     for layer, windows in windows_of(network, size, around):
-        if any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows):
-            axes = dict(zip(names, [axis_padding(*each) for each in windows], strict=True))
-            rows.append(LayerPadding(layer.name, layer.kind, axes))
+        if (key := tuple(windows)) not in known:
+            listed = any(each.window.stride > 1 or any(place(each.window, each.rows)[:2]) for each in windows)
+            known[key] = {name: axis_padding(*each) for name, each in zip(names, windows, strict=True) if listed}
+        if known[key]:
+            rows.append(LayerPadding(layer.name, layer.kind, known[key]))
     return Ledger(network.name, size, tuple(rows))
 
 
