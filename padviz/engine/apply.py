@@ -41,20 +41,12 @@ def apply(axis_map: AxisMap, x: Array, axis: int, *, engine: str = "auto") -> Ar
         _compiled(_down if axis == 1 else _across)(steps, weights, x, out)
         return out
     into, source = (out, x) if axis == 1 else (out.swapaxes(1, 2), x.swapaxes(1, 2))
-    for dst, dst_step, src, src_step, length, weight in axis_map.strips:
-        rows = source[:, _rows(src, src_step, length)]
-        if not dst_step:
+    for dst, src, one, weight in axis_map.slices:
+        rows = source[:, src]
+        if one:
             rows = rows.sum(axis=1, keepdims=True)
-        into[:, _rows(dst, dst_step, length)] += rows if weight == 1 else rows * weight
+        into[:, dst] += rows if weight == 1 else rows * weight
     return out
-
-
-def _rows(start: int, step: int, length: int) -> slice:
-    """Slice start, start + step, ... of that length; the one row where the step is 0."""
-    if not step:
-        return slice(start, start + 1)
-    stop = start + step * length
-    return slice(start, stop if stop >= 0 else None, step)
 
 
 @cache

@@ -41,6 +41,14 @@ def transpose(strips: Iterable[Strip]) -> tuple[Strip, ...]:
     return tuple([Strip(src, src_step, dst, dst_step, n, weight) for dst, dst_step, src, src_step, n, weight in strips])
 
 
+def _rows(start: int, step: int, length: int) -> slice:
+    """Slice start, start + step, ... of that length; the one row where the step is 0."""
+    if not step:
+        return slice(start, start + 1)
+    stop = start + step * length
+    return slice(start, stop if stop >= 0 else None, step)
+
+
 @dataclass(frozen=True, eq=False)
 class AxisMap:
     """What one operation reads along one axis: an `n_out` x `n_in` matrix, the sum of its strips.
@@ -97,6 +105,14 @@ class AxisMap:
             else:
                 sums[dst] += length
         return int(sums.max(initial=0))
+
+    @cached_property
+    def slices(self) -> list[tuple[slice, slice, bool, float]]:
+        """Rows written and read by each strip, as slices, whether it writes one row, and its weight."""
+        return [
+            (_rows(dst, dst_step, length), _rows(src, src_step, length), not dst_step, weight)
+            for dst, dst_step, src, src_step, length, weight in self.strips
+        ]
 
     @cached_property
     def exact(self) -> bool:

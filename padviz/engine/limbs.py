@@ -217,8 +217,10 @@ def shares(tally: Array, peak: Number, exponent: int = 0) -> NDArray[np.float64]
     if len(tally) == 1 and not exponent:
         return np.asarray(tally[0] / peak, dtype=np.float64)
     bits = int(peak).bit_length() - exponent
+    if len(tally) == 1:
+        return np.asarray(tally[0] * (2.0 ** min(-bits, 1000) / (int(peak) / (1 << bits + exponent))))
     scaled = sum(limb * 2.0 ** min(LIMB_BITS * i - bits, 1000) for i, limb in enumerate(tally))  # above that are zeros
-    return np.asarray(scaled / (int(peak) / (1 << bits + exponent)))
+    return np.asarray(scaled / (int(peak) / (1 << bits)))
 
 
 def _extreme(tally: Array, pick: Callable[[Array], Any]) -> Number:

@@ -159,6 +159,8 @@ class Shares:
         """The share of each position of the core; NaN where the interior reads nothing."""
         peak = max(largest(self.pattern), 1)
         interior = shares(self.pattern, peak)
+        if interior.size == 1 and interior == 1:
+            return self.core.shares(peak)
         interior[interior == 0] = np.nan
         values, across = self.core.shares(peak), self.phases[1][0]
         of_shares = np.empty(values.shape)

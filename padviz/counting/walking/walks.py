@@ -127,7 +127,8 @@ def _backward(walk: Walk, box: Box, stem: int = 0) -> Tally:
         maps = walk.pulls(i)
         if i <= stem or not any(maps):
             return tally
-        _check_room(walk, walk.network.layers[i].inputs[0], tally)
+        if not walk.rounded:  # what floats hold is checked at the end
+            _check_room(walk, walk.network.layers[i].inputs[0], tally)
         return tally.pull(maps, walk.engine)
 
     _check_sizes(walk)
