@@ -155,12 +155,12 @@ def grid(count: int, aspect: float, extra: tuple[float, float] = (0, 0), most: f
 
 
 def text_width(text: str, points: float) -> float:
-    """Return the width of a text in screen pixels."""
-    return _width_of_one_point(text) * points * DPI / 72
+    """Return the width of a text in screen pixels; kerning, which makes some pairs narrower, is left out."""
+    return sum(map(_width_of_one_point, text.replace("\\$", "$"))) * points * DPI / 72
 
 
 @cache
-def _width_of_one_point(text: str) -> float:
+def _width_of_one_point(character: str) -> float:
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.ft2font import LoadFlags
 
@@ -168,7 +168,7 @@ def _width_of_one_point(text: str) -> float:
     font.set_size(100, 72)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        font.set_text(text.replace("\\$", "$"), 0.0, flags=LoadFlags.NO_HINTING)
+        font.set_text(character, 0.0, flags=LoadFlags.NO_HINTING)
     return float(font.get_width_height()[0] / 64 / 100)
 
 
