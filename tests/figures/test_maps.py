@@ -1,6 +1,7 @@
 """Pictures of maps, and pictures as files: what they say, which cells they draw, sizes, themes, the same bytes."""
 
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
+from matplotlib.image import AxesImage
 from PIL import Image
 
 import padviz
@@ -17,6 +19,7 @@ from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import drawing_options, pixels_of, rendered, write_thumbnail
 from padviz.figures.colours import scientific, write_map_thumbnail
 from padviz.figures.maps import panels
+from padviz.figures.maps.cells import Cells
 from padviz.figures.maps.heatmap import caption, heatmap, png
 from padviz.figures.maps.views import AxisView, view_of, views_of, words_of
 from padviz.sources.toml.load import parse
@@ -56,6 +59,17 @@ def test_a_picture_over_a_kept_frame_is_that_of_a_new_figure() -> None:
         assert png(maps[0]) == rendered(heatmap(maps[0]))
     with drawing_options(theme="dark"):
         assert png(maps[0]) == rendered(heatmap(maps[0]))
+
+
+def test_cells_have_the_pixels_of_matplotlibs_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Cells.make_image
+    for size, dpi in product((64, 181, (64, 300), 2500), (None, 65, 260)):
+        with drawing_options(dpi=dpi):
+            figure = heatmap(padviz.usage("vgg11", size))
+            monkeypatch.setattr(Cells, "make_image", ours)
+            drawn = pixels_of(figure)
+            monkeypatch.setattr(Cells, "make_image", AxesImage.make_image)
+            assert (drawn == pixels_of(figure)).all()
 
 
 def test_counts_are_drawn_on_request_or_where_there_are_no_fair_shares() -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.counting.walking.tiling import Tiling
 from padviz.figures.canvas import DPI, SMALL
-from padviz.figures.colours import draw_image
 from padviz.figures.layout import tick_room, ticks
 
 if TYPE_CHECKING:
@@ -219,9 +218,11 @@ def put_ticks(ax: Axes, view: View) -> None:
 
 def draw_cells(ax: Axes, values: NDArray[np.float64], view: View | None, colours: ScalarMappable) -> None:
     """Draw cells, crisp where each has whole screen pixels, with white breaks."""
+    from padviz.figures.maps.cells import Cells
+
     each = ax.bbox.width / values.shape[1]
     crisp = each > 3 or abs(each - max(round(each), 1)) < 0.001
-    draw_image(ax, values, colours, interpolation="nearest" if crisp else "antialiased", zorder=1)
+    Cells(ax, values, colours, "nearest" if crisp else "antialiased")
     for along, span in ((view.across, ax.axvspan), (view.down, ax.axhspan)) if view else ():
         for first, last in along.breaks:
             span(first, last, color="white", lw=1, zorder=3)  # with an edge, where the grey of no value blends in
