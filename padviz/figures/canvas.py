@@ -157,17 +157,17 @@ def rendered_over(figure: Figure, background: Any, draw: Callable[[], None]) -> 
 
 
 def _drawn_pixels(figure: Figure) -> NDArray[np.uint8]:
-    pixels = np.asarray(figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-    return np.ascontiguousarray(pixels[..., :3])
+    return np.array(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
 
 
 def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
     """Encode RGB pixels, each row as its difference from the one above: three times as fast as Pillow's search."""
     height, width, _ = pixels.shape
     rows = np.empty((height, 1 + 3 * width), np.uint8)
-    flat = pixels.reshape(height, -1)
-    rows[:, 0], rows[0, 1:] = 2, flat[0]  # the filter "up"
-    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    rows[:, 0] = 2  # the filter "up"
+    for band in range(3):
+        rows[0, 1 + band :: 3] = pixels[0, :, band]
+        np.subtract(pixels[1:, :, band], pixels[:-1, :, band], out=rows[1:, 1 + band :: 3])
     metre = round(dpi / 0.0254)
     chunks = [
         (b"IHDR", pack(">2I5B", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB
@@ -190,9 +190,9 @@ def write_thumbnail(picture: Path, path: Path, most: int) -> None:
     """Shrink a picture to a PNG file of at most `most` pixels a side."""
     from PIL import Image
 
-    with Image.open(picture) as opened, atomic_path(path) as temporary:
+    with Image.open(picture) as opened:
         opened.thumbnail((most, most))
-        opened.save(temporary, "png")
+        opened.save(path, "png")
 
 
 def apply_theme(figure: Figure) -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, nearest
 from padviz.figures.canvas import SMALL, png_of
-from padviz.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,8 +156,7 @@ def write_map_thumbnail(counts: CountMap, path: Path, most: int, cmap: str | Non
     unshared = scale is COUNTS and counts.full is None
     values = counts.relative((block, block)) if unshared else counts.share((block, block))
     pixels = scale.colours(cmap).to_rgba(values, bytes=True)[..., :3]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(png_of(pixels))
+    path.write_bytes(png_of(pixels))
 
 
 def scientific(value: int | float) -> str:
