@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from itertools import chain, groupby
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from padviz.version import __version__
 FORMATS = ("png", "npz", "json")
 THUMB = 200  # screen pixels, longer side
 KILLED = "its process was killed, perhaps for lack of memory"
+MANY, GROUP = 50, 12  # items from which on processes make groups, and of a group at most
 WITHOUT_THUMBNAIL = ("uneven", "taps")  # unreadable at that size: the gallery lists their figures
 
 
@@ -80,12 +82,11 @@ def run(
         on_note(f"pictures are made one after another, since no processes can be started ({why})")
 
     def in_processes(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[ItemOutcome]:
-        batch = 1 if len(some) < 50 else "auto"
         with _ctrl_c_blocked():
-            outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=batch)(
-                delayed(make)(item, expected, folder.absolute(), look) for item, expected in some
+            made = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
+                delayed(_make_all)(group, folder.absolute(), look) for group in groups(some)
             )
-        for outcome in outcomes:
+        for outcome in chain.from_iterable(made):
             del todo[outcome.name]
             yield outcome
 
@@ -101,6 +102,20 @@ def run(
                     yield ItemOutcome(item.name, "failed", KILLED)
     finally:
         remove_abandoned(folder)  # the workers may have been ended
+
+
+def groups(items: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, str]]]:
+    """Yield items that one process makes: if there are many, maps of one size, whose pictures share their frame."""
+    grouped = len(items) >= MANY and not any(item.trained for item, _ in items)
+    by_size = sorted(items, key=lambda each: str(each[0].sizes)) if grouped else items
+    for _, same in groupby(by_size, key=lambda each: each[0].sizes):
+        group = [*same]
+        most = GROUP if grouped else 1
+        yield from (group[at : at + most] for at in range(0, len(group), most))
+
+
+def _make_all(group: Sequence[tuple[Item, str]], folder: Path, look: Look) -> list[ItemOutcome]:
+    return [make(*each, folder, look) for each in group]
 
 
 @contextmanager

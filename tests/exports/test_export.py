@@ -165,6 +165,18 @@ def test_a_fingerprint_depends_on_network_options_and_version(monkeypatch: pytes
     assert not prints() & first
 
 
+def test_many_maps_go_to_processes_by_size() -> None:
+    items = expand(
+        Manifest(maps=[Maps(["vgg11", "vgg13", "vgg16", "vgg19"], ["64:96:8"], ["zero", "reflect", "circular"])])
+    )
+    pairs = [(item, item.name) for item in items]
+    grouped = [*batch.groups(pairs)]
+    assert sorted(name for group in grouped for _, name in group) == sorted(name for _, name in pairs)
+    assert {len({str(item.sizes) for item, _ in group}) for group in grouped} == {1}
+    assert max(map(len, grouped)) <= batch.GROUP
+    assert [*map(len, batch.groups(pairs[:9]))] == [1] * 9
+
+
 def test_one_that_fails_is_told_and_the_rest_is_done() -> None:
     result = run("export", "resnet18", "vgg11", "--size", "224", "--padding", "valid,zero", "-o", "out", "--jobs", "2")
     assert result.exit_code == 3
