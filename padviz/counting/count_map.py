@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from padviz.counting.shares.fair_share import NoInterior, Shares, beyond_bounds, interior
+from padviz.counting.shares.fair_share import NoInterior, Shares, beyond_bounds, flagged, interior
 from padviz.counting.shares.rims import rims
 from padviz.counting.shares.summary import Corners, PerAxis, Rim, Summary, Target
 from padviz.counting.walking.core import Core
@@ -246,7 +246,6 @@ class CountMap:
         """Return the figures of the map; see `Summary`."""
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
-        down, across = self._row_times
         mirrored = [self.core.difference(*self.rows.mirrored(), 1)]
         alike = self.core.symmetric and self.rows == self.cols
         mirrored.append(mirrored[0] if alike else self.core.difference(*self.cols.mirrored(), 2))
@@ -268,7 +267,7 @@ class CountMap:
             mean=_mean(self.total, height * width),
             centre=at(height // 2, width // 2),
             corners=Corners(at(0, 0), at(0, -1), at(-1, 0), at(-1, -1)),
-            marginalised=int(down[0] @ (below_half & (self.max > 0)) @ across[0]) / (height * width),
+            marginalised=flagged(below_half, self.rows, self.cols) / (height * width) if self.max > 0 else 0.0,
             asymmetry=PerAxis(*(largest / self.max if self.max else 0.0 for largest in mirrored)),
             skew=PerAxis(*(round(skew, 12) if isinstance(self.total, float) else skew for skew in skews)),
             share=None if self.share_reason else self.shares.figures,

@@ -195,7 +195,7 @@ class Shares:
         sums = down @ values @ across.T
         down_phase, across_phase = self.phases[0][:, 0], self.phases[1][0]
         beyond = beyond_bounds(self.core, values, lambda *at: pattern[down_phase[at[0]], across_phase[at[1]]])
-        starved, overused = (_total(flags if used is True else flags & used, *self.tilings) for flags in beyond)
+        starved, overused = (flagged(flags if used is True else flags & used, *self.tilings) for flags in beyond)
         pixels, total = self.tilings[0].n * self.tilings[1].n, sums[0, 0]
         second_minus_first = sums[-1, 0] - sums[-2, 0], sums[0, -1] - sums[0, -2]
         skew = (round(float(difference / total), 12) + 0.0 if total else 0.0 for difference in second_minus_first)
@@ -237,7 +237,7 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
     return starved, overused
 
 
-def _total(flags: Flags, rows: Tiling, cols: Tiling) -> int:
+def flagged(flags: Flags, rows: Tiling, cols: Tiling) -> int:
     """Count the positions of a map whose core has these flags."""
     parts = product(rows.parts(), cols.parts())
     return sum(m * n * int(np.count_nonzero(flags[some, others])) for (some, m), (others, n) in parts)

@@ -115,10 +115,13 @@ class Core:
     def _over(self, peak: Number) -> NDArray[np.float64]:
         if len(self._parts) == 1:
             return shares(self.limbs, peak, self.source.exponent)
-        values = np.empty(self._shape)
+        values, source = np.empty(self._shape), self.source
+        bits = max(0, int(largest(source.limbs)).bit_length() + source.exponent)
+        floats = Tally(shares(source.limbs, 1 << bits, source.exponent)[None], 1, source.most, bits)
+        rounded = replace(self, source=floats)  # one limb to pull, of any number
         for start, stop in self._parts:
             left = start if self.symmetric else 0
-            values[start:stop, left:] = shares(self._part(start, stop, half=True), peak, self.source.exponent)
+            values[start:stop, left:] = shares(rounded._part(start, stop, half=True), peak, bits)
             if self.symmetric:
                 values[stop:, start:stop] = values[start:stop, stop:].T
         return values
@@ -143,7 +146,10 @@ class Core:
     def difference(self, here: Array, there: Array, axis: int) -> Number:
         """Return the largest absolute difference between some rows (axis 1) or columns (axis 2) and others."""
         values = self.shares(self.extremes[1])
-        most = np.abs(values.take(here, axis - 1) - values.take(there, axis - 1)).max(axis=2 - axis)
+        lines, most = values if axis == 1 else values.T, np.empty(len(here))
+        for at in range(0, len(here), 64):  # some at a time, which stay in the cache
+            some = slice(at, at + 64)
+            most[some] = np.abs(lines[here[some]] - lines[there[some]]).max(axis=1)
         level = most >= most.max(initial=0) - LEVEL
         here, there = here[level], there[level]
         if axis == 2:
