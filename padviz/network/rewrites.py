@@ -206,7 +206,7 @@ def with_zeros(network: Network) -> Network:
     >>> with_zeros(with_padding(net, "partial")) is with_zeros(net)
     True
     """
-    layers = _with_ops(network, lambda layer, op: replace(op, mode="zero") if isinstance(op, Window) else op)
+    layers = _with_ops(network, lambda layer, op: _padded(op, "conv", "zero") or op)
     return _shared_network(network.name, layers, network.targets, len(network.axes))
 
 

@@ -17,6 +17,7 @@ from padviz.network.operations import CACHED, Adaptive, Blocks, Fit, Op, Transpo
 from padviz.network.padding_modes import RUNNING_ON, SCHEMES, depth
 from padviz.network.receptive_interval import rows_read
 from padviz.network.resize import Resize, ratio_of
+from padviz.network.rewrites import with_zeros
 from padviz.network.sizes import is_square, sizes_of
 
 LARGE = 1 << 12  # rows of an image whose borders are apart in most networks
@@ -146,6 +147,8 @@ def growth(network: Network, axis: int) -> tuple[int, ...] | None:
     """
     if axis and is_square(network):
         return growth(network, 0)
+    if (shared := with_zeros(network)) is not network:
+        return growth(shared, axis)  # all schemes have the same strides
     rates, turns = [Fraction(1)], []
     for layer in network.layers[1:]:
         if len({rates[i] for i in layer.inputs}) > 1:
