@@ -162,8 +162,9 @@ class Shares:
         if interior.size == 1 and interior == 1:
             return self.core.shares(peak)
         interior[interior == 0] = np.nan
-        values, across = self.core.shares(peak), self.phases[1][0]
-        of_shares = np.empty(values.shape)
+        across = self.phases[1][0]
+        values = self.core.over(peak) if self.core.exactly else self.core.shares(peak)
+        of_shares = values if self.core.exactly else np.empty(values.shape)
         for phase, row in enumerate(interior):  # the rows of a core have the phases of their numbers
             np.divide(values[phase :: len(interior)], row[across], out=of_shares[phase :: len(interior)])
         return of_shares
@@ -243,6 +244,7 @@ def flagged(flags: Flags, rows: Tiling, cols: Tiling) -> int:
     return sum(m * n * int(np.count_nonzero(flags[some, others])) for (some, m), (others, n) in parts)
 
 
+@lru_cache(16)
 def _row_weights(tiling: Tiling, period: int) -> Floats:
     """Count how often the map has each row of the core: inside of each ring, and in its first and its second half."""
     insides = [slice(ring * period, max(tiling.n - ring * period, ring * period)) for ring in range(RINGS + 1)]

@@ -109,10 +109,11 @@ class Core:
     def shares(self, peak: Number) -> NDArray[np.float64]:
         """Divide every count by `peak`, in float64."""
         if peak not in self._shares:
-            self._shares[peak] = _read_only(self._over(peak))
+            self._shares[peak] = _read_only(self.over(peak))
         return self._shares[peak]
 
-    def _over(self, peak: Number) -> NDArray[np.float64]:
+    def over(self, peak: Number) -> NDArray[np.float64]:
+        """Divide every count by `peak`, in a new array."""
         if len(self._parts) == 1:
             return shares(self.limbs, peak, self.source.exponent)
         values, source = np.empty(self._shape), self.source
@@ -194,7 +195,8 @@ class Product(Core):
         column, row = self._vectors
         return column.min() * row.min(), column.max() * row.max()
 
-    def _over(self, peak: Number) -> NDArray[np.float64]:
+    def over(self, peak: Number) -> NDArray[np.float64]:
+        """Divide every count by `peak`, in a new array."""
         tallest, widest = (max(vector.max(), 1) for vector in self._vectors)
         scale = tallest * widest / peak if peak else 0.0
         down, across = shares(self.source.limbs, tallest)[:, 0] * scale, shares(self.wide, widest)[0]

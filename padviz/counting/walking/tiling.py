@@ -58,15 +58,11 @@ class Tiling:
         >>> Tiling(12, start=2, period=3, copies=2).times_within([slice(1, 7)]).tolist()
         [[0, 1, 2, 2, 1, 0]]
         """
-        first, times = self.first, 1 + self.copies * self._repeats
+        first, times = self.first, np.ones(self.kept, dtype=np.int64)
+        times[self.start : self.start + self.period] += self.copies
         ends = [part.indices(self.n)[:2] for part in parts]
         before = {end: np.clip(-((first - end) // self.period), 0, times) for end in {*chain(*ends)}}
         return np.array([before[stop] - before[start] for start, stop in ends])
-
-    @property
-    def _repeats(self) -> NDArray[np.bool_]:
-        rows = np.arange(self.kept)
-        return (rows >= self.start) & (rows < self.start + self.period)
 
     def parts(self) -> tuple[tuple[slice, int], tuple[slice, int]]:
         """Return all rows of the core, once, and those that repeat, with the number of their further copies."""
