@@ -164,10 +164,10 @@ def png_of(pixels: NDArray[np.uint8], dpi: float = DPI) -> bytes:
     """Encode RGB pixels, each row as its difference from the one above: three times as fast as Pillow's search."""
     height, width, _ = pixels.shape
     rows = np.empty((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = 2  # the filter "up"
     for band in range(3):
-        rows[0, 1 + band :: 3] = pixels[0, :, band]
-        np.subtract(pixels[1:, :, band], pixels[:-1, :, band], out=rows[1:, 1 + band :: 3])
+        rows[:, 1 + band :: 3] = pixels[..., band]
+    rows[1:, 1:] -= rows[:-1, 1:]
+    rows[:, 0] = 2  # the filter "up"
     metre = round(dpi / 0.0254)
     chunks = [
         (b"IHDR", pack(">2I5B", width, height, 8, 2, 0, 0, 0)),  # 8 bits, RGB
