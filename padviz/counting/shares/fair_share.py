@@ -172,6 +172,8 @@ class Shares:
     def means(self, blocks: tuple[int, ...] = (1, 1)) -> Floats:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
         rows, cols = self.tilings
+        if blocks == (1, 1):
+            return self.values[rows.index][:, cols.index]
         return self._over_used(lambda part: cols.means(rows.means(part, blocks[0]).T, blocks[1]).T)
 
     def weighted_means(self, down: Floats, across: Floats) -> Floats:
