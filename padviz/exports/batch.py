@@ -23,7 +23,7 @@ from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, render
 from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, write_thumbnail
-from padviz.figures.colours import CMAP, colour_map, scale_of, write_map_thumbnail
+from padviz.figures.colours import scale_of, write_map_thumbnail
 from padviz.files.atomic import PREFIX, locked, remove_abandoned, temporary_folder
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts
@@ -62,7 +62,6 @@ def run(
     for name in look.formats:
         if name not in FORMATS:
             raise OptionError(f"{name!r} is not a format", option="format", hint=f"use {', '.join(FORMATS)}")
-    colour_map(look.cmap or CMAP)
     _prepare(folder)
     todo = {}
     for item in items:

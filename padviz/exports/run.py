@@ -13,6 +13,7 @@ from padviz.exports.index import check_index, write_index
 from padviz.exports.items import Item, expand
 from padviz.exports.manifest import MAPS, WHATS, Manifest, Maps, is_manifest, read_manifest
 from padviz.figures.canvas import drawing_options
+from padviz.figures.colours import colour_map
 from padviz.sources.tracing.reading import Reading, as_reading
 
 
@@ -85,6 +86,8 @@ def export(
     title, items = _items(source, lists, as_reading(neutral, shape, input_), allow_modules, on_note)
     with drawing_options(dpi, width, theme) as drawing:
         look = Look(tuple(format_), cmap, drawing)
+    if cmap:  # imports matplotlib, which only processes that draw need
+        colour_map(cmap)
     if "npz" in look.formats and not any(item.what in MAPS for item in items):
         what_for = "npz files are made of maps: usage and coverage"
         raise OptionError(what_for, option="format", hint="leave it out, or ask for maps")
