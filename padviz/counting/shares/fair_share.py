@@ -162,12 +162,10 @@ class Shares:
         if interior.size == 1 and interior == 1:
             return self.core.shares(peak)
         interior[interior == 0] = np.nan
-        across = self.phases[1][0]
-        values = self.core.over(peak) if self.core.exactly else self.core.shares(peak)
-        of_shares = values if self.core.exactly else np.empty(values.shape)
+        values = self.core.over(peak) if self.core.exactly else self.core.shares(peak).copy()
         for phase, row in enumerate(interior):  # the rows of a core have the phases of their numbers
-            np.divide(values[phase :: len(interior)], row[across], out=of_shares[phase :: len(interior)])
-        return of_shares
+            values[phase :: len(interior)] /= row[self.phases[1][0]]
+        return values
 
     def means(self, blocks: tuple[int, ...] = (1, 1)) -> Floats:
         """Average blocks of rows and columns of the map, over the positions that have a share."""
@@ -219,7 +217,7 @@ class Shares:
         )
 
     def _told(self, share: float) -> float:
-        """Return a share as a Python float: of a map that was counted in floats, the digits that are exact."""
+        """Return a share as a Python float, of a map that was counted in floats without its last digits."""
         return float(f"{share:.13g}" if self.core.exactly else share)
 
 
