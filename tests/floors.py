@@ -33,7 +33,15 @@ HEAVY = {
     "pandas": ("analyses.result",),
     "rich": ("reports.tables", "cli"),
     "safetensors": ("trained.networks",),
-    "torch": ("nn", "repadding.torch_calls", "repadding.torch_module", "sources.torch", "trained.networks"),
+    "torch": (
+        "cutting.by_layer",
+        "cutting.cut_operations",
+        "nn",
+        "repadding.torch_calls",
+        "repadding.torch_module",
+        "sources.torch",
+        "trained.networks",
+    ),
     "torchvision": ("sources.torch",),
 }
 

@@ -1,0 +1,397 @@
+"""Run a module layer by layer on a map that is cut, so that its output is exactly that of the whole map.
+
+The module's own forward runs once. Each layer makes the rows of a part from the rows that these read, wherever they
+are, and pads at the ends of the whole map only. Norms and means pool the sums of all parts. The parts are tiles, shards
+of a `Team`, or chunks of a `Stream` that come one after another.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from padviz.cutting.cut_operations import CutMap, Function, Refused, Rule, Span, cuts_in, padded
+from padviz.errors import DescriptionError, OptionError, check_integer
+from padviz.network.padding_modes import fold
+from padviz.sources.torch.call import Modules
+
+ENDLESS = 720720 << 20  # samples of a signal whose end is not known; a multiple of what networks divide by
+
+
+def edges_of(n: int, parts: int) -> list[Span]:
+    """Return the rows that each part owns of a map of n: part k those from k * n // parts on.
+
+    >>> edges_of(10, 3)
+    [(0, 3), (3, 6), (6, 10)]
+    """
+    return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
+
+
+def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
+    """Return the rows of n that the rows [first, end) read, those that fill the padding as well, in order."""
+    lo, hi = rule.reads(first, end)
+    real = [(max(lo, 0), max(min(hi, n), lo, 0))]
+    if not isinstance(rule.fill, str) or (lo >= 0 and hi <= n):
+        return real
+    ends = fold(rule.fill, n, max(0, -lo), max(0, hi - n))
+    assert ends is not None
+    outside = (range(lo, min(hi, 0)), range(max(lo, n), hi))
+    before, after = [
+        [(a * row + b, a * row + b + 1) for row in rows] for (a, b), rows in zip(ends, outside, strict=True)
+    ]
+    return [*before, *real, *after]
+
+
+def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], along: int) -> Tensor:
+    """Make the rows [first, end) of what they read of n rows; of no rows, return a map of none."""
+    region = torch.cat([*pieces], along) if len(pieces) > 1 else pieces[0]
+    lo, hi = rule.reads(first, max(end, first + 1))
+    if end == first:
+        return rule.run(padded(region.narrow(along, 0, 0), along, 0, hi - lo, 0.0), lo, first, first + 1).narrow(
+            along, 0, 0
+        )
+    if not isinstance(rule.fill, str):
+        before, after = max(0, min(0, hi) - lo), max(0, hi - max(n, lo))
+        region = padded(region, along, before, after, rule.fill) if before or after else region
+    return rule.run(region, lo, first, end)
+
+
+class Team:
+    """Those who share the rows of a map. All are in this process here; a team of processes overrides three methods.
+
+    `mine` are the numbers of the parts that are here. `fetched` has for each layer how many rows each part read of
+    others, before and after its own.
+    """
+
+    def __init__(self, n: int, device: torch.device | None = None) -> None:
+        self.n, self.device = n, device
+        self.mine: Sequence[int] = range(n)
+        self.layer: Callable[[], str] = str
+        self.fetched: dict[str, list[tuple[int, int]]] = {}
+
+    def run(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """Call a function on plain tensors, on the team's device."""
+        home = next(leaf.device for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
+        if self.device in (None, home):
+            return function(*args, **kwargs)
+        args, kwargs = tree_map_only(Tensor, lambda each: each.to(self.device), (args, kwargs))
+        return tree_map_only(Tensor, lambda each: each.to(home), function(*args, **kwargs))
+
+    def fetch(self, cut: Shards, wanted: Sequence[Sequence[Span]]) -> dict[int, list[Tensor]]:
+        """Return, for each part that is here, the spans of rows that it wants."""
+        return {k: [self._rows(cut, *span) for span in wanted[k]] for k in self.mine}
+
+    def collect(self, values: Mapping[int, Any]) -> list[Any]:
+        """Return the values of all parts, in their order."""
+        return [values[k] for k in range(self.n)]
+
+    def _rows(self, cut: Shards, lo: int, hi: int) -> Tensor:
+        own = ((cut.parts[k], first, max(lo, first), min(hi, end)) for k, (first, end) in enumerate(cut.edges))
+        pieces = [part.narrow(cut.along, low - first, high - low) for part, first, low, high in own if low < high]
+        return torch.cat(pieces, cut.along) if pieces[1:] else (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
+
+    def count(self, edges: Sequence[Span], wanted: Sequence[Sequence[Span]]) -> None:
+        rows = [(0, 0)] * self.n
+        for k, ((first, end), spans) in enumerate(zip(edges, wanted, strict=True)):
+            before = sum(max(0, min(hi, first) - lo) for lo, hi in spans)
+            rows[k] = before, sum(max(0, hi - max(lo, end)) for lo, hi in spans)
+        self.fetched.setdefault(self.layer(), rows)
+
+
+class Shards(CutMap):
+    """A map whose rows are shared among a team: `parts` by number, those that are here."""
+
+    parts: Mapping[int, Tensor]
+    team: Team
+
+    @classmethod
+    def of(cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False) -> Shards:
+        made = cls.shell(next(iter(parts.values())), along, n, alias)
+        made.parts, made.team = parts, team
+        return made
+
+    @classmethod
+    def cut(cls, x: Tensor, teams: Mapping[int, Team]) -> Tensor:
+        """Cut a tensor along dimensions, each among a team; its parts along the first are cut along the next."""
+        if not teams:
+            return x
+        (along, team), *rest = teams.items()
+        n = x.shape[along]
+        edges = enumerate(edges_of(n, team.n))
+        return cls.of({k: cls.cut(x.narrow(along, lo, hi - lo), dict(rest)) for k, (lo, hi) in edges}, along, n, team)
+
+    @property
+    def whole(self) -> Tensor:
+        """All rows together."""
+        parts = [part.whole if isinstance(part, Shards) else part for part in self.parts.values()]
+        return torch.cat(parts, self.along)
+
+    @property
+    def edges(self) -> list[Span]:
+        """The rows that each part owns."""
+        return edges_of(self.n, self.team.n)
+
+    def windowed(self, rule: Rule) -> CutMap:
+        m = rule.rows(self.n)
+        edges = edges_of(m, self.team.n)
+        wanted = [_spans(rule, self.n, *edge) if edge[0] < edge[1] else [(0, 0)] for edge in edges]
+        self.team.count(self.edges, wanted)
+        found, parts = self.team.fetch(self, wanted), {}
+        for k in self.team.mine:
+            own = found[k], self.along
+            parts[k] = self._run(lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along), own, {})
+        return Shards.of(parts, self.along, m, self.team, rule.alias)
+
+    def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
+        cuts: Any = cuts_in(args, kwargs)
+        if any(each.n != self.n if each.team is self.team else each.behind >= self.behind for each in cuts):
+            raise Refused("joins maps that are cut differently")
+        alias = any(each.alias for each in cuts)
+        along = self.along if along < 0 else along
+        made = {k: self._of_part(k, function, args, kwargs or {}) for k in self.team.mine}
+        some = next(iter(made.values()))
+        if isinstance(some, Tensor):
+            return Shards.of(made, along, self.n, self.team, alias)
+        results = (dict(zip(made, parts, strict=True)) for parts in zip(*made.values(), strict=True))
+        return [Shards.of(parts, along, self.n, self.team, alias) for parts in results]
+
+    def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+        rows = [end - first for first, end in self.edges]
+        made = {k: self._of_part(k, function, args, kwargs) if rows[k] else None for k in self.team.mine}
+        return [(n, value) for n, value in zip(rows, self.team.collect(made), strict=True) if n]
+
+    def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
+        if tensor.shape[dim] != self.n:
+            raise Refused("joins maps of other sizes")
+        parts = {k: tensor.narrow(dim, self.edges[k][0], self.edges[k][1] - self.edges[k][0]) for k in self.team.mine}
+        return Shards.of(parts, dim, self.n, self.team)
+
+    def _of_part(self, k: int, function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """Call a function on part k of the maps that this team shares; others are cut along later dimensions."""
+
+        def own(cut: Shards) -> Tensor:
+            return cut.parts[k] if cut.team is self.team else cut
+
+        return self._run(function, *tree_map_only(Shards, own, (args, kwargs)))
+
+    def _run(self, function: Function, args: Any, kwargs: Any) -> Any:
+        return function(*args, **kwargs) if cuts_in(args, kwargs) else self.team.run(function, args, kwargs)
+
+
+class Site:
+    """One operation of a stream's forward: the rows of its operands that it still needs, and how many it made."""
+
+    def __init__(self, key: object) -> None:
+        self.key, self.made = key, 0
+        self.buffers: list[tuple[int, Tensor]] = []  # the first row, and the rows, of each operand
+
+    def add(self, maps: Sequence[Stream]) -> None:
+        held = self.buffers or [(each.start, each.piece.narrow(each.along, 0, 0)) for each in maps]
+        both = zip(held, maps, strict=True)
+        self.buffers = [(at, torch.cat([rows, each.piece], each.along)) for (at, rows), each in both]
+
+    def drop(self, row: int, maps: Sequence[Stream]) -> None:
+        """Forget the rows in front of one."""
+        for i, ((at, rows), each) in enumerate(zip(self.buffers, maps, strict=True)):
+            n = rows.shape[each.along]
+            gone = min(max(0, row - at), n)
+            self.buffers[i] = at + gone, rows.narrow(each.along, gone, n - gone).clone()
+
+
+class Session:
+    """The state of a stream: the sites of its forward, in their order."""
+
+    def __init__(self) -> None:
+        self.sites: list[Site] = []
+        self.passed = 0
+
+    def site(self, *key: object) -> Site:
+        """Return the next site, which must be what it was for the chunk before."""
+        if self.passed == len(self.sites):
+            self.sites.append(Site(key))
+        site = self.sites[self.passed]
+        self.passed += 1
+        if site.key != key:
+            raise Refused("depends on the length of the signal")
+        return site
+
+
+class Stream(CutMap):
+    """A map of n rows that comes in pieces: `piece` has those from `start` on. It has ended where that reaches n."""
+
+    piece: Tensor
+    start: int
+    session: Session
+
+    @classmethod
+    def of(cls, piece: Tensor, start: int, along: int, n: int, session: Session, alias: bool = False) -> Stream:
+        made = cls.shell(piece, along, n, alias)
+        made.piece, made.start, made.session = piece, start, session
+        return made
+
+    @property
+    def stop(self) -> int:
+        """The number of rows that have come."""
+        return self.start + self.piece.shape[self.along]
+
+    def windowed(self, rule: Rule) -> CutMap:
+        if rule.fill == "circular":
+            raise Refused("pads circularly, and so reads the end of the signal first")
+        site, n, stop = self.session.site(rule.reads(0, 1), rule.fill), self.n, self.stop
+        site.add([self])
+        first = end = site.made
+        if stop == n:
+            end = max(first, rule.rows(n))
+        else:  # those that are the same wherever the signal ends
+            rows = range(first, max(first, rule.rows(stop)))
+            end += bisect_left(rows, True, key=lambda row: any(hi > stop for _, hi in _spans(rule, n, first, row + 1)))
+        ((at, held),) = site.buffers
+        spans = _spans(rule, n, first, end) if first < end else [(at, at)]
+        pieces = [
+            held.narrow(self.along, lo - at, hi - lo) if lo < hi else held.narrow(self.along, 0, 0) for lo, hi in spans
+        ]
+        piece = _made(rule, n, first, end, pieces, self.along)
+        site.made = end
+        if stop < n:
+            site.drop(min(rule.reads(end, end + 1)[0], stop - rule.again), [self])
+        return Stream.of(piece, first, self.along, rule.rows(n), self.session, rule.alias)
+
+    def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
+        maps: Any = cuts_in(args, kwargs)
+        if any(each.n != self.n for each in maps):
+            raise Refused("joins maps of other lengths")
+        pieces, start = {id(each): each.piece for each in maps}, self.start
+        if len(maps) > 1:  # those that are ahead wait for the others
+            site, stop = self.session.site(len(maps)), min(each.stop for each in maps)
+            site.add(maps)
+            start, site.made = site.made, stop
+            held = zip(maps, site.buffers, strict=True)
+            pieces = {id(each): rows.narrow(each.along, start - at, stop - start) for each, (at, rows) in held}
+            site.drop(stop, maps)
+        own_args, own_kwargs = tree_map_only(Stream, lambda each: pieces[id(each)], (args, dict(kwargs or {})))
+        made = function(*own_args, **own_kwargs)
+        along, alias = self.along if along < 0 else along, any(each.alias for each in maps)
+        found = [made] if isinstance(made, Tensor) else made
+        streams = [Stream.of(piece, start, along, self.n, self.session, alias) for piece in found]
+        return streams[0] if isinstance(made, Tensor) else streams
+
+    def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+        raise Refused("pools all positions, also those to come")
+
+    def narrowed(self, tensor: Tensor, dim: int) -> Tensor:
+        raise Refused("has a value for each position")
+
+
+def run(model: Callable[[Any], Any], x: Tensor, teams: Sequence[Team] = ()) -> Any:
+    """Run a module on a map that is cut.
+
+    Raises DescriptionError naming the layer that does not allow it.
+    """
+    modules = Modules(model) if isinstance(model, nn.Module) else None
+    for team in teams:
+        team.layer = lambda: modules.path if modules else ""
+    try:
+        with torch.no_grad():
+            if modules is None:
+                return model(x)
+            with modules:
+                return model(x)
+    except Refused as why:
+        where = (modules.path if modules else "") or type(model).__name__
+        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint="run it on the whole image") from None
+
+
+DIMENSIONS = {"depth": -3, "height": -2, "width": -1, "length": -1}
+
+
+def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) -> Any:
+    """Run a module layer by layer on an image that is cut into parts along dimensions, and return its whole outputs.
+
+    Where the module's parameters are on another device, each part of a map moves there for a layer, and back.
+    """
+    if not isinstance(image, Tensor):
+        raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
+    weights = next(iter(model.parameters()), image) if isinstance(model, nn.Module) else image
+    teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
+    found = run(model, Shards.cut(image, teams), [*teams.values()])
+    return tree_map_only(Shards, lambda each: each.whole, found)
+
+
+def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
+    """Run a module on shards of an image, as several devices would, and return its output for the whole image.
+
+    Of a map of m rows, shard k owns the rows from k * m // n on. Each layer fetches the rows that it reads of other
+    shards; norms and means exchange their sums. `padviz.shards` lists what is fetched.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In evaluation mode.
+    image : torch.Tensor, (..., height, width) or (..., samples)
+        With batch and channels.
+    n : int
+        The number of shards.
+    axis : str, optional
+        "height", "width", "depth" or "length"; by default the height, or the length of a signal.
+
+    Returns
+    -------
+    What the module returns.
+
+    Raises
+    ------
+    DescriptionError
+        For a layer that needs all positions in another way, such as attention, naming it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model, image = torch.nn.Conv2d(3, 4, 5, padding=2), torch.rand(1, 3, 31, 40)
+    >>> bool(torch.equal(sharded(model, image, 3), model(image)))
+    True
+    """
+    check_integer(n, 1, "n")
+    axis = axis or ("height" if getattr(image, "ndim", 4) > 3 else "length")
+    if axis not in DIMENSIONS:
+        raise OptionError(f"{axis!r} is not an axis", option="axis", hint=f"use {', '.join(DIMENSIONS)}")
+    return by_layer(model, image, {DIMENSIONS[axis]: n})
+
+
+class Streamed:
+    """A module with state: each call takes a chunk and returns what is certain of the output.
+
+    >>> from torch import nn, ones
+    >>> stream = Streamed(nn.Conv1d(1, 1, 5, padding=2))
+    >>> stream(ones(1, 1, 64)).shape[-1], stream(ones(1, 1, 64)).shape[-1], stream.flush().shape[-1]
+    (62, 64, 2)
+    """
+
+    def __init__(self, model: Callable[[Any], Any]) -> None:
+        self.model = model
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the signal so far."""
+        self.session, self.read, self.none = Session(), 0, torch.empty(0)
+
+    def __call__(self, chunk: Tensor) -> Any:
+        """Return the next units of the output, for the next samples (..., samples)."""
+        self.none = chunk.narrow(-1, 0, 0)
+        self.read += chunk.shape[-1]
+        return self._run(chunk, ENDLESS)
+
+    def flush(self) -> Any:
+        """Return the last units of the output; the next chunk begins another signal."""
+        rest = self._run(self.none, self.read)
+        self.reset()
+        return rest
+
+    def _run(self, chunk: Tensor, n: int) -> Any:
+        self.session.passed = 0
+        signal = Stream.of(chunk, self.read - chunk.shape[-1], chunk.ndim - 1, n, self.session)
+        return tree_map_only(Stream, lambda each: each.piece, run(self.model, signal))

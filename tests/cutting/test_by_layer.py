@@ -1,0 +1,307 @@
+"""Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from padviz.cutting import by_layer
+from padviz.cutting.by_layer import Site, Streamed, Team, edges_of, sharded
+from padviz.errors import DescriptionError, OptionError
+from tests import signals
+
+torch.set_grad_enabled(False)
+
+
+class Call(nn.Module):
+    """A module of one function."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+def image(*shape: int, seed: int = 0) -> Tensor:
+    """Noise that is brighter and rougher on one side."""
+    made = torch.Generator().manual_seed(seed)
+    noise = torch.randn(shape, generator=made, dtype=torch.float64)
+    return noise * torch.linspace(0.5, 2, shape[-1]) + torch.linspace(-1, 3, shape[-2])[:, None]
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference over the largest value."""
+    assert one.shape == other.shape
+    return float((one - other).abs().max() / one.abs().max())
+
+
+def tiles_of(model: nn.Module, x: Tensor, rows: int, columns: int) -> Any:
+    return by_layer.by_layer(model, x, {-2: rows, -1: columns})
+
+
+GRID = torch.linspace(0, 1, 12, dtype=torch.float64)
+KERNEL = torch.linspace(-1, 1, 3 * 5, dtype=torch.float64).reshape(3, 5)
+CALLS: dict[str, Callable[[Tensor], Any]] = {
+    "hardswish": functional.hardswish,
+    "in place": lambda x: functional.hardswish(x * 1, inplace=True).mul_(2),
+    "glu": lambda x: functional.glu(torch.cat([x, x * 2], 1), 1),
+    "stack": lambda x: torch.stack([x, x * 2], 1).sum(1),
+    "select": lambda x: x[:, 1],
+    "maximum over channels": lambda x: x.max(1)[0],
+    "moments": lambda x: (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True),
+    "one axis": lambda x: x / x.std((2,), keepdim=True),
+    "extremes": lambda x: (x - x.amin((2, 3), keepdim=True)) / x.amax((2, 3), keepdim=True),
+    "norm": lambda x: x / x.norm(p=2, dim=(2, 3), keepdim=True),
+    "layer norm": lambda x: functional.layer_norm(x, x.shape[1:], torch.ones(x.shape[1:], dtype=x.dtype) * GRID),
+    "channels last": lambda x: functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2),
+    "instance norm": functional.instance_norm,
+    "values by position": lambda x: x * GRID,
+    "softmax": lambda x: x.softmax(1),
+    "repeat": lambda x: x.repeat(1, 2, 1, 1),
+    "shuffle channels": nn.ChannelShuffle(3),
+    "adaptive": lambda x: functional.adaptive_avg_pool2d(x, (5, 1)),
+    "global": lambda x: functional.adaptive_avg_pool2d(x, 1).flatten(1),
+    "crop": lambda x: x[:, :, 2:-1, 1::2],
+    "pad": lambda x: functional.pad(x, (1, -2, 3, 4), value=2.0),
+    "dilated": lambda x: functional.conv2d(
+        x, KERNEL.T[:, :, None, None].expand(5, 3, 3, 2), padding=9, dilation=(5, 7)
+    ),
+    "image as kernel": lambda x: functional.conv2d(x, x.mean((0, 2, 3)).reshape(1, 3, 1, 1)),
+    "matmul": lambda x: x.permute(0, 2, 3, 1) @ KERNEL,
+    "transpose": lambda x: x.transpose(2, 3).movedim(1, -1),
+    "area": lambda x: functional.interpolate(x, size=(9, 6), mode="area"),
+    "ceil": lambda x: (
+        functional.avg_pool2d(x, 3, 2, ceil_mode=True) + functional.avg_pool2d(x, 4, 2, 1, count_include_pad=False)
+    ),
+    "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "pixels": lambda x: functional.pixel_shuffle(functional.pixel_unshuffle(x, 2), 2),
+    **{
+        f"{mode} {size}{' corners' * bool(corners)}": lambda x, mode=mode, size=size, corners=corners: (
+            functional.interpolate(
+                x, mode=mode, align_corners=corners, **{"scale_factor" if isinstance(size, float) else "size": size}
+            )
+        )
+        for mode, corners in (("nearest", None), ("bilinear", False), ("bilinear", True), ("bicubic", False))
+        for size in (2.0, 3.0, 0.5, 2.3, (41, 29))
+    },
+    **{
+        f"pad {mode}": lambda x, mode=mode: functional.pad(x, (2, 1, 4, 0), mode)
+        for mode in ("reflect", "replicate", "circular")
+    },
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("parts", [(3, 2), (1, 5), (7, 1)])
+def test_calls_on_parts_are_calls_on_the_whole(name: str, parts: tuple[int, int]) -> None:
+    x = image(1, 3, 18, 12)
+    assert apart(CALLS[name](x), tiles_of(Call(CALLS[name]), x, *parts)) < 1e-14
+
+
+REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "attention": (
+        lambda x: functional.scaled_dot_product_attention(x, x, x),
+        "attention over positions: no overlap helps",
+    ),
+    "products": (lambda x: x @ x.transpose(2, 3), "multiplies positions"),
+    "flatten": (lambda x: x.flatten(2), "rearranges positions: 1 x 3 x 18 x 12 becomes 1 x 3 x 216"),
+    "softmax": (lambda x: x.softmax(-1), "runs _softmax along positions"),
+    "roll": (lambda x: x.roll(1, 2), "runs roll along positions"),
+    "grid": (
+        lambda x: functional.grid_sample(x, torch.zeros(1, 4, 4, 2).double(), align_corners=False),
+        "runs index over",
+    ),
+    "slice in place": (lambda x: (x * 1)[:, :, 1:].mul_(2), "writes into a part"),
+    "dropout": (lambda x: functional.dropout(x, 0.5, True), "runs bernoulli_ over"),
+    "training": (lambda x: functional.batch_norm(x, None, None, training=True), "training mode: call .eval()"),
+    "row": (lambda x: x[:, :, 0], "takes a single position"),
+    "antialias": (lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True), "antialias"),
+    "linear": (lambda x: functional.linear(x, KERNEL.new_ones(2, 12)), "a linear layer over positions"),
+    "join": (lambda x: torch.cat([x, x], 2), "joins maps end to end"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_cut_is_refused_by_name(name: str) -> None:
+    function, says = REFUSED[name]
+    model = nn.Sequential(nn.Identity(), Call(function))
+    with pytest.raises(DescriptionError, match=r"^1: cannot be cut: ") as caught:
+        tiles_of(model, image(1, 3, 18, 12), 3, 2)
+    assert says in str(caught.value)
+
+
+def random_layers(seed: int, signal: bool = False) -> nn.Module:
+    """Return a few layers of all kinds: dilation near the map's size, pads beyond the kernel, norms at the end."""
+    made = torch.manual_seed(seed)
+
+    def pick(*values: Any) -> Any:
+        return values[int(torch.randint(len(values), (1,), generator=made))]
+
+    conv, up, pool = (
+        (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d) if signal else (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d)
+    )
+    average = nn.AvgPool1d if signal else nn.AvgPool2d
+    layers: list[nn.Module] = []
+    for _ in range(pick(2, 3, 4)):
+        k, s, d, p = pick(1, 2, 3, 5), pick(1, 1, 2, 3), pick(1, 1, 2, 6), pick(0, 1, 2, 7)
+        kinds: list[Callable[[], nn.Module]] = [
+            lambda k=k, s=s, d=d, p=p: conv(4, 4, k, s, p, d),
+            lambda k=k, d=d: conv(
+                4, 4, k, padding="same", dilation=d, padding_mode=pick("zeros", "reflect", "replicate")
+            ),
+            lambda k=k, s=s, d=d, p=p: up(4, 4, k, s, min(p, d * (k - 1)), dilation=d),
+            lambda s=s: pool(3, s, 1, ceil_mode=pick(True, False)),
+            lambda s=s: average(2, s),
+            lambda: nn.Upsample(scale_factor=pick(2, 3), mode=pick("nearest", "linear" if signal else "bilinear")),
+            lambda: nn.GELU(),
+        ]
+        layers.append(pick(*kinds)())
+    if not signal:
+        layers.append(pick(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.Identity()))
+    return nn.Sequential(*layers).double().eval()
+
+
+def runs(model: nn.Module, x: Tensor) -> Tensor | None:
+    try:
+        return model(x)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return None  # the image is too small
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_layers_on_shards_are_the_whole(seed: int) -> None:
+    model, x = random_layers(seed), image(1, 4, 23 + seed % 7, 31, seed=seed)
+    whole = runs(model, x)
+    if whole is None:
+        return
+    for n in (2, 3, 5):
+        assert apart(whole, sharded(model, x, n)) < 1e-12
+        assert apart(whole, sharded(model, x, n, axis="width")) < 1e-12
+    assert apart(whole, tiles_of(model, x, 3, 4)) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_layers_on_streams_are_the_whole(seed: int) -> None:
+    model, x = random_layers(seed, signal=True), image(1, 4, 97 + seed, seed=seed)
+    whole = runs(model, x)
+    if whole is None:
+        return
+    for chunk in (1, 13, 64):
+        stream = Streamed(model)
+        pieces = [*map(stream, x.split(chunk, -1)), stream.flush()]
+        assert apart(whole, torch.cat(pieces, -1)) < 1e-12
+
+
+def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    class Watching(Team):
+        def run(self, function: Any, args: Any, kwargs: Any) -> Any:
+            made = super().run(function, args, kwargs)
+            sizes.extend(tuple(t.shape[-2:]) for t in torch.utils._pytree.tree_leaves(args) if isinstance(t, Tensor))
+            return made
+
+    monkeypatch.setattr(by_layer, "Team", Watching)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, padding=2), nn.ReLU(), nn.GroupNorm(2, 4)).double()
+    tiles_of(model, image(1, 3, 40, 60), 4, 3)
+    assert max(height for height, _ in sizes) == 10 + 4
+    assert max(width for _, width in sizes) == 20 + 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_row_less_of_halo_differs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1)).double()
+    x = image(1, 3, 40, 16, seed=seed)
+    whole, fetch = model(x), Team.fetch
+    assert apart(whole, sharded(model, x, 3)) < 1e-12
+
+    def less(self: Team, cut: Any, wanted: Any) -> Any:
+        found = fetch(self, cut, wanted)
+        for k, pieces in found.items():
+            lo, hi = wanted[k][0]
+            if hi > cut.edges[k][1]:  # the last row that it has of another
+                pieces[0] = pieces[0].clone()
+                pieces[0].narrow(cut.along, hi - lo - 1, 1).zero_()
+        return found
+
+    monkeypatch.setattr(Team, "fetch", less)
+    assert apart(whole, sharded(model, x, 3)) > 1e-3
+
+
+SIGNALS = {
+    "tcn": (signals.Tcn, 1),
+    "encoder": (signals.encoder, 1),
+    "decoder": (signals.decoder, 8),
+    "causal decoder": (signals.CausalDecoder, 8),
+    "demucs": (signals.Demucs, 1),
+}
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("chunk", [1, 7, 97, 1000])
+def test_streams_are_the_whole(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    build, channels = SIGNALS[name]
+    torch.manual_seed(1)
+    model, x = build().double().eval(), image(1, channels, 320)
+    stream = Streamed(model)
+    for _ in range(2):  # a stream begins anew after its end
+        pieces = [*map(stream, x.split(chunk, -1)), stream.flush()]
+        assert apart(model(x), torch.cat(pieces, -1)) < 1e-12
+    if chunk == 97:
+        drop = Site.drop
+
+        def forget(self: Site, row: int, maps: Any) -> None:
+            drop(self, row, maps)
+            for (at, rows), each in zip(self.buffers, maps, strict=True):
+                if at == row and rows.shape[each.along]:
+                    rows.narrow(each.along, 0, 1).zero_()
+
+        monkeypatch.setattr(Site, "drop", forget)
+        pieces = [*map(stream, x.split(chunk, -1)), stream.flush()]
+        assert apart(model(x), torch.cat(pieces, -1)) > 1e-6
+
+
+def test_a_causal_network_holds_nothing_back() -> None:
+    stream = Streamed(signals.Tcn().double())
+    assert [stream(image(1, 1, 10)).shape[-1] for _ in range(3)] == [10, 10, 10]
+    assert stream.flush().shape[-1] == 0
+
+
+STREAMED = {
+    "norm": (nn.Sequential(nn.Conv1d(1, 2, 3), nn.GroupNorm(1, 2)), "1: cannot be cut: it pools all positions"),
+    "recurrence": (signals.Demucs(recurrent=True), "lstm: cannot be cut: it runs mm"),
+    "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
+    "positions": (Call(lambda x: x * torch.arange(64.0)), "has a value for each position"),
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_what_cannot_be_streamed_is_refused_by_name(name: str) -> None:
+    model, says = STREAMED[name]
+    with pytest.raises(DescriptionError) as caught:
+        Streamed(model.double())(image(1, 1, 64))
+    assert says in str(caught.value)
+
+
+def test_bad_input_gets_a_line() -> None:
+    model = nn.Conv2d(3, 4, 3).double()
+    with pytest.raises(OptionError, match="n: 0: must be an integer, at least 1"):
+        sharded(model, image(1, 3, 8, 8), 0)
+    with pytest.raises(OptionError, match="axis: 'rows' is not an axis; use depth, height"):
+        sharded(model, image(1, 3, 8, 8), 2, axis="rows")
+    with pytest.raises(OptionError, match="image: must be a tensor"):
+        sharded(model, image(1, 3, 8, 8).numpy(), 2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50])
+def test_parts_cover_the_rows_once(n: int) -> None:
+    edges = edges_of(37, n)
+    assert edges[0][0] == 0
+    assert edges[-1][1] == 37
+    assert all(one[1] == other[0] for one, other in pairwise(edges))
