@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.analyses.check import check
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
-    from padviz.analyses.cuts import shards
+    from padviz.analyses.cuts import shards, streamed
     from padviz.analyses.detect import detect, seen
     from padviz.analyses.diff import diff
     from padviz.analyses.filters import filters
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from padviz.analyses.uneven import taps, uneven
     from padviz.analyses.usage import usage
     from padviz.counting.count_map import CountMap
+    from padviz.cutting.by_layer import sharded
     from padviz.cutting.plan import Plan
     from padviz.cutting.running import Verified, tiled
     from padviz.exports.run import export
@@ -46,7 +47,7 @@ __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
     "audit", "check", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
     "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
-    "shards", "sizes", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
+    "sharded", "shards", "sizes", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
 ]  # fmt: skip
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
@@ -84,7 +85,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     },
 }
 _HOMES = {  # but for those that are the function of their file in analyses/
-    "analyses.cuts": "shards",
+    "analyses.cuts": "shards streamed",
     "analyses.detect": "seen",
     "analyses.layers": "costs fields networks",
     "analyses.load": "convert",
@@ -92,6 +93,7 @@ _HOMES = {  # but for those that are the function of their file in analyses/
     "analyses.tiles": "chunks verify_tiles",
     "analyses.uneven": "taps",
     "counting.count_map": "CountMap",
+    "cutting.by_layer": "sharded",
     "cutting.plan": "Plan",
     "cutting.running": "Verified tiled",
     "exports.run": "export",

@@ -1,19 +1,28 @@
-"""What each of several shards owns and fetches of every layer."""
+"""Shards, and what they own and fetch of every layer; and streams."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import ceil, gcd
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from padviz.analyses.asked import Pixels, Source, asked
+from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
+from padviz.cutting.context import pixels_around
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
-from padviz.errors import OptionError
+from padviz.errors import DescriptionError, OptionError, check_integer
+from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
 from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 from padviz.reports.tables import once, some_names
+from padviz.trained.networks.reading import as_trained
+
+if TYPE_CHECKING:
+    from padviz.cutting.by_layer import Streamed
 
 
 class ShardsResult(Result[ShardedLayer], Shards):
@@ -129,3 +138,48 @@ def _of_bytes(size: int | None) -> str:
     if size is None:
         return "an unknown number of bytes"
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+
+
+def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = None) -> Streamed:
+    """Return a module with state, which takes a signal in chunks and returns what is certain of its output.
+
+    It is checked first: noise in chunks of that length makes what the whole noise makes.
+
+    Parameters
+    ----------
+    model, weights
+        As for `filters`; a PyTorch module whose input has one axis.
+    chunk : int
+        Samples of each chunk; others work as well.
+
+    Returns
+    -------
+    Streamed
+        Call it with (..., samples); `.flush()` returns the last units, and begins another signal.
+
+    Raises
+    ------
+    PadvizError
+        For what cannot be streamed, naming the layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> stream = streamed(torch.nn.Conv1d(1, 1, 5, padding=2), 64)
+    >>> chunk = torch.rand(1, 1, 64)
+    >>> stream(chunk).shape[-1], stream(chunk).shape[-1], stream.flush().shape[-1]
+    (62, 64, 2)
+    """
+    from padviz.cutting.by_layer import check_stream
+
+    check_integer(chunk, 1, "chunk")
+    trained = as_trained(model, None, weights)
+    network = trained.network
+    if len(network.axes) > 1:
+        what = f"its input has {' x '.join(network.axes)}, and streams are of signals"
+        raise DescriptionError(what, where=network.name, hint="use `padviz.tiles`")
+    step = alignment_on(network, 0, network.size[0]).step
+    around = pixels_around(network, network.size)
+    first = network.size[0] + ceil(2 * sum(around[0] if around else ()) / step) * step
+    rounds = step // gcd(step, chunk)  # chunks until all strides are in phase again
+    return check_stream(trained.model, trained.channels, first, chunk, rounds * ceil(3 / rounds))

@@ -7,17 +7,28 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.chunks import Chunks, chunks_of
-from padviz.cutting.context import Context, barrier_of, contexts_of
+from padviz.cutting.context import Context, adds_up, barrier_of, contexts_of
 from padviz.cutting.handover import Handover, handover, keywords
-from padviz.cutting.plan import Plan, Tile, TileSize, ignored_of, padded_to_fit, plan_tiles, tile_sizes
-from padviz.cutting.running import Verified, verify
-from padviz.errors import DescriptionError
+from padviz.cutting.plan import (
+    LayerPlan,
+    Plan,
+    Tile,
+    TileSize,
+    ignored_of,
+    padded_to_fit,
+    plan_by_layer,
+    plan_tiles,
+    tile_sizes,
+)
+from padviz.cutting.running import Verified, verify, verify_by_layer
+from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import picked, plain
@@ -53,6 +64,10 @@ class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are i
         return keywords(self, library)
 
 
+class SharedTilesResult(Result[tuple[str, str]], LayerPlan):
+    """Tiles that share the statistics of norms, printed and saved as the command does; its rows are these layers."""
+
+
 def tiles(
     network: Source,
     size: int | Sequence[int],
@@ -62,9 +77,9 @@ def tiles(
     padding: str | None = None,
     same: bool = False,
     object_: int = 0,
-    ignore_norms: bool = False,
+    norms: str | None = None,
     level: float | None = None,
-) -> TilesResult:
+) -> TilesResult | SharedTilesResult:
     """Plan the fewest tiles of an image that keep every unit of a network's last maps exact.
 
     Parameters
@@ -81,8 +96,9 @@ def tiles(
         As for `usage`.
     object_ : int
         Pixels of the largest object: any lies within the exact units of one tile.
-    ignore_norms : bool
-        Whether to plan as if norms, gates and attention saw each position alone.
+    norms : str, optional
+        "shared" pools the statistics of norms and gates over all tiles, for `tiled`: layers then run one after another.
+        "per-tile" plans as if norms, gates and attention saw each position alone, which is inexact.
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is exact.
 
@@ -90,7 +106,8 @@ def tiles(
     -------
     TilesResult, a `padviz.Plan`
         To iterate over: `out[(..., *tile.keep)] = model(image[(..., *tile.read])[(..., *tile.take)]`, or for `tiled`;
-        printed, drawn and saved as the command does; `.for_("monai")` has the keyword arguments for a library.
+        printed, drawn and saved as the command does; `.for_("monai")` has the keyword arguments for a library. With
+        shared norms a plan for `tiled` alone.
 
     Raises
     ------
@@ -105,8 +122,10 @@ def tiles(
     """
     with padded_to_fit(lambda: asked(network)[0], as_size(size)):
         whole, image = asked(network, size, padding, same)
-    kept = _kept(whole, layer)
-    plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=ignore_norms, level=level)
+    kept, per_tile = _kept(whole, layer), _per_tile(norms)
+    if norms == "shared":
+        return _shared(kept, image, tile, object_ or level)
+    plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
     report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
     return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
 
@@ -118,13 +137,13 @@ def chunks(
     layer: str | Sequence[str] | None = None,
     *,
     padding: str | None = None,
-    ignore_norms: bool = False,
+    norms: str | None = None,
 ) -> Chunks:
     """Compute what chunks of a stream must read again to make the units that the whole signal makes.
 
     Parameters
     ----------
-    network, layer, padding, ignore_norms
+    network, layer, padding, norms
         As for `tiles`; its input has one axis.
     chunk : int
         New input samples of each chunk.
@@ -151,7 +170,40 @@ def chunks(
     (68, 4, 2, 2)
     """
     whole, samples = asked(network, size, padding)
-    return chunks_of(replace(_kept(whole, layer), size=samples), chunk, ignore_norms)
+    return chunks_of(replace(_kept(whole, layer), size=samples), chunk, _per_tile(norms))
+
+
+def _per_tile(norms: str | None) -> bool:
+    if norms not in (None, "shared", "per-tile"):
+        raise OptionError(f"{norms!r} is not known", option="norms", hint='use "shared" or "per-tile"')
+    return norms == "per-tile"
+
+
+def _shared(
+    network: Network, image: Size, tile: Any, others: object, verified: Verified | None = None
+) -> SharedTilesResult:
+    if others or not tile:
+        hint = "leave the others out" if others else "add `size` and `tile`"
+        raise OptionError("plans exact tiles without overlap, by `size` and `tile` alone", option="norms", hint=hint)
+    plan = plan_by_layer(network, image, network.pixels(tile))
+    return SharedTilesResult.made_of(plan, plan.shared, partial(_shared_report, plan, verified))
+
+
+def _shared_report(plan: LayerPlan, verified: Verified | None) -> Report:
+    n, axes = len(plan.shared), plan.network.axes
+    exact = f"Exact with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
+    cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {_named(axes, plan.image)}"
+    said = [
+        f"{exact}; {cover}.",
+        "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
+        "All maps stay in main memory, and no pixel is computed twice.",
+    ]
+    said += [_compared(verified)] if verified else []
+    table = Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
+    facts = {"network": plan.network.name, "norms": "shared", **picked(plan, "image tile counts")}
+    facts |= {"shared": table.records, "verified": verified and picked(verified, CHECKS)}
+    code = 0 if verified is None or verified.holds else 1
+    return Report("tiles", facts, [[Heading(plan.network.title), Lines(said), table]], table, code=code)
 
 
 def _kept(whole: Network, layer: str | Sequence[str] | None) -> Network:
@@ -170,7 +222,7 @@ def verify_tiles(
     layer: str | Sequence[str] | None = None,
     *,
     weights: str | Path | None = None,
-    ignore_norms: bool = False,
+    norms: str | None = None,
     seed: int = 0,
 ) -> Verified:
     """Run a network on noise, whole and tile by tile, and compare the outputs.
@@ -186,8 +238,8 @@ def verify_tiles(
         Size of the image that tiles are for; the network's own by default.
     layer : str or sequence of str, optional
         As for `tiles`.
-    ignore_norms : bool
-        As for `tiles`; the difference is then that of norms, gates and attention.
+    norms : str, optional
+        As for `tiles`; "per-tile" shows the difference that norms, gates and attention make.
     seed : int
         Of the noise.
 
@@ -211,12 +263,15 @@ def verify_tiles(
     """
     with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
-    kept = _kept(trained.network, layer)
+    kept, per_tile = _kept(trained.network, layer), _per_tile(norms)
+    if norms == "shared":
+        halves = tuple(ceil(n / 2) for n in trained.size)
+        return verify_by_layer(trained.model, plan_by_layer(kept, trained.size, halves), trained.channels, seed)
     *better, run = head_maps(trained, kept)
     for maps in better:
         with suppress(DescriptionError):  # what makes numbers of single precision inside does not take others
-            return verify(maps, kept, trained.size, trained.channels, ignore_norms, seed)
-    return verify(run, kept, trained.size, trained.channels, ignore_norms, seed)
+            return verify(maps, kept, trained.size, trained.channels, per_tile, seed)
+    return verify(run, kept, trained.size, trained.channels, per_tile, seed)
 
 
 def contexts(
@@ -231,7 +286,7 @@ def contexts(
     object_: int | None = None,
     for_: str | None = None,
     level: float | None = None,
-    ignore_norms: bool = False,
+    norms: str | None = None,
 ) -> Result[Any]:
     """Compute what `padviz tiles` shows: the context of tiles, and with it a plan, chunks, or a list of tile sizes.
 
@@ -241,6 +296,10 @@ def contexts(
     whole = asked(network, size, padding, same)[0] if isinstance(network, Network) else network.network
     image = whole.pixels(size)
     kept, plan = _kept(whole, layers or None), None
+    ignore_norms = _per_tile(norms)
+    if norms == "shared":
+        verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
+        return _shared(kept, image, tile, object_ or level or for_ or chunk, verified)
     if tile:
         plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
     around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
@@ -249,13 +308,14 @@ def contexts(
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
     recipe = handover(plan, for_) if plan and for_ else None
-    verified = verify_tiles(trained, size, layers or None, ignore_norms=ignore_norms) if trained else None
+    verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
     stream = chunks_of(replace(kept, size=image), chunk, ignore_norms) if chunk else None
     more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
     report = partial(report_of, kept, around, plan, recipe, verified, stream, *more)
     return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
 
+CHECKS = "image tile tiles precision difference tolerance one_less holds"
 SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("cost", "times the pixels", "{:,.2f}"))
 
 
@@ -276,14 +336,14 @@ def report_of(
             figures = {**picked(context, "before after alignment"), "stride": float(context.stride)}
             heads.setdefault(context.layer, {"layer": context.layer})[axis] = figures
             rows.append({"layer": context.layer, "axis": axis, **figures})
-    barrier, checks = barrier_of(network, contexts), "image tile tiles precision difference tolerance one_less holds"
+    barrier = barrier_of(network, contexts)
     facts = {
         "network": network.name,
         "barrier": barrier and [*barrier],
         "contexts": [*heads.values()],
         "plan": plan and _plan_facts(plan),
         "recipe": recipe and picked(recipe, "library exact words arguments call"),
-        "verified": verified and picked(verified, checks),
+        "verified": verified and picked(verified, CHECKS),
         **({"chunks": {"read": chunks.read, **plain(chunks)}} if chunks else {}),
         "sizes": sizes,
         "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
@@ -364,9 +424,13 @@ def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
 
 def _ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
     reasons = {context.barrier.why for pair in contexts for context in pair if context.barrier}
-    if any("norm" in why for why in reasons):
-        return ["Use running statistics, or one set of them for all tiles; or --ignore-norms, which is inexact."]
-    return ["Use --ignore-norms to plan as if it saw each position alone, which is inexact."] * bool(reasons)
+    if not reasons:
+        return []
+    if all(map(adds_up, reasons)):
+        return [
+            "With --norms shared they are: padviz.tiled pools its sums over all tiles. --norms per-tile is inexact."
+        ]
+    return ["No overlap helps. --norms per-tile plans as if it saw each position alone, which is inexact."]
 
 
 def _chunked(chunks: Chunks) -> Iterator[str]:
@@ -387,4 +451,5 @@ def _compared(verified: Verified) -> str:
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
     holds = "Verified" if verified.holds else "Not exact"
-    return f"{holds}: checked {where}, the smallest image with three tiles a side, {differ}{less}."
+    smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
+    return f"{holds}: checked {where}{smallest}, {differ}{less}."

@@ -188,9 +188,7 @@ def explore_command(
 
 @click.command(name="tiles", cls=Command)
 @MODELS["one"]
-@given(
-    "size padding same layers tile chunk shards axis object for level ignore-norms verify weights", object=0, axis=None
-)
+@given("size padding same layers tile chunk shards axis object for level norms verify weights", object=0, axis=None)
 @outputs("asked")
 def tiles_command(
     model: str, size: Pixels | None, padding: str | None, same: bool, verify: bool, weights: str | None, to: To,
@@ -211,8 +209,8 @@ def tiles_command(
     --chunk N          for signals: samples to read again, units to drop
     --shards N         rows that each of N processes owns and fetches
 
-    --ignore-norms plans as if norms over positions (such as instance norm), gates and attention saw each position
-    alone.
+    --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms per-tile plans as
+    if they saw each position alone, which is inexact.
 
     \b
     Example:

@@ -60,7 +60,7 @@ TABLE = {  # in the order in which help lists them
     "object": Word("Keep objects of up to N px whole in a tile.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for a library, e.g. monai.", types.NameType("LIB")),
     "level": Word("Share of paths to keep, e.g. .999; inexact.", click.FLOAT, shown="X"),
-    "ignore-norms": Word("Ignore norms, gates and attention; inexact."),
+    "norms": Word("Norms over all tiles, or per tile (inexact).", click.Choice(["shared", "per-tile"])),
     "verify": Word("Run MODEL whole and tiled, and compare."),
     "gt": Word("Objects: COCO instances or YOLO labels.", types.NameType("FILE"), required=True),
     "pred": Word("Detections: COCO results or YOLO labels.", types.NameType("FILE"), required=True),

@@ -2,34 +2,29 @@
 
 The module's own forward runs once. Each layer makes the rows of a part from the rows that these read, wherever they
 are, and pads at the ends of the whole map only. Norms and means pool the sums of all parts. The parts are tiles, shards
-of a `Team`, or chunks of a `Stream` that come one after another.
+of a `Team`, or chunks of a `StreamedMap` that come one after another.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from padviz.cutting.cut_operations import CutMap, Function, Refused, Rule, Span, cuts_in, padded
+from padviz.cutting.shards import owned
 from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 
 ENDLESS = 720720 << 20  # samples of a signal whose end is not known; a multiple of what networks divide by
-
-
-def edges_of(n: int, parts: int) -> list[Span]:
-    """Return the rows that each part owns of a map of n: part k those from k * n // parts on.
-
-    >>> edges_of(10, 3)
-    [(0, 3), (3, 6), (6, 10)]
-    """
-    return [(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
 
 def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
@@ -82,7 +77,7 @@ class Team:
         args, kwargs = tree_map_only(Tensor, lambda each: each.to(self.device), (args, kwargs))
         return tree_map_only(Tensor, lambda each: each.to(home), function(*args, **kwargs))
 
-    def fetch(self, cut: Shards, wanted: Sequence[Sequence[Span]]) -> dict[int, list[Tensor]]:
+    def fetch(self, cut: SharedMap, wanted: Sequence[Sequence[Span]]) -> dict[int, list[Tensor]]:
         """Return, for each part that is here, the spans of rows that it wants."""
         return {k: [self._rows(cut, *span) for span in wanted[k]] for k in self.mine}
 
@@ -90,7 +85,7 @@ class Team:
         """Return the values of all parts, in their order."""
         return [values[k] for k in range(self.n)]
 
-    def _rows(self, cut: Shards, lo: int, hi: int) -> Tensor:
+    def _rows(self, cut: SharedMap, lo: int, hi: int) -> Tensor:
         own = ((cut.parts[k], first, max(lo, first), min(hi, end)) for k, (first, end) in enumerate(cut.edges))
         pieces = [part.narrow(cut.along, low - first, high - low) for part, first, low, high in own if low < high]
         return torch.cat(pieces, cut.along) if pieces[1:] else (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
@@ -103,14 +98,14 @@ class Team:
         self.fetched.setdefault(self.layer(), rows)
 
 
-class Shards(CutMap):
+class SharedMap(CutMap):
     """A map whose rows are shared among a team: `parts` by number, those that are here."""
 
     parts: Mapping[int, Tensor]
     team: Team
 
     @classmethod
-    def of(cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False) -> Shards:
+    def of(cls, parts: Mapping[int, Tensor], along: int, n: int, team: Team, alias: bool = False) -> SharedMap:
         made = cls.shell(next(iter(parts.values())), along, n, alias)
         made.parts, made.team = parts, team
         return made
@@ -122,30 +117,30 @@ class Shards(CutMap):
             return x
         (along, team), *rest = teams.items()
         n = x.shape[along]
-        edges = enumerate(edges_of(n, team.n))
+        edges = enumerate(owned(n, team.n))
         return cls.of({k: cls.cut(x.narrow(along, lo, hi - lo), dict(rest)) for k, (lo, hi) in edges}, along, n, team)
 
     @property
     def whole(self) -> Tensor:
         """All rows together."""
-        parts = [part.whole if isinstance(part, Shards) else part for part in self.parts.values()]
+        parts = [part.whole if isinstance(part, SharedMap) else part for part in self.parts.values()]
         return torch.cat(parts, self.along)
 
     @property
     def edges(self) -> list[Span]:
         """The rows that each part owns."""
-        return edges_of(self.n, self.team.n)
+        return owned(self.n, self.team.n)
 
     def windowed(self, rule: Rule) -> CutMap:
         m = rule.rows(self.n)
-        edges = edges_of(m, self.team.n)
+        edges = owned(m, self.team.n)
         wanted = [_spans(rule, self.n, *edge) if edge[0] < edge[1] else [(0, 0)] for edge in edges]
         self.team.count(self.edges, wanted)
         found, parts = self.team.fetch(self, wanted), {}
         for k in self.team.mine:
             own = found[k], self.along
             parts[k] = self._run(lambda pieces, along, k=k: _made(rule, self.n, *edges[k], pieces, along), own, {})
-        return Shards.of(parts, self.along, m, self.team, rule.alias)
+        return SharedMap.of(parts, self.along, m, self.team, rule.alias)
 
     def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
         cuts: Any = cuts_in(args, kwargs)
@@ -156,9 +151,9 @@ class Shards(CutMap):
         made = {k: self._of_part(k, function, args, kwargs or {}) for k in self.team.mine}
         some = next(iter(made.values()))
         if isinstance(some, Tensor):
-            return Shards.of(made, along, self.n, self.team, alias)
+            return SharedMap.of(made, along, self.n, self.team, alias)
         results = (dict(zip(made, parts, strict=True)) for parts in zip(*made.values(), strict=True))
-        return [Shards.of(parts, along, self.n, self.team, alias) for parts in results]
+        return [SharedMap.of(parts, along, self.n, self.team, alias) for parts in results]
 
     def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
         rows = [end - first for first, end in self.edges]
@@ -169,15 +164,15 @@ class Shards(CutMap):
         if tensor.shape[dim] != self.n:
             raise Refused("joins maps of other sizes")
         parts = {k: tensor.narrow(dim, self.edges[k][0], self.edges[k][1] - self.edges[k][0]) for k in self.team.mine}
-        return Shards.of(parts, dim, self.n, self.team)
+        return SharedMap.of(parts, dim, self.n, self.team)
 
     def _of_part(self, k: int, function: Function, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """Call a function on part k of the maps that this team shares; others are cut along later dimensions."""
 
-        def own(cut: Shards) -> Tensor:
+        def own(cut: SharedMap) -> Tensor:
             return cut.parts[k] if cut.team is self.team else cut
 
-        return self._run(function, *tree_map_only(Shards, own, (args, kwargs)))
+        return self._run(function, *tree_map_only(SharedMap, own, (args, kwargs)))
 
     def _run(self, function: Function, args: Any, kwargs: Any) -> Any:
         return function(*args, **kwargs) if cuts_in(args, kwargs) else self.team.run(function, args, kwargs)
@@ -190,12 +185,12 @@ class Site:
         self.key, self.made = key, 0
         self.buffers: list[tuple[int, Tensor]] = []  # the first row, and the rows, of each operand
 
-    def add(self, maps: Sequence[Stream]) -> None:
+    def add(self, maps: Sequence[StreamedMap]) -> None:
         held = self.buffers or [(each.start, each.piece.narrow(each.along, 0, 0)) for each in maps]
         both = zip(held, maps, strict=True)
         self.buffers = [(at, torch.cat([rows, each.piece], each.along)) for (at, rows), each in both]
 
-    def drop(self, row: int, maps: Sequence[Stream]) -> None:
+    def drop(self, row: int, maps: Sequence[StreamedMap]) -> None:
         """Forget the rows in front of one."""
         for i, ((at, rows), each) in enumerate(zip(self.buffers, maps, strict=True)):
             n = rows.shape[each.along]
@@ -221,7 +216,7 @@ class Session:
         return site
 
 
-class Stream(CutMap):
+class StreamedMap(CutMap):
     """A map of n rows that comes in pieces: `piece` has those from `start` on. It has ended where that reaches n."""
 
     piece: Tensor
@@ -229,7 +224,7 @@ class Stream(CutMap):
     session: Session
 
     @classmethod
-    def of(cls, piece: Tensor, start: int, along: int, n: int, session: Session, alias: bool = False) -> Stream:
+    def of(cls, piece: Tensor, start: int, along: int, n: int, session: Session, alias: bool = False) -> StreamedMap:
         made = cls.shell(piece, along, n, alias)
         made.piece, made.start, made.session = piece, start, session
         return made
@@ -259,7 +254,7 @@ class Stream(CutMap):
         site.made = end
         if stop < n:
             site.drop(min(rule.reads(end, end + 1)[0], stop - rule.again), [self])
-        return Stream.of(piece, first, self.along, rule.rows(n), self.session, rule.alias)
+        return StreamedMap.of(piece, first, self.along, rule.rows(n), self.session, rule.alias)
 
     def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
         maps: Any = cuts_in(args, kwargs)
@@ -273,11 +268,11 @@ class Stream(CutMap):
             held = zip(maps, site.buffers, strict=True)
             pieces = {id(each): rows.narrow(each.along, start - at, stop - start) for each, (at, rows) in held}
             site.drop(stop, maps)
-        own_args, own_kwargs = tree_map_only(Stream, lambda each: pieces[id(each)], (args, dict(kwargs or {})))
+        own_args, own_kwargs = tree_map_only(StreamedMap, lambda each: pieces[id(each)], (args, dict(kwargs or {})))
         made = function(*own_args, **own_kwargs)
         along, alias = self.along if along < 0 else along, any(each.alias for each in maps)
         found = [made] if isinstance(made, Tensor) else made
-        streams = [Stream.of(piece, start, along, self.n, self.session, alias) for piece in found]
+        streams = [StreamedMap.of(piece, start, along, self.n, self.session, alias) for piece in found]
         return streams[0] if isinstance(made, Tensor) else streams
 
     def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
@@ -318,8 +313,20 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
         raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
     weights = next(iter(model.parameters()), image) if isinstance(model, nn.Module) else image
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
-    found = run(model, Shards.cut(image, teams), [*teams.values()])
-    return tree_map_only(Shards, lambda each: each.whole, found)
+    found = run(model, SharedMap.cut(image, teams), [*teams.values()])
+    return tree_map_only(SharedMap, lambda each: each.whole, found)
+
+
+def differ(model: Any, noise: NDArray[Any], parts: Mapping[int, int]) -> tuple[str, float]:
+    """Return how far outputs of the whole and of parts are apart, over their largest value, and in which precision."""
+    if not isinstance(model, nn.Module):
+        raise DescriptionError("runs PyTorch modules only", where="norms", hint="name one as package.module:attribute")
+    for module, precision in ((deepcopy(model).double(), "float64"), (model, "float32")):
+        image = torch.from_numpy(noise).to(getattr(torch, precision))
+        with torch.no_grad(), suppress(RuntimeError):  # a module may make tensors of single precision inside
+            pairs = zip(*(tree_leaves(made) for made in (module(image), by_layer(module, image, parts))), strict=True)
+            return precision, max(float((one - other).abs().max() / one.abs().max()) for one, other in pairs)
+    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name its `size`")
 
 
 def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
@@ -393,5 +400,29 @@ class Streamed:
 
     def _run(self, chunk: Tensor, n: int) -> Any:
         self.session.passed = 0
-        signal = Stream.of(chunk, self.read - chunk.shape[-1], chunk.ndim - 1, n, self.session)
-        return tree_map_only(Stream, lambda each: each.piece, run(self.model, signal))
+        signal = StreamedMap.of(chunk, self.read - chunk.shape[-1], chunk.ndim - 1, n, self.session)
+        return tree_map_only(StreamedMap, lambda each: each.piece, run(self.model, signal))
+
+
+def check_stream(model: Any, channels: int, first: int, chunk: int, chunks: int) -> Streamed:
+    """Return a stream of a module, after comparing it with the whole on noise: `first` samples, then chunks.
+
+    Raises DescriptionError if the two differ.
+    """
+    if not isinstance(model, nn.Module):
+        raise DescriptionError("runs PyTorch modules only", where="model", hint="name one as package.module:attribute")
+    for module, dtype, most in ((deepcopy(model).double(), torch.float64, 1e-12), (model, torch.float32, 1e-5)):
+        noise = torch.rand(1, channels, first + chunks * chunk, dtype=dtype)
+        with torch.no_grad(), suppress(RuntimeError):  # a module may make tensors of single precision inside
+            whole, stream = tree_leaves(module(noise)), Streamed(module)
+            pieces = [*map(stream, (noise[..., :first], *torch.split(noise[..., first:], chunk, -1))), stream.flush()]
+            if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
+                what = "returns nothing before the signal ends"
+                raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
+            joined = [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]
+            for one, other in zip(whole, joined, strict=True):
+                if one.shape != other.shape or (one - other).abs().max() > most * one.abs().max():
+                    what = "in chunks it differs from the whole: it depends on the length of the signal"
+                    raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
+            return Streamed(model)
+    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name a module that takes signals")

@@ -114,7 +114,13 @@ def exact_contexts(network: Network, image: Size, ignore_norms: bool = False) ->
     contexts = contexts_of(network, image, ignore_norms)
     if barrier := barrier_of(network, contexts):
         what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
-        raise OptionError(what, where=network.name, hint="plan as if it were local with `ignore_norms`")
+        raise OptionError(
+            what,
+            where=network.name,
+            hint="pool its sums over all tiles with `norms` shared"
+            if adds_up(barrier.why)
+            else "name an earlier `layer`",
+        )
     return contexts
 
 
@@ -122,6 +128,11 @@ def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barri
     """Return the first barrier of any head, in the order of layers, whichever axis it is on."""
     found = [context.barrier for head in contexts for context in head if context.barrier]
     return min(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why), default=None)
+
+
+def adds_up(why: str) -> bool:
+    """Return whether what makes each position depend on all needs only sums over them, as norms and gates do."""
+    return "attention" not in why and "softmax" not in why
 
 
 def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:

@@ -155,7 +155,7 @@ def _python(plan: Plan, sides: list[_Side]) -> Recipe:
     if plan.level is not None:
         arguments["level"] = plan.level
     if plan.ignored:
-        arguments["ignore_norms"] = True
+        arguments["norms"] = "per-tile"
     call = (
         "import padviz\n"
         f"plan = padviz.tiles(model, {', '.join(f'{name}={value}' for name, value in arguments.items())})\n"

@@ -13,7 +13,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from padviz.cutting.context import ALIKE, Context, exact_contexts, graded_contexts
+from padviz.cutting.context import ALIKE, Context, adds_up, exact_contexts, graded_contexts
 from padviz.cutting.exact_units import Cut, Flags, exact_units, longest_run, run_around
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
@@ -173,6 +173,40 @@ def ignored_of(network: Network) -> tuple[tuple[str, str], ...]:
     """List the layers by which each position depends on all, each with the reason."""
     reasons = ((layer.name, [*filter(None, map(layer.whole, range(len(layer.ops))))]) for layer in network.layers)
     return tuple((name, min(why)) for name, why in reasons if why)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """Tiles of an image whose layers run one after another, each on all tiles, so that norms share statistics.
+
+    There are `counts` tiles along each axis. Of a map of m rows, tile k of n has those from k * m // n on. `shared` are
+    the layers that pool sums over all tiles, and what they are.
+    """
+
+    network: Network = field(repr=False)
+    image: Size
+    tile: Size
+    counts: Size
+    shared: tuple[tuple[str, str], ...]
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles."""
+        return prod(self.counts)
+
+
+def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
+    """Plan tiles of at most `tile` pixels that share the statistics of norms and gates.
+
+    Raises OptionError naming a layer that needs all positions in another way.
+    """
+    network = network.at(image)
+    shared = ignored_of(network)
+    if other := next((each for each in shared if not adds_up(each[1])), None):
+        what = f"no tiles are exact: {other[0]} ({other[1]}), and no overlap helps"
+        raise OptionError(what, where=network.name, hint="name an earlier `layer`")
+    counts = tuple(ceil(n / most) for n, most in zip(image, tile, strict=True))
+    return LayerPlan(network, image, tuple(ceil(n / k) for n, k in zip(image, counts, strict=True)), counts, shared)
 
 
 def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:

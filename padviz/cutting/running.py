@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.plan import Plan, Tile, smallest_plan
+from padviz.cutting.plan import LayerPlan, Plan, Tile, smallest_plan
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress
@@ -24,7 +24,7 @@ MOST_PIXELS = 2048 * 2048
 def tiled(
     model: Callable[[Any], Any],
     image: Any,
-    plan: Plan,
+    plan: Plan | LayerPlan,
     *,
     batch: int = 1,
     out: Any = None,
@@ -40,7 +40,8 @@ def tiled(
     image : numpy.ndarray or torch.Tensor, (..., height, width)
         A memmap is read tile by tile.
     plan : Plan
-        For an image of that size.
+        For an image of that size. With shared norms, the model is a PyTorch module that runs layer by layer: all maps
+        stay where the image is, and each part of one moves to the module's device for a layer.
     batch : int
         How many tiles are run at once, for an image (1, channels, height, width).
     out : array, or a list of them, optional
@@ -67,8 +68,13 @@ def tiled(
     >>> tiled(lambda tile: tile[92:-92, 92:-92], np.eye(2044, 700), plan).shape
     (1860, 516)
     """
-    if not isinstance(plan, Plan) or not hasattr(image, "shape"):
+    if not isinstance(plan, Plan | LayerPlan) or not hasattr(image, "shape"):
         raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
+    if isinstance(plan, LayerPlan):
+        from padviz.cutting.by_layer import by_layer
+
+        _check_size(image, plan)
+        return by_layer(model, image, dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True)))
     _check(model, image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
     done, tiles = 0, iter(plan)
@@ -91,15 +97,20 @@ def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
     """Reject an image that does not suit the plan or the model, and a batch that does not suit the image."""
     if hasattr(model, "register_forward_hook") and isinstance(image, np.ndarray):
         raise OptionError("a module takes tensors", option="image", hint="give torch.from_numpy(image)")
-    own, axes = tuple(image.shape[-len(plan.image) :]), len(plan.image)
-    if own != plan.image:
-        what = f"the image is {in_words(own)}, and the plan for {in_words(plan.image)}"
-        raise OptionError(what, option="image", hint="make a plan for it")
+    _check_size(image, plan)
+    axes = len(plan.image)
     if batch < 1 or (batch > 1 and (len(image.shape) != axes + 2 or image.shape[0] != 1)):
         what = f"{batch} tiles cannot be run at once on an image of shape {tuple(image.shape)}"
         raise OptionError(
             what, option="batch", hint=f"use 1, or an image of shape (1, channels, {', '.join(plan.network.axes)})"
         )
+
+
+def _check_size(image: Any, plan: Plan | LayerPlan) -> None:
+    own = tuple(image.shape[-len(plan.image) :])
+    if own != plan.image:
+        what = f"the image is {in_words(own)}, and the plan for {in_words(plan.image)}"
+        raise OptionError(what, option="image", hint="make a plan for it")
 
 
 def _read(image: Any, group: Sequence[Tile]) -> Any:
@@ -188,6 +199,15 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
     difference = float(np.max([_relative(a, b, a) for a, b in pairs]))
     one_less = _one_less(run, noise, plan, whole)
     return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
+
+
+def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:
+    """Run a module on noise, whole and layer by layer on tiles."""
+    from padviz.cutting.by_layer import differ
+
+    noise = np.random.default_rng(seed).random((1, channels, *plan.image))
+    precision, difference = differ(model, noise, dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True)))
+    return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
 
 
 def _one_less(run: Run, noise: Any, plan: Plan, whole: Sequence[Any]) -> dict[str, float]:

@@ -123,7 +123,7 @@ def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatc
     where = r"Verified: checked at 10 x 10 px of noise in 9 tiles of 6 x 6, the smallest image with three tiles a side,"
     differ = r"whole and tiled differ by \S+ of the largest number \(float64; up to 1e-12 is rounding\)"
     assert re.search(rf"{where} {differ}; with one unit less of context by 0\.\d+\.", words), result.stdout
-    wrong = run("tiles", "laid:normed", "--verify", "--ignore-norms", "--format", "json")
+    wrong = run("tiles", "laid:normed", "--verify", "--norms", "per-tile", "--format", "json")
     assert wrong.exit_code == 1
     verified = json.loads(wrong.stdout)["verified"]
     assert not verified["holds"]
@@ -135,7 +135,7 @@ def test_chunks_that_ignore_a_norm_are_called_inexact(monkeypatch: pytest.Monkey
     layers = "nn.Conv1d(1, 4, 3, padding=1), nn.GroupNorm(1, 4), nn.Conv1d(4, 1, 3, padding=1)"
     Path("normed.py").write_text(f"from torch import nn\nnet = nn.Sequential({layers})\n")
     monkeypatch.syspath_prepend(".")
-    words = " ".join(run("tiles", "normed:net", "--size", "256", "--chunk", "64", "--ignore-norms").stdout.split())
+    words = " ".join(run("tiles", "normed:net", "--size", "256", "--chunk", "64", "--norms", "per-tile").stdout.split())
     assert re.search(r"Each chunk reads 68 input samples: .* Not exact: 1 \(group norm\) counted as if", words), words
 
 

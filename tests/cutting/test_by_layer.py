@@ -1,7 +1,6 @@
 """Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import padviz
 from padviz.cutting import by_layer
-from padviz.cutting.by_layer import Site, Streamed, Team, edges_of, sharded
+from padviz.cutting.by_layer import Site, Streamed, Team, sharded
 from padviz.errors import DescriptionError, OptionError
 from tests import signals
 
@@ -299,9 +299,40 @@ def test_bad_input_gets_a_line() -> None:
         sharded(model, image(1, 3, 8, 8).numpy(), 2)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 50])
-def test_parts_cover_the_rows_once(n: int) -> None:
-    edges = edges_of(37, n)
-    assert edges[0][0] == 0
-    assert edges[-1][1] == 37
-    assert all(one[1] == other[0] for one, other in pairwise(edges))
+@pytest.mark.parametrize("seed", range(12))
+def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    teams: list[Team] = []
+    monkeypatch.setattr(by_layer, "Team", lambda *given: teams.append(Team(*given)) or teams[-1])
+    model, x = random_layers(seed), image(1, 4, 41, 31, seed=seed)
+    if runs(model, x) is None:
+        return
+    sharded(model, x, 3)
+    plan = {layer.layer: layer for layer in padviz.shards(model, (41, 31), 3).layers}
+    for name, rows in teams[0].fetched.items():
+        planned = [sum(run.stop - run.first for run in part.fetches) for part in plan[name].parts]
+        module, sent = model.get_submodule(name), [sum(sides) for sides in rows]
+        assert all(one <= other for one, other in zip(planned, sent, strict=True))
+        if {1, (1, 1)} & {getattr(module, "dilation", 1)} and getattr(module, "padding_mode", "zeros") == "zeros":
+            assert planned == sent, name  # others are sent rows between taps, or rows again that padding reads
+
+
+def test_streamed_checks_a_module_first() -> None:
+    stream = padviz.streamed(signals.encoder(), 100)
+    assert stream(torch.rand(1, 1, 256)).shape[-1] > 20
+    with pytest.raises(DescriptionError, match="lstm sees only what comes before"):
+        padviz.streamed(signals.Demucs(recurrent=True), 100)
+    with pytest.raises(DescriptionError, match="returns nothing before the signal ends"):
+        padviz.streamed(nn.Sequential(nn.Conv1d(1, 1, 3), Call(lambda x: x[..., : x.shape[-1] // 2])), 100)
+    with pytest.raises(DescriptionError, match="streams are of signals"):
+        padviz.streamed(nn.Conv2d(1, 1, 3), 100)
+    with pytest.raises(OptionError, match="chunk: 0: must be an integer"):
+        padviz.streamed(signals.Tcn(), 0)
+
+
+def test_a_stream_that_differs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = Site.drop
+    monkeypatch.setattr(
+        Site, "drop", lambda self, row, maps: (drop(self, row, maps), [b.zero_() for _, b in self.buffers])
+    )
+    with pytest.raises(DescriptionError, match="it differs from the whole"):
+        padviz.streamed(signals.Tcn(), 100)

@@ -213,7 +213,7 @@ def test_the_ratios_for_sahi_are_whole_pixels() -> None:
         assert [box[:2] for box in boxes] == [[side.start for side in reversed(tile.read)] for tile in plan]
 
 
-@pytest.mark.parametrize(("layer", "options"), [("0", {"level": 0.99}), ("1", {"ignore_norms": True})])
+@pytest.mark.parametrize(("layer", "options"), [("0", {"level": 0.99}), ("1", {"norms": "per-tile"})])
 def test_a_call_that_is_not_exact_says_so_where_it_is_pasted(layer: str, options: dict[str, Any]) -> None:
     module = seeded(nn.Sequential(nn.Conv2d(1, 2, 9, padding=4), nn.InstanceNorm2d(2)))
     plan = padviz.tiles(module, 96, 48, layer=layer, **options)

@@ -222,7 +222,7 @@ def test_what_sees_all_of_what_a_network_returns_is_named_and_tiles_do_differ_th
     for cut in (lambda: padviz.tiles(module, 96, 48), lambda: padviz.verify_tiles(module, 96)):
         with pytest.raises(OptionError, match=f"no tiles are exact: {why}"):
             cut()
-    verified = padviz.verify_tiles(module, 96, ignore_norms=True)
+    verified = padviz.verify_tiles(module, 96, norms="per-tile")
     assert not verified.holds
     assert verified.difference > 1e-3
     network = padviz.load(module, size=(96, 96))
@@ -336,7 +336,7 @@ def test_a_real_detector_is_exact_up_to_its_first_gate_and_not_behind_it() -> No
     assert (first.precision, first.image, first.tile) == ("float32", (448, 448), (384, 384))
     assert first.holds
     assert min(first.one_less.values()) > first.tolerance
-    gated = padviz.verify_tiles(path, layer="p2o.Mul.162", ignore_norms=True)
+    gated = padviz.verify_tiles(path, layer="p2o.Mul.162", norms="per-tile")
     assert gated.difference > 1e-3
 
 

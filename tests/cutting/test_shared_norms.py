@@ -1,0 +1,141 @@
+"""Tiles that share the statistics of norms make what the whole image makes; those with their own do not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.errors import DescriptionError, OptionError
+from tests.cutting.test_by_layer import apart, image
+
+torch.set_grad_enabled(False)
+SIZES = ((64, 64), (96, 80), (112, 144), (160, 48))
+
+
+class UNet(nn.Module):
+    """A small padded U-Net with norms."""
+
+    def __init__(self, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+
+        def block(n: int, m: int) -> nn.Module:
+            return nn.Sequential(
+                nn.Conv2d(n, m, 3, padding=1), norm(m), nn.ReLU(), nn.Conv2d(m, m, 3, padding=1), norm(m)
+            )
+
+        self.down, self.inner, self.up = block(3, 8), block(8, 16), nn.ConvTranspose2d(16, 8, 2, 2)
+        self.last = nn.Sequential(block(16, 8), nn.Conv2d(8, 2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.down(x)
+        up = self.up(self.inner(functional.max_pool2d(skip, 2)))
+        return self.last(torch.cat([skip, up], 1))  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """A decoder as latent diffusion has them: residual blocks with group norm, and nearest upsampling."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+
+        def step() -> list[nn.Module]:
+            return [nn.GroupNorm(4, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)]
+
+        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.ModuleList(nn.Sequential(*step(), *step()) for _ in range(3))
+        self.last = nn.Sequential(*step()[:2], nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for block in self.blocks:
+            x = functional.interpolate(x + block(x), scale_factor=2.0)
+        return self.last(x)  # type: ignore[no-any-return]
+
+
+class Only(nn.Module):
+    """Take the only one of several maps."""
+
+    def forward(self, maps: Any) -> Any:
+        return maps[0]
+
+
+def from_timm(name: str) -> nn.Module:
+    features = pytest.importorskip("timm").create_model(name, features_only=True, out_indices=(1,))
+    return nn.Sequential(features, Only())
+
+
+def from_monai(name: str, *given: Any, **more: Any) -> nn.Module:
+    made: nn.Module = getattr(pytest.importorskip("monai.networks.nets"), name)(*given, **more)
+    return made
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "instance norm": lambda: UNet(nn.InstanceNorm2d),
+    "group norm": lambda: UNet(lambda n: nn.GroupNorm(4, n)),
+    "decoder": Decoder,
+    "timm": lambda: from_timm("resnet50_gn"),
+    "timm, gates": lambda: from_timm("convnextv2_atto"),
+    "monai": lambda: from_monai("SegResNet", 2, 8, 3, 2),
+    "monai, instance norm": lambda: from_monai("BasicUNet", 2, 3, 2, features=(8, 8, 16, 16, 16, 8)),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shared_norms_are_exact(name: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model, x = NETWORKS[name]().double().eval(), image(1, 3, *size)
+    plan = padviz.tiles(model, size, (40, 32), norms="shared")
+    whole = model(x)
+    assert plan.tiles > 1
+    assert apart(whole, padviz.tiled(model, x, plan)) < 1e-10
+
+
+@pytest.mark.parametrize(("name", "least"), [("instance norm", 0.1), ("group norm", 0.1), ("decoder", 0.1)])
+def test_norms_per_tile_differ(name: str, least: float) -> None:
+    torch.manual_seed(0)
+    model, x = NETWORKS[name]().double().eval(), image(1, 3, 112, 144)
+    plan = padviz.tiles(model, (112, 144), 64, norms="per-tile")
+    whole = model(x)
+    assert float((whole - padviz.tiled(model, x, plan)).abs().max() / whole.std()) > least
+
+
+def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
+    plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared")
+    assert (plan.counts, plan.tile, plan.tiles, len(plan)) == ((2, 2), (32, 24), 4, 7)
+    assert "Exact with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
+    verified = padviz.verify_tiles(Decoder(), (64, 48), norms="shared")
+    assert verified.holds
+    assert verified.tiles == 4
+
+
+class Attended(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inner(x)
+        flat = x.flatten(2).transpose(1, 2)
+        made = functional.scaled_dot_product_attention(flat, flat, flat)
+        return made.transpose(1, 2).reshape(x.shape)
+
+
+def test_what_is_refused_gets_a_line() -> None:
+    with pytest.raises(OptionError, match="\\(attention\\), and no overlap helps; name an earlier `layer`"):
+        padviz.tiles(Attended(), 64, 32, norms="shared")
+    with pytest.raises(OptionError, match='norms: \'all\' is not known; use "shared" or "per-tile"'):
+        padviz.tiles(Decoder(), 64, 32, norms="all")
+    with pytest.raises(OptionError, match="norms: plans exact tiles without overlap"):
+        padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
+    plan = padviz.tiles(Decoder(), 64, 32, norms="shared")
+    with pytest.raises(OptionError, match="the image is 32 x 64, and the plan for 64 x 64"):
+        padviz.tiled(Decoder(), torch.rand(1, 3, 32, 64), plan)
+    with pytest.raises(OptionError, match="image: must be a tensor"):
+        padviz.tiled(Decoder(), image(1, 3, 64, 64).numpy(), plan)
+    with pytest.raises(DescriptionError, match="run it on the whole image"):
+        padviz.tiled(Attended(), torch.rand(1, 3, 64, 64), plan)
