@@ -175,11 +175,6 @@ def _put(values: Sequence[Any], i: int, value: Any) -> list[Any]:
     return [value if j == i else own for j, own in enumerate(values)]
 
 
-def ahead(x: Tensor, along: int, before: int, after: int) -> Tensor:
-    """Pad rows with zeros."""
-    return padded(x, along, before, after, 0.0)
-
-
 def padded(x: Tensor, along: int, before: int, after: int, value: float) -> Tensor:
     """Pad rows with a value."""
     return aten.constant_pad_nd(x, [0, 0] * (x.ndim - 1 - along) + [before, after], value)  # type: ignore[no-any-return]
@@ -216,11 +211,12 @@ def _convolution(
         return x.windowed(_sliding(Window(k, s, d, (p, p)), run))
 
     def reads(first: int, end: int) -> Span:
-        """Output row y adds up rows (y + p - tap * d) / s, of which some lie between rows and are none."""
-        return min(-((extent - 1 - first - p) // s), (first + p) // s), (end - 1 + p) // s + 1
+        """Output row y adds up rows (y + p - tap * d) / s, as far as these are whole numbers."""
+        lo = -((extent - 1 - first - p) // s)
+        return lo, max(lo, (end - 1 + p) // s + 1)
 
     def add_up(region: Tensor, at: int, first: int, end: int) -> Tensor:
-        return run(padded(region, along, 0, 1, 0.0)).narrow(along, first + p - at * s, end - first)
+        return run(padded(region, along, 1, 1, 0.0)).narrow(along, first + p - (at - 1) * s, end - first)
 
     return x.windowed(Rule(lambda n: (n - 1) * s - 2 * p + extent + more, reads, add_up))
 
