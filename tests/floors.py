@@ -35,7 +35,9 @@ HEAVY = {
     "safetensors": ("trained.networks",),
     "torch": (
         "cutting.by_layer",
-        "cutting.cut_operations",
+        "cutting.cut_map",
+        "cutting.cut_values",
+        "cutting.cut_windows",
         "nn",
         "repadding.torch_calls",
         "repadding.torch_module",

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from padviz.cutting.cut_operations import CutMap, Function, Refused, Rule, Span, cuts_in, padded
+from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handlers maps find
+from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, Span, cuts_in, padded
 from padviz.cutting.shards import owned
 from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.network.padding_modes import fold

@@ -1,0 +1,190 @@
+"""What rearranging, products, sums and norms do to a map that is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._decomp import decomposition_table
+from torch.nn import functional
+
+from padviz.cutting.cut_map import CutMap, Function, Refused, arguments_of, cuts_in, dims_of, first_of, handles, put
+
+aten = torch.ops.aten
+
+
+@handles(aten.view, aten._unsafe_view)
+def _view(function: Any, x: CutMap, shape: Sequence[int]) -> Any:
+    """Keep the rows where the new shape has them, with as many values in front; refuse any other."""
+    if -1 in shape:
+        shape = put(shape, [*shape].index(-1), prod(x.shape) // -prod(shape))
+    in_front, n = prod(x.shape[: x.along]), x.n
+    at = next((i for i, rows in enumerate(shape) if rows == n and prod(shape[:i]) == in_front), None)
+    if at is None:
+        was, becomes = (" x ".join(map(str, each)) for each in (x.shape, shape))
+        raise Refused(f"rearranges positions: {was} becomes {becomes}")
+    return x.each(lambda part: part.reshape(put(shape, at, part.shape[x.along])), (x,), None, at)
+
+
+@handles(aten.permute)
+def _permute(function: Any, x: CutMap, dims: Sequence[int]) -> Any:
+    return x.each(function, (x, dims), None, [dim % x.ndim for dim in dims].index(x.along))
+
+
+@handles(aten.transpose)
+def _transpose(function: Any, x: CutMap, one: int, other: int) -> Any:
+    one, other = one % x.ndim, other % x.ndim
+    return x.each(function, (x, one, other), None, {one: other, other: one}.get(x.along, x.along))
+
+
+@handles(aten.unsqueeze)
+def _unsqueeze(function: Any, x: CutMap, dim: int) -> Any:
+    return x.each(function, (x, dim), None, x.along + (dim % (x.ndim + 1) <= x.along))
+
+
+@handles(aten.squeeze)
+def _squeeze(function: Any, x: CutMap, dims: Any = None) -> Any:
+    gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dim != x.along]
+    return x.each(aten.squeeze.dims, (x, gone), None, x.along - sum(dim < x.along for dim in gone))
+
+
+@handles(aten.select)
+def _select(function: Any, x: CutMap, dim: int, index: int) -> Any:
+    if dim % x.ndim == x.along:
+        raise Refused("takes a single position")
+    return x.each(function, (x, dim, index), None, x.along - (dim % x.ndim < x.along))
+
+
+@handles(aten.expand)
+def _expand(function: Any, x: CutMap, shape: Sequence[int], **kwargs: Any) -> Any:
+    along = len(shape) - x.behind
+    return x.each(function, (x, put(shape, along, -1)), kwargs, along)
+
+
+@handles(aten.cat, aten.stack)
+def _join(function: Any, maps: Sequence[Tensor], dim: int = 0) -> Any:
+    """Concatenate or stack maps that are cut alike."""
+    like = cuts_in(maps)[0]
+    stacks = function.overloadpacket is aten.stack
+    if not stacks and dim % like.ndim == like.along:
+        raise Refused("joins maps end to end")
+    along = like.along + (stacks and dim % (like.ndim + 1) <= like.along)
+    own = [each if isinstance(each, CutMap) else like.narrowed(each, like.along) for each in maps]
+    return like.each(lambda *parts: function([*parts], dim), own, None, along)
+
+
+@handles(functional.linear)
+def _linear(function: Any, x: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
+    if not isinstance(x, CutMap) or x.along == x.ndim - 1:
+        raise Refused("is a linear layer over positions")
+    return x.each(function, (x, weight, bias))
+
+
+@handles(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.bmm, Tensor.bmm)
+def _product(function: Any, one: Any, other: Any) -> Any:
+    both, (cut, *_) = len(cuts_in(one, other)) > 1, cuts_in(one, other)
+    if both or cut.along == cut.ndim - (1 if cut is one else 2):
+        raise Refused("multiplies positions with each other, as attention does: no overlap helps")
+    return cut.each(function, (one, other))
+
+
+@handles(functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
+def _attention(function: Any, *args: Any, **kwargs: Any) -> Any:
+    raise Refused("is attention over positions: no overlap helps")
+
+
+def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> Function:
+    """Return a handler of what reduces dimensions, which combines the results of the parts if it can."""
+
+    def handle(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
+        given = arguments_of(function, x, *args, **kwargs)
+        dims = dims_of(x, given.get("dim"))
+        if x.along not in dims:
+            gone = 0 if given.get("keepdim") else sum(dim < x.along for dim in dims)
+            return x.each(function, (x, *args), kwargs, x.along - gone)
+        if combine is None or len(function._schema.returns) > 1:
+            raise Refused(f"runs {function.overloadpacket.__name__} over positions that are cut")
+        return combine(x.pooled(function, (x, *args), kwargs))
+
+    return handle
+
+
+def _total(parts: list[tuple[int, Any]]) -> Any:
+    return reduce(aten.add, [value for _, value in parts])
+
+
+def _mean(parts: list[tuple[int, Any]]) -> Any:
+    n = sum(rows for rows, _ in parts)
+    return reduce(aten.add, [value * (rows / n) for rows, value in parts])
+
+
+def _extreme(function: Function) -> Function:
+    return lambda parts: reduce(function, [value for _, value in parts])
+
+
+@handles(aten.var_mean, aten.var, aten.std)
+def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
+    """Return variance and mean. Counts, means and squared sums of parts are combined by the formula of Chan et al."""
+    given, packet = arguments_of(function, x, *args, **kwargs), function.overloadpacket
+    dims, keep = dims_of(x, given.get("dim")), given.get("keepdim", False)
+    if x.along not in dims:
+        return x.each(function, (x, *args), kwargs, x.along - (0 if keep else sum(dim < x.along for dim in dims)))
+    others, count = prod(x.shape[dim] for dim in dims) // x.n, 0
+    mean: Any = 0.0
+    squares: Any = 0.0
+    parts = x.pooled(aten.var_mean.correction, (x, dims), {"correction": 0, "keepdim": keep})
+    for rows, (variance, own_mean) in parts:
+        n, apart = rows * others, own_mean - mean
+        squares = squares + variance * n + apart * apart * (count * n / (count + n))
+        mean, count = mean + apart * (n / (count + n)), count + n
+    correction = given.get("correction", int(given.get("unbiased", True)))
+    variance = squares / (count - (1 if correction is None else correction))
+    return (variance, mean) if packet is aten.var_mean else variance if packet is aten.var else variance.sqrt()
+
+
+@handles(aten.native_group_norm)
+def _group_norm(
+    function: Any, x: CutMap, weight: Tensor | None, bias: Tensor | None, n: int, channels: int, positions: int,
+    groups: int, eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grouped = aten.view(x, [n, groups, channels // groups, *x.shape[2:]])
+    variance, mean = aten.var_mean.correction(grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True)
+    by_channel = [1, groups, channels // groups, *[1] * (x.ndim - 2)]
+    scale = aten.rsqrt(variance + eps)
+    scale = scale if weight is None else scale * weight.reshape(by_channel)
+    shift = -mean * scale if bias is None else bias.reshape(by_channel) - mean * scale
+    return aten.view(aten.addcmul(shift, grouped, scale), [*x.shape]), torch.empty(0), torch.empty(0)
+
+
+@handles(aten.native_layer_norm)
+def _layer_norm(function: Any, x: CutMap, shape: Sequence[int], *others: Any) -> Any:
+    local = x.along < x.ndim - len(shape)
+    return (first_of if local else decomposition_table[function])(*([function] * local), x, shape, *others)
+
+
+@handles(aten.native_batch_norm)
+def _batch_norm(function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, variance: Any, *others: Any) -> Any:
+    if others[0]:
+        raise Refused("is a batch norm in training mode: call .eval() on the module")
+    return first_of(function, x, weight, bias, mean, variance, *others)
+
+
+@handles(functional.instance_norm)
+def _instance_norm(
+    function: Any, x: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:  # fmt: skip
+    if not use_input_stats:
+        return functional.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    return _group_norm(function, x, weight, bias, len(x), x.shape[1], 0, x.shape[1], eps)[0]
+
+
+handles(aten.sum)(_reduced(_total))
+handles(aten.mean)(_reduced(_mean))
+handles(aten.amax, aten.max)(_reduced(_extreme(torch.maximum)))
+handles(aten.amin, aten.min)(_reduced(_extreme(torch.minimum)))
+handles(aten.argmax)(_reduced())

@@ -1,0 +1,280 @@
+"""What windows, pools, pads, slices and resizes do to a map that is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, Span, handles, padded, put
+from padviz.network.operations import Window, placement
+
+aten = torch.ops.aten
+AROUND = {"nearest": 0, "nearest-exact": 0, "bicubic": 2}  # rows on each side that a resized row is made from
+MOST_WEIGHTS = 1 << 24  # of a resize that is no whole multiple, and of the taps of a pool
+
+
+def _sliding(window: Window, run: Callable[[Tensor], Tensor], fill: float = 0.0) -> Rule:
+    before, stride = window.padding[0], window.stride
+    assert isinstance(before, int)
+    return Rule(
+        lambda n: placement(window, n).n_out,
+        lambda first, end: (first * stride - before, (end - 1) * stride - before + window.extent),
+        lambda region, at, first, end: run(region),
+        fill,
+    )
+
+
+@handles(aten.convolution)
+def _convolution(
+    function: Any, x: CutMap, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int,
+) -> CutMap:  # fmt: skip
+    axis, along = x.along - 2, x.along
+    if axis < 0 or isinstance(weight, CutMap):
+        raise Refused("makes weights of positions")
+    k, s, p, d, more = (of[axis] for of in (weight.shape[2:], stride, padding, dilation, output_padding))
+    free, tail, extent = put(padding, axis, 0), put(output_padding, axis, 0), d * (k - 1) + 1
+
+    def run(region: Tensor) -> Tensor:
+        return function(region, weight, bias, stride, free, dilation, transposed, tail, groups)  # type: ignore[no-any-return]
+
+    if not transposed:
+        return x.windowed(_sliding(Window(k, s, d, (p, p)), run))
+
+    def reads(first: int, end: int) -> Span:
+        """Output row y adds up rows (y + p - tap * d) / s, as far as these are whole numbers."""
+        lo = -((extent - 1 - first - p) // s)
+        return lo, max(lo, (end - 1 + p) // s + 1)
+
+    def add_up(region: Tensor, at: int, first: int, end: int) -> Tensor:
+        return run(padded(region, along, 1, 1, 0.0)).narrow(along, first + p - (at - 1) * s, end - first)
+
+    return x.windowed(Rule(lambda n: (n - 1) * s - 2 * p + extent + more, reads, add_up))
+
+
+def _pool_arguments(function: Any, x: CutMap, *values: Sequence[int]) -> tuple[int, list[list[int]]]:
+    """Return the axis that is cut, and a list for each value with a number for each axis."""
+    axes = 3 if "3d" in function._schema.name else 2
+    return axes - x.behind, [[*own] * (axes if len(own) == 1 else 1) for own in values]
+
+
+@handles(aten.max_pool2d_with_indices, aten.max_pool3d_with_indices)
+def _max_pool(
+    function: Any, x: CutMap, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,), ceil_mode: bool = False,
+) -> tuple[CutMap, Tensor]:  # fmt: skip
+    i, (kernel, stride, padding, dilation) = _pool_arguments(function, x, kernel, stride or kernel, padding, dilation)
+    free, window = put(padding, i, 0), Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode)
+    rule = _sliding(window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], -torch.inf)
+    return x.windowed(rule), torch.empty(0)
+
+
+@handles(torch.max_pool1d, functional.max_pool1d)
+def _max_pool_of_signal(
+    function: Any, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """Pool an image of one row, as PyTorch does, whose own check of a signal's length has 32 bits."""
+    values = (
+        each if isinstance(each, int) else each[0] for each in (kernel_size, stride or kernel_size, padding, dilation)
+    )
+    k, s, p, d = values
+    image = aten.max_pool2d_with_indices(x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode)[0]
+    return image.squeeze(-2)
+
+
+@handles(aten.avg_pool2d, aten.avg_pool3d)
+def _average_pool(
+    function: Any, x: CutMap, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,),
+    ceil_mode: bool = False, with_padding: bool = True, divisor: int | None = None,
+) -> CutMap:  # fmt: skip
+    i, (kernel, stride, padding) = _pool_arguments(function, x, kernel, stride or kernel, padding)
+    if divisor is None and (ceil_mode or (any(padding) and not with_padding)):  # windows have other numbers of taps
+        shape = x.shape[-len(kernel) :]
+        if (ceil_mode and any(padding) and with_padding) or prod(shape) > MOST_WEIGHTS:
+            raise Refused("averages windows that stick out of its padding")
+        ones = torch.ones((1, *shape), dtype=x.dtype, device=x.device)
+        total, taps = (function(each, kernel, stride, padding, ceil_mode, True, 1) for each in (x, ones))
+        return aten.div(total, taps)  # type: ignore[no-any-return]
+    free, window = put(padding, i, 0), Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode)
+    return x.windowed(
+        _sliding(window, lambda region: function(region, kernel, stride, free, ceil_mode, with_padding, divisor))
+    )
+
+
+@handles(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
+def _adaptive_pool(function: Any, x: CutMap, output: Sequence[int]) -> Any:
+    i, n, along = len(output) - x.behind, x.n, x.along
+    m, one = output[i], put(output, i, 1)
+    if m == 1:
+        mean = aten.mean.dim(x, [along], True)
+        return (
+            mean
+            if {*output} == {1} and not isinstance(mean, CutMap) and prod(mean.shape[-len(output) :]) == 1
+            else function(mean, output)
+        )
+
+    def run(region: Tensor, at: int, first: int, end: int) -> Tensor:
+        spans = ((row * n // m - at, -(-(row + 1) * n // m) - at) for row in range(first, end))
+        return torch.cat([function(region.narrow(along, lo, hi - lo), one) for lo, hi in spans], along)
+
+    return x.windowed(Rule(lambda n: m, lambda first, end: (first * n // m, -(-end * n // m)), run))
+
+
+def _pad(x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tensor, list[int]], Tensor]) -> CutMap:
+    """Pad along the rows that are cut, and the other dimensions of each part; `pads` begin with the last dimension."""
+    i = 2 * (x.behind - 1)
+    before, after = [*pads[i : i + 2]] or (0, 0)
+    others = [0 if j in (i, i + 1) else own for j, own in enumerate(pads)]
+    rule = Rule(
+        lambda n: n + before + after,
+        lambda first, end: (first - before, end - before),
+        lambda region, at, first, end: pad(region, others) if any(others) else region,
+        fill,
+        again=after + 1 if isinstance(fill, str) else 0,
+    )
+    return x.windowed(rule)
+
+
+@handles(aten.constant_pad_nd)
+def _constant_pad(function: Any, x: CutMap, pads: Sequence[int], value: float = 0.0) -> CutMap:
+    return _pad(x, pads, float(value), lambda region, others: function(region, others, value))
+
+
+def _filled_pad(mode: str) -> Function:
+    return lambda function, x, pads: _pad(x, pads, mode, function)
+
+
+handles(aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d)(_filled_pad("reflect"))
+handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(_filled_pad("replicate"))
+
+
+@handles(functional.pad)
+def _pad_by_mode(function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    if mode == "circular":
+        return _pad(x, pad, mode, lambda part, others: function(part, others, mode))
+    with torch._C.DisableTorchFunctionSubclass():
+        return function(x, pad, mode, value)
+
+
+@handles(aten.slice)
+def _slice(
+    function: Any, x: CutMap, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
+    if dim % x.ndim != x.along:
+        return x.each(function, (x, dim, start, end, step))
+    n, along = x.n, x.along
+    begin, stop, _ = slice(start, end, step).indices(n)
+    if (begin, stop, step) == (0, n, 1):
+        return x.each(aten.alias.default, (x,))
+    short = n - max(begin, stop)
+    rule = Rule(
+        lambda n: -(-(n - short - begin) // step),
+        lambda first, end: (begin + first * step, begin + (end - 1) * step + 1),
+        lambda region, at, first, end: function(region, along, 0, None, step),
+        alias=True,
+    )
+    return x.windowed(rule)
+
+
+@handles(functional.pixel_shuffle)
+def _pixel_shuffle(function: Any, x: Any, upscale_factor: int) -> Any:
+    factor, along = upscale_factor, x.along
+    rule = Rule(
+        lambda n: n * factor,
+        lambda first, end: (first // factor, -(-end // factor)),
+        lambda region, at, first, end: function(region, factor).narrow(along, first - at * factor, end - first),
+    )
+    return x.windowed(rule)
+
+
+@handles(functional.pixel_unshuffle)
+def _pixel_unshuffle(function: Any, x: Any, downscale_factor: int) -> Any:
+    factor = downscale_factor
+    rule = Rule(
+        lambda n: n // factor,
+        lambda first, end: (first * factor, end * factor),
+        lambda region, at, first, end: function(region, factor),
+    )
+    return x.windowed(rule)
+
+
+@handles(functional.interpolate)
+def _interpolate(
+    function: Any, x: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Any:  # fmt: skip
+    """Resize one axis after the other: by whole multiples from the rows around, else by the weights of PyTorch."""
+    if antialias:
+        raise Refused("resizes with antialias")
+    shape, i = x.shape[2:], x.along - 2
+    scales = [*scale_factor] if isinstance(scale_factor, list | tuple) else [scale_factor] * len(shape)
+    sizes = [*size] if isinstance(size, list | tuple) else [size] * len(shape)
+    if size is None:
+        sizes = [int(n * scale) for n, scale in zip(shape, scales, strict=True)]
+    if size is not None or recompute_scale_factor:
+        scales = [None] * len(shape)
+
+    def resized(part: Tensor, axis: int, m: int, scale: float | None) -> Tensor:
+        if 0 in part.shape:  # PyTorch does not resize a part without rows
+            return part.new_empty([*part.shape[:2], *put(part.shape[2:], axis, m)])
+        own: dict[str, Any] = {"size": put(part.shape[2:], axis, m)}
+        if scale is not None:
+            own = {"scale_factor": put([1.0] * len(shape), axis, scale)}
+        return function(part, **own, mode=mode, align_corners=align_corners)  # type: ignore[no-any-return]
+
+    for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
+        if m == n and scale in (None, 1):
+            continue
+        if axis != i:
+            x = x.each(resized, (x, axis, m, scale))
+        elif m % n == 0 and scale in (None, m // n) and not align_corners:
+            rule = _multiple(m // n, AROUND.get(mode, 1), x.along, lambda part, rows: resized(part, i, rows, None))
+            x = x.windowed(rule)
+        elif n * m > MOST_WEIGHTS:
+            raise Refused(f"resizes {n} rows to {m}, which is not a whole multiple")
+        else:
+            lines = torch.eye(n, dtype=torch.float64).reshape(n, 1, *put([1] * len(shape), i, n))
+            x = x.windowed(_weighted(resized(lines, i, m, scale).reshape(n, m).T.to(x), x.along))
+    return x
+
+
+def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, int], Tensor]) -> Rule:
+    """Return the rule of a resize: row y is made of `around` rows on each side of (2 y + 1 - factor) / (2 factor)."""
+
+    def reads(first: int, end: int) -> Span:
+        if not around:
+            return first // factor, -(-end // factor)
+        lo, hi = ((2 * row + 1 - factor) // (2 * factor) for row in (first, end - 1))
+        return lo + 1 - around, hi + 1 + around
+
+    def run(region: Tensor, at: int, first: int, end: int) -> Tensor:
+        lo, hi, n = first // factor - around, -(-end // factor) + around, region.shape[along]
+        head, tail = region.narrow(along, 0, 1), region.narrow(along, n - 1, 1)  # of no weight, but PyTorch reads them
+        grown = torch.cat([*[head] * (at - lo), region, *[tail] * (hi - at - n)], along)
+        return resized(grown, (hi - lo) * factor).narrow(along, first - lo * factor, end - first)
+
+    return Rule(lambda n: n * factor, reads, run, "replicate")
+
+
+def _weighted(weights: Tensor, along: int) -> Rule:
+    """Return the rule of a product with weights (rows out, rows in), of which each row has few that are not 0."""
+    spans = [(int(row.min()), int(row.max()) + 1) for row in map(torch.nonzero, weights)]
+
+    def run(region: Tensor, at: int, first: int, end: int) -> Any:
+        return product(region, weights[first:end, at : at + region.shape[along]])
+
+    def product(x: Tensor, own: Tensor) -> Any:
+        if isinstance(x, CutMap):
+            return x.each(product, (x, own))
+        return torch.tensordot(own, x, ([1], [along])).movedim(0, along)
+
+    def reads(first: int, end: int) -> Span:
+        return min(lo for lo, _ in spans[first:end]), max(hi for _, hi in spans[first:end])
+
+    return Rule(lambda n: len(spans), reads, run)
