@@ -1,6 +1,6 @@
 """Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +14,11 @@ from padviz.cutting.by_layer import Site, Streamed, Team, sharded
 from padviz.errors import DescriptionError, OptionError
 from tests import signals
 
-torch.set_grad_enabled(False)
+
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
 
 
 class Call(nn.Module):

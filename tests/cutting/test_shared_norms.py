@@ -1,6 +1,6 @@
 """Tiles that share the statistics of norms make what the whole image makes; those with their own do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,13 @@ import padviz
 from padviz.errors import DescriptionError, OptionError
 from tests.cutting.test_by_layer import apart, image
 
-torch.set_grad_enabled(False)
+
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
 SIZES = ((64, 64), (96, 80), (112, 144), (160, 48))
 
 
