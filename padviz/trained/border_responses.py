@@ -14,11 +14,10 @@ from padviz.errors import DescriptionError, OptionError, UnknownName, nearest
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import BLANK, Inputs, compare_normalisation, images_of
-from padviz.trained.networks.running import Floats, Images, Reduced, Runner, batches, middle, middle_weights
+from padviz.trained.networks.running import LINES, Floats, Images, Reduced, Runner, batches, middle, middle_weights
 from padviz.trained.networks.trained_network import Trained
 
 SHUFFLED = "shuffled"  # in place of a padding's name
-LINES = 12  # from each side that are measured
 CERTAIN, LARGE = 5.0, 0.5  # a channel's own border line: |t| over the inputs, and its size over the interior's RMS
 ROUNDING = 1e-5  # E below is rounding of single precision, and 0
 NOISE = 0.02  # E that noise makes at 16 inputs
@@ -185,7 +184,8 @@ class _LayerSums:
     def __init__(self, first: Reduced) -> None:
         self.layer, (_, channels, lines), (_, *shape) = first.layer, first.lines.shape, first.total.shape
         self.height, self.width = shape
-        self.ends = [0, self.height - 1, self.height, lines - 1]  # the outermost line of each side
+        self.rows = lines - self.width
+        self.ends = [0, self.rows - 1, self.rows, lines - 1]  # the outermost line of each side
         self.lines = np.zeros((2, channels, lines))  # of each half
         self.squares = np.zeros((channels, len(self.ends)))  # of every side's D
         self.means: list[Floats] = []  # of each input, the mean over channels of every side's D
@@ -195,7 +195,7 @@ class _LayerSums:
         """Add some inputs, of which `halves` (2, inputs) says which are in each half."""
         lines = part.lines
         self.lines += (halves @ lines.reshape(len(lines), -1)).reshape(self.lines.shape)
-        inside = lines[..., self.height :] @ middle_weights(self.width)
+        inside = lines[..., self.rows :] @ middle_weights(self.width)
         sides = lines[..., self.ends].astype(np.float64) - inside[..., None]
         self.squares += (sides**2).sum(0)
         self.means.append(sides.mean(1))
@@ -210,12 +210,12 @@ class _LayerSums:
             return replace(found, note="returns NaN or infinite numbers")
         if not scale:
             return replace(found, note="is dead: 0 all over the interior")
-        columns = self.lines[..., self.height :]
+        columns = self.lines[..., self.rows :]
         differences = self.lines - columns[..., middle(self.width)].mean(2, keepdims=True)  # sums of D over each half
         first, second = differences[0] / -(-count // 2), differences[1] / (count // 2 or 1)
         energy = np.sqrt(np.maximum((first * (second if count > 1 else first)).mean(0), 0)) / scale
         energy[energy < ROUNDING] = 0
-        axes = energy[: self.height], energy[self.height :]
+        axes = energy[: self.rows], energy[self.rows :]
         profiles = tuple(
             line[: min(-(-len(line) // 2), LINES)] for of_axis in axes for line in (of_axis, of_axis[::-1])
         )

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from padviz.figures.canvas import FRAME, MEDIUM, SMALL, axes_at, new_figure, short_name, shorten, style, text_at
 from padviz.figures.colours import colour_map, colouring, draw_image
 from padviz.figures.layout import Box, Place, page, text_width, wrap
-from padviz.trained.border_responses import LINES, NOISE, SHUFFLED, BorderResponse, BorderResponses
-from padviz.trained.networks.running import middle
+from padviz.trained.border_responses import NOISE, SHUFFLED, BorderResponse, BorderResponses
+from padviz.trained.networks.running import LINES, middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

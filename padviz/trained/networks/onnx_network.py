@@ -22,6 +22,7 @@ from padviz.sources.onnx.model import Constants, Model, attributes, needed, op_o
 from padviz.sources.onnx.node import CONVS, WEIGHT
 from padviz.sources.tracing.arranging import Malformed
 from padviz.sources.tracing.reading import AS_IT_IS, Reading
+from padviz.trained.networks import running
 from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, infer_images, kernels_of
 
@@ -37,12 +38,13 @@ PROBED = 2  # images of a first run: it fails, or has another shape, where a gra
 FLOAT, INTEGER = 1, 7  # in ONNX
 REDUCTIONS: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (  # op, what it reads and makes, attributes
     ("Cast", ("map",), "float", {"to": FLOAT}),
-    ("MatMul", ("float", "along"), "rows", {}),
+    ("Gather", ("float", "edges"), "edge rows", {"axis": 2}),
+    ("MatMul", ("edge rows", "along"), "rows", {}),
     ("Gather", ("float", "middle"), "band", {"axis": 2}),  # the middle rows
     ("MatMul", ("mean", "band"), "columns", {}),
     ("Mul", ("band", "band"), "squared", {}),
-    ("MatMul", ("mean", "squared"), "squares of columns", {}),
-    ("MatMul", ("squares of columns", "along"), "squares", {}),
+    ("Reshape", ("squared", "flat"), "squared pixels", {}),
+    ("MatMul", ("mean of channels", "squared pixels"), "squares", {}),
     ("Reshape", ("float", "flat"), "pixels", {}),
     ("MatMul", ("mean of channels", "pixels"), "total", {}),
 )  # of operations that every opset has alike
@@ -193,9 +195,9 @@ class OnnxRunner:
         if self._reducing is None:
             self._reducing = session(_add_reductions(self.model, dict(self.observed.values())), self.where)
         made, reduced = self._run(self._reducing, images), []
-        for layer, (tensor, (_, channels, height, width)) in self.observed.items():
+        for layer, (tensor, (*_, height, width)) in self.observed.items():
             rows, columns, squares, total = (made[f"{OURS}{part}/{tensor}"] for part in PARTS)
-            square, total = float(squares.sum(dtype=np.float64)) / channels, total.reshape(-1, height, width)
+            square, total = running.mean_square(squares, height, width), total.reshape(-1, height, width)
             reduced.append(Reduced(layer, np.concatenate([rows[..., 0], columns[:, :, 0]], axis=2), square, total))
         return reduced
 
@@ -211,7 +213,7 @@ class OnnxRunner:
             tensor = stored.tensor(stored.behind(name, PASSED))
             if tensor is not None:
                 values = numbers(tensor)
-                permuted = values.ravel()[rng.permutation(values.size)].reshape(values.shape)
+                permuted = rng.permutation(values.ravel()).reshape(values.shape)
                 tensor.CopyFrom(numpy_helper.from_array(permuted, tensor.name))
         return shuffled
 
@@ -301,22 +303,26 @@ def _add_reductions(model: Proto, tensors: Mapping[str, Shape]) -> Proto:
 
     reducing = _without_outputs(model)
     del reducing.graph.node[:]
+    known = set[Shape]()
     for node in model.graph.node:
         reducing.graph.node.append(node)
         for tensor in tensors.keys() & set(node.output):
-            _, channels, height, width = tensors[tensor]
+            _, channels, height, width = shape = tensors[tensor]
             rows = np.arange(height)[middle(height)]
             weights: dict[str, Array] = {
+                "edges": running.edge_rows(height),
                 "along": middle_weights(width)[:, None],
                 "middle": rows,
                 "mean": np.full((1, len(rows)), 1 / len(rows), np.float32),
                 "mean of channels": np.full((1, channels), 1 / channels, np.float32),
                 "flat": np.array([0, 0, -1]),
             }
-            for name, values in weights.items():
-                reducing.graph.initializer.append(numpy_helper.from_array(values, f"{OURS}{name}/{tensor}"))
+            given = {"map": tensor, **{name: f"{OURS}{name}/{shape}" for name in weights}}
+            for name, values in weights.items() if shape not in known else ():
+                reducing.graph.initializer.append(numpy_helper.from_array(values, given[name]))
+            known.add(shape)
             for op, reads, part, options in REDUCTIONS:
-                read = [tensor if name == "map" else f"{OURS}{name}/{tensor}" for name in reads]
+                read = [given.get(name, f"{OURS}{name}/{tensor}") for name in reads]
                 reducing.graph.node.append(helper.make_node(op, read, [f"{OURS}{part}/{tensor}"], **options))
             made = [helper.make_tensor_value_info(f"{OURS}{part}/{tensor}", FLOAT, None) for part in PARTS]
             reducing.graph.output.extend(made)

@@ -20,15 +20,16 @@ OutputKind = Literal["map", "classes"]
 AT_ONCE = 2 * 320 * 320  # pixels of the images that are run together: more maps at once leave the cache
 MOST = 256  # images that are run together
 MOST_NUMBERS = 1 << 29  # in images that are held together: 2 GiB
+LINES = 12  # from each side that are measured
 LEAST = 3  # rows and columns of a map that has borders and something between them
 
 
 class Reduced(NamedTuple):
     """The means of a convolution's output on some images; the map itself is never kept.
 
-    `lines` (images, channels, rows and columns) has the mean of each row over the middle columns, and then of each
-    column over the middle rows. `total` (images, height, width) is the mean over channels, and `square` the mean square
-    of the middle, summed over images.
+    `lines` (images, channels, rows and columns) has the mean of each of the `edge_rows` over the middle columns, and
+    then of each column over the middle rows. `total` (images, height, width) is the mean over channels, and `square`
+    the mean square of the middle, summed over images.
     """
 
     layer: str
@@ -74,6 +75,24 @@ def middle_weights(n: int) -> NDArray[np.float32]:
     weights, part = np.zeros(n, np.float32), middle(n)
     weights[part] = 1 / (part.stop - part.start)
     return weights
+
+
+@cache
+def edge_rows(n: int) -> NDArray[np.int64]:
+    """Return the first and the last of n rows, as many as are measured.
+
+    >>> edge_rows(5).tolist(), len(edge_rows(100))
+    ([0, 1, 2, 2, 3, 4], 24)
+    """
+    most = min(-(-n // 2), LINES)
+    rows: NDArray[np.int64] = np.r_[:most, n - most : n]
+    return rows
+
+
+def mean_square(squares: NDArray[np.float32], height: int, width: int) -> float:
+    """Average the squares (..., pixels) of the middle rows over the middle columns, summed over what comes before."""
+    columns = squares.reshape(-1, width).sum(0, dtype=np.float64)
+    return float(columns @ middle_weights(width)) / len(range(height)[middle(height)])
 
 
 def has_borders(height: int, width: int) -> bool:

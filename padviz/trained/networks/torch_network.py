@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from copy import copy
 from enum import EnumType
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
 from zipfile import BadZipFile, ZipFile
@@ -30,6 +30,7 @@ from padviz.sources.torch.call import Modules
 from padviz.sources.torch.tensors import named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
+from padviz.trained.networks import running
 from padviz.trained.networks.running import Images, Outputs, Reduced, check_room, has_borders, middle, middle_weights
 from padviz.trained.networks.trained_network import Stored, Trained, TrainedOn, Unread, Unrun, infer_images, kernels_of
 
@@ -37,6 +38,8 @@ CALLS = ("conv1d", "conv2d", "conv_transpose2d")
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints have the parameters
 PREFIXES = ("module.", "_orig_mod.", "model.")  # that training puts before each name
 A_FILE = "or a .pth or .safetensors file"
+CACHED = 1 << 18  # numbers that are reduced at once: more leave the cache
+SMALL = 14 * 14  # pixels of a map up to which one product makes all lines fastest
 SAVE = "save a module's state_dict()"
 LONGEST = 160  # characters of what another library says
 NAMED = 3  # parameters, in a line
@@ -267,11 +270,12 @@ class TorchRunner:
         self.weights: dict[str, Tensor] = {}  # in place of the module's own
         self.module, self.where, self.size, self.channels, self.within = module, where, size, channels, within
         self.output: str | None = None
+        self.modules = Modules(module, always=True)
         floats = (parameter for parameter in module.parameters() if parameter.is_floating_point())
         self.like = next(floats, torch.empty(0))  # images take its type and device
 
     def responses(self, images: Images) -> list[Reduced]:
-        recorder = _Responses(self.module)
+        recorder = _Responses(self.modules)
         self._run(images, recorder.modules, recorder)
         return recorder.maps
 
@@ -347,10 +351,10 @@ class _AllRan(BaseException):
 class _Responses(TorchFunctionMode):
     """While active, reduces the output of every convolution, before later operations may write into it."""
 
-    def __init__(self, root: nn.Module) -> None:
+    def __init__(self, modules: Modules) -> None:
         super().__init__()
         self.maps: list[Reduced] = []
-        self.modules = Modules(root, always=True)
+        self.modules = modules
         self.calls: Counter[str] = Counter()
 
     def __torch_function__(
@@ -371,17 +375,34 @@ class _Responses(TorchFunctionMode):
 
 def reduce_maps(layer: str, maps: NDArray[np.float32]) -> Reduced:
     count, channels, height, width = maps.shape
-    down, along = middle(height), middle(width)
-    of_rows, of_columns = middle_weights(width)[along], middle_weights(height)[down]
-    of_channels, square = np.full(channels, 1 / channels, np.float32), 0.0
-    shapes = (count, channels, height + width), (count, height * width)
-    lines, total = (np.empty(shape, np.float32) for shape in shapes)
-    for each, line, mean in zip(maps, lines, total, strict=True):  # one by one: several leave the cache
-        line[:, :height], line[:, height:] = each[..., along] @ of_rows, of_columns @ each[:, down]
-        np.matmul(of_channels, each.reshape(channels, -1), out=mean)
-        within = each[:, down, along]
-        square += float(np.einsum("chw,chw->c", within, within).sum(dtype=np.float64)) / within.size
+    most, down, along = len(running.edge_rows(height)) // 2, middle(height), middle(width)
+    of_rows, of_columns = middle_weights(height)[down], middle_weights(width)[along]
+    of_channels = np.full(channels, 1 / channels, np.float32)
+    lines = np.empty((count, channels, 2 * most + width), np.float32)
+    total, square = np.empty((count, height * width), np.float32), 0.0
+    step = max(CACHED // maps[0].size, 1)
+    for some in (slice(start, start + step) for start in range(0, count, step)):
+        part = maps[some]
+        flat = part.reshape(-1, height * width)
+        band = flat[:, down.start * width : down.stop * width]
+        if height * width <= SMALL:
+            lines[some] = (torch.from_numpy(flat) @ _of_lines(height, width)).numpy().reshape(lines[some].shape)
+        else:
+            lines[some, :, :most] = part[:, :, :most, along] @ of_columns
+            lines[some, :, most : 2 * most] = part[:, :, -most:, along] @ of_columns
+            lines[some, :, 2 * most :] = of_rows @ part[:, :, down]
+        np.matmul(of_channels, part.reshape(len(part), channels, -1), out=total[some])
+        square += running.mean_square(np.einsum("cp,cp->p", band, band), height, width) / channels
     return Reduced(layer, lines, square, total.reshape(count, height, width))
+
+
+@cache
+def _of_lines(height: int, width: int) -> Tensor:
+    """Return the weights (pixels, lines) of the pixels of a map in each line of `Reduced`."""
+    of_rows = np.multiply.outer(np.eye(height, dtype=np.float32)[:, running.edge_rows(height)], middle_weights(width))
+    of_columns = np.multiply.outer(middle_weights(height), np.eye(width, dtype=np.float32))
+    lines = np.concatenate([of_rows.swapaxes(1, 2), of_columns], axis=2)
+    return torch.from_numpy(lines.reshape(height * width, -1))
 
 
 def _named_arrays(output: object, name: str) -> Outputs:
