@@ -230,7 +230,7 @@ def beyond_bounds(core: Core, values: Floats, interior: Callable[[Array, Array],
     starved, overused = values < (1 - NOISE) / 2, values > (1 + NOISE) * 3 / 2
     if core.exact or core.exactly:
         below, above = values < (1 + NOISE) / 2, values > (1 - NOISE) * 3 / 2
-        if any(np.count_nonzero(each) for each in (below ^ starved, above ^ overused)):
+        if any(np.count_nonzero(one) > np.count_nonzero(other) for one, other in ((below, starved), (above, overused))):
             near = np.nonzero(below ^ starved | above ^ overused)
             counts, whole = (core.exactly or core.at)(*near), interior(*near)
             starved[near] = counts < whole - whole // 2
