@@ -1,6 +1,9 @@
 """Tiles that share the statistics of norms make what the whole image makes; those with their own do not."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +148,10 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiled(Decoder(), image(1, 3, 64, 64).numpy(), plan)
     with pytest.raises(DescriptionError, match="run it on the whole image"):
         padviz.tiled(Attended(), torch.rand(1, 3, 64, 64), plan)
+
+
+@pytest.mark.slow
+def test_two_processes_make_what_one_makes() -> None:
+    example = Path(__file__).parents[2] / "examples" / "two_processes.py"
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120, check=True)
+    assert sorted(line[:10] for line in done.stdout.splitlines()) == ["process 0:", "process 1:"]
