@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from padviz.analyses.responses import responses
     from padviz.analyses.result import Result
     from padviz.analyses.rings import rings
+    from padviz.analyses.seams import seams
     from padviz.analyses.sizes import sizes
     from padviz.analyses.tiles import chunks, tiles, verify_tiles
     from padviz.analyses.trial import trial
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
     "audit", "check", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
-    "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seen",
-    "sharded", "shards", "sizes", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage", "verify_tiles",
+    "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seams",
+    "seen", "sharded", "shards", "sizes", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage",
+    "verify_tiles",
 ]  # fmt: skip
 
 GROUPS = {  # the commands by purpose, in the order of help, with what it says of each
@@ -76,6 +78,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
         "repad": "Change the padding of an ONNX file, verified.",
         "convert": "Convert any network to a TOML description.",
         "tiles": "Context that tiles need, and a plan without seams.",
+        "seams": "Seams of a tiler: its output against the whole image's.",
     },
     "List": {
         "layers": "Every layer of a network; without MODEL, all names.",

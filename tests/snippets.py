@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper, parser
 
 from tests.cli.test_cli_foreign import plain as plain_file
+from tests.figures import made_up
 from tests.keras_files import image, layer, sequential, written
 from tests.scoring.made import coco_files, scenes
 from tests.trained.test_trying import folder
@@ -58,6 +59,8 @@ def prepare(command: str) -> None:
     if "model.keras" in command:
         conv = layer("Conv2D", "c", filters=2, kernel_size=[3, 3], padding="same")
         written(Path("model.keras"), sequential([image(33, 33, 3), conv]))
+    if "whole.npy" in command:
+        made_up.seam_files()
     if "--images photos" in command:
         folder(Path("photos"), 10, 260, 280)
 

@@ -25,6 +25,7 @@ from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Repor
 from padviz.sources.toml.write import to_toml
 from tests.cli.test_cli import run
 from tests.cli.test_cli_foreign import plain
+from tests.figures import made_up
 from tests.scoring.made import coco_files, scenes
 from tests.snippets import seeing_file
 from tests.sweeps import REST
@@ -41,6 +42,7 @@ WALK = {
     "repad": "model.onnx --size 32x48 --padding reflect", "responses": "model.onnx --size 32x48 -n 2",
     "rings": "vgg11 --gt gt.json --pred pred.json --rings 3 --size 96x128 --by-class",
     "detect --cover": "model.onnx --images photos -n 2 --size 32x48 --patch 4 --grid 5",
+    "seams": "whole.npy tiled.npy",
     "sizes": "net.toml --size 9:60", "uneven --taps": "net.toml",
     "tiles": "unet_padded --size 1024x1536 --tile 512 --for monai",
     "trial": "model.onnx --images photos -n 4 --padding circular --size 225",
@@ -71,6 +73,8 @@ def prepared(command: str, network: str = FIRST) -> list[str]:
         seeing_file("seeing.onnx")
     if "gt.json" in line:
         coco_files(scenes(0, images=12))
+    if "whole.npy" in line:
+        made_up.seam_files()
     if "photos" in line:
         folder(Path("photos"), 3, 260, 280)
     return [*command.split(), *line.split()]

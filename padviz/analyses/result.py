@@ -203,8 +203,9 @@ class Door(NamedTuple):
 
     The `options`, separated by spaces, are words of the command line's one table, and have the names of the function's
     parameters; a plural takes several values. `model` says what stands before them: "one" network, "several",
-    "optional", "none", a "trained" one that is run, or one whose "weights" are read. `picture` is "always" where one is
-    drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o takes exact counts.
+    "optional", "none", a "trained" one that is run, one whose "weights" are read, or two "outputs". `picture` is
+    "always" where one is drawn unless figures alone are asked for, "asked" where -o names one, or "". With `counts`, -o
+    takes exact counts.
 
     `counting` is what its progress counts. `instead` has functions by the flag that asks for one, "" for no MODEL.
     `refuse` raises where options do not go together: it gets what was given by name, and the networks with their sizes
@@ -215,7 +216,7 @@ class Door(NamedTuple):
     function: Callable[..., Any]
     help: str
     options: str
-    model: Literal["one", "several", "optional", "none", "trained", "weights"] = "one"
+    model: Literal["one", "several", "optional", "none", "trained", "weights", "outputs"] = "one"
     picture: Literal["always", "asked", ""] = "asked"
     counts: bool = False
     counting: str = ""

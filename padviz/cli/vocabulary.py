@@ -54,6 +54,7 @@ TABLE = {  # in the order in which help lists them
         click.Choice(["both", "height", "width", "depth", "length"]),
         default="both",
     ),
+    "period": Word("Pixels between seams, if known.", types.SizeType("N|HxW")),
     "chunk": Word("New input samples in each chunk of a stream.", click.IntRange(1), shown="N"),
     "shards": Word("Cut MODEL into N shards along --axis.", COUNT, shown="N"),
     "tile": Word("Largest tile that fits into memory.", types.SizeType("N|HxW")),
@@ -232,6 +233,7 @@ def argument(name: str, words: str = READING, **settings: Any) -> Decorator:
 
 MODELS: dict[str, Decorator] = {  # by `Door.model`
     "none": lambda command: command,
+    "outputs": lambda command: click.argument("whole")(click.argument("tiled")(command)),
     "one": argument("model"),
     "optional": argument("model", required=False),
     "several": argument("models", nargs=-1, required=True, metavar="MODEL..."),

@@ -23,6 +23,7 @@ from padviz.network.padding_modes import SCHEMES
 from padviz.sources.toml.load import zoo
 from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain
+from tests.figures import made_up
 from tests.scoring.made import coco_files, scenes
 from tests.snippets import seeing_file
 from tests.sweeps import sampled
@@ -106,6 +107,8 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
         (seeing_file if command == "detect" else plain)("model.onnx")
     if command == "rings":
         coco_files(scenes(0, images=8), names=("instances.json", "results.json"))
+    if command == "seams":
+        made_up.seam_files()
     if "photos" in text:
         folder(Path("photos"), 3, 260, 280)
     for example in examples:

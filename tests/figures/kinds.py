@@ -45,13 +45,14 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
     "responses": lambda size: responses.panels(made_up.responses(size)),
     "kernel": _kernel,
     "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
+    "seams": lambda size: padviz.seams(*made_up.outputs(tuple(min(n, 1000) for n in size)))._shown.draw(),
     "seen": lambda size: position_maps.seen(made_up.seen(size)),
     "trial": lambda size: intervals.dots(made_up.tried(size)),
     "signal": lambda size: padviz.usage("tests.signals:Tcn", size[1])._shown.draw(),
     "rings": lambda size: _ringed(made_up.ringed(size, network=size[0] != size[1])),
 }
 
-PLACES = ("detect", "detect_as_trained", "seen")  # kinds whose ticks are places of what is laid over the image
+PLACES = ("detect", "detect_as_trained", "seams", "seen")  # kinds whose ticks are other places than the last pixel
 
 
 def laid_out(figure: Figure) -> Figure:

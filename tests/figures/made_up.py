@@ -105,3 +105,17 @@ def tried(size: Size) -> Trial:
         TrialRow("padding", size, None, "partial", size, {}, note="not comparable"),
     )
     return Trial("net", "a network", size, "photographs", 128, 13, "y", "classes", rows)
+
+
+def outputs(size: Size, apart: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """An output for the whole image, and one with seams so many pixels apart."""
+    whole = np.random.default_rng(0).normal(size=(2, *size))
+    error = np.random.default_rng(1).normal(size=whole.shape)
+    away = (np.abs(np.arange(n)[:, None] + 0.5 - np.arange(apart, n, apart)).min(axis=1) for n in size)
+    depth = np.minimum.outer(*away)
+    return whole, whole + 0.3 * error * np.exp(-depth / 1.5) * (depth < 8)
+
+
+def seam_files() -> None:
+    for name, values in zip(("whole.npy", "tiled.npy"), outputs((200, 300), 40), strict=True):
+        np.save(name, values)

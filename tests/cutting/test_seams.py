@@ -1,0 +1,241 @@
+"""Made tilers with known faults: each is found by name or by the distance of its seams, and none where none is."""
+
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+import padviz
+
+Values = NDArray[Any]
+After = Callable[[Tensor, int, int], Tensor]
+
+
+@cache
+def network(seed: int, mode: str = "zeros", stride: int = 1) -> nn.Sequential:
+    torch.manual_seed(seed)
+    widths, layers = (3, 6, 6, 2), list[nn.Module]()
+    for k in range(3):
+        step = stride if k == 1 else 1
+        layers += [nn.Conv2d(widths[k], widths[k + 1], 3, step, 1, padding_mode=mode), nn.Tanh()]
+    return nn.Sequential(*layers, nn.Upsample(scale_factor=stride)).double().eval()
+
+
+@cache
+def image(height: int, width: int, seed: int = 0) -> Tensor:
+    """An image that is not stationary: waves, texture that grows towards a corner, and flat areas with edges."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    values = np.sin(y / 23) + np.cos(x / 31) + rng.normal(size=(3, height, width)) * (y / height) * (x / width)
+    for top, left in rng.integers(0, (height, width), (8, 2)):
+        values[:, top : top + height // 7, left : left + width // 5] += rng.normal(size=(3, 1, 1))
+    return torch.from_numpy(values)[None]
+
+
+@torch.no_grad()
+def whole(model: nn.Module, picture: Tensor) -> Values:
+    values: Values = model(picture)[0].numpy()
+    return values
+
+
+@torch.no_grad()
+def stitched(
+    model: nn.Module, picture: Tensor, tile: int, overlap: int = 0, blend: str = "", after: After | None = None
+) -> Values:
+    """Run tile by tile, the last one pushed back, and cut at the middles of overlaps, or blend."""
+    size, at = picture.shape[-2:], torch.arange(tile) + 0.5
+    ends = [[*range(0, n - tile, tile - overlap), n - tile] for n in size]
+    cuts = [[0, *((a + tile + b) // 2 for a, b in pairwise(own)), n] for own, n in zip(ends, size, strict=True)]
+    out, total = torch.zeros_like(model(picture)), torch.zeros(size).double()
+    for i, y in enumerate(ends[0]):
+        for j, x in enumerate(ends[1]):
+            part = model(picture[..., y : y + tile, x : x + tile])
+            if blend == "gauss":
+                rows = cols = torch.exp(-(((at - tile / 2) / (tile / 8)) ** 2) / 2)
+            elif blend:
+                rows = cols = torch.minimum(at, tile - at).clamp(max=overlap)
+            else:
+                rows = ((at + y > cuts[0][i]) & (at + y < cuts[0][i + 1])).double()
+                cols = ((at + x > cuts[1][j]) & (at + x < cuts[1][j + 1])).double()
+            weight = rows[:, None] * cols
+            out[..., y : y + tile, x : x + tile] += (after(part, i, j) if after else part) * weight
+            total[y : y + tile, x : x + tile] += weight
+    values: Values = (out / total)[0].numpy()
+    return values
+
+
+def normed(part: Tensor, i: int = 0, j: int = 0) -> Tensor:
+    return (part - part.mean((-1, -2), keepdim=True)) / part.std((-1, -2), keepdim=True)
+
+
+def faulty(name: str) -> tuple[Values, Values]:
+    """The output for a whole image, and one with the fault."""
+    picture, model = image(384, 480), network(1)
+    right = whole(model, picture)
+    made: dict[str, Callable[[], Values]] = {
+        "no overlap": lambda: stitched(model, picture, 96),
+        "overlap too small": lambda: stitched(model, picture, 84, 4),
+        "feathered": lambda: stitched(model, picture, 104, 24, "ramp"),
+        "Gaussian weights": lambda: stitched(model, picture, 96, 48, "gauss"),
+        "reflect-padded tiles": lambda: stitched(model_of(model, "reflect"), picture, 96),
+        "constant in one tile": lambda: stitched(model, picture, 96, 16, after=lambda p, i, j: p + (i == j == 2)),
+        "last tile cropped wrong": lambda: stitched(
+            model, picture, 96, 16, after=lambda p, i, j: p.roll(3, -1) if j == 5 else p
+        ),
+        "shifted": lambda: np.roll(right, (1, -2), (1, 2)),
+        "another range": lambda: 255 * right + 3,
+        "transposed": lambda: right.transpose(0, 2, 1),
+        "noise": lambda: right + np.random.default_rng(0).normal(0, 0.01, right.shape),
+    }
+    if name == "normed by tile":
+        return normed(torch.from_numpy(right)).numpy(), stitched(model, picture, 96, 16, after=normed)
+    if name == "off the alignment":
+        strided = network(0, stride=2)
+        return whole(strided, picture), stitched(strided, picture, 96, 31)
+    return right, made[name]()
+
+
+def model_of(model: nn.Sequential, mode: str) -> nn.Sequential:
+    other = network(9, mode)
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+FAULTS = {  # the kinds that name it, and the px between seams
+    "no overlap": ("seams", 96),
+    "overlap too small": ("seams", 80),
+    "feathered": ("seams", 80),
+    "Gaussian weights": ("seams", 48),
+    "reflect-padded tiles": ("seams", 96),
+    "normed by tile": ("brightness", 80),
+    "constant in one tile": ("brightness", 80),
+    "off the alignment": ("tiles", 65),
+    "last tile cropped wrong": ("moved", None),
+    "shifted": ("shift", None),
+    "another range": ("gain", None),
+    "transposed": ("sizes", None),
+    "noise": ("everywhere", None),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_by_name_or_period(name: str) -> None:
+    kind, period = FAULTS[name]
+    found = padviz.seams(*faulty(name))
+    assert found.kind == kind, found.verdict
+    assert {*filter(None, found.periods.values())} == {*filter(None, [period])}, found.verdict
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_period_is_the_step_of_the_tiler_and_turns_with_the_image(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    step, model = int(rng.integers(40, 90)), network(seed)
+    picture = image(step * 5, step * 6 + 7, seed)
+    right, made = whole(model, picture), stitched(model, picture, step)
+    found = padviz.seams(right, made)
+    assert found.periods == {"height": step, "width": step}
+    turned = padviz.seams(right.transpose(0, 2, 1), made.transpose(0, 2, 1))
+    other = {"height": "width", "width": "height"}
+    assert {(other[seam.axis], seam.at) for seam in turned} == {(seam.axis, seam.at) for seam in found}
+    assert [band.rms for band in turned.bands] == pytest.approx([band.rms for band in found.bands])
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "uint8", "bool"])
+def test_nothing_differs_from_itself_or_from_its_rounding(kind: str) -> None:
+    values = (100 * whole(network(0), image(96, 130))).astype(kind)
+    same, turned = padviz.seams(values, values), padviz.seams(values[0, 0], values[0, 0])
+    assert (same.kind, len(same), same.psnr, turned.kind) == ("none", 0, None, "none")
+    if kind.startswith("float"):
+        rounded = values.astype("float32" if kind == "float64" else "float16")
+        assert padviz.seams(values.astype("float32"), rounded).kind == "none"
+
+
+def test_a_faultless_tiler_has_no_seams_and_a_plan_says_where_they_would_be() -> None:
+    model, picture = network(3), image(200, 300)
+    plan = padviz.tiles(model, (200, 300), 64)
+    with torch.no_grad():
+        exact = padviz.tiled(model, picture, plan)[0].numpy()
+    right = whole(model, picture)
+    assert padviz.seams(right, exact, plan=plan).kind == "none"
+    lines = [[first for first, _ in line.keeps[0][1:]] for line in plan.lines]
+    for axis, at in enumerate(lines):
+        for line in at:
+            exact[(slice(None), *[slice(None)] * axis, slice(line, line + 2))] += 0.1
+    found = padviz.seams(right, exact, plan=plan)
+    assert found.kind == "seams"
+    assert [[seam.at for seam in found if seam.axis == axis] for axis in ("height", "width")] == lines
+    with pytest.raises(padviz.PadvizError, match="plan: makes outputs of 200 x 300, and whole is 200 x 299"):
+        padviz.seams(right[..., :-1], right[..., :-1], plan=plan)
+
+
+def test_signals_have_seams_too_and_a_period_that_is_known_finds_weak_ones() -> None:
+    right = np.cumsum(np.random.default_rng(0).normal(size=8000))
+    made = right.copy()
+    for at in range(512, 8000, 512):
+        made[at - 3 : at + 3] += (1, 2, 4, -4, -2, -1)
+    found = padviz.seams(right, made)
+    assert (found.periods, found[0].at, len(found)) == ({"length": 512}, 512, 15)
+    made[1500:] = right[1500:]
+    assert padviz.seams(right, made, period=512).periods == {"length": 512}
+
+
+def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
+    right, made = faulty("no overlap")
+    low, spread = right.min(), np.ptp(right)
+    bytes_of = [np.clip(255 * (each - low) / spread, 0, 255).round().astype("u1")[[0, 1, 0]] for each in (right, made)]
+    paths = [tmp_path / f"{k}.png" for k in range(2)]
+    for path, values in zip(paths, bytes_of, strict=True):
+        Image.fromarray(values.transpose(1, 2, 0)).save(path)
+        np.save(path.with_suffix(".npy"), values)
+        np.savez_compressed(path.with_suffix(".npz"), values.transpose(1, 2, 0)[None])
+    verdicts = {padviz.seams(*bytes_of).verdict, padviz.seams(*map(torch.from_numpy, bytes_of)).verdict}
+    verdicts |= {padviz.seams(*(path.with_suffix(s) for path in paths)).verdict for s in (".png", ".npy", ".npz")}
+    assert len(verdicts) == 1
+    half = [torch.from_numpy(each).bfloat16().requires_grad_() for each in (right, made)]
+    assert padviz.seams(*half).kind == "seams"
+    assert padviz.seams(half[0].detach().float(), half[0]).kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("tiled", "line"),
+    [
+        (np.zeros((4, 8, 8)), "tiled: has 4 channels and 2 axes, and whole has 3 and 2; compare outputs of one image"),
+        (np.full((3, 8, 8), np.nan), "tiled: has NaN or infinities; leave them out of both"),
+        (np.zeros((3, 0, 8)), "tiled: is no array of numbers, but float64 of shape (3, 0, 8); save the output..."),
+        (np.array([{}]), "tiled: is no array of numbers, but object of shape (1,); save the output with np.save"),
+        (None, "tiled: is no array of numbers, but object of shape (); save the output with np.save"),
+        ("none.npy", "none.npy: no such file; give the path of an .npy or .npz file of one array, or a picture"),
+        ("text.npy", "text.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
+        ("text.npz", "text.npz: is not an .npy or .npz file of one array, or a picture, or is damaged; save it again"),
+        ("text.png", "text.png: cannot be read as a picture; use a .png or .jpg"),
+        ("pickled.npy", "pickled.npy: is not an .npy or .npz file of one array, or a picture; save the output..."),
+        ("huge.npy", "huge.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
+        ("two.npz", "two.npz: is not an .npy or .npz file of one array, or a picture, or is damaged; save it again"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    tiled: Any, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("npy", "npz", "png"):
+        Path(f"text.{suffix}").write_text("no array")
+    np.save("pickled.npy", np.array([{}]), allow_pickle=True)
+    np.savez("two.npz", np.zeros(3), np.zeros(3))
+    head = {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}
+    with open("huge.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+    with pytest.raises(padviz.PadvizError) as error:
+        padviz.seams(np.zeros((3, 8, 8)), tiled)
+    start, _, _ = line.partition("...")
+    assert str(error.value).startswith(start)
+    for period in (0, 2.5, "x", [96, 0]):
+        with pytest.raises(padviz.PadvizError, match=r"^period: .*: must be an integer, at least 4$"):
+            padviz.seams(np.zeros((8, 8)), np.ones((8, 8)), period=period)
