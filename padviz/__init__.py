@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from padviz.analyses.check import check
     from padviz.analyses.compare import compare
     from padviz.analyses.coverage import coverage
-    from padviz.analyses.cuts import shards, streamed
+    from padviz.analyses.cuts import shards, stream, streamed
     from padviz.analyses.detect import detect, seen
     from padviz.analyses.diff import diff
     from padviz.analyses.filters import filters
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from padviz.analyses.rings import rings
     from padviz.analyses.seams import seams
     from padviz.analyses.sizes import sizes
-    from padviz.analyses.tiles import chunks, tiles, verify_tiles
+    from padviz.analyses.tiles import tiles, verify_tiles
     from padviz.analyses.trial import trial
     from padviz.analyses.uneven import taps, uneven
     from padviz.analyses.usage import usage
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CountMap", "Explorer", "Layer", "Network", "PadvizError", "Plan", "Repadded", "Result", "Verified", "__version__",
-    "audit", "check", "chunks", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
+    "audit", "check", "compare", "convert", "costs", "coverage", "detect", "diff", "explore", "export",
     "fields", "filters", "kernel", "layers", "load", "networks", "read_counts", "repad", "responses", "rings", "seams",
-    "seen", "sharded", "shards", "sizes", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage",
+    "seen", "sharded", "shards", "sizes", "stream", "streamed", "taps", "tiled", "tiles", "trial", "uneven", "usage",
     "verify_tiles",
 ]  # fmt: skip
 
@@ -88,12 +88,12 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     },
 }
 _HOMES = {  # but for those that are the function of their file in analyses/
-    "analyses.cuts": "shards streamed",
+    "analyses.cuts": "shards stream streamed",
     "analyses.detect": "seen",
     "analyses.layers": "costs fields networks",
     "analyses.load": "convert",
     "analyses.result": "Result",
-    "analyses.tiles": "chunks verify_tiles",
+    "analyses.tiles": "verify_tiles",
     "analyses.uneven": "taps",
     "counting.count_map": "CountMap",
     "cutting.by_layer": "sharded",

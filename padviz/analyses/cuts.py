@@ -1,8 +1,9 @@
-"""Shards, and what they own and fetch of every layer; and streams."""
+"""Shards, and what they own and fetch of every layer; and streams, and what their layers keep."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil, gcd
 from pathlib import Path
@@ -12,6 +13,7 @@ from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.context import pixels_around
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
+from padviz.cutting.streams import Stream, StreamedLayer, stream_of
 from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
@@ -79,6 +81,84 @@ def shards(
     kept = upto(whole, output_layers(layer, whole))
     found = shards_of(kept, kept.axes.index(axis), image, n)
     return ShardsResult.made_of(found, found.layers, partial(_shards_report, kept, found))
+
+
+class StreamResult(Result[StreamedLayer], Stream):
+    """A stream through a network, printed and saved as the command does; its rows are the layers."""
+
+
+def stream(
+    network: Source,
+    chunk: int,
+    size: Pixels = None,
+    layer: str | Sequence[str] | None = None,
+    *,
+    padding: str | None = None,
+    same: bool = False,
+) -> StreamResult:
+    """Compute what each layer keeps between chunks of a signal, so that it reads nothing again.
+
+    Parameters
+    ----------
+    network, layer, padding, same
+        As for `tiles`; its input has one axis.
+    chunk : int
+        New input samples of each chunk, any number.
+    size : int, optional
+        Input samples of the signal. Where padding depends on it, it matters modulo the alignment.
+
+    Returns
+    -------
+    StreamResult
+        `.layers` has of each layer the samples that it `keeps` of each input, those that it `makes` of a chunk, and by
+        how much they `lag`; `.lag` is that of the output, in input samples.
+
+    Raises
+    ------
+    PadvizError
+        For an image, and for what cannot be streamed, naming the layer.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> found = stream(nn.Conv1d(1, 1, 5, padding=2), 64)
+    >>> found.kept, found.lag
+    (4, 2)
+    """
+    whole, samples = asked(network, size, padding, same)
+    kept = replace(upto(whole, output_layers(layer, whole)), size=samples)
+    found = stream_of(kept, chunk, None if size is None else samples[0])
+    return StreamResult.made_of(found, found.layers, partial(_stream_report, kept, found))
+
+
+def _stream_report(network: Network, found: Stream) -> Report:
+    keeping = [layer for layer in found.layers if any(layer.keeps)]
+    keep = f"{len(keeping)} of {len(found.layers)} layers keep {found.kept:,} samples in all between chunks"
+    said = [f"Chunks of {found.chunk:,} input samples: {keep}; the output lags by {found.lag:,} input samples."]
+    for head in found.heads:
+        makes = " to ".join(f"{n:,}" for n in dict.fromkeys(head.makes))
+        said.append(f"Each chunk makes {makes} samples of {head.layer}.")
+    drops = [
+        Column(f"drop_{side}", f"drop {side}", of=partial(_dropped, at=at)) for at, side in enumerate(("first", "last"))
+    ]
+    shown = (
+        Column("layer"),
+        Column("keeps", show=lambda keeps: once(map(str, keeps), ", ")),
+        Column("makes", show=lambda makes: once(map(str, makes), " to ")),
+        *drops,
+        Column("lag"),
+    )
+    about = [
+        "keeps: the most samples to keep of each input. makes: samples of a chunk, once the stream is under way.",
+        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: input samples that came",
+        "after those that the layer's last one stands for, at most.",
+    ]
+    facts = {"network": network.name, **plain(found), "kept": found.kept, "lag": found.lag}
+    return Report("stream", facts, [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]])
+
+
+def _dropped(layer: StreamedLayer, at: int) -> int | None:
+    return layer.drops[at] or None if layer.drops else None
 
 
 def _shards_report(network: Network, found: Shards) -> Report:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from math import ceil
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
-from padviz.cutting.chunks import Chunks, chunks_of
 from padviz.cutting.context import Context, adds_up, barrier_of, contexts_of
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
@@ -31,7 +29,7 @@ from padviz.cutting.running import Verified, verify, verify_by_layer
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.targets import output_layers, upto
-from padviz.reports.documents import picked, plain
+from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
 from padviz.trained.networks.reading import as_trained, head_maps
@@ -128,49 +126,6 @@ def tiles(
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
     report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
     return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
-
-
-def chunks(
-    network: Source,
-    chunk: int,
-    size: Pixels = None,
-    layer: str | Sequence[str] | None = None,
-    *,
-    padding: str | None = None,
-    norms: str | None = None,
-) -> Chunks:
-    """Compute what chunks of a stream must read again to make the units that the whole signal makes.
-
-    Parameters
-    ----------
-    network, layer, padding, norms
-        As for `tiles`; its input has one axis.
-    chunk : int
-        New input samples of each chunk.
-    size : int, optional
-        Input samples of the signal, which matter modulo the alignment; the network's own by default.
-
-    Returns
-    -------
-    Chunks
-        Each chunk reads the last `.again` input samples before it again, and `.new` ones, of which the newest
-        `.look_ahead` are only context. `.heads` says which units of a layer to drop; the first chunk drops none in
-        front, the last none behind.
-
-    Raises
-    ------
-    PadvizError
-        For an image, for input samples that are not a multiple of the alignment, and where nothing is exact.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> found = chunks(nn.Conv1d(1, 1, 5, padding=2), 64)
-    >>> found.read, found.again, found.look_ahead, found.heads[0].drop_first
-    (68, 4, 2, 2)
-    """
-    whole, samples = asked(network, size, padding)
-    return chunks_of(replace(_kept(whole, layer), size=samples), chunk, _per_tile(norms))
 
 
 def _per_tile(norms: str | None) -> bool:
@@ -282,13 +237,12 @@ def contexts(
     *,
     layers: Sequence[str] = (),
     tile: Size | None = None,
-    chunk: int | None = None,
     object_: int | None = None,
     for_: str | None = None,
     level: float | None = None,
     norms: str | None = None,
 ) -> Result[Any]:
-    """Compute what `padviz tiles` shows: the context of tiles, and with it a plan, chunks, or a list of tile sizes.
+    """Compute what `padviz tiles` shows: the context of tiles, and with it a plan, or a list of tile sizes.
 
     A trained network is also run, whole and tiled.
     """
@@ -299,19 +253,18 @@ def contexts(
     ignore_norms = _per_tile(norms)
     if norms == "shared":
         verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
-        return _shared(kept, image, tile, object_ or level or for_ or chunk, verified)
+        return _shared(kept, image, tile, object_ or level or for_, verified)
     if tile:
         plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
     around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
-    listing = not (plan or chunk or any(context.barrier for pair in around for context in pair))
+    listing = not (plan or any(context.barrier for pair in around for context in pair))
     sizes = tile_sizes(kept, image, ignore_norms) if listing else []
     if size:  # of this image, and no larger one
         sizes = [row for row in sizes if all(n <= most for n, most in zip(row.tile, image, strict=True))]
     recipe = handover(plan, for_) if plan and for_ else None
     verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
-    stream = chunks_of(replace(kept, size=image), chunk, ignore_norms) if chunk else None
     more = sizes, image if size and listing else (), ignored_of(kept) if ignore_norms else ()
-    report = partial(report_of, kept, around, plan, recipe, verified, stream, *more)
+    report = partial(report_of, kept, around, plan, recipe, verified, *more)
     return Result.made_of(None, [*chain.from_iterable(around)], report, plan and partial(_draw, plan))
 
 
@@ -321,8 +274,8 @@ SIZES = (Column("tile", show=in_words), Column("keeps", show=in_words), Column("
 
 def report_of(
     network: Network, contexts: Sequence[Sequence[Context]], plan: Plan | None = None, recipe: Handover | None = None,
-    verified: Verified | None = None, chunks: Chunks | None = None, sizes: Sequence[TileSize] = (),
-    image: Sequence[int] = (), ignored: Sequence[tuple[str, str]] = (),
+    verified: Verified | None = None, sizes: Sequence[TileSize] = (), image: Sequence[int] = (),
+    ignored: Sequence[tuple[str, str]] = (),
 ) -> Report:  # fmt: skip
     """Report the context of every head on each axis, and what else there is.
 
@@ -344,16 +297,14 @@ def report_of(
         "plan": plan and _plan_facts(plan),
         "recipe": recipe and picked(recipe, "library exact words arguments call"),
         "verified": verified and picked(verified, CHECKS),
-        **({"chunks": {"read": chunks.read, **plain(chunks)}} if chunks else {}),
         "sizes": sizes,
         "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
     }
-    needed, streamed = _needed(network, contexts, plan), [*_chunked(chunks)] if chunks else []
-    said = [f"{needed}: {_tiles_of(plan)}"] if plan else streamed or [f"{needed}."]
-    said = [*said, *_ignoring(ignored), *_ways_out(contexts), *(streamed if plan else ())]
+    needed = _needed(network, contexts, plan)
+    said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}.", *_ignoring(ignored), *_ways_out(contexts)]
     said += [_compared(verified)] if verified else []
     samples = "input samples" if len(network.axes) == 1 else "pixels"
-    about = f"before, after: {samples} read beyond what a tile keeps{', each rounded up' if chunks else ''}."
+    about = f"before, after: {samples} read beyond what a tile keeps."
     table = Table((*columns("layer axis before after alignment"), Column("stride", show="{:g}")), rows)
     first: list[Block] = [Heading(network.title), Lines(said), table, Lines([about])]
     screen = [first]
@@ -431,16 +382,6 @@ def _ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
             "With --norms shared they are: padviz.tiled pools its sums over all tiles. --norms per-tile is inexact."
         ]
     return ["No overlap helps. --norms per-tile plans as if it saw each position alone, which is inexact."]
-
-
-def _chunked(chunks: Chunks) -> Iterator[str]:
-    again = f"the last {chunks.again} before it again, and {chunks.new} new"
-    ahead = f"the newest {chunks.look_ahead} are look-ahead" if chunks.look_ahead else "no look-ahead"
-    yield f"Each chunk reads {chunks.read} input samples: {again}; {ahead}."
-    for head in chunks.heads:
-        drop = f"drop the first {head.drop_first} and the last {head.drop_last}, and keep the {head.units} between"
-        ends = "Drop none in front of the first chunk, and none behind the last."
-        yield f"Of the units that layer {head.layer} makes of each chunk, {drop}. {ends}"
 
 
 def _compared(verified: Verified) -> str:

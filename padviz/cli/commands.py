@@ -192,7 +192,7 @@ def explore_command(
 @outputs("asked")
 def tiles_command(
     model: str, size: Pixels | None, padding: str | None, same: bool, verify: bool, weights: str | None, to: To,
-    shards: int | None, axis: str | None, **planned: Any,
+    chunk: int | None, shards: int | None, axis: str | None, **planned: Any,
 ) -> None:  # fmt: skip
     """Compute the context tiles need so that the stitched output equals the output for the whole image.
 
@@ -206,7 +206,7 @@ def tiles_command(
     --for LIB          monai, torchio, toolbelt, sahi or supervision
     --level X          less context: for a share X of each unit's paths
     --verify           run a module or an ONNX file on noise, whole and tiled
-    --chunk N          for signals: samples to read again, units to drop
+    --chunk N          for signals: samples that each layer keeps
     --shards N         rows that each of N processes owns and fetches
 
     --norms shared pools the statistics of norms and gates over all tiles, for padviz.tiled. --norms per-tile plans as
@@ -218,19 +218,18 @@ def tiles_command(
       padviz tiles unet_padded --size 1024 --tile 512 --for monai
       padviz tiles model.onnx --size 1024 --tile 256 --verify
     """
-    from padviz.analyses.cuts import shards as cut
+    from padviz.analyses import cuts
     from padviz.analyses.tiles import contexts
     from padviz.cutting.plan import padded_to_fit
     from padviz.sources import load
 
     if axis and not shards:
         raise OptionError("goes with --shards", where="--axis", hint="add it, or leave out the axis")
-    if shards and (
-        other := next(
-            (name for name, value in {**planned, "verify": verify}.items() if value and name != "layers"), None
-        )
-    ):
-        raise OptionError(f"does not go with --{other.strip('_')}", where="--shards", hint="leave one of them out")
+    cut = "shards" if shards else "chunk" if chunk else ""
+    others = {**planned, "verify": verify, "chunk": shards and chunk}
+    if cut and (other := next((name for name, value in others.items() if value and name != "layers"), None)):
+        what = f"does not go with --{other.strip('_')}"
+        raise OptionError(what, where=f"--{cut}", hint="leave one of them out")
     if not (size and planned["tile"]):
         hint = "add --size and --tile, e.g. --size 2048 --tile 512"
         for name in ("tile", "for_", "level"):
@@ -238,16 +237,18 @@ def tiles_command(
                 raise OptionError("plans tiles of an image", where=f"--{name.strip('_')}", hint=hint)
         if to.other_file:
             raise OptionError("draws the plan of an image", where="-o", hint=hint)
-    if shards:
-        layers = planned["layers"] or None
-        return show(cut(options.loaded(model, size), size, shards, axis, layers, padding=padding, same=same), to)
+    if cut:
+        network, layers = options.loaded(model, size), planned["layers"] or None
+        if chunk:
+            return show(cuts.stream(network, chunk, size, layers, padding=padding, same=same), to)
+        return show(cuts.shards(network, size, shards or 1, axis, layers, padding=padding, same=same), to)
     if weights and not verify:
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
     with padded_to_fit(partial(load, model, None, options.reading()), size):
-        network = options.read_trained(model, size, weights) if verify else options.loaded(model, size)
-    found = contexts(network, size, padding, same, **planned)
+        read = options.read_trained(model, size, weights) if verify else options.loaded(model, size)
+    found = contexts(read, size, padding, same, **planned)
     show(found, to, to.drawn(None))
 
 

@@ -40,7 +40,7 @@ class Part(NamedTuple):
     `fetches` are those that others own. It runs the layer over the rows `window` without padding: those before row 0
     and behind the last are padding, and between the runs are rows that nothing reads. Of what a layer that upsamples
     makes of them, the first and last `trims` rows go. They are below 0 where it makes too few, and None for a resize
-    that must know where in the image it is.
+    that must know where in the image it lies.
     """
 
     owns: Span
@@ -126,9 +126,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
             if isinstance(op, Window | Fit) and own[0] < own[1]:
                 (first, _), (_, last) = (rows_of(op, sizes[j], sizes[i], unit) for unit in (own[0], own[1] - 1))
                 window = first, last + 1
-            trims = None if isinstance(op, Resize) else (0, 0)
-            if op and reads and (made := written(op, sizes[j], sizes[i], window)):
-                trims = own[0] - made[0], made[1] - own[1]
+            trims = trims_of(op, sizes[j], sizes[i], window, own) if reads else (0, 0)
             parts.append(Part(own, reads, fetches, window, trims))
             before, rows = (sum(run.stop - run.first for run in fetches if run.owner < last) for last in (k, n))
             halo, fetched = (max(halo[0], before), max(halo[1], rows - before)), fetched + rows
@@ -153,21 +151,22 @@ def owned(rows: int, n: int) -> list[Span]:
     return [(k * rows // n, (k + 1) * rows // n) for k in range(n)]
 
 
-def written(op: Op, n: int, m: int, rows: Span) -> Span | None:
-    """Return the rows that an operation which upsamples makes of some input rows, if it runs over these alone.
+def trims_of(op: Op | None, n: int, m: int, rows: Span, own: Span) -> BeforeAfter | None:
+    """Return how many rows an operation makes before and after its own, if it runs over some input rows alone.
 
-    A transposed window runs without padding. None for other operations, and for a resize that depends on the size.
+    A transposed window runs without padding. None for a resize that makes others of the rows when it runs over them.
 
-    >>> written(Transposed(4, stride=2, padding=(1, 1)), 8, 16, (3, 6))
-    (5, 13)
+    >>> trims_of(Transposed(4, stride=2, padding=(1, 1)), 8, 16, (3, 6), (7, 11))
+    (2, 2)
     """
-    first, stop = rows
     if isinstance(op, Transposed):
-        start = first * op.stride - op.padding[0]
-        return start, start + (stop - first - 1) * op.stride + op.extent
-    if isinstance(op, Resize) and op.layout != "align_corners" and (ratio := ratio_of(op, n, m)).numerator == 1:
-        return first * ratio.denominator, stop * ratio.denominator
-    return None
+        start = rows[0] * op.stride - op.padding[0]
+        return own[0] - start, start + (rows[1] - rows[0] - 1) * op.stride + op.extent - own[1]
+    if isinstance(op, Resize):
+        ratio = ratio_of(op, n, m)
+        trims = own[0] - rows[0] * ratio.denominator, rows[1] * ratio.denominator - own[1]
+        return trims if op.layout != "align_corners" and ratio.numerator == 1 and min(trims) >= 0 else None
+    return 0, 0
 
 
 def _needed(layer: Layer, axis: int) -> str:

@@ -141,7 +141,6 @@ PARAMETERS = {
 TAKING = [name for name, parameters in PARAMETERS.items() if "network" in parameters]
 RUN = ["detect", "responses", "seen", "trial", "verify_tiles"]  # which ask for one image
 ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is not enough
-    "chunks": {"chunk": 16, "size": None},
     "compare": {"padding": ["zero", "reflect"]},
     "diff": {"other": "vgg11"},
     "explore": {"size": [SIZE], "padding": ["zero"]},
@@ -149,6 +148,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # beside the network, where a size is 
     "rings": {"gt": "gt.json", "pred": "pred.json", "rings": 1},
     "seen": {"noise": True, "patch": 8, "grid": 5},
     "shards": {"n": 2},
+    "stream": {"chunk": 16, "size": None},
     "sizes": {"size": "30:60"},
     "tiles": {"tile": 16},
     "trial": {"noise": True, "trained_at": SIZE, "size": None},
@@ -169,7 +169,7 @@ def advice(name: str, module: nn.Module) -> list[str]:
 
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(("module", "which"), [(Two, 0), (Mask, 1)], ids=["a number", "a tensor"])
-@pytest.mark.parametrize("name", [name for name in TAKING if name not in ("chunks", *RUN)])
+@pytest.mark.parametrize("name", [name for name in TAKING if name not in ("stream", *RUN)])
 def test_what_the_error_advises_works(name: str, module: type[nn.Module], which: int) -> None:
     coco_files(scenes(0, images=2))
     torch.manual_seed(0)

@@ -131,12 +131,13 @@ def test_a_plan_is_verified_on_the_network_itself(monkeypatch: pytest.MonkeyPatc
     assert verified["one_less"].keys() == {"top", "bottom", "left", "right"}
 
 
-def test_chunks_that_ignore_a_norm_are_called_inexact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = "nn.Conv1d(1, 4, 3, padding=1), nn.GroupNorm(1, 4), nn.Conv1d(4, 1, 3, padding=1)"
     Path("normed.py").write_text(f"from torch import nn\nnet = nn.Sequential({layers})\n")
     monkeypatch.syspath_prepend(".")
-    words = " ".join(run("tiles", "normed:net", "--size", "256", "--chunk", "64", "--norms", "per-tile").stdout.split())
-    assert re.search(r"Each chunk reads 68 input samples: .* Not exact: 1 \(group norm\) counted as if", words), words
+    refused = run("tiles", "normed:net", "--size", "256", "--chunk", "64")
+    assert refused.exit_code == 2
+    assert "cannot be streamed: 1 (group norm); name an earlier --layer" in refused.stderr
 
 
 def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:

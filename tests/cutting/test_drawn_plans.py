@@ -97,7 +97,7 @@ def run(module: nn.Module, signal: torch.Tensor) -> torch.Tensor:
 
 
 def check(seed: int) -> str:
-    """Draw a network, an image and tiles, or chunks; hold what is planned against the network: planned, or why not."""
+    """Draw a network, an image and tiles; hold what is planned against the network: planned, or why not."""
     draw, module = drawn(seed)
     n = draw.randint(40, 300)
     signal = torch.rand(IMAGES, 1, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -106,22 +106,17 @@ def check(seed: int) -> str:
         network = padviz.load(module, size=n)
     except (PadvizError, RuntimeError, ValueError):
         return "network"
-    cut = draw.choice(["tiles", "tiles", "chunks"])
     extra = draw.randint(0, 32)
     try:
         (context,) = context_on(network, 0, n)
         if context.barrier:
             return f"no context: {context.barrier.why}"
-        if cut == "tiles":
-            check_context(seed, module, network, context, n)
-            tile = min(n - 1, max(1, context.before + context.after + extra))
-            plan = padviz.tiles(module, n, tile)
-            check_stitched(seed, module, signal, whole, plan)
-        else:
-            check_chunks(seed, module, signal, whole, padviz.chunks(module, context.alignment * draw.randint(1, 9), n))
+        check_context(seed, module, network, context, n)
+        tile = min(n - 1, max(1, context.before + context.after + extra))
+        check_stitched(seed, module, signal, whole, padviz.tiles(module, n, tile))
     except PadvizError as error:
         return refused_truly(seed, module, network, n, tile if "too few" in str(error) else 0, error)
-    return cut
+    return "tiles"
 
 
 def same(one: torch.Tensor, other: torch.Tensor, whole: torch.Tensor) -> Any:
@@ -138,23 +133,6 @@ def check_stitched(seed: int, module: nn.Module, signal: torch.Tensor, whole: to
         made = run(module, signal[..., read])[..., take]
         assert same(made, whole[..., keep], whole).all(), (seed, module, plan.lines, keep)
     assert kept == whole.shape[-1]
-
-
-def check_chunks(seed: int, module: nn.Module, signal: torch.Tensor, whole: torch.Tensor, chunks: Any) -> None:
-    n, kept = signal.shape[-1], 0
-    (head,) = chunks.heads
-    for start in range(0, n, chunks.new):
-        if kept == whole.shape[-1]:
-            break  # no unit stands for the samples that are left
-        last = start + chunks.read >= n
-        made = run(module, signal[..., start : start + chunks.read])
-        made = made[..., (0 if start == 0 else head.drop_first) : (None if last else made.shape[-1] - head.drop_last)]
-        m = made.shape[-1]
-        assert same(made, whole[..., kept : kept + m], whole).all(), (seed, module, chunks)
-        kept += m
-        if last:
-            break
-    assert kept == whole.shape[-1], (seed, module, chunks)
 
 
 def gaps(module: nn.Module) -> bool:
@@ -217,7 +195,7 @@ def test_drawn_plans_are_exact(first: int) -> None:
 @pytest.mark.parametrize("plans", [pytest.param(300, marks=SLOW), pytest.param(3000, marks=REST)])
 def test_many_drawn_plans_are_exact(plans: int) -> None:
     found = Counter(check(seed) for seed in range(1000, 1000 + plans * 6 // 5))
-    assert found["tiles"] + found["chunks"] >= plans, found
+    assert found["tiles"] >= plans, found
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(40, 110), at=st.integers(0, 4), periods=st.integers(1, 8))

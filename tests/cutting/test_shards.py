@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import padviz
-from padviz.cutting.shards import ShardedLayer, owned, shards_of, written
+from padviz.cutting.shards import ShardedLayer, owned, shards_of, trims_of
 from padviz.network.layer import Channels, Layer
 from padviz.network.network import Network
 from padviz.network.operations import Adaptive, Blocks, Transposed, Window, place
@@ -94,8 +94,10 @@ def test_layers_run_in_parts_make_the_whole(n: int, shards: int) -> None:
     for mode in ("nearest", "linear"):
         resize = Resize(scale=Fraction(3), linear=mode == "linear")
         in_parts(resize, n, shards, lambda x, mode=mode: functional.interpolate(x, scale_factor=3, mode=mode))
-    assert written(Resize(scale=Fraction(3, 2)), 8, 12, (2, 4)) is None
-    assert written(Resize(size=3, linear=True, align_corners=True), 2, 3, (0, 1)) is None
+    assert trims_of(Resize(scale=Fraction(3, 2)), 8, 12, (2, 4), (3, 6)) is None
+    assert trims_of(Resize(size=3, linear=True, align_corners=True), 2, 3, (0, 2), (0, 3)) is None
+    late = Resize(scale=Fraction(1), grid="tf_half_pixel_for_nn", rounding="ceil")  # reads from the row behind on
+    assert trims_of(late, 8, 8, (3, 5), (2, 4)) is None
 
 
 class Attends(nn.Module):
