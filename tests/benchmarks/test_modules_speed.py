@@ -21,6 +21,7 @@ from padviz.trained.networks.reading import read, runner_of
 from padviz.trained.networks.running import at_once
 from padviz.trained.networks.trained_network import Trained
 from tests.benchmarks.test_speed import process
+from tests.cutting.test_shared_norms import Decoder, UNet
 from tests.scoring.made import as_coco, scenes
 from tests.wheels import real_file, real_weights
 
@@ -50,6 +51,17 @@ def test_repadded_forward(benchmark: Any, scheme: str | None) -> None:
     image = torch.randn(8, 3, 224, 224)
     with torch.inference_mode():
         benchmark.pedantic(module, (image,), rounds=7, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("norms", ["shared", "per-tile"])
+@pytest.mark.parametrize("name", ["unet", "decoder"])
+def test_tiled(benchmark: Any, name: str, norms: str) -> None:
+    """Nine tiles with context, or four that share their norms, of 512 pixels or 128 latents."""
+    model = UNet(partial(torch.nn.GroupNorm, 4)) if name == "unet" else Decoder(32)
+    size = 512 if name == "unet" else 128
+    image, plan = torch.rand(1, 3, size, size), padviz.tiles(model, size, size // 2, norms=norms)
+    with torch.inference_mode():
+        benchmark.pedantic(padviz.tiled, (model, image, plan), rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("scheme", ["reflect", "symmetric", "partial"])

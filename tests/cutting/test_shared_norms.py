@@ -154,4 +154,4 @@ def test_what_is_refused_gets_a_line() -> None:
 def test_two_processes_make_what_one_makes() -> None:
     example = Path(__file__).parents[2] / "examples" / "two_processes.py"
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=120, check=True)
-    assert sorted(line[:10] for line in done.stdout.splitlines()) == ["process 0:", "process 1:"]
+    assert all(f"process {rank}: rows" in done.stdout for rank in (0, 1))
