@@ -32,7 +32,7 @@ from tests.trained.test_trying import folder
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 COMMANDS = cli.list_commands(None)  # type: ignore[arg-type]
-OWN_DEFAULT = {"-n"}  # how many inputs are enough depends on what is measured
+OWN_DEFAULT = {"-n", "--axis"}  # how many inputs are enough depends on what is measured; shards are along one axis
 OWN_TYPE = {("export", "--format")}  # the files of an export
 WIDTH = 80
 ROOT = Path(__file__).parents[2]

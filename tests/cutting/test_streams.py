@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from math import ceil, gcd
 from typing import Any
@@ -18,7 +19,9 @@ import padviz
 from padviz.cutting.streams import stream_of
 from padviz.errors import PadvizError
 from padviz.geometry.reaching.shifts import alignment_on
+from padviz.network.layer import Layer
 from padviz.network.network import Network
+from padviz.network.resize import Resize
 from padviz.sources.toml.load import parse
 from tests import naive
 from tests.cutting.test_drawn_plans import run
@@ -145,6 +148,10 @@ def test_what_cannot_be_streamed_is_named() -> None:
     assert (
         refused(nn.Upsample(scale_factor=2, mode="linear", align_corners=True), nn.Conv1d(4, 1, 3)) == f"1 ({FOLLOWS})"
     )
+    wide = Resize(scale=Fraction(3, 2), linear=True, grid="align_corners")  # whose rate is 3/2 at 3, 67, 131 samples
+    layers = Layer("input", "input", ()), Layer("wide", "resize", (0,), (wide,))
+    with pytest.raises(PadvizError, match=re.escape(f"wide ({FOLLOWS})")):
+        stream_of(Network("wide", layers, ("wide",), size=(3,)), 2)
     with pytest.raises(PadvizError, match="its input has height x width, and chunks are of signals"):
         padviz.stream("vgg11", 8)
     for chunk in (0, -1):
@@ -161,6 +168,8 @@ def test_a_signal_in_one_chunk_keeps_nothing_and_reflection_in_front_waits_for_i
     reflected = padviz.stream(nn.Sequential(nn.ReflectionPad1d((6, 0)), nn.Conv1d(1, 1, 3)), 2, 64)
     assert [layer.keeps for layer in reflected.layers] == [(6,), (2,)]  # rows 0 to 6 make the first
     assert reflected.lag == 6
+    behind = padviz.stream(nn.Sequential(nn.ReflectionPad1d((0, 3)), nn.Conv1d(1, 1, 3)), 5, 64)
+    assert [layer.keeps for layer in behind.layers] == [(4,), (2,)]  # which are read again if the signal ends
 
 
 def test_upsampling_drops_what_kept_samples_made_before_and_what_is_to_come() -> None:
