@@ -125,26 +125,15 @@ class Seams:
             placed[text] = f"{placed[text]} and {axis}" if text in placed else f"along the {axis}"
         worst = max(self.tiles, key=lambda tile: tile.share, default=None)
         wrong = [tile for tile in self.tiles if worst and tile.rms > worst.rms / 10]
-        gains, means = (
-            " to ".join(
-                dict.fromkeys(f"{each(getattr(tile, name) for tile in wrong):.3g}" for each in (min, max) if wrong)
-            )
-            for name in ("gain", "mean")
-        )
         shift = self.shift or (worst.shift if worst else ())
         moved = [f"{n} px along the {axis}" for n, axis in zip(shift, AXES[len(self.size)], strict=False) if n]
         return VERDICTS[self.kind].format(
             rounding=" to rounding" * (self.largest > 0),
-            tiled_size=in_words(self.tiled_size),
-            size=in_words(self.size),
-            moved=" and ".join(moved),
-            placed="; ".join(f"{along}: {text}" for text, along in placed.items()),
-            worst=worst and _area(worst),
-            wrong=f"{len(wrong)} of {len(self.tiles)}",
-            gain=f"{self.gain or 1:.4g}",
-            gains=gains,
-            means=means,
-        )
+            tiled_size=in_words(self.tiled_size), size=in_words(self.size),
+            moved=" and ".join(moved), placed="; ".join(f"{along}: {text}" for text, along in placed.items()),
+            worst=worst and _area(worst), wrong=f"{len(wrong)} of {len(self.tiles)}", gain=f"{self.gain or 1:.4g}",
+            gains=_between([tile.gain for tile in wrong]), means=_between([tile.mean for tile in wrong]),
+        )  # fmt: skip
 
 
 class SeamsResult(Result[Seam], Seams):
@@ -192,10 +181,10 @@ def seams(whole: Any, tiled: Any, *, period: Pixels = None, plan: Plan | None = 
             raise OptionError(what, option="plan", hint="plan for this image")
         known = [[start for start, _ in line.keeps[0][1:]] for line in plan.lines]
     elif period is not None:
-        sides = [*period] if isinstance(period, tuple | list) else [period]
+        sides: list[Any] = [*period] if isinstance(period, tuple | list) else [period]
         for side in sides:
             check_integer(side, NEAR + 1, "period")
-        known = (2 * sides)[-len(known) :]
+        known = [int(side) for side in 2 * sides][-len(known) :]
     most = float(np.abs(first).max())
     rounding = max(ROUNDING[each] * most if each in ROUNDING else 1.0 for each in (precision, other))
     found = measured(first, second, known, rounding)
@@ -253,14 +242,16 @@ def measured(whole: Values, tiled: Values, known: Sequence[Any], rounding: float
     steps = _located(error, whole, known, 1e-7 * most)
     if not steps and largest <= ROUNDING["float32"] * most:
         return found("none")
-    rows, periods, step, lines = [], {}, 0.0, [[] for _ in size] if steps else _around(error)
+    rows, periods, step = [], {}, 0.0
+    lines: list[list[int]] = [[] for _ in size]
     for axis, (_, at, period) in steps.items():
         jumps = np.abs(np.diff(error, axis=axis + 1))
         mean, name = _rows(jumps, axis), AXES[len(size)][axis]
-        if not known[axis]:
-            reach = period // 2 or 2 * EDGE
-            at = at + max(range(-reach, reach), key=lambda k: np.log(mean.take(at + k, mode="clip") + TINY).sum())
-            at = at[(at >= 0) & (at < len(mean))]
+        if period and not known[axis]:  # where tiles begin to differ stands out as far as where they meet
+            by = max(
+                range(-period // 2, period // 2), key=lambda k: np.log(mean.take(at + k, mode="clip") + TINY).sum()
+            )
+            at = at[(at + by >= 0) & (at + by < len(mean))] + by
         lines[axis] = (at + 1).tolist()
         ratios = mean[at] / (np.delete(mean, at).mean() or 1.0)
         rows += [Seam(name, line, ratio) for line, ratio in zip(lines[axis], ratios.tolist(), strict=True)]
@@ -311,21 +302,16 @@ def _fit(whole: Values, tiled: Values) -> tuple[float, float]:
 
 def _located(error: Values, whole: Values, known: Sequence[Any], floor: float) -> dict[int, Grid]:
     """Return the steps that are seams, by axis."""
-    grids, weights = [], []
+    grids = []
     for axis, given in enumerate(known):
-        tried = []
-        for measure, sure in ((_levels, OF_TWO), (_steps, SURE)):
+        tried = [Grid()]
+        for measure, sure in MEASURES if error.shape[axis + 1] >= 4 * EDGE else ():
             own, drawn = (_standing(measure(each, axis, floor)) for each in (error, whole))
             own -= 2 * np.maximum(drawn, 0) * (own > 0)  # what changes in the image itself is no seam
             weight = np.arcsinh(own.clip(0) / 4) * 4  # so that no one step makes a period
             weight[own < 1] = -max(3.0, weight.max() / 2)
             tried.append(_grid(weight, given, sure))
         grids.append(max(tried, key=lambda each: (each.period > 0, each.score)))
-        weights.append(weight)
-    best = max(grids, key=lambda each: each.score)
-    for axis, given in enumerate(known):
-        if given is None and best.period and not grids[axis].score:  # tiles are mostly squares
-            grids[axis] = _grid(weights[axis], best.period, LIKELY)
     return {axis: each for axis, each in enumerate(grids) if each.score}
 
 
@@ -341,6 +327,9 @@ def _steps(values: Values, axis: int, floor: float) -> Values:
     before = np.convolve(np.pad(logs, NEAR, mode="edge"), np.ones(NEAR) / NEAR, "valid")
     above: Values = logs - np.maximum(before[: len(logs)], before[NEAR + 1 :])
     return above
+
+
+MEASURES = ((_levels, OF_TWO), (_steps, SURE))  # with the least score of a grid
 
 
 def _standing(above: Values) -> Values:
@@ -375,18 +364,6 @@ def _grid(weight: Values, known: Any, sure: float) -> Grid:
     return Grid(best, np.append(at, rest.argmax()) if rest.max() > BEHIND else at, period)  # the last is pushed back
 
 
-def _around(error: Values) -> list[list[int]]:
-    """Return the ends of the rows and columns that hold all of the error, if these are at most half of the image."""
-    lines, kept = [], 1.0
-    for axis, n in enumerate(error.shape[1:]):
-        squares = _rows(np.square(error), axis)
-        held = np.flatnonzero(squares > GONE**4 * squares.max())
-        ends = int(held[0]), int(held[-1]) + 1
-        lines.append([at for at in ends if 0 < at < n])
-        kept *= (ends[1] - ends[0]) / n
-    return lines if kept <= 0.5 else [[] for _ in lines]
-
-
 def _tiles(
     whole: Values, tiled: Values, lines: Sequence[Sequence[int]], rest: float
 ) -> tuple[tuple[TileError, ...], float]:
@@ -419,6 +396,10 @@ def _bands(error: Values, lines: Sequence[Sequence[int]]) -> tuple[Band, ...]:
         bands.append(Band(px, sqrt(squares[within].mean())))
         px *= 2
     return tuple(bands)
+
+
+def _between(values: Sequence[float]) -> str:
+    return " to ".join(dict.fromkeys(f"{each(values):.3g}" for each in (min, max) if values))
 
 
 def _area(tile: TileError) -> str:

@@ -183,8 +183,9 @@ def test_signals_have_seams_too_and_a_period_that_is_known_finds_weak_ones() -> 
         made[at - 3 : at + 3] += (1, 2, 4, -4, -2, -1)
     found = padviz.seams(right, made)
     assert (found.periods, found[0].at, len(found)) == ({"length": 512}, 512, 15)
+    assert padviz.seams(right[None], made[None]).periods == {"width": 512}  # the height is 1
     made[1500:] = right[1500:]
-    assert padviz.seams(right, made, period=512).periods == {"length": 512}
+    assert padviz.seams(right, made, period=np.int64(512)).periods == {"length": 512}
 
 
 def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
