@@ -1,4 +1,4 @@
-"""Shards, and what they own and fetch of every layer; and streams, and what their layers keep."""
+"""What shards own and fetch of every layer, what streams keep of it, and what tiles keep of an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
-from padviz.cutting.context import pixels_around
+from padviz.cutting.context import barrier_of, contexts_of, pixels_around
+from padviz.cutting.plan import LEVELS, Kept, kept_of
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.cutting.streams import Stream, StreamedLayer, stream_of
 from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.geometry.reaching.shifts import alignment_on
-from padviz.network.network import Network
+from padviz.network.network import Network, Size, in_words
 from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
@@ -218,6 +219,39 @@ def _of_bytes(size: int | None) -> str:
     if size is None:
         return "an unknown number of bytes"
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
+
+
+def tile_keeps(
+    network: Source, size: Pixels, tile: Pixels, layer: str | Sequence[str] | None = None, padding: str | None = None,
+    same: bool = False,
+) -> Result[Kept]:  # fmt: skip
+    """List what a tile of a size keeps of an image: `padviz tiles --keeps`."""
+    whole, image = asked(network, size, padding, same)
+    kept = upto(whole, output_layers(layer, whole))
+    rows = kept_of(kept, image, kept.pixels(tile))
+    return Result.made_of(None, rows, partial(_keeps_report, kept, image, kept.pixels(tile), rows))
+
+
+def _keeps_report(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -> Report:
+    first, barrier = rows[0].layer, barrier_of(network, contexts_of(network, image))
+    parts = {level: [row.pixels for row in rows if (row.level, row.layer) == (level, first)] for level in LEVELS}
+    sizes = {level: in_words(f"{n:g}" for n in pixels) for level, pixels in parts.items()}
+    exact = f"nothing exactly: {barrier.layer} ({barrier.why})" if barrier else f"{sizes[1]} {network.px} exactly"
+    shares = " and ".join(f"{sizes[level]} with {100 * level:g} %" for level in LEVELS[1:])
+    said = [
+        f"Inside an image, a tile of {in_words(tile)} keeps {exact}; {shares} of the paths of each unit, not exact."
+    ]
+    share = Column("level", "paths", lambda level: f"{100 * level:g} %")
+    shown = (*columns("layer axis"), share, *columns("units pixels before after"))
+    about = [f"before, after: {network.px} that it reads on either side of those that it keeps."]
+    facts = {
+        "network": network.name,
+        "size": image,
+        "tile": tile,
+        "barrier": barrier and [*barrier],
+        "keeps": plain(rows),
+    }
+    return Report("keeps", facts, [[Heading(network.title), Lines(said), Table(shown, rows), Lines(about)]])
 
 
 def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = None) -> Streamed:

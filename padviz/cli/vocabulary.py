@@ -60,6 +60,7 @@ TABLE = {  # in the order in which help lists them
     "tile": Word("Largest tile that fits into memory.", types.SizeType("N|HxW")),
     "object": Word("Keep objects of up to N px whole in a tile.", click.IntRange(0), shown="N"),
     "for": Word("Print the call for a library, e.g. monai.", types.NameType("LIB")),
+    "keeps": Word("List what a tile of that size keeps."),
     "level": Word("Share of paths to keep, e.g. .999; inexact.", click.FLOAT, shown="X"),
     "norms": Word("Norms over all tiles, or per tile (inexact).", click.Choice(["shared", "per-tile"])),
     "verify": Word("Run MODEL whole and tiled, and compare."),

@@ -13,7 +13,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from padviz.cutting.context import ALIKE, Context, adds_up, exact_contexts, graded_contexts
+from padviz.cutting.context import ALIKE, Context, adds_up, contexts_of, exact_contexts, graded_contexts
 from padviz.cutting.exact_units import Cut, Flags, exact_units, longest_run, run_around
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
@@ -21,6 +21,7 @@ from padviz.network.network import Network, Size, in_words
 from padviz.network.sizes import another_at, on_each, sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
+LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
 Slices = tuple[slice, ...]  # on each axis
 Span = tuple[int, int]
 Part = tuple[slice, Slices, Slices]  # along one axis: what a tile reads, keeps of each head, and takes
@@ -250,6 +251,50 @@ def tile_sizes(network: Network, size: Size, ignore_norms: bool = False) -> list
             if row not in sizes and (own is None or own.size == tile):
                 sizes.append(row)
     return sizes
+
+
+class Kept(NamedTuple):
+    """What a tile inside of an image keeps of a layer on an axis: units that draw this share of their paths from it.
+
+    `pixels` are those that the `units` stand for; the tile reads `before` and `after` pixels around them.
+    """
+
+    level: float
+    layer: str
+    axis: str
+    units: int
+    pixels: float
+    before: float
+    after: float
+
+
+def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
+    """List what tiles of a size keep: at level 1 what is exact, which is nothing where a layer depends on all.
+
+    Raises OptionError for a tile that is smaller than the alignment.
+    """
+    network = network.at(image)
+    contexts = contexts_of(network, image)
+    steps = tuple(context.alignment for context in contexts[0])
+    sides = zip(image, tile, steps, strict=True)
+    lengths = tuple(min(n, most - (most - n) % step) for n, most, step in sides)
+    if min(lengths) < 1:
+        raise OptionError(f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`")
+    own, kept, exact = read_at_tile(network, lengths, steps), list[Kept](), dict[tuple[str, str], Flags]()
+    for level in LEVELS:
+        graded = contexts if level == 1 else [graded_contexts(network, image, head, level) for head in contexts]
+        axes = _axes(network, image, graded, _Axis if level == 1 else _GradedAxis, own)
+        for name, axis, length in zip(network.axes, axes, own.size if own else lengths, strict=True):
+            whole = [np.ones(m, dtype=bool) for m in axis.sizes(length)]
+            inner = whole if length == axis.n else axis.inner(length)[0]
+            for context, flags in zip(axis.contexts, inner, strict=True):
+                if level == 1:
+                    exact[context.layer, name] = flags & (context.barrier is None)
+                first, last = longest_run(exact[context.layer, name] | flags * (level < 1))
+                units = (last - first, first, len(flags) - last) if last > first else (0, 0, 0)
+                pixels = [float(n * context.stride) for n in units]
+                kept.append(Kept(level, context.layer, name, last - first, *pixels))
+    return kept
 
 
 @contextmanager

@@ -31,7 +31,7 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "repad": {("", "share")},
     "responses": {("no_shuffled", "shuffled")},
     "tiles": {
-        (name, "") for name in ("for_", "chunk", "shards", "axis", "verify", "weights")
+        (name, "") for name in ("for_", "chunk", "shards", "axis", "keeps", "verify", "weights")
     },  # functions of their own
     "seams": {("", "whole"), ("", "tiled"), ("", "plan")},  # WHOLE, TILED
     "uneven": {("taps", "")},  # padviz.taps

@@ -11,12 +11,13 @@ from torch.nn import functional
 
 import padviz
 from padviz.cutting.context import context_on, pixels_around
-from padviz.cutting.plan import Plan, plan_tiles, smallest_plan
+from padviz.cutting.plan import Plan, kept_of, plan_tiles, smallest_plan
 from padviz.cutting.running import tiled, verify
 from padviz.errors import DescriptionError, OptionError, PadvizError
 from padviz.network.targets import last_maps, output_layers, upto
 from padviz.sources.toml.load import parse
 from tests.geometry.test_reaching import Gated
+from tests.signals import decoder as signal_decoder
 from tests.wheels import real_file
 
 DOUBLE = {"dtype": torch.float64}
@@ -408,3 +409,50 @@ def test_attention_between_rows_far_apart_counts_as_local_where_it_is_ignored(bl
         plan_tiles(far, (256, 256), (64, 64))
     plan = plan_tiles(far, (256, 256), (64, 64), ignore_norms=True)
     assert plan.lines == plan_tiles(parse({"layers": layers}, "near"), (256, 256), (64, 64)).lines
+
+
+@pytest.mark.parametrize("name", ["u-net", "decoder with output padding"])
+def test_a_tile_keeps_exactly_the_units_that_the_whole_image_makes_too(name: str) -> None:
+    module, _, most = MODULES[name]
+    height, width = (n // 16 * 16 for n in most)
+    seeded(module)
+    network = padviz.load(module, size=(384, 384))
+    exact = [row for row in kept_of(network, (384, 384), (height, width)) if row.level == 1]
+    image = torch.rand(1, 1, 384, 384, **DOUBLE)
+    tile = (slice(128, 128 + row_length) for row_length in (height, width))
+    with torch.no_grad():
+        rows, cols = tile
+        whole, made = module(image)[..., rows, cols], module(image[..., rows, cols])
+    alike = ((whole - made).abs() < 1e-12).all(1)[0]
+    for row, line in zip(exact, (alike.any(1), alike.any(0)), strict=True):
+        first, last = int(row.before), len(line) - int(row.after)
+        assert last - first == row.units == row.pixels
+        assert line[first:last].all()
+        assert not line[:first].any()
+        assert not line[last:].any()
+
+
+def test_a_tile_keeps_more_units_for_a_share_of_their_paths_and_all_of_an_image_that_it_holds() -> None:
+    network = padviz.load("unet_padded")
+    rows = [row for row in kept_of(network, (512, 512), (256, 600)) if row.axis == "height"]
+    assert [row.units for row in rows] == [68, 114, 144]
+    assert {row.units for row in kept_of(network, (512, 512), (256, 600)) if row.axis == "width"} == {512}
+    for row in rows[1:]:  # the tile begins at row 128 of the image
+        inside = (int(row.before), int(256 - row.after) - 1)
+        shares = []
+        for unit in (*inside, inside[0] - 1, inside[1] + 1):
+            paths = [*padviz.usage(network, 512, unit=(128 + unit, 256)).counts.sum(1)]
+            shares.append(sum(paths[128:384]) / sum(paths))
+        assert min(shares[:2]) >= row.level
+        assert row.level == 0.999 or max(shares[2:]) < 0.999
+    gated = kept_of(padviz.load("efficientnet_b0"), (2048, 1024), (1536, 1024))
+    assert gated[0].units == 0 < gated[-2].units
+    with pytest.raises(OptionError, match="tile: tiles start on multiples of 16; use a larger `tile`"):
+        kept_of(network, (512, 512), (8, 8))
+
+
+def test_no_level_keeps_less_than_what_is_exact() -> None:
+    network = padviz.load(signal_decoder(), 400)
+    units = [row.units for row in kept_of(network, (400,), (64,))]
+    assert units == sorted(units)
+    assert units[0] == 430  # some of which lie less than a whole sample further in
