@@ -47,7 +47,7 @@ VERDICTS = {
     "moved": "Shifted tiles: {wrong}, most {worst} by {moved}. Check where tiles start and are cropped.",
     "brightness": "Tiles differ in brightness: {wrong}, gain {gains}, mean error {means}. Norms of tiles do this.",
     "tiles": "Some tiles differ all over: {wrong}, most {worst}. Check their starts, alignment and crops.",
-    "everywhere": "They differ everywhere alike, not at seams. Look at weights, precision and inputs.",
+    "everywhere": "No seam stands out, but they differ everywhere. Look at norms of blended tiles, weights and inputs.",
 }
 
 
