@@ -134,28 +134,29 @@ def stream(
 
 def _stream_report(network: Network, found: Stream) -> Report:
     keeping = [layer for layer in found.layers if any(layer.keeps)]
-    keep = f"{len(keeping)} of {len(found.layers)} layers keep {found.kept:,} samples in all between chunks"
+    layers = f"{len(keeping)} of {len(found.layers)} layers keep{'s' * (len(keeping) == 1)}"
+    keep = f"{layers} {found.kept:,} samples in all between chunks"
     said = [f"Chunks of {found.chunk:,} input samples: {keep}; the output lags by {found.lag:,} input samples."]
-    for head in found.heads:
-        makes = " to ".join(f"{n:,}" for n in dict.fromkeys(head.makes))
-        said.append(f"Each chunk makes {makes} samples of {head.layer}.")
+    said += [f"Each chunk makes {once(map(str, head.makes), ' to ')} samples of {head.layer}." for head in found.heads]
+    first = Column("layer"), Column("keeps", of=_keeps)
+    makes = (Column("makes", show=lambda each: once(map(str, each), " to ")),)
+    ends = Column("makes_least", of=lambda layer: layer.makes[0]), Column("makes_most", of=lambda layer: layer.makes[1])
     drops = [
-        Column(f"drop_{side}", f"drop {side}", of=partial(_dropped, at=at)) for at, side in enumerate(("first", "last"))
+        Column(f"drop_{end}", f"drop {end}", of=partial(_dropped, at=at)) for at, end in enumerate(("first", "last"))
     ]
-    shown = (
-        Column("layer"),
-        Column("keeps", show=lambda keeps: once(map(str, keeps), ", ")),
-        Column("makes", show=lambda makes: once(map(str, makes), " to ")),
-        *drops,
-        Column("lag"),
-    )
+    shown, sheet = ([*first, *more, *drops, Column("lag")] for more in (makes, ends))
     about = [
         "keeps: the most samples to keep of each input. makes: samples of a chunk, once the stream is under way.",
-        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: input samples that came",
-        "after those that the layer's last one stands for, at most.",
+        "drop: what to cut off what an upsampling layer makes of kept and new samples. lag: the most input samples",
+        "behind those that its last sample stands for.",
     ]
     facts = {"network": network.name, **plain(found), "kept": found.kept, "lag": found.lag}
-    return Report("stream", facts, [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]])
+    screen = [[Heading(network.title), Lines(said), Table(shown, found.layers), Lines(about)]]
+    return Report("stream", facts, screen, Table(sheet, found.layers))
+
+
+def _keeps(layer: StreamedLayer) -> object:
+    return layer.keeps[0] if len(layer.keeps) == 1 else " ".join(map(str, layer.keeps))
 
 
 def _dropped(layer: StreamedLayer, at: int) -> int | None:
@@ -186,7 +187,7 @@ def _shards_report(network: Network, found: Shards) -> Report:
     elif found.skewed:
         said.append(f"Boundaries are skewed at any size: {found.skewed} moves them.")
     if every:
-        said.append(f"{sums} of these exchange sums alone: for norms count, mean and squared deviations of each group.")
+        said.append(f"Sums are enough for {sums} of these: for norms count, mean and squared deviations of each group.")
     if empty:
         said.append(f"Some shards own nothing of maps of fewer rows: {some_names(layer.layer for layer in empty)}.")
     if unknown:
