@@ -180,3 +180,18 @@ def test_upsampling_drops_what_kept_samples_made_before_and_what_is_to_come() ->
     whole = functional.conv_transpose1d(signal, weight, stride=4, padding=2)
     made = functional.conv_transpose1d(signal[..., 19:25], weight, stride=4)[..., 4:-4]
     assert torch.allclose(made, whole[..., 4 * 20 - 2 : 4 * 25 - 2])
+
+
+@pytest.mark.parametrize("chunk", [7, 16])
+@pytest.mark.parametrize("name", sorted({*SIGNALS} - {"causal decoder"}))  # whose trimmed end the runner waits for
+def test_a_stream_that_runs_makes_what_is_planned(name: str, chunk: int) -> None:
+    make, channels, (size, _) = SIGNALS[name]
+    module = positive(make)
+    plan, running = padviz.stream(module, chunk, size), padviz.streamed(module, chunk)
+    made = [running(torch.rand(1, channels, chunk, dtype=torch.float64)).shape[-1] for _ in range(4 * size // chunk)]
+    ends = [
+        alignment_on(padviz.load(module, size), 0, size).strides[-1] * sum(made[:k]) for k in range(1, len(made) + 1)
+    ]
+    steady = made[len(made) // 2 :]
+    assert plan.heads[0].makes == (min(steady), max(steady))
+    assert plan.lag == ceil(max(k * chunk - end for k, end in enumerate(ends, start=1)))
