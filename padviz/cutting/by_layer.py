@@ -218,16 +218,22 @@ class Session:
 
 
 class StreamedMap(CutMap):
-    """A map of n rows that comes in pieces: `piece` has those from `start` on. It has ended where that reaches n."""
+    """A map of n rows that comes in pieces: `piece` has those from `start` on. It has ended where that reaches n.
+
+    If the signal ended now, the map would have `ends` rows.
+    """
 
     piece: Tensor
     start: int
+    ends: int
     session: Session
 
     @classmethod
-    def of(cls, piece: Tensor, start: int, along: int, n: int, session: Session, alias: bool = False) -> StreamedMap:
+    def of(
+        cls, piece: Tensor, start: int, ends: int, along: int, n: int, session: Session, alias: bool = False
+    ) -> StreamedMap:
         made = cls.shell(piece, along, n, alias)
-        made.piece, made.start, made.session = piece, start, session
+        made.piece, made.start, made.ends, made.session = piece, start, ends, session
         return made
 
     @property
@@ -244,7 +250,7 @@ class StreamedMap(CutMap):
         if stop == n:
             end = max(first, rule.rows(n))
         else:  # those that are the same wherever the signal ends
-            rows = range(first, max(first, rule.rows(stop)))
+            rows = range(first, max(first, rule.rows(self.ends)))
             end += bisect_left(rows, True, key=lambda row: any(hi > stop for _, hi in _spans(rule, n, first, row + 1)))
         ((at, held),) = site.buffers
         spans = _spans(rule, n, first, end) if first < end else [(at, at)]
@@ -255,7 +261,8 @@ class StreamedMap(CutMap):
         site.made = end
         if stop < n:
             site.drop(min(rule.reads(end, end + 1)[0], stop - rule.again), [self])
-        return StreamedMap.of(piece, first, self.along, rule.rows(n), self.session, rule.alias)
+        ends = max(0, rule.rows(self.ends)) if self.ends else 0
+        return StreamedMap.of(piece, first, ends, self.along, rule.rows(n), self.session, rule.alias)
 
     def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
         maps: Any = cuts_in(args, kwargs)
@@ -273,7 +280,8 @@ class StreamedMap(CutMap):
         made = function(*own_args, **own_kwargs)
         along, alias = self.along if along < 0 else along, any(each.alias for each in maps)
         found = [made] if isinstance(made, Tensor) else made
-        streams = [StreamedMap.of(piece, start, along, self.n, self.session, alias) for piece in found]
+        ends = min(each.ends for each in maps)
+        streams = [StreamedMap.of(piece, start, ends, along, self.n, self.session, alias) for piece in found]
         return streams[0] if isinstance(made, Tensor) else streams
 
     def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
@@ -401,7 +409,7 @@ class Streamed:
 
     def _run(self, chunk: Tensor, n: int) -> Any:
         self.session.passed = 0
-        signal = StreamedMap.of(chunk, self.read - chunk.shape[-1], chunk.ndim - 1, n, self.session)
+        signal = StreamedMap.of(chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session)
         return tree_map_only(StreamedMap, lambda each: each.piece, run(self.model, signal))
 
 
