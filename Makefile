@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-trained approved reference experiment experiment-detector clean
+.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-cuts figures-trained approved reference experiment experiment-detector clean
 
 # What can be made, with the comment above each.
 help:
@@ -111,6 +111,10 @@ figures: .venv/.tools .venv/.chromium
 	$(BIN)/padviz audit resnet50 --size 224 -o docs/resnet50-audit.png --overwrite
 	$(BIN)/padviz explore resnet50 -o docs/resnet50.html --overwrite # not kept: docs/build.py makes it, too
 	$(BIN)/python -m tests.pages.screenshot docs/resnet50.html docs/explorer.png
+
+# What goes wrong where networks are cut: half a minute.
+figures-cuts: .venv/.tools
+	$(BIN)/python -m experiments.cuts docs/latent-tiles.png docs/audio-chunks.png docs/longitude-0.png
 
 # Approves pictures as they are drawn now: look at them first.
 approved: .venv/.tools
