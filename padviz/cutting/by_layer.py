@@ -44,7 +44,7 @@ def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
 
 
 def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], along: int) -> Tensor:
-    """Make the rows [first, end) of what they read of n rows; of no rows, return a map of none."""
+    """Return the rows [first, end), which a rule makes of the pieces that they read."""
     region = torch.cat([*pieces], along) if len(pieces) > 1 else pieces[0]
     lo, hi = rule.reads(first, max(end, first + 1))
     if end == first:

@@ -25,7 +25,7 @@ class Cells(AxesImage):
         ax.add_image(self)
 
     def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
-        """Return RGBA pixels from the bottom up, and where their lower left corner is, as matplotlib asks for it."""
+        """Return RGBA pixels from the bottom up, and the position of their lower left corner, for matplotlib."""
         values: Any = self.get_array()
         extents = self.axes.bbox.extents
         edges = np.rint(extents)

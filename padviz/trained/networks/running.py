@@ -79,7 +79,7 @@ def middle_weights(n: int) -> NDArray[np.float32]:
 
 @cache
 def edge_rows(n: int) -> NDArray[np.int64]:
-    """Return the first and the last of n rows, as many as are measured.
+    """Return the outermost rows of n on both sides, those that are measured.
 
     >>> edge_rows(5).tolist(), len(edge_rows(100))
     ([0, 1, 2, 2, 3, 4], 24)
