@@ -145,7 +145,8 @@ class SharedMap(CutMap):
 
     def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
         cuts: Any = cuts_in(args, kwargs)
-        if any(each.n != self.n if each.team is self.team else each.behind >= self.behind for each in cuts):
+        like = self.n, self.behind
+        if any((each.n, each.behind) != like if each.team is self.team else each.behind >= like[1] for each in cuts):
             raise Refused("joins maps that are cut differently")
         alias = any(each.alias for each in cuts)
         along = self.along if along < 0 else along
@@ -157,6 +158,8 @@ class SharedMap(CutMap):
         return [SharedMap.of(parts, along, self.n, self.team, alias) for parts in results]
 
     def pooled(self, function: Function, args: Any, kwargs: Mapping[str, Any]) -> list[tuple[int, Any]]:
+        if 0 in self.shape:
+            raise Refused("pools an empty map")
         rows = [end - first for first, end in self.edges]
         made = {k: self._of_part(k, function, args, kwargs) if rows[k] else None for k in self.team.mine}
         return [(n, value) for n, value in zip(rows, self.team.collect(made), strict=True) if n]

@@ -95,12 +95,20 @@ class CutMap(Tensor):
         """Cut a tensor, which has a value for each row along `dim`, as this map is cut."""
         raise NotImplementedError
 
+    def fitted(self, tensor: Tensor) -> Tensor:
+        """Cut a tensor that is broadcast to this map, if it has a value for each row."""
+        dim = tensor.ndim - self.behind
+        if isinstance(tensor, CutMap) and tensor.behind == self.behind:
+            return tensor
+        return self.narrowed(tensor, dim) if dim >= 0 and tensor.shape[dim] != 1 else tensor
+
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = {**(kwargs or {})}
         if (own := HANDLERS.get(function)) and not isinstance(function, torch._ops.OpOverloadPacket):
-            return own(function, *args, **(kwargs or {}))
+            return own(function, *([kwargs.pop("input")] if "input" in kwargs else []), *args, **kwargs)
         with torch._C.DisableTorchFunctionSubclass():
-            return function(*args, **(kwargs or {}))
+            return function(*args, **kwargs)
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -123,10 +131,10 @@ def cuts_in(*args: Any) -> list[CutMap]:
 
 
 def is_pointwise(function: Any) -> bool:
-    """Return whether PyTorch tags an operation as pointwise, or the one that it does in place."""
+    """Return whether PyTorch tags an operation, or the one that it does in place, as pointwise and returning a map."""
     packet = getattr(aten, function.overloadpacket.__name__.removesuffix("_"), None)
-    same = getattr(packet, function._overloadname, function)
-    return torch.Tag.pointwise in {*function.tags, *same.tags}
+    tags = {*function.tags, *getattr(packet, function._overloadname, function).tags}
+    return torch.Tag.pointwise in tags and torch.Tag.data_dependent_output not in tags
 
 
 def pointwise(function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -48,7 +48,9 @@ def _unsqueeze(function: Any, x: CutMap, dim: int) -> Any:
 
 @handles(aten.squeeze)
 def _squeeze(function: Any, x: CutMap, dims: Any = None) -> Any:
-    gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dim != x.along]
+    gone = [dim for dim in dims_of(x, dims) if x.shape[dim] == 1 and dims != []]
+    if x.along in gone:
+        raise Refused("drops a dimension of one position")
     return x.each(aten.squeeze.dims, (x, gone), None, x.along - sum(dim < x.along for dim in gone))
 
 
@@ -62,6 +64,8 @@ def _select(function: Any, x: CutMap, dim: int, index: int) -> Any:
 @handles(aten.expand)
 def _expand(function: Any, x: CutMap, shape: Sequence[int], **kwargs: Any) -> Any:
     along = len(shape) - x.behind
+    if shape[along] not in (-1, x.n):
+        raise Refused("repeats a single position")
     return x.each(function, (x, put(shape, along, -1)), kwargs, along)
 
 
@@ -84,17 +88,25 @@ def _linear(function: Any, x: Any, weight: Tensor, bias: Tensor | None = None) -
     return x.each(function, (x, weight, bias))
 
 
-@handles(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__, torch.bmm, Tensor.bmm)
+@handles(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm)
 def _product(function: Any, one: Any, other: Any) -> Any:
     both, (cut, *_) = len(cuts_in(one, other)) > 1, cuts_in(one, other)
-    if both or cut.along == cut.ndim - (1 if cut is one else 2):
+    if both or cut.behind == (1 if cut is one else min(2, cut.ndim)):
         raise Refused("multiplies positions with each other, as attention does: no overlap helps")
-    return cut.each(function, (one, other))
+    ndim = max(one.ndim, other.ndim)
+    one, other = map(cut.fitted, (one, other)) if cut.behind > 2 else (one, other)
+    return cut.each(function, (one, other), None, ndim - cut.behind - (one.ndim == cut.behind == 1))
 
 
 @handles(functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
 def _attention(function: Any, *args: Any, **kwargs: Any) -> Any:
     raise Refused("is attention over positions: no overlap helps")
+
+
+@handles(*(getattr(functional, f"max_pool{axes}d_with_indices") for axes in (1, 2, 3)))
+@handles(Tensor.numpy, Tensor.tolist, Tensor.__array__)
+def _unknown(function: Any, *args: Any, **kwargs: Any) -> Any:
+    raise Refused(f"runs {function.__name__} over positions that are cut")
 
 
 def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> Function:
@@ -141,16 +153,18 @@ def _moments(function: Any, x: CutMap, *args: Any, **kwargs: Any) -> Any:
     dims, keep = dims_of(x, given.get("dim")), given.get("keepdim", False)
     if x.along not in dims:
         return x.each(function, (x, *args), kwargs, x.along - (0 if keep else sum(dim < x.along for dim in dims)))
-    others, count = prod(x.shape[dim] for dim in dims) // x.n, 0
+    if x.is_complex():
+        raise Refused("takes the variance of complex numbers")
     mean: Any = 0.0
     squares: Any = 0.0
-    parts = x.pooled(_moments_of_part, (x, dims, keep), {})
+    parts = x.pooled(_moments_of_part, (x.to(torch.promote_types(x.dtype, torch.float32)), dims, keep), {})
+    others, count = prod(x.shape[dim] for dim in dims) // x.n, 0
     for rows, (variance, own_mean) in parts:
         n, apart = rows * others, own_mean - mean
         squares = squares + variance * n + apart * apart * (count * n / (count + n))
         mean, count = mean + apart * (n / (count + n)), count + n
     correction = given.get("correction", int(given.get("unbiased", True)))
-    variance = squares / (count - (1 if correction is None else correction))
+    mean, variance = mean.to(x.dtype), (squares / (count - (1 if correction is None else correction))).to(x.dtype)
     return (variance, mean) if packet is aten.var_mean else variance if packet is aten.var else variance.sqrt()
 
 
@@ -159,13 +173,15 @@ def _group_norm(
     function: Any, x: CutMap, weight: Tensor | None, bias: Tensor | None, n: int, channels: int, positions: int,
     groups: int, eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    grouped = aten.view(x, [n, groups, channels // groups, *x.shape[2:]])
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    grouped = aten.view(wide, [n, groups, channels // groups, *x.shape[2:]])
     variance, mean = aten.var_mean.correction(grouped, [*range(2, grouped.ndim)], correction=0, keepdim=True)
     by_channel = [1, groups, channels // groups, *[1] * (x.ndim - 2)]
     scale = aten.rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight.reshape(by_channel)
     shift = -mean * scale if bias is None else bias.reshape(by_channel) - mean * scale
-    return aten.view(aten.addcmul(shift, grouped, scale), [*x.shape]), torch.empty(0), torch.empty(0)
+    made = aten.view(aten.addcmul(shift, grouped, scale), [*x.shape])
+    return made.to(x.dtype), torch.empty(0), torch.empty(0)
 
 
 @handles(aten.native_layer_norm)

@@ -29,19 +29,21 @@ def _sliding(window: Window, run: Callable[[Tensor], Tensor], fill: float = 0.0)
     )
 
 
-@handles(aten.convolution)
+@handles(aten.convolution, aten._convolution)  # as modules and as their traces call it
 def _convolution(
     function: Any, x: CutMap, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int,
+    *flags: bool,
 ) -> CutMap:  # fmt: skip
     axis, along = x.along - 2, x.along
     if axis < 0 or isinstance(weight, CutMap):
         raise Refused("makes weights of positions")
+    padding, output_padding = ([*of] * (1 if of[1:] else x.ndim - 2) for of in (padding, output_padding))
     k, s, p, d, more = (of[axis] for of in (weight.shape[2:], stride, padding, dilation, output_padding))
     free, tail, extent = put(padding, axis, 0), put(output_padding, axis, 0), d * (k - 1) + 1
 
     def run(region: Tensor) -> Tensor:
-        return function(region, weight, bias, stride, free, dilation, transposed, tail, groups)  # type: ignore[no-any-return]
+        return function(region, weight, bias, stride, free, dilation, transposed, tail, groups, *flags)  # type: ignore[no-any-return]
 
     if not transposed:
         return x.windowed(_sliding(Window(k, s, d, (p, p)), run))
@@ -70,7 +72,8 @@ def _max_pool(
 ) -> tuple[CutMap, Tensor]:  # fmt: skip
     i, (kernel, stride, padding, dilation) = _pool_arguments(function, x, kernel, stride or kernel, padding, dilation)
     free, window = put(padding, i, 0), Window(kernel[i], stride[i], dilation[i], (padding[i],) * 2, ceil=ceil_mode)
-    rule = _sliding(window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], -torch.inf)
+    least = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+    rule = _sliding(window, lambda region: function(region, kernel, stride, free, dilation, ceil_mode)[0], least)
     return x.windowed(rule), torch.empty(0)
 
 
@@ -134,7 +137,7 @@ def _pad(x: CutMap, pads: Sequence[int], fill: float | str, pad: Callable[[Tenso
     rule = Rule(
         lambda n: n + before + after,
         lambda first, end: (first - before, end - before),
-        lambda region, at, first, end: pad(region, others) if any(others) else region,
+        lambda region, at, first, end: pad(region, others) if any(others) else region.clone(),
         fill,
         again=after + 1 if isinstance(fill, str) else 0,
     )
@@ -156,8 +159,9 @@ handles(aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d)(
 
 @handles(functional.pad)
 def _pad_by_mode(function: Any, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    if mode == "circular":
-        return _pad(x, pad, mode, lambda part, others: function(part, others, mode))
+    if mode == "circular":  # which copies what is left
+        left: Any = functional.pad(x, [min(n, 0) for n in pad]) if min(pad) < 0 else x
+        return _pad(left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode))
     with torch._C.DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)
 
@@ -228,6 +232,7 @@ def _interpolate(
             own = {"scale_factor": put([1.0] * len(shape), axis, scale)}
         return function(part, **own, mode=mode, align_corners=align_corners)  # type: ignore[no-any-return]
 
+    x = x.clone() if sizes == [*shape] else x
     for axis, (n, m, scale) in enumerate(zip(shape, sizes, scales, strict=True)):
         if m == n and scale in (None, 1):
             continue

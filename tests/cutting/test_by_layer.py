@@ -84,6 +84,16 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
         functional.avg_pool2d(x, 3, 2, ceil_mode=True) + functional.avg_pool2d(x, 4, 2, 1, count_include_pad=False)
     ),
     "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "max of integers": lambda x: functional.max_pool2d((x * 10).int(), 3, 1, 1).double(),
+    "valid": lambda x: functional.conv2d(x, KERNEL[:, :, None, None].expand(3, 5, 3, 2)[:, :3], padding="valid"),
+    "keywords": lambda x: functional.linear(bias=None, weight=KERNEL.T[:, :3], input=x.movedim(1, -1)),
+    "vector": lambda x: KERNEL[0, :3] @ x.permute(2, 0, 1, 3),
+    "matrix for each row": lambda x: x.permute(0, 2, 3, 1) @ (KERNEL * torch.arange(18.0)[:, None, None]),
+    "matrices in front": lambda x: KERNEL.T[:, :3].expand(2, 1, 1, 5, 3) @ x.permute(0, 2, 1, 3),
+    "squeeze of one row": lambda x: x[:, :, :7].squeeze(2),
+    "circular crop": lambda x: functional.pad(x, (-1, 2, 3, -2), mode="circular"),
+    "pad by nothing": lambda x: (lambda y: (functional.pad(y, (0, 0)).mul_(2), y)[1])(x * 1),
+    "resize to the same": lambda x: (lambda y: (functional.interpolate(y, scale_factor=1).mul_(2), y)[1])(x * 1),
     "pixels": lambda x: functional.pixel_shuffle(functional.pixel_unshuffle(x, 2), 2),
     **{
         f"{mode} {size}{' corners' * bool(corners)}": lambda x, mode=mode, size=size, corners=corners: (
@@ -127,6 +137,15 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "row": (lambda x: x[:, :, 0], "takes a single position"),
     "antialias": (lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True), "antialias"),
     "linear": (lambda x: functional.linear(x, KERNEL.new_ones(2, 12)), "a linear layer over positions"),
+    "indices": (lambda x: functional.max_pool2d(x, 2, return_indices=True), "runs max_pool2d_with_indices over"),
+    "numpy": (lambda x: torch.from_numpy(x.numpy()), "runs numpy over"),
+    "comparison": (lambda x: x if torch.equal(x, x) else -x, "runs equal over"),
+    "single row": (lambda x: x[:, :, :1].squeeze(2), "drops a dimension of one position"),
+    "expanded row": (lambda x: x[:, :, :1].expand(1, 3, 18, 12), "repeats a single position"),
+    "unbound rows": (lambda x: x.unbind(2)[0], "drops a dimension of one position"),
+    "complex": (lambda x: (x * 1j).std((2, 3)), "variance of complex numbers"),
+    "empty": (lambda x: x[:, :, :0].mean(), "pools an empty map"),
+    "transposed": (lambda x: x[..., :1] + x[..., :1].transpose(2, 3), "cut differently"),
     "join": (lambda x: torch.cat([x, x], 2), "joins maps end to end"),
 }
 
@@ -138,6 +157,24 @@ def test_what_cannot_be_cut_is_refused_by_name(name: str) -> None:
     with pytest.raises(DescriptionError, match=r"^1: cannot be cut: ") as caught:
         tiles_of(model, image(1, 3, 18, 12), 3, 2)
     assert says in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_traced_module_is_cut() -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()).double(), image(1, 3, 18, 12)
+    assert apart(model(x), tiles_of(torch.jit.trace(model, x), x, 3, 2)) < 1e-14
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_norms_in_half_precision_do_not_overflow(dtype: torch.dtype) -> None:
+    x = (image(1, 4, 200, 100) * 8 + 30).to(dtype)
+    for model in (nn.GroupNorm(1, 4).to(dtype), Call(lambda x: x.std((2, 3)))):
+        assert apart(model(x), tiles_of(model, x, 3, 2)) < 0.01
+
+
+def test_maps_of_one_row_are_not_mixed_up() -> None:
+    with pytest.raises(DescriptionError, match="cut differently"):
+        sharded(Call(lambda x: x + x.transpose(2, 3)), image(1, 3, 1, 12), 2, axis="width")
 
 
 def random_layers(seed: int, signal: bool = False) -> nn.Module:
