@@ -26,6 +26,7 @@ from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 
 ENDLESS = 720720 << 20  # samples of a signal whose end is not known; a multiple of what networks divide by
+MOST_SITES = 20_000  # of a forward; one with more loops over the samples
 
 
 def _spans(rule: Rule, n: int, first: int, end: int) -> list[Span]:
@@ -215,7 +216,7 @@ class Session:
             self.sites.append(Site(key))
         site = self.sites[self.passed]
         self.passed += 1
-        if site.key != key:
+        if site.key != key or self.passed > MOST_SITES:
             raise Refused("depends on the length of the signal")
         return site
 
@@ -396,16 +397,23 @@ class Streamed:
 
     def reset(self) -> None:
         """Forget the signal so far."""
-        self.session, self.read, self.none = Session(), 0, torch.empty(0)
+        self.session, self.read = Session(), 0
+        self.none: Tensor | None = None
 
     def __call__(self, chunk: Tensor) -> Any:
         """Return the next units of the output, for the next samples (..., samples)."""
-        self.none = chunk.narrow(-1, 0, 0)
+        none = chunk[..., :0] if isinstance(chunk, Tensor) and chunk.ndim else None
+        like = none if self.none is None else self.none
+        if none is None or like is None or (none.shape, none.dtype) != (like.shape, like.dtype):
+            raise OptionError("must be a tensor (..., samples), like those before", option="chunk")
+        self.none = none
         self.read += chunk.shape[-1]
         return self._run(chunk, ENDLESS)
 
     def flush(self) -> Any:
         """Return the last units of the output; the next chunk begins another signal."""
+        if self.none is None:
+            raise OptionError("none came before flush()", option="chunk")
         rest = self._run(self.none, self.read)
         self.reset()
         return rest
@@ -413,7 +421,11 @@ class Streamed:
     def _run(self, chunk: Tensor, n: int) -> Any:
         self.session.passed = 0
         signal = StreamedMap.of(chunk, self.read - chunk.shape[-1], self.read, chunk.ndim - 1, n, self.session)
-        return tree_map_only(StreamedMap, lambda each: each.piece, run(self.model, signal))
+        made = run(self.model, signal)
+        if self.session.passed < len(self.session.sites):
+            what = "cannot be cut: it depends on the length of the signal"
+            raise DescriptionError(what, where=type(self.model).__name__, hint="run it on the whole image")
+        return tree_map_only(StreamedMap, lambda each: each.piece, made)
 
 
 def check_stream(model: Any, channels: int, first: int, chunk: int, chunks: int) -> Streamed:

@@ -142,17 +142,13 @@ def pointwise(function: Any, *args: Any, **kwargs: Any) -> Any:
     like = max(cuts_in(args, kwargs), key=lambda each: each.behind)
     if function._schema.is_mutable and (args[0] is not like or like.alias):
         raise Refused("writes into a part of a map")
-
-    def fitted(tensor: Tensor) -> Tensor:
-        dim = tensor.ndim - like.behind
-        if isinstance(tensor, CutMap) and tensor.behind == like.behind:
-            return tensor
-        return like.narrowed(tensor, dim) if dim >= 0 and tensor.shape[dim] != 1 else tensor
-
-    fitted_args, fitted_kwargs = tree_map_only(Tensor, fitted, (args, kwargs))
+    fitted_args, fitted_kwargs = tree_map_only(Tensor, like.fitted, (args, kwargs))
     ndim = max(leaf.ndim for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
     result = like.each(function, fitted_args, fitted_kwargs, ndim - like.behind)
-    return args[0] if function._schema.is_mutable else result
+    if function._schema.is_mutable:  # a stream then holds the rows that all of its operands have
+        vars(args[0]).update(vars(result), alias=False)
+        return args[0]
+    return result
 
 
 def _local(function: Any, *args: Any, **kwargs: Any) -> Any:

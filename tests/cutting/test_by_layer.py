@@ -357,6 +357,40 @@ def test_shards_fetch_what_the_plan_says(seed: int, monkeypatch: pytest.MonkeyPa
             assert planned == sent, name
 
 
+IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "residual": lambda x: functional.conv1d(x, KERNEL[:1, None, :], padding=2).add_(x),
+    "ahead": lambda x: (x * 1).add_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)),
+    "product": lambda x: (x * 1).addcmul_(x, x),
+    "copy": lambda x: torch.zeros_like(x).copy_(functional.conv1d(x, KERNEL[:1, None, :], padding=2)).relu_(),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_streams_write_in_place(name: str) -> None:
+    stream, x = Streamed(Call(IN_PLACE[name])), image(1, 1, 40)
+    assert apart(IN_PLACE[name](x), torch.cat([*map(stream, x.split(7, -1)), stream.flush()], -1)) < 1e-14
+
+
+def test_a_stream_refuses_what_does_not_fit() -> None:
+    stream, x = Streamed(nn.Conv1d(1, 1, 3).double()), image(1, 1, 40)
+    with pytest.raises(OptionError, match="chunk: none came before flush"):
+        stream.flush()
+    stream(x)
+    for chunk in (x.expand(2, 1, 40), x[0], x.float(), x.numpy(), torch.tensor(1.0)):
+        with pytest.raises(OptionError, match=r"chunk: must be a tensor \(..., samples\), like those before"):
+            stream(chunk)  # type: ignore[arg-type]
+    assert apart(stream.model(torch.cat([x, x], -1))[..., 38:], torch.cat([stream(x), stream.flush()], -1)) < 1e-14
+
+
+def test_streams_refuse_what_follows_the_length() -> None:
+    stream = Streamed(Call(lambda x: x[..., :200]))
+    stream(image(1, 1, 40))
+    with pytest.raises(DescriptionError, match="depends on the length of the signal"):
+        stream.flush()
+    with pytest.raises(DescriptionError, match="depends on the length of the signal"):
+        Streamed(Call(lambda x: sum(x[..., 4 * i : 4 * i + 4] for i in range(x.shape[-1] // 4))))(image(1, 1, 40))
+
+
 def test_streamed_checks_a_module_first() -> None:
     stream = padviz.streamed(signals.encoder(), 100)
     assert stream(torch.rand(1, 1, 256)).shape[-1] > 20
