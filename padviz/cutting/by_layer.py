@@ -270,7 +270,7 @@ class StreamedMap(CutMap):
 
     def each(self, function: Function, args: Any, kwargs: Mapping[str, Any] | None = None, along: int = -1) -> Any:
         maps: Any = cuts_in(args, kwargs)
-        if any(each.n != self.n for each in maps):
+        if any((each.n, each.behind) != (self.n, self.behind) for each in maps):
             raise Refused("joins maps of other lengths")
         pieces, start = {id(each): each.piece for each in maps}, self.start
         if len(maps) > 1:  # those that are ahead wait for the others

@@ -318,6 +318,7 @@ STREAMED = {
     "norm": (nn.Sequential(nn.Conv1d(1, 2, 3), nn.GroupNorm(1, 2)), "1: cannot be cut: it pools all positions"),
     "recurrence": (signals.Demucs(recurrent=True), "lstm: cannot be cut: it runs mm"),
     "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
+    "two axes": (Call(lambda x: x + x.transpose(1, 2)), "joins maps of other lengths"),
     "positions": (Call(lambda x: x * torch.arange(64.0)), "has a value for each position"),
 }
 
