@@ -99,14 +99,10 @@ def _product(function: Any, one: Any, other: Any) -> Any:
 
 
 @handles(functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
-def _attention(function: Any, *args: Any, **kwargs: Any) -> Any:
-    raise Refused("is attention over positions: no overlap helps")
-
-
 @handles(*(getattr(functional, f"max_pool{axes}d_with_indices") for axes in (1, 2, 3)))
 @handles(Tensor.numpy, Tensor.tolist, Tensor.__array__)
 def _unknown(function: Any, *args: Any, **kwargs: Any) -> Any:
-    raise Refused(f"runs {function.__name__} over positions that are cut")
+    raise Refused(f"runs {function.__name__} over positions: no overlap helps")
 
 
 def _reduced(combine: Callable[[list[tuple[int, Any]]], Any] | None = None) -> Function:
