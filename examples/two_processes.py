@@ -75,7 +75,7 @@ def decode(rank: int, meeting: str) -> None:
     latents = torch.rand(1, 4, 33, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     lo, hi = owned(latents.shape[2], PROCESSES)[rank]
     team = Processes()
-    made = run(network(), SharedMap.of({rank: latents[:, :, lo:hi]}, 2, latents.shape[2], team), [team])
+    made = run(network(), SharedMap.of({rank: latents[:, :, lo:hi]}, 2, latents.shape[2], team))
     first, end = made.edges[rank]
     with torch.no_grad():
         whole = network()(latents)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
+from math import inf
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -59,17 +60,14 @@ def _made(rule: Rule, n: int, first: int, end: int, pieces: Sequence[Tensor], al
 
 
 class Team:
-    """Those who share the rows of a map. All are in this process here; a team of processes overrides three methods.
+    """Those who share the rows of a map, all in this process. A team of processes overrides `fetch` and `collect`.
 
-    `mine` are the numbers of the parts that are here. `fetched` has for each layer how many rows each part read of
-    others, before and after its own.
+    `mine` are the numbers of the parts that are here.
     """
 
     def __init__(self, n: int, device: torch.device | None = None) -> None:
         self.n, self.device = n, device
         self.mine: Sequence[int] = range(n)
-        self.layer: Callable[[], str] = str
-        self.fetched: dict[str, list[tuple[int, int]]] = {}
 
     def run(self, function: Function, args: Any, kwargs: Any) -> Any:
         """Call a function on plain tensors, on the team's device."""
@@ -91,13 +89,6 @@ class Team:
         own = ((cut.parts[k], first, max(lo, first), min(hi, end)) for k, (first, end) in enumerate(cut.edges))
         pieces = [part.narrow(cut.along, low - first, high - low) for part, first, low, high in own if low < high]
         return torch.cat(pieces, cut.along) if pieces[1:] else (pieces or [cut.parts[0].narrow(cut.along, 0, 0)])[0]
-
-    def count(self, edges: Sequence[Span], wanted: Sequence[Sequence[Span]]) -> None:
-        rows = [(0, 0)] * self.n
-        for k, ((first, end), spans) in enumerate(zip(edges, wanted, strict=True)):
-            before = sum(max(0, min(hi, first) - lo) for lo, hi in spans)
-            rows[k] = before, sum(max(0, hi - max(lo, end)) for lo, hi in spans)
-        self.fetched.setdefault(self.layer(), rows)
 
 
 class SharedMap(CutMap):
@@ -137,7 +128,6 @@ class SharedMap(CutMap):
         m = rule.rows(self.n)
         edges = owned(m, self.team.n)
         wanted = [_spans(rule, self.n, *edge) if edge[0] < edge[1] else [(0, 0)] for edge in edges]
-        self.team.count(self.edges, wanted)
         found, parts = self.team.fetch(self, wanted), {}
         for k in self.team.mine:
             own = found[k], self.along
@@ -295,20 +285,15 @@ class StreamedMap(CutMap):
         raise Refused("has a value for each position")
 
 
-def run(model: Callable[[Any], Any], x: Tensor, teams: Sequence[Team] = ()) -> Any:
+def run(model: Callable[[Any], Any], x: Tensor) -> Any:
     """Run a module on a map that is cut.
 
     Raises DescriptionError naming the layer that does not allow it.
     """
     modules = Modules(model) if isinstance(model, nn.Module) else None
-    for team in teams:
-        team.layer = lambda: modules.path if modules else ""
     try:
-        with torch.no_grad():
-            if modules is None:
-                return model(x)
-            with modules:
-                return model(x)
+        with torch.no_grad(), modules or nullcontext():
+            return model(x)
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint="run it on the whole image") from None
@@ -326,20 +311,27 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
         raise OptionError("must be a tensor", option="image", hint="give torch.from_numpy(image)")
     weights = next(iter(model.parameters()), image) if isinstance(model, nn.Module) else image
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
-    found = run(model, SharedMap.cut(image, teams), [*teams.values()])
-    return tree_map_only(SharedMap, lambda each: each.whole, found)
+    return tree_map_only(SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams)))
 
 
-def differ(model: Any, noise: NDArray[Any], parts: Mapping[int, int]) -> tuple[str, float]:
-    """Return how far outputs of the whole and of parts are apart, over their largest value, and in which precision."""
+def differ(model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], seed: int = 0) -> tuple[str, float]:
+    """Run a module on noise, whole and cut; return in which precision, and how far the outputs are apart.
+
+    The difference is over the largest value, and infinite where shapes differ.
+    """
     if not isinstance(model, nn.Module):
-        raise DescriptionError("runs PyTorch modules only", where="norms", hint="name one as package.module:attribute")
+        raise DescriptionError("runs PyTorch modules only", where="model", hint="name one as package.module:attribute")
+    noise = np.random.default_rng(seed).random(shape)
     for module, precision in ((deepcopy(model).double(), "float64"), (model, "float32")):
         image = torch.from_numpy(noise).to(getattr(torch, precision))
         with torch.no_grad(), suppress(RuntimeError):  # a module may make tensors of single precision inside
-            pairs = zip(*(tree_leaves(made) for made in (module(image), by_layer(module, image, parts))), strict=True)
-            return precision, max(float((one - other).abs().max() / one.abs().max()) for one, other in pairs)
-    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name its `size`")
+            pairs = zip(*(tree_leaves(made) for made in (module(image), cut(module, image))), strict=True)
+            apart = [
+                float((one - other).abs().max() / one.abs().max()) if one.shape == other.shape else inf
+                for one, other in pairs
+            ]
+            return precision, max(apart)
+    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name a module that takes it")
 
 
 def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
@@ -433,20 +425,17 @@ def check_stream(model: Any, channels: int, first: int, chunk: int, chunks: int)
 
     Raises DescriptionError if the two differ.
     """
-    if not isinstance(model, nn.Module):
-        raise DescriptionError("runs PyTorch modules only", where="model", hint="name one as package.module:attribute")
-    for module, dtype, most in ((deepcopy(model).double(), torch.float64, 1e-12), (model, torch.float32, 1e-5)):
-        noise = torch.rand(1, channels, first + chunks * chunk, dtype=dtype)
-        with torch.no_grad(), suppress(RuntimeError):  # a module may make tensors of single precision inside
-            whole, stream = tree_leaves(module(noise)), Streamed(module)
-            pieces = [*map(stream, (noise[..., :first], *torch.split(noise[..., first:], chunk, -1))), stream.flush()]
-            if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
-                what = "returns nothing before the signal ends"
-                raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
-            joined = [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]
-            for one, other in zip(whole, joined, strict=True):
-                if one.shape != other.shape or (one - other).abs().max() > most * one.abs().max():
-                    what = "in chunks it differs from the whole: it depends on the length of the signal"
-                    raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
-            return Streamed(model)
-    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name a module that takes signals")
+
+    def joined(module: Any, noise: Tensor) -> list[Tensor]:
+        stream = Streamed(module)
+        pieces = [*map(stream, (noise[..., :first], *torch.split(noise[..., first:], chunk, -1))), stream.flush()]
+        if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
+            what = "returns nothing before the signal ends"
+            raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
+        return [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]
+
+    precision, difference = differ(model, (1, channels, first + chunks * chunk), joined)
+    if not difference <= (1e-12 if precision == "float64" else 1e-5):
+        what = "in chunks it differs from the whole: it depends on the length of the signal"
+        raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
+    return Streamed(model)

@@ -115,12 +115,7 @@ def _adaptive_pool(function: Any, x: CutMap, output: Sequence[int]) -> Any:
     i, n, along = len(output) - x.behind, x.n, x.along
     m, one = output[i], put(output, i, 1)
     if m == 1:
-        mean = aten.mean.dim(x, [along], True)
-        return (
-            mean
-            if {*output} == {1} and not isinstance(mean, CutMap) and prod(mean.shape[-len(output) :]) == 1
-            else function(mean, output)
-        )
+        return function(aten.mean.dim(x, [along], True), output)
 
     def run(region: Tensor, at: int, first: int, end: int) -> Tensor:
         spans = ((row * n // m - at, -(-(row + 1) * n // m) - at) for row in range(first, end))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import prod
 from typing import Any
@@ -203,10 +204,11 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
 
 def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:
     """Run a module on noise, whole and layer by layer on tiles."""
-    from padviz.cutting.by_layer import differ
+    from padviz.cutting.by_layer import by_layer, differ
 
-    noise = np.random.default_rng(seed).random((1, channels, *plan.image))
-    precision, difference = differ(model, noise, dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True)))
+    parts = dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True))
+    cut = partial(by_layer, parts=parts)
+    precision, difference = differ(model, (1, channels, *plan.image), cut, seed)
     return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
 
 

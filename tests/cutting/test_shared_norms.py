@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -102,6 +103,25 @@ def test_shared_norms_are_exact(name: str, size: tuple[int, int]) -> None:
     whole = model(x)
     assert plan.tiles > 1
     assert apart(whole, padviz.tiled(model, x, plan)) < 1e-10
+
+
+SHARDED: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
+    "resnet50": (lambda: nn.Sequential(*[*torchvision.models.resnet50(weights=None).children()][:-2]), (97, 65)),
+    "unet": (lambda: UNet(nn.BatchNorm2d), (62, 46)),
+    "unet, instance norm": (lambda: UNet(nn.InstanceNorm2d), (62, 46)),
+    "decoder": (Decoder, (33, 21)),
+}
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("name", SHARDED)
+def test_shards_of_known_networks_are_exact(name: str, n: int) -> None:
+    torch.manual_seed(0)
+    build, size = SHARDED[name]
+    model, x = build().double().eval(), image(1, 3, *size)
+    whole = model(x)
+    assert apart(whole, padviz.sharded(model, x, n)) < 1e-12
+    assert apart(whole, padviz.sharded(model, x, n, axis="width")) < 1e-12
 
 
 @pytest.mark.parametrize(("name", "least"), [("instance norm", 0.1), ("group norm", 0.1), ("decoder", 0.1)])
