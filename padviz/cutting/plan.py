@@ -274,26 +274,26 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     Raises OptionError for a tile that is smaller than the alignment.
     """
     network = network.at(image)
-    contexts = contexts_of(network, image)
+    contexts, kept = contexts_of(network, image), list[Kept]()
     steps = tuple(context.alignment for context in contexts[0])
-    sides = zip(image, tile, steps, strict=True)
-    lengths = tuple(min(n, most - (most - n) % step) for n, most, step in sides)
+    lengths = tuple(min(n, most - (most - n) % step) for n, most, step in zip(image, tile, steps, strict=True))
     if min(lengths) < 1:
         raise OptionError(f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`")
-    own, kept, exact = read_at_tile(network, lengths, steps), list[Kept](), dict[tuple[str, str], Flags]()
-    for level in LEVELS:
-        graded = contexts if level == 1 else [graded_contexts(network, image, head, level) for head in contexts]
-        axes = _axes(network, image, graded, _Axis if level == 1 else _GradedAxis, own)
-        for name, axis, length in zip(network.axes, axes, own.size if own else lengths, strict=True):
-            whole = [np.ones(m, dtype=bool) for m in axis.sizes(length)]
-            inner = whole if length == axis.n else axis.inner(length)[0]
-            for context, flags in zip(axis.contexts, inner, strict=True):
-                if level == 1:
-                    exact[context.layer, name] = flags & (context.barrier is None)
-                first, last = longest_run(exact[context.layer, name] | flags * (level < 1))
-                units = (last - first, first, len(flags) - last) if last > first else (0, 0, 0)
-                pixels = [float(n * context.stride) for n in units]
-                kept.append(Kept(level, context.layer, name, last - first, *pixels))
+    own = read_at_tile(network, lengths, steps) or network
+    for level, head in product(LEVELS, contexts):
+        graded = head if level == 1 else graded_contexts(network, image, head, level)
+        for axis, (exact, context) in enumerate(zip(head, graded, strict=True)):
+            n = lengths[axis] if own is network else own.size[axis]
+            m, stride = sizes_of(own, axis, n)[own.index[exact.layer]], exact.stride
+            outside = (n - m * stride) / 2  # pixels without a unit, on each side
+            lost = [max(0, ceil((side - outside) / stride)) for side in (context.before, context.after)]
+            if n == image[axis]:
+                lost = [0, 0]
+            elif not exact.barrier:
+                lost = [*map(min, lost, exact.units)]
+            units = 0 if exact.barrier and level == 1 else max(0, m - sum(lost))
+            pixels = (float(n * stride) for n in ((units, *lost) if units else (0, 0, 0)))
+            kept.append(Kept(level, exact.layer, network.axes[axis], units, *pixels))
     return kept
 
 

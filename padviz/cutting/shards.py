@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from padviz.cutting.context import pixels_around
+from padviz.cutting.context import adds_up, pixels_around
 from padviz.engine.axis_map import AxisMap
-from padviz.errors import OptionError, SizeError
+from padviz.errors import SizeError, check_integer
 from padviz.geometry.reaching.near_padding import BeforeAfter
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.layer import Layer
 from padviz.network.network import Network, Size
 from padviz.network.operations import Adaptive, Blocks, Fit, Op, Transposed, Window
-from padviz.network.receptive_interval import rate_of, rows_of
+from padviz.network.receptive_interval import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 
@@ -35,25 +35,24 @@ class Fetch(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one shard does at a layer: it makes the rows `owns` from the rows `reads` of the layer's input, in runs.
+    """What one shard does at a layer: it makes the rows `owns`, and `fetches` what it needs of other shards.
 
-    `fetches` are those that others own. It runs the layer over the rows `window` without padding: those before row 0
-    and behind the last are padding, and between the runs are rows that nothing reads. Of what a layer that upsamples
-    makes of them, the first and last `trims` rows go. They are below 0 where it makes too few, and None for a resize
-    that must know where in the image it lies.
+    It runs the layer over the rows `window` of its input without padding: those before row 0 and behind the last are
+    padding, and what it neither owns nor fetches is not read. Of what a layer that upsamples makes of them, the first
+    and last `trims` rows go. They are below 0 where it makes too few, and None for a resize that must know where in the
+    image it lies.
     """
 
     owns: Span
-    reads: tuple[Span, ...]
-    fetches: tuple[Fetch, ...]
     window: Span
+    fetches: tuple[Fetch, ...]
     trims: BeforeAfter | None
 
 
 class ShardedLayer(NamedTuple):
     """A layer of `rows` rows in shards, which fetch `fetched` rows in all: `bytes` in float32, if that is known.
 
-    `halo` is the most rows that one of them fetches from those before it, and from those behind. `why` says that the
+    `halo` is the most rows that one shard fetches from those before it, and from those behind. `why` says that the
     layer needs all shards. They then exchange all "rows", or only "sums": count, mean and squared deviations for a
     norm, the sum of each channel for a gate or a pool.
     """
@@ -71,83 +70,65 @@ class ShardedLayer(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """A network in `shards` parts along an axis, layer by layer.
+    """A network in `shards` parts along an axis, layer by layer; at `exchanges` layers, they fetch `bytes` in all.
 
     With overlapping inputs, shards would fetch `overlap` rows of the image in all, and compute them again. Sizes that
-    are multiples of `multiple` align: each boundary is that of the layer before over the stride. Where no size does,
-    `skewed` is the first layer that moves boundaries.
-
-    >>> import padviz
-    >>> found = shards_of(padviz.load("unet_padded"), 0, (512, 512), 4)
-    >>> found.layers[0].parts[3].reads, found.layers[0].parts[3].fetches
-    (((383, 512),), (Fetch(owner=2, first=383, stop=384),))
-    >>> found.exchanges, found.bytes, found.multiple
-    (18, 14979072, 64)
+    are multiples of `multiple` align: each boundary is that of the image over the stride. Where no size does, `skewed`
+    is the first layer that moves boundaries.
     """
 
     size: Size
     axis: str
     shards: int
     layers: tuple[ShardedLayer, ...]
+    exchanges: int
+    bytes: int | None
     overlap: int
     overlap_bytes: int | None
     multiple: int | None
     skewed: str
 
-    @property
-    def exchanges(self) -> int:
-        """The number of layers at which rows are fetched."""
-        return sum(layer.fetched > 0 for layer in self.layers)
-
-    @property
-    def bytes(self) -> int:
-        """The bytes that all shards fetch, in float32, without layers where they are not known."""
-        return sum(layer.bytes or 0 for layer in self.layers)
-
 
 def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
-    """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m // n to the next.
-
-    Raises OptionError for less than one shard.
-    """
-    if n < 1:
-        raise OptionError(f"{n}: must be at least 1", option="shards")
+    """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m // n to the next."""
+    check_integer(n, 1, "shards")
     sizes, maps = resolve(network, axis, image[axis])
     others = [each for k, each in enumerate(sizes_of_each(network, image)) if k != axis]
-    channels, layers = _channels_read(network), []
+    channels, layers = _channels_read(network), list[ShardedLayer]()
+
+    def in_bytes(rows: int, i: int, j: int) -> int | None:
+        known = rows * channels[i] * prod(each[j] for each in others) * NUMBER
+        return known if known or not rows else None
+
     for i, layer in enumerate(network.layers[1:], start=1):
-        op, j, why = layer.ops[axis], layer.inputs[0], _needed(layer, axis)
-        exchange: Literal["", "rows", "sums"] = "" if not why else "rows" if "attention" in why else "sums"
-        parts, halo, fetched = [], (0, 0), 0
-        for k, (own, mine) in enumerate(zip(owned(sizes[i], n), owned(sizes[j], n), strict=True)):
-            reads = ((0, sizes[j]),) if exchange == "rows" else (mine,) if why else _read(maps[i], own)
-            fetches = tuple(_fetched(reads, mine, sizes[j], n))
-            window = (reads[0][0], reads[-1][1]) if reads else (0, 0)
+        op, j, why, parts, sides = layer.ops[axis], layer.inputs[0], _needed(layer, axis), list[Part](), []
+        spans = owned(sizes[j], n)
+        for own, mine in zip(owned(sizes[i], n), spans, strict=True):
+            rows = np.arange(*(mine if adds_up(why) else (0, sizes[j]))) if why else _rows_read(maps[i], own)
+            window = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
             if isinstance(op, Window | Fit) and own[0] < own[1]:
                 (first, _), (_, last) = (rows_of(op, sizes[j], sizes[i], unit) for unit in (own[0], own[1] - 1))
                 window = first, last + 1
-            trims = trims_of(op, sizes[j], sizes[i], window, own) if reads else (0, 0)
-            parts.append(Part(own, reads, fetches, window, trims))
-            before, rows = (sum(run.stop - run.first for run in fetches if run.owner < last) for last in (k, n))
-            halo, fetched = (max(halo[0], before), max(halo[1], rows - before)), fetched + rows
-        size = fetched * prod(each[j] for each in others) * channels[i] * NUMBER
-        known = size if channels[i] or not fetched else None
-        layers.append(ShardedLayer(layer.name, layer.kind, sizes[i], (*parts,), halo, fetched, known, why, exchange))
+            trims = trims_of(op, sizes[j], sizes[i], window, own) if len(rows) else (0, 0)
+            parts.append(Part(own, window, _fetched(rows, mine, spans), trims))
+            sides.append((int(np.sum(rows < mine[0])), int(np.sum(rows >= mine[1]))))
+        befores, afters = zip(*sides, strict=True)
+        halo, fetched = (max(befores), max(afters)), sum(befores) + sum(afters)
+        cost: tuple[int, int | None] = fetched, in_bytes(fetched, i, j)
+        exchange: Literal["", "rows", "sums"] = "" if not why else "sums" if adds_up(why) else "rows"
+        layers.append(ShardedLayer(layer.name, layer.kind, sizes[i], (*parts,), halo, *cost, why, exchange))
+    sent = [layer.bytes for layer in layers]
+    total = None if None in sent else sum(filter(None, sent))
     around = pixels_around(network, image)
     before, after = around[axis] if around else (image[axis],) * 2
     spans = [span for span in owned(image[axis], n) if span[0] < span[1]]
     overlap = sum(min(before, first) + min(after, image[axis] - stop) for first, stop in spans)
-    size = overlap * prod(each[0] for each in others) * channels[0] * NUMBER
-    multiple, skewed = _multiple(network, axis, image[axis], n)
-    return Shards(image, network.axes[axis], n, (*layers,), overlap, size or None, multiple, skewed)
+    figures = sum(layer.fetched > 0 for layer in layers), total, overlap, in_bytes(overlap, 0, 0)
+    return Shards(image, network.axes[axis], n, (*layers,), *figures, *_multiple(network, axis, image[axis], n))
 
 
 def owned(rows: int, n: int) -> list[Span]:
-    """Return the rows that each of `n` shards owns; some own none where there are fewer rows.
-
-    >>> owned(7, 3)
-    [(0, 2), (2, 4), (4, 7)]
-    """
+    """Return the rows that each of `n` shards owns; some own none where there are fewer rows."""
     return [(k * rows // n, (k + 1) * rows // n) for k in range(n)]
 
 
@@ -177,39 +158,35 @@ def _needed(layer: Layer, axis: int) -> str:
     return "" if local else layer.whole(axis)
 
 
-def _read(axis_map: AxisMap | None, own: Span) -> tuple[Span, ...]:
-    """Return the real rows that a map reads for some outputs, in runs; padding that folds back reads real rows."""
+def _rows_read(axis_map: AxisMap | None, own: Span) -> NDArray[Any]:
+    """List the real rows that a map reads for some outputs; padding that folds back reads real rows."""
     if axis_map is None:
-        return (own,) if own[0] < own[1] else ()
+        return np.arange(*own)
     part, first, stop = axis_map.only(*own)
     read = np.zeros(stop - first, dtype=bool)
-    for strip in part.strips:
-        low, high = sorted((strip.src, strip.src + strip.src_step * (strip.length - 1)))
-        read[low : high + 1 : abs(strip.src_step) or 1] = True
-    edges = np.flatnonzero(np.diff(read, prepend=False, append=False)) + first
-    return tuple((a, b) for a, b in edges.reshape(-1, 2).tolist())
+    for _, rows, *_ in part.slices:
+        read[rows] = True
+    return np.flatnonzero(read) + first
 
 
-def _fetched(reads: tuple[Span, ...], mine: Span, rows: int, n: int) -> Iterator[Fetch]:
-    for owner, (start, end) in enumerate(owned(rows, n)):
-        if (start, end) != mine:
-            runs = ((max(first, start), min(stop, end)) for first, stop in reads)
-            yield from (Fetch(owner, *run) for run in runs if run[0] < run[1])
+def _fetched(rows: NDArray[Any], mine: Span, spans: list[Span]) -> tuple[Fetch, ...]:
+    """Return those of some rows that others own, in runs."""
+    rows = rows[(rows < mine[0]) | (rows >= mine[1])]
+    owners = np.searchsorted([stop for _, stop in spans], rows, side="right")
+    ends = np.flatnonzero((np.diff(rows) > 1) | (np.diff(owners) > 0)) + 1
+    runs = zip(np.split(owners, ends), np.split(rows, ends), strict=True)
+    return tuple(Fetch(int(owner[0]), int(run[0]), int(run[-1]) + 1) for owner, run in runs if len(run))
 
 
 def _multiple(network: Network, axis: int, rows: int, n: int) -> tuple[int | None, str]:
     """Return the multiple at which no layer moves a boundary between shards, or the first layer that does."""
     with suppress(SizeError):
-        step = n * alignment_on(network, axis, rows).step
-        for size in (-(-rows // step) * step, -(-rows // step) * step + step):
-            sizes = sizes_of(network, axis, size)
-            for i, layer in enumerate(network.layers):
-                op = layer.ops[axis]
-                if op and not isinstance(op, Adaptive):
-                    rate = rate_of(op, n_in := sizes[layer.inputs[0]], sizes[i])
-                    if any(k * sizes[i] // n * rate != k * n_in // n for k in range(n + 1)):
-                        return None, layer.name
-        return step, ""
+        step, strides = alignment_on(network, axis, rows)
+        size = (rows // (n * step) + 1) * n * step  # larger than the image, so that maps of a fixed size stand out
+        for layer, m, stride in zip(network.layers, sizes_of(network, axis, size), strides, strict=True):
+            if 1 < m != size / stride:  # a map of one row belongs to a gate
+                return None, layer.name
+        return n * step, ""
     return None, ""
 
 

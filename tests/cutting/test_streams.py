@@ -152,10 +152,10 @@ def test_what_cannot_be_streamed_is_named() -> None:
     layers = Layer("input", "input", ()), Layer("wide", "resize", (0,), (wide,))
     with pytest.raises(PadvizError, match=re.escape(f"wide ({FOLLOWS})")):
         stream_of(Network("wide", layers, ("wide",), size=(3,)), 2)
-    with pytest.raises(PadvizError, match="its input has height x width, and chunks are of signals"):
+    with pytest.raises(PadvizError, match="its input has height x width, and streams are of signals"):
         padviz.stream("vgg11", 8)
     for chunk in (0, -1):
-        with pytest.raises(PadvizError, match=f"chunk: {chunk}: must be at least 1"):
+        with pytest.raises(PadvizError, match=f"chunk: {chunk}: must be an integer, at least 1"):
             padviz.stream(Tcn(), chunk)
 
 
