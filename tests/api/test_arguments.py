@@ -33,7 +33,7 @@ OTHERWISE = {  # what is said in another way, as (option, parameter)
     "tiles": {
         (name, "") for name in ("for_", "chunk", "shards", "axis", "keeps", "verify", "weights")
     },  # functions of their own
-    "seams": {("", "whole"), ("", "tiled"), ("", "plan")},  # WHOLE, TILED
+    "seams": {("", "whole"), ("", "tiled"), ("", "plan"), ("", "image")},  # WHOLE, TILED
     "uneven": {("taps", "")},  # padviz.taps
     "usage": {("scale", "")},  # of plot()
 }

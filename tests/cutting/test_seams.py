@@ -1,6 +1,7 @@
 """Made tilers with known faults: each is found by name or by the distance of its seams, and none where none is."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -115,10 +116,10 @@ FAULTS = {  # the kinds that name it, and the px between seams
     "feathered": ("seams", 80),
     "Gaussian weights": ("seams", 48),
     "reflect-padded tiles": ("seams", 96),
-    "normed by tile": ("brightness", 80),
-    "constant in one tile": ("brightness", 80),
-    "off the alignment": ("tiles", 65),
-    "last tile cropped wrong": ("moved", None),
+    "normed by tile": ("gain", 80),
+    "constant in one tile": ("gain", None),
+    "off the alignment": ("seams", 65),
+    "last tile cropped wrong": ("shift", None),
     "shifted": ("shift", None),
     "another range": ("gain", None),
     "transposed": ("sizes", None),
@@ -131,7 +132,7 @@ def test_a_fault_is_found_by_name_or_period(name: str) -> None:
     kind, period = FAULTS[name]
     found = padviz.seams(*faulty(name))
     assert found.kind == kind, found.verdict
-    assert {*filter(None, found.periods.values())} == {*filter(None, [period])}, found.verdict
+    assert {each.period for each in found if each.period} == {*filter(None, [period])}, found.verdict
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -141,11 +142,11 @@ def test_the_period_is_the_step_of_the_tiler_and_turns_with_the_image(seed: int)
     picture = image(step * 5, step * 6 + 7, seed)
     right, made = whole(model, picture), stitched(model, picture, step)
     found = padviz.seams(right, made)
-    assert found.periods == {"height": step, "width": step}
+    assert {(each.axis, each.period) for each in found if each.period} == {("height", step), ("width", step)}
     turned = padviz.seams(right.transpose(0, 2, 1), made.transpose(0, 2, 1))
     other = {"height": "width", "width": "height"}
-    assert {(other[seam.axis], seam.at) for seam in turned} == {(seam.axis, seam.at) for seam in found}
-    assert [band.rms for band in turned.bands] == pytest.approx([band.rms for band in found.bands])
+    assert {(other[each.axis], each.at) for each in turned} == {(each.axis, each.at) for each in found}
+    assert [band["rms"] for band in turned.bands] == pytest.approx([band["rms"] for band in found.bands])
 
 
 @pytest.mark.parametrize("kind", ["float64", "float32", "float16", "uint8", "bool"])
@@ -171,7 +172,7 @@ def test_a_faultless_tiler_has_no_seams_and_a_plan_says_where_they_would_be() ->
             exact[(slice(None), *[slice(None)] * axis, slice(line, line + 2))] += 0.1
     found = padviz.seams(right, exact, plan=plan)
     assert found.kind == "seams"
-    assert [[seam.at for seam in found if seam.axis == axis] for axis in ("height", "width")] == lines
+    assert (found.lines, [each.axis for each in found]) == (lines, ["height", "width"])
     with pytest.raises(padviz.PadvizError, match="plan: makes outputs of 200 x 300, and whole is 200 x 299"):
         padviz.seams(right[..., :-1], right[..., :-1], plan=plan)
 
@@ -182,10 +183,11 @@ def test_signals_have_seams_too_and_a_period_that_is_known_finds_weak_ones() -> 
     for at in range(512, 8000, 512):
         made[at - 3 : at + 3] += (1, 2, 4, -4, -2, -1)
     found = padviz.seams(right, made)
-    assert (found.periods, found[0].at, len(found)) == ({"length": 512}, 512, 15)
-    assert padviz.seams(right[None], made[None]).periods == {"width": 512}  # the height is 1
+    assert [(each.axis, each.period, each.at) for each in found] == [("length", 512, (*range(512, 8000, 512),))]
+    assert [(each.axis, each.period) for each in padviz.seams(right[None], made[None])] == [("width", 512)]
     made[1500:] = right[1500:]
-    assert padviz.seams(right, made, period=np.int64(512)).periods == {"length": 512}
+    assert [] == [*padviz.seams(right, made)] != (known := padviz.seams(right, made, period=np.int64(512)))
+    assert [(each.period, each.at) for each in known] == [(512, (512, 1024))]
 
 
 def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
@@ -205,21 +207,53 @@ def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
     assert padviz.seams(half[0].detach().float(), half[0]).kind == "none"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_merely_differs_has_no_seams(seed: int) -> None:
+    rng, picture, model = np.random.default_rng(seed), image(256, 300, seed), network(seed)
+    right, other = whole(model, picture), deepcopy(model)
+    for each in other.parameters():
+        each.data += 0.01 * torch.from_numpy(rng.normal(size=each.shape))
+    noise = rng.normal(size=right.shape)
+    made = {
+        "noise": right + 0.01 * noise,
+        "heavy tails": right + 0.01 * rng.standard_t(2, right.shape),
+        "noise of the size of the output": right * (1 + 0.01 * noise),
+        "single pixels": right + noise * (noise > 3.5),
+        "levels": (50 * right).round() / 50,
+        "another walk": noise.cumsum(axis=2),
+        "a ripple": right + 0.05 * np.sin(np.arange(300) / 5),
+        "other weights": whole(other, picture),
+        "padding of the whole image": whole(model_of(model, "reflect"), picture),
+        "half a pixel": (right + np.roll(right, 1, axis=1)) / 2,
+        "median": np.median([np.roll(right, k, axis=2) for k in range(3)], axis=0),
+    }
+    assert {
+        name: padviz.seams(right, each).verdict for name, each in made.items() if len(padviz.seams(right, each))
+    } == {}
+
+
+def test_two_functions_are_called_with_an_image() -> None:
+    right, made = (torch.from_numpy(each) for each in faulty("no overlap"))
+    found = padviz.seams(lambda k: right * k, lambda k: made * k, image=2)
+    assert (found.kind, found.rms) == ("seams", pytest.approx(2 * padviz.seams(right, made).rms))
+    with pytest.raises(padviz.PadvizError, match=r"^image: needs two functions; leave it out$"):
+        padviz.seams(right, lambda k: made, image=2)
+
+
 @pytest.mark.parametrize(
     ("tiled", "line"),
     [
-        (np.zeros((4, 8, 8)), "tiled: has 4 channels and 2 axes, and whole has 3 and 2; compare outputs of one image"),
         (np.full((3, 8, 8), np.nan), "tiled: has NaN or infinities; leave them out of both"),
         (np.zeros((3, 0, 8)), "tiled: is no array of numbers, but float64 of shape (3, 0, 8); save the output..."),
         (np.array([{}]), "tiled: is no array of numbers, but object of shape (1,); save the output with np.save"),
         (None, "tiled: is no array of numbers, but object of shape (); save the output with np.save"),
         ("none.npy", "none.npy: no such file; give the path of an .npy or .npz file of one array, or a picture"),
         ("text.npy", "text.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
-        ("text.npz", "text.npz: is not an .npy or .npz file of one array, or a picture, or is damaged; save it again"),
+        ("text.npz", "text.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
         ("text.png", "text.png: cannot be read as a picture; use a .png or .jpg"),
         ("pickled.npy", "pickled.npy: is not an .npy or .npz file of one array, or a picture; save the output..."),
         ("huge.npy", "huge.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
-        ("two.npz", "two.npz: is not an .npy or .npz file of one array, or a picture, or is damaged; save it again"),
+        ("two.npz", "two.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(

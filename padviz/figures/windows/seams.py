@@ -1,4 +1,4 @@
-"""The error of a stitched output as a map, with its seams as ticks, and by distance to the nearest seam."""
+"""The error of a stitched output as a map, with its seams as ticks."""
 
 from __future__ import annotations
 
@@ -15,44 +15,34 @@ from padviz.figures.layout import Box, page, ticks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE, HIGH, LEAST, BESIDE = 620, 420, 90, 260  # screen pixels: the map at most, and at least; the profile
+WIDE, HIGH, LEAST = 620, 420, 90  # screen pixels: the map at most, and at least
 LEFT, BELOW, BAR = 54, 40, 80
 MOST = 1024  # blocks of the map along a side: each shows its largest error
 
 
 def seams(
-    error: NDArray[Any], lines: Sequence[Sequence[int]], bands: Sequence[Any], title: str, words: Sequence[str],
-    cmap: str | None = None,
-) -> Figure:  # fmt: skip
+    error: NDArray[Any], lines: Sequence[Sequence[int]], title: str, words: Sequence[str], cmap: str | None = None
+) -> Figure:
     """Draw the rms of the error over channels, (channels, height, width); seams are ticks, and marked at the edges."""
     values = np.sqrt(np.square(error).mean(axis=0)).reshape(error.shape[1] if error.ndim > 2 else 1, -1)
-    size = values.shape
+    high, wide = size = values.shape
     for axis, n in enumerate(size):
-        starts = np.arange(0, n, -(-n // MOST))
-        values = np.maximum.reduceat(values, starts, axis=axis)
-    zoom = min(WIDE / size[1], HIGH / size[0])
-    wide, high = max(LEAST, size[1] * zoom), max(LEAST, size[0] * zoom)
-    boxes = [Box(wide, high, "error, rms over channels; triangles: seams", left=LEFT, right=BAR, above=6, below=BELOW)]
-    boxes += [
-        Box(BESIDE, max(high, 110), "rms by distance to the nearest seam", left=LEFT, above=6, below=BELOW)
-    ] * bool(bands)
-    figure, (place, *beside) = page(title, words, boxes)
+        values = np.maximum.reduceat(values, np.arange(0, n, -(-n // MOST)), axis=axis)
+    zoom = min(WIDE / wide, HIGH / high)
+    across, down = max(LEAST, wide * zoom), max(LEAST, high * zoom)
+    label = "error, rms over channels; triangles: seams"
+    box = Box(across, down, label, left=LEFT, right=BAR, above=6, below=BELOW)
+    figure, (place,) = page(title, words, [box])
     ax, top = axes_at(*place), float(np.quantile(values, 0.999)) or float(values.max()) or 1.0
     colours = colouring(colour_map(cmap or CMAP), 0, top)
-    draw_image(ax, values, colours, extent=(0, size[1], size[0], 0), interpolation="nearest")
-    rows, columns = lines if len(size) == len(lines) else ([], lines[0])
-    ax.plot(columns, np.zeros(len(columns)), "v", color=UNEVEN, ms=5, clip_on=False)
-    ax.plot(np.zeros(len(rows)), rows, ">", color=UNEVEN, ms=5, clip_on=False)
-    at = [
-        ticks([*own, n] if own else [0, n], (0, n), length, across)
-        for own, n, length, across in ((columns, size[1], wide, True), (rows, size[0], high, False))
-    ]
-    style(ax, "", xticks=at[0], yticks=at[1] if size[0] > 1 else [], xlim=(0, size[1]), ylim=(size[0], 0))
-    bar = figure.colorbar(colours, cax=axes_at(figure, place.x + wide + 8, place.y, 12, high), extend="max")
+    draw_image(ax, values, colours, extent=(0, wide, high, 0), interpolation="nearest")
+    rows, columns = lines if len(lines) > 1 else ([], lines[0])
+    for beside, below, mark in ((columns, [0] * len(columns), "v"), ([0] * len(rows), rows, ">")):
+        if beside:
+            ax.plot(beside, below, mark, color=UNEVEN, ms=5, clip_on=False)
+    x = ticks([*columns, wide] if columns else [0, wide], (0, wide), across, True)
+    y = ticks([*rows, high] if rows else [0, high], (0, high), down, False) if high > 1 else []
+    style(ax, "", xticks=x, yticks=y, xlim=(0, wide), ylim=(high, 0))
+    bar = figure.colorbar(colours, cax=axes_at(figure, place.x + across + 8, place.y, 12, down), extend="max")
     bar.ax.tick_params(labelsize=SMALL)
-    for spot in beside:
-        ax = axes_at(*spot)
-        ax.plot(range(len(bands)), [band.rms for band in bands], "o-", color=UNEVEN, ms=4, lw=1.2)
-        style(ax, xlabel="up to px from a seam", ylim=(0, None), xticks=range(len(bands)))
-        ax.set_xticklabels([str(band.px) for band in bands])
     return figure
