@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.context import barrier_of, contexts_of, pixels_around
-from padviz.cutting.plan import LEVELS, Kept, kept_of
+from padviz.cutting.plan import Kept, kept_of
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.cutting.streams import Stream, StreamedLayer, check_signal, stream_of
 from padviz.errors import OptionError, check_integer
@@ -209,14 +209,15 @@ def tile_keeps(
 
 
 def _keeps_report(network: Network, image: Size, tile: Size, rows: Sequence[Kept]) -> Report:
-    first, barrier = (
-        [row for row in rows if row.layer == rows[0].layer],
-        barrier_of(network, contexts_of(network, image)),
-    )
-    exact, *shares = (in_words(f"{row.pixels:g}" for row in first if row.level == level) for level in LEVELS)
-    exact = f"nothing exactly: {barrier.layer} ({barrier.why})" if barrier else f"{exact} {network.px} exactly"
-    less = " and ".join(f"{share} with {100 * level:g} %" for share, level in zip(shares, LEVELS[1:], strict=True))
-    said = f"Inside an image, a tile of {in_words(tile)} keeps {exact}; {less} of the paths of each unit, not exact."
+    barrier, sides = barrier_of(network, contexts_of(network, image)), dict[float, list[str]]()
+    for row in rows:
+        if row.layer == rows[0].layer:
+            sides.setdefault(row.level, []).append(f"{row.pixels:g}")
+    exact = f"{in_words(sides.pop(1))} {network.px} exactly"
+    exact = f"nothing exactly: {barrier.layer} ({barrier.why})" if barrier else exact
+    shares = " and ".join(f"{in_words(pixels)} with {100 * level:g} %" for level, pixels in sides.items())
+    less = f"; {shares} of the paths of each unit, not exact" if shares else ""
+    said = f"Inside an image, a tile of {in_words(tile)} keeps {exact}{less}."
     share = Column("level", "paths", lambda level: f"{100 * level:g} %")
     shown = Table((*columns("layer axis"), share, *columns("units pixels before after")), rows)
     about = f"before, after: {network.px} that it reads on either side of those that it keeps."

@@ -271,6 +271,8 @@ class Kept(NamedTuple):
 def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     """List what tiles of a size keep: at level 1 what is exact, which is nothing where a layer depends on all.
 
+    At other levels, nothing is listed if a unit sees more than padviz counts at once.
+
     Raises OptionError for a tile that is smaller than the alignment.
     """
     network = network.at(image)
@@ -280,20 +282,23 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     if min(lengths) < 1:
         raise OptionError(f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`")
     own = read_at_tile(network, lengths, steps) or network
+    lengths = lengths if own is network else own.size
     for level, head in product(LEVELS, contexts):
-        graded = head if level == 1 else graded_contexts(network, image, head, level)
-        for axis, (exact, context) in enumerate(zip(head, graded, strict=True)):
-            n = lengths[axis] if own is network else own.size[axis]
-            m, stride = sizes_of(own, axis, n)[own.index[exact.layer]], exact.stride
+        try:
+            graded = graded_contexts(network, image, head, level) if level < 1 else head
+        except OptionError:
+            continue
+        for name, exact, context, n, whole in zip(network.axes, head, graded, lengths, image, strict=True):
+            m, stride = sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]], exact.stride
             outside = (n - m * stride) / 2  # pixels without a unit, on each side
             lost = [max(0, ceil((side - outside) / stride)) for side in (context.before, context.after)]
-            if n == image[axis]:
+            if n == whole:
                 lost = [0, 0]
             elif not exact.barrier:
                 lost = [*map(min, lost, exact.units)]
             units = 0 if exact.barrier and level == 1 else max(0, m - sum(lost))
-            pixels = (float(n * stride) for n in ((units, *lost) if units else (0, 0, 0)))
-            kept.append(Kept(level, exact.layer, network.axes[axis], units, *pixels))
+            pixels = (float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0)))
+            kept.append(Kept(level, exact.layer, name, units, *pixels))
     return kept
 
 

@@ -451,6 +451,11 @@ def test_a_tile_keeps_more_units_for_a_share_of_their_paths_and_all_of_an_image_
         kept_of(network, (512, 512), (8, 8))
 
 
+def test_what_a_tile_of_a_volume_keeps_is_listed_if_exact() -> None:
+    network = padviz.load(torch.nn.Conv3d(1, 1, 3, padding=1), 8)
+    assert [(row.level, row.units) for row in kept_of(network, (32, 32, 32), (8, 8, 32))] == [(1, 6), (1, 6), (1, 32)]
+
+
 def test_no_level_keeps_less_than_what_is_exact() -> None:
     network = padviz.load(signal_decoder(), 400)
     units = [row.units for row in kept_of(network, (400,), (64,))]
