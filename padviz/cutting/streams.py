@@ -116,26 +116,30 @@ def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[lis
         ready, n = (np.minimum.reduce([each[j] for j in layer.inputs]) for each in (made, ends))
         size = n if op is None else sized(op, n, None if layer.like is None else ends[layer.like])
         ends.append(np.where(n > 0, np.maximum(size, 0), 0))
-        first, last = _rows_around(op, n_in, sizes[i], int(ends[i].max()) + 1)
+        first, last, period, rows = _rows_around(op, n_in, sizes[i])
+        turns = np.maximum(0, (ready - last[-1]) // rows + 1)  # periods in front of those that `last` has
+        units = turns * period + np.searchsorted(last, ready - turns * rows)
         mode, before = (op.mode, place(op, n_in).before) if isinstance(op, Window) else ("zero", 0)
         copied = max(0, depth(mode, max(0, before)))  # by padding in front, which waits for the row behind
-        made.append(np.where(ready > copied, np.minimum(np.searchsorted(last, ready), ends[i]), 0))
-        padded = last[np.maximum(ends[i], 1) - 1] + 1 - n
+        made.append(np.where(ready > copied, np.minimum(units, ends[i]), 0))
+        padded = np.maximum(ends[i] - 1, 0) * rows + last[0] + 1 - n
         copies = np.where(padded > 0, n - 1 - depth(mode, padded), FAR) if SCHEMES[mode].reads else FAR
-        needs.append(np.minimum(first[made[i]], copies))
+        needs.append(np.minimum(first[made[i] % period] + made[i] // period * rows, copies))
     return made, needs
 
 
-def _rows_around(op: Op | None, n: int, m: int, units: int) -> tuple[Many, Many]:
-    """Return the first row that each unit or any after it reads, far from the ends, and the last up to it."""
-    if op is None:
-        return (np.arange(units),) * 2
-    rate = rate_of(op, n, m)
-    period, rows = (op.size, op.size) if isinstance(op, Blocks) else (rate.denominator, rate.numerator)
-    places, real = real_rows_of(op, n, m, np.arange(period))
-    turns = np.arange(units // period + 2)[:, None] * rows
-    first, last = np.where(real, places, FAR).min(0) + turns, np.where(real, places, -FAR).max(0) + turns
-    return np.minimum.accumulate(first.ravel()[::-1])[::-1], np.maximum.accumulate(last.ravel())
+def _rows_around(op: Op | None, n: int, m: int) -> tuple[Many, Many, int, int]:
+    """Return the first row that units or any after them read, far from the ends, and the last that any up to them does.
+
+    These are of three periods, each of some units and rows.
+    """
+    period, rows, first, last = 1, 1, np.arange(3), np.arange(3)
+    if op is not None:
+        rate = rate_of(op, n, m)
+        period, rows = (op.size, op.size) if isinstance(op, Blocks) else (rate.denominator, rate.numerator)
+        places, real = real_rows_of(op, n, m, np.arange(3 * period))
+        first, last = np.where(real, places, FAR).min(0), np.where(real, places, -FAR).max(0)
+    return np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last), period, rows
 
 
 def _follows_length(network: Network) -> Barrier | None:
