@@ -83,7 +83,8 @@ def _evidence(error: Values, whole: Values, axis: int, least: float) -> Values:
     usual = hits.mean().clip(1 / further.size, 1 - 1 / further.size)
     deviance = hits * np.log(hits / usual) + (1 - hits) * np.log((1 - hits) / (1 - usual))
     evidence = np.sign(hits - usual) * np.sqrt(2 * further.shape[1] * deviance.clip(0))
-    scale = max(1.4826 * float(np.median(np.abs(evidence))), 1.0)  # above 1, since neighbours are alike
+    # above 1, since neighbours are alike; 1 where most rows have no error at all
+    scale = max(float(np.quantile(np.abs(evidence - np.median(evidence)), 0.8)), 1.0)
     return np.pad(evidence / scale, (AROUND + 1, AROUND))
 
 
@@ -95,7 +96,9 @@ def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     if known:
         tried = [np.array(known)] if isinstance(known, list) else (np.arange(i, n, known) for i in range(min(known, n)))
     for lines in tried:
-        scores = evidence[lines].clip(max=COUNTED).cumsum() / np.sqrt(np.arange(len(lines)) + 1)
+        scores = (evidence[lines].clip(max=COUNTED) + evidence[lines] / 100).cumsum() / np.sqrt(
+            np.arange(len(lines)) + 1
+        )
         if not known:  # at least three that cover half of the image
             scores[: max(2, n // (lines[1] - lines[0]) // 2 - 1)] = 0
         if scores.max() > best:

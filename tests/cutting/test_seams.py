@@ -232,6 +232,13 @@ def test_what_merely_differs_has_no_seams(seed: int) -> None:
     } == {}
 
 
+@pytest.mark.parametrize(("tile", "lines"), [(128, [128, 256]), (160, [160, 320]), (192, [192]), (240, [240])])
+def test_one_or_two_seams_are_found_too(tile: int, lines: list[int]) -> None:
+    right, _ = faulty("shifted")
+    found = padviz.seams(right, stitched(network(1), image(384, 480), tile))  # where tiles overlap they are exact
+    assert found.lines[1] == pytest.approx(lines, abs=2), found.verdict
+
+
 def test_two_functions_are_called_with_an_image() -> None:
     right, made = (torch.from_numpy(each) for each in faulty("no overlap"))
     found = padviz.seams(lambda k: right * k, lambda k: made * k, image=2)
