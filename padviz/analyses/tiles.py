@@ -135,23 +135,24 @@ def _per_tile(norms: str | None) -> bool:
 
 
 def _shared(
-    network: Network, image: Size, tile: Any, others: object, verified: Verified | None = None
+    network: Network, image: Size, tile: Any, others: object, trained: Trained | None = None
 ) -> SharedTilesResult:
     if others or not tile:
-        hint = "leave the others out" if others else "add `size` and `tile`"
-        raise OptionError("plans exact tiles without overlap, by `size` and `tile` alone", option="norms", hint=hint)
+        hint = "leave other options out, or use per-tile" if others else "add `size` and `tile`"
+        raise OptionError("shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint)
     plan = plan_by_layer(network, image, network.pixels(tile))
+    verified = verify_by_layer(trained.model, plan, trained.channels, 0) if trained else None
     return SharedTilesResult.made_of(plan, plan.shared, partial(_shared_report, plan, verified))
 
 
 def _shared_report(plan: LayerPlan, verified: Verified | None) -> Report:
     n, axes = len(plan.shared), plan.network.axes
-    exact = f"Exact with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
+    exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {_named(axes, plan.image)}"
     said = [
         f"{exact}; {cover}.",
         "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
-        "All maps stay in main memory, and no pixel is computed twice.",
+        "All maps stay where the image is, and no pixel is computed twice.",
     ]
     said += [_compared(verified)] if verified else []
     table = Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
@@ -220,8 +221,8 @@ def verify_tiles(
         trained = as_trained(network, size, weights)
     kept, per_tile = _kept(trained.network, layer), _per_tile(norms)
     if norms == "shared":
-        halves = tuple(ceil(n / 2) for n in trained.size)
-        return verify_by_layer(trained.model, plan_by_layer(kept, trained.size, halves), trained.channels, seed)
+        third = tuple(ceil(n / 3) for n in trained.size)
+        return verify_by_layer(trained.model, plan_by_layer(kept, trained.size, third), trained.channels, seed)
     *better, run = head_maps(trained, kept)
     for maps in better:
         with suppress(DescriptionError):  # what makes numbers of single precision inside does not take others
@@ -252,8 +253,7 @@ def contexts(
     kept, plan = _kept(whole, layers or None), None
     ignore_norms = _per_tile(norms)
     if norms == "shared":
-        verified = verify_tiles(trained, size, layers or None, norms=norms) if trained else None
-        return _shared(kept, image, tile, object_ or level or for_, verified)
+        return _shared(kept, image, tile, object_ or level or for_, trained)
     if tile:
         plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
     around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
@@ -391,6 +391,7 @@ def _compared(verified: Verified) -> str:
     limit = f"{verified.precision}; up to {verified.tolerance:g} is rounding"
     differ = f"whole and tiled differ by {verified.difference:.2g} of the largest number ({limit})"
     less = f"; with one unit less of context by {max(verified.one_less.values()):.2g}" if verified.one_less else ""
+    less *= verified.holds
     holds = "Verified" if verified.holds else "Not exact"
     smallest = ", the smallest image with three tiles a side" if verified.one_less else ""
     return f"{holds}: checked {where}{smallest}, {differ}{less}."

@@ -132,7 +132,10 @@ class SizeType(NameType):
     """N for a square, HxW, and LO:HI:STEP for several squares."""
 
     def convert(self, value: str | Pixels, param: Param, ctx: Context) -> Pixels:
-        return value if isinstance(value, tuple) else self.several(value, param, ctx)[0]
+        sizes = [value] if isinstance(value, tuple) else self.several(value, param, ctx)
+        if len(sizes) > 1:
+            raise OptionError(f"{value!r} is several sizes", where=spelling(param), hint="use one, as 224 or 240x320")
+        return sizes[0]
 
     def several(self, text: str, param: Param, ctx: Context) -> Sequence[Pixels]:
         from padviz.network.network import sizes_in

@@ -318,9 +318,12 @@ def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[No
                 steps = [alignment_on(network, axis, n).step for axis, n in enumerate(network.size)]
                 sides = zip(network.pixels(size), network.size, steps, strict=True)
                 better = tuple(n + (own - n) % step for n, own, step in sides)
+                with suppress(PadvizError):
+                    network.at(size)
+                    better = None  # it takes the size, so something else is wrong
         if size is None or better is None or better == size:
             raise
-        reason = f"the network does not take {in_words(size)}, where its maps part"
+        reason = f"the network does not take {in_words(size)}, where the sizes of its branches differ"
         raise OptionError(reason, option="size", hint=f"pad the image to {in_words(better)}") from None
 
 

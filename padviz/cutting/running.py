@@ -186,9 +186,7 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
     network whose output is constant, which shows nothing.
     """
     plan = smallest_plan(network, size, ignore_norms)
-    if prod(plan.image) > MOST_PIXELS:
-        what = f"runs the network on {in_words(plan.image)} {network.px}, which takes too long"
-        raise OptionError(what, option="verify", hint="name an earlier `layer`")
+    _check_pixels(plan)
     noise = np.random.default_rng(seed).random((1, channels, *plan.image))
     whole, together = run(noise), tiled(run, noise, plan)
     for name, head in zip(plan.heads, whole, strict=True):
@@ -202,10 +200,17 @@ def verify(run: Run, network: Network, size: Size, channels: int, ignore_norms: 
     return Verified(plan.image, plan.tile, len(plan), precision, difference, one_less)
 
 
+def _check_pixels(plan: Plan | LayerPlan) -> None:
+    if prod(plan.image) > MOST_PIXELS:
+        what = f"runs the network on {in_words(plan.image)} {plan.network.px}, which takes too long"
+        raise OptionError(what, option="verify", hint="name an earlier `layer`, or a smaller `size`")
+
+
 def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:
     """Run a module on noise, whole and layer by layer on tiles."""
     from padviz.cutting.by_layer import by_layer, differ
 
+    _check_pixels(plan)
     parts = dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True))
     cut = partial(by_layer, parts=parts)
     precision, difference = differ(model, (1, channels, *plan.image), cut, seed)

@@ -143,7 +143,8 @@ def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
     lay("parting.py")
     monkeypatch.syspath_prepend(".")
-    line = "--size: the network does not take 501 x 506, where its maps part; pad the image to 504 x 508"
+    part = "the network does not take 501 x 506, where the sizes of its branches differ"
+    line = f"--size: {part}; pad the image to 504 x 508"
     for more in ("--tile 256 --for monai", "--tile 256 --verify", ""):
         result = run("tiles", "parting:net", "--size", "501x506", *more.split())
         assert (result.exit_code, result.stderr) == (2, f"padviz: {line}\n")

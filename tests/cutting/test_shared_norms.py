@@ -136,10 +136,10 @@ def test_norms_per_tile_differ(name: str, least: float) -> None:
 def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
     plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared")
     assert (plan.counts, plan.tile, plan.tiles, len(plan)) == ((2, 2), (32, 24), 4, 7)
-    assert "Exact with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
+    assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
     verified = padviz.verify_tiles(Decoder(), (64, 48), norms="shared")
     assert verified.holds
-    assert verified.tiles == 4
+    assert verified.tiles == 9
 
 
 class Attended(nn.Module):
@@ -159,7 +159,7 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiles(Attended(), 64, 32, norms="shared")
     with pytest.raises(OptionError, match='norms: \'all\' is not known; use "shared" or "per-tile"'):
         padviz.tiles(Decoder(), 64, 32, norms="all")
-    with pytest.raises(OptionError, match="norms: plans exact tiles without overlap"):
+    with pytest.raises(OptionError, match="norms: shared plans exact tiles by"):
         padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
     plan = padviz.tiles(Decoder(), 64, 32, norms="shared")
     with pytest.raises(OptionError, match="the image is 32 x 64, and the plan for 64 x 64"):
