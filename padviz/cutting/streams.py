@@ -21,7 +21,7 @@ from padviz.errors import DescriptionError, OptionError, SizeError, check_intege
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network
-from padviz.network.operations import Blocks, Op, Window, place, sized
+from padviz.network.operations import Blocks, Window, place, sized
 from padviz.network.padding_modes import SCHEMES, depth
 from padviz.network.receptive_interval import rate_of, real_rows_of, rows_of
 from padviz.network.sizes import another_at, sizes_of
@@ -112,11 +112,15 @@ def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[lis
     """Count the units that each layer has made at some lengths of the input, and the first row that the next reads."""
     made, ends, needs = [there], [there], [there]  # if the signal ended there, a layer would have `ends` units
     for i, layer in enumerate(network.layers[1:], start=1):
-        op, n_in = layer.ops[0], sizes[layer.inputs[0]]
+        op, n_in = layer.ops[0] or Window(1), sizes[layer.inputs[0]]
         ready, n = (np.minimum.reduce([each[j] for j in layer.inputs]) for each in (made, ends))
-        size = n if op is None else sized(op, n, None if layer.like is None else ends[layer.like])
+        size = sized(op, n, None if layer.like is None else ends[layer.like])
         ends.append(np.where(n > 0, np.maximum(size, 0), 0))
-        first, last, period, rows = _rows_around(op, n_in, sizes[i])
+        rate = rate_of(op, n_in, sizes[i])
+        period, rows = (op.size, op.size) if isinstance(op, Blocks) else (rate.denominator, rate.numerator)
+        places, real = real_rows_of(op, n_in, sizes[i], np.arange(3 * period))
+        first = np.minimum.accumulate(np.where(real, places, FAR).min(0)[::-1])[::-1]  # of a unit or any after it
+        last = np.maximum.accumulate(np.where(real, places, -FAR).max(0))  # of a unit or any before it
         turns = np.maximum(0, (ready - last[-1]) // rows + 1)  # periods in front of those that `last` has
         units = turns * period + np.searchsorted(last, ready - turns * rows)
         mode, before = (op.mode, place(op, n_in).before) if isinstance(op, Window) else ("zero", 0)
@@ -126,20 +130,6 @@ def _simulated(network: Network, sizes: Sequence[int], there: Many) -> tuple[lis
         copies = np.where(padded > 0, n - 1 - depth(mode, padded), FAR) if SCHEMES[mode].reads else FAR
         needs.append(np.minimum(first[made[i] % period] + made[i] // period * rows, copies))
     return made, needs
-
-
-def _rows_around(op: Op | None, n: int, m: int) -> tuple[Many, Many, int, int]:
-    """Return the first row that units or any after them read, far from the ends, and the last that any up to them does.
-
-    These are of three periods, each of some units and rows.
-    """
-    period, rows, first, last = 1, 1, np.arange(3), np.arange(3)
-    if op is not None:
-        rate = rate_of(op, n, m)
-        period, rows = (op.size, op.size) if isinstance(op, Blocks) else (rate.denominator, rate.numerator)
-        places, real = real_rows_of(op, n, m, np.arange(3 * period))
-        first, last = np.where(real, places, FAR).min(0), np.where(real, places, -FAR).max(0)
-    return np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(last), period, rows
 
 
 def _follows_length(network: Network) -> Barrier | None:
@@ -156,9 +146,7 @@ def _follows_length(network: Network) -> Barrier | None:
         if layer.ops[0] is not None:
             j = layer.inputs[0]
             ops = [(layers[i].ops[0] or layer.ops[0], sizes[j], sizes[i]) for layers, sizes in at]
-            starts = {(rate_of(*op), *rows_of(*op, 0)) for op in ops} | {
-                (strides[i] / strides[j], *rows_of(*ops[0], 0))
-            }
-            if len(starts) > 1:
+            rates, starts = {rate_of(*op) for op in ops}, {rows_of(*op, 0) for op in ops}
+            if rates != {strides[i] / strides[j]} or len(starts) > 1:
                 return Barrier(layer.name, "it follows the signal's length")
     return None
