@@ -60,9 +60,9 @@ def shards(
     Returns
     -------
     ShardsResult
-        `.layers` has of each layer the `.parts`: of each shard the rows that it `owns`, the `window` of the input that
-        it reads, what it `fetches` of it, from which owner, and `trims`; rows from the first to the last + 1. `.bytes`
-        counts what is fetched, in float32, and `.overlap_bytes` what overlapping inputs would fetch of the image.
+        `.layers` has the `.parts` of each layer: for each shard the rows that it `owns`, the `window` of the input that
+        it runs over, what it `fetches` of it and from which owner, and `trims`. Rows are the first and the last + 1.
+        `.bytes` counts what is fetched, in float32, and `.overlap_bytes` what overlapping inputs would fetch.
 
     Raises
     ------

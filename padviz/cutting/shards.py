@@ -37,8 +37,8 @@ class Fetch(NamedTuple):
 class Part(NamedTuple):
     """What one shard does at a layer: it makes the rows `owns`, and `fetches` what it needs of other shards.
 
-    It runs the layer over the rows `window` of its input without padding: those before row 0 and behind the last are
-    padding, and what it neither owns nor fetches is not read. Of what a layer that upsamples makes of them, the first
+    It runs the layer over the rows `window` of its input without padding. Those before row 0 and behind the last are
+    padding. Rows that it neither owns nor fetches are not read. Of what a layer that upsamples makes of them, the first
     and last `trims` rows go. They are below 0 where it makes too few, and None for a resize that must know where in the
     image it lies.
     """
