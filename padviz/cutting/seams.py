@@ -91,14 +91,14 @@ def _evidence(error: Values, whole: Values, axis: int, least: float) -> Values:
 def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     """Return the lines with most evidence: at equal distances, at known ones, or one; or none."""
     n, best, found = len(evidence), 0.0, np.array([], np.intp)
+    # a line that does not stand out is against the others
+    counted = np.where(evidence > 2, evidence.clip(max=COUNTED), -COUNTED) + evidence / 100
     top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
     tried: Any = (np.arange(i, n, j - i) for i, j in combinations(top[evidence[top] > 2], 2) if j - i >= AROUND)
     if known:
         tried = [np.array(known)] if isinstance(known, list) else (np.arange(i, n, known) for i in range(min(known, n)))
     for lines in tried:
-        scores = (evidence[lines].clip(max=COUNTED) + evidence[lines] / 100).cumsum() / np.sqrt(
-            np.arange(len(lines)) + 1
-        )
+        scores = counted[lines].cumsum() / np.sqrt(np.arange(len(lines)) + 1)
         if not known:  # at least three that cover half of the image
             scores[: max(2, n // (lines[1] - lines[0]) // 2 - 1)] = 0
         if scores.max() > best:
