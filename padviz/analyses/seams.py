@@ -35,8 +35,14 @@ VERDICTS = {
     "sizes": "Sizes differ: tiled is {tiled}, whole is {whole}. Look for a stride, a crop or swapped axes.",
     "shift": "{what} shifted by {moved}. Check where tiles start and are cropped.",
     "gain": "{what} {gain:.3g} times whole, plus {offset:.3g}. Use one range, and norms' statistics of all tiles.",
-    "seams": "Seams {placed}. Tiles need more context, or other starts: padviz tiles MODEL computes both.",
+    "seams": "Seams {placed}. {advice}",
     "everywhere": "No seam stands out, but they differ everywhere. Look at norms of blended tiles, weights and inputs.",
+}
+
+
+ADVICE = {  # by whether the error is as large far from the seams
+    False: "Tiles need more context, or other starts: padviz tiles MODEL computes both.",
+    True: "The error is as large far from them, which context does not mend: look at norms of tiles, or their starts.",
 }
 
 
@@ -76,6 +82,7 @@ class Comparison:
             moved=" and ".join(f"{n} px along the {AXES[len(self.shift)][k]}" for k, n in enumerate(self.shift) if n),
             gain=self.gain,
             offset=self.offset,
+            advice=ADVICE[len(self.bands) > 1 and self.bands[-1]["rms"] > self.bands[0]["rms"] / 2],
             placed="; ".join(f"along the {each.axis}: {_where(each)}" for each in self.seams),
         )
 
@@ -135,7 +142,7 @@ def seams(whole: Any, tiled: Any, *, period: Pixels = None, plan: Plan | None = 
     elif period is not None:
         sides: list[Any] = [*period] if isinstance(period, tuple | list) else [period]
         for side in sides:
-            check_integer(side, AROUND, "period")
+            check_integer(side, AROUND, "period", max(first.shape[1:]))
         known = [int(side) for side in 2 * sides][-len(known) :]
     found = _compared(first, second, known, max(rounding, other))
     return SeamsResult.made_of(found, found.seams, partial(report_of, found), partial(_draw, found, first, second))
@@ -165,7 +172,7 @@ def _read(source: Any, name: str) -> tuple[Values, float]:
     if values.ndim > 2 and values.shape[-1] in (1, 3, 4) and values.shape[-3] > 4:
         values = np.moveaxis(values, -1, -3)
     if not np.isfinite(values).all():
-        raise OptionError("has NaN or infinities", where=name, hint="leave them out of both")
+        raise OptionError("has NaN or infinities", where=name, hint="set them to 0 in both")
     values = np.asarray(values, np.float64).reshape(-1, *values.shape[-2:])
     return values, ROUNDING[precision] * float(np.abs(values).max()) if precision in ROUNDING else 1.0
 

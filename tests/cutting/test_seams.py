@@ -279,5 +279,15 @@ def test_what_cannot_be_compared_is_one_line(
     start, _, _ = line.partition("...")
     assert str(error.value).startswith(start)
     for period in (0, 2.5, "x", [96, 0]):
-        with pytest.raises(padviz.PadvizError, match=r"^period: .*: must be an integer, at least 4$"):
+        with pytest.raises(padviz.PadvizError, match=r"^period: .*: must be an integer, 4 to 8$"):
             padviz.seams(np.zeros((8, 8)), np.ones((8, 8)), period=period)
+
+
+def test_advice_follows_the_error_far_from_seams() -> None:
+    whole = np.sin(np.arange(256) / 23) + np.cos(np.arange(96) / 17)[:, None]
+    near, far = whole.copy(), whole.copy()
+    for k, start in enumerate(range(0, 256, 64)):
+        far[:, start : start + 64] += (-1) ** k * (0.2 + np.sin(5 * whole[:, start : start + 64]) / 9)
+        near[:, start + (start > 0) * -2 : start + 2] += (-1) ** k * 0.2
+    assert "Tiles need more context" in padviz.seams(whole, near, period=64).verdict
+    assert "which context does not mend" in padviz.seams(whole, far, period=64).verdict
