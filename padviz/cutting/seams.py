@@ -96,7 +96,8 @@ def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     top = np.sort(np.argsort(-evidence, kind="stable")[:STRONGEST])
     tried: Any = (np.arange(i, n, j - i) for i, j in combinations(top[evidence[top] > 2], 2) if j - i >= AROUND)
     if known:
-        tried = [np.array(known)] if isinstance(known, list) else (np.arange(i, n, known) for i in range(min(known, n)))
+        starts = () if isinstance(known, list) else range(1, min(known, n - 1) + 1)
+        tried = [np.array(known)] if isinstance(known, list) else (np.arange(i, n, known) for i in starts)
     for lines in tried:
         scores = counted[lines].cumsum() / np.sqrt(np.arange(len(lines)) + 1)
         if not known:  # at least three that cover half of the image

@@ -250,7 +250,7 @@ def test_two_functions_are_called_with_an_image() -> None:
 @pytest.mark.parametrize(
     ("tiled", "line"),
     [
-        (np.full((3, 8, 8), np.nan), "tiled: has NaN or infinities; leave them out of both"),
+        (np.full((3, 8, 8), np.nan), "tiled: has NaN or infinities; set them to 0 in both"),
         (np.zeros((3, 0, 8)), "tiled: is no array of numbers, but float64 of shape (3, 0, 8); save the output..."),
         (np.array([{}]), "tiled: is no array of numbers, but object of shape (1,); save the output with np.save"),
         (None, "tiled: is no array of numbers, but object of shape (); save the output with np.save"),
