@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -374,16 +374,16 @@ def test_ctrl_c_while_workers_start_leaves_one_line() -> None:
     assert (process.communicate(timeout=60)[1], process.returncode) == ("padviz: interrupted\n", 130)
 
 
-def make_or_die(item: Item, *args: Any) -> ItemOutcome:
+def make_or_die(group: Sequence[tuple[Item, str]], *args: Any) -> list[ItemOutcome]:
     """What the kernel does to a process where memory is short."""
-    if item.sizes[0] == (64, 64):
+    if any(item.sizes[0] == (64, 64) for item, _ in group):
         os.kill(os.getpid(), signal.SIGKILL)
-    return make(item, *args)
+    return [make(*each, *args) for each in group]
 
 
 @SLOW
 def test_a_worker_that_is_killed_fails_its_item_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "make", make_or_die)
+    monkeypatch.setattr(batch, "_make_all", make_or_die)
     done = run("export", "vgg11", "--size", "32,64,96,128", "--jobs", "2", "-o", "out")
     assert done.exit_code == 3
     assert "padviz: vgg11-64-usage: its process was killed, perhaps for lack of memory\n" in done.stderr
