@@ -78,7 +78,7 @@ class Comparison:
             rounding=" to rounding" * (self.largest > 0),
             tiled=in_words(self.tiled_size),
             whole=in_words(self.size),
-            what="Tiled is" if self.parts == 1 else f"{len(self.tiles)} of {self.parts} tiles differ; the worst, {where}, is",
+            what="Tiled is" if self.parts == 1 else f"{len(self.tiles)} of {self.parts} tiles differ; {where} is",
             moved=" and ".join(f"{n} px along the {AXES[len(self.shift)][k]}" for k, n in enumerate(self.shift) if n),
             gain=self.gain,
             offset=self.offset,
