@@ -13,9 +13,10 @@ from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
 from padviz.cutting.context import barrier_of, contexts_of, pixels_around
 from padviz.cutting.plan import Kept, kept_of
+from padviz.cutting.running import TOLERANCES
 from padviz.cutting.shards import ShardedLayer, Shards, shards_of
 from padviz.cutting.streams import Stream, StreamedLayer, check_signal, stream_of
-from padviz.errors import OptionError, check_integer
+from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
 from padviz.network.targets import output_layers, upto
@@ -255,7 +256,7 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
     >>> stream(chunk).shape[-1], stream(chunk).shape[-1], stream.flush().shape[-1]
     (62, 64, 2)
     """
-    from padviz.cutting.by_layer import check_stream
+    from padviz.cutting.by_layer import Streamed, differ, in_chunks
 
     check_integer(chunk, 1, "chunk")
     trained = as_trained(model, None, weights)
@@ -264,4 +265,9 @@ def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = N
     step, around = alignment_on(network, 0, n).step, pixels_around(network, network.size)
     chunks = max(3, step // gcd(step, chunk))  # until all strides are in phase again
     samples = n + ceil((2 * sum(around[0] if around else ()) + chunks * chunk) / step) * step
-    return check_stream(trained.model, trained.channels, samples - chunks * chunk, chunk, chunks)
+    cut = partial(in_chunks, first=samples - chunks * chunk, chunk=chunk)
+    precision, difference = differ(trained.model, (1, trained.channels, samples), cut)
+    if not difference <= TOLERANCES[precision]:
+        what = "in chunks it differs from the whole: it depends on the length of the signal"
+        raise DescriptionError(what, where=type(trained.model).__name__, hint="run it whole")
+    return Streamed(trained.model)

@@ -38,11 +38,9 @@ VERDICTS = {
     "seams": "Seams {placed}. {advice}",
     "everywhere": "No seam stands out, but they differ everywhere. Look at norms of blended tiles, weights and inputs.",
 }
-
-
-ADVICE = {  # by whether the error is as large far from the seams
+ADVICE = {  # by whether the error far from the seams is more than half of that beside them
     False: "Tiles need more context, or other starts: padviz tiles MODEL computes both.",
-    True: "The error is as large far from them, which context does not mend: look at norms of tiles, or their starts.",
+    True: "The error hardly fades away from them, which context does not mend: look at norms, or where tiles start.",
 }
 
 

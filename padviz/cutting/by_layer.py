@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handlers maps find
-from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, Span, cuts_in, padded
+from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, cuts_in, padded
+from padviz.cutting.exact_units import Span
 from padviz.cutting.shards import owned
 from padviz.errors import DescriptionError, OptionError, check_integer
 from padviz.network.padding_modes import fold
@@ -420,22 +421,14 @@ class Streamed:
         return tree_map_only(StreamedMap, lambda each: each.piece, made)
 
 
-def check_stream(model: Any, channels: int, first: int, chunk: int, chunks: int) -> Streamed:
-    """Return a stream of a module, after comparing it with the whole on noise: `first` samples, then chunks.
+def in_chunks(model: Any, signal: Tensor, first: int, chunk: int) -> list[Tensor]:
+    """Run a module on a signal in chunks, `first` samples before all others, and join each of its outputs.
 
-    Raises DescriptionError if the two differ.
+    Raises DescriptionError if nothing comes before the end.
     """
-
-    def joined(module: Any, noise: Tensor) -> list[Tensor]:
-        stream = Streamed(module)
-        pieces = [*map(stream, (noise[..., :first], *torch.split(noise[..., first:], chunk, -1))), stream.flush()]
-        if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
-            what = "returns nothing before the signal ends"
-            raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
-        return [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]
-
-    precision, difference = differ(model, (1, channels, first + chunks * chunk), joined)
-    if not difference <= (1e-12 if precision == "float64" else 1e-5):
-        what = "in chunks it differs from the whole: it depends on the length of the signal"
+    stream = Streamed(model)
+    pieces = [*map(stream, (signal[..., :first], *torch.split(signal[..., first:], chunk, -1))), stream.flush()]
+    if not any(piece.shape[-1] for made in pieces[:-1] for piece in tree_leaves(made)):
+        what = "returns nothing before the signal ends"
         raise DescriptionError(what, where=type(model).__name__, hint="run it whole")
-    return Streamed(model)
+    return [torch.cat(parts, -1) for parts in zip(*map(tree_leaves, pieces), strict=True)]

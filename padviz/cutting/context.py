@@ -41,6 +41,12 @@ class Context:
     stride: Fraction
     barrier: Barrier | None = None
 
+    def lost(self, length: int, m: int) -> BeforeAfter:
+        """Return how many of the `m` units of a tile lie closer to either border than its context."""
+        outside = (length - m * self.stride) / 2  # pixels without a unit, on each side
+        first, last = (max(0, ceil((side - outside) / self.stride)) for side in (self.before, self.after))
+        return first, last
+
 
 def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) -> tuple[Context, ...]:
     """Measure the context of every target on one axis, for images of `n` rows.

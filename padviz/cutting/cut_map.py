@@ -14,10 +14,10 @@ from torch import Tensor
 from torch._decomp import decomposition_table
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from padviz.cutting.exact_units import Span
+
 aten = torch.ops.aten
 Function = Callable[..., Any]
-Span = tuple[int, int]  # rows from the first up to the last + 1
-
 
 HANDLERS: dict[Any, Function] = {}
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, Span, handles, padded, put
+from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, handles, padded, put
+from padviz.cutting.exact_units import Span
 from padviz.network.operations import Window, placement
 
 aten = torch.ops.aten
@@ -83,10 +84,8 @@ def _max_pool_of_signal(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """Pool an image of one row, as PyTorch does, whose own check of a signal's length has 32 bits."""
-    values = (
-        each if isinstance(each, int) else each[0] for each in (kernel_size, stride or kernel_size, padding, dilation)
-    )
-    k, s, p, d = values
+    given = kernel_size, stride or kernel_size, padding, dilation
+    k, s, p, d = (each if isinstance(each, int) else each[0] for each in given)
     image = aten.max_pool2d_with_indices(x.unsqueeze(-2), [1, k], [1, s], [0, p], [1, d], ceil_mode)[0]
     return image.squeeze(-2)
 
@@ -194,13 +193,8 @@ def _pixel_shuffle(function: Any, x: Any, upscale_factor: int) -> Any:
 
 @handles(functional.pixel_unshuffle)
 def _pixel_unshuffle(function: Any, x: Any, downscale_factor: int) -> Any:
-    factor = downscale_factor
-    rule = Rule(
-        lambda n: n // factor,
-        lambda first, end: (first * factor, end * factor),
-        lambda region, at, first, end: function(region, factor),
-    )
-    return x.windowed(rule)
+    factor, run = downscale_factor, lambda region, at, first, end: function(region, downscale_factor)
+    return x.windowed(Rule(lambda n: n // factor, lambda first, end: (first * factor, end * factor), run))
 
 
 @handles(functional.interpolate)

@@ -23,6 +23,7 @@ from padviz.network.resize import Resize
 from padviz.network.sizes import sizes_of
 
 Flags = NDArray[np.bool_]
+Span = tuple[int, int]  # rows or units from the first up to the last + 1
 PADDING = -(1 << 40)  # in place of a row that is read; far below any row
 
 

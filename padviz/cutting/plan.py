@@ -14,7 +14,7 @@ from typing import NamedTuple, overload
 import numpy as np
 
 from padviz.cutting.context import ALIKE, Context, adds_up, contexts_of, exact_contexts, graded_contexts
-from padviz.cutting.exact_units import Cut, Flags, exact_units, longest_run, run_around
+from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_run, run_around
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
@@ -23,7 +23,6 @@ from padviz.network.sizes import another_at, on_each, sizes_of
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
 Slices = tuple[slice, ...]  # on each axis
-Span = tuple[int, int]
 Part = tuple[slice, Slices, Slices]  # along one axis: what a tile reads, keeps of each head, and takes
 
 
@@ -140,8 +139,7 @@ def plan_tiles(
     if level is not None:
         contexts = tuple(graded_contexts(network, image, head, level) for head in contexts)
     steps = tuple(context.alignment for context in contexts[0])
-    sides = zip(image, tile, steps, strict=True)
-    lengths = tuple(n if most >= n else most - (most - n) % step for n, most, step in sides)
+    lengths = _lengths(image, tile, steps)
     own = read_at_tile(network, lengths, steps) if min(lengths) > 0 else None
     line_of = cache(_Axis.plan)  # equal axes have equal lines
     axes = _axes(network, image, contexts, _Axis if level is None else _GradedAxis, own)
@@ -168,6 +166,11 @@ def read_at_tile(network: Network, size: Size, steps: Size) -> Network | None:
         if min(smaller) > 0 and another_at(network, smaller) is None:
             return network.at(smaller)
     raise OptionError(first[1], option="tile", where=first[0], hint="try another `tile`")
+
+
+def _lengths(image: Size, tile: Size, steps: Size) -> Size:
+    """Return the largest tiles of at most a size that are as long as the image modulo the alignment."""
+    return tuple(min(n, most - (most - n) % step) for n, most, step in zip(image, tile, steps, strict=True))
 
 
 def ignored_of(network: Network) -> tuple[tuple[str, str], ...]:
@@ -278,7 +281,7 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
     network = network.at(image)
     contexts, kept = contexts_of(network, image), list[Kept]()
     steps = tuple(context.alignment for context in contexts[0])
-    lengths = tuple(min(n, most - (most - n) % step) for n, most, step in zip(image, tile, steps, strict=True))
+    lengths = _lengths(image, tile, steps)
     if min(lengths) < 1:
         raise OptionError(f"tiles start on multiples of {max(steps)}", option="tile", hint="use a larger `tile`")
     own = read_at_tile(network, lengths, steps) or network
@@ -290,12 +293,9 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
             continue
         for name, exact, context, n, whole in zip(network.axes, head, graded, lengths, image, strict=True):
             m, stride = sizes_of(own, network.axes.index(name), n)[own.index[exact.layer]], exact.stride
-            outside = (n - m * stride) / 2  # pixels without a unit, on each side
-            lost = [max(0, ceil((side - outside) / stride)) for side in (context.before, context.after)]
-            if n == whole:
-                lost = [0, 0]
-            elif not exact.barrier:
-                lost = [*map(min, lost, exact.units)]
+            lost = context.lost(n, m) if n < whole else (0, 0)
+            if not exact.barrier:
+                lost = min(lost[0], exact.units[0]), min(lost[1], exact.units[1])
             units = 0 if exact.barrier and level == 1 else max(0, m - sum(lost))
             pixels = (float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0)))
             kept.append(Kept(level, exact.layer, name, units, *pixels))
@@ -458,9 +458,7 @@ class _GradedAxis(_Axis):
         """Return the units of each head that lie away from those borders that are not the image's."""
         flags = []
         for context, m in zip(self.contexts, self.sizes(length), strict=True):
-            lost = (length - m * context.stride) / 2  # pixels that the map does not stand for, on each side
-            first, last = (max(0, ceil((side - lost) / context.stride)) for side in (context.before, context.after))
-            units = np.arange(m)
+            (first, last), units = context.lost(length, m), np.arange(m)
             flags.append((units >= first * before) & (units < m - last * after))
         return flags
 

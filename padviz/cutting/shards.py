@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.cutting.context import adds_up, pixels_around
+from padviz.cutting.exact_units import Span
 from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError, check_integer
 from padviz.geometry.reaching.near_padding import BeforeAfter
@@ -22,7 +23,6 @@ from padviz.network.receptive_interval import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 
-Span = tuple[int, int]  # the first row, and the last + 1
 NUMBER = 4  # bytes of a float32
 
 
