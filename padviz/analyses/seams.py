@@ -158,7 +158,11 @@ def _read(source: Any, name: str) -> tuple[Values, float]:
                 pass
             try:
                 file = np.load(source, mmap_mode="r", allow_pickle=False)  # so that a false shape takes no memory
-                (source,) = [file] if isinstance(file, np.ndarray) else file.values()
+                if isinstance(file, np.ndarray):
+                    source = file
+                else:
+                    with file:
+                        (source,) = file.values()
             except BROKEN:
                 raise DescriptionError(f"is not {kind}", where=name, hint=hint) from None
     precision = str(getattr(source, "dtype", "")).removeprefix("torch.")

@@ -207,6 +207,23 @@ def test_all_that_is_read_is_read_alike(tmp_path: Path) -> None:
     assert padviz.seams(half[0].detach().float(), half[0]).kind == "none"
 
 
+def test_archives_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is left open warns when it is collected, in whatever runs then."""
+    np.savez(tmp_path / "one.npz", np.zeros((3, 64, 64)))
+    np.savez(tmp_path / "two.npz", np.zeros((3, 64, 64)), np.zeros(3))
+    load, archives = np.load, []
+
+    def loaded(*args: Any, **options: Any) -> Any:
+        archives.append(load(*args, **options))
+        return archives[-1]
+
+    monkeypatch.setattr(np, "load", loaded)
+    padviz.seams(tmp_path / "one.npz", tmp_path / "one.npz")
+    with pytest.raises(padviz.PadvizError, match=r"is not an \.npy"):
+        padviz.seams(tmp_path / "two.npz", tmp_path / "one.npz")
+    assert [archive.zip for archive in archives] == [None] * 3
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_merely_differs_has_no_seams(seed: int) -> None:
     rng, picture, model = np.random.default_rng(seed), image(256, 300, seed), network(seed)
