@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and sys.path[0] in ("", os.getcwd()):
+    del sys.path[0]  # `python -m` searches the current folder first: a random.py in it must not run
+
 import gc
 import signal
-import sys
 from types import FrameType
 
 from padviz.errors import Ended

@@ -91,14 +91,15 @@ def run(
 
     try:
         jobs = jobs and min(cpu_count() if jobs < 0 else jobs, len(todo))
-        try:
-            yield from in_processes([*todo.values()], jobs)
-        except BrokenExecutor:  # a process was killed: run each item alone to see which one is the reason
-            for item, expected in [*todo.values()]:
-                try:
-                    yield from in_processes([(item, expected)], 2)
-                except BrokenExecutor:
-                    yield ItemOutcome(item.name, "failed", KILLED)
+        with _current_folder_hidden():
+            try:
+                yield from in_processes([*todo.values()], jobs)
+            except BrokenExecutor:  # a process was killed: run each item alone to see which one is the reason
+                for item, expected in [*todo.values()]:
+                    try:
+                        yield from in_processes([(item, expected)], 2)
+                    except BrokenExecutor:
+                        yield ItemOutcome(item.name, "failed", KILLED)
     finally:
         remove_abandoned(folder)  # the workers may have been ended
 
@@ -115,6 +116,23 @@ def groups(items: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, s
 
 def _make_all(group: Sequence[tuple[Item, str]], folder: Path, look: Look) -> list[ItemOutcome]:
     return [make(*each, folder, look) for each in group]
+
+
+@contextmanager
+def _current_folder_hidden() -> Iterator[None]:
+    """Make Python processes that start here import nothing from the current folder.
+
+    joblib starts them with -m and -c, for which Python searches that folder first: its random.py would run.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @contextmanager

@@ -451,3 +451,13 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert 0 < killed[0] < len(sizes)
     assert [outcome.state for outcome in outcomes] == ["made"] * len(sizes)
     assert len([*tmp_path.glob("*-usage.png")]) == len(sizes)
+
+
+@pytest.mark.parametrize("started", [["-P", "-m"], ["-m"]])
+def test_modules_of_the_current_folder_do_not_run(started: list[str]) -> None:
+    for name in ("numpy", "random", "json", "pickle", "joblib", "multiprocessing", "signal", "click"):
+        Path(f"{name}.py").write_text("open('RAN', 'w'); raise ImportError('not the library')")
+    command = [sys.executable, *started, "padviz", "export", "vgg11", "--size", "64,96", "-o", "out", "--jobs", "2"]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert not Path("RAN").exists()
