@@ -122,7 +122,7 @@ def detect(
     options = DetectOptions(stimulus, height, contrast, step, layer, class_, threshold, image, shift, mean, std, bgr)
     trained = as_trained(network, size, weights)
     options.check(trained.size)
-    resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
+    resuming = ResumeOptions(unfinished, resume)
     scores = score_positions(trained, *runners_of(trained, padding), options, resuming, on_progress)
     report, draw = partial(report_of, scores), partial(position_maps.detected, scores)
     return DetectResult.made_of(scores, scores.maps, report, draw, pictured=True, notes=scores.notes)
@@ -271,7 +271,7 @@ def seen(
 
     inputs = to_crop(images, n, noise, seed, mean, std)
     trained = as_trained(network, size, weights)
-    resuming = ResumeOptions(unfinished, resume, f"{trained.where} {weights}")
+    resuming = ResumeOptions(unfinished, resume)
     found = see(trained, patch, grid, inputs, resuming, on_progress)
     draw = partial(position_maps.seen, found)
     return SeenResult.made_of(found, (found,), partial(seen_report, found), draw, pictured=True, notes=found.notes)

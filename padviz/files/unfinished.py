@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
@@ -24,11 +24,21 @@ MEMBERS = ("values.npy", "question.npy")
 
 
 class ResumeOptions(NamedTuple):
-    """The file of unfinished values, whether to resume from it, and further inputs that they depend on."""
+    """The file of unfinished values, and whether to resume from it."""
 
     path: Path | None = None
     resume: bool = False
-    about: str = ""
+
+
+def digest_of(contents: Iterable[bytes], files: Iterable[str | Path] = ()) -> str:
+    """Hash contents, and those of files: another file may have taken a name between two runs."""
+    digest = sha256()
+    for content in contents:
+        digest.update(sha256(content).digest())  # so that it matters where one ends
+    for path in files:
+        with opened(path, "a file") as file:
+            digest.update(file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 class Unfinished:

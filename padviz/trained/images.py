@@ -298,6 +298,7 @@ class Crops:
         self.normal = normalisation(channels, inputs.mean, inputs.std)
         self.small, self.name = 0, str(inputs.inputs)
         self.noise = inputs.inputs == NOISE
+        self.paths: list[Path] = []
         if self.noise:
             check_room("size", 1, channels, (room.height, room.width))
         else:

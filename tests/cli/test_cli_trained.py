@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from onnx import helper
+from PIL import Image
 from torch import nn
 
 import padviz
@@ -79,6 +80,56 @@ def test_scores_are_kept_where_the_picture_cannot_be_written(monkeypatch: pytest
     anew = run(*DETECT, "e.png", "--resume")
     assert anew.stderr == "padviz: e.png.unfinished.npz does not exist: the run starts from the beginning\n"
     assert again.stdout == anew.stdout.replace("e.png", "d.png")
+
+
+SIGMOID = """from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3, padding=1)
+    def forward(self, x):
+        return self.conv(x).sigmoid()
+"""
+
+
+def save_weights(path: Path, bias: float) -> None:
+    torch.save({"conv.weight": torch.full((1, 3, 3, 3), -0.2), "conv.bias": torch.full((1,), bias)}, path)
+
+
+def replace_bias(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(np.float32(-2).tobytes(), np.float32(-1.9).tobytes()))
+
+
+SOURCES = {"file": ["seeing.onnx"], "module": ["sigmoid_net:Net", "--weights", "net.pth"]}
+CHANGES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "seeing.onnx": ("file", replace_bias),
+    "dots.png": ("file", lambda path: Image.effect_noise((12, 12), 80).save(path)),
+    "net.pth": ("module", lambda path: save_weights(path, -1.9)),
+    "sigmoid_net.py": ("module", lambda path: path.write_text(f"{SIGMOID}# another version")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_sweep_is_resumed_for_the_same_contents_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sigmoid_net", raising=False)
+    Path("sigmoid_net.py").write_text(SIGMOID)
+    save_weights(Path("net.pth"), -2.0)
+    Image.effect_noise((12, 12), 90).save("dots.png")
+    source, change = CHANGES[name]
+    line = ["detect", *SOURCES[source], "--size", "48", "--step", "8", "--stimulus", "dots.png", "-o", "d.png"]
+    with _full_disk():
+        assert "has the finished work" in run(*line).stderr
+
+    before = Path(name).read_bytes()
+    change(Path(name))
+    assert f"{KEPT}: was started with other options, or another network" in told(*line, "--resume")
+
+    Path("aside").mkdir()
+    for path in (Path(name), Path("aside", name)):
+        path.write_bytes(before)
+    elsewhere = [f"aside/{word}" if word == name else word for word in line]
+    result = run(*elsewhere, "--resume")
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")

@@ -13,7 +13,7 @@ import numpy as np
 
 from padviz.counting.shares.summary import percent
 from padviz.errors import OptionError, PadvizError, check_integer
-from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
+from padviz.files.unfinished import ResumeOptions, Unfinished, digest_of, saved_on_exit
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import AXES, Size
 from padviz.progress import Progress, counter
@@ -111,8 +111,10 @@ def score_positions(
 ) -> Detectability:  # fmt: skip
     """Score every position under each padding; values of an interrupted sweep are kept, and the error says where."""
     sweep = plan_sweep(runners, options, lambda: maps_inside(trained))
-    about = f"{resume.about} {trained.size} {[scheme for scheme, _ in runners]} {options}"
-    values = Unfinished(resume.path, about, len(sweep.places) * len(runners), resume.resume)
+    question = ""
+    if resume.path:
+        question = _question(runners, options)
+    values = Unfinished(resume.path, question, len(sweep.places) * len(runners), resume.resume)
     with saved_on_exit(values):
         maps = map_positions(runners, sweep, _total_stride(trained), values, on_progress)
     if not maps[0].reacts:
@@ -126,6 +128,14 @@ def score_positions(
     output = sweep.scorer.output, sweep.scorer.class_
     said = (*notes, *filter(None, [sweep.why]), *doubts(maps))
     return Detectability(*shown, *output, sweep.tops, sweep.lefts, maps, bool(options.image), said)
+
+
+def _question(runners: Runners, options: DetectOptions) -> str:
+    """Identify a sweep by what is run and shown; files count by their contents, wherever they lie."""
+    own = runners[0][1]
+    files = [path for path in (options.stimulus, options.image) if path is not None and Path(path).is_file()]
+    shown = replace(options, stimulus=None if options.stimulus in files else options.stimulus, image=None)
+    return f"{digest_of(own.contents(), files)} {own.size} {[scheme for scheme, _ in runners]} {shown}"
 
 
 def map_positions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from math import prod
@@ -220,6 +220,9 @@ class OnnxRunner:
     def outputs(self, images: NDArray[np.floating]) -> Outputs:
         self._plain = self._plain or session(self.model, self.where)
         return self._run(self._plain, images)
+
+    def contents(self) -> Iterator[bytes]:
+        yield self.model.SerializeToString(deterministic=True)
 
     def with_output(self, name: str) -> None:
         tensors = [output for node in self.model.graph.node for output in node.output if output]

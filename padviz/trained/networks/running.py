@@ -55,6 +55,9 @@ class Runner(Protocol):
     def shuffled(self, seed: int) -> Runner:
         """Copy it, and permute the weights of each convolution: what is left is what geometry alone makes."""
 
+    def contents(self) -> Iterator[bytes]:
+        """Yield what identifies the network: its graph or code, and its weights."""
+
     def with_output(self, name: str) -> None:
         """Add a tensor, or the result of a module, inside the network to the outputs."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from copy import copy
 from enum import EnumType
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 from zipfile import BadZipFile, ZipFile
@@ -27,7 +30,7 @@ from padviz.network.network import Size, in_words
 from padviz.sources import WEIGHTS
 from padviz.sources.torch import load
 from padviz.sources.torch.call import Modules
-from padviz.sources.torch.tensors import named_tensors, op_of
+from padviz.sources.torch.tensors import constants_of, named_tensors, op_of
 from padviz.sources.torch.tracer import Tracer
 from padviz.sources.tracing.reading import Reading
 from padviz.trained.networks import running
@@ -260,6 +263,13 @@ class _ConvolutionCalls(TorchFunctionMode):
         return numbers, groups, layer.name in self.normed, str(id(weight))
 
 
+def _source_file(kind: type) -> str | None:
+    try:
+        return inspect.getsourcefile(kind)
+    except (TypeError, OSError):  # of classes that were made without a file
+        return None
+
+
 class TorchRunner:
     """A module in evaluation mode; its forward runs `within` what replaces its padding."""
 
@@ -308,6 +318,16 @@ class TorchRunner:
                 stack.enter_context(self._watch(name, partial(keep, name)))
             maps |= _named_arrays(self._run(images), "output")
         return maps
+
+    def contents(self) -> Iterator[bytes]:
+        yield re.sub(r" at 0x[0-9a-f]+", "", repr(self.module)).encode()  # without addresses, which differ by process
+        files = {file for module in self.module.modules() if (file := _source_file(type(module)))}
+        for file in sorted(files):
+            yield Path(file).read_bytes()
+        named = chain(self.module.named_parameters(), self.module.named_buffers())
+        for name, tensor in chain(named, enumerate(constants_of(self.module))):
+            yield f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
+            yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
     def with_output(self, name: str) -> None:
         inside = [path for path, _ in self.module.named_modules() if path]

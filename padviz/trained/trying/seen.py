@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
-from padviz.files.unfinished import ResumeOptions, Unfinished, saved_on_exit
+from padviz.files.unfinished import ResumeOptions, Unfinished, digest_of, saved_on_exit
 from padviz.intervals import Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
@@ -66,8 +66,11 @@ def see(
     counts = usage(trained.network, trained.size, heads="share")
     runner, n, places = runner_of(trained), inputs.n, np.array([*product(tops, lefts)])
     crops = Crops(inputs, trained.size, frame := Frame(0, 0, *trained.size), runner.channels)
-    asked = f"{crops.name} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
-    kept = Unfinished(resume.path, f"seen {resume.about} {trained.size} {asked}", n * grid**2, resume.resume)
+    question = ""
+    if resume.path:
+        contents = digest_of(runner.contents(), crops.paths)
+        question = f"seen {contents} {trained.size} {n} {patch} {grid} {inputs.seed} {inputs.mean} {inputs.std}"
+    kept = Unfinished(resume.path, question, n * grid**2, resume.resume)
     output, pictures, advance = "", list[int](), counter(n * grid**2, on_progress)
     squares = kept.values.reshape(n, grid**2)  # a view: mean square changes of the output, by crop and place
     with saved_on_exit(kept):
