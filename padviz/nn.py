@@ -105,6 +105,14 @@ def padded_conv2d(
         given = (input, weight, bias, stride, pads, dilation, groups, schemes)
         made: Tensor = handle_torch_function(padded_conv2d, (input, weight, bias), *given)
         return made
+    return convolved(input, weight, bias, stride, pads, dilation, groups, schemes)
+
+
+def convolved(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Steps, pads: Pads, dilation: Steps, groups: int,
+    schemes: Schemes,
+) -> Tensor:  # fmt: skip
+    """Return what `padded_conv2d` returns, by functions that a subclass of tensors may handle one by one."""
     image, rest = _padded_except_zeros(input, pads, schemes)
     if "partial" not in schemes:
         return functional.conv2d(image, weight, bias, stride, rest, dilation, groups)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from padviz.cutting.cut_map import CutMap, Function, Refused, arguments_of, cuts_in, dims_of, first_of, handles, put
 
 aten = torch.ops.aten
+MAX_POOLS = ("max_pool", "adaptive_max_pool")
 
 
 @handles(aten.view, aten._unsafe_view)
@@ -99,7 +100,7 @@ def _product(function: Any, one: Any, other: Any) -> Any:
 
 
 @handles(functional.scaled_dot_product_attention, functional.multi_head_attention_forward)
-@handles(*(getattr(functional, f"max_pool{axes}d_with_indices") for axes in (1, 2, 3)))
+@handles(*(getattr(functional, f"{kind}{axes}d_with_indices") for axes in (1, 2, 3) for kind in MAX_POOLS))
 @handles(Tensor.numpy, Tensor.tolist, Tensor.__array__)
 def _unknown(function: Any, *args: Any, **kwargs: Any) -> Any:
     raise Refused(f"runs {function.__name__} over positions: no overlap helps")
@@ -188,6 +189,8 @@ def _layer_norm(function: Any, x: CutMap, shape: Sequence[int], *others: Any) ->
 
 @handles(aten.native_batch_norm)
 def _batch_norm(function: Any, x: CutMap, weight: Any, bias: Any, mean: Any, variance: Any, *others: Any) -> Any:
+    if others[0] and mean is None:  # it has no running statistics, also in evaluation mode
+        return decomposition_table[function](x, weight, bias, mean, variance, *others)
     if others[0]:
         raise Refused("is a batch norm in training mode: call .eval() on the module")
     return first_of(function, x, weight, bias, mean, variance, *others)

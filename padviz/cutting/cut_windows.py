@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from padviz import nn
 from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, handles, padded, put
 from padviz.cutting.exact_units import Span
 from padviz.network.operations import Window, placement
+from padviz.network.padding_modes import SCHEMES
 
 aten = torch.ops.aten
 AROUND = {"nearest": 0, "nearest-exact": 0, "bicubic": 2}  # rows on each side that a resized row is made from
@@ -97,12 +98,16 @@ def _average_pool(
 ) -> CutMap:  # fmt: skip
     i, (kernel, stride, padding) = _pool_arguments(function, x, kernel, stride or kernel, padding)
     if divisor is None and (ceil_mode or (any(padding) and not with_padding)):  # windows have other numbers of taps
-        shape = x.shape[-len(kernel) :]
-        if (ceil_mode and any(padding) and with_padding) or prod(shape) > MOST_WEIGHTS:
-            raise Refused("averages windows that stick out of its padding")
-        ones = torch.ones((1, *shape), dtype=x.dtype, device=x.device)
-        total, taps = (function(each, kernel, stride, padding, ceil_mode, True, 1) for each in (x, ones))
-        return aten.div(total, taps)  # type: ignore[no-any-return]
+        total = function(x, kernel, stride, padding, ceil_mode, True, 1)
+        axes = len(kernel)
+        for j, n in enumerate(x.shape[-axes:]):
+            if n > MOST_WEIGHTS:  # a stream has no end
+                raise Refused("averages windows that stick out of its padding")
+            first = torch.arange(total.shape[j - axes], device=x.device) * stride[j] - padding[j]
+            end = (first + kernel[j]).clamp(max=n + padding[j])
+            taps = end - first if with_padding else end.clamp(max=n) - first.clamp(min=0)
+            total = aten.div(total, taps.reshape(put([1] * axes, j, -1)))
+        return total  # type: ignore[no-any-return]
     free, window = put(padding, i, 0), Window(kernel[i], stride[i], 1, (padding[i],) * 2, ceil=ceil_mode)
     return x.windowed(
         _sliding(window, lambda region: function(region, kernel, stride, free, ceil_mode, with_padding, divisor))
@@ -110,15 +115,25 @@ def _average_pool(
 
 
 @handles(aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d)
-def _adaptive_pool(function: Any, x: CutMap, output: Sequence[int]) -> Any:
+def _adaptive_average(function: Any, x: CutMap, output: Sequence[int]) -> Any:
+    return _adaptive(x, output, function, aten.mean.dim)
+
+
+@handles(aten.adaptive_max_pool2d, aten.adaptive_max_pool3d)
+def _adaptive_max(function: Any, x: CutMap, output: Sequence[int]) -> tuple[Any, Tensor]:
+    return _adaptive(x, output, lambda part, size: function(part, size)[0], aten.amax.default), torch.empty(0)
+
+
+def _adaptive(x: CutMap, output: Sequence[int], pool: Function, pool_rows: Function) -> Any:
+    """Pool to a number of rows on each axis; `pool_rows` makes one row of all."""
     i, n, along = len(output) - x.behind, x.n, x.along
     m, one = output[i], put(output, i, 1)
     if m == 1:
-        return function(aten.mean.dim(x, [along], True), output)
+        return pool(pool_rows(x, [along], True), output)
 
     def run(region: Tensor, at: int, first: int, end: int) -> Tensor:
         spans = ((row * n // m - at, -(-(row + 1) * n // m) - at) for row in range(first, end))
-        return torch.cat([function(region.narrow(along, lo, hi - lo), one) for lo, hi in spans], along)
+        return torch.cat([pool(region.narrow(along, lo, hi - lo), one) for lo, hi in spans], along)
 
     return x.windowed(Rule(lambda n: m, lambda first, end: (first * n // m, -(-end * n // m)), run))
 
@@ -158,6 +173,40 @@ def _pad_by_mode(function: Any, x: Any, pad: Sequence[int], mode: str = "constan
         return _pad(left, [max(n, 0) for n in pad], mode, lambda part, others: function(part, others, mode))
     with torch._C.DisableTorchFunctionSubclass():
         return function(x, pad, mode, value)
+
+
+@handles(nn.padded)
+def _pad_by_scheme(
+    function: Any, x: CutMap, pads: nn.Pads, schemes: nn.Schemes, dims: tuple[int, int] = nn.IMAGE,
+    value: float | None = None,
+) -> CutMap:  # fmt: skip
+    """Pad one dimension after the other."""
+    for k, (dim, scheme) in enumerate(zip(dims, schemes, strict=True)):
+        alone = put([(0, 0), (0, 0)], k, pads[k])
+        behind = x.ndim - 1 - dim % x.ndim
+        fill = scheme if SCHEMES[scheme].reads else float(value or 0)
+
+        def pad(part: Tensor, _: object, alone: Any = alone) -> Tensor:
+            return function(part, alone, schemes, dims, value)  # type: ignore[no-any-return]
+
+        x = _pad(x, [0, 0] * behind + [*pads[k]], fill, pad)
+    return x
+
+
+@handles(nn.padded_conv2d)
+def _padded_convolution(function: Any, *args: Any, **kwargs: Any) -> Any:
+    return nn.convolved(*args, **kwargs)
+
+
+@handles(aten.index)
+def _index(function: Any, x: Any, indices: Sequence[Tensor | None]) -> Any:
+    """Pick along one dimension that is not cut, as x[:, [2, 1, 0]] picks channels."""
+    (dim, index), *others = [(dim, index) for dim, index in enumerate(indices) if index is not None]
+    by_position = not isinstance(x, CutMap) or isinstance(index, CutMap) or dim == x.along
+    # A mask of several dimensions picks along all of them.
+    if by_position or others or (index.dtype == torch.bool and index.ndim > 1):
+        raise Refused("runs index over positions that are cut")
+    return x.each(function, (x, indices), None, x.along + (index.ndim - 1) * (dim < x.along))
 
 
 @handles(aten.slice)

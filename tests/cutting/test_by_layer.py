@@ -1,6 +1,7 @@
 """Modules that run layer by layer on maps that are cut: as on the whole, or refused by name."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import padviz
 from padviz.cutting import by_layer
 from padviz.cutting.by_layer import Site, Streamed, Team, sharded
 from padviz.errors import DescriptionError, OptionError
+from padviz.nn import padded, padded_conv2d
 from tests import signals
 
 
@@ -83,6 +85,12 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "ceil": lambda x: (
         functional.avg_pool2d(x, 3, 2, ceil_mode=True) + functional.avg_pool2d(x, 4, 2, 1, count_include_pad=False)
     ),
+    "ceil with padding": lambda x: functional.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "ceil beyond the padding": lambda x: functional.avg_pool2d(x, (5, 4), (4, 3), (2, 1), ceil_mode=True),
+    "adaptive max": lambda x: functional.adaptive_max_pool2d(x, (5, 1)),
+    "global max": lambda x: functional.adaptive_max_pool2d(x, 1),
+    "channels in another order": lambda x: x[:, [2, 1, 0]] + x.index_select(1, torch.tensor([0, 0, 1])),
+    "norm of the batch": lambda x: functional.batch_norm(x, None, None, KERNEL[0, :3], KERNEL[1, :3], training=True),
     "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),
     "max of integers": lambda x: functional.max_pool2d((x * 10).int(), 3, 1, 1).double(),
     "valid": lambda x: functional.conv2d(x, KERNEL[:, :, None, None].expand(3, 5, 3, 2)[:, :3], padding="valid"),
@@ -108,6 +116,14 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
         f"pad {mode}": lambda x, mode=mode: functional.pad(x, (2, 1, 4, 0), mode)
         for mode in ("reflect", "replicate", "circular")
     },
+    **{
+        f"padded convolution, {schemes[0]} and {schemes[1]}": lambda x, schemes=schemes: padded_conv2d(
+            x, KERNEL[:, :, None, None].expand(3, 5, 4, 3)[:, :3], KERNEL[:, 0], 1, ((2, 3), (2, 2)), 1, 1, schemes
+        )
+        for schemes in product(("zero", "circular", "symmetric", "reflect", "replicate", "partial"), repeat=2)
+    },
+    "pads and crops by a scheme": lambda x: padded(x, ((3, -1), (-2, 4)), ("symmetric", "zero"), value=2.0),
+    "columns in front of rows": lambda x: padded(x, ((3, 2), (2, 4)), ("symmetric", "circular"), (-1, -2)),
 }
 
 
@@ -133,11 +149,20 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     ),
     "slice in place": (lambda x: (x * 1)[:, :, 1:].mul_(2), "writes into a part"),
     "dropout": (lambda x: functional.dropout(x, 0.5, True), "runs bernoulli_ over"),
-    "training": (lambda x: functional.batch_norm(x, None, None, training=True), "training mode: call .eval()"),
+    "training": (
+        lambda x: functional.batch_norm(x, KERNEL[0, :3] * 1, KERNEL[1, :3] * 1, training=True),
+        "training mode: call .eval()",
+    ),
     "row": (lambda x: x[:, :, 0], "takes a single position"),
     "antialias": (lambda x: functional.interpolate(x, size=(9, 6), mode="bilinear", antialias=True), "antialias"),
     "linear": (lambda x: functional.linear(x, KERNEL.new_ones(2, 12)), "a linear layer over positions"),
     "indices": (lambda x: functional.max_pool2d(x, 2, return_indices=True), "runs max_pool2d_with_indices over"),
+    "indices of the largest": (
+        lambda x: functional.adaptive_max_pool2d(x, 1, return_indices=True),
+        "runs adaptive_max_pool2d_with_indices over",
+    ),
+    "rows in another order": (lambda x: x[:, :, [2, 1, 0]], "runs index over"),
+    "rows by index": (lambda x: x.index_select(2, torch.tensor([0, 0, 1])), "runs index_select along"),
     "numpy": (lambda x: torch.from_numpy(x.numpy()), "runs numpy over"),
     "comparison": (lambda x: x if torch.equal(x, x) else -x, "runs equal over"),
     "single row": (lambda x: x[:, :, :1].squeeze(2), "drops a dimension of one position"),
@@ -320,6 +345,7 @@ STREAMED = {
     "wraps": (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), "pads circularly"),
     "two axes": (Call(lambda x: x + x.transpose(1, 2)), "joins maps of other lengths"),
     "positions": (Call(lambda x: x * torch.arange(64.0)), "has a value for each position"),
+    "ceil": (nn.AvgPool1d(3, 2, ceil_mode=True), "averages windows that stick out of its padding"),
 }
 
 
