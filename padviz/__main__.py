@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-if __name__ == "__main__" and sys.path[0] in ("", os.getcwd()):
+if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # `python -m` searches the current folder first: a random.py in it must not run
 
 import gc

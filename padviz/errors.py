@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -76,10 +78,19 @@ def nearest(name: str, names: Iterable[str], most: int = 3) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, list(names), n=most, cutoff=0.5)
-    return f"did you mean {', '.join(close)}?" if close else ""
+    return f"did you mean {', '.join(map(typed, close))}?" if close else ""
 
 
-LOADING = re.compile(r"`(neutral)` ([^\s,;]+)|`(shape)` ([^\s,;=]+)=([\w.]+)")
+def typed(value: object) -> str:
+    """Quote a value for a shell, in a line that is meant to be typed: names in files may hold commands.
+
+    >>> typed("conv1"), typed("conv1; rm x")
+    ('conv1', "'conv1; rm x'")
+    """
+    return shlex.quote(str(value))
+
+
+LOADING = re.compile(r"""`(neutral|shape)` ((?:'[^']*'|"'"|[^\s,;'"])+)""")  # a value as `typed` writes it
 
 
 def in_python(line: str) -> str:
@@ -96,12 +107,13 @@ def in_python(line: str) -> str:
 
 
 def _loading(match: re.Match[str]) -> str:
-    option, name, value = match[1] or match[3], match[2] or match[4], match[5]
+    option, given = match[1], "".join(shlex.split(match[2]))
     if option == "neutral":
-        return f'padviz.load(network, neutral=["{name}"])'
+        return f"padviz.load(network, neutral=[{json.dumps(given, ensure_ascii=False)}])"
+    name, _, value = given.rpartition("=")
     sides = [side if side.isdecimal() else f'"{side}"' for side in value.split("x") if side]
     shape = f"({', '.join(sides)}{',' * (len(sides) == 1)})" if "x" in value else value
-    return f'padviz.load(network, shape={{"{name}": {shape}}})'
+    return f"padviz.load(network, shape={{{json.dumps(name, ensure_ascii=False)}: {shape}}})"
 
 
 def check_integer(value: object, least: int, option: str, most: int | None = None) -> None:

@@ -1,5 +1,6 @@
 """The layout that keeps start-up fast and the rooms apart: imports go down only, heavy ones stay in their room."""
 
+import ast
 import doctest
 import importlib
 import inspect
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
 
@@ -28,6 +30,31 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 def test_imports_run_down_only_and_heavy_ones_stay_in_their_room() -> None:
     assert (breaches(), circles(), folder_circles()) == ([], [], [])
+
+
+OURS = {  # values that no file names: numbers, sizes, schemes, formats and rules of padviz
+    "own", "model.image", "least", "side", "scheme", "format_", "min(ruled)",
+    "_as_option(best[0])", "_as_option(best[1])",
+}  # fmt: skip
+COMMANDS = "|".join(name for group in padviz.GROUPS.values() for name in group)
+MARK = re.compile(rf"(?:`[a-z_]+`|--[a-z-]+|padviz (?:{COMMANDS})) (?:of )?$")
+
+
+def test_values_in_lines_to_be_typed_are_quoted() -> None:
+    quoted, others = 0, []
+    for path in MODULES:
+        for text in ast.walk(ast.parse(path.read_text())):
+            for mark, part in pairwise(text.values) if isinstance(text, ast.JoinedStr) else ():
+                if not (isinstance(mark, ast.Constant) and MARK.search(mark.value)):
+                    continue
+                assert isinstance(part, ast.FormattedValue)
+                value = ast.unparse(part.value)
+                if value.startswith("typed("):
+                    quoted += 1
+                elif value not in OURS:
+                    others.append(f"{path.relative_to(ROOT)}:{text.lineno}: {value}")
+    assert others == []
+    assert quoted > 7
 
 
 def test_benchmarks_import_what_there_is() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 
 from padviz.advice.evidence import EVIDENCE, POOLED, size_parts
 from padviz.counting.walking.stable_rows import growth
-from padviz.errors import DescriptionError, SizeError
+from padviz.errors import DescriptionError, SizeError, typed
 from padviz.geometry.balance.balanced_sizes import Suggestion
 from padviz.geometry.balance.case import Case, with_even_pads, with_strides_pooled
 from padviz.network.layer import Layer
@@ -151,7 +150,7 @@ def wraps(padding: str | None) -> bool:
 def _edits(scheme: str, source: str) -> tuple[str, ...]:
     """Return the edits that pad by a scheme: of a module, of a file, or in new code."""
     is_file = source.lower().endswith(".onnx")
-    command = f"padviz repad {_file(source)} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
+    command = f"padviz repad {typed(_file(source))} --padding {scheme} -o {scheme.replace('/', '-')}.onnx"
     module = f'padviz.repad(module, "{scheme}")'
     edit = (command, module) if is_file else (module, command)
     meets = ("for panoramas and textures, whose sides meet",) if wraps(scheme) else ()
@@ -159,14 +158,14 @@ def _edits(scheme: str, source: str) -> tuple[str, ...]:
 
 
 def _file(source: str) -> str:
-    return shlex.quote(source) if source.lower().endswith(".onnx") else "model.onnx"
+    return source if source.lower().endswith(".onnx") else "model.onnx"
 
 
 def even_pads(today: Case) -> Iterator[Change]:
     """Distribute evenly the pads of uneven convolutions that read an even number of rows."""
     evened = with_even_pads(today)
     if evened is not None:
-        command = f"padviz repad {_file(today.network.source)} --even -o even.onnx"
+        command = f"padviz repad {typed(_file(today.network.source))} --even -o even.onnx"
         edit = command, *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items())
         yield Change("pads", "even pads", edit, "fine-tune", evened.case)
 

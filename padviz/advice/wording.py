@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import EVIDENCE, Standing
 from padviz.advice.remedies import MapOutcome, Remedy
 from padviz.counting.shares.summary import percent
+from padviz.errors import typed
 from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
@@ -117,7 +117,7 @@ def best(fine: bool, remedies: Sequence[Remedy]) -> str:
 def accuracy(network: Network, reads_padding: bool) -> str:
     """Return the meaning of starved pixels for a trained network, and the command that measures it."""
     source = network.source if network.source.lower().endswith(FILES) else "model.onnx"
-    command = f"padviz detect {shlex.quote(source)} --cover --images FOLDER"
+    command = f"padviz detect {typed(source)} --cover --images FOLDER"
     if len(network.targets) > 1:
         command = "padviz rings --gt instances.json --pred results.json"
     if not reads_padding:

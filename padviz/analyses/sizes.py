@@ -9,7 +9,7 @@ from typing import Any
 
 from padviz.analyses.asked import Layers, Source, asked
 from padviz.analyses.result import Door, Result
-from padviz.errors import OptionError
+from padviz.errors import OptionError, typed
 from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes, odd_window
 from padviz.geometry.costs import macs_of_squares
 from padviz.network.network import Network, Size, sizes_in
@@ -137,7 +137,7 @@ def _refuse(asked: Mapping[str, Any]) -> None:
     sizes, (model, _) = asked.get("size", ()), asked["pairs"][0]
     if sizes and len(sides := _sides(sizes)) == 1:
         (side,) = sides
-        hint = f"write 64:448 for a range, or padviz uneven {model} --size {side}"
+        hint = f"write 64:448 for a range, or padviz uneven {typed(model)} --size {side}"
         raise OptionError(f"{side} is one size", option="size", hint=hint)
 
 

@@ -17,7 +17,7 @@ import click
 
 from padviz import GROUPS
 from padviz.cli import options
-from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable
+from padviz.errors import Ended, PadvizError, UnknownName, nearest, printable, typed
 from padviz.version import __version__
 
 OWN = ("check", "compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`, not analyses
@@ -140,7 +140,7 @@ def _as_command(name: str) -> str:
     if name == "help":
         return "padviz COMMAND --help shows its options"
     network = name.lower().endswith((*FILES, ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
-    return f"name a command first: padviz audit {name}" if network else ""
+    return f"name a command first: padviz audit {typed(name)}" if network else ""
 
 
 def _robust_streams() -> None:
@@ -206,7 +206,7 @@ def _sentence(error: click.ClickException) -> str:
             size = f"{extra[1]}x{extra[1]}"
             return f"--size: got a second value, {extra[1]}; write {size} for a size, or 224,225 for several"
         if isinstance(error, click.UsageError) and error.ctx and error.ctx.info_name == "compare":
-            return f"got a second network, {extra[1]}; write --model {extra[1]}"
+            return f"got a second network, {extra[1]}; write --model {typed(extra[1])}"
     line = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
         line += f"; add {error.param.opts[0]} {error.param.metavar}"

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from padviz.cli.vocabulary import session
+from padviz.cli.vocabulary import TABLE, session
 from padviz.errors import OptionError, PadvizError, printable
 
 if TYPE_CHECKING:
     from padviz.network.network import Network, Size
     from padviz.sources.tracing.reading import Reading
     from padviz.trained.networks.trained_network import Trained
+
+MARK = re.compile(f"`({'|'.join(name.strip('_').replace('-', '_') for name in TABLE)})_?`")  # others are of names
 
 
 def spelled(error: PadvizError | str, command: click.Command | None = None) -> str:
@@ -38,7 +40,7 @@ def spelled(error: PadvizError | str, command: click.Command | None = None) -> s
         text = error.line(as_typed(error.option) if typed else error.where or error.option)
     if known is not None:
         text = _without_unknown(text, known)
-    return re.sub(r"`([a-z_]+)`", lambda match: as_typed(match[1]), text)
+    return MARK.sub(lambda match: as_typed(match[1]), text)
 
 
 def as_typed(option: str) -> str:
@@ -56,7 +58,7 @@ def _without_unknown(text: str, known: Container[str]) -> str:
     kept, *parts = re.split(r"(; |, or |, | or )", text)
     dropped = ""  # the separator in front of the first of the parts dropped last
     for between, part in zip(parts[::2], parts[1::2], strict=True):
-        if any(name.replace("_", "-") not in known for name in re.findall(r"`([a-z_]+)`", part)):
+        if any(name.replace("_", "-") not in known for name in MARK.findall(part)):
             dropped = dropped or between
         else:
             kept += (dropped or between) + part

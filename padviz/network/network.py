@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from itertools import accumulate
 from operator import index
 from typing import Any
 
-from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly
+from padviz.errors import DescriptionError, OptionError, SizeError, UnknownName, nearest, shortly, typed
 from padviz.network.layer import POOLS, Layer
 from padviz.network.operations import Window, taps_of
 
@@ -177,8 +176,8 @@ class Network:
         except KeyError:
             if name in self.gone:
                 raise UnknownName(f"{name} {self.gone[name]}", where=self.name) from None
-            model = shlex.quote(self.source) if self.source.lower().endswith(FILES) else "MODEL"
-            lists = f"padviz layers {model} lists them"
+            model = self.source if self.source.lower().endswith(FILES) else "MODEL"
+            lists = f"padviz layers {typed(model)} lists them"
             hint = nearest(name, self.index) or nearest(name, [*self.aliases, *self.gone]) or lists
             raise UnknownName(f"no layer is called {name!r}", where=self.name, hint=hint) from None
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,32 @@ def test_an_unknown_operation_names_its_node_and_the_ways_out(line: str) -> None
         assert text in words
     assert ("--layer a" in words) == (asked[0] != "convert")  # which has none
     assert run(*asked, "--neutral", "own.Mystery").exit_code == 0
+
+
+HOSTILE = "a' `x`;touch${IFS}RAN;\"b"  # of a layer, an operation, or a file
+ADVISED = {
+    "usage MODEL --size 32": ("unknown", ["--neutral", "--layer"]),
+    "usage MODEL --layer zzz": ("known", ["padviz layers"]),
+    "MODEL": ("known", ["padviz audit"]),
+    "audit MODEL": ("known", ["padviz detect"]),
+    "uneven MODEL --layer zzz": ("known", ["padviz layers"]),
+    "sizes MODEL --size 32": ("known", ["padviz uneven"]),
+}
+
+
+@pytest.mark.parametrize("line", ADVISED)
+def test_names_in_a_line_to_be_typed_are_quoted(line: str) -> None:
+    model, advised = ADVISED[line]
+    file, pads = f"{model} {HOSTILE}.onnx", [1, 1, 1, 1]
+    node = helper.make_node("Relu", [HOSTILE], ["m"])
+    if model == "unknown":
+        node = helper.make_node(HOSTILE, [HOSTILE], ["m"], name="strange", domain="own")
+    saved([conv(HOSTILE, "image", pads=pads), node, conv("b", "m", pads=pads)], ["b"], file)
+    result = run(*(file if word == "MODEL" else word for word in line.split()))
+    said = re.sub(r"\s+", " ", result.stdout + result.stderr)
+    names = {"--neutral": f"own.{HOSTILE}", "--layer": HOSTILE}
+    for command in advised:
+        assert f"{command} {shlex.quote(names.get(command, file))}" in said
 
 
 def test_a_module_that_goes_to_another_folder_when_it_is_imported() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from padviz.errors import DescriptionError, OptionError, printable
+from padviz.errors import DescriptionError, OptionError, printable, typed
 from padviz.network.network import AXES, Network, Size, as_size, on_axes
 from padviz.sources.onnx.constants import FEW, FOLDS, Budget, as_constant, constant, constant_of_node, fold, folded
 from padviz.sources.onnx.model import DEEPEST, MOST_NODES, Model, needed, op_of, open_model, title, value_of
@@ -121,7 +121,7 @@ def _filled(name: str, kind: int, value: float, shape: list[int], where: str) ->
 
 
 def _shape_error(what: str, where: str, hint: str) -> OptionError:
-    return OptionError(what, option="shape", where=where, hint=f"`shape` {hint}")
+    return OptionError(what, option="shape", where=where, hint=f"`shape` {typed(hint)}")
 
 
 class _Run:

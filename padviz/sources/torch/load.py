@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.nn.modules.conv import _ConvNd
 
-from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest
+from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest, typed
 from padviz.network.network import AXES, Network, Size, in_words, on_axes
 from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
@@ -281,10 +281,11 @@ def _way_out(module: nn.Module, into: str, others: Mapping[str, object]) -> str:
     ]
     missing = [name for name in needed if name not in (into, *others)] if into else needed[1:]
     if missing:
-        return f"`shape` {missing[0]}=1 gives it a number, `shape` {missing[0]}=1x3xHxW a tensor"
+        name = missing[0]
+        return f"`shape` {typed(f'{name}=1')} gives it a number, `shape` {typed(f'{name}=1x3xHxW')} a tensor"
     for name, value in others.items():
         if not isinstance(value, Tensor):
-            return f"that is with {name}={value}, a number: `shape` {name}=1x gives it as a vector"
+            return f"that is with {name}={value}, a number: `shape` {typed(f'{name}=1x')} gives it as a vector"
     if others:
         return f"it was given {' and '.join(others)} beside the image; try another shape of these, or another size"
     if hasattr(module, "backbone"):

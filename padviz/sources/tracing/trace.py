@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal, get_args
 
-from padviz.errors import DescriptionError, SizeError
+from padviz.errors import DescriptionError, SizeError, typed
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
@@ -25,8 +25,6 @@ MOST_LAYERS = 10_000
 NAMED = 6  # last maps, in a line
 MOST_KERNEL = 4096  # taps on an axis
 MOST_STEP = 100_000  # rows of a stride, a dilation, or padding
-WAY_OUT = "`layer` {name} stops before it"
-WAYS_OUT = f"`neutral` {{op}} treats it as elementwise, {WAY_OUT}"
 
 
 class Trace:
@@ -138,9 +136,13 @@ class Trace:
 
     def unknown(self, name: str, inputs: Sequence[int], what: str, op: str) -> int:
         """Add an unknown operation; `what` says which it is, and `op` is what `neutral` takes."""
-        why, ways = (", and moves positions or joins them", WAY_OUT) if moves(op) else ("", WAYS_OUT)
-        hint = ways.format(op=op, name=self.layers[inputs[0]].name)
+        why, hint = ", and moves positions or joins them", self._way_out(inputs[0])
+        if not moves(op):
+            why, hint = "", f"`neutral` {typed(op)} treats it as elementwise, {hint}"
         return self._lay_unknown(name, inputs, f"{what} is not known{why}; {hint}")
+
+    def _way_out(self, layer: int) -> str:
+        return f"`layer` {typed(self.layers[layer].name)} stops before it"
 
     def broken(self, name: str, inputs: Sequence[int], what: str, head: str = "", firm: bool = False) -> int:
         """Add a layer for an operation that cannot be followed.
@@ -148,7 +150,7 @@ class Trace:
         If it is a `head`, described by that text, the network is cut before it rather than refused, unless a window
         reads it again and it is not `firm`.
         """
-        layer = self._lay_unknown(name, inputs, f"{what}; {WAY_OUT.format(name=self.layers[inputs[0]].name)}")
+        layer = self._lay_unknown(name, inputs, f"{what}; {self._way_out(inputs[0])}")
         if head:
             self.heads[layer] = head
         if firm:

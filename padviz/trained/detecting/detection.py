@@ -132,9 +132,12 @@ def score_positions(
 
 def _question(runners: Runners, options: DetectOptions) -> str:
     """Identify a sweep by what is run and shown; files count by their contents, wherever they lie."""
-    own = runners[0][1]
-    files = [path for path in (options.stimulus, options.image) if path is not None and Path(path).is_file()]
-    shown = replace(options, stimulus=None if options.stimulus in files else options.stimulus, image=None)
+    own, shown = runners[0][1], vars(options).copy()
+    files = []
+    for name in ("stimulus", "image"):
+        if shown[name] is not None and Path(shown[name]).is_file():
+            files.append(shown[name])
+            shown[name] = "a file"
     return f"{digest_of(own.contents(), files)} {own.size} {[scheme for scheme, _ in runners]} {shown}"
 
 

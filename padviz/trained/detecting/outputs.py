@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError, PadvizError, nearest
+from padviz.errors import OptionError, PadvizError, nearest, typed
 from padviz.network.network import Size, in_words
 from padviz.network.sizes import resolve_each
 from padviz.sources import is_module
@@ -177,7 +177,7 @@ def maps_inside(trained: Trained) -> tuple[NamedMap, ...]:
 
 def in_hint(maps: Sequence[NamedMap]) -> str:
     """List maps that `layer` could name, as the hint of an error; "" where there are none."""
-    named = [f"{each.name!r} ({each.channels} x {each.size[0]} x {each.size[1]})" for each in maps[:NAMED]]
+    named = [f"{typed(each.name)} ({each.channels} x {each.size[0]} x {each.size[1]})" for each in maps[:NAMED]]
     more = f", and {len(maps) - NAMED} more" if len(maps) > NAMED else ""
     return f"name a map inside with `layer`: {', '.join(named)}{more}" if named else ""
 

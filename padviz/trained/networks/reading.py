@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from padviz.errors import DescriptionError, OptionError, UnknownName
+from padviz.errors import DescriptionError, OptionError, UnknownName, typed
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.rewrites import check_image
 from padviz.network.sizes import sizes_of_each
@@ -70,7 +70,7 @@ def read(
         return onnx_network.read(Path(where), size, reading)
     kind = format_of(where) if where not in zoo() else ""
     if kind in ("torch", "safetensors"):
-        hint = f"name the code that makes the module, as package.module:attribute, and `weights` {where}"
+        hint = f"name the code that makes the module, as package.module:attribute, and `weights` {typed(where)}"
         raise DescriptionError("holds weights without the network", where=where, hint=hint)
     if kind == "keras":
         from padviz.trained.networks import keras_network
