@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -107,6 +106,8 @@ def in_python(line: str) -> str:
 
 
 def _loading(match: re.Match[str]) -> str:
+    import json
+
     option, given = match[1], "".join(shlex.split(match[2]))
     if option == "neutral":
         return f"padviz.load(network, neutral=[{json.dumps(given, ensure_ascii=False)}])"
