@@ -3,16 +3,23 @@
 import csv
 import io
 import json
+import os
 import pickle
+import pty
 import re
+import subprocess
+import sys
+import termios
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 import padviz
@@ -22,8 +29,9 @@ from padviz.exports.index import card_facts
 from padviz.exports.record import figures_of, records
 from padviz.reports.rendering import ROWS, to_html, to_text
 from padviz.reports.report import SUFFIXES, Column, Facts, Heading, Lines, Report, Table, Verbatim
+from padviz.reports.tables import FOLDED, readable
 from padviz.sources.toml.write import to_toml
-from tests.cli.test_cli import run
+from tests.cli.test_cli import APART, run
 from tests.cli.test_cli_foreign import plain
 from tests.figures import made_up
 from tests.scoring.made import coco_files, scenes
@@ -97,9 +105,9 @@ def ran(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]
         yield Ran(command, result._report, result)
         return
 
-    def catching(report: Report, format_: str) -> str:
+    def catching(report: Report, format_: str, width: int) -> str:
         caught.append(report)
-        return to_text(report, format_)
+        return to_text(report, format_, width)
 
     def showing(result: padviz.Result[Any], *args: Any, **look: Any) -> None:
         results.append(result)
@@ -305,6 +313,73 @@ def test_paper_has_the_numbers_of_the_screen(report: Report) -> None:
     lines = [line for line in to_text(report, "table").splitlines() if not line.startswith("* ")]
     said = {number for line in lines for number in NUMBER.findall(line)}
     assert report.paper or said - paper == set()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_tables_fit_the_terminal_and_name_the_columns_that_do_not(
+    report: Report, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal())
+    for colour in ("NO_COLOR", "FORCE_COLOR"):
+        with monkeypatch.context() as here:
+            here.setenv(colour, "1")
+            for block in (block for part in report.screen for block in part if not isinstance(block, Verbatim)):
+                text = to_text(Report("layers", {}, [[block]]), "table", width)
+                assert "\x1b" not in text
+                assert max(map(len, text.splitlines()), default=0) <= width
+                if isinstance(block, Table) and block.rows:
+                    columns_of(block, text, width)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def columns_of(table: Table, text: str, width: int) -> None:
+    """Check that each column with a cell is shown with all its short cells, or is named below the table."""
+    shown = re.split(" {2,}", text.splitlines()[0].strip())
+    cells = [*zip(*table.cells(), strict=True)]
+    missing = []
+    for heading, column in zip(table.headings, cells, strict=True):
+        texts = [readable(cell) for cell in column if cell not in (None, "")]
+        if heading in shown or not heading:
+            assert [each for each in texts if len(each) <= FOLDED and each not in text] == []
+        elif texts:
+            missing.append(heading)
+    said = f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all."
+    assert (said in " ".join(text.split("\n"))) == bool(missing)
+
+
+def test_a_file_has_all_columns_whatever_the_terminal(elsewhere: None) -> None:
+    result = CliRunner(**APART, env={"COLUMNS": "60"}).invoke(cli, ["layers", "resnet50", "-o", "x.txt"])
+    assert result.exit_code == 0
+    assert Path("x.txt").read_text() == run("layers", "resnet50").stdout
+
+
+@pytest.mark.parametrize(("width", "shown"), [(60, "output  field"), (80, "field  offset"), (200, "field  offset")])
+def test_a_real_terminal_shows_the_receptive_field(width: int, shown: str) -> None:
+    screen = in_terminal(width, "layers", "resnet50", "--size", "224")
+    assert screen.splitlines()[2].endswith(shown)
+    assert max(map(len, screen.splitlines())) <= width
+
+
+def in_terminal(width: int, *command: str) -> str:
+    """Return what padviz prints in a terminal of that many columns, with colours."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (50, width))
+    settings = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    for name in ("COLUMNS", "NO_COLOR"):
+        settings.pop(name, None)
+    shown = b""
+    with subprocess.Popen([sys.executable, "-m", "padviz", *command], stdout=slave, env=settings) as process:
+        os.close(slave)
+        with suppress(OSError):  # the end of a terminal is an error
+            while chunk := os.read(master, 4096):
+                shown += chunk
+    os.close(master)
+    assert process.returncode == 0
+    return shown.decode()
 
 
 @pytest.mark.parametrize("command", ["sizes", "kernel", "layers"])

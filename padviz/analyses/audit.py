@@ -159,19 +159,22 @@ class Row(NamedTuple):
 
 
 RIM, STARVED, OVERUSED = fairness(lambda row: row.outcome)
+OVERUSED = OVERUSED._replace(spare=2)
 UNEVEN = Column("uneven", of=lambda row: row.outcome and row.outcome.uneven_convolutions)
 JUDGED = (UNEVEN, STARVED, OVERUSED, RIM)
-MACS = Column("macs", show="{:.2f}x", of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0))
+MACS = Column(
+    "macs", show="{:.2f}x", spare=1, of=lambda row: row.outcome and (row.remedy.macs_ratio if row.remedy else 1.0)
+)
 REMEDY = (Column("remedy", of=lambda row: row.what), *JUDGED, MACS)
 NEEDS = Column("needs", of=lambda row: row.remedy and row.remedy.needs)
 SEVERAL = (
     Column("network", of=lambda row: row.of.network),
     Column("size", of=lambda row: pixels(row.of.size)),
-    Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict),
+    Column("verdict", of=lambda row: row.of.error if isinstance(row.of, Failed) else row.of.verdict, spare=1),
     *JUDGED[:2],
-    OVERUSED._replace(spare=1),
-    RIM._replace(spare=2),  # of which the verdict speaks
-    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of)),
+    OVERUSED,
+    RIM._replace(spare=3),  # of which the verdict speaks
+    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of), spare=1),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
 

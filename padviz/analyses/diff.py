@@ -52,7 +52,7 @@ def diff(
 
 DIFFERENCES = (
     Column("layer_a", "layer", of=lambda row: row.a),
-    Column("layer_b", "layer of B", of=lambda row: row.b),
+    Column("layer_b", "layer of B", of=lambda row: row.b, spare=1),
     *columns("axis what"),
     Column("a", "A", of=lambda row: row.in_a),
     Column("b", "B", of=lambda row: row.in_b),

@@ -177,7 +177,7 @@ def _shape(row: Row) -> str | None:
     return row["kernel"] and "/".join(str(_on_axes(row, key)) for key in ("kernel", "stride", "dilation"))
 
 
-def _field(key: str, heading: str = "", spare: int = 0) -> Column:
+def _field(key: str, heading: str = "") -> Column:
     """Return the column of a figure of receptive fields, h x w, or once where they are alike."""
 
     def number(axis: AxisField) -> str:
@@ -189,15 +189,24 @@ def _field(key: str, heading: str = "", spare: int = 0) -> Column:
     def of(row: Row) -> str | None:
         return row["receptive"] and once(map(number, row["receptive"].axes.values()))
 
-    return Column(f"field_{key}", heading, of=of, spare=spare)
+    return Column(f"field_{key}", heading, of=of)
 
 
 HEAD, MACS = columns("layer kind"), Column("macs", show=lambda macs: macs or None)
 GEOMETRY = (*HEAD, *map(_pair, ("kernel", "stride", "dilation", "padding", "input", "output")), MACS)
-PARTS = Column("parts_at", "branches part at", spare=3)
+PARTS = Column("parts_at", "branches part at", spare=4)
 SHEET = (*GEOMETRY, *map(_field, ("size", "stride", "padding", "centre", "offset")), PARTS)
-LISTED = (*HEAD, Column("shape", "k/s/d", of=_shape), _pair("padding", "pads"), _pair("input"), _pair("output"), MACS)
-LISTED += (_field("size", "field", spare=1), _field("offset", "offset", spare=2), PARTS)
+LISTED = (
+    *HEAD,
+    Column("shape", "k/s/d", of=_shape),
+    _pair("padding", "pads"),
+    _pair("input")._replace(spare=3),  # the output of an earlier layer
+    _pair("output")._replace(spare=1),
+    MACS._replace(spare=2),
+    _field("size", "field"),
+    _field("offset", "offset")._replace(spare=1),
+    PARTS,
+)
 LOOK_AHEAD = "before, after: samples that a unit sees around those that it stands for; after is its look-ahead."
 
 

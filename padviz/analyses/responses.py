@@ -12,7 +12,7 @@ from padviz.network.network import in_words
 from padviz.network.padding_modes import RUNNING_ON
 from padviz.progress import Progress
 from padviz.reports.documents import flat, picked
-from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
+from padviz.reports.report import Column, Heading, Lines, Report, Table
 from padviz.reports.tables import named
 from padviz.trained.border_responses import READING, BorderResponse, BorderResponses, respond
 from padviz.trained.images import Inputs
@@ -120,7 +120,12 @@ def _table(responses: BorderResponses) -> Table:
         energy = row.note or ("-" if row.energy.mean is None else row.energy.mean)
         rows[row.layer] = {**about, **rows.get(row.layer, {}), named(row.padding): energy}
     mean = {"layer": "mean", **{named(padding): responses.mean(padding) for padding in responses.paddings}}
-    headings = (*columns("layer map"), *map(Column, map(named, responses.paddings)), Column("aware", show="{:.0%}"))
+    headings = (
+        Column("layer"),
+        Column("map", spare=1),
+        *map(Column, map(named, responses.paddings)),
+        Column("aware", show="{:.0%}"),
+    )
     return Table(headings, [*rows.values(), mean])
 
 

@@ -179,8 +179,9 @@ class Result(Generic[Row]):
 
     def __str__(self) -> str:
         from padviz.reports.rendering import to_screen
+        from padviz.reports.tables import terminal_width
 
-        return to_screen(self._report)
+        return to_screen(self._report, terminal_width())
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._shown.rows)

@@ -181,7 +181,7 @@ def explore_command(
     page.save(path)
     megabytes = f"{len(page.html) / 1e6:.1f} MB"
     facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]
-    click.echo(tables.to_facts(facts))
+    click.echo(tables.to_facts(facts, tables.terminal_width()))
     if open_:
         click.launch(str(path.resolve()))
 
@@ -384,7 +384,7 @@ def _report_outcomes(outcomes: Sequence[ItemOutcome], folder: Path) -> None:
 
     states = [outcome.state for outcome in outcomes]
     facts: list[tuple[str, object]] = [(state, states.count(state)) for state in ("made", "kept", "failed")]
-    click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))]))
+    click.echo(tables.to_facts([*facts, ("gallery", str(folder / "index.html"))], tables.terminal_width()))
     failed = sorted(
         (outcome for outcome in outcomes if outcome.state == "failed"), key=lambda outcome: natural(outcome.name)
     )

@@ -136,9 +136,12 @@ class To(NamedTuple):
     def show(self, report: Report) -> None:
         """Print or write the report, and exit with its code; the first finding and their number go to stderr."""
         from padviz.reports.rendering import to_text
+        from padviz.reports.tables import UNLIMITED, terminal_width
 
-        text = to_text(report._replace(files=[str(self.path)]) if self.other_file else report, self.format)
-        put(text, None if self.other_file else self.path, self.overwrite)
+        written = None if self.other_file else self.path
+        width = UNLIMITED if written else terminal_width()
+        text = to_text(report._replace(files=[str(self.path)]) if self.other_file else report, self.format, width)
+        put(text, written, self.overwrite)
         if not report.code:
             return
         errors = [finding for finding in report.findings if finding.level == "error"]

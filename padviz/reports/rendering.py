@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import repeat
 
 from padviz.errors import printable
@@ -20,13 +19,20 @@ PICTURE = "max-width: 100%; max-height: 360px"
 MARK = ' style="background: #c22f2f26"'  # of uneven rows, on white and on black
 
 
-def to_text(report: Report, format_: str) -> str:
+def to_text(report: Report, format_: str, width: int = tables.UNLIMITED) -> str:
+    """Return the report in a format; only a table for people folds, to a terminal's width."""
+    if format_ == "table":
+        return to_screen(report, width)
     return _FORMATS[format_](report)
 
 
-def to_screen(report: Report) -> str:
-    """Write tables, facts and sentences for the terminal, folded to its width."""
-    return "\n\n\n".join("\n\n".join(filter(None, map(_on_screen, part))) for part in _parts(report, report.screen))
+def to_screen(report: Report, width: int) -> str:
+    """Write tables, facts and sentences for the terminal."""
+    parts = []
+    for part in _parts(report, report.screen):
+        texts = [_on_screen(block, width) for block in part]
+        parts.append("\n\n".join(filter(None, texts)))
+    return "\n\n\n".join(parts)
 
 
 def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequence[Block]]:
@@ -39,26 +45,31 @@ def _parts(report: Report, parts: Sequence[Sequence[Block]]) -> Sequence[Sequenc
     return [*before, ended]
 
 
-def _on_screen(block: Block) -> str:
+def _on_screen(block: Block, width: int) -> str:
     if isinstance(block, Heading):
-        return tables.wrapped(block)
+        return tables.wrapped(block, width)
     if isinstance(block, Facts):
-        return tables.to_facts(block) if block else ""
+        return tables.to_facts(block, width) if block else ""
     if isinstance(block, Lines):
-        return "\n".join(tables.wrapped(text, block.indent) for text in block.texts)
+        return "\n".join(tables.wrapped(text, width, block.indent) for text in block.texts)
     if isinstance(block, Table):
-        legend = f"\n{tables.wrapped(block.legend)}" if block.legend else ""
-        return _fitted(block) + legend if block.rows else ""
+        return _fitted(block, width) if block.rows else ""
     return str(block)
 
 
-def _fitted(table: Table) -> str:
-    """Write a table for the terminal; spare columns go until it fits."""
-    text = tables.to_table(table.headings, table.cells())
-    last = max(table.columns, key=lambda column: column.spare)
-    if not last.spare or max(map(len, text.splitlines())) <= tables.terminal_width():
-        return text
-    return _fitted(replace(table, columns=[column for column in table.columns if column is not last]))
+def _fitted(table: Table, width: int) -> str:
+    """Write a table and its legend; leave out empty columns, and name those that do not fit."""
+    headings, cells = table.headings, table.cells()
+    filled = [i for i in range(len(headings)) if any(row[i] not in (None, "") for row in cells)]
+    shown, least = [*filled], tables.least_widths(headings, cells)
+    # The first column says what a row is about, so it stays. The gap after the last column is not printed.
+    while len(shown) > 1 and sum(least[i] for i in shown) - 1 > width:
+        shown.remove(max(shown[1:], key=lambda i: (table.columns[i].spare, i)))
+    below = [table.legend]
+    if missing := [headings[i] for i in filled if i not in shown]:
+        below.append(f"Not shown in {width} columns: {', '.join(missing)}. A wider terminal or a pipe shows all.")
+    text = tables.to_table([headings[i] for i in shown], [[row[i] for i in shown] for row in cells], width)
+    return "\n".join([text, *(tables.wrapped(each, width) for each in below if each)])
 
 
 def to_json(report: Report) -> str:
@@ -182,5 +193,5 @@ def _html(value: object) -> str:
 
 
 _FORMATS: dict[str, Callable[[Report], str]] = {
-    "table": to_screen, "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github,
+    "json": to_json, "csv": to_csv, "markdown": to_markdown, "github": to_github,
 }  # fmt: skip

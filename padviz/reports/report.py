@@ -20,8 +20,8 @@ class Column(NamedTuple):
     """A figure of every row: `key` names it in JSON and CSV, `heading` on screens and paper.
 
     `of` finds it in a row; by default it is the row's attribute, or item, of that key. `show` rounds it and gives it
-    its unit, as a format such as "{:.2f}x" or a function. Where a terminal is too narrow, the columns that are `spare`
-    go, those of the largest number first.
+    its unit, as a format such as "{:.2f}x" or a function. Where a terminal is too narrow, the column of the largest
+    `spare` goes first, and the last one of several that are equal.
 
     >>> Column("ratio", show="{:.2f}x").cell({"ratio": 1.128})
     '1.13x'

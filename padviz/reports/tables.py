@@ -10,36 +10,47 @@ from typing import Literal
 
 from padviz.errors import printable
 
+UNLIMITED = 10_000  # columns of a pipe or a file
+GAP = 2  # blanks between columns
 FOLDED = 24  # characters from which a column may fold
 DIGITS = 21  # integers longer than this are rounded in terminal tables; json has them whole
 
 
-def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table for the terminal: names and sentences fold to its width, figures never; empty columns go."""
+def to_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = UNLIMITED) -> str:
+    """Format a table without colours; names and sentences fold to the width, numbers never."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
-    columns, cells = [columns[i] for i in filled], [[readable(row[i]) for i in filled] for row in rows]
-    longest = [max(len(text) for text in column) for column in zip(columns, *cells, strict=True)]
-    folds = [longest[i] > FOLDED for i in range(len(columns))]
-    least = [FOLDED if fold else width for fold, width in zip(folds, longest, strict=True)]
-    console = Console(width=max(terminal_width(), sum(least) + 2 * len(least)), highlight=False)
+    least = least_widths(columns, rows)
+    # Without a color_system rich writes no ANSI codes, so that a terminal, a file and a notebook get the same text.
+    console = Console(width=max(width, sum(least)), color_system=None, highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for i, column in enumerate(columns):
-        numeric = all(isinstance(row[filled[i]], int | float | None) for row in rows)
+        numeric = all(isinstance(row[i], int | float | None) for row in rows)
         justify: Literal["right", "left"] = "right" if numeric else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=not folds[i], min_width=least[i])
-    for texts in cells:
-        table.add_row(*map(Text, texts))
+        least_text = least[i] - GAP
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=least_text != FOLDED, min_width=least_text)
+    for row in rows:
+        table.add_row(*(Text(readable(value)) for value in row))
     with console.capture() as captured:
         console.print(table)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
-    width = max((len(line) for line in lines if line.strip(" ─")), default=0)  # old rich's rule is a column wider
-    return "\n".join(line[:width] for line in lines if line)
+    longest = max((len(line) for line in lines if line.strip(" ─")), default=0)  # old rich's rule is a column wider
+    return "\n".join(line[:longest] for line in lines if line)
+
+
+def least_widths(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
+    """Return how narrow each column can be, with the gap beside it."""
+    from rich.cells import cell_len
+
+    widths = []
+    for i, column in enumerate(columns):
+        longest = max(cell_len(text) for text in (column, *(readable(row[i]) for row in rows)))
+        widths.append(min(longest, FOLDED) + GAP)
+    return widths
 
 
 def terminal_width() -> int:
@@ -47,17 +58,17 @@ def terminal_width() -> int:
     import shutil
 
     piped = not (sys.stdout and sys.stdout.isatty()) and "COLUMNS" not in os.environ
-    return 10_000 if piped else shutil.get_terminal_size().columns
+    return UNLIMITED if piped else shutil.get_terminal_size().columns
 
 
-def wrapped(text: str, indent: int = 0) -> str:
-    """Fold a sentence to the terminal; lines after the first start with `indent` blanks."""
-    return textwrap.fill(printable(text), terminal_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
+def wrapped(text: str, width: int = UNLIMITED, indent: int = 0) -> str:
+    """Fold a sentence; lines after the first start with `indent` blanks."""
+    return textwrap.fill(printable(text), width, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
-def to_facts(facts: Sequence[tuple[str, object]]) -> str:
+def to_facts(facts: Sequence[tuple[str, object]], width: int = UNLIMITED) -> str:
     indent = max(len(name) for name, _ in facts)
-    return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", indent + 2) for name, value in facts)
+    return "\n".join(wrapped(f"{name:{indent}}  {readable(value)}", width, indent + 2) for name, value in facts)
 
 
 def readable(value: object) -> str:

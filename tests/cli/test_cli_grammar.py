@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from graphlib import TopologicalSorter
 from itertools import pairwise
@@ -256,13 +257,13 @@ DENSE = "densenet121 --layer features.denseblock2.denselayer12.conv2"
 
 @pytest.mark.parametrize("line", [f"layers {DENSE}", "uneven densenet121 --taps", f"uneven {DENSE} --all"])
 def test_figures_are_never_cut(line: str) -> None:
-    """Long names fold; where that is not enough, a table is wider than a narrow terminal."""
+    """Long names fold; where that is not enough, whole columns go."""
 
     def figures(width: int) -> list[Any]:
         return re.findall(r"[0-9]+ x [0-9]+|[0-9]+\+[0-9]+|[+-][0-9.]+ %", screen(f"{line} --size 641x383", width))
 
-    assert figures(60) == figures(200)
-    assert len(figures(60)) > 50
+    assert Counter(figures(60)) <= Counter(figures(200))
+    assert len(figures(60)) > 40
 
 
 VGG = ["vgg11", "vgg13", "vgg16", "vgg19"]
