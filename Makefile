@@ -49,7 +49,7 @@ lint: .venv/.tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Linters, types, floors, the budget of lines, and the laws without and with checked compiled code.
+# Linters, types, floors, the budget of tokens, and the laws without and with checked compiled code.
 check: .venv/.tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import click
 
-from tests.budget import ROOT, Lines, compared, lowered
+from tests.budget import ROOT, Counts, compared, lowered
 
 WORDS = ROOT / "tests" / "words.toml"
 HEAD = """# Unclear English by place: words that say nothing in front, riddles, and sentences of more than 30 words.
@@ -92,7 +92,7 @@ def main() -> int:
     found = [*in_pages(), *in_help(), *in_code()]
     places = dict.fromkeys(("readme", "docs", "help", "messages", "public_docstrings", "private_docstrings"))
     patterns = "openings", "riddles", "long_sentences"
-    now: Lines = {
+    now: Counts = {
         pattern: {place: sum(each[:2] == (place, pattern) for each in found) for place in places}
         for pattern in patterns
     }
