@@ -276,7 +276,7 @@ def test_the_figures_of_random_maps_are_those_of_their_counts(
     assert summary.marginalised == (2 * values < peak).sum() / values.size
     for axis, given_ in enumerate((summary.asymmetry.height, summary.asymmetry.width)):
         expected = abs(values - np.flip(values, axis)).max() / peak if peak else 0
-        assert given_ == pytest.approx(expected, rel=1e-12, abs=1e-14)
+        assert given_ == pytest.approx(expected, rel=1e-12, abs=1e-12)
     height, width = counts.shape
     assert found.at(height // 2, -1) == counts[height // 2, -1]
     shares = values / peak if peak else np.zeros(values.shape)
@@ -284,7 +284,7 @@ def test_the_figures_of_random_maps_are_those_of_their_counts(
     rows, cols = (np.arange(0, n, 3) for n in (height, width))
     blocks = np.add.reduceat(np.add.reduceat(found.relative(), rows, axis=0), cols, axis=1)
     sizes = np.outer(np.diff([*rows, height]), np.diff([*cols, width]))
-    np.testing.assert_allclose(found.relative((3, 3)), blocks / sizes, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.relative((3, 3)), blocks / sizes, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(200, 200), (203, 130)])

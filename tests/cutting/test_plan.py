@@ -117,7 +117,7 @@ def test_tiles_laid_together_are_the_whole_and_with_one_unit_less_of_context_the
     assert stitched(module, plan) < 1e-12
     verified = padviz.verify_tiles(module, size)
     assert (verified.tiles, verified.precision, verified.holds) == (9, "float64", True)
-    assert verified.difference < 1e-14
+    assert verified.difference < 1e-12
     if name == "u-net of valid convolutions":  # it makes no unit that is not right
         assert verified.one_less == {}
     else:

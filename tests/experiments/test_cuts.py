@@ -64,7 +64,8 @@ def test_a_globe_has_a_seam_where_a_zero_column_mends_a_skip(tmp_path: Path) -> 
     globes = {width: cuts.turned(width) for width in (180, 184)}
     assert drawn_small(cuts.draw_turned(globes), tmp_path / "globe.png")
     seam, none = (globe.apart for globe in globes.values())
-    assert f"{seam.max():.1f}, {none.max()}" == "1.9, 0.0"
+    assert f"{seam.max():.1f}" == "1.9"
+    assert none.max() < 1e-12
     assert says("panoramas.md", "by up to 1.9 standard deviations")
     far = abs(np.arange(180) - 90) > 45  # a quarter of the globe away from longitude 0
     assert seam[far].max() < 1e-2
