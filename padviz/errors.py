@@ -125,7 +125,9 @@ def check_integer(value: object, least: int, option: str, most: int | None = Non
     ...
     padviz.errors.OptionError: step: 0: must be an integer, at least 1
     """
-    if not isinstance(value, Integral) or int(value) < least or (most is not None and int(value) > most):
+    # Python counts True as 1.
+    integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not integer or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
         bounds = f"at least {least}" if most is None else f"{least} to {most:,}"
         raise OptionError(f"{shortly(value)}: must be an integer, {bounds}", option=option)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,14 +13,14 @@ from typing import Any, get_args
 from padviz.analyses import rules
 from padviz.analyses.asked import Pixels, Source, asked, names
 from padviz.analyses.result import Result
-from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of, unreadable
+from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
 from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
 from padviz.geometry.ledger import differences
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
-from padviz.network.sizes import resolve_each
-from padviz.network.targets import output_layers
+from padviz.network.sizes import resolve_each, unreadable
+from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
 from padviz.reports.tables import some_names
@@ -27,7 +28,10 @@ from padviz.reports.tables import some_names
 
 def expected(**asked_for: Any) -> dict[str, Any]:
     """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for another type."""
-    given = {name: value for name, value in asked_for.items() if not (value is None or value is False or value == ())}
+    given = {name: value for name, value in asked_for.items() if not (value is None or value == ())}
+    for name in ("even", "all_", "causal"):
+        if given.get(name) is False:
+            del given[name]
     for name, value in given.items():
         if name in ("context", "rim"):
             check_integer(value, 0, name)
@@ -211,16 +215,25 @@ def _context(case: Case, wanted: int) -> Iterator[Judged]:
 
 def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
     axis = 0 if wanted is True else _axis(case, str(wanted), "causal")
-    network, name = case.kept, case.network.axes[axis]
-    ahead = rules.rows_ahead(network, axis, case.size[axis])
+    network, name, px = case.kept, case.network.axes[axis], case.network.px
+    sights = rules.sights(network, axis, case.size[axis])
     for target in network.targets:
-        at = network.index[target]
-        if not ahead[at]:
+        ahead, behind = sights[network.index[target]]
+        if not ahead:
+            late = f"up to {behind} {px} late" if behind else ""
+            yield Judged("", "holds", target, name, "sees none ahead", late, figure=0)
             continue
-        while before := [j for j in network.layers[at].inputs if ahead[j]]:
-            at = before[0]
-        what = f"sees {ahead[network.index[target]]} {network.px} ahead"
-        yield failed(network.layers[at].name, name, "sees none ahead", what, "pad in front only", ahead[at])
+        adding = Counter[str]()
+        for layer in upto(network, (target,)).layers[1:]:
+            at = network.index[layer.name]
+            before = max(sights[j].ahead for j in network.layers[at].inputs)
+            adding[layer.name] = max(0, sights[at].ahead - before)
+        most = [f"{rows} in {layer}" for layer, rows in adding.most_common(NAMED) if rows]
+        others = sum(rows > 0 for rows in adding.values()) - len(most)
+        what = f"sees {ahead} {px} ahead"
+        if most != [f"{ahead} in {target}"]:
+            what += f": {', '.join(most)}" + (f" and {others} more" if others else "")
+        yield failed(target, name, "sees none ahead", what, "pad in front only", ahead)
 
 
 def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
@@ -269,6 +282,7 @@ EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
     "even": lambda case, wanted: rules.uneven_rows(case),
     "any_size": _any_size, "rim": _rim,
 }  # fmt: skip
+NAMED = 3  # layers that one finding names
 ROWS = columns("state expectation layer axis wanted found change")
 FIGURES = "expectation state layer axis wanted found change figure"
 SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))
@@ -283,7 +297,7 @@ def report_of(parts: Sequence[Checked]) -> Report:
     screen, sheet, findings = [], [], []
     for part in parts:
         rows = [row for row in part.rows if row.state != "holds"]
-        true = [f"{name} holds" for name in dict.fromkeys(row.expectation for row in part.rows if row.state == "holds")]
+        true = _held(part.rows)
         blocks: list[Block] = [Heading(_verdict(part)), Table(ROWS, _merged(rows))]
         screen.append([*blocks, Lines([f"{', '.join(true)}."])] if true else blocks)
         sheet += [{"model": part.model, "size": part.size, **plain(row)} for row in part.rows]
@@ -298,6 +312,15 @@ def report_of(parts: Sequence[Checked]) -> Report:
     if ruled:
         screen[-1].append(Lines([f"padviz check --explain {min(ruled)} prints the page of the rule."]))
     return Report("check", facts, screen, Table(SHEET, sheet), findings=findings, code=code)
+
+
+def _held(rows: Sequence[Judged]) -> list[str]:
+    """List what holds, each expectation once, with the figures that were found."""
+    figures: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.state == "holds":
+            figures.setdefault(row.expectation, {})[row.found] = None
+    return [f"{name} holds" + (f" ({', '.join(found)})" if any(found) else "") for name, found in figures.items()]
 
 
 def _at(part: Checked) -> str:

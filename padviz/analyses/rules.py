@@ -23,7 +23,7 @@ from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Fit, Transposed, Window, fit_shift
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.sizes import resolve, resolve_each, sizes_of_each
+from padviz.network.sizes import resolve, sizes_of_each, unreadable
 from padviz.network.targets import output_layers, upto
 from padviz.reports.tables import pixels
 
@@ -114,11 +114,19 @@ def _padded(case: Case, axis: int) -> Iterator[tuple[str, tuple[int, int], str]]
             yield layer.name, reads, mode
 
 
-def rows_ahead(network: Network, axis: int, n: int) -> list[int]:
-    """Return for each layer how many rows its units see ahead, at most: beyond the stride that they stand for.
+class Sight(NamedTuple):
+    """The furthest that a layer's units see beyond the stride they stand for, and how far the last may stay behind.
 
-    Rows are those that a unit reads in this image, with what its padding copies; 0 for a causal layer.
+    Both are 0 or more rows of the image: `ahead` is 0 for a causal layer, and `behind` where the end of each stride is
+    seen at once.
     """
+
+    ahead: int
+    behind: int
+
+
+def sights(network: Network, axis: int, n: int) -> list[Sight]:
+    """Return how far each layer sees on an axis: the rows its units read in this image, with what padding copies."""
     alignment, maps = alignment_on(network, axis, n), resolve(network, axis, n).maps
     last: list[NDArray[Any]] = [np.arange(n)]
     for layer, axis_map in zip(network.layers[1:], maps[1:], strict=True):
@@ -130,12 +138,14 @@ def rows_ahead(network: Network, axis: int, n: int) -> list[int]:
                 np.maximum.at(read, units, seen[rows])
             seen = read
         last.append(np.full_like(seen, seen.max()) if layer.whole(axis) else seen)
-    ahead = []
+    each = []
     for seen, stride in zip(last, alignment.strides, strict=True):
         up, down = stride.numerator, stride.denominator
         ends = -(-(np.arange(len(seen)) + 1) * up // down) - 1  # the last row of each unit's stride
-        ahead.append(max(0, int((seen - ends).max())))
-    return ahead
+        inside = ends < n  # beyond the image there is nothing to see
+        behind = int((ends - seen)[inside].max(initial=0))
+        each.append(Sight(max(0, int((seen - ends).max())), behind))
+    return each
 
 
 def uneven_rows(case: Case, but_causal: bool = False) -> Iterator[Judged]:
@@ -178,23 +188,24 @@ def _left(row: AxisPadding) -> int:
 
 
 def _fixed(case: Case) -> Iterator[Judged]:
+    """Yield what fails at several larger sizes, if all of them fail."""
     steps = []
     for axis, n in enumerate(case.size):
         with suppress(SizeError):
             steps.append(alignment_on(case.kept, axis, n).step)
-    larger = tuple(n + lcm(ALIKE, *steps) for n in case.size)
-    if error := unreadable(case.network, larger):
-        layer = layer_of(error, case.network)
-        yield failed(layer, "", f"reads {in_words(larger)}", error.what, "derive sizes from the input")
-
-
-def unreadable(network: Network, size: Size) -> PadvizError | None:
-    """Return why a network cannot be read at a size; None if it can."""
-    try:
-        resolve_each(network.at(size), size)
-    except PadvizError as error:
-        return error
-    return None
+    # Twice the size is a multiple of every window and patch that the size is a multiple of.
+    adding = lcm(ALIKE, *steps), lcm(*steps)
+    larger = [tuple(n + adding[0] for n in case.size), tuple(2 * n for n in case.size)]
+    larger.append(tuple(n + adding[1] for n in case.size))
+    errors = []
+    for size in dict.fromkeys(larger):
+        error = unreadable(case.network, size)
+        if error is None:
+            return
+        errors.append((in_words(size), error))
+    sizes, (_, error) = [size for size, _ in errors], errors[0]
+    wanted, change = f"reads {' or '.join(sizes)}", "derive sizes from the input"
+    yield failed(layer_of(error, case.network), "", wanted, error.what, change)
 
 
 def layer_of(error: PadvizError, network: Network | None) -> str:
@@ -213,7 +224,7 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
     layers = case.network.layers
     mended = dict.fromkeys(_mender(layers, j) for layer in layers if layer.kind in MERGES for j in layer.inputs)
     sizes_on = sizes_of_each(case.network, case.size)
-    ahead_on = cache(lambda axis: rows_ahead(case.network, axis, case.size[axis]))
+    sights_on = cache(lambda axis: sights(case.network, axis, case.size[axis]))
     for i in filter(None, mended):
         for axis, name in enumerate(case.network.axes):
             op, sizes = layers[i].ops[axis], sizes_on[axis]
@@ -227,7 +238,7 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
                 continue
             if before == after or _undoes(layers, i, axis, (-before, -after)):
                 continue
-            if ahead_on(axis)[i]:  # a causal one is meant
+            if sights_on(axis)[i].ahead:  # a causal one is meant
                 what, size = f"{before:+} before, {after:+} after", case.size[axis]
                 change = _multiples(name, size, alignment_on(case.kept, axis, size).step) or "move both sides alike"
                 yield failed(layers[i].name, name, "maps of one size", what, change, abs(before - after))
@@ -320,9 +331,10 @@ Change: an input size that is a multiple of the strides, padding at the far end,
         _remainders,
     ),
     "fixed-size": Rule(
-        "The network runs at one input size only.",
+        "The network runs at none of the larger input sizes that were tried.",
         """A number from the size of the training images is written into the network: a reshape, a position table or a
-linear layer on the flattened map. padviz reads the network at a larger size too, and names what fails.
+linear layer on the flattened map. padviz tries up to three larger sizes: one at least 64 px larger and one a stride
+larger, both with the same phase of all strides, and twice the size. It names what fails at the first.
 
 Change: take sizes from the input, resize tables of positions, or pool to a fixed size before a linear layer.""",
         _fixed,

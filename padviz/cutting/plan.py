@@ -18,7 +18,7 @@ from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_ru
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
-from padviz.network.sizes import another_at, on_each, sizes_of
+from padviz.network.sizes import another_at, on_each, sizes_of, unreadable
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
@@ -304,26 +304,25 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
 
 @contextmanager
 def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[None]:
-    """If a network does not take an image of `size`, name the size to pad it to; `load` reads it at its own size.
+    """If a network does not take an image of `size`, name a larger one that it takes; `load` reads it at its own size.
 
     Raises OptionError in place of an error of a network that is read at `size`.
     """
     try:
         yield
-    except PadvizError:
+    except PadvizError as refused:
         better = None
         with suppress(PadvizError):
             if size is not None:
                 network = load()
                 steps = [alignment_on(network, axis, n).step for axis, n in enumerate(network.size)]
                 sides = zip(network.pixels(size), network.size, steps, strict=True)
-                better = tuple(n + (own - n) % step for n, own, step in sides)
-                with suppress(PadvizError):
-                    network.at(size)
-                    better = None  # it takes the size, so something else is wrong
-        if size is None or better is None or better == size:
+                padded = tuple(n + (own - n) % step for n, own, step in sides)
+                if unreadable(network, size) and not unreadable(network, padded):
+                    better = padded
+        if size is None or better is None:
             raise
-        reason = f"the network does not take {in_words(size)}, where the sizes of its branches differ"
+        reason = f"the network does not take {in_words(size)}: {refused.what}"
         raise OptionError(reason, option="size", hint=f"pad the image to {in_words(better)}") from None
 
 

@@ -206,6 +206,15 @@ def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
     return on_each(resolve, network, size)
 
 
+def unreadable(network: Network, size: Size) -> PadvizError | None:
+    """Return why a network cannot be read at a size; None if it can."""
+    try:
+        resolve_each(network.at(size), size)
+    except PadvizError as error:
+        return error
+    return None
+
+
 def on_each(function: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:
     """Call a function on each axis; once where all axes are the same."""
     if len({*size}) == 1 and is_square(network):

@@ -112,6 +112,30 @@ def test_a_network_is_causal_iff_no_unit_uses_a_row_ahead(data: Any) -> None:
         assert bool(found) != any(ahead), found
 
 
+@pytest.mark.parametrize(
+    ("layers", "age"),
+    [
+        ([nn.ConstantPad1d((255, 0), 0), nn.Conv1d(1, 1, 256, stride=128)], 127),
+        ([nn.ConstantPad1d((3, 0), 0), nn.Conv1d(1, 1, 4, stride=2), nn.ConvTranspose1d(1, 1, 2, 2)], 1),
+        ([nn.ConstantPad1d((7, 0), 0), nn.Conv1d(1, 1, 3)], 5),
+        ([nn.ConstantPad1d((2, 0), 0), nn.Conv1d(1, 1, 3)], 0),
+    ],
+)
+def test_a_causal_network_says_how_late_a_sample_reaches_its_output(layers: list[nn.Module], age: int) -> None:
+    module, n = nn.Sequential(*layers), 512
+    found = padviz.check(module, n, causal=True)
+    assert [row.state for row in found] == ["holds"]
+    assert found[0].found == (f"up to {age} input samples late" if age else "")
+    signal = torch.zeros(1, 1, n, requires_grad=True)
+    output = module(signal)
+    stride, oldest = round(n / output.shape[-1]), 0
+    for unit in range(n // stride // 2, n // stride):
+        (seen,) = torch.autograd.grad(output[0, 0, unit], signal, retain_graph=True)
+        oldest = max(oldest, (unit + 1) * stride - 1 - int(seen.flatten().nonzero().max()))
+    assert oldest == age
+    assert f"causal holds{f' ({found[0].found})' if age else ''}." in str(found)
+
+
 LAYERS: list[Any] = [
     lambda: [nn.Conv2d(1, 2, 5, padding=2), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1)],
     lambda: [nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, (3, 5), padding=(1, 2))],
@@ -240,6 +264,29 @@ def test_an_ocean_emulator_fails_with_both_causes_and_holds_once_mended() -> Non
     assert padviz.check(Ocean(), (64, 88))
 
 
+class Windowed(nn.Module):
+    """A network of stride 2 that takes maps of whole windows only."""
+
+    def __init__(self, windows: list[int]) -> None:
+        super().__init__()
+        self.conv, self.windows = nn.Conv2d(1, 1, 2, 2), windows
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.conv(x)
+        assert all(n // 12 in self.windows and n % 12 == 0 for n in made.shape[2:]), "no whole windows"
+        return made
+
+
+def test_a_network_of_windows_is_not_of_a_fixed_size() -> None:
+    """96 + 64 px make no whole windows of 12, twice 96 px do."""
+    rows = {row.expectation: row for row in padviz.check(Windowed([4, 8]), 96)}
+    assert rows["fixed-size"].state == "holds"
+    rows = {row.expectation: row for row in padviz.check(Windowed([4]), 96)}
+    assert rows["fixed-size"].state == "fails"
+    assert rows["fixed-size"].wanted == "reads 160 x 160 or 192 x 192 or 98 x 98"
+    assert "no whole windows" in rows["fixed-size"].found
+
+
 def test_an_assertion_prints_what_failed() -> None:
     found = padviz.check("resnet50", 224, even=True)
     with pytest.raises(AssertionError, match=r"layer2.0.conv2.*equal padding.*1 before, 0 after.*193 or 225"):
@@ -259,6 +306,10 @@ def test_an_assertion_prints_what_failed() -> None:
         ({"causal": "time"}, "causal: the input has no axis 'time'"),
         ({"causal": 1}, "causal: 1: must be true or false"),
         ({"context": -1}, "context: -1: must be an integer, at least 0"),
+        ({"context": True}, "context: True: must be an integer, at least 0"),
+        ({"context": False}, "context: False: must be an integer, at least 0"),
+        ({"rim": True}, "rim: True: must be an integer, at least 0"),
+        ({"any_size": False}, "any_size: False are no sizes"),
         ({"rim": 2.5}, "rim: 2.5: must be an integer"),
         ({"even": "yes"}, "even: 'yes': must be true or false"),
         ({"any_size": 64}, "any_size: 64 are no sizes"),

@@ -80,6 +80,8 @@ def test_a_mistake_is_one_line(line: str, says: str) -> None:
         ("[[tool.padviz.check]]\nmodel = 3", "check 1: model must be a name"),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nwarps = "width"', "check 1: has no key 'warps'; did you mean wraps?"),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nrim = -1', "check 1, rim: -1: must be an integer, at least 0"),
+        ('[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = true', "check 1, context: True: must be an integer"),
+        ('[[tool.padviz.check]]\nmodel = "vgg11"\ncontext = false', "check 1, context: False: must be an integer"),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nwraps = 3', "check 1, wraps: 3 names no axis; use height or width"),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nsize = "x"', "check 1, size: 'x' is not a size"),
         ('[[tool.padviz.check]]\nmodel = "vgg11"\nany_size = 3', "check 1, any_size: 3: must be a text"),
@@ -137,6 +139,17 @@ def test_a_baseline_passes_what_is_known_and_fails_what_is_new_worse_or_gone() -
     Path("net.toml").write_text(NET.format(1))
     assert code(*asked, "--prune-baseline") == 0
     assert entries() == []
+
+
+def test_a_baseline_compares_all_that_an_output_sees_ahead() -> None:
+    later = '[[layers]]\nop = "conv"\nname = "b"\nkernel = [{}, 1]\npadding = [[0, {}], [0, 0]]\n'
+    Path("net.toml").write_text(NET.format(1) + later.format(1, 0))
+    asked = "net.toml", "--size", "64", "--causal", "--baseline", "base.json"
+    assert code("net.toml", "--size", "64", "--causal", "--write-baseline", "base.json") == 0
+    assert code(*asked) == 0
+    Path("net.toml").write_text(NET.format(1) + later.format(51, 50))
+    result = run("check", *asked)
+    assert (result.exit_code, "worse than the baseline: 51, was 1" in result.stdout) == (1, True)
 
 
 def test_a_baseline_of_a_project_has_no_models_that_are_gone() -> None:

@@ -143,12 +143,33 @@ def test_a_stream_through_a_norm_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_image_whose_maps_part_is_told_to_which_size_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
     lay("parting.py")
     monkeypatch.syspath_prepend(".")
-    part = "the network does not take 501 x 506, where the sizes of its branches differ"
-    line = f"--size: {part}; pad the image to 504 x 508"
     for more in ("--tile 256 --for monai", "--tile 256 --verify", ""):
         result = run("tiles", "parting:net", "--size", "501x506", *more.split())
-        assert (result.exit_code, result.stderr) == (2, f"padviz: {line}\n")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert result.stderr.startswith("padviz: --size: the network does not take 501 x 506: its forward fails")
+        assert "Expected 501 in dimension 2 but got 500" in result.stderr
+        assert result.stderr.endswith("; pad the image to 504 x 508\n")
         assert run("tiles", "parting:net", "--size", "504x508", *more.split()).exit_code == 0
+
+
+FIXED = """
+from torch import nn
+class Fixed(nn.Module):
+    def forward(self, x):
+        assert x.shape[-1] == 224, "the width must be 224"
+        return nn.functional.avg_pool2d(x, 16, 16)
+net = Fixed()
+"""
+
+
+def test_a_network_of_one_size_is_not_told_to_pad_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("fixed.py").write_text(FIXED)
+    monkeypatch.syspath_prepend(".")
+    result = run("tiles", "fixed:net", "--size", "250", "--tile", "128")
+    assert result.exit_code == 2
+    assert "the width must be 224" in result.stderr
+    assert "branches" not in result.stderr
+    assert "pad the image" not in result.stderr
 
 
 def test_what_the_screen_leaves_out_is_counted() -> None:
