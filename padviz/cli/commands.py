@@ -175,7 +175,8 @@ def explore_command(
     network = options.loaded(model, *sizes[:1])
     offered: Any = [*sizes] if len(sizes) > 1 else next(iter(sizes), None)
     schemes = [padding or DECLARED for padding in paddings] or None
-    page = explore(network, offered, schemes, layer, same=same, heads=heads)
+    with progress("maps and audits") as on_progress:
+        page = explore(network, offered, schemes, layer, same=same, heads=heads, on_progress=on_progress)
     options.say_heads(network, layer, heads)
     path = output or default_path("explore", [network.name], sizes or [network.size], ".html")
     page.save(path)

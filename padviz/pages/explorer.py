@@ -16,6 +16,7 @@ from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
 from padviz.pages.html import fill, static
 from padviz.pages.payload import WINDOWS, payload, text
+from padviz.progress import Progress
 from padviz.sources import load
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def explore(
     *,
     same: bool = False,
     heads: str | None = None,
+    on_progress: Progress | None = None,
 ) -> Explorer:
     """Build a page to play with a network: its maps at several sizes and paddings, layer by layer, and the audit.
 
@@ -81,6 +83,8 @@ def explore(
         The target layer; the last feature map by default.
     same, heads
         As for `usage`.
+    on_progress : callable, optional
+        Called with the number of maps and audits that are done, and of all.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def explore(
     else:
         zeros = with_padding(first, "zero").layers == first.layers
         paddings = [*EXPLORED] if zeros else [None, *EXPLORED]
-    facts = payload(networks, paddings, ordered.index(start), layer, heads)
+    facts = payload(networks, paddings, ordered.index(start), layer, heads, on_progress)
     title = text(first.title or first.name)
     colours = json.loads(static("colours.json"))
     packed = json.dumps({**facts, "colours": colours}, separators=(",", ":")).replace("<", "\\u003c")

@@ -22,7 +22,8 @@ from padviz.network.padding_modes import SCHEMES
 from padviz.network.rewrites import schemes_of, with_padding
 from padviz.network.sizes import resolve_each
 from padviz.network.targets import head_weighting
-from padviz.pages.planes import Shelf
+from padviz.pages.planes import Shelf, check_room
+from padviz.progress import Progress, counter
 from padviz.reports.documents import ledger_facts, picked
 from padviz.version import SCHEMAS
 
@@ -39,6 +40,7 @@ def payload(
     base: int,
     layer: str | None = None,
     heads: str | None = None,
+    on_progress: Progress | None = None,
 ) -> Facts:
     """Return all that a page shows, as JSON; counts that a float cannot hold are texts.
 
@@ -48,6 +50,8 @@ def payload(
     maps: list[Facts] = []
     audits: list[Facts] = []
     errors: list[PadvizError] = []
+    too_large: dict[Size, PadvizError] = {}  # sizes at which a page has no room for the map
+    advance = counter(len(networks) * (len(paddings) + 1), on_progress)
     for size, network in networks:
         rows: dict[str, Facts] = {}
         for padding in paddings:
@@ -55,12 +59,18 @@ def payload(
                 if isinstance(network, PadvizError):
                     raise network
                 counts = usage(network, size, padding, layer, heads=heads)
+                try:
+                    check_room(counts.core.stem_shape, network.name)
+                except SizeError as error:
+                    too_large[size] = error
+                    raise
                 maps.append({**map_facts(shelf, counts), **geometry_facts(shelf, counts, rows)})
             except (OptionError, UnknownName):
                 raise  # a name that the user typed
             except PadvizError as error:
                 errors.append(error)
                 maps.append({"reason": text(error)})
+            advance(1)
     if len(errors) == len(maps):
         raise errors[0]
     first = next(network for _, network in networks if isinstance(network, Network))
@@ -73,9 +83,12 @@ def payload(
         try:
             if isinstance(network, PadvizError):
                 raise network
+            if size in too_large:
+                raise too_large[size]
             audits.append(_audit(shelf, examine(network, size, layer, heads, MOST_REMEDIES), known))
         except PadvizError as error:
             audits.append({"reason": text(error)})
+        advance(1)
     return {
         "schema_version": SCHEMAS["explorer"],
         "network": text(first.name),

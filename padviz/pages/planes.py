@@ -13,11 +13,11 @@ import numpy as np
 from padviz.counting.walking.core import Core
 from padviz.engine.apply import Array
 from padviz.engine.axis_map import AxisMap
-from padviz.engine.limbs import largest, to_bytes
+from padviz.engine.limbs import LIMB_BITS, largest, to_bytes
 from padviz.errors import SizeError
 
 T = TypeVar("T")
-MOST_BYTES = 1 << 26  # of one array, uncompressed, so that a browser can open the page
+MOST_BYTES = 1 << 24  # of one array, uncompressed: a page holds dozens, and a browser must open it
 
 
 class Shelf:
@@ -38,7 +38,7 @@ class Shelf:
 
     def plane(self, limbs: Array) -> int:
         """Add carried limbs of counts, or floats, of shape (limbs, height, width)."""
-        _check_room(limbs.shape)
+        check_room(limbs.shape)
         folds, part = _folded(limbs)
         head = {"height": limbs.shape[1], "width": limbs.shape[2], "folds": folds, "floats": limbs.dtype.kind == "f"}
         packed = zlib.compress(_bytewise(part), 6)
@@ -71,10 +71,12 @@ class Shelf:
         return self._numbers[key]
 
 
-def _check_room(shape: tuple[int, ...]) -> None:
+def check_room(shape: tuple[int, ...], where: str = "") -> None:
+    """Reject limbs of that shape if a page would be too large: deep networks have long counts."""
+    limbs, height, width = shape
     if 8 * prod(shape) > MOST_BYTES:
-        what = f"a map of {shape[1]} x {shape[2]} counts is too large for a page"
-        raise SizeError(what, hint="use a smaller `size`")
+        what = f"{height} x {width} counts of {limbs * LIMB_BITS} bits are too large for a page"
+        raise SizeError(what, where=where, hint="name an earlier `layer`, or use a smaller `size`")
 
 
 def _folded(limbs: Array) -> tuple[str, Array]:

@@ -115,6 +115,25 @@ def test_the_page_of_a_detector_with_six_heads_is_small_and_soon_there() -> None
     assert len(page.html.encode()) < 1_200_000  # a remedy has the map of a scheme, or a core of its own
 
 
+def test_maps_of_a_deep_network_that_are_too_large_are_left_out(tmp_path: Path) -> None:
+    """Its counts have 1,902 bits: at 512 x 512 the map alone would take 100 MB."""
+    conv = '{op = "conv", name = "c$i", kernel = 3, padding = 1},'
+    layers = "".join(conv.replace("$i", str(i)) for i in range(600))
+    path = tmp_path / "deep.toml"
+    path.write_text(f"size = 64\nlayers = [{layers}]\n")
+    steps: list[tuple[int, int]] = []
+    page = padviz.explore(path, [64, 512], padding="zero", on_progress=lambda done, of: steps.append((done, of)))
+    small, large = facts_of(page)["maps"]
+    assert "reason" not in small
+    assert large["reason"].startswith(
+        "deep: 512 x 512 counts of 1920 bits are too large for a page; name an earlier `lay"
+    )
+    assert facts_of(page)["audits"][1]["reason"] == large["reason"]
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    with pytest.raises(padviz.PadvizError, match="too large for a page"):
+        padviz.explore(path, [512])
+
+
 def test_the_file_is_named_and_the_path_is_not(elsewhere: None) -> None:
     path = Path("secret-folder", "net.onnx")
     path.parent.mkdir()

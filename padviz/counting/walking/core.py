@@ -96,6 +96,11 @@ class Core:
         return _read_only(self.source.limbs)
 
     @property
+    def stem_shape(self) -> tuple[int, ...]:
+        """The shape of the stem, which is not computed for that: (limbs, height, width)."""
+        return self.source.limbs.shape
+
+    @property
     def exact(self) -> bool:
         """Whether the counts are integers."""
         return self.source.limbs.dtype.kind != "f"
@@ -184,6 +189,11 @@ class Product(Core):
     def stem(self) -> Array:
         """All counts: a map of two vectors has no smaller layer."""
         return self.limbs
+
+    @property
+    def stem_shape(self) -> tuple[int, ...]:
+        """The shape of the stem, which is not computed for that: (limbs, height, width)."""
+        return self.n, self.source.limbs.shape[1], self.wide.shape[2]
 
     @cached_property
     def _vectors(self) -> tuple[NDArray[Any], NDArray[Any]]:
