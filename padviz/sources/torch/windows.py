@@ -75,8 +75,6 @@ def avg_pool(
     call: Call, input: Value, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Result:  # fmt: skip
-    if isinstance(kernel_size, tuple) and [*kernel_size] == input.shape[-call.axes :]:  # F.avg_pool2d(x, x.shape[2:])
-        return windows.adaptive(call, input, [1] * call.axes)
     ops = windows_of(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
     return windows.pool(call, input, ops, "avgpool")
 

@@ -13,7 +13,7 @@ from padviz.errors import DescriptionError, SizeError, typed
 from padviz.network.graph import ancestors
 from padviz.network.layer import MERGES, Channels, Kind, Layer, Origin
 from padviz.network.network import Network, Size, in_words
-from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size
+from padviz.network.operations import Adaptive, Op, Same, Transposed, Window, out_size, pads_at
 from padviz.network.resize import Resize
 from padviz.sources.tracing.dims import ROLES
 from padviz.sources.tracing.reading import moves
@@ -39,6 +39,7 @@ class Trace:
         self.layers = [Layer("input", "input", (), self.still)]
         self.sizes = [size]
         self.pooled = [False]  # whether a layer has one position by pooling, as vectors have
+        self.pooled_by_windows: dict[int, Layer] = {}  # those of windows as large as a map, each as a map would be
         self.ends: set[int] = set()  # what the graph's outputs are made of
         self.heads: dict[int, str] = {}  # unknown layers that a network may be cut before, and what each does
         self.firm: set[int] = set()  # those that stay heads even where windows read them
@@ -95,9 +96,34 @@ class Trace:
         followed = (None,) * len(ops) if like is None else self.sizes[like]
         sides = zip(ops, entering, followed, strict=True)
         size = tuple(n if op is None else self._out_size(name, op, n, m) for op, n, m in sides)
-        pooled = kind == "global" or (all(self.pooled[i] for i in inputs) and {*size} == {1})
+        if any(isinstance(op, Window | Transposed) and not is_idle(op) for op in ops):
+            self._keep_maps(inputs)
         layer = Layer(name, kind, tuple(inputs), ops, like, channels=channels, everywhere=everywhere)
-        return self._append(layer, size, pooled)
+        has_one, made = {*size} == {1}, layer
+        # however its kernel is written, a pool that reads its whole map is global
+        if kind in ("maxpool", "avgpool") and has_one and all(map(_reads_all, ops, entering)):
+            made = replace(layer, kind="global", ops=(Adaptive(1),) * len(ops))
+        pooled = made.kind == "global" or (has_one and all(self.pooled[i] for i in inputs))
+        at = self._append(made, size, pooled)
+        if made is not layer or (pooled and self.pooled_by_windows.keys() >= {*inputs}):
+            self.pooled_by_windows[at] = layer
+        return at
+
+    def _keep_maps(self, inputs: Sequence[int]) -> None:
+        """Turn vectors that windows read back to maps: at another size, the pools before them leave more positions."""
+        vectors = self.pooled_by_windows
+        kept = {*inputs} & vectors.keys()
+        if not kept:
+            return
+        for at in reversed([*vectors]):
+            if at in kept:
+                kept |= {*self.layers[at].inputs} & vectors.keys()
+        for at in [*vectors]:
+            if at in kept or not kept.isdisjoint(self.layers[at].inputs):
+                kept.add(at)
+                layer = vectors.pop(at)
+                self.layers[at] = replace(self.layers[at], kind=layer.kind, ops=layer.ops)
+                self.pooled[at] = False
 
     def merge(self, name: str, kind: Kind, inputs: Sequence[int]) -> int:
         """Merge branches by "add", "multiply" or "concat"; one alone passes through.
@@ -106,6 +132,8 @@ class Trace:
         """
         assert kind in MERGES
         maps = [i for i in inputs if not self.pooled[i]]
+        if kind != "multiply" and any({*self.sizes[i]} == {1} for i in maps):
+            self._keep_maps(inputs)
         if kind == "add" and maps:
             inputs = [self.spread(f"{name}.spread", i, maps[0]) if self.pooled[i] else i for i in inputs]
         if kind != "multiply" or not maps or len(maps) == len(inputs):
@@ -285,6 +313,15 @@ def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> 
     return f"{analysed}; skipped {cut}{beside} and what follows: {it} {trace.heads[first]}", gone
 
 
+def _reads_all(op: Op | None, n: int) -> bool:
+    """Return whether the one window of a pool reads each of `n` rows once, and no padding."""
+    if not isinstance(op, Window):
+        return op is None and n == 1
+    # a stride over a single position belongs to a map which has more of them at other sizes
+    slides = n == 1 and op.stride > 1
+    return op.kernel >= n and op.dilation == 1 and pads_at(op, n) == (0, 0) and not slides
+
+
 def is_idle(op: Op | None) -> bool:
     return op is None or (isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding in ((0, 0), *SAMES))
 
@@ -324,11 +361,6 @@ def _before_pooling(trace: Trace, at: int) -> int:
     while True:
         at = trace.without_norms(at)
         layer = trace.layers[at]
-        if layer.kind not in ("adaptive", "avgpool", "maxpool"):
+        if layer.kind not in ("adaptive", "global"):
             return at
-        before = layer.inputs[0]
-        entering = trace.sizes[before]
-        reads_all = all(isinstance(op, Window) and op.kernel >= n for op, n in zip(layer.ops, entering, strict=True))
-        if layer.kind != "adaptive" and not ({*trace.sizes[at]} == {1} != {*entering} and reads_all):
-            return at
-        at = before
+        at = layer.inputs[0]

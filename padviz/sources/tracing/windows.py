@@ -185,7 +185,11 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Value:
         return x.with_dim(len(x.known) - 1, Dim(Runs(line.size // run, line)))
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
-    return image(call, x, len(ops))[0].activated(x.dims) if all(map(is_idle, ops)) else add_layer(call, kind, x, ops)
+    found, _ = image(call, x, len(ops))
+    # over a single position, a window of one tap may be a global pool
+    if all(map(is_idle, ops)) and {*call.trace.sizes[found.at]} != {1}:
+        return found.activated(x.dims)
+    return add_layer(call, kind, x, ops)
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Value:
