@@ -167,7 +167,7 @@ def even_pads(today: Case) -> Iterator[Change]:
     if evened is not None:
         command = f"padviz repad {typed(_file(today.network.source))} --even -o even.onnx"
         edit = command, *(f"{name}: padding=({high}, {wide})" for name, (high, wide) in evened.pads.items())
-        yield Change("pads", "even pads", edit, "fine-tune", evened.case)
+        yield Change("pads", "even pads", edit, "fine-tune", evened.case, parts=(None,))
 
 
 def pooled_strides(today: Case) -> Iterator[Change]:

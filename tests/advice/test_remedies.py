@@ -1,11 +1,12 @@
 """Remedies: each figure is that of the changed network, counted anew; changes are those that a person would make."""
 
+import inspect
 import re
 from dataclasses import replace
 from functools import cache
 from math import inf, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 import padviz
-from padviz.advice.changes import TRIED, changes, cropped_outputs, even_pads, pooled_strides, wraps
+from padviz.advice import changes as tried
+from padviz.advice.changes import TRIED, Change, changes, cropped_outputs, even_pads, pooled_strides, wraps
+from padviz.advice.evidence import EVIDENCE
 from padviz.advice.remedies import NEEDS, MapOutcome, Remedy, map_outcome
 from padviz.advice.verdict import examine
+from padviz.analyses.audit import _edit
 from padviz.counting.walking import walks
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case, limits, with_strides_pooled
@@ -120,6 +124,7 @@ def test_a_pooled_layer_that_is_the_target_is_its_pool_and_a_stride_that_no_pool
 
 LOPSIDED = {"op": "conv", "name": "a", "kernel": 4, "stride": 2, "padding": [[0, 2], [0, 2]]}
 ODD = {"op": "conv", "name": "b", "kernel": 3, "stride": 2, "padding": 1}
+TWO = {"op": "conv", "name": "a", "kernel": 2, "dilation": 3, "padding": 3}
 
 
 def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_stays_uneven() -> None:
@@ -135,6 +140,45 @@ def test_pads_share_out_evenly_where_their_number_is_even_though_another_window_
     assert not [*even_pads(Case(network(ODD), (224, 224)))]
     line = "At 224 x 224 no padding makes b even: its 112 units read 1 row of padding, an odd number."
     assert line in limits(Case(network(ODD), (224, 224)))
+
+
+# For each kind of remedy a network and a size at which it helps, and the words of `audit` on what is tried.
+HELPS: dict[str, tuple[Network, int, str]] = {
+    "size": (network(ODD), 64, "balanced sizes"),
+    "larger": (padviz.load("vgg11"), 64, "a larger image"),
+    "padding": (padviz.load("vgg11"), 64, "padding schemes"),
+    "both": (padviz.load("resnet18"), 224, "combined"),
+    "pads": (network(LOPSIDED), 224, "pads that make uneven windows even"),
+    "pool": (padviz.load("resnet18"), 64, "strides of uneven convolutions moved into pools"),
+    "crop": (network({**TWO, "mode": "replicate"}), 16, "a cropped output"),
+}
+
+
+def test_each_kind_of_change_has_a_case_and_every_generator_is_asked() -> None:
+    assert HELPS.keys() == {*get_args(get_type_hints(Change)["kind"])}
+    generators = {
+        name
+        for name, function in inspect.getmembers(tried, inspect.isfunction)
+        if function.__module__ == tried.__name__ and "Iterator[Change]" in str(function.__annotations__.get("return"))
+    }
+    assert generators - {"changes"} <= {*changes.__code__.co_names}
+
+
+@pytest.mark.parametrize("kind", HELPS)
+def test_each_kind_of_remedy_is_documented_and_has_evidence_edits_and_a_sentence(kind: str) -> None:
+    made, size, words = HELPS[kind]
+    assert words in " ".join((padviz.audit.__doc__ or "").split())
+    for change in changes(Case(made, (size, size))):
+        # None in `parts` says that nobody has measured it. What works with today's weights needs no measurement.
+        assert change.parts or change.needs == "today's weights"
+        assert {*change.parts} <= {*EVIDENCE, None}
+        assert change.edit
+        assert all(change.edit)
+    remedy = next(remedy for remedy in remedies(made, size) if remedy.kind == kind)
+    sentence = _edit(remedy)
+    assert len(sentence.split()) > 1
+    # Without a sentence for its kind, an edit that is not of the form `LAYER: what to do` ends in an empty name.
+    assert not re.search(r": *(;|$)", sentence)
 
 
 def test_images_are_cropped_to_what_is_smaller_and_resized_to_what_is_larger() -> None:
@@ -237,8 +281,7 @@ def test_a_larger_image_of_the_same_phase_has_the_same_rim() -> None:
 
 
 def test_a_crop_is_a_remedy_where_it_starves_fewer_than_were_overused() -> None:
-    two = {"op": "conv", "name": "a", "kernel": 2, "dilation": 3, "padding": 3}
-    made = network({**two, "mode": "replicate"})
+    made = network({**TWO, "mode": "replicate"})
     (crop,) = [each for each in remedies(made, 16) if each.kind == "crop"]
     assert (crop.edit, crop.needs) == (["a: y[..., 3:-3, 3:-3]"], "today's weights")
     before = outcome_of(made, 16).share

@@ -125,10 +125,17 @@ def test_help_ends_with_an_example_that_runs(command: str) -> None:
         ("224, 240X320,224", [(224, 224), (240, 320)]),
         ("64:96:16", [(64, 64), (80, 80), (96, 96)]),
         ("7:9,32", [(7, 7), (8, 8), (9, 9), (32, 32)]),
+        ("1000000x5,5x1000000", [(1_000_000, 5), (5, 1_000_000)]),
     ],
 )
 def test_sizes_are_read_in_three_spellings(text: str, sizes: list[tuple[int, int]]) -> None:
     assert sizes_in(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["1000001x5", "5x1000001", "5x7x1000001"])
+def test_no_side_is_above_the_largest(text: str) -> None:
+    with pytest.raises(padviz.PadvizError, match=rf"^size: '{text}' is not a size; use pixels from 1 to 1000000"):
+        sizes_in(text)
 
 
 SAME = [

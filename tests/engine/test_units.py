@@ -140,6 +140,17 @@ def test_rational_counts_beyond_floats_are_refused() -> None:
         padviz.usage(net, 9, padding="partial")
 
 
+def test_layers_that_leave_each_row_where_it_is_are_idle() -> None:
+    layers = [
+        {"op": "conv", "name": "a", "kernel": 1},
+        {"op": "conv", "name": "b", "kernel": 3, "padding": 1},
+        {"op": "pad", "name": "c", "padding": [[1, -1], [1, -1]]},
+        {"op": "pad", "name": "d", "padding": [[0, 0], [0, 0]]},
+    ]
+    maps = resolve(parse({"layers": layers}, "idle"), 0, 8).maps
+    assert [each is None for each in maps[1:]] == [True, False, False, True]
+
+
 def test_a_target_may_be_the_input_or_out_of_its_reach() -> None:
     net = parse(
         {"layers": [{"op": "pad", "name": "p", "padding": 3}, {"op": "crop", "name": "c", "padding": [[0, 9], 3]}]}, "x"

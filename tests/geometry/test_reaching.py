@@ -18,7 +18,7 @@ from padviz.analyses.uneven import verdict
 from padviz.geometry.ledger import ledger
 from padviz.geometry.reaching.near_padding import NearPadding, near_padding
 from padviz.geometry.reaching.reach import Reach
-from padviz.geometry.receptive_fields import grid_in_words, grid_offsets, reaches_of
+from padviz.geometry.receptive_fields import fields_of_units, grid_in_words, grid_offsets, reaches_of
 from padviz.network.sizes import resolve_each
 from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
@@ -108,6 +108,17 @@ def test_a_chain_has_a_grid_and_the_audit_says_what_fields_says(layers: tuple[nn
     off = float(row.height.offset)
     place = f"{abs(off):.3g} px {'above' if off < 0 else 'below'} and" if off else "on the image"
     assert f"the sampling grid is centred {place}" in padviz.audit(network, size).symmetry
+
+
+def test_units_at_the_corners_see_the_corners() -> None:
+    net = parse({"layers": [{"op": "conv", "name": "a", "kernel": 3, "stride": 2, "padding": 1}]}, "net")
+    assert fields_of_units(net, (8, 11), "a") == {
+        "centre": ((3, 5), (5, 7)),
+        "top left": ((-1, 1), (-1, 1)),
+        "top right": ((-1, 1), (9, 11)),
+        "bottom left": ((5, 7), (-1, 1)),
+        "bottom right": ((5, 7), (9, 11)),
+    }
 
 
 def test_where_branches_are_centred_differently_the_layer_is_named() -> None:

@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from padviz.analyses.rings import compared, findings
 from padviz.errors import OptionError
 from padviz.intervals import Estimate, mean, share
 from padviz.scoring.matching import FREE, Boxes, Scenes, boxes, match, select
+from padviz.scoring.reading.formats import read_scenes
 from padviz.scoring.rings import COCO, Rings, by_class, depths, rings_of
 from padviz.trained.trying.seen import edge_of, estimates, unit_ranks
 from tests.scoring.made import as_coco, perfect, scenes
@@ -176,6 +179,29 @@ def test_sizes_are_cocos_classes_by_the_area_of_the_file() -> None:
     for side, area, size in ((31, None, "small"), (32, None, "medium"), (97, None, "large"), (97, 1000, "small")):
         found = one_object([50, 50, side, side], area).rings[0].sizes
         assert {name: part.objects for name, part in found.items() if part.objects} == {size: 1}
+
+
+def coco_scenes(folder: Path, boxes: list[list[float]], **row: Any) -> Scenes:
+    """Read COCO's files of an image that is 20 px wide and 40 px high, with these boxes as objects and detections."""
+    rows = [{"image_id": 1, "category_id": 1, "bbox": box, **row} for box in boxes]
+    instances = {"images": [{"id": 1, "width": 20, "height": 40}], "categories": [{"id": 1}], "annotations": rows}
+    for name, content in (("gt.json", instances), ("pred.json", [each | {"score": 1} for each in rows])):
+        (folder / name).write_text(json.dumps(content))
+    return read_scenes(folder / "gt.json", folder / "pred.json", None, "coco")
+
+
+def test_an_object_without_area_has_that_of_its_box(tmp_path: Path) -> None:
+    boxes = [[2, 3, 5, 7], [1, 1, 4, 30]]
+    assert coco_scenes(tmp_path, boxes).objects.area.tolist() == [35, 120]
+    assert coco_scenes(tmp_path, boxes, area=9).objects.area.tolist() == [9, 9]
+
+
+def test_boxes_outside_of_an_image_that_is_no_square_are_left_out(tmp_path: Path) -> None:
+    inside = [[2, 30, 5, 7], [19, 39, 9, 9], [-4, -8, 5, 9], [15, -8, 3, 9]]
+    outside = [[20, 5, 5, 7], [5, 40, 5, 7], [-5, 5, 5, 30], [5, -7, 30, 7], [5, 5, 0, 7], [5, 5, 7, 0]]
+    made = coco_scenes(tmp_path, inside + outside)
+    assert made.objects.box.tolist() == made.detections.box.tolist() == inside
+    assert [note.split(": ")[1] for note in made.notes] == [f"6 {what}s left out" for what in ("object", "detection")]
 
 
 def test_objects_are_of_the_side_that_is_nearest() -> None:
