@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # One process per core, each of which calculates on one core.
 PARALLEL := -p no:benchmark -n logical --dist worksteal
 
-.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest mutants check bench docs wheel paper soak figures figures-cuts figures-trained approved reference experiment experiment-detector clean
+.PHONY: help lint demo test test-slow test-tiles test-zoo test-lowest test-anywhere test-python mutants check bench docs wheel paper soak figures figures-cuts figures-trained approved reference experiment experiment-detector clean
 
 # What can be made, with the comment above each.
 help:
@@ -43,6 +43,17 @@ test-zoo: .venv-zoo/.tools
 # The tests with the lowest versions that pyproject.toml allows.
 test-lowest: .venv-lowest/.tools .venv/.chromium
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PARALLEL)
+
+FLOATS := tests/cutting tests/trained tests/repadding tests/sources tests/counting tests/engine tests/experiments \
+	tests/test_laws.py padviz/cutting padviz/repadding padviz/counting padviz/engine padviz/nn.py
+
+# The tests of floats as on an old x86-64 processor, in a random order, which ORDER=5 repeats.
+test-anywhere: .venv/.tools
+	$(BIN)/python -m tests.anywhere $(PARALLEL) $(FLOATS)
+
+# The tests under another Python, in an environment of its own: `make test-python PYTHON=python3.13`.
+test-python: .venv-$(notdir $(PYTHON))/.tools
+	OMP_NUM_THREADS=1 .venv-$(notdir $(PYTHON))/bin/python -m pytest $(PARALLEL)
 
 # Mends what ruff can mend.
 lint: .venv/.tools
@@ -158,7 +169,7 @@ figures-trained: .venv/.tools
 
 # Removes all that was made.
 clean:
-	rm -rf .venv .venv-lowest .venv-zoo .bench dist docs/_build paper/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* .bench dist docs/_build paper/_build .soak figures figures-trained .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "padviz needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -195,6 +206,12 @@ clean:
 	$(BIN)/python -m venv --clear .venv-zoo
 	.venv-zoo/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	.venv-zoo/bin/python -m pip install --quiet --group test --group zoo -e '.[torch,onnx,trained,keras]'
+	touch $@
+
+.venv-python%/.tools: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-python$*
+	.venv-python$*/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-python$*/bin/python -m pip install --quiet --group test -e '.[torch,onnx,trained,keras,dask]'
 	touch $@
 
 .venv/.chromium: .venv/bin/python

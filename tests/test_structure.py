@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from types import FunctionType
 import pytest
 
 import padviz
+from tests.anywhere import settings, without_effect
 from tests.budget import branches, compared, files, tokens
 from tests.cli.test_cli import run
 from tests.floors import PACKAGE, breaches, circles, folder_circles
@@ -188,6 +190,15 @@ def test_what_make_test_leaves_out_is_what_make_soak_and_make_test_slow_run() ->
     run_by = dict(re.findall(marked, (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert run_by == {"soak": "sweep or hypothesis", "test-slow": "slow and not sweep"}
     assert (ROOT / ".ci" / "run").read_text().split().count("test-slow") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64 processor")
+def test_settings_that_have_no_effect_are_named() -> None:
+    limits = settings()
+    assert without_effect(limits) == []
+    ignored = {"MKL_CBWR": "", "NUMBA_CPU_NAME": "", "OMP_NUM_THREADS": "1"}
+    assert without_effect(limits | ignored) == ["MKL_CBWR", "NUMBA_CPU_NAME", "OMP_NUM_THREADS"]
 
 
 def test_every_public_name_has_an_example() -> None:
