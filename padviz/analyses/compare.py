@@ -14,6 +14,7 @@ from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
 from padviz.network.network import Network
 from padviz.network.rewrites import canonical
+from padviz.progress import Progress, counter
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Report, Table
 from padviz.reports.tables import pixels, rounded
@@ -30,6 +31,7 @@ def compare(
     same: bool = False,
     heads: str | None = None,
     scale: str | None = None,
+    on_progress: Progress | None = None,
 ) -> Result[Item]:
     """Count usage maps side by side: exactly one of networks, sizes, paddings and layers is a list.
 
@@ -44,6 +46,8 @@ def compare(
         As for `usage`.
     scale : "share", "counts" or "each", optional
         Quantity to colour by: fair share, or counts over the largest of all maps, or of each.
+    on_progress : callable, optional
+        Called with the number of maps that are done, and of all.
 
     Returns
     -------
@@ -72,7 +76,14 @@ def compare(
     pairs = [(_read(net, pixels, same), pixels) for net in given["model"] for pixels in given["size"]]
     schemes = [None if scheme == "declared" else canonical(scheme) for scheme in given["padding"]]
     choices = [(*pair, scheme, at) for pair in pairs for scheme in schemes for at in given["layer"]]
-    items = tuple(zip(map(_label, given[varies]), usages(choices, heads), strict=True))
+    outcomes = usages(choices, heads)
+    advance = counter(len(outcomes), on_progress)
+    for outcome in outcomes:
+        if isinstance(outcome, CountMap):
+            outcome.summary()  # keeps its figures, for the report
+            outcome.forget_arrays()
+        advance(1)
+    items = tuple(zip(map(_label, given[varies]), outcomes, strict=True))
     draw = partial(panels.compared, items, varies, scale)
     return Result.made_of(None, items, partial(report_of, items, varies), draw, pictured=True)
 

@@ -53,13 +53,19 @@ def compare_command(
     if not layers:
         for network in networks:
             options.say_heads(network, None, heads)
+    names = [each if ":" in each else Path(each).stem for each in sources]
     lists: Any = [*sizes] or None, [each or DECLARED for each in paddings] or None, [*layers] or None
-    compared = compare(networks, *lists, heads=heads, **asked)
+    path = to.drawn(default_path("compare", names, sizes))
+    if path:
+        from padviz.figures.maps.panels import check_number
+
+        check_number(max(map(len, (sources, sizes, paddings, layers))))
+    with progress("maps") as on_progress:
+        compared = compare(networks, *lists, heads=heads, on_progress=on_progress, **asked)
     for _, counts in compared:
         if not isinstance(counts, PadvizError):
             options.note_later(counts.network, counts.size)
-    names = [each if ":" in each else Path(each).stem for each in sources]
-    show(compared, to, to.drawn(default_path("compare", names, sizes)), cmap=cmap)
+    show(compared, to, path, cmap=cmap)
 
 
 @click.command(name="diff", cls=Command)

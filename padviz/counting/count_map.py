@@ -244,6 +244,21 @@ class CountMap:
 
     def summary(self) -> Summary:
         """Return the figures of the map; see `Summary`."""
+        return self._summary
+
+    def forget_arrays(self) -> None:
+        """Free the arrays that figures and pictures were computed from: whoever has hundreds of maps needs few at once.
+
+        Figures are kept; arrays are computed again when they are needed.
+        """
+        vars(self).pop("counts", None)
+        vars(self.core).pop("limbs", None)
+        self.core._shares.clear()
+        if "shares" in vars(self):
+            vars(self.shares).pop("values", None)
+
+    @cached_property
+    def _summary(self) -> Summary:
         height, width = self.shape
         at, rims = self.at, self.rims or (None, None)
         mirrored = [self.core.difference(*self.rows.mirrored(), 1)]

@@ -36,6 +36,21 @@ def test_numpy_takes_the_counts_of_a_map() -> None:
 
 
 @pytest.mark.usefixtures("_closed")
+def test_maps_that_are_compared_keep_their_figures_and_no_arrays() -> None:
+    """Hundreds of maps are held at once: 397 of ResNet-50 took 2 GB."""
+    steps: list[tuple[int, int]] = []
+    compared = padviz.compare("vgg11", [64, 96], on_progress=lambda done, of: steps.append((done, of)))
+    compared.plot()
+    assert steps == [(1, 2), (2, 2)]
+    for size, (_, counts) in zip((64, 96), compared, strict=True):
+        assert not isinstance(counts, padviz.PadvizError)
+        assert not {"limbs", "counts"} & {*vars(counts), *vars(counts.core), *vars(counts.shares)}
+        assert "values" not in vars(counts.shares)
+        assert not counts.core._shares
+        assert counts.summary() == padviz.usage("vgg11", size).summary()
+        assert (counts.counts == padviz.usage("vgg11", size).counts).all()
+
+
 def test_figures_are_pyplots_where_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = padviz.usage("vgg11", 64)
     ax = counts.plot()

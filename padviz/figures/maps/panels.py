@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from padviz.counting.count_map import CountMap
 from padviz.counting.shares.summary import percent
-from padviz.errors import PadvizError
+from padviz.errors import OptionError, PadvizError
 from padviz.figures.canvas import SMALL, axes_at, check_axes, short_name, shorten
 from padviz.figures.colours import COUNTS, FAIR, POOLED, UNEVEN, Scale, colour_bar, number_cells, scientific
 from padviz.figures.layout import BETWEEN, WIDE, Box, grid, page, text_width, wrap
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUMBERED = 7  # rows and columns of the largest grid whose shares are written into its cells
+MOST = 100  # panels, which are 90 screen pixels wide then
 LONGEST = 10  # ratio of a panel's sides, at most
 LABEL, LEAST = 34, 90  # screen pixels above a panel, and of one at least, so that its label has room
 BAR, TICKS = 13, 100
@@ -66,6 +67,7 @@ def compared(
     The `scale` is "share", the fair share; "counts", up to the largest of all panels; or
     "each", up to the panel's own. By default it is "share" where a map has one.
     """
+    check_number(len(items))
     maps = [outcome for _, outcome in items if not isinstance(outcome, PadvizError)]
     first, shared = maps[0], [count_map for count_map in maps if count_map.share_reason is None]
     scale = scale or ("share" if shared else "each")
@@ -78,6 +80,7 @@ def compared(
         else:
             label = f"{outcome.shape[0]} × {outcome.shape[1]}" if varies == "size" else name
             panels.append(_panel(short_name(label), outcome, scale, next(views), most))
+            outcome.forget_arrays()
     unit = f"share of {scientific(most)} paths" if most else "share of the panel's maximum"
     meaning = "fair share: 1 for an interior pixel" if scale == "share" else f"colours: {unit}"
     targets = {str(count_map.target.layer) for count_map in maps}
@@ -93,6 +96,15 @@ def compared(
         title += " of the pixels starved"
     line = f"paths from each pixel to {target} · {meaning}"
     return _grid(panels, title, line, FAIR if scale == "share" else COUNTS, cmap)
+
+
+def check_number(maps: int) -> None:
+    """Reject more maps than a picture can show side by side."""
+    if maps > MOST:
+        hint = "use `no_picture` for their figures, or a range with a larger step"
+        raise OptionError(
+            f"{maps} maps are too many for a picture, which shows up to {MOST}", where="compare", hint=hint
+        )
 
 
 def _views(maps: Sequence[CountMap]) -> list[View]:
