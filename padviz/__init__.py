@@ -58,7 +58,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
         "uneven": "Layers that read more padding on one side, and the fix.",
         "sizes": "Balanced input sizes: both sides read equal padding.",
         "check": "What must hold: expectations, rules, in CI.",
-        "diff": "Layers where two networks differ in size or padding.",
+        "diff": "Layers where two networks read different rows.",
     },
     "See": {
         "usage": "How often each input pixel is used: a map and its figures.",

@@ -16,11 +16,10 @@ from padviz.analyses.result import Result
 from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
 from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
-from padviz.geometry.ledger import differences
-from padviz.geometry.receptive_fields import receptive_fields
+from padviz.geometry.differences import compared
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import resolve_each, unreadable
-from padviz.network.targets import output_layers, upto
+from padviz.network.targets import upto
 from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
 from padviz.reports.tables import some_names
@@ -110,7 +109,7 @@ def check(
     causal : bool or str
         Whether no unit sees ahead along the first axis (the length, or a volume's depth), or along the one named.
     same_as : str, Path, torch.nn.Module or Network, optional
-        A network with the same windows, receptive fields and grids: the original of a port.
+        A network whose units read the same at this size: the original of a port. Values are not compared.
     even : bool
         Whether every convolution reads its padding evenly.
     any_size : str, (lowest, highest) or list of sizes, optional
@@ -238,25 +237,12 @@ def _causal(case: Case, wanted: bool | str) -> Iterator[Judged]:
 
 def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
     other, _ = asked(wanted, case.size)
-    for row in differences(case.network, other, case.size):
-        layer, change = row.a or row.b or "", f"set it to {row.in_b}"
-        change = "" if "missing" in (row.in_a, row.in_b) or row.what in ("input", "output", "padding read") else change
-        yield failed(layer, row.axis, f"{row.what} {row.in_b}", f"{row.what} {row.in_a}", change)
-    ours, theirs = (_last_fields(network, case.size) for network in (case.network, other))
-    if len(ours) != len(theirs):
-        yield failed("", "", f"{len(theirs)} last maps", f"{len(ours)} last maps")
-    for (layer, own), (_, others) in zip(ours, theirs, strict=False):
-        for axis in case.network.axes:
-            for what in ("size", "stride", "centre", "offset"):
-                found, there = getattr(own[axis], what), getattr(others[axis], what)
-                if found != there:
-                    word = "grid offset" if what == "offset" else f"receptive field's {what}"
-                    yield failed(layer, axis, f"{word} {there}", f"{word} {found}")
-
-
-def _last_fields(network: Network, size: Size) -> list[tuple[str, Any]]:
-    fields_of = {row.layer: row.axes for row in receptive_fields(network, size)}
-    return [(name, fields_of[name]) for name in output_layers(None, network) if name in fields_of]
+    comparison = compared(case.network, other, case.size)
+    for row in comparison.differences:
+        yield failed(row.a or row.b or "", row.axis, f"{row.what} {row.in_b}", f"{row.what} {row.in_a}", row.change)
+    if comparison.differences:
+        for ours, theirs in comparison.moved:
+            yield failed(ours.layer, "", f"grid offset {theirs.words}", f"grid offset {ours.words}")
 
 
 def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:

@@ -1,22 +1,22 @@
-"""Where two descriptions of a network part in size or padding."""
+"""Where two networks differ in what their units read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
-from padviz.geometry.ledger import Difference, differences
+from padviz.geometry.differences import Comparison, Difference, Offset, compared
 from padviz.network.network import Network, Size, in_words
-from padviz.reports.report import Column, Heading, Report, Table, columns
+from padviz.reports.documents import plain
+from padviz.reports.report import Column, Heading, Lines, Report, Table, columns
 
 
 def diff(
     network: Source, other: Source | None = None, size: Pixels = None, padding: str | None = None, same: bool = False
 ) -> Result[Difference]:
-    """Compare the windows of two networks at one size; `padding` and `same` change the second alone.
+    """Compare what the units of two networks read at one size; `padding` and `same` change the second alone.
 
     Parameters
     ----------
@@ -30,12 +30,17 @@ def diff(
     Returns
     -------
     Result
-        Where two networks part.
+        The facts that differ, layer by layer; empty only if every unit reads the same rows, with the same taps, of the
+        same layers. `change` says how to make the first network like the second.
 
     Raises
     ------
     PadvizError
         For a network or size that cannot be used.
+
+    Notes
+    -----
+    Values are not compared: weights, channels, activations, and norms and 1x1 convolutions without padding.
 
     Examples
     --------
@@ -46,8 +51,8 @@ def diff(
         raise OptionError("there is nothing to compare with", option="other", hint="name one, or add `same`")
     first, pixels = asked(network, size)
     second, _ = asked(network if other is None else other, pixels, padding, same)
-    rows = tuple(differences(first, second, pixels))
-    return Result.made_of(None, rows, partial(report_of, first, second, pixels, same, rows))
+    comparison = compared(first, second, pixels)
+    return Result.made_of(None, comparison.differences, partial(report_of, first, second, pixels, same, comparison))
 
 
 DIFFERENCES = (
@@ -56,12 +61,38 @@ DIFFERENCES = (
     *columns("axis what"),
     Column("a", "A", of=lambda row: row.in_a),
     Column("b", "B", of=lambda row: row.in_b),
+    Column("change", "change A", spare=1),
 )
+NOT_COMPARED = "Not compared: weights, channels, activations, norms' values, and other sizes."
 
 
-def report_of(first: Network, second: Network, size: Size, same: bool, rows: Sequence[Difference]) -> Report:
-    table = Table(DIFFERENCES, rows)
+def report_of(first: Network, second: Network, size: Size, same: bool, comparison: Comparison) -> Report:
+    table = Table(DIFFERENCES, comparison.differences)
+    offsets = dict(zip("ab", map(plain, comparison.offsets), strict=True))
     facts = {"networks": [first.name, second.name], "same": same, "size": [*size], "differences": table.records}
+    facts |= {"later": comparison.later, "grid_offsets": offsets}
     names = f"{first.title} and {second.title}{' under SAME' if same else ''}, {in_words(size)}"
-    heading = Heading(names if rows else f"{names}: no difference in size or padding")
-    return Report("diff", facts, [[heading, table]])
+    heading = Heading(names if comparison.differences else f"{names}: every unit reads the same")
+    return Report("diff", facts, [[heading, table, Lines(_about(comparison))]])
+
+
+def _about(comparison: Comparison) -> list[str]:
+    lines = []
+    if comparison.later:
+        layers = "1 later layer differs" if comparison.later == 1 else f"{comparison.later} later layers differ"
+        lines.append(f"{layers} in size alone, as a result.")
+    mine, others = comparison.offsets
+    if comparison.differences:
+        lines += [
+            f"Grid offset at the end of A: {_in_words(mine)}.",
+            f"Grid offset at the end of B: {_in_words(others)}.",
+        ]
+    return [*lines, NOT_COMPARED]
+
+
+def _in_words(offsets: tuple[Offset, ...]) -> str:
+    """Write the grid offsets of last maps: by name, unless all are alike."""
+    words = dict.fromkeys(offset.words for offset in offsets)
+    if len(words) == 1:
+        return next(iter(words))
+    return "; ".join(f"{offset.layer} {offset.words}" for offset in offsets) or "not known"

@@ -76,7 +76,7 @@ def compare_command(
 def diff_command(
     model_a: str, model_b: str | None, size: Pixels | None, padding: str | None, same: bool, to: To
 ) -> None:
-    """Compare the windows of MODEL_A and MODEL_B at one size; --same and --padding change MODEL_B only.
+    """Compare what the units of MODEL_A and MODEL_B read at one size; --same and --padding change MODEL_B only.
 
     Without MODEL_B, MODEL_A is compared with itself under --same or --padding, as when its weights are ported.
 

@@ -79,7 +79,7 @@ TABLE = {  # in the order in which help lists them
     "wraps": Word("Expect the output to wrap along an axis.", types.NameType("AXIS"), "wraps"),
     "context": Word("Expect exact tiles at this context.", click.IntRange(0), shown="N"),
     "causal": Word("Expect no unit to see ahead."),
-    "same-as": Word("Expect the same windows, fields and grids.", types.NameType("OTHER", types.zoo)),
+    "same-as": Word("Expect each unit to read the same as in OTHER.", types.NameType("OTHER", types.zoo)),
     "any-size": Word("Expect it to be readable at these sizes.", types.SizeType("N|HxW"), "any_size"),
     "rim": Word("Expect starved rims of at most N px.", click.IntRange(0), shown="N"),
     "explain": Word(

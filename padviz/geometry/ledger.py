@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, reduce
-from itertools import zip_longest
 from math import prod
 from typing import NamedTuple
 
@@ -20,7 +19,6 @@ from padviz.network.rewrites import circular_axes, padded_windows
 from padviz.network.sizes import AlongAxes, sizes_of_each
 
 EndPads = tuple[int, int]
-Figures = dict[str, tuple[str | int, ...]]  # of a window: name, and values on each axis
 
 
 class PlacedWindow(NamedTuple):
@@ -277,57 +275,3 @@ def _imbalance(reads: NDArray[np.int64]) -> float:
     half = len(reads) // 2
     first, second = int(reads[:half].sum()), int(reads[len(reads) - half :].sum())
     return (second - first) / (first + second) if first + second else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One figure of one window on one axis that differs; the name of a layer that is missing in a network is None."""
-
-    a: str | None
-    b: str | None
-    axis: str
-    what: str
-    in_a: str
-    in_b: str
-
-
-def differences(a: Network, b: Network, size: Size) -> tuple[Difference, ...]:
-    """Compare the windows of two networks: by name if they share names, else in order."""
-    first, second = _windows(a, size), _windows(b, size)
-    pairs: list[tuple[str | None, str | None]]
-    if len(first.keys() & second.keys()) * 2 < min(len(first), len(second)):
-        pairs = list(zip_longest(first, second))
-    else:
-        pairs = [(name, name if name in second else None) for name in first]
-        pairs += [(None, name) for name in second if name not in first]
-    rows, every = list[Difference](), {1: a.axes[0], 2: "both", 3: "all"}[len(a.axes)]
-    for x, y in pairs:
-        if x is None or y is None:
-            missing = ["missing" if name is None else "present" for name in (x, y)]
-            rows.append(Difference(x, y, every, "layer", *missing))
-        else:
-            for what, pair in first[x].items():
-                other, axes = second[y][what], a.axes
-                if len({*pair}) == len({*other}) == 1:  # the same values on each axis
-                    pair, other, axes = pair[:1], other[:1], (every,)
-                figures = zip(axes, pair, other, strict=True)
-                rows += [Difference(x, y, axis, what, str(p), str(q)) for axis, p, q in figures if p != q]
-    return tuple(rows)
-
-
-def _windows(network: Network, size: Size) -> dict[str, Figures]:
-    figures: dict[str, Figures] = {}
-    for layer, windows in windows_of(network, size):
-        rows = [axis_padding(*each) for each in windows]
-        figures[layer.name] = {
-            "kind": (layer.kind,) * len(rows),
-            "kernel": tuple(row.kernel for row in rows),
-            "stride": tuple(row.stride for row in rows),
-            "dilation": tuple(row.dilation for row in rows),
-            "input": tuple(row.input for row in rows),
-            "padding": tuple("+".join(map(str, row.declared)) for row in rows),
-            "padding read": tuple("+".join(map(str, row.reads)) for row in rows),
-            "output": tuple(row.output for row in rows),
-            "mode": tuple(each.window.mode if any(row.reads) else "" for each, row in zip(windows, rows, strict=True)),
-        }
-    return figures

@@ -12,6 +12,7 @@ from padviz.network.resize import Ints, Resize
 
 Same = Literal["same", "same_upper", "same_lower"]
 Odd = Literal["end", "front", "down", "up"]
+Fill = float | Literal["none"]
 
 MOST_ROWS = 1 << 22  # of any layer
 CACHED = 4096  # windows and axis maps kept; a network has some tens of distinct ones per size
@@ -23,7 +24,9 @@ class Window:
 
     `padding` is the rows added (before, after), negative for a crop, or a rule that depends on the
     input: "same" (PyTorch), "same_upper" (TensorFlow, ONNX) or "same_lower". `mode` says what the
-    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel.
+    padding reads. `ceil` rounds the output size up. `mean` weighs each tap by 1 / kernel. `fill` is the
+    value of padding that reads nothing: "none" where an average leaves it out, or a pad is -inf. It
+    changes no count. A max pool always leaves its own padding out.
     """
 
     kernel: int
@@ -33,6 +36,7 @@ class Window:
     mode: str = "zero"
     ceil: bool = False
     mean: bool = False
+    fill: Fill = 0
 
     @property
     def extent(self) -> int:
@@ -58,10 +62,14 @@ class Transposed:
 
 @dataclass(frozen=True, slots=True)
 class Adaptive:
-    """Pooling to a fixed number of outputs; `output` 1 is global pooling, which sees every row."""
+    """Pooling to a fixed number of outputs; `output` 1 is global pooling, which sees every row.
+
+    `maximum` says that it is no average, which changes no count.
+    """
 
     output: int
     mean: bool = False
+    maximum: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,8 @@ def merge_pad(pad: Layer, reader: Layer, same_values: bool = True) -> Layer | No
         if same_values and (0, 0) not in (window.padding, rows.padding) and not window.mode == rows.mode == "zero":
             return None
         both = rows.padding[0] + window.padding[0], rows.padding[1] + window.padding[1]
-        ops.append(replace(window, padding=both, mode=window.mode if rows.padding == (0, 0) else rows.mode))
+        filled = window if rows.padding == (0, 0) else rows
+        ops.append(replace(window, padding=both, mode=filled.mode, fill=filled.fill))
     origin = reader.origin.after(pad.origin) if reader.origin and pad.origin else reader.origin
     return replace(reader, inputs=pad.inputs, ops=tuple(ops), origin=origin)
 
@@ -232,7 +233,8 @@ def with_same(network: Network) -> Network:
 
     def same(layer: Layer, op: Op) -> Op:
         if isinstance(op, Window) and layer.kind in WINDOWS and op.padding != (0, 0):
-            return replace(op, padding="same_upper")
+            # TensorFlow's averages leave their padding out
+            return replace(op, padding="same_upper", fill="none" if layer.kind == "avgpool" else op.fill)
         return op
 
     return replace(network, layers=_with_ops(network, same), again=network.reread_with(with_same))

@@ -26,7 +26,7 @@ def upto(network: Network, targets: tuple[str, ...]) -> Network:
         like = None if layer.like is None else place[layer.like]
         layers.append(replace(layer, inputs=tuple(place[i] for i in layer.inputs), like=like))
     again = network.reread_with(lambda other: upto(other, targets))
-    return replace(network, layers=tuple(layers), targets=names, again=again, before_pools=network.pool_pads)
+    return replace(network, layers=tuple(layers), targets=names, again=again, before_pools=network.pool_pads, tail=None)
 
 
 def cut_after(network: Network, layers: tuple[str, ...]) -> Network:

@@ -18,7 +18,7 @@ from padviz.counting.count import coverage
 from padviz.errors import SizeError
 from padviz.figures.windows.padding import kernels
 from padviz.geometry.balance.balanced_sizes import balanced_sizes, nearest_balanced, reads_odd
-from padviz.geometry.ledger import AxisPadding, axis_padding, differences, tap_reads
+from padviz.geometry.ledger import AxisPadding, axis_padding, tap_reads
 from padviz.geometry.one_layer import illustrate
 from padviz.network.operations import Window, placement
 from padviz.network.padding_modes import SCHEMES
@@ -357,22 +357,6 @@ def test_same_puts_the_odd_row_on_the_far_side() -> None:
     assert padviz.uneven(with_same(net), 225).balanced
     valid = padviz.load("inception_v3")
     assert with_same(valid).find("Conv2d_1a_3x3.conv").ops == valid.find("Conv2d_1a_3x3.conv").ops
-
-
-def test_differences_between_descriptions() -> None:
-    net = padviz.load("mobilenet_v1")
-    assert differences(net, net, (224, 224)) == differences(net, with_same(net), (225, 225)) == ()
-    rows = differences(net, with_same(net), (224, 224))
-    assert {row.what for row in rows} == {"padding", "padding read"}
-    assert {row.a for row in rows} == {row.layer for row in padviz.uneven(net, 224).uneven}
-    layers = {**CONV, "name": "x", "kernel": [3, 5]}, {**CONV, "name": "y"}
-    found = differences(*(parse({"layers": [layer]}, "net") for layer in layers), (9, 9))
-    assert [(row.a, row.b, row.axis, row.what, row.in_a, row.in_b) for row in found] == [
-        ("x", "y", "width", "kernel", "5", "3"),
-        ("x", "y", "width", "output", "7", "9"),
-    ]
-    missing = differences(padviz.load("vgg16"), padviz.load("vgg13"), (224, 224))
-    assert any(row.what == "layer" and row.in_b == "missing" for row in missing)
 
 
 SHAPES = [(3, 1, 1), (5, 1, 1), (3, 1, 2), (4, 2, 1)]  # kernel, stride, dilation

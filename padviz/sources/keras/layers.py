@@ -179,7 +179,11 @@ def _conv(call: Call, x: Value, ops: Sequence[Window | Transposed], out: int, gr
 
 
 def pool(kind: Kind) -> Handler:
-    return lambda call, x: windows.pool(call, x, call.windows("pool_size", pools=True), kind)
+    def run(call: Call, x: Value) -> Value:
+        ops = call.windows("pool_size", pools=True)
+        return windows.pool(call, x, windows.without_padding(ops) if kind == "avgpool" else ops, kind)
+
+    return run
 
 
 def global_pool(call: Call, x: Value) -> Value:
@@ -280,7 +284,7 @@ TABLE: Mapping[str, Handler] = {
     " ".join(NORMS): norm,
     "Activation": activated,
     "AdaptiveAveragePooling2D AdaptiveMaxPooling2D": on_image(
-        lambda call, x: windows.adaptive(call, x, call.positive_pair("output_size"))
+        lambda call, x: windows.adaptive(call, x, call.positive_pair("output_size"), "Max" in call.op)
     ),
     "Add Average CustomScaleLayer Maximum Minimum": lambda call, x: merge_maps(call, "add", call.maps),
     "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention": attention,

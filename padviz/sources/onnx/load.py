@@ -34,8 +34,8 @@ USUAL = {1: 16384, 2: 224, 3: 64}  # pixels of a side that the file leaves open,
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = range(1, 8)  # AttributeProto.AttributeType
 NAMES = {  # of attributes, by their type
     FLOAT: "max min value_float",
-    INT: "allowzero antialias axis blocksize ceil_mode end fmod group hidden_size keepdims layout noop_with_empty_axes "
-    "num_outputs start to training_mode transA transB value_int",
+    INT: "allowzero antialias axis blocksize ceil_mode count_include_pad end fmod group hidden_size keepdims layout "
+    "noop_with_empty_axes num_outputs start to training_mode transA transB value_int",
     STRING: "auto_pad coordinate_transformation_mode direction equation keep_aspect_ratio_policy mode nearest_mode",
     TENSOR: "value",
     GRAPH: "else_branch then_branch",

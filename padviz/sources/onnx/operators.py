@@ -262,7 +262,10 @@ def _weight_shape(node: Node) -> Sequence[int]:
 def pool(kind: Kind) -> Handler:
     def run(node: Node, x: Value) -> Result:
         ceil = bool(node.attrs.get("ceil_mode", 0))
-        return windows.pool(node, x, node.windows(node.checked_kernel(node.numbers("kernel_shape", []), x), ceil), kind)
+        ops = node.windows(node.checked_kernel(node.numbers("kernel_shape", []), x), ceil)
+        if kind == "avgpool" and not node.attrs.get("count_include_pad", 0):
+            ops = windows.without_padding(ops)
+        return windows.pool(node, x, ops, kind)
 
     return run
 
@@ -276,8 +279,22 @@ def pad(node: Node, x: Value) -> Result:
     if mode is None or len(amounts) != 2 * len(axes) or len({*axes}) < len(axes):
         raise Stuck("has an invalid mode or amounts")
     ends = zip(axes, amounts, amounts[len(axes) :], strict=False)
-    rows = {axis: Window(1, padding=(before, after), mode=mode) for axis, before, after in ends if before or after}
+    fill = windows.filling(_pad_value(node))
+    rows = {
+        axis: Window(1, padding=(before, after), mode=mode, fill=fill)
+        for axis, before, after in ends
+        if before or after
+    }
     return windows.pad(node, x, rows, mode)
+
+
+def _pad_value(node: Node) -> float:
+    if "value" in node.attrs:
+        return float(node.attrs["value"])
+    given = node.read[2] if len(node.read) > 2 else None
+    if isinstance(given, Constant) and given.array is not None and given.array.size == 1:
+        return float(given.array.reshape(-1)[0])
+    return 0
 
 
 def resize(node: Node, x: Value) -> Result:

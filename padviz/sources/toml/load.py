@@ -45,12 +45,12 @@ OPERATIONS: dict[Kind, type[Op]] = {
     "adaptive": Adaptive, "convtranspose": Transposed, "mixing": Blocks, "resize": Resize,
 }  # fmt: skip
 FIELDS: dict[type[Op], tuple[str, ...]] = {  # of an operation, which have the names of a step's keys
-    Adaptive: ("output",),
+    Adaptive: ("output", "maximum"),
     Blocks: ("size", "step", "first"),
     Fit: ("odd",),
     Resize: ("size", "scale", "align_corners", "grid", "rounding"),
     Transposed: ("kernel", "stride", "dilation", "padding", "output_padding"),
-    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil"),
+    Window: ("kernel", "stride", "dilation", "padding", "mode", "ceil", "fill"),
 }
 
 msgspec.convert({"layers": []}, Description)  # msgspec builds its type table here, before another thread can fork

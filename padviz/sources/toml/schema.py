@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from padviz.errors import DescriptionError, nearest
-from padviz.network.operations import Odd, Same
+from padviz.network.operations import Fill, Odd, Same
 from padviz.network.padding_modes import COPYING, MODES
 from padviz.network.resize import Grid, Rounding
 
@@ -34,6 +34,7 @@ else:
     Mode, Fold = Literal[MODES], Literal["zero", *COPYING]  # of a convolution, and of a pad on its own
 Modes = Mode | Annotated[list[Mode], Two]
 Folds = Fold | Annotated[list[Fold], Two]
+Fills = Fill | Annotated[list[Fill], Two]
 
 
 class AnyStep(Struct, forbid_unknown_fields=True, tag_field="op", kw_only=True):
@@ -74,7 +75,8 @@ class Pool(AnyStep):
 class MaxPool(Pool, tag="maxpool"): ...
 
 
-class AvgPool(Pool, tag="avgpool"): ...
+class AvgPool(Pool, tag="avgpool"):
+    fill: Fills = 0
 
 
 class Everywhere(AnyStep, kw_only=True):
@@ -83,6 +85,7 @@ class Everywhere(AnyStep, kw_only=True):
 
 class AdaptivePool(Everywhere, tag="adaptive"):
     output: Pair
+    maximum: bool = False
 
 
 class GlobalPool(Everywhere, tag="global"): ...
@@ -91,6 +94,7 @@ class GlobalPool(Everywhere, tag="global"): ...
 class Pad(AnyStep, tag="pad"):
     padding: Sides
     mode: Folds = "zero"
+    fill: Fills = 0
 
 
 class Crop(AnyStep, tag="crop"):

@@ -76,14 +76,14 @@ def avg_pool(
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Result:  # fmt: skip
     ops = windows_of(kernel_size, stride or kernel_size, padding, 1, ceil_mode, call.axes)
-    return windows.pool(call, input, ops, "avgpool")
+    return windows.pool(call, input, ops if count_include_pad else windows.without_padding(ops), "avgpool")
 
 
 def adaptive_pool(
     call: Call, input: Value, output_size: int | Sequence[int | None], return_indices: bool = False
 ) -> Result:
     sizes = [output_size] * call.axes if isinstance(output_size, int) else output_size
-    return windows.adaptive(call, input, sizes)
+    return windows.adaptive(call, input, sizes, maximum="max" in call.stem)
 
 
 def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", value: object = None) -> Result:
@@ -91,7 +91,8 @@ def pad(call: Call, input: Value, pad: Sequence[int], mode: str = "constant", va
     if not any(pad) and not all(input.known[dim].positions for dim in pairs):
         return merge_maps(call, "multiply", call.maps)  # channels
     scheme = MODES[mode]
-    rows = {dim: Window(1, padding=pair, mode=scheme) for dim, pair in pairs.items() if any(pair)}
+    fill = windows.filling(value if isinstance(value, int | float) else 0)
+    rows = {dim: Window(1, padding=pair, mode=scheme, fill=fill) for dim, pair in pairs.items() if any(pair)}
     return windows.pad(call, input, rows, scheme)
 
 
@@ -221,7 +222,7 @@ TABLE: Mapping[str, Handler] = {
     ),
     "adaptive_avg_pool adaptive_max_pool adaptive_max_pool_with_indices": adaptive_pool,
     "pad": pad,
-    "constant_pad_nd": lambda call, input, amounts, value=0: pad(call, input, amounts),
+    "constant_pad_nd": lambda call, input, amounts, value=0: pad(call, input, amounts, value=value),
     "padded": padded,
     " ".join(RESIZES): upsample,
     "interpolate upsample": interpolate,

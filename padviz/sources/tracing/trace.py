@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -294,7 +294,19 @@ def _network(trace: Trace, name: str) -> Network:
         notes=tuple(notes),
         gone=gone,
         aliases={alias: names[i] for alias, i in trace.tensors.items() if i in names},
+        tail=_pools_behind(trace, live, place, len(layers)),
     )
+
+
+def _pools_behind(trace: Trace, live: Collection[int], place: Mapping[int, int], count: int) -> tuple[Layer, ...]:
+    """Return the pools to several units that heads read behind the last maps; a global one reads a map evenly."""
+    known, behind = dict(place), list[Layer]()
+    for i in sorted(live - place.keys()):
+        layer = trace.layers[i]
+        if layer.kind in ("adaptive", "avgpool", "maxpool") and layer.inputs[0] in known and {*trace.sizes[i]} != {1}:
+            known[i] = count + len(behind)
+            behind.append(replace(layer, inputs=(known[layer.inputs[0]],)))
+    return tuple(behind)
 
 
 def _explain_cut(trace: Trace, heads: Collection[int], lasts: Sequence[str]) -> tuple[str, dict[str, str]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import prod
+from math import inf, prod
 
 from padviz.network.layer import POOLS, Channels, Kind
-from padviz.network.operations import Adaptive, Op, Transposed, Window, out_size, sized
+from padviz.network.operations import Adaptive, Fill, Op, Transposed, Window, out_size, sized
 from padviz.network.resize import Resize
 from padviz.sources.tracing.arranging import Map, Stuck, Value, in_places
 from padviz.sources.tracing.calls import Call, with_kernel
@@ -192,10 +192,21 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Value:
     return add_layer(call, kind, x, ops)
 
 
-def adaptive(call: Call, x: Value, sizes: Sequence[int | None]) -> Value:
+def without_padding(ops: Sequence[Window]) -> list[Window]:
+    """Return the windows of an average that leaves padding out."""
+    padded = any(op.padding != (0, 0) for op in ops)
+    return [replace(op, fill="none") for op in ops] if padded else [*ops]
+
+
+def filling(value: float) -> Fill:
+    """Return what a pad of one value is filled with: -inf is nothing to a max pool."""
+    return "none" if value == -inf else value
+
+
+def adaptive(call: Call, x: Value, sizes: Sequence[int | None], maximum: bool = False) -> Value:
     if {*sizes} == {1}:
         return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
-    ops = [None if n is None else Adaptive(n) for n in sizes]
+    ops = [None if n is None else Adaptive(n, maximum=maximum) for n in sizes]
     return _among_channels(call, "adaptive", x, ops) or add_layer(call, "adaptive", x, ops)
 
 
