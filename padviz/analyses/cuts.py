@@ -68,7 +68,7 @@ def shards(
     Raises
     ------
     PadvizError
-        For less than one shard, and for an axis that the input does not have.
+        For fewer than 1 shard or more than 1,024, and for an axis that the input does not have.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from padviz.cli.value_types import Pixels
 from padviz.cli.vocabulary import MODELS, TABLE, Command, arguments_of, given
 from padviz.errors import OptionError, SizeError
 from padviz.network.network import Network
+from padviz.progress import counter
 from padviz.reports.report import COUNTS
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ def _run(name: str, door: Door, to: To, models: Sequence[str | None], asked: dic
     function = door.function if flag is None else door.instead[flag]
     parameters = signature(function).parameters
     arguments = _only(asked, parameters)
-    networks = [_read(door, model, size, arguments) for model, size in pairs]
+    networks = []
+    with progress("networks") as on_progress:
+        advance = counter(len(pairs), on_progress if len(pairs) > 1 else None)
+        for model, size in pairs:
+            networks.append(_read(door, model, size, arguments))
+            advance(1)
 
     default, unfinished = None, None
     if "resume" in parameters or to.pictured:
@@ -86,6 +92,7 @@ def _results(
     results, parts, errors = [], [], []
     parameters = signature(function).parameters
     with progress(door.counting) as on_progress:
+        advance = counter(len(sizes), on_progress if len(sizes) > 1 else None)
         if "on_progress" in parameters:
             arguments["on_progress"] = on_progress
         for network, size in zip(networks, sizes, strict=True):
@@ -100,6 +107,7 @@ def _results(
                     raise
                 errors.append(error)
                 parts.append(door.failed(network, size, error, arguments))
+            advance(1)
     if not results:
         raise errors[0]
     return results, parts

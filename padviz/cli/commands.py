@@ -16,6 +16,7 @@ from padviz.cli.showing import To, checked_output, default_path, output_to, outp
 from padviz.cli.value_types import DECLARED, Names, Pixels, split_commas
 from padviz.cli.vocabulary import MODELS, PLURALS, Command, argument, given, session
 from padviz.errors import OptionError, PadvizError
+from padviz.progress import counter
 
 if TYPE_CHECKING:
     from padviz.exports.batch import ItemOutcome
@@ -143,11 +144,13 @@ def check_command(
         network = options.loaded(name, size)
         return network, network.pixels(size)
 
-    parts = [
-        checked(each.model, partial(read, each.model, size), each.wanted, size or ())
-        for each in entries
-        for size in each.sizes
-    ]
+    parts = []
+    with progress("networks and sizes") as on_progress:
+        advance = counter(sum(len(each.sizes) for each in entries), on_progress)
+        for each in entries:
+            for size in each.sizes:
+                parts.append(checked(each.model, partial(read, each.model, size), each.wanted, size or ()))
+                advance(1)
     if write_baseline:
         project.write_baseline(Path(write_baseline), known := project.findings_of(parts))
     if prune_baseline:

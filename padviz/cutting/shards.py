@@ -23,6 +23,7 @@ from padviz.network.receptive_interval import rows_of
 from padviz.network.resize import Resize, ratio_of
 from padviz.network.sizes import resolve, sizes_of, sizes_of_each
 
+MOST = 1024  # shards: every layer lists what each of them fetches
 NUMBER = 4  # bytes of a float32
 
 
@@ -91,7 +92,7 @@ class Shards:
 
 def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
     """Cut every layer of a network into `n` shards along an axis: of m rows, shard k owns k * m // n to the next."""
-    check_integer(n, 1, "shards")
+    check_integer(n, 1, "shards", MOST)
     sizes, maps = resolve(network, axis, image[axis])
     others = [each for k, each in enumerate(sizes_of_each(network, image)) if k != axis]
     channels, layers = _channels_read(network), list[ShardedLayer]()

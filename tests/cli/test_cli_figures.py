@@ -8,6 +8,8 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,21 @@ def test_no_colours_where_they_are_not_wanted() -> None:
         os.close(leader)
         assert process.wait() == 0
     assert b"\x1b[" not in text.replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"")
+
+
+@pytest.mark.parametrize("line", ["check vgg11 --even", "compare vgg11 --no-picture", "uneven vgg11", "audit vgg11"])
+def test_many_sizes_show_their_progress(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[int, int]] = []
+
+    @contextmanager
+    def recorded(*_: Any, **__: Any) -> Iterator[Any]:
+        yield lambda done, total: shown.append((done, total))
+
+    for module in ("commands", "analysis"):
+        monkeypatch.setattr(f"padviz.cli.{module}.progress", recorded)
+    result = run(*line.split(), "--size", "64:128:32")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert shown in ([(1, 3), (2, 3), (3, 3)], [(1, 3), (2, 3), (3, 3)] * 2)  # reading, too, may be long
 
 
 def test_sizes_of_tiles_are_told_where_none_is_asked_for() -> None:
