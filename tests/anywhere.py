@@ -73,7 +73,9 @@ def main() -> int:
     seed = os.environ.get("ORDER") or str(random.randrange(1000))
     print(*(f'{name}="{value}"' for name, value in limits.items()), f"ORDER={seed}", flush=True)
     options = ["-p", "randomly", f"--randomly-seed={seed}", *sys.argv[1:]]
-    return subprocess.run([sys.executable, "-m", "pytest", *options], env=os.environ | limits, cwd=ROOT).returncode
+    # Several processes have more threads than cores: a thread that waits must not keep a core busy.
+    environment = os.environ | limits | {"OMP_WAIT_POLICY": "PASSIVE"}
+    return subprocess.run([sys.executable, "-m", "pytest", *options], env=environment, cwd=ROOT).returncode
 
 
 if __name__ == "__main__":
