@@ -87,8 +87,8 @@ def borders(case: Case, axis: int) -> Iterator[Judged]:
             causes.append(failed(each.layer, name, f"{row.input} rows / stride {row.stride}", what, change))
     if broken is None and (step < n or not causes):
         return  # at a whole turn all maps repeat: then layers without a border must say so
-    if broken and broken not in {cause.layer for cause in causes}:
-        causes.append(failed(broken, name, "shifts with the image", "does not", whole))
+    if broken and broken.layer not in {cause.layer for cause in causes}:
+        causes.append(failed(broken.layer, name, "shifts with the image", broken.what, whole))
     yield from causes
 
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,50 @@ def along(net: padviz.Network, size: tuple[int, int], axis: int, unit: int) -> A
     """How often the rows of an axis are used by the units of one row."""
     box = (unit, slice(None)) if axis == 0 else (slice(None), unit)
     return np.round(padviz.usage(net, size, unit=box).counts.sum(axis=1 - axis), 6)
+
+
+class Along(nn.Module):
+    """A function of a map, then a window over its width."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], window: nn.Module) -> None:
+        super().__init__()
+        self.function, self.window = function, window
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.window(self.function(x))
+        return made
+
+
+def around(x: Tensor) -> Tensor:
+    return nn.functional.pad(x, (1, 1, 0, 0), mode="circular")
+
+
+def wide(**options: Any) -> nn.Module:
+    return nn.Conv2d(2, 2, (1, 3), **options)
+
+
+FOLLOWED: dict[str, tuple[Any, nn.Module, bool]] = {
+    "a norm of each column": (lambda x: around(nn.functional.instance_norm(x)), wide(), True),
+    "a norm of some columns twice": (lambda x: nn.functional.instance_norm(around(x)), wide(), False),
+    "a gate of some columns twice": (lambda x: (y := around(x)) * y.mean((2, 3), keepdim=True), wide(), False),
+    "softmax": (lambda x: around(x.softmax(-1)), wide(), True),
+    "softmax, zeros": (lambda x: x.softmax(-1), wide(padding=(0, 1)), False),
+    "softmax, a stride that fits": (lambda x: around(x.softmax(-1)), wide(stride=(1, 2)), True),
+    "softmax, a valid stride": (lambda x: x.softmax(-1), wide(stride=(1, 2)), False),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_width_wraps_iff_the_output_of_a_shifted_image_is_the_shifted_output(name: str) -> None:
+    torch.manual_seed(0)
+    function, window, wraps = FOLLOWED[name]
+    module = Along(function, window).double().eval()
+    image = torch.rand(1, 2, 4, 16, dtype=torch.float64)
+    with torch.no_grad():
+        output, other = module(image), module(image.roll(2, -1))
+    units = round(2 * output.shape[-1] / 16)
+    assert torch.allclose(other, output.roll(units, -1), rtol=0, atol=1e-12) == wraps
+    assert bool(padviz.check(module, (4, 16), wraps="width")) == wraps
 
 
 @given(data=st.data())
