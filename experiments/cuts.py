@@ -2,8 +2,9 @@
 
     python -m experiments.cuts docs/latent-tiles.png docs/audio-chunks.png docs/longitude-0.png
 
-The networks are those of examples/networks.py, with random weights, in double precision. Differences are in standard
-deviations of the output (sd).
+The networks are those of examples/networks.py in double precision. What is drawn is tuned to show the error: orthogonal
+weights, and inputs that drift or wave smoothly. The same errors of networks as PyTorch builds them, on noise, are
+measured beside it: SEEDS of them. Differences are in standard deviations of the output (sd).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from examples.networks import Globe, codec_decoder, latent_decoder
 LATENTS, TILE, PER_LATENT = 64, 50, 8  # two tiles a side: each keeps 32 latents, and has 18 of context
 FRAMES, CHUNK, RATE, PER_FRAME = 75, 15, 24_000, 320
 ROWS, TURN = 88, 8
+SEEDS = range(1, 6)  # of networks as PyTorch builds them
 Map = NDArray[Any]
 
 
@@ -66,12 +68,19 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, nargs=3)
     pictures = parser.parse_args().pictures
     image, signal, globes = decoded(), played(), {width: turned(width) for width in (180, 184)}
+    noise = [decoded_noise(seed) for seed in SEEDS]
     print(f"norms per tile: {image.rms:.2f} sd rms, steps of {image.step:.2f} sd; shared: {image.shared:.1g} sd")
+    print(f"as built, on noise: {min(noise):.3f} to {max(noise):.3f} sd rms")
     print(f"chunks: {signal.worst:.1f} sd, {signal.before:.1f} ms before to {signal.after:.1f} ms after a boundary;")
     print(f"a stream: {signal.stream:.1g} sd")
+    turns = []
     for width, globe in globes.items():
+        built = [turned_noise(width, seed) for seed in SEEDS]
         print(f"{width} columns, turned: {globe.apart.max():.2g} sd")
-    for figure, picture in zip((draw_decoded(image), draw_played(signal), draw_turned(globes)), pictures, strict=True):
+        print(f"as built, on noise: {min(built):.2g} to {max(built):.2g} sd")
+        turns += built
+    drawn = draw_decoded(image, max(noise)), draw_played(signal), draw_turned(globes, max(turns))
+    for figure, picture in zip(drawn, pictures, strict=True):
         save(figure, picture)
 
 
@@ -95,20 +104,38 @@ def random(seed: int, *shape: int) -> Tensor:
 
 
 def decoded() -> Decoded:
-    """Decode latents that drift across the image: whole, and in four tiles."""
+    """Decode latents that drift across the image, with orthogonal weights: whole, and in four tiles."""
     model, ramp = weighted(latent_decoder(), 1), torch.linspace(-2, 2, LATENTS).double()
     down, right = random(5, 2, 4, 1, 1)
     drift = down * ramp[:, None] + right * ramp
     spots = functional.interpolate(random(1, 1, 4, 6, 6), (LATENTS, LATENTS), mode="bicubic", align_corners=True)
     latents = drift + 0.5 * spots
-    whole = model(latents)
-    plans = (padviz.tiles(model, LATENTS, TILE, norms=norms) for norms in ("per-tile", "shared"))
-    per_tile, shared = (padviz.tiled(model, latents, plan) for plan in plans)
-    error, off = ((each - whole) / whole.std() for each in (per_tile, shared))
+    whole, per_tile = in_tiles(model, latents)
+    error = (per_tile - whole) / whole.std()
     seam = LATENTS * PER_LATENT // 2
     steps = torch.cat([error[..., seam, :] - error[..., seam - 1, :], error[..., seam] - error[..., seam - 1]])
-    rms, step, off_most = float(error.square().mean().sqrt()), float(steps.abs().mean()), float(off.abs().max())
-    return Decoded(*(each[0, 0].numpy() for each in (whole, per_tile, error)), rms, step, off_most)
+    shared = padviz.tiled(model, latents, padviz.tiles(model, LATENTS, TILE, norms="shared"))
+    off_most = float(((shared - whole) / whole.std()).abs().max())
+    maps = (each[0, 0].numpy() for each in (whole, per_tile, error))
+    return Decoded(*maps, rms_of(error), float(steps.abs().mean()), off_most)
+
+
+def decoded_noise(seed: int) -> float:
+    """Return the rms error of norms per tile for the decoder as PyTorch builds it, on noise."""
+    torch.manual_seed(seed)
+    model = latent_decoder().double().requires_grad_(False)
+    whole, per_tile = in_tiles(model, random(seed, 1, 4, LATENTS, LATENTS))
+    return rms_of((per_tile - whole) / whole.std())
+
+
+def in_tiles(model: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Decode latents whole, and in four tiles with norms of their own."""
+    plan = padviz.tiles(model, LATENTS, TILE, norms="per-tile")
+    return model(latents), padviz.tiled(model, latents, plan)
+
+
+def rms_of(error: Tensor) -> float:
+    return float(error.square().mean().sqrt())
 
 
 def played() -> Played:
@@ -127,25 +154,37 @@ def played() -> Played:
 
 
 def turned(width: int) -> Turned:
-    """Run a U-Net on a globe, and on the globe turned by as many columns as its total stride."""
+    """Turn smooth waves under a U-Net with orthogonal weights, doubled where it reads what it upsampled."""
     model = weighted(Globe(), 2)
-    for up in model.up:  # so that what comes from below counts
+    for up in model.up:  # its first third reads the skip
         weight = up[0].weight
         weight[:, weight.shape[1] // 3 :] *= 2
-    longitude, latitude = (
-        torch.arange(width).double() * 2 * torch.pi / width,
-        torch.linspace(-3, 3, ROWS).double()[:, None],
-    )
+    longitude = torch.arange(width).double() * 2 * torch.pi / width
+    latitude = torch.linspace(-3, 3, ROWS).double()[:, None]
     waves = enumerate(random(4, 20, 3))
     globe = sum(a * torch.cos(k % 5 * longitude + 3 * b + c * latitude) for k, (a, b, c) in waves) / 4 + 0.5
-    x = torch.as_tensor(globe)[None, None]
-    values, again = model(x)[0, 0], model(x.roll(TURN, -1))[0, 0].roll(-TURN, -1)
-    apart = ((again - values) / values.std()).abs().amax(0)
+    values, apart = under_turns(model, torch.as_tensor(globe)[None, None])
     return Turned(*(each.roll(width // 2, -1).numpy() for each in (values, apart)))
 
 
-def draw_decoded(made: Decoded) -> Figure:
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.7), layout="constrained")
+def turned_noise(width: int, seed: int) -> float:
+    """Return the largest change of the U-Net as PyTorch builds it, on noise."""
+    torch.manual_seed(seed)
+    model = Globe().double().requires_grad_(False)
+    return float(under_turns(model, random(seed, 1, 1, ROWS, width))[1].max())
+
+
+def under_turns(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the output, and by longitude how far it changes if the globe is turned by the total stride."""
+    values, again = model(x)[0, 0], model(x.roll(TURN, -1))[0, 0].roll(-TURN, -1)
+    return values, ((again - values) / values.std()).abs().amax(0)
+
+
+def draw_decoded(made: Decoded, noise: float) -> Figure:
+    """Draw the decoded image; `noise` is the error of decoders as they are built, on noise."""
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 4), layout="constrained")
+    drawn = f"Drawn: latents that drift from edge to edge. On noise the error is at most {noise:.2f} sd."
+    figure.supxlabel(drawn, fontsize=12)
     low, high = np.percentile(made.whole, [1, 99])
     for axis, values, title in zip(axes, made[:2], ("whole, or shared norms", "norms per tile"), strict=False):
         axis.imshow(values, vmin=low, vmax=high)
@@ -172,8 +211,11 @@ def draw_played(made: Played) -> Figure:
     return figure
 
 
-def draw_turned(globes: dict[int, Turned]) -> Figure:
-    figure, axes = plt.subplots(2, 2, figsize=(9.6, 4.6), layout="constrained", sharex=True, height_ratios=(2, 1))
+def draw_turned(globes: dict[int, Turned], noise: float) -> Figure:
+    """Draw the globes; `noise` is the largest change of networks as they are built, on noise."""
+    figure, axes = plt.subplots(2, 2, figsize=(9.6, 4.9), layout="constrained", sharex=True, height_ratios=(2, 1))
+    drawn = "Drawn: weights doubled where they read the upsampled map. "
+    figure.supxlabel(f"{drawn}As built, on noise, the change is at most {noise:.2f} sd.", fontsize=12)
     most = max(globe.apart.max() for globe in globes.values())
     for (above, below), (width, globe) in zip(axes.T, globes.items(), strict=True):
         above.imshow(globe.values, extent=(-180, 180, -88, 88), aspect="auto")
