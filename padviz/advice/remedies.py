@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
@@ -13,12 +14,13 @@ from padviz.advice.changes import COSTLY, NEEDS, Change, Needs, changes
 from padviz.advice.evidence import APART
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
-from padviz.counting.shares.summary import FairShare, PerAxis, Rim
+from padviz.counting.shares.summary import FairShare, PerAxis, Rim, percent
 from padviz.errors import PadvizError
 from padviz.geometry.balance.case import Case
 from padviz.network.network import Size
 from padviz.network.rewrites import circular_axes
 
+FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
 GAIN = 0.005  # share of the pixels that a remedy must make fair at least
 HARSH = 4  # fair share above which a pixel is overused even if all others are starved
 LESS = 0.1  # share of the unfair pixels that a larger image must make fair, or any change if every pixel is starved
@@ -77,8 +79,8 @@ class Remedy(msgspec.Struct, frozen=True):
 
     `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without training, and the worst
     with the training that it needs; None where nobody measured that. A remedy with a `price` ranks behind all others:
-    it costs more than 1.2 times the multiply-adds, its layers still jump in phase where an axis wraps, or it only has
-    fewer stride remainders.
+    it costs more than 1.2 times the multiply-adds, leaves a foveated image nearly as starved, its layers still jump in
+    phase where an axis wraps, or it only has fewer stride remainders.
 
     Examples
     --------
@@ -170,6 +172,20 @@ def _attempt(change: Change, before: Outcome, heads: str, rounded: bool) -> Atte
     return Attempt(change, after, remedy, counts)
 
 
+def not_told_apart(tried: Sequence[Attempt]) -> list[str]:
+    """Return the remedies that the measurements do not separate from the first one."""
+    free = [(each.remedy, each.change.parts) for each in tried if each.remedy and not each.remedy.price]
+    if not free:
+        return []
+    (lead, parts), *others = free
+    known, alike = evidence.evidence_on(parts), []
+    for other, its_parts in others:
+        its = evidence.evidence_on(its_parts)
+        if known and its and other.needs == lead.needs and not evidence.told_apart(known, its, lead.needs):
+            alike.append(other.what)
+    return alike
+
+
 def helps(kind: str, before: Outcome, after: Outcome) -> bool:
     """Whether a change leaves fewer convolutions uneven, fewer remainders or jumps (a size), or fewer unfair pixels.
 
@@ -194,6 +210,9 @@ def helps(kind: str, before: Outcome, after: Outcome) -> bool:
 def _price(change: Change, before: Outcome, after: Outcome, ratio: float | None) -> str | None:
     if change.case.size != (before.size[0], before.size[1]) and (ratio or 0) > COSTLY:
         return f"costs {ratio:.2f}x the multiply-adds"
+    # Even windows are no cure where most of the image is starved.
+    if before.share and before.share.starved > FOVEATED and after.share and after.unfair > before.unfair * (1 - LESS):
+        return f"leaves {percent(after.share.starved)} starved"
     if before.jumps and after.jumps:
         return f"{after.jumps} layer{'s jump' if after.jumps > 1 else ' jumps'} in phase still"
     idle = change.kind == "size" and after.uneven_convolutions == before.uneven_convolutions

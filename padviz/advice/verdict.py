@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from padviz.advice.evidence import Standing, standing
-from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome
+from padviz.advice.remedies import Attempt, MapOutcome, Remedy, attempts, map_outcome, not_told_apart
 from padviz.advice.wording import accuracy, advice, best, border, is_fine, padding, symmetry, verdict
 from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
@@ -44,7 +44,8 @@ class Audit:
 
     `border` has the depth of the rims, compared with known networks; `symmetry` the convolutions that read their
     padding unevenly, and the sampling-grid offset; `padding` the units that depend on padding; `advice` the first thing
-    to do; `accuracy` what that means for a trained network, and the command that measures it. `best` is "nothing to
+    to do; `accuracy` what that means for a trained network, and the command that measures it. `alike` names remedies
+    that the measurements do not separate from the first. `best` is "nothing to
     do", a remedy without training, "nothing without training" if some `remedies` need it, or "nothing helps".
 
     `offset` is the grid offset of the target on both axes, in input pixels; None where `grid` gives a reason.
@@ -70,6 +71,7 @@ class Audit:
     advice: str
     accuracy: str
     best: str
+    alike: list[str]
     standing: Standing | None
     uneven_convolutions: list[str]
     uneven_pools: list[str]
@@ -120,6 +122,7 @@ def examine(
     remedies = [attempt.remedy for attempt in tried if attempt.remedy]
     crops = [_crop(attempt) for attempt in tried if attempt.change.kind == "crop" and not attempt.remedy]
     fine = is_fine(figures, stands, field, reads_padding)
+    alike = [] if fine else not_told_apart(tried)
     audit = Audit(
         network=network.name,
         title=network.title,
@@ -130,9 +133,10 @@ def examine(
         border=border(figures, stands, layer is None, reads_padding),
         symmetry=symmetry(today, field, reach.why, reads_padding),
         padding=padding(today, near, reach.field, reach.why, pixels_around(ends, pixels)),
-        advice=advice(fine, reads_padding, figures, remedies),
+        advice=advice(fine, reads_padding, figures, remedies, alike),
         accuracy=accuracy(network, reads_padding),
         best=best(fine, remedies),
+        alike=alike,
         standing=stands,
         uneven_convolutions=[row.layer for row in today.uneven],
         uneven_pools=[row.layer for row in today.ledger.uneven_pools],

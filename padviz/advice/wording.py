@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from padviz.advice.changes import NEEDS
 from padviz.advice.evidence import EVIDENCE, Standing
-from padviz.advice.remedies import MapOutcome, Remedy
+from padviz.advice.remedies import FOVEATED, MapOutcome, Remedy
 from padviz.counting.shares.summary import percent
 from padviz.errors import typed
 from padviz.geometry.balance.case import Case
@@ -18,7 +18,7 @@ from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
 
-FOVEATED = 2 / 3  # share of starved pixels above which a network is foveated: half of 69 known ones at 224
+ALIKE = 3  # remedies that are not told apart from the first, named at most
 NAMED = 8  # layers that a sentence lists at most
 NOTHING, UNTRAINED, HELPLESS = "nothing to do", "nothing without training", "nothing helps"
 GOOD = {"narrow": "narrow, which is good", "typical": "typical", "wide": "wide, which is bad"}
@@ -76,8 +76,10 @@ def is_fine(figures: MapOutcome, standing: Standing | None, field: ReceptiveFiel
     return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
 
 
-def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequence[Remedy]) -> str:
-    """Return what to do with today's weights, what to do first with training, and its measured effect."""
+def advice(
+    fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequence[Remedy], alike: Sequence[str]
+) -> str:
+    """Return what to do with today's weights, what to do with training, its measured effect, and what is as good."""
     if fine:
         return f"Nothing to do: {'even, centred, and the rim is narrow' if reads_padding else 'no unit reads padding'}."
     lead, losses = best_remedy(remedies), [row.as_is[0] for row in EVIDENCE.values() if row.as_is]
@@ -95,6 +97,9 @@ def advice(fine: bool, reads_padding: bool, before: MapOutcome, remedies: Sequen
     trained = f"{lead.trained:+.1f} at worst after training" if lead.trained is not None else ""
     measured = ", ".join(filter(None, (as_is, trained))) or "not measured"
     changed = f"{lead.what} {' and '.join(does)} ({measured})."
+    if alike:
+        others = [*alike[:ALIKE], *[f"{len(alike) - ALIKE} more"] * (len(alike) > ALIKE)]
+        changed += f" The measurements do not separate it from {' or '.join(others)}."
     if lead.needs == NEEDS[0]:
         return f"Without training: {changed}"
     lost = f"every measured change cost a small network {-max(losses):g} to {-min(losses):g} points"

@@ -130,7 +130,10 @@ NAMED = 4  # layers of a line
 SENTENCES = ("border", "symmetry", "padding", "advice", "accuracy")
 MEND = 8  # uneven windows, which are what the reader came for
 UNITS = ("", "K", "M", "G", "T", "P")
-SEVERALLY = "none: no change was shown to help without training; else: best with training."
+SEVERALLY = (
+    "none: no change was shown to help without training; else: the first with training. "
+    "The audit of one network names those that may do as well."
+)
 BLANK = " Blank: no fair shares; `padviz audit` of that network alone says why."
 LEGEND = {
     "uneven": "convolutions",
@@ -174,13 +177,13 @@ SEVERAL = (
     *JUDGED[:2],
     OVERUSED,
     RIM._replace(spare=3),  # of which the verdict speaks
-    Column("best", "best remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of), spare=1),
+    Column("best", "first remedy", of=lambda row: None if isinstance(row.of, Failed) else _best(row.of), spare=1),
 )
 SHEET = (*SEVERAL[:3], *REMEDY, NEEDS, Column("edit", of=lambda row: row.remedy and "; ".join(row.remedy.edit)))
 
 
 def _best(audit: Audit) -> str:
-    """Write the best remedy, and what is best with training where nothing helps without."""
+    """Write the first remedy, and the first with training where nothing helps without."""
     best = best_remedy(audit.remedies)
     if best is None or audit.best != UNTRAINED:
         return audit.best
@@ -359,7 +362,7 @@ def _refuse(asked: Mapping[str, Any]) -> None:
 
 DOOR = Door(
     audit,
-    """Report how MODEL treats the border of an image, and list changes that may help, best first.
+    """Report how MODEL treats the border of an image, and list changes that may help.
 
     Paths are counted from each pixel to the last feature map, or to --layer. A pixel is starved below half the paths of
     an interior pixel, which is far from every border, and overused above 3/2.
@@ -370,8 +373,8 @@ DOOR = Door(
 
     Changes that work with today's weights come first, then fine-tuning, then retraining. Within each group, changes
     with the smallest measured loss come first, untested ones last. Geometry decides ties: fewer uneven windows, no rows
-    that no window reads, fewer starved or overused pixels. Costly changes come after all groups:
-    above 1.2x multiply-adds, only fewer unread rows, or phase jumps where an axis wraps.
+    that no window reads, fewer starved or overused pixels. Costly changes come after all groups: above 1.2x
+    multiply-adds, a mostly starved image left so, only fewer unread rows, or phase jumps where an axis wraps.
 
     For a network with several output heads, --heads share gives each equal weight; --heads sum adds their counts.
 

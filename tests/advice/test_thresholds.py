@@ -1,7 +1,7 @@
 """Thresholds at equality, and the table of evidence that remedies are ranked by."""
 
 import re
-from math import isnan
+from math import hypot, isnan
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,20 @@ from msgspec.structs import replace
 
 import padviz
 from padviz.advice.changes import TRIED, changes, cropped_outputs, larger_image
-from padviz.advice.evidence import EVIDENCE, FOUR, LESS, MORE, Points, quartiles, rank, size_parts, standing
-from padviz.advice.remedies import GAIN, MapOutcome, helps
+from padviz.advice.evidence import (
+    EVIDENCE,
+    FOUR,
+    LESS,
+    MORE,
+    Evidence,
+    Points,
+    quartiles,
+    rank,
+    size_parts,
+    standing,
+    told_apart,
+)
+from padviz.advice.remedies import FOVEATED, GAIN, MapOutcome, helps
 from padviz.advice.wording import border
 from padviz.counting.count import coverage
 from padviz.counting.shares.summary import Rim
@@ -167,7 +179,7 @@ def test_the_page_shows_the_table() -> None:
     shown = HEAD
     for change, row in EVIDENCE.items():
         points = [cell(each) for each in (row.as_is, row.batch_norm, row.epoch, row.epochs, row.anew)]
-        ap = [", ".join(f"{each:+.1f}" for each in heads) for heads in (row.detector, row.unseen)]
+        ap = [", ".join(map(cell, heads)) for heads in (row.detector, row.unseen)]
         shown += " | ".join(["|", change, *points, *ap, row.source, "|"])[2:-2] + "\n"
     page = (DOCS / "limits.md").read_text()
     assert re.sub(" +", " ", shown) in re.sub(" +", " ", page), shown
@@ -178,10 +190,15 @@ def test_the_page_shows_the_table() -> None:
     [(MORE, "zero, 1 px larger"), *((scheme, scheme) for scheme in ("partial", "circular", "symmetric", "reflect"))],
 )
 def test_detectors_are_those_of_the_experiment(change: str, padding: str) -> None:
-    found = {(task, arm): float(cells[1].split(" ")[0]) for task, arm, *cells in rows("limits.md", "detector")}
+    cells = {(task, arm): cells[1].partition(" ± ") for task, arm, *cells in rows("limits.md", "detector")}
+    found = {place: (float(mean), float(width or "nan")) for place, (mean, _, width) in cells.items()}
     for where, shown in (("", EVIDENCE[change].detector), (", rim unseen", EVIDENCE[change].unseen)):
         tasks = [f"stride {stride}{where}" for stride in (4, 16, 32) if (f"stride {stride}{where}", padding) in found]
-        assert shown == pytest.approx([found[task, padding] - found[task, "zero"] for task in tasks], abs=0.051)
+        pairs = [(found[task, padding], found[task, "zero"]) for task in tasks]
+        assert [points for points, _ in shown] == pytest.approx([one[0] - zero[0] for one, zero in pairs], abs=0.051)
+        assert [width for _, width in shown] == pytest.approx(
+            [hypot(one[1], zero[1]) for one, zero in pairs], abs=0.051
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,6 +210,38 @@ def test_what_was_trained_anew_is_that_of_the_experiment(change: str, arm: str) 
     anew = EVIDENCE[change].anew
     assert anew is not None
     assert anew[0] == pytest.approx(accuracy[arm] - accuracy["32 zero"])
+
+
+def test_a_change_is_told_apart_by_one_experiment_that_no_other_contradicts() -> None:
+    partial, nothing = EVIDENCE["partial"], Evidence()
+    apart = [name for name, other in EVIDENCE.items() if told_apart(partial, other, "fine-tune")]
+    assert apart == ["symmetric", "replicate", "reflect"]
+    assert not told_apart(nothing, partial, "fine-tune")
+    assert not told_apart(EVIDENCE[LESS], partial, "fine-tune")  # of which no interval is known
+    one, other = Evidence(epoch=(2.0, 0.3)), Evidence(epoch=(1.5, 0.4))
+    assert not told_apart(one, other, "fine-tune")  # at equality
+    assert told_apart(one._replace(epoch=(2.1, 0.3)), other, "fine-tune")
+    contradicted = one._replace(epoch=(3.0, 0.3), detector=((0.0, 1.0),))
+    assert not told_apart(contradicted, other._replace(detector=((2.0, 1.0),)), "fine-tune")
+
+
+def test_the_first_remedy_is_not_said_to_be_better_than_what_is_not_told_apart() -> None:
+    found = padviz.audit(padviz.load("resnet50"), 224)
+    assert found.alike == ["225 x 225 px", "circular padding"]
+    assert "The measurements do not separate it from 225 x 225 px or circular padding." in found.advice
+    assert not padviz.audit(padviz.load("vgg19"), 224).alike  # nothing to do
+
+
+def test_even_windows_do_not_rank_first_where_most_of_the_image_stays_starved() -> None:
+    found = padviz.audit(padviz.load("alexnet"), 96)
+    assert found.outcome.share is not None
+    assert found.outcome.share.starved > FOVEATED
+    (size,) = [each for each in found.remedies if each.what == "95 x 95 px"]
+    assert size.price == "leaves 98.2 % starved"
+    assert found.remedies[0].what == "partial padding"
+    for each in found.remedies:
+        idle = each.outcome.unfair > 0.9 * found.outcome.unfair
+        assert (each.price is not None) or not idle
 
 
 def test_only_the_steps_that_were_tried_are_measured() -> None:
@@ -215,7 +264,7 @@ def test_the_answer_to_which_padding_has_the_same_figures() -> None:
         assert row.as_is is not None
         assert row.epoch is not None
         ap = [
-            ", ".join(f"{points:+.1f} (stride {stride})" for points, stride in zip(each, (4, 16, 32), strict=False))
+            ", ".join(f"{points[0]:+.1f} (stride {stride})" for points, stride in zip(each, (4, 16, 32), strict=False))
             for each in (row.detector, row.unseen)
         ]
         cells = " | ".join([f"{row.as_is[0]:+.1f}", f"{row.epoch[0]:+.1f}", *ap])
