@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from math import ceil
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from padviz.analyses.asked import Pixels, Source, TrainedSource, asked
 from padviz.analyses.result import Result
-from padviz.cutting.context import Context, adds_up, barrier_of, contexts_of
+from padviz.cutting.context import Context, barrier_of, contexts_of
+from padviz.cutting.exact_units import runs_by_layer
 from padviz.cutting.handover import Handover, handover, keywords
 from padviz.cutting.plan import (
     LayerPlan,
@@ -25,19 +27,21 @@ from padviz.cutting.plan import (
     plan_tiles,
     tile_sizes,
 )
-from padviz.cutting.running import Verified, verify, verify_by_layer
+from padviz.cutting.running import Verified, try_by_layer, verify, verify_by_layer
 from padviz.errors import DescriptionError, OptionError
+from padviz.geometry.reaching.near_padding import Barrier
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import picked
 from padviz.reports.report import Block, Column, Heading, Lines, Report, Table, Verbatim, columns
 from padviz.reports.tables import once
+from padviz.sources import MODULE, is_module
 from padviz.trained.networks.reading import as_trained, head_maps
+from padviz.trained.networks.trained_network import Trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from padviz.trained.networks.trained_network import Trained
+    from torch import nn
 
 
 class TilesResult(Result[Tile], Plan):  # type: ignore[misc]  # whose rows are its tiles
@@ -96,6 +100,7 @@ def tiles(
         Pixels of the largest object: any lies within the exact units of one tile.
     norms : str, optional
         "shared" pools the statistics of norms and gates over all tiles, for `tiled`: layers then run one after another.
+        The plan of a module is tried on an image without data; if it cannot be, `.untried` says why.
         "per-tile" plans as if norms, gates and attention saw each position alone, which is inexact.
     level : float, optional
         The share of a unit's paths that its tile must hold, as .999: with less context than is exact.
@@ -110,7 +115,8 @@ def tiles(
     Raises
     ------
     PadvizError
-        Where nothing is exact, naming the layer; where tiles are too small, with the least that are not.
+        Where nothing is exact or a module cannot be run in tiles, naming the layer; where tiles are too small, with the
+        least that are not.
 
     Examples
     --------
@@ -122,7 +128,7 @@ def tiles(
         whole, image = asked(network, size, padding, same)
     kept, per_tile = _kept(whole, layer), _per_tile(norms)
     if norms == "shared":
-        return _shared(kept, image, tile, object_ or level)
+        return _shared(kept, image, tile, object_ or level or layer, "" if padding or same else network)
     plan = plan_tiles(kept, image, kept.pixels(tile), object_, ignore_norms=per_tile, level=level)
     report = partial(report_of, plan.network, plan.contexts, plan, ignored=plan.ignored)
     return TilesResult.made_of(plan, plan, report, partial(_draw, plan))
@@ -134,29 +140,53 @@ def _per_tile(norms: str | None) -> bool:
     return norms == "per-tile"
 
 
-def _shared(
-    network: Network, image: Size, tile: Any, others: object, trained: Trained | None = None
-) -> SharedTilesResult:
+def _shared(network: Network, image: Size, tile: Any, others: object, source: Source | Trained) -> SharedTilesResult:
+    """Plan tiles by layer, and try the plan on the module that `source` names, if it does."""
     if others or not tile:
         hint = "leave other options out, or use per-tile" if others else "add `size` and `tile`"
         raise OptionError("shared plans exact tiles by `size` and `tile` alone", option="norms", hint=hint)
-    plan = plan_by_layer(network, image, network.pixels(tile))
-    verified = verify_by_layer(trained.model, plan, trained.channels, 0) if trained else None
+    plan, verified = plan_by_layer(network, image, network.pixels(tile)), None
+    if isinstance(source, Trained):
+        verified = verify_by_layer(source.model, plan, source.channels, 0)
+        plan = replace(plan, untried="" if verified.holds else "its output differs")
+    elif (module := _module_of(source)) is None:
+        plan = replace(plan, untried="not tried, since padviz.tiled runs PyTorch modules alone, as they are")
+    else:
+        plan = try_by_layer(module, plan)
     return SharedTilesResult.made_of(plan, plan.shared, partial(_shared_report, plan, verified))
+
+
+def _module_of(source: Source) -> nn.Module | None:
+    """Return the PyTorch module that takes one image, if a network is read from one."""
+    named: object = source
+    if isinstance(source, Network):
+        several = source.reading is not None and source.reading.options
+        named = None if several else source.origin
+    if isinstance(named, str) and MODULE.fullmatch(named):
+        from padviz.sources.torch.load import resolve
+
+        named = resolve(named)
+    named = getattr(named, "_orig_mod", named)  # what torch.compile wraps
+    return named if is_module(named) else None
 
 
 def _shared_report(plan: LayerPlan, verified: Verified | None) -> Report:
     n, axes = len(plan.shared), plan.network.axes
-    exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
     cover = f"{in_words(plan.counts)} tiles of up to {in_words(plan.tile)} cover {_named(axes, plan.image)}"
-    said = [
-        f"{exact}; {cover}.",
-        "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
-        "All maps stay where the image is, and no pixel is computed twice.",
-    ]
+    if plan.untried:
+        said = [f"Not known to be exact: {plan.untried}.", f"{n} layers would share sums; {cover}."]
+    else:
+        exact = f"Exact, with shared norms: {n} of them" if n else "Exact: no norm needs sharing"
+        said = [
+            f"{exact}; {cover}.",
+            "padviz.tiled runs each layer on one tile after another, which reads what it needs of its neighbours.",
+            "All maps stay where the image is, and no pixel is computed twice.",
+        ]
+    if not plan.untried and verified is None:
+        said.append("Tried in these tiles, on an image without data: every layer can be cut.")
     said += [_compared(verified)] if verified else []
     table = Table(columns("layer why"), [{"layer": layer, "why": why} for layer, why in plan.shared])
-    facts = {"network": plan.network.name, "norms": "shared", **picked(plan, "image tile counts")}
+    facts = {"network": plan.network.name, "norms": "shared", **picked(plan, "image tile counts untried")}
     facts |= {"shared": table.records, "verified": verified and picked(verified, CHECKS)}
     code = 0 if verified is None or verified.holds else 1
     return Report("tiles", facts, [[Heading(plan.network.title), Lines(said), table]], table, code=code)
@@ -253,7 +283,7 @@ def contexts(
     kept, plan = _kept(whole, layers or None), None
     ignore_norms = _per_tile(norms)
     if norms == "shared":
-        return _shared(kept, image, tile, object_ or level or for_, trained)
+        return _shared(kept, image, tile, object_ or level or for_ or layers, "" if padding or same else network)
     if tile:
         plan = plan_tiles(kept, image, kept.pixels(tile), object_ or 0, ignore_norms=ignore_norms, level=level)
     around = plan.contexts if plan else contexts_of(kept, image, ignore_norms)
@@ -301,7 +331,7 @@ def report_of(
         "ignored": [{"layer": layer, "why": why} for layer, why in ignored],
     }
     needed = _needed(network, contexts, plan)
-    said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}.", *_ignoring(ignored), *_ways_out(contexts)]
+    said = [f"{needed}: {_tiles_of(plan)}" if plan else f"{needed}.", *_ignoring(ignored), *_ways_out(barrier)]
     said += [_compared(verified)] if verified else []
     samples = "input samples" if len(network.axes) == 1 else "pixels"
     about = f"before, after: {samples} read beyond what a tile keeps."
@@ -373,14 +403,11 @@ def _ignoring(ignored: Sequence[tuple[str, str]]) -> list[str]:
     return [f"Not exact: {layer} ({why}){others} counted as if each position were by itself there."]
 
 
-def _ways_out(contexts: Sequence[Sequence[Context]]) -> list[str]:
-    reasons = {context.barrier.why for pair in contexts for context in pair if context.barrier}
-    if not reasons:
+def _ways_out(barrier: Barrier | None) -> list[str]:
+    if barrier is None:
         return []
-    if all(map(adds_up, reasons)):
-        return [
-            "With --norms shared they are: padviz.tiled pools its sums over all tiles. --norms per-tile is inexact."
-        ]
+    if runs_by_layer(barrier.why):
+        return ["Try --norms shared: padviz.tiled then runs a module layer by layer. --norms per-tile is inexact."]
     return ["No overlap helps. --norms per-tile plans as if it saw each position alone, which is inexact."]
 
 

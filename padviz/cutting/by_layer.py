@@ -23,11 +23,13 @@ from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handle
 from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, cuts_in, padded
 from padviz.cutting.exact_units import Span
 from padviz.cutting.shards import owned
-from padviz.errors import DescriptionError, OptionError, check_integer
+from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
+from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
 
 ENDLESS = 720720 << 20  # samples of a signal whose end is not known; a multiple of what networks divide by
+WHOLE = "run it on the whole image"
 MOST_SITES = 20_000  # of a forward; one with more loops over the samples
 
 
@@ -297,7 +299,7 @@ def run(model: Callable[[Any], Any], x: Tensor) -> Any:
             return model(x)
     except Refused as why:
         where = (modules.path if modules else "") or type(model).__name__
-        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint="run it on the whole image") from None
+        raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
 
 
 DIMENSIONS = {"depth": -3, "height": -2, "width": -1, "length": -1}
@@ -313,6 +315,36 @@ def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) 
     weights = next(iter(model.parameters()), image) if isinstance(model, nn.Module) else image
     teams = {dim % image.ndim: Team(n, weights.device) for dim, n in parts.items()}
     return tree_map_only(SharedMap, lambda each: each.whole, run(model, SharedMap.cut(image, teams)))
+
+
+def dry_run(model: nn.Module, size: Sequence[int], parts: Mapping[int, int]) -> str:
+    """Run a module by layer on an image without data, and return why that shows nothing, or "".
+
+    Raises DescriptionError naming the layer that does not allow it.
+    """
+    name, why = type(model).__name__, ""
+    # A number in a module may decide what it does, so single numbers stay.
+    empty = copy_module(model, name, lambda tensor: tensor if tensor.ndim == 0 else without_data(tensor))
+    kind = next((each.dtype for each in empty.parameters() if each.is_floating_point()), torch.float32)
+    with torch.no_grad(), quiet(), torch.device("meta"):
+        for channels in channels_of(model, len(size)):
+            image = torch.empty(1, channels, *size, dtype=kind)
+            try:
+                whole = empty(image)
+            except Exception as error:
+                why = why or f"its forward does not run without data ({line_of(error)})"
+                continue
+            try:
+                tiled = by_layer(empty, image, parts)
+            except PadvizError:
+                raise
+            except Exception as error:
+                raise DescriptionError(f"cannot be cut: {line_of(error)}", where=name, hint=WHOLE) from None
+            shapes = [[each.shape for each in tree_leaves(made)] for made in (whole, tiled)]
+            if shapes[0] != shapes[1]:
+                raise DescriptionError("cannot be cut: its output gets another shape", where=name, hint=WHOLE)
+            return ""
+    return why
 
 
 def differ(model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], seed: int = 0) -> tuple[str, float]:
@@ -417,7 +449,7 @@ class Streamed:
         made = run(self.model, signal)
         if self.session.passed < len(self.session.sites):
             what = "cannot be cut: it depends on the length of the signal"
-            raise DescriptionError(what, where=type(self.model).__name__, hint="run it on the whole image")
+            raise DescriptionError(what, where=type(self.model).__name__, hint=WHOLE)
         return tree_map_only(StreamedMap, lambda each: each.piece, made)
 
 

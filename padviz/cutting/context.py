@@ -11,7 +11,7 @@ from math import ceil, lcm
 import numpy as np
 
 from padviz.counting.count import usage
-from padviz.cutting.exact_units import Cut, barriers_on, exact_units, longest_run
+from padviz.cutting.exact_units import Cut, barriers_on, exact_units, hardest, longest_run, runs_by_layer
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.near_padding import Barrier, BeforeAfter
 from padviz.geometry.reaching.shifts import Alignment, alignment_on
@@ -63,8 +63,9 @@ def context_on(network: Network, axis: int, n: int, ignore_norms: bool = False) 
             refused = error
             continue
         if barrier := next((units[i].barrier for i in targets if units[i].barrier), None):
-            what = f"no tiles are exact: {barrier.layer} ({barrier.why})"  # which cannot count as local
-            raise SizeError(what, where=network.name, hint="name an earlier `layer`")
+            others = barriers_on(network, axis, n, ignore_norms)
+            worst = hardest([barrier, *(other for i in targets if (other := others[i]))]) or barrier
+            raise SizeError(f"no tiles are exact: {worst.layer} ({worst.why})", where=network.name, hint=way_out(worst))
         runs = {i: longest_run(units[i].exact) for i in targets}
         if all(2 * (last - first) >= len(units[i].exact) for i, (first, last) in runs.items()):
             barriers = barriers_on(network, axis, n, ignore_norms)
@@ -120,25 +121,21 @@ def exact_contexts(network: Network, image: Size, ignore_norms: bool = False) ->
     contexts = contexts_of(network, image, ignore_norms)
     if barrier := barrier_of(network, contexts):
         what = f"no tiles are exact: {barrier.layer} ({barrier.why})"
-        raise OptionError(
-            what,
-            where=network.name,
-            hint="pool its sums over all tiles with `norms` shared"
-            if adds_up(barrier.why)
-            else "name an earlier `layer`",
-        )
+        raise OptionError(what, where=network.name, hint=way_out(barrier))
     return contexts
 
 
 def barrier_of(network: Network, contexts: Sequence[Sequence[Context]]) -> Barrier | None:
-    """Return the first barrier of any head, in the order of layers, whichever axis it is on."""
+    """Return the barrier of any head on any axis that is hardest to pass, and of several the first."""
     found = [context.barrier for head in contexts for context in head if context.barrier]
-    return min(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why), default=None)
+    return hardest(sorted(found, key=lambda barrier: (network.index.get(barrier.layer, 0), barrier.why)))
 
 
-def adds_up(why: str) -> bool:
-    """Return whether what makes each position depend on all needs only sums over them, as norms and gates do."""
-    return "attention" not in why and "softmax" not in why
+def way_out(barrier: Barrier) -> str:
+    """Return a hint for what no context of a tile passes."""
+    if runs_by_layer(barrier.why):
+        return "try `norms` shared, which runs a module layer by layer on all tiles"
+    return "name an earlier `layer`"
 
 
 def pixels_around(network: Network, size: Size) -> tuple[BeforeAfter, ...] | None:

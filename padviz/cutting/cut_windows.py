@@ -97,6 +97,9 @@ def _average_pool(
     ceil_mode: bool = False, with_padding: bool = True, divisor: int | None = None,
 ) -> CutMap:  # fmt: skip
     i, (kernel, stride, padding) = _pool_arguments(function, x, kernel, stride or kernel, padding)
+    if kernel[i] == x.n and not padding[i] and divisor is None:  # of all rows
+        row = aten.mean.dim(x, [x.along], True)
+        return function(row, put(kernel, i, 1), put(stride, i, 1), padding, ceil_mode, with_padding)  # type: ignore[no-any-return]
     if divisor is None and (ceil_mode or (any(padding) and not with_padding)):  # windows have other numbers of taps
         total = function(x, kernel, stride, padding, ceil_mode, True, 1)
         axes = len(kernel)
@@ -282,8 +285,8 @@ def _interpolate(
         elif n * m > MOST_WEIGHTS:
             raise Refused(f"resizes {n} rows to {m}, which is not a whole multiple")
         else:
-            lines = torch.eye(n, dtype=torch.float64).reshape(n, 1, *put([1] * len(shape), i, n))
-            x = x.windowed(_weighted(resized(lines, i, m, scale).reshape(n, m).T.to(x), x.along))
+            lines = torch.eye(n, dtype=torch.float64, device="cpu").reshape(n, 1, *put([1] * len(shape), i, n))
+            x = x.windowed(_weighted(resized(lines, i, m, scale).reshape(n, m).T, x))
     return x
 
 
@@ -305,9 +308,10 @@ def _multiple(factor: int, around: int, along: int, resized: Callable[[Tensor, i
     return Rule(lambda n: n * factor, reads, run, "replicate")
 
 
-def _weighted(weights: Tensor, along: int) -> Rule:
+def _weighted(weights: Tensor, x: CutMap) -> Rule:
     """Return the rule of a product with weights (rows out, rows in), of which each row has few that are not 0."""
     spans = [(int(row.min()), int(row.max()) + 1) for row in map(torch.nonzero, weights)]
+    weights, along = weights.to(x), x.along
 
     def run(region: Tensor, at: int, first: int, end: int) -> Any:
         return product(region, weights[first:end, at : at + region.shape[along]])

@@ -7,6 +7,7 @@ holds whatever rule chooses the padding: a fixed pad, SAME, ceil, a crop that fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -97,9 +98,10 @@ def exact_units(network: Network, axis: int, cut: Cut, tile: Network | None = No
 
 @lru_cache(64)
 def barriers_on(network: Network, axis: int, n: int, ignore_norms: bool) -> tuple[Barrier | None, ...]:
-    """Return for each layer the first one, up to it, by which positions depend on all, or on the far side, if any.
+    """Return for each layer what, up to it, makes positions depend on all, or on the far side, if anything.
 
-    To `ignore_norms` is to leave out what depends on all: norms, gates, attention and global pooling.
+    Of several it is the `hardest`. To `ignore_norms` is to leave out what depends on all: norms, gates, attention and
+    global pooling.
     """
     sizes, wholes = sizes_of(network, axis, n), [layer.whole(axis) for layer in network.layers]
     barriers: list[Barrier | None] = []
@@ -107,9 +109,24 @@ def barriers_on(network: Network, axis: int, n: int, ignore_norms: bool) -> tupl
         op, why = layer.ops[axis], "" if ignore_norms else whole
         if not whole and isinstance(op, Window) and SCHEMES[op.mode].wraps:
             why = "circular padding, which reads the far side" if max(place(op, sizes[layer.inputs[0]])[:2]) > 0 else ""
-        before = next((barriers[j] for j in layer.inputs if barriers[j]), None)
-        barriers.append(before or (Barrier(layer.name, why) if why else None))
+        found = [barrier for j in layer.inputs if (barrier := barriers[j])]
+        found += [Barrier(layer.name, why)] if why else []
+        barriers.append(hardest(found))
     return tuple(barriers)
+
+
+def hardest(barriers: Iterable[Barrier]) -> Barrier | None:
+    """Return the first barrier that needs all positions at once, or else the first."""
+    return min(barriers, key=lambda barrier: runs_by_layer(barrier.why), default=None)
+
+
+def runs_by_layer(why: str) -> bool:
+    """Return whether a barrier ends where layers run one after another on all tiles.
+
+    Norms and gates then pool their sums, and windows read rows of any tile. Attention and the like need all positions
+    at once.
+    """
+    return "attention" not in why and ("over positions" not in why or "normalize" in why)
 
 
 def _meet(name: str, branches: list[Units]) -> Units:

@@ -13,8 +13,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from padviz.cutting.context import ALIKE, Context, adds_up, contexts_of, exact_contexts, graded_contexts
-from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_run, run_around
+from padviz.cutting.context import ALIKE, Context, contexts_of, exact_contexts, graded_contexts
+from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_run, run_around, runs_by_layer
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
 from padviz.network.network import Network, Size, in_words
@@ -184,7 +184,8 @@ class LayerPlan:
     """Tiles of an image whose layers run one after another, each on all tiles, so that norms share statistics.
 
     There are `counts` tiles along each axis. Of a map of m rows, tile k of n has those from k * m // n on. `shared` are
-    the layers that pool sums over all tiles, and what they are.
+    the layers that pool sums over all tiles, and what they are. The plan is exact if it was run, on an image without
+    data or on noise; else `untried` says why it was not.
     """
 
     network: Network = field(repr=False)
@@ -192,25 +193,33 @@ class LayerPlan:
     tile: Size
     counts: Size
     shared: tuple[tuple[str, str], ...]
+    untried: str
 
     @property
     def tiles(self) -> int:
         """The number of tiles."""
         return prod(self.counts)
 
+    @property
+    def parts(self) -> dict[int, int]:
+        """The number of parts along each dimension of the image, counted from the last."""
+        return dict(zip(range(-len(self.counts), 0), self.counts, strict=True))
+
 
 def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:
-    """Plan tiles of at most `tile` pixels that share the statistics of norms and gates.
+    """Plan tiles of at most `tile` pixels that share the statistics of norms and gates, without trying the plan.
 
     Raises OptionError naming a layer that needs all positions in another way.
     """
     network = network.at(image)
     shared = ignored_of(network)
-    if other := next((each for each in shared if not adds_up(each[1])), None):
+    if other := next((each for each in shared if not runs_by_layer(each[1])), None):
         what = f"no tiles are exact: {other[0]} ({other[1]}), and no overlap helps"
-        raise OptionError(what, where=network.name, hint="name an earlier `layer`")
+        hint = "run that layer whole, and plan for what comes before and behind it"
+        raise OptionError(what, where=network.name, hint=hint)
     counts = tuple(ceil(n / most) for n, most in zip(image, tile, strict=True))
-    return LayerPlan(network, image, tuple(ceil(n / k) for n, k in zip(image, counts, strict=True)), counts, shared)
+    largest = tuple(ceil(n / k) for n, k in zip(image, counts, strict=True))
+    return LayerPlan(network, image, largest, counts, shared, "it has not run")
 
 
 def smallest_plan(network: Network, size: Size, ignore_norms: bool) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import prod
@@ -20,6 +20,7 @@ from padviz.progress import Progress
 Run = Callable[[NDArray[Any]], list[Any]]  # of an image (1, channels, height, width), the map of each head
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 MOST_PIXELS = 2048 * 2048
+MOST_TRIED = 400  # tiles of a plan that is tried without data, at some 20 ms each
 
 
 def tiled(
@@ -75,7 +76,7 @@ def tiled(
         from padviz.cutting.by_layer import by_layer
 
         _check_size(image, plan)
-        return by_layer(model, image, dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True)))
+        return by_layer(model, image, plan.parts)
     _check(model, image, plan, batch)
     outputs = None if out is None else list(out) if isinstance(out, list | tuple) else [out]
     done, tiles = 0, iter(plan)
@@ -206,14 +207,25 @@ def _check_pixels(plan: Plan | LayerPlan) -> None:
         raise OptionError(what, option="verify", hint="name an earlier `layer`, or a smaller `size`")
 
 
+def try_by_layer(model: Any, plan: LayerPlan) -> LayerPlan:
+    """Return a plan that was run on an image without data, or that says why it was not.
+
+    Raises DescriptionError naming a layer that cannot be cut.
+    """
+    from padviz.cutting.by_layer import dry_run
+
+    untried = f"more than {MOST_TRIED} tiles take long to try"
+    if plan.tiles <= MOST_TRIED:
+        untried = dry_run(model, plan.image, plan.parts)
+    return replace(plan, untried=untried and f"{untried}; --verify runs it on noise")
+
+
 def verify_by_layer(model: Any, plan: LayerPlan, channels: int, seed: int) -> Verified:
     """Run a module on noise, whole and layer by layer on tiles."""
     from padviz.cutting.by_layer import by_layer, differ
 
     _check_pixels(plan)
-    parts = dict(zip(range(-len(plan.counts), 0), plan.counts, strict=True))
-    cut = partial(by_layer, parts=parts)
-    precision, difference = differ(model, (1, channels, *plan.image), cut, seed)
+    precision, difference = differ(model, (1, channels, *plan.image), partial(by_layer, parts=plan.parts), seed)
     return Verified(plan.image, plan.tile, plan.tiles, precision, difference, {})
 
 

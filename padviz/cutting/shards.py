@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.context import adds_up, pixels_around
-from padviz.cutting.exact_units import Span
+from padviz.cutting.context import pixels_around
+from padviz.cutting.exact_units import Span, runs_by_layer
 from padviz.engine.axis_map import AxisMap
 from padviz.errors import SizeError, check_integer
 from padviz.geometry.reaching.near_padding import BeforeAfter
@@ -105,7 +105,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
         op, j, why, parts, sides = layer.ops[axis], layer.inputs[0], _needed(layer, axis), list[Part](), []
         spans = owned(sizes[j], n)
         for own, mine in zip(owned(sizes[i], n), spans, strict=True):
-            rows = np.arange(*(mine if adds_up(why) else (0, sizes[j]))) if why else _rows_read(maps[i], own)
+            rows = np.arange(*(mine if runs_by_layer(why) else (0, sizes[j]))) if why else _rows_read(maps[i], own)
             window = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
             if isinstance(op, Window | Fit) and own[0] < own[1]:
                 (first, _), (_, last) = (rows_of(op, sizes[j], sizes[i], unit) for unit in (own[0], own[1] - 1))
@@ -116,7 +116,7 @@ def shards_of(network: Network, axis: int, image: Size, n: int) -> Shards:
         befores, afters = zip(*sides, strict=True)
         halo, fetched = (max(befores), max(afters)), sum(befores) + sum(afters)
         cost: tuple[int, int | None] = fetched, in_bytes(fetched, i, j)
-        exchange: Literal["", "rows", "sums"] = "" if not why else "sums" if adds_up(why) else "rows"
+        exchange: Literal["", "rows", "sums"] = "" if not why else "sums" if runs_by_layer(why) else "rows"
         layers.append(ShardedLayer(layer.name, layer.kind, sizes[i], (*parts,), halo, *cost, why, exchange))
     sent = [layer.bytes for layer in layers]
     total = None if None in sent else sum(filter(None, sent))

@@ -89,6 +89,8 @@ CALLS: dict[str, Callable[[Tensor], Any]] = {
     "ceil beyond the padding": lambda x: functional.avg_pool2d(x, (5, 4), (4, 3), (2, 1), ceil_mode=True),
     "adaptive max": lambda x: functional.adaptive_max_pool2d(x, (5, 1)),
     "global max": lambda x: functional.adaptive_max_pool2d(x, 1),
+    "average of all": lambda x: functional.avg_pool2d(x, x.shape[2:]).flatten(1),
+    "average of a column": lambda x: functional.avg_pool2d(x, (18, 3), 2, (0, 1)),
     "channels in another order": lambda x: x[:, [2, 1, 0]] + x.index_select(1, torch.tensor([0, 0, 1])),
     "norm of the batch": lambda x: functional.batch_norm(x, None, None, KERNEL[0, :3], KERNEL[1, :3], training=True),
     "max": lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),

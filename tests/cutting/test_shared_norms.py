@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import padviz
-from padviz.errors import DescriptionError, OptionError
-from tests.cutting.test_by_layer import apart, image
+from padviz.cutting.by_layer import by_layer
+from padviz.errors import DescriptionError, OptionError, PadvizError
+from tests.cutting.test_by_layer import Call, apart, image
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +138,7 @@ def test_the_command_and_the_function_agree_on_what_is_shared() -> None:
     plan = padviz.tiles(Decoder(), (64, 48), 32, norms="shared")
     assert (plan.counts, plan.tile, plan.tiles, len(plan)) == ((2, 2), (32, 24), 4, 7)
     assert "Exact, with shared norms: 7 of them; 2 x 2 tiles of up to 32 x 24" in str(plan)
+    assert "Tried in these tiles, on an image without data" in str(plan)
     verified = padviz.verify_tiles(Decoder(), (64, 48), norms="shared")
     assert verified.holds
     assert verified.tiles == 9
@@ -155,8 +157,12 @@ class Attended(nn.Module):
 
 
 def test_what_is_refused_gets_a_line() -> None:
-    with pytest.raises(OptionError, match="\\(attention\\), and no overlap helps; name an earlier `layer`"):
+    with pytest.raises(OptionError, match="\\(attention\\), and no overlap helps; run that layer whole"):
         padviz.tiles(Attended(), 64, 32, norms="shared")
+    with pytest.raises(
+        OptionError, match="shared plans exact tiles by `size` and `tile` alone; leave other options out"
+    ):
+        padviz.tiles(Decoder(), 64, 32, "first", norms="shared")
     with pytest.raises(OptionError, match='norms: \'all\' is not known; use "shared" or "per-tile"'):
         padviz.tiles(Decoder(), 64, 32, norms="all")
     with pytest.raises(OptionError, match="norms: shared plans exact tiles by"):
@@ -168,6 +174,108 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiled(Decoder(), image(1, 3, 64, 64).numpy(), plan)
     with pytest.raises(DescriptionError, match="run it on the whole image"):
         padviz.tiled(Attended(), torch.rand(1, 3, 64, 64), plan)
+
+
+REFUSED: dict[str, Callable[[Tensor], Any]] = {
+    "gate of flattened rows": lambda x: x * x.flatten(2).mean(-1)[..., None, None],
+    "running sum": lambda x: x.cumsum(3),
+    "sorted columns": lambda x: x.sort(3)[0],
+    "grid": lambda x: functional.grid_sample(
+        x, functional.affine_grid(torch.eye(2, 3)[None].to(x), [*x.shape], align_corners=False), align_corners=False
+    ),
+    "mirror": lambda x: x.flip(2),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_plan_is_refused_as_its_run_is(name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), Call(REFUSED[name])).eval()
+    with pytest.raises(DescriptionError, match=r"^2: cannot be cut: ") as of_plan:
+        padviz.tiles(model, (40, 30), 20, norms="shared")
+    with pytest.raises(DescriptionError) as of_run:
+        by_layer(model, torch.rand(1, 3, 40, 30), {-2: 2, -1: 2})
+    assert str(of_plan.value) == str(of_run.value)
+
+
+class Branch(nn.Module):
+    """What it does depends on values of the image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.mean() > 0 else -x
+
+
+UNTRIED: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
+    "a description": (
+        lambda: "unet_padded",
+        {},
+        "not tried, since padviz.tiled runs PyTorch modules alone, as they are",
+    ),
+    "another padding": (lambda: nn.Conv2d(3, 4, 3, padding=1), {"padding": "reflect"}, "PyTorch modules alone"),
+    "values": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Branch()), {}, "its forward does not run without data"),
+    "many tiles": (
+        lambda: nn.Conv2d(3, 4, 3),
+        {"tile": 3},
+        "more than 400 tiles take long to try; --verify runs it on noise",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNTRIED)
+def test_a_plan_that_was_not_tried_is_not_called_exact(name: str) -> None:
+    build, options, why = UNTRIED[name]
+    plan = padviz.tiles(build(), 64, **{"tile": 32, **options}, norms="shared")
+    assert isinstance(plan, padviz.analyses.tiles.SharedTilesResult)
+    assert why in plan.untried
+    assert f"Not known to be exact: {plan.untried}." in " ".join(str(plan).split())
+    assert "Exact" not in str(plan)
+
+
+def test_a_plan_is_tried_however_its_module_is_named() -> None:
+    module = "torchvision.models:resnet18"
+    for network in (module, padviz.load(module), torchvision.models.resnet18()):
+        plan = padviz.tiles(network, 64, 32, norms="shared")
+        assert isinstance(plan, padviz.analyses.tiles.SharedTilesResult)
+        assert plan.untried == ""
+    unlike = padviz.load(Timed(), 64, shape={"time": 1})
+    assert "not tried" in str(padviz.tiles(unlike, 64, 32, norms="shared"))
+
+
+class Timed(nn.Module):
+    """A module that takes more than an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor, time: float) -> Tensor:
+        return self.conv(x) * time  # type: ignore[no-any-return]
+
+
+def test_the_barrier_that_is_hardest_to_pass_is_named_first() -> None:
+    attended = nn.Sequential(nn.Conv2d(3, 3, 3), nn.GroupNorm(1, 3), Attended())
+    with pytest.raises(OptionError, match=r"2\.\w+\.global \(attention\); name an earlier `layer`"):
+        padviz.tiles(attended, 64, 32)
+    corners = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+    with pytest.raises(PadvizError, match=r"2\.\w+\.global \(attention\); name an earlier `layer`"):
+        padviz.tiles(nn.Sequential(*attended, corners, nn.Conv2d(4, 4, 3)), 64, 32)
+
+
+BY_LAYER: dict[str, Callable[[], nn.Module]] = {
+    "group norm": lambda: nn.GroupNorm(1, 3),
+    "aligned corners": lambda: nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+    "circular padding": lambda: nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"),
+}
+
+
+@pytest.mark.parametrize("name", BY_LAYER)
+def test_what_shared_norms_run_is_sent_to_them(name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), BY_LAYER[name](), nn.Conv2d(3, 4, 3)).double().eval()
+    x = image(1, 3, 40, 30)
+    with pytest.raises(PadvizError, match=r"try `norms` shared, which runs a module layer by layer on all tiles$"):
+        padviz.tiles(model, (40, 30), 20)
+    plan = padviz.tiles(model, (40, 30), 20, norms="shared")
+    assert "Exact" in str(plan)
+    assert apart(model(x), padviz.tiled(model, x, plan)) < 1e-12
 
 
 @pytest.mark.slow

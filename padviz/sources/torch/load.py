@@ -67,7 +67,9 @@ def network_of(
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
     reading.check(parameters_of(module.forward), where)
     kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
-    empty = copy_module(module, where, lambda tensor: tensor.detach().clone() if tensor in kept else _empty(tensor))
+    empty = copy_module(
+        module, where, lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor)
+    )
     failures = []
     for channels, pixels in _images(module, where, size):
         try:
@@ -100,7 +102,7 @@ def make_untrained(factory: Factory, source: str) -> object:
     options = {key: value for key, value in UNTRAINED.items() if key in parameters_of(factory)}
     try:
         with hooks.register_module_parameter_registration_hook(
-            lambda module, name, parameter: _empty(parameter)  # type: ignore[arg-type]  # its result is the parameter
+            lambda module, name, parameter: without_data(parameter)  # type: ignore[arg-type]  # its result is the parameter
         ):
             return call_factory(factory, source, options)
     except DescriptionError:
@@ -191,7 +193,7 @@ def copy_module(module: nn.Module, where: str, of: Callable[[Tensor], Tensor]) -
     )
 
 
-def _empty(tensor: Tensor) -> Tensor:
+def without_data(tensor: Tensor) -> Tensor:
     empty = hollow(tensor)
     return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
 
