@@ -33,7 +33,8 @@ def handle_signals() -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended(number)
+    Ended.received = Ended(number)
+    raise Ended.received
 
 
 if __name__ == "__main__":

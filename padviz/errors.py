@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from numbers import Integral
+from typing import ClassVar
 
 LONGEST = 1000  # characters of each part: names in a file may be longer than a person reads
 
@@ -45,7 +46,12 @@ class PadvizError(Exception):
 
 
 class Ended(BaseException):
-    """Ctrl-C or SIGTERM on the command line: no `except Exception` of other libraries takes it for an error."""
+    """Ctrl-C or SIGTERM on the command line: no `except Exception` of other libraries takes it for an error.
+
+    `received` is the last one. A library that is being imported may make an ImportError of it all the same.
+    """
+
+    received: ClassVar[Ended | None] = None
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -21,7 +21,7 @@ FLOORS = (
 )
 SOURCES = (("tracing", "formats"), ("toml", "onnx", "torch", "keras"), ("__init__",))  # floors inside of that room
 HEAVY = {
-    "PIL": ("figures", "scoring.reading", "trained.detecting", "trained.images"),
+    "PIL": ("figures", "files.pictures", "trained.detecting", "trained.images"),
     "click": ("cli",),
     "h5py": ("trained.networks",),
     "jinja2": ("pages",),

@@ -22,13 +22,14 @@ from padviz.version import __version__
 
 OWN = ("check", "compare", "diff", "explore", "tiles", "repad", "convert", "export")  # in `commands`, not analyses
 COMMANDS = {name: words for group in GROUPS.values() for name, words in group.items()}
-FORMAT = warnings.formatwarning
 CODES = {
     "0": "Done.",
     "1": "Findings of check; a verification that failed.",
     "2": "Bad input: one line with the error and what to type.",
     "3": "Partly done: items of an export failed, or not judged by check.",
+    "70": "A fault of padviz: please report it; PADVIZ_TRACEBACK=1 shows where.",
     "130, 143": "Interrupted by Ctrl-C, or ended by another process.",
+    "141": "Whatever read the output has ended, as in padviz ... | head.",
 }
 OTHERS = {  # options of other programs or earlier versions
     "--range": "use --size",
@@ -118,10 +119,7 @@ class _Group(click.Group):
         except (KeyboardInterrupt, click.Abort):
             code = 130
         except Ended as ended:
-            code = ended.code
-            if code == 130:
-                notes = map(options.spelled, getattr(ended, "__notes__", ()))
-                _say("; ".join(["interrupted", *notes]))
+            code = _say_ended(ended)
         except OSError as error:
             code = _unwritable(error)
         except Exception as error:
@@ -178,16 +176,26 @@ def _unwritable(error: OSError) -> int:
 
 
 def _say(line: str, code: int = 2) -> int:
-    click.echo(f"padviz: {printable(line)}", err=True)
+    if Ended.received:  # what was said of it is no error of the input
+        return _say_ended(Ended.received)
+    options.print_line(line)
     return code
+
+
+def _say_ended(ended: Ended) -> int:
+    if ended.code == 130:
+        notes = map(options.spelled, getattr(ended, "__notes__", ()))
+        options.print_line("; ".join(["interrupted", *notes]))
+    return ended.code
 
 
 def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Write padviz's own warnings on one line; others name the line of code."""
+    """Write warnings on one line, without the path of the code: those of libraries name their kind."""
     ours = category.__module__.startswith("padviz.")
-    return f"padviz: {message}\n" if ours else FORMAT(message, category, filename, lineno, line)
+    kind = "" if ours else f"{category.__name__}: "
+    return f"padviz: {kind}{printable(' '.join(str(message).split()))}\n"
 
 
 def _unknown(error: click.NoSuchOption) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,13 @@ def reading() -> Reading:
 
 
 def say(line: str) -> None:
-    click.echo(f"padviz: {printable(spelled(line))}", err=True)
+    print_line(spelled(line))
+
+
+def print_line(line: str) -> None:
+    """Print a line to stderr; where that cannot be written, the exit code must do."""
+    with suppress(OSError):
+        click.echo(f"padviz: {printable(line)}", err=True)
 
 
 def say_once(line: str) -> None:

@@ -24,7 +24,7 @@ from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, render
 from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, write_thumbnail
 from padviz.figures.colours import scale_of, write_map_thumbnail
-from padviz.files.atomic import PREFIX, locked, remove_abandoned, temporary_folder
+from padviz.files.atomic import PREFIX, locked, remove_abandoned, replace_file, temporary_folder
 from padviz.network.network import Network
 from padviz.reports.counts import write_counts
 from padviz.version import __version__
@@ -236,6 +236,6 @@ def _place(name: str, files: Sequence[str], stage: Path, folder: Path) -> None:
     if earlier:
         (folder / record).unlink()
     for file in [*files, record]:
-        os.replace(stage / file, folder / file)
+        replace_file(folder / file, stage / file)
     for file in {*(earlier.files if earlier else ())} - {*files}:  # they may show another network
         (folder / file).unlink(missing_ok=True)

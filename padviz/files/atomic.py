@@ -37,10 +37,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         remove_abandoned(path.parent)
         with temporary_folder(path.parent) as stage:
             yield stage / path.name
-            os.replace(stage / path.name, path)
+            replace_file(path, stage / path.name)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise OptionError(what, where=str(path), hint="choose another place") from None
+
+
+def replace_file(path: Path, new: Path) -> None:
+    """Move a new file over an old one; whoever could not read the old one cannot read it either."""
+    with suppress(FileNotFoundError):
+        shutil.copymode(path, new)
+    os.replace(new, path)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.errors import OptionError, PadvizError, check_integer
-from padviz.files.opened import opened
+from padviz.errors import OptionError, check_integer
+from padviz.files.pictures import opened_picture
 from padviz.intervals import IMAGES
 from padviz.network.network import Size
 from padviz.trained.networks.running import Images, check_room
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 
 KIND = "a .png or .jpg"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # that Pillow tries; others run programs, or have no end
 PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")  # modes of at most 8 bits
-MOST_PIXELS, MOST_BYTES = 1 << 26, 1 << 29
 BITS, PHOTOMETRIC, SAMPLES = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2
 Pixels = NDArray[np.float32]  # (channels, height, width), from 0 to 1
@@ -160,24 +157,12 @@ def _as_option(values: NDArray[np.float32]) -> str:
 
 def open_picture(path: str | Path) -> Picture:
     """Open a picture with Pillow, upright and of mode L, RGB, RGBA, or F from 0 to 1."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    where = str(path)
-    with opened(path, KIND, MOST_BYTES) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, on damaged EXIF and large pictures
-        try:
-            with Image.open(file, formats=FORMATS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise Image.DecompressionBombError
-                ImageOps.exif_transpose(picture, in_place=True)
-                picture.load()
-                return _convert(picture, where)
-        except PadvizError:
-            raise
-        except Image.DecompressionBombError:
-            raise OptionError(f"has more than {MOST_PIXELS} pixels", where=where, hint="scale it down") from None
-        except Exception:  # of Pillow, which has many
-            raise OptionError("cannot be read as a picture", where=where, hint=f"use {KIND}") from None
+    with opened_picture(path, KIND, f"use {KIND}") as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        picture.load()
+        return _convert(picture, str(path))
 
 
 def _convert(picture: Picture, where: str) -> Picture:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,9 @@ GONE = "cd here && rmdir ../here && padviz "
     ("line", "code", "says"),
     [
         ("padviz layers vgg16 >/dev/full", 2, "padviz: stdout: cannot be written (No space left on device)\n"),
+        ("padviz audit nope 2>/dev/full", 2, ""),
         ("padviz layers titled.toml", 0, ""),
+        ("padviz layers marked.toml", 0, ""),
         (f"{GONE}layers vgg16 >&-", 0, ""),
         (f"{GONE}layers torchvision.models:alexnet", 2, "padviz: the current folder no longer exists; change to"),
     ],
@@ -185,8 +188,17 @@ GONE = "cd here && rmdir ../here && padviz "
 def test_output_or_a_folder_that_cannot_be_used_is_one_line(line: str, code: int, says: str) -> None:
     Path("here").mkdir()
     Path("titled.toml").write_text('title = "図"\n' + ONE, encoding="utf-8")
+    Path("marked.toml").write_text(ONE, encoding="utf-8-sig")
     returned, words = shell(line, PYTHONIOENCODING="ascii")
     assert (returned, words[: len(says)], words.count("\n")) == (code, says, bool(says))
+
+
+def test_warnings_of_libraries_name_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--version")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        print(warnings.formatwarning(UserWarning("on two\nlines"), UserWarning, "/a/path.py", 1))
+    assert capsys.readouterr().out == "padviz: UserWarning: on two lines\n\n"
 
 
 @pytest.mark.parametrize("asked", [["layers", "vgg11"], ["--help"]])

@@ -268,4 +268,16 @@ def test_what_was_seen_is_kept_and_resumed() -> None:
     assert result.stdout == run(*options, "--overwrite").stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_library_is_imported_is_no_missing_library(number: signal.Signals) -> None:
+    code = f"import os\ntry:\n    os.kill(os.getpid(), {number.value})\n    [1 for _ in range(10**6)]\n"
+    Path("onnxruntime.py").write_text(f"{code}except BaseException:\n    pass\nraise ImportError('DLL load failed')\n")
+    command = [sys.executable, "-m", "padviz", *DETECT, "d.png"]
+    with_fake = {**os.environ, "PYTHONPATH": f"{Path.cwd()}"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=with_fake)
+    assert (ended.returncode, ended.stdout) == (128 + number, "")
+    assert ended.stderr == ("padviz: interrupted\n" if number == signal.SIGINT else "")
+
+
 MAIN = "import runpy; runpy.run_module('padviz', run_name='__main__')"

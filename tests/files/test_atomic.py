@@ -50,6 +50,15 @@ def test_only_one_thread_or_process_has_a_folder_to_itself() -> None:
     assert not Path(LOCK).exists()
 
 
+def test_a_file_that_is_replaced_keeps_its_permissions() -> None:
+    Path("file.txt").touch()
+    for mode in (0o640, 0o600, 0o444, 0o644):
+        Path("file.txt").chmod(mode)
+        with atomic_path(Path("file.txt")) as temporary:
+            temporary.write_text("new")
+        assert Path("file.txt").stat().st_mode & 0o777 == mode
+
+
 def test_writers_of_one_file_leave_one_whole_file() -> None:
     def write(letter: str) -> None:
         for _ in range(30):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import padviz
-from padviz.errors import DescriptionError
+from padviz.errors import OptionError
 from padviz.scoring.reading.masks import read_masks
 from padviz.scoring.reading.yolo import size_of
 from tests.cli.test_cli import run, told
@@ -277,7 +277,7 @@ def test_a_mistake_in_labels_is_one_line(asked: str, line: str) -> None:
 def test_damaged_exif_is_an_error_or_no_orientation(exif: bytes, size: tuple[int, int] | None) -> None:
     Image.new("L", (6, 8)).save("a.png", exif=exif)
     if size is None:
-        with pytest.raises(DescriptionError, match=r"a\.png: cannot be read as a picture; leave it out"):
+        with pytest.raises(OptionError, match=r"a\.png: cannot be read as a picture; leave it out"):
             size_of(Path("a.png"))
     else:
         assert size_of(Path("a.png")) == size

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from padviz.errors import OptionError, PadvizError
+from padviz.files.pictures import MOST_PIXELS
 from padviz.trained.detecting.sweeping import stimulus_of
-from padviz.trained.images import MOST_PIXELS, Inputs, images_of, open_picture, pixels_of
+from padviz.trained.images import Inputs, images_of, open_picture, pixels_of
 
 OLD = int(PIL.__version__.partition(".")[0]) < 12  # which opens no TIFF of YCbCr
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))

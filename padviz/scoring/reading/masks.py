@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.files.opened import opened
+from padviz.files.pictures import opened_picture
 from padviz.scoring.bands import VOID, Masks
 from padviz.scoring.rings import GRID, SIDES, cells_of, nearest_side
 
@@ -82,17 +82,11 @@ def _regions(
 
 
 def _labels(path: Path) -> Bytes:
-    from PIL import Image, UnidentifiedImageError
-
-    with opened(path, "a label map") as file:
-        try:
-            picture = Image.open(file)
-            if picture.mode not in FLAT:
-                what = f"has colours ({picture.mode}), not numbers of classes"
-                raise DescriptionError(what, where=str(path), hint="write one channel of 8 bits, or a palette")
-            return np.asarray(picture).astype(np.uint8, copy=False)
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
-            raise DescriptionError("cannot be read as a picture", where=str(path), hint="leave it out") from None
+    with opened_picture(path, "a label map", "leave it out") as picture:
+        if picture.mode not in FLAT:
+            what = f"has colours ({picture.mode}), not numbers of classes"
+            raise DescriptionError(what, where=str(path), hint="write one channel of 8 bits, or a palette")
+        return np.asarray(picture).astype(np.uint8, copy=False)
 
 
 def _count(there: Bytes, found: Bytes, region: Bytes, n: int) -> NDArray[np.int64]:

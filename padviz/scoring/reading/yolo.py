@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import pairwise
 from pathlib import Path, PurePath
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padviz.errors import DescriptionError
-from padviz.files.opened import opened, read_file
+from padviz.files.opened import read_file
+from padviz.files.pictures import opened_picture
 from padviz.scoring.matching import MOST_SIDE, Boxes, Scenes, boxes
 from padviz.scoring.reading.tables import read_rows
 
@@ -66,15 +66,8 @@ def stem_of(name: str) -> str:
 
 def size_of(path: Path) -> tuple[int, int]:
     """Read the height and the width of a picture, as it is shown."""
-    from PIL import Image
-
-    with opened(path, "a picture") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, on damaged EXIF
-        try:
-            picture = Image.open(file)
-            (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
-        except Exception:  # of Pillow, which has many
-            raise DescriptionError("cannot be read as a picture", where=str(path), hint="leave it out") from None
+    with opened_picture(path, "a picture", "leave it out") as picture:
+        (width, height), swapped = picture.size, picture.getexif().get(ORIENTATION) in SWAPPED
     return (width, height) if swapped else (height, width)
 
 
@@ -95,7 +88,7 @@ def _boxes(folder: Path, stems: dict[str, int], sizes: NDArray[np.int64], column
 
 def _rows(path: Path, columns: int) -> NDArray[np.float64]:
     rows = []
-    for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8", "replace").splitlines(), start=1):
+    for k, line in enumerate(read_file(path, LABELS, MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), start=1):
         if not line.strip():
             continue
         try:

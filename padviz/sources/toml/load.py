@@ -109,7 +109,7 @@ def read_network(path: Path, where: str) -> Network:
 
 def read_toml(path: str | Path, kind: str = "a TOML description") -> dict[str, Any]:
     try:
-        text = read_file(path, kind, MOST_BYTES).decode()
+        text = read_file(path, kind, MOST_BYTES).decode("utf-8-sig")
         if LONG_KEY.search(text):
             raise DescriptionError("is nested too deeply", where=str(path), hint="give each key a few parts")
         return tomllib.loads(text)
