@@ -56,7 +56,7 @@ GROUPS = {  # the commands by purpose, in the order of help, with what it says o
     "Judge": {
         "audit": "How much of the border is neglected, and what may help.",
         "uneven": "Layers that read more padding on one side, and the fix.",
-        "sizes": "Balanced input sizes: both sides read equal padding.",
+        "sizes": "Balanced input sizes: every window reads its padding evenly.",
         "check": "What must hold: expectations, rules, in CI.",
         "diff": "Layers where two networks read different rows.",
     },

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import padviz
 from padviz.cli.group import COMMANDS, cli
+from padviz.sources.toml.load import parse
 from tests.cli.test_cli import APART, run
 from tests.floors import FLOORS
 from tests.links import broken
@@ -113,6 +114,16 @@ def test_pages_speak_of_commands_names_and_floors_that_there_are() -> None:
     (drawn,) = fenced(TEXTS["design.md"], "text")
     rooms = [[room for room in floor if not room.startswith("__")] for floor in reversed(FLOORS)]
     assert drawn.split("\n")[:-1] == ["  ".join(floor) for floor in rooms if floor]
+
+
+def test_balanced_is_said_of_every_window_and_not_of_convolutions_alone() -> None:
+    said = [sentence for text in SHOWN.values() for sentence in re.split(r"(?<=[.?:])\s|\n\n|^\|", text)]
+    meanings = [each for each in said if re.search(r"[Bb]alanced\W+(input )?sizes?", each) and "every" in each]
+    assert [each for each in meanings if "every convolution" in each] == []
+    glossary = TEXTS["glossary.md"].partition("## balanced size")[2]
+    assert "every window, of convolutions and pools" in " ".join(glossary.split())
+    pool = parse({"layers": [{"op": "maxpool", "name": "p", "kernel": 3, "stride": 2, "padding": 1}]}, "net")
+    assert [*padviz.sizes(pool, "8:13")] == [n for n in range(8, 14) if padviz.uneven(pool, n).balanced] == [9, 11, 13]
 
 
 def test_the_readme_is_two_screens_and_links_and_pictures_are_there() -> None:

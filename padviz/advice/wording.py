@@ -29,7 +29,7 @@ def verdict(figures: MapOutcome, standing: Standing | None, reads_padding: bool)
     if not reads_padding:
         return "no padding read"
     if figures.rim is None:
-        return "uneven windows" if figures.uneven_convolutions else "balanced windows"
+        return "uneven windows" if figures.uneven_convolutions or figures.uneven_pools else "balanced windows"
     words = []
     if any(figures.rim.depths):
         shape = "lopsided" if standing and standing.lopsided else "symmetric"
@@ -69,7 +69,9 @@ def is_fine(figures: MapOutcome, standing: Standing | None, field: ReceptiveFiel
     if not reads_padding:
         return True
     rim, share, more = figures.rim, figures.share, figures.overused_rim
-    if rim is None or share is None or more is None or field is None or figures.uneven_convolutions or figures.jumps:
+    if rim is None or share is None or more is None or field is None or figures.jumps:
+        return False
+    if figures.uneven_convolutions or figures.uneven_pools:
         return False
     centred = not field.parts_at and not any(field.offsets)
     narrow = not any(rim.depths) or (standing is not None and standing.width == "narrow")

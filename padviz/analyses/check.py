@@ -111,7 +111,7 @@ def check(
     same_as : str, Path, torch.nn.Module or Network, optional
         A network whose units read the same at this size: the original of a port. Values are not compared.
     even : bool
-        Whether every convolution reads its padding evenly.
+        Whether every convolution reads its padding evenly; pools may not.
     any_size : str, (lowest, highest) or list of sizes, optional
         Sizes at which it can be read: "64:512:32"; it is traced at each.
     rim : int, optional

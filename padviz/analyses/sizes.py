@@ -1,4 +1,4 @@
-"""The input sizes at which no padding is read unevenly."""
+"""The balanced input sizes, at which every window reads its padding evenly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sizes(
     axis: str = "both",
     on_progress: Progress | None = None,
 ) -> SizesResult:
-    """List the sizes at which no layer reads its padding unevenly.
+    """List the sizes at which every window, of convolutions and pools, reads its padding evenly.
 
     Parameters
     ----------
@@ -143,7 +143,9 @@ def _refuse(asked: Mapping[str, Any]) -> None:
 
 DOOR = Door(
     sizes,
-    """List the balanced sizes of MODEL: all, those without stride remainders, their rules, and multiply-adds (macs).
+    """List the balanced sizes of MODEL, at which every window reads its padding evenly, of convolutions and pools.
+
+    The report has all, those without stride remainders, their rules, and their multiply-adds (macs).
 
     --size are those to look at, 64:1024 by default: squares, or with --axis one side.
 

@@ -331,6 +331,10 @@ def test_where_sizes_stand_among_remedies() -> None:
 NETS = {
     "mirrored": network({"op": "conv", "name": "a", "kernel": 9, "padding": 4, "mode": "replicate"}),
     "valid": network({"op": "conv", "name": "a", "kernel": [5, 1]}),
+    "uneven pool": network(
+        {"op": "maxpool", "name": "p", "kernel": 3, "stride": 2, "padding": 1},
+        {"op": "adaptive", "name": "b", "output": 3},
+    ),
     "adaptive": network(
         {"op": "conv", "name": "a", "kernel": 3, "padding": 1}, {"op": "adaptive", "name": "b", "output": 3}
     ),
