@@ -12,7 +12,7 @@ from padviz.counting.count import usage
 from padviz.counting.count_map import CountMap
 from padviz.errors import DescriptionError, OptionError
 from padviz.files.unfinished import ResumeOptions, Unfinished, digest_of, saved_on_exit
-from padviz.intervals import Estimate, half_samples, interval_of_map
+from padviz.intervals import CHANGED, Estimate, half_samples, interval_of_map
 from padviz.network.network import Size
 from padviz.progress import Progress, counter
 from padviz.trained.images import Crops, Frame, Inputs, few_pictures
@@ -23,7 +23,8 @@ from padviz.trained.trying.comparing import check_finite, output_of
 
 LEAST_GRID = 5  # places on a side: an outermost ring, and something inside
 LEAST_EDGE = 1e-12  # of the inside, whose logarithm is taken
-DIGITS = 12  # that means are compared to, so that those of equal counts tie
+COUNTED = 1e-12  # of the largest: counts that differ by less tie
+MEASURED = 1e-5  # of the largest: changes of float32 outputs that differ by less tie
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,10 @@ def see(
     by_place = _geometry(counts, patch, tops, lefts)
     values, by_usage, by_distance, gain, edge = estimates(squares, np.array(pictures), *by_place)
     about = trained.network.name, trained.network.title, trained.size, crops.name, len(pictures), len({*pictures})
-    notes, edge_usage = (*trained.notes, *crops.notes, *few_pictures(pictures)), edge_of(by_place[0])
+    few = few_pictures(pictures)
+    if not few and by_usage.low is None:
+        few = (f"no intervals, since fewer than {CHANGED} photographs change the output",)
+    notes, edge_usage = (*trained.notes, *crops.notes, *few), edge_of(by_place[0])
     at = patch, tops, lefts
     return Seen(*about, output, *at, values, *by_place, by_usage, by_distance, gain, edge, edge_usage, notes)
 
@@ -139,14 +143,17 @@ def edge_of(values: Floats) -> float:
     return float(values[ring].mean() / inside) if inside else float("nan")
 
 
-def unit_ranks(values: Floats) -> Floats:
+def unit_ranks(values: Floats, tie: float = COUNTED) -> Floats:
     """Rank values about 0, with a norm of 1: the product of two such lists is Spearman's correlation.
 
-    Values that tie share the mean of their ranks.
+    Values tie if each is within `tie`, a share of the largest, of the next; they share the mean of their ranks.
     """
     flat = values.ravel()
-    scale = np.abs(flat).max() or 1.0
-    _, at, counts = np.unique((flat / scale).round(DIGITS), return_inverse=True, return_counts=True)
+    order = np.argsort(flat, kind="stable")
+    # Rounding would part equal values that lie on two sides of a step.
+    at = np.empty(flat.size, int)
+    at[order] = np.cumsum(np.diff(flat[order], prepend=flat[order[0]]) > tie * np.abs(flat).max())
+    counts = np.bincount(at)
     ranked = (np.cumsum(counts) - counts / 2)[at] - values.size / 2
     norm = np.linalg.norm(ranked)
     scaled: Floats = ranked / norm if norm else ranked
@@ -167,10 +174,12 @@ def estimates(
         return means
 
     drawn = half_samples(count).astype(float)
+    if np.count_nonzero(sums.any(axis=1)) < CHANGED:
+        count = 0  # so that there are no intervals
     own, halves = maps(drawn)[0], (maps(drawn[1:]), maps(1 - drawn[1:]))
-    ranked = np.array([[unit_ranks(seen) for seen in half] for half in halves])
+    ranked = np.array([[unit_ranks(seen, MEASURED) for seen in half] for half in halves])
     agreement = float((ranked[0] * ranked[1]).sum(1).mean())
-    whole, by_usage, by_distance = unit_ranks(own), unit_ranks(usage), unit_ranks(distance)
+    whole, by_usage, by_distance = unit_ranks(own, MEASURED), unit_ranks(usage), unit_ranks(distance)
 
     def correlation(other: Floats, fisher: bool) -> Estimate:
         return interval_of_map(float(whole @ other), ranked @ other, count, agreement, fisher)

@@ -11,7 +11,7 @@ import numpy as np
 
 from padviz.errors import DescriptionError, OptionError, PadvizError, UnknownName
 from padviz.geometry.balance.balanced_sizes import nearest_balanced
-from padviz.intervals import Estimate, mean, share
+from padviz.intervals import CHANGED, Estimate, mean, share
 from padviz.network.network import Size, as_size, in_words
 from padviz.network.padding_modes import OTHER
 from padviz.progress import Progress, counter
@@ -43,7 +43,7 @@ class TrialRow:
     why. `size` is what it ran at: `how` is by a larger or smaller "crop" of the scene or by a "resize".
     `needs` follows from the intervals of kept answers and of the divergence, or of the relative change. It is
     "fine-tune" where one of them is worse than the shift's, and "today's weights" where each loses at most twice what
-    the shift loses. Else, or where a difference has no width or all crops have one class, it is "more pictures".
+    the shift loses. Else, or where a difference has no interval or all crops have one class, it is "more pictures".
     """
 
     kind: ChangeKind
@@ -71,6 +71,11 @@ class TrialRow:
             return f"{pixels} (another crop)"
         count, which = "one" if abs(rows) == 1 else str(abs(rows)), "more" if rows > 0 else "fewer"
         return f"{pixels} ({count} row{'' if abs(rows) == 1 else 's'} {which})"
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """All figures, and all differences from the shift."""
+        return (*self.figures.values(), *self.against_shift.values())
 
     @property
     def main(self) -> Estimate | None:
@@ -200,7 +205,11 @@ def try_changes(
     rows = tuple(_rows(variants, found))
     about = trained.network.name, trained.network.title, trained.size, crops.name
     counts = len(found.pictures), len({*found.pictures})
-    notes += [*crops.notes, *few_pictures(found.pictures)]
+    few = few_pictures(found.pictures)
+    notes += [*crops.notes, *few]
+    bare = [row.name for row in rows if any(each.low is None for each in row.estimates)]
+    if bare and not few:
+        notes.append(f"no interval where fewer than {CHANGED} photographs change: {', '.join(bare)}")
     value, by_class = rows[0].main.value if rows[0].main else None, found.output.kind == "classes"
     if value is not None and (value < LEAST_KEPT if by_class else value > MOST_MOVED):
         notes.append("even a shift by one pixel changes most of the output: use images like the training images")
@@ -305,7 +314,7 @@ def needs_of(against: Mapping[str, Estimate], shift: Mapping[str, float]) -> Tri
         if name not in against:
             continue
         _, low, high = against[name]
-        if low is None or high is None or low == high:
+        if low is None or high is None:
             settled = False
             continue
         least, most, loss = (-high, -low, 1 - shift[name]) if name == "kept" else (low, high, shift[name])
