@@ -99,6 +99,8 @@ class _Group(click.Group):
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports create many objects and little garbage
         os.environ["MPLBACKEND"] = "agg"  # no command opens a window
+        for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
+            os.environ.setdefault(name, "")  # else a file of the current folder may name a cache, which is unpickled
         _robust_streams()
         warnings.formatwarning = _warning
         try:

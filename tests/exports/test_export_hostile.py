@@ -453,6 +453,16 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert len([*tmp_path.glob("*-usage.png")]) == len(sizes)
 
 
+def test_no_file_of_the_current_folder_says_where_compiled_code_is() -> None:
+    Path(".numba_config.yaml").write_text("cache_dir: here\ncache_locator_classes: here.Locator\n")
+    shown = "from numba.core import config; print([config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES])"
+    code = f"from padviz.cli import cli\ntry: cli(['--version'])\nexcept SystemExit: {shown}"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+    assert done.stdout.splitlines()[1] == "['', '']"
+
+
 @pytest.mark.parametrize("started", [["-P", "-m"], ["-m"]])
 def test_modules_of_the_current_folder_do_not_run(started: list[str]) -> None:
     for name in ("numpy", "random", "json", "pickle", "joblib", "multiprocessing", "signal", "click"):
