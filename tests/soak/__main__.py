@@ -20,6 +20,7 @@ FUZZED = {
     "Keras files": 5_000,
     "programs": 5_000,
     "command lines": 3_000,
+    "damaged files": 5_000,
 }
 CHUNK = 1000  # mutants of one process
 DISTURBED = {"kills": 100, "signals": 300}

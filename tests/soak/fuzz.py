@@ -22,7 +22,8 @@ from padviz.errors import PadvizError
 from padviz.network.network import Network
 from padviz.sources.toml.load import parse
 from padviz.sources.toml.write import to_toml
-from tests.soak import beside
+from tests.soak import beside, damaged
+from tests.soak.damaged import Damaged
 from tests.soak.mutants import mutant
 
 SECONDS, BYTES = 10, 1 << 30  # of calculating; six times as long by the clock, on a busy machine
@@ -39,6 +40,9 @@ def tried(kind: str, made: Any, rng: Random) -> str:
     """Whether one mutant is "fine" or "refused"; anything else is said, or raised."""
     if kind == "command lines":
         return _commanded(made)
+    if isinstance(made, Damaged):
+        Path(made.path).write_bytes(made.content)
+        return _commanded(made.args)
     path = Path(f"mutant{SUFFIX[kind]}")
     path.write_bytes(made if isinstance(made, bytes) else made.encode())
     try:
@@ -100,15 +104,18 @@ def run(kind: str, seed: str, first: int, count: int) -> dict[str, Any]:
         os.chdir(inside)
         try:
             for number in range(first, first + count):
-                beside.lay_out(whole=kind == "command lines")
+                if kind == "damaged files":
+                    damaged.lay_out()
+                else:
+                    beside.lay_out(whole=kind == "command lines")
                 rng = Random(f"{seed}/{kind}/{number}")
-                made = mutant(kind, rng)
+                made = damaged.damaged_file(rng) if kind == "damaged files" else mutant(kind, rng)
                 what = _judged(kind, made, rng)
                 tally["failed" if what not in ("fine", "refused") else what] += 1
                 if what not in ("fine", "refused"):
                     kept.mkdir(exist_ok=True)
                     file = kept / f"{kind.split()[0]}-{number}{SUFFIX.get(kind, '.txt')}"
-                    text = repr(made) if isinstance(made, list) else made
+                    text = repr(made) if isinstance(made, list | Damaged) else made
                     file.write_bytes(text if isinstance(text, bytes) else text.encode())
                     failures.append(f"{kind} {number}: {what} ({file.name})")
         finally:
