@@ -229,7 +229,7 @@ def _keeps_report(network: Network, image: Size, tile: Size, rows: Sequence[Kept
 def streamed(model: TrainedSource, chunk: int, *, weights: str | Path | None = None) -> Streamed:
     """Return a module with state, which takes a signal in chunks and returns what is certain of its output.
 
-    It is checked first: noise in chunks of that length makes what the whole noise makes.
+    Results carry no gradient. It is checked first: noise in chunks of that length makes what the whole noise makes.
 
     Parameters
     ----------

@@ -22,8 +22,10 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handlers maps find
 from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, cuts_in, padded
 from padviz.cutting.exact_units import Span
+from padviz.cutting.running import check_evaluating
 from padviz.cutting.shards import owned
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
+from padviz.network.network import AXES
 from padviz.network.padding_modes import fold
 from padviz.sources.torch.call import Modules
 from padviz.sources.torch.load import channels_of, copy_module, line_of, quiet, without_data
@@ -302,9 +304,6 @@ def run(model: Callable[[Any], Any], x: Tensor) -> Any:
         raise DescriptionError(f"cannot be cut: it {why}", where=where, hint=WHOLE) from None
 
 
-DIMENSIONS = {"depth": -3, "height": -2, "width": -1, "length": -1}
-
-
 def by_layer(model: Callable[[Any], Any], image: Any, parts: Mapping[int, int]) -> Any:
     """Run a module layer by layer on an image that is cut into parts along dimensions, and return its whole outputs.
 
@@ -368,7 +367,7 @@ def differ(model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], 
 
 
 def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:
-    """Run a module on shards of an image, as several devices would, and return its output for the whole image.
+    """Run a module on shards of an image, as several devices would, and return its output, without gradients.
 
     Of a map of m rows, shard k owns the rows from k * m // n on. Each layer fetches the rows that it reads of other
     shards; norms and means exchange their sums. `padviz.shards` lists what is fetched.
@@ -377,12 +376,12 @@ def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None
     ----------
     model : torch.nn.Module
         In evaluation mode.
-    image : torch.Tensor, (..., height, width) or (..., samples)
-        With batch and channels.
+    image : torch.Tensor, (batch, channels, height, width), (batch, channels, samples) or a volume
     n : int
         The number of shards.
     axis : str, optional
-        "height", "width", "depth" or "length"; by default the height, or the length of a signal.
+        "height" or "width" of an image, "length" of a signal, also "depth" of a volume. By default the height, or the
+        length.
 
     Returns
     -------
@@ -390,21 +389,28 @@ def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None
 
     Raises
     ------
+    OptionError
+        For a module in training mode, and for an axis that the image does not have.
     DescriptionError
         For a layer that needs all positions in another way, such as attention, naming it.
 
     Examples
     --------
     >>> import torch
-    >>> model, image = torch.nn.Conv2d(3, 4, 5, padding=2), torch.rand(1, 3, 31, 40)
+    >>> model, image = torch.nn.Conv2d(3, 4, 5, padding=2).eval(), torch.rand(1, 3, 31, 40)
     >>> torch.allclose(sharded(model, image, 3), model(image), atol=1e-6)
     True
     """
     check_integer(n, 1, "n")
-    axis = axis or ("height" if getattr(image, "ndim", 4) > 3 else "length")
-    if axis not in DIMENSIONS:
-        raise OptionError(f"{axis!r} is not an axis", option="axis", hint=f"use {', '.join(DIMENSIONS)}")
-    return by_layer(model, image, {DIMENSIONS[axis]: n})
+    check_evaluating(model)
+    axes = AXES.get(getattr(image, "ndim", 0) - 2)
+    if axes is None:
+        hint = "give a tensor (batch, channels, height, width)"
+        raise OptionError("must have a batch, channels and one to three axes", option="image", hint=hint)
+    axis = axis or axes[-2:][0]
+    if axis not in axes:
+        raise OptionError(f"the image has {' x '.join(axes)}, not {axis!r}", option="axis", hint="name one of them")
+    return by_layer(model, image, {axes.index(axis) - len(axes): n})
 
 
 class Streamed:

@@ -32,18 +32,19 @@ def tiled(
     out: Any = None,
     on_progress: Progress | None = None,
 ) -> Any:
-    """Run a model over the tiles of a plan, and return its outputs for the whole image.
+    """Run a model over the tiles of a plan, and return its outputs for the whole image, without gradients.
 
     Parameters
     ----------
     model : callable
         Takes an array or tensor (..., height, width) and returns one (..., units, units); for several heads a list in
-        the order of `plan.heads`, or a dict by their names.
+        the order of `plan.heads`, or a dict by their names. A module must be in evaluation mode.
     image : numpy.ndarray or torch.Tensor, (..., height, width)
         A memmap is read tile by tile.
     plan : Plan
         For an image of that size. With shared norms, the model is a PyTorch module that runs layer by layer: all maps
-        stay where the image is, and each part of one moves to the module's device for a layer.
+        stay where the image is, and each part of one moves to the module's device for a layer. It takes none of the
+        options below.
     batch : int
         How many tiles are run at once, for an image (1, channels, height, width).
     out : array, or a list of them, optional
@@ -59,7 +60,7 @@ def tiled(
     Raises
     ------
     OptionError
-        If the image has another size, or the model other heads, than the plan.
+        If the image has another size, or the model other heads, than the plan; for a module in training mode.
 
     Examples
     --------
@@ -72,9 +73,13 @@ def tiled(
     """
     if not isinstance(plan, Plan | LayerPlan) or not hasattr(image, "shape"):
         raise OptionError("arguments are out of order", hint="give the model, an array or tensor, and the plan")
+    check_evaluating(model)
     if isinstance(plan, LayerPlan):
         from padviz.cutting.by_layer import by_layer
 
+        given = {"batch": batch != 1, "out": out is not None, "on_progress": on_progress is not None}
+        if unserved := next((name for name, is_given in given.items() if is_given), None):
+            raise OptionError("is not served by a plan with shared norms", option=unserved, hint="leave it out")
         _check_size(image, plan)
         return by_layer(model, image, plan.parts)
     _check(model, image, plan, batch)
@@ -93,6 +98,15 @@ def tiled(
             on_progress(done, len(plan))
     assert outputs is not None
     return outputs[0] if len(plan.heads) == 1 else outputs
+
+
+def check_evaluating(model: Any) -> None:
+    """Reject a module in training mode, where dropout is random and batch norms see a tile alone."""
+    modules = model.named_modules() if hasattr(model, "named_modules") else ()
+    for name, module in modules:
+        if module.training:
+            what = f"{name or type(module).__name__} is in training mode"
+            raise OptionError(what, option="model", hint="call model.eval()")
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:
@@ -142,7 +156,7 @@ def _empty(part: Any, plan: Plan, head: int, image: Any) -> Any:
     """Return an empty map of a head for the whole image, of the same type as a tile's."""
     units = [line.keeps[head][-1][1] for line in plan.lines]
     leading = part.shape[: -len(units)]
-    leading = (1, *leading[1:]) if len(image.shape) == len(units) + 2 else leading
+    leading = (image.shape[0], *leading[1:]) if len(image.shape) == len(units) + 2 else leading
     if isinstance(part, np.ndarray):
         return np.empty((*leading, *units), part.dtype)
     return part.new_empty((*leading, *units))

@@ -201,7 +201,7 @@ def test_norms_in_half_precision_do_not_overflow(dtype: torch.dtype) -> None:
 
 def test_maps_of_one_row_are_not_mixed_up() -> None:
     with pytest.raises(DescriptionError, match="cut differently"):
-        sharded(Call(lambda x: x + x.transpose(2, 3)), image(1, 3, 1, 12), 2, axis="width")
+        sharded(Call(lambda x: x + x.transpose(2, 3)).eval(), image(1, 3, 1, 12), 2, axis="width")
 
 
 def random_layers(seed: int, signal: bool = False) -> nn.Module:
@@ -284,8 +284,8 @@ def test_each_part_runs_on_no_more_than_a_tile_and_its_halo(monkeypatch: pytest.
 
 @pytest.mark.parametrize("seed", range(8))
 def test_one_row_less_of_halo_differs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1)).double()
-    x = image(1, 3, 40, 16, seed=seed)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, 1 + seed % 2, 2), nn.ReLU(), nn.ConvTranspose2d(4, 4, 4, 2, 1))
+    model, x = model.double().eval(), image(1, 3, 40, 16, seed=seed)
     whole, fetch = model(x), Team.fetch
     assert apart(whole, sharded(model, x, 3)) < 1e-12
 
@@ -360,11 +360,14 @@ def test_what_cannot_be_streamed_is_refused_by_name(name: str) -> None:
 
 
 def test_bad_input_gets_a_line() -> None:
-    model = nn.Conv2d(3, 4, 3).double()
+    model = nn.Conv2d(3, 4, 3).double().eval()
     with pytest.raises(OptionError, match="n: 0: must be an integer, at least 1"):
         sharded(model, image(1, 3, 8, 8), 0)
-    with pytest.raises(OptionError, match="axis: 'rows' is not an axis; use depth, height"):
-        sharded(model, image(1, 3, 8, 8), 2, axis="rows")
+    for axis in ("rows", "depth", "length"):
+        with pytest.raises(OptionError, match=f"axis: the image has height x width, not '{axis}'; name one of them"):
+            sharded(model, image(1, 3, 8, 8), 2, axis=axis)
+    with pytest.raises(OptionError, match="image: must have a batch, channels and one to three axes; give a tensor"):
+        sharded(model, image(8, 8), 2)
     with pytest.raises(OptionError, match="image: must be a tensor"):
         sharded(model, image(1, 3, 8, 8).numpy(), 2)
 
@@ -420,6 +423,12 @@ def test_a_stream_refuses_what_does_not_fit() -> None:
         with pytest.raises(OptionError, match=r"chunk: must be a tensor \(..., samples\), like those before"):
             stream(chunk)  # type: ignore[arg-type]
     assert apart(stream.model(torch.cat([x, x], -1))[..., 38:], torch.cat([stream(x), stream.flush()], -1)) < 1e-12
+
+
+@pytest.mark.parametrize("axis", ["depth", "height", "width", None])
+def test_shards_of_volumes_are_cut_along_the_axis_that_is_named(axis: str | None) -> None:
+    model, x = nn.Conv3d(2, 3, 3, padding=1).double().eval(), image(1, 2, 7, 6, 5)
+    assert apart(model(x), sharded(model, x, 3, axis=axis)) < 1e-12
 
 
 def test_streams_refuse_what_follows_the_length() -> None:

@@ -208,7 +208,7 @@ def test_valid_convolutions_skew_boundaries_at_any_size_and_thin_shards_own_noth
     assert [part.owns[1] - part.owns[0] for part in thin[0].parts] == [0, 0, 1, 0, 1, 0, 1, 0, 1]
     assert [run.owner for run in thin[0].parts[4].fetches] == [2, 6, 8]
     for n in (0, -1):
-        with pytest.raises(padviz.PadvizError, match=rf"shards: {n}: must be an integer, at least 1"):
+        with pytest.raises(padviz.PadvizError, match=rf"shards: {n}: must be an integer, 1 to 1,024"):
             padviz.shards("vgg11", 64, n)
     with pytest.raises(padviz.PadvizError, match="axis: the input has height x width, not depth; name one of them"):
         padviz.shards("vgg11", 64, 2, "depth")

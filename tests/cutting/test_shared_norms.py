@@ -169,11 +169,30 @@ def test_what_is_refused_gets_a_line() -> None:
         padviz.tiles(Decoder(), 64, 32, norms="shared", level=0.99)
     plan = padviz.tiles(Decoder(), 64, 32, norms="shared")
     with pytest.raises(OptionError, match="the image is 32 x 64, and the plan for 64 x 64"):
-        padviz.tiled(Decoder(), torch.rand(1, 3, 32, 64), plan)
+        padviz.tiled(Decoder().eval(), torch.rand(1, 3, 32, 64), plan)
     with pytest.raises(OptionError, match="image: must be a tensor"):
-        padviz.tiled(Decoder(), image(1, 3, 64, 64).numpy(), plan)
+        padviz.tiled(Decoder().eval(), image(1, 3, 64, 64).numpy(), plan)
     with pytest.raises(DescriptionError, match="run it on the whole image"):
-        padviz.tiled(Attended(), torch.rand(1, 3, 64, 64), plan)
+        padviz.tiled(Attended().eval(), torch.rand(1, 3, 64, 64), plan)
+    unserved = {"batch": 2, "out": torch.zeros(1, 3, 512, 512), "on_progress": print}
+    for name, value in unserved.items():
+        with pytest.raises(OptionError, match=f"{name}: is not served by a plan with shared norms; leave it out"):
+            padviz.tiled(Decoder().eval(), torch.rand(1, 3, 64, 64), plan, **{name: value})
+
+
+@pytest.mark.parametrize("trains", ["", "1", "2"])
+def test_a_module_in_training_mode_is_refused_and_stays_as_it_is(trains: str) -> None:
+    model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).eval(), torch.rand(1, 3, 40, 40)
+    plans = [padviz.tiles(model, 40, 20, norms=norms) for norms in (None, "shared")]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.get_submodule(trains).train()
+    refused = pytest.raises(OptionError, match=rf"model: {trains or 'Sequential'} is in training mode; call model.eval")
+    for plan in plans:
+        with refused:
+            padviz.tiled(model, x, plan)
+    with refused:
+        padviz.sharded(model, x, 2)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 REFUSED: dict[str, Callable[[Tensor], Any]] = {
