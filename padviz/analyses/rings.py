@@ -318,10 +318,10 @@ def percents(figure: Estimate) -> str | None:
 
 
 def findings(scored: Rings | Bands) -> list[str]:
-    """Return a sentence on the sides of the outermost ring that stand out, if any, and one that compares rings."""
+    """Return sentences on the sides of the outermost ring that differ, if any, and one that compares rings."""
     shown = _figures(scored)
     if (odd := scored.standout) is None:
-        return [_finding(shown)]
+        return [*_pairs(scored, measurable=True), _finding(shown)]
     ranges = []
     for out in (True, False):
         values = [figure.value or 0 for side, (_, figure) in shown.sides.items() if (side in odd.sides) == out]
@@ -375,10 +375,18 @@ def compared(scored: Rings | Bands) -> list[str]:
     shown, lines = _figures(scored), []
     if len(shown.counts) > 1:
         lines.append(f"Outermost minus innermost: {'; '.join(apart(*each) for each in shown.apart.items())}.")
+    lines += _pairs(scored, measurable=False)
+    if scored.standout is not None:
+        lines += _pairs(scored, measurable=True)
+    return lines
+
+
+def _pairs(scored: Rings | Bands, measurable: bool) -> list[str]:
+    """Compare opposite sides of the outermost ring: those that differ measurably, or those that do not."""
+    name, lines = next(iter(_figures(scored).by_name)), []
     for pair, of in scored.sides_apart.items():
-        if of.low is not None:
-            words = apart(next(iter(shown.by_name)), of)
-            lines.append(f"Outermost ring, {pair.replace('_', ' minus ')}: {words}.")
+        if of.low is not None and excludes_zero(of) == measurable:
+            lines.append(f"Outermost ring, {pair.replace('_', ' minus ')}: {apart(name, of)}.")
     return lines
 
 

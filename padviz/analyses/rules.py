@@ -245,8 +245,8 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
 
 
 def _mender(layers: Sequence[Layer], j: int) -> int:
-    """Return the last layer that moves rows on the way to a merge; layers without an operation let them pass."""
-    while not any(layers[j].ops) and len(layers[j].inputs) == 1:
+    """Return the last layer that moves rows on the way to a merge; elementwise and 1x1 layers let them pass."""
+    while all(op in (None, Window(1)) for op in layers[j].ops) and len(layers[j].inputs) == 1:
         j = layers[j].inputs[0]
     return j if layers[j].kind in ("pad", "crop") else 0
 

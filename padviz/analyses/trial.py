@@ -77,7 +77,8 @@ def trial(
     Notes
     -----
     Intervals are of 95 %, over pictures. There are none below 10, or where fewer than 3 change. A picture is scaled
-    such that 8/7 of the frame, or all that the changes need, covers it (256 px of 224, as networks are usually tested), and never enlarged.
+    such that 8/7 of the frame, or all that the changes need, covers it (256 px of 224, as networks are usually tested),
+    and never enlarged.
 
     Examples
     --------

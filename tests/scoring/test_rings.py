@@ -264,6 +264,16 @@ def test_no_side_stands_out_by_chance() -> None:
     assert odd.sides == ("left", "top")
 
 
+def test_opposite_sides_that_differ_measurably_come_first() -> None:
+    sides = {"left_right": Estimate(0.194, 0.038, 0.342), "top_bottom": Estimate(0.01, -0.1, 0.1)}
+    alike = replace(rings_of(scenes(0, false=0)), sides_apart=sides, standout=None)
+    first, second = findings(alike)
+    assert first == "Outermost ring, left minus right: recall +19.4 points (+3.8 to +34.2)."
+    assert second.startswith("Recall and AP do not differ measurably")
+    assert not any("left minus right" in line for line in compared(alike))
+    assert "top minus bottom: recall +1.0 points (-10.0 to +10.0), not measurable." in compared(alike)[-1]
+
+
 def test_boxes_that_are_loose_near_the_border_lower_ap_alone() -> None:
     made = scenes(1, images=150, noise=0, false=0)
     near = depths(made.detections, made.sizes, True) < 0.5
