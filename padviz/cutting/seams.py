@@ -1,25 +1,33 @@
-"""Seams of a stitched output: lines where its error steps further than around them.
+"""Seams of a stitched output, and what explains the error of its tiles.
 
-At some pixels, the error steps further than before and after. Evidence for a line is how many of its pixels do, against
-how many do anywhere, in standard deviations (a deviance residual). That of lines at equal distances adds up.
+Seams are lines where the error steps further than before and after, at more pixels than anywhere. Evidence for a line
+is how many of its pixels do, in standard deviations (a deviance residual). That of lines at equal distances adds up.
+
+A tile is compared with what simple faults would make of it: the one that leaves least of the error explains it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations, product
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]  # (channels, height, width) or (channels, length)
-AXES = {1: ("length",), 2: ("height", "width")}
+Values = NDArray[np.float64]
+Output = NDArray[Any]  # (channels, height, width); a signal has a height of 1
 Area = tuple[tuple[int, int], ...]  # of each axis
+AT_ONCE = 1 << 20  # values that are converted to float64 at a time
 AROUND, FURTHER = 4, 4  # steps before and after that one is compared with, and how many times it exceeds their mean
 SURE, KNOWN, ALONE = 6.25, 5.0, 18.0  # least evidence: at equal distances, at known ones, and for a single line
 COUNTED, STRONGEST = 4.0, 64  # of it, what counts of a line, so that no one makes a period; lines that propose one
-LEFT, REACH, MIDDLE = 0.04, 4, 48  # of squared error, if explained; px of a shift, and of a tile that is compared
+LEFT, EXACT, FLAT = 0.04, 1e-9, 1e-4  # of squared error, if explained or exact; of whole's variance, in a constant
+REACH, NEAR = 8, 1  # px of a shift, and of what is copied from elsewhere
+SAMPLES, LEAST = 64, 32  # pixels that are compared: at most on each axis, at least in all
+WORST, OTHERS = 32, 256  # most tiles that are compared with models, and that one may show instead
+BORDER = 8  # a border is at most this part of a side
 
 
 class Seams(NamedTuple):
@@ -35,29 +43,101 @@ class Seams(NamedTuple):
     at: tuple[int, ...]
 
 
-def find_seams(error: Values, whole: Values, axis: int, known: Any, least: float) -> list[Seams]:
+class Fit(NamedTuple):
+    """What explains a tile, the `area`: "constant", "gain", "shift", "swapped", or "".
+
+    It has the values of whole at `shows`, from these `channels`, `turned`, moved by `shift` px, times `gain`, plus
+    `offset`.
+    """
+
+    area: Area
+    kind: str = ""
+    shift: tuple[int, ...] = (0, 0)
+    gain: float = 1.0
+    offset: float = 0.0
+    channels: tuple[int, ...] = ()
+    turned: str = ""
+    shows: Area = ()
+
+
+class Errors(NamedTuple):
+    """How far tiled is from whole: its rms over channels as a `map`, which pixels differ, and figures of all."""
+
+    map: Values
+    differs: NDArray[np.bool_]
+    rms: float
+    largest: float
+    sd: float  # of whole
+
+    @property
+    def box(self) -> Area:
+        """The rows and columns from the first to the last pixel that differs."""
+        places = [np.flatnonzero(self.differs.any(axis=axis)) for axis in (1, 0)]
+        return tuple((int(at[0]), int(at[-1]) + 1) for at in places)
+
+
+def pieces(whole: Output, tiled: Output, cut: int) -> Iterator[tuple[slice, Values, Values]]:
+    """Cut both along an axis of the arrays, so that float64 takes little memory; yield where, whole and the error."""
+    n = whole.shape[cut]
+    side = max(1, AT_ONCE * n // whole.size)
+    for first in range(0, n, side):
+        at = slice(first, min(first + side, n))
+        index = (slice(None),) * cut + (at,)
+        right = whole[index].astype(np.float64)
+        yield at, right, tiled[index] - right
+
+
+def measure(whole: Output, tiled: Output, rounding: float) -> Errors:
+    """Measure the error; pixels differ by more than `rounding`."""
+    errors = np.empty(whole.shape[1:], np.result_type(np.float32, whole, tiled))
+    differs = np.empty(whole.shape[1:], np.bool_)
+    mean, variance, squares, largest = whole.mean(dtype=np.float64), 0.0, 0.0, 0.0
+    for rows, right, error in pieces(whole, tiled, 1):
+        apart = np.abs(error).max(axis=0)
+        differs[rows] = apart > rounding
+        errors[rows] = np.sqrt(np.square(error).mean(axis=0))
+        largest = max(largest, float(apart.max()))
+        squares += float(np.square(error).sum())
+        variance += float(np.square(right - mean).sum())
+    return Errors(errors, differs, sqrt(squares / whole.size), largest, sqrt(variance / whole.size))
+
+
+def find_seams(whole: Output, tiled: Output, axis: int, known: Any, least: float) -> list[Seams]:
     """Return seams along an axis; `known` is a period, a list of lines, or None. Steps of at most `least` are none."""
-    found = list[tuple[int | None, NDArray[np.intp]]]()
-    if error.shape[axis + 1] < 6 * AROUND:
+    n = whole.shape[axis + 1]
+    if n < 6 * AROUND:
         return []
-    steps, evidence = _steps(error, axis), _evidence(error, whole, axis, least)
-    mean = steps.mean(axis=1)
+    mean, most, hits = np.zeros(n - 1), np.zeros(n - 1), np.zeros(n)
+    for _, right, error in pieces(whole, tiled, 2 - axis):
+        steps = _steps(error, axis)
+        mean += steps.sum(axis=1) / (whole.size // n)
+        most = np.maximum(most, steps.max(axis=1))
+        hits[AROUND + 1 : -AROUND] += _hits(steps, _steps(right, axis), least)
+    clear = np.log(np.pad(mean, (1, 0)) * (hits + 1) + 1e-300)
+    evidence, found = _evidence(hits, whole.size // n), list[tuple[int | None, NDArray[np.intp]]]()
     while len(at := _strongest(evidence, known, SURE if found else ALONE)):
-        period = int(at[1] - at[0]) if len(at) > 1 and not isinstance(known, list) else None
-        first, last = at[0], at[-1]
-        if not isinstance(known, list):  # that the error begins is as clear as that tiles meet, where it steps furthest
+        lines, period = at, int(at[1] - at[0]) if len(at) > 1 and not isinstance(known, list) else None
+        if not isinstance(known, list):
+            # errors begin as clearly as tiles meet: of the lines near by, take those that step furthest at most pixels
             half = period // 2 if period else AROUND
             moved = at + np.arange(-half, half + 1)[:, None]
-            at = moved[np.log(mean.take(moved - 1, mode="clip") + 1e-300).sum(axis=1).argmax()]
-            at = at[(at > 0) & (at < len(evidence))]
-        evidence[max(min(first, at[0]) - 2 * AROUND, 0) : max(last, at[-1]) + 2 * AROUND + 1] = 0
-        found.append((period, at))
+            at = moved[clear.take(moved, mode="clip").sum(axis=1).argmax()]
+            at = at[(at > 0) & (at < n)]
+        beside = np.arange(n)[:, None] - np.concatenate([lines, at])
+        evidence[(np.abs(beside) <= 2 * AROUND).any(axis=1)] = 0
+        if not period or period not in [each for each, _ in found]:
+            found.append((period, at))
     rest = float(np.delete(mean, [line - 1 for _, at in found for line in at]).mean()) or 1.0
-    name = AXES[error.ndim - 1][axis]
+    name = axis_name(whole.shape[1:], axis)
     return [
-        Seams(name, p, float(mean[at - 1].mean()) / rest, float(steps[at - 1].max()), (*at.tolist(),))
-        for p, at in found
+        Seams(name, p, float(mean[at - 1].mean()) / rest, float(most[at - 1].max()), (*at.tolist(),)) for p, at in found
     ]
+
+
+def axis_name(size: Sequence[int], axis: int) -> str:
+    if axis == 0:
+        return "height"
+    return "width" if size[0] > 1 else "length"
 
 
 def _steps(values: Values, axis: int) -> Values:
@@ -65,24 +145,31 @@ def _steps(values: Values, axis: int) -> Values:
     return np.abs(np.diff(np.moveaxis(values, axis + 1, 0).reshape(values.shape[axis + 1], -1), axis=0))
 
 
-def _further(values: Values, axis: int, least: float) -> NDArray[np.bool_]:
+def _hits(error: Values, own: Values, least: float) -> Values:
+    """Count the pixels where the error steps further than before and after, and whole itself does not."""
+    own_further, further = _further(own, least), _further(error, least)
+    hits = further & ~own_further
+    hits[1:] &= ~own_further[:-1]
+    hits[:-1] &= ~own_further[1:]
+    counts: Values = hits.sum(axis=1).astype(np.float64)
+    return counts
+
+
+def _further(steps: Values, least: float) -> NDArray[np.bool_]:
     """Return, (steps, pixels), which steps exceed those before and after them."""
-    steps = _steps(values, axis)
     n, here = len(steps) - 2 * AROUND, steps[AROUND:-AROUND]
     before, after = (sum(steps[k : k + n] for k in range(first, first + AROUND)) for first in (0, AROUND + 1))
     further: NDArray[np.bool_] = (here > least) & ((AROUND * here) ** 2 > FURTHER**2 * before * after)
     return further
 
 
-def _evidence(error: Values, whole: Values, axis: int, least: float) -> Values:
+def _evidence(counts: Values, pixels: int) -> Values:
     """Return the evidence that a seam is in front of each row, 0 near the image's border."""
-    further, own = (_further(each, axis, least) for each in (error, whole))
-    further[1:] &= ~own[:-1]  # what steps in the image itself is no seam
-    further[:-1] &= ~own[1:]
-    hits = (further & ~own).mean(axis=1).clip(1e-12, 1 - 1e-12)
-    usual = hits.mean().clip(1 / further.size, 1 - 1 / further.size)
+    inner = counts[AROUND + 1 : -AROUND]
+    hits = (inner / pixels).clip(1e-12, 1 - 1e-12)
+    usual = hits.mean().clip(1 / (pixels * len(hits)), 1 - 1 / (pixels * len(hits)))
     deviance = hits * np.log(hits / usual) + (1 - hits) * np.log((1 - hits) / (1 - usual))
-    evidence = np.sign(hits - usual) * np.sqrt(2 * further.shape[1] * deviance.clip(0))
+    evidence = np.sign(hits - usual) * np.sqrt(2 * pixels * deviance.clip(0))
     # above 1, since neighbours are alike; 1 where most rows have no error at all
     scale = max(float(np.quantile(np.abs(evidence - np.median(evidence)), 0.8)), 1.0)
     return np.pad(evidence / scale, (AROUND + 1, AROUND))
@@ -109,28 +196,135 @@ def _strongest(evidence: Values, known: Any, alone: float) -> NDArray[np.intp]:
     return found
 
 
-def explain(whole: Values, tiled: Values, area: Area) -> tuple[str, float, tuple[int, ...], float, float]:
-    """Fit a tile as whole moved by a shift, times a gain, plus an offset.
+def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], least: float) -> Fit:
+    """Return the model of a tile that leaves least of its error, at most 4 % of the squares, or one without a kind.
 
-    Return "shift" or "gain" if that explains its error, or "", the error's squares, and the three.
+    `others` are tiles that it may show instead. Errors of at most `least` are none.
     """
-    inner = np.array([(max(a, REACH), min(b, n - REACH)) for (a, b), n in zip(area, whole.shape[1:], strict=True)])
-    still, middle = (0,) * len(area), inner + (np.diff(inner) - MIDDLE).clip(0) // 2 * (1, -1)
+    tile, own = _cut(tiled, area), _cut(whole, area)
+    # missing context is wrong near a tile's edges: the middle half alone is compared
+    middle = _Middle(tile.shape[1:])
+    here, same = middle.of(tile), middle.of(own)
+    error = float(np.square(here - same).sum())
+    # of a tile that is flat, most models leave little
+    contrast = float(np.square(here - here.mean(axis=1, keepdims=True)).sum())
+    squares = max(min(error, contrast), EXACT * error)
+    if here.shape[1] < LEAST or np.abs(here - same).max() <= least:
+        return Fit(area)
+    best, least_left = Fit(area), LEFT
+    for fit, values in _models(whole, own, here, same, middle, area, others):
+        left = max(float(np.square(here - values).sum()) / squares, EXACT)
+        # the first of those that are exact is the simplest
+        if left < least_left:
+            best, least_left = fit, left
+        if left == EXACT:
+            break
+    return best
 
-    def part(values: Values, at: NDArray[Any], shift: Sequence[int] = still) -> Values:
-        ends = at - np.array(shift)[:, None]
-        return values[(slice(None), *(slice(*each) for each in ends.clip(0)))].reshape(len(values), -1)
 
-    def fit(shift: tuple[int, ...], at: NDArray[Any]) -> tuple[float, float, float]:
-        there, here = part(whole, at, shift), part(tiled, at)
-        a, b = (each - each.mean(axis=1, keepdims=True) for each in (there, here))
-        gain = (a * b).sum(axis=1, keepdims=True) / np.maximum(np.square(a).sum(axis=1, keepdims=True), 1e-300)
-        return float(np.square(b - gain * a).sum()), float(gain.mean()), float((here - gain * there).mean())
+class _Middle:
+    """Pixels in the middle half of a tile, at most `SAMPLES` on each axis."""
 
-    squares, near = (float(np.square(part(tiled, at) - part(whole, at)).sum()) for at in (np.array(area), inner))
-    if near > squares / 2 and np.diff(middle).min() >= 2 * REACH:
-        moved = min(product(range(-REACH, REACH + 1), repeat=len(area)), key=lambda shift: fit(shift, middle)[0])
-        (left, gain, offset), shift = min((fit(shift, inner), shift) for shift in (still, moved))
-        if left <= LEFT * near:
-            return "shift" if any(shift) else "gain", squares, shift, gain, offset
-    return "", squares, still, 1.0, 0.0
+    def __init__(self, size: Sequence[int]) -> None:
+        self.margins = [n // 4 for n in size]
+        self.ends = [n - n // 4 for n in size]
+        # odd, since patterns of networks repeat at even distances
+        self.every = [-(-n // 2 // SAMPLES) | 1 for n in size]
+
+    def of(self, values: Output, shift: Sequence[int] = (0, 0)) -> Values:
+        """Return them, (channels, pixels), of values that are moved by a shift."""
+        ends = zip(self.margins, self.ends, self.every, shift, strict=True)
+        at = (slice(None), *(slice(a - moved, b - moved, every) for a, b, every, moved in ends))
+        return values[at].reshape(len(values), -1).astype(np.float64)
+
+    def moved(self, here: Values, values: Output, most: int) -> tuple[tuple[int, ...], Values]:
+        """Return the shift of values that is most like the pixels `here`, and the pixels it makes."""
+        few = slice(None, None, -(-len(here) // 16))
+        shifts = product(*(range(-min(most, margin), min(most, margin) + 1) for margin in self.margins))
+        shift = min(shifts, key=lambda shift: float(np.square(self.of(values[few], shift) - here[few]).sum()))
+        return shift, self.of(values, shift)
+
+
+def _cut(values: Output, area: Area) -> Output:
+    return values[(slice(None), *(slice(*ends) for ends in area))]
+
+
+def _models(
+    whole: Output, own: Output, here: Values, same: Values, middle: _Middle, area: Area, others: Sequence[Area]
+) -> Iterator[tuple[Fit, Values]]:
+    """Yield what a tile may be, the simplest first, and the values that it would have."""
+    mean, same_mean = here.mean(axis=1, keepdims=True), same.mean(axis=1, keepdims=True)
+    if here.var(axis=1).sum() < FLAT * same.var(axis=1).sum():
+        yield Fit(area, "constant", gain=0.0, offset=float(mean.mean())), mean
+    contrast = same - same_mean
+    gain = (contrast * here).sum(axis=1, keepdims=True) / np.square(contrast).sum(axis=1, keepdims=True).clip(1e-300)
+    offset = mean - gain * same_mean
+    yield Fit(area, "gain", gain=float(gain.mean()), offset=float(offset.mean())), gain * same + offset
+    shift, values = middle.moved(here, own, REACH)
+    yield Fit(area, "shift", shift), values
+    apart = np.square(here).sum(axis=1)[:, None] - 2 * here @ same.T + np.square(same).sum(axis=1)
+    channels = apart.argmin(axis=1)
+    yield Fit(area, "swapped", channels=(*channels.tolist(),)), same[channels]
+    for turned, values in _turned(own):
+        if values.shape == own.shape:
+            shift, values = middle.moved(here, values, NEAR)
+            yield Fit(area, "swapped", shift, turned=turned, shows=area), values
+    for other in others:
+        values = _cut(whole, other)
+        if values.shape == own.shape and other != area:
+            shift, values = middle.moved(here, values, NEAR)
+            yield Fit(area, "swapped", shift, shows=other), values
+
+
+def _turned(values: Output) -> Iterator[tuple[str, Output]]:
+    """Yield a tile flipped, transposed, both, and with its halves swapped: neighbours, with no seam to see between."""
+    for axes in ((), (1,), (2,), (1, 2)):
+        flips = [f"flipped along the {axis_name(values.shape[1:], axis - 1)}" for axis in axes]
+        flipped = np.flip(values, axes)
+        if flips:
+            yield " and ".join(flips), flipped
+        yield " and ".join(["transposed", *flips]), flipped.swapaxes(1, 2)
+    for axis in (1, 2):
+        yield (
+            f"its halves swapped along the {axis_name(values.shape[1:], axis - 1)}",
+            np.roll(values, values.shape[axis] // 2, axis),
+        )
+
+
+def explain_tiles(
+    whole: Output, tiled: Output, areas: Sequence[Area], errors: Values, least: float
+) -> tuple[str, list[Fit], float]:
+    """Explain the tiles with most error, at most 32.
+
+    Return the kind that explains most of it, all fits, the worst tile first, and how even the error is: the medians of
+    its squares over their means.
+    """
+    squares = np.square(errors)
+    for axis in (0, 1):
+        starts = sorted({area[axis][0] for area in areas})
+        squares = np.add.reduceat(squares, starts, axis=axis, dtype=np.float64)
+    order = np.argsort(-squares.ravel(), kind="stable")[:WORST]
+    others = areas if len(areas) <= OTHERS else [areas[k] for k in order]
+    fits, explained, even = list[Fit](), dict[str, float](), 0.0
+    for k, all_of_it in zip(order, squares.ravel()[order].tolist(), strict=True):
+        fit = explain(whole, tiled, areas[k], others, least)
+        tile = np.square(_cut(errors[None], areas[k]), dtype=np.float64)
+        middle = min(float(_Middle(tile.shape[1:]).of(tile).mean() * tile.size), all_of_it)
+        explained[fit.kind] = explained.get(fit.kind, 0) + middle
+        explained[""] = explained.get("", 0) + all_of_it - middle
+        even += float(np.median(tile)) * tile.size
+        fits.append(fit)
+    return max(explained, key=lambda kind: explained[kind]), fits, even / sum(explained.values())
+
+
+def border_depth(differs: NDArray[np.bool_]) -> int:
+    """Return how far from the border the pixels lie that differ, in px; 0 if that is more than an eighth of a side."""
+
+    def reaches(depth: int) -> bool:
+        inside = tuple(slice(depth, n - depth) if n > 1 else slice(None) for n in differs.shape)
+        return not differs[inside].any()
+
+    deepest = min(n for n in differs.shape if n > 1) // BORDER
+    if not reaches(deepest):
+        return 0
+    return next(depth for depth in range(1, deepest + 1) if reaches(depth))

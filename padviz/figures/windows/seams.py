@@ -21,11 +21,11 @@ MOST = 1024  # blocks of the map along a side: each shows its largest error
 
 
 def seams(
-    error: NDArray[Any], lines: Sequence[Sequence[int]], title: str, words: Sequence[str], cmap: str | None = None
+    errors: NDArray[Any], lines: Sequence[Sequence[int]], title: str, words: Sequence[str], cmap: str | None = None
 ) -> Figure:
-    """Draw the rms of the error over channels, (channels, height, width); seams are ticks, and marked at the edges."""
-    values = np.sqrt(np.square(error).mean(axis=0)).reshape(error.shape[1] if error.ndim > 2 else 1, -1)
-    high, wide = size = values.shape
+    """Draw the rms of the error over channels, (height, width); seams are ticks, and marked at the edges."""
+    values = errors
+    high, wide = size = errors.shape
     for axis, n in enumerate(size):
         values = np.maximum.reduceat(values, np.arange(0, n, -(-n // MOST)), axis=axis)
     zoom = min(WIDE / wide, HIGH / high)
@@ -36,7 +36,7 @@ def seams(
     ax, top = axes_at(*place), float(np.quantile(values, 0.999)) or float(values.max()) or 1.0
     colours = colouring(colour_map(cmap or CMAP), 0, top)
     draw_image(ax, values, colours, extent=(0, wide, high, 0), interpolation="nearest")
-    rows, columns = lines if len(lines) > 1 else ([], lines[0])
+    rows, columns = lines
     for beside, below, mark in ((columns, [0] * len(columns), "v"), ([0] * len(rows), rows, ">")):
         if beside:
             ax.plot(beside, below, mark, color=UNEVEN, ms=5, clip_on=False)
