@@ -207,7 +207,7 @@ def _monai(plan: Plan, sides: list[_Side]) -> Recipe:
     )
     why = _not_dense(sides, "MONAI")
     if not why and not all(weighed):
-        why = f"the last tile would lie too near; pad the image to {_whole_steps(sides)}"
+        why = f"inexact parts of tiles would be averaged; {_cure(sides, _weighed_step)}"
     return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
@@ -233,15 +233,12 @@ def _torchio(plan: Plan, sides: list[_Side]) -> Recipe:
 
 def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     """Fit tiles into the image, since toolbelt pads it where they do not fit, which moves the phase."""
-    steps = []
-    for side in sides:
-        periods = (side.image - side.tile) // side.alignment
-        whole = [n * side.alignment for n in range(1, periods + 1) if periods % n == 0]
-        steps.append(max((n for n in whole if side.context <= n <= side.step), default=side.tile))
+    fitting = [_fitting_step(side) for side in sides]
+    steps = [step or side.tile for step, side in zip(fitting, sides, strict=True)]
     arguments = {"image_shape": plan.image, "tile_size": plan.tile, "tile_step": tuple(steps)}
     why = _not_dense(sides, "pytorch-toolbelt")
-    if not why and any(n == side.tile < side.image for n, side in zip(steps, sides, strict=True)):
-        why = f"no step fits the image; pad it to {_whole_steps(sides)}"
+    if not why and not all(fitting):
+        why = f"no step fits the image; {_cure(sides, _fitting_step)}"
     ends = ["{}:{}".format(*side.exact) for side in sides]
     call = (
         "import numpy\n"
@@ -254,8 +251,31 @@ def _toolbelt(plan: Plan, sides: list[_Side]) -> Recipe:
     return Recipe(arguments, call, why, steps, [side.exact for side in sides])
 
 
-def _whole_steps(sides: list[_Side]) -> str:
-    return in_words(side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
+def _fitting_step(side: _Side) -> int:
+    """Return the largest step, no smaller than the context, whose tiles end where the image ends; 0 if none."""
+    if side.tile == side.image:
+        return side.tile
+    periods = (side.image - side.tile) // side.alignment
+    whole = [n * side.alignment for n in range(1, periods + 1) if periods % n == 0]
+    return max((n for n in whole if side.context <= n <= side.step), default=0)
+
+
+def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
+    """Name the padded image, or the least larger tiles, for which a library has a step."""
+    if all(side.step >= side.context for side in sides):
+        padded = (side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
+        return f"pad the image to {in_words(padded)}"
+    tiles = []
+    for side in sides:
+        read = side.tile - (side.exact[1] - side.exact[0])  # beyond what a tile keeps
+        larger = (
+            side._replace(tile=n, step=(n - read) // side.alignment * side.alignment)
+            for n in range(side.tile, side.image, side.alignment)
+        )
+        tiles.append(next((each.tile for each in larger if step_of(each)), side.image))
+    if tiles == [side.image for side in sides]:
+        return "run the image whole, or use python"
+    return f"use tiles of {in_words(tiles)}"
 
 
 def _not_dense(sides: list[_Side], library: str) -> str:

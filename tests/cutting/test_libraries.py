@@ -1,6 +1,8 @@
 """The printed calls, run in the libraries that they are for, and what goes wrong without them."""
 
+import re
 import warnings
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -136,7 +138,7 @@ def test_toolbelt_makes_the_whole_of_tiles(name: str) -> None:
     if recipe.exact:
         assert difference < 1e-5
     else:
-        assert "no step fits the image; pad it to" in recipe.words
+        assert "no step fits the image; " in recipe.words
         assert difference > 1e-3
 
 
@@ -244,3 +246,25 @@ def test_keyword_arguments_have_the_weights_of_a_tile_and_only_exact_ones_are_gi
         plan.for_("sahi")
     with pytest.raises(padviz.PadvizError, match="monai is not exact: tiles see 99 %"):
         padviz.tiles("unet_padded", 1024, 512, level=0.99).for_("monai")
+
+
+@pytest.mark.parametrize("library", ["monai", "toolbelt"])
+def test_what_a_refused_call_advises_is_exact(library: str) -> None:
+    network, advised = padviz.load("unet_padded"), []
+    for size, tile in product((320, 512, 640, 768, 1024, 2048), (208, 256, 288, 304)):
+        recipe = handover(plan_tiles(network, (size, size), (tile, tile)), library)
+        if recipe.exact:
+            continue
+        advice, sides = recipe.words.rpartition("; ")[2], [int(n) for n in re.findall(r"\d+", recipe.words)]
+        advised.append(advice.split()[0])
+        if advice.startswith("use tiles of"):
+            assert tile < sides[-1] < size
+            plan = plan_tiles(network, (size, size), (sides[-1], sides[-1]))
+            assert handover(plan, library).exact, (size, tile, advice)
+        elif advice.startswith("pad the image to"):
+            assert sides[-1] > size
+            plan = plan_tiles(network, (sides[-1], sides[-1]), (tile, tile))
+            assert handover(plan, library).exact, (size, tile, advice)
+        else:
+            assert advice == "run the image whole, or use python"
+    assert {*advised} == {"use", "pad", "run"}
