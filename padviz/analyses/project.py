@@ -141,7 +141,7 @@ def read_baseline(path: Path) -> Baseline:
     try:
         listed = json.loads(read_file(path, "a baseline", MOST_BYTES))
         return {tuple(str(each[key]) for key in KEYS): float(each["figure"]) for each in listed}  # type: ignore[misc]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         what = f"is not a baseline ({type(error).__name__}: {error})"
         raise OptionError(what, where=str(path), hint="write one with --write-baseline") from None
 

@@ -58,6 +58,7 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
         ("--explain uneven", "no rule is called 'uneven'; did you mean uneven-convolution?"),
         ("vgg11 --baseline no.json", "no.json: no such file; write one with --write-baseline"),
         ("vgg11 --baseline net.toml", "net.toml: is not a baseline (JSONDecodeError"),
+        ("vgg11 --baseline huge.json", "huge.json: is not a baseline (OverflowError"),
         ("vgg11 --write-baseline net.toml", "--write-baseline: exists; it only creates one"),
         ("vgg11 --write-baseline a.json --baseline net.toml", "--write-baseline: goes without --baseline"),
         ("vgg11 --prune-baseline", "--prune-baseline: needs a baseline; name it with --baseline FILE"),
@@ -65,6 +66,8 @@ def test_what_holds_exits_with_0_findings_with_1_and_what_is_not_judged_with_3()
 )
 def test_a_mistake_is_one_line(line: str, says: str) -> None:
     Path("net.toml").write_text(NET.format(1))
+    known = {"model": "a", "size": [8, 8], "axis": "", "layer": "", "rule": "even", "figure": 10**400}
+    Path("huge.json").write_text(json.dumps([known]))
     assert told("check", *line.split()).startswith(f"padviz: {says}")
 
 
