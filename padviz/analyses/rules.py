@@ -21,7 +21,7 @@ from padviz.geometry.reaching.shifts import alignment_on, breaking_layer
 from padviz.geometry.receptive_fields import receptive_fields
 from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size, in_words
-from padviz.network.operations import Fit, Transposed, Window, fit_shift
+from padviz.network.operations import Fit, Op, Transposed, Window, fit_shift
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.sizes import resolve, sizes_of_each, unreadable
 from padviz.network.targets import output_layers, upto
@@ -167,24 +167,49 @@ def _rows(layers: tuple[LayerPadding, ...]) -> Iterator[tuple[LayerPadding, str,
 
 def _remainders(case: Case) -> Iterator[Judged]:
     """Yield rows that no window reads, unless another layer reads them, or the stride steps over them anyhow."""
-    network, readers = case.network, dict[int, list[str]]()
-    for layer in network.layers:
-        for j in layer.inputs:
-            readers.setdefault(j, []).append(layer.name)
-    windows = {(each.layer, axis): row for each, axis, row in _rows(case.ledger.layers)}
-    for each, axis, row in _rows(case.ledger.remainders):
-        (entered,) = network.find(each.layer).inputs
-        beside = [windows.get((name, axis)) for name in readers[entered]]
-        if unread := min(_left(other) if other else 0 for other in beside):
-            whole = row.input // row.stride * row.stride
+    network, sizes_on = case.network, sizes_of_each(case.network, case.size)
+    read_on = cache(lambda axis: _read_rows(network, axis, case.size[axis]))
+    for each, name, row in _rows(case.ledger.remainders):
+        axis = network.axes.index(name)
+        (source,) = network.find(each.layer).inputs
+        while _passes(network.layers[source], axis):
+            (source,) = network.layers[source].inputs
+        read, n = read_on(axis)[source], sizes_on[axis][source]
+        unread = int(np.argmax(read[::-1])) if read.any() else n
+        # Rows that lie between any two windows, and rows that a crop removes, are left out on purpose.
+        between = max(0, row.stride - row.dilation * (row.kernel - 1) - 1)
+        unread = min(unread, row.remainder) - between
+        if unread > 0:
+            whole = n // row.stride * row.stride
             change = f"give it {whole} rows" if row.kernel == row.stride else "pad it, or resize its input"
-            yield failed(each.layer, axis, "all rows read", f"{unread} of {row.input} unread", change, unread)
+            yield failed(each.layer, name, "all rows read", f"{unread} of {n} unread", change, unread)
 
 
-def _left(row: AxisPadding) -> int:
-    """Count the unread rows at the far edge beyond those that lie between any two windows."""
-    between = max(0, row.stride - row.dilation * (row.kernel - 1) - 1)
-    return max(0, row.remainder - between)
+def _passes(layer: Layer, axis: int) -> bool:
+    """Return whether a layer only copies rows of one other: a pad, a crop, an activation."""
+    if len(layer.inputs) != 1 or layer.whole(axis):
+        return False
+    return layer.kind in ("pad", "crop") or layer.ops[axis] is None
+
+
+def _read_rows(network: Network, axis: int, n: int) -> list[NDArray[np.bool_]]:
+    """Flag the rows of each layer that another layer reads; what only copies them reads those that are read of it."""
+    sizes, maps = resolve(network, axis, n)
+    inputs = {j for layer in network.layers for j in layer.inputs}
+    read = [np.full(size, i not in inputs) for i, size in enumerate(sizes)]
+    for i, layer in reversed([*enumerate(network.layers)][1:]):
+        wanted = read[i] if _passes(layer, axis) else np.ones(sizes[i], bool)
+        axis_map = maps[i]
+        if axis_map is None:
+            for j in layer.inputs:
+                read[j] |= wanted
+            continue
+        (source,) = layer.inputs
+        for dst, dst_step, src, src_step, length, _ in axis_map.strips:
+            steps = np.arange(length)
+            rows = (src + steps * src_step)[wanted[dst + steps * dst_step]]
+            read[source][rows] = True
+    return read
 
 
 def _fixed(case: Case) -> Iterator[Judged]:
@@ -246,9 +271,13 @@ def _unequal_skips(case: Case) -> Iterator[Judged]:
 
 def _mender(layers: Sequence[Layer], j: int) -> int:
     """Return the last layer that moves rows on the way to a merge; elementwise and 1x1 layers let them pass."""
-    while all(op in (None, Window(1)) for op in layers[j].ops) and len(layers[j].inputs) == 1:
+    while len(layers[j].inputs) == 1 and all(op is None or _is_pointwise(op) for op in layers[j].ops):
         j = layers[j].inputs[0]
     return j if layers[j].kind in ("pad", "crop") else 0
+
+
+def _is_pointwise(op: Op) -> bool:
+    return isinstance(op, Window) and op.kernel == op.stride == 1 and op.padding == (0, 0)
 
 
 def _undoes(layers: Sequence[Layer], i: int, axis: int, rows: tuple[int, int]) -> bool:
