@@ -184,19 +184,23 @@ def _farthest(today: Case) -> tuple[BorderReach, ReceptiveField | None, NearPadd
         fields = {field.layer: field for field in receptive_fields(network, size)}
         touched = {near.layer: near for near in today.near_padding}
         pairs = [(fields[name], touched[name]) for name in network.targets if name in fields]
-        reaches += [(_reach(field, near, size), field, near) for field, near in pairs]
+        reaches += [(_reach(network, field, near, size), field, near) for field, near in pairs]
     except SizeError as error:
         why = error.what
     none = BorderReach(network.targets[-1], None, why, exceeds=False), None, None
     return max(reaches, key=lambda reach: (reach[0].field is None, reach[0].field or []), default=none)
 
 
-def _reach(field: ReceptiveField, near: NearPadding, size: Size) -> BorderReach:
+def _reach(network: Network, field: ReceptiveField, near: NearPadding, size: Size) -> BorderReach:
     fields: list[AxisField] = [*field.axes.values()]
-    if near.barrier or any(along.whole for along in fields):
-        depends = "makes every position depend on all"
-        why = f"{near.barrier[0]} ({near.barrier[1]}) {depends}" if near.barrier else "it sees the whole image"
-        return BorderReach(field.layer, None, why, exceeds=True)
+    if near.barrier:
+        layer, why = near.barrier
+        along = [axis for at, axis in enumerate(network.axes) if network.find(layer).whole(at)]
+        # a mean over rows leaves the columns alone
+        extent = "all" if len(along) == len(network.axes) else f"all along the {' and '.join(along)}"
+        return BorderReach(field.layer, None, f"{layer} ({why}) makes every position depend on {extent}", exceeds=True)
+    if any(along.whole for along in fields):
+        return BorderReach(field.layer, None, "it sees the whole image", exceeds=True)
     sizes = [along.size for along in fields]
     exceeds = any(f > n for f, n in zip(sizes, size, strict=True))
     return BorderReach(field.layer, sizes, None, exceeds)

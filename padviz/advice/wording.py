@@ -13,7 +13,7 @@ from padviz.geometry.balance.case import Case
 from padviz.geometry.ledger import padded_before
 from padviz.geometry.reaching.near_padding import BeforeAfter, NearPadding
 from padviz.geometry.reaching.shifts import seams_in_words
-from padviz.geometry.receptive_fields import ReceptiveField
+from padviz.geometry.receptive_fields import ReceptiveField, rounded_offset
 from padviz.network.network import FILES, Network
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import sizes_of_each
@@ -73,7 +73,7 @@ def is_fine(figures: MapOutcome, standing: Standing | None, field: ReceptiveFiel
         return False
     if figures.uneven_convolutions or figures.uneven_pools:
         return False
-    centred = not field.parts_at and not any(field.offsets)
+    centred = not field.parts_at and not any(rounded_offset(offset or 0) for offset in field.offsets)
     narrow = not any(rim.depths) or (standing is not None and standing.width == "narrow")
     return centred and narrow and not any(more.depths) and share.starved + share.overused <= FOVEATED
 
@@ -157,14 +157,14 @@ def grid_place(field: ReceptiveField | None, whole: str | None) -> str:
     if field.parts_at:
         return f"the sampling grid is not defined: branches have different centres, first at {field.parts_at}"
     axes = zip(field.offsets, (("above", "below"), ("left of", "right of")), strict=True)
-    off = [(abs(n), words[n > 0]) for n, words in axes if n]
+    off = [(abs(rounded_offset(n)), words[n > 0]) for n, words in axes if n and rounded_offset(n)]
     if not off:
         seen = any(n is not None for n in field.offsets)
         return "the sampling grid is centred on the image" if seen else "no sampling grid: each unit sees all"
     if len({n for n, _ in off}) == 1:
         where = " and ".join(word for _, word in off)
-        return f"the sampling grid is centred {off[0][0]:.3g} px {where} the image's centre"
-    sides = " and ".join(f"{n:.3g} px {word}" for n, word in off)
+        return f"the sampling grid is centred {off[0][0]:g} px {where} the image's centre"
+    sides = " and ".join(f"{n:g} px {word}" for n, word in off)
     return f"the sampling grid is centred {sides} the image's centre"
 
 

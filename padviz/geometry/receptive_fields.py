@@ -16,6 +16,8 @@ from padviz.network.network import ENDS, Network, Size
 from padviz.network.rewrites import circular_axes
 from padviz.network.sizes import AlongAxes, on_each, sizes_of, sizes_of_each
 
+NO_OFFSET = 0.05  # input pixels below which a grid counts as centred
+
 
 @dataclass(frozen=True, slots=True)
 class AxisField:
@@ -139,13 +141,22 @@ def grid_moves(network: Network, size: Size) -> dict[tuple[str, str], tuple[floa
     }
 
 
+def rounded_offset(offset: float) -> float:
+    """Round a grid offset to be read; one that only rounding to whole rows makes, as of nearest resizes, is 0.
+
+    >>> rounded_offset(-15.5), rounded_offset(1 / 3), rounded_offset(-1 / 82)
+    (-15.5, 0.333, 0.0)
+    """
+    return float(f"{offset:.3g}") if abs(offset) >= NO_OFFSET else 0.0
+
+
 def grid_in_words(row: ReceptiveField) -> str:
     """Format the grid offset of a layer, or the reason why it has none."""
     if row.parts_at:
         return f"not defined: branches have different centres, first at {row.parts_at}"
     pairs = zip(row.axes, row.offsets, strict=True)
     px = "samples" if len(row.axes) == 1 else "px"
-    words = [f"{axis} {offset:+g} {px}" for axis, offset in pairs if offset is not None]
+    words = [f"{axis} {rounded_offset(offset):+g} {px}" for axis, offset in pairs if offset is not None]
     whole = any(axis.whole for axis in row.axes.values())
     none = "none: each unit sees the whole image" if whole else "none: circular padding has no centre"
     return ", ".join(words).replace(f"+0 {px}", f"0 {px}") or none

@@ -121,6 +121,38 @@ def test_units_at_the_corners_see_the_corners() -> None:
     }
 
 
+def test_a_grid_that_rounding_alone_moves_is_centred() -> None:
+    """Nearest rows, of which 41 are made of 32, are off by a fraction of a pixel on average."""
+    resized = padviz.load(
+        nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Upsample((41, 41), mode="nearest-exact")), size=32
+    )
+    row = padviz.fields(resized, 32)[-1]
+    assert 0 < abs(row.height.offset) < 0.05
+    assert grid_in_words(row) == "height 0 px, width 0 px"
+    assert "the sampling grid is centred on the image" in padviz.audit(resized, 32).symmetry
+
+
+class Means(nn.Module):
+    """Two convolutions, between which each position sees the mean of its row."""
+
+    def __init__(self, padding: tuple[int, int]) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 3, padding=padding), nn.Conv2d(8, 8, 3, padding=padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return self.b(y + y.mean(3, keepdim=True))
+
+
+@pytest.mark.parametrize("padding", [(1, 1), (1, 0), (0, 1)])
+def test_a_mean_of_rows_makes_positions_depend_on_their_rows_alone(padding: tuple[int, int]) -> None:
+    audit = padviz.audit(Means(padding), 64)
+    if padding[1]:  # rows that read padding at their ends do so everywhere
+        assert "mean (global pooling) makes every position depend on all along the width." in audit.padding
+    else:
+        assert "Every unit" not in audit.padding
+
+
 def test_where_branches_are_centred_differently_the_layer_is_named() -> None:
     steps = [
         '{op = "conv", name = "a", kernel = 3, padding = [[2, 0], [1, 1]]}',

@@ -61,7 +61,8 @@ def near_padding(network: Network, size: Size, around: bool = False) -> tuple[Ne
         everywhere = any(row.everywhere for row in before)
         if why := min(filter(None, whole), default=""):
             barrier = barrier or Barrier(layer.name, why)
-            everywhere |= any(any(side) for row in before for side in row.axes.values())
+            lines = [name for name, reason in zip(names, whole, strict=True) if reason]
+            everywhere |= any(any(row.axes[name]) for row in before for name in lines)
         rows.append(NearPadding(layer.name, axes, barrier, everywhere))
     return tuple(rows[1:])
 
