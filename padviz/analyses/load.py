@@ -23,10 +23,17 @@ class Description(str):
 
     __slots__ = ()
 
-    def save(self, path: str | Path) -> None:
-        """Write it to a file, completely or not at all."""
-        from padviz.files.atomic import atomic_path
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it to a file, completely or not at all.
 
+        Raises
+        ------
+        OptionError
+            For a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+        """
+        from padviz.files.atomic import atomic_path, check_new
+
+        check_new(Path(path), overwrite)
         with atomic_path(Path(path)) as temporary:
             temporary.write_text(f"{self.rstrip()}\n", encoding="utf-8")
 
@@ -70,7 +77,8 @@ def load(
     neutral : str or iterable of str
         Unknown operations to treat as elementwise; they must not move positions.
     shape : mapping, optional
-        Other inputs, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of a tensor.
+        Other inputs, as ``{"timestep": 1, "image2": (1, 3, "H", "W")}``: a number, or the shape of a tensor. That of a
+        module's image says its channels, as ``{"x": (1, 80, "L")}`` of a signal.
     input_ : str, optional
         Name of the image input; by default the first that `shape` leaves, of a file the first of four dimensions.
 

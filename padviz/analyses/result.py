@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
@@ -110,9 +109,10 @@ class Result(Generic[Row]):
         OptionError
             For another suffix, a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
         """
+        from padviz.files.atomic import atomic_path, check_new
+
         path = Path(path)
-        if os.path.lexists(path) and not overwrite:
-            raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
+        check_new(path, overwrite)
         suffix, counted = path.suffix.lower(), COUNTS if hasattr(self, "tally") else ()
         if suffix in counted:
             from padviz.reports.counts import write_counts
@@ -120,7 +120,6 @@ class Result(Generic[Row]):
             counts: Any = self
             write_counts(counts, path)
         elif suffix in TEXTS:
-            from padviz.files.atomic import atomic_path
             from padviz.reports.rendering import to_text
 
             with atomic_path(path) as temporary:

@@ -188,7 +188,7 @@ def explore_command(
         page = explore(network, offered, schemes, layer, same=same, heads=heads, on_progress=on_progress)
     options.say_heads(network, layer, heads)
     path = output or default_path("explore", [network.name], sizes or [network.size], ".html")
-    page.save(path)
+    page.save(path, overwrite=True)
     megabytes = f"{len(page.html) / 1e6:.1f} MB"
     facts = [("network", page.title), ("maps", page.maps), ("size", megabytes), ("file", str(path))]
     click.echo(tables.to_facts(facts, tables.terminal_width()))

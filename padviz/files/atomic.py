@@ -21,6 +21,12 @@ LOCK = ".padviz.lock"  # of a whole folder; empty, and present only while files 
 NO_WAIT, NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 
 
+def check_new(path: Path, overwrite: bool) -> None:
+    """Raise OptionError if the path exists, unless it is to be overwritten."""
+    if not overwrite and os.path.lexists(path):
+        raise OptionError("exists", where=str(path), hint="add overwrite=True to replace it")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path of the same name, and move it to `path` if the block succeeds; else `OptionError`.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from padviz.errors import PadvizError
-from padviz.files.atomic import atomic_path
+from padviz.files.atomic import atomic_path, check_new
 from padviz.network.network import Network, Size, as_size
 from padviz.network.padding_modes import EXPLORED, SCHEMES
 from padviz.network.rewrites import canonical, check_image, with_padding, with_same
@@ -43,8 +43,15 @@ class Explorer:
     maps: int
     html: str
 
-    def save(self, path: str | Path) -> None:
-        """Write the page to a file, completely or not at all."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the page to a file, completely or not at all.
+
+        Raises
+        ------
+        OptionError
+            For a path that cannot be written, or a file that exists, unless it is to `overwrite` that.
+        """
+        check_new(Path(path), overwrite)
         with atomic_path(Path(path)) as temporary:
             temporary.write_text(self.html, encoding="utf-8")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from padviz.counting.count_map import CountMap
 from padviz.errors import OptionError, PadvizError
-from padviz.files.atomic import atomic_path
+from padviz.files.atomic import atomic_path, check_new
 from padviz.geometry.ledger import ledger
 from padviz.network.network import Network, Size, as_size
 from padviz.repadding.onnx_edits import edit
@@ -62,8 +62,7 @@ class Repadded:
             If the file exists or holds external data of the model, or would lie in another folder than that data.
         """
         out = Path(out)
-        if not overwrite and os.path.lexists(out):
-            raise OptionError("exists", where=str(out), hint="name another, or set overwrite")
+        check_new(out, overwrite)
         _check_place(out, self.path, self.beside)
         with atomic_path(out) as temporary:
             temporary.write_bytes(self.content)

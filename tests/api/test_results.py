@@ -10,14 +10,21 @@ from matplotlib import pyplot
 
 import padviz
 
+SAVED = {
+    "x.json": lambda: padviz.sizes("resnet18"),
+    "x.toml": lambda: padviz.convert("vgg11", 64),
+    "x.html": lambda: padviz.explore("vgg11", 64),
+}
 
-def test_a_file_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_file_is_replaced_only_if_that_is_asked_for(name: str, tmp_path: Path) -> None:
+    path, made = tmp_path / name, SAVED[name]()
     path.write_text("mine")
-    with pytest.raises(padviz.PadvizError, match=r"x\.json: exists; add overwrite=True to replace it"):
-        padviz.sizes("resnet18").save(path)
+    with pytest.raises(padviz.PadvizError, match=rf"{name}: exists; add overwrite=True to replace it"):
+        made.save(path)
     assert path.read_text() == "mine"
-    padviz.sizes("resnet18").save(path, overwrite=True)
+    made.save(path, overwrite=True)
     assert path.read_text() != "mine"
 
 
