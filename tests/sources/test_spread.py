@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -254,3 +255,76 @@ def test_a_graphs_computed_kernel_is_a_gate(tmp_path: Path) -> None:
     with pytest.raises(PadvizError, match=r"no tiles are exact: .*(gate|global pooling)"):
         padviz.tiles(network, 96, 48)
     assert (padviz.usage(network, size=24).counts == counted(twice, (24, 24))).all()
+
+
+class Gated(nn.Module):
+    """A layer over the positions of a map, whose halves, or those of two layers, gate each other."""
+
+    def __init__(self, hidden: int, gate: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.both, self.out = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(64, 2 * hidden), nn.Linear(hidden, 64)
+        self.one, self.other, self.gate = nn.Linear(64, hidden), nn.Linear(64, hidden), gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return y + self.out(self.gate(self, y.flatten(2))).view_as(y)
+
+
+GATED: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "two layers": lambda net, tokens: net.one(tokens) * net.other(tokens).sigmoid(),
+    "halves": lambda net, tokens: (lambda one, other: one * other.sigmoid())(*net.both(tokens).chunk(2, -1)),
+    "slices": lambda net, tokens: (
+        net.both(tokens)[..., : net.one.out_features] * net.both(tokens)[..., net.one.out_features :].tanh()
+    ),
+    "glu": lambda net, tokens: functional.glu(net.both(tokens)),
+}
+
+
+@pytest.mark.parametrize("name", GATED)
+@pytest.mark.parametrize("hidden", [64, 60, 128])
+def test_a_gated_layer_over_positions_has_one_count_in_every_spelling(name: str, hidden: int, tmp_path: Path) -> None:
+    module = Gated(hidden, GATED[name])
+    sources = [module, *([exported(module, tmp_path, (3, 8, 8))] if hidden == 64 else [])]
+    for source in sources:
+        assert padviz.usage(source, 8).max == 9 * (1 + 2 * 64)  # each position itself, and all of them twice
+
+
+@pytest.mark.parametrize("hidden", [64, 60])
+def test_a_layer_over_positions_sees_each_once_whatever_its_hidden_size(hidden: int) -> None:
+    module = Gated(hidden, lambda net, tokens: net.one(tokens).relu())
+    assert padviz.usage(module, 8).max == 9 * (1 + 64)
+
+
+class Read(nn.Module):
+    """Rows that were joined to channels, read one after the other."""
+
+    def __init__(self, kind: Callable[..., nn.Module]) -> None:
+        super().__init__()
+        self.conv, self.read = nn.Conv2d(3, 4, 3, padding=1), kind(4 * 12, 6)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.read(self.conv(x).flatten(1, 2).permute(2, 0, 1))[0]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_file_refuses_a_recurrence_as_its_module_does(kind: Callable[..., nn.Module], tmp_path: Path) -> None:
+    for source in (Read(kind), exported(Read(kind), tmp_path)):
+        with pytest.raises(PadvizError, match=r"sees only what comes before each position; `layer` .* stops"):
+            padviz.usage(source, SIZE)
+
+
+def separable(x: Tensor) -> Tensor:
+    """Separable attention over patches, as MobileViTv2 has it: the places in a patch, and the patches, as an image."""
+    n, c, h, w = x.shape
+    patches = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, c, 4, -1)
+    scores, keys, values = functional.conv2d(patches, rand(x, 1 + 2 * c, c, 1, 1)).split([1, c, c], 1)
+    context = (keys * scores.softmax(-1)).sum(-1, keepdim=True)
+    made = functional.conv2d(values.relu() * context.expand_as(values), rand(x, c, c, 1, 1))
+    return made.reshape(n, c, 2, 2, h // 2, w // 2).permute(0, 1, 4, 2, 5, 3).reshape(x.shape)
+
+
+def test_patches_as_an_image_are_gated_by_their_context() -> None:
+    network = padviz.load(After(separable), size=SIZE)
+    assert len(network.gates) == 1
+    wanted = counted(nn.Sequential(conv(padding=1)), SIZE)
+    np.testing.assert_array_equal(padviz.usage(network, SIZE).counts, wanted)

@@ -12,6 +12,7 @@ from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Constant, Malformed, Stuck, Value, from_front
 
 CONVS = ("Conv", "ConvInteger", "QLinearConv", "com.microsoft.FusedConv")
+RECURRENT = ("LSTM", "GRU", "RNN")
 WEIGHT = {"QLinearConv": 3}  # which input the weights are; the second of all others
 SAME: dict[str, Same] = {"SAME_UPPER": "same_upper", "SAME_LOWER": "same_lower"}
 
@@ -39,6 +40,10 @@ class Node(calls.Call):
             return False
         kernel = self.numbers("kernel_shape", self.weight.shape[2:])
         return all(window == Window(1) for window in self.windows(kernel))
+
+    @property
+    def has_vectors(self) -> bool:  # type: ignore[override]
+        return self.op not in RECURRENT  # which keep positions
 
     @property
     def weight(self) -> Value:

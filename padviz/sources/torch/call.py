@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import cast
@@ -26,6 +27,10 @@ JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 CONVS = frozenset(("conv", "convolution", "padded_conv"))
 IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_pool", "lp_pool"}
+PARTS = frozenset((
+    "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split", "split_with_sizes", "tensor_split",
+    "unbind",
+))  # fmt: skip  # what makes parts of a vector, or other vectors
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
 RESIZES = frozenset(("interpolate", "upsample", *(f"upsample_{mode}" for mode in MODES)))
 SHAPED = ("to", "expand_as", "view_as", "reshape_as", "type_as")  # what reads of a second tensor its shape or its type
@@ -57,6 +62,8 @@ class Modules:
         self.stack = [("", root)]
         self.on_exit, self.always = on_exit, always
         self.entered = {root}
+        self.known: set[nn.Module] = set()  # those that had run before the values of a map were read
+        self.again = ""  # the first of these that has weights and runs again
 
     @property
     def path(self) -> str:
@@ -81,6 +88,8 @@ class Modules:
 
     def _entering(self, module: nn.Module, args: object) -> None:
         self.entered.add(module)
+        if module in self.known and not self.again and any(True for _ in module.parameters()):
+            self.again = self.names.get(module, "")
         self.stack.append((self.names.get(module, self.path), module))
 
     def _leaving(self, module: nn.Module, args: Args, out: object) -> None:
@@ -173,6 +182,13 @@ class Call(calls.Call):
             raise Stuck(f"makes {made} of {known}, so it is not elementwise")
         return tuple(dim if dim.size == n else plain(n) for dim, n in zip(dims, shape, strict=True))
 
+    def unknown(self) -> Map:
+        try:
+            self.broadcast(self.maps)
+        except Stuck as error:  # `neutral` would not help
+            return self.broken(f"is not known, and {error}")
+        return super().unknown()
+
     def run_handler(self, handler: Callable[..., Result]) -> Result:
         args, kwargs = tree_map_only(Tensor, self.value, (self.args, self.kwargs))
         try:
@@ -197,6 +213,9 @@ class Call(calls.Call):
         if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
             self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
+        if self.handler and self.stem in PARTS:
+            with suppress(Stuck):
+                return self.run_handler(self.handler)
         return self.vector()
 
     def without_mixed(self) -> None:

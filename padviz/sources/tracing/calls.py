@@ -124,14 +124,17 @@ class Call:
     def vector(self) -> Value:
         """Return what is no map any more, made of all that it reads; it may be a step of attention."""
         trace = self.trace
-        if not (pools := {x.at: x.at if trace.pooled[x.at] else self.pool(x).at for x in self.maps}):
+        if not self.maps:
             return Constant(None)
+        pools = {x.at: x.at if trace.pooled[x.at] else self.pool(x).at for x in self.maps}
         trace.tokens |= pools.values() - pools.keys()
-        at = trace.merge(self.name("merge"), "concat", [*pools.values()])
+        # two parts of one vector are read as two, like two halves of a map's channels
+        read = {(pools[x.at], x.part): pools[x.at] for x in self.maps}
+        at = trace.merge(self.name("merge"), "concat", [*read.values()])
         tokens = ancestors(trace.layers, [at]) & trace.tokens
         if grids := frozenset(i for token in tokens for i in trace.layers[token].inputs):
             trace.attend(self.op.lower(), grids, len(self.maps))
-        return Map(None, at)
+        return Map(None, at, part=self.maps[0].part if len(self.maps) == 1 else ())
 
     def join_flattened(self, maps: Sequence[Map]) -> Value:
         raise Stuck("joins different maps along their height or width")

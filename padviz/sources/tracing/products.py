@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Literal, cast
 
-from padviz.network.layer import Kind
-from padviz.network.operations import Blocks, Window
+from padviz.network.layer import MERGES, Kind
+from padviz.network.operations import Adaptive, Blocks, Window
 from padviz.sources.tracing.arranging import Arranger, Cuts, Map, Stuck, Value, whole_axes
 from padviz.sources.tracing.calls import Call, distinct, join
 from padviz.sources.tracing.dims import Axis, Block, Channel, Dim, Dims, Factor, Position, Runs, Tokens, flat, plain
@@ -19,6 +19,7 @@ Times = Callable[[Sequence[Map]], int]  # lays the product of maps, and returns 
 Named = Mapping[object, Dim]  # the dimensions of a factor of a product, by their letters
 Case = Literal["each position alone", "scores", "attention", "summed over positions"]
 Operand = tuple[Value, Letters]
+LINEAR = "linear over positions"
 
 
 def contract(call: Call, terms: Iterable[tuple[Map, Letters]], kept: Letters, times: Times) -> Map:
@@ -141,14 +142,42 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.part_of(dims, call)
     if as_many:
-        seen = mix(call.trace, call.name(), x, lost, "linear over positions")
+        seen = _mix_linear(call, x, lost)
         return replace(seen, dims=dims).with_dim(back[0], gone[0])
     name, roles = call.name(), whole_axes(lost)
+    x = replace(x, layer=_before_spread(call.trace, x.at, roles))
     base, runs = call.trace.rows_of(x.at)
     if runs and roles.isdisjoint(runs):  # slices along the other axis are cut out last, so that they stay places
         line = call.trace.pool_over(f"{name}.line", base, roles)
         return Map(dims, call.trace.crop(name, line, runs))
     return Map(dims, call.trace.pool_over(name, call.trace.unsplit(x).at, roles))
+
+
+def _mix_linear(call: Call, x: Map, lost: Sequence[Position]) -> Map:
+    """Multiply positions by a square matrix: each of the result sees them all."""
+    if x.has_parts or flat(x.known).within(Runs):
+        return mix(call.trace, call.name(), x, lost, LINEAR)
+    roles = whole_axes(lost)
+    vector = _before_spread(call.trace, x.at, roles)
+    return replace(x, layer=call.trace.mix(call.name(), vector, x.at, roles, LINEAR))
+
+
+def _before_spread(trace: Trace, at: int, roles: Collection[str]) -> int:
+    """Return what linear layers made of all positions along some axes, before it was spread along these again.
+
+    Whether a layer makes as many numbers as there are positions or not, the next one sees each of them once.
+    """
+    layer = trace.layers[at]
+    source = trace.layers[layer.inputs[0]] if layer.inputs else layer
+    if layer.kind == "resize" and source.everywhere == LINEAR:
+        spread = trace.on(roles, Adaptive(1))
+        return layer.inputs[0] if source.kind == "global" or source.ops == spread else at
+    if layer.kind not in MERGES:
+        return at
+    vectors = [_before_spread(trace, i, roles) for i in layer.inputs]
+    if not {*vectors}.isdisjoint(layer.inputs):
+        return at
+    return trace.merge(layer.name, layer.kind, vectors)
 
 
 def softmax_along(call: Call, x: Value, axes: Collection[int], why: str) -> Value:

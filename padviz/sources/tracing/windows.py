@@ -85,8 +85,11 @@ def conv(
         if any(isinstance(op, Transposed) for op in ops):
             return with_channels(add_layer(call, "convtranspose", x, ops, channels))
         if isinstance(x, Map) and all(op == Window(1) for op in ops):
-            line = rank < len(call.trace.axes) and any(dim.is_flattened for dim in x.known[-rank:])
-            if line or not is_image(in_places(x.known), rank):
+            own = x.known[-rank:]
+            line = rank < len(call.trace.axes) and any(dim.is_flattened for dim in own)
+            # patches as two dimensions: the places in each, and all patches
+            patches = any(dim.has_parts and len({part.role for part in dim.inner}) > 1 for dim in own)
+            if line or patches or not is_image(in_places(x.known), rank):
                 return dense(call, x, out, axis=-rank - 1)
         if (inside := _conv_in_windows(call, x, ops)) is not None:
             return with_channels(inside)
