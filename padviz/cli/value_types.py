@@ -98,7 +98,7 @@ class NameType(Type):
 
 
 class ShapeType(NameType):
-    """NAME=VALUE of another input: a number, or a shape in which H and W are the image's sides.
+    """NAME=VALUE of an input: a number, or a shape in which H and W are the image's sides.
 
     >>> [ShapeType("NAME=SHAPE").convert(text, None, None) for text in ("b=1x3xHxW", "t=1", "t=.5")]
     [('b', (1, 3, 'H', 'W')), ('t', 1), ('t', 0.5)]

@@ -363,7 +363,9 @@ def differ(model: Any, shape: Sequence[int], cut: Callable[[Any, Tensor], Any], 
                 for one, other in pairs
             ]
             return precision, max(apart)
-    raise DescriptionError("does not run on noise", where=type(model).__name__, hint="name a module that takes it")
+    what = f"does not run on noise of {' x '.join(map(str, shape))}"
+    hint = "say its channels with the `shape` that padviz.load takes, or name a module that takes it"
+    raise DescriptionError(what, where=type(model).__name__, hint=hint)
 
 
 def sharded(model: Callable[[Any], Any], image: Any, n: int, *, axis: str | None = None) -> Any:

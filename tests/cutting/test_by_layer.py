@@ -440,6 +440,14 @@ def test_streams_refuse_what_follows_the_length() -> None:
         Streamed(Call(lambda x: sum(x[..., 4 * i : 4 * i + 4] for i in range(x.shape[-1] // 4))))(image(1, 1, 40))
 
 
+def test_a_stream_has_the_channels_that_its_shape_says() -> None:
+    layers = nn.Sequential(nn.BatchNorm1d(5), Call(lambda x: x.mean(1, keepdim=True)), nn.Conv1d(1, 1, 3)).eval()
+    with pytest.raises(padviz.PadvizError, match="say its channels"):
+        padviz.streamed(layers, 16)
+    stream = padviz.streamed(padviz.load(layers, 64, shape={"input": (1, 5, "L")}), 16)
+    assert stream(torch.rand(1, 5, 16)).shape == (1, 1, 14)
+
+
 def test_streamed_checks_a_module_first() -> None:
     stream = padviz.streamed(signals.encoder(), 100)
     assert stream(torch.rand(1, 1, 256)).shape[-1] > 20

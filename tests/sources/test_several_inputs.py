@@ -86,6 +86,57 @@ def test_an_input_that_is_missing_or_does_not_fit_is_asked_for(module: Any, shap
         padviz.load(module(), 16, shape=shapes)
 
 
+class Beside(nn.Module):
+    """A convolution of an image and of the same image blurred."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(torch.cat([x, nn.functional.avg_pool2d(x, 3, 1, 1)], 1))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_channels_of_an_image_joined_with_itself_are_tried(channels: int) -> None:
+    assert padviz.usage(Beside(channels), 16).max == 1 + 9
+
+
+class Mapped(nn.Module):
+    """A convolution, of any number of axes, behind a layer over the channels of each position."""
+
+    def __init__(self, kind: Any = nn.Conv1d, more: bool = False) -> None:
+        super().__init__()
+        self.first, self.conv, self.more = nn.Linear(5, 8), kind(8, 8, 3), more
+
+    def forward(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        return self.conv(self.first(x.movedim(1, -1)).movedim(-1, 1))
+
+
+SHAPES = {nn.Conv1d: (1, 5, "L"), nn.Conv2d: (1, 5, "H", "W"), nn.Conv3d: (1, 5, "D", "H", "W")}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_the_shape_of_a_modules_image_says_its_channels(kind: Any) -> None:
+    what, shape = {nn.Conv1d: "signal", nn.Conv2d: "image", nn.Conv3d: "volume"}[kind], SHAPES[kind]
+    sides = ", ".join(f'"{side}"' for side in shape[2:])
+    hint = f'try another size, or say its channels: padviz.load(network, shape={{"x": (1, 8, {sides})}})'
+    with pytest.raises(padviz.PadvizError, match=re.escape(f"it must take one {what}; {hint}")):
+        padviz.load(Mapped(kind), 16)
+    network = padviz.load(Mapped(kind), 16, shape={"x": shape})
+    assert padviz.fields(network, 16)[-1].offsets == (0,) * (len(shape) - 2)
+
+
+@pytest.mark.parametrize("shape", [(5, "L"), (1, "L", "L"), (2, 5, "L"), (1, 5, 64), 5])
+def test_the_shape_of_an_image_has_channels_and_sides(shape: Any) -> None:
+    with pytest.raises(padviz.PadvizError, match="'x' is the image; write it as x=1xCxHxW, or 1xCxL of a signal"):
+        padviz.load(Mapped(), 64, shape={"x": shape})
+
+
+def test_a_module_without_convolutions_takes_a_signal_of_one_side() -> None:
+    assert padviz.load(nn.Sequential(nn.MaxPool1d(3)), (64,)).axes == ("length",)
+
+
 ADDED = """a = Conv <pads = [2, 2, 2, 2]> (left, w5x5)\n b = Conv <pads = [1, 1, 1, 1]> (right, w3x3)
  moved = Mul (b, t)\n added = Add (a, moved)\n y = Conv <strides = [2, 2]> (added, w3x3)"""
 CUT = """rows = Shape <start = 2, end = 3> (right)\n fewer = Sub (rows, 1)\n a = Conv <pads = [2, 2, 2, 2]> (left, w5x5)

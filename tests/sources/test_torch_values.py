@@ -119,6 +119,100 @@ def test_what_reads_values_before_the_last_convolution_is_an_error_that_names_it
     np.testing.assert_array_equal(padviz.usage(early, 32, layer="b").counts, counted(Reading(lambda x: x), (32, 32)))
 
 
+Body = Callable[[nn.Module, Tensor], Any]
+
+
+def until_small(measure: Callable[[Tensor], Any]) -> Body:
+    """Run a layer until what it changes is small."""
+
+    def run(module: Any, x: Tensor) -> Tensor:
+        x = module.a(x)
+        for _ in range(9):
+            before, x = x, module.b(x)
+            if measure(x - before) < 1e-3:
+                break
+        return x
+
+    return run
+
+
+LOOPS: dict[str, Body] = {
+    "bool": until_small(lambda x: x.abs().max()),
+    "float": until_small(lambda x: float(x.norm())),
+    "item": until_small(lambda x: x.abs().amax().item()),
+    "numpy": until_small(lambda x: np.abs(x.numpy()).max()),
+    "once more": lambda module, x: y if (y := module.b(module.a(x))).mean() > 0 else module.b(y),
+}
+
+
+class Steps(nn.Module):
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self.a, self.b, self.body = conv(3, padding=1), conv(5, padding=2), body
+
+    def forward(self, x: Tensor) -> Any:
+        return self.body(self, x)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_layers_that_run_as_often_as_values_say_are_refused(name: str) -> None:
+    with pytest.raises(PadvizError, match=r"by the values of a map|reads the values of a map") as error:
+        padviz.usage(Steps(LOOPS[name]), 16)
+    assert "and b runs again behind it, as often as they say; `layer` " in str(error.value)
+    assert padviz.usage(Steps(LOOPS[name]), 16, layer="b").max > 0
+
+
+ENDS: dict[str, Body] = {
+    "a test": lambda module, x: y if (y := module.b(module.a(x))).mean() > 0 else y.relu(),
+    "a number": lambda module, x: (y := module.b(module.a(x)), y.max().item()),
+    "a loop over numbers": lambda module, x: [2 * n for n in module.b(module.a(x)).flatten().tolist()],
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_what_is_only_returned_behind_values_is_skipped(name: str) -> None:
+    network = padviz.load(Steps(ENDS[name]), 16)
+    assert network.targets == ("b",)
+    assert "analysed up to the head b; skipped " in network.notes[0]
+
+
+def test_a_branch_by_the_values_of_the_image_is_refused_with_what_to_do() -> None:
+    with pytest.raises(PadvizError) as error:
+        padviz.load(Steps(lambda module, x: x if x.mean() > 0 else module.a(x)), 16)
+    branch = "bool takes a branch by the values of the image; write the branch to count as a module of its own"
+    assert str(error.value) == f"Steps: {branch}, without the test"
+
+
+NUMBERS: dict[str, Body] = {
+    "a loss": lambda module, x: functional.mse_loss(module.b(module.a(x)), x),
+    "a number": lambda module, x: torch.ops.aten.dist(module.b(module.a(x)), x),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_an_unknown_function_that_returns_one_number_is_no_map(name: str) -> None:
+    network = padviz.load(Steps(NUMBERS[name]), 16)
+    assert network.targets == ("b",)
+    wanted = counted(Steps(lambda module, x: module.b(module.a(x))), (16, 16))
+    np.testing.assert_array_equal(padviz.usage(network, 16).counts, wanted)
+
+
+def test_complex_numbers_are_two_channels() -> None:
+    def body(module: Any, x: Tensor) -> Tensor:
+        y = module.a(x)
+        pairs = torch.view_as_complex(torch.stack([y, y], -1))
+        return module.b(torch.view_as_real(2 * pairs)[..., 0])
+
+    wanted = counted(Steps(lambda module, x: module.b(module.a(x))), (16, 16))
+    assert (padviz.usage(Steps(body), 16).counts % wanted == 0).all()
+
+
+def test_neutral_is_only_advised_where_it_helps() -> None:
+    with pytest.raises(PadvizError, match="pdist is not known, and makes 120 of 16 x 16") as error:
+        padviz.usage(Steps(lambda module, x: functional.pdist(module.a(x)[0, 0])), 16)
+    assert "neutral" not in str(error.value)
+
+
 SIZES = [(16, 16), (20, 33)]
 
 

@@ -316,6 +316,10 @@ WHOLE: Mapping[str, Handler] = {  # these read rows, columns and channels that a
     ),
     "movedim moveaxis": movedim,
     "squeeze": squeeze,
+    "view_as_complex": lambda call, input: products.reduce_over(call, input, [len(input.known) - 1], keep=False),
+    "view_as_real": (
+        lambda call, input: views.expand(call, views.unsqueeze(input, [len(input.known)]), call.made.shape)
+    ),
     "unsqueeze": lambda call, input, dim: views.unsqueeze(input, [dim % (len(input.known) + 1)]),
     "expand expand_as broadcast_to repeat tile": (
         lambda call, input, *sizes, **options: views.expand(call, input, call.made.shape)
@@ -363,6 +367,8 @@ def lower(call: Call) -> Result:
     if call.by_value and call.spatial:
         return call.broken(BY_VALUES, head=BY_VALUES, firm=True)
     neutral = call.op in call.trace.neutral
+    if call.made.ndim == 0 and call.stem not in TABLE:
+        return call.vector()  # a number, such as a loss, is no map
     known = TABLE.get("add" if neutral else call.stem)
     call.handler = known or (pointwise if is_pointwise(call.op) else None)
     call.whole = call.handler is pointwise or neutral or call.stem in WHOLE_NAMES

@@ -23,11 +23,11 @@ from torch.nn.modules import module as hooks
 from torch.nn.modules.conv import _ConvNd
 
 from padviz.errors import DescriptionError, PadvizError, UnknownName, nearest, typed
-from padviz.network.network import AXES, Network, Size, in_words, on_axes
-from padviz.sources.torch.tensors import MOST_KEPT, constants_of, hollow
+from padviz.network.network import AXES, Alike, Network, Size, in_words, on_axes
+from padviz.sources.torch.tensors import MOST_KEPT, Refused, constants_of, hollow
 from padviz.sources.torch.tracer import SCRIPTED, Stopped, Tracer
 from padviz.sources.tracing.arranging import Arranger, Map
-from padviz.sources.tracing.reading import AS_IT_IS, Reading, shape_at
+from padviz.sources.tracing.reading import AS_IT_IS, SIDES, Reading, shape_at
 from padviz.sources.tracing.trace import Trace, foreign_network
 
 SIZES: dict[int, tuple[Size, ...]] = {  # tried, by axes, where the module names none
@@ -65,13 +65,13 @@ def network_of(
     if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
         what = f"is of type {type(module).__name__}, and not a torch.nn.Module whose code can be followed"
         raise DescriptionError(what, where=where, hint="name a module, or a class or function that makes one")
-    reading.check(parameters_of(module.forward), where)
+    reading.check(parameters_of(module.forward), where, image=True)
     kept = {tensor for tensor in constants_of(module) if tensor.numel() <= MOST_KEPT}
     empty = copy_module(
         module, where, lambda tensor: tensor.detach().clone() if tensor in kept else without_data(tensor)
     )
     failures = []
-    for channels, pixels in _images(module, where, size):
+    for channels, pixels in _images(module, where, size, reading):
         try:
             return foreign_network(partial(trace, empty, where, reading, channels), name, pixels, where)
         except PadvizError as error:
@@ -79,8 +79,13 @@ def network_of(
     raise failures[0]
 
 
-def _images(module: nn.Module, where: str, size: Size | None) -> Iterator[tuple[int, Size]]:
+def _images(module: nn.Module, where: str, size: Size | None, reading: Reading) -> Iterator[tuple[int, Size]]:
     """Yield the channels and the sizes that the image of a module may have, the likeliest first."""
+    if said := reading.channels_of(image_input(module, reading), where):
+        channels, axes = said
+        for pixels in [on_axes(size, AXES[axes], where)] if size else SIZES[axes]:
+            yield channels, pixels
+        return
     exported: list[int] = []
     if isinstance(module, torch.fx.GraphModule):
         values = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
@@ -91,7 +96,8 @@ def _images(module: nn.Module, where: str, size: Size | None) -> Iterator[tuple[
     said = by_timm.get("input_size") if isinstance(by_timm, dict) else None
     declared = tuple(exported[1:] or (said or ())[-2:])
     convolved = dict.fromkeys(inner.weight.ndim - 2 for inner in module.modules() if isinstance(inner, _ConvNd))
-    for axes in [len(declared)] if declared else convolved or [2]:
+    asked = len(size) if size and not isinstance(size, Alike) else 2
+    for axes in [len(declared)] if declared else convolved or [asked]:
         for pixels in [on_axes(size, AXES[axes], where)] if size else [declared] if declared else SIZES[axes]:
             for channels in exported[:1] or channels_of(module, axes):
                 yield channels, pixels
@@ -201,27 +207,45 @@ def without_data(tensor: Tensor) -> Tensor:
 def channels_of(module: nn.Module, axes: int) -> list[int]:
     convolutions = (inner for inner in module.modules() if isinstance(inner, _ConvNd))
     first = [inner.in_channels for inner in convolutions if inner.weight.ndim - 2 == axes][:1]
-    return list(dict.fromkeys([*first, 3, 1]))
+    return list(dict.fromkeys([*first, 3, 1, 4, 2]))
 
 
 def trace(
-    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
-    tokens: bool = True,
-) -> Arranger:  # fmt: skip
+    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext
+) -> Arranger:
     """Follow the forward of a module without weights on an image of one size, within `watch` of the tracer."""
+    follow = partial(_follow, module, where, reading, channels, size)
+    tracer = follow(watch=watch)
+    if tracer.trace.tokens_added and not tracer.trace.tokens_removed:
+        tracer = follow(watch=watch, tokens=False)
+    if tracer.read is not None:
+        # which layers run behind values that are not known? try both answers to all questions
+        for answer in (False, True):
+            with suppress(PadvizError):
+                if again := follow(answer=answer).modules.again:
+                    tracer.refuse(f"{again} runs again behind it, as often as they say")
+                    break
+    return tracer.trace
+
+
+def _follow(
+    module: nn.Module, where: str, reading: Reading, channels: int, size: Size, watch: Watch = nullcontext,
+    tokens: bool = True, answer: bool | None = None,
+) -> Tracer:  # fmt: skip
     laid = Arranger(where, size, reading.neutral, block=".block.", follow_tokens=tokens)
-    tracer = Tracer(laid, module)
+    tracer = Tracer(laid, module, answer)
     kind = next((parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()), torch.float32)
     image = torch.empty((1, channels, *size), device="meta", dtype=kind)
     tracer.memory.learn(image, laid.input_image(channels))
     others: dict[str, Tensor | int | float] = {}
+    into = image_input(module, reading) if reading.options else ""
     for name, shape in reading.shapes.items():
+        if name == into:
+            continue
         value = shape_at(name, shape, size, where)
         others[name] = value if not isinstance(value, tuple) else torch.empty(value, device="meta", dtype=kind)
         if isinstance(tensor := others[name], Tensor):
             tracer.memory.add(tensor, unread=True)
-    first = next((name for name in parameters_of(module.forward) if name not in others), "") if others else ""
-    into = reading.image or first
 
     def forward() -> object:
         with torch.no_grad(), tracer.modules, tracer.memory, tracer, watch(tracer):
@@ -231,8 +255,10 @@ def trace(
         at = ", ".join(filter(None, (where, tracer.modules.path)))
         if tracer.scripted:  # older versions of PyTorch run no traced code on tensors without data
             return DescriptionError(SCRIPTED, where=at)
+        if isinstance(error, Refused) and error.hint:
+            return DescriptionError(str(error), where=at, hint=error.hint)
         what = f"its forward fails on {in_words((channels, *size))}: {line_of(error)}"
-        return DescriptionError(what, where=at, hint=_way_out(module, into, others))
+        return DescriptionError(what, where=at, hint=_way_out(module, reading, others, len(size)))
 
     try:
         outputs = tracer.outputs(run_foreign(forward, failed))
@@ -241,9 +267,7 @@ def trace(
     except Stopped as end:
         if end.error:
             raise end.error from None
-    if tokens and laid.tokens_added and not laid.tokens_removed:
-        return trace(module, where, reading, channels, size, watch, tokens=False)
-    return laid
+    return tracer
 
 
 def _as_output(laid: Trace, value: Map) -> int:
@@ -275,13 +299,22 @@ def quiet() -> Iterator[None]:
             sys.stdin = before
 
 
-def _way_out(module: nn.Module, into: str, others: Mapping[str, object]) -> str:
-    needed = [
+def image_input(module: nn.Module, reading: Reading) -> str:
+    """Return the name of the input that is the image, "" where the forward names none."""
+    return reading.image_among(_needed(module) or [*parameters_of(module.forward)][:1])
+
+
+def _needed(module: nn.Module) -> list[str]:
+    return [
         name
         for name, one in parameters_of(module.forward).items()
         if one.default is one.empty and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
     ]
-    missing = [name for name in needed if name not in (into, *others)] if into else needed[1:]
+
+
+def _way_out(module: nn.Module, reading: Reading, others: Mapping[str, object], axes: int) -> str:
+    image = image_input(module, reading)
+    missing = [name for name in _needed(module) if name not in (image, *others)]
     if missing:
         name = missing[0]
         return f"`shape` {typed(f'{name}=1')} gives it a number, `shape` {typed(f'{name}=1x3xHxW')} a tensor"
@@ -292,5 +325,6 @@ def _way_out(module: nn.Module, into: str, others: Mapping[str, object]) -> str:
         return f"it was given {' and '.join(others)} beside the image; try another shape of these, or another size"
     if hasattr(module, "backbone"):
         return "its attribute .backbone may be what you mean"
-    wrapped = "nn.Sequential(nn.Conv2d(C, C, 1), module) takes C channels"
-    return f"it must take one image; try another size, or a module that wraps it: {wrapped}"
+    kind = {1: "signal", 2: "image", 3: "volume"}[axes]
+    shape = f"{image or 'x'}=1x8x{'x'.join(SIDES[axes])}"
+    return f"it must take one {kind}; try another size, or say its channels: `shape` {typed(shape)} has 8"

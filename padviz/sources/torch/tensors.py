@@ -92,7 +92,11 @@ def hollow(tensor: Tensor) -> Tensor:
 
 
 class Refused(RuntimeError):
-    """A call that is the module's own mistake, which PyTorch does not see in tensors without data."""
+    """A call that is the module's own mistake, which PyTorch does not see in tensors without data; what to do."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 def constants_of(root: nn.Module) -> Iterator[Tensor]:

@@ -40,7 +40,7 @@ from padviz.sources.tracing.dims import plain
 
 OUT_OF_SIGHT = "reads what was made of it where padviz cannot follow, as in scripted code, torch.func or a thread"
 WEIGHTS = "reads the values of weights, or of what is given beside the image or large"
-READING = "reads the values of a map"
+READING, BRANCHING = "reads the values of", "takes a branch by the values of"
 SCRIPTED = "is scripted, so that its code cannot be followed: put the module that it was made of in its place"
 ALIKE = frozenset(
     ("relu", "relu6", "hardswish", "hardsigmoid", "hardtanh", "gelu", "leaky_relu", "batch_norm", "layer_norm")
@@ -53,6 +53,14 @@ READS = frozenset((
     "__array__", "__bool__", "__complex__", "__float__", "__index__", "__int__", "allclose", "equal", "is_nonzero",
     "item", "numpy", "tolist",
 ))  # fmt: skip  # what makes plain numbers of a tensor
+PLAIN_OF: dict[str, Callable[[float], object]] = {
+    "float": float, "complex": complex, **dict.fromkeys(("int", "index"), int),
+    **dict.fromkeys(("allclose", "bool", "equal", "is_nonzero"), bool),
+}  # fmt: skip
+OWN_MODULE = "write the branch to count as a module of its own, without the test"
+AS_TENSOR = "keep it a tensor, as x.amax() is, or load the module behind it"
+MOST_ANSWERS = 100
+LARGE = 1000.0  # a value above any threshold
 UNIQUE = ("unique", "unique2", "unique_consecutive", "unique_dim")
 PICKING = frozenset(("argwhere", "getitem", "masked_select", "nms", "nonzero", "where", *UNIQUE))
 
@@ -66,14 +74,20 @@ class Stopped(BaseException):
 
 
 class Tracer(TorchFunctionMode):
-    def __init__(self, trace: Arranger, root: nn.Module) -> None:
+    """Follows a forward until it reads the values of a map; with an `answer`, that stands for all values it reads."""
+
+    def __init__(self, trace: Arranger, root: nn.Module, answer: bool | None = None) -> None:
         super().__init__()
-        self.trace = trace
+        self.trace, self.answer = trace, answer
         self.modules = Modules(root, self._check_scripted)
         self.memory = Memory(root)
+        self.read: Call | None = None  # what read the values of a map
+        self.answers = 0
 
     def __torch_function__(self, func: Function, types: object, args: Args = (), kwargs: Kwargs | None = None) -> Any:
         memory, op, kwargs = self.memory, op_of(func), kwargs or {}
+        if self.modules.again:
+            raise Stopped
         if op == "copy" and (part := memory.parts.get(args[0])):
             whole, index = part  # a part of a constant is written to by its place in the whole
             self.__torch_function__(Tensor.__setitem__, (), (whole, index, args[1]))
@@ -84,6 +98,8 @@ class Tracer(TorchFunctionMode):
         # what it reads
         for tensor in tensors_in(args) if getattr(func, "__name__", "") in READS else ():
             self._read(op, tensor)
+            if self.answer is not None and not self._has_data(tensor):
+                return self._answer(op, tensor, self.answer)
         if op in ("getitem", "setitem", "pad"):
             args = args[0], with_numbers(args[1], partial(self._read, op)), *args[2:]
         unseen = [] if op in CONSTANTS else self._unseen(args[0] if op in SHAPED else (args, kwargs))
@@ -161,26 +177,69 @@ class Tracer(TorchFunctionMode):
             memory.learn(tensor, value)
         return apart
 
+    def _has_data(self, tensor: Tensor) -> bool:
+        return not self.memory.value(tensor) and not self.memory.of(tensor).layers
+
     def _read(self, op: str, tensor: Tensor) -> None:
         """Check that a tensor may become plain numbers; a map ends the forward, in a head if all convolutions ran."""
-        storage = self.memory.of(tensor)
-        if not self.memory.value(tensor) and not storage.layers:
-            if storage.unread or tensor.is_meta:
+        if self._has_data(tensor):
+            if self.memory.of(tensor).unread or tensor.is_meta:
                 raise Refused(f"{op} {WEIGHTS}")
             return
+        if self.answer is not None:
+            return
         self._learn_unseen(op, self._unseen(tensor))
-        trace, call, left = self.trace, self.call(op, (tensor,), {}, tensor), self.modules.left_out()
-        last = max(at for at in ancestors(trace.layers, call.inputs) if not trace.pooled[at])
-        if not last:
-            raise Refused(f"{op} reads the values of the image")
-        ends = {*range(len(trace.layers))} - {at for layer in trace.layers for at in layer.inputs}
-        with trace.made_by(self.modules.path or op):
-            if left:
-                what = f"{op} {READING}, and {left} has not run by then"
-                trace.ends = {trace.broken(call.name(), [last, *sorted(ends)], what)}
-            else:
-                trace.ends = ends | {call.broken(READING, head=READING, firm=True).at}
+        trace, self.read = self.trace, self.call(op, (tensor,), {}, tensor)
+        reads = BRANCHING if op == "bool" else READING
+        if not self._last_map:
+            raise Refused(f"{op} {reads} the image", hint=OWN_MODULE if op == "bool" else AS_TENSOR)
+        if left := self.modules.left_out():
+            self.refuse(f"{left} has not run by then")
+        else:
+            head = f"{reads} a map"
+            ends = self._ends
+            with trace.made_by(self.modules.path or op):
+                trace.ends = ends | {self.read.broken(head, head=head, firm=True).at}
         raise Stopped
+
+    def refuse(self, why: str) -> None:
+        """End the trace in an error, since what follows a read of values is no mere ending."""
+        assert self.read is not None
+        op, ends = self.read.op, self._ends
+        for head in ends & self.trace.heads.keys():
+            ends |= {*self.trace.layers[head].inputs}
+        inputs = [self._last_map, *sorted(ends - self.trace.heads.keys())]
+        what = f"{op} {BRANCHING if op == 'bool' else READING} a map, and {why}"
+        with self.trace.made_by(self.modules.path or op):
+            self.trace.ends = {self.trace.broken(self.read.name(), inputs, what)}
+        self.read = None
+
+    @property
+    def _last_map(self) -> int:
+        """The last map that what is read was made of."""
+        inputs = () if self.read is None else self.read.inputs
+        return max(at for at in ancestors(self.trace.layers, inputs) if not self.trace.pooled[at])
+
+    @property
+    def _ends(self) -> set[int]:
+        layers = self.trace.layers
+        return {*range(len(layers))} - {at for layer in layers for at in layer.inputs}
+
+    def _answer(self, op: str, tensor: Tensor, answer: bool) -> object:
+        """Return plain numbers in place of the values of a map; those of a loop without an end end the forward."""
+        self.answers += 1
+        if self.answers > MOST_ANSWERS:
+            raise Stopped
+        self.modules.known = self.modules.known or {*self.modules.entered}
+        number: float = answer * (LARGE if tensor.is_floating_point() else 1)
+        numbers = torch.full(tensor.shape, number, dtype=tensor.dtype)
+        if op in ("array", "numpy"):
+            return numbers.numpy()
+        if op == "tolist":
+            return numbers.tolist()
+        if op in PLAIN_OF:
+            return PLAIN_OF[op](number)
+        return numbers.flatten()[0].item()
 
     @property
     def scripted(self) -> bool:

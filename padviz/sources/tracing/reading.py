@@ -30,7 +30,10 @@ CHANNELS = (1, 3, 4)  # of an image
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Operations that are `neutral`, the input that is the `image` ("" for the first), and `shapes` of other inputs."""
+    """Operations that are `neutral`, the input that is the `image` ("" for the first), and `shapes` of inputs.
+
+    Those are of others beside the image; of a module also that of the image, for its channels.
+    """
 
     neutral: tuple[str, ...] = ()
     image: str = ""
@@ -40,19 +43,41 @@ class Reading:
     def options(self) -> dict[str, str]:
         return {**dict.fromkeys(self.shapes, "shape"), **({self.image: "input"} if self.image else {})}
 
-    def check(self, inputs: Iterable[str], where: str, shaped: bool = True) -> None:
-        """Reject names that are no inputs, a shape of the image, and any shape unless inputs may be `shaped`."""
+    def check(self, inputs: Iterable[str], where: str, shaped: bool = True, image: bool = False) -> None:
+        """Reject names that are no inputs, and shapes unless inputs may be `shaped`, and the `image` too."""
         known = [*inputs]
         for name, option in self.options.items():
             if name not in known:
                 hint = f"its inputs are {', '.join(map(repr, known[:NAMED]))}"
                 raise OptionError(f"has no input {name!r}", option=option, where=where, hint=hint)
-        if self.image in self.shapes:
+        if self.image in self.shapes and not image:
             raise OptionError(
                 f"{self.image!r} is the image", option="shape", where=where, hint="say its `size`, or another `input`"
             )
         for name in () if shaped else self.shapes:
             raise OptionError(f"the shape of {name!r} is the file's", option="shape", where=where, hint="leave it out")
+
+    def image_among(self, inputs: Iterable[str]) -> str:
+        """Return the input that is the image: the first that has no shape, or, if all have, the first of them.
+
+        >>> Reading(shapes={"t": 1}).image_among(["t", "x"]), Reading(shapes={"x": (1, 5, "L")}).image_among(["x"])
+        ('x', 'x')
+        """
+        names = [*inputs]
+        return self.image or next((name for name in names if name not in self.shapes), names[0] if names else "")
+
+    def channels_of(self, image: str, where: str) -> tuple[int, int] | None:
+        """Return the channels and the axes that the shape of the image says, or None."""
+        shape = self.shapes.get(image)
+        if shape is None:
+            return None
+        for axes, letters in SIDES.items():
+            if isinstance(shape, tuple) and len(shape) == axes + 2:
+                batch, channels, *sides = shape
+                if batch == 1 and isinstance(channels, int) and channels > 0 and sides == [*letters]:
+                    return channels, axes
+        hint = f"write it as {image}=1xCxHxW, or 1xCxL of a signal, with a number for C; its `size` says the rest"
+        raise OptionError(f"{image!r} is the image", option="shape", where=where, hint=hint)
 
     def check_alone(self, where: str, what: str) -> None:
         for name, option in self.options.items():

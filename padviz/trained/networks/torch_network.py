@@ -67,7 +67,9 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
         _load(module, state_of(Path(weights)), str(weights), where)
     pixels = network.pixels(size)
     failures = []
-    for channels in load.channels_of(module, len(pixels)):
+    image = load.image_input(module, reading)
+    said = reading.channels_of(image, where)
+    for channels in said[:1] if said else load.channels_of(module, len(pixels)):
         calls = _ConvolutionCalls()
         try:  # again, with its weights
             load.trace(module, where, reading, channels, pixels, watch=calls.watch)
@@ -76,7 +78,8 @@ def read(source: str | nn.Module, size: Size | None, weights: str | Path | None,
             failures.append(error)
     else:
         raise failures[0]
-    model, kernels = Unrun(where, ONE) if reading.options else module, kernels_of(network, calls.stored)
+    others = reading.image or {*reading.shapes} - {image}
+    model, kernels = Unrun(where, ONE) if others else module, kernels_of(network, calls.stored)
     return Trained(network, pixels, model, where, channels, *kernels, tuple(notes), calls.trained_on)
 
 
