@@ -313,11 +313,11 @@ class Doubles(nn.Conv2d):
 
 NONE: dict[str, tuple[nn.Module, str]] = {
     "too many channels": (
-        Doubles(8, 4, 3), r"on 8 x 224 x 224: .*weight 4 x 8 x 3 x 3 is given 16 channels; .*\(C, C, 1\).* takes C"
+        Doubles(10, 4, 3), r"on 10 x 224 x 224: .*weight 4 x 10 x 3 x 3 is given 20 channels; .*say its channels"
     ),
     "two images": (Doing(lambda x, y: x + y), "Doing: its forward fails on 3 x 224 x 224: TypeError: .*missing 1 requ"),
     "no map": (Doing(lambda x: {"a": "text", 3: None}), "Doing: no output is made of a spatial layer"),
-    "values": (Doing(lambda x: x if x.sum() > 0 else -x), "Doing: its forward fails"),
+    "values": (Doing(lambda x: x if x.sum() > 0 else -x), "Doing: bool takes a branch by the values of the image"),
     "targets": (
         nn.Sequential(OrderedDict(backbone=nn.Conv2d(3, 3, 3), losses=nn.Linear(5, 6))),
         r"forward fails.*attribute \.backbone may be",

@@ -17,7 +17,7 @@ from padviz.network.operations import Adaptive, Op, Transposed, Window
 from padviz.network.padding_modes import SCHEMES
 from padviz.network.resize import GRIDS, ROUNDINGS, Grid, Resize, Rounding
 from padviz.sources.onnx.constants import Array, Unread, axes_of, evaluate, listed, new_shape, slices_of, split_sizes
-from padviz.sources.onnx.node import CONVS, RECURRENT, Handler, Node
+from padviz.sources.onnx.node import CONVS, Handler, Node
 from padviz.sources.tracing import calls, products, views, windows
 from padviz.sources.tracing.arranging import Constant, Malformed, Map, Stuck, Value, from_front
 from padviz.sources.tracing.calls import Result, merge_maps, with_kernel
@@ -421,7 +421,7 @@ TABLE: dict[str, Handler] = {
     "GlobalAveragePool GlobalMaxPool GlobalLpPool": (
         lambda node, x: reduce_over(node, x, range(2, len(x.known)), keep=True)
     ),
-    " ".join(RECURRENT): recurrent,
+    "LSTM GRU RNN": recurrent,
     "MatMul MatMulInteger com.microsoft.FusedMatMul": lambda node, x: products.matmul(node, x, node.tensor(1)),
     "QLinearMatMul": lambda node, x: products.matmul(node, x, node.tensor(3)),
     "Reshape": reshape,

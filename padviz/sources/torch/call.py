@@ -22,6 +22,7 @@ from padviz.sources.tracing import calls
 from padviz.sources.tracing.arranging import Arranger, Constant, Map, Stuck, Value
 from padviz.sources.tracing.calls import Numbers, Result
 from padviz.sources.tracing.dims import Dims, broadcast_all, plain, whole
+from padviz.sources.tracing.reading import moves
 
 JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
@@ -185,8 +186,10 @@ class Call(calls.Call):
     def unknown(self) -> Map:
         try:
             self.broadcast(self.maps)
-        except Stuck as error:  # `neutral` would not help
-            return self.broken(f"is not known, and {error}")
+        except Stuck as error:
+            if not moves(self.op):  # and still `neutral` would not help
+                what = f"{self.which} is not known, and {error}"
+                return Map(None, self.trace.broken(self.name(), self.inputs, what))
         return super().unknown()
 
     def run_handler(self, handler: Callable[..., Result]) -> Result:
