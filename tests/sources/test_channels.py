@@ -157,7 +157,7 @@ def test_a_neutral_operation_of_several_maps_sees_all_of_them(tmp_path: Path) ->
 
 
 def test_what_makes_another_shape_is_not_elementwise() -> None:
-    net = padviz.load(After(lambda y: torch.tensordot(y, y, ([1], [1]))), size=16, neutral=["tensordot"])
+    net = padviz.load(After(lambda y: torch.tensordot(y, y, ([3], [3]))), size=16, neutral=["tensordot"])
     with pytest.raises(PadvizError, match=r"tensordot makes .* of 1 x 8 x 16 x 16, so it is not elementwise; `layer`"):
         padviz.usage(net)
 

@@ -209,7 +209,7 @@ def test_complex_numbers_are_two_channels() -> None:
 
 def test_neutral_is_only_advised_where_it_helps() -> None:
     with pytest.raises(PadvizError, match=r"function tensordot is not known, and makes .* of 1 x 1 x 16 x 16") as error:
-        padviz.usage(Steps(lambda module, x: torch.tensordot(y := module.a(x), y, ([1], [1]))), 16)
+        padviz.usage(Steps(lambda module, x: torch.tensordot(y := module.a(x), y, ([3], [3]))), 16)
     assert "neutral" not in str(error.value)
 
 
