@@ -281,7 +281,7 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
     said = "neither a map of the image, 96 x 160, nor class scores: 'output0' of 7 x 315; name a map inside"
     with pytest.raises(PadvizError, match=said) as refused:
         padviz.detect(path)
-    named = re.findall(r"'(/\S+)' \((\d+) x (\d+) x (\d+)\)", str(refused.value))
+    named = re.findall(r"(/\S+) \((\d+) x (\d+) x (\d+)\)", str(refused.value))
     assert [tuple(map(int, each[1:])) for each in named] == [
         (3, 12, 20), (3, 6, 10), (3, 3, 5), (64, 12, 20), (64, 6, 10), (64, 3, 5)]  # fmt: skip
     trained = read(path, (96, 160))
@@ -291,7 +291,7 @@ def test_the_boxes_of_an_exported_yolo_are_refused_and_the_maps_that_are_named_a
         made = runner.outputs(np.zeros((1, 3, 96, 160), np.float32))
         assert made[name].shape[1:] == tuple(map(int, shape))
         assert scorer_of(made, (96, 160), "net", name).kind == "map"
-    with pytest.raises(PadvizError, match=r"name a map inside with `layer`: 'detect\.cv3\.0\.2' \(3 x 12 x 20\), "):
+    with pytest.raises(PadvizError, match=r"name a map inside with `layer`: detect\.cv3\.0\.2 \(3 x 12 x 20\), "):
         padviz.detect(yolo.YoloV8(raw=False).eval(), size=(96, 160))  # a module names its own
 
 
@@ -386,7 +386,7 @@ def coarse(channels: int) -> Maps:
 
 TOGETHER = (
     "has boxes beside class scores: it is 'detect.cv3.0.2' and 'detect.cv2.0.2' together; "
-    "name a map inside with `layer`: 'detect.cv3.0.2'"
+    "name a map inside with `layer`: detect.cv3.0.2"
 )
 ALONE = "may have boxes beside class scores, as a detector's raw head; name the channel that has scores with `class`"
 SEVERAL = "may have boxes beside class scores: 3 maps have as many channels, as a detector's raw heads; name the"
