@@ -221,7 +221,7 @@ def _load(path: Path) -> Any:
         with file:
             (array,) = file.values()
             return array
-    except (*BROKEN, TokenError, MemoryError):  # TokenError: numpy tokenizes headers that are no Python
+    except (*BROKEN, OSError, MemoryError, SyntaxError, TokenError):  # numpy reads headers as Python
         raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
 
 

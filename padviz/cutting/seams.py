@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Output = NDArray[Any]  # (channels, height, width); a signal has a height of 1
 Area = tuple[tuple[int, int], ...]  # of each axis
-AT_ONCE = 1 << 20  # values that are converted to float64 at a time
+AT_ONCE = 1 << 19  # values that are converted to float64 at a time
 AROUND, FURTHER = 4, 4  # steps before and after that one is compared with, and how many times it exceeds their mean
 SURE, KNOWN, ALONE = 6.25, 5.0, 18.0  # least evidence: at equal distances, at known ones, and for a single line
 COUNTED, STRONGEST = 4.0, 64  # of it, what counts of a line, so that no one makes a period; lines that propose one
@@ -209,7 +209,7 @@ def explain(whole: Output, tiled: Output, area: Area, others: Sequence[Area], le
     # of a tile that is flat, most models leave little
     contrast = float(np.square(here - here.mean(axis=1, keepdims=True)).sum())
     squares = max(min(error, contrast), EXACT * error)
-    if here.shape[1] < LEAST or np.abs(here - same).max() <= least:
+    if not error or here.shape[1] < LEAST or np.abs(here - same).max() <= least:
         return Fit(area)
     best, least_left = Fit(area), LEFT
     for fit, values in _models(whole, own, here, same, middle, area, others):
@@ -285,10 +285,8 @@ def _turned(values: Output) -> Iterator[tuple[str, Output]]:
             yield " and ".join(flips), flipped
         yield " and ".join(["transposed", *flips]), flipped.swapaxes(1, 2)
     for axis in (1, 2):
-        yield (
-            f"its halves swapped along the {axis_name(values.shape[1:], axis - 1)}",
-            np.roll(values, values.shape[axis] // 2, axis),
-        )
+        words = f"its halves swapped along the {axis_name(values.shape[1:], axis - 1)}"
+        yield words, np.roll(values, values.shape[axis] // 2, axis)
 
 
 def explain_tiles(
@@ -299,22 +297,23 @@ def explain_tiles(
     Return the kind that explains most of it, all fits, the worst tile first, and how even the error is: the medians of
     its squares over their means.
     """
-    squares = np.square(errors)
-    for axis in (0, 1):
-        starts = sorted({area[axis][0] for area in areas})
-        squares = np.add.reduceat(squares, starts, axis=axis, dtype=np.float64)
+    columns = sorted({first for _, (first, _) in areas})
+    sums = (np.square(errors[a:b]).sum(axis=0, dtype=np.float64) for a, b in sorted({rows for rows, _ in areas}))
+    squares = np.array([np.add.reduceat(row, columns) for row in sums])
     order = np.argsort(-squares.ravel(), kind="stable")[:WORST]
     others = areas if len(areas) <= OTHERS else [areas[k] for k in order]
     fits, explained, even = list[Fit](), dict[str, float](), 0.0
     for k, all_of_it in zip(order, squares.ravel()[order].tolist(), strict=True):
         fit = explain(whole, tiled, areas[k], others, least)
-        tile = np.square(_cut(errors[None], areas[k]), dtype=np.float64)
-        middle = min(float(_Middle(tile.shape[1:]).of(tile).mean() * tile.size), all_of_it)
+        tile = _cut(errors[None], areas[k])
+        middle = min(float(np.square(_Middle(tile.shape[1:]).of(tile)).mean() * tile.size), all_of_it)
         explained[fit.kind] = explained.get(fit.kind, 0) + middle
         explained[""] = explained.get("", 0) + all_of_it - middle
-        even += float(np.median(tile)) * tile.size
+        # of every n-th pixel, since a median needs a copy
+        few = tile[0, :: 1 + tile.shape[1] // 256, :: 1 + tile.shape[2] // 256]
+        even += float(np.median(few)) ** 2 * tile.size
         fits.append(fit)
-    return max(explained, key=lambda kind: explained[kind]), fits, even / sum(explained.values())
+    return max(explained, key=lambda kind: explained[kind]), fits, even / (sum(explained.values()) or 1.0)
 
 
 def border_depth(differs: NDArray[np.bool_]) -> int:

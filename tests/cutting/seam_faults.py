@@ -81,7 +81,7 @@ def run(model: nn.Module, image: Tensor) -> Values:
 
 def tiler(rng: Random, model: nn.Module | None = None) -> Tiler:
     step = int(rng.integers(44, 80))
-    size = (int(rng.integers(4, 6)) * step + int(rng.integers(0, step)) for _ in range(2))
+    size = (int(rng.integers(4, 6)) * step + int(rng.integers(8, step)) for _ in range(2))
     image, model = picture(rng, *size), model or network(rng)
     return Tiler(run(model, image), model, image, step)
 

@@ -329,3 +329,9 @@ def test_blocks_of_8_px_are_compared_within_seconds(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(cutting, "explain", lambda *args: compared.append(args) or explain(*args))
     assert padviz.seams(pair.whole, pair.tiled).kind == "blocks"
     assert len(compared) <= cutting.WORST
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e-30, 1e90])
+def test_units_have_no_limit_below(unit: float) -> None:
+    right, made = faulty("no overlap")
+    assert padviz.seams(unit * right, unit * made).share > 0
