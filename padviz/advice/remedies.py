@@ -78,9 +78,9 @@ class Remedy(msgspec.Struct, frozen=True):
     """A change that helps, its outcome, its edits, and the training that it needs.
 
     `as_is` and `trained` are its measured effects on accuracy elsewhere, in points: without training, and the worst
-    with the training that it needs; None where nobody measured that. A remedy with a `price` ranks behind all others:
-    it costs more than 1.2 times the multiply-adds, leaves a foveated image nearly as starved, its layers still jump in
-    phase where an axis wraps, or it only has fewer stride remainders.
+    with the training that it needs; None where nobody measured that. A remedy with a `price` ranks behind all others.
+    It costs more than 1.2 times the multiply-adds, or leaves a foveated image nearly as starved. Or its layers still
+    jump in phase where an axis wraps, or it only has fewer stride remainders.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from padviz.cutting import cut_values, cut_windows  # noqa: F401  # whose handlers maps find
 from padviz.cutting.cut_map import CutMap, Function, Refused, Rule, cuts_in, padded
 from padviz.cutting.exact_units import Span
-from padviz.cutting.running import check_evaluating
+from padviz.cutting.plan import check_evaluating
 from padviz.cutting.shards import owned
 from padviz.errors import DescriptionError, OptionError, PadvizError, check_integer
 from padviz.network.network import AXES

@@ -261,7 +261,7 @@ def _fitting_step(side: _Side) -> int:
 
 
 def _cure(sides: list[_Side], step_of: Callable[[_Side], int]) -> str:
-    """Name the padded image, or the least larger tiles, for which a library has a step."""
+    """Return the padded image, or the least larger tiles, for which a library has a step."""
     if all(side.step >= side.context for side in sides):
         padded = (side.tile + ceil((side.image - side.tile) / side.step) * side.step for side in sides)
         return f"pad the image to {in_words(padded)}"

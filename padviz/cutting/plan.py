@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache, cached_property
 from itertools import pairwise, product
 from math import ceil, prod
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -204,6 +204,15 @@ class LayerPlan:
     def parts(self) -> dict[int, int]:
         """The number of parts along each dimension of the image, counted from the last."""
         return dict(zip(range(-len(self.counts), 0), self.counts, strict=True))
+
+
+def check_evaluating(model: Any) -> None:
+    """Reject a module in training mode, where dropout is random and batch norms see a tile alone."""
+    modules = model.named_modules() if hasattr(model, "named_modules") else ()
+    for name, module in modules:
+        if module.training:
+            what = f"{name or type(module).__name__} is in training mode"
+            raise OptionError(what, option="model", hint="call model.eval()")
 
 
 def plan_by_layer(network: Network, image: Size, tile: Size) -> LayerPlan:

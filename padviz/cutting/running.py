@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padviz.cutting.plan import LayerPlan, Plan, Tile, smallest_plan
+from padviz.cutting.plan import LayerPlan, Plan, Tile, check_evaluating, smallest_plan
 from padviz.errors import DescriptionError, OptionError
 from padviz.network.network import ENDS, Network, Size, in_words
 from padviz.progress import Progress
@@ -98,15 +98,6 @@ def tiled(
             on_progress(done, len(plan))
     assert outputs is not None
     return outputs[0] if len(plan.heads) == 1 else outputs
-
-
-def check_evaluating(model: Any) -> None:
-    """Reject a module in training mode, where dropout is random and batch norms see a tile alone."""
-    modules = model.named_modules() if hasattr(model, "named_modules") else ()
-    for name, module in modules:
-        if module.training:
-            what = f"{name or type(module).__name__} is in training mode"
-            raise OptionError(what, option="model", hint="call model.eval()")
 
 
 def _check(model: Any, image: Any, plan: Plan, batch: int) -> None:

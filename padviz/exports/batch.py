@@ -120,7 +120,7 @@ def _make_all(group: Sequence[tuple[Item, str]], folder: Path, look: Look) -> li
 
 @contextmanager
 def _current_folder_hidden() -> Iterator[None]:
-    """Make Python processes that start here import nothing from the current folder.
+    """Keep Python processes that start here from importing anything from the current folder.
 
     joblib starts them with -m and -c, for which Python searches that folder first: its random.py would run.
     """
