@@ -44,6 +44,7 @@ from padviz.trained.images import SUFFIXES, open_picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+ZIPPED = b"PK"  # how an .npz file begins
 KIND, HINT = "an .npy or .npz file of one array, or a picture", "save the output with np.save"
 ROUNDING = {**TOLERANCES, "float16": 4e-3, "bfloat16": 3e-2}  # of the largest value; integers may differ by 1
 LARGEST = 1e100  # whose squares can be added
@@ -210,19 +211,18 @@ def _read(source: Any, name: str) -> tuple[Output, float]:
 def _load(path: Path) -> Any:
     if path.suffix.lower() in SUFFIXES:
         return open_picture(path)
-    with opened(path, KIND):
-        pass
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of numpy, on headers that Python 2 wrote
-            file = np.load(path, mmap_mode="r", allow_pickle=False)  # so that a false shape takes no memory
-        if isinstance(file, np.ndarray):
-            return file
-        with file:
-            (array,) = file.values()
-            return array
-    except (*BROKEN, OSError, MemoryError, SyntaxError, TokenError):  # numpy reads headers as Python
-        raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
+    with opened(path, KIND) as content, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numpy, on headers that Python 2 wrote
+        packed = content.read(len(ZIPPED)) == ZIPPED
+        content.seek(0)
+        try:
+            if not packed:
+                return np.load(path, mmap_mode="r", allow_pickle=False)  # so that a false shape takes no memory
+            with np.load(content, allow_pickle=False) as file:  # given a path, numpy leaves a damaged archive open
+                (array,) = file.values()
+                return array
+        except (*BROKEN, OSError, MemoryError, SyntaxError, TokenError):  # numpy reads headers as Python
+            raise DescriptionError(f"is not {KIND}", where=str(path), hint=HINT) from None
 
 
 def _compared(whole: Output, tiled: Output, known: Sequence[Any], rounding: float) -> tuple[Comparison, Values]:

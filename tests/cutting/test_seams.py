@@ -281,6 +281,7 @@ def test_two_functions_are_called_with_an_image() -> None:
         ("pickled.npy", "pickled.npy: is not an .npy or .npz file of one array, or a picture; save the output..."),
         ("open.npy", "open.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
         ("huge.npy", "huge.npy: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
+        ("damaged.npz", "damaged.npz: is not an .npy or .npz file of one array, or a picture; save the output..."),
         ("two.npz", "two.npz: is not an .npy or .npz file of one array, or a picture; save the output with np.save"),
     ],
 )
@@ -292,6 +293,7 @@ def test_what_cannot_be_compared_is_one_line(
         Path(f"text.{suffix}").write_text("no array")
     np.save("pickled.npy", np.array([{}]), allow_pickle=True)
     np.savez("two.npz", np.zeros(3), np.zeros(3))
+    Path("damaged.npz").write_bytes(Path("two.npz").read_bytes()[:-9])  # a file that stays open fails the test
     head = {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}
     with open("huge.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, head)

@@ -266,6 +266,7 @@ def test_sizes_may_be_listed(name: str) -> None:
 
 @pytest.mark.parametrize(("asked", "line"), mistakes(2))
 def test_a_mistake_in_labels_is_one_line(asked: str, line: str) -> None:
+    asked = asked.replace("NINES", "9" * 5000)
     path, text = asked.split(" | ")
     folders()
     Path(path).write_text(text)

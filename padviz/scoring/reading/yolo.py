@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path, PurePath
 
@@ -18,6 +19,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", "
 MOST_BYTES = 1 << 24  # of a label file
 LABELS = "YOLO's labels, CLASS X Y WIDTH HEIGHT a line in shares of the image"
 LAST_CLASS = 1 << 20
+PIXELS = re.compile(r"0*[1-9][0-9]{0,8}")  # Python refuses to read thousands of digits
 SIZES = "image width height"  # columns of a table of sizes
 SWAPPED = (5, 6, 7, 8)  # EXIF's orientations that swap the sides
 ORIENTATION = 274
@@ -46,7 +48,7 @@ def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
     stems = {stem_of(row[0]): k for k, row in enumerate(rows)}
     sizes = np.empty((len(rows), 2), np.int64)
     for k, (name, width, height) in enumerate(rows):
-        if not all(side.isascii() and side.isdigit() and 0 < int(side) < MOST_SIDE for side in (width, height)):
+        if not all(PIXELS.fullmatch(side) and int(side) < MOST_SIDE for side in (width, height)):
             raise DescriptionError(f"row {k + 2}, of {name}, has no size in pixels", where=str(path), hint="correct it")
         sizes[k] = int(height), int(width)
     if len(stems) < len(rows):
