@@ -24,6 +24,7 @@ AROUND, FURTHER = 4, 4  # steps before and after that one is compared with, and 
 SURE, KNOWN, ALONE = 6.25, 5.0, 18.0  # least evidence: at equal distances, at known ones, and for a single line
 COUNTED, STRONGEST = 4.0, 64  # of it, what counts of a line, so that no one makes a period; lines that propose one
 LEFT, EXACT, FLAT = 0.04, 1e-9, 1e-4  # of squared error, if explained or exact; of whole's variance, in a constant
+FADED = 0.1  # of a tile's mean squared error, in its middle
 REACH, NEAR = 8, 1  # px of a shift, and of what is copied from elsewhere
 SAMPLES, LEAST = 64, 32  # pixels that are compared: at most on each axis, at least in all
 WORST, OTHERS = 32, 256  # most tiles that are compared with models, and that one may show instead
@@ -306,9 +307,10 @@ def explain_tiles(
     for k, all_of_it in zip(order, squares.ravel()[order].tolist(), strict=True):
         fit = explain(whole, tiled, areas[k], others, least)
         tile = _cut(errors[None], areas[k])
-        middle = min(float(np.square(_Middle(tile.shape[1:]).of(tile)).mean() * tile.size), all_of_it)
-        explained[fit.kind] = explained.get(fit.kind, 0) + middle
-        explained[""] = explained.get("", 0) + all_of_it - middle
+        # where the error fades towards the middle, what explains it there does not explain the tile
+        middle = float(np.square(_Middle(tile.shape[1:]).of(tile)).mean() * tile.size)
+        kind = fit.kind if middle > FADED * all_of_it else ""
+        explained[kind] = explained.get(kind, 0) + all_of_it
         # of every n-th pixel, since a median needs a copy
         few = tile[0, :: 1 + tile.shape[1] // 256, :: 1 + tile.shape[2] // 256]
         even += float(np.median(few)) ** 2 * tile.size
