@@ -269,7 +269,15 @@ EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
     "any_size": _any_size, "rim": _rim,
 }  # fmt: skip
 NAMED = 3  # layers that one finding names
-ROWS = columns("state expectation layer axis wanted found change")
+# In a narrow terminal, what was found and what to change stay longest.
+ROWS = (
+    *columns("state"),
+    Column("expectation", spare=1),
+    *columns("layer"),
+    Column("axis", spare=2),
+    Column("wanted", spare=3),
+    *columns("found change"),
+)
 FIGURES = "expectation state layer axis wanted found change figure"
 SHEET = (*columns("model"), Column("size", show=in_words), *columns(FIGURES))
 
