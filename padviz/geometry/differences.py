@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ class _Place(NamedTuple):
     node: int
     copied: tuple[int, ...]
     rows: tuple[Rows, ...]
+    digests: tuple[bytes, ...]
 
 
 class _Node(NamedTuple):
@@ -108,6 +110,7 @@ class _Node(NamedTuple):
     inputs: tuple[tuple[int, tuple[int, ...]], ...]
     local: tuple[Any, ...]
     number: int
+    sources: tuple[_Place, ...]
 
 
 class _Graph(NamedTuple):
@@ -135,7 +138,8 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     tails = a.tail is not None and b.tail is not None  # a description is silent on what follows its last map
     numbers: dict[Any, int] = {}
     first, second = (_graph(network, size, numbers, tails) for network in (a, b))
-    mine, others = _unmatched(first.nodes, second.nodes), _unmatched(second.nodes, first.nodes)
+    nodes = _live(first), _live(second)
+    mine, others = _unmatched(*nodes), _unmatched(*nodes[::-1])
     pairs = _aligned(first, mine, second, others)
     rows, later = list[Difference](), 0
     partners = {x.number: y.number for x, y in pairs if x and y}
@@ -156,7 +160,7 @@ def _graph(network: Network, size: Size, numbers: dict[Any, int], tail: bool) ->
     layers = (*network.layers, *(network.tail or ())) if tail else network.layers
     sizes = tuple([*along] for along in sizes_of_each(network, size))
     graph = _Graph(network, layers, sizes, [])
-    places = [_Place(_add(graph, numbers, 0, "input", [_Place(0, (), ())], []), (), tuple(map(np.arange, size)))]
+    places = [_at_node(_add(graph, numbers, 0, "input", [], []), size)]
     for i, layer in enumerate(layers[1:], start=1):
         sources = [places[j] for j in layer.inputs]
         if layer.kind in JOINS or (layer.everywhere and not any(layer.ops)):
@@ -171,12 +175,35 @@ def _graph(network: Network, size: Size, numbers: dict[Any, int], tail: bool) ->
     read = {j for layer in layers for j in layer.inputs}
     for i in range(len(layers)):
         if i not in read:
-            _add(graph, numbers, i, "end", [places[i]], [tuple(map(_digest, places[i].rows))])
+            _add(graph, numbers, i, "end", [places[i]], [places[i].digests])
     return graph
 
 
-def _digest(rows: Rows) -> bytes:
-    return _Reads(rows[None]).digest
+def _live(graph: _Graph) -> list[_Node]:
+    """Return the nodes that ends are made of, without sums whose branches became those of others."""
+    live = set[int]()
+    for at in reversed(range(len(graph.nodes))):
+        node = graph.nodes[at]
+        if node.family == "end" or at in live:
+            live |= {at, *(before for before, _ in node.inputs)}
+    return [graph.nodes[at] for at in sorted(live)]
+
+
+@lru_cache(64)
+def _every_row(n: int) -> Rows:
+    """Return the rows of a map that is read as it is; one array, which nobody changes."""
+    return np.arange(n)
+
+
+@lru_cache(64)
+def _every_digest(n: int) -> bytes:
+    return _Reads(_every_row(n)[None]).digest
+
+
+def _at_node(node: int, size: Iterable[int]) -> _Place:
+    """Return the place of a node's own rows."""
+    lengths = [*size]
+    return _Place(node, (), tuple(map(_every_row, lengths)), tuple(map(_every_digest, lengths)))
 
 
 def _add(
@@ -189,41 +216,61 @@ def _add(
     number = numbers.setdefault((family, *known), len(numbers))
     own = () if family in ("end", "input") else (at,)
     inputs = tuple(dict.fromkeys((source.node, (*source.copied, *own)) for source, _ in pairs))
-    graph.nodes.append(_Node(at, family, inputs, local, number))
+    graph.nodes.append(_Node(at, family, inputs, local, number, tuple(sources)))
     return len(graph.nodes) - 1
 
 
 def _joined(graph: _Graph, numbers: dict[Any, int], at: int, sources: Sequence[_Place]) -> _Place:
-    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node."""
+    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node.
+
+    Sums of sums and the like are one: their branches are listed, whatever the brackets.
+    """
     layer = graph.layers[at]
     family = "whole" if layer.everywhere else layer.kind
-    digests = [tuple(map(_digest, source.rows)) for source in sources]
-    branches = {(graph.nodes[source.node].number, digest) for source, digest in zip(sources, digests, strict=True)}
+    if family in MERGES:
+        nested = [graph.layers[j].kind == family for j in layer.inputs]
+        parts = [_branches(graph, each) if of else [each] for each, of in zip(sources, nested, strict=True)]
+        sources = [branch for part in parts for branch in part]
+    branches = {(graph.nodes[source.node].number, source.digests) for source in sources}
     if len(branches) == 1 and family in MERGES:
         return sources[0]
-    node = _add(graph, numbers, at, family, sources, digests)
-    return _Place(node, (), tuple(np.arange(along[at]) for along in graph.sizes))
+    node = _add(graph, numbers, at, family, sources, [source.digests for source in sources])
+    return _at_node(node, [along[at] for along in graph.sizes])
+
+
+def _branches(graph: _Graph, source: _Place) -> list[_Place]:
+    """Return the branches of a merge that another merge of its kind reads as it is."""
+    node = graph.nodes[source.node]
+    if node.family not in MERGES or source.copied:  # a sum of one branch is that branch
+        return [source]
+    return [branch._replace(copied=(*branch.copied, node.at)) for branch in node.sources]
 
 
 def _placed(graph: _Graph, numbers: dict[Any, int], at: int, source: _Place) -> _Place:
     """Fold a layer that copies rows into those before it, and add a node for any other."""
     layer = graph.layers[at]
     family = _family(layer)
-    found = []
+    found, known = list[_Reads](), dict[Any, _Reads]()
     for axis, op in enumerate(layer.ops):
         n, like = graph.sizes[axis][layer.inputs[0]], graph.likes((at,), axis)[0]
-        found.append(_through(source.rows[axis], op, family, n, like))
+        key = op, n, like, id(source.rows[axis])  # the same on both axes, as a rule
+        if key not in known:
+            known[key] = _through(source.rows[axis], op, family, n, like)
+        found.append(known[key])
+    known_digests = {id(each): each.digest for each in found}
+    digests = tuple([known_digests[id(each)] for each in found])
     copies = all(len(each.rows) == 1 and each.weights is None for each in found)
     if layer.kind in ("resize", "mixing"):
         copies = all(np.array_equal(each.rows[0], source.rows[axis]) for axis, each in enumerate(found)) and copies
     # what a padded 1x1 convolution makes of its padding is its bias, and no zero
     if copies and not layer.everywhere and (family != "conv" or all(each.rows.min() >= 0 for each in found)):
-        rows = tuple(each.rows[0] for each in found)
+        rows = tuple([each.rows[0] for each in found])
         before = [along[graph.nodes[source.node].at] for along in graph.sizes]
-        same = all(np.array_equal(row, np.arange(n)) for row, n in zip(rows, before, strict=True))
-        return _Place(source.node, () if same else (*source.copied, at), rows)
-    node = _add(graph, numbers, at, family, [source], [tuple(each.digest for each in found)])
-    return _Place(node, (), tuple(np.arange(each.rows.shape[1]) for each in found))
+        if all(np.array_equal(row, _every_row(n)) for row, n in zip(rows, before, strict=True)):
+            return _at_node(source.node, before)
+        return _Place(source.node, (*source.copied, at), rows, digests)
+    node = _add(graph, numbers, at, family, [source], [digests])
+    return _at_node(node, [each.rows.shape[1] for each in found])
 
 
 def _family(layer: Layer) -> str:
@@ -450,6 +497,8 @@ def _on_axis(
     likes, others = a.likes(chain, axis), b.likes(theirs, axis)
     if len(likes) == len(others):  # a skip that is cropped to another size is a later difference
         others = [there if mine is None or there is None else mine for mine, there in zip(likes, others, strict=True)]
+    if likes == others and _spelled(a, chain, axis) == _spelled(b, theirs, axis):
+        return
     own = _along(a, chain, axis, n, likes)
     try:
         found, steps = _along(b, theirs, axis, n, others), _steps(b, theirs, axis, n, others)
@@ -469,8 +518,12 @@ def _on_axis(
         yield Difference(*layers, "", f"rows of unit {unit}", _in_words(own, unit), _in_words(found, unit))
 
 
+def _spelled(graph: _Graph, chain: Iterable[int], axis: int) -> Any:
+    return [(_family(graph.layers[i]), graph.layers[i].ops[axis]) for i in chain]
+
+
 def _along(graph: _Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> _Reads:
-    found = _Reads(np.arange(n)[None])
+    found = _Reads(_every_row(n)[None])
     for i, like in zip(chain, likes, strict=True):
         layer = graph.layers[i]
         found = _through(found.rows[0], layer.ops[axis], _family(layer), n, like)

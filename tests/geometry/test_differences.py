@@ -215,3 +215,19 @@ def test_a_branch_that_reads_another_layer_is_a_difference() -> None:
     nets = [parse({"layers": [*steps, {"op": "add", "name": "s", "from": ["c", skip]}]}, "net") for skip in ("a", "b")]
     (row,) = padviz.diff(*nets, 9)
     assert (row.a, row.what, row.in_a, row.in_b) == ("s", "inputs", "a, c", "b, c")
+
+
+class Sums(nn.Module):
+    """A sum of three branches, with brackets around the first or the last two."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.branches, self.first = nn.ModuleList([conv(k, padding=k // 2) for k in (3, 5, 7)]), first
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b, c = (branch(x) for branch in self.branches)
+        return (a + b) + c if self.first else a + (b + c)
+
+
+def test_brackets_of_a_sum_are_no_difference() -> None:
+    assert not padviz.diff(whole([Sums(True)]), whole([Sums(False)]), SIZE)
