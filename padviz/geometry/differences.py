@@ -32,6 +32,7 @@ from padviz.network.sizes import sizes_of_each
 from padviz.network.targets import output_layers
 
 ZERO, NOTHING = -1, -2  # what a tap reads outside of the map: a zero, or nothing, since the row is left out
+STEP = -(1 << 40)  # minus the step of a block's rows
 DIGITS = 10**9  # weights of averages are compared to nine digits
 MOST_PAIRS = 1 << 22  # of layers, tried to find which correspond
 JOINS = MERGES | {"gate"}
@@ -317,10 +318,10 @@ def _taps(op: Op, family: str, n: int, n_out: int) -> tuple[Rows, NDArray[np.flo
         for row, weight, (at, read, share) in zip(rows, weights, found, strict=True):
             row[at], weight[at] = read, share
     else:
+        # a block is known by its first row, its last and their step, which stands below all codes of rows
         size, step = op.of(n)
         first, last = op.around(units) if op.is_local else (units % step, units % step + (size - 1) * step)
-        rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1)])
-        rows = np.concatenate([rows, np.full((1, n_out), step)]) if not op.is_local else rows
+        rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)])
     return rows, np.ones(rows.shape) if weights is None else weights
 
 
@@ -541,8 +542,8 @@ def _steps(graph: _Graph, chain: Sequence[int], axis: int, n: int, likes: Sequen
             before, after, _ = place(op, n)
             leaves_out = layer.kind == "maxpool" and op.mode == "zero"
             op = replace(op, padding=(before, after), fill="none" if leaves_out else op.fill)
-        if op == Window(1) and layer.kind not in WINDOWS:
-            n = n_out
+        if op in (Window(1), Window(1, fill="none")) and (i != chain[-1] or layer.kind not in WINDOWS):
+            n = n_out  # it copies each row
             continue
         step = _Step((), layer.name, layer.kind, op, op, n, n_out)
         while steps and (joined := _with_pad(steps[-1], step)):

@@ -204,6 +204,11 @@ def test_differences_between_descriptions() -> None:
     assert [(row.a, row.in_b) for row in gone] == [(f"features.{i}", "missing") for i in (14, 21, 24)]
 
 
+def test_a_layer_that_copies_each_row_is_not_named() -> None:
+    nets = [whole([conv(1, 2), conv(1), nn.AvgPool2d(3, 2, 1, ceil_mode=ceil)]) for ceil in (False, True)]
+    assert {row.a for row in padviz.diff(*nets, 18)} == {"3"}
+
+
 def test_both_grid_offsets_stand_at_the_end() -> None:
     text = str(padviz.diff("mobilenet_v1", size=224, same=True))
     assert "end of A: height -15.5 px, width -15.5 px" in text
@@ -231,3 +236,13 @@ class Sums(nn.Module):
 
 def test_brackets_of_a_sum_are_no_difference() -> None:
     assert not padviz.diff(whole([Sums(True)]), whole([Sums(False)]), SIZE)
+
+
+def test_blocks_of_attention_are_compared() -> None:
+    nets = [
+        parse({"layers": [{"op": "mixing", "name": "m", "size": size, "step": step}]}, "net")
+        for size, step in ((4, 1), (2, 1), (2, 2), (2, 4))
+    ]
+    for one, other in zip(nets, nets[1:], strict=False):
+        assert {row.a for row in padviz.diff(one, other, 8)} == {"m"}
+        assert not padviz.diff(one, one, 8)
