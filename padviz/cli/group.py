@@ -99,8 +99,7 @@ class _Group(click.Group):
         kwargs["standalone_mode"] = False
         gc.set_threshold(100_000)  # imports create many objects and little garbage
         os.environ["MPLBACKEND"] = "agg"  # no command opens a window
-        for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
-            os.environ.setdefault(name, "")  # else a file of the current folder may name a cache, which is unpickled
+        _ignore_local_settings()
         _robust_streams()
         warnings.formatwarning = _warning
         try:
@@ -141,6 +140,16 @@ def _as_command(name: str) -> str:
         return "padviz COMMAND --help shows its options"
     network = name.lower().endswith((*FILES, ".toml")) or ":" in name or name.lower().replace("-", "") in zoo()
     return f"name a command first: padviz audit {typed(name)}" if network else ""
+
+
+def _ignore_local_settings() -> None:
+    """Let no file of the current folder, which may be anybody's, say how libraries work."""
+    for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
+        os.environ.setdefault(name, "")  # else .numba_config.yaml may name a cache, which numba unpickles
+    if os.path.exists("matplotlibrc"):
+        from padviz.figures.canvas import ignore_local_settings
+
+        ignore_local_settings()
 
 
 def _robust_streams() -> None:

@@ -22,7 +22,7 @@ from padviz.errors import OptionError, PadvizError
 from padviz.exports.items import Item
 from padviz.exports.record import THUMBS, is_whole, read_record, record_of
 from padviz.exports.render import Rendered, render
-from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, write_thumbnail
+from padviz.figures.canvas import DEFAULT, DrawingOptions, drawing_options, ignore_local_settings, write_thumbnail
 from padviz.figures.colours import scale_of, write_map_thumbnail
 from padviz.files.atomic import PREFIX, locked, remove_abandoned, replace_file, temporary_folder
 from padviz.network.network import Network
@@ -83,7 +83,7 @@ def run(
     def in_processes(some: Sequence[tuple[Item, str]], jobs: int | None) -> Iterator[ItemOutcome]:
         with _ctrl_c_blocked():
             made = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(
-                delayed(_make_all)(group, folder.absolute(), look) for group in groups(some)
+                delayed(_make_all)(group, folder.absolute(), look, os.getpid()) for group in groups(some)
             )
         for outcome in chain.from_iterable(made):
             del todo[outcome.name]
@@ -114,7 +114,9 @@ def groups(items: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, s
         yield from (group[at : at + most] for at in range(0, len(group), most))
 
 
-def _make_all(group: Sequence[tuple[Item, str]], folder: Path, look: Look) -> list[ItemOutcome]:
+def _make_all(group: Sequence[tuple[Item, str]], folder: Path, look: Look, caller: int) -> list[ItemOutcome]:
+    if os.getpid() != caller:  # a process of its own, which has not run the command's main
+        ignore_local_settings()
     return [make(*each, folder, look) for each in group]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +47,15 @@ THEMES = ("light", "dark")
 MOST_DPI, MOST_WIDTH = 1200, 20_000
 PAPER = 0.09  # the grey that white becomes in the dark theme
 COLOURED = 0.02  # spread of red, green and blue from which on a colour is not grey
+
+
+def ignore_local_settings() -> None:
+    """Reset matplotlib if the current folder has a matplotlibrc: it may have LaTeX run, and change every picture."""
+    if os.path.exists("matplotlibrc"):
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it warns of each line that it cannot use
+        import matplotlib
+
+        matplotlib.rcdefaults()
 
 
 @contextmanager

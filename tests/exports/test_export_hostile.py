@@ -463,6 +463,14 @@ def test_no_file_of_the_current_folder_says_where_compiled_code_is() -> None:
     assert done.stdout.splitlines()[1] == "['', '']"
 
 
+@pytest.mark.parametrize("line", ["usage vgg11 --size 64 -o a.png", "export vgg11 --size 64,96 -o out --jobs 2"])
+def test_settings_of_the_current_folder_change_no_picture(line: str) -> None:
+    Path("matplotlibrc").write_text("text.usetex: True\nbackend: module://none\nlines.linewidth: abc\nnonsense\n")
+    command = [sys.executable, "-m", "padviz", *line.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("started", [["-P", "-m"], ["-m"]])
 def test_modules_of_the_current_folder_do_not_run(started: list[str]) -> None:
     for name in ("numpy", "random", "json", "pickle", "joblib", "multiprocessing", "signal", "click"):
