@@ -213,7 +213,7 @@ def test_every_public_name_has_an_example() -> None:
 
 
 def test_modules_stay_readable() -> None:
-    assert [path for path in MODULES if tokens(path.read_text()) > 5000] == []
+    assert [path for path in MODULES if tokens(path.read_text()) > 5500] == []
 
 
 def test_counts_above_fail_and_counts_below_are_listed() -> None:
