@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,6 +29,15 @@ GLOBAL: dict[str, Pool] = {
     "power": lambda x: functional.lp_pool2d(x, 2, (x.shape[2], x.shape[3])),
     "mean": lambda x: x.mean((2, 3), keepdim=True),
     "adaptive maximum": lambda x: functional.adaptive_max_pool2d(x, (1, 1)),
+}
+
+
+BEHIND: dict[str, Callable[[Tensor], Tensor]] = {
+    "a pad": lambda x: functional.pad(x, (1, 2, 0, 1)),
+    "a transposed convolution": lambda x: functional.conv_transpose2d(x, torch.ones(1, 1, 2, 3).to(x), stride=2),
+    "windows of padding alone": lambda x: functional.conv2d(
+        functional.unfold(x, 1, padding=1, stride=2).view(1, 1, 2, 2), torch.ones(1, 1, 1, 1).to(x)
+    ),
 }
 
 
@@ -132,3 +142,9 @@ def test_a_map_of_one_position_at_a_small_size_stays_a_map() -> None:
     small, large = (padviz.load(net, size=n) for n in (2, 8))
     assert small.targets == large.targets == ("4",)
     assert [(layer.kind, layer.ops) for layer in small.layers] == [(layer.kind, layer.ops) for layer in large.layers]
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_windows_slide_over_the_only_position_that_a_pool_left(behind: str) -> None:
+    module = Net(lambda x: SPELLED["int"](x, 4, 4, 0, False), lambda y, pooled, last: BEHIND[behind](pooled))
+    np.testing.assert_array_equal(padviz.usage(module, size=4).counts, counted(module, (4, 4)))

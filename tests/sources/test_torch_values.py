@@ -372,3 +372,30 @@ def test_what_is_computed_from_the_size_is_converted_for_that_size_alone(tmp_pat
     plain = to_toml(padviz.load(nn.Sequential(conv(padding=1)), 64))
     assert plain.startswith("# Read at 64 x 64; the layers were the same at 65 x 65, 66 x 66, ")
     assert "fixed" not in plain
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (1, 3)])
+def test_a_resize_that_leaves_an_axis_as_long_copies_it_unless_cubic(mode: str, size: tuple[int, int]) -> None:
+    """PyTorch copies it whatever the scale is; a cubic one reads its neighbours."""
+    module = Steps(lambda module, x: functional.interpolate(module.a(x), scale_factor=1.25, mode=mode))
+    identity = torch.eye(size[0] * size[1]).view(-1, 1, *size)
+    made = functional.interpolate(identity, scale_factor=1.25, mode=mode)
+    reads = (made.flatten(1).abs() > 1e-6).sum(1).view(size)
+    padded = functional.conv2d(reads[None, None].double(), torch.ones(1, 1, 3, 3).double(), padding=1)
+    np.testing.assert_array_equal(padviz.usage(module, size).counts, padded[0, 0].numpy())
+
+
+OUTSIDE: dict[str, Body] = {
+    "a list": lambda module, x: module.a(x)[:, :, [5, 6, 7]],
+    "a tensor": lambda module, x: module.a(x).index_select(3, torch.arange(4, 8)),
+    "one row": lambda module, x: module.a(x)[:, :, [7]],
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_rows_that_a_smaller_map_lacks_are_refused(name: str) -> None:
+    network = padviz.load(Steps(OUTSIDE[name]), 8)
+    assert padviz.usage(network, 8).max > 0
+    with pytest.raises(PadvizError, match="picks 7 of 7 positions"):
+        padviz.usage(network, 7)

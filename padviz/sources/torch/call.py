@@ -28,6 +28,7 @@ JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 CONVS = frozenset(("conv", "convolution", "padded_conv"))
 IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_pool", "lp_pool"}
+SLIDING = IMAGES | {"pad", "constant_pad_nd", "padded", "pixel_shuffle", "unfold"}
 PARTS = frozenset((
     "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split", "split_with_sizes", "tensor_split",
     "unbind",
@@ -207,8 +208,9 @@ class Call(calls.Call):
         if self.spatial:
             return None
         shape, axes = self.tensors[0].shape, len(self.trace.axes)
-        if self.is_one_of(CONVS) and self.handler and len(self.maps) == 1 and prod(shape[-axes:]) == 1:
-            return None  # it costs something
+        reads_one = len(self.maps) == 1 and len(shape) == axes + 2 and prod(shape[-axes:]) == 1
+        if reads_one and self.handler and self.is_one_of(SLIDING):
+            return None  # a convolution costs something, and others may make several positions of one
         if self.stem in RESIZES and len(shape) == axes + 2:
             ops = [Resize(n) for n in self.made.shape[2:]]
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))

@@ -124,6 +124,9 @@ def interpolate(
     if scale_factor is not None and not recompute_scale_factor:
         scales = [scale_factor] * axes if isinstance(scale_factor, int | float) else scale_factor
         ops = [replace(kind, scale=Fraction(n).limit_denominator(10_000)) for n in scales]
+    if kind.linear or (mode == "nearest" and axes == 2):  # these copy an axis whose size stays, whatever the scale
+        same = [n == m for n, m in zip(input.shape[2:], call.made.shape[2:], strict=True)]
+        return windows.resize(call, input, [None if copied else op for op, copied in zip(ops, same, strict=True)])
     return windows.resize(call, input, ops)
 
 

@@ -191,7 +191,9 @@ def gather(call: Call, x: Value, axis: int, rows: Sequence[int] | None, dims: Di
     if x.known[axis].has_positions and not x.known[axis].tokens:
         x = call.trace.unsplit(x)
     dim = x.known[axis]
-    rows = [row % max(dim.size, 1) for row in rows or ()]
+    if beyond := [row for row in rows or () if not -dim.size <= row < dim.size]:
+        raise Stuck(f"picks {beyond[0]} of {dim.size} positions")
+    rows = [row % dim.size for row in rows or ()]
     steps = {b - a for a, b in pairwise(rows)} or {1}
     if rows and len(dims) < 2 and len(steps) == 1 and min(steps) > 0:
         x = slice_(call, x, {axis: slice(rows[0], rows[-1] + 1, min(steps))})

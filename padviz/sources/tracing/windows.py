@@ -189,8 +189,8 @@ def pool(call: Call, x: Value, ops: Sequence[Window], kind: Kind) -> Value:
     if (found := _pool_in_windows(call, x, kind, ops) or _among_channels(call, kind, x, ops)) is not None:
         return found
     found, _ = image(call, x, len(ops))
-    # over a single position, a window of one tap may be a global pool
-    if all(map(is_idle, ops)) and {*call.trace.sizes[found.at]} != {1}:
+    # over the single position of a map, a window of one tap may be a global pool
+    if all(map(is_idle, ops)) and (call.trace.pooled[found.at] or {*call.trace.sizes[found.at]} != {1}):
         return found.activated(x.dims)
     return add_layer(call, kind, x, ops)
 
@@ -235,6 +235,8 @@ def pad(call: Call, x: Value, rows: Mapping[int, Window], mode: str = "zero") ->
     for at, op in rows.items():
         if own[at]:
             ops[own[at]] = op
+            # a vector, whose only row is the image's now
+            dims[at] = dims[at] if dims[at].alone else whole(own[at], 1)
         else:
             dims[at] = as_channels([dims[at]], max(dims[at].size + sum(ends[at]), 0))
     x = replace(x, dims=tuple(dims))
