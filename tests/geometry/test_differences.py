@@ -1,7 +1,7 @@
 """Where two networks differ: each fact is named at its layer, and other spellings of one network are no difference."""
 
 import math
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from padviz.network.rewrites import with_same
 from padviz.sources.toml.load import parse
 
 SIZE = 16
-Make = Callable[[], nn.Module]
 
 
 def conv(*args: Any, **kwargs: Any) -> nn.Conv2d:
@@ -243,6 +242,6 @@ def test_blocks_of_attention_are_compared() -> None:
         parse({"layers": [{"op": "mixing", "name": "m", "size": size, "step": step}]}, "net")
         for size, step in ((4, 1), (2, 1), (2, 2), (2, 4))
     ]
-    for one, other in zip(nets, nets[1:], strict=False):
+    for one, other in pairwise(nets):
         assert {row.a for row in padviz.diff(one, other, 8)} == {"m"}
         assert not padviz.diff(one, one, 8)
