@@ -148,7 +148,7 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
         if x is None or y is None:
             rows.append(_missing(first, x, second, y))
             continue
-        found = list(_differences(first, x, second, y))
+        found = list(_differences(first, x, second, y, partners))
         later += not found and x.family != "end" and first.sizes[0][x.at] != second.sizes[0][y.at]
         rows += found or _wiring(first, x, second, y, partners)
     if pairs and not rows:
@@ -471,7 +471,7 @@ class _Step(NamedTuple):
     n_out: int
 
 
-def _differences(a: _Graph, x: _Node, b: _Graph, y: _Node) -> Iterator[Difference]:
+def _differences(a: _Graph, x: _Node, b: _Graph, y: _Node, partners: Mapping[int, int]) -> Iterator[Difference]:
     """Yield the facts that make two nodes read differently, both at the sizes that A has."""
     one, other = a.layer(x), b.layer(y)
     if x.local == y.local:
@@ -482,7 +482,13 @@ def _differences(a: _Graph, x: _Node, b: _Graph, y: _Node) -> Iterator[Differenc
         return
     if x.family != y.family and not (any(one.ops) and any(other.ops)):
         yield Difference(one.name, other.name, _every(a.network), "kind", one.kind, other.kind, f"use {other.kind}")
-    for (before, chain), (_, theirs) in zip(x.inputs, y.inputs, strict=True):
+    left = [*y.inputs]
+    for before, chain in x.inputs:
+        number = a.nodes[before].number
+        wanted = partners.get(number, number)  # branches may stand in another order
+        other_branch = next((branch for branch in left if b.nodes[branch[0]].number == wanted), left[0])
+        left.remove(other_branch)
+        theirs = other_branch[1]
         rows: dict[Difference, list[str]] = {}
         for axis, name in enumerate(a.network.axes):
             n = a.sizes[axis][a.nodes[before].at]

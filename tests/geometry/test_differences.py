@@ -245,3 +245,19 @@ def test_blocks_of_attention_are_compared() -> None:
     for one, other in pairwise(nets):
         assert {row.a for row in padviz.diff(one, other, 8)} == {"m"}
         assert not padviz.diff(one, one, 8)
+
+
+def test_branches_in_another_order_are_compared_with_their_own() -> None:
+    def net(order: list[str], rows: list[int]) -> padviz.Network:
+        steps = [
+            {"op": "conv", "name": "a", "kernel": 3, "from": "input"},
+            {"op": "conv", "name": "b", "kernel": 5, "padding": 1, "from": "input"},
+            {"op": "crop", "name": "left", "padding": [rows, [0, 1]], "from": "a"},
+            {"op": "crop", "name": "right", "padding": [[1, 0], [0, 1]], "from": "b"},
+        ]
+        return parse({"layers": [*steps, {"op": "add", "name": "s", "from": order}]}, "net")
+
+    first, turned = ["left", "right"], ["right", "left"]
+    assert not padviz.diff(net(first, [1, 0]), net(turned, [1, 0]), 12)
+    (row,) = padviz.diff(net(first, [1, 0]), net(turned, [0, 1]), 12)
+    assert (row.a, row.b, row.what, row.in_a, row.in_b) == ("left", "left", "crop", "1+0", "0+1")
