@@ -16,7 +16,7 @@ from padviz.analyses.result import Result
 from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
 from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
-from padviz.geometry.differences import compared
+from padviz.geometry.comparing.differences import compared
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
 from padviz.network.sizes import resolve_each, unreadable
 from padviz.network.targets import upto

@@ -7,7 +7,7 @@ from functools import partial
 from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import Result
 from padviz.errors import OptionError
-from padviz.geometry.differences import Comparison, Difference, Offset, compared
+from padviz.geometry.comparing.differences import Comparison, Difference, Offset, compared
 from padviz.network.network import Network, Size, in_words
 from padviz.reports.documents import plain
 from padviz.reports.report import Column, Heading, Lines, Report, Table, columns

@@ -1,9 +1,6 @@
 """Where two networks differ: what every unit of every layer reads at one size, compared row by row.
 
-Pads, crops, slices and nearest resizes copy rows, so they are folded into the layers that read them: a pad in front of
-a convolution equals padding of its own, and a crop that undoes a pad vanishes, as activations do. What remains are
-nodes: windows, resizes between rows, merges, and the ends of the network. Two nodes are equal if they do the same to
-the same rows of equal nodes, so equal ends are proof that nothing differs, whatever the layers are called.
+Equal ends are proof that nothing differs. Nodes without an equal are aligned, and the facts that differ are named.
 """
 
 from __future__ import annotations
@@ -12,31 +9,33 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
-from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padviz.errors import SizeError
+from padviz.geometry.comparing.units import (
+    JOINS,
+    NOTHING,
+    Graph,
+    Node,
+    Reads,
+    every_row,
+    family_of,
+    graph_of,
+    live_nodes,
+    rows_through,
+)
 from padviz.geometry.ledger import axis_padding
 from padviz.geometry.receptive_fields import grid_in_words, receptive_fields
-from padviz.network.layer import MERGES, WINDOWS, Layer
+from padviz.network.layer import WINDOWS
 from padviz.network.network import Network, Size, in_words
-from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, out_size, place
-from padviz.network.padding_modes import fold
-from padviz.network.resize import Resize, reads
-from padviz.network.sizes import sizes_of_each
+from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, out_size, place
+from padviz.network.resize import Resize
 from padviz.network.targets import output_layers
 
-ZERO, NOTHING = -1, -2  # what a tap reads outside of the map: a zero, or nothing, since the row is left out
-STEP = -(1 << 40)  # minus the step of a block's rows
-DIGITS = 10**9  # weights of averages are compared to nine digits
 MOST_PAIRS = 1 << 22  # of layers, tried to find which correspond
-JOINS = MERGES | {"gate"}
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,55 +78,6 @@ class Comparison(NamedTuple):
         return [(a, b) for a, b in zip(*self.offsets, strict=False) if a.words != b.words]
 
 
-class _Reads(NamedTuple):
-    """The row that each tap of each unit reads, shape (taps, units), and its weight in an average."""
-
-    rows: Rows
-    weights: Rows | None = None
-
-    @property
-    def digest(self) -> bytes:
-        parts = [part for part in self if part is not None]
-        return blake2b(b"".join(part.tobytes() for part in parts), person=repr(parts[0].shape).encode()[:16]).digest()
-
-
-class _Place(NamedTuple):
-    """Where a layer's rows come from: a node, the layers that copied them, and the row copied, on each axis."""
-
-    node: int
-    copied: tuple[int, ...]
-    rows: tuple[Rows, ...]
-    digests: tuple[bytes, ...]
-
-
-class _Node(NamedTuple):
-    """A layer that is more than a copy. Its inputs are nodes, each with the layers up to this one.
-
-    Nodes of equal `number` compute the same of the image, of equal `local` the same of their inputs.
-    """
-
-    at: int
-    family: str
-    inputs: tuple[tuple[int, tuple[int, ...]], ...]
-    local: tuple[Any, ...]
-    number: int
-    sources: tuple[_Place, ...]
-
-
-class _Graph(NamedTuple):
-    network: Network
-    layers: tuple[Layer, ...]
-    sizes: tuple[list[int], ...]
-    nodes: list[_Node]
-
-    def layer(self, node: _Node) -> Layer:
-        return self.layers[node.at]
-
-    def likes(self, chain: Iterable[int], axis: int) -> list[int | None]:
-        followed = [self.layers[i].like for i in chain]
-        return [None if like is None else self.sizes[axis][like] for like in followed]
-
-
 def compared(a: Network, b: Network, size: Size) -> Comparison:
     """Compare two networks at a size.
 
@@ -138,8 +88,8 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     """
     tails = a.tail is not None and b.tail is not None  # a description is silent on what follows its last map
     numbers: dict[Any, int] = {}
-    first, second = (_graph(network, size, numbers, tails) for network in (a, b))
-    nodes = _live(first), _live(second)
+    first, second = (graph_of(network, size, numbers, tails) for network in (a, b))
+    nodes = live_nodes(first), live_nodes(second)
     mine, others = _unmatched(*nodes), _unmatched(*nodes[::-1])
     pairs = _aligned(first, mine, second, others)
     rows, later = list[Difference](), 0
@@ -157,216 +107,7 @@ def compared(a: Network, b: Network, size: Size) -> Comparison:
     return Comparison(tuple(dict.fromkeys(rows)), later, (_offsets(a, size), _offsets(b, size)))
 
 
-def _graph(network: Network, size: Size, numbers: dict[Any, int], tail: bool) -> _Graph:
-    layers = (*network.layers, *(network.tail or ())) if tail else network.layers
-    sizes = tuple([*along] for along in sizes_of_each(network, size))
-    graph = _Graph(network, layers, sizes, [])
-    places = [_at_node(_add(graph, numbers, 0, "input", [], []), size)]
-    for i, layer in enumerate(layers[1:], start=1):
-        sources = [places[j] for j in layer.inputs]
-        if layer.kind in JOINS or (layer.everywhere and not any(layer.ops)):
-            places.append(_joined(graph, numbers, i, sources))
-        elif any(layer.ops):
-            places.append(_placed(graph, numbers, i, sources[0]))
-        else:
-            places.append(sources[0])
-        for axis, along in enumerate(sizes):
-            if len(along) == i:  # of the tail
-                along.append(len(places[i].rows[axis]))
-    read = {j for layer in layers for j in layer.inputs}
-    for i in range(len(layers)):
-        if i not in read:
-            _add(graph, numbers, i, "end", [places[i]], [places[i].digests])
-    return graph
-
-
-def _live(graph: _Graph) -> list[_Node]:
-    """Return the nodes that ends are made of, without sums whose branches became those of others."""
-    live = set[int]()
-    for at in reversed(range(len(graph.nodes))):
-        node = graph.nodes[at]
-        if node.family == "end" or at in live:
-            live |= {at, *(before for before, _ in node.inputs)}
-    return [graph.nodes[at] for at in sorted(live)]
-
-
-@lru_cache(64)
-def _every_row(n: int) -> Rows:
-    """Return the rows of a map that is read as it is; one array, which nobody changes."""
-    return np.arange(n)
-
-
-@lru_cache(64)
-def _every_digest(n: int) -> bytes:
-    return _Reads(_every_row(n)[None]).digest
-
-
-def _at_node(node: int, size: Iterable[int]) -> _Place:
-    """Return the place of a node's own rows."""
-    lengths = [*size]
-    return _Place(node, (), tuple(map(_every_row, lengths)), tuple(map(_every_digest, lengths)))
-
-
-def _add(
-    graph: _Graph, numbers: dict[Any, int], at: int, family: str, sources: Sequence[_Place], digests: Sequence[Any]
-) -> int:
-    """Add a node, and return its place among them."""
-    pairs = [*zip(sources, digests, strict=True)] if digests else []
-    known = sorted({(graph.nodes[source.node].number, digest) for source, digest in pairs})
-    local = (family, *sorted({digest for _, digest in pairs}))
-    number = numbers.setdefault((family, *known), len(numbers))
-    own = () if family in ("end", "input") else (at,)
-    inputs = tuple(dict.fromkeys((source.node, (*source.copied, *own)) for source, _ in pairs))
-    graph.nodes.append(_Node(at, family, inputs, local, number, tuple(sources)))
-    return len(graph.nodes) - 1
-
-
-def _joined(graph: _Graph, numbers: dict[Any, int], at: int, sources: Sequence[_Place]) -> _Place:
-    """Join branches; those that read the same rows of the same node, as x * sigmoid(x) does, are that node.
-
-    Sums of sums and the like are one: their branches are listed, whatever the brackets.
-    """
-    layer = graph.layers[at]
-    family = "whole" if layer.everywhere else layer.kind
-    if family in MERGES:
-        nested = [graph.layers[j].kind == family for j in layer.inputs]
-        parts = [_branches(graph, each) if of else [each] for each, of in zip(sources, nested, strict=True)]
-        sources = [branch for part in parts for branch in part]
-    branches = {(graph.nodes[source.node].number, source.digests) for source in sources}
-    if len(branches) == 1 and family in MERGES:
-        return sources[0]
-    node = _add(graph, numbers, at, family, sources, [source.digests for source in sources])
-    return _at_node(node, [along[at] for along in graph.sizes])
-
-
-def _branches(graph: _Graph, source: _Place) -> list[_Place]:
-    """Return the branches of a merge that another merge of its kind reads as it is."""
-    node = graph.nodes[source.node]
-    if node.family not in MERGES or source.copied:  # a sum of one branch is that branch
-        return [source]
-    return [branch._replace(copied=(*branch.copied, node.at)) for branch in node.sources]
-
-
-def _placed(graph: _Graph, numbers: dict[Any, int], at: int, source: _Place) -> _Place:
-    """Fold a layer that copies rows into those before it, and add a node for any other."""
-    layer = graph.layers[at]
-    family = _family(layer)
-    found, known = list[_Reads](), dict[Any, _Reads]()
-    for axis, op in enumerate(layer.ops):
-        n, like = graph.sizes[axis][layer.inputs[0]], graph.likes((at,), axis)[0]
-        key = op, n, like, id(source.rows[axis])  # the same on both axes, as a rule
-        if key not in known:
-            known[key] = _through(source.rows[axis], op, family, n, like)
-        found.append(known[key])
-    known_digests = {id(each): each.digest for each in found}
-    digests = tuple([known_digests[id(each)] for each in found])
-    copies = all(len(each.rows) == 1 and each.weights is None for each in found)
-    if layer.kind in ("resize", "mixing"):
-        copies = all(np.array_equal(each.rows[0], source.rows[axis]) for axis, each in enumerate(found)) and copies
-    # what a padded 1x1 convolution makes of its padding is its bias, and no zero
-    if copies and not layer.everywhere and (family != "conv" or all(each.rows.min() >= 0 for each in found)):
-        rows = tuple([each.rows[0] for each in found])
-        before = [along[graph.nodes[source.node].at] for along in graph.sizes]
-        if all(np.array_equal(row, _every_row(n)) for row, n in zip(rows, before, strict=True)):
-            return _at_node(source.node, before)
-        return _Place(source.node, (*source.copied, at), rows, digests)
-    node = _add(graph, numbers, at, family, [source], [digests])
-    return _at_node(node, [each.rows.shape[1] for each in found])
-
-
-def _family(layer: Layer) -> str:
-    """Return what a layer does to the rows that it reads: layers of one family may be spelled differently."""
-    if layer.kind == "maxpool" or any(isinstance(op, Adaptive) and op.maximum for op in layer.ops):
-        family = "maximum"
-    else:
-        averages = layer.kind in ("avgpool", "adaptive", "global", "resize")
-        family = "average" if averages else layer.kind
-    return f"{family} over all" if layer.everywhere else family
-
-
-def _through(source: Rows, op: Op | None, family: str, n: int, like: int | None) -> _Reads:
-    """Return what an operation over `n` rows reads of the rows that these were copied from."""
-    if op is None:
-        return _Reads(source[None])
-    rows, weights = _taps(op, family, n, out_size(op, n, like))
-    rows = np.where(rows >= 0, source[np.maximum(rows, 0)], rows)
-    if family.startswith(("average", "maximum")):
-        return _in_any_order(rows, weights if family.startswith("average") else None)
-    return _Reads(rows)
-
-
-def _taps(op: Op, family: str, n: int, n_out: int) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the row that each tap of each unit reads, shape (taps, units), and the taps' weights."""
-    weights = None
-    units = np.arange(n_out)
-    if isinstance(op, Window):
-        rows = _window_taps(op, family, n)
-    elif isinstance(op, Transposed):
-        at = units + op.padding[0] - np.arange(op.kernel)[:, None] * op.dilation
-        rows = np.where(at % op.stride == 0, at // op.stride, ZERO)
-        rows[(rows < 0) | (rows >= n)] = ZERO
-    elif isinstance(op, Adaptive):
-        first, end = units * n // n_out, -(-(units + 1) * n // n_out)
-        rows = first + np.arange((end - first).max())[:, None]
-        rows[rows >= end] = NOTHING
-    elif isinstance(op, Fit):
-        rows = (units - fit_shift(n, n_out, op.odd))[None]
-        rows[(rows < 0) | (rows >= n)] = ZERO
-    elif isinstance(op, Resize):
-        found = reads(op, n, n_out)
-        rows, weights = np.full((len(found), n_out), NOTHING), np.zeros((len(found), n_out))
-        for row, weight, (at, read, share) in zip(rows, weights, found, strict=True):
-            row[at], weight[at] = read, share
-    else:
-        # a block is known by its first row, its last and their step, which stands below all codes of rows
-        size, step = op.of(n)
-        first, last = op.around(units) if op.is_local else (units % step, units % step + (size - 1) * step)
-        rows = np.stack([np.clip(first, 0, n - 1), np.clip(last, 0, n - 1), np.full(n_out, STEP - step)])
-    return rows, np.ones(rows.shape) if weights is None else weights
-
-
-def _window_taps(op: Window, family: str, n: int) -> Rows:
-    before, after, n_out = place(op, n)
-    rows = np.arange(n_out) * op.stride + np.arange(op.kernel)[:, None] * op.dilation - before
-    ends = fold(op.mode, n, max(before, 0), max(after, 0))
-    overhang = rows >= n + max(after, 0)  # of ceil rounding: no average counts it
-    if ends:
-        (a, b), (c, d) = ends
-        rows = np.where(rows < 0, a * rows + b, np.where(rows >= n, c * rows + d, rows))
-    else:
-        left_out = family == "maximum" or op.fill == "none" or op.mode == "partial"
-        rows[(rows < 0) | (rows >= n)] = NOTHING if left_out else _code(op.fill)
-    rows[overhang] = NOTHING
-    return rows
-
-
-def _code(fill: float | str) -> int:
-    """Return the number that stands for a row of one value: -1 for zeros."""
-    return ZERO if not fill else -3 - (hash(fill) & 0x7FFFFFFF)
-
-
-def _in_any_order(rows: Rows, weights: NDArray[np.float64] | None) -> _Reads:
-    """Sort what each unit reads: an average adds the weights of what is read twice, a maximum reads it once."""
-    given = np.ones(rows.shape) if weights is None else weights
-    order = np.argsort(rows, axis=0, kind="stable")
-    rows, given = np.take_along_axis(rows, order, 0), np.take_along_axis(given, order, 0)
-    given[rows == NOTHING] = 0
-    for tap in range(1, len(rows)):
-        again = rows[tap] == rows[tap - 1]
-        given[tap] += np.where(again, given[tap - 1], 0)
-        given[tap - 1] = np.where(again, 0, given[tap - 1])
-    rows = np.where(given == 0, NOTHING, rows)
-    total = given.sum(axis=0)
-    shares = np.rint(given / np.where(total == 0, 1, total) * DIGITS).astype(np.int64)
-    order = np.lexsort((shares, rows), axis=0)
-    rows, shares = np.take_along_axis(rows, order, 0), np.take_along_axis(shares, order, 0)
-    used = (rows != NOTHING).any(axis=1)
-    used[-1] = True
-    rows, shares = rows[used], shares[used]
-    return _Reads(rows, None if weights is None or len(rows) == 1 else shares)
-
-
-def _unmatched(nodes: Iterable[_Node], others: Iterable[_Node]) -> list[_Node]:
+def _unmatched(nodes: Iterable[Node], others: Iterable[Node]) -> list[Node]:
     left, unmatched = Counter(node.number for node in others), []
     for node in nodes:
         if left[node.number]:
@@ -376,10 +117,10 @@ def _unmatched(nodes: Iterable[_Node], others: Iterable[_Node]) -> list[_Node]:
     return unmatched
 
 
-Pair = tuple[_Node | None, _Node | None]
+Pair = tuple[Node | None, Node | None]
 
 
-def _aligned(a: _Graph, first: Sequence[_Node], b: _Graph, second: Sequence[_Node]) -> list[Pair]:
+def _aligned(a: Graph, first: Sequence[Node], b: Graph, second: Sequence[Node]) -> list[Pair]:
     """Pair the nodes that correspond, in order, with the largest sum of likenesses; None for one without a partner."""
     end = 0  # what is alike at the end needs no search
     while end < min(len(first), len(second)) and _spelling(a, first[-1 - end]) == _spelling(b, second[-1 - end]):
@@ -410,11 +151,11 @@ def _aligned(a: _Graph, first: Sequence[_Node], b: _Graph, second: Sequence[_Nod
     return pairs + tail
 
 
-def _spelling(graph: _Graph, node: _Node) -> Any:
+def _spelling(graph: Graph, node: Node) -> Any:
     return node.family, [[graph.layers[i].ops for i in chain] for _, chain in node.inputs]
 
 
-def _likeness(a: _Graph, x: _Node, b: _Graph, y: _Node) -> float:
+def _likeness(a: Graph, x: Node, b: Graph, y: Node) -> float:
     """Return how much speaks for two nodes to be the same layer; below 0 they are not."""
     if (x.family == "end") != (y.family == "end") or (x.family in JOINS) != (y.family in JOINS):
         return -1
@@ -431,7 +172,7 @@ def _every(network: Network) -> str:
     return {1: network.axes[0], 2: "both", 3: "all"}[len(network.axes)]
 
 
-def _missing(a: _Graph, x: _Node | None, b: _Graph, y: _Node | None) -> Difference:
+def _missing(a: Graph, x: Node | None, b: Graph, y: Node | None) -> Difference:
     every = _every(a.network)
     if y is None:
         assert x is not None
@@ -439,11 +180,11 @@ def _missing(a: _Graph, x: _Node | None, b: _Graph, y: _Node | None) -> Differen
     return Difference(None, b.layer(y).name, every, _thing(y), "missing", "present", "add it")
 
 
-def _thing(node: _Node) -> str:
+def _thing(node: Node) -> str:
     return "last map" if node.family == "end" else "layer"
 
 
-def _wiring(a: _Graph, x: _Node, b: _Graph, y: _Node, partners: Mapping[int, int]) -> list[Difference]:
+def _wiring(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> list[Difference]:
     """List a node that does the same as its partner to other inputs, though these have partners, too."""
     mine = {a.nodes[at].number for at, _ in x.inputs}
     theirs = {b.nodes[at].number for at, _ in y.inputs}
@@ -455,7 +196,7 @@ def _wiring(a: _Graph, x: _Node, b: _Graph, y: _Node, partners: Mapping[int, int
     return [Difference(a.layer(x).name, b.layer(y).name, _every(a.network), "inputs", *names)]
 
 
-def _inputs(graph: _Graph, node: _Node) -> str:
+def _inputs(graph: Graph, node: Node) -> str:
     return ", ".join(graph.layer(graph.nodes[at]).name for at, _ in sorted(node.inputs))
 
 
@@ -471,7 +212,7 @@ class _Step(NamedTuple):
     n_out: int
 
 
-def _differences(a: _Graph, x: _Node, b: _Graph, y: _Node, partners: Mapping[int, int]) -> Iterator[Difference]:
+def _differences(a: Graph, x: Node, b: Graph, y: Node, partners: Mapping[int, int]) -> Iterator[Difference]:
     """Yield the facts that make two nodes read differently, both at the sizes that A has."""
     one, other = a.layer(x), b.layer(y)
     if x.local == y.local:
@@ -499,7 +240,7 @@ def _differences(a: _Graph, x: _Node, b: _Graph, y: _Node, partners: Mapping[int
 
 
 def _on_axis(
-    a: _Graph, chain: Sequence[int], b: _Graph, theirs: Sequence[int], axis: int, n: int
+    a: Graph, chain: Sequence[int], b: Graph, theirs: Sequence[int], axis: int, n: int
 ) -> Iterator[Difference]:
     likes, others = a.likes(chain, axis), b.likes(theirs, axis)
     if len(likes) == len(others):  # a skip that is cropped to another size is a later difference
@@ -525,20 +266,20 @@ def _on_axis(
         yield Difference(*layers, "", f"rows of unit {unit}", _in_words(own, unit), _in_words(found, unit))
 
 
-def _spelled(graph: _Graph, chain: Iterable[int], axis: int) -> Any:
-    return [(_family(graph.layers[i]), graph.layers[i].ops[axis]) for i in chain]
+def _spelled(graph: Graph, chain: Iterable[int], axis: int) -> Any:
+    return [(family_of(graph.layers[i]), graph.layers[i].ops[axis]) for i in chain]
 
 
-def _along(graph: _Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> _Reads:
-    found = _Reads(_every_row(n)[None])
+def _along(graph: Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> Reads:
+    found = Reads(every_row(n)[None])
     for i, like in zip(chain, likes, strict=True):
         layer = graph.layers[i]
-        found = _through(found.rows[0], layer.ops[axis], _family(layer), n, like)
+        found = rows_through(found.rows[0], layer.ops[axis], family_of(layer), n, like)
         n = found.rows.shape[1]
     return found
 
 
-def _steps(graph: _Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> list[_Step]:
+def _steps(graph: Graph, chain: Sequence[int], axis: int, n: int, likes: Sequence[int | None]) -> list[_Step]:
     steps = list[_Step]()
     for i, like in zip(chain, likes, strict=True):
         layer = graph.layers[i]
@@ -662,7 +403,7 @@ def _cure(what: str, wanted: str) -> str:
     return f"set it to {before if what == 'padding' and before == after else wanted}"
 
 
-def _first_apart(a: _Reads, b: _Reads) -> int:
+def _first_apart(a: Reads, b: Reads) -> int:
     columns = [
         (None if each.weights is None else each.weights[:, unit].tolist(), each.rows[:, unit].tolist())
         for each in (a, b)
@@ -672,7 +413,7 @@ def _first_apart(a: _Reads, b: _Reads) -> int:
     return next(unit for unit, (x, y) in enumerate(zip_longest(mine, others)) if x != y)
 
 
-def _in_words(found: _Reads, unit: int) -> str:
+def _in_words(found: Reads, unit: int) -> str:
     if unit >= found.rows.shape[1]:
         return "no such unit"
     return ", ".join("zeros" if row < 0 else str(row) for row in found.rows[:, unit].tolist() if row != NOTHING)
