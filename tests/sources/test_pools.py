@@ -148,3 +148,20 @@ def test_a_map_of_one_position_at_a_small_size_stays_a_map() -> None:
 def test_windows_slide_over_the_only_position_that_a_pool_left(behind: str) -> None:
     module = Net(lambda x: SPELLED["int"](x, 4, 4, 0, False), lambda y, pooled, last: BEHIND[behind](pooled))
     np.testing.assert_array_equal(padviz.usage(module, size=4).counts, counted(module, (4, 4)))
+
+
+ROWS: dict[str, Pool] = {
+    "mean": lambda x: x.mean(2, keepdim=True),
+    "sum": lambda x: torch.sum(x, dim=-2, keepdim=True),
+    "adaptive": lambda x: functional.adaptive_avg_pool2d(x, (1, None)),
+    "module": lambda x: nn.AdaptiveMaxPool2d((1, None))(x),
+}
+
+
+@pytest.mark.parametrize("spelling", ROWS)
+def test_a_mean_of_rows_counts_alike_in_every_spelling(spelling: str) -> None:
+    module, wanted = (Net(pool, USES["spread"]) for pool in (ROWS[spelling], ROWS["mean"]))
+    network, same = padviz.load(module, size=8), padviz.load(wanted, size=8)
+    for size in ((8, 8), (1, 5), (4, 1)):
+        counts = padviz.usage(network, size).counts
+        np.testing.assert_array_equal(counts, padviz.usage(same, size).counts, str(size))
