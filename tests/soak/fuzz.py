@@ -84,6 +84,7 @@ def _commanded(args: list[str]) -> str:
         assert result.stderr.count("\n") == 1, f"not one line: {result.stderr!r}"
         assert result.stderr[:-1].isprintable(), f"not one line: {result.stderr!r}"
         assert not result.stdout, "refused after something was printed"
+        assert "stdout: cannot be written" not in result.stderr, "takes an error of the input for one of stdout"
         assert not (new := {*after.items()} ^ {*before.items()}), f"refused, and changed {sorted(new)}"
     return "fine" if result.exit_code == 0 else "refused"
 
