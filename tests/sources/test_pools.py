@@ -162,6 +162,6 @@ ROWS: dict[str, Pool] = {
 def test_a_mean_of_rows_counts_alike_in_every_spelling(spelling: str) -> None:
     module, wanted = (Net(pool, USES["spread"]) for pool in (ROWS[spelling], ROWS["mean"]))
     network, same = padviz.load(module, size=8), padviz.load(wanted, size=8)
-    for size in ((8, 8), (1, 5), (4, 1)):
+    for size in ((8, 8), (1, 5), (4, 1), (1, 1)):
         counts = padviz.usage(network, size).counts
         np.testing.assert_array_equal(counts, padviz.usage(same, size).counts, str(size))

@@ -201,7 +201,8 @@ def reduce_over(call: Call, x: Value, axes: Collection[int], keep: bool) -> Valu
     lost = [at for at in flat(gone).positions if not at.looked and (at.size > 1 or Dim(at).axis)]
     if not lost or not isinstance(x, Map) or call.trace.pooled[x.at]:
         return x.activated(dims)
-    return Map(dims, call.trace.pool_over(call.name(), x.at, whole_axes(lost)))
+    at = call.trace.pool_over(call.name(), x.at, whole_axes(lost))
+    return x.activated(dims) if at == x.at else Map(dims, at)  # a single row is its own mean
 
 
 def reduce_dims(dims: Dims, axes: Collection[int], keep: bool) -> Dims:

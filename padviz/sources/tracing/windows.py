@@ -207,10 +207,10 @@ def filling(value: float) -> Fill:
 
 
 def adaptive(call: Call, x: Value, sizes: Sequence[int | None], maximum: bool = False) -> Value:
-    if {*sizes} == {1}:
+    own = [*zip(sizes, x.shape[-len(sizes) :], strict=True)]
+    if all((m if n is None else n) == 1 for n, m in own):
         return reduce_over(call, x, range(len(x.known))[-len(sizes) :], keep=True)
     # a single row is its own mean
-    own = zip(sizes, x.shape[-len(sizes) :], strict=True)
     ops = [None if n is None or n == m == 1 else Adaptive(n, maximum=maximum) for n, m in own]
     if not any(ops):
         return image(call, x, len(ops))[0].activated(x.dims)
