@@ -328,3 +328,27 @@ def test_patches_as_an_image_are_gated_by_their_context() -> None:
     assert len(network.gates) == 1
     wanted = counted(nn.Sequential(conv(padding=1)), SIZE)
     np.testing.assert_array_equal(padviz.usage(network, SIZE).counts, wanted)
+
+
+def test_blocks_as_wide_as_the_map_are_channels() -> None:
+    """A convolution of one tap, behind blocks of 2 x 2 that leave one column, makes as many channels as it reads."""
+
+    def blocks(x: Tensor) -> Tensor:
+        n, _, h, w = x.shape
+        parts = x[:, :1].reshape(n, 1, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4, h // 2, w // 2)
+        return functional.conv2d(parts, rand(x, 4, 4, 1, 1))
+
+    for size in ((8, 6), (8, 2)):
+        wanted = counted(nn.Sequential(conv(padding=1), nn.AvgPool2d(2, divisor_override=1)), size)
+        np.testing.assert_array_equal(padviz.usage(After(blocks), size).counts, wanted)
+
+
+@pytest.mark.parametrize("op", ["Concat", "Add"])
+def test_a_file_joins_no_channels_of_other_sizes(op: str, tmp_path: Path) -> None:
+    body = f"a = Conv (x, w3x3)\n b = Conv (x, w3x5)\n y = {op} {'<axis = 1>' if op == 'Concat' else ''} (a, b)"
+    onnx.save(model_of(body, 17), path := tmp_path / "net.onnx")
+    network = padviz.load(path, size=8)
+    if op == "Add":  # a column of one is broadcast
+        assert padviz.usage(network, (8, 5)).max > 0
+    with pytest.raises(PadvizError):
+        padviz.usage(network, (8, 5) if op == "Concat" else (8, 6))

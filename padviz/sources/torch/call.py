@@ -28,7 +28,8 @@ JOINS = "joins the positions of several maps"
 AXES_IN = re.compile(r"([123])d")  # the name of a function
 CONVS = frozenset(("conv", "convolution", "padded_conv"))
 IMAGES = CONVS | {"conv_transpose", "max_pool", "max_pool_with_indices", "avg_pool", "lp_pool"}
-SLIDING = IMAGES | {"pad", "constant_pad_nd", "padded", "pixel_shuffle", "unfold"}
+ADAPTIVE = {f"adaptive_{pool}" for pool in ("avg_pool", "max_pool", "max_pool_with_indices")}
+SLIDING = IMAGES | ADAPTIVE | {"pad", "constant_pad_nd", "padded", "pixel_shuffle", "unfold"}
 PARTS = frozenset((
     "chunk", "getitem", "glu", "linear", "narrow", "select", "slice", "split", "split_with_sizes", "tensor_split",
     "unbind",
@@ -215,7 +216,7 @@ class Call(calls.Call):
             ops = [Resize(n) for n in self.made.shape[2:]]
             dims = (*map(plain, self.made.shape[:2]), *map(whole, self.trace.axes, self.made.shape[2:]))
             return Map(dims, self.trace.add(self.name(), "resize", (self.vector().at,), ops))
-        if self.is_one_of(IMAGES) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
+        if self.is_one_of(SLIDING) and prod(shape[-axes:]) > 1 and isinstance(value := self.given[0], Map):
             self.memory.values[self.tensors[0]] = self.spread_vector(value, axes)
             return None  # each position sees all that the vector was made of
         if self.handler and self.stem in PARTS:

@@ -176,6 +176,11 @@ class Dim(tuple[Factor, ...]):
         return len({factor.role for factor in self if isinstance(factor, Axis) and factor.is_whole}) > 1
 
     @property
+    def without_single(self) -> Dim:
+        """The dimension without single rows and columns, which may stand anywhere."""
+        return Dim(*(factor for factor in self if factor.size > 1 or not isinstance(factor, Position)))
+
+    @property
     def has_places(self) -> bool:
         """Whether some channels are places in blocks of rows or columns, or in a batch."""
         return any(isinstance(factor, Block | Batch) for factor in self)

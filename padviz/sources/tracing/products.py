@@ -132,7 +132,9 @@ def linear(call: Call, x: Value, own: Letters, out: Letters, sizes: Mapping[obje
     """Multiply by a constant: channels give others; where positions are summed, each result sees them all."""
     gone = [dim for letter, dim in zip(own, x.known, strict=True) if letter not in out]
     back = [i for i, letter in enumerate(out) if letter not in own and sizes.get(letter, 1) == gone[0].size]
-    as_many = len(gone) == 1 and bool(back) and gone[0].is_positions
+    # places in a block beside a whole axis are channels, however many results there are
+    mixed = len({isinstance(part, Axis) and part.inner for part in flat(gone).positions if part.size > 1}) > 1
+    as_many = len(gone) == 1 and bool(back) and gone[0].is_positions and not mixed
     if isinstance(x, Map) and flat(gone).positions and x.has_parts and not as_many:
         x = call.trace.unsplit(x)
     named = dict(zip(own, x.known, strict=True))

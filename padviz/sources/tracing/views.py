@@ -209,6 +209,9 @@ def concat(call: Call, values: Sequence[Value], axis: int) -> Value:
     """Concatenate tensors: channels side by side, rows and columns of one map as the padding that they are."""
     if len({len(x.known) for x in values}) > 1:
         raise Stuck("joins tensors of different ranks")
+    others = {(*x.shape[:axis], *x.shape[axis + 1 :]) for x in values}
+    if len(others) > 1:
+        raise Stuck(f"joins tensors of different sizes: {' and '.join(map(in_words, sorted(others)))}")
     if not all(x.known[axis].is_channels for x in values):
         values = [*map(call.trace.unsplit, values)]
     maps = [x for x in values if isinstance(x, Map)]

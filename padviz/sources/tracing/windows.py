@@ -57,7 +57,8 @@ def image(call: Call, x: Value, rank: int) -> tuple[Map, list[str]]:
         raise Stuck("reads mixed height, width and channels as an image", flattened=flattened)
     roles = [role or (absent.pop() if absent else "") for role in roles[::-1]][::-1]
     sizes = dict(zip(trace.axes, trace.sizes[x.at], strict=True))
-    return replace(x, dims=(*before, *(whole(role, sizes[role]) if role else plain(1) for role in roles))), roles
+    own = tuple(whole(role, sizes[role]) if role else plain(1) for role in roles)
+    return replace(x, dims=(*(dim.without_single for dim in before), *own)), roles
 
 
 def add_layer(call: Call, kind: Kind, x: Value, ops: Ops, channels: Channels | None = None) -> Map:
