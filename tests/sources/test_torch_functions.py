@@ -344,3 +344,25 @@ def test_numbers_that_follow_a_size_are_kept_in_no_cache() -> None:
 
     assert padviz.load(Doing(same), size=(61, 61)).layers[1].ops[0] == Window(9, 7, padding=(2, 2), mode="partial")
     assert {type(n) for n in place(Window(9, 7, padding=(2, 2)), 61)} == {int}
+
+
+def test_merges_of_linear_layers_are_followed_once_each() -> None:
+    """Thirty residual blocks of layers over tokens: following both branches of each would take 2^30 steps."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.over = nn.Linear(64, 64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + x * self.over(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+    class Mixer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.blocks = nn.Conv2d(3, 8, 4, 4), nn.Sequential(*(Block() for _ in range(30)))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.blocks(self.stem(x).flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+
+    assert len(padviz.load(Mixer(), 32).layers) > 30

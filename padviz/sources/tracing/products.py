@@ -176,9 +176,13 @@ def _before_spread(trace: Trace, at: int, roles: Collection[str]) -> int:
         return layer.inputs[0] if source.kind == "global" or source.ops == spread else at
     if layer.kind not in MERGES:
         return at
-    vectors = [_before_spread(trace, i, roles) for i in layer.inputs]
-    if not {*vectors}.isdisjoint(layer.inputs):
-        return at
+    vectors = []
+    for i in layer.inputs:
+        vector = _before_spread(trace, i, roles)
+        # One branch that was not spread decides. Following the others too would take twice as long at each merge.
+        if vector == i:
+            return at
+        vectors.append(vector)
     return trace.merge(layer.name, layer.kind, vectors)
 
 
