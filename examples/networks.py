@@ -39,6 +39,27 @@ def latent_decoder(width: int = 8) -> nn.Module:
     return nn.Sequential(*layers, nn.GroupNorm(4, n), nn.SiLU(), nn.Conv2d(n, 3, 3, padding=1)).eval()
 
 
+class UNet(nn.Module):
+    """A U-Net with four pools, which joins maps of equal size only."""
+
+    def __init__(self, width: int = 8, levels: int = 4) -> None:
+        super().__init__()
+        wide = [3, *(width << level for level in range(levels + 1))]
+        self.down = nn.ModuleList(nn.Conv2d(n, m, 3, padding=1) for n, m in pairwise(wide))
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * n, n, 2, 2) for n in wide[-2:0:-1])
+        self.up = nn.ModuleList(nn.Conv2d(2 * n, n, 3, padding=1) for n in wide[-2:0:-1])
+        self.last = nn.Conv2d(width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = [self.down[0](x)]
+        for down in self.down[1:]:
+            skips.append(down(functional.max_pool2d(skips[-1], 2)))
+        x = skips.pop()
+        for grow, up in zip(self.grow, self.up, strict=True):
+            x = up(torch.cat([skips.pop(), grow(x)], 1))
+        return self.last(x)  # type: ignore[no-any-return]
+
+
 class Globe(nn.Module):
     """A U-Net whose width is circular, and whose upsampled maps get a column of zeros where the skip is wider."""
 

@@ -123,7 +123,8 @@ def test_balanced_is_said_of_every_window_and_not_of_convolutions_alone() -> Non
     glossary = TEXTS["glossary.md"].partition("## balanced size")[2]
     assert "every window, of convolutions and pools" in " ".join(glossary.split())
     pool = parse({"layers": [{"op": "maxpool", "name": "p", "kernel": 3, "stride": 2, "padding": 1}]}, "net")
-    assert [*padviz.sizes(pool, "8:13")] == [n for n in range(8, 14) if padviz.uneven(pool, n).balanced] == [9, 11, 13]
+    even = [n for n in range(8, 14) if padviz.uneven(pool, n).balanced]
+    assert [*padviz.sizes(pool, "8:13").height.balanced.sizes] == even == [9, 11, 13]
 
 
 def test_the_readme_is_two_screens_and_links_and_pictures_are_there() -> None:

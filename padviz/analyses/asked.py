@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from padviz.network.network import Network, Size
+from padviz.geometry.sizing.nearest import near_sizes_named
+from padviz.network.network import Network, Size, as_size
 from padviz.sources import is_module, load_at
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def asked(
     """
     from padviz.network.rewrites import cut_and_pad, with_same
 
-    loaded, pixels = load_at(network, size)
+    at = None if size is None else as_size(size)
+    with near_sizes_named(lambda: asked(network, None, padding, same, layer)[0], at):
+        loaded, pixels = load_at(network, at)
     return cut_and_pad(with_same(loaded) if same else loaded, names(layer), padding), pixels
 
 

@@ -17,24 +17,29 @@ from padviz.analyses.rules import RULES, Case, Judged, State, failed, layer_of
 from padviz.cutting.context import contexts_of
 from padviz.errors import OptionError, PadvizError, check_integer, nearest, shortly
 from padviz.geometry.comparing.differences import compared
+from padviz.geometry.sizing.at_size import at_size
+from padviz.geometry.sizing.nearest import near_sizes
+from padviz.geometry.sizing.rules import axis_sizes, sizes_under
 from padviz.network.network import Network, Size, as_size, in_words, sizes_in
-from padviz.network.sizes import resolve_each, unreadable
+from padviz.network.sizes import resolve_each
 from padviz.network.targets import upto
 from padviz.reports.documents import plain
 from padviz.reports.report import Block, Column, Finding, Heading, Level, Lines, Report, Table, columns
 from padviz.reports.tables import some_names
 
+TAKEN = 64, 1024  # the smallest and the largest size that `accepts` is about
+
 
 def expected(**asked_for: Any) -> dict[str, Any]:
     """Return the keywords of `check` that are given, with sizes listed. Raises OptionError for another type."""
     given = {name: value for name, value in asked_for.items() if not (value is None or value == ())}
-    for name in ("even", "all_", "causal"):
+    for name in ("even", "all_", "causal", "unstretched"):
         if given.get(name) is False:
             del given[name]
     for name, value in given.items():
         if name in ("context", "rim"):
             check_integer(value, 0, name)
-        elif name in ("even", "all_") or (name == "causal" and not isinstance(value, str)):
+        elif name in ("even", "all_", "unstretched") or (name == "causal" and not isinstance(value, str)):
             if value is not True:
                 raise OptionError(f"{shortly(value)}: must be true or false", option=name)
         elif name == "wraps":
@@ -43,6 +48,8 @@ def expected(**asked_for: Any) -> dict[str, Any]:
                 raise OptionError(f"{shortly(value)} names no axis", option=name, hint="use height or width")
         elif name == "any_size":
             given[name] = _sizes(value)
+        elif name == "accepts" and not (isinstance(value, str) and sizes_under(value, *TAKEN)):
+            raise OptionError(f"{shortly(value)} is not a rule of sizes", option=name, hint='use "16*i" or "32*i + 1"')
     return given
 
 
@@ -93,6 +100,8 @@ def check(
     same_as: Source | None = None,
     even: bool = False,
     any_size: str | Iterable[int | Size] | None = None,
+    accepts: str | None = None,
+    unstretched: bool = False,
     rim: int | None = None,
     all_: bool = False,
 ) -> CheckResult:
@@ -114,6 +123,10 @@ def check(
         Whether every convolution reads its padding evenly; pools may not.
     any_size : str, (lowest, highest) or list of sizes, optional
         Sizes at which it can be read: "64:512:32"; it is traced at each.
+    accepts : str, optional
+        The rule of sizes that it must take on each axis, from 64 to 1024 px: "16*i".
+    unstretched : bool
+        Whether an output that returns to the image's size lies in place, and the image is read to its end.
     rim : int, optional
         The largest starved rim on any side, in pixels.
     all_ : bool
@@ -138,7 +151,16 @@ def check(
     '3 before, 2 after'
     """
     wanted = expected(
-        wraps=wraps, context=context, causal=causal, same_as=same_as, even=even, any_size=any_size, rim=rim, all_=all_
+        wraps=wraps,
+        context=context,
+        causal=causal,
+        same_as=same_as,
+        even=even,
+        any_size=any_size,
+        accepts=accepts,
+        unstretched=unstretched,
+        rim=rim,
+        all_=all_,
     )
     title = str(model) if isinstance(model, str | Path) else getattr(model, "name", type(model).__name__)
     return checked(title, lambda: asked(model, size), wanted, () if size is None else as_size(size))
@@ -247,13 +269,26 @@ def _same_as(case: Case, wanted: Source) -> Iterator[Judged]:
 
 def _any_size(case: Case, wanted: list[Size]) -> Iterator[Judged]:
     sizes = [case.network.pixels(size) for size in wanted]
-    refused = [(size, error) for size in sizes if (error := unreadable(case.network, size))]
+    refused = [(size, error) for size in sizes if (error := at_size(case.network, size)[0].refusal)]
     asked_for = in_words(sizes[0]) + (f" to {in_words(sizes[-1])}" if len(sizes) > 1 else "")
     for layer, group in groupby(refused, lambda pair: layer_of(pair[1], case.network)):
         (size, error), *others = group
         more = f" and {len(others)} more" if others else ""
         found = f"not {in_words(size)}{more}: {error.what}"
-        yield failed(layer, "", asked_for, found, "derive sizes from the input", 1 + len(others))
+        near = near_sizes(case.network, size)
+        change = f"pad the image to {in_words(near.above)}" if near.above else "derive sizes from the input"
+        yield failed(layer, "", asked_for, found, change, 1 + len(others))
+
+
+def _accepts(case: Case, wanted: str) -> Iterator[Judged]:
+    asked_for = sizes_under(wanted, *TAKEN) or []
+    for axis, name in enumerate(case.network.axes):
+        accepted = axis_sizes(case.network, (axis,), *TAKEN, range(TAKEN[0], TAKEN[1] + 1), lambda: None).accepted
+        taken = {*accepted.sizes}
+        refused = [n for n in asked_for if n not in taken]
+        if refused:
+            found = f"refuses {refused[0]}" + (f" and {len(refused) - 1} more" if len(refused) > 1 else "")
+            yield failed("", name, wanted, f"{found}; accepts {accepted.rule}", "see padviz sizes", len(refused))
 
 
 def _rim(case: Case, wanted: int) -> Iterator[Judged]:
@@ -266,7 +301,8 @@ def _rim(case: Case, wanted: int) -> Iterator[Judged]:
 EXPECTATIONS: dict[str, Callable[..., Iterator[Judged]]] = {
     "wraps": _wraps, "context": _context, "causal": _causal, "same_as": _same_as,
     "even": lambda case, wanted: rules.uneven_rows(case),
-    "any_size": _any_size, "rim": _rim,
+    "any_size": _any_size, "accepts": _accepts, "rim": _rim,
+    "unstretched": lambda case, wanted: rules.stretched_outputs(case),
 }  # fmt: skip
 NAMED = 3  # layers that one finding names
 # In a narrow terminal, what was found and what to change stay longest.

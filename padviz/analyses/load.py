@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from padviz.analyses.asked import Pixels, Source, asked
 from padviz.analyses.result import opening
-from padviz.network.network import Network
+from padviz.geometry.sizing.nearest import near_sizes_named
+from padviz.network.network import Network, as_size
 from padviz.sources import load as loaded
 from padviz.sources.tracing.reading import Shape, as_reading
 
@@ -53,10 +55,20 @@ class Loaded(Network):
     <Network vgg11, 13 layers, 224 x 224>
     """
 
+    def at(self, size: int | Sequence[int] | None) -> Network:
+        """Return the network at a size; where it refuses that, the error names the nearest that it takes."""
+        plain = Network(**_figures(self))
+        with near_sizes_named(lambda: plain, None if size is None else as_size(size)):
+            return super().at(size)
+
     def _repr_html_(self) -> str:
         from padviz.analyses.layers import layers
 
         return layers(self)._repr_html_()
+
+
+def _figures(network: Network) -> dict[str, Any]:
+    return {each.name: getattr(network, each.name) for each in fields(network) if each.init}
 
 
 def load(
@@ -112,8 +124,9 @@ def load(
     (True, ('conv',))
     """
     reading = as_reading(neutral, shape, input_)
-    network = loaded(source, size, reading)
-    shown = Loaded(**{each.name: getattr(network, each.name) for each in fields(network) if each.init})
+    with near_sizes_named(lambda: loaded(source, None, reading), None if size is None else as_size(size)):
+        network = loaded(source, size, reading)
+    shown = Loaded(**_figures(network))
     known = source if isinstance(source, Network) else None
     object.__setattr__(shown, "origin", known.origin if known else source)
     object.__setattr__(shown, "reading", known.reading if known else reading)

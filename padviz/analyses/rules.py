@@ -19,11 +19,12 @@ from padviz.geometry.balance.balanced_sizes import nearest_balanced
 from padviz.geometry.ledger import AxisPadding, LayerPadding, Ledger, axis_padding, ledger
 from padviz.geometry.reaching.shifts import alignment_on, breaking_layer
 from padviz.geometry.receptive_fields import receptive_fields
+from padviz.geometry.sizing.at_size import at_size
 from padviz.network.layer import MERGES, Layer
 from padviz.network.network import Network, Size, in_words
 from padviz.network.operations import Fit, Op, Transposed, Window, fit_shift
 from padviz.network.padding_modes import SCHEMES
-from padviz.network.sizes import resolve, sizes_of_each, unreadable
+from padviz.network.sizes import resolve, sizes_of_each
 from padviz.network.targets import output_layers, upto
 from padviz.reports.tables import pixels
 
@@ -205,10 +206,7 @@ def _read_rows(network: Network, axis: int, n: int) -> list[NDArray[np.bool_]]:
                 read[j] |= wanted
             continue
         (source,) = layer.inputs
-        for dst, dst_step, src, src_step, length, _ in axis_map.strips:
-            steps = np.arange(length)
-            rows = (src + steps * src_step)[wanted[dst + steps * dst_step]]
-            read[source][rows] = True
+        read[source] |= axis_map.rows_read(wanted)
     return read
 
 
@@ -224,7 +222,7 @@ def _fixed(case: Case) -> Iterator[Judged]:
     larger.append(tuple(n + adding[1] for n in case.size))
     errors = []
     for size in dict.fromkeys(larger):
-        error = unreadable(case.network, size)
+        error = at_size(case.network, size)[0].refusal
         if error is None:
             return
         errors.append((in_words(size), error))
@@ -288,6 +286,18 @@ def _undoes(layers: Sequence[Layer], i: int, axis: int, rows: tuple[int, int]) -
         if layers[i].kind == "pad" and isinstance(op, Window) and op.padding == rows:
             return True
     return False
+
+
+def stretched_outputs(case: Case) -> Iterator[Judged]:
+    """Yield the axes along which an output is stretched, or the image is not read to its end."""
+    for name, side in zip(case.network.axes, at_size(case.network, case.size), strict=True):
+        if side.stretch:
+            found = f"{side.stretch:+.3g} px at the far end"
+            yield failed("", name, "outputs in place", found, "padviz sizes names sizes", abs(side.stretch))
+        elif side.unread:
+            yield failed(
+                "", name, "all rows read", f"the last {side.unread} unread", "padviz sizes names sizes", side.unread
+            )
 
 
 def rims_of(case: Case) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -383,6 +393,12 @@ branches then differ by a row in where they look.
 
 Change: an input size that is a multiple of all strides, or resize to the size of the skip connection.""",
         _unequal_skips,
+    ),
+    "stretched-output": Rule(
+        "An output that is brought back to the image's size is longer or shorter than the image.",
+        "At 910 px and stride 8, 114 units stand for 912 px: resized to 910, the mask is 2 px off at the far end.",
+        stretched_outputs,
+        False,
     ),
     "starved-rim": Rule(
         "A band along a side has less than half the paths of an interior pixel.", "Bound it with --rim N.", _rims, False

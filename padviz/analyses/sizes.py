@@ -1,160 +1,461 @@
-"""The balanced input sizes, at which every window reads its padding evenly."""
+"""Which input sizes a network takes, and what to pad where it refuses one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from padviz.analyses.asked import Layers, Source, asked
 from padviz.analyses.result import Door, Result
-from padviz.errors import OptionError, typed
-from padviz.geometry.balance.balanced_sizes import BalancedSizes, balanced_sizes, odd_window
-from padviz.geometry.costs import macs_of_squares
-from padviz.network.network import Network, Size, sizes_in
-from padviz.network.rewrites import circular_axes
+from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.geometry.balance.balanced_sizes import odd_window
+from padviz.geometry.sizing.at_size import AtSize, at_size
+from padviz.geometry.sizing.nearest import NearSizes, near_sizes
+from padviz.geometry.sizing.rules import MOST_SMALL, AxisSizes, SizeRule, axes_depend, axis_sizes, sizes_to_read
+from padviz.network.network import ENDS, LARGEST, Network, Size, as_size, in_words, sizes_in
+from padviz.network.sizes import AlongAxes
 from padviz.progress import Progress
-from padviz.reports.documents import picked
-from padviz.reports.report import Facts, Report, Table, columns
+from padviz.reports.documents import picked, plain
+from padviz.reports.report import Block, Column, Facts, Heading, Lines, Report, Table, Verbatim, columns
+from padviz.reports.tables import pixels
+from padviz.scoring.reading.yolo import sizes_of_pictures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DEFAULT = "64:1024"
+PROPERTIES = ("accepted", "unstretched", "balanced", "no_remainder")  # of a size: fields of `AxisSizes`
+MOST_SERVED = 5  # padded sizes that are listed for a folder
+KEYS = "axis property rule count least runs checked expected sizes"
+SHOWN = (
+    Column("axis"),
+    Column("property", "sizes"),
+    Column("rule", show=lambda rule: rule or "none: see json"),
+    Column("count", "number"),
+    Column("runs", "which"),
+    Column("checked", spare=1),
+)
+LEGEND = (
+    "accepted: the network runs; unstretched: an output brought back to the image's size lies in place, and the image "
+    "is read to its end; balanced: every window reads as much padding before as after; no_remainder: balanced, and no "
+    "window leaves a row unread. Checked sizes were read; the others follow from the rule."
+)
 
 
-class SizesResult(Result[int], BalancedSizes):
-    """Balanced sizes, in pixels, and the rules that they follow."""
+@dataclass(frozen=True, slots=True)
+class SizesOfImages:
+    """How many pictures of a folder a network takes: runs on, stretches, and reads unevenly; and what they need.
+
+    `padding` has the pixels to add to each axis, at most. `served` lists padded sizes with the number of pictures that
+    each serves, the most frequent first.
+    """
+
+    count: int
+    accepted: int
+    stretched: int
+    uneven: int
+    padding: Size
+    served: tuple[tuple[Size, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes(AlongAxes[AxisSizes]):
+    """Rules of the sizes that a network takes, on each axis, with the others at `own` size.
+
+    `axes` has one entry, "both", where the network takes squares only. `depend` is whether what one axis takes depends
+    on the other. `near` is about one size that was asked for, `images` about the pictures of a folder.
+    """
+
+    network: str
+    own: Size
+    range: tuple[int, int]
+    axes: Mapping[str, AxisSizes]
+    depend: bool
+    near: NearSizes | None = None
+    images: SizesOfImages | None = None
+
+
+class SizesResult(Result[AxisSizes], Sizes):
+    """Which sizes a network takes: rules on each axis, and the sizes nearest to one."""
 
 
 def sizes(
     network: Source,
-    size: str | int | Iterable[int | Size] = "64:1024",
+    size: str | int | tuple[int, ...] | Iterable[int | Size] = DEFAULT,
     padding: str | None = None,
     same: bool = False,
     layer: Layers = None,
     *,
-    axis: str = "both",
+    images: str | Path | None = None,
     on_progress: Progress | None = None,
 ) -> SizesResult:
-    """List the sizes at which every window, of convolutions and pools, reads its padding evenly.
+    """Compute which input sizes a network accepts, stretches or reads evenly, and what to pad at one that it does not.
 
     Parameters
     ----------
     network, padding, same, layer
         As for `uneven`.
-    size : str, int or iterable of int
-        The sides to check, in pixels: "64:1024", both ends included, or a list or range of them.
-    axis : "both", "height" or "width"
-        Squares, or one side only.
+    size : int, (height, width), str, or iterable of int
+        One size in pixels, or the sides to check: "64:1024", both ends included, or a list or range of them.
+    images : str or Path, optional
+        A folder of pictures, whose sizes are checked.
     on_progress : callable, optional
-        Called with the number of sizes at which the network was read, and of all.
+        Called with the number of sizes at which the network was read.
 
     Returns
     -------
     SizesResult
-        Balanced sizes in pixels, and their rule.
+        Rules of accepted, unstretched and balanced sizes on each axis; `near` has the sizes nearest to one.
 
     Raises
     ------
     OptionError
-        For sizes or an axis that cannot be used.
+        For sizes that cannot be used, or a folder without pictures.
 
     Notes
     -----
-    A rule, such as "32*i + 1", is found from all sizes between the least and the largest, and holds for them.
+    A module or a file is read at all sizes of one period of its strides, and at some others up to the largest. The
+    other sizes follow from the rule.
 
     Examples
     --------
-    >>> balanced = sizes("resnet50", "200:300")
-    >>> [*balanced], balanced.rule
-    ([225, 257, 289], '32*i + 1')
+    >>> found = sizes("resnet50", "200:300")
+    >>> found.height.balanced.rule, found.height.balanced.sizes
+    ('32*i + 1', (225, 257, 289))
+    >>> sizes("resnet50", (224, 224)).near.axes[0].even
+    False
     """
-    sides = sorted(_sides(size))
-    wanted, _ = asked(network, None, padding, same, layer)
-    balanced = balanced_sizes(wanted, sides[0], sides[-1], axis, {*sides}, on_progress)
-    return SizesResult.made_of(balanced, balanced.balanced, partial(report_of, wanted, balanced))
+    one, sides = _asked_sizes(size)
+    wanted = _read_at_any(partial(asked, network, padding=padding, same=same, layer=layer), one, sides)
+    pictures = [] if images is None else sizes_of_pictures(Path(images))
+    if pictures:
+        sides = sorted({side for picture in pictures for side in picture})
+    pixels = None if one is None else wanted.pixels(one)
+    if pixels is not None:
+        sides = sorted({*range(min(*pixels, 64), max(*pixels, 1024) + 1)})
+    total, done = sizes_to_read(wanted), 0
+
+    def read() -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done, max(done, total))
+
+    along = _along_axes(wanted, sides, read)
+    if pixels is None and not any(found.accepted.sizes for found in along.values()):
+        what = f"takes no size from {sides[0]} to {sides[-1]}"
+        raise SizeError(what, where=wanted.name, hint=f"it takes {in_words(wanted.size)}: try a range around that")
+    depend = "both" in along or axes_depend(wanted, along)
+    near = None if pixels is None else near_sizes(wanted, pixels)
+    of_images = _of_images(wanted, along, pictures) if pictures else None
+    found = Sizes(wanted.name, wanted.size, (sides[0], sides[-1]), along, depend, near, of_images)
+    draw = partial(_draw, wanted, found)
+    return SizesResult.made_of(found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True)
 
 
-def _sides(size: str | int | Iterable[int | Size]) -> list[int]:
-    sizes = sizes_in(size) if isinstance(size, str) else [size] if isinstance(size, int) else [*size]
-    pairs = [(each,) if isinstance(each, int) else each for each in sizes]
-    if not pairs or not all(isinstance(pair, tuple) and pair for pair in pairs):
+def _draw(network: Network, found: Sizes) -> Figure:
+    from padviz.figures.windows.size_strips import strips
+
+    along = {}
+    for axes, sizes in _alike(found):
+        along[axes] = {name.replace("_", " "): getattr(sizes, name).sizes for name in PROPERTIES}
+    balanced = {sizes.balanced.rule or "no simple rule" for _, sizes in _alike(found)}
+    title = f"{network.title} takes {_accepts(found)}; balanced: {' or '.join(sorted(balanced))}"
+    return strips(along, found.range, title, [LEGEND.split(". ")[0].replace("_", " ")])
+
+
+def _alike(found: Sizes) -> list[tuple[str, AxisSizes]]:
+    """Return the sizes of each axis, of those that are the same together: "height and width"."""
+    names: dict[str, list[str]] = {}
+    for axis, sizes in found.axes.items():
+        names.setdefault(repr(replace(sizes, axis="", refusal=None)), []).append(axis)
+    return [
+        ("height = width" if axes == ["both"] else " and ".join(axes), found.axes[axes[0]]) for axes in names.values()
+    ]
+
+
+def _read_at_any(read: Callable[..., tuple[Network, Size]], one: Size | None, sides: Sequence[int]) -> Network:
+    """Read a network at its usual size; where it refuses that, at the size asked about, or at one of the first sides.
+
+    Raises the error of the usual size, if it is refused at all of them.
+    """
+    try:
+        return read()[0]
+    except PadvizError as error:
+        for size in [*filter(None, [one]), *sides[:MOST_SMALL]]:
+            with suppress(PadvizError):
+                return read(size=size)[0]
+        raise error
+
+
+def _asked_sizes(size: str | int | tuple[int, ...] | Iterable[int | Size]) -> tuple[Size | None, list[int]]:
+    """Return the one size that is asked for, or else the sides, sorted."""
+    listed: list[int | Size] = []
+    if isinstance(size, str):
+        listed = [*sizes_in(size)]
+    elif isinstance(size, int | tuple):
+        listed = [as_size(size)]
+    else:
+        listed = [*size]
+    if len(listed) == 1 and isinstance(listed[0], tuple):
+        return listed[0], []
+    sides = []
+    for each in listed:
+        (side, *others) = each if isinstance(each, tuple) else (each,)
+        if not isinstance(side, int) or {*others} - {side}:
+            hint = "ask about one size, or about a range of sides as 64:1024"
+            raise OptionError(f"{each} is not a side", option="size", hint=hint)
+        sides.append(side)
+    if not sides or not 1 <= min(sides) <= max(sides) <= LARGEST:
         raise OptionError(f"{size!r} are no sides", option="size", hint='use "64:1024", or a list of pixels')
-    for pair in pairs:
-        if len({*pair}) > 1:
-            what = f"{'x'.join(map(str, pair))} is not square"
-            raise OptionError(what, option="size", hint="look at one side alone, with `axis` height or width")
-    return [pair[0] for pair in pairs]
+    return None, sorted({*sides})
 
 
-TELLING = 3  # sizes that a rule takes
+def _along_axes(network: Network, sides: Sequence[int], read: Callable[[], None]) -> dict[str, AxisSizes]:
+    """Return the sizes of each axis by itself; of squares, where the network takes no others."""
+    lo, hi, among = sides[0], sides[-1], {*sides}
+    every = range(len(network.axes))
+    along = {network.axes[axis]: axis_sizes(network, (axis,), lo, hi, among, read) for axis in every}
+    if len(every) > 1 and all({*found.accepted.sizes} <= {*network.size} for found in along.values()):
+        squares = axis_sizes(network, every, lo, hi, among, read)
+        if {*squares.accepted.sizes} - {*network.size}:
+            return {"both": squares}
+    return along
 
 
-def report_of(network: Network, sizes: BalancedSizes) -> Report:
-    macs = macs_of_squares(network, sizes.balanced) if sizes.axis == "both" else None
-    priced = dict(zip(sizes.balanced, macs or (), strict=False))
-    keys = "network range axis balanced balanced_without_remainder rule rule_without_remainder"
-    without = {*sizes.balanced_without_remainder}
-    rows = [{"size": n, "remainder": n not in without, "macs": priced.get(n)} for n in sizes.balanced]
-    facts, screen = {**picked(sizes, keys), "macs": macs}, [Facts(_facts(network, sizes, priced))]
-    return Report("sizes", facts, [screen], Table(columns("size remainder macs"), rows))
+def _of_images(network: Network, along: Mapping[str, AxisSizes], pictures: Sequence[Size]) -> SizesOfImages:
+    """Count what the rules of the axes say of pictures; each padded size is read once."""
+    accepted = stretched = uneven = 0
+    served: Counter[Size] = Counter()
+    needs: list[Size] = []
+    for size, count in Counter(pictures).items():
+        there = at_size(network, size)
+        accepted += count * all(side.accepted for side in there)
+        stretched += count * any(side.accepted and not side.unstretched for side in there)
+        uneven += count * any(side.accepted and not side.even for side in there)
+        padded = size if all(side.unstretched for side in there) else near_sizes(network, size).above
+        if padded:
+            served[padded] += count
+            needs.append(tuple(b - a for a, b in zip(size, padded, strict=True)))
+    padding = tuple(max(along_axis) for along_axis in zip(*needs, strict=True))
+    return SizesOfImages(len(pictures), accepted, stretched, uneven, padding, tuple(served.most_common(MOST_SERVED)))
 
 
-def _facts(network: Network, sizes: BalancedSizes, priced: dict[int, int]) -> Iterator[tuple[str, object]]:
-    lo, hi = sizes.range
-    axis = "" if sizes.axis == "both" else f", {sizes.axis} alone"
-    yield "network", f"{network.title}, sizes {lo} to {hi}{axis}"
-    yield from _ruled("balanced", sizes.balanced, sizes.rule, hi - lo + 1)
-    if sizes.unread:
-        yield "not read", f"{sizes.unread} more that its windows let one expect"
-    middle = (lo + hi) // 2
-    if not sizes.balanced and (odd := odd_window(network, (middle, middle))):
-        yield "why none", f"{odd} reads an odd number of padded rows at each, which cannot be split evenly"
-    if ends := [*priced][:1] + [*priced][1:][-1:]:
-        yield "macs", ", ".join(f"{priced[n]:,} at {n}" for n in ends)
-    axes = network.axes if sizes.axis == "both" else (sizes.axis,)
-    around = [name for name, meets in zip(network.axes, circular_axes(network), strict=True) if meets and name in axes]
-    if around:
-        where = "without remainders, the stride phase does not jump where the ends meet"
-        alone = "" if len(around) == len(axes) else "; each axis alone has more"
-        yield "circular", f"{' and '.join(around)}: at sizes {where}{alone}"
-    yield from _ruled("no remainder", sizes.balanced_without_remainder, sizes.rule_without_remainder, hi - lo + 1)
+def in_runs(sizes: Sequence[int]) -> str:
+    """Write the first sizes and the last, neighbours as a run.
 
-
-def _ruled(name: str, sizes: Sequence[int], rule: str | None, count: int) -> list[tuple[str, str]]:
-    untold = "too few sizes to tell" if len(sizes) in range(1, TELLING) else "none that holds in the whole range"
-    return [(name, f"{len(sizes)} of {count} sizes"), ("rule", rule or untold), ("sizes", _runs(sizes))]
-
-
-def _runs(sizes: Sequence[int]) -> str:
-    """Write sizes, runs of neighbours as their ends.
-
-    >>> _runs([5, 6, 7, 9])
-    '5-7 9'
+    >>> in_runs([5, 6, 7, 9]), in_runs([65, 97, 129, 161, 193])
+    ('5-7 9', '65 97 ... 193')
     """
     runs = [[n for _, n in run] for _, run in groupby(enumerate(sizes), lambda numbered: numbered[1] - numbered[0])]
-    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs) or "none"
+    words = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return " ".join(words if len(words) <= 3 else [*words[:2], "...", words[-1]])
 
 
-def _refuse(asked: Mapping[str, Any]) -> None:
-    sizes, (model, _) = asked.get("size", ()), asked["pairs"][0]
-    if sizes and len(sides := _sides(sizes)) == 1:
-        (side,) = sides
-        hint = f"write 64:448 for a range, or padviz uneven {typed(model)} --size {side}"
-        raise OptionError(f"{side} is one size", option="size", hint=hint)
+def in_multiples(rule: str) -> str:
+    """Write a rule for a sentence.
+
+    >>> in_multiples("16*i"), in_multiples("16*i + 1")
+    ('multiples of 16', '16*i + 1')
+    """
+    return re.sub(r"^(\d+)\*i(?! \+)", r"multiples of \1", rule)
+
+
+def report_of(network: Network, found: Sizes) -> Report:
+    rows = [row for axis, sizes in found.axes.items() for row in _rows(axis, sizes)]
+    facts = picked(found, "network own range depend") | {
+        "near": found.near and _near_facts(network, found.near),
+        "images": plain(found.images),
+        "rows": rows,
+    }
+    blocks: list[Block] = []
+    if found.near is not None:
+        blocks += _about_one(network, found, found.near)
+    if found.images is not None:
+        blocks += _about_images(found.images)
+    if not blocks:
+        others = "" if "both" in found.axes or len(found.axes) == 1 else f", the other at {pixels(found.own)} px"
+        blocks = [
+            Heading(f"{network.title}, sizes {found.range[0]} to {found.range[1]}{others}"),
+            *_rules(network, found, rows),
+        ]
+    return Report("sizes", facts, [blocks], Table(columns(KEYS), rows))
+
+
+def _rows(axis: str, sizes: AxisSizes) -> Iterator[dict[str, object]]:
+    """Yield a row for each property: its rule, its smallest size, and how many sizes were read."""
+    for name in PROPERTIES:
+        rule: SizeRule = getattr(sizes, name)
+        least = rule.sizes[0] if rule.sizes else None
+        row = {"axis": axis, "property": name, "rule": rule.rule, "count": len(rule.sizes), "least": least}
+        row |= {"runs": in_runs(rule.sizes), "checked": rule.checked, "expected": rule.expected}
+        yield row | {"sizes": [*rule.sizes]}
+
+
+def _rules(network: Network, found: Sizes, rows: Sequence[dict[str, object]]) -> Iterator[Block]:
+    """Yield the table of rules, axes that are the same together, and what it leaves out."""
+    shown = [row | {"axis": axes} for axes, sizes in _alike(found) for row in rows if row["axis"] == sizes.axis]
+    yield Table(SHOWN, shown, LEGEND)
+    if found.depend:
+        yield Lines(["What one axis takes depends on the other: check one size with --size HxW."])
+    if not any(sizes.balanced.sizes for sizes in found.axes.values()) and (odd := odd_window(network, found.own)):
+        yield Lines([f"No size is balanced: {odd} reads an odd number of padded rows at each, which cannot be split."])
+    if any(network.declared):
+        own = in_words(n or "any" for n in network.declared)
+        yield Lines([f"The file declares an input of {own}: export it again with open axes for other sizes."])
+    refused = [sizes.refusal for sizes in found.axes.values() if sizes.refusal]
+    if refused:
+        yield Lines([f"Refused, for example: {refused[0].what}"])
+
+
+def _about_one(network: Network, found: Sizes, near: NearSizes) -> Iterator[Block]:
+    """Yield what happens at one size, the sizes next to it, and what to paste."""
+    refused, stretched = near.axes[0].refusal, any(not side.unstretched for side in near.axes)
+    verdict = "runs" if refused is None else "does not run"
+    yield Heading(f"{network.title}, {in_words(near.size)}: {verdict}")
+    facts: list[tuple[str, object]] = []
+    if near.refused_by:
+        facts.append(("refused by", ": ".join(near.refused_by)))
+    else:
+        facts.append(("outputs", " and ".join(_in_place(axis, side) for axis, side in _named(found, near.axes))))
+        uneven = [axis for axis, side in _named(found, near.axes) if not side.even]
+        facts.append(("balanced", f"no: padding is read unevenly along {' and '.join(uneven)}" if uneven else "yes"))
+    facts.append(("accepts", _accepts(found)))
+    if stretched:
+        facts.append(("pad to", _moved(network, near.size, near.above)))
+        facts.append(("crop to", _moved(network, near.size, near.below)))
+    yield Facts(facts)
+    if stretched and (lines := lines_to_paste(network, near)):
+        yield Verbatim("\n".join(lines))
+
+
+def _moved(network: Network, size: Size, near: Size | None) -> str:
+    """Write a near size, and what to add or to remove at which end."""
+    if near is None:
+        return "no size near"
+    moves = zip(network.axes, size, near, strict=True)
+    px = [f"{abs(after - before)} px at the {ENDS[axis][1]}" for axis, before, after in moves if before != after]
+    return f"{in_words(near)}: {', '.join(px)}"
+
+
+def _near_facts(network: Network, near: NearSizes) -> dict[str, object]:
+    layer, why = near.refused_by or (None, None)
+    axes = [picked(side, "stretch unread even") for side in near.axes]
+    return {
+        **picked(near, "size below above outputs"),
+        "accepted": near.axes[0].accepted,
+        "refused_by": layer,
+        "why": why,
+        "axes": dict(zip(network.axes, axes, strict=True)),
+        "paste": lines_to_paste(network, near),
+    }
+
+
+def _named(found: Sizes, axes: Sequence[AtSize]) -> list[tuple[str, AtSize]]:
+    names = ["height", "width"] if "both" in found.axes else [*found.axes]
+    return [*zip(names, axes, strict=True)]
+
+
+def _in_place(axis: str, side: AtSize) -> str:
+    if side.stretch:
+        return f"stretched by {abs(side.stretch):.3g} px at the far end of the {axis}"
+    if side.unread:
+        return f"the last {side.unread} px of the {axis} are read by nothing"
+    return f"in place along the {axis}"
+
+
+def _accepts(found: Sizes) -> str:
+    """Write the rule of accepted sizes: once, or of each axis."""
+    rules = []
+    for axis, sizes in found.axes.items():
+        accepted = sizes.accepted
+        rule = in_multiples(accepted.rule) if accepted.rule else f"{len(accepted.sizes)} sizes without a simple rule"
+        rules.append((axis, rule))
+    if len({rule for _, rule in rules}) == 1:
+        return rules[0][1]
+    return ", ".join(f"{axis}: {rule}" for axis, rule in rules)
+
+
+def lines_to_paste(network: Network, near: NearSizes) -> list[str]:
+    """Write the lines that pad an image to the size above and crop the outputs, in the network's own framework.
+
+    ONNX and Keras take numpy arrays; Keras has the channels last. Without a size above, the image is resized.
+    """
+    last = network.source.lower().endswith(".keras")
+    arrays = last or network.source.lower().endswith(".onnx")
+    if near.above is None and near.axes[0].accepted:
+        return []
+    if near.above is None:
+        return [f"x = torchvision.transforms.functional.resize(x, {[*network.size]})"]
+    more = [b - a for a, b in zip(near.size, near.above, strict=True)]
+    mode = "reflect" if all(pad < n for pad, n in zip(more, near.size, strict=True)) else "replicate"
+    if arrays:
+        spatial = [(0, pad) for pad in more]
+        pads = [(0, 0), *spatial, (0, 0)] if last else [(0, 0), (0, 0), *spatial]
+        padding = f"x = np.pad(x, {pads}, mode={'edge' if mode == 'replicate' else mode!r})"
+    else:
+        ends = ", ".join(f"0, {pad}" for pad in reversed(more))
+        padding = f'x = F.pad(x, ({ends}), mode="{mode}")'
+    within = {} if arrays else {layer: _subscript(alias) for alias, layer in network.aliases.items()}
+    several = len({(within.get(output.layer, ""), output.kept) for output in near.outputs}) > 1
+    alone = "" if several else within.get(near.outputs[0].layer, "")
+    lines = [padding, f"y = model(x){alone}"]
+    for i, output in enumerate(near.outputs if several else near.outputs[:1]):
+        if output.kept != output.units or several:
+            cuts = ", ".join(f":{n}" for n in output.kept)
+            cuts = f"[:, {cuts}]" if last else f"[..., {cuts}]"
+            part = within.get(output.layer, "")
+            lines.append(f"y{i} = y{part}{cuts}  # {output.layer}" if several else f"y = y{cuts}")
+    return lines
+
+
+def _subscript(alias: str) -> str:
+    """Return what picks an output from all that a module returns, by the name that the output has there.
+
+    >>> _subscript("output"), _subscript("output.1"), _subscript("deep.0")
+    ('', '[1]', '["deep"][0]')
+    """
+    parts = alias.removeprefix("output").strip(".").split(".")
+    return "".join(f"[{part}]" if part.isdigit() else f'["{part}"]' for part in parts if part)
+
+
+def _about_images(images: SizesOfImages) -> Iterator[Block]:
+    yield Facts(
+        [
+            ("pictures", images.count),
+            ("accepted", f"{images.accepted} of {images.count}"),
+            ("stretched", images.stretched),
+            ("uneven", images.uneven),
+            ("padding", f"at most {in_words(images.padding)} px"),
+        ]
+    )
+    yield Table(
+        (
+            Column("size", "padded size", in_words, lambda row: row[0]),
+            Column("count", "pictures", None, lambda row: row[1]),
+        ),
+        images.served,
+    )
 
 
 DOOR = Door(
     sizes,
-    """List the balanced sizes of MODEL, at which every window reads its padding evenly, of convolutions and pools.
+    """Compute which input sizes MODEL takes, and what to pad at a size that it refuses or stretches.
 
-    The report has all, those without stride remainders, their rules, and their multiply-adds (macs).
-
-    --size are those to look at, 64:1024 by default: squares, or with --axis one side.
+    --size 350x525 asks about one size; 64:1024 (the default) for the rules of a range; --images FOLDER about pictures.
 
     \b
     Example:
+      padviz sizes unet_padded --size 350x525
       padviz sizes resnet50 --size 64:1024
     """,
-    "sizes padding same layers axis",
-    picture="",
+    "sizes padding same layers images",
     counting="reading at each size",
-    refuse=_refuse,
 )

@@ -22,7 +22,6 @@ from padviz.cutting.plan import (
     Tile,
     TileSize,
     ignored_of,
-    padded_to_fit,
     plan_by_layer,
     plan_tiles,
     tile_sizes,
@@ -30,6 +29,7 @@ from padviz.cutting.plan import (
 from padviz.cutting.running import Verified, try_by_layer, verify, verify_by_layer
 from padviz.errors import DescriptionError, OptionError
 from padviz.geometry.reaching.near_padding import Barrier
+from padviz.geometry.sizing.nearest import near_sizes_named
 from padviz.network.network import Network, Size, as_size, in_words
 from padviz.network.targets import output_layers, upto
 from padviz.reports.documents import picked
@@ -124,8 +124,7 @@ def tiles(
     >>> len(plan), plan.contexts[0][0].before, plan.contexts[0][0].alignment
     (9, 94, 16)
     """
-    with padded_to_fit(lambda: asked(network)[0], as_size(size)):
-        whole, image = asked(network, size, padding, same)
+    whole, image = asked(network, size, padding, same)
     kept, per_tile = _kept(whole, layer), _per_tile(norms)
     if norms == "shared":
         return _shared(kept, image, tile, object_ or level or layer, "" if padding or same else network)
@@ -247,7 +246,7 @@ def verify_tiles(
     >>> verified.holds, verified.one_less["top"] > 0.01
     (True, True)
     """
-    with padded_to_fit(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
+    with near_sizes_named(lambda: as_trained(network, None, weights).network, None if size is None else as_size(size)):
         trained = as_trained(network, size, weights)
     kept, per_tile = _kept(trained.network, layer), _per_tile(norms)
     if norms == "shared":

@@ -142,6 +142,6 @@ def _read(door: Door, model: str | None, size: Pixels | None, arguments: dict[st
         by = "trained_at" if "trained-at" in door.options else "size"
         return options.read_trained(model, arguments.get(by), arguments.pop("weights", None), by)
     sizes = arguments.get("size", ()) if size is None else size
-    if sizes and not isinstance(sizes[0], int):  # a range: the first or the last size may be too small
-        return options.loaded(model, *dict.fromkeys((sizes[0], sizes[-1])))
+    if sizes and not isinstance(sizes[0], int):  # sizes to try, which the network may refuse
+        return options.loaded(model)
     return options.loaded(model, sizes or None)

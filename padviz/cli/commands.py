@@ -96,7 +96,8 @@ def diff_command(
 
 @click.command(name="check", cls=Command)
 @MODELS["optional"]
-@given("sizes wraps context causal same-as even any_size rim all explain baseline write-baseline prune-baseline")
+@given("sizes wraps context causal same-as even any_size accepts unstretched rim all")
+@given("explain baseline write-baseline prune-baseline")
 @outputs(checks=True)
 def check_command(
     model: str | None, sizes: tuple[Pixels, ...], to: To, explain: str | None, baseline: str | None,
@@ -233,8 +234,6 @@ def tiles_command(
     """
     from padviz.analyses import cuts
     from padviz.analyses.tiles import contexts
-    from padviz.cutting.plan import padded_to_fit
-    from padviz.sources import load
 
     if axis and not shards:
         raise OptionError("goes with --shards", where="--axis", hint="add it, or leave out the axis")
@@ -263,8 +262,7 @@ def tiles_command(
         raise OptionError("goes with --verify", where="--weights", hint="add it, or leave out the weights")
     if verify and (same or padding):
         raise OptionError("runs the network as it is", where="--verify", hint="leave out --same and --padding")
-    with padded_to_fit(partial(load, model, None, options.reading()), size):
-        read = options.read_trained(model, size, weights) if verify else options.loaded(model, size)
+    read = options.read_trained(model, size, weights) if verify else options.loaded(model, size)
     found = contexts(read, size, padding, same, **planned)
     show(found, to, to.drawn(None))
 

@@ -143,7 +143,7 @@ def _as_command(name: str) -> str:
 
 
 def _ignore_local_settings() -> None:
-    """Let no file of the current folder, which may be anybody's, say how libraries work."""
+    """Ignore settings of libraries in the current folder, which may be anybody's."""
     for name in ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"):
         os.environ.setdefault(name, "")  # else .numba_config.yaml may name a cache, which numba unpickles
     if os.path.exists("matplotlibrc"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,12 +90,14 @@ def loaded(model: str, *sizes: Size | None) -> Network:
 
 def read_trained(model: str, size: Size | None = None, weights: str | None = None, sized_by: str = "size") -> Trained:
     """Read a network with its weights; `sized_by` is the option that sets its size."""
-    from padviz.sources import shadowing
+    from padviz.geometry.sizing.nearest import near_sizes_named
+    from padviz.sources import load, shadowing
     from padviz.trained.networks.reading import read
 
     if line := shadowing(model):
         say_once(line)
-    trained = read(model, size, weights, reading())
+    with near_sizes_named(partial(load, model, None, reading()), size):
+        trained = read(model, size, weights, reading())
     note_later(trained.network, size, sized_by)
     return trained
 

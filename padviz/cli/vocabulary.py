@@ -81,6 +81,8 @@ TABLE = {  # in the order in which help lists them
     "causal": Word("Expect no unit to see ahead."),
     "same-as": Word("Expect each unit to read the same as in OTHER.", types.NameType("OTHER", types.zoo)),
     "any-size": Word("Expect it to be readable at these sizes.", types.SizeType("N|HxW"), "any_size"),
+    "accepts": Word("Expect it to take these sizes, e.g. 16*i.", types.NameType("RULE")),
+    "unstretched": Word("Expect outputs to lie in place."),
     "rim": Word("Expect starved rims of at most N px.", click.IntRange(0), shown="N"),
     "explain": Word(
         "Print the page of a rule.", types.NameType("RULE", types.listed("padviz.analyses.rules", "RULES"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, cached_property
@@ -17,8 +17,8 @@ from padviz.cutting.context import ALIKE, Context, contexts_of, exact_contexts, 
 from padviz.cutting.exact_units import Cut, Flags, Span, exact_units, longest_run, run_around, runs_by_layer
 from padviz.errors import OptionError, PadvizError, SizeError
 from padviz.geometry.reaching.shifts import alignment_on
-from padviz.network.network import Network, Size, in_words
-from padviz.network.sizes import another_at, on_each, sizes_of, unreadable
+from padviz.network.network import Network, Size
+from padviz.network.sizes import another_at, on_each, sizes_of
 
 COSTS = (4, 2, 1.5, 1.25)  # times the pixels: of each the smallest tile is listed
 LEVELS = (1, 0.999, 0.99)  # shares of the paths of a unit for which it is said what a tile keeps
@@ -318,30 +318,6 @@ def kept_of(network: Network, image: Size, tile: Size) -> list[Kept]:
             pixels = (float(n_units * stride) for n_units in ((units, *lost) if units else (0, 0, 0)))
             kept.append(Kept(level, exact.layer, name, units, *pixels))
     return kept
-
-
-@contextmanager
-def padded_to_fit(load: Callable[[], Network], size: Size | None) -> Iterator[None]:
-    """If a network does not take an image of `size`, name a larger one that it takes; `load` reads it at its own size.
-
-    Raises OptionError in place of an error of a network that is read at `size`.
-    """
-    try:
-        yield
-    except PadvizError as refused:
-        better = None
-        with suppress(PadvizError):
-            if size is not None:
-                network = load()
-                steps = [alignment_on(network, axis, n).step for axis, n in enumerate(network.size)]
-                sides = zip(network.pixels(size), network.size, steps, strict=True)
-                padded = tuple(n + (own - n) % step for n, own, step in sides)
-                if unreadable(network, size) and not unreadable(network, padded):
-                    better = padded
-        if size is None or better is None:
-            raise
-        reason = f"the network does not take {in_words(size)}: {refused.what}"
-        raise OptionError(reason, option="size", hint=f"pad the image to {in_words(better)}") from None
 
 
 @dataclass(frozen=True)

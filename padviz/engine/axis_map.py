@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Strip(NamedTuple):
@@ -68,6 +69,18 @@ class AxisMap:
     def transposed(self) -> AxisMap:
         """The transposed matrix."""
         return AxisMap(self.n_out, self.n_in, transpose(self.strips))
+
+    def rows_read(self, units: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Flag the input rows that are read by any of the output units that are flagged.
+
+        >>> AxisMap(5, 2, (Strip(0, 1, 0, 3, 2),)).rows_read(np.array([True, True])).tolist()
+        [True, False, False, True, False]
+        """
+        read = np.zeros(self.n_in, dtype=bool)
+        for dst, dst_step, src, src_step, length, _ in self.strips:
+            steps = np.arange(length)
+            read[(src + steps * src_step)[units[dst + steps * dst_step]]] = True
+        return read
 
     def only(self, start: int, stop: int) -> tuple[AxisMap, int, int]:
         """Restrict the map to rows `start` to `stop`; return it with the first row that these read, and the end.

@@ -16,12 +16,13 @@ from padviz.errors import DescriptionError, PadvizError, SizeError
 from padviz.network.axis_maps import axis_map
 from padviz.network.graph import T
 from padviz.network.layer import Layer
-from padviz.network.network import Network, Size, in_words
+from padviz.network.network import LARGEST, Network, Size, in_words
 from padviz.network.operations import Op, Transposed, Window, out_size, place, placement, sized
 from padviz.network.padding_modes import fits as padding_fits
 
 Sizes = NDArray[np.int64]  # many sizes of one axis
 Flags = NDArray[np.bool_]  # of each of these
+REACH = 1024  # greatest distance to another size
 
 
 class Resolved(NamedTuple):
@@ -117,11 +118,8 @@ def sizes_of(network: Network, axis: int, n: int) -> tuple[int, ...]:
         for other in layer.inputs[1:]:
             if sizes[other] != sizes[first]:
                 one, two = (f"{network.layers[i].name} has {sizes[i]}" for i in (first, other))
-                raise SizeError(
-                    f"its branches disagree in {network.axes[axis]}: {one}, {two}",
-                    where=f"{network.name}, {layer.name}",
-                    hint="its layers need the padding they declare, or another `size`",
-                )
+                disagree = SizeError(f"its branches disagree in {network.axes[axis]}: {one}, {two}")
+                raise _named(disagree, network, layer, axis, n)
         sizes.append(n_out)
     return tuple(sizes)
 
@@ -188,9 +186,25 @@ def _without_pads(layer: Layer) -> tuple[object, ...]:
 
 
 def _named(error: SizeError, network: Network, layer: Layer, axis: int, n: int) -> SizeError:
-    """Return an error of an operation that names its layer, and the size of the input."""
-    hint = f"the input's {network.axes[axis]} is {n}: try another `size` or `padding`"
+    """Return an error of an operation that names its layer, the size of the input, and the nearest ones that run."""
+    name = network.axes[axis]
+    below, above = sizes_next(network, axis, n)
+    ways = [f"pad it to {above}"] if above else []
+    ways += [f"crop it to {below}"] if below else []
+    cure = f"{' or '.join(ways)}, or try" if ways else "try"
+    hint = f"the input's {name} is {n}: {cure} another `size` or `padding`"
     return SizeError(error.what, where=f"{network.name}, {layer.name}", hint=hint)
+
+
+def sizes_next(network: Network, axis: int, n: int) -> tuple[int | None, int | None]:
+    """Return the next smaller and the next larger size that a description takes on an axis; None where none is near."""
+    sizes = np.arange(max(1, n - REACH), min(n + REACH, LARGEST) + 1)
+    try:
+        runs = sizes[at_many_sizes(network, axis, sizes).runs].tolist()
+    except DescriptionError:  # of a layer that is not known
+        return None, None
+    below, above = [m for m in runs if m < n], [m for m in runs if m > n]
+    return (below[-1] if below else None), (above[0] if above else None)
 
 
 def check_known(network: Network, layer: Layer) -> None:
@@ -204,15 +218,6 @@ def sizes_of_each(network: Network, size: Size) -> tuple[tuple[int, ...], ...]:
 
 def resolve_each(network: Network, size: Size) -> tuple[Resolved, ...]:
     return on_each(resolve, network, size)
-
-
-def unreadable(network: Network, size: Size) -> PadvizError | None:
-    """Return why a network cannot be read at a size; None if it can."""
-    try:
-        resolve_each(network.at(size), size)
-    except PadvizError as error:
-        return error
-    return None
 
 
 def on_each(function: Callable[[Network, int, int], T], network: Network, size: Size) -> tuple[T, ...]:

@@ -49,9 +49,20 @@ def test_a_network_fails_where_it_should(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_each_expectation_and_rule_is_seen_to_hold_and_to_fail() -> None:
     failing = Counter(row.split()[1] for case in CASES.values() for row in case.get("found", ()))
-    assert {*failing} >= {"wraps", "context", "causal", "same_as", "even", "any_size", "rim", *RULES}
+    assert {*failing} >= {
+        "wraps",
+        "context",
+        "causal",
+        "same_as",
+        "even",
+        "any_size",
+        "accepts",
+        "unstretched",
+        "rim",
+        *RULES,
+    }
     held = {name for case in CASES.values() if not case.get("found") for name in case.get("asked", {})}
-    assert held >= {"wraps", "context", "causal", "same_as", "even", "any_size", "rim"}
+    assert held >= {"wraps", "context", "causal", "same_as", "even", "any_size", "accepts", "unstretched", "rim"}
 
 
 @given(data=st.data(), axis=st.sampled_from([0, 1]))

@@ -45,6 +45,7 @@ KINDS: dict[str, Callable[[Size], Figure]] = {
     "responses": lambda size: responses.panels(made_up.responses(size)),
     "kernel": _kernel,
     "tiles": lambda size: padviz.tiles("unet_padded", size, tuple(min(n, 512) for n in size))._shown.draw(),
+    "sizes": lambda size: padviz.sizes("resnet50", range(32, max(size) // 32 + 200))._shown.draw(),
     "seams": lambda size: padviz.seams(*made_up.outputs(tuple(min(n, 1000) for n in size)))._shown.draw(),
     "seen": lambda size: position_maps.seen(made_up.seen(size)),
     "trial": lambda size: intervals.dots(made_up.tried(size)),

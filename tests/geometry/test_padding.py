@@ -17,7 +17,7 @@ import padviz
 from padviz.counting.count import coverage
 from padviz.errors import SizeError
 from padviz.figures.windows.padding import kernels
-from padviz.geometry.balance.balanced_sizes import balanced_sizes, nearest_balanced, reads_odd
+from padviz.geometry.balance.balanced_sizes import nearest_balanced, reads_odd
 from padviz.geometry.ledger import AxisPadding, axis_padding, tap_reads
 from padviz.geometry.one_layer import illustrate
 from padviz.network.operations import Window, placement
@@ -122,18 +122,14 @@ def test_balanced_sizes_are_the_brute_force_ones(name: str) -> None:
         runs = {n: brute(name, axis, n) for n in RANGE}
         even[word] = [n for n, rows in runs.items() if rows is not None and naive.is_even(rows)]
         strict[word] = [n for n in even[word] if not any(row[3] for row in runs[n].values())]
-    even["both"] = [n for n in even["height"] if n in even["width"]]
-    strict["both"] = [n for n in strict["height"] if n in strict["width"]]
-    for axis in ("both", "height", "width"):
-        found = padviz.sizes(name, RANGE, axis=axis)
-        assert list(found.balanced) == even[axis]
-        assert list(found.balanced_without_remainder) == strict[axis]
-        for rule, sizes in (
-            (found.rule, found.balanced),
-            (found.rule_without_remainder, found.balanced_without_remainder),
-        ):
-            if rule:
-                assert [n for n in RANGE if obeys(rule, n)] == list(sizes)
+    found = padviz.sizes(name, RANGE)
+    for axis in ("height", "width"):
+        along = found.axes[axis]
+        assert list(along.balanced.sizes) == even[axis]
+        assert list(along.no_remainder.sizes) == strict[axis]
+        for kind in (along.balanced, along.no_remainder):
+            if kind.rule:
+                assert [n for n in RANGE if obeys(kind.rule, n)] == list(kind.sizes)
 
 
 def obeys(rule: str, n: int) -> bool:
@@ -161,23 +157,24 @@ def test_balanced_sizes_of_every_shape(window: Window, stride: int) -> None:
     for n in range(1, 61):
         with suppress(AssertionError):
             expected += [n] if naive.is_even(naive.ledger(steps, 0, n)) else []
-    assert list(padviz.sizes(parse({"layers": steps}, "shape"), "1:60").balanced) == expected
+    assert list(padviz.sizes(parse({"layers": steps}, "shape"), "1:60").height.balanced.sizes) == expected
 
 
 def test_sizes_at_which_branches_disagree_are_not_even() -> None:
     down, up = {"op": "maxpool", "name": "down", "kernel": 2}, {"op": "resize", "name": "up", "scale": 2}
     network = parse({"layers": [down, up, {"op": "add", "name": "sum", "from": ["up", "input"]}]}, "hourglass")
-    found = padviz.sizes(network, "2:20")
-    assert (found.balanced, found.rule) == (tuple(range(2, 21, 2)), "2*i")
+    found = padviz.sizes(network, "2:20").height
+    for kind in (found.accepted, found.balanced):
+        assert (kind.sizes, kind.rule) == (tuple(range(2, 21, 2)), "2*i")
 
 
 def test_rules() -> None:
-    assert padviz.sizes("resnet50").rule == "32*i + 1"
-    assert padviz.sizes("vgg19").rule == "every size"
-    assert padviz.sizes("vgg19").rule_without_remainder == "32*i"
-    assert padviz.sizes("inception_v3").rule == "every size, from 75"
-    with pytest.raises(padviz.PadvizError, match="range"):
-        balanced_sizes(padviz.load("vgg19"), 1, 10**7)
+    assert padviz.sizes("resnet50").height.balanced.rule == "32*i + 1"
+    vgg = padviz.sizes("vgg19").height
+    assert (vgg.balanced.rule, vgg.no_remainder.rule) == ("every size", "32*i")
+    assert padviz.sizes("inception_v3").height.accepted.rule == "every size, from 75"
+    with pytest.raises(padviz.PadvizError, match="size"):
+        padviz.sizes("vgg19", range(1, 10**7))
 
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet50", "unet_padded"])
@@ -339,7 +336,7 @@ def test_a_pad_of_its_own_counts_as_the_padding_of_the_window_after_it() -> None
     whole = parse({"layers": [{**strided, "padding": pad["padding"]}, last]}, "keras")
     assert padviz.uneven(apart, 8) == padviz.uneven(whole, 8)
     assert [row.layer for row in padviz.uneven(apart, 8).uneven] == ["c"]
-    assert padviz.sizes(apart, "8:40").balanced == padviz.sizes(whole, "8:40").balanced
+    assert padviz.sizes(apart, "8:40").height == padviz.sizes(whole, "8:40").height
     assert [row.grid.tolist() for row in padviz.taps(apart, 8)] == [row.grid.tolist() for row in padviz.taps(whole, 8)]
     for scheme in (None, "reflect", "partial", "valid", "full"):
         assert (padviz.usage(apart, 8, scheme).counts == padviz.usage(whole, 8, scheme).counts).all()

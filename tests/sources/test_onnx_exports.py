@@ -157,7 +157,7 @@ def test_real_files_agree_with_onnxruntime_and_the_all_ones_copy(name: str, size
     assert padviz.uneven(net, size).layers
     assert len(padviz.fields(net, size)) == len(net.layers) - 1 > 10
     widths = range(size[1] - 4, size[1] + 5)
-    assert padviz.sizes(net, widths, axis="width").range == (widths[0], widths[-1])
+    assert padviz.sizes(net, widths).range == (widths[0], widths[-1])
 
 
 SMALL = (32, 48)

@@ -46,7 +46,7 @@ def test_a_size_that_a_forward_refuses_is_refused_in_its_own_words() -> None:
 def test_sizes_are_read_before_they_are_listed() -> None:
     module = Doing(lambda x: functional.pad(x, (1, 1, 1, 1)) if x.shape[2] < 20 else x)
     found = padviz.sizes(padviz.load(module, 32), "12:30")
-    assert found.balanced == tuple(n for n in range(12, 31) if padviz.uneven(module, n).balanced)
+    assert found.height.balanced.sizes == tuple(n for n in range(12, 31) if padviz.uneven(module, n).balanced)
 
 
 def test_a_network_is_read_once_at_each_size() -> None:

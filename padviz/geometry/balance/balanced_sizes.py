@@ -1,31 +1,27 @@
-"""Balanced sizes, at which no window reads its padding unevenly: all in a range, and the nearest to one.
+"""Balanced sizes, at which no window reads its padding unevenly: which of many are, and the nearest to one.
 
 Many sizes of an axis are examined at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from padviz.errors import OptionError, PadvizError, SizeError
+from padviz.errors import PadvizError
 from padviz.geometry.costs import costs
 from padviz.geometry.ledger import axis_padding
 from padviz.network.layer import WINDOWS
 from padviz.network.network import LARGEST, Network, Size
 from padviz.network.operations import Window, placement
 from padviz.network.rewrites import circular_axes, padded_windows, with_pads_merged, with_same
-from padviz.network.sizes import Flags, Sizes, at_many_sizes, is_square, on_each, sizes_of_each
-from padviz.progress import Progress
+from padviz.network.sizes import REACH, Flags, Sizes, at_many_sizes, on_each, sizes_of_each
 
-MOST_READ = 20  # readings of a network for one list
 MOST_TRIED = 3  # sizes next to one on each side, at which a module or a file is read
-REACH = 1024  # greatest distance of a balanced size
-MOST_RESIDUES = 4  # alternatives of a rule, beyond which nobody would use it
 
 
 class Balance(NamedTuple):
@@ -36,14 +32,14 @@ class Balance(NamedTuple):
     whole: Flags
 
 
-def extrapolated(network: Network) -> Network:
+def guesses(network: Network) -> list[Network]:
     """Guess a network at other sizes from the one that it was read at; each guess must be confirmed by reading it.
 
-    Strided windows that pad one side more than the other are taken for SAME padding.
+    Strided windows that pad one side more than the other may have SAME padding, which depends on the size, or not.
     """
     ops = [op for layer in padded_windows(network) for op in layer.ops if isinstance(op, Window) and op.stride > 1]
     lopsided = any(not isinstance(op.padding, str) and op.padding[0] != op.padding[1] for op in ops)
-    return with_same(with_pads_merged(network)) if network.again and lopsided else network
+    return [network, with_same(with_pads_merged(network))] if network.again and lopsided else [network]
 
 
 def read_if_even(network: Network, size: Size, axes: Sequence[int]) -> Network | None:
@@ -97,109 +93,6 @@ def _even_and_whole(window: Window, n: Sizes, wraps: bool) -> tuple[Flags, Flags
 
 
 @dataclass(frozen=True, slots=True)
-class BalancedSizes:
-    """The balanced sizes in lo .. hi: all, those without stride remainders, and the rule they follow if there is one.
-
-    A module or a file is read at each size that is listed, at most at `MOST_READ`; `unread` counts the further sizes
-    that its windows suggest. On an axis that wraps every size is balanced; at those without remainders its ends meet
-    without a jump in phase.
-
-    >>> import padviz
-    >>> padviz.sizes("resnet18", "200:230").balanced
-    (225,)
-    """
-
-    network: str
-    range: tuple[int, int]
-    axis: str
-    balanced: tuple[int, ...]
-    balanced_without_remainder: tuple[int, ...]
-    rule: str | None
-    rule_without_remainder: str | None
-    unread: int = 0
-
-
-def balanced_sizes(
-    network: Network,
-    lo: int = 64,
-    hi: int = 1024,
-    axis: str = "both",
-    among: Container[int] | None = None,
-    on_read: Progress | None = None,
-) -> BalancedSizes:
-    """Return every size in lo .. hi at which no layer is uneven: `padviz.sizes`, of a loaded network.
-
-    Only sizes `among` some are listed, but rules hold for all. `on_read` is called with the number of sizes read, and
-    of all to read.
-    """
-    if not 1 <= lo <= hi <= LARGEST:
-        raise OptionError(f"{lo}:{hi} is not a range of sizes", option="range", hint=f"use LO:HI within 1:{LARGEST}")
-    if axis not in (choices := ("both", *network.axes)):
-        raise OptionError(f"axis {axis!r} is not known", option="axis", hint=f"use {', '.join(choices)}")
-    sizes = np.arange(lo, hi + 1)
-    wanted = range(len(network.axes)) if axis == "both" else [network.axes.index(axis)]
-    guess = extrapolated(network)
-    balances = [balance_on(guess, at, sizes) for at in wanted[: 1 if is_square(guess) else None]]
-    runs, even, whole = (np.logical_and.reduce(flags) for flags in zip(*balances, strict=True))
-    if not runs.any():
-        raise SizeError(f"takes no size from {lo} to {hi}", where=network.name, hint="try another range")
-    flagged = (runs & even, runs & even & whole)
-    first = int(np.argmax(runs))  # rules start where the network does
-    since = f", from {lo + first}" if first else ""
-    rules = [rule_of(flags[first:], lo + first) for flags in flagged]
-    listed = [[n for n in sizes[flags].tolist() if among is None or n in among] for flags in flagged]
-    unread = 0
-    if network.again is not None:
-        confirmed, tried = _read(network, listed[0], wanted, on_read)
-        rules = rules if confirmed == tried else [None, None]
-        unread = len(listed[0]) - len(tried)
-        listed = [[n for n in each if n in confirmed] for each in listed]
-    rule, strict_rule = (rule and rule + since for rule in rules)
-    balanced, without_remainder = map(tuple, listed)
-    return BalancedSizes(network.name, (lo, hi), axis, balanced, without_remainder, rule, strict_rule, unread)
-
-
-def _read(
-    network: Network, sizes: Sequence[int], axes: Sequence[int], on_read: Progress | None
-) -> tuple[set[int], set[int]]:
-    """Read a network at the sizes nearest to its own; return those that are balanced, and all that were read.
-
-    Where all axes are treated alike, one reading at a x b confirms a and b.
-    """
-    ahead = sorted(sizes, key=lambda n: abs(n - network.size[axes[0]]))
-    balanced, tried, reads = set[int](), set[int](), 0
-    pairs = len(axes) == 2 == len(network.axes) and is_square(extrapolated(network))
-    while ahead and reads < MOST_READ:
-        some = ahead[:2] if pairs and len(ahead) > 1 else ahead[:1] * 2
-        size = tuple(some) if pairs else tuple(some[0] if i in axes else n for i, n in enumerate(network.size))
-        there, reads = read_if_even(network, size, axes), reads + 1
-        if len({*some}) > 1 and (there is None or not is_square(extrapolated(there))):
-            pairs = False  # each by itself
-            continue
-        balanced |= {*some} if there is not None else set()
-        tried |= {*some}
-        ahead = [n for n in ahead if n not in tried]
-        if on_read:
-            on_read(len(tried), len(sizes))
-    return balanced, tried
-
-
-def rule_of(even: Flags, lo: int) -> str | None:
-    """Return the shortest period of the flags of sizes lo, lo + 1, ..., as a rule; it must repeat at least twice."""
-    for period in range(1, len(even) // 2 + 1):
-        if (even[period:] == even[:-period]).all():
-            break
-    else:
-        return None
-    residues = sorted((lo + int(i)) % period for i in np.flatnonzero(even[:period]))
-    if period == 1:
-        return "every size" if residues else None
-    if not 1 <= len(residues) <= MOST_RESIDUES:
-        return None
-    return " or ".join(f"{period}*i + {residue}" if residue else f"{period}*i" for residue in residues)
-
-
-@dataclass(frozen=True, slots=True)
 class Suggestion:
     """A balanced size, and its costs relative to those of the size that it is near to.
 
@@ -230,7 +123,7 @@ def nearest_balanced(
     >>> [found and found.size for found in nearest_balanced(padviz.load("resnet50"), (32, 32))]
     [None, (33, 33)]
     """
-    sides = on_each(_side, extrapolated(network), size)
+    sides = on_each(_side, network, size)
     move = all(side.stays for side in sides)
     found: list[Suggestion | None] = []
     before: tuple[int, int | None] | None = None
@@ -290,12 +183,13 @@ class _Side(NamedTuple):
 
 def _side(network: Network, axis: int, n: int) -> _Side:
     sizes = _around(n)
-    balance = balance_on(network, axis, sizes)
-    even = balance.runs & balance.even
+    balances = [balance_on(guess, axis, sizes) for guess in guesses(network)]
+    even = np.logical_or.reduce([balance.runs & balance.even for balance in balances])
+    all_read = np.logical_or.reduce([balance.runs & balance.even & balance.whole for balance in balances])
     near = (2 * sizes >= n) & (sizes <= 2 * n)
     if (even & near & (sizes != n)).any():
         even &= near
-    best = even & balance.whole
+    best = even & all_read
 
     def nearest(where: Flags) -> list[int]:
         ranked = [m for flags in (best, even) for m in sorted(sizes[flags & where].tolist(), key=lambda m: abs(m - n))]
@@ -303,7 +197,7 @@ def _side(network: Network, axis: int, n: int) -> _Side:
 
     here = n - int(sizes[0])
     stays = bool(best[here] or (even[here] and not best.any()))
-    whole = frozenset(sizes[balance.whole].tolist())
+    whole = frozenset(sizes[all_read].tolist())
     return _Side(n, stays, nearest(sizes < n), nearest(sizes > n), whole)
 
 

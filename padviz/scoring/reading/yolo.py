@@ -36,9 +36,7 @@ def read_yolo(objects: str | Path, detections: str | Path, images: str | Path) -
 def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
     """List the images of a folder, or of a table, by their names without suffix, and read their heights and widths."""
     if path.is_dir():
-        pictures = sorted(picture for picture in path.iterdir() if picture.suffix.lower() in SUFFIXES)
-        if not pictures:
-            raise DescriptionError("has no images", where=str(path), hint=f"images end in {' '.join(SUFFIXES)}")
+        pictures = _pictures_in(path)
         for one, other in pairwise(pictures):
             if one.stem == other.stem:
                 what = f"{one.name} and {other.name} have the same labels"
@@ -54,6 +52,18 @@ def _sizes_in(path: Path) -> tuple[dict[str, int], NDArray[np.int64]]:
     if len(stems) < len(rows):
         raise DescriptionError("has an image twice", where=str(path), hint="leave one out")
     return stems, sizes
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    pictures = sorted(picture for picture in folder.iterdir() if picture.suffix.lower() in SUFFIXES)
+    if not pictures:
+        raise DescriptionError("has no images", where=str(folder), hint=f"images end in {' '.join(SUFFIXES)}")
+    return pictures
+
+
+def sizes_of_pictures(folder: Path) -> list[tuple[int, int]]:
+    """Read the heights and widths of the pictures of a folder, as they are shown."""
+    return [size_of(picture) for picture in _pictures_in(folder)]
 
 
 def stem_of(name: str) -> str:

@@ -1,0 +1,166 @@
+"""What a network makes of one size of its image: whether it runs, stretches an output, and reads padding evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from padviz.errors import PadvizError
+from padviz.geometry.balance.balanced_sizes import balance_on
+from padviz.network.layer import CONVOLUTIONS, WINDOWS
+from padviz.network.network import Network, Size
+from padviz.network.operations import Adaptive, Fit, Op, Transposed, Window, fit_shift, place
+from padviz.network.receptive_interval import rate_of
+from padviz.network.resize import Resize, origin_of
+from padviz.network.rewrites import padded_windows
+from padviz.network.sizes import Resolved, resolve
+from padviz.network.targets import output_layers
+
+CLOSE = Fraction(1, 1000)  # px: a stretch below this is none
+Properties = tuple[bool, bool, bool, bool]  # accepted, unstretched, balanced, and balanced without a remainder
+
+
+class AtSize(NamedTuple):
+    """What a network makes of one side of its image.
+
+    `refusal` is why it does not run. The far end of an output, or of a map that is merged with another, lies `stretch`
+    pixels beyond where the strides put it. No output reads the last `unread` rows. `even` is whether every window
+    reads its padding evenly, and `whole` whether none has a remainder either. `windows` is a hash
+    of the convolutions and the pads before them, which a module may choose by the size.
+    """
+
+    refusal: PadvizError | None = None
+    stretch: float = 0
+    unread: int = 0
+    even: bool = False
+    whole: bool = False
+    windows: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        return self.refusal is None
+
+    @property
+    def unstretched(self) -> bool:
+        return self.accepted and not self.stretch and not self.unread
+
+    @property
+    def properties(self) -> Properties:
+        """Whether it is accepted, unstretched, balanced, and balanced without a remainder."""
+        return self.accepted, self.unstretched, self.even, self.even and self.whole
+
+
+def together(along: Sequence[AtSize]) -> AtSize:
+    """Return what a network makes of a square from what it makes of its sides."""
+    return AtSize(
+        along[0].refusal,
+        max((side.stretch for side in along), key=abs),
+        max(side.unread for side in along),
+        all(side.even for side in along),
+        all(side.whole for side in along),
+        hash(tuple(side.windows for side in along)),
+    )
+
+
+def at_size(network: Network, size: Size) -> tuple[AtSize, ...]:
+    """Read a network at a size, and return what it makes of it on each axis."""
+    try:
+        there = Network.at(network, size)  # a loaded network's own `at` would search sizes for its error
+        maps = [resolve(there, axis, n) for axis, n in enumerate(size)]
+    except PadvizError as error:
+        return (AtSize(error),) * len(size)
+    found = []
+    for axis, n in enumerate(size):
+        balance = balance_on(there, axis, np.array([n]))
+        stretch = _stretch(there, axis, maps[axis])
+        unread = _unread(there, maps[axis])
+        windows = hash(tuple(layer.ops[axis] for layer in padded_windows(there) if layer.kind == "conv"))
+        found.append(AtSize(None, float(stretch), unread, bool(balance.even[0]), bool(balance.whole[0]), windows))
+    return tuple(found)
+
+
+class Grid(NamedTuple):
+    """Where the units of a map lie on an axis, in input pixels: the centre of the first one, and the step to the next.
+
+    `nominal` is the step by the strides alone; a resize to a given size makes another `step` where the numbers of rows
+    are no multiples.
+    """
+
+    first: Fraction
+    step: Fraction
+    nominal: Fraction
+
+    def stretch(self, units: int) -> Fraction:
+        """Return how far the last unit lies beyond where the strides put it."""
+        return (self.step - self.nominal) * (units - 1)
+
+
+def grids_of(network: Network, axis: int, resolved: Resolved) -> list[Grid | None]:
+    """Return the grid of each layer's units; None behind adaptive pools, whose units have no step.
+
+    A window makes a step longer by its stride. Nominally, a resize to a size takes the step of the map whose size it
+    follows. Resizing the image itself, in front of all windows, is sampling: the nominal step is the real one. Of
+    merged maps, the most stretched one counts.
+    """
+    grids: list[Grid | None] = [Grid(Fraction(0), Fraction(1), Fraction(1))]
+    windows = [False]
+    for i, layer in enumerate(network.layers[1:], start=1):
+        op, n_in, n_out = layer.ops[axis], resolved.sizes[layer.inputs[0]], resolved.sizes[i]
+        entering = [grid for j in layer.inputs if (grid := grids[j]) is not None]
+        windows.append(layer.kind in WINDOWS | CONVOLUTIONS or any(windows[j] for j in layer.inputs))
+        if not entering or isinstance(op, Adaptive):
+            grids.append(None)
+            continue
+        grid = max(entering, key=lambda grid: abs(grid.step - grid.nominal))
+        if op is not None:
+            start, rate = _placed(op, n_in, n_out)
+            nominal = grid.nominal * rate
+            followed = None if layer.like is None else grids[layer.like]
+            if isinstance(op, Resize) and windows[i] and op.scale is not None:
+                nominal = grid.nominal / op.scale
+            elif isinstance(op, Resize) and windows[i] and followed is not None:
+                nominal = followed.nominal
+            grid = Grid(grid.first + grid.step * start, grid.step * rate, nominal)
+        grids.append(grid)
+    return grids
+
+
+def _placed(op: Op, n_in: int, n_out: int) -> tuple[Fraction, Fraction]:
+    """Return the input row at the centre of the first unit, and how many rows further on that of the next one lies."""
+    rate = rate_of(op, n_in, n_out)
+    if isinstance(op, Window):
+        return Fraction(op.extent - 1, 2) - place(op, n_in).before, rate
+    if isinstance(op, Transposed):
+        return (op.padding[0] - Fraction(op.extent - 1, 2)) * rate, rate
+    if isinstance(op, Fit):
+        return Fraction(-fit_shift(n_in, n_out, op.odd)), rate
+    return origin_of(op, n_in, n_out) if isinstance(op, Resize) else Fraction(0), rate
+
+
+def _stretch(network: Network, axis: int, resolved: Resolved) -> Fraction:
+    """Return by how many pixels the far end of the worst merged map or output lies beyond its place."""
+    grids = grids_of(network, axis, resolved)
+    judged = {network.index[name] for name in output_layers(None, network)}
+    judged |= {j for layer in network.layers if len(layer.inputs) > 1 for j in layer.inputs}
+    stretches = [grid.stretch(resolved.sizes[i]) for i in judged if (grid := grids[i]) is not None]
+    worst = max(stretches, key=abs, default=Fraction(0))
+    return worst if abs(worst) >= CLOSE else Fraction(0)
+
+
+def _unread(network: Network, resolved: Resolved) -> int:
+    """Count the rows at the far end of the image that no output reads, beyond those that strides skip everywhere."""
+    ends = {network.index[name] for name in output_layers(None, network)}
+    read = [np.full(n, i in ends) for i, n in enumerate(resolved.sizes)]
+    for i in range(len(read) - 1, 0, -1):
+        axis_map = resolved.maps[i]
+        before = read[i] if axis_map is None else axis_map.rows_read(read[i])
+        for j in network.layers[i].inputs:
+            read[j] |= before
+    rows = np.flatnonzero(read[0])
+    if not rows.size:
+        return 0
+    skipped = int(np.diff(rows).max(initial=1)) - 1
+    return max(0, len(read[0]) - 1 - int(rows[-1]) - max(skipped, int(rows[0])))

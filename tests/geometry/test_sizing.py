@@ -1,0 +1,306 @@
+"""Accepted, unstretched and balanced sizes, against modules that run, dots that move, and lines that are pasted."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+import padviz
+from padviz.analyses.sizes import lines_to_paste
+from padviz.cli import cli
+from padviz.geometry.sizing.at_size import at_size
+from padviz.geometry.sizing.nearest import near_sizes
+
+
+class UNet(nn.Module):
+    """A U-Net whose skips must fit; or, with `resized`, whose upsampled maps are resized to them."""
+
+    def __init__(self, levels: int = 2, resized: bool = False, aligned: bool = False) -> None:
+        super().__init__()
+        wide = [2**level for level in range(levels + 1)]
+        self.down = nn.ModuleList(nn.Conv2d(max(1, n // 2), n, 3, padding=1) for n in wide)
+        self.up = nn.ModuleList(nn.Conv2d(3 * n, n, 3, padding=1) for n in wide[-2::-1])
+        self.resized, self.aligned = resized, aligned
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = [self.down[0](x)]
+        for down in self.down[1:]:
+            skips.append(down(functional.max_pool2d(skips[-1], 2)))
+        x = skips.pop()
+        for up in self.up:
+            skip = skips.pop()
+            to = {"size": skip.shape[2:]} if self.resized else {"scale_factor": 2}
+            grown = functional.interpolate(x, mode="bilinear", align_corners=self.aligned, **to)
+            x = up(torch.cat([skip, grown], 1))
+        return x
+
+
+class Heads(nn.Module):
+    """Strided convolutions, and their last map brought back to the size of the image."""
+
+    def __init__(self, strides: int = 3, mode: str = "bilinear", aligned: bool = False) -> None:
+        super().__init__()
+        self.down = nn.Sequential(*(nn.Conv2d(1, 1, 3, 2, 1) for _ in range(strides)))
+        self.how = {"mode": mode} | ({"align_corners": aligned} if mode == "bilinear" else {})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.interpolate(self.down(x), size=x.shape[2:], **self.how)
+
+
+class Flat(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 3, 2, 1), nn.Linear(2 * 8 * 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(x).flatten(1))  # type: ignore[no-any-return]
+
+
+NETWORKS = {
+    "unet": UNet(),
+    "resized": UNet(resized=True),
+    "heads": Heads(),
+    "pads itself": nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3, 2, 1)),
+    "reflects": nn.Sequential(nn.Conv2d(1, 1, 3, 2, 1), nn.ReflectionPad2d(5), nn.Conv2d(1, 1, 3)),
+    "flat": Flat(),
+}
+
+
+def runs(module: nn.Module, size: tuple[int, int]) -> bool:
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, 1, *size))
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_accepted_sizes_are_those_at_which_the_module_runs(name: str) -> None:
+    module = NETWORKS[name].eval()
+    found = padviz.sizes(padviz.load(module, 16), "2:60")
+    for axis in (0, 1):
+        sides = [n for n in range(2, 61) if runs(module, (n, 16) if axis == 0 else (16, n))]
+        rule = found.axes[("height", "width")[axis]].accepted
+        assert list(rule.sizes) == sides
+        assert 0 < rule.checked <= rule.checked + rule.expected == len(sides)
+
+
+class Checks(nn.Module):
+    """One strided convolution behind a check of its own, of each side of the image."""
+
+    def __init__(self, takes: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.takes, self.conv = takes, nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not all(map(self.takes, x.shape[2:])):
+            raise ValueError("not this size")
+        return self.conv(x)
+
+
+class Deeper(nn.Module):
+    """Strided once more where the image is large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return self.conv(y) if x.shape[2] > 100 else y
+
+
+@pytest.mark.parametrize(
+    "takes", [lambda n: n % 12 == 0, lambda n: n <= 100, lambda n: n % 48 == 0, lambda n: n in (96, 101)]
+)
+def test_a_check_of_its_own_is_met_where_it_follows_no_stride(takes: Callable[[int], bool]) -> None:
+    network = padviz.load(Checks(takes), 96)
+    for axis in padviz.sizes(network, "16:200").axes.values():
+        assert axis.accepted.sizes == tuple(filter(takes, range(16, 201)))
+
+
+def test_multiples_beyond_the_strides_are_found_in_a_long_range() -> None:
+    found = padviz.sizes(padviz.load(Checks(lambda n: n % 12 == 0), 96), "65:1024")
+    assert [axis.accepted.rule for axis in found.axes.values()] == ["12*i", "12*i"]
+
+
+def test_a_rule_counts_the_sizes_below_its_start() -> None:
+    found = padviz.sizes(padviz.load(Deeper(), 200), "16:200").axes["height"].balanced
+    below = sum(n < 101 for n in found.sizes)
+    assert below > 0
+    assert found.rule == f"4*i + 1, from 101, and {below} below"
+
+
+class Multiples(nn.Module):
+    """Pads the image to multiples of 48 for itself, far beyond its strides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = UNet(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        return self.inner(functional.pad(x, (0, -width % 48, 0, -height % 48)))[..., :height, :width]
+
+
+def test_padding_to_multiples_beyond_the_strides_is_no_short_period() -> None:
+    found = padviz.sizes(padviz.load(Multiples(), 96), "16:200")
+    assert found.axes["width"].balanced.sizes == (48, 96, 144, 192)
+
+
+def test_sizes_are_found_where_the_usual_ones_are_refused() -> None:
+    found = padviz.sizes(Checks(lambda n: n % 18 == 0), "64:200")
+    assert found.axes["width"].accepted.rule == "18*i"
+    near = padviz.sizes(Checks(lambda n: n % 90 == 0), (90, 180)).near
+    assert near is not None
+    assert near.above == (90, 180)
+
+
+def centroid_slope(module: nn.Module, n: int) -> float:
+    """The slope of where the response to a dot lies, against where the dot is: 1 if the output is in place."""
+    for inner in module.modules():
+        if isinstance(inner, nn.Conv2d):
+            nn.init.ones_(inner.weight)
+            nn.init.zeros_(inner.bias)
+    module = module.double().eval()
+    image = torch.zeros(1, 1, n, n, dtype=torch.float64, requires_grad=True)
+    out = module(image)[0, 0, :, n // 2]
+    places, centres = [], []
+    rows = torch.arange(n, dtype=torch.float64)
+    for unit in range(n // 4, 3 * n // 4):
+        (grad,) = torch.autograd.grad(out[unit], image, retain_graph=True)
+        weight = grad[0, 0].sum(1)
+        places.append(unit)
+        centres.append(float((weight * rows).sum() / weight.sum()))
+    return float(np.polyfit(places, centres, 1)[0])
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("n", [63, 64, 65, 70, 72])
+def test_a_stretch_is_where_dots_say_it_is(aligned: bool, n: int) -> None:
+    (side, _) = at_size(padviz.load(Heads(aligned=aligned), 64), (n, n))
+    slope = centroid_slope(Heads(aligned=aligned), n)
+    assert side.stretch == pytest.approx((slope - 1) * (n - 1), abs=0.6)
+    assert (side.stretch == 0) == (abs(slope - 1) * (n - 1) < 0.6)
+
+
+def test_nothing_is_stretched_where_nothing_returns_to_the_image() -> None:
+    for n in (224, 225, 226):
+        (side, _) = at_size(padviz.load("resnet18"), (n, n))
+        assert (side.accepted, side.stretch, side.unread) == (True, 0, 0)
+
+
+def test_rows_that_no_output_reads_are_counted() -> None:
+    network = padviz.load(nn.Conv2d(1, 1, 4, 4), 16)
+    assert [at_size(network, (n, 16))[0].unread for n in (16, 17, 18, 19, 20)] == [0, 1, 2, 3, 0]
+    skipping = padviz.load(nn.Conv2d(1, 1, 1, 4), 16)
+    assert [at_size(skipping, (n, 16))[0].unread for n in (16, 17, 18, 20)] == [0, 0, 0, 0]
+
+
+def networks_and_images() -> Iterator[tuple[nn.Module, tuple[int, int]]]:
+    rng = np.random.default_rng(0)
+    for module in (UNet(3), UNet(2), UNet(2, True), Heads(2), Heads(3)):
+        for _ in range(3):
+            yield module, (int(rng.integers(20, 70)), int(rng.integers(20, 70)))
+
+
+@pytest.mark.parametrize(("module", "size"), [*networks_and_images()])
+def test_pasted_lines_run_and_keep_the_rows_that_see_no_padding(module: nn.Module, size: tuple[int, int]) -> None:
+    module = module.double().eval()
+    network = padviz.load(module, 64)
+    near = near_sizes(network, size)
+    assert near.above is not None
+    x = torch.randn(1, 1, *size, dtype=torch.float64)
+    names = {"x": x, "F": functional, "model": module}
+    if near.above == near.size:
+        return
+    with torch.no_grad():
+        exec("\n".join(lines_to_paste(network, near)), names)
+        more = [b - a for a, b in zip(size, near.above, strict=True)]
+        zeros = module(functional.pad(x, (0, more[1], 0, more[0])))
+    y = names["y"]
+    assert y.shape[2:] == size
+    (output,) = near.outputs
+    rows, columns = (kept - seen for kept, seen in zip(output.kept, output.saw_fill, strict=True))
+    apart = (y - zeros[..., : size[0], : size[1]])[..., :rows, :columns]
+    assert not apart.numel() or apart.abs().max() <= 1e-12 * zeros.abs().max()
+
+
+def test_sizes_that_only_a_check_sets_are_near() -> None:
+    near = near_sizes(padviz.load(Checks(lambda n: n % 24 == 0), 48), (50, 95))
+    assert (near.below, near.above) == ((48, 72), (72, 96))
+
+
+class AlwaysStretched(nn.Module):
+    """A coarse and a fine map, merged and brought back with aligned corners: no size is in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fine = functional.interpolate(self.conv(x), scale_factor=2, mode="bilinear", align_corners=True)
+        return x + fine
+
+
+def test_where_every_size_is_stretched_a_refused_one_is_padded_to_an_accepted_one() -> None:
+    network = padviz.load(AlwaysStretched(), 32)
+    refused = near_sizes(network, (31, 32))
+    assert (refused.below, refused.above) == ((30, 32), (32, 32))
+    runs_so = near_sizes(network, (32, 32))
+    assert (runs_so.below, runs_so.above, lines_to_paste(network, runs_so)) == (None, None, [])
+
+
+class Several(nn.Module):
+    """Outputs of the image's size, and of half of it; as a dictionary or as a tuple, or the first alone."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form, self.conv = form, nn.Conv2d(1, 1, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> object:
+        half = self.conv(x)
+        whole = functional.interpolate(half, size=x.shape[2:], mode="bilinear")
+        return {"dict": {"seg": whole, "half": half}, "tuple": (whole, half), "one": {"seg": whole}}[self.form]
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple", "one"])
+def test_pasted_lines_pick_the_outputs_from_what_a_module_returns(form: str) -> None:
+    module = Several(form).eval()
+    network = padviz.load(module, 16)
+    names = {"x": torch.zeros(1, 1, 21, 23), "F": functional, "model": module}
+    exec("\n".join(lines_to_paste(network, near_sizes(network, (21, 23)))), names)
+    found = [value.shape[2:] for name, value in names.items() if name in ("y", "y0", "y1") and hasattr(value, "shape")]
+    assert found == ([(21, 23)] if form == "one" else [(21, 23), (11, 12)])
+
+
+def pictures(folder: Path) -> Path:
+    for i, (height, width) in enumerate([(16, 16), (16, 18), (20, 24), (20, 24)]):
+        Image.new("L", (width, height)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_pictures_of_a_folder(tmp_path: Path) -> None:
+    images = padviz.sizes(UNet(), "8:40", images=pictures(tmp_path)).images
+    assert images is not None
+    assert (images.count, images.accepted, images.stretched) == (4, 3, 0)
+    assert images.padding == (0, 2)
+    assert dict(images.served) == {(20, 24): 2, (16, 16): 1, (16, 20): 1}
+
+
+@pytest.mark.parametrize("command", ["audit", "usage", "layers", "uneven", "coverage", "tiles --tile 16"])
+def test_each_command_names_the_nearest_sizes(command: str) -> None:
+    name, *options = command.split()
+    line = CliRunner().invoke(cli, [name, "tests.geometry.test_sizing:UNet", "--size", "22x24", *options])
+    assert line.exit_code == 2
+    assert "pad the image to 24 x 24 or crop it to 20 x 24" in line.stderr
+    assert "padviz sizes tests.geometry.test_sizing:UNet --size 22x24" in line.stderr
+    with pytest.raises(padviz.PadvizError, match="pad the image to 24 x 24"):
+        padviz.load(UNet(), 16).at((22, 24))
