@@ -154,7 +154,7 @@ def sizes(
         raise SizeError(what, where=wanted.name, hint=f"it takes {in_words(wanted.size)}: try a range around that")
     depend = "both" in along or axes_depend(wanted, along)
     near = None if pixels is None else near_sizes(wanted, pixels)
-    of_images = _of_images(wanted, along, pictures) if pictures else None
+    of_images = _of_images(wanted, pictures) if pictures else None
     found = Sizes(wanted.name, wanted.size, (sides[0], sides[-1]), along, depend, near, of_images)
     draw = partial(_draw, wanted, found)
     return SizesResult.made_of(found, [*along.values()], partial(report_of, wanted, found), draw, pictured=True)
@@ -230,8 +230,8 @@ def _along_axes(network: Network, sides: Sequence[int], read: Callable[[], None]
     return along
 
 
-def _of_images(network: Network, along: Mapping[str, AxisSizes], pictures: Sequence[Size]) -> SizesOfImages:
-    """Count what the rules of the axes say of pictures; each padded size is read once."""
+def _of_images(network: Network, pictures: Sequence[Size]) -> SizesOfImages:
+    """Read the network at each size of the pictures, and count what it makes of them."""
     accepted = stretched = uneven = 0
     served: Counter[Size] = Counter()
     needs: list[Size] = []
@@ -420,10 +420,10 @@ def _subscript(alias: str) -> str:
     """Return what picks an output from all that a module returns, by the name that the output has there.
 
     >>> _subscript("output"), _subscript("output.1"), _subscript("deep.0")
-    ('', '[1]', '["deep"][0]')
+    ('', '[1]', "['deep'][0]")
     """
     parts = alias.removeprefix("output").strip(".").split(".")
-    return "".join(f"[{part}]" if part.isdigit() else f'["{part}"]' for part in parts if part)
+    return "".join(f"[{part}]" if part.isdigit() else f"[{part!r}]" for part in parts if part)
 
 
 def _about_images(images: SizesOfImages) -> Iterator[Block]:
@@ -433,7 +433,7 @@ def _about_images(images: SizesOfImages) -> Iterator[Block]:
             ("accepted", f"{images.accepted} of {images.count}"),
             ("stretched", images.stretched),
             ("uneven", images.uneven),
-            ("padding", f"at most {in_words(images.padding)} px"),
+            ("padding", f"at most {in_words(images.padding)} px" if images.padding else "no size near any of them"),
         ]
     )
     yield Table(

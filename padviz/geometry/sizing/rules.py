@@ -176,8 +176,8 @@ def _tried(reader: _Reader, lo: int, hi: int) -> Iterator[tuple[int, int]]:
     """Yield the starts and the lengths of periods to try.
 
     First the period of the strides at the smallest sizes, and later, since a small image may be refused for being
-    small. Where none of them repeats, or the network accepts none of the smallest, multiples of it from the network's
-    own size on, and of the way to the next size that the network accepts, which its own checks may set.
+    small. Then, from the network's own size on, multiples of that period. Last, what a network's own checks may set:
+    the distance to the next size that it accepts.
     """
     network, axes = reader.network, reader.axes
     own = network.size[axes[0]]
