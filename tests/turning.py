@@ -22,7 +22,7 @@ KEYS = {"rows": "cols", "cols": "rows"}
 LINES = {"row": "column", "rows": "columns", "column": "row", "columns": "rows"}
 PAIRS = {  # what holds one value for each axis, in lists: of a list of pairs the pairs stay
     "size", "shape", "period", "ring_px", "field", "offset", "kernel", "stride", "dilation", "padding",
-    "input", "output", "unit", "pull", "read", "image", "tile", "keeps",
+    "input", "output", "unit", "pull", "read", "image", "tile", "keeps", "px",
 }  # fmt: skip
 EACH = {"sizes": "size", "shapes": "size", "pulls": "pull", "reads": "read", "shape": "shape"}  # lists of such pairs
 GRIDS = {"grid", "plane", "interior", "uses"}  # what is a matrix of rows and columns

@@ -143,5 +143,5 @@ def _read(door: Door, model: str | None, size: Pixels | None, arguments: dict[st
         return options.read_trained(model, arguments.get(by), arguments.pop("weights", None), by)
     sizes = arguments.get("size", ()) if size is None else size
     if sizes and not isinstance(sizes[0], int):  # sizes to try, which the network may refuse
-        return options.loaded(model)
+        return options.loaded(model, sized=True)
     return options.loaded(model, sizes or None)

@@ -68,8 +68,11 @@ def _without_unknown(text: str, known: Container[str]) -> str:
     return kept
 
 
-def loaded(model: str, *sizes: Size | None) -> Network:
-    """Load a network, once per command, at the first of some sizes that it takes, or at its own."""
+def loaded(model: str, *sizes: Size | None, sized: bool = False) -> Network:
+    """Load a network, once per command, at the first of some sizes that it takes, or at its own.
+
+    A note says that a file leaves its size open, unless the command is about sizes: `sized`.
+    """
     from padviz.analyses.load import load
     from padviz.sources import shadowing
 
@@ -84,7 +87,7 @@ def loaded(model: str, *sizes: Size | None) -> Network:
             raise
         return loaded(model, *others)
     known.setdefault(model, network)
-    note_later(network, size)
+    note_later(network, network.size if sized else size)
     return network
 
 

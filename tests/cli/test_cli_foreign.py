@@ -71,7 +71,6 @@ ADVISED = {
     "MODEL": ("known", ["padviz audit"]),
     "audit MODEL": ("known", ["padviz detect"]),
     "uneven MODEL --layer zzz": ("known", ["padviz layers"]),
-    "sizes MODEL --size 32": ("known", ["padviz uneven"]),
 }
 
 
